@@ -1,0 +1,82 @@
+# Every target sets up what it needs in .venv; nothing is needed beforehand but Python 3.11+, pip and make.
+# PYTHON=/path/to/python picks the interpreter that .venv is made with.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+KILLS := 3000
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-core test-wheel test-plugins test-matrix soak lint docs bench clean
+.DELETE_ON_ERROR:
+
+help:  ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.stamp-run  ## run a sweep, kill its client half way, and go on from another process
+	$(BIN)/python scripts/demo
+
+test: test-core test-wheel test-plugins  ## test the core, the built wheel, and each plugin
+
+test-core: $(VENV)/.stamp-dev
+	$(BIN)/python -m pytest
+
+test-wheel: $(VENV)/.stamp-dev
+	scripts/test-wheel
+
+test-plugins: $(VENV)/.stamp-plugins
+	@for plugin in $(PLUGINS); do \
+	  echo "== tests of $$plugin"; \
+	  $(BIN)/python -m pytest -c pyproject.toml --rootdir . $$plugin/tests || exit 1; \
+	done
+
+test-matrix:  ## test with the oldest and the newest dependencies, on every Python found
+	scripts/test-matrix
+
+soak: $(VENV)/.stamp-dev  ## kill clients, supervisors, keepers and jobs for a long time, and account for every job
+	$(BIN)/python tests/kill_harness.py --kills $(KILLS)
+
+lint: $(VENV)/.stamp-plugins  ## ruff, mypy --strict, and what may not be in a file
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	@for plugin in $(PLUGINS); do echo "== mypy $$plugin"; $(BIN)/mypy $$plugin/src || exit 1; done
+	$(BIN)/python scripts/check-tree
+
+docs: $(VENV)/.stamp-docs  ## build the documentation into docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "read docs/_build/html/index.html"
+
+bench: $(VENV)/.stamp-run  ## say what can be measured, and how: each takes minutes, so none is run
+	@for script in benchmarks/[a-z]*.py; do \
+	  printf '  %s\n      %s\n' "$(BIN)/python $$script" "$$(head -n 1 $$script | tr -d '"')"; \
+	done
+	@echo "What they need and how to read them: docs/reference/benchmarks.md"
+
+clean:  ## remove what was built; .venv stays
+	rm -rf build dist docs/_build .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .venv-matrix
+
+$(BIN)/python:
+	scripts/make-venv $(VENV) "$(PYTHON)"
+
+$(VENV)/.stamp-run: pyproject.toml | $(BIN)/python
+	@echo "== installing anyjob into $(VENV)"
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.stamp-dev: pyproject.toml | $(BIN)/python
+	@echo "== installing anyjob and what its tests need into $(VENV)"
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.stamp-run
+
+$(VENV)/.stamp-docs: pyproject.toml | $(BIN)/python
+	@echo "== installing what the documentation needs into $(VENV)"
+	$(PIP) --editable '.[docs]'
+	@touch $@
+
+$(VENV)/.stamp-plugins: $(VENV)/.stamp-dev $(addsuffix /pyproject.toml,$(PLUGINS))
+	@for plugin in $(PLUGINS); do \
+	  echo "== installing $$plugin into $(VENV)"; $(PIP) --editable "$$plugin[test]" || exit 1; \
+	done
+	@touch $@

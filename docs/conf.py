@@ -1,0 +1,52 @@
+"""How Sphinx builds this documentation: `make docs`."""
+
+import inspect
+
+from anyjob import Registry, __version__
+from anyjob.cli import exits
+from anyjob.options import describe
+
+project = "anyjob"
+author = "The anyjob authors"
+version = release = __version__
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx_click",
+]
+smartquotes = False  # two dashes are two dashes
+exclude_patterns = ["_build"]
+html_theme = "alabaster"
+html_theme_options = {"description": "one way to run work anywhere", "fixed_sidebar": True}
+
+
+def table(*rows: tuple[str, ...]) -> str:
+    """Return a table; the first row is its head."""
+    head, *rest = ("| " + " | ".join(row) + " |\n" for row in rows)
+    return head + "|" + " --- |" * len(rows[0]) + "\n" + "".join(rest)
+
+
+def builtin_backend(name: str) -> str:
+    """Return what a type of backend is, and its options, as `anyjob backends show` has them."""
+    backend = Registry().backend(name)
+    rows = [(f"`{option.name}`", option.type, option.doc) for option in describe(backend.Options)]
+    options = table(("option", "takes", "for"), *rows) if rows else "It has no options.\n"
+    return f"{inspect.getdoc(backend)}\n\n{options}\n"
+
+
+myst_enable_extensions = ["deflist", "substitution"]
+myst_heading_anchors = 3
+# From the program itself, so that page and program cannot differ.
+myst_substitutions = {
+    "exit_codes": table(("code", "means"), *exits.TABLE),
+    "builtin_backends": "".join(map(builtin_backend, ("local", "processes", "threads", "inline"))),
+}
+
+# In docstrings, `name` refers to that object where there is one.
+default_role = "py:obj"
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+autosummary_generate = False
+napoleon_numpy_docstring = False

@@ -1,0 +1,245 @@
+"""Run work anywhere: name a backend, hand it work, get a job handle.
+
+Names are loaded when they are first used, so that ``import anyjob`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from anyjob import aio
+    from anyjob.backend import (
+        BackendConfiguration,
+        BackendStatus,
+        BaseBackend,
+        BaseProvider,
+        Capabilities,
+        ProviderConfiguration,
+        filter_backends,
+    )
+    from anyjob.config import Config
+    from anyjob.errors import (
+        AmbiguousNameError,
+        AnyjobError,
+        BackendAuthError,
+        BackendError,
+        BackendNotFoundError,
+        BackendUnavailableError,
+        BlockedPluginError,
+        BrokenPluginError,
+        CommandFailedError,
+        ConfigError,
+        IncompatiblePluginError,
+        InvalidStatusError,
+        JobCancelledError,
+        JobError,
+        JobFailedError,
+        JobFileError,
+        JobNotFoundError,
+        JobRejectedError,
+        JobTimeoutError,
+        PluginError,
+        Refused,
+        RemoteError,
+        SecretError,
+        SerializationError,
+        SpecError,
+        StateError,
+        UnknownNameError,
+        UnsupportedSpecError,
+    )
+    from anyjob.executor import Executor
+    from anyjob.hookspecs import hookimpl
+    from anyjob.job import BaseJob
+    from anyjob.jobtypes import CommandJob, PythonJob, TaskJob
+    from anyjob.orders import Observation, Options, Order, Rejected, Ticket, Unsure
+    from anyjob.outputs import CommandResult
+    from anyjob.registry import Registry
+    from anyjob.secrets import Secret
+    from anyjob.session import (
+        Session,
+        backends,
+        default_session,
+        get_backend,
+        get_job,
+        get_job_type,
+        get_provider,
+        job_types,
+        jobs,
+        rerun,
+        run,
+        set_default_session,
+    )
+    from anyjob.specs import Call, Command, File, Outcome, Resources, Spec
+    from anyjob.status import JOB_FINAL_STATES, JobStatus
+    from anyjob.taskbackend import TaskBackend
+    from anyjob.waiting import as_completed, wait
+
+_WHERE = {
+    "backend": (
+        "BackendConfiguration",
+        "BackendStatus",
+        "BaseBackend",
+        "BaseProvider",
+        "Capabilities",
+        "ProviderConfiguration",
+        "filter_backends",
+    ),
+    "config": ("Config",),
+    "errors": (
+        "AmbiguousNameError",
+        "AnyjobError",
+        "BackendAuthError",
+        "BackendError",
+        "BackendNotFoundError",
+        "BackendUnavailableError",
+        "BlockedPluginError",
+        "BrokenPluginError",
+        "CommandFailedError",
+        "ConfigError",
+        "IncompatiblePluginError",
+        "InvalidStatusError",
+        "JobCancelledError",
+        "JobError",
+        "JobFailedError",
+        "JobFileError",
+        "JobNotFoundError",
+        "JobRejectedError",
+        "JobTimeoutError",
+        "PluginError",
+        "Refused",
+        "RemoteError",
+        "SecretError",
+        "SerializationError",
+        "SpecError",
+        "StateError",
+        "UnknownNameError",
+        "UnsupportedSpecError",
+    ),
+    "executor": ("Executor",),
+    "hookspecs": ("hookimpl",),
+    "job": ("BaseJob",),
+    "jobtypes": ("CommandJob", "PythonJob", "TaskJob"),
+    "orders": ("Observation", "Options", "Order", "Rejected", "Ticket", "Unsure"),
+    "outputs": ("CommandResult",),
+    "registry": ("Registry",),
+    "secrets": ("Secret",),
+    "session": (
+        "Session",
+        "backends",
+        "default_session",
+        "get_backend",
+        "get_job",
+        "get_job_type",
+        "get_provider",
+        "job_types",
+        "jobs",
+        "rerun",
+        "run",
+        "set_default_session",
+    ),
+    "specs": ("Call", "Command", "File", "Outcome", "Resources", "Spec"),
+    "status": ("JOB_FINAL_STATES", "JobStatus"),
+    "taskbackend": ("TaskBackend",),
+    "waiting": ("as_completed", "wait"),
+}
+_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
+
+__version__ = "0.1.0"
+__all__ = [
+    "AmbiguousNameError",
+    "AnyjobError",
+    "BackendAuthError",
+    "BackendConfiguration",
+    "BackendError",
+    "BackendNotFoundError",
+    "BackendStatus",
+    "BackendUnavailableError",
+    "BaseBackend",
+    "BaseJob",
+    "BaseProvider",
+    "BlockedPluginError",
+    "BrokenPluginError",
+    "Call",
+    "Capabilities",
+    "Command",
+    "CommandFailedError",
+    "CommandJob",
+    "CommandResult",
+    "Config",
+    "ConfigError",
+    "Executor",
+    "File",
+    "IncompatiblePluginError",
+    "InvalidStatusError",
+    "JOB_FINAL_STATES",
+    "JobCancelledError",
+    "JobError",
+    "JobFailedError",
+    "JobFileError",
+    "JobNotFoundError",
+    "JobRejectedError",
+    "JobStatus",
+    "JobTimeoutError",
+    "Observation",
+    "Options",
+    "Order",
+    "Outcome",
+    "PluginError",
+    "ProviderConfiguration",
+    "PythonJob",
+    "Refused",
+    "Registry",
+    "Rejected",
+    "RemoteError",
+    "Resources",
+    "Secret",
+    "SecretError",
+    "SerializationError",
+    "Session",
+    "Spec",
+    "SpecError",
+    "StateError",
+    "TaskBackend",
+    "TaskJob",
+    "Ticket",
+    "UnknownNameError",
+    "UnsupportedSpecError",
+    "Unsure",
+    "__version__",
+    "aio",
+    "as_completed",
+    "backends",
+    "default_session",
+    "filter_backends",
+    "get_backend",
+    "get_job",
+    "get_job_type",
+    "get_provider",
+    "hookimpl",
+    "job_types",
+    "jobs",
+    "rerun",
+    "run",
+    "set_default_session",
+    "wait",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None and name != "aio":
+        raise AttributeError(f"module 'anyjob' has no attribute {name!r}")
+    from importlib import import_module
+
+    found: Any = import_module(f"anyjob.{module or name}")
+    if module is not None:
+        found = getattr(found, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

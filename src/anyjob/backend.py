@@ -1,0 +1,341 @@
+"""A backend: a place that runs work; and a provider: what offers several of them.
+
+The interfaces are those of ``BaseBackend`` and ``BaseProvider`` in Qiskit's original provider
+interface (``qiskit.providers``, 0.7 to 0.17), with their meaning kept and their traps removed.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from anyjob.errors import BackendError, BackendNotFoundError, ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, Self
+
+
+class _Record:
+    """Named values, equal by value: what a frozen dataclass would be, at a tenth of its import time."""
+
+    def __init__(self, **values: Any) -> None:
+        self.__dict__.update(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values by name."""
+        return dict(self.__dict__)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.__dict__ == self.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), frozenset(self.__dict__)))
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{key}={value!r}" for key, value in self.__dict__.items())
+        return f"{type(self).__name__}({values})"
+
+
+class BackendConfiguration(_Record):
+    """What a backend was configured with: ``backend_name``, ``backend_version``, and its options
+    as attributes of their own."""
+
+    backend_name: str
+    backend_version: str
+
+    def __init__(self, backend_name: str, backend_version: str = "", **options: Any) -> None:
+        super().__init__(backend_name=backend_name, backend_version=backend_version, **options)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+class BackendStatus(_Record):
+    """What a backend says of itself now."""
+
+    backend_name: str
+    backend_version: str
+    operational: bool
+    pending_jobs: int
+    status_msg: str
+
+    def __init__(
+        self,
+        backend_name: str,
+        backend_version: str = "",
+        operational: bool = True,
+        pending_jobs: int = 0,
+        status_msg: str = "",
+    ) -> None:
+        super().__init__(
+            backend_name=backend_name,
+            backend_version=backend_version,
+            operational=operational,
+            pending_jobs=pending_jobs,
+            status_msg=status_msg,
+        )
+
+
+class Capabilities(_Record):
+    """What a backend can do, so that programs can choose by it and the conformance kit knows.
+
+    Args:
+        durable: its jobs outlive the process that submitted them.
+        shared_files: the work sees the same files under the same paths as the caller.
+        find: it can find a job by our id (repairs a crash between launch and record).
+        logs: it keeps what the work writes to stdout and stderr.
+        cancel_running: it can end work that has started.
+        walltime: it ends work that runs longer than asked for.
+        notifies: it hears of changes, so that waits need not poll.
+        may_run_twice: its engine may by itself run a task a second time.
+    """
+
+    durable: bool
+    shared_files: bool
+    find: bool
+    logs: bool
+    cancel_running: bool
+    walltime: bool
+    notifies: bool
+    may_run_twice: bool
+
+    def __init__(
+        self,
+        *,
+        durable: bool = False,
+        shared_files: bool = False,
+        find: bool = False,
+        logs: bool = False,
+        cancel_running: bool = True,
+        walltime: bool = True,
+        notifies: bool = False,
+        may_run_twice: bool = False,
+    ) -> None:
+        super().__init__(
+            durable=durable,
+            shared_files=shared_files,
+            find=find,
+            logs=logs,
+            cancel_running=cancel_running,
+            walltime=walltime,
+            notifies=notifies,
+            may_run_twice=may_run_twice,
+        )
+
+
+class BaseBackend(ABC):
+    """A place that runs work.
+
+    Subclasses bring ``run``. A subclass that can find its own jobs again overrides
+    ``retrieve_job``. Constructors do no network (qiskit-ibm-provider#555).
+
+    Args:
+        configuration: has ``backend_name``, ``backend_version`` and the options as attributes.
+        provider: what this backend was got from, if anything.
+    """
+
+    capabilities: Capabilities = Capabilities()
+
+    def __init__(self, configuration: Any, provider: Any = None) -> None:
+        self._configuration = configuration
+        self._provider = provider
+
+    @classmethod
+    def from_options(cls, name: str, options: Mapping[str, Any], provider: Any = None) -> Self:
+        """Make a backend of this type: what the configuration of a session calls.
+
+        Args:
+            name: the configured name.
+            options: what the configuration says of it, less ``type``.
+            provider: what it belongs to, if anything.
+        """
+        values = dict(options)
+        version = values.pop("backend_version", "")
+        return cls(BackendConfiguration(name, version, **values), provider)
+
+    @abstractmethod
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Hand over work, and return a job."""
+
+    def name(self) -> str:
+        """Return the name that the backend was configured with."""
+        return str(self._configuration.backend_name)
+
+    def version(self) -> str:
+        """Return the version of the backend."""
+        return str(self._configuration.backend_version)
+
+    def configuration(self) -> Any:
+        """Return what the backend was configured with."""
+        return self._configuration
+
+    def properties(self) -> Any:
+        """Return measured properties of the backend, or None where it has none."""
+        return None
+
+    def provider(self) -> Any:
+        """Return what this backend was got from, or None."""
+        return self._provider
+
+    def status(self) -> Any:
+        """Return what the backend says of itself now."""
+        return BackendStatus(self.name(), self.version())
+
+    def retrieve_job(self, job_id: str) -> Any:
+        """Return a handle on the job that the backend knows by this id.
+
+        Raises:
+            BackendError: this type of backend cannot find its jobs again.
+            JobNotFoundError: it can, and has no such job.
+        """
+        raise BackendError(
+            f"backend {self.name()!r} ({type(self).__name__}) cannot find its jobs again: "
+            "it does not override retrieve_job()"
+        )
+
+    def close(self) -> None:
+        """Let go of what the backend holds. May be called twice."""
+
+    def __str__(self) -> str:
+        return self.name()
+
+    def __repr__(self) -> str:
+        origin = f" from {self._provider}" if self._provider is not None else ""
+        return f"<{type(self).__name__}({self.name()!r}){origin}>"
+
+
+class ProviderConfiguration(_Record):
+    """What a provider was configured with: ``provider_name``, and its options as attributes."""
+
+    provider_name: str
+
+    def __init__(self, provider_name: str, **options: Any) -> None:
+        super().__init__(provider_name=provider_name, **options)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+class BaseProvider(ABC):
+    """An account or a cluster that offers several backends.
+
+    Two providers are equal when they are of one type and hold the same values. Subclasses bring
+    ``backends``, usually by way of `filter_backends`.
+    """
+
+    def __init__(self, configuration: Any = None, provider: Any = None) -> None:
+        self._configuration = configuration
+        self._provider = provider
+
+    @classmethod
+    def from_options(cls, name: str, options: Mapping[str, Any], provider: Any = None) -> Self:
+        """Make a provider of this type: what the configuration of a session calls.
+
+        A class whose constructor takes no arguments is called with none, as long as none of its
+        options are set.
+
+        Raises:
+            ConfigError: it takes no options, and some are set.
+        """
+        code = getattr(cls.__init__, "__code__", None)
+        if code is not None and code.co_argcount == 1 and not code.co_flags & 0x04:
+            if options:
+                raise ConfigError(
+                    f"provider {name!r} ({cls.__name__}) takes no options: "
+                    f"remove {', '.join(map(repr, options))}"
+                )
+            return cls()
+        return cls(ProviderConfiguration(name, **options), provider)
+
+    @abstractmethod
+    def backends(
+        self, name: str | None = None, filters: Callable[[Any], bool] | None = None, **kwargs: Any
+    ) -> list[Any]:
+        """Return the backends that match.
+
+        Args:
+            name: only the one of this name.
+            filters: only those for which this returns True.
+            kwargs: only those with these attributes, as `filter_backends` has them.
+        """
+
+    def get_backend(self, name: str | None = None, **kwargs: Any) -> Any:
+        """Return the one backend that matches.
+
+        Raises:
+            BackendNotFoundError: none matches, or several do.
+        """
+        found = self.backends(name, **kwargs)
+        if len(found) == 1:
+            return found[0]
+        asked = ", ".join(
+            [repr(name)] * (name is not None) + [f"{key}={value!r}" for key, value in kwargs.items()]
+        )
+        if not found:
+            known = ", ".join(sorted(str(backend) for backend in self.backends())) or "none"
+            raise BackendNotFoundError(
+                f"provider {self} has no backend that matches {asked or 'this'}; it has: {known}"
+            )
+        names = ", ".join(sorted(str(backend) for backend in found))
+        raise BackendNotFoundError(
+            f"provider {self} has {len(found)} backends that match {asked or 'everything'} "
+            f"({names}): name one, or add filters"
+        )
+
+    def close(self) -> None:
+        """Let go of what the provider holds. May be called twice."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.__dict__ == self.__dict__
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __str__(self) -> str:
+        name = getattr(self._configuration, "provider_name", None)
+        return str(name) if name else type(self).__name__
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}({str(self)!r})>"
+
+    _configuration: Any = None
+    _provider: Any = None
+
+
+_ABSENT = object()
+
+
+def filter_backends(
+    backends: Iterable[Any], filters: Callable[[Any], bool] | None = None, **kwargs: Any
+) -> list[Any]:
+    """Return those backends that match.
+
+    Args:
+        backends: the ones to choose from.
+        filters: a function of a backend; those for which it returns True are kept.
+        kwargs: values of attributes of the backend's configuration, its properties, or its status
+            (asked only for what neither of the two has).
+
+    Raises:
+        BackendError: no backend has an attribute of that name.
+    """
+    every = kept = list(backends)
+    for key, wanted in kwargs.items():
+        values = {id(backend): _attribute(backend, key) for backend in every}
+        if every and all(value is _ABSENT for value in values.values()):
+            raise BackendError(
+                f"unknown filter {key!r}: no backend has it in its configuration, properties or status"
+            )
+        kept = [b for b in kept if values[id(b)] is not _ABSENT and values[id(b)] == wanted]
+    return [backend for backend in kept if filters is None or filters(backend)]
+
+
+def _attribute(backend: Any, key: str) -> Any:
+    for source in (backend.configuration, backend.properties, backend.status):
+        value = getattr(source(), key, _ABSENT)
+        if value is not _ABSENT:
+            return value
+    return _ABSENT

@@ -1,0 +1,233 @@
+"""Keeps the ledger for the jobs of one durable backend: what is written when, and read back."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from anyjob import runner, spool
+from anyjob.identity import identity
+from anyjob.jobtypes import dump_call
+from anyjob.ledger import Context, Ledger, NewJob, Row, decode_outcome
+from anyjob.lowering import lower_along
+from anyjob.nobooks import NoBooks
+from anyjob.pickling import explain
+from anyjob.specs import Call, Outcome, Resources, Spec, kind_of
+from anyjob.statedir import cannot_write
+from anyjob.status import JobStatus
+from anyjob.tracking import Record
+
+if TYPE_CHECKING:
+    from anyjob.taskbackend import TaskBackend
+
+LARGE = 1 << 20
+"""Bytes from which a job's payload is kept in its spool, not in the ledger."""
+BULKS = 16
+"""Bulks that are remembered while their jobs are read back."""
+
+
+class Books(NoBooks):
+    """The ledger, as one durable backend writes and reads it."""
+
+    def __init__(self, ledger: Ledger, backend: TaskBackend) -> None:
+        self.ledger = ledger
+        self.identity = identity(backend)
+        self.spool = ledger.state / "spool"
+        self._backend = backend
+        self._bulks: OrderedDict[int, Bulk] = OrderedDict()
+        if getattr(backend.options, "durability", "") == "full":
+            ledger.require_full()
+
+    @property
+    def number(self) -> int:
+        """The number that this backend has in the ledger."""
+        return self.ledger.backend(self.identity)
+
+    def enter(self, records: Sequence[Record], resources: Resources) -> None:
+        """Write jobs before the engine hears of them: all of them, or none.
+
+        Raises:
+            SerializationError: something in the work cannot be pickled.
+            StateError: they cannot be written.
+        """
+        routes: dict[tuple[str, ...], list[Record]] = {}
+        for record in records:
+            routes.setdefault(tuple(map(kind_of, record.specs)), []).append(record)
+        bulks: list[tuple[Context, bytes | None, list[NewJob]]] = []
+        try:
+            for route, some in routes.items():
+                shared, jobs = self._pack(some)
+                context = self._backend.context(route, msgspec.json.encode(resources))
+                bulks.append((context, shared, jobs))
+            self.ledger.transaction(lambda: self._add(bulks, resources))
+        except BaseException:
+            self._clear(
+                [record.job_id for record in records], [context.environment for context, _, _ in bulks]
+            )
+            raise
+
+    def _add(self, bulks: Sequence[tuple[Context, bytes | None, list[NewJob]]], resources: Resources) -> None:
+        number = self.number
+        for context, shared, jobs in bulks:
+            self.ledger.add(
+                number,
+                jobs,
+                kind=context.route[0],
+                native=context.route[-1],
+                context=context,
+                name=resources.name,
+                tags=resources.tags,
+                shared=shared,
+                state=JobStatus.QUEUED if self._backend.queues_in_ledger else JobStatus.INITIALIZING,
+            )
+
+    def _pack(self, records: Sequence[Record]) -> tuple[bytes | None, list[NewJob]]:
+        """Return what these jobs share, and what each has for itself."""
+        first = records[0].specs[-1]
+        shared = None
+        if isinstance(first, Call) and all(
+            getattr(record.specs[-1], "fn", None) is first.fn for record in records
+        ):
+            shared = dump(first.fn, first)
+        jobs = []
+        for record in records:
+            native = record.specs[-1]
+            if isinstance(native, Call):
+                payload = dump((native.args, native.kwargs), native) if shared else dump_call(native)
+            else:
+                payload = dump(native, native)
+            kept: bytes | None = payload
+            if len(payload) > LARGE:
+                self._keep(record.job_id, payload)
+                kept = None
+            original = record.specs[0]
+            jobs.append(NewJob(record.job_id, kept, None if original is native else dump(original, original)))
+        return shared, jobs
+
+    def _keep(self, job_id: str, payload: bytes) -> None:
+        try:
+            spool.write_payload(self.spool, job_id, payload)
+        except OSError as error:
+            raise cannot_write(spool.path_of(self.spool, job_id), error) from error
+
+    def launched(self, native_ids: Mapping[str, str]) -> None:
+        """Note the engine's ids, before ``run`` returns."""
+        if native_ids and not self._backend.queues_in_ledger:
+            self.ledger.launched(native_ids)
+
+    def moved(self, record: Record) -> None:
+        """Note where a job is."""
+        if not self._backend.queues_in_ledger:
+            started = time.time() if record.status is JobStatus.RUNNING else None
+            self.ledger.moved([(record.job_id, record.status, record.attempt, started)])
+
+    def settled(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Note what came of jobs."""
+        if not self._backend.queues_in_ledger:
+            self.ledger.settle(outcomes)
+
+    def may_tell(self, job_id: str) -> bool:
+        """Claim the telling of a job's end; whether nobody had before."""
+        return bool(self.ledger.tell([job_id]))
+
+    def remove(self, job_ids: Sequence[str]) -> None:
+        """Forget jobs that never came to be."""
+        self._clear(job_ids, self.ledger.remove(job_ids))
+
+    def _clear(self, job_ids: Sequence[str], environments: Sequence[str]) -> None:
+        """Remove what was written for jobs beside the ledger."""
+        for job_id in job_ids:
+            spool.remove(self.spool, job_id)
+        for path in filter(None, environments):
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def row(self, job_id: str) -> Row | None:
+        """Return the row of the job of this id, ours or the engine's, if this backend was given it."""
+        ours = self.ledger.by_native_id(self.number, job_id)
+        return None if ours is None else self.ledger.rows([ours])[ours]
+
+    # --- reading back -------------------------------------------------------------------------
+
+    def fill(self, record: Record, row: Row) -> None:
+        """Fill a record with what the ledger knows."""
+        record.native_id = row.native_id or row.job_id if self._backend.queues_in_ledger else row.native_id
+        record.attempt = row.attempt
+        record.submitted = row.submitted
+        record.status = row.status
+        record.spool = spool.path_of(self.spool, row.job_id)
+        if row.outcome is not None:
+            record.outcome = decode_outcome(row.outcome)
+
+    def load(self, job_id: str, bulk: int) -> tuple[tuple[Spec, ...], Resources]:
+        """Read back a job's work, as it was handed over and as it was lowered, and its resources.
+
+        Raises:
+            StateError: it is not known any more.
+        """
+        known = self._bulk(bulk)
+        payload, original = self.ledger.work(job_id)
+        if original is not None:
+            return lower_along(
+                pickle.loads(original), known.route, self._backend.host.job_type
+            ), known.resources
+        if payload is None:
+            payload = spool.read_payload(self.spool, job_id)
+        if known.native != "python":
+            return (pickle.loads(payload),), known.resources
+        if known.is_shared:
+            args, kwargs = pickle.loads(payload)
+            return (Call(known.fn, args, kwargs),), known.resources
+        fn, args, kwargs = pickle.loads(payload)
+        return (Call(fn, args, kwargs),), known.resources
+
+    def _bulk(self, number: int) -> Bulk:
+        bulk = self._bulks.get(number)
+        if bulk is None:
+            bulk = self._bulks[number] = Bulk(*self.ledger.bulk(number))
+            if len(self._bulks) > BULKS:
+                self._bulks.popitem(last=False)
+        return bulk
+
+
+class Bulk:
+    """What the jobs of a bulk have in common."""
+
+    def __init__(self, context: Context, native: str, shared: bytes | None) -> None:
+        self.route = context.route
+        self.native = native
+        self.resources = msgspec.json.decode(context.resources, type=Resources)
+        self.is_shared = shared is not None
+        self.fn: Any = None if shared is None else pickle.loads(shared)
+
+
+def dump(value: Any, of: Spec) -> bytes:
+    """Pickle a part of a spec.
+
+    Raises:
+        SerializationError: it cannot be; the message names what in it.
+    """
+    try:
+        return runner.dumps(value)
+    except Exception as error:
+        raise explain(of, error) from error
+
+
+def here(route: tuple[str, ...], resources: bytes, environment: str = "") -> Context:
+    """Return what jobs run in that this process submits now."""
+    return Context(
+        route,
+        resources,
+        cwd=os.fsencode(os.getcwd()),
+        environment=environment,
+        python=sys.executable,
+        path=tuple(entry if entry else os.getcwd() for entry in sys.path),
+    )

@@ -1,0 +1,1 @@
+"""The backends that come with anyjob, registered by its own entry points like anybody else's."""

@@ -1,0 +1,34 @@
+"""The type ``inline``: work in the caller's own thread, while it submits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from anyjob import runner
+from anyjob.backend import Capabilities
+from anyjob.builtin.pools import Load, Pool
+from anyjob.orders import Answer, Order
+
+
+class InlineBackend(Pool):
+    """Type ``inline``: work runs in the caller's thread before ``run`` returns.
+
+    A breakpoint stops where it should, and what a call prints is seen at once. What it raises is kept
+    for ``result()``, as everywhere; Ctrl-C cancels it, and interrupts the caller.
+    """
+
+    capabilities = Capabilities(
+        shared_files=True, logs=True, notifies=True, cancel_running=False, walltime=False
+    )
+
+    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        """Run each in its turn."""
+        self._check_open()
+        for order in orders:
+            work = self._works[order.job_id] = self._prepare(order)
+            yield order, order.job_id
+            self._do(work)
+
+    def _perform(self, load: Load) -> dict[str, Any]:
+        return runner.perform(load, passes=KeyboardInterrupt)

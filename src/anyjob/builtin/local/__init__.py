@@ -1,0 +1,1 @@
+"""The `local` backend: jobs on this machine that outlive the process that submitted them."""

@@ -1,0 +1,177 @@
+"""The type ``local``: a queue on this machine, with jobs that outlive the process that submits them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+
+from anyjob import spool
+from anyjob.backend import Capabilities
+from anyjob.books import Books, here
+from anyjob.builtin.local.link import Link
+from anyjob.builtin.local.places import Places, write_private
+from anyjob.builtin.local.queues import ENVIRONMENT, OWN
+from anyjob.errors import BackendUnavailableError, JobRejectedError
+from anyjob.ledger import FINAL, Context, Row, decode_outcome
+from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
+from anyjob.spawning import GRACE
+from anyjob.specs import Outcome, Resources
+from anyjob.taskbackend import TaskBackend
+from anyjob.tracking import Record
+
+
+class LocalOptions(Options, frozen=True):
+    """Options of the type ``local``."""
+
+    slots: Annotated[
+        int,
+        msgspec.Meta(
+            ge=1, description="cores that jobs may take at a time; a job takes one, or the cpus it asks for"
+        ),
+    ] = len(os.sched_getaffinity(0))
+    preload: Annotated[
+        tuple[str, ...], msgspec.Meta(description="modules to import once, before calls are forked off")
+    ] = ()
+    grace: Annotated[
+        float, msgspec.Meta(ge=0, description="seconds between TERM and KILL, on cancel and at the walltime")
+    ] = GRACE
+
+
+class LocalBackend(TaskBackend):
+    """Type ``local``: the embedded default.
+
+    Jobs go by way of the ledger to a supervisor of this user and host, which is started by the first
+    ``run`` that finds none. They run on when the process that submitted them ends.
+    """
+
+    Options = LocalOptions
+    accepts = frozenset({"command", "python"})
+    capabilities = Capabilities(durable=True, shared_files=True, find=True, logs=True, notifies=True)
+    floor = 0
+    queues_in_ledger = True
+
+    def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
+        super().__init__(configuration, provider, options=options or LocalOptions())
+        self._places_: Places | None = None
+        self._link_: Link | None = None
+        self._have_own_variables = False
+        self._ended: dict[str, Row] = {}
+
+    @property
+    def _places(self) -> Places:
+        if self._places_ is None:
+            self._places_ = Places(self.host.ledger.state)
+        return self._places_
+
+    @property
+    def _link(self) -> Link:
+        if self._link_ is None:
+            self._link_ = Link(self._places, self._changed, self._look, self._tracker.waits)
+        return self._link_
+
+    def _changed(self, ended: list[str], moved: list[str]) -> None:
+        active = self._tracker._active
+        if not self.host.watches:  # then few want to know more than that a job has ended
+            moved = [job_id for job_id in moved if (record := active.get(job_id)) and record.changes]
+        self.notify(ended + moved)
+
+    def _look(self) -> None:
+        self.notify(self._tracker.open_ids())
+
+    def context(self, route: tuple[str, ...], resources: bytes) -> Context:
+        """Keep the environment that jobs get in a file of mode 0600, until the last of them has ended.
+
+        Raises:
+            JobRejectedError: a job asks for more than there is.
+            BackendUnavailableError: there is no supervisor, and none can be started.
+        """
+        cpus = msgspec.json.decode(resources, type=Resources).cpus or 1
+        if cpus > self.options.slots:
+            raise JobRejectedError(
+                f"backend {self.name()!r} would not take the job: it asks for {cpus} cpus, and there are "
+                f"{self.options.slots} slots: ask for fewer, or set `slots` of the backend"
+            )
+        # Once the ledger has the jobs, they are as good as started: so who runs them is sought before.
+        self._link.open()
+        path = self._places.environments / (os.urandom(10).hex() + (OWN if self._have_own_variables else ""))
+        write_private(path, msgspec.msgpack.encode(dict(os.environb)))
+        return here(route, resources, environment=str(path))
+
+    def _order(self, record: Record) -> Order:
+        order = super()._order(record)
+        variables = {name: value for name, value in order.environment.items() if name != "ANYJOB_JOB_ID"}
+        if variables and order.spool is not None:
+            self._have_own_variables = True
+            order.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+            known = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
+            write_private(order.spool / ENVIRONMENT, msgspec.msgpack.encode(known))
+        return order
+
+    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        """The ledger holds the jobs already: have the supervisor look into it.
+
+        Where it does not answer any more, these wait for the next one.
+        """
+        assert isinstance(self.books, Books)
+        try:
+            self._link.ask({"op": "look", "backend": self.books.number})
+        except BackendUnavailableError:
+            for order in orders:
+                yield order, Unsure()
+            return
+        for order in orders:
+            yield order, order.job_id
+
+    def listen(self) -> None:
+        """Have what changes told to this process."""
+        self._link.open()
+
+    def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
+        """Read the ledger."""
+        rows = self.host.ledger.rows([ticket.job_id for ticket in tickets])
+        # What has ended is collected next: it need not be read twice.
+        self._ended = {job_id: row for job_id, row in rows.items() if row.state >= FINAL}
+        return {
+            job_id: Observation(row.status, row.reason, attempt=row.attempt) for job_id, row in rows.items()
+        }
+
+    def collect(self, tickets: Sequence[Ticket]) -> dict[str, Outcome]:
+        """Read the ledger."""
+        known = self._ended
+        ids = [ticket.job_id for ticket in tickets]
+        missing = [job_id for job_id in ids if job_id not in known]
+        rows = self.host.ledger.rows(missing) if missing else {}
+        found = {job_id: known.get(job_id) or rows.get(job_id) for job_id in ids}
+        return {
+            job_id: _outcome(row) for job_id, row in found.items() if row is not None and row.state >= FINAL
+        }
+
+    def terminate(self, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
+        """Ask the supervisor."""
+        answer = self._link.ask({"op": "cancel", "ids": [ticket.job_id for ticket in tickets]})
+        answers: dict[str, bool] = answer["answers"]
+        return answers
+
+    def find(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """Our id is the native one."""
+        return {job_id: job_id for job_id in self.host.ledger.rows(job_ids)}
+
+    def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
+        """Read from the job's spool."""
+        return spool.read_range(spool.path_of(self._places.spool, ticket.job_id) / stream, offset)
+
+    def close(self) -> None:
+        """Close the connection; what runs runs on."""
+        if self._link_ is not None:
+            self._link_.close()
+            self._link_ = None
+        super().close()
+
+
+def _outcome(row: Row) -> Outcome:
+    if row.outcome is not None:
+        return decode_outcome(row.outcome)
+    return Outcome(status=row.status, reason=row.reason, attempt=row.attempt)

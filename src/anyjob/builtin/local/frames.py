@@ -1,0 +1,111 @@
+"""Messages over a stream socket: 4 bytes of length, little-endian, then that many of content."""
+
+from __future__ import annotations
+
+import socket
+
+import msgspec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+LARGEST = 1 << 30
+"""Bytes of content that are taken for a message; more is somebody who speaks something else."""
+_CHUNK = 1 << 18
+_FLAGS = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+
+
+class FrameSocket:
+    """Sends and receives messages over a connected stream socket.
+
+    Sending never blocks. Receiving blocks where the socket does. One thread may send while another
+    receives.
+
+    Args:
+        sock: the socket; it is closed by `close`.
+        encode: makes bytes of a message; msgpack by default.
+        decode: makes a message of bytes.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        encode: Callable[[Any], bytes] = msgspec.msgpack.encode,
+        decode: Callable[[bytes], Any] = msgspec.msgpack.decode,
+    ) -> None:
+        self._sock = sock
+        self._encode = encode
+        self._decode = decode
+        self._out = bytearray()
+        self._in = bytearray()
+
+    def fileno(self) -> int:
+        """Return the descriptor, for a selector; -1 once closed."""
+        return self._sock.fileno()
+
+    @property
+    def pending(self) -> int:
+        """How many bytes `flush` has left to send."""
+        return len(self._out)
+
+    def send(self, message: Any) -> None:
+        """Add a message to what `flush` sends."""
+        content = self._encode(message)
+        self._out += len(content).to_bytes(4, "little")
+        self._out += content
+
+    def flush(self) -> bool:
+        """Send as much as the other end takes now. Return True once nothing is left.
+
+        Raises:
+            OSError: the connection is broken.
+        """
+        while self._out:
+            try:
+                sent = self._sock.send(self._out, _FLAGS)
+            except BlockingIOError:
+                return False
+            del self._out[:sent]
+        return True
+
+    def receive(self) -> list[Any]:
+        """Read once, and return the messages that are whole now: often none, sometimes many.
+
+        Raises:
+            EOFError: the other end has closed, and every message before that has been returned.
+            OSError: the connection is broken, or what comes are no such messages.
+        """
+        try:
+            data = self._sock.recv(_CHUNK)
+        except BlockingIOError:
+            return []
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            raise EOFError
+        self._in += data
+        messages = []
+        at = 0
+        while len(self._in) - at >= 4:
+            size = int.from_bytes(self._in[at : at + 4], "little")
+            if size > LARGEST:
+                raise ConnectionError(f"a message of {size} bytes: the other end speaks something else")
+            if len(self._in) - at - 4 < size:
+                break
+            messages.append(self._decode(bytes(self._in[at + 4 : at + 4 + size])))
+            at += 4 + size
+        del self._in[:at]
+        return messages
+
+    def shutdown(self) -> None:
+        """End the connection in both directions, so that a thread in `receive` wakes."""
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """Close the socket. May be called twice."""
+        self._sock.close()

@@ -1,0 +1,112 @@
+"""What came of a job of the `local` backend, from what the keeper and the runner say."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+
+from anyjob import spool
+from anyjob.builtin.local.places import Places
+from anyjob.builtin.local.queues import Running
+from anyjob.ledgerrows import encode_outcome
+from anyjob.spawning import ended
+from anyjob.specs import Outcome
+from anyjob.status import JobStatus
+
+
+def from_event(event: dict[str, Any], job: Running, places: Places) -> Outcome:
+    """Return what came of a job whose process has ended.
+
+    Args:
+        event: what the keeper says of it.
+        job: what the queue knows of it.
+        places: where its spool is.
+    """
+    known: dict[str, Any] = {
+        "started": event.get("started"),
+        "finished": event.get("finished"),
+        "peak_memory": event.get("peak_memory"),
+        "host": places.host,
+        "attempt": event["attempt"],
+    }
+    left = left_behind(job, places)
+    cause, code = event.get("cause"), event["code"]
+    if left is not None and (cause is None or left.status is JobStatus.DONE):
+        return msgspec.structs.replace(
+            left, **{name: value for name, value in known.items() if value is not None}
+        )
+    number = -code if code < 0 else None
+    if cause == "cancel":
+        return Outcome(status=JobStatus.CANCELLED, signal=number, **known)
+    if cause == "walltime":
+        message = f"it ran longer than the {job.resources.walltime or 0:g} s that were asked for"
+        return Outcome(status=JobStatus.ERROR, reason="walltime", message=message, signal=number, **known)
+    if cause == "start-failed":
+        message = event.get("message") or "it could not be started"
+        return Outcome(status=JobStatus.ERROR, reason="exit-code", exit_code=code, message=message, **known)
+    outcome = ended(code, **known)
+    if job.is_call:
+        if outcome.status is JobStatus.DONE:
+            outcome.status, outcome.reason = JobStatus.ERROR, "exit-code"
+        outcome.message = (
+            f"the call ended its process ({outcome.message or 'exit code 0'}) and left no result"
+        )
+    return outcome
+
+
+def left_behind(job: Running, places: Places) -> Outcome | None:
+    """Return what the runner left of a call; None where nothing, or nothing whole."""
+    if not job.is_call:
+        return None
+    try:
+        left = spool.read_outcome(spool.path_of(places.spool, job.job_id))
+    except Exception:  # what a torn or strange file does to pickle is not to be foreseen
+        return None
+    if left is not None:
+        left.attempt = job.attempt
+        left.host = left.host or places.host
+    return left
+
+
+def clear(job: Running, places: Places) -> None:
+    """Remove what an attempt has left, before the next."""
+    directory = spool.path_of(places.spool, job.job_id)
+    for path in (*directory.glob("claim*"), directory / "outcome.pkl.part", directory / "outcome.pkl"):
+        path.unlink(missing_ok=True)
+
+
+def lost(job: Running) -> Outcome:
+    """Return the outcome of a job that ran when its keeper, or the machine, went away."""
+    return Outcome(
+        status=JobStatus.ERROR,
+        reason="lost",
+        message="the keeper of the local backend, or the machine, went away while it ran; it was not run "
+        "again, since it was not marked restartable",
+        finished=time.time(),
+        attempt=job.attempt,
+    )
+
+
+def not_started(error: Exception, attempt: int) -> Outcome:
+    """Return the outcome of a job that no order can be made of."""
+    message = f"it cannot be started: {type(error).__name__}: {error}"
+    return Outcome(
+        status=JobStatus.ERROR, reason="exception", message=message, finished=time.time(), attempt=attempt
+    )
+
+
+def writable(outcome: Outcome) -> Outcome:
+    """Return an outcome that the ledger can hold: a call may have left anything in its own."""
+    try:
+        encode_outcome(outcome)
+    except Exception as error:
+        return Outcome(
+            status=JobStatus.ERROR,
+            reason=outcome.reason if isinstance(outcome.reason, str) else "exception",
+            message=ascii(outcome.message) if outcome.message else f"its outcome cannot be kept: {error}",
+            finished=time.time(),
+            attempt=outcome.attempt,
+        )
+    return outcome

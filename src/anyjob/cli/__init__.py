@@ -1,0 +1,5 @@
+"""The command line: ``anyjob``."""
+
+from anyjob.cli.app import main
+
+__all__ = ["main"]

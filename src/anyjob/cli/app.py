@@ -1,0 +1,171 @@
+"""The group ``anyjob``: its commands are imported when they are named, those of plugins too."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from anyjob import __version__
+from anyjob.cli import exits
+from anyjob.cli.output import fail
+from anyjob.errors import AnyjobError
+
+_COMMANDS = {
+    "run": ("anyjob.cli.run:run", "Run a command, or the jobs of a job file, and wait for them."),
+    "jobs": ("anyjob.cli.listing:jobs", "List the jobs that outlive their submitter."),
+    "show": ("anyjob.cli.showing:show", "Show all that is known of a job."),
+    "wait": ("anyjob.cli.awaiting:wait", "Wait for jobs to end."),
+    "logs": ("anyjob.cli.logs:logs", "Show what a job has written, or writes."),
+    "result": ("anyjob.cli.awaiting:result", "Print what a job returned."),
+    "cancel": ("anyjob.cli.changing:cancel", "Cancel jobs."),
+    "rerun": ("anyjob.cli.changing:rerun", "Run jobs anew."),
+    "prune": ("anyjob.cli.changing:prune", "Forget jobs that have ended a while ago."),
+    "backends": ("anyjob.cli.backends:backends", "List, show and check the places that run work."),
+    "plugins": ("anyjob.cli.plugins:plugins", "List and check what is installed."),
+    "config": ("anyjob.cli.config:config", "Show and check the configuration."),
+    "completion": ("anyjob.cli.completion:completion", "Print what has a shell complete these commands."),
+}
+
+
+class Main(click.Group):
+    """Imports what is named only, and turns errors into one message and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return our commands, then those of plugins, without importing these."""
+        return [*_COMMANDS, *(name for name in self._of_plugins() if name not in _COMMANDS)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command; None where there is none of this name."""
+        if cmd_name in _COMMANDS:
+            module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+            found: click.Command = getattr(import_module(module), attribute)
+            return found
+        if cmd_name not in self._of_plugins():
+            return None
+        from anyjob.cli.context import registry
+
+        return registry().command(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what there is, again without importing it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+        others = {name: by for name, by in self._of_plugins().items() if name not in _COMMANDS}
+        if others:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, f"from {by}") for name, by in others.items()])
+
+    def _of_plugins(self) -> dict[str, str]:
+        from anyjob.cli.context import registry
+
+        listed = registry().listing("anyjob.commands", hooks=False)  # a plugin may hang at its import
+        return {each.name: f"{each.distribution} {each.version}" for each in listed if each.usable}
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; for an unknown one, name the nearest."""
+        name = str(args[0])
+        if ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name) is not None:
+            return super().resolve_command(ctx, args)
+        from anyjob.nearest import did_you_mean
+
+        raise click.UsageError(
+            f"no command is called {name!r}{did_you_mean(name, self.list_commands(ctx))}", ctx
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; tell of an error by its message, and with ``--debug`` by its traceback."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort, click.ClickException):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                leave_pipe()  # before click hears of it, which has a code of its own
+                sys.exit(exits.BROKEN_PIPE)
+            self._tell(ctx, error)
+
+    def _tell(self, ctx: click.Context, error: Exception) -> None:
+        if ctx.params.get("debug"):
+            import traceback
+
+            traceback.print_exc()
+        if isinstance(error, AnyjobError):
+            fail(str(error))
+        else:
+            fail(f"{type(error).__name__}: {error}" + ("" if ctx.params.get("debug") else _WHERE))
+        sys.exit(exits.FAILED)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command line; ends with an exit code of `anyjob.cli.exits`."""
+        prog_name = prog_name or "anyjob"
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        try:
+            # Our own commands end by sys.exit(); what click returns here is the code of --help and the like.
+            super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+            sys.stdout.flush()
+        except click.UsageError as error:
+            _tell_usage(error)
+            sys.exit(exits.FAILED)
+        except click.ClickException as error:  # of a plugin's command
+            fail(error.format_message())
+            sys.exit(error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            sys.exit(exits.INTERRUPTED)
+        except OSError as error:
+            if error.errno != errno.EPIPE:
+                raise
+            leave_pipe()
+            sys.exit(exits.BROKEN_PIPE)
+        sys.exit(exits.OK)
+
+
+_WHERE = "\nThis is a fault of a plugin, or of anyjob: `anyjob --debug …` shows where"
+
+
+def leave_pipe() -> None:
+    """Have what is still in Python's buffers go nowhere: nobody reads it."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass  # no file behind it, as in tests
+
+
+def _tell_usage(error: click.UsageError) -> None:
+    if type(error).__name__ == "NoArgsIsHelpError":  # of click 8.2 and newer: its message is the help
+        click.echo(error.format_message(), err=True)
+        return
+    fail(error.format_message())
+    if error.ctx is not None:
+        click.echo(error.ctx.get_usage(), err=True)
+        click.echo(f"Help: {error.ctx.command_path} --help", err=True)
+
+
+@click.group(
+    cls=Main,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""\b
+Examples:
+  anyjob run -- python3 train.py --epochs 3
+  anyjob run sweep.toml -b hpc --walltime 2h
+  anyjob backends list""",
+)
+@click.version_option(__version__, prog_name="anyjob", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
+def main(debug: bool) -> None:
+    """Run work anywhere: on this machine, or where a plugin's backend runs it."""

@@ -1,0 +1,50 @@
+"""``anyjob completion``, and what completes the names of backends."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  anyjob completion bash >> ~/.bashrc
+  anyjob completion zsh >> ~/.zshrc
+  anyjob completion fish > ~/.config/fish/completions/anyjob.fish"""
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that has a shell complete commands, options and names of backends."""
+    from anyjob.cli.app import main
+
+    completer = get_completion_class(shell)
+    assert completer is not None
+    # The base class's source(): that of bash starts a bash to ask for its version.
+    click.echo(ShellComplete.source(completer(main, {}, "anyjob", "_ANYJOB_COMPLETE")))
+    sys.exit(0)
+
+
+def backend_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a backend; imports no plugin, and never fails."""
+    try:
+        from anyjob.session import default_session
+
+        ours = default_session()
+        names = [*ours.config.backends, *ours.registry.names("anyjob.backends", hooks=False)]
+    except Exception:  # half a configuration, say: nothing to be said into a line that is being typed
+        return []
+    return [CompletionItem(name) for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+
+def job_types(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a kind of work; imports no plugin, and never fails."""
+    try:
+        from anyjob.session import default_session
+
+        names = default_session().registry.names("anyjob.job_types", hooks=False)
+    except Exception:
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]

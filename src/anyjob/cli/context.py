@@ -1,0 +1,68 @@
+"""What the commands work with: the default session, and who hears its warnings."""
+
+from __future__ import annotations
+
+import click
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from anyjob.registry import Registry
+    from anyjob.session import Session
+
+_registry: Registry | None = None
+
+
+def registry() -> Registry:
+    """Return what is installed; needs no configuration, so that it is there where that is broken."""
+    global _registry
+    if _registry is None:
+        from anyjob.registry import Registry
+
+        _registry = Registry()
+    return _registry
+
+
+def session() -> Session:
+    """Return the session that the commands, and plugins in them, work with.
+
+    Raises:
+        ConfigError: the configuration cannot be read.
+    """
+    from anyjob.session import default_session
+
+    hear_warnings()
+    return default_session()
+
+
+def hear_warnings() -> None:
+    """Have warnings and logged problems written as messages of anyjob, on stderr."""
+    import logging
+    import warnings
+
+    from anyjob.cli.output import say
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        say(f"warning: {message}")
+
+    class Sayer(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(f"{record.levelname.lower()}: {record.getMessage()}")
+
+    before, logger, sayer = warnings.showwarning, logging.getLogger("anyjob"), Sayer()
+    warnings.showwarning = show
+    logger.addHandler(sayer)
+
+    def deaf() -> None:
+        warnings.showwarning = before
+        logger.removeHandler(sayer)
+
+    click.get_current_context().find_root().call_on_close(deaf)

@@ -1,0 +1,162 @@
+"""What a job writes, passed on byte for byte while it runs; a line of state while it writes nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+from anyjob.cli.output import console, is_terminal
+from anyjob.errors import BackendUnavailableError, JobTimeoutError
+from anyjob.job import BaseJob
+from anyjob.status import JobStatus, backoff
+
+
+class StateLine:
+    """A line on a terminal's stderr that says where a job is; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._progress: Any = None
+        self._task: Any = None
+        self._stopped = not is_terminal(sys.stderr)
+        self._lock = threading.Lock()
+
+    def show(self, text: str) -> None:
+        """Show this text, with the time since the first one."""
+        with self._lock:
+            if self._stopped:
+                return
+            if self._progress is None:
+                self._start()
+            self._progress.update(self._task, description=text)
+
+    def _start(self) -> None:
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+        self._progress = Progress(
+            *columns,
+            console=console(sys.stderr),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._progress.add_task("", total=None)
+        self._progress.start()
+
+    def stop(self) -> None:
+        """Take the line away, for good."""
+        with self._lock:
+            self._stopped = True
+            if self._progress is not None:
+                self._progress.stop()
+                self._progress = None
+
+
+class Pump:
+    """Passes what a job writes on to our own streams, in a thread for each.
+
+    Args:
+        line: to be taken away before the first byte goes to a terminal.
+        broken: called when nobody reads a stream any more.
+        targets: where each stream goes.
+    """
+
+    def __init__(self, line: StateLine, broken: Callable[[], None], targets: dict[str, TextIO]) -> None:
+        self._line = line
+        self._broken = broken
+        self._targets = targets
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self.is_broken = False
+        self.problem: Exception | None = None
+        self.open_line = False
+
+    def start(self, job: Any) -> None:
+        """Begin to pass on; may be called again, to no effect."""
+        with self._lock:
+            if self._threads:
+                return
+            for stream, target in self._targets.items():
+                thread = threading.Thread(target=self._pass_on, args=(job, stream, target), daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def finish(self) -> None:
+        """Wait until all of it is passed on, of a job that has ended."""
+        for thread in self._threads:
+            thread.join()
+
+    def write(self, target: TextIO, data: bytes) -> None:
+        """Pass on some bytes, and see to it that they are out."""
+        if is_terminal(target):
+            self._line.stop()
+        target.flush()
+        _write_all(target, data)
+        if target is sys.stderr and data:
+            self.open_line = not data.endswith(b"\n")
+
+    def _pass_on(self, job: Any, stream: str, target: TextIO) -> None:
+        try:
+            for chunk in follow(job, stream):
+                self.write(target, chunk)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                self.is_broken = True
+            else:
+                self.problem = error
+            self._broken()
+        except Exception as error:
+            self.problem = error
+
+
+def _write_all(target: TextIO, data: bytes) -> None:
+    try:
+        descriptor = target.fileno()
+    except OSError:  # no file behind it, as in tests
+        target.buffer.write(data)
+        return
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[os.write(descriptor, left) :]
+        except BlockingIOError:  # whoever shares the pipe with us has made it so
+            select.select([], [descriptor], [])
+
+
+def follow(job: Any, stream: str) -> Iterator[bytes]:
+    """Yield what a job writes until it has ended, however often its backend is out of reach meanwhile."""
+    passed = failures = 0
+    while True:
+        at = 0
+        try:
+            for chunk in job.log_bytes(stream, follow=True):
+                at += len(chunk)
+                if at > passed:
+                    yield chunk[len(chunk) - (at - passed) :]
+                    passed, failures = at, 0
+            return
+        except BackendUnavailableError:
+            failures += 1
+            time.sleep(backoff(failures, ceiling=30))
+
+
+def wait_shown(job: BaseJob, line: StateLine, what: str) -> None:
+    """Wait until a job has ended, and show on a terminal where it is meanwhile."""
+
+    def tell(job_id: str, status: JobStatus, _: Any) -> None:
+        position = job.metadata().get("queue_position") if hasattr(job, "metadata") else None
+        line.show(f"{what}: {status.value}" + (f" (position {position})" if position is not None else ""))
+
+    try:
+        job.wait_for_final_state(timeout=0.3)  # what is soon done needs no line
+    except JobTimeoutError:
+        if is_terminal(sys.stderr):
+            job.wait_for_final_state(wait=1, callback=tell)
+        else:
+            job.wait_for_final_state()

@@ -1,0 +1,270 @@
+"""A `concurrent.futures.Executor` over any backend, for every library that takes an executor."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, InvalidStateError
+from typing import TYPE_CHECKING, Any
+
+from anyjob.errors import BackendUnavailableError, JobRejectedError, SpecError, UnsupportedSpecError
+from anyjob.specs import Call, make_resources
+from anyjob.status import JobStatus
+
+if TYPE_CHECKING:
+    from anyjob.backend import BaseBackend
+    from anyjob.jobtypes import TaskJob
+    from anyjob.taskbackend import TaskBackend
+
+
+SLOTS = 1000
+"""How many jobs a library may have under way at a time, where the backend has no number of its own."""
+
+
+class Executor(concurrent.futures.Executor):
+    """Runs calls as jobs of a backend.
+
+    It is what `ThreadPoolExecutor` and `ProcessPoolExecutor` are, with these differences: its futures
+    have a ``job``; work that is still under way when the program ends shares the fate of the
+    backend's other jobs; a call's `SystemExit` comes back as a `RemoteError`. It starts no threads,
+    and leaves the backend open.
+
+    Args:
+        backend: a backend, or its name; None takes the default one.
+        resources: what each job needs and what it is called: see `anyjob.Resources`.
+
+    Raises:
+        SpecError: the resources make no sense.
+        UnsupportedSpecError: the backend cannot run calls.
+        AnyjobError: as `anyjob.get_backend` does.
+    """
+
+    def __init__(self, backend: str | BaseBackend | None = None, **resources: Any) -> None:
+        make_resources(resources)
+        self._backend = _task_backend(backend)
+        self._resources = resources
+        # Not ours alone: libraries (dask) read it off the executors that they are given.
+        self._max_workers = int(getattr(self._backend, "slots", SLOTS))
+        self._lock = threading.Lock()
+        self._shut = False
+        self._futures: set[JobFuture] = set()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> JobFuture:
+        """Have ``fn(*args, **kwargs)`` called by a job of the backend.
+
+        Work that cannot be handed over (an argument that cannot be pickled, say, or a job that a plugin
+        refuses) makes a future that has failed, as it does in a `ProcessPoolExecutor`.
+
+        Raises:
+            RuntimeError: the executor was shut down.
+            BackendError: the backend cannot take work.
+        """
+        (future,) = self._futures_for(1)
+        try:
+            job = self._backend.run(Call(fn, args, kwargs), **self._resources)
+        except (SpecError, JobRejectedError) as error:
+            future._fail(error)
+        except BaseException as error:
+            future._fail(error)
+            raise
+        else:
+            future._follow(job)
+        return future
+
+    def map(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+    ) -> Iterator[Any]:
+        """Call ``fn`` with each item, as the builtin ``map`` does; yields the results in order.
+
+        All is submitted at once, before this returns. What has not begun is cancelled when a call
+        raises, or the iterator is closed.
+
+        Args:
+            fn: what to call.
+            iterables: its arguments.
+            timeout: seconds from now until which a result must be there.
+            chunksize: how many calls make one job.
+
+        Raises:
+            TimeoutError: (by the iterator) a result was not there in time.
+            ValueError: ``chunksize`` is less than 1.
+            RuntimeError: the executor was shut down.
+            SpecError: something cannot be pickled; nothing is submitted.
+            BackendError: the backend cannot take work.
+        """
+        if chunksize < 1:
+            raise ValueError(f"chunksize, the number of calls a job, is 1 or more, not {chunksize!r}")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        items = zip(*iterables, strict=False)
+        if chunksize == 1:
+            return _results(self._submit([Call(fn, item) for item in items]), deadline)
+        chunks = iter(lambda: tuple(itertools.islice(items, chunksize)), ())
+        futures = self._submit([Call(_call_each, (fn, chunk)) for chunk in chunks])
+        return _flattened(_results(futures, deadline))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more work.
+
+        Args:
+            wait: return only when all that was submitted has ended.
+            cancel_futures: cancel what has not begun.
+
+        The backend stays open: it belongs to whoever made it.
+        """
+        with self._lock:
+            self._shut = True
+            futures = list(self._futures)
+        if cancel_futures:
+            _cancel(futures)
+        if wait:
+            concurrent.futures.wait(futures)
+
+    def _submit(self, calls: Sequence[Call]) -> list[JobFuture]:
+        """Hand over many calls at once."""
+        futures = self._futures_for(len(calls))
+        try:
+            jobs = self._backend.run_many(calls, **self._resources) if calls else []
+        except BaseException as error:
+            for future in futures:
+                future._fail(error)
+            raise
+        for future, job in zip(futures, jobs, strict=True):
+            future._follow(job)
+        return futures
+
+    def _futures_for(self, count: int) -> list[JobFuture]:
+        futures = [JobFuture() for _ in range(count)]
+        with self._lock:
+            if self._shut:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            self._futures.update(futures)
+        for future in futures:
+            future.add_done_callback(self._futures.discard)
+        return futures
+
+
+def _task_backend(backend: str | BaseBackend | None) -> TaskBackend:
+    from anyjob.lowering import find_route
+    from anyjob.taskbackend import TaskBackend
+
+    found: Any = backend
+    if backend is None or isinstance(backend, str):
+        from anyjob.session import get_backend
+
+        found = get_backend(backend)
+    if not isinstance(found, TaskBackend):
+        raise UnsupportedSpecError(
+            f"an executor needs a backend that runs calls (the kind 'python'), and {found!r} takes only work "
+            "of its own making: choose one of anyjob.backends(can_run='python')"
+        )
+    find_route("python", found.accepts, found.host.job_type, shared_files=found.capabilities.shared_files)
+    return found
+
+
+class JobFuture(Future[Any]):
+    """A future of `Executor`; its ``job`` is a handle on the job, or None where none came to be.
+
+    ``cancel()`` cancels a job that has not begun, and returns False for one that runs, as the standard
+    library has it; ``future.job.cancel()`` ends one that runs too, where the backend can.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.job: TaskJob | None = None
+        self._told = threading.Lock()  # taken once: by who tells that it is cancelled
+
+    def cancel(self) -> bool:
+        """Cancel the job if it has not begun. Return whether it is cancelled.
+
+        One whose backend cannot be reached now is not.
+        """
+        _cancel([self])
+        return self.cancelled()
+
+    def running(self) -> bool:
+        """Ask whether the job runs; while the backend cannot be reached, whether it did when last asked."""
+        job = self.job
+        if job is None or self.done():
+            return False
+        try:
+            return job.running()
+        except BackendUnavailableError:
+            return bool(job.metadata()["status"] == JobStatus.RUNNING.name)
+
+    def _follow(self, job: TaskJob) -> None:
+        self.job = job
+        if self._told.locked():
+            job.cancel()  # in the short while in which there was no job to cancel
+        job._on_final(self._ended)
+
+    def _ended(self, said: JobStatus | BaseException) -> None:
+        job = self.job
+        assert job is not None
+        if said is JobStatus.CANCELLED:
+            self._set_cancelled()
+        elif isinstance(said, BaseException):
+            self._fail(said)
+        else:
+            try:
+                value = job.result()
+            except BaseException as error:
+                self._fail(error.with_traceback(None))  # which would only show the insides of this
+            else:
+                self._succeed(value)
+
+    def _succeed(self, value: Any) -> None:
+        try:
+            self.set_result(value)
+        except InvalidStateError:
+            pass  # cancelled meanwhile
+
+    def _fail(self, error: BaseException) -> None:
+        try:
+            self.set_exception(error)
+        except InvalidStateError:
+            pass
+
+    def _set_cancelled(self) -> None:
+        if self._told.acquire(blocking=False) and super().cancel():
+            self.set_running_or_notify_cancel()
+
+
+def _cancel(futures: Iterable[JobFuture]) -> None:
+    """Cancel those whose jobs have not begun, by one call to the backend."""
+    pending = [future for future in futures if not future.done() and not future.running()]
+    jobs = [future.job for future in pending if future.job is not None]
+    try:
+        accepted = dict(zip(jobs, jobs[0].backend().cancel_many(jobs), strict=True)) if jobs else {}
+    except BackendUnavailableError:
+        accepted = {}
+    for future in pending:
+        if future.job is None or accepted.get(future.job):
+            future._set_cancelled()
+
+
+def _call_each(fn: Callable[..., Any], chunk: Sequence[tuple[Any, ...]]) -> list[Any]:
+    return [fn(*item) for item in chunk]
+
+
+def _flattened(chunks: Iterator[list[Any]]) -> Iterator[Any]:
+    for chunk in chunks:
+        chunk.reverse()
+        while chunk:
+            yield chunk.pop()
+
+
+def _results(futures: list[JobFuture], deadline: float | None) -> Iterator[Any]:
+    futures.reverse()
+    try:
+        while futures:
+            # Nothing here holds on to a result that was yielded.
+            yield futures.pop().result(None if deadline is None else deadline - time.monotonic())
+    finally:
+        _cancel(futures)

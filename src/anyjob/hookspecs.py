@@ -1,0 +1,192 @@
+"""The hooks: what a plugin may do beyond bringing names.
+
+A distribution names a module (or an object) of its own under the entry-point group ``anyjob.plugins``,
+and defines any of these functions in it::
+
+    # pyproject.toml
+    [project.entry-points."anyjob.plugins"]
+    acme = "anyjob_acme.hooks"
+
+    # anyjob_acme/hooks.py
+    from anyjob import hookimpl
+
+    @hookimpl
+    def anyjob_finished(job, outcome):
+        print(job.job_id(), "has ended")
+
+A function whose name begins with ``anyjob_`` is taken as an implementation, with or without the marker;
+the marker takes pluggy's options (``@hookimpl(tryfirst=True)``). An implementation asks for as many of
+the arguments as it needs, by their names. A name that is none of these, or an argument that the hook
+does not have, is an error that names the nearest one, and leaves the plugin out.
+
+Hook modules are imported on the first call of any hook, in the process that submits and watches; the
+background processes of anyjob load none. Keep them light: import an engine's SDK where it is needed,
+not at the top. An implementation that raises is reported in the log ``anyjob.plugins``, once, and the
+rest go on; with ``ANYJOB_STRICT_PLUGINS=1`` it raises. Where several plugins implement a hook, the last
+one registered is called first, in the order of pluggy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from anyjob.job import BaseJob
+    from anyjob.registry import Registry
+    from anyjob.status import JobStatus
+
+PROJECT = "anyjob"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def anyjob_register(registry: Registry) -> None:
+    """Register names that metadata cannot know: a configured account's devices, classes made at run time.
+
+    When: a name is asked for that no entry point answers to, and when names are listed; once a
+    registry, and again after ``registry.refresh()``. A name that an entry point answers to is never
+    taken from it.
+    Where: in the thread that asks, which waits. Do no network.
+    Returns: nothing; call ``registry.register_backend(name, cls)``, ``register_job_type`` or
+    ``register_provider``.
+
+    Example::
+
+        @hookimpl
+        def anyjob_register(registry):
+            for device in configured_devices():
+                registry.register_backend(f"acme.{device}", backend_class(device))
+    """
+
+
+@hookspec(historic=True)
+def anyjob_configure(config: Any) -> None:
+    """Take what a plugin needs from the configuration.
+
+    When: a session has read its configuration; for a plugin that is loaded later, when it is loaded
+    (the hook is historic).
+    Where: in the thread that makes the session or loads the plugins.
+    Returns: nothing.
+
+    Args of note: ``config`` is the `Config` of the session; leave it as it is.
+
+    Example::
+
+        @hookimpl
+        def anyjob_configure(config):
+            if config.default_backend == "acme":
+                connect_early()
+    """
+
+
+@hookspec(firstresult=True)
+def anyjob_choose_backend(session: Any, spec: Any, candidates: Sequence[str]) -> str | None:
+    """Choose where work runs that named no backend.
+
+    When: ``run`` was called without a backend, before the default is taken.
+    Where: in the thread that submits.
+    Returns: one of the ``candidates`` (names of configured backends), or None to leave it to the next
+    plugin and, in the end, to the default. The first answer that is not None counts.
+
+    Example::
+
+        @hookimpl
+        def anyjob_choose_backend(spec, candidates):
+            if "hpc" in candidates and isinstance(spec, Training):
+                return "hpc"
+    """
+
+
+@hookspec
+def anyjob_before_submit(session: Any, backend: Any, job_id: str, spec: Any, resources: Any) -> None:
+    """Look at work before it is submitted; raise `anyjob.Refused` to keep it from being so.
+
+    When: once a job, before it is written down and before its engine hears of it.
+    Where: in the thread that submits.
+    Returns: nothing. `Refused` is the one exception that passes through: ``run`` raises it, and its
+    message is what the user sees. Any other is reported, and the work goes on.
+
+    Example::
+
+        @hookimpl
+        def anyjob_before_submit(resources):
+            if resources.walltime is None:
+                raise anyjob.Refused("work here needs a walltime: add walltime='1h'")
+    """
+
+
+@hookspec
+def anyjob_job_environment(session: Any, backend: Any, job_id: str, spec: Any) -> Mapping[str, str] | None:
+    """Give the job environment variables.
+
+    When: once a job, when it is submitted.
+    Where: in the thread that submits.
+    Returns: variables and their values, or None for none. Where several plugins give the same
+    variable, the one that is called last wins.
+
+    Example::
+
+        @hookimpl
+        def anyjob_job_environment(job_id):
+            return {"ACME_TRACE": job_id}
+    """
+
+
+@hookspec
+def anyjob_submitted(job: BaseJob) -> None:
+    """Hear of a job that was submitted.
+
+    When: its engine has taken it, and before ``run`` returns; only in the process that submits.
+    Where: in the thread that submits: be quick.
+    Returns: nothing.
+
+    Example::
+
+        @hookimpl
+        def anyjob_submitted(job):
+            log.info("submitted %s", job.job_id())
+    """
+
+
+@hookspec
+def anyjob_status_changed(job: BaseJob, old: JobStatus | None, new: JobStatus) -> None:
+    """Hear of a change of a job's status.
+
+    When: once a change in each session that watches the job; ``old`` is None where nothing was known
+    before. Statuses that come and go between two queries are not seen.
+    Where: in the thread that watches the backend: be quick, others wait.
+    Returns: nothing.
+
+    Example::
+
+        @hookimpl
+        def anyjob_status_changed(job, old, new):
+            gauge.set(job.job_id(), new.name)
+    """
+
+
+@hookspec
+def anyjob_finished(job: BaseJob, outcome: Any) -> None:
+    """Hear that a job has ended, in whichever way.
+
+    When: once a job, in the session that first learns of it. A job that ends while nobody watches is
+    told by the next session that looks.
+    Where: in the thread that watches the backend: be quick, others wait.
+    Returns: nothing.
+
+    Args of note: ``outcome`` says how it ended (status, exit code, reason); the result itself is had
+    from ``job.result()``.
+
+    Example::
+
+        @hookimpl
+        def anyjob_finished(job, outcome):
+            notify(f"{job.job_id()} is {outcome.status.name}")
+    """

@@ -1,0 +1,27 @@
+"""Ids of jobs: 20 hexadecimal digits, drawn at random."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+
+SIZE = 10
+"""Bytes of an id."""
+_STOCK = 256
+
+_ready: deque[str] = deque()
+os.register_at_fork(after_in_child=_ready.clear)
+
+
+def new_id() -> str:
+    """Return a new id.
+
+    They are drawn in advance, since each draw gives the interpreter's lock away, which costs a
+    multiple of the draw where other threads want it. A fork throws away what was drawn.
+    """
+    while True:
+        try:
+            return _ready.popleft()
+        except IndexError:
+            drawn = os.urandom(SIZE * _STOCK).hex()
+            _ready.extend(drawn[start : start + 2 * SIZE] for start in range(0, len(drawn), 2 * SIZE))

@@ -1,0 +1,400 @@
+"""Job types: what a kind of work is, what it can be rewritten as, and how its result is read."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from typing import Any, ClassVar, NoReturn
+
+from anyjob import runner
+from anyjob.errors import (
+    CommandFailedError,
+    JobCancelledError,
+    JobError,
+    JobFailedError,
+    JobRejectedError,
+    JobTimeoutError,
+    RemoteError,
+    UnsupportedSpecError,
+)
+from anyjob.job import BaseJob
+from anyjob.outputs import CommandResult, Output, Written
+from anyjob.specs import Call, Command, File, Held, Outcome, Spec, kind_of
+from anyjob.spool import InSpool, load_large
+from anyjob.status import JobStatus
+from anyjob.tracking import FinalCallback, Record
+
+STDERR_SHOWN = 4000
+"""Characters of the end of stderr that an error message holds."""
+
+
+class TaskJob(BaseJob):
+    """A job of a task backend; also what a kind of work is, where a plugin registers a subclass.
+
+    A kind of work brings ``spec_type``, and then either backends accept it natively, or it says what
+    it can be rewritten as::
+
+        class NotebookJob(TaskJob):
+            spec_type = Notebook
+            lowers_to = ("python",)
+
+            @classmethod
+            def lower(cls, spec, to):
+                return Call(execute, args=(spec.path, spec.parameters))
+
+            @classmethod
+            def lift(cls, spec, to, value):
+                return NotebookResult(value)
+
+    Handles are made by the backend's ``run``. They compare by id.
+    """
+
+    spec_type: ClassVar[type[Spec]]
+    lowers_to: ClassVar[tuple[str, ...]] = ()
+    needs_shared_files: ClassVar[tuple[str, ...]] = ()
+    """Those of ``lowers_to`` that work only where the backend sees the caller's files."""
+
+    def __init__(self, backend: Any, job_id: str, record: Record) -> None:
+        super().__init__(backend, job_id)
+        self._record = record
+
+    # --- what a kind of work brings -----------------------------------------------------------
+
+    @classmethod
+    def lower(cls, spec: Any, to: str) -> Spec:
+        """Rewrite a spec of this kind as one of the kind ``to``, one of ``lowers_to``."""
+        raise UnsupportedSpecError(f"{cls.__name__} declares that it lowers to {to!r}, and does not")
+
+    @classmethod
+    def lift(cls, spec: Any, to: str, value: Any) -> Any:
+        """Turn the result of what ``spec`` was rewritten as into a result of this kind."""
+        return value
+
+    @classmethod
+    def read(cls, job: TaskJob, outcome: Outcome) -> Any:
+        """Read the result of a job that ran natively as this kind; by default, what it returned."""
+        return load_value(outcome)
+
+    # --- the handle ---------------------------------------------------------------------------
+
+    def submit(self) -> NoReturn:
+        """Handles on task jobs are made by submitting: there is nothing left to do.
+
+        Raises:
+            JobError: always.
+        """
+        raise JobError(
+            f"job {self._job_id} was submitted when it was made; to run it again: backend.run(job.spec())"
+        )
+
+    def status(self) -> JobStatus:
+        """Ask where the job is: by the backend's next bulk query, or an answer younger than its floor."""
+        return self._record.tracker.ask(self._record)
+
+    def cancel(self) -> bool:
+        """Try to cancel the job. Return whether the cancel was accepted; False for a job that has ended."""
+        return bool(self._backend.cancel_many([self])[0])
+
+    def spec(self) -> Any:
+        """Return the work, as it was handed over."""
+        return self._record.specs[0]
+
+    def native_id(self) -> str | None:
+        """Return the engine's own id of the job; None as long as it has given none."""
+        return self._record.native_id
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what is known of the job without asking: name, tags, kind, route, times."""
+        record = self._record
+        resources = record.resources
+        return {
+            "job_id": self._job_id,
+            "native_id": record.native_id,
+            "backend": self._backend.name(),
+            "kind": kind_of(record.specs[0]),
+            "route": [kind_of(spec) for spec in record.specs],
+            "name": resources.name,
+            "tags": dict(resources.tags),
+            "status": record.status.name,
+            "message": record.message,
+            "queue_position": record.queue_position,
+            "attempt": record.attempt,
+            "submitted": record.submitted,
+        }
+
+    def outcome(self, timeout: float | None = None) -> Outcome:
+        """Wait until the job has ended, and return what came of it, failure and cancel included.
+
+        Raises:
+            JobTimeoutError: it has not ended within ``timeout`` seconds.
+        """
+        outcome = self._record.outcome
+        if outcome is None:
+            self._wait(timeout)
+            outcome = self._record.outcome
+            assert outcome is not None
+        return outcome
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait until the job has ended, and return its result: a fresh copy each time.
+
+        Raises:
+            JobTimeoutError: it has not ended within ``timeout`` seconds.
+            JobCancelledError: it was cancelled.
+            CommandFailedError: it is a program that ended with a non-zero exit code.
+            JobFailedError: it failed in another way; ``reason`` says in which.
+            Exception: a call raised it; the remote traceback is its cause.
+        """
+        outcome = self.outcome(timeout)
+        error = self._failure(outcome)
+        if error is not None:
+            raise error
+        record = self._record
+        job_type = self._backend.host.job_type
+        if record.kind == record.native:  # its spec is not needed, and need not be importable here
+            return type(self).read(self, outcome)
+        classes = [job_type(kind_of(spec)) for spec in record.specs]
+        value = classes[-1].read(self, outcome)
+        for step in range(len(classes) - 2, -1, -1):
+            value = classes[step].lift(record.specs[step], kind_of(record.specs[step + 1]), value)
+        return value
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait until the job has ended, and return what ``result()`` would raise of its failure.
+
+        Returns None for a job that has succeeded.
+
+        Raises:
+            JobTimeoutError: it has not ended within ``timeout`` seconds.
+        """
+        return self._failure(self.outcome(timeout))
+
+    def logs(self, stream: str = "stdout", follow: bool = False) -> Iterator[str]:
+        """Yield what the work wrote, line by line, with line ends.
+
+        Args:
+            stream: ``stdout`` or ``stderr``.
+            follow: go on until the job has ended; else stop at what there is now.
+        """
+        pending: list[bytes] = []  # parts of a line whose end has not come
+        for chunk in self.log_bytes(stream, follow):
+            for line in io.BytesIO(chunk):
+                pending.append(line)
+                if line.endswith(b"\n"):
+                    yield b"".join(pending).decode("utf-8", "replace")
+                    pending.clear()
+        if pending:
+            yield b"".join(pending).decode("utf-8", "replace")
+
+    def log_bytes(self, stream: str = "stdout", follow: bool = False) -> Iterator[bytes]:
+        """As `logs`, in bytes, as they come."""
+        if stream not in ("stdout", "stderr"):
+            raise JobError(f"a job has a stdout and a stderr, and no stream {stream!r}")
+        offset = 0
+        pause = 0.01
+        while True:
+            # Asked first, read second: what was written before the end is not missed.
+            ended = not follow or self.in_final_state()
+            chunk = self._backend.logs(self._record.ticket(), stream, offset)
+            if chunk:
+                yield chunk
+                offset += len(chunk)
+                pause = 0.01
+            elif ended:
+                return
+            else:
+                self._pause(pause)
+                pause = min(pause * 1.5, 0.25)
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep, at most until the job has ended."""
+        alarm = threading.Event()
+        release = self._on_change(alarm.set)
+        try:
+            if self._record.outcome is None:
+                alarm.wait(seconds)
+        finally:
+            release()
+
+    def _wait(self, timeout: float | None) -> None:
+        """Wait for the watcher to say that the job has ended."""
+        told: list[JobStatus | BaseException] = []
+        ended = threading.Event()
+
+        def tell(what: JobStatus | BaseException) -> None:
+            told.append(what)
+            ended.set()
+
+        if timeout is not None and timeout <= 0 and self.in_final_state():
+            return  # to be asked once does not need a watcher
+        forget = self._on_final(tell)
+        try:
+            if not ended.wait(timeout):
+                raise JobTimeoutError(
+                    f"job {self._job_id} has not ended within {timeout:g} s "
+                    f"(still {self._record.status.name})"
+                )
+        finally:
+            forget()
+        if isinstance(told[0], BaseException):
+            raise told[0]
+
+    def _failure(self, outcome: Outcome) -> BaseException | None:
+        if outcome.status is JobStatus.DONE:
+            return None
+        if outcome.reason == "rejected":
+            return JobRejectedError(f"job {self._job_id} was not taken" + _because(outcome.message))
+        if outcome.status is JobStatus.CANCELLED:
+            return JobCancelledError(f"job {self._job_id} was cancelled" + _because(outcome.message))
+        if outcome.exception is not None:
+            original = load_exception(outcome)
+            if original is not None:
+                return original
+        message = f"job {self._job_id} failed ({outcome.reason or 'no reason known'})" + _because(
+            outcome.message
+        )
+        if outcome.traceback:
+            return RemoteError(message, traceback=outcome.traceback, reason=outcome.reason or "exception")
+        if outcome.reason == "exit-code":
+            stderr = self._end_of_stderr()
+            return CommandFailedError(
+                message + (f"\nthe end of its stderr:\n{stderr}" if stderr else ""),
+                exit_code=outcome.exit_code if outcome.exit_code is not None else 1,
+                stderr=stderr,
+            )
+        return JobFailedError(message, reason=outcome.reason or "exception")
+
+    def _end_of_stderr(self) -> str:
+        return Output(self, "stderr", self._record.spool).tail(STDERR_SHOWN)
+
+    def _on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._record.tracker.on_change(self._record, callback)
+
+    def _on_final(self, callback: FinalCallback) -> Callable[[], None]:
+        return self._record.tracker.on_final(self._record, callback)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TaskJob) and other._job_id == self._job_id
+
+    def __hash__(self) -> int:
+        return hash(self._job_id)
+
+    def __reduce__(self) -> Any:
+        found: Any = self._backend.host.pickled(self)
+        return found
+
+    def __repr__(self) -> str:
+        name = f", name={self._record.resources.name!r}" if self._record.resources.name else ""
+        status = self._record.status.name
+        return f"<{type(self).__name__}({self._job_id!r}{name}, {status}) on {self._backend!s}>"
+
+
+def _because(message: str) -> str:
+    return f": {message}" if message else ""
+
+
+def load_value(outcome: Outcome) -> Any:
+    """Return what a job returned: a fresh copy, or the object itself where it cannot be pickled."""
+    value = outcome.value
+    if isinstance(value, Held):
+        return value.value
+    if isinstance(value, InSpool):
+        value = load_large(value)
+    if isinstance(value, InSpool):
+        value = load_large(value)
+    return pickle.loads(value) if isinstance(value, bytes) else value
+
+
+def load_exception(outcome: Outcome) -> BaseException | None:
+    """Return what a job raised, with the remote traceback as its cause; None where it did not survive."""
+    assert outcome.exception is not None
+    try:
+        error = pickle.loads(outcome.exception)
+    except Exception:
+        return None
+    if not isinstance(error, BaseException):
+        return None
+    # A SystemExit or KeyboardInterrupt of the job must not end the program that asks about it.
+    if not isinstance(error, Exception) or isinstance(error, CancelledError):
+        return None
+    error.__cause__ = RemoteError(
+        f"the job raised it ({outcome.reason or 'exception'})" + _because(outcome.message),
+        traceback=outcome.traceback,
+        reason=outcome.reason or "exception",
+    )
+    return error
+
+
+class CommandJob(TaskJob):
+    """The kind ``command``: a program. Its result is a `CommandResult`."""
+
+    spec_type = Command
+    lowers_to = ("python",)
+
+    @classmethod
+    def lower(cls, spec: Command, to: str) -> Spec:
+        """Rewrite as a call that spawns the program."""
+        from anyjob.spawning import run_command
+
+        return Call(run_command, (spec,))
+
+    @classmethod
+    def lift(cls, spec: Command, to: str, value: Any) -> CommandResult:
+        """The call has returned what the program wrote."""
+        stdout, stderr = value
+        return CommandResult(0, Written(stdout), Written(stderr), Outcome(status=JobStatus.DONE, exit_code=0))
+
+    @classmethod
+    def read(cls, job: TaskJob, outcome: Outcome) -> Any:
+        """The program has run as a job of its own."""
+        code = 0 if outcome.exit_code is None else outcome.exit_code
+        stdout, stderr = (Output(job, stream, job._record.spool) for stream in ("stdout", "stderr"))
+        return CommandResult(code, stdout, stderr, outcome)
+
+
+class PythonJob(TaskJob):
+    """The kind ``python``: a call. Its result is what the call returns."""
+
+    spec_type = Call
+    lowers_to = ("command",)
+    needs_shared_files = ("command",)
+
+    @classmethod
+    def lower(cls, spec: Call, to: str) -> Spec:
+        """Rewrite as a program: an interpreter that runs our `runner` on the pickled call."""
+        import sys
+
+        boot = (
+            "import os,runpy;"
+            "runpy.run_path(os.path.join(os.environ['ANYJOB_SPOOL'],'files','runner.py'),run_name='__main__')"
+        )
+        files = {
+            "runner.py": File(runner.__file__).taken(),
+            # With where we import from: a function may be known by the name of a module alone.
+            "payload.pkl": File("payload.pkl", pickle.dumps((sys.path, dump_call(spec)))),
+        }
+        return Command([sys.executable, "-c", boot], files=files)
+
+    @classmethod
+    def lift(cls, spec: Call, to: str, value: CommandResult) -> Any:
+        """The runner has left its outcome, and the backend's `collect` has read it."""
+        if value.outcome.value is None:  # a call that returns None leaves a pickled None
+            raise JobFailedError("the call ended its process and left no result", reason="exit-code")
+        return load_value(value.outcome)
+
+
+def dump_call(spec: Call) -> bytes:
+    """Pickle what to call, its positional and its keyword arguments.
+
+    Raises:
+        SerializationError: something in it cannot be pickled; the message names it.
+    """
+    try:
+        return runner.dumps((spec.fn, spec.args, spec.kwargs))
+    except Exception as error:
+        from anyjob.pickling import explain
+
+        raise explain(spec, error) from error

@@ -1,0 +1,103 @@
+"""What stands in the ledger: its rows, and how states and outcomes are written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from anyjob import runner
+from anyjob.specs import Held, Outcome
+from anyjob.spool import InSpool
+from anyjob.status import JobStatus
+
+STATES = (
+    JobStatus.INITIALIZING,
+    JobStatus.QUEUED,
+    JobStatus.VALIDATING,
+    JobStatus.RUNNING,
+    JobStatus.CANCELLED,
+    JobStatus.DONE,
+    JobStatus.ERROR,
+)
+"""States are kept as numbers, in this order."""
+FINAL = 4
+"""The first of the final states."""
+CODE = {status: code for code, status in enumerate(STATES)}
+
+
+class BackendRow(msgspec.Struct, frozen=True):
+    """Which backend a job was given to: what it is, not what it is called."""
+
+    fingerprint: str
+    label: str
+    type: str
+    distribution: str
+    options: dict[str, Any]
+    host: str = ""
+
+
+class Context(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the jobs of a bulk run in, beside their own specs."""
+
+    route: tuple[str, ...]
+    resources: bytes
+    cwd: bytes = b""
+    environment: str = ""
+    python: str = ""
+    path: tuple[str, ...] = ()
+
+
+class NewJob(msgspec.Struct):
+    """A job to be written: its native work as bytes, and what it was lowered from, where it was."""
+
+    job_id: str
+    payload: bytes | None
+    spec: bytes | None = None
+
+
+class Row(msgspec.Struct):
+    """What the ledger knows of one job."""
+
+    n: int
+    job_id: str
+    bulk: int
+    backend: int
+    label: str
+    kind: str
+    native: str
+    name: str
+    submitted: float
+    state: int
+    attempt: int
+    native_id: str | None
+    started: float | None
+    finished: float | None
+    reason: str | None
+    outcome: bytes | None
+    told: int = 0
+
+    @property
+    def status(self) -> JobStatus:
+        """Where the job is."""
+        return STATES[self.state]
+
+
+def encode_outcome(outcome: Outcome) -> bytes:
+    """Return an outcome as bytes; what it holds in memory is pickled."""
+    value = outcome.value
+    if isinstance(value, InSpool):
+        value = str(value)  # msgspec encodes no subclasses of it
+    elif value is not None and not isinstance(value, bytes):
+        value = runner.dumps(value.value if isinstance(value, Held) else value)
+    if value is not outcome.value:
+        outcome = msgspec.structs.replace(outcome, value=value)
+    return msgspec.msgpack.encode(outcome)
+
+
+def decode_outcome(data: bytes) -> Outcome:
+    """The inverse of `encode_outcome`."""
+    outcome = msgspec.msgpack.decode(data, type=Outcome)
+    if isinstance(outcome.value, str):
+        outcome.value = InSpool(outcome.value)
+    return outcome

@@ -1,0 +1,65 @@
+"""The tables of the ledger, and how an older ledger becomes one of today."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from anyjob.errors import StateError
+
+VERSION = 1
+
+SCHEMA = """
+CREATE TABLE backends (
+    n INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, label TEXT NOT NULL,
+    type TEXT NOT NULL, distribution TEXT NOT NULL, options TEXT NOT NULL, host TEXT NOT NULL);
+CREATE TABLE bulks (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, backend INTEGER NOT NULL, kind TEXT NOT NULL, native TEXT NOT NULL,
+    name TEXT NOT NULL, created REAL NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    context BLOB NOT NULL, shared BLOB);
+CREATE INDEX bulks_name ON bulks (name) WHERE name <> '';
+CREATE INDEX bulks_created ON bulks (created, first);
+CREATE TABLE tags (bulk INTEGER, key TEXT, value TEXT NOT NULL, PRIMARY KEY (bulk, key)) WITHOUT ROWID;
+CREATE UNIQUE INDEX tags_value ON tags (key, value, bulk);
+CREATE TABLE jobs (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, bulk INTEGER NOT NULL,
+    backend INTEGER NOT NULL, state INTEGER NOT NULL, attempt INTEGER NOT NULL DEFAULT 1,
+    told INTEGER NOT NULL DEFAULT 0, native_id TEXT, started REAL, finished REAL, reason TEXT, outcome BLOB);
+CREATE INDEX jobs_state ON jobs (backend, state);
+CREATE INDEX jobs_native ON jobs (native_id) WHERE native_id <> id;
+CREATE TABLE work (n INTEGER PRIMARY KEY, payload BLOB, spec BLOB);
+"""
+# The jobs of a bulk are numbered from `first` to `last`: no index from bulks to jobs is needed. Numbers are
+# never given twice. What a job is to do is written once, and stands apart from where it is.
+
+MIGRATIONS: tuple[str, ...] = ()
+"""``MIGRATIONS[i]``: the statements that make a ledger of version i + 2 of one of version i + 1."""
+
+
+def version_of(db: sqlite3.Connection) -> int:
+    """Return the version of a ledger; 0 for one without tables."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def migrate(db: sqlite3.Connection, path: object) -> bool:
+    """Bring a ledger up to date, all of it or nothing; return whether it had no tables yet.
+
+    Raises:
+        StateError: it was written by a newer anyjob.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        version = version_of(db)
+        if version > VERSION:
+            raise StateError(
+                f"the ledger {path} has version {version}, written by a newer anyjob; this one reads up to "
+                f"version {VERSION}: upgrade anyjob, or set ANYJOB_STATE to another directory"
+            )
+        for step in MIGRATIONS[version - 1 :] if version else (SCHEMA,):
+            for statement in filter(str.strip, step.split(";")):
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    return version == 0

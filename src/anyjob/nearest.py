@@ -1,0 +1,29 @@
+"""The name that somebody probably meant, for errors about unknown ones."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that is most like a word; None where none is like it.
+
+    Args:
+        word: the unknown name.
+        known: the names that there are.
+        cutoff: how alike they must be, from 0 to 1.
+    """
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word, list(known), 1, cutoff)), None)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of an error: the name nearest to a wrong one, or else those that there are."""
+    names = sorted(known)
+    near = nearest(word, names)
+    if near is not None:
+        return f"; did you mean {near!r}?"
+    return f"; there are: {', '.join(names)}" if names else "; there are none"

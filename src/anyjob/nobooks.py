@@ -1,0 +1,37 @@
+"""What a backend keeps whose jobs live and end with its process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from anyjob.specs import Outcome, Resources
+
+if TYPE_CHECKING:
+    from anyjob.tracking import Record
+
+
+class NoBooks:
+    """What a backend keeps whose jobs live and end with its process: nothing."""
+
+    def enter(self, records: Sequence[Record], resources: Resources) -> None:
+        """Jobs are about to be given to the engine."""
+
+    def launched(self, native_ids: Mapping[str, str]) -> None:
+        """The engine has taken jobs."""
+
+    def moved(self, record: Record) -> None:
+        """A job is somewhere else, and has not ended."""
+
+    def settled(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Jobs have ended."""
+
+    def may_tell(self, job_id: str) -> bool:
+        """Claim the telling of a job's end; whether nobody had before."""
+        return True
+
+    def remove(self, job_ids: Sequence[str]) -> None:
+        """Jobs never came to be."""
+
+
+NO_BOOKS = NoBooks()

@@ -1,0 +1,136 @@
+"""Blocking calls from async code, on threads of our own.
+
+Never on the event loop's default executor: that one belongs to the program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+LIMIT = 64
+"""Threads at most. What runs on them asks, reads or submits; none of it waits for a job to end."""
+IDLE = 10.0
+"""Seconds after which a thread with nothing to do ends."""
+
+
+class _Threads:
+    """A daemon thread for each call under way, up to a limit: one that hangs does not keep the program
+    from ending, as those of a `ThreadPoolExecutor` would."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._count = self._idle = 0
+
+    def start(self, call: Callable[[], None]) -> None:
+        """Have a call made soon; it must not raise."""
+        with self._changed:
+            self._calls.append(call)
+            # An idle thread that is told of a call counts as idle until it takes it.
+            if len(self._calls) <= self._idle or self._count >= LIMIT:
+                self._changed.notify()
+                return
+            self._count += 1
+        threading.Thread(target=self._work, name="anyjob-offload", daemon=True).start()
+
+    def _work(self) -> None:
+        while (call := self._next()) is not None:
+            call()
+            del call  # an idle thread holds on to nothing
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._changed:
+            while not self._calls:
+                self._idle += 1
+                told = self._changed.wait(IDLE)
+                self._idle -= 1
+                if not told and not self._calls:
+                    self._count -= 1
+                    return None
+            return self._calls.popleft()
+
+
+_threads = _Threads()
+
+
+def _after_fork() -> None:
+    global _threads
+    _threads = _Threads()  # threads do not survive a fork
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class Landing:
+    """What a thread hands to the coroutine that awaits it, as long as the loop of that one is open."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.value: asyncio.Future[Any] = self._loop.create_future()
+
+    def give(self, value: Any) -> None:
+        """Hand it over, from any thread. Only the first one counts."""
+        try:
+            self._loop.call_soon_threadsafe(self._settle, value)
+        except RuntimeError:
+            pass  # the loop has closed: nobody waits any more
+
+    def _settle(self, value: Any) -> None:
+        if not self.value.done():
+            self.value.set_result(value)
+
+
+async def offload(call: Callable[[], Any]) -> Any:
+    """Make a blocking call on a thread of our own, with the caller's context; await what it returns.
+
+    A call that has not begun when the await is cancelled is not made.
+    """
+    landing = Landing()
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        if landing.value.cancelled():
+            return
+        said: tuple[Any, BaseException | None]
+        try:
+            said = context.run(call), None
+        except BaseException as error:
+            # Raised by whoever awaits: a future would not take a StopIteration.
+            said = None, error
+        landing.give(said)
+
+    _threads.start(work)
+    value, error = await landing.value
+    if error is not None:
+        raise error
+    return value
+
+
+async def final(job: Any) -> Any:
+    """Await the end of a job, without a thread and without blocking the loop; give its status.
+
+    Cancelling the await takes the request back, and leaves the job alone. Raises what asking for
+    the status raised.
+    """
+    landing = Landing()
+    forget = job._on_final(landing.give)
+    try:
+        said = await landing.value
+    finally:
+        forget()
+    if isinstance(said, BaseException):
+        raise said
+    return said
+
+
+async def final_then(job: Any, call: Callable[[], Any]) -> Any:
+    """Await the end of a job, and then what a blocking call about it returns."""
+    await final(job)
+    return await offload(call)

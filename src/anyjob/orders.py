@@ -1,0 +1,85 @@
+"""What passes between the core and a task backend: orders, tickets, observations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from anyjob.specs import Resources, Spec
+from anyjob.status import JobStatus
+
+
+class Order(msgspec.Struct, kw_only=True, gc=False):
+    """One job for the engine.
+
+    Args:
+        job_id: ours; usable as an idempotency key.
+        spec: of a kind that the backend accepts.
+        resources: what it needs and what it is called.
+        environment: variables for the job beside those of its spec.
+        spool: the job's directory, where files are shared; else None.
+        attempt: 1, or more where the job runs again.
+    """
+
+    job_id: str
+    spec: Spec
+    resources: Resources
+    environment: dict[str, str]
+    spool: Path | None = None
+    attempt: int = 1
+
+
+class Ticket(msgspec.Struct, kw_only=True, gc=False):
+    """One job that the engine was given.
+
+    Args:
+        job_id: ours.
+        native_id: the engine's.
+        submitted: when it was given, in seconds since 1970.
+        spool: the job's directory, where files are shared; else None.
+    """
+
+    job_id: str
+    native_id: str
+    submitted: float
+    spool: Path | None = None
+
+
+class Observation(msgspec.Struct):
+    """What the engine says of one job.
+
+    Args:
+        status: where it is.
+        reason: where it has failed, why: one of those of `anyjob.Outcome`.
+        message: the same, or why it is waiting, in the engine's words.
+        queue_position: how many are before it, where the engine tells.
+        attempt: which attempt this is, where the engine starts work anew by itself.
+    """
+
+    status: JobStatus
+    reason: str | None = None
+    message: str = ""
+    queue_position: int | None = None
+    attempt: int = 1
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """The engine will not take this order; ``reason`` is in its own words."""
+
+    reason: str
+
+
+class Unsure(msgspec.Struct, frozen=True):
+    """The engine may have the order or not (it did not answer): `find` will tell."""
+
+
+Answer = str | Rejected | Unsure
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The options of a type of backend that has none; the base of those that have some."""
+
+
+NO_OPTIONS: Any = Options()

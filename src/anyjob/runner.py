@@ -1,0 +1,277 @@
+"""Runs calls away from home, and writes what came of them.
+
+This one file is all that a compute node needs beside Python: the standard library and, for work
+that needs it, cloudpickle. It is sent along where anyjob is not installed, so it imports nothing of
+anyjob. It is used in three ways: imported (``perform``), as a worker that serves calls over a
+descriptor (``python runner.py --serve FD``), and for one call whose payload lies in the directory
+that ``ANYJOB_SPOOL`` names (``python runner.py``).
+
+What came of a call is a mapping with the fields of `anyjob.specs.Outcome`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, BinaryIO
+
+
+def dumps(value: Any) -> bytes:
+    """Pickle a value: with the standard pickler, or where that cannot, with cloudpickle."""
+    try:
+        blob = pickle.dumps(value, 5)
+    except Exception:
+        pass
+    else:
+        # What is defined in __main__ pickles by a name that means something else over there.
+        if b"__main__" not in blob:
+            return blob
+    import cloudpickle
+
+    return bytes(cloudpickle.dumps(value, 5))
+
+
+def resolve(fn: Any) -> Any:
+    """Return what to call: ``"module:function"`` is imported, everything else is itself."""
+    if not isinstance(fn, str):
+        return fn
+    module, _, path = fn.partition(":")
+    __import__(module)
+    found: Any = sys.modules[module]
+    for name in path.split("."):
+        found = getattr(found, name)
+    return found
+
+
+def perform(
+    load: Callable[[], tuple[Any, tuple[Any, ...], dict[str, Any]]],
+    passes: type[BaseException] | tuple[()] = (),
+) -> dict[str, Any]:
+    """Run one call, and say what came of it.
+
+    Args:
+        load: gives what to call, its positional and its keyword arguments. Called in here so that
+            what unpickling raises is taken for the call's own failure.
+        passes: what is not taken for that, and passes through.
+    """
+    started = time.time()
+    try:
+        fn, args, kwargs = load()
+        value = resolve(fn)(*args, **kwargs)
+    except passes:
+        raise
+    except BaseException as error:
+        said = failure(error)
+    else:
+        said = {"status": "DONE", "value": value}
+    said["started"] = started
+    said["finished"] = time.time()
+    return said
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """Say that a call raised: reason, message, traceback, and the exception where it survives."""
+    import traceback
+
+    # The first frames are this file's own: of no use to whoever reads the traceback.
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    text = "".join(traceback.format_exception(type(error), error, trace))
+    said: dict[str, Any] = {"status": "ERROR", "reason": "exception", "traceback": text}
+    said["message"] = "".join(traceback.format_exception_only(type(error), error)).strip()
+    if isinstance(error, SystemExit):
+        code = error.code
+        said["exit_code"] = code if isinstance(code, int) else int(code is not None)
+        said["reason"] = "exit-code"
+        said["message"] = f"the call left by sys.exit({code!r})"
+    elif isinstance(error, ModuleNotFoundError) and error.name:
+        said["reason"] = "missing-module"
+        said["message"] = (
+            f"module {error.name!r} is not installed where the call ran ({sys.executable}): "
+            "install it there, or define the function where it can be sent along"
+        )
+        if trace is None:
+            return said  # raised by nobody's code but the import of the call itself
+    elif type(error).__module__ == "anyjob.errors" and hasattr(error, "reason"):
+        said["reason"] = error.reason  # the call has run a program, which failed
+        said["exit_code"] = getattr(error, "exit_code", None)
+    said["exception"] = survivor(error)
+    return said
+
+
+def survivor(error: BaseException) -> bytes | None:
+    """Pickle an exception; None where it would not come back as what it was."""
+    try:
+        blob = dumps(error)
+        back = pickle.loads(blob)
+    except BaseException:
+        return None
+    return blob if type(back).__qualname__ == type(error).__qualname__ else None
+
+
+def pickled(said: dict[str, Any]) -> dict[str, Any]:
+    """Pickle the value in what came of a call; the call has failed where that is not possible."""
+    if said["status"] != "DONE":
+        return said
+    try:
+        said["value"] = dumps(said["value"])
+    except Exception as error:
+        kind = type(said.pop("value")).__name__
+        said["status"], said["reason"] = "ERROR", "exception"
+        said["message"] = f"the call returned a {kind} that cannot be pickled: {error}"
+    return said
+
+
+# --- as a worker ------------------------------------------------------------------------------
+
+
+def read_frame(stream: BinaryIO) -> bytes:
+    """Read one frame: 8 bytes of length, then that many. Raises EOFError at the end."""
+    head = stream.read(8)
+    if len(head) < 8:
+        raise EOFError
+    size = int.from_bytes(head, "little")
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError
+    return data
+
+
+def write_frame(fd: int, data: bytes) -> None:
+    """Write one frame."""
+    view = memoryview(len(data).to_bytes(8, "little") + data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+class Ended(BaseException):
+    """Raised in a call by SIGTERM, so that its clean-up runs."""
+
+
+def serve(fd: int) -> None:
+    """Serve calls that come over a descriptor, one after the other, until its other end closes.
+
+    A request is a pickled tuple: payload, environment (name to text), working directory. The
+    payload is a pickle of what to call, its positional and its keyword arguments. The answer is a
+    pickled pair: what came of the call, and how much stdout and stderr held before and after it.
+    """
+    import signal
+
+    busy = ended = False
+
+    def end(signum: int, frame: Any) -> None:
+        nonlocal ended
+        ended = True
+        if busy:
+            raise Ended
+        leave()
+
+    def leave() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(calling, signal.SIGTERM)
+
+    os.set_inheritable(fd, False)
+    die_with_parent()
+    calling = os.getpid()
+    host = os.uname().nodename
+    with open(fd, "rb", closefd=False) as stream:
+        while True:
+            try:
+                payload, environment, cwd = pickle.loads(read_frame(stream))
+            except EOFError:
+                return
+            before = {name: os.environ.get(name) for name in environment}
+            os.environ.update(environment)
+            if signal.getsignal(signal.SIGTERM) is not end:  # the last call may have set its own
+                signal.signal(signal.SIGTERM, end)
+            start = written()
+            try:
+                busy = True
+                if cwd is not None:
+                    os.chdir(cwd)
+                said = pickled(perform(functools.partial(pickle.loads, payload)))
+            except OSError as error:
+                said = failure(error)
+            finally:
+                busy = False
+            if os.getpid() != calling:
+                os._exit(0)  # the call forked, and the child came back here
+            if ended:
+                leave()  # the call has cleaned up behind itself
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+            for output in (sys.stdout, sys.stderr):
+                try:
+                    output.flush()
+                except (AttributeError, OSError, ValueError):
+                    pass
+            said["host"] = host
+            write_frame(fd, pickle.dumps((said, start, written()), 5))
+
+
+def written() -> list[int]:
+    """How much stdout and stderr, which are files, hold by now."""
+    sizes = []
+    for fd in (1, 2):
+        try:
+            sizes.append(os.fstat(fd).st_size)
+        except OSError:  # the call has closed it
+            sizes.append(0)
+    return sizes
+
+
+def die_with_parent() -> None:
+    """Have Linux end this process when the one that started it is killed; elsewhere nothing."""
+    try:
+        import ctypes
+        import signal
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    except Exception:
+        return
+
+
+# --- for one call, through files --------------------------------------------------------------
+
+
+def run_spooled(directory: str) -> int:
+    """Run the call whose payload lies in a directory, and write there what came of it.
+
+    The outcome appears at once or not at all: it is written beside, and renamed.
+    """
+    with open(os.path.join(directory, "files", "payload.pkl"), "rb") as stream:
+        path, payload = pickle.load(stream)
+    sys.path += [entry for entry in path if entry not in sys.path]
+    said = pickled(perform(lambda: pickle.loads(payload)))
+    said["host"] = os.uname().nodename
+    final = os.path.join(directory, "outcome.pkl")
+    with open(final + ".part", "wb") as stream:
+        pickle.dump(said, stream, 5)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.rename(final + ".part", final)
+    if said["status"] != "DONE":
+        sys.stderr.write(said.get("traceback") or said["message"])
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
+        del sys.path[0]  # our own directory: its modules would shadow the standard library's
+    if sys.argv[1:2] == ["--serve"]:
+        sys.path[:] = sys.argv[3:]
+        serve(int(sys.argv[2]))
+    else:
+        sys.exit(run_spooled(os.environ["ANYJOB_SPOOL"]))

@@ -1,0 +1,220 @@
+"""Runs programs: with output to files, and ended with their whole process tree."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from anyjob.errors import CommandFailedError, JobFailedError
+from anyjob.specs import Command, Outcome
+from anyjob.status import JobStatus
+
+GRACE = 5.0
+"""Seconds between TERM and KILL."""
+RETURNED = 16 * 1024 * 1024
+"""Bytes of each stream that come back where no files are shared: the end of it."""
+
+
+def start(
+    spec: Command,
+    environment: Mapping[str, str],
+    stdout: BinaryIO,
+    stderr: BinaryIO,
+    files: Path | None,
+    cwd: str | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, so that all that it starts can be ended with it.
+
+    Args:
+        spec: what to run.
+        environment: variables beside those of this process and of the spec.
+        stdout: where its output goes.
+        stderr: where its errors go.
+        files: the job's directory, where its files are laid.
+        cwd: where to run it if the spec does not say.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    variables = {**os.environ, **environment, **spec.env}
+    if files is not None:
+        variables["ANYJOB_SPOOL"] = str(files)
+        lay_files(spec, files)
+    with _stdin(spec) as stdin:
+        return subprocess.Popen(
+            spec.argv,
+            cwd=cwd if spec.cwd is None else spec.cwd,
+            env=variables,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+
+
+def lay_files(spec: Command, directory: Path) -> None:
+    """Write the files of a spec into the ``files`` below a job's directory, private to the user."""
+    if not spec.files:
+        return
+    (directory / "files").mkdir(mode=0o700, exist_ok=True)
+    for name, file in spec.files.items():
+        descriptor = os.open(directory / "files" / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "wb") as stream:
+            stream.write(file.taken().content or b"")
+
+
+def _stdin(spec: Command) -> BinaryIO:
+    if spec.stdin is None:
+        return open(os.devnull, "rb")
+    stream = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    stream.write(spec.stdin.taken().content or b"")
+    stream.seek(0)
+    return stream
+
+
+def await_end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a program to end, and leave it to be reaped: until then its pid is nobody else's."""
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+
+def reap(process: subprocess.Popen[bytes], started: float) -> Outcome:
+    """Reap a program that has ended, and return what came of it."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return ended(process.returncode, started=started, peak_memory=usage.ru_maxrss * 1024)
+
+
+def ended(code: int, **known: Any) -> Outcome:
+    """Return the outcome of a process by the code that it ended with (negative: by a signal)."""
+    known.setdefault("finished", time.time())
+    known.setdefault("host", os.uname().nodename)
+    if code == 0:
+        return Outcome(status=JobStatus.DONE, exit_code=0, **known)
+    if code > 0:
+        return Outcome(
+            status=JobStatus.ERROR, reason="exit-code", message=f"exit code {code}", exit_code=code, **known
+        )
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return Outcome(status=JobStatus.ERROR, reason="signal", message=f"ended by {name}", signal=-code, **known)
+
+
+def not_started(spec: Command, error: OSError) -> Outcome:
+    """Return the outcome of a program that could not be started; codes as a shell gives them."""
+    program = spec.argv[0]
+    if spec.cwd is not None and not os.path.isdir(spec.cwd):
+        code, why = 126, f"its directory {spec.cwd!r} is not there"
+    elif isinstance(error, FileNotFoundError) and os.sep in program and os.path.exists(program):
+        code, why = 127, f"the interpreter that the first line of {program!r} names is not there"
+    elif isinstance(error, FileNotFoundError):
+        code, why = 127, f"{program!r} is not there" + ("" if os.sep in program else ", nor anywhere on PATH")
+    else:
+        code, why = 126, f"{program!r}: {error.strerror or error}"
+    return Outcome(
+        status=JobStatus.ERROR,
+        reason="exit-code",
+        exit_code=code,
+        message=f"cannot start: {why}",
+        finished=time.time(),
+        host=os.uname().nodename,
+    )
+
+
+def end(pids: Iterable[int], grace: float | None = None) -> None:
+    """End processes and all that they have started: TERM, grace (`GRACE` seconds by default), KILL.
+
+    Each leads a session. What has left its session is found as long as it descends from it. The
+    caller reaps them, and not before this returns.
+    """
+    pids = list(pids)
+    if not pids:
+        return
+    import psutil
+
+    tree: list[Any] = []
+    for pid in pids:
+        try:
+            leader = psutil.Process(pid)
+            tree += [leader, *leader.children(recursive=True)]
+        except psutil.Error:
+            continue
+    _signal(pids, tree, signal.SIGTERM)
+    deadline = time.monotonic() + (GRACE if grace is None else grace)
+    while time.monotonic() < deadline and any(map(_alive, tree)):
+        time.sleep(0.01)
+    _signal(pids, tree, signal.SIGKILL)
+
+
+def _signal(pids: list[int], tree: list[Any], number: int) -> None:
+    """Signal the process groups, and those of the tree that have left them."""
+    import psutil
+
+    for pid in pids:
+        try:
+            os.killpg(pid, number)
+        except OSError:
+            continue
+    for process in tree:
+        try:
+            if os.getpgid(process.pid) not in pids:
+                process.send_signal(number)  # psutil checks that the pid was not reused
+        except (OSError, psutil.Error):
+            continue
+
+
+def _alive(process: Any) -> bool:
+    import psutil
+
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+# --- a command as a call ----------------------------------------------------------------------
+
+
+def run_command(spec: Command) -> tuple[bytes, bytes]:
+    """Run a program as part of a call, and return the end of what it wrote to stdout and stderr.
+
+    Raises:
+        CommandFailedError: it ended with a non-zero exit code.
+        JobFailedError: it was ended by a signal.
+    """
+    with tempfile.TemporaryDirectory(prefix="anyjob-") as directory:
+        spool = Path(directory)
+        started = time.time()
+        with open(spool / "stdout", "w+b") as stdout, open(spool / "stderr", "w+b") as stderr:
+            try:
+                process = start(spec, {}, stdout, stderr, spool)
+            except OSError as error:
+                outcome = not_started(spec, error)
+            else:
+                try:
+                    await_end(process)
+                except BaseException:
+                    end([process.pid])
+                    raise
+                finally:
+                    outcome = reap(process, started)
+            written = _tail(stdout), _tail(stderr)
+    if outcome.status is JobStatus.DONE:
+        return written
+    if outcome.exit_code is not None:
+        text = written[1].decode("utf-8", "replace")[-4000:]
+        raise CommandFailedError(outcome.message, exit_code=outcome.exit_code, stderr=text)
+    raise JobFailedError(outcome.message, reason="signal")
+
+
+def _tail(stream: BinaryIO) -> bytes:
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - RETURNED))
+    return stream.read()

@@ -1,0 +1,350 @@
+"""Descriptions of work and of what came of it: plain data, made to travel.
+
+A `Spec` describes one piece of work; `Resources` says what it needs and what it is called; an
+`Outcome` says what came of it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from anyjob import units
+from anyjob.errors import SpecError
+from anyjob.status import JobStatus
+
+MAX_ARGUMENT = 128 * 1024 - 1
+"""Bytes that one argument or one ``NAME=value`` may have: Linux's MAX_ARG_STRLEN, less the NUL."""
+MAX_NAME = 255
+"""Bytes that the name of a job, or that of a file in its directory, may have: Linux's NAME_MAX."""
+
+
+class File(msgspec.Struct, frozen=True):
+    """A file that goes with the work. Its content is taken when the job is made.
+
+    Args:
+        path: where it is on this side; its name is kept on the other.
+        content: the bytes; None as long as they have not been taken.
+    """
+
+    path: str
+    content: bytes | None = None
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "path", os.fsdecode(self.path))
+
+    def taken(self) -> File:
+        """Return this file with its content.
+
+        Raises:
+            SpecError: the file cannot be read.
+        """
+        if self.content is not None:
+            return self
+        try:
+            with open(self.path, "rb") as stream:
+                return File(self.path, stream.read())
+        except OSError as error:
+            raise SpecError(f"cannot read the file {self.path!r}: {error.strerror or error}") from error
+
+
+class Spec(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True):
+    """What the specs of all kinds of work derive from.
+
+    The ``tag`` is the kind's name, and that of its entry point in the group ``anyjob.job_types``::
+
+        class Notebook(Spec, tag="acme.notebook"):
+            path: File
+            parameters: dict[str, Any] = {}
+
+    A field declared as `File` also takes a path.
+    """
+
+    def __post_init__(self) -> None:
+        for name in _file_fields(type(self)):
+            value = getattr(self, name)
+            if isinstance(value, (str, os.PathLike)):
+                force_setattr(self, name, File(os.fsdecode(value)))
+
+
+_FILE_FIELDS: dict[type, tuple[str, ...]] = {}
+
+
+def _file_fields(spec_type: type[Spec]) -> tuple[str, ...]:
+    fields = _FILE_FIELDS.get(spec_type)
+    if fields is None:
+        fields = tuple(
+            field.name
+            for field in msgspec.structs.fields(spec_type)
+            if File in (field.type, *getattr(field.type, "__args__", ()))
+        )
+        _FILE_FIELDS[spec_type] = fields
+    return fields
+
+
+def kind_of(spec: Spec | type[Spec]) -> str:
+    """Return the name of the kind of work that a spec, or a class of specs, describes.
+
+    Raises:
+        SpecError: this is no spec, or its class has no tag.
+    """
+    spec_type = spec if isinstance(spec, type) else type(spec)
+    if not issubclass(spec_type, Spec):
+        raise SpecError(
+            f"{spec!r} is not a spec: give a Command([...]), a Call(function, ...) or the spec of a plugin"
+        )
+    tag = spec_type.__struct_config__.tag
+    if not isinstance(tag, str) or tag == spec_type.__name__:  # what msgspec takes where none is given
+        raise SpecError(f'{spec_type.__qualname__} has no kind: declare it as class …(Spec, tag="acme.name")')
+    return tag
+
+
+def with_files(spec: Spec) -> Spec:
+    """Return the spec with the contents of its files taken."""
+    taken: dict[str, Any] = {}
+    for name in _file_fields(type(spec)):
+        value = getattr(spec, name)
+        if isinstance(value, File):
+            taken[name] = value.taken()
+        elif isinstance(value, dict) and value:
+            taken[name] = {key: file.taken() for key, file in value.items()}
+        elif isinstance(value, (list, tuple)) and value:
+            taken[name] = type(value)(file.taken() for file in value)
+    return msgspec.structs.replace(spec, **taken) if taken else spec
+
+
+class Command(Spec, frozen=True, tag="command"):
+    """A program to run, without a shell: what you give reaches it byte for byte.
+
+    Args:
+        argv: the program and its arguments: text, bytes (any but NUL) or paths.
+        env: variables to set beside those of the process that submits.
+        cwd: the directory to run in; by default that of the process that submits.
+        stdin: a file that the program reads; by default it reads nothing.
+        files: files to lay into the job's directory, by name; its path is in ``ANYJOB_SPOOL``.
+
+    Raises:
+        SpecError: it could not be run anywhere.
+    """
+
+    argv: list[str]
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    stdin: File | None = None
+    files: dict[str, File] = {}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.argv, (str, bytes)):
+            raise SpecError(
+                f"Command takes a list, not a line: Command(shlex.split({self.argv!r})), "
+                f'or Command(["sh", "-c", {self.argv!r}]) for a shell'
+            )
+        force_setattr(self, "argv", [_text(item, "an argument") for item in self.argv])
+        if not self.argv or not self.argv[0]:
+            raise SpecError("Command needs at least the name of a program")
+        env = {}
+        for name, value in self.env.items():
+            key, text = _text(name, "the name of a variable"), _text(value, f"the variable {name!r}")
+            if not key or "=" in key:
+                raise SpecError(f"{key!r} cannot be the name of an environment variable")
+            _text(f"{key}={text}", f"the variable {key!r}")
+            env[key] = text
+        force_setattr(self, "env", env)
+        if self.cwd is not None:
+            force_setattr(self, "cwd", _text(self.cwd, "cwd"))
+        for name in self.files:
+            if name in ("", ".", "..") or "/" in name or len(os.fsencode(_text(name, "a name"))) > MAX_NAME:
+                raise SpecError(
+                    f"{name[:60]!r} cannot be the name of a file in the job's directory: give a name without "
+                    f"slashes, of {MAX_NAME} bytes at most"
+                )
+        force_setattr(
+            self,
+            "files",
+            {k: v if isinstance(v, File) else File(os.fsdecode(v)) for k, v in self.files.items()},
+        )
+
+
+def _text(value: Any, what: str) -> str:
+    """Text as the operating system takes it; bytes that are not UTF-8 as surrogates (PEP 383)."""
+    try:
+        text = os.fsdecode(value)
+    except TypeError:
+        raise SpecError(
+            f"{what} of a Command is {value!r}, of type {type(value).__name__}: give text, bytes or a path"
+        ) from None
+    if "\0" in text:
+        raise SpecError(f"{what} of a Command holds a NUL byte, which no program can be given: {text[:60]!r}")
+    try:
+        size = len(os.fsencode(text))
+    except UnicodeEncodeError:
+        raise SpecError(
+            f"{what} of a Command is no text that can be written as bytes: {text[:60]!r}"
+        ) from None
+    if size > MAX_ARGUMENT:
+        raise SpecError(
+            f"{what} of a Command has {size:,} bytes; the operating system takes "
+            f"{MAX_ARGUMENT:,} at most: put it into a file, or on stdin"
+        )
+    return text
+
+
+class Call(Spec, frozen=True, tag="python"):
+    """A Python call.
+
+    Args:
+        fn: what to call: anything callable, or ``"module:function"``.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+
+    Raises:
+        SpecError: ``fn`` is neither.
+    """
+
+    fn: Any
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if not callable(self.fn) and not (
+            isinstance(self.fn, str) and all(part for part in self.fn.partition(":"))
+        ):
+            raise SpecError(
+                f"Call takes something callable, or 'module:function'; it was given {self.fn!r}"
+                + (" (the result of a call? drop the brackets)" if self.fn is None else "")
+            )
+        if isinstance(self.args, (str, bytes)):
+            raise SpecError(f"the args of a Call are a tuple: args=({self.args!r},)")
+        if type(self.args) is not tuple:
+            force_setattr(self, "args", tuple(self.args))
+
+
+class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a job needs, and what it is called; in what people write.
+
+    Args:
+        cpus: cores; 4 or "4". None leaves it to the backend.
+        memory: bytes, or text such as "8GiB"; kept in bytes.
+        gpus: accelerators.
+        nodes: machines.
+        walltime: seconds it may run, or text such as "2h" or "1:30:00"; kept in seconds.
+        name: what a person calls it; need not be unique.
+        tags: more of that, to look for jobs by.
+        options: for one engine only, by its type; other engines ignore them:
+            ``{"slurm": {"partition": "gpu"}}``.
+        restartable: it may run a second time where the first was lost half way.
+
+    Raises:
+        SpecError: a value that makes no sense.
+    """
+
+    cpus: int | None = None
+    memory: int | None = None
+    gpus: int | None = None
+    nodes: int | None = None
+    walltime: float | None = None
+    name: str = ""
+    tags: dict[str, str] = {}
+    options: dict[str, dict[str, Any]] = {}
+    restartable: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("cpus", "nodes", "gpus"):
+            value = getattr(self, field)
+            if value is not None:
+                least = 0 if field == "gpus" else 1
+                force_setattr(self, field, units.parse_count(value, what=field, minimum=least))
+        if self.memory is not None:
+            force_setattr(self, "memory", units.parse_memory(self.memory))
+        if self.walltime is not None:
+            force_setattr(self, "walltime", units.parse_duration(self.walltime))
+        if not isinstance(self.name, str) or "\0" in self.name:
+            raise SpecError(f"name is text without NUL bytes, not {self.name!r}")
+        if len(self.name.encode("utf-8", "surrogatepass")) > MAX_NAME:
+            raise SpecError(f"name has {MAX_NAME} bytes at most; this one is too long: {self.name[:60]!r}…")
+        if not isinstance(self.tags, dict):
+            raise SpecError(f'tags are a mapping such as {{"study": "a"}}, not {self.tags!r}')
+        if not all(isinstance(key, str) for key in self.tags):
+            raise SpecError(f"the names of tags are text: {self.tags!r}")
+        if any(not isinstance(value, str) for value in self.tags.values()):
+            force_setattr(self, "tags", {key: str(value) for key, value in self.tags.items()})
+        if not isinstance(self.options, dict) or not all(isinstance(v, dict) for v in self.options.values()):
+            raise SpecError(
+                'options go by the type of the backend: {"slurm": {"partition": "gpu"}}, '
+                f"not {self.options!r}"
+            )
+        if not isinstance(self.restartable, bool):
+            raise SpecError(f"restartable is True or False, not {self.restartable!r}")
+
+
+_NOTHING_ASKED = Resources()
+
+
+def make_resources(given: dict[str, Any]) -> Resources:
+    """Make `Resources` of the keyword arguments of a ``run``.
+
+    Raises:
+        SpecError: a keyword that is none, with the nearest that is; or a value that makes no sense.
+    """
+    if not given:
+        return _NOTHING_ASKED
+    unknown = set(given).difference(Resources.__struct_fields__)
+    if unknown:
+        from anyjob.nearest import nearest
+
+        word = min(unknown)
+        near = nearest(word, Resources.__struct_fields__, 0.65)
+        hint = f"did you mean {near!r}?" if near else "there are: " + ", ".join(Resources.__struct_fields__)
+        raise SpecError(
+            f"unknown resource {word!r}; {hint} (What one engine alone knows goes by its type: "
+            f'options={{"slurm": {{{word!r}: …}}}})'
+        )
+    return Resources(**given)
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """What came of a job.
+
+    Args:
+        status: the final status.
+        reason: why it is ERROR: ``exit-code``, ``exception``, ``signal``, ``walltime``,
+            ``memory``, ``node-failure``, ``lost``, ``rejected``, ``missing-module``.
+        message: the same for a person.
+        exit_code: of the program, where there was one and it ended by itself.
+        signal: what ended the process, where a signal did.
+        started: when it started to run, in seconds since 1970.
+        finished: when it ended.
+        peak_memory: the most memory it had resident, in bytes.
+        host: where it ran.
+        attempt: 1, and one more for each time that the engine started it anew.
+        value: what it returned, pickled; or `Held`, in the process that it ran in.
+        exception: what it raised, pickled.
+        traceback: where it raised that, as text.
+    """
+
+    status: JobStatus
+    reason: str | None = None
+    message: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    started: float | None = None
+    finished: float | None = None
+    peak_memory: int | None = None
+    host: str = ""
+    attempt: int = 1
+    value: Any = None
+    exception: bytes | None = None
+    traceback: str = ""
+
+
+class Held:
+    """A value that cannot be pickled, and so never leaves the process that it was made in."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value

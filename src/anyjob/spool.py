@@ -1,0 +1,188 @@
+"""The spool: one private directory a job, made when it starts.
+
+It holds ``stdout``, ``stderr``, ``outcome.pkl``, the job's ``files`` and what is too large for the
+ledger. Names in it are made of ids, never of what a user calls a job. Links are not followed.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from anyjob.errors import StateError
+from anyjob.specs import Outcome
+from anyjob.status import JobStatus
+
+_ID = re.compile(r"[0-9a-f]{20}")
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+KEPT_IN_LEDGER = 64 * 1024
+"""Bytes of a value up to which it is kept in the ledger; a larger one stays in the spool."""
+
+
+class InSpool(str):
+    """Stands in an outcome for a value that is too large for the ledger: the file that holds it."""
+
+
+def path_of(spool: Path, job_id: str) -> Path:
+    """Return the directory of a job.
+
+    Raises:
+        StateError: this is no id of ours, and would be a path to somewhere else.
+    """
+    if not _ID.fullmatch(job_id):
+        raise StateError(f"{job_id!r} is no job id: those are 20 hexadecimal digits")
+    return spool / job_id[:2] / job_id
+
+
+def job_ids(spool: Path) -> Iterator[str]:
+    """Yield the ids of the jobs that have a directory."""
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(spool) as groups:
+        for group in groups:
+            if group.is_dir(follow_symlinks=False):
+                with os.scandir(group.path) as jobs:
+                    for job in jobs:
+                        if _ID.fullmatch(job.name) and job.is_dir(follow_symlinks=False):
+                            yield job.name
+
+
+def open_own(path: Path) -> int:
+    """Open a file for reading that must be the user's own and no link; return its descriptor.
+
+    Nor may the directory that it is in be a link.
+
+    Raises:
+        StateError: it is somebody else's, or no plain file.
+        OSError: it cannot be opened.
+    """
+    directory = os.open(path.parent, _DIRECTORY)
+    try:
+        descriptor = os.open(
+            path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory
+        )
+    finally:
+        os.close(directory)
+    found = os.fstat(descriptor)
+    if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise StateError(f"{path} is not a plain file of yours: it is not read")
+    return descriptor
+
+
+def read_range(path: Path, offset: int, size: int = 1 << 20) -> bytes:
+    """Read from an offset of a file; nothing where there is no such file yet."""
+    try:
+        descriptor = open_own(path)
+    except FileNotFoundError:
+        return b""
+    try:
+        return os.pread(descriptor, size, offset)
+    finally:
+        os.close(descriptor)
+
+
+class _Plain(pickle.Unpickler):
+    """Reads nothing but values of builtin types, which is what an outcome is made of."""
+
+    def find_class(self, module: str, name: str) -> NoReturn:
+        raise pickle.UnpicklingError(f"an outcome holds no {module}.{name}")
+
+
+def read_outcome(directory: Path) -> Outcome | None:
+    """Return what the runner left in a job's directory; None where it left nothing whole.
+
+    Raises:
+        StateError: the file is somebody else's.
+    """
+    path = directory / "outcome.pkl"
+    try:
+        with open(open_own(path), "rb") as stream:
+            said: dict[str, Any] = _Plain(stream).load()
+        status = JobStatus[said.pop("status")]
+        value = said.get("value")
+        if isinstance(value, bytes) and len(value) > KEPT_IN_LEDGER:
+            said["value"] = InSpool(path)
+        return Outcome(status=status, **said)
+    except StateError:
+        raise
+    except Exception:  # a torn pickle raises whatever its last byte leads to
+        return None
+
+
+def load_large(path: str) -> bytes:
+    """Return the pickled value that an `InSpool` stands for.
+
+    Raises:
+        StateError: the file is gone, or somebody else's.
+    """
+    try:
+        with open(open_own(Path(path)), "rb") as stream:
+            value: bytes = _Plain(stream).load()["value"]
+    except OSError as error:
+        raise StateError(f"the result in {path} cannot be read: {error.strerror or error}") from error
+    return value
+
+
+def write_payload(spool: Path, job_id: str, payload: bytes) -> None:
+    """Keep a payload that is too large for the ledger in the job's directory.
+
+    Raises:
+        OSError: it cannot be written, or a link is in its way.
+    """
+    with _made(spool, job_id) as directory:
+        mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open("payload.pkl", mode, 0o600, dir_fd=directory), "wb") as stream:
+            stream.write(payload)
+
+
+def read_payload(spool: Path, job_id: str) -> bytes:
+    """Return what `write_payload` kept.
+
+    Raises:
+        StateError: it is gone, or somebody else's.
+    """
+    path = path_of(spool, job_id) / "payload.pkl"
+    try:
+        with open(open_own(path), "rb") as stream:
+            return stream.read()
+    except OSError as error:
+        raise StateError(f"the work in {path} cannot be read: {error.strerror or error}") from error
+
+
+def remove(spool: Path, job_id: str) -> None:
+    """Remove a job's directory, if there is one; links in it are removed, and not followed.
+
+    What cannot be removed, since the job took away its own right to, stays.
+    """
+    path = path_of(spool, job_id)
+    try:
+        group = os.open(path.parent, _DIRECTORY)
+    except OSError:
+        return
+    try:
+        shutil.rmtree(path.name, ignore_errors=True, dir_fd=group)
+    finally:
+        os.close(group)
+
+
+@contextmanager
+def _made(spool: Path, job_id: str) -> Iterator[int]:
+    """Make a job's directory by way of what is no link; yield its descriptor."""
+    path = path_of(spool, job_id)
+    spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptors = [os.open(spool, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
+    try:
+        for name in (path.parent.name, path.name):
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=descriptors[-1])
+            descriptors.append(os.open(name, _DIRECTORY, dir_fd=descriptors[-1]))
+        yield descriptors[-1]
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)

@@ -1,0 +1,399 @@
+"""The small bulk interface that the author of an engine's plugin writes."""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from anyjob import spool
+from anyjob.backend import BackendConfiguration, BaseBackend, Capabilities
+from anyjob.errors import (
+    BackendError,
+    JobError,
+    JobNotFoundError,
+    JobRejectedError,
+    Refused,
+    SpecError,
+    StateError,
+)
+from anyjob.host import Host
+from anyjob.ids import new_id
+from anyjob.jobtypes import TaskJob
+from anyjob.lowering import find_route, lower_along
+from anyjob.nobooks import NO_BOOKS, NoBooks
+from anyjob.orders import NO_OPTIONS, Answer, Observation, Options, Order, Rejected, Ticket, Unsure
+from anyjob.specs import Call, Outcome, Resources, Spec, kind_of, make_resources
+from anyjob.status import JobStatus
+from anyjob.tracking import Record, Tracker
+
+if TYPE_CHECKING:
+    from anyjob.ledger import BackendRow, Context, Row
+
+__all__ = ["Observation", "Options", "Order", "Rejected", "TaskBackend", "Ticket", "Unsure"]
+
+NOTED = 1.0
+"""Seconds, at most, that the ledger lacks the native ids of a launch that is under way."""
+
+
+class TaskBackend(BaseBackend):
+    """A backend that runs specs through a few methods, each of which is about many jobs at once.
+
+    A subclass brings ``launch``, ``observe`` and ``terminate``, names what it ``accepts``, and
+    declares its ``Options`` (a msgspec struct) and its ``capabilities``. The core owns ids, waiting,
+    retries of a failed poll, hooks and errors; the subclass only its engine's words.
+    """
+
+    Options: ClassVar[type[Any]] = Options
+    accepts: ClassVar[frozenset[str]] = frozenset()
+    capabilities: Capabilities = Capabilities()
+    floor: ClassVar[float] = 0.5
+    """Seconds between two questions to the engine, at least; 0 for one that answers from memory."""
+    ceiling: ClassVar[float] = 30.0
+    """Seconds between two questions to the engine while jobs are waited for, at most."""
+    grace: ClassVar[float] = 60.0
+    """Seconds that a job may be unknown to the engine before it is taken for lost."""
+    queues_in_ledger: ClassVar[bool] = False
+    """Whether the engine is of our own making, and reads and writes the ledger by itself."""
+    distribution = ""
+    """The distribution that this type of backend comes from, where a session knows."""
+    type_name = ""
+    """What this type of backend is registered as; else the path of its class."""
+    offered_by: Mapping[str, Any] | None = None
+    """The options of the provider that it comes from; its type is then ``provider type/backend``."""
+    known_as: BackendRow | None = None
+    """What the ledger calls it, where it was made anew from that."""
+    away = ""
+    """The host that it lives on, where that is another one: what is known of its jobs can be read here."""
+
+    def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
+        super().__init__(configuration, provider)
+        self.options: Any = options if options is not None else NO_OPTIONS
+        self.host = Host()
+        self._tracker = Tracker(self)
+        self._books: NoBooks | None = None
+        self.type_name = self.type_name or f"{type(self).__module__}:{type(self).__qualname__}"
+
+    @classmethod
+    def from_options(cls, name: str, options: Mapping[str, Any], provider: Any = None) -> Self:
+        """Make a backend of this type, with its options checked against its ``Options``.
+
+        Raises:
+            ConfigError: an option is unknown, missing or of the wrong type.
+        """
+        version = options.get("backend_version", "")
+        checked: Any = NO_OPTIONS
+        if options or cls.Options is not Options:
+            from anyjob.options import validate
+
+            checked = validate(cls.Options, options, where=f"backend {name!r}", skip={"backend_version"})
+        fields = {field: getattr(checked, field) for field in checked.__struct_fields__}
+        return cls(BackendConfiguration(name, version, **fields), provider, options=checked)
+
+    # --- what the author of a plugin writes ---------------------------------------------------
+
+    @abstractmethod
+    def launch(self, orders: Sequence[Order]) -> Iterable[tuple[Order, Answer]]:
+        """Hand orders to the engine; yield each with its native id as soon as that is known.
+
+        Yields ``(order, Rejected(reason))`` for one that the engine will not take, and ``(order,
+        Unsure())`` where it did not answer.
+        """
+
+    @abstractmethod
+    def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
+        """Ask the engine where these jobs are. An id left out means 'not seen this time'."""
+
+    @abstractmethod
+    def terminate(self, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
+        """Ask the engine to end these jobs; say for each whether it accepted."""
+
+    def collect(self, tickets: Sequence[Ticket]) -> Mapping[str, Outcome]:
+        """Return what came of jobs; by default, what our `runner` left in their spools.
+
+        It is asked about jobs that have ended, and about those that the engine does not know (any
+        more). One of which nothing is known is left out.
+        """
+        found = {}
+        for ticket in tickets:
+            try:
+                outcome = None if ticket.spool is None else spool.read_outcome(ticket.spool)
+            except StateError as error:  # somebody has laid a file of theirs there
+                outcome = Outcome(status=JobStatus.ERROR, reason="exception", message=str(error))
+            if outcome is not None:
+                found[ticket.job_id] = outcome
+        return found
+
+    def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the native ids of those jobs that the engine has."""
+        return {}
+
+    def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
+        """Return what a job wrote from an offset on, at most some MiB at a time; empty: no more now."""
+        if ticket.spool is None:
+            return b""
+        return spool.read_range(ticket.spool / stream, offset)
+
+    def notify(self, job_ids: Iterable[str]) -> None:
+        """To be called when the engine was heard to say something of these jobs: a hint, no verdict."""
+        self._tracker.hint(job_ids)
+
+    def close(self) -> None:
+        """Let go of what the backend holds. May be called twice."""
+        self._tracker.close()
+
+    def listen(self) -> None:
+        """Somebody waits for a job: what the engine tells is wanted from now on."""
+
+    def context(self, route: tuple[str, ...], resources: bytes) -> Context:
+        """Return what is to be kept in the ledger of the process that submits."""
+        from anyjob.books import here
+
+        return here(route, resources)
+
+    # --- what its users call ------------------------------------------------------------------
+
+    def run(self, spec: Spec, **resources: Any) -> TaskJob:
+        """Hand over one piece of work.
+
+        Args:
+            spec: what to run.
+            resources: what it needs and what it is called: see `anyjob.Resources`.
+
+        Raises:
+            SpecError: the work, or what it needs, makes no sense.
+            UnsupportedSpecError: this backend cannot run work of this kind.
+            SerializationError: something in the work cannot be pickled.
+            Refused: a plugin would not let it through.
+            JobRejectedError: the engine would not take it.
+            BackendUnavailableError: the engine cannot be reached.
+        """
+        job = self._submit([spec], make_resources(resources), alone=True)[0]
+        outcome = job._record.outcome
+        if outcome is not None and outcome.reason == "rejected":
+            raise JobRejectedError(f"backend {self.name()!r} would not take the job: {outcome.message}")
+        return job
+
+    def run_many(self, specs: Iterable[Spec], **resources: Any) -> list[TaskJob]:
+        """Hand over many pieces of work at once; returns their jobs in order.
+
+        One that is refused or rejected comes back as a job in ERROR with reason ``rejected``. Work
+        that makes no sense, or cannot be pickled, raises as `run` does, and nothing is submitted.
+        """
+        return self._submit(list(specs), make_resources(resources))
+
+    def map(self, fn: Any, *iterables: Iterable[Any], **resources: Any) -> list[TaskJob]:
+        """Call ``fn`` with each item, as the builtin ``map`` does; returns the jobs in order."""
+        return self.run_many(
+            [Call(fn, arguments) for arguments in zip(*iterables, strict=False)], **resources
+        )
+
+    def cancel_many(self, jobs: Iterable[TaskJob]) -> list[bool]:
+        """Cancel jobs by one call to the engine; says for each whether that was accepted.
+
+        Raises:
+            JobError: a job is not of this backend.
+        """
+        jobs = list(jobs)
+        for job in jobs:
+            if job._record.tracker is not self._tracker:
+                raise JobError(f"job {job.job_id()} is of backend {job.backend()!s}, not of {self.name()!r}")
+        self._check_here("cancel its jobs")
+        open_jobs = [job for job in jobs if job._record.outcome is None and job._record.native_id is not None]
+        answers = self.terminate([job._record.ticket() for job in open_jobs]) if open_jobs else {}
+        accepted = [job.job_id() for job in open_jobs if answers.get(job.job_id())]
+        if accepted:
+            self.notify(accepted)
+        return [bool(answers.get(job.job_id())) for job in jobs]
+
+    def jobs(self) -> list[TaskJob]:
+        """Return handles on the jobs that are known in this process, oldest first."""
+        records = sorted(self._tracker.records(), key=lambda record: record.submitted)
+        return [self._tracker.handle(record) for record in records]
+
+    def retrieve_job(self, job_id: str) -> TaskJob:
+        """Return a handle on the job of this id.
+
+        Raises:
+            JobNotFoundError: there is none.
+        """
+        job: TaskJob | None = self._tracker.job(job_id)
+        if job is None and self.capabilities.durable:
+            from anyjob.books import Books
+
+            assert isinstance(self.books, Books)
+            row = self.books.row(job_id)
+            job = None if row is None else self.recall(row)
+        if job is None:
+            raise JobNotFoundError(f"backend {self.name()!r} has no job {job_id!r} in this process")
+        return job
+
+    def attach(self, native_id: str) -> TaskJob:
+        """Return a handle on the job that the engine knows by this id, whoever submitted it.
+
+        What it was handed, and so its ``spec()``, is known only of jobs that anyjob submitted.
+
+        Raises:
+            JobNotFoundError: the engine does not know of it.
+        """
+        for record in self._tracker.records():
+            if record.native_id == native_id:
+                return self._tracker.handle(record)  # type: ignore[no-any-return]
+        with suppress(JobNotFoundError):
+            return self.retrieve_job(native_id)
+        record = Record(self._tracker, new_id(), "", "", _not_ours)
+        record.native_id = native_id
+        record.status = JobStatus.QUEUED
+        if record.job_id not in self.observe([record.ticket()]):
+            raise JobNotFoundError(f"backend {self.name()!r} has no job {native_id!r}")
+        self._tracker.add(record)
+        job: TaskJob = self._tracker.handle(record)
+        return job
+
+    def recall(self, row: Row) -> TaskJob:
+        """Return a handle on a job of this backend, from what the ledger knows of it."""
+        from anyjob.recall import recalled
+
+        record = self._tracker.take_up(row.job_id, lambda: recalled(self, row))
+        job: TaskJob = self._tracker.handle(record)
+        return job
+
+    # --- how it is done -----------------------------------------------------------------------
+
+    @property
+    def books(self) -> NoBooks:
+        """The ledger, as this backend writes it; one that is not durable writes nothing."""
+        if self._books is None:
+            if self.capabilities.durable:
+                from anyjob.books import Books
+
+                self._books = Books(self.host.ledger, self)
+            else:
+                self._books = NO_BOOKS
+        return self._books
+
+    def _check_here(self, what: str) -> None:
+        if self.away:
+            raise BackendError(f"backend {self.name()!r} is that of host {self.away}: {what} there")
+
+    def _submit(self, specs: list[Spec], resources: Resources, alone: bool = False) -> list[TaskJob]:
+        self._check_here("hand it work")
+        records = [Record.new(self._tracker, new_id(), chain, resources) for chain in self._lower(specs)]
+        orders = []
+        for record in records:
+            try:
+                self.host.before_submit(self, record.job_id, record.specs[0], resources)
+            except Refused as refusal:
+                if alone:
+                    raise
+                self._tracker.settle(record, _rejected(str(refusal)))
+            else:
+                orders.append(self._order(record))
+        by_id = {record.job_id: record for record in records}
+        if self.capabilities.durable:
+            self.books.enter([by_id[order.job_id] for order in orders], resources)
+        for record in records:
+            self._tracker.add(record)
+        self._launch(orders, by_id)
+        jobs = [self._tracker.handle(record) for record in records]
+        for job in jobs:
+            if job._record.native_id is not None:
+                self.host.submitted(job)
+        return jobs
+
+    def _order(self, record: Record) -> Order:
+        job_id = record.job_id
+        record.spool = self._spool(job_id, record.specs[-1])
+        if record.spool is not None and not self.capabilities.durable:
+            weakref.finalize(record, self._forget, job_id).atexit = False
+        environment = self.host.environment(self, job_id, record.specs[0])
+        return Order(
+            job_id=job_id,
+            spec=record.specs[-1],
+            resources=record.resources,
+            environment={**environment, "ANYJOB_JOB_ID": job_id},
+            spool=record.spool,
+        )
+
+    def _lower(self, specs: list[Spec]) -> list[tuple[Spec, ...]]:
+        routes: dict[str, tuple[str, ...]] = {}
+        lowered = []
+        for spec in specs:
+            kind = kind_of(spec)
+            route = routes.get(kind)
+            if route is None:
+                try:
+                    route = routes[kind] = find_route(
+                        kind, self.accepts, self.host.job_type, shared_files=self.capabilities.shared_files
+                    )
+                except SpecError as error:
+                    raise type(error)(f"backend {self.name()!r}: {error}") from None
+            lowered.append(lower_along(spec, route, self.host.job_type))
+        return lowered
+
+    def _launch(self, orders: list[Order], records: Mapping[str, Record]) -> None:
+        waiting = {order.job_id for order in orders}
+        native_ids: dict[str, str] = {}
+        noted = time.monotonic()
+        try:
+            for order, answer in self.launch(orders) if orders else ():
+                waiting.remove(order.job_id)
+                record = records[order.job_id]
+                if isinstance(answer, str):
+                    native_ids[order.job_id] = answer
+                    self._tracker.launched(record, answer)
+                    if time.monotonic() - noted > NOTED:
+                        self.books.launched(native_ids)
+                        native_ids, noted = {}, time.monotonic()
+                elif isinstance(answer, Rejected):
+                    self._tracker.end(record, _rejected(answer.reason))
+                else:
+                    self._tracker.unsure(record)
+        except BaseException as error:
+            # Those that the engine has are not lost to the caller: only where it has none is the
+            # error raised. Else it is what came of the others.
+            nothing = len(waiting) == len(orders)
+            for job_id in waiting:
+                if nothing:
+                    self._tracker.drop(records[job_id])
+                else:
+                    self._tracker.end(records[job_id], _rejected(f"{type(error).__name__}: {error}"))
+            if nothing:
+                self.books.remove(list(waiting))
+            if nothing or not isinstance(error, Exception):
+                raise
+        else:
+            for job_id in waiting:  # an engine that says nothing has not said no
+                self._tracker.unsure(records[job_id])
+        finally:
+            self.books.launched(native_ids)
+
+    def _forget(self, job_id: str) -> None:
+        """Nobody holds a handle any more on a job that had a directory."""
+
+    def _spool(self, job_id: str, spec: Spec) -> Path | None:
+        """Return the directory that a job gets on this side; None where it needs none."""
+        if self.capabilities.durable and self.capabilities.shared_files:
+            return spool.path_of(self.host.ledger.state / "spool", job_id)
+        return None
+
+
+def _not_ours() -> tuple[tuple[Spec, ...], Resources]:
+    raise JobError("anyjob did not submit this job: what it was handed is not known")
+
+
+def _rejected(reason: str) -> Outcome:
+    return Outcome(status=JobStatus.ERROR, reason="rejected", message=reason)
+
+
+def to_outcome(said: Mapping[str, Any]) -> Outcome:
+    """Take what the `runner` says of a call."""
+    return Outcome(**{"host": HOST, **said, "status": JobStatus[said["status"]]})
+
+
+HOST = os.uname().nodename

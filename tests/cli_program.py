@@ -1,0 +1,54 @@
+"""The command line as tests use it: the installed program in a process, or click's runner in this one."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from click.testing import CliRunner, Result
+
+from anyjob.cli import main
+
+PROGRAM = [sys.executable, "-c", "import sys; from anyjob.cli import main; sys.exit(main())"]
+
+
+def anyjob(*arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """Run the program to its end."""
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, timeout=60, **options)
+
+
+@contextmanager
+def start(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the program, with pipes for its output; whatever becomes of the test, it ends."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*PROGRAM, *arguments], stdout=pipe, stderr=pipe, bufsize=0) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.kill()
+                process.kill()
+
+
+def invoke(*arguments: str) -> Result:
+    """Run the command line in this process."""
+    separate = "mix_stderr" in inspect.signature(CliRunner).parameters  # click 8.1 must be told
+    options: dict[str, Any] = {"mix_stderr": False} if separate else {}
+    return CliRunner(**options).invoke(main, list(arguments))
+
+
+def install(directory: Path, name: str, entry_points: str, **modules: str) -> None:
+    """Lay out an installed distribution in a directory: metadata, and modules of one file each."""
+    info = directory / f"{name.replace('-', '_')}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(entry_points)
+    for module, text in modules.items():
+        (directory / f"{module}.py").write_text(text)

@@ -1,0 +1,224 @@
+"""Drives a real keeper over its socket, as the supervisor does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from anyjob.builtin.local import processes
+from anyjob.builtin.local.frames import FrameSocket
+from anyjob.builtin.local.keeperlog import Log, read_log
+
+SOURCE = str(Path(__file__).resolve().parents[1] / "src")
+TESTS = str(Path(__file__).resolve().parent)
+LIMIT = 60.0
+
+
+class Driver:
+    """A keeper of its own, and the connection to it."""
+
+    def __init__(self, root: Path, *more: str) -> None:
+        self.state, self.runtime = root / "state", root / "run"
+        for directory in (self.state, self.runtime, self.state / "spool"):
+            directory.mkdir(mode=0o700, exist_ok=True)
+        self.logs = self.state / "hosts" / os.uname().nodename
+        self.socket = self.runtime / "keeper.sock"
+        self.more = more
+        self.held: list[int] = []
+        self.started: dict[str, dict[str, Any]] = {}
+        self.ended: dict[str, dict[str, Any]] = {}
+        self.others: list[dict[str, Any]] = []
+        self.hello: dict[str, Any] = {}
+        self.keeper = self.launch()
+        self.connect()
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "anyjob.builtin.local.keeper"]
+        places = ["--state", str(self.state), "--runtime", str(self.runtime), *self.more]
+        return subprocess.Popen(
+            [*command, *places], env={**os.environ, "PYTHONPATH": SOURCE}, start_new_session=True
+        )
+
+    def connect(self) -> None:
+        until(
+            lambda: self._connected(str(self.socket)) or self.keeper.poll() is not None, "the keeper listens"
+        )
+        self.wait(lambda: bool(self.hello), "hello")
+
+    def _connected(self, path: str) -> bool:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(path)
+        except OSError:
+            connection.close()
+            return False
+        self.hello = {}
+        self.frames = FrameSocket(connection)
+        self.connection = connection
+        return True
+
+    def send(self, **message: Any) -> None:
+        self.frames.send(message)
+        self.flush()
+
+    def flush(self) -> None:
+        while not self.frames.flush():
+            self.pump()
+
+    def order(self, job: str, what: dict[str, Any], **more: Any) -> None:
+        self.frames.send(
+            {
+                "op": "start",
+                "id": job,
+                "attempt": 1,
+                "spool": str(self.state / "spool" / job),
+                "cwd": b"/",
+                "environment": None,
+                "extra": {},
+                "walltime": None,
+                "grace": 5.0,
+                "what": what,
+                **more,
+            }
+        )
+        self.flush()
+
+    def spawn(self, job: str, *argv: str | bytes, stdin: str | None = None, **more: Any) -> None:
+        self.order(job, {"kind": "spawn", "argv": [os.fsencode(a) for a in argv], "stdin": stdin}, **more)
+
+    def call(self, job: str, fn: Any, *args: Any, preload: list[str] | None = None, **more: Any) -> None:
+        what = {
+            "kind": "call",
+            "python": more.pop("python", sys.executable),
+            "path": more.pop("path", [TESTS, *sys.path]),
+            "preload": preload or [],
+            "shared": pickle.dumps(fn),
+            "payload": pickle.dumps((args, {})),
+            "payload_file": None,
+        }
+        self.order(job, what, **more)
+
+    def kill(self, job: str, grace: float = 5.0) -> None:
+        self.send(op="kill", id=job, attempt=1, cause="cancel", grace=grace)
+
+    def pump(self, timeout: float = 1.0) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.frames, selectors.EVENT_READ)
+            if not selector.select(timeout):
+                return
+        for message in self.frames.receive():
+            if message["op"] == "hello":
+                self.hello = message
+            elif message["op"] == "started":
+                self.started[message["id"]] = message
+            elif message["op"] == "ended":
+                assert message["id"] not in self.ended, "an end is told once"
+                self.ended[message["id"]] = message
+            else:
+                self.others.append(message)
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + LIMIT
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {LIMIT} s: {what}\n{self.errors()}"
+            self.pump()
+
+    def end_of(self, *jobs: str) -> dict[str, Any]:
+        self.wait(lambda: all(job in self.ended for job in jobs), f"the end of {jobs}")
+        return self.ended[jobs[-1]]
+
+    def start_of(self, job: str) -> int:
+        self.wait(lambda: job in self.started, f"the start of {job}")
+        return int(self.started[job]["pid"])
+
+    def text(self, job: str, name: str = "stdout") -> str:
+        return (self.state / "spool" / job / name).read_text()
+
+    def said(self, job: str) -> dict[str, Any]:
+        with open(self.state / "spool" / job / "outcome.pkl", "rb") as stream:
+            said: dict[str, Any] = pickle.load(stream)
+        return said
+
+    def value(self, job: str) -> Any:
+        return pickle.loads(self.said(job)["value"])
+
+    def log(self) -> Log:
+        return read_log((self.logs / "keeper.log").read_bytes())
+
+    def errors(self) -> str:
+        try:
+            return (self.logs / "keeper.err").read_text()
+        except FileNotFoundError:
+            return ""
+
+    def marked(self) -> list[int]:
+        """The processes that carry our mark, zygotes among them."""
+        snapshot = processes.Snapshot()
+        marks = {pid: snapshot.mark(pid) for pid in snapshot.processes}
+        return [pid for pid, mark in marks.items() if mark is not None and mark.keeper == str(self.state)]
+
+    def zygotes(self) -> list[int]:
+        snapshot = processes.Snapshot()
+        found = []
+        for pid, process in snapshot.processes.items():
+            mark = snapshot.mark(pid)
+            ours = mark is not None and mark.is_zygote and mark.keeper == str(self.state)
+            if ours and process.parent == self.keeper.pid:
+                found.append(pid)
+        return found
+
+    def environment(self, **variables: str | bytes) -> str:
+        path = self.state / f"environment-{len(list(self.state.iterdir()))}"
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as stream:
+            stream.write(
+                msgspec.msgpack.encode({os.fsencode(k): os.fsencode(v) for k, v in variables.items()})
+            )
+        return str(path)
+
+    def close(self) -> None:
+        """Have the keeper end by itself, and see that nothing is left."""
+        if self.keeper.poll() is None:
+            self.send(op="stop")
+            self.keeper.wait(LIMIT)
+        self.connection.close()
+        until(lambda: not self.marked(), f"nothing is left running: {self.marked()}")
+
+    def murder(self) -> None:
+        self.keeper.send_signal(signal.SIGKILL)
+        self.keeper.wait(LIMIT)
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for something that nobody tells of."""
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {LIMIT} s: {what}"
+        time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def keeping(root: Path, *more: str) -> Iterator[Driver]:
+    """A keeper that is gone at the end, and all that it has started with it."""
+    driver = Driver(root, *more)
+    try:
+        yield driver
+        driver.close()
+    finally:
+        if driver.keeper.poll() is None:
+            driver.murder()
+        driver.connection.close()
+        for descriptor in driver.held:
+            os.close(descriptor)
+        processes.end_leftovers(driver.log(), driver.state)

@@ -1,0 +1,281 @@
+"""Kills clients, supervisor, keeper, zygotes and jobs at random points, and then accounts for every job.
+
+Jobs leave marks: a line at their start and one at their end, with id, attempt and pid, appended to a file.
+What the ledger says at the end is held against these: each job has ended, none has started twice in an
+attempt, only restartable ones have had a second attempt, what is DONE has come to its end, and no process is
+left.
+
+Usage: python tests/kill_harness.py [--kills 300] [--seed 1] [--clients 2] [--state DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyjob
+from anyjob import Call, Command, Config, Registry, Session
+from anyjob.builtin.local.backend import LocalBackend
+from anyjob.builtin.local.places import Places, holder
+from anyjob.builtin.local.processes import Snapshot
+from anyjob.errors import AnyjobError, BackendUnavailableError
+from anyjob.job import JOB_FINAL_STATES, JobStatus
+from anyjob.ledger import Row
+
+TESTS = Path(__file__).resolve().parent
+LIMIT = 90.0
+VICTIMS = {"supervisor": 8, "job": 6, "zygote": 4, "keeper": 3, "client": 1}
+MARK = 'echo "$0 $ANYJOB_JOB_ID $ANYJOB_ATTEMPT $$" >> "$MARKS"'
+
+
+def session(state: Path) -> Session:
+    registry = Registry()
+    registry.register_backend("local", LocalBackend)
+    return Session(Config.from_dict({"backends": {"local": {"type": "local", "slots": 4}}}), registry, state)
+
+
+# --- a client -----------------------------------------------------------------------------------
+
+
+def call(marks: str, seconds: float) -> int:
+    """What the calls do."""
+    _mark(marks, "start")
+    time.sleep(seconds)
+    _mark(marks, "end")
+    return os.getpid()
+
+
+def _mark(marks: str, what: str) -> None:
+    line = f"{what} {os.environ['ANYJOB_JOB_ID']} {os.environ['ANYJOB_ATTEMPT']} {os.getpid()}\n"
+    descriptor = os.open(marks, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(descriptor, line.encode())
+    os.close(descriptor)
+
+
+def client(state: str, seed: int) -> None:
+    """Submit jobs until somebody kills us; note the ids of those that we were told are submitted."""
+    chance = random.Random(seed)
+    marks = str(Path(state).parent / "marks")
+    os.environ["MARKS"] = marks
+    backend = session(Path(state)).get_backend("local")
+    mine: list[Any] = []
+    while True:
+        restartable = chance.random() < 0.4
+        seconds = [round(chance.random() ** 3 * 0.1, 3) for _ in range(chance.randint(1, 12))]
+        specs: list[Any] = [Call(call, (marks, pause)) for pause in seconds]
+        if chance.random() < 0.5:
+            script = f"{MARK}; sleep $1; set -- $1; {MARK.replace('$0', 'end')}"
+            specs = [Command(["sh", "-c", script, "start", str(pause)]) for pause in seconds]
+        try:
+            jobs = backend.run_many(specs, restartable=restartable)
+            with open(str(Path(state).parent / "submitted"), "a", encoding="ascii") as stream:
+                stream.write("".join(f"{job.job_id()}\n" for job in jobs))
+            if chance.random() < 0.2:
+                backend.cancel_many(jobs[::2])
+            mine = [*mine, *jobs][-40:]
+            anyjob.wait(mine[:20], timeout=20)
+        except BackendUnavailableError as error:
+            print(f"client: {error}", file=sys.stderr, flush=True)
+
+
+# --- the killer ---------------------------------------------------------------------------------
+
+
+class Killer:
+    """One state directory, the clients that use it, and whoever is to be killed."""
+
+    def __init__(self, root: Path, seed: int, clients: int) -> None:
+        self.root = root
+        self.state = root / "state"
+        self.places = Places(self.state)
+        self.chance = random.Random(seed)
+        self.killed: collections.Counter[str] = collections.Counter()
+        self.clients = [self._client() for _ in range(clients)]
+
+    def _client(self) -> subprocess.Popen[bytes]:
+        path = os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])
+        code = f"import kill_harness; kill_harness.client({str(self.state)!r}, {self.chance.getrandbits(32)})"
+        with open(self.root / "clients.err", "ab") as errors:
+            return subprocess.Popen(
+                [sys.executable, "-c", code],
+                env={**os.environ, "PYTHONPATH": path},
+                stdout=errors,
+                stderr=errors,
+            )
+
+    def kill(self) -> bool:
+        """Kill somebody, if there is somebody to kill."""
+        (what,) = self.chance.choices([*VICTIMS], [*VICTIMS.values()])
+        pid = self._find(what)
+        if pid is None:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        self.killed[what] += 1
+        if what == "client":
+            index = next(i for i, process in enumerate(self.clients) if process.pid == pid)
+            self.clients[index].wait()
+            self.clients[index] = self._client()
+        return True
+
+    def _find(self, what: str) -> int | None:
+        if what == "client":
+            return self.chance.choice(self.clients).pid
+        if what == "supervisor":
+            return holder(self.places.supervisor_lock)
+        if what == "keeper":
+            return holder(self.places.keeper_lock)
+        found = self.marked(zygotes=what == "zygote")
+        return self.chance.choice(found) if found else None
+
+    def marked(self, zygotes: bool | None = None) -> list[int]:
+        """Return the processes that carry the mark of our keeper; only those that are zygotes, or are not."""
+        snapshot = Snapshot()
+        found = []
+        for pid in snapshot.processes:
+            mark = snapshot.mark(pid)
+            if mark is not None and mark.keeper == str(self.state) and zygotes in (None, mark.is_zygote):
+                found.append(pid)
+        return found
+
+    def run(self, kills: int) -> None:
+        """Kill so many."""
+        while self.killed.total() < kills:
+            # The points in time are random: this is what is tested.
+            time.sleep(self.chance.random() ** 2 * 0.25)
+            self.kill()
+            for process in self.clients:
+                assert process.poll() is None, (
+                    f"a client has failed: {(self.root / 'clients.err').read_text()}"
+                )
+        self.end_clients()
+
+    def end_clients(self) -> None:
+        for process in self.clients:
+            process.kill()
+            process.wait()
+
+    def settle(self) -> list[Row]:
+        """Wait for all that is open, as anybody may who comes later; return what the ledger says then."""
+        with session(self.state) as later:
+            jobs = later.jobs()
+            left = anyjob.wait(jobs, timeout=LIMIT).not_done
+            assert not left, f"{len(left)} of {len(jobs)} jobs are stuck: {left[:5]}\n{self.errors()}"
+            return later.host.ledger.select()
+
+    def end(self) -> None:
+        """Have supervisor and keeper end, as they do when they are idle, and see that nothing is left."""
+        deadline = time.monotonic() + LIMIT
+        while self._alive():
+            supervisor = holder(self.places.supervisor_lock)
+            if supervisor is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(supervisor, signal.SIGTERM)
+            assert time.monotonic() < deadline, f"still there: {self._alive()}\n{self.errors()}"
+            time.sleep(0.01)
+
+    def _alive(self) -> list[int]:
+        ours = [holder(self.places.supervisor_lock), holder(self.places.keeper_lock)]
+        return [*self.marked(), *(pid for pid in ours if pid is not None)]
+
+    def errors(self) -> str:
+        texts = [
+            f"{path.name}: {path.read_text()[-3000:]}" for path in sorted(self.places.logs.glob("*.err"))
+        ]
+        return "\n".join(texts)
+
+
+def account(root: Path, rows: list[Row]) -> list[str]:
+    """Hold what the ledger says against the marks that the jobs left; return what is wrong."""
+    starts: collections.Counter[tuple[str, int]] = collections.Counter()
+    ends: collections.Counter[tuple[str, int]] = collections.Counter()
+    for line in _lines(root / "marks"):
+        what, job_id, attempt, _ = line.split()
+        (starts if what == "start" else ends)[job_id, int(attempt)] += 1
+    wrong = [f"{key} has started {count} times" for key, count in starts.items() if count > 1]
+    known = {row.job_id: row for row in rows}
+    wrong += [
+        f"{job_id} was submitted, and is not known"
+        for job_id in _lines(root / "submitted")
+        if job_id not in known
+    ]
+    wrong += [f"{job_id} has run, and is not known" for job_id, _ in starts if job_id not in known]
+    for row in rows:
+        wrong += _check(row, starts, ends)
+    return wrong
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="ascii").splitlines() if path.exists() else []
+
+
+def _check(row: Row, starts: Any, ends: Any) -> Iterator[str]:
+    if row.status not in JOB_FINAL_STATES:
+        yield f"{row.job_id} is {row.status.name}"
+    if starts[row.job_id, row.attempt + 1]:
+        yield f"{row.job_id} has run in an attempt that the ledger does not know"
+    if row.status is JobStatus.DONE and ends[row.job_id, row.attempt] != 1:
+        yield f"{row.job_id} is DONE, and has not come to its end"
+    if row.status is JobStatus.ERROR and row.reason not in ("lost", "signal", "exit-code"):
+        yield f"{row.job_id} failed for {row.reason}"
+
+
+def attempts(state: Path, rows: list[Row]) -> list[str]:
+    """Return what is wrong with jobs that were run again."""
+    again = [row.job_id for row in rows if row.attempt > 1]
+    with session(state) as later:
+        jobs = [later.get_job(job_id) for job_id in again]
+        return [f"{job} ran again" for job in jobs if not job._record.resources.restartable]
+
+
+def harass(root: Path, kills: int, seed: int, clients: int) -> tuple[list[Row], list[str], dict[str, int]]:
+    """Do all of it; return what the ledger says, what is wrong with that, and who was killed how often."""
+    killer = Killer(root, seed, clients)
+    try:
+        killer.run(kills)
+        rows = killer.settle()
+        killer.end()
+    finally:
+        killer.end_clients()
+    wrong = account(root, rows) + attempts(killer.state, rows)
+    left = [str(path) for path in killer.places.environments.iterdir()]
+    wrong += [f"the environment {path} was left" for path in left[clients + killer.killed["client"] :]]
+    return rows, wrong, dict(killer.killed)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clients", type=int, default=2)
+    parser.add_argument("--state", type=Path)
+    given = parser.parse_args()
+    root = given.state or Path(tempfile.mkdtemp(prefix="anyjob-kills-"))
+    begun = time.monotonic()
+    try:
+        rows, wrong, killed = harass(root, given.kills, given.seed, given.clients)
+    except (AssertionError, AnyjobError) as error:
+        print(f"{type(error).__name__}: {error}\nsee {root}")
+        return 1
+    states = collections.Counter(f"{row.status.name} {row.reason or ''}".strip() for row in rows)
+    print(f"{sum(killed.values())} kills in {time.monotonic() - begun:.0f} s: {killed}")
+    print(f"{len(rows)} jobs: {dict(states)}; {sum(row.attempt > 1 for row in rows)} ran again")
+    for line in wrong[:20]:
+        print("WRONG:", line)
+    print(f"{len(wrong)} are wrong: see {root}" if wrong else "every job is accounted for")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""What the tests of the ledger share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from anyjob.ledger import BackendRow, Context, Ledger, NewJob
+from anyjob.specs import Outcome
+from anyjob.status import JobStatus
+
+DONE = Outcome(status=JobStatus.DONE, finished=1.0)
+ERROR = Outcome(status=JobStatus.ERROR, reason="exit-code", finished=2.0)
+
+
+def backend(ledger: Ledger, label: str = "here", **more: Any) -> int:
+    """Enter a backend."""
+    values = {"type": "local", "distribution": "anyjob", "options": {}, "host": "h", **more}
+    return ledger.backend(BackendRow(label, label, **values))
+
+
+def new_ids(count: int) -> list[str]:
+    return [os.urandom(10).hex() for _ in range(count)]
+
+
+def add(ledger: Ledger, count: int = 1, number: int = 0, ids: Sequence[str] = (), **more: Any) -> list[str]:
+    """Add one bulk of jobs; return their ids."""
+    ids = list(ids) or new_ids(count)
+    values: dict[str, Any] = {
+        "kind": "command",
+        "native": "command",
+        "context": Context(("command",), b"{}"),
+        "state": JobStatus.QUEUED,
+        **more,
+    }
+    jobs = [NewJob(job_id, job_id.encode()) for job_id in ids]
+    ledger.add(number or backend(ledger), jobs, **values)
+    return ids
+
+
+def files_below(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file()]

@@ -1,0 +1,297 @@
+"""The commands for jobs that outlive their client, with real jobs on the `local` backend."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_program import anyjob, invoke, start
+from click.testing import CliRunner
+from durable_state import durable_state
+from helpers import await_file, until
+
+import anyjob as library
+from anyjob import Call, Command, JobStatus
+from anyjob.builtin.local.backend import LocalBackend
+from anyjob.cli import main, selecting
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with durable_state(tmp_path_factory.mktemp("durable")) as state:
+        yield state
+
+
+@pytest.fixture(autouse=True)
+def _here(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANYJOB_STATE", str(state))  # that all variables of ours are taken away comes before
+    monkeypatch.setenv("ANYJOB_BACKEND", "local")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+def submit(spec: Any, **resources: Any) -> Any:
+    return library.get_backend("local").run(spec, **resources)
+
+
+def ended(spec: Any, **resources: Any) -> str:
+    job = submit(spec, **resources)
+    job.wait_for_final_state(60)
+    return str(job.job_id())
+
+
+def shell(text: str) -> Command:
+    return Command(["sh", "-c", text])
+
+
+# --- result, wait, logs ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "text", "as_json"),
+    [
+        (Call("math:factorial", (5,)), "120\n", 120),
+        (Call("builtins:str", ("two\nlines",)), "two\nlines\n", "two\nlines"),
+        (Call("builtins:dict", (), {"a": (1, None)}), "{'a': (1, None)}\n", {"a": [1, None]}),
+        (Call("builtins:print", ()), "None\n", None),
+    ],
+)
+def test_the_result_of_a_call(call: Call, text: str, as_json: Any) -> None:
+    job_id = ended(call)
+    done = invoke("result", job_id[:12])
+    assert (done.exit_code, done.stdout) == (0, text)
+    assert json.loads(invoke("result", job_id, "--json").stdout) == as_json
+
+
+def test_the_result_of_a_command_is_what_it_wrote_byte_for_byte() -> None:
+    job_id = ended(shell("printf '\\377\\n'; echo err >&2"))
+    assert anyjob("result", job_id).stdout == b"\xff\n"
+    assert json.loads(invoke("result", job_id, "--json").stdout) == {
+        "exit_code": 0,
+        "stdout": "�\n",
+        "stderr": "err\n",
+    }
+
+
+def test_a_result_that_json_does_not_know() -> None:
+    done = invoke("result", ended(Call("builtins:complex", (1, 2))), "--json")
+    assert (done.exit_code, done.stdout) == (125, "")
+    assert "cannot be written as JSON" in done.stderr
+
+
+def test_a_result_is_found_where_its_submitter_looked(tmp_path: Path) -> None:
+    Path("shapes.py").write_text(
+        "class Box:\n    def __repr__(self): return 'Box()'\ndef make(): return Box()\n"
+    )
+    sys.path.insert(0, str(tmp_path))
+    job_id = ended(Call("shapes:make"))
+    done = anyjob("result", job_id, cwd="/")
+    assert (done.returncode, done.stdout) == (0, b"Box()\n"), done.stderr
+
+
+def test_failures_have_their_reason_and_code() -> None:
+    """ibmq-provider#390, submitit PR#1715: poor failure messages."""
+    job_id = ended(shell("echo no space left >&2; exit 3"))
+    done = invoke("result", job_id)
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert "exit code 3" in done.stderr
+    assert "no space left" in done.stderr
+    done = invoke("wait", job_id)
+    assert done.exit_code == 3
+    assert done.stderr == f"anyjob: job {job_id}: ERROR (exit-code): exit code 3\n"
+    done = invoke("result", ended(Call("builtins:int", ("x",))))
+    assert done.exit_code == 1
+    assert "ValueError: invalid literal" in done.stderr
+
+
+def test_what_has_not_ended_in_time() -> None:
+    job = submit(Command(["sleep", "60"]))
+    for command in ("result", "wait"):
+        done = invoke(command, job.job_id(), "--timeout", "0s")
+        assert (done.exit_code, done.stdout) == (124, "")
+        assert "has not ended within 0 s" in done.stderr
+    assert invoke("cancel", job.job_id()).stdout == "1 cancelled\n"
+    done = invoke("result", job.job_id())
+    assert done.exit_code == 130
+    assert f"job {job.job_id()} was cancelled" in done.stderr
+    assert invoke("cancel", job.job_id()).stdout == "1 ended before\n"
+
+
+def test_wait_for_several() -> None:
+    for code in (0, 0, 1):
+        submit(shell(f"exit {code}"), name="several", tags={"code": str(code)})
+    done = invoke("wait", "--name", "several")
+    assert (done.exit_code, done.stderr) == (1, "anyjob: 2 DONE, 1 ERROR\n")
+    assert invoke("wait", "--tag", "code=0").exit_code == 0
+    assert "no job fits" in invoke("wait", "--tag", "code=7").stderr
+
+
+def test_logs_of_both_streams_and_of_one() -> None:
+    job_id = ended(shell("echo out; printf '\\377err' >&2"))
+    done = anyjob("logs", job_id)
+    assert (done.stdout, done.stderr) == (b"out\n", b"\xfferr")
+    done = anyjob("logs", "--stderr", job_id)
+    assert (done.stdout, done.stderr) == (b"\xfferr", b"")
+    done = anyjob("logs", "-f", "--stdout", job_id)
+    assert (done.stdout, done.stderr) == (b"out\n", b"")
+
+
+def test_logs_are_followed_live_until_the_end(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    job = submit(shell(f"echo one; echo two >&2; until [ -e {go} ]; do sleep 0.01; done; echo three"))
+    with start("logs", "-f", job.job_id()) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"one\n"
+        assert process.stderr.readline() == b"two\n"
+        go.touch()
+        assert process.stdout.read() == b"three\n"
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("command", [("logs", "-f"), ("wait",), ("result",)])
+def test_ctrl_c_leaves_and_the_job_goes_on(command: tuple[str, ...], tmp_path: Path) -> None:
+    job = submit(shell("echo here; exec sleep 60"))
+    with start(*command, job.job_id()) as process:
+        if command[0] == "logs":
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"here\n"
+        else:
+            listening(process.pid)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert job.status() is JobStatus.RUNNING
+    job.cancel()
+
+
+def listening(pid: int) -> None:
+    """Wait until a process has connected to the supervisor, and so waits for a job."""
+    import psutil
+
+    until(lambda: psutil.Process(pid).num_threads() > 1)
+
+
+def test_nobody_reads_the_logs_any_more() -> None:
+    job = submit(shell("while :; do echo line; sleep 0.01; done"))
+    with start("logs", "-f", job.job_id()) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 141
+    assert job.status() is JobStatus.RUNNING
+    job.cancel()
+
+
+# --- cancel and rerun -----------------------------------------------------------------------------
+
+
+def test_many_are_cancelled_by_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """submitit#1766, Parsl#2232: find running jobs and cancel them; mass cancel timed out."""
+    jobs = library.get_backend("local").run_many([Command(["sleep", "60"])] * 300, name="many")
+    calls: list[int] = []
+    terminate = LocalBackend.terminate
+
+    def counting(self: LocalBackend, tickets: Sequence[Any]) -> Any:
+        calls.append(len(tickets))
+        return terminate(self, tickets)
+
+    monkeypatch.setattr(LocalBackend, "terminate", counting)
+    assert invoke("cancel", "--name", "many").stdout == "300 cancelled\n"
+    assert calls == [300]
+    assert {job.outcome(60).status for job in jobs} == {JobStatus.CANCELLED}
+    assert invoke("cancel", "--name", "many").stdout == "no job fits\n"
+
+
+def test_filters_that_fit_several_ask_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = library.get_backend("local").run_many([Command(["sleep", "60"])] * 2, name="asked")
+    monkeypatch.setattr(selecting, "_can_ask", lambda: True)
+    done = invoke("cancel", "--name", "asked")
+    assert done.exit_code == 130
+    assert "cancel 2 jobs? [y/N]" in done.stderr
+    assert not any(job.cancelled() for job in jobs)
+    CliRunner().invoke(main, ["cancel", "--name", "asked", "--state", "queued,running"], input="y\n")
+    assert {job.outcome(60).status for job in jobs} == {JobStatus.CANCELLED}
+    assert "0 jobs" not in invoke("cancel", "--name", "asked", "--yes").stderr
+
+
+def test_rerun_runs_anew_what_has_failed(tmp_path: Path) -> None:
+    (tmp_path / "fixed").mkdir()
+    os.chdir(tmp_path / "fixed")
+    library.get_backend("local").run_many(
+        [shell("test -e mark && pwd"), shell("true")], name="again", tags={"t": "1"}
+    )
+    assert invoke("wait", "--name", "again").exit_code == 1
+    Path("mark").touch()
+    os.chdir("/")
+    done = invoke("rerun", "--name", "again", "--walltime", "1m")
+    assert (done.exit_code, done.stderr) == (0, "anyjob: 1 run anew\n")
+    (job_id,) = done.stdout.split()
+    assert invoke("result", job_id).stdout == f"{tmp_path}/fixed\n"
+    found = json.loads(invoke("show", job_id, "--json").stdout)
+    assert found["resources"] == {"walltime": 60.0}
+    assert (found["name"], found["tags"]) == ("again", {"t": "1"})
+    assert os.getcwd() == "/"
+
+
+def test_rerun_by_id_takes_what_is_done_too() -> None:
+    job_id = ended(shell("echo again"))
+    (new,) = invoke("rerun", job_id).stdout.split()
+    assert new != job_id
+    assert invoke("result", new).stdout == "again\n"
+
+
+# --- show -----------------------------------------------------------------------------------------
+
+
+def test_show_tells_what_a_job_waits_for() -> None:
+    jobs = library.get_backend("local", slots=1).run_many([Command(["sleep", "60"])] * 3, name="queue")
+    until(lambda: jobs[0].running())
+    found = json.loads(invoke("show", jobs[2].job_id(), "--json").stdout)
+    assert (found["state"], found["queue_position"]) == ("QUEUED", 2)
+    assert found["message"] == "waits for its turn: 1 running"
+    invoke("cancel", "--name", "queue", "--yes")
+
+
+# --- clients that die -----------------------------------------------------------------------------
+
+
+def test_a_job_outlives_a_client_that_is_killed(tmp_path: Path) -> None:
+    """executorlib#412, PR#721: a job should outlive its client; and it is submitted once.
+
+    submitit#1707, psij-python#399: jobs are found again after the process that had them died.
+    """
+    go, ran = tmp_path / "go", tmp_path / "ran"
+    script = f"echo begun; echo x >> {ran}; until [ -e {go} ]; do sleep 0.01; done; echo finished"
+    with start("run", "--name", "killed", "--", "sh", "-c", script) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    (row,) = json.loads(invoke("jobs", "--name", "killed", "--json").stdout)
+    assert row["state"] == "RUNNING"
+    go.touch()
+    assert invoke("wait", row["job_id"]).exit_code == 0
+    assert invoke("logs", row["job_id"]).stdout == "begun\nfinished\n"
+    assert await_file(ran) == "x\n"
+
+
+def test_a_look_is_enough_to_have_lost_jobs_accounted_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parsl#1588, aiida-core#1505: not taken for finished, and not for running either."""
+    from durable_state import end_programs
+
+    with durable_state(tmp_path) as state:
+        job = submit(Command(["sleep", "60"]))
+        until(lambda: job.running())
+        job.backend().close()
+        end_programs(state)
+        (row,) = json.loads(anyjob("jobs", "--json").stdout)
+        assert (row["state"], row["reason"]) == ("ERROR", "lost")

@@ -1,0 +1,397 @@
+"""``anyjob jobs`` and ``show``, and how jobs are named: over a ledger written by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+from cli_program import invoke
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anyjob import (
+    Call,
+    Capabilities,
+    Command,
+    JobStatus,
+    Observation,
+    Order,
+    Outcome,
+    Registry,
+    Resources,
+    Session,
+    TaskBackend,
+    Ticket,
+    set_default_session,
+)
+from anyjob.cli.selecting import read_states, span
+from anyjob.errors import BackendUnavailableError
+from anyjob.ledger import BackendRow, Context, Ledger, NewJob
+
+DONE, ERROR, QUEUED, RUNNING = JobStatus.DONE, JobStatus.ERROR, JobStatus.QUEUED, JobStatus.RUNNING
+ELSEWHERE = BackendRow(
+    "e" * 64, "there", "local", "anyjob", {"slots": 2, "preload": [], "grace": 5.0}, "another-host"
+)
+
+
+class Book:
+    """A ledger, and short ways to write into it."""
+
+    def __init__(self, state: Path) -> None:
+        self.ledger = Ledger(state)
+        self.number = self.ledger.backend(ELSEWHERE)
+
+    def add(
+        self,
+        *job_ids: str,
+        spec: Any = None,
+        payload: bytes | None = None,
+        status: JobStatus = QUEUED,
+        name: str = "",
+        tags: dict[str, str] | None = None,
+        ago: float = 60,
+        resources: Resources | None = None,
+        **outcome: Any,
+    ) -> None:
+        spec = spec if spec is not None else Command(["true"])
+        kind = spec.__struct_config__.tag
+        payload = payload or pickle.dumps(spec if kind == "command" else (spec.fn, spec.args, spec.kwargs))
+        self.ledger.add(
+            self.number,
+            [NewJob(job_id, payload) for job_id in job_ids],
+            kind=kind,
+            native=kind,
+            context=Context(
+                (kind,), msgspec.json.encode(resources or Resources()), os.fsencode("/somewhere"), python="py"
+            ),
+            name=name,
+            tags=tags,
+            state=QUEUED,
+            created=time.time() - ago,
+        )
+        if status in (DONE, ERROR, JobStatus.CANCELLED):
+            self.ledger.settle({job_id: Outcome(status=status, **outcome) for job_id in job_ids})
+        elif status is not QUEUED:
+            self.ledger.moved([(job_id, status, 1, time.time() - 5) for job_id in job_ids])
+
+
+@pytest.fixture
+def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Book]:
+    monkeypatch.setenv("ANYJOB_STATE", str(tmp_path / "state"))
+    set_default_session(None)
+    book = Book(tmp_path / "state")
+    yield book
+    book.ledger.close()
+    set_default_session(None)
+
+
+def job_id(start: str) -> str:
+    return start.ljust(20, "0")
+
+
+def cells(table: str) -> list[list[str]]:
+    return [line.split() for line in table.splitlines()]
+
+
+def listed(*arguments: str) -> list[str]:
+    done = invoke("jobs", "--json", *arguments)
+    assert done.exit_code == 0, done.stderr
+    return [row["job_id"].rstrip("0") for row in json.loads(done.stdout)]
+
+
+def test_no_jobs(book: Book) -> None:
+    done = invoke("jobs")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert cells(done.stdout) == [["id", "name", "kind", "backend", "state", "reason", "age", "took"]]
+    assert json.loads(invoke("jobs", "--json").stdout) == []
+
+
+def test_a_line_for_each_job_the_newest_last(book: Book) -> None:
+    now = time.time()
+    book.add(job_id("a"), name="old", status=DONE, ago=3700, started=now - 3700, finished=now - 3580)
+    book.add(job_id("b"), name="bad", status=ERROR, reason="walltime", ago=60)
+    book.add(job_id("c"), name="now", status=RUNNING)
+    rows = cells(invoke("jobs").stdout)[1:]
+    assert rows[0] == ["a000000", "old", "command", "there", "DONE", "1h01m", "2m00s"]
+    assert rows[1] == ["b000000", "bad", "command", "there", "ERROR", "walltime", "1m00s"]
+    assert rows[2][4] == "RUNNING"
+    assert float(rows[2][-1].removesuffix("s")) >= 5
+
+
+def test_ids_are_cut_to_what_tells_them_apart(book: Book) -> None:
+    book.add("1234567890abcdef0000", "1234567891abcdef0000", "2234567890abcdef0000", ago=1)
+    assert [row[0] for row in cells(invoke("jobs").stdout)[1:]] == ["1234567890", "1234567891", "2234567"]
+
+
+def test_the_newest_fifty(book: Book) -> None:
+    book.add(*(f"{number:020x}" for number in range(60)))
+    done = invoke("jobs")
+    assert len(done.stdout.splitlines()) == 51
+    assert done.stderr == "anyjob: the newest 50; --limit 0 shows all\n"
+    assert len(listed("--limit", "0")) == 60
+    done = invoke("jobs", "--limit", "60", "--json")
+    assert [row["job_id"] for row in json.loads(done.stdout)][-1] == f"{59:020x}"
+    assert done.stderr == ""
+
+
+def test_filters(book: Book) -> None:
+    book.add(job_id("a"), name="fit", tags={"study": "x"}, status=DONE, ago=7200)
+    book.add(job_id("b"), name="fit", tags={"study": "y"}, status=ERROR)
+    book.add(job_id("c"), status=QUEUED, tags={"study": "x", "more": "1"})
+    assert listed("--name", "fit") == ["a", "b"]
+    assert listed("--state", "done,error") == listed("--state", "ended") == ["a", "b"]
+    assert listed("--state", "DONE", "--state", "queued") == ["a", "c"]
+    assert listed("--state", "open") == ["c"]
+    assert listed("--tag", "study=x") == ["a", "c"]
+    assert listed("--tag", "study=x", "--tag", "more=1") == ["c"]
+    assert listed("--since", "1h") == ["b", "c"]
+    assert listed("--backend", "there") == ["a", "b", "c"]
+    assert listed("-b", "elsewhere") == []
+
+
+def test_json_has_all_of_a_row(book: Book) -> None:
+    book.add(job_id("b"), name="n", tags={"k": "v"}, status=ERROR, reason="signal", started=5.0, finished=6.0)
+    (row,) = json.loads(invoke("jobs", "--json").stdout)
+    assert row.pop("submitted") == pytest.approx(time.time() - 60, abs=30)
+    assert row == {
+        "job_id": job_id("b"),
+        "name": "n",
+        "tags": {"k": "v"},
+        "kind": "command",
+        "backend": "there",
+        "native_id": None,
+        "state": "ERROR",
+        "reason": "signal",
+        "attempt": 1,
+        "started": 5.0,
+        "finished": 6.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["jobs", "--state", "RUNING"], "'RUNING' is no state; did you mean 'RUNNING'?"),
+        (["jobs", "--since", "5"], "--since: '5' has no unit"),
+        (["jobs", "--tag", "a"], "--tag takes KEY=VALUE, not 'a'"),
+        (["show", "zz"], "no job 'zz' is in the ledger"),
+        (["show", ""], "no job '' is in the ledger"),
+        (["show", "../../etc"], "no job '../../etc' is in the ledger"),
+        (["wait"], "name the jobs: by their ids, or by filters"),
+        (["cancel"], "name the jobs: by their ids, or by filters"),
+        (["rerun"], "name the jobs: by their ids, or by filters"),
+        (["cancel", "abc", "--name", "x"], "either by their ids or by filters"),
+        (["prune"], "Missing option '--older-than'"),
+    ],
+)
+def test_what_cannot_be_meant(book: Book, arguments: list[str], said: str) -> None:
+    done = invoke(*arguments)
+    assert (done.exit_code, done.stdout) == (125, "")
+    assert said in done.stderr
+
+
+def test_an_ambiguous_id_lists_who_may_be_meant(book: Book) -> None:
+    book.add("abc1" + "0" * 16, name="one", status=DONE)
+    book.add("abc2" + "0" * 16, name="two")
+    done = invoke("show", "abc")
+    assert done.exit_code == 125
+    told = done.stderr.splitlines()
+    assert told[0] == "anyjob: error: job id 'abc' is ambiguous: give more of it; there are"
+    assert [line.split()[:3] for line in told[1:]] == [
+        ["abc1" + "0" * 16, "DONE", "one,"],
+        ["abc2" + "0" * 16, "QUEUED", "two,"],
+    ]
+    assert shown("ABC1")["name"] == "one"
+
+
+def shown(start: str) -> dict[str, str]:
+    done = invoke("show", start)
+    assert done.exit_code == 0, done.stderr
+    return dict(re.split(r"  +", line, maxsplit=1) for line in done.stdout.splitlines())
+
+
+def test_show_tells_of_a_command(book: Book) -> None:
+    book.add(
+        job_id("a"),
+        spec=Command(["sh", "-c", "exit 3"], env={"TOKEN": "hunter2"}, cwd="/else"),
+        name="fit",
+        tags={"k": "v"},
+        status=ERROR,
+        resources=Resources(cpus=2, memory=2**30, walltime=3600),
+        reason="exit-code",
+        message="exit code 3",
+        exit_code=3,
+        started=1000.0,
+        finished=1090.0,
+        peak_memory=3 * 2**20,
+        host="node7",
+    )
+    found = shown("a")
+    assert found["job"] == job_id("a")
+    assert (found["name"], found["tags"]) == ("fit", "k=v")
+    assert (found["state"], found["message"]) == ("ERROR (exit-code)", "exit code 3")
+    assert found["work"] == "TOKEN=… sh -c 'exit 3'"
+    assert found["resources"] == "cpus 2, memory 1GiB, walltime 1h"
+    assert found["backend"] == "there (type local, on another-host)"
+    assert found["finished"].endswith("(ran 1m30s)")
+    assert (found["exit code"], found["peak memory"], found["host"]) == ("3", "3.0 MiB", "node7")
+    assert found["cwd"] == "/else"
+    assert "hunter2" not in invoke("show", "a").stdout + invoke("show", "a", "--json").stdout
+    as_json = json.loads(invoke("show", "a", "--json").stdout)
+    assert as_json["resources"] == {"cpus": 2, "memory": 2**30, "walltime": 3600.0}
+    assert as_json["spec"]["argv"] == ["sh", "-c", "exit 3"]
+    assert (as_json["exit_code"], as_json["peak_memory"], as_json["cwd"]) == (3, 3 * 2**20, "/somewhere")
+
+
+def test_show_tells_of_a_call_that_failed(book: Book) -> None:
+    trace = "Traceback (most recent call last):\n" + "  a line\n" * 30 + "ValueError: no"
+    book.add(
+        job_id("a"),
+        spec=Call("math:log", (-1,), {"base": 2}),
+        status=ERROR,
+        reason="exception",
+        message="ValueError: no",
+        traceback=trace,
+    )
+    out = invoke("show", "a").stdout
+    assert "math:log(-1, base=2)" in out
+    assert "…" in out
+    assert out.rstrip().endswith("ValueError: no")
+    assert json.loads(invoke("show", "a", "--json").stdout)["traceback"] == trace
+
+
+def test_show_can_do_without_the_work(book: Book) -> None:
+    book.add(job_id("a"), payload=b"cmissing_module\nfn\n.", status=DONE)
+    out = invoke("show", "a").stdout
+    assert "cannot be read here: ModuleNotFoundError: No module named 'missing_module'" in out
+
+
+def test_what_would_move_the_cursor_is_written_out(book: Book) -> None:
+    book.add(job_id("a"), name="a\x1b[2Jb", status=DONE)
+    assert "\x1b" not in invoke("jobs").stdout + invoke("show", "a").stdout
+
+
+class Engine(TaskBackend):
+    """An engine whose jobs move while nobody looks."""
+
+    accepts: ClassVar[frozenset[str]] = frozenset({"command"})
+    capabilities: Capabilities = Capabilities(durable=True, find=True)
+    where: ClassVar[dict[str, JobStatus]] = {}
+    asked: ClassVar[list[int]] = []
+    is_up = True
+
+    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, str]]:
+        for order in orders:
+            native_id = f"n{len(self.where)}"
+            self.where[native_id] = QUEUED
+            yield order, native_id
+
+    def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
+        self.asked.append(len(tickets))
+        if not self.is_up:
+            raise BackendUnavailableError("the engine has its day off")
+        return {ticket.job_id: Observation(self.where[ticket.native_id]) for ticket in tickets}
+
+    def terminate(self, tickets: Sequence[Ticket]) -> dict[str, bool]:
+        return {}
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Engine]]:
+    """Three jobs that another session has handed over."""
+    registry = Registry()
+    registry.register_backend("engine", Engine)
+    monkeypatch.setattr(Engine, "where", {})
+    with Session(registry=registry, state=tmp_path / "state") as session:
+        session.get_backend("engine").run_many([Command(["true"])] * 3)
+    monkeypatch.setattr(Engine, "asked", [])
+    set_default_session(Session(registry=registry, state=tmp_path / "state"))
+    yield Engine
+    set_default_session(None)
+
+
+def states() -> list[str]:
+    return [row["state"] for row in json.loads(invoke("jobs", "--json").stdout)]
+
+
+def test_an_engine_is_asked_once_about_all_that_have_not_ended(engine: type[Engine]) -> None:
+    """qiskit-ibm-runtime#2755, submitit#1759, Snakemake-Profiles/slurm#74, aiida-core#2535: one query."""
+    engine.where.update(n0=DONE, n2=RUNNING)
+    assert invoke("jobs", "--no-refresh").stdout.count("QUEUED") == 3
+    assert engine.asked == []
+    assert states() == ["DONE", "QUEUED", "RUNNING"]
+    assert engine.asked == [3]
+
+
+def test_an_engine_that_is_away_leaves_what_is_known(
+    engine: type[Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "is_up", False)
+    done = invoke("jobs")
+    assert (done.exit_code, done.stdout.count("QUEUED")) == (0, 3)
+    assert done.stderr == "anyjob: warning: not up to date: the engine has its day off\n"
+
+
+def test_an_engines_own_id_will_do(engine: type[Engine]) -> None:
+    found = json.loads(invoke("show", "n1", "--json").stdout)
+    assert (found["native_id"], found["state"]) == ("n1", "QUEUED")
+
+
+def test_a_cancel_that_is_refused(engine: type[Engine]) -> None:
+    done = invoke("cancel", "n1")
+    assert (done.exit_code, done.stdout) == (1, "1 not cancelled\n")
+
+
+def test_a_look_makes_no_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANYJOB_STATE", str(tmp_path / "none"))
+    set_default_session(None)
+    for command in (["jobs"], ["show", "abc"], ["prune", "--older-than", "1d", "--dry-run"]):
+        invoke(*command)
+    set_default_session(None)
+    assert not (tmp_path / "none" / "ledger.sqlite").exists()
+
+
+def test_prune_counts_first(book: Book) -> None:
+    book.add(job_id("a"), job_id("b"), status=DONE, finished=time.time() - 100)
+    book.add(job_id("c"), status=DONE, finished=time.time())
+    book.add(job_id("d"))
+    assert invoke("prune", "--older-than", "1m", "--dry-run").stdout == "2 jobs would be forgotten\n"
+    assert len(listed()) == 4
+    assert invoke("prune", "--older-than", "1m").stdout == "2 jobs forgotten\n"
+    assert listed() == ["c", "d"]
+
+
+@given(st.floats(0, 1e9))
+def test_lengths_of_time_are_short(seconds: float) -> None:
+    text = span(seconds)
+    assert len(text) <= 9
+    assert text[-1] in "smh"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.0s"),
+        (9.94, "9.9s"),
+        (59.9, "59s"),
+        (60, "1m00s"),
+        (3599, "59m59s"),
+        (7500, "2h05m"),
+        (90000, "1d01h"),
+    ],
+)
+def test_lengths_of_time(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+def test_groups_of_states() -> None:
+    assert set(read_states(["open"])) | set(read_states(["ended"])) == set(JobStatus)
+    assert read_states(["failed,ERROR"]) == (ERROR,)

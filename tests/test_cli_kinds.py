@@ -1,0 +1,161 @@
+"""``anyjob run --type KIND``: a spec made of its struct's fields."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_program import invoke
+
+from anyjob import Call, Config, File, Registry, Session, Spec, SpecError, TaskJob, set_default_session
+from anyjob.cli.building import make_spec
+
+
+class Report(Spec, frozen=True, tag="acme.report"):
+    """A report.
+
+    Args:
+        template: what to fill in.
+        parameters: what to fill it with.
+        copies: how many of them.
+        name: of whom it is.
+        colour: whether it is coloured.
+        sizes: of the paper.
+        data: more files.
+    """
+
+    template: File
+    parameters: dict[str, Any] = {}
+    copies: int = 1
+    name: str = "?"
+    colour: bool = True
+    sizes: list[float] = []
+    data: list[File] = []
+
+
+def show(**fields: Any) -> dict[str, Any]:
+    return fields
+
+
+class ReportJob(TaskJob):
+    spec_type = Report
+    lowers_to = ("python",)
+
+    @classmethod
+    def lower(cls, spec: Any, to: str) -> Spec:
+        fields = {name: getattr(spec, name) for name in ("parameters", "copies", "name", "colour", "sizes")}
+        files = [
+            (spec.template.content or b"").decode(),
+            *((file.content or b"").decode() for file in spec.data),
+        ]
+        return Call(show, kwargs={**fields, "files": files})
+
+    @classmethod
+    def lift(cls, spec: Any, to: str, value: Any) -> Any:
+        return value
+
+
+class NoSpecJob(TaskJob):
+    """Made by programs only."""
+
+
+@pytest.fixture(autouse=True)
+def _kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.txt").write_text("T")
+    (tmp_path / "d.txt").write_text("D")
+    registry = Registry()
+    registry.register_job_type("acme.report", ReportJob)
+    registry.register_job_type("acme.none", NoSpecJob)
+    set_default_session(Session(Config.from_dict({"default_backend": "threads"}), registry))
+    yield
+    set_default_session(None)
+
+
+def report(*arguments: str) -> Any:
+    done = invoke("run", "--type", "acme.report", "--json", *arguments)
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)["result"]
+
+
+def test_files_are_positional_mappings_are_p_and_the_rest_are_options() -> None:
+    made = report("t.txt", "d.txt", "d.txt", "-p", "a=1", "-p", "b=x=y", "--copies", "2", "--no-colour",
+                  "--sizes", "4", "--sizes", "5.5")  # fmt: skip
+    assert made == {
+        "files": ["T", "D", "D"],
+        "parameters": {"a": 1, "b": "x=y"},
+        "copies": 2,
+        "colour": False,
+        "sizes": [4.0, 5.5],
+        "name": "?",
+    }
+
+
+def test_a_field_that_has_the_name_of_a_resource() -> None:
+    assert report("t.txt", "--name", "of the job", "--spec-name", "of the field")["name"] == "of the field"
+
+
+def test_text_stays_text_where_the_field_is_text() -> None:
+    assert report("t.txt", "--spec-name", "12")["name"] == "12"
+
+
+def test_help_shows_the_fields() -> None:
+    done = invoke("run", "--type", "acme.report", "--help")
+    assert done.exit_code == 0
+    assert "TEMPLATE [DATA]..." in done.stdout
+    assert "--copies INTEGER" in done.stdout
+    assert "how many of them" in done.stdout
+    assert "--colour / --no-colour" in done.stdout
+    assert "--cwd" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["acme.report"], "TEMPLATE"),
+        (["acme.report", "nowhere.txt"], "nowhere.txt"),
+        (["acme.report", "t.txt", "--copies", "many"], "copies"),
+        (["acme.report", "t.txt", "-p", "a"], "KEY=VALUE"),
+        (["acme.report", "t.txt", "--", "echo"], "drop the command after --"),
+        (["acme.none"], "declares no spec_type"),
+        (["python", "--fn", "nothing"], "module:function"),
+    ],
+)
+def test_what_cannot_be_made_is_told(arguments: list[str], said: str) -> None:
+    done = invoke("run", "--type", *arguments)
+    assert done.exit_code == 125
+    assert said in done.stderr
+
+
+def test_a_result_is_printed() -> None:
+    done = invoke("run", "--type", "python", "--fn", "math:sqrt", "--args", "2.25")
+    assert (done.exit_code, done.stdout) == (0, "1.5\n")
+    done = invoke("run", "--type", "python", "--fn", "builtins:dict", "-p", "a=[1]")
+    assert done.stdout == "{'a': [1]}\n"
+
+
+def test_what_a_call_raises_is_told_with_where() -> None:
+    """ibmq-provider#390, submitit PR#1715: the original exception and the remote traceback."""
+    done = invoke("run", "--type", "python", "--fn", "json:loads", "--args", '"{"')
+    assert done.exit_code == 1
+    assert "json.decoder.JSONDecodeError: Expecting property name" in done.stderr
+    assert "in loads" in done.stderr
+
+
+def test_a_command_by_its_fields() -> None:
+    done = invoke(
+        "run", "--type", "command", "--argv", "sh", "--argv=-c", "--argv", "echo $A; exit 4", "-p", "A=b"
+    )
+    assert (done.exit_code, done.stdout) == (4, "b\n")
+
+
+def test_specs_of_plain_data() -> None:
+    made = make_spec(Report, {"template": "t.txt", "data": ["d.txt"], "copies": 3}, "here")
+    assert made == Report(File("t.txt"), copies=3, data=[File("d.txt")])
+    with pytest.raises(SpecError, match=r"^here: Report has no field 'copis'; did you mean 'copies'\?$"):
+        make_spec(Report, {"template": "t.txt", "copis": 3}, "here")
+    with pytest.raises(SpecError, match=r"^here: Expected `int`, got `str` - at `\$\.copies`$"):
+        make_spec(Report, {"template": "t.txt", "copies": "3"}, "here")

@@ -1,0 +1,294 @@
+"""Every example of README.md and docs/ is executed, and so is every program in examples/."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_page import Block, Page, blocks, commands, matches
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts)]
+NOT_RUN = [
+    (page, block)
+    for page in PAGES
+    for block in blocks(page.read_text(encoding="utf-8"))
+    if block.key == "skip"
+]
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables for a process that sees nothing of ours but what is installed here."""
+    home = tmp_path_factory.mktemp("home")
+    kept = {key: value for key, value in os.environ.items() if key.startswith(("PIP_", "LC_", "LANG"))}
+    named = {key: os.environ[key] for key in ("PATH", "XDG_RUNTIME_DIR")}
+    return {**kept, **named, "HOME": str(home), "COLUMNS": "100"}
+
+
+def make_environment(directory: Path) -> Path:
+    """Make a virtual environment that sees what is installed here, and into which a page may install more."""
+    venv.create(directory, symlinks=True, with_pip=False)
+    binaries = directory / "bin"
+    python = binaries / "python"
+    purelib = sysconfig.get_path("purelib", vars={"base": str(directory), "platbase": str(directory)})
+    ours = sysconfig.get_path("purelib")
+    Path(purelib, "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
+    scripts = {
+        "anyjob": "-c 'import sys; sys.argv[0] = \"anyjob\"; from anyjob.cli import main; sys.exit(main())'",
+        "pip": "-m pip",
+        "sphinx-build": "-m sphinx",
+    }
+    for name, arguments in scripts.items():
+        script = binaries / name
+        script.write_text(f'#!/bin/sh\nexec "{python}" {arguments} "$@"\n')
+        script.chmod(0o755)
+    return binaries
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_examples_of_the_page_do_what_they_show(
+    page: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    binaries = make_environment(tmp_path / "venv")
+    work = tmp_path / "work"
+    work.mkdir()
+    done = subprocess.run(
+        [str(binaries / "python"), str(ROOT / "tests" / "run_page.py"), str(page)],
+        cwd=work,
+        env={
+            **environment,
+            "PATH": f"{binaries}{os.pathsep}{environment['PATH']}",
+            # What builds a page's plugin is installed here: nothing is fetched.
+            "PIP_NO_BUILD_ISOLATION": "false",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+
+
+if NOT_RUN:
+
+    @pytest.mark.parametrize(
+        ("page", "block"), NOT_RUN, ids=[f"{name_of(page)}:{block.line}" for page, block in NOT_RUN]
+    )
+    def test_example_that_is_not_run(page: Path, block: Block) -> None:
+        assert block.value, "a block that is not run needs a reason: <!-- skip: REASON -->"
+        pytest.skip(block.value)
+
+
+def run_example(*arguments: str, environment: dict[str, str]) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_sunspots_have_a_cycle_of_about_eleven_years(environment: dict[str, str]) -> None:
+    fitted = json.loads(
+        run_example("examples/sunspots/fit.py", "--order", "9", "--window", "240", environment=environment)
+    )
+    assert 10 < fitted["cycle_years"] < 11.5
+    assert fitted["skill"] > 0.6
+
+
+def test_levinson_durbin_solves_the_yule_walker_equations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "sunspots"))
+    import fit  # type: ignore[import-not-found,unused-ignore]
+
+    covariances = fit.autocovariances(list(fit.read(fit.DATA).values()), 5)
+    weights, variance = fit.levinson_durbin(covariances)
+    for lag in range(1, 6):
+        predicted = sum(w * covariances[abs(lag - k)] for k, w in enumerate(weights, start=1))
+        assert predicted == pytest.approx(covariances[lag])
+    explained = sum(w * c for w, c in zip(weights, covariances[1:], strict=True))
+    assert variance == pytest.approx(covariances[0] - explained)
+
+
+def test_demo_kills_its_client_and_goes_on_with_every_combination(environment: dict[str, str]) -> None:
+    """executorlib#412, PR#721: a job should outlive its client; a restart submitted it twice."""
+    told = run_example("scripts/demo", environment={**environment, "TMPDIR": environment["HOME"]})
+    _, again = told.split("The same sweep again goes on where it was left off")
+    rows, ledger = again.split("24 jobs in the ledger: ")
+    assert rows.count(" DONE ") == 24
+    assert "rmse" in rows
+    assert "all DONE at attempt 1." in ledger
+
+
+def test_ten_lines_are_ten_and_run(environment: dict[str, str]) -> None:
+    program = ROOT / "examples" / "ten_lines.py"
+    text = program.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 10
+    assert text in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert run_example(str(program), environment=environment)
+
+
+def test_embedding_service_serves_two_users_side_by_side(environment: dict[str, str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "examples/embedding/service.py", "--port", "0"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().split("http://")[1].strip()
+
+            def ask(method: str, path: str, user: str, body: str | None = None) -> tuple[int, dict[str, Any]]:
+                connection = http.client.HTTPConnection(address, timeout=60)
+                connection.request(method, path, body, {"Authorization": f"Bearer a-token-of-{user}"})
+                response = connection.getresponse()
+                return response.status, json.load(response)
+
+            made = {user: ask("POST", "/jobs", user, '{"below": 1000}') for user in ("alice", "bob")}
+            assert {user: answer["backend"] for user, (_, answer) in made.items()} == {
+                "alice": "ThreadsBackend",
+                "bob": "ProcessesBackend",
+            }
+            for user, (status, answer) in made.items():
+                job_id = answer["id"]
+                assert status == 201
+                assert ask("GET", f"/jobs/{job_id}/result", user) == (200, {"id": job_id, "result": 168})
+                assert ask("GET", f"/jobs/{job_id}", user) == (200, {"id": job_id, "state": "DONE"})
+            assert ask("GET", f"/jobs/{made['bob'][1]['id']}", "alice")[0] == 404
+            assert ask("POST", "/jobs", "mallory", '{"below": 10}')[0] == 401
+            assert ask("POST", "/jobs", "alice", '{"below": "many"}')[0] == 400
+        finally:
+            process.send_signal(signal.SIGINT)
+    assert process.returncode == 0
+
+
+def test_architecture_page_names_every_module() -> None:
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    source = ROOT / "src" / "anyjob"
+    modules = {path.stem for path in source.glob("*.py")} | {
+        path.parent.name for path in source.glob("*/*.py")
+    }
+    modules |= {f"local/{path.stem}" for path in source.glob("builtin/local/*.py") if path.stem != "__init__"}
+    named = set(re.findall(r"^\| `([\w/]+)` \|", page, re.MULTILINE))
+    assert named == modules
+
+
+def test_every_environment_variable_is_in_the_reference() -> None:
+    page = (ROOT / "docs" / "reference" / "environment.md").read_text(encoding="utf-8")
+    source = ROOT / "src" / "anyjob"
+    # What the processes of the local backend tell each other is nobody else's.
+    files = [path for path in source.rglob("*.py") if "local" not in path.parts]
+    used = {name for path in files for name in re.findall(r"\bANYJOB_[A-Z]+(?:_[A-Z]+)*", path.read_text())}
+    assert {name for name in used if name not in page} == set()
+
+
+def test_every_file_of_the_state_directory_is_in_the_reference_and_private(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    work = "import anyjob; print(anyjob.get_backend().run(anyjob.Call(abs, (-1,))).result(60))"
+    run_example("-c", work, environment={**environment, "ANYJOB_STATE": str(state)})
+    paths = [path for path in state.rglob("*") if not path.is_symlink()]
+    modes = {str(path): path.stat().st_mode & 0o777 for path in [state, *paths]}
+    assert modes == {str(path): 0o700 if path.is_dir() else 0o600 for path in [state, *paths]}
+    page = (ROOT / "docs" / "reference" / "state.md").read_text(encoding="utf-8")
+    # Ids, bulks and hosts have names of their own.
+    named = {path.name for path in paths if path.is_file() and path.parent.name != "env"}
+    assert {"ledger.sqlite", "keeper.log", "outcome.pkl"} <= named
+    assert {name for name in named if name not in page} <= {"ledger.sqlite-wal", "ledger.sqlite-shm"}
+
+
+def test_every_reason_is_in_the_reference() -> None:
+    page = (ROOT / "docs" / "reference" / "outcomes.md").read_text(encoding="utf-8")
+    files = list((ROOT / "src" / "anyjob").rglob("*.py"))
+    said = {
+        reason for path in files for reason in re.findall(r'reason(?:"\])? ?= ?"([a-z-]+)"', path.read_text())
+    }
+    assert {"lost", "walltime", "missing-module"} <= said
+    assert {reason for reason in said if f"| `{reason}` |" not in page} == set()
+
+
+def test_every_hook_has_a_docstring_and_so_is_in_the_reference() -> None:
+    from anyjob import hookspecs
+
+    hooks = {name: getattr(hookspecs, name) for name in dir(hookspecs) if name.startswith("anyjob_")}
+    assert len(hooks) == 8
+    assert [name for name, hook in hooks.items() if not hook.__doc__] == []
+
+
+# What executes the pages is itself tested: a checker that passes everything is worse than none.
+
+
+def test_blocks_carry_their_comment_and_line() -> None:
+    page = "a\n\n<!-- file: x/anyjob.toml -->\n```toml\na = 1\n```\n\n```console\n$ true\n```\n"
+    assert blocks(page) == [
+        Block(5, "toml", "a = 1\n", "file", "x/anyjob.toml"),
+        Block(9, "console", "$ true\n", "", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        ("a\nb", "a\nb\n", True),
+        ("a ... c", "a b c", True),
+        ("a\n...\nc", "a\nb\nb\nc", True),
+        ("a", "b", False),
+        ("a.c", "abc", False),
+        ("a", "a\nb", False),
+    ],
+)
+def test_outputs_are_compared(shown: str, printed: str, same: bool) -> None:
+    assert matches(shown, printed) is same
+
+
+def test_commands_of_a_console_block() -> None:
+    text = "$ echo a \\\n  b\na b\n$ true\n"
+    assert commands(text) == [("echo a \\\n  b", "a b\n"), ("true", "")]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        Block(1, "python", "1 / 0\n", "", ""),
+        Block(1, "console", "$ false\n", "", ""),
+        Block(1, "console", "$ echo a\nb\n", "", ""),
+        Block(1, "console", "echo a\n", "", ""),
+        Block(1, "bash", "false\ntrue\n", "", ""),
+        Block(1, "toml", "a = \n", "", ""),
+        Block(1, "text", "something\n", "output", ""),
+        Block(1, "pyhton", "", "", ""),
+        Block(1, "", "", "", ""),
+    ],
+    ids=str,
+)
+def test_an_example_that_fails_is_noticed(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((ZeroDivisionError, AssertionError, ValueError)):
+        Page("page.md").execute(block)
+
+
+def test_what_python_prints_is_compared() -> None:
+    page = Page("page.md")
+    page.execute(Block(1, "python", "x = 6\nprint(7 * x)\n", "", ""))
+    page.execute(Block(5, "text", "42\n", "output", ""))
+    with pytest.raises(AssertionError):
+        page.execute(Block(5, "text", "43\n", "output", ""))

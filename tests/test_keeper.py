@@ -1,0 +1,524 @@
+"""The keeper, as a process, with real jobs."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from keeping import SOURCE, Driver, keeping, until
+
+from anyjob.builtin.local import processes
+from anyjob.builtin.local.keeperlog import read_log
+from anyjob.builtin.local.processes import end_leftovers, look_at
+
+PYTHON = sys.executable
+DAEMON = (
+    "import os, time; os.setsid(); os.fork() and os._exit(0); print(os.getpid(), flush=True); time.sleep(600)"
+)
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator[Driver]:
+    with keeping(tmp_path) as one:
+        yield one
+
+
+def gone(pid: int) -> bool:
+    process = look_at(pid)
+    return process is None or process.state == b"Z"
+
+
+def pids_in(driver: Driver, job: str, count: int) -> list[int]:
+    """Wait until a job has written so many pids."""
+
+    def written() -> list[str]:
+        path = driver.state / "spool" / job / "stdout"
+        return path.read_text().split() if path.exists() else []
+
+    until(lambda: len(written()) == count, f"{job} writes {count} pids")
+    return [int(pid) for pid in written()]
+
+
+# --- what a job gets --------------------------------------------------------------------------
+
+
+def test_a_command_runs_and_its_end_is_told_and_logged(driver: Driver) -> None:
+    driver.spawn("a", "/bin/sh", "-c", "echo out; echo err >&2; exit 3")
+    event = driver.end_of("a")
+    assert (event["code"], event["cause"], event["message"]) == (3, None, "")
+    assert event["started"] <= event["finished"]
+    assert driver.started["a"]["pid"] == event["pid"]
+    assert (driver.text("a"), driver.text("a", "stderr")) == ("out\n", "err\n")
+    logged = driver.log().ended["a"]
+    assert {name: event[name] for name in logged} == {
+        **logged,
+        "started": pytest.approx(logged["started"], abs=1e-5),
+        "finished": pytest.approx(logged["finished"], abs=1e-5),
+    }
+
+
+def test_arguments_and_environment_arrive_byte_for_byte(driver: Driver) -> None:
+    """psij-python#423: blanks, ``$(…)`` and bytes that are not UTF-8 are nothing special."""
+    hostile = [b"a b", b"$(touch /tmp/x)", b"`id`", b"\xff\xfe'\"\\", b"", b"new\nline", b"*"]
+    program = "import os, sys; given = [*map(os.fsencode, sys.argv[1:]), os.environb[b'V']];"
+    program += r"sys.stdout.buffer.write(b'\0'.join(given))"
+    environment = driver.environment(PATH=os.environ["PATH"], V=b"shared \xff$(id)")
+    driver.spawn("a", PYTHON, "-c", program, *hostile, environment=environment)
+    driver.spawn("b", PYTHON, "-c", program, environment=environment, extra={b"V": b"own \xfe $HOME"})
+    driver.end_of("a", "b")
+    written = (driver.state / "spool" / "a" / "stdout").read_bytes()
+    assert written == b"\0".join([*hostile, b"shared \xff$(id)"])
+    assert (driver.state / "spool" / "b" / "stdout").read_bytes() == b"own \xfe $HOME"
+
+
+def test_a_job_runs_where_it_was_submitted(driver: Driver, tmp_path: Path) -> None:
+    place = os.fsencode(tmp_path) + b"/d \xff"
+    os.mkdir(place)
+    driver.spawn("a", "/bin/pwd", cwd=place)
+    driver.end_of("a")
+    assert (driver.state / "spool" / "a" / "stdout").read_bytes() == place + b"\n"
+
+
+def test_a_job_gets_three_descriptors_and_a_session_and_no_signal_ignored(driver: Driver) -> None:
+    """Locks must not be inherited by children."""
+    driver.spawn(
+        "a",
+        "/bin/sh",
+        "-c",
+        "ls /proc/self/fd; cat /proc/self/status; cat; exec cut -d' ' -f1,6 /proc/$$/stat",
+    )
+    assert driver.end_of("a")["code"] == 0
+    text = driver.text("a")
+    assert text.startswith("0\n1\n2\n3\nName:")  # 3 is what ls reads the directory with
+    # glibc's posix_spawn has its own two, 32 and 33, ignored.
+    ours = [int(digits, 16) & 0x7FFFFFFF for digits in re.findall("Sig(?:Blk|Ign):\t([0-9a-f]+)", text)]
+    assert ours == [0, 0]
+    pid = driver.ended["a"]["pid"]
+    assert text.endswith(f"\n{pid} {pid}\n")
+
+
+def test_a_job_knows_who_it_is(driver: Driver) -> None:
+    driver.spawn("a", "/bin/sh", "-c", 'echo "$ANYJOB_JOB_ID $ANYJOB_ATTEMPT $ANYJOB_SPOOL $ANYJOB_KEEPER"')
+    driver.end_of("a")
+    assert driver.text("a") == f"a 1 {driver.state}/spool/a {driver.state}\n"
+
+
+def test_stdin_and_files_are_laid(driver: Driver, tmp_path: Path) -> None:
+    (tmp_path / "given").write_bytes(b"from a file")
+    what = {
+        "kind": "spawn",
+        "argv": [b"/bin/sh", b"-c", b'cat; cat "$ANYJOB_SPOOL/files/data"'],
+        "stdin": str(tmp_path / "given"),
+        "files": {"data": str(tmp_path / "given")},
+    }
+    driver.order("a", what)
+    driver.end_of("a")
+    assert driver.text("a") == "from a file" * 2
+    laid = driver.state / "spool" / "a" / "files" / "data"
+    assert (laid.stat().st_mode & 0o777, laid.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    what["files"] = {"../data": str(tmp_path / "given")}
+    driver.order("b", what)
+    assert driver.end_of("b")["cause"] == "start-failed"
+
+
+def test_what_a_job_has_is_private(driver: Driver) -> None:
+    driver.spawn("a", "/bin/true")
+    driver.end_of("a")
+    spool = driver.state / "spool" / "a"
+    assert spool.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in spool.iterdir()} == {0o600}
+    assert driver.socket.stat().st_mode & 0o777 == 0o600
+
+
+# --- what cannot be started -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argv", "more", "code", "said"),
+    [
+        (["no-such-program"], {}, 127, "'no-such-program' is not there, nor anywhere on PATH"),
+        (["/no/such"], {}, 127, "'/no/such' is not there"),
+        ([""], {}, 127, "is not there"),
+        ([], {}, 127, "no program"),
+        (["/etc/passwd"], {}, 126, "Permission denied"),
+        (["/bin/true"], {"cwd": b"/no/such"}, 126, "its directory '/no/such' is not there"),
+        (["/bin/true"], {"environment": "/no/such"}, 126, "its environment '/no/such'"),
+        (["/bin/true"], {"spool": "/no/such/x"}, 126, "its directory '/no/such/x' cannot be made"),
+        (["a\0b"], {}, 126, "null"),
+        (["/bin/true", "a\0b"], {}, 126, "embedded null"),
+    ],
+)
+def test_what_cannot_be_started_says_why(
+    driver: Driver, argv: list[str], more: dict[str, Any], code: int, said: str
+) -> None:
+    driver.spawn("a", *argv, **more)
+    event = driver.end_of("a")
+    assert (event["code"], event["cause"], event["pid"]) == (code, "start-failed", None)
+    assert said in event["message"]
+    assert driver.log().ended["a"]["message"] == event["message"]
+
+
+def test_a_program_is_sought_on_the_path_of_the_job(driver: Driver, tmp_path: Path) -> None:
+    script = tmp_path / "my-program"
+    script.write_text("#!/bin/sh\necho mine\n")
+    environment = driver.environment(PATH=f"/bin:{tmp_path}")
+    driver.spawn("a", "my-program", environment=environment)
+    assert driver.end_of("a")["code"] == 126
+    script.chmod(0o755)
+    driver.spawn("b", "my-program", environment=environment)
+    assert driver.end_of("b")["code"] == 0
+    assert driver.text("b") == "mine\n"
+
+
+def test_links_in_the_spool_are_not_followed(driver: Driver, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "stdout").write_text("kept")
+    (driver.state / "spool" / "a").symlink_to(precious)
+    (driver.state / "spool" / "b").mkdir()
+    (driver.state / "spool" / "b" / "stdout").symlink_to(precious / "stdout")
+    driver.spawn("a", "echo", "no")
+    driver.spawn("b", "echo", "no")
+    driver.end_of("a", "b")
+    assert {event["cause"] for event in driver.ended.values()} == {"start-failed"}
+    assert (precious / "stdout").read_text() == "kept"
+
+
+def test_an_id_that_is_a_path_is_refused(driver: Driver) -> None:
+    driver.spawn("../a", "/bin/true")
+    until(lambda: "no id of a job" in driver.errors(), "the keeper complains")
+    driver.connection.close()
+    driver.connect()
+    driver.spawn("a", "/bin/true")
+    assert driver.end_of("a")["code"] == 0
+
+
+# --- how a job ends ---------------------------------------------------------------------------
+
+
+def test_a_killed_job_says_by_what(driver: Driver) -> None:
+    driver.spawn("a", "sleep", "600")
+    os.kill(driver.start_of("a"), signal.SIGKILL)
+    event = driver.end_of("a")
+    assert (event["code"], event["cause"]) == (-signal.SIGKILL, None)
+
+
+def test_cancel_lets_a_job_clean_up(driver: Driver) -> None:
+    """dask-jobqueue#640: TERM, grace, KILL."""
+    driver.spawn(
+        "a", "/bin/sh", "-c", "trap 'echo cleaned; exit 5' TERM; echo $$; while :; do sleep 0.01; done"
+    )
+    pids_in(driver, "a", 1)
+    driver.kill("a")
+    event = driver.end_of("a")
+    assert (event["code"], event["cause"]) == (5, "cancel")
+    assert driver.text("a").endswith("cleaned\n")
+
+
+STUBBORN = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+for escape in range(3):
+    if os.fork() == 0:
+        if escape:
+            os.setsid()
+        if escape == 2 and os.fork():
+            os._exit(0)
+        os.write(1, b"%d\\n" % os.getpid())
+        time.sleep(600)
+os.write(1, b"%d\\n" % os.getpid())
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("cause", ["cancel", "walltime"])
+def test_a_tree_that_ignores_term_is_killed(driver: Driver, cause: str) -> None:
+    """qiskit#638: cancel ends the whole process tree, wherever it has gone; so does walltime."""
+    walltime = 0.5 if cause == "walltime" else None
+    driver.spawn("a", PYTHON, "-c", STUBBORN, walltime=walltime, grace=0.2)
+    if cause == "cancel":
+        pids = pids_in(driver, "a", 4)
+        driver.kill("a", grace=0.2)
+    event = driver.end_of("a")
+    assert (event["code"], event["cause"]) == (-signal.SIGKILL, cause)
+    if cause == "cancel":
+        until(lambda: all(map(gone, pids)), "the tree is gone")
+    until(lambda: not driver.marked(), "nothing is left")
+
+
+def test_a_second_cancel_can_shorten_the_grace(driver: Driver) -> None:
+    driver.spawn("a", PYTHON, "-c", STUBBORN)
+    pids_in(driver, "a", 4)
+    driver.kill("a", grace=500)
+    driver.kill("a", grace=0)
+    assert driver.end_of("a")["code"] == -signal.SIGKILL
+
+
+def test_the_keeper_serves_others_while_one_is_ending(driver: Driver) -> None:
+    driver.spawn("a", PYTHON, "-c", STUBBORN, grace=500)
+    pids_in(driver, "a", 4)
+    driver.kill("a", grace=500)
+    driver.spawn("b", "/bin/true")
+    assert driver.end_of("b")["code"] == 0
+    assert "a" not in driver.ended
+    driver.kill("a", grace=0)
+    driver.end_of("a")
+
+
+def test_what_a_job_leaves_behind_is_ended(driver: Driver) -> None:
+    """In its group; and a daemon, in a session of its own, whose parents are gone."""
+    script = f'sleep 600 & echo $!; {PYTHON} -c "{DAEMON}"'
+    driver.spawn("a", "/bin/sh", "-c", script)
+    assert driver.end_of("a")["code"] == 0
+    pids = pids_in(driver, "a", 2)
+    until(lambda: all(map(gone, pids)), "the daemon and the background process are gone")
+
+
+def test_a_daemon_of_a_job_that_runs_is_left_alone(driver: Driver) -> None:
+    driver.spawn("a", "/bin/sh", "-c", f'{PYTHON} -c "{DAEMON}"; cat /dev/zero >/dev/null')
+    (pid,) = pids_in(driver, "a", 1)
+    driver.spawn("b", "/bin/sh", "-c", f'{PYTHON} -c "{DAEMON}"')
+    driver.end_of("b")
+    (other,) = pids_in(driver, "b", 1)
+    until(lambda: gone(other), "the daemon of the job that has ended is gone")
+    assert not gone(pid)
+    driver.kill("a")
+    driver.end_of("a")
+    until(lambda: gone(pid), "and so is the other")
+
+
+def test_peak_memory_is_the_jobs_own(driver: Driver) -> None:
+    """A process spawned from a large parent reports the parent's peak as its own; so none is told."""
+    driver.spawn("small", "/bin/true")
+    driver.spawn("large", PYTHON, "-c", "b'x' * 80_000_000")
+    driver.end_of("small", "large")
+    assert driver.ended["small"]["peak_memory"] is None
+    assert 80_000_000 < driver.ended["large"]["peak_memory"] < 200_000_000
+    for number in range(20):  # makes the keeper itself large
+        driver.spawn(f"j{number}", "/bin/true", "x" * 100_000, extra={"A": "b" * 100_000})
+    driver.spawn("after", "/bin/true")
+    driver.end_of("after")
+    assert driver.ended["after"]["peak_memory"] is None
+
+
+# --- the keeper itself ------------------------------------------------------------------------
+
+
+def test_a_second_keeper_ends_at_once(driver: Driver) -> None:
+    assert driver.launch().wait(60) == 0
+    driver.spawn("a", "/bin/true")
+    assert driver.end_of("a")["code"] == 0
+    assert (driver.logs / "keeper.lock").read_text() == f"{driver.keeper.pid}\n"
+
+
+def test_a_state_directory_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir(mode=0o700)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state").chmod(0o777)
+    places = ["--state", str(tmp_path / "state"), "--runtime", str(tmp_path / "run")]
+    command = [PYTHON, "-m", "anyjob.builtin.local.keeper", *places]
+    ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": SOURCE}, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "others may write to it" in ended.stderr
+
+
+def test_the_keeper_stays_small(driver: Driver) -> None:
+    """What it is large with, is told of its jobs; and a large parent is slow to spawn from."""
+    loaded = Path(f"/proc/{driver.keeper.pid}/maps").read_text()
+    assert "sqlite" not in loaded
+    size = int(Path(f"/proc/{driver.keeper.pid}/status").read_text().split("VmHWM:")[1].split()[0])
+    assert size < 24_000
+
+
+def test_jobs_run_on_without_a_supervisor_and_the_next_one_finds_them(driver: Driver) -> None:
+    """executorlib#412: what watches may die; the log and the next connection tell the same story."""
+    driver.spawn("a", "/bin/sh", "-c", "echo $$; read line", stdin=fifo(driver))
+    driver.spawn("b", "sleep", "600")
+    driver.start_of("b")
+    driver.connection.close()
+    with open(driver.state / "fifo", "w") as stream:
+        stream.write("go\n")
+    until(lambda: "a" in driver.log().ended, "the end is logged")
+    driver.connect()
+    size = driver.hello["offset"]
+    log = read_log((driver.logs / "keeper.log").read_bytes()[:size])
+    assert (set(log.running), set(log.ended)) == ({"b"}, {"a"})
+    assert log.running["b"]["pid"] == driver.started["b"]["pid"]
+    driver.kill("b")
+    assert driver.end_of("b")["cause"] == "cancel"
+
+
+def fifo(driver: Driver) -> str:
+    path = driver.state / "fifo"
+    os.mkfifo(path)
+    driver.held.append(os.open(path, os.O_RDWR))  # so that no open waits for the other side
+    return str(path)
+
+
+def test_a_new_connection_replaces_the_old(driver: Driver) -> None:
+    old = driver.connection
+    driver.connect()
+    assert old.recv(1 << 16) == b""
+    driver.spawn("a", "/bin/true")
+    assert driver.end_of("a")["code"] == 0
+    old.close()
+
+
+def test_nonsense_ends_the_connection_and_nothing_else(driver: Driver) -> None:
+    driver.spawn("a", "sleep", "600")
+    driver.start_of("a")
+    driver.connection.sendall(b"\x03\0\0\0\xc1\xc1\xc1")
+    until(lambda: driver.connection.recv(1 << 16) == b"", "the keeper hangs up")
+    driver.connection.close()
+    driver.connect()
+    driver.kill("a")
+    assert driver.end_of("a")["cause"] == "cancel"
+
+
+def test_the_same_start_twice_runs_once(driver: Driver) -> None:
+    driver.spawn("a", "/bin/sh", "-c", "echo ran; sleep 600")
+    driver.spawn("a", "/bin/sh", "-c", "echo ran; sleep 600")
+    until(lambda: driver.text("a") == "ran\n" if driver.start_of("a") else False, "it runs")
+    driver.kill("a")
+    driver.end_of("a")
+    assert driver.text("a") == "ran\n"
+
+
+def test_compacting_forgets_what_has_ended(driver: Driver) -> None:
+    driver.spawn("a", "/bin/true")
+    driver.spawn("b", "sleep", "600")
+    driver.start_of("b")
+    driver.end_of("a")
+    driver.send(op="compact")
+    driver.wait(lambda: bool(driver.others), "compacted")
+    (answer,) = driver.others
+    assert answer["op"] == "compacted"
+    assert Path(answer["log"]).stat().st_size == answer["offset"]
+    log = driver.log()
+    assert (set(log.running), set(log.ended)) == ({"b"}, set())
+    assert log.running["b"]["pid"] == driver.started["b"]["pid"]
+    driver.kill("b")
+    driver.end_of("b")
+    assert set(driver.log().ended) == {"b"}
+
+
+def test_stop_waits_for_what_runs(driver: Driver) -> None:
+    driver.spawn("a", "/bin/sh", "-c", "read line", stdin=fifo(driver))
+    driver.start_of("a")
+    driver.send(op="stop")
+    with open(driver.state / "fifo", "w") as stream:
+        stream.write("go\n")
+    assert driver.end_of("a")["code"] == 0
+    assert driver.keeper.wait(60) == 0
+    assert not driver.socket.exists()
+
+
+def test_durability_can_be_asked_for(tmp_path: Path) -> None:
+    with keeping(tmp_path, "--durability", "full") as driver:
+        driver.spawn("a", "/bin/true")
+        driver.call("b", abs, -1)
+        driver.end_of("a", "b")
+        assert (driver.ended["a"]["code"], driver.value("b")) == (0, 1)
+        assert set(driver.log().ended) == {"a", "b"}
+
+
+def test_it_ends_when_nothing_runs_and_nobody_watches(tmp_path: Path) -> None:
+    driver = Driver(tmp_path, "--idle", "0.2")
+    driver.spawn("a", "/bin/sh", "-c", "read line", stdin=fifo(driver))
+    driver.start_of("a")
+    driver.connection.close()
+    with open(driver.state / "fifo", "w") as stream:
+        stream.write("go\n")
+    assert driver.keeper.wait(60) == 0
+    assert driver.log().ended["a"]["code"] == 0
+    os.close(driver.held.pop())
+
+
+def test_what_cannot_be_logged_is_not_started_and_what_has_ended_is_logged_later(driver: Driver) -> None:
+    driver.spawn("a", "/bin/sh", "-c", "read line", stdin=fifo(driver))
+    driver.start_of("a")
+    full = (driver.logs / "keeper.log").stat().st_size + 5
+    before = resource.prlimit(driver.keeper.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+    driver.spawn("b", "/bin/true")
+    event = driver.end_of("b")
+    assert (event["cause"], event["pid"]) == ("start-failed", None)
+    assert "No space left" in event["message"]
+    with open(driver.state / "fifo", "w") as stream:
+        stream.write("go\n")
+    assert driver.end_of("a")["code"] == 0
+    assert set(driver.log().running) == {"a"}, "a line is there whole or not at all"
+    resource.prlimit(driver.keeper.pid, resource.RLIMIT_FSIZE, before)
+    until(lambda: set(driver.log().ended) == {"a", "b"}, "both ends are logged")
+    assert not driver.log().running
+
+
+def test_it_starts_a_supervisor_when_there_is_none_and_work_is_left(tmp_path: Path) -> None:
+    called = tmp_path / "called"
+    command = msgspec.json.encode(["/bin/sh", "-c", f'echo "$ANYJOB_JOB_ID." >> {called}']).decode()
+    os.environ["ANYJOB_JOB_ID"] = "of-whoever-started-us"
+    try:
+        driver = Driver(tmp_path, "--supervisor", command)
+    finally:
+        del os.environ["ANYJOB_JOB_ID"]
+    driver.spawn("a", "sleep", "600")
+    driver.start_of("a")
+    assert not called.exists()
+    driver.connection.close()
+    until(lambda: called.exists() and called.read_text().count("\n") == 2, "it was tried again")
+    assert set(called.read_text().split()) == {"."}, "it carries no job's mark"
+    driver.connect()
+    driver.kill("a")
+    driver.end_of("a")
+    driver.close()
+
+
+def test_after_the_death_of_the_keeper_nothing_of_it_is_left(driver: Driver) -> None:
+    driver.spawn("a", "/bin/sh", "-c", f'{PYTHON} -c "{DAEMON}"; sleep 600')
+    pids = [*pids_in(driver, "a", 1), driver.start_of("a")]
+    driver.call("b", os.system, "sleep 600")
+    pids.append(driver.start_of("b"))
+    driver.murder()
+    assert end_leftovers(driver.log(), driver.state) == []
+    assert all(map(gone, pids))
+    assert set(driver.log().running) == {"a", "b"}
+    # And the next one takes over from its log.
+    driver.connection.close()
+    driver.keeper = driver.launch()
+    driver.connect()
+    assert set(driver.log().lost) == {"a", "b"}
+    driver.spawn("b", "/bin/true", attempt=2)
+    assert driver.end_of("b")["attempt"] == 2
+
+
+def test_another_user_is_not_served() -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can speak as somebody else")
+    with tempfile.TemporaryDirectory() as directory, keeping(Path(directory)) as driver:
+        for path, mode in ((Path(directory), 0o755), (driver.runtime, 0o755), (driver.socket, 0o666)):
+            path.chmod(mode)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+            os.seteuid(12345)
+            try:
+                other.connect(str(driver.socket))
+            finally:
+                os.seteuid(0)
+            assert other.recv(100) == b""
+        driver.spawn("a", "/bin/true")
+        assert driver.end_of("a")["code"] == 0
+
+
+def test_the_directory_above_a_mark_is_not_confused_with_it() -> None:
+    mark = processes.read_mark(b"ANYJOB_KEEPER=/state\0ANYJOB_JOB_ID=a\0ANYJOB_ATTEMPT=1")
+    assert mark is not None
+    assert mark.keeper != "/state2"

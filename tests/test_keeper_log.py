@@ -1,0 +1,136 @@
+"""The keeper's log: read back whatever a kill or a full disk has made of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anyjob.builtin.local.keeperlog import (
+    LogWriter,
+    end_line,
+    keeper_line,
+    process_line,
+    read_log,
+    start_line,
+)
+
+
+def event(job: str, attempt: int = 1, **more: Any) -> dict[str, Any]:
+    known = {"code": 0, "cause": None, "started": 10.5, "finished": 11.5, "peak_memory": 4096, "pid": 7}
+    return {"id": job, "attempt": attempt, "message": "", **known, **more}
+
+
+lines = st.one_of(
+    st.builds(start_line, st.sampled_from(["a", "b-1", "c_2"]), st.integers(1, 3), st.floats(0, 2e9)),
+    st.builds(
+        process_line,
+        st.sampled_from(["a", "b-1", "c_2"]),
+        st.integers(1, 3),
+        st.integers(1, 1 << 22),
+        st.integers(0, 1 << 40),
+    ),
+    st.builds(
+        lambda job, attempt, message, cause, pid: end_line(
+            event(job, attempt, message=message, cause=cause, pid=pid)
+        ),
+        st.sampled_from(["a", "b-1", "c_2"]),
+        st.integers(1, 3),
+        st.text(max_size=20),
+        st.sampled_from([None, "cancel", "walltime", "start-failed"]),
+        st.one_of(st.none(), st.integers(1, 1 << 22)),
+    ),
+    st.builds(keeper_line, st.floats(0, 2e9)),
+)
+
+
+def test_a_job_that_has_ended_no_longer_runs() -> None:
+    data = start_line("a", 1, 10.0) + process_line("a", 1, 7, 99) + start_line("b", 2, 11.0)
+    log = read_log(data)
+    assert log.running["a"] == {"id": "a", "attempt": 1, "time": 10.0, "pid": 7, "starttime": 99}
+    assert log.running["b"]["pid"] is None
+    log = read_log(data + end_line(event("a", code=-9, cause="cancel")))
+    assert set(log.running) == {"b"}
+    assert log.ended == {"a": event("a", code=-9, cause="cancel")}
+
+
+@given(st.text())
+def test_a_message_comes_back_as_it_was(message: str) -> None:
+    told = event(
+        "a", code=127, cause="start-failed", message=message, started=None, pid=None, peak_memory=None
+    )
+    line = end_line(told)
+    assert line.count(b"\n") == 1
+    assert read_log(line).ended["a"] == told
+
+
+@given(st.lists(lines, max_size=6))
+def test_truncated_at_any_byte_it_says_what_its_whole_lines_say(written: list[bytes]) -> None:
+    data = b"".join(written)
+    for cut in range(len(data) + 1):
+        whole = data[: data.rfind(b"\n", 0, cut) + 1]
+        assert vars(read_log(data[:cut])) == vars(read_log(whole))
+
+
+@given(st.lists(lines, max_size=4), st.binary(max_size=40), st.lists(lines, max_size=4))
+def test_what_is_no_line_of_ours_is_passed_over(before: list[bytes], junk: bytes, after: list[bytes]) -> None:
+    # Junk that happens to be a line of ours is one.
+    junk = b"#" + junk.replace(b"\n", b"")
+    with_junk = b"".join([*before, junk, b"\n", *after])
+    assert vars(read_log(with_junk)) == vars(read_log(b"".join([*before, *after])))
+
+
+def test_what_ran_when_an_earlier_keeper_died_is_lost_and_not_running() -> None:
+    log = read_log(start_line("a", 1, 1.0) + keeper_line(2.0) + start_line("b", 1, 3.0))
+    assert (set(log.running), set(log.lost)) == ({"b"}, {"a"})
+
+
+def test_the_writer_goes_on_after_a_torn_line(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(start_line("a", 1, 1.0) + b"P a 1 7 99")
+    writer = LogWriter(str(path))
+    writer.append(start_line("b", 1, 3.0))
+    log = read_log(path.read_bytes())
+    assert (set(log.running), log.running["a"]["pid"]) == ({"a", "b"}, None)
+    assert writer.size == path.stat().st_size
+
+
+def test_a_line_that_does_not_fit_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = LogWriter(str(tmp_path / "log"), durable=True)
+    assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
+    writer.append(start_line("a", 1, 1.0), sync=True)
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:5]))
+    with pytest.raises(OSError, match="No space"):
+        writer.append(start_line("b", 1, 3.0), sync=True)
+    monkeypatch.undo()
+    writer.append(start_line("c", 1, 4.0))
+    assert (tmp_path / "log").read_bytes() == start_line("a", 1, 1.0) + start_line("c", 1, 4.0)
+
+
+def test_compacting_keeps_what_runs_and_what_is_newer_than_asked(tmp_path: Path) -> None:
+    writer = LogWriter(str(tmp_path / "log"))
+    for line in (start_line("a", 1, 1.0), start_line("b", 1, 2.0), end_line(event("a"))):
+        writer.append(line)
+    seen = writer.size
+    writer.append(end_line(event("b")))
+    writer.compact([start_line("b", 1, 2.0)], seen)
+    log = read_log((tmp_path / "log").read_bytes())
+    assert (set(log.running), set(log.ended)) == (set(), {"b"})
+    assert writer.size == (tmp_path / "log").stat().st_size
+    writer.append(start_line("d", 1, 5.0))
+    assert set(read_log((tmp_path / "log").read_bytes()).running) == {"d"}
+
+
+def test_the_log_is_no_link(tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"precious")
+    (tmp_path / "log").symlink_to(tmp_path / "other")
+    with pytest.raises(OSError, match="symbolic links"):
+        LogWriter(str(tmp_path / "log"))
+    assert (tmp_path / "other").read_bytes() == b"precious"

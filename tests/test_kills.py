@@ -1,0 +1,17 @@
+"""Nothing is lost, and nothing runs twice, whoever is killed and when: see `kill_harness`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from kill_harness import harass
+
+
+@pytest.mark.timeout(170)
+def test_every_job_is_accounted_for_in_hundreds_of_kills(tmp_path: Path) -> None:
+    """executorlib#412, PR#721, aiida-core#1505, Parsl#1588: survives; never twice; never lost in silence."""
+    rows, wrong, killed = harass(tmp_path, kills=250, seed=20, clients=2)
+    assert not wrong
+    assert len(rows) > 100
+    assert set(killed) == {"supervisor", "keeper", "zygote", "job", "client"}

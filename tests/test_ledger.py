@@ -1,0 +1,393 @@
+"""The ledger: what is written is read back, by whoever asks, and final is final."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledgers import DONE, ERROR, add, backend, files_below, new_ids
+
+from anyjob import StateError, ledgerfile, ledgerschema
+from anyjob.ledger import Context, Ledger, NewJob
+from anyjob.specs import Outcome
+from anyjob.status import JobStatus
+
+RUNNING, QUEUED = JobStatus.RUNNING, JobStatus.QUEUED
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Any:
+    ledger = Ledger(tmp_path / "state")
+    yield ledger
+    ledger.close()
+
+
+def state_of(ledger: Ledger, job_id: str) -> JobStatus:
+    return ledger.rows([job_id])[job_id].status
+
+
+def test_what_is_written_is_read_back_by_another(ledger: Ledger) -> None:
+    context = Context(("a", "command"), b"{}", cwd=b"/x\xff", environment="/e", python="/p", path=("/q",))
+    (job_id,) = add(ledger, kind="a", name="n", tags={"k": "v"}, context=context, shared=b"s", created=5.0)
+    again = Ledger(ledger.state)
+    row = again.rows([job_id])[job_id]
+    assert (row.label, row.kind, row.native, row.name, row.submitted) == ("here", "a", "command", "n", 5.0)
+    assert (row.status, row.attempt, row.native_id, row.outcome) == (QUEUED, 1, None, None)
+    assert again.bulk(row.bulk) == (context, "command", b"s")
+    assert again.tags(row.bulk) == {"k": "v"}
+    assert again.work(job_id) == (job_id.encode(), None)
+    assert again.backend_row(row.backend).host == "h"
+
+
+def test_a_transaction_is_all_or_nothing(ledger: Ledger) -> None:
+    number = backend(ledger)
+    (job_id,) = new_ids(1)
+
+    def twice() -> None:
+        add(ledger, number=number, ids=[job_id])
+        add(ledger, number=number, ids=[job_id])
+
+    with pytest.raises(StateError, match="UNIQUE"):
+        ledger.transaction(twice)
+    assert ledger.rows([job_id]) == {}
+    add(ledger, number=number, ids=[job_id])
+
+
+def test_the_first_outcome_counts(ledger: Ledger) -> None:
+    (job_id,) = add(ledger)
+    ledger.settle({job_id: DONE})
+    ledger.settle({job_id: ERROR})
+    ledger.moved([(job_id, RUNNING, 9, None)])
+    row = ledger.rows([job_id])[job_id]
+    assert (row.status, row.reason, row.attempt) == (JobStatus.DONE, None, 1)
+
+
+def test_only_a_new_attempt_takes_a_job_back(ledger: Ledger) -> None:
+    (job_id,) = add(ledger)
+    ledger.moved([(job_id, RUNNING, 1, 7.0)])
+    ledger.moved([(job_id, QUEUED, 1, None)])
+    assert state_of(ledger, job_id) is RUNNING
+    ledger.moved([(job_id, QUEUED, 2, None)])
+    row = ledger.rows([job_id])[job_id]
+    assert (row.status, row.attempt, row.started) == (QUEUED, 2, None)
+    ledger.moved([(job_id, RUNNING, 1, 7.0)])  # what is older than that was seen too late
+    assert state_of(ledger, job_id) is QUEUED
+
+
+def test_an_outcome_without_a_time_has_ended_now(ledger: Ledger) -> None:
+    (job_id,) = add(ledger)
+    ledger.settle({job_id: Outcome(status=JobStatus.ERROR, reason="rejected")})
+    assert ledger.rows([job_id])[job_id].finished is not None
+
+
+def test_the_end_of_a_job_is_told_once(ledger: Ledger) -> None:
+    ended, waits = add(ledger, 2)
+    assert ledger.tell([ended]) == []
+    ledger.settle({ended: DONE})
+    assert ledger.tell([ended, waits]) == [ended]
+    assert Ledger(ledger.state).tell([ended, waits]) == []
+
+
+def test_numbers_are_never_given_twice(ledger: Ledger) -> None:
+    """A supervisor goes on after the last number that it has seen."""
+    old = add(ledger, 3)
+    last = max(row.n for row in ledger.rows(old).values())
+    ledger.remove(old)
+    (new,) = add(ledger)
+    assert ledger.rows([new])[new].n > last
+
+
+def test_removing_the_last_job_of_a_bulk_removes_what_they_share(ledger: Ledger) -> None:
+    context = Context(("command",), b"{}", environment="/e/1")
+    first, second = add(ledger, 2, context=context, tags={"k": "v"})
+    bulk = ledger.rows([first])[first].bulk
+    assert ledger.remove([first]) == []
+    assert ledger.tags(bulk) == {"k": "v"}
+    assert ledger.remove([second]) == ["/e/1"]
+    assert ledger.tags(bulk) == {}
+    assert ledger.work(second) == (None, None)
+    with pytest.raises(StateError, match="not in the ledger"):
+        ledger.bulk(bulk)
+
+
+def test_ids_are_found_by_prefix_and_by_the_engines(ledger: Ledger) -> None:
+    one, two = add(ledger, ids=["ab" * 10, "ab" * 9 + "cd"])
+    number = backend(ledger)
+    ledger.launched({one: "17", two: two})
+    assert ledger.by_prefix("abab") == [one, two]
+    assert ledger.by_prefix(two[:19]) == [two]
+    assert ledger.by_prefix("%") == []
+    assert ledger.by_native_id(number, "17") == one
+    assert ledger.by_native_id(number, two) == two
+    assert ledger.by_native_id(number + 1, "17") is None
+    assert ledger.with_native_id("17") == [one]
+    assert ledger.with_native_id(two) == []
+
+
+def test_what_waits_comes_in_order_with_its_work(ledger: Ledger) -> None:
+    number = backend(ledger)
+    other = add(ledger, number=backend(ledger, "other"))
+    ids = add(ledger, 5)
+    ledger.moved([(ids[1], RUNNING, 1, 1.0)])
+    waiting = ledger.queued(number, 0, 3)
+    assert [(job_id, payload) for _, job_id, _, _, payload in waiting] == [
+        (job_id, job_id.encode()) for job_id in (ids[0], ids[2], ids[3])
+    ]
+    assert [job[1] for job in ledger.queued(number, waiting[-1][0], 3)] == [ids[4]]
+    assert ledger.in_state(number, RUNNING) == [(ids[1], 1)]
+    assert ledger.open_in_bulk(ledger.rows(ids)[ids[0]].bulk) == 5
+    ledger.settle({ids[0]: DONE})
+    assert ledger.open_in_bulk(ledger.rows(ids)[ids[0]].bulk) == 4
+    assert len(ledger.open_backends("h")) == 2
+    ledger.settle({other[0]: DONE})
+    assert ledger.open_backends("h") == [number]
+    assert ledger.counts() == {"QUEUED": 3, "RUNNING": 1, "DONE": 2}
+
+
+# --- many at once -----------------------------------------------------------------------------------
+
+
+def _write_many(state: Path, gate: Any, count: int) -> None:
+    ledger = Ledger(state)
+    gate.wait()
+    for _ in range(count):
+        ids = add(ledger, 3, number=backend(ledger, f"of {os.getpid()}"))
+        ledger.settle(dict.fromkeys(ids, DONE))
+    ledger.close()
+
+
+def test_many_processes_make_and_write_it_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    gate = context.Barrier(4)
+    writers = [context.Process(target=_write_many, args=(tmp_path / "s", gate, 20)) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * 4
+    assert Ledger(tmp_path / "s").counts() == {"DONE": 240}
+
+
+def test_many_threads_write_through_one(ledger: Ledger) -> None:
+    def write() -> None:
+        for _ in range(20):
+            ledger.settle(dict.fromkeys(add(ledger, 2), DONE))
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ledger.counts() == {"DONE": 160}
+
+
+def test_a_forked_child_opens_its_own(ledger: Ledger) -> None:
+    add(ledger)
+    with ledger._file._lock:  # as if another thread were at work, which the child does not have
+        pid = os.fork()
+        if pid == 0:
+            try:
+                add(ledger)
+            finally:
+                os._exit(ledger.counts() != {"QUEUED": 2})
+    assert os.waitpid(pid, 0)[1] == 0
+    add(ledger)
+    assert ledger.counts() == {"QUEUED": 3}
+
+
+# --- private, and durable as asked for --------------------------------------------------------------
+
+
+def test_all_files_are_private(ledger: Ledger) -> None:
+    before = os.umask(0o000)
+    try:
+        add(ledger)
+    finally:
+        os.umask(before)
+    assert {path.name for path in files_below(ledger.state)} >= {"ledger.sqlite", "ledger.sqlite-wal"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files_below(ledger.state)} == {0o600}
+    assert stat.S_IMODE(ledger.state.stat().st_mode) == 0o700
+
+
+def pragma(ledger: Ledger, name: str) -> Any:
+    return ledger._file.read(f"PRAGMA {name}")[0][0]
+
+
+def test_the_journal_goes_by_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    local = Ledger(tmp_path / "local")
+    assert pragma(local, "journal_mode") == "wal"
+    monkeypatch.setattr(ledgerfile, "is_network", lambda path: True)
+    shared = Ledger(tmp_path / "shared")
+    add(shared)
+    assert pragma(shared, "journal_mode") == "delete"
+    assert pragma(shared, "synchronous") == 2
+    local.close()
+    assert pragma(local, "journal_mode") == "delete"  # its directory has moved to the network
+    monkeypatch.undo()
+    shared.close()
+    assert pragma(shared, "journal_mode") == "delete"  # this may be the machine that exports it
+
+
+def test_full_durability_is_asked_for(tmp_path: Path) -> None:
+    assert pragma(Ledger(tmp_path / "a"), "synchronous") == 1
+    assert pragma(Ledger(tmp_path / "b", durability="full"), "synchronous") == 2
+    later = Ledger(tmp_path / "c")
+    add(later)
+    later.require_full()
+    assert pragma(later, "synchronous") == 2
+    later.close()
+    assert pragma(later, "synchronous") == 2
+
+
+# --- other versions ---------------------------------------------------------------------------------
+
+
+def test_an_older_ledger_is_brought_up_to_date(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = add(ledger, 3)
+    ledger.close()
+    steps = (
+        "ALTER TABLE jobs ADD COLUMN priority INTEGER; UPDATE jobs SET priority = 7;",
+        "DROP INDEX jobs_native",
+    )
+    monkeypatch.setattr(ledgerschema, "MIGRATIONS", steps)
+    monkeypatch.setattr(ledgerschema, "VERSION", 3)
+    monkeypatch.setattr(ledgerfile, "VERSION", 3)
+    assert set(ledger.rows(ids)) == set(ids)
+    assert ledger._file.read("SELECT DISTINCT priority FROM jobs") == [(7,)]
+    assert pragma(ledger, "user_version") == 3
+    add(Ledger(ledger.state))
+
+
+def test_a_migration_that_fails_changes_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = add(ledger, 3)
+    ledger.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(ledgerschema, "MIGRATIONS", ("DROP INDEX jobs_native; DROP TABLE nowhere",))
+        patch.setattr(ledgerschema, "VERSION", 2)
+        patch.setattr(ledgerfile, "VERSION", 2)
+        with pytest.raises(StateError, match="no such table"):
+            ledger.rows(ids)
+    ledger.launched({ids[0]: "17"})
+    assert ledger.with_native_id("17") == [ids[0]]
+
+
+def test_a_newer_ledger_is_refused(ledger: Ledger) -> None:
+    add(ledger)
+    ledger.close()
+    db = sqlite3.connect(ledger.path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(StateError, match=r"version 99.*newer anyjob.*upgrade anyjob, or set ANYJOB_STATE"):
+        ledger.counts()
+    assert len(files_below(ledger.state)) < 5  # it was not taken for damaged
+
+
+# --- what goes wrong --------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_said_and_nothing_is_half_written(ledger: Ledger) -> None:
+    (job_id,) = add(ledger)
+    pages = pragma(ledger, "page_count")
+    pragma(ledger, f"max_page_count = {pages}")
+    with pytest.raises(StateError, match=r"no space.*anyjob prune.*ANYJOB_STATE"):
+        add(ledger, 5000)
+    assert ledger.counts() == {"QUEUED": 1}
+    pragma(ledger, f"max_page_count = {1 << 30}")
+    add(ledger)
+    assert state_of(ledger, job_id) is QUEUED
+
+
+def test_one_that_is_locked_for_too_long(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(ledger)
+    ledger.close()
+    monkeypatch.setattr(ledgerfile, "PATIENCE", 0.01)
+    db = sqlite3.connect(ledger.path, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StateError, match="another process has kept it locked"):
+        add(ledger)
+    db.close()
+    add(ledger)
+
+
+def test_a_ledger_that_was_deleted_is_made_anew(ledger: Ledger) -> None:
+    add(ledger)
+    for path in files_below(ledger.state):
+        path.unlink()
+    ledger.state.rmdir()
+    ledger.transaction(lambda: add(ledger))
+    assert ledger.counts() == {"QUEUED": 1}
+
+
+def test_asking_whether_there_is_one_makes_none(tmp_path: Path) -> None:
+    assert not Ledger(tmp_path).exists
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_ledger_that_is_a_link_or_no_file_is_refused(tmp_path: Path) -> None:
+    for name in ("link", "directory"):
+        ledger = Ledger(tmp_path / name)
+        if name == "link":
+            (tmp_path / "elsewhere").write_bytes(b"")
+            ledger.path.symlink_to(tmp_path / "elsewhere")
+        else:
+            ledger.path.mkdir()
+        with pytest.raises(StateError, match="not a plain file of yours"):
+            add(ledger)
+    assert (tmp_path / "elsewhere").read_bytes() == b""
+
+
+AS_NOBODY = """
+import os, sys
+sys.path[:] = {path!r}
+from pathlib import Path
+from anyjob.errors import StateError
+from anyjob.ledger import Ledger
+os.setgid(65534), os.setuid(65534)
+try:
+    Ledger(Path({state!r})).counts()
+except StateError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_what_is_not_ours_or_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    def told(state: Path) -> str:
+        program = AS_NOBODY.format(path=[p for p in sys.path if p], state=str(state))
+        return subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        ).stdout
+
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.stat().st_uid == os.geteuid() and parent != Path("/") and parent != Path("/tmp"):
+            parent.chmod(0o755)
+    ours = Ledger(tmp_path / "ours")
+    add(ours)
+    ours.state.chmod(0o755)
+    assert "belongs to uid 0, not to you (uid 65534)" in told(ours.state)
+    assert "cannot make the directory" in told(tmp_path / "missing")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(mode=0o755)
+    os.chown(theirs, 65534, 65534)
+    assert told(theirs) == ""
+    theirs.chmod(0o500)
+    ledger = theirs / "ledger.sqlite"
+    ledger.chmod(0o400)
+    assert "set ANYJOB_STATE to another directory" in told(theirs) or told(theirs) == ""
+    theirs.chmod(0o700)
+    os.chown(ledger, 0, 0)
+    assert "not a plain file of yours" in told(theirs)
+
+
+def test_bulks_keep_the_order_of_their_jobs(ledger: Ledger) -> None:
+    jobs = [NewJob(job_id, None) for job_id in new_ids(3)]
+    ledger.add(backend(ledger), jobs, kind="python", native="python", context=Context(("python",), b"{}"))
+    assert [row.job_id for row in ledger.select()] == [job.job_id for job in jobs]

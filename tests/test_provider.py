@@ -1,0 +1,130 @@
+"""`BaseProvider`: choosing among several backends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from helpers import ScriptedBackend
+
+from anyjob.backend import (
+    BackendConfiguration,
+    BackendStatus,
+    BaseProvider,
+    ProviderConfiguration,
+    filter_backends,
+)
+from anyjob.errors import BackendError, BackendNotFoundError, ConfigError
+
+
+class Device(ScriptedBackend):
+    def properties(self) -> Any:
+        return ProviderConfiguration("calibration", t1=100 * self.configuration().n_qubits)
+
+    def status(self) -> BackendStatus:
+        return BackendStatus(self.name(), operational=self.name() != "broken")
+
+
+class Account(BaseProvider):
+    def backends(
+        self, name: str | None = None, filters: Callable[[Any], bool] | None = None, **kwargs: Any
+    ) -> list[Any]:
+        devices = [
+            Device(BackendConfiguration(each, "1", n_qubits=qubits, simulator=each == "sim"), self)
+            for each, qubits in (("small", 5), ("large", 127), ("broken", 127), ("sim", 32))
+        ]
+        return filter_backends([d for d in devices if name in (None, d.name())], filters, **kwargs)
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account(ProviderConfiguration("ibm"))
+
+
+def names(backends: list[Any]) -> list[str]:
+    return [str(backend) for backend in backends]
+
+
+def test_backends_is_abstract() -> None:
+    with pytest.raises(TypeError, match="backends"):
+        BaseProvider()  # type: ignore[abstract]
+
+
+def test_backends_are_filtered_by_name_function_and_attributes(account: Account) -> None:
+    assert names(account.backends()) == ["small", "large", "broken", "sim"]
+    assert names(account.backends("large")) == ["large"]
+    assert names(account.backends(filters=lambda b: b.configuration().n_qubits > 30)) == [
+        "large", "broken", "sim",
+    ]  # fmt: skip
+    assert names(account.backends(n_qubits=127)) == ["large", "broken"]  # of the configuration
+    assert names(account.backends(t1=500)) == ["small"]  # of the properties
+    assert names(account.backends(operational=False)) == ["broken"]  # of the status
+    assert names(account.backends(n_qubits=127, operational=True)) == ["large"]
+    assert names(account.backends(filters=lambda b: str(b) != "large", n_qubits=127)) == ["broken"]
+    assert account.backends(n_qubits=6) == []
+
+
+def test_an_unknown_filter_raises(account: Account) -> None:
+    with pytest.raises(BackendError, match="unknown filter 'qubits'"):
+        account.backends(qubits=5)
+
+
+def test_get_backend_gives_the_one_that_matches(account: Account) -> None:
+    assert account.get_backend("small").name() == "small"
+    found = account.get_backend(simulator=True)
+    assert found.name() == "sim"
+    assert found.provider() is account
+    assert repr(found) == "<Device('sim') from ibm>"
+
+
+def test_get_backend_raises_for_none_and_says_what_there_is(account: Account) -> None:
+    says = "ibm has no backend that matches 'fez', n_qubits=5; it has: broken, large, sim, small"
+    with pytest.raises(BackendNotFoundError, match=says):
+        account.get_backend("fez", n_qubits=5)
+    with pytest.raises(LookupError):
+        account.get_backend("fez")
+
+
+def test_get_backend_raises_for_several_and_names_them(account: Account) -> None:
+    with pytest.raises(BackendNotFoundError, match=r"2 backends that match n_qubits=127 \(broken, large\)"):
+        account.get_backend(n_qubits=127)
+    with pytest.raises(BackendNotFoundError, match="4 backends that match everything"):
+        account.get_backend()
+
+
+def test_providers_are_equal_by_type_and_values_and_can_be_hashed(account: Account) -> None:
+    same, other = Account(ProviderConfiguration("ibm")), Account(ProviderConfiguration("aqt"))
+    assert account == same
+    assert hash(account) == hash(same)
+    assert account != other
+    assert len({account, same, other}) == 2
+    assert account != "ibm"
+
+
+def test_str_and_repr(account: Account) -> None:
+    assert str(account) == "ibm"
+    assert repr(account) == "<Account('ibm')>"
+    assert str(Account()) == "Account"
+    account.close()
+    account.close()
+
+
+def test_from_options_makes_a_configuration_of_them() -> None:
+    provider = Account.from_options("ibm", {"url": "https://example.org"})
+    assert str(provider) == "ibm"
+    assert provider == Account(ProviderConfiguration("ibm", url="https://example.org"))
+
+
+def test_a_constructor_that_takes_nothing_is_called_with_nothing() -> None:
+    class Old(Account):
+        def __init__(self) -> None:
+            self.mine = True
+
+    provider = Old.from_options("old", {})
+    assert provider.mine
+    assert str(provider) == "Old"
+    assert provider == Old()
+    assert names(provider.backends("sim")) == ["sim"]
+    with pytest.raises(ConfigError, match=r"provider 'old' \(Old\) takes no options: remove 'token'"):
+        Old.from_options("old", {"token": "x"})

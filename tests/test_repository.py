@@ -1,0 +1,144 @@
+"""What guards the repository guards it: the checks of scripts/, the shared conftest, the metadata."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from leftovers import leftovers
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def run(*command: str | Path, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **variables}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A repository with nothing in it but the check."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "check-tree", tmp_path / "scripts")
+    assert run("git", "init", "-q", cwd=tmp_path).returncode == 0
+    return tmp_path
+
+
+def check(tree: Path) -> subprocess.CompletedProcess[str]:
+    return run(sys.executable, "scripts/check-tree", cwd=tree)
+
+
+def test_clean_tree_passes(tree: Path) -> None:
+    (tree / "page.md").write_text("see /home/me/work and https://example.org/\n")
+    done = check(tree)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://" + "pypi" + ".org/simple",
+        "cd /" + "root/x",
+        "cd /home/" + "somebody/x",
+        "https://user:" + "word@example.org",
+        "-----BEGIN RSA PRIVATE" + " KEY-----",
+        "AKIA" + "ABCDEFGHIJKLMNOP",
+    ],
+)
+def test_forbidden_text_is_found_with_its_place(tree: Path, text: str) -> None:
+    (tree / "page.md").write_text(f"fine\n{text}\n")
+    done = check(tree)
+    assert done.returncode == 1
+    assert "page.md:2: " in done.stderr
+
+
+def test_two_test_files_of_one_name_are_found(tree: Path) -> None:
+    for directory in ("tests", "plugins/x/tests"):
+        (tree / directory).mkdir(parents=True)
+        (tree / directory / "test_same.py").touch()
+    done = check(tree)
+    assert done.returncode == 1
+    assert "plugins/x/tests/test_same.py, tests/test_same.py" in done.stderr
+
+
+def test_lower_bounds_are_those_of_the_dependencies() -> None:
+    done = run(sys.executable, "scripts/lower-bounds", cwd=ROOT)
+    assert done.stdout.splitlines() == [bound.replace(">=", "==") for bound in PROJECT["dependencies"]]
+
+
+def test_python_that_is_too_old_is_named(tmp_path: Path) -> None:
+    old = tmp_path / "old-python"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.1" && exit\nexit 1\n')
+    old.chmod(0o755)
+    done = run(ROOT / "scripts" / "make-venv", tmp_path / "venv", old, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Python 3.9.1" in done.stderr
+    assert "3.11 or newer" in done.stderr
+
+
+def test_missing_ensurepip_is_told_with_the_way_out(tmp_path: Path) -> None:
+    debian = tmp_path / "debian-python"
+    debian.write_text(f'#!/bin/sh\ncase "$2" in *ensurepip*) exit 1 ;; esac\nexec "{sys.executable}" "$@"\n')
+    debian.chmod(0o755)
+    done = run(ROOT / "scripts" / "make-venv", tmp_path / "venv", debian, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "python3-venv" in done.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize(("required", "outcome"), [("", "1 skipped"), ("1", "1 failed")])
+def test_missing_engine_skips_here_and_fails_where_engines_are_required(
+    tmp_path: Path, required: str, outcome: str
+) -> None:
+    shutil.copy(ROOT / "conftest.py", tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = engine\n")
+    (tmp_path / "test_it.py").write_text(
+        'import pytest\n\n\n@pytest.mark.engine("slurm")\ndef test_it():\n    pytest.skip("no sbatch here")\n'
+    )
+    done = run(
+        sys.executable,
+        "-m",
+        "pytest",
+        "-rsf",
+        "-p",
+        "no:cacheprovider",
+        cwd=tmp_path,
+        ANYJOB_REQUIRE_ENGINES=required,
+    )
+    assert outcome in done.stdout
+    assert "no sbatch here" in done.stdout
+
+
+def test_core_registers_its_names_as_a_plugin_does() -> None:
+    groups = PROJECT["entry-points"]
+    assert groups["anyjob.api"] == {"v1": "anyjob"}
+    assert set(groups["anyjob.backends"]) == {"inline", "threads", "processes", "local"}
+    assert set(groups["anyjob.job_types"]) == {"command", "python"}
+
+
+def test_what_a_test_leaves_running_on_local_is_ended(tmp_path: Path) -> None:
+    for name in ("conftest.py", "leftovers.py"):
+        shutil.copy(ROOT / "tests" / name, tmp_path)
+    (tmp_path / "test_it.py").write_text(
+        "import anyjob\n\n\ndef test_it():\n"
+        '    command = anyjob.Command(["sh", "-c", "echo here; exec sleep 600"])\n'
+        '    next(anyjob.get_backend("local").run(command).logs(follow=True))\n'
+    )
+    done = run(
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"--basetemp={tmp_path}/base",
+        cwd=tmp_path,
+    )
+    assert "1 passed" in done.stdout, done.stdout
+    assert leftovers(tmp_path) == []

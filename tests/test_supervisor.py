@@ -1,0 +1,364 @@
+"""The supervisor of the `local` backend: one at a time, whoever comes, goes, or speaks nonsense."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+from running_local import SOURCE, Local, running, until
+
+from anyjob import Call, Command
+from anyjob.builtin.local import link, meeting
+from anyjob.builtin.local.frames import FrameSocket
+from anyjob.builtin.local.keeperlog import read_log
+from anyjob.builtin.local.places import PROTOCOL, Places, connect, environment, holder
+from anyjob.errors import BackendUnavailableError, StateError
+
+SHORT = "from anyjob.builtin.local import supervisor as s; s.IDLE = 0.1; import sys; sys.exit(s.main())"
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Local]:
+    with running(tmp_path) as made:
+        yield made
+
+
+def command(places: Places, code: str | None = None) -> list[str]:
+    words = places.program("supervisor")
+    if code:
+        words[words.index("-c") + 1] = f"import sys; sys.path[:] = {sys.path!r}; {code}"
+    return words
+
+
+def speak(own: Local) -> FrameSocket:
+    connection = connect(own.places.supervisor_socket)
+    assert connection is not None
+    connection.settimeout(30)
+    return FrameSocket(connection)
+
+
+def say(frames: FrameSocket, *messages: Any) -> Any:
+    for message in messages:
+        frames.send(message)
+    assert frames.flush()
+    said: list[Any] = []
+    while not said:
+        said = frames.receive()
+    return said[0]
+
+
+def test_of_ten_that_start_at_once_one_serves(own: Local) -> None:
+    started = [subprocess.Popen(command(own.places)) for _ in range(10)]
+    assert [process.wait(60) for process in started] == [0] * 10
+    assert own.backend.run(Command(["true"])).result(30).exit_code == 0
+    until(lambda: serving(own) == [own.supervisor], "the others have ended")
+
+
+def serving(own: Local) -> list[int]:
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if str(own.state) in (process.info["cmdline"] or ())
+        and "local.supervisor" in str(process.info["cmdline"])
+        and "local.keeper" not in str(process.info["cmdline"])
+    ]
+
+
+def test_stale_sockets_are_replaced(own: Local) -> None:
+    for path in (own.places.supervisor_socket, own.places.keeper_socket):
+        with socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(str(path))
+    assert own.backend.run(Command(["true"])).result(30).exit_code == 0
+
+
+def test_a_socket_that_somebody_removed_is_made_anew(own: Local) -> None:
+    job = own.backend.run(Command(["sleep", "1000"]))
+    until(job.running, "it runs")
+    before = own.supervisor
+    own.places.supervisor_socket.unlink()
+    job.cancel()
+    with own.another() as other:
+        assert other.get_backend("local").run(Command(["true"])).result(30).exit_code == 0
+    assert own.supervisor != before
+
+
+def test_processes_with_another_runtime_directory_meet(own: Local) -> None:
+    """A job of cron has no ``XDG_RUNTIME_DIR``, and finds the same supervisor."""
+    own.backend.run(Command(["true"])).result(30)
+    code = "from anyjob import Command; print(local.backend.run(Command(['true'])).result(30).exit_code)"
+    with own.program(code, XDG_RUNTIME_DIR="") as other:
+        assert other.communicate(timeout=60)[0] == "0\n"
+
+
+def test_nothing_is_left_running_without_work(tmp_path: Path) -> None:
+    with running(tmp_path) as own:
+        assert subprocess.run(command(own.places, SHORT), timeout=60).returncode == 0
+        assert own.backend.run(Call(abs, (-1,))).result(30) == 1
+        own.session.close()
+        until(lambda: own.supervisor is None and own.keeper is None and not own.marked(), "all have ended")
+
+
+def test_work_of_a_client_that_died_before_it_could_say_so_is_done(own: Local) -> None:
+    """executorlib#412: what is in the ledger runs, though nobody was told."""
+    own.backend.run(Command(["true"])).result(30)
+    code = "from anyjob import Command; import os\n"
+    code += "local.backend._link.ask = lambda message: os._exit(7)\n"
+    code += "local.backend.run(Command(['true']), name='orphan')"
+    with own.program(code) as client:
+        assert client.wait(60) == 7
+    (job,) = own.session.jobs(name="orphan")
+    assert job.result(30).exit_code == 0
+
+
+# --- who may speak to it ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("who", ["supervisor", "keeper"])
+def test_nonsense_ends_a_connection_and_nothing_else(own: Local, who: str) -> None:
+    job = own.backend.run(Command(["sleep", "1000"]))
+    until(job.running, "it runs")
+    before = own.supervisor
+    connection = connect(own.places.supervisor_socket if who == "supervisor" else own.places.keeper_socket)
+    assert connection is not None
+    for data in (b"\xff" * 100, b"\x01\x00\x00\x00\xc1"):
+        with connection if data[0] else connect(own.places.supervisor_socket) as talking:  # type: ignore[union-attr]
+            talking.settimeout(30)
+            talking.sendall(data)
+            while talking.recv(4096):
+                pass
+        connection = connect(own.places.supervisor_socket)
+        assert connection is not None
+    connection.close()
+    assert own.supervisor == before
+    assert job.cancel()
+
+
+def test_a_message_that_means_nothing_ends_the_connection(own: Local) -> None:
+    own.backend.run(Command(["true"])).result(30)
+    before = own.supervisor
+    for message in ({"op": "look", "backend": 999, "ack": 1}, {"op": "cancel"}, {"no": "op"}, 7):
+        frames = speak(own)
+        with pytest.raises(EOFError):
+            say(frames, message)
+        frames.close()
+    frames = speak(own)
+    assert say(frames, {"op": "cancel", "ids": ["0" * 20], "ack": 3})["answers"] == {"0" * 20: False}
+    frames.close()
+    assert own.supervisor == before
+
+
+def test_a_client_that_never_reads_is_told_no_more(own: Local) -> None:
+    """What it leaves unread is bounded; one that waits connects anew, and looks for itself."""
+    code = "from anyjob.builtin.local import supervisor as s; s.UNREAD = 10_000; sys.exit(s.main())"
+    assert subprocess.run(command(own.places, code), timeout=60).returncode == 0
+    gate = own.backend.run(Command(["sleep", "1000"]), cpus=2)
+    until(gate.running, "it runs")
+    deaf = speak(own)
+    jobs = own.backend.run_many([Command(["true"])] * 20_000)
+    assert all(own.session.cancel(jobs))
+    with pytest.raises(EOFError):  # noqa: PT012
+        while True:
+            deaf.receive()
+    deaf.close()
+    assert jobs[-1].outcome(60).status.name == "CANCELLED"
+
+
+def test_an_older_supervisor_is_retired(own: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = own.backend.run(Command(["sh", "-c", "read x < $FIFO; echo on"], env={"FIFO": own.fifo}))
+    until(job.running, "it runs")
+    before = own.supervisor
+    monkeypatch.setattr(link, "PROTOCOL", PROTOCOL + 1)
+    newer = "from anyjob.builtin.local import supervisor as s; s.PROTOCOL += 1; sys.exit(s.main())"
+    with own.another() as other:
+        backend = other.get_backend("local")
+        monkeypatch.setattr(backend._places, "program", lambda module: command(own.places, newer))
+        assert backend.run(Command(["true"])).result(30).exit_code == 0
+        assert own.supervisor != before
+        Path(own.fifo).write_text("go\n")
+        assert other.get_job(job.job_id()).result(30).stdout.text() == "on\n"
+
+
+def test_a_newer_supervisor_is_left_alone(own: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    own.backend.run(Command(["true"])).result(30)
+    before = own.supervisor
+    monkeypatch.setattr(link, "PROTOCOL", PROTOCOL - 1)
+    with (
+        own.another() as other,
+        pytest.raises(BackendUnavailableError, match=r"newer anyjob.*upgrade anyjob"),
+    ):
+        other.get_backend("local").run(Command(["true"]))
+    assert own.supervisor == before
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+def test_other_users_are_refused(own: Local) -> None:
+    own.backend.run(Command(["true"])).result(30)
+    for path in (own.places.supervisor_socket, own.places.keeper_socket):
+        assert path.stat().st_mode & 0o777 == 0o600
+        os.chmod(path, 0o777)
+    open_up = [own.places.runtime, *own.places.runtime.parents]
+    modes = [(path, path.stat().st_mode) for path in open_up if path != Path("/")]
+    for path, mode in modes:
+        os.chmod(path, mode | 0o011)
+    code = (
+        "import os, socket, sys; os.setuid(12345); s = socket.socket(socket.AF_UNIX); s.settimeout(20)\n"
+        "s.connect(sys.argv[1])\n"
+        "try: print(s.recv(100))\n"
+        "except ConnectionResetError: print(b'')"
+    )
+    for path in (own.places.supervisor_socket, own.places.keeper_socket):
+        said = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=60)
+        assert said.stdout == "b''\n", said.stderr
+    for path, mode in modes:
+        os.chmod(path, mode)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+def test_a_socket_that_another_user_serves_is_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "s.sock"
+    code = (
+        "import os, socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); os.setuid(12345)\n"
+        "s.listen(); print('ready', flush=True); s.accept()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(StateError, match="served by another user"):
+            connect(path)
+        other.kill()
+
+
+def test_a_state_directory_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    os.chmod(tmp_path / "state", 0o777)
+    with pytest.raises(StateError, match="others may write"):
+        Places(tmp_path / "state")
+    words = [sys.executable, "-m", "anyjob.builtin.local.supervisor", "--state", str(tmp_path / "state")]
+    said = subprocess.run(
+        [*words, "--runtime", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+    )
+    assert said.returncode == 1
+    assert "others may write" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_why_a_supervisor_does_not_start_is_told(own: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        own.backend._places,
+        "program",
+        lambda module: [sys.executable, "-c", "import sys; sys.exit('no luck')"],
+    )
+    with pytest.raises(BackendUnavailableError, match="does not start: no luck"):
+        own.backend.run(Command(["true"]))
+    assert own.session.jobs() == []
+
+
+def test_one_that_hangs_is_reported_within_a_bound(own: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    own.backend.run(Command(["true"])).result(30)
+    monkeypatch.setattr(link, "ANSWER", 0.2)
+    pid = own.supervisor
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with (
+            own.another() as other,
+            pytest.raises(BackendUnavailableError, match=rf"pid {pid}.*may be killed"),
+        ):
+            other.get_backend("local").run(Command(["true"]))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+# --- it and the keeper --------------------------------------------------------------------------
+
+
+def test_a_keeper_that_hangs_is_replaced(own: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    own.backend.run(Command(["true"])).result(30)
+    own.session.close()
+    keeper = own.keeper
+    assert keeper is not None
+    os.kill(keeper, signal.SIGSTOP)
+    own.kill("supervisor")
+    monkeypatch.setattr(meeting, "START", 0.5)
+    accounted: list[Any] = []
+    met = meeting.meet(own.places, accounted.append)
+    met.frames.close()
+    assert own.keeper not in (None, keeper)
+    assert len(accounted) == 1
+
+
+def test_a_keeper_on_the_log_of_one_that_died_is_put_away(own: Local) -> None:
+    """What ran under the dead one is accounted for, as after any other death of a keeper."""
+    job = own.backend.run(Command(["sleep", "1000"]))
+    until(job.running, "it runs")
+    own.session.close()
+    own.kill("supervisor")
+    own.kill("keeper")
+    late = meeting._start(own.places)
+    until(lambda: own.keeper == late.pid, "it has the lock")
+    until(lambda: read_log(own.places.keeper_log.read_bytes()).lost, "it has written")
+    with own.another() as other:
+        assert other.get_job(job.job_id()).outcome(30).reason == "lost"
+    assert late.wait(30) == -signal.SIGKILL
+    assert not own.marked()
+
+
+def test_the_log_is_compacted(own: Local) -> None:
+    from anyjob.builtin.local import supervisor
+
+    code = "from anyjob.builtin.local import supervisor as s; s.LOG = 2000; sys.exit(s.main())"
+    assert supervisor.LOG > 2000
+    assert subprocess.run(command(own.places, code), timeout=60).returncode == 0
+    for job in own.backend.run_many([Command(["true"])] * 100):
+        job.result(30)
+    until(lambda: own.places.keeper_log.stat().st_size < 4000, "it is compacted")
+    job = own.backend.run(Command(["sleep", "1000"]))
+    until(job.running, "it runs")
+    own.kill("supervisor")
+    assert job.cancel()
+    assert job.outcome(30).status.name == "CANCELLED"
+    assert job.outcome().attempt == 1
+
+
+def test_our_programs_get_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("ANYJOB_JOB_ID", "0" * 20)
+    assert "PATH" in environment()
+    assert not {"AWS_SECRET_ACCESS_KEY", "ANYJOB_JOB_ID"} & set(environment())
+
+
+def test_a_lock_tells_who_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert holder(path) is None
+    code = "import sys; from anyjob.builtin.local.places import take_lock; from pathlib import Path\n"
+    code += "take_lock(Path(sys.argv[1])); print('ready', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert holder(path) == other.pid
+        other.kill()
+    assert holder(path) is None
+
+
+def test_what_clients_say_is_msgpack() -> None:
+    """The protocol has a number; a change of it is to be noticed here."""
+    assert PROTOCOL == 1
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode({"op": "hello", "protocol": 1}))["op"] == "hello"
