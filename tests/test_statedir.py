@@ -15,12 +15,12 @@ from anyjob.statedir import default_state, exclusive, file_system, is_network, p
 
 MOUNTS = r"""
 22 1 259:2 / / rw,relatime shared:1 - ext4 /dev/root rw
-30 22 0:26 / /home rw,relatime shared:5 - autofs systemd-1 rw
-31 30 0:40 / /home rw,relatime shared:6 master:1 - nfs4 server:/home rw,vers=4.2
-32 22 0:41 / /homework rw - xfs /dev/sdb rw
+30 22 0:26 / /net rw,relatime shared:5 - autofs systemd-1 rw
+31 30 0:40 / /net rw,relatime shared:6 master:1 - nfs4 server:/net rw,vers=4.2
+32 22 0:41 / /network rw - xfs /dev/sdb rw
 33 22 0:42 / /mnt/with\040blank\134s rw - lustre 10.0.0.1@tcp:/x rw
 34 22 0:43 / /data/größe rw - fuse.sshfs me@there:/ rw
-35 31 0:44 / /home/disk rw shared:9 - btrfs /dev/sdc rw
+35 31 0:44 / /net/disk rw shared:9 - btrfs /dev/sdc rw
 torn line
 """
 
@@ -30,12 +30,12 @@ torn line
     [
         ("/", "ext4"),
         ("/var/lib", "ext4"),
-        ("/home", "nfs4"),
-        ("/home/me/.local/state", "nfs4"),
-        ("/homework/me", "xfs"),
+        ("/net", "nfs4"),
+        ("/net/me/.local/state", "nfs4"),
+        ("/network/me", "xfs"),
         ("/mnt/with blank\\s/me", "lustre"),
         ("/data/größe/x", "fuse.sshfs"),
-        ("/home/disk/me", "btrfs"),
+        ("/net/disk/me", "btrfs"),
     ],
 )
 def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str) -> None:
@@ -44,11 +44,11 @@ def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str) -> N
 
 @given(st.text())
 def test_any_mount_table_can_be_read(mounts: str) -> None:
-    assert isinstance(file_system(Path("/home/me"), mounts), str)
+    assert isinstance(file_system(Path("/net/me"), mounts), str)
 
 
 def test_a_link_is_where_it_leads(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to("/home/me")
+    (tmp_path / "link").symlink_to("/net/me")
     assert file_system(tmp_path / "link", MOUNTS) == "nfs4"
 
 
