@@ -1,6 +1,8 @@
 """How Sphinx builds this documentation: `make docs`."""
 
+import ast
 import inspect
+from pathlib import Path
 
 from anyjob import Registry, __version__
 from anyjob.cli import exits
@@ -36,12 +38,21 @@ def builtin_backend(name: str) -> str:
     return f"{inspect.getdoc(backend)}\n\n{options}\n"
 
 
+def benchmark(path: Path) -> str:
+    """Return what a script measures, and how it is run."""
+    told = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    return f"`{path.name}`\n\n```text\n{told}\n```\n\n"
+
+
+benchmarks = sorted(Path(__file__).resolve().parent.parent.glob("benchmarks/[a-z]*.py"))
+
 myst_enable_extensions = ["deflist", "substitution"]
 myst_heading_anchors = 3
 # From the program itself, so that page and program cannot differ.
 myst_substitutions = {
     "exit_codes": table(("code", "means"), *exits.TABLE),
     "builtin_backends": "".join(map(builtin_backend, ("local", "processes", "threads", "inline"))),
+    "benchmarks": "".join(map(benchmark, benchmarks)),
 }
 
 # In docstrings, `name` refers to that object where there is one.

@@ -9,14 +9,16 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from anyjob import runner, spool
+from anyjob.errors import PluginError
 from anyjob.identity import identity
 from anyjob.jobtypes import dump_call
 from anyjob.ledger import Context, Ledger, NewJob, Row, decode_outcome
+from anyjob.ledgerrows import FINAL
 from anyjob.lowering import lower_along
 from anyjob.nobooks import NoBooks
 from anyjob.pickling import explain
@@ -24,9 +26,6 @@ from anyjob.specs import Call, Outcome, Resources, Spec, kind_of
 from anyjob.statedir import cannot_write
 from anyjob.status import JobStatus
 from anyjob.tracking import Record
-
-if TYPE_CHECKING:
-    from anyjob.taskbackend import TaskBackend
 
 LARGE = 1 << 20
 """Bytes from which a job's payload is kept in its spool, not in the ledger."""
@@ -37,7 +36,7 @@ BULKS = 16
 class Books(NoBooks):
     """The ledger, as one durable backend writes and reads it."""
 
-    def __init__(self, ledger: Ledger, backend: TaskBackend) -> None:
+    def __init__(self, ledger: Ledger, backend: Any) -> None:
         self.ledger = ledger
         self.identity = identity(backend)
         self.spool = ledger.state / "spool"
@@ -231,3 +230,23 @@ def here(route: tuple[str, ...], resources: bytes, environment: str = "") -> Con
         python=sys.executable,
         path=tuple(entry if entry else os.getcwd() for entry in sys.path),
     )
+
+
+def recalled(backend: Any, row: Row) -> Record:
+    """Return the record of a job, filled from its row in the ledger."""
+    books = backend.books
+    assert isinstance(books, Books)
+    job_id, bulk = row.job_id, row.bulk
+    kind = row.kind
+    try:
+        backend.host.job_type(kind)
+    except PluginError:
+        kind = ""  # its plugin is gone: it is shown as a job of no particular kind
+    record = Record(backend._tracker, job_id, kind, row.native, lambda: books.load(job_id, bulk))
+    books.fill(record, row)
+    if record.outcome is None and row.state >= FINAL:
+        record.outcome = Outcome(status=row.status, reason=row.reason, attempt=row.attempt)
+    if record.outcome is None and record.native_id is None:
+        # Whoever submitted it was gone, or is not yet done: the engine may have it or not.
+        record.unsure, record.unseen = True, time.monotonic()
+    return record

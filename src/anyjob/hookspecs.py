@@ -28,16 +28,14 @@ one registered is called first, in the order of pluggy.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
 
     from anyjob.job import BaseJob
-    from anyjob.registry import Registry
     from anyjob.status import JobStatus
 
 PROJECT = "anyjob"
@@ -46,8 +44,21 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
+class Names(Protocol):
+    """What takes names in: an `anyjob.Registry`."""
+
+    def register_backend(self, name: str, cls: type[Any]) -> None:
+        """Have a type of backend answer to a name."""
+
+    def register_job_type(self, name: str, cls: type[Any]) -> None:
+        """Have a job type answer to a name."""
+
+    def register_provider(self, name: str, cls: type[Any]) -> None:
+        """Have a type of provider answer to a name."""
+
+
 @hookspec
-def anyjob_register(registry: Registry) -> None:
+def anyjob_register(registry: Names) -> None:
     """Register names that metadata cannot know: a configured account's devices, classes made at run time.
 
     When: a name is asked for that no entry point answers to, and when names are listed; once a

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -14,19 +14,17 @@ from anyjob.errors import ConfigError
 from anyjob.ledgerrows import BackendRow
 from anyjob.secrets import HIDDEN, Secret, redacted
 
-if TYPE_CHECKING:
-    from anyjob.taskbackend import TaskBackend
-
 HOST = os.uname().nodename
 
 
-def identity(backend: TaskBackend) -> BackendRow:
+def identity(backend: Any) -> BackendRow:
     """Return what a task backend is: type, distribution, options and, if its queue is ours, host.
 
     Secrets are there as references. What it is called in the configuration is a label, and no part of that.
     """
-    if backend.known_as is not None:
-        return backend.known_as
+    known: BackendRow | None = backend.known_as
+    if known is not None:
+        return known
     options = backend.options if backend.offered_by is None else backend.offered_by
     host = HOST if backend.queues_in_ledger else ""
     return _row(backend.name(), backend.type_name, backend.distribution, referred(options), host)

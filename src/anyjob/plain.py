@@ -18,7 +18,7 @@ from anyjob.status import JOB_FINAL_STATES, JobStatus
 
 if TYPE_CHECKING:
     from anyjob.ledger import Row
-    from anyjob.session import Session
+    from anyjob.owner import Owner
 
 KIND = "plain"
 """What the ledger says of a job that only its own backend knows what it is."""
@@ -37,12 +37,12 @@ class Plain:
         identify: tells what that is; called when it is first needed.
     """
 
-    def __init__(self, session: Session, backend: Any, identify: Any) -> None:
+    def __init__(self, session: Owner, backend: Any, identify: Any) -> None:
         known: Any = vars(backend).get("run")
         if isinstance(known, Plain):
             known._session = session
             return
-        self._session: Session = session
+        self._session: Owner = session
         self._backend = backend
         self._identify = identify
         self._jobs: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
@@ -120,7 +120,7 @@ class Entry:
 
     def __init__(
         self,
-        session: Session,
+        session: Owner,
         job_id: str,
         job: BaseJob,
         backend: BackendRow,

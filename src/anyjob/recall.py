@@ -15,17 +15,16 @@ from anyjob import spool
 from anyjob.books import Books
 from anyjob.errors import AnyjobError, BackendError, JobError, JobNotFoundError, PluginError
 from anyjob.identity import HOST
-from anyjob.ledger import FINAL, Ledger, Row
+from anyjob.ledger import Ledger, Row
 from anyjob.plain import KIND, Entry, Plain
-from anyjob.specs import Outcome, Resources
+from anyjob.specs import Resources
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
 from anyjob.taskbackend import TaskBackend
-from anyjob.tracking import Record
 from anyjob.units import parse_duration
 
 if TYPE_CHECKING:
     from anyjob.ledger import BackendRow
-    from anyjob.session import Session
+    from anyjob.owner import Owner
 
 FORGOTTEN_AT_ONCE = 1000
 """Jobs that are forgotten in one transaction, so that others can write in between."""
@@ -36,13 +35,14 @@ OLD_ENVIRONMENT = 3600.0
 class Recall:
     """The jobs of a session: those of its ledger, and those that only this process knows."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Owner) -> None:
         self._session = session
         self._backends: dict[int, Any] = {}
 
     @property
     def _ledger(self) -> Ledger:
-        return self._session.host.ledger
+        ledger: Ledger = self._session.host.ledger
+        return ledger
 
     def by_id(self, job_id: str) -> Any:
         """Return a handle on the job of this id, ours or its engine's, or of the one id that begins so.
@@ -272,26 +272,6 @@ def _is(backend: Any, known: BackendRow) -> bool:
         return isinstance(backend.books, Books) and backend.books.identity.fingerprint == known.fingerprint
     plain = Plain.of(backend)
     return plain is not None and plain.identity.fingerprint == known.fingerprint
-
-
-def recalled(backend: TaskBackend, row: Row) -> Record:
-    """Return the record of a job, filled from its row in the ledger."""
-    books = backend.books
-    assert isinstance(books, Books)
-    job_id, bulk = row.job_id, row.bulk
-    kind = row.kind
-    try:
-        backend.host.job_type(kind)
-    except PluginError:
-        kind = ""  # its plugin is gone: it is shown as a job of no particular kind
-    record = Record(backend._tracker, job_id, kind, row.native, lambda: books.load(job_id, bulk))
-    books.fill(record, row)
-    if record.outcome is None and row.state >= FINAL:
-        record.outcome = Outcome(status=row.status, reason=row.reason, attempt=row.attempt)
-    if record.outcome is None and record.native_id is None:
-        # Whoever submitted it was gone, or is not yet done: the engine may have it or not.
-        record.unsure, record.unseen = True, time.monotonic()
-    return record
 
 
 def _is_in_ledger(job: Any) -> bool:

@@ -321,7 +321,7 @@ class Session:
             if self._host is None:
                 from anyjob.sessionhost import SessionHost
 
-                self._host = SessionHost(self)
+                self._host = SessionHost(self, find_anywhere)
             host: Host = self._host
             return host
 

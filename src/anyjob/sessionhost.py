@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from anyjob.specs import Outcome, Resources, Spec
 
 if TYPE_CHECKING:
     from anyjob.ledger import Ledger
-    from anyjob.session import Session
+    from anyjob.owner import Owner
     from anyjob.status import JobStatus
     from anyjob.tracking import Record
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class SessionHost(Host):
     """Calls the hooks of a session. What nobody implements costs an attribute."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Owner, find: Callable[[str, str], Any]) -> None:
         super().__init__(session.registry)
+        self._find = find
         self._session = session
         self._hooks = hooks = session.registry.hooks
         hooks.call("anyjob_configure", config=session.config)
@@ -42,9 +43,7 @@ class SessionHost(Host):
         """The handle of a durable job becomes one wherever its ledger can be read."""
         if not job.backend().capabilities.durable:
             return super().pickled(job)
-        from anyjob.session import find_anywhere
-
-        return find_anywhere, (job.job_id(), str(self.ledger.state))
+        return self._find, (job.job_id(), str(self.ledger.state))
 
     @property
     def watches(self) -> bool:  # type: ignore[override]

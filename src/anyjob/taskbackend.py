@@ -257,7 +257,7 @@ class TaskBackend(BaseBackend):
 
     def recall(self, row: Row) -> TaskJob:
         """Return a handle on a job of this backend, from what the ledger knows of it."""
-        from anyjob.recall import recalled
+        from anyjob.books import recalled
 
         record = self._tracker.take_up(row.job_id, lambda: recalled(self, row))
         job: TaskJob = self._tracker.handle(record)

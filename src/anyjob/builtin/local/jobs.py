@@ -10,7 +10,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from anyjob.builtin.local.zygotes import Zygote
 
 Key = tuple[str, int]
 """What a job is known by: its id, and the number of the attempt."""
@@ -74,7 +73,7 @@ class Job:
         self.pid: int | None = None
         self.started: float | None = None
         self.starttime = 0
-        self.zygote: Zygote | None = None
+        self.zygote: Any = None  # the zygote that it was sent to, if it is a call
         self.send = self.sends = 0
 
     @property
