@@ -425,9 +425,9 @@ def test_stop_waits_for_what_runs(driver: Driver) -> None:
 
 
 def test_durability_can_be_asked_for(tmp_path: Path) -> None:
-    with keeping(tmp_path, "--durability", "full") as driver:
-        driver.spawn("a", "/bin/true")
-        driver.call("b", abs, -1)
+    with keeping(tmp_path) as driver:
+        driver.spawn("a", "/bin/true", durable=True)
+        driver.call("b", abs, -1, durable=True)
         driver.end_of("a", "b")
         assert (driver.ended["a"]["code"], driver.value("b")) == (0, 1)
         assert set(driver.log().ended) == {"a", "b"}

@@ -283,12 +283,15 @@ def test_first_in_first_out_up_to_the_slots(own: Local) -> None:
 
 
 def test_slots_count_the_cpus_that_jobs_ask_for(own: Local) -> None:
-    wide = own.backend.run(Command(["sleep", "1000"]), cpus=2)
+    """One that needs more than is free waits for it, and nobody overtakes it."""
+    first = own.backend.run(Command(["sleep", "1000"]))
+    wide = own.backend.run(Command(["true"]), cpus=2)
     narrow = own.backend.run(Command(["true"]))
-    running_now(wide)
-    assert not narrow.in_final_state()
-    wide.cancel()
+    running_now(first)
+    first.cancel()
     assert narrow.result(30).exit_code == 0
+    assert wide.outcome(30).started >= first.outcome().finished
+    assert narrow.outcome().started >= wide.outcome().finished
 
 
 def test_more_cpus_than_slots_are_rejected(own: Local) -> None:
@@ -364,7 +367,7 @@ def test_a_reboot_loses_what_ran_and_kills_nobody(own: Local) -> None:
     try:
         again = own.another().get_job(job.job_id())
         assert again.outcome(30).reason == "lost"
-        assert psutil.pid_exists(left)
+        assert psutil.Process(left).status() != psutil.STATUS_ZOMBIE
     finally:
         os.kill(left, signal.SIGKILL)
 
@@ -431,9 +434,11 @@ def test_a_callback_may_submit(own: Local) -> None:
     """What is called when a job ends runs in the thread that hears of it, and may ask for more."""
     more: list[Any] = []
     first = own.backend.run(Command(["sleep", "0.1"]))
+    connection = own.backend._link._connection
     first._on_final(lambda said: more.append(own.backend.run(Command(["true"]))))
     until(lambda: more, "it has submitted another")
     assert more[0].result(30).exit_code == 0
+    assert own.backend._link._connection is connection
 
 
 def test_a_forked_child_has_a_connection_of_its_own(own: Local) -> None:

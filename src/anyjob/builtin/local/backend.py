@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -38,6 +38,13 @@ class LocalOptions(Options, frozen=True):
     grace: Annotated[
         float, msgspec.Meta(ge=0, description="seconds between TERM and KILL, on cancel and at the walltime")
     ] = GRACE
+    durability: Annotated[
+        Literal["normal", "full"],
+        msgspec.Meta(
+            description="what jobs survive: the death of any process (normal), or of the machine too (full, "
+            "at the price of flushes to the disk)"
+        ),
+    ] = "normal"
 
 
 class LocalBackend(TaskBackend):

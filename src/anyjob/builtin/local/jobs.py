@@ -32,6 +32,7 @@ class Job:
         "cause",
         "code",
         "cwd",
+        "durable",
         "environment",
         "extra",
         "grace",
@@ -59,6 +60,7 @@ class Job:
         self.environment: str | None = order.get("environment")
         self.extra = {os.fsencode(k): os.fsencode(v) for k, v in (order.get("extra") or {}).items()}
         self.grace: float = order.get("grace") or 0.0
+        self.durable = bool(order.get("durable"))
         self.walltime: float | None = order.get("walltime")
         self.what: dict[str, Any] = order["what"]
         self.is_call = self.what["kind"] == "call"

@@ -56,7 +56,6 @@ class Keeper:
         state: the state directory, which the jobs are marked with.
         listener: the socket that the supervisor connects to.
         log: where starts and ends are written.
-        durable: have them, and outcomes, reach the disk.
         supervisor: the command that starts a supervisor; empty for none.
         idle: seconds without jobs and without a supervisor after which to end.
         zygote_idle: seconds after which a zygote that has nothing to do is ended.
@@ -68,7 +67,6 @@ class Keeper:
         listener: socket.socket,
         log: LogWriter,
         *,
-        durable: bool = False,
         supervisor: list[str] | None = None,
         idle: float = 10.0,
         zygote_idle: float = 60.0,
@@ -76,7 +74,6 @@ class Keeper:
         self._state = os.fsencode(state)
         self._listener = listener
         self._log = log
-        self._durable = durable
         self._command = supervisor or []
         self._idle = idle
         self._zygote_idle = zygote_idle
@@ -288,6 +285,9 @@ class Keeper:
             return
         self._stopping = False
         self._jobs[job.key] = job
+        # The log is common to all jobs, so that from the first one that asks for it on, all lines
+        # reach the disk.
+        self._log.durable = self._log.durable or job.durable
         try:
             self._write(start_line(job.id, job.attempt, time.time()), sync=True)
             starts.make_spool(job.spool)
@@ -349,7 +349,7 @@ class Keeper:
         job.sends += 1
         job.zygote = zygote
         zygote.jobs[job.send] = job
-        self._send(zygote.frames, zygotes.order_for(job, self._durable))
+        self._send(zygote.frames, zygotes.order_for(job))
 
     def _zygote_for(self, job: Job) -> Zygote:
         environment = self._environments.load(job.environment)
@@ -600,8 +600,8 @@ class Keeper:
 def main(arguments: list[str] | None = None) -> int:
     """Keep jobs until there is nothing more to do; at once where another keeper does. Return 0.
 
-    Takes ``--state DIR --runtime DIR``, and ``--durability full``, ``--supervisor JSON`` (its command),
-    ``--idle SECONDS``, ``--zygote-idle SECONDS``.
+    Takes ``--state DIR --runtime DIR``, and ``--supervisor JSON`` (its command), ``--idle SECONDS``,
+    ``--zygote-idle SECONDS``.
     Lock, log and ``keeper.err`` are in ``hosts/HOST`` below the state directory, since several hosts
     may share that.
     """
@@ -621,9 +621,8 @@ def main(arguments: list[str] | None = None) -> int:
     os.ftruncate(lock, 0)
     os.pwrite(lock, b"%d\n" % os.getpid(), 0)
     adopt_orphans()
-    durable = options.get("--durability") == "full"
     idle, zygote_idle = float(options.get("--idle", 10)), float(options.get("--zygote-idle", 60))
-    log = LogWriter(os.path.join(logs, "keeper.log"), durable)
+    log = LogWriter(os.path.join(logs, "keeper.log"))
     log.append(keeper_line(time.time()))
     path = os.path.join(runtime, "keeper.sock")
     listener = listen(path)
@@ -632,7 +631,6 @@ def main(arguments: list[str] | None = None) -> int:
         state,
         listener,
         log,
-        durable=durable,
         supervisor=supervisor,
         idle=idle,
         zygote_idle=zygote_idle,

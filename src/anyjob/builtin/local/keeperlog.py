@@ -143,7 +143,7 @@ class LogWriter:
 
     def __init__(self, path: str, durable: bool = False) -> None:
         self.path = path
-        self._durable = durable
+        self.durable = durable
         self._fd = _open(path, 0)
         self.size = os.fstat(self._fd).st_size
         if self.size:
@@ -168,7 +168,7 @@ class LogWriter:
             written = os.write(self._fd, line)
             if written < len(line):
                 raise OSError(28, "No space left on device", self.path)
-            if sync and self._durable:
+            if sync and self.durable:
                 os.fdatasync(self._fd)
         except OSError:
             os.ftruncate(self._fd, self.size)

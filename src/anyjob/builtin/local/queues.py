@@ -119,6 +119,9 @@ class Queue:
         self._slots = int(row.options["slots"])
         self.grace = float(row.options.get("grace", GRACE))
         self._preload = list(row.options.get("preload", ()))
+        self._durable = row.options.get("durability") == "full"
+        if self._durable:
+            ledger.require_full()
         self._used = 0
         self._waiting: deque[tuple[int, str, int, int, bytes | None]] = deque()
         self._made: set[str] = set()
@@ -252,6 +255,7 @@ class Queue:
             "extra": extra,
             "walltime": bulk.resources.walltime,
             "grace": self.grace,
+            "durable": self._durable,
             "what": what,
         }
 

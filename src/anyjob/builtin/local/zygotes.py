@@ -128,7 +128,7 @@ def key_of(what: Mapping[str, Any], digest: bytes) -> Any:
     return (what["python"], tuple(what["path"]), digest, tuple(what["preload"]))
 
 
-def order_for(job: Job, durable: bool) -> dict[str, Any]:
+def order_for(job: Job) -> dict[str, Any]:
     """Return what a zygote is told of a call; see `anyjob.builtin.local.zygote`."""
     what = job.what
     return {
@@ -138,7 +138,7 @@ def order_for(job: Job, durable: bool) -> dict[str, Any]:
         "cwd": job.cwd,
         "variables": {os.fsdecode(k): os.fsdecode(v) for k, v in {**job.extra, **job.marks}.items()},
         "mark": job.mark,
-        "durable": durable,
+        "durable": job.durable,
         "shared": what.get("shared"),
         "payload": what.get("payload"),
         "payload_file": what.get("payload_file"),
