@@ -40,8 +40,11 @@ class Job:
         "is_call",
         "marks",
         "pid",
+        "queue",
+        "room",
         "send",
         "sends",
+        "slots",
         "spool",
         "started",
         "starttime",
@@ -61,6 +64,9 @@ class Job:
         self.extra = {os.fsencode(k): os.fsencode(v) for k, v in (order.get("extra") or {}).items()}
         self.grace: float = order.get("grace") or 0.0
         self.durable = bool(order.get("durable"))
+        self.queue: int = order.get("queue", 0)
+        self.slots: int = order.get("slots", 1)
+        self.room: int = order.get("room", 0)  # the slots of its queue; 0: as many as are asked for
         self.walltime: float | None = order.get("walltime")
         self.what: dict[str, Any] = order["what"]
         self.is_call = self.what["kind"] == "call"

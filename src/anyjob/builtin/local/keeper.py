@@ -28,6 +28,7 @@ from anyjob.builtin.local.endings import Ending, Endings
 from anyjob.builtin.local.frames import FrameSocket
 from anyjob.builtin.local.jobs import Job, Key
 from anyjob.builtin.local.keeperlog import LogWriter, end_line, keeper_line, process_line, start_line
+from anyjob.builtin.local.rooms import Rooms
 from anyjob.builtin.local.starts import StartFailed
 from anyjob.builtin.local.zygotes import Zygote
 
@@ -82,6 +83,7 @@ class Keeper:
         self._environments = starts.Environments()
         self._ignored: list[int] = []
         self._jobs: dict[Key, Job] = {}
+        self._rooms = Rooms()
         self._pids: dict[int, Job] = {}
         self._endings = Endings(self._state, self._after, self._jobs.__contains__, self._is_known)
         self._zygotes: dict[int, Zygote] = {}
@@ -203,6 +205,8 @@ class Keeper:
             self._blocked.discard(frames)
             frames.close()
             self._quiet_since = time.monotonic()
+        for job in self._rooms.clear():
+            del self._jobs[job.key]  # whoever comes next sends it anew
 
     def _hear_supervisor(self, frames: FrameSocket) -> None:
         if frames is not self._supervisor:
@@ -224,7 +228,10 @@ class Keeper:
                 self._start(message)
             case "kill":
                 job = self._jobs.get((message["id"], message["attempt"]))
-                if job is not None:
+                if job is not None and self._rooms.holds(job):
+                    job.cause = message.get("cause") or "cancel"
+                    self._end(job, -signal.SIGTERM, None)
+                elif job is not None:
                     self._stop_job(job, message.get("cause") or "cancel", message.get("grace") or 0.0)
             case "compact":
                 self._compact(message.get("offset"))
@@ -253,6 +260,8 @@ class Keeper:
     def _compact(self, offset: int | None) -> None:
         lines = []
         for job in self._jobs.values():
+            if self._rooms.holds(job):
+                continue
             lines.append(start_line(job.id, job.attempt, job.started or time.time()))
             if job.pid is not None:
                 lines.append(process_line(job.id, job.attempt, job.pid, job.starttime))
@@ -288,6 +297,11 @@ class Keeper:
         # The log is common to all jobs, so that from the first one that asks for it on, all lines
         # reach the disk.
         self._log.durable = self._log.durable or job.durable
+        if self._rooms.enter(job):
+            self._begin(job)
+
+    def _begin(self, job: Job) -> None:
+        """Start a job that has its slots."""
         try:
             self._write(start_line(job.id, job.attempt, time.time()), sync=True)
             starts.make_spool(job.spool)
@@ -536,6 +550,8 @@ class Keeper:
             del self._pids[job.pid]
             self._endings.has_ended(job.key, job.pid, job.starttime, job.grace)
         job.forget()
+        for following in self._rooms.leave(job):
+            self._begin(following)
 
     # --- the log ------------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ from anyjob.ledger import Context, Ledger, Row
 from anyjob.spawning import GRACE, lay_files
 from anyjob.specs import Command, Resources
 
+HELD = 8
+"""Jobs, at most, that the keeper has beside those that there are slots for: it starts them without asking."""
 READ = 500
 """Jobs that are read from the ledger at a time, at most: what waits is not held in memory."""
 READ_BYTES = 8 << 20
@@ -117,6 +119,7 @@ class Queue:
         self._number = number
         self._write = write
         self._slots = int(row.options["slots"])
+        self._booked = self._slots + min(self._slots, HELD)
         self.grace = float(row.options.get("grace", GRACE))
         self._preload = list(row.options.get("preload", ()))
         self._durable = row.options.get("durability") == "full"
@@ -152,13 +155,13 @@ class Queue:
         self.look_again()
 
     def take(self) -> Iterator[tuple[Running, Any]]:
-        """Yield the jobs that there are slots for now, each with its order for the keeper.
+        """Yield the jobs that the keeper is to have now, each with its order: some more than there are slots.
 
         Of one that no order can be made of, what is wrong is yielded in place of that, and it takes no slot.
         """
-        while self._used < self._slots and self.prepare(1):
+        while self._used < self._booked and self.prepare(1):
             job, order = self._ready[0]
-            if self._used and self._used + job.slots > self._slots:
+            if self._used and self._used + job.slots > self._booked:
                 return  # first in, first out: it waits for enough to become free
             self._ready.popleft()
             if not isinstance(order, Exception):
@@ -256,6 +259,9 @@ class Queue:
             "walltime": bulk.resources.walltime,
             "grace": self.grace,
             "durable": self._durable,
+            "queue": self._number,
+            "slots": job.slots,
+            "room": self._slots,
             "what": what,
         }
 
