@@ -21,25 +21,28 @@ ENVIRONMENT = bench.ROOT / ".venv-bench-local"
 
 
 @contextlib.contextmanager
-def backend(slots: int = WIDTH) -> Iterator[Any]:
-    """A `local` backend with a state directory of its own, that leaves nothing running."""
+def backend(directory: str, slots: int = WIDTH) -> Iterator[Any]:
+    """A `local` backend with a state directory of its own below a directory, that leaves nothing running.
+
+    Variants that take turns make one by ``tempfile.mkdtemp()``, and leave it: where many files have just
+    gone, ext4 makes new ones at a tenth of its usual rate, which the next variant would pay for.
+    """
     from anyjob import Config, Registry, Session
     from anyjob.builtin.local.backend import LocalBackend
     from anyjob.builtin.local.places import Places, holder
 
-    with tempfile.TemporaryDirectory() as directory:
-        registry = Registry()
-        registry.register_backend("local", LocalBackend)
-        session = Session(Config.from_dict({}), registry, state=Path(directory, "state"))
-        yield session.get_backend("local", slots=slots)
-        places = Places(Path(directory, "state"))
-        session.close()
-        while supervisor := holder(places.supervisor_lock):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(supervisor, signal.SIGTERM)
-            time.sleep(0.05)
-        while holder(places.keeper_lock):
-            time.sleep(0.05)
+    registry = Registry()
+    registry.register_backend("local", LocalBackend)
+    session = Session(Config.from_dict({}), registry, state=Path(directory, "state"))
+    yield session.get_backend("local", slots=slots)
+    places = Places(Path(directory, "state"))
+    session.close()
+    while supervisor := holder(places.supervisor_lock):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(supervisor, signal.SIGTERM)
+        time.sleep(0.05)
+    while holder(places.keeper_lock):
+        time.sleep(0.05)
 
 
 def supervisor_of(made: Any) -> int:
@@ -66,15 +69,22 @@ def take_turns(
     python = bench.environment(*peers, directory=ENVIRONMENT)
     rates: dict[str, list[float]] = {name: [] for name in names}
     environ = {**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
-    for _ in range(rounds):
-        for name in names:
-            said = subprocess.run(
-                [python, script, "--variant", name], capture_output=True, text=True, timeout=600, env=environ
-            )
-            if said.returncode:
-                print(f"{name} is left out: {said.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
-            else:
-                rates[name].append(float(said.stdout.split()[-1]))
+    with tempfile.TemporaryDirectory() as directory:  # what all of them leave goes at the end
+        environ["TMPDIR"] = directory
+        for _ in range(rounds):
+            for name in names:
+                said = subprocess.run(
+                    [python, os.path.abspath(script), "--variant", name],
+                    capture_output=True,
+                    text=True,
+                    timeout=600,
+                    env=environ,
+                    cwd=directory,
+                )
+                if said.returncode:
+                    print(f"{name} is left out: {said.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+                else:
+                    rates[name].append(float(said.stdout.split()[-1]))
     return {name: values for name, values in rates.items() if len(values) == rounds}
 
 

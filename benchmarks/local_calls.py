@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -55,7 +56,7 @@ def anyjob_local() -> float:
     import anyjob
     from anyjob import Call
 
-    with _local.backend() as backend:
+    with _local.backend(tempfile.mkdtemp()) as backend:
         backend.run(Call(abs, (1,))).result(60)
         return timed(lambda: anyjob.wait(backend.map(abs, range(CALLS))))
 

@@ -57,7 +57,7 @@ def anyjob_local() -> float:
     import anyjob
     from anyjob import Command
 
-    with _local.backend() as backend:
+    with _local.backend(tempfile.mkdtemp()) as backend:
         backend.run(Command(PROGRAM)).result(60)
         return timed(lambda: anyjob.wait(backend.run_many([Command(PROGRAM)] * JOBS)))
 

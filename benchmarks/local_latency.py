@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+import tempfile
 import time
 
 import _local
@@ -22,7 +23,7 @@ def main() -> bool:
     from anyjob import Call
 
     whole, told = [], []
-    with _local.backend() as backend:
+    with tempfile.TemporaryDirectory() as directory, _local.backend(directory) as backend:
         backend.run(Call(time.time)).result(60)
         for _ in range(bench.rounds(200)):
             job = backend.run(Call(time.time))

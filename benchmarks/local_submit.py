@@ -6,6 +6,7 @@ Usage: python benchmarks/local_submit.py [jobs]
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 
 import _local
@@ -18,7 +19,7 @@ def main() -> bool:
     from anyjob import Call, Command
 
     jobs = bench.rounds(100_000)
-    with _local.backend(slots=1) as backend:
+    with tempfile.TemporaryDirectory() as directory, _local.backend(directory, slots=1) as backend:
         gate = backend.run(Command(["sleep", "1000"]))
         while not gate.running():
             time.sleep(0.01)
