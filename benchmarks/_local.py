@@ -21,7 +21,7 @@ ENVIRONMENT = bench.ROOT / ".venv-bench-local"
 
 
 @contextlib.contextmanager
-def backend(directory: str, slots: int = WIDTH) -> Iterator[Any]:
+def backend(directory: str, slots: int = WIDTH, **options: Any) -> Iterator[Any]:
     """A `local` backend with a state directory of its own below a directory, that leaves nothing running.
 
     Variants that take turns make one by ``tempfile.mkdtemp()``, and leave it: where many files have just
@@ -34,7 +34,7 @@ def backend(directory: str, slots: int = WIDTH) -> Iterator[Any]:
     registry = Registry()
     registry.register_backend("local", LocalBackend)
     session = Session(Config.from_dict({}), registry, state=Path(directory, "state"))
-    yield session.get_backend("local", slots=slots)
+    yield session.get_backend("local", slots=slots, **options)
     places = Places(Path(directory, "state"))
     session.close()
     while supervisor := holder(places.supervisor_lock):
