@@ -295,3 +295,20 @@ def test_a_look_is_enough_to_have_lost_jobs_accounted_for(
         end_programs(state)
         (row,) = json.loads(anyjob("jobs", "--json").stdout)
         assert (row["state"], row["reason"]) == ("ERROR", "lost")
+
+
+def test_a_name_does_for_an_id() -> None:
+    first = ended(shell("echo one"), name="named")
+    assert invoke("result", "named").stdout == "one\n"
+    assert invoke("logs", "named").stdout == "one\n"
+    assert json.loads(invoke("show", "named", "--json").stdout)["job_id"] == first
+    second = ended(shell("echo two"), name="named")
+    told = invoke("result", "named")
+    assert told.exit_code == 125
+    assert first in told.stderr
+    assert second in told.stderr
+
+
+def test_rerun_says_that_what_went_well_is_not_run_anew() -> None:
+    ended(shell("exit 0"), name="went-well")
+    assert "no job fits that has failed" in invoke("rerun", "--name", "went-well").stderr

@@ -394,3 +394,23 @@ def test_the_default_session_reads_the_environment(monkeypatch: pytest.MonkeyPat
 def test_a_resource_that_is_none_is_told(session: Session) -> None:
     with pytest.raises(SpecError, match="did you mean 'walltime'"):
         session.run(Call(abs, (1,)), waltime="1h")
+
+
+def test_a_wrong_default_says_where_it_came_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "anyjob.toml").write_text('default_backend = "lptop"\n')
+    anyjob.set_default_session(None)
+    with pytest.raises(UnknownNameError, match=r"the default backend is 'lptop' \(.*anyjob.toml:1\)"):
+        anyjob.get_backend()
+
+
+def test_what_the_configuration_says_in_vain_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "anyjob.toml").write_text('defaultbackend = "inline"\n')
+    anyjob.set_default_session(None)
+    anyjob.get_backend("inline")
+    anyjob.get_backend("threads")
+    (told,) = caplog.messages
+    assert "anyjob.toml:1: defaultbackend: unknown key; did you mean 'default_backend'?" in told

@@ -65,6 +65,7 @@ class Session:
         self._extra: list[Any] = []
         self._lock = threading.RLock()
         self._host: Any = None
+        self._is_checked = False
 
     # --- look-up ------------------------------------------------------------------------------
 
@@ -81,7 +82,7 @@ class Session:
             ConfigError: its options are wrong.
         """
         if name is None:
-            name = self.default_backend()
+            return self._default(options)
         if options:
             backend = self._make_backend(name, options)
             self._extra.append(backend)
@@ -93,6 +94,16 @@ class Session:
                 if backend is None:
                     backend = self._made[name] = self._make_backend(name, {})
         return backend
+
+    def _default(self, options: Mapping[str, Any]) -> Any:
+        name = self.default_backend()
+        try:
+            return self.get_backend(name, **options)
+        except UnknownNameError as error:
+            origin = self.config.origin("default_backend")
+            if origin is None:
+                raise
+            raise UnknownNameError(f"the default backend is {name!r} ({origin}): {error}") from None
 
     def default_backend(self) -> str:
         """Return the name of the backend that is used where none is named."""
@@ -360,6 +371,10 @@ class Session:
             self._extra.append(backend)
 
     def _make_backend(self, name: str, overrides: Mapping[str, Any]) -> Any:
+        if not self._is_checked:
+            self._is_checked = True
+            for problem in self.config.problems():  # what it says in vain was meant to be used
+                _log(str(problem))
         entry = self.config.entry("backends", name)
         kind = entry.type if entry else name
         values: Mapping[str, Any] = entry.options if entry else {}
@@ -457,9 +472,7 @@ class Session:
         return True
 
     def _report(self, name: str, error: BaseException) -> None:
-        import logging
-
-        logging.getLogger("anyjob").warning("%s: %s: %s", name, type(error).__name__, error)
+        _log(f"{name}: {type(error).__name__}: {error}")
 
 
 def _identified(label: str, type_name: str, distribution: str, options: Mapping[str, Any]) -> BackendRow:
@@ -494,6 +507,12 @@ def default_session() -> Session:
 
         _default = os.getpid(), Session(Config.load(), Registry(), os.environ.get("ANYJOB_STATE"))
     return _default[1]
+
+
+def _log(message: str) -> None:
+    import logging
+
+    logging.getLogger("anyjob").warning("%s", message)
 
 
 def set_default_session(session: Session | None) -> None:

@@ -109,7 +109,10 @@ def rerun(
         confirm("run anew", len(jobs), by_filters=not ids, yes=yes)
         for job in rerun_where_they_were(ours, jobs, resources):
             print(job.job_id())
-    say(f"{len(jobs)} run anew" if jobs else "no job fits")
+    if not jobs and not given["states"]:
+        say("no job fits that has failed or was cancelled: --state says which others are to run anew")
+    else:
+        say(f"{len(jobs)} run anew" if jobs else "no job fits")
 
 
 def rerun_where_they_were(ours: Session, jobs: list[Any], resources: dict[str, Any]) -> list[Any]:

@@ -98,7 +98,7 @@ def read_states(texts: Iterable[str]) -> tuple[JobStatus, ...]:
 
 
 def full_id(ledger: Ledger, text: str) -> str:
-    """Return the one id that begins so; or that of the job which its backend knows by this id.
+    """Return the one id that begins so; or that of the job which its backend knows by this id; or its name's.
 
     Raises:
         JobNotFoundError: there is none, or there are several; the message lists these.
@@ -126,7 +126,8 @@ def _candidates(ledger: Ledger, text: str) -> list[str]:
     ours = [] if prefix.strip("0123456789abcdef") else ledger.by_prefix(prefix, MOST_CANDIDATES + 1)
     if prefix in ours:
         return [prefix]
-    return ledger.with_native_id(text, MOST_CANDIDATES + 1) or ours
+    found = ledger.with_native_id(text, MOST_CANDIDATES + 1) or ours
+    return found or [row.job_id for row in ledger.select(name=text, limit=MOST_CANDIDATES + 1)]
 
 
 def abbreviations(ledger: Ledger, job_ids: Iterable[str]) -> dict[str, str]:
