@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -254,6 +255,21 @@ def test_jobs_are_listed_by_what_they_are(opened: Open) -> None:
     assert later.jobs(backend="nowhere") == later.jobs(since=4e9) == []
     local = later.get_backend("inline").run(Call(abs, (1,)), name="fit")
     assert later.jobs(name="fit") == [*fits, local]
+
+
+def test_a_module_that_is_not_here_is_told_with_who_had_it(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_there.py").write_text("def fn():\n    return 1\n")
+    with monkeypatch.context() as there:
+        there.syspath_prepend(str(tmp_path))
+        import only_there  # type: ignore[import-not-found]
+
+        job = opened(one_cluster()).get_backend("hpc").run(Call(only_there.fn))
+    del sys.modules["only_there"]
+    again = opened(one_cluster()).get_job(job.job_id())
+    with pytest.raises(JobError, match=r"No module named 'only_there'; it was submitted by .*python"):
+        again.spec()
 
 
 def test_rerun_keeps_what_was_asked_for_and_goes_in_bulk(opened: Open) -> None:

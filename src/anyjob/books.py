@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pickle
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 import msgspec
 
 from anyjob import runner, spool
-from anyjob.errors import PluginError
+from anyjob.errors import JobError, PluginError
 from anyjob.identity import identity
 from anyjob.jobtypes import dump_call
 from anyjob.ledger import Context, Ledger, NewJob, Row, decode_outcome
@@ -171,22 +172,30 @@ class Books(NoBooks):
 
         Raises:
             StateError: it is not known any more.
+            JobError: a module that it is made of cannot be imported here.
         """
         known = self._bulk(bulk)
+        try:
+            return self._specs(job_id, known), known.resources
+        except ImportError as error:
+            raise JobError(
+                f"what job {job_id} was handed cannot be read by {sys.executable}: {error}; it was "
+                f"submitted by {known.python}"
+            ) from error
+
+    def _specs(self, job_id: str, known: Bulk) -> tuple[Spec, ...]:
         payload, original = self.ledger.work(job_id)
         if original is not None:
-            return lower_along(
-                pickle.loads(original), known.route, self._backend.host.job_type
-            ), known.resources
+            return lower_along(pickle.loads(original), known.route, self._backend.host.job_type)
         if payload is None:
             payload = spool.read_payload(self.spool, job_id)
         if known.native != "python":
-            return (pickle.loads(payload),), known.resources
-        if known.is_shared:
+            return (pickle.loads(payload),)
+        if known.shared is not None:
             args, kwargs = pickle.loads(payload)
-            return (Call(known.fn, args, kwargs),), known.resources
+            return (Call(known.fn, args, kwargs),)
         fn, args, kwargs = pickle.loads(payload)
-        return (Call(fn, args, kwargs),), known.resources
+        return (Call(fn, args, kwargs),)
 
     def _bulk(self, number: int) -> Bulk:
         bulk = self._bulks.get(number)
@@ -202,10 +211,15 @@ class Bulk:
 
     def __init__(self, context: Context, native: str, shared: bytes | None) -> None:
         self.route = context.route
+        self.python = context.python
         self.native = native
         self.resources = msgspec.json.decode(context.resources, type=Resources)
-        self.is_shared = shared is not None
-        self.fn: Any = None if shared is None else pickle.loads(shared)
+        self.shared = shared
+
+    @functools.cached_property
+    def fn(self) -> Any:
+        """The function that its calls share."""
+        return None if self.shared is None else pickle.loads(self.shared)
 
 
 def dump(value: Any, of: Spec) -> bytes:
