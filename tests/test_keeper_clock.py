@@ -1,0 +1,53 @@
+"""A clock that goes backwards changes nothing for the jobs of the `local` backend."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from keeping import SOURCE, Driver
+
+from anyjob.builtin.local import processes
+
+BACKWARDS = """
+import itertools, time
+begun, steps = time.time(), itertools.count()
+time.time = lambda: begun - 3600 * next(steps)
+from anyjob.builtin.local.keeper import main
+main()
+"""
+
+
+class BackwardsDriver(Driver):
+    """A keeper for which an hour less has passed each time that it looks."""
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        places = ["--state", str(self.state), "--runtime", str(self.runtime)]
+        return subprocess.Popen(
+            [sys.executable, "-c", BACKWARDS, *places],
+            env={**os.environ, "PYTHONPATH": SOURCE},
+            start_new_session=True,
+        )
+
+
+def test_walltime_cancel_and_ends_hold_while_the_clock_goes_back(tmp_path: Path) -> None:
+    driver = BackwardsDriver(tmp_path)
+    try:
+        driver.spawn("overdue", "/bin/sleep", "60", walltime=0.2)
+        driver.spawn("cancelled", "/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.01; done")
+        driver.spawn("done", "/bin/true")
+        driver.call("call", abs, -1)
+        driver.start_of("cancelled")
+        driver.kill("cancelled", grace=0.1)
+        driver.end_of("overdue", "cancelled", "done", "call")
+        causes = {job: event["cause"] for job, event in driver.ended.items()}
+        assert causes == {"overdue": "walltime", "cancelled": "cancel", "done": None, "call": None}
+        assert driver.value("call") == 1
+        assert driver.ended["done"]["finished"] < driver.ended["done"]["started"], "it did go back"
+        assert set(driver.log().ended) == set(causes)
+    finally:
+        driver.murder()
+        driver.connection.close()
+        processes.end_leftovers(driver.log(), driver.state)
