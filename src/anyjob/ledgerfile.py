@@ -87,6 +87,11 @@ class LedgerFile:
         """
         return self._guarded(lambda: self._transaction(work))
 
+    def __del__(self) -> None:
+        # Who has not closed it has not done wrong: from Python 3.13 on, sqlite3 would complain.
+        with suppress(Exception):
+            self.close()
+
     def close(self) -> None:
         """Close it; the next use opens it anew."""
         with self._lock:
