@@ -44,8 +44,10 @@ class Driver:
         self.keeper = self.launch()
         self.connect()
 
+    program: tuple[str, ...] = ("-m", "anyjob.builtin.local.keeper")
+
     def launch(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "anyjob.builtin.local.keeper"]
+        command = [sys.executable, *self.program]
         places = ["--state", str(self.state), "--runtime", str(self.runtime), *self.more]
         return subprocess.Popen(
             [*command, *places], env={**os.environ, "PYTHONPATH": SOURCE}, start_new_session=True
@@ -109,6 +111,13 @@ class Driver:
             "payload_file": None,
         }
         self.order(job, what, **more)
+
+    def fifo(self, name: str = "fifo") -> str:
+        """A pipe with a name, which a job waits at."""
+        path = self.state / name
+        os.mkfifo(path)
+        self.held.append(os.open(path, os.O_RDWR))  # so that no open waits for the other side
+        return str(path)
 
     def kill(self, job: str, grace: float = 5.0) -> None:
         self.send(op="kill", id=job, attempt=1, cause="cancel", grace=grace)
@@ -209,9 +218,9 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 @contextlib.contextmanager
-def keeping(root: Path, *more: str) -> Iterator[Driver]:
+def keeping(root: Path, *more: str, driven: type[Driver] = Driver) -> Iterator[Driver]:
     """A keeper that is gone at the end, and all that it has started with it."""
-    driver = Driver(root, *more)
+    driver = driven(root, *more)
     try:
         yield driver
         driver.close()

@@ -271,7 +271,8 @@ def test_show_tells_of_a_call_that_failed(book: Book) -> None:
 def test_show_can_do_without_the_work(book: Book) -> None:
     book.add(job_id("a"), payload=b"cmissing_module\nfn\n.", status=DONE)
     out = invoke("show", "a").stdout
-    assert "No module named 'missing_module'" in out
+    assert f"cannot be read here: JobError: what job {job_id('a')} was handed cannot be read by" in out
+    assert ": No module named 'missing_module'; it was submitted by" in out
 
 
 def test_what_would_move_the_cursor_is_written_out(book: Book) -> None:

@@ -343,7 +343,7 @@ def test_the_keeper_stays_small(driver: Driver) -> None:
 
 def test_jobs_run_on_without_a_supervisor_and_the_next_one_finds_them(driver: Driver) -> None:
     """executorlib#412: what watches may die; the log and the next connection tell the same story."""
-    driver.spawn("a", "/bin/sh", "-c", "echo $$; read line", stdin=fifo(driver))
+    driver.spawn("a", "/bin/sh", "-c", "echo $$; read line", stdin=driver.fifo())
     driver.spawn("b", "sleep", "600")
     driver.start_of("b")
     driver.connection.close()
@@ -357,13 +357,6 @@ def test_jobs_run_on_without_a_supervisor_and_the_next_one_finds_them(driver: Dr
     assert log.running["b"]["pid"] == driver.started["b"]["pid"]
     driver.kill("b")
     assert driver.end_of("b")["cause"] == "cancel"
-
-
-def fifo(driver: Driver) -> str:
-    path = driver.state / "fifo"
-    os.mkfifo(path)
-    driver.held.append(os.open(path, os.O_RDWR))  # so that no open waits for the other side
-    return str(path)
 
 
 def test_a_new_connection_replaces_the_old(driver: Driver) -> None:
@@ -414,7 +407,7 @@ def test_compacting_forgets_what_has_ended(driver: Driver) -> None:
 
 
 def test_stop_waits_for_what_runs(driver: Driver) -> None:
-    driver.spawn("a", "/bin/sh", "-c", "read line", stdin=fifo(driver))
+    driver.spawn("a", "/bin/sh", "-c", "read line", stdin=driver.fifo())
     driver.start_of("a")
     driver.send(op="stop")
     with open(driver.state / "fifo", "w") as stream:
@@ -435,7 +428,7 @@ def test_durability_can_be_asked_for(tmp_path: Path) -> None:
 
 def test_it_ends_when_nothing_runs_and_nobody_watches(tmp_path: Path) -> None:
     driver = Driver(tmp_path, "--idle", "0.2")
-    driver.spawn("a", "/bin/sh", "-c", "read line", stdin=fifo(driver))
+    driver.spawn("a", "/bin/sh", "-c", "read line", stdin=driver.fifo())
     driver.start_of("a")
     driver.connection.close()
     with open(driver.state / "fifo", "w") as stream:
@@ -446,7 +439,7 @@ def test_it_ends_when_nothing_runs_and_nobody_watches(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_logged_is_not_started_and_what_has_ended_is_logged_later(driver: Driver) -> None:
-    driver.spawn("a", "/bin/sh", "-c", "read line", stdin=fifo(driver))
+    driver.spawn("a", "/bin/sh", "-c", "read line", stdin=driver.fifo())
     driver.start_of("a")
     full = (driver.logs / "keeper.log").stat().st_size + 5
     before = resource.prlimit(driver.keeper.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-from keeping import SOURCE, Driver
-
-from anyjob.builtin.local import processes
+from keeping import Driver, keeping
 
 BACKWARDS = """
 import itertools, time
@@ -23,18 +18,11 @@ main()
 class BackwardsDriver(Driver):
     """A keeper for which an hour less has passed each time that it looks."""
 
-    def launch(self) -> subprocess.Popen[bytes]:
-        places = ["--state", str(self.state), "--runtime", str(self.runtime)]
-        return subprocess.Popen(
-            [sys.executable, "-c", BACKWARDS, *places],
-            env={**os.environ, "PYTHONPATH": SOURCE},
-            start_new_session=True,
-        )
+    program = ("-c", BACKWARDS)
 
 
 def test_walltime_cancel_and_ends_hold_while_the_clock_goes_back(tmp_path: Path) -> None:
-    driver = BackwardsDriver(tmp_path)
-    try:
+    with keeping(tmp_path, driven=BackwardsDriver) as driver:
         driver.spawn("overdue", "/bin/sleep", "60", walltime=0.2)
         driver.spawn("cancelled", "/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.01; done")
         driver.spawn("done", "/bin/true")
@@ -47,7 +35,3 @@ def test_walltime_cancel_and_ends_hold_while_the_clock_goes_back(tmp_path: Path)
         assert driver.value("call") == 1
         assert driver.ended["done"]["finished"] < driver.ended["done"]["started"], "it did go back"
         assert set(driver.log().ended) == set(causes)
-    finally:
-        driver.murder()
-        driver.connection.close()
-        processes.end_leftovers(driver.log(), driver.state)

@@ -18,10 +18,7 @@ from anyjob.builtin.local.rooms import Rooms
 
 def waiter(driver: Driver, job: str, **more: Any) -> Callable[[], object]:
     """Start a job that runs until what is returned is called."""
-    path = driver.state / f"{job}.fifo"
-    os.mkfifo(path)
-    driver.held.append(os.open(path, os.O_RDWR))  # so that whoever opens it to read does not wait
-    driver.spawn(job, "/bin/sh", "-c", "read line", stdin=str(path), **more)
+    driver.spawn(job, "/bin/sh", "-c", "read line", stdin=driver.fifo(f"{job}.fifo"), **more)
     held = driver.held[-1]
     return lambda: os.write(held, b"go\n")
 
@@ -98,11 +95,9 @@ def test_slots_are_never_exceeded_and_nobody_is_overtaken(steps: list[int | None
     rooms = Rooms()
     inside: list[Job] = []
     waiting: list[Job] = []
-    came: list[Job] = []
     for number, slots in enumerate(steps):
         if slots is not None:
             new = job(number, slots)
-            came.append(new)
             (inside if rooms.enter(new) else waiting).append(new)
         elif inside:
             gone = chance.choice(inside)
