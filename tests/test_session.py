@@ -14,7 +14,7 @@ from helpers import CallsOnly, EngineBackend, ScriptedBackend
 
 import anyjob
 from anyjob import Config, Registry, Session
-from anyjob.backend import BackendConfiguration, BaseProvider, filter_backends
+from anyjob.backend import BackendConfiguration, BaseProvider, Capabilities, filter_backends
 from anyjob.errors import (
     BackendNotFoundError,
     BrokenPluginError,
@@ -25,6 +25,7 @@ from anyjob.errors import (
     UnknownNameError,
 )
 from anyjob.job import JobStatus
+from anyjob.orders import Options
 from anyjob.plugins import HookManager
 from anyjob.specs import Call, Command
 
@@ -148,6 +149,30 @@ def test_backends_are_filtered(session: Session) -> None:
         assert not {"mine", "fez"} & set(names(can_run=work))
     assert not runs & set(names(durable=True))
     assert runs <= set(names(durable=False, can_run="python"))
+
+
+class KeepsOptions(Options, frozen=True):
+    keep: bool = False
+
+
+class Keeps(CallsOnly):
+    """Whether it is durable is an option."""
+
+    Options = KeepsOptions
+
+    def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
+        super().__init__(configuration, provider, options=options)
+        self.capabilities = Capabilities(durable=self.options.keep)
+
+
+def test_what_a_backend_can_do_may_depend_on_its_options() -> None:
+    kept, passing = {"type": "keeps", "keep": True}, {"type": "keeps"}
+    with make(backends={"kept": kept, "passing": passing}) as session:
+        session.registry.register_backend("keeps", Keeps)
+        assert session.backends(durable=True, can_run="python")[0].name() == "kept"
+        durable = {b.name() for b in session.backends(durable=True)}
+        assert "kept" in durable
+        assert "passing" not in durable
 
 
 def test_a_backend_that_cannot_be_made_is_left_out_and_reported(caplog: pytest.LogCaptureFixture) -> None:

@@ -166,13 +166,12 @@ class Session:
         found = []
         for name in self.backend_names():
             try:
-                if (can_run is not None or durable is not None) and not self._suits(name, can_run, durable):
-                    continue
                 backend = self.get_backend(name)
+                suits = self._suits(backend, can_run, durable)
             except AnyjobError as error:
                 self._report(name, error)
                 continue
-            if filters is None or filters(backend):
+            if suits and (filters is None or filters(backend)):
                 found.append(backend)
         return found
 
@@ -448,11 +447,9 @@ class Session:
 
             Plain(self, backend, identify)
 
-    def _suits(self, name: str, can_run: Any, durable: bool | None) -> bool:
-        entry = self.config.entry("backends", name)
-        kind = entry.type if entry else name
-        subject = self.get_backend(name) if "/" in kind else self.registry.backend(kind)
-        if durable is not None and subject.capabilities.durable is not durable:
+    def _suits(self, backend: Any, can_run: Any, durable: bool | None) -> bool:
+        # The made backend is asked, not its class: what it is capable of may depend on its options.
+        if durable is not None and backend.capabilities.durable is not durable:
             return False
         if can_run is None:
             return True
@@ -463,9 +460,9 @@ class Session:
         try:
             find_route(
                 can_run if isinstance(can_run, str) else kind_of(can_run),
-                getattr(subject, "accepts", ()),
+                getattr(backend, "accepts", ()),
                 self.host.job_type,
-                shared_files=subject.capabilities.shared_files,
+                shared_files=backend.capabilities.shared_files,
             )
         except UnsupportedSpecError:
             return False

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from anyjob.backend import Capabilities
 from anyjob.cli import exits
 from anyjob.cli.completion import backend_names
 from anyjob.cli.context import session
 from anyjob.cli.output import printable, say, table, write_json
-from anyjob.errors import UnknownNameError
+from anyjob.errors import AnyjobError, UnknownNameError
 from anyjob.metadata import normalise
 from anyjob.references import BACKENDS, PLUGINS, PROVIDERS
 from anyjob.session import Session
@@ -145,7 +146,7 @@ def show(name: str | None, as_json: bool) -> None:
 
 
 def described(ours: Session, name: str) -> dict[str, Any]:
-    """Return what can be said of a backend without making it; secrets are masked."""
+    """Return what can be said of a backend, also where it cannot be made; secrets are masked."""
     entry = ours.config.entry("backends", name)
     kind = entry.type if entry else name
     if "/" in kind:
@@ -165,9 +166,18 @@ def described(ours: Session, name: str) -> dict[str, Any]:
         "class": f"{found.__module__}.{found.__qualname__}",
         "doc": " ".join((found.__doc__ or "").strip().partition("\n\n")[0].split()),
         "accepts": sorted(getattr(found, "accepts", ())),
-        "capabilities": found.capabilities.to_dict(),
+        "capabilities": _capabilities(ours, name, found).to_dict(),
         "options": _options(ours, entry, found),
     }
+
+
+def _capabilities(ours: Session, name: str, found: Any) -> Capabilities:
+    """What the backend as configured can do; what its class says, where it cannot be made."""
+    try:
+        able: Capabilities = ours.get_backend(name).capabilities
+    except AnyjobError:
+        able = found.capabilities
+    return able
 
 
 def _options(ours: Session, entry: Any, found: Any) -> list[dict[str, Any]]:
