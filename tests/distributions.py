@@ -11,7 +11,7 @@ import subprocess
 import sys
 import zipfile
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -39,8 +39,9 @@ def entry_points_text(groups: Groups) -> str:
     return "\n".join(lines)
 
 
-def metadata_text(name: str, version: str) -> str:
-    return f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nThe description.\n"
+def metadata_text(name: str, version: str, requires: Sequence[str] = ()) -> str:
+    lines = "".join(f"Requires-Dist: {each}\n" for each in requires)
+    return f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{lines}\nThe description.\n"
 
 
 def wheel(
@@ -50,6 +51,7 @@ def wheel(
     *,
     groups: Groups | None = None,
     modules: Mapping[str, str] | None = None,
+    requires: Sequence[str] = (),
 ) -> Path:
     """Write the wheel of a distribution.
 
@@ -59,11 +61,12 @@ def wheel(
         version: of the distribution.
         groups: its entry points.
         modules: path of a file in the wheel to its text.
+        requires: what it requires, as ``Requires-Dist`` has it.
     """
     escaped = name.replace("-", "_").replace(".", "_")
     info = f"{escaped}-{version}.dist-info"
     files = dict(modules or {})
-    files[f"{info}/METADATA"] = metadata_text(name, version)
+    files[f"{info}/METADATA"] = metadata_text(name, version, requires)
     files[f"{info}/WHEEL"] = (
         "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     )
@@ -97,9 +100,11 @@ def install(
     *,
     groups: Groups | None = None,
     modules: Mapping[str, str] | None = None,
+    requires: Sequence[str] = (),
 ) -> None:
     """Build a distribution and install it into a directory; see `wheel`."""
-    unpack(wheel(target.parent / "wheels", name, version, groups=groups, modules=modules), target)
+    built = wheel(target.parent / "wheels", name, version, groups=groups, modules=modules, requires=requires)
+    unpack(built, target)
 
 
 def install_backend(target: Path, name: str, version: str = "1.0", *, distribution: str = "") -> None:

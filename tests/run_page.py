@@ -13,10 +13,16 @@ A comment in the line before a block changes that:
 
 - ``<!-- file: NAME -->``: the block is written to that file, not executed; ``anyjob.toml`` is checked by
   ``anyjob config check``.
+- ``<!-- add: NAME -->``: the block is added to the end of that file.
+- ``<!-- change: NAME -->``: each line of the block takes the place of the one in that file that begins with
+  the same two words; one for which there is none comes after the one before it.
+- ``<!-- background -->``: the command is started, and runs on until the page ends; what is shown is what it
+  prints first, and is waited for.
 - ``<!-- output -->``: the block is what the Python block before it prints.
 - ``<!-- skip: REASON -->``: not executed; the tests report it as skipped, with the reason.
 
-Blocks of any other language are an error, so that nothing goes untested by a slip.
+Blocks of any other language are an error, so that nothing goes untested by a slip. The ports of addresses
+such as 127.0.0.1:8642 are replaced by free ones, so that pages may be executed at the same time.
 """
 
 from __future__ import annotations
@@ -25,15 +31,17 @@ import contextlib
 import importlib
 import io
 import re
+import socket
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 SHOWN_ONLY = ("text", "json")
 _FENCE = re.compile(
-    r"(?:^<!-- (?P<key>file|output|skip)(?:: (?P<value>[^\n]*?))? -->\n)?"
+    r"(?:^<!-- (?P<key>file|add|change|background|output|skip)(?:: (?P<value>[^\n]*?))? -->\n)?"
     r"^(?P<ticks>`{3,})(?P<language>[^\n`]*)\n(?P<text>.*?)^(?P=ticks)[ ]*$",
     re.MULTILINE | re.DOTALL,
 )
@@ -85,13 +93,57 @@ def commands(text: str) -> list[tuple[str, str]]:
     return found
 
 
+def with_free_ports(page: str) -> str:
+    """Replace the ports of loopback addresses by free ones."""
+    for address in sorted(set(re.findall(r"\b127\.0\.0\.1:\d{4,5}\b", page))):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            page = page.replace(address, f"127.0.0.1:{free.getsockname()[1]}")
+    return page
+
+
+def changed(text: str, lines: str) -> str:
+    """Return a text in which each of these lines has taken the place of the one that it is a version of.
+
+    Raises:
+        ValueError: there is none for the first of them, or there are several for one.
+    """
+    done = text.splitlines()
+    at = -1
+    for line in lines.splitlines():
+        known = [number for number, old in enumerate(done) if line.strip() and _stem(old) == _stem(line)]
+        if len(known) == 1:
+            at = known[0]
+            done[at] = line
+        elif known or at < 0:
+            raise ValueError(f"{len(known)} lines of the file could be changed to {line!r}")
+        else:
+            at += 1
+            done.insert(at, line)
+    return "\n".join(done) + "\n"
+
+
+def _stem(line: str) -> str:
+    """What stays the same when a line is changed: its indentation and its first two words."""
+    found = re.match(r"\s*\S+(?:\s+\S+)?", line)
+    return found[0] if found else ""
+
+
 class Page:
-    """A page while it is executed."""
+    """A page while it is executed; a context manager, at whose end what it has started is ended."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.namespace: dict[str, Any] = {"__name__": "__main__"}
         self.printed = ""
+        self.running: list[subprocess.Popen[str]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.running:
+            with process:
+                process.terminate()
 
     def execute(self, block: Block) -> None:
         """Do what the block says.
@@ -104,6 +156,14 @@ class Page:
             return
         if block.key == "file":
             self.write(block)
+        elif block.key == "add":
+            between = "\n" if block.text[0].isspace() else "\n\n"  # of methods, and of functions
+            self.rewrite(block.value, lambda text: f"{text}{between}{block.text}")
+        elif block.key == "change":
+            self.rewrite(block.value, lambda text: changed(text, block.text))
+        elif block.key == "background":
+            ((command, shown),) = commands(block.text)
+            self.background(command, shown)
         elif block.key == "output":
             assert matches(block.text, self.printed), f"shown:\n{block.text}\nprinted:\n{self.printed}"
         elif block.language == "python":
@@ -127,6 +187,28 @@ class Page:
             tomllib.loads(block.text)
         if path.name == "anyjob.toml":
             self.bash("anyjob config check")
+
+    def rewrite(self, name: str, change: Callable[[str], str]) -> None:
+        """Change what a block before has written."""
+        path = Path(name)
+        path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+    def background(self, command: str, shown: str) -> None:
+        """Start a program that runs until the page ends, and wait until it has printed what is shown."""
+        process = subprocess.Popen(
+            ["bash", "-c", f"exec {command}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.running.append(process)
+        assert process.stdout is not None
+        printed = ""
+        while not matches(shown, printed):
+            line = process.stdout.readline()
+            assert line, f"$ {command}\nshown:\n{shown}\nprinted, until it ended:\n{printed}"
+            printed += line
 
     def python(self, block: Block) -> None:
         """Execute Python; tracebacks name the page and its line."""
@@ -154,13 +236,13 @@ class Page:
 
 def main(path: str) -> None:
     """Execute a page, and say at which line it failed."""
-    page = Page(path)
-    for block in blocks(Path(path).read_text(encoding="utf-8")):
-        try:
-            page.execute(block)
-        except BaseException:
-            print(f"{path}:{block.line}: this {block.language} block failed", file=sys.stderr)
-            raise
+    with Page(path) as page:
+        for block in blocks(with_free_ports(Path(path).read_text(encoding="utf-8"))):
+            try:
+                page.execute(block)
+            except BaseException:
+                print(f"{path}:{block.line}: this {block.language} block failed", file=sys.stderr)
+                raise
 
 
 if __name__ == "__main__":

@@ -279,7 +279,8 @@ def test_plugins_are_checked_each_in_a_process_of_its_own(bad_ones: Path) -> Non
     done = invoke("plugins", "check", "--json", "--timeout", "3s")
     assert done.exit_code == 1
     found = {line["distribution"]: line for line in json.loads(done.stdout)}
-    states = {name: line["state"] for name, line in found.items()}
+    # Our own plugins may be installed beside.
+    states = {name: line["state"] for name, line in found.items() if not name.startswith("anyjob-")}
     assert states == {
         "anyjob": "ok",
         "raises": "broken",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_page import Block, Page, blocks, commands, matches
+from run_page import Block, Page, blocks, changed, commands, matches, with_free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts)]
@@ -67,6 +67,7 @@ def test_examples_of_the_page_do_what_they_show(
     binaries = make_environment(tmp_path / "venv")
     work = tmp_path / "work"
     work.mkdir()
+    (work / "examples").symlink_to(ROOT / "examples")  # pages are read in a clone
     done = subprocess.run(
         [str(binaries / "python"), str(ROOT / "tests" / "run_page.py"), str(page)],
         cwd=work,
@@ -232,6 +233,13 @@ def test_every_hook_has_a_docstring_and_so_is_in_the_reference() -> None:
     assert [name for name, hook in hooks.items() if not hook.__doc__] == []
 
 
+def test_every_class_of_the_conformance_kit_is_in_the_reference() -> None:
+    from anyjob import testing
+
+    page = (ROOT / "docs" / "reference" / "testing.md").read_text(encoding="utf-8")
+    assert [name for name in testing.__all__ if f".. autoclass:: {name}\n" not in page] == []
+
+
 # What executes the pages is itself tested: a checker that passes everything is worse than none.
 
 
@@ -284,6 +292,42 @@ def test_an_example_that_fails_is_noticed(
     monkeypatch.chdir(tmp_path)
     with pytest.raises((ZeroDivisionError, AssertionError, ValueError)):
         Page("page.md").execute(block)
+
+
+def test_a_file_is_added_to_and_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = Page("page.md")
+    page.execute(Block(1, "python", "import a\n\nx = 1\n", "file", "a/b.py"))
+    page.execute(Block(5, "python", "y = 2\n", "add", "a/b.py"))
+    page.execute(Block(9, "python", "x = 3\nz = 4\ny = 5\n", "change", "a/b.py"))
+    assert Path("a/b.py").read_text() == "import a\n\nx = 3\nz = 4\n\n\ny = 5\n"
+
+
+@pytest.mark.parametrize("lines", ["q = 1\n", "    x = 1\n", "y = 1\n"])
+def test_a_change_of_no_line_or_of_several_is_noticed(lines: str) -> None:
+    with pytest.raises(ValueError, match="lines of the file could be changed"):
+        changed("x = 1\ny = 2\ny = 3\n", lines)
+
+
+def test_what_runs_in_the_background_ends_with_the_page() -> None:
+    server = "$ sh -c 'echo serving; exec sleep 60'\nserving\n"
+    with Page("page.md") as page:
+        page.execute(Block(1, "console", server, "background", ""))
+        (process,) = page.running
+        assert process.poll() is None
+    assert process.returncode == -signal.SIGTERM
+
+
+def test_what_ends_before_it_has_printed_what_is_shown_is_noticed() -> None:
+    with Page("page.md") as page, pytest.raises(AssertionError, match="until it ended"):
+        page.execute(Block(1, "console", "$ echo something\nserving\n", "background", ""))
+
+
+def test_ports_of_loopback_addresses_are_free_ones() -> None:
+    page = with_free_ports("--listen 127.0.0.1:8642\nurl = http://127.0.0.1:8642/\nhttp://127.0.0.1:9\n")
+    first, second, third = (line.rpartition(" ")[2] for line in page.splitlines())
+    assert first != "127.0.0.1:8642"
+    assert (second, third) == (f"http://{first}/", "http://127.0.0.1:9")
 
 
 def test_what_python_prints_is_compared() -> None:

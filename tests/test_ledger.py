@@ -254,15 +254,16 @@ def test_an_older_ledger_is_brought_up_to_date(ledger: Ledger, monkeypatch: pyte
     ids = add(ledger, 3)
     ledger.close()
     steps = (
+        *ledgerschema.MIGRATIONS,
         "ALTER TABLE jobs ADD COLUMN priority INTEGER; UPDATE jobs SET priority = 7;",
         "DROP INDEX jobs_native",
     )
     monkeypatch.setattr(ledgerschema, "MIGRATIONS", steps)
-    monkeypatch.setattr(ledgerschema, "VERSION", 3)
-    monkeypatch.setattr(ledgerfile, "VERSION", 3)
+    monkeypatch.setattr(ledgerschema, "VERSION", 4)
+    monkeypatch.setattr(ledgerfile, "VERSION", 4)
     assert set(ledger.rows(ids)) == set(ids)
     assert ledger._file.read("SELECT DISTINCT priority FROM jobs") == [(7,)]
-    assert pragma(ledger, "user_version") == 3
+    assert pragma(ledger, "user_version") == 4
     add(Ledger(ledger.state))
 
 
@@ -270,13 +271,37 @@ def test_a_migration_that_fails_changes_nothing(ledger: Ledger, monkeypatch: pyt
     ids = add(ledger, 3)
     ledger.close()
     with monkeypatch.context() as patch:
-        patch.setattr(ledgerschema, "MIGRATIONS", ("DROP INDEX jobs_native; DROP TABLE nowhere",))
-        patch.setattr(ledgerschema, "VERSION", 2)
-        patch.setattr(ledgerfile, "VERSION", 2)
+        steps = (*ledgerschema.MIGRATIONS, "DROP INDEX jobs_native; DROP TABLE nowhere")
+        patch.setattr(ledgerschema, "MIGRATIONS", steps)
+        patch.setattr(ledgerschema, "VERSION", 3)
+        patch.setattr(ledgerfile, "VERSION", 3)
         with pytest.raises(StateError, match="no such table"):
             ledger.rows(ids)
     ledger.launched({ids[0]: "17"})
     assert ledger.with_native_id("17") == [ids[0]]
+
+
+def test_a_ledger_without_notes_gets_a_place_for_them(ledger: Ledger) -> None:
+    (old,) = add(ledger)
+    ledger._file.write(lambda db: [db.execute("DROP TABLE notes"), db.execute("PRAGMA user_version = 1")])
+    ledger.close()
+    assert ledger.notes(old) == {}
+    assert pragma(ledger, "user_version") == 2
+
+
+# --- notes ------------------------------------------------------------------------------------------
+
+
+def test_notes_stay_with_their_job_and_go_with_it(ledger: Ledger) -> None:
+    number = backend(ledger)
+    hostile = {"acme.\udcff": "$(x) \n\0 é"}
+    jobs = [
+        NewJob(job_id, None, notes=notes) for job_id, notes in zip(new_ids(2), (hostile, {}), strict=True)
+    ]
+    ledger.add(number, jobs, kind="python", native="python", context=Context(("python",), b"{}"))
+    assert [ledger.notes(job.job_id) for job in jobs] == [hostile, {}]
+    ledger.remove([job.job_id for job in jobs])
+    assert ledger._file.read("SELECT count(*) FROM notes") == [(0,)]
 
 
 def test_a_newer_ledger_is_refused(ledger: Ledger) -> None:

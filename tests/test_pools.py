@@ -601,3 +601,13 @@ def test_a_running_thread_cannot_be_cancelled_and_says_so() -> None:
     go.set()
     assert job.result() == "done"
     backend.close()
+
+
+def test_to_be_asked_what_came_of_work_that_runs_does_not_lose_it() -> None:
+    backend = make("threads", slots=1)
+    job = backend.run(Command(["sleep", "60"]))
+    until(job.running)
+    assert backend.collect([job._record.ticket()]) == {}
+    assert job.cancel()
+    assert job.outcome(20).status is JobStatus.CANCELLED
+    backend.close()

@@ -192,6 +192,31 @@ def test_a_backend_of_a_provider_is_found_by_the_account(opened: Open) -> None:
     assert isinstance(opened().get_job(job.job_id()).backend().provider(), Account)
 
 
+def test_a_backend_that_was_had_by_its_path_is_found_by_the_account(opened: Open) -> None:
+    """Its options are a secret in the configuration itself, so that it cannot be made of the ledger."""
+    config = {"providers": {"ibm": {"type": "account", "token": "do-not-tell"}}}
+    session = opened(config)
+    job = session.get_backend("ibm/fez").run()
+    again = opened(config)
+    found = again.get_job(job.job_id())
+    assert found.backend() is again.get_backend("ibm/fez")
+
+
+def test_a_configured_provider_that_cannot_be_made_hides_no_job(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = opened({"providers": {"ibm": {"type": "account", "url": "one"}}}).get_backend("ibm/fez").run()
+    make = Account.__init__
+
+    def picky(self: Account, configuration: Any = None, provider: Any = None) -> None:
+        make(self, configuration, provider)
+        configuration.url.upper()  # raises what a plugin may raise where an option is missing
+
+    monkeypatch.setattr(Account, "__init__", picky)
+    again = opened({"backends": {"q": {"type": "account/fez"}}})
+    assert again.get_job(job.job_id()).backend().provider()._configuration.url == "one"
+
+
 def test_a_type_that_is_not_installed_any_more(opened: Open, tmp_path: Path) -> None:
     session = opened(one_cluster())
     open_job, ended = session.get_backend("hpc").run_many([Call(pow, (1, 1))] * 2, tags={"k": "v"})

@@ -580,6 +580,7 @@ def test_a_listing_tells_what_metadata_tells(site: Path) -> None:
         "api": "v1",
         "state": "ok",
         "why": "",
+        "editable": "",
     }
     assert {each.group for each in Registry().listing()} <= set(GROUPS)
 

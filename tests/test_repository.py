@@ -10,7 +10,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from leftovers import leftovers
+
+from anyjob.testing.leftovers import leftovers
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -123,8 +124,7 @@ def test_core_registers_its_names_as_a_plugin_does() -> None:
 
 
 def test_what_a_test_leaves_running_on_local_is_ended(tmp_path: Path) -> None:
-    for name in ("conftest.py", "leftovers.py"):
-        shutil.copy(ROOT / "tests" / name, tmp_path)
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
     (tmp_path / "test_it.py").write_text(
         "import anyjob\n\n\ndef test_it():\n"
         '    command = anyjob.Command(["sh", "-c", "echo here; exec sleep 600"])\n'

@@ -136,6 +136,7 @@ def test_a_program_in_a_call_that_fails_raises() -> None:
     with pytest.raises(CommandFailedError, match="exit code 2") as caught:
         spawning.run_command(Command(["sh", "-c", "echo oh >&2; exit 2"]))
     assert caught.value.stderr == "oh\n"
+    assert "oh" in str(caught.value), "told as of a program that runs as itself"
     with pytest.raises(JobFailedError, match="SIGTERM") as killed:
         spawning.run_command(Command(["sh", "-c", "kill $$"]))
     assert killed.value.reason == "signal"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from helpers import EngineBackend
+from helpers import EngineBackend, until
 
 from anyjob.backend import Capabilities
 from anyjob.errors import (
@@ -23,7 +23,7 @@ from anyjob.errors import (
 )
 from anyjob.host import Host
 from anyjob.job import JobStatus
-from anyjob.orders import Observation, Rejected, Ticket, Unsure
+from anyjob.orders import Observation, Options, Rejected, Ticket, Unsure
 from anyjob.specs import Call, Outcome, Resources, Spec
 from anyjob.taskbackend import TaskBackend
 
@@ -73,6 +73,7 @@ def call(argument: str = "x") -> Call:
 
 def test_an_order_holds_what_an_engine_needs(engine: EngineBackend) -> None:
     engine.host = Listening()
+    engine.say("n0", JobStatus.QUEUED)
     job = engine.run(call(), cpus=2, name="fit")
     (order,) = engine.launched
     assert order.job_id == job.job_id()
@@ -379,7 +380,7 @@ def test_jobs_lists_those_that_have_not_ended_and_those_that_are_held(engine: En
     kept = engine.retrieve_job(ids[1])
     engine.notify(ids)
     kept.wait_for_final_state(20)
-    assert [job.job_id() for job in engine.jobs()] == [ids[1]]
+    until(lambda: [job.job_id() for job in engine.jobs()] == [ids[1]])  # it lets go of the other
 
 
 def test_logs_have_two_streams(engine: EngineBackend) -> None:
@@ -408,3 +409,34 @@ def test_what_passes_through_is_plain() -> None:
     ticket = Ticket(job_id="a", native_id="b", submitted=1.0)
     assert pickle.loads(pickle.dumps(ticket)) == ticket
     assert Observation(DONE) == Observation(DONE, None, "", None, 1)
+
+
+# --- what a job is told for one type of engine ----------------------------------------------------
+
+
+class QueueOptions(Options, frozen=True):
+    queue: str = "short"
+
+
+def test_options_for_its_own_type_are_checked(engine: EngineBackend) -> None:
+    engine.type_name = "engine"
+    with pytest.raises(
+        SpecError, match="options of the job for 'engine': queue: unknown option; there are none"
+    ):
+        engine.run(call(), options={"engine": {"queue": "long"}})
+    assert engine.launched == []
+    engine.run(call(), options={"engine": {}, "other": {"queue": "long"}})
+    assert engine.job_options(engine.launched[0].resources) == Options()
+
+
+def test_a_type_declares_what_its_jobs_may_be_told() -> None:
+    backend = EngineBackend.make(JobOptions=QueueOptions)
+    backend.type_name = "acme/device"  # that of a provider
+    backend.run_many([call()] * 2, options={"acme": {"queue": "long"}})
+    assert backend.job_options(backend.launched[1].resources) == QueueOptions("long")
+    assert backend.job_options(Resources()) == QueueOptions("short")
+    with pytest.raises(SpecError, match=r"queue: expected .*string, got .*integer"):
+        backend.run(call(), options={"acme": {"queue": 3}})
+    with pytest.raises(SpecError, match="did you mean 'queue'"):
+        backend.run(call(), options={"acme": {"queu": "long"}})
+    backend.close()

@@ -252,6 +252,30 @@ def test_a_backend_that_notifies_is_polled_at_its_ceiling(clock: Clock) -> None:
     assert engine._tracker._interval == 30
 
 
+def test_what_changed_before_the_backend_listened_is_seen_soon() -> None:
+    """The hint for it went to nobody, and the next question at the ceiling would be an hour away."""
+
+    class LateListener(EngineBackend):
+        def listen(self) -> None:
+            self.say("n0", DONE)
+
+    engine = LateListener.make(floor=0.2, ceiling=3600.0, capabilities=Capabilities(notifies=True))
+    assert engine.run(CALL).outcome(timeout=20).status is DONE
+    engine.close()
+
+
+def test_a_backend_that_cannot_listen_now_is_polled() -> None:
+    class DeafBackend(EngineBackend):
+        def listen(self) -> None:
+            raise BackendUnavailableError("away")
+
+    engine = DeafBackend.make()
+    job = engine.run(CALL)
+    engine.say("n0", DONE)
+    assert job.outcome(timeout=20).status is DONE
+    engine.close()
+
+
 # --- faults ---------------------------------------------------------------------------------------
 
 

@@ -12,13 +12,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import msgspec
-
 from anyjob import runner, spool
 from anyjob.errors import JobError, PluginError
 from anyjob.identity import identity
 from anyjob.jobtypes import dump_call
-from anyjob.ledger import Context, Ledger, NewJob, Row, decode_outcome
+from anyjob.ledger import Context, Ledger, NewJob, Row, decode_outcome, decode_resources, encode_resources
 from anyjob.ledgerrows import FINAL
 from anyjob.lowering import lower_along
 from anyjob.nobooks import NoBooks
@@ -65,7 +63,7 @@ class Books(NoBooks):
         try:
             for route, some in routes.items():
                 shared, jobs = self._pack(some)
-                context = self._backend.context(route, msgspec.json.encode(resources))
+                context = self._backend.context(route, encode_resources(resources))
                 bulks.append((context, shared, jobs))
             self.ledger.transaction(lambda: self._add(bulks, resources))
         except BaseException:
@@ -109,7 +107,8 @@ class Books(NoBooks):
                 self._keep(record.job_id, payload)
                 kept = None
             original = record.specs[0]
-            jobs.append(NewJob(record.job_id, kept, None if original is native else dump(original, original)))
+            spec = None if original is native else dump(original, original)
+            jobs.append(NewJob(record.job_id, kept, spec, dict(record.notes or {})))
         return shared, jobs
 
     def _keep(self, job_id: str, payload: bytes) -> None:
@@ -145,10 +144,15 @@ class Books(NoBooks):
     def _clear(self, job_ids: Sequence[str], environments: Sequence[str]) -> None:
         """Remove what was written for jobs beside the ledger."""
         for job_id in job_ids:
-            spool.remove(self.spool, job_id)
+            for root in {self.spool, self._backend.spool_root}:
+                spool.remove(root, job_id)
         for path in filter(None, environments):
             with suppress(FileNotFoundError):
                 os.unlink(path)
+
+    def notes(self, job_id: str) -> Mapping[str, str]:
+        """Return what plugins noted of a job when it was submitted."""
+        return self.ledger.notes(job_id)
 
     def row(self, job_id: str) -> Row | None:
         """Return the row of the job of this id, ours or the engine's, if this backend was given it."""
@@ -163,7 +167,7 @@ class Books(NoBooks):
         record.attempt = row.attempt
         record.submitted = row.submitted
         record.status = row.status
-        record.spool = spool.path_of(self.spool, row.job_id)
+        record.spool = spool.path_of(self._backend.spool_root, row.job_id)
         if row.outcome is not None:
             record.outcome = decode_outcome(row.outcome)
 
@@ -213,7 +217,7 @@ class Bulk:
         self.route = context.route
         self.python = context.python
         self.native = native
-        self.resources = msgspec.json.decode(context.resources, type=Resources)
+        self.resources = decode_resources(context.resources)
         self.shared = shared
 
     @functools.cached_property

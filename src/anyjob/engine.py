@@ -76,5 +76,8 @@ class Engine(Protocol):
     def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the native ids of those jobs that it has."""
 
+    def renounce(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        """See to it that jobs which cannot be found do not start any more; return those that have."""
+
     def listen(self) -> None:
         """Somebody waits for a job."""

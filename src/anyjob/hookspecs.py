@@ -116,13 +116,20 @@ def anyjob_choose_backend(session: Any, spec: Any, candidates: Sequence[str]) ->
 
 
 @hookspec
-def anyjob_before_submit(session: Any, backend: Any, job_id: str, spec: Any, resources: Any) -> None:
+def anyjob_before_submit(
+    session: Any, backend: Any, job_id: str, spec: Any, resources: Any
+) -> Mapping[str, str] | None:
     """Look at work before it is submitted; raise `anyjob.Refused` to keep it from being so.
 
     When: once a job, before it is written down and before its engine hears of it.
     Where: in the thread that submits.
-    Returns: nothing. `Refused` is the one exception that passes through: ``run`` raises it, and its
+    Returns: None, or text by name that is to be kept with the job as long as it is known: it is had
+    again from ``job.notes()``, in any process that finds the job. Put your plugin's name into the names;
+    keep no secrets there. `Refused` is the one exception that passes through: ``run`` raises it, and its
     message is what the user sees. Any other is reported, and the work goes on.
+
+    Of a plain job (one that is no `TaskJob`) ``job_id`` is empty, ``spec`` is the first argument of
+    ``run``, and what is returned is not kept.
 
     Example::
 
@@ -130,6 +137,7 @@ def anyjob_before_submit(session: Any, backend: Any, job_id: str, spec: Any, res
         def anyjob_before_submit(resources):
             if resources.walltime is None:
                 raise anyjob.Refused("work here needs a walltime: add walltime='1h'")
+            return {"acme.cost_centre": "4711"}
     """
 
 
@@ -137,10 +145,14 @@ def anyjob_before_submit(session: Any, backend: Any, job_id: str, spec: Any, res
 def anyjob_job_environment(session: Any, backend: Any, job_id: str, spec: Any) -> Mapping[str, str] | None:
     """Give the job environment variables.
 
-    When: once a job, when it is submitted.
+    When: once a job, when it is submitted: right after ``anyjob_before_submit``, in the same thread. Not
+    for plain jobs, whose environment is their backend's own affair.
     Where: in the thread that submits.
     Returns: variables and their values, or None for none. Where several plugins give the same
     variable, the one that is called last wins.
+
+    A call that runs in a thread of the process that submits (of a backend ``inline`` or ``threads``)
+    shares the environment of that process; what it was given is in ``anyjob.builtin.work.VARIABLES``.
 
     Example::
 
@@ -172,7 +184,8 @@ def anyjob_status_changed(job: BaseJob, old: JobStatus | None, new: JobStatus) -
 
     When: once a change in each session that watches the job; ``old`` is None where nothing was known
     before. Statuses that come and go between two queries are not seen.
-    Where: in the thread that watches the backend: be quick, others wait.
+    Where: in the thread that notices, which is that of the watcher, or one that submits or asks: be quick,
+    others wait.
     Returns: nothing.
 
     Example::
@@ -189,7 +202,8 @@ def anyjob_finished(job: BaseJob, outcome: Any) -> None:
 
     When: once a job, in the session that first learns of it. A job that ends while nobody watches is
     told by the next session that looks.
-    Where: in the thread that watches the backend: be quick, others wait.
+    Where: in the thread that notices, which is that of the watcher, or one that submits or asks: be quick,
+    others wait.
     Returns: nothing.
 
     Args of note: ``outcome`` says how it ended (status, exit code, reason); the result itself is had

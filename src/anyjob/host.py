@@ -58,8 +58,14 @@ class Host:
             found = self._job_types[kind] = self._registry.job_type(kind)
         return found
 
-    def before_submit(self, backend: Any, job_id: str, spec: Spec, resources: Resources) -> None:
-        """Told before a job is handed to the engine; may raise `Refused`."""
+    def before_submit(
+        self, backend: Any, job_id: str, spec: Spec, resources: Resources
+    ) -> Mapping[str, str] | None:
+        """Told before a job is handed to the engine; may raise `Refused`.
+
+        Returns what is to be kept with the job, if anything.
+        """
+        return None
 
     def environment(self, backend: Any, job_id: str, spec: Spec) -> Mapping[str, str]:
         """Return the variables that the job gets beside its own."""

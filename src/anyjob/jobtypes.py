@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from typing import Any, ClassVar, NoReturn
 
@@ -56,6 +56,8 @@ class TaskJob(BaseJob):
     lowers_to: ClassVar[tuple[str, ...]] = ()
     needs_shared_files: ClassVar[tuple[str, ...]] = ()
     """Those of ``lowers_to`` that work only where the backend sees the caller's files."""
+    writes: ClassVar[Mapping[str, str]] = {}
+    """Files that `write` makes of a result: ``{"plot": "Draw it."}`` is ``--plot FILE``."""
 
     def __init__(self, backend: Any, job_id: str, record: Record) -> None:
         super().__init__(backend, job_id)
@@ -77,6 +79,16 @@ class TaskJob(BaseJob):
     def read(cls, job: TaskJob, outcome: Outcome) -> Any:
         """Read the result of a job that ran natively as this kind; by default, what it returned."""
         return load_value(outcome)
+
+    @classmethod
+    def show(cls, value: Any) -> str | None:
+        """Return a result of this kind as text for a person; None: as Python writes it."""
+        return None
+
+    @classmethod
+    def write(cls, value: Any, what: str, path: str) -> None:
+        """Write a file of a result, one of those that ``writes`` names."""
+        raise UnsupportedSpecError(f"{cls.__name__} declares that it writes {what!r}, and does not")
 
     # --- the handle ---------------------------------------------------------------------------
 
@@ -124,6 +136,13 @@ class TaskJob(BaseJob):
             "attempt": record.attempt,
             "submitted": record.submitted,
         }
+
+    def notes(self) -> dict[str, str]:
+        """Return what plugins noted of the job when it was submitted; kept as long as the job is known."""
+        record = self._record
+        if record.notes is None:
+            record.notes = self._backend.books.notes(self._job_id)
+        return dict(record.notes)
 
     def outcome(self, timeout: float | None = None) -> Outcome:
         """Wait until the job has ended, and return what came of it, failure and cancel included.

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from anyjob import spool
 from anyjob.errors import StateError
 from anyjob.job import JobStatus
 from anyjob.ledgerfile import LedgerFile
@@ -27,8 +28,12 @@ from anyjob.ledgerrows import (
     Context,
     NewJob,
     Row,
+    as_column,
     decode_outcome,
+    decode_resources,
     encode_outcome,
+    encode_resources,
+    of_column,
 )
 from anyjob.specs import Outcome
 
@@ -43,7 +48,9 @@ __all__ = [
     "Row",
     "chunks",
     "decode_outcome",
+    "decode_resources",
     "encode_outcome",
+    "encode_resources",
 ]
 
 CHUNK = 500
@@ -133,12 +140,13 @@ class Ledger:
             bulk = db.execute(
                 "INSERT INTO bulks (backend, kind, native, name, created, first, last, context, shared) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (backend, kind, native, name, created, first, first + len(jobs) - 1,
+                (backend, kind, native, as_column(name), created, first, first + len(jobs) - 1,
                  msgspec.msgpack.encode(context), shared),
             ).lastrowid  # fmt: skip
             assert bulk is not None
             if tags:
-                db.executemany("INSERT INTO tags VALUES (?, ?, ?)", [(bulk, k, v) for k, v in tags.items()])
+                rows = [(bulk, as_column(key), as_column(value)) for key, value in tags.items()]
+                db.executemany("INSERT INTO tags VALUES (?, ?, ?)", rows)
             code = CODE[state]
             db.executemany(
                 "INSERT INTO jobs (n, id, bulk, backend, state) VALUES (?, ?, ?, ?, ?)",
@@ -148,6 +156,9 @@ class Ledger:
                 "INSERT INTO work VALUES (?, ?, ?)",
                 ((n, job.payload, job.spec) for n, job in enumerate(jobs, first)),
             )
+            noted = [(n, json.dumps(job.notes)) for n, job in enumerate(jobs, first) if job.notes]
+            if noted:
+                db.executemany("INSERT INTO notes VALUES (?, ?)", noted)
             return bulk
 
         return self._file.write(write)
@@ -339,13 +350,26 @@ class Ledger:
 
     def tags(self, bulk: int) -> dict[str, str]:
         """Return the tags that the jobs of a bulk have."""
-        return dict(self._file.read("SELECT key, value FROM tags WHERE bulk = ?", (bulk,)))
+        found = self._file.read("SELECT key, value FROM tags WHERE bulk = ?", (bulk,))
+        return {of_column(key): of_column(value) for key, value in found}
 
     def work(self, job_id: str) -> tuple[bytes | None, bytes | None]:
         """Return a job's native payload, and the pickled spec that it was lowered from."""
         sql = "SELECT w.payload, w.spec FROM jobs j JOIN work w ON w.n = j.n WHERE j.id = ?"
         found = self._file.read(sql, (job_id,))
         return found[0] if found else (None, None)
+
+    def notes(self, job_id: str) -> dict[str, str]:
+        """Return what plugins noted of a job when it was submitted."""
+        sql = "SELECT o.notes FROM jobs j JOIN notes o ON o.n = j.n WHERE j.id = ?"
+        found = self._file.read(sql, (job_id,))
+        return json.loads(found[0][0]) if found else {}
+
+    def spools(self) -> set[Path]:
+        """Return the directories below which jobs have theirs: our own, and those of the option ``spool``."""
+        options = [json.loads(text) for (text,) in self._file.read("SELECT options FROM backends")]
+        configured = {known["spool"] for known in options if isinstance(known.get("spool"), str)}
+        return {spool.root(self.state, path) for path in (None, *configured)}
 
     def backend_row(self, number: int) -> BackendRow:
         """Return which backend has this number."""
@@ -378,6 +402,7 @@ def _remove(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[str]:
     numbers = [(n,) for n, _ in found]
     db.executemany("DELETE FROM jobs WHERE n = ?", numbers)
     db.executemany("DELETE FROM work WHERE n = ?", numbers)
+    db.executemany("DELETE FROM notes WHERE n = ?", numbers)
     environments = []
     for bulk in {bulk for _, bulk in found}:
         left = (

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
 
 from anyjob import runner
-from anyjob.specs import Held, Outcome
+from anyjob.specs import Held, Outcome, Resources
 from anyjob.spool import InSpool
 from anyjob.status import JobStatus
 
@@ -49,11 +50,14 @@ class Context(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class NewJob(msgspec.Struct):
-    """A job to be written: its native work as bytes, and what it was lowered from, where it was."""
+    """A job to be written: its native work as bytes, what it was lowered from, where it was, and what
+    plugins noted of it.
+    """
 
     job_id: str
     payload: bytes | None
     spec: bytes | None = None
+    notes: dict[str, str] = {}
 
 
 class Row(msgspec.Struct):
@@ -77,10 +81,44 @@ class Row(msgspec.Struct):
     outcome: bytes | None
     told: int = 0
 
+    def __post_init__(self) -> None:
+        self.name = of_column(self.name)
+
     @property
     def status(self) -> JobStatus:
         """Where the job is."""
         return STATES[self.state]
+
+
+def as_column(text: str) -> str | bytes:
+    """Return a name or tag as SQLite takes it: in bytes where it cannot be written in UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+    return text
+
+
+def of_column(value: str | bytes) -> str:
+    """The inverse of `as_column`."""
+    return value if isinstance(value, str) else value.decode("utf-8", "surrogatepass")
+
+
+def encode_resources(resources: Resources) -> bytes:
+    """Return resources as JSON, whatever characters names, tags and options hold."""
+    try:
+        return msgspec.json.encode(resources)
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(resources), ensure_ascii=False)
+        return text.encode("utf-8", "surrogatepass")
+
+
+def decode_resources(data: bytes) -> Resources:
+    """The inverse of `encode_resources`."""
+    try:
+        return msgspec.json.decode(data, type=Resources)
+    except UnicodeDecodeError:
+        return Resources(**json.loads(data.decode("utf-8", "surrogatepass")))
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
@@ -92,7 +130,15 @@ def encode_outcome(outcome: Outcome) -> bytes:
         value = runner.dumps(value.value if isinstance(value, Held) else value)
     if value is not outcome.value:
         outcome = msgspec.structs.replace(outcome, value=value)
-    return msgspec.msgpack.encode(outcome)
+    try:
+        return msgspec.msgpack.encode(outcome)
+    except UnicodeEncodeError:  # what failed has said why in text that is no text
+        told = {"message": _escaped(outcome.message), "traceback": _escaped(outcome.traceback)}
+        return msgspec.msgpack.encode(msgspec.structs.replace(outcome, **told))
+
+
+def _escaped(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def decode_outcome(data: bytes) -> Outcome:

@@ -6,7 +6,7 @@ import sqlite3
 
 from anyjob.errors import StateError
 
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """
 CREATE TABLE backends (
@@ -27,11 +27,12 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_state ON jobs (backend, state);
 CREATE INDEX jobs_native ON jobs (native_id) WHERE native_id <> id;
 CREATE TABLE work (n INTEGER PRIMARY KEY, payload BLOB, spec BLOB);
+CREATE TABLE notes (n INTEGER PRIMARY KEY, notes TEXT NOT NULL);
 """
 # The jobs of a bulk are numbered from `first` to `last`: no index from bulks to jobs is needed. Numbers are
 # never given twice. What a job is to do is written once, and stands apart from where it is.
 
-MIGRATIONS: tuple[str, ...] = ()
+MIGRATIONS: tuple[str, ...] = ("CREATE TABLE notes (n INTEGER PRIMARY KEY, notes TEXT NOT NULL)",)
 """``MIGRATIONS[i]``: the statements that make a ledger of version i + 2 of one of version i + 1."""
 
 

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
     from anyjob.verdicts import Judge
 
-_WELL_KNOWN = {
+WELL_KNOWN = {
     BACKENDS: {"slurm": "anyjob-slurm", "dask": "anyjob-dask", "ray": "anyjob-ray", "aer": "anyjob-qiskit"},
     JOB_TYPES: {"circuit": "anyjob-qiskit"},
     PROVIDERS: {"qiskit": "anyjob-qiskit"},
 }
+"""Of each group the names that anyjob's own plugins bring, and the distributions that these come in."""
 
 
 class Listed:
@@ -26,7 +27,9 @@ class Listed:
 
     Attributes:
         group, name, value: the entry point; empty where it cannot be read.
-        distribution, version, location: what brings it; empty for what a program registered.
+        distribution, version, location: what brings it, and where its metadata is; empty for what a
+            program registered.
+        source: the metadata of what brings it.
         api: the versions of the plugin interface that it was written for, such as ``"v1"``.
         state: ``ok``; ``ambiguous`` (several answer to the name); ``blocked`` (switched off by the
             environment); ``incompatible`` (written for another plugin interface); ``stale`` (left over
@@ -35,7 +38,9 @@ class Listed:
         why: what is behind the state, in words; empty for ``ok``.
     """
 
-    __slots__ = ("api", "distribution", "group", "location", "name", "state", "value", "version", "why")
+    __slots__ = (
+        "api", "distribution", "group", "location", "name", "source", "state", "value", "version", "why"
+    )  # fmt: skip
 
     def __init__(self, reference: Reference, state: str, why: str) -> None:
         self.group = reference.group
@@ -44,6 +49,7 @@ class Listed:
         self.distribution = reference.distribution
         self.version = reference.version
         self.location = reference.location
+        self.source = reference.source
         self.api = ", ".join(reference.api)
         self.state = state
         self.why = why
@@ -53,9 +59,15 @@ class Listed:
         """Whether the name can be asked for; an ambiguous one, by naming the distribution too."""
         return self.state in ("ok", "ambiguous")
 
+    @property
+    def editable(self) -> str:
+        """The directory of its sources, where it is installed in editable mode; else empty."""
+        return self.source.editable
+
     def to_dict(self) -> dict[str, str]:
-        """Return all of it by name."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """Return all of it by name, ``source`` aside."""
+        names = [name for name in self.__slots__ if name != "source"]
+        return {name: getattr(self, name) for name in [*names, "editable"]}
 
     def __repr__(self) -> str:
         return f"<Listed {self.group}: {self.name} from {self.distribution or 'a program'}, {self.state}>"
@@ -141,8 +153,8 @@ def unknown(
     from difflib import get_close_matches
 
     names = sorted({each.name for each in listed if each.usable})
-    well_known = _WELL_KNOWN.get(group, {})
-    brought_by = {each: pip for known in _WELL_KNOWN.values() for each, pip in known.items()}
+    well_known = WELL_KNOWN.get(group, {})
+    brought_by = {each: pip for known in WELL_KNOWN.values() for each, pip in known.items()}
     near = [name] if name in brought_by else get_close_matches(name, {*names, *well_known}, 3, 0.6)
     hints = []
     if near and near != [name]:

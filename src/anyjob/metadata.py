@@ -67,10 +67,19 @@ class Source:
 
     def metadata(self) -> str | None:
         """Return the text of METADATA (of PKG-INFO, for an egg), or None where there is none."""
-        read = self._read or self._read_file
-        return read("METADATA") or read("PKG-INFO") or read("") or None
+        return self.read("METADATA") or self.read("PKG-INFO") or self.read("") or None
+
+    def read(self, name: str) -> str | None:
+        """Return the text of a file of the metadata, or None where there is none.
+
+        Args:
+            name: of the file; empty for metadata that is one file.
+        """
+        return (self._read or self._read_file)(name)
 
     def _read_file(self, name: str) -> str | None:
+        if not self.location:  # of a program: what lies about in the working directory is not its
+            return None
         try:
             path = os.path.join(self.location, name) if name else self.location
             with open(path, encoding="utf-8", errors="replace") as file:
@@ -82,6 +91,22 @@ class Source:
     def version(self) -> str:
         """The version: from the metadata, else from the directory's name, else empty."""
         return _header(self.metadata() or "", "version") or _stem(self.location)[1]
+
+    @property
+    def editable(self) -> str:
+        """The directory that it was installed from in editable mode, as pip wrote it down; else empty."""
+        text = self.read("direct_url.json")
+        if not text:
+            return ""
+        import json
+        from urllib.parse import unquote
+
+        try:
+            said = json.loads(text)
+            url = said["url"] if said["dir_info"]["editable"] else ""
+        except (ValueError, KeyError, TypeError):
+            return ""
+        return unquote(url.removeprefix("file://")) if isinstance(url, str) else ""
 
     def __str__(self) -> str:
         if not self.distribution:

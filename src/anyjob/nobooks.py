@@ -30,6 +30,10 @@ class NoBooks:
         """Claim the telling of a job's end; whether nobody had before."""
         return True
 
+    def notes(self, job_id: str) -> Mapping[str, str]:
+        """Return what plugins noted of a job when it was submitted."""
+        return {}
+
     def remove(self, job_ids: Sequence[str]) -> None:
         """Jobs never came to be."""
 

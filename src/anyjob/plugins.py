@@ -163,9 +163,9 @@ class HookManager:
         if isinstance(plugin, type):
             raise BrokenPluginError(f"{reference} is a class: name a module, or an instance of the class")
         guards = _Guards()
-        for name, function, options in _implementations(plugin):
+        for name, function, options in implementations(plugin):
             hook = options.get("specname") or name
-            _check(reference, hook, function, options)
+            check_implementation(reference, hook, function, options)
             setattr(guards, hook, self._guard(reference, hook, function, options))
         if not vars(guards):
             raise BrokenPluginError(
@@ -235,8 +235,8 @@ class _Guards:
     """What pluggy sees of a plugin: one guarded function a hook."""
 
 
-def _implementations(plugin: Any) -> Iterator[tuple[str, Callable[..., Any], dict[str, Any]]]:
-    """The functions that are hooks by their name or by the marker: name, function, options."""
+def implementations(plugin: Any) -> Iterator[tuple[str, Callable[..., Any], dict[str, Any]]]:
+    """Yield the functions that are hooks by their name or by the marker: name, function, options."""
     import inspect
 
     from anyjob.hookspecs import PROJECT
@@ -251,7 +251,7 @@ def _implementations(plugin: Any) -> Iterator[tuple[str, Callable[..., Any], dic
                 yield name, function, options or {}
 
 
-def _check(reference: Reference, hook: str, function: Any, options: dict[str, Any]) -> None:
+def check_implementation(reference: Reference, hook: str, function: Any, options: dict[str, Any]) -> None:
     """Refuse what pluggy would ignore, or could not isolate.
 
     Raises:

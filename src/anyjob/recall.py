@@ -9,13 +9,11 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from anyjob import spool
 from anyjob.books import Books
 from anyjob.errors import AnyjobError, BackendError, JobError, JobNotFoundError, PluginError
 from anyjob.identity import HOST
-from anyjob.ledger import Ledger, Row
+from anyjob.ledger import Ledger, Row, encode_resources
 from anyjob.plain import KIND, Entry, Plain
 from anyjob.specs import Resources
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
@@ -129,7 +127,7 @@ class Recall:
                 raise JobError(
                     f"{job!r} is a plain job: what it was handed is not known, so it cannot be run anew"
                 )
-            asked = msgspec.json.encode(job._record.resources)
+            asked = encode_resources(job._record.resources)
             groups.setdefault((id(job.backend()), asked), []).append(place)
         made: dict[int, Any] = {}
         for places in groups.values():
@@ -159,11 +157,7 @@ class Recall:
         while ended := self._ledger.ended_before(before, after, FORGOTTEN_AT_ONCE):
             after = ended[-1][0]
             job_ids = [job_id for _, job_id in ended]
-            for job_id in job_ids:
-                spool.remove(self._ledger.state / "spool", job_id)
-            for path in self._ledger.remove(job_ids):
-                with suppress(OSError):
-                    os.unlink(path)
+            forget(self._ledger, job_ids)
             forgotten += job_ids
         self._sweep_environments()
         return forgotten
@@ -217,7 +211,7 @@ class Recall:
         for name in self._names(known):
             try:
                 backend = session.get_backend(name)
-            except (AnyjobError, OSError):
+            except Exception:  # what else is configured, or not fully, keeps nobody from what is sought
                 continue
             if _is(backend, known):
                 return backend
@@ -236,6 +230,10 @@ class Recall:
             if entry is not None and (entry.type == known.type or (offered and "/" in entry.type))
         ]
         names.sort(key=lambda name: name != known.label)
+        if offered:
+            provider, _, rest = known.type.partition("/")
+            offers = {name: config.entry("providers", name) for name in config.providers}
+            names += [f"{name}/{rest}" for name, entry in offers.items() if entry and entry.type == provider]
         if known.type not in entries and ":" not in known.type:
             names.append(known.type)
         return names
@@ -246,7 +244,7 @@ class Recall:
         backend: Any
         try:
             backend = self._session.rebuild(known)
-        except (AnyjobError, ImportError, AttributeError) as error:
+        except Exception as error:
             why = error if isinstance(error, AnyjobError) else PluginError(f"{type(error).__name__}: {error}")
             backend = AbsentBackend(known, why)
             self._session.take_in(backend, known)
@@ -254,6 +252,17 @@ class Recall:
             # What its host does is told to nobody here: its jobs are looked at, at intervals.
             backend.away, backend.floor, backend.ceiling = known.host, 0.5, 2.0
         return backend
+
+
+def forget(ledger: Ledger, job_ids: Sequence[str]) -> None:
+    """Take jobs that have ended out of a ledger, and remove what they wrote."""
+    roots = ledger.spools()
+    for job_id in job_ids:
+        for root in roots:
+            spool.remove(root, job_id)
+    for path in ledger.remove(job_ids):
+        with suppress(OSError):
+            os.unlink(path)
 
 
 @contextmanager

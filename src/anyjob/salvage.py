@@ -20,7 +20,7 @@ import msgspec
 
 from anyjob import spool
 from anyjob.errors import StateError
-from anyjob.ledgerrows import CODE, FINAL, Context, decode_outcome, encode_outcome
+from anyjob.ledgerrows import CODE, FINAL, Context, decode_outcome, encode_outcome, of_column
 from anyjob.ledgerschema import migrate
 from anyjob.specs import Outcome
 from anyjob.statedir import is_network
@@ -208,7 +208,6 @@ def _sound(table: str, row: dict[str, Any]) -> dict[str, Any] | None:
         "host",
         "kind",
         "native",
-        "name",
         "id",
     )
     numbers = ("n", "backend", "bulk", "state", "attempt", "told", "first", "last")
@@ -220,13 +219,14 @@ def _sound(table: str, row: dict[str, Any]) -> dict[str, Any] | None:
         if table == "backends":
             msgspec.json.decode(row["options"], type=dict)
         elif table == "bulks":
+            of_column(row["name"]).encode("utf-8", "surrogatepass")
             msgspec.msgpack.decode(row["context"], type=Context)
         elif table == "jobs":
             if not _HEX.fullmatch(row["id"]) or not 0 <= row["state"] < len(CODE):
                 return None
             if row["outcome"] is not None:
                 decode_outcome(row["outcome"])
-    except (TypeError, ValueError, msgspec.MsgspecError):
+    except (AttributeError, TypeError, ValueError, msgspec.MsgspecError):
         if table != "jobs":
             return None
         row["outcome"] = None

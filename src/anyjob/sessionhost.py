@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,28 +61,33 @@ class SessionHost(Host):
         names = self._session.backend_names()
         return self._hooks.call("anyjob_choose_backend", session=self._session, spec=spec, candidates=names)
 
-    def before_submit(self, backend: Any, job_id: str, spec: Any, resources: Resources) -> None:
-        """Told before a job is handed to the engine; a plugin may raise `Refused`."""
-        if self._hooks.implements("anyjob_before_submit"):
-            self._hooks.call(
-                "anyjob_before_submit",
-                session=self._session,
-                backend=backend,
-                job_id=job_id,
-                spec=spec,
-                resources=resources,
-            )
+    def before_submit(
+        self, backend: Any, job_id: str, spec: Any, resources: Resources
+    ) -> Mapping[str, str] | None:
+        """Told before a job is handed to the engine; a plugin may raise `Refused`.
+
+        Returns what plugins have noted, to be kept with the job.
+        """
+        if not self._hooks.implements("anyjob_before_submit"):
+            return None
+        given = self._hooks.call(
+            "anyjob_before_submit",
+            session=self._session,
+            backend=backend,
+            job_id=job_id,
+            spec=spec,
+            resources=resources,
+        )
+        return _together("anyjob_before_submit", given)
 
     def environment(self, backend: Any, job_id: str, spec: Spec) -> Mapping[str, str]:
         """Collect the variables that plugins give to a job."""
-        variables: dict[str, str] = {}
-        if self._hooks.implements("anyjob_job_environment"):
-            given = self._hooks.call(
-                "anyjob_job_environment", session=self._session, backend=backend, job_id=job_id, spec=spec
-            )
-            for some in given:
-                variables.update(some or {})
-        return variables
+        if not self._hooks.implements("anyjob_job_environment"):
+            return {}
+        given = self._hooks.call(
+            "anyjob_job_environment", session=self._session, backend=backend, job_id=job_id, spec=spec
+        )
+        return _together("anyjob_job_environment", given)
 
     def submitted(self, job: Any) -> None:
         """Told when the engine has taken a job."""
@@ -108,3 +113,18 @@ class SessionHost(Host):
         """The same, of a job of any backend."""
         if self._hooks.implements("anyjob_finished"):
             self._hooks.call("anyjob_finished", job=job, outcome=outcome)
+
+
+def _together(hook: str, given: Sequence[Any]) -> dict[str, str]:
+    """Put together what plugins have returned, the last one last; what is no text by name is left out."""
+    together: dict[str, str] = {}
+    for some in given:
+        if isinstance(some, Mapping) and all(isinstance(text, str) for pair in some.items() for text in pair):
+            together.update(some)
+        else:
+            import logging
+
+            logging.getLogger("anyjob.plugins").warning(
+                "%s returned %r, which is left out: it returns a mapping of text to text, or None", hook, some
+            )
+    return together

@@ -210,7 +210,8 @@ def run_command(spec: Command) -> tuple[bytes, bytes]:
         return written
     if outcome.exit_code is not None:
         text = written[1].decode("utf-8", "replace")[-4000:]
-        raise CommandFailedError(outcome.message, exit_code=outcome.exit_code, stderr=text)
+        message = outcome.message + (f"\nthe end of its stderr:\n{text}" if text else "")
+        raise CommandFailedError(message, exit_code=outcome.exit_code, stderr=text)
     raise JobFailedError(outcome.message, reason="signal")
 
 

@@ -64,7 +64,7 @@ class Spec(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fields=
     """
 
     def __post_init__(self) -> None:
-        for name in _file_fields(type(self)):
+        for name in file_fields(type(self)):
             value = getattr(self, name)
             if isinstance(value, (str, os.PathLike)):
                 force_setattr(self, name, File(os.fsdecode(value)))
@@ -73,7 +73,8 @@ class Spec(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fields=
 _FILE_FIELDS: dict[type, tuple[str, ...]] = {}
 
 
-def _file_fields(spec_type: type[Spec]) -> tuple[str, ...]:
+def file_fields(spec_type: type[Spec]) -> tuple[str, ...]:
+    """Return the names of the fields that are files, or hold some."""
     fields = _FILE_FIELDS.get(spec_type)
     if fields is None:
         fields = tuple(
@@ -105,7 +106,7 @@ def kind_of(spec: Spec | type[Spec]) -> str:
 def with_files(spec: Spec) -> Spec:
     """Return the spec with the contents of its files taken."""
     taken: dict[str, Any] = {}
-    for name in _file_fields(type(spec)):
+    for name in file_fields(type(spec)):
         value = getattr(spec, name)
         if isinstance(value, File):
             taken[name] = value.taken()

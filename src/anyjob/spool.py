@@ -6,6 +6,7 @@ ledger. Names in it are made of ids, never of what a user calls a job. Links are
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import re
@@ -28,6 +29,16 @@ KEPT_IN_LEDGER = 64 * 1024
 
 class InSpool(str):
     """Stands in an outcome for a value that is too large for the ledger: the file that holds it."""
+
+
+def root(state: Path, configured: str | os.PathLike[str] | None) -> Path:
+    """Return below what the jobs of a backend have their directories.
+
+    Args:
+        state: the state directory.
+        configured: the backend's option ``spool``, if it has one and it is set.
+    """
+    return Path(configured).absolute() if configured else state / "spool"
 
 
 def path_of(spool: Path, job_id: str) -> Path:
@@ -103,14 +114,19 @@ def read_outcome(directory: Path) -> Outcome | None:
     path = directory / "outcome.pkl"
     try:
         with open(open_own(path), "rb") as stream:
-            said: dict[str, Any] = _Plain(stream).load()
-        status = JobStatus[said.pop("status")]
-        value = said.get("value")
-        if isinstance(value, bytes) and len(value) > KEPT_IN_LEDGER:
-            said["value"] = InSpool(path)
-        return Outcome(status=status, **said)
-    except StateError:
-        raise
+            outcome = parse_outcome(stream.read())
+    except OSError:
+        return None
+    if outcome is not None and isinstance(outcome.value, bytes) and len(outcome.value) > KEPT_IN_LEDGER:
+        outcome.value = InSpool(path)
+    return outcome
+
+
+def parse_outcome(data: bytes) -> Outcome | None:
+    """Return what the runner wrote, wherever its file was fetched from; None where that is not whole."""
+    try:
+        said: dict[str, Any] = _Plain(io.BytesIO(data)).load()
+        return Outcome(status=JobStatus[said.pop("status")], **said)
     except Exception:  # a torn pickle raises whatever its last byte leads to
         return None
 

@@ -15,6 +15,7 @@ from anyjob import spool
 from anyjob.backend import BackendConfiguration, BaseBackend, Capabilities
 from anyjob.errors import (
     BackendError,
+    ConfigError,
     JobError,
     JobNotFoundError,
     JobRejectedError,
@@ -50,6 +51,8 @@ class TaskBackend(BaseBackend):
     """
 
     Options: ClassVar[type[Any]] = Options
+    JobOptions: ClassVar[type[Any]] = Options
+    """What one job may be told beside its resources, by ``run(…, options={type: {…}})``: a msgspec struct."""
     accepts: ClassVar[frozenset[str]] = frozenset()
     capabilities: Capabilities = Capabilities()
     floor: ClassVar[float] = 0.5
@@ -133,6 +136,13 @@ class TaskBackend(BaseBackend):
         """Return the native ids of those jobs that the engine has."""
         return {}
 
+    def renounce(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        """See to it that jobs which `find` does not find do not start any more: they are taken for lost next.
+
+        Returns the native ids of those that turn out to have started.
+        """
+        return {}
+
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         """Return what a job wrote from an offset on, at most some MiB at a time; empty: no more now."""
         if ticket.spool is None:
@@ -148,13 +158,33 @@ class TaskBackend(BaseBackend):
         self._tracker.close()
 
     def listen(self) -> None:
-        """Somebody waits for a job: what the engine tells is wanted from now on."""
+        """Somebody waits for a job: what the engine tells is wanted from now on.
+
+        It may be called often, and from any thread.
+        """
 
     def context(self, route: tuple[str, ...], resources: bytes) -> Context:
         """Return what is to be kept in the ledger of the process that submits."""
         from anyjob.books import here
 
         return here(route, resources)
+
+    def job_options(self, resources: Resources) -> Any:
+        """Return what a job is told for this type of engine, as one of its ``JobOptions``.
+
+        Raises:
+            SpecError: an option is unknown, missing or of the wrong type.
+        """
+        kind = self.type_name.partition("/")[0]
+        given = resources.options.get(kind, {})
+        if not given and self.JobOptions is Options:
+            return NO_OPTIONS
+        from anyjob.options import validate
+
+        try:
+            return validate(self.JobOptions, given, where=f"options of the job for {kind!r}")
+        except ConfigError as error:
+            raise SpecError(str(error)) from None
 
     # --- what its users call ------------------------------------------------------------------
 
@@ -266,6 +296,11 @@ class TaskBackend(BaseBackend):
     # --- how it is done -----------------------------------------------------------------------
 
     @property
+    def spool_root(self) -> Path:
+        """Below what the jobs have their directories: the option ``spool``, for a backend that has it."""
+        return spool.root(self.host.ledger.state, getattr(self.options, "spool", None))
+
+    @property
     def books(self) -> NoBooks:
         """The ledger, as this backend writes it; one that is not durable writes nothing."""
         if self._books is None:
@@ -283,11 +318,13 @@ class TaskBackend(BaseBackend):
 
     def _submit(self, specs: list[Spec], resources: Resources, alone: bool = False) -> list[TaskJob]:
         self._check_here("hand it work")
+        if resources.options:
+            self.job_options(resources)
         records = [Record.new(self._tracker, new_id(), chain, resources) for chain in self._lower(specs)]
         orders = []
         for record in records:
             try:
-                self.host.before_submit(self, record.job_id, record.specs[0], resources)
+                record.notes = self.host.before_submit(self, record.job_id, record.specs[0], resources) or {}
             except Refused as refusal:
                 if alone:
                     raise
@@ -379,7 +416,7 @@ class TaskBackend(BaseBackend):
     def _spool(self, job_id: str, spec: Spec) -> Path | None:
         """Return the directory that a job gets on this side; None where it needs none."""
         if self.capabilities.durable and self.capabilities.shared_files:
-            return spool.path_of(self.host.ledger.state / "spool", job_id)
+            return spool.path_of(self.spool_root, job_id)
         return None
 
 

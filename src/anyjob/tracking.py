@@ -7,6 +7,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import BackendError, BackendUnavailableError
@@ -39,6 +40,7 @@ class Record:
         "message",
         "native",
         "native_id",
+        "notes",
         "outcome",
         "queue_position",
         "spool",
@@ -65,6 +67,7 @@ class Record:
         self.load = load
         self.work_: tuple[tuple[Spec, ...], Resources] | None = None
         self.native_id: str | None = None
+        self.notes: Mapping[str, str] | None = None  # to be read, where it was handed over elsewhere
         self.status = JobStatus.INITIALIZING
         self.outcome: Outcome | None = None
         self.message = ""
@@ -275,7 +278,11 @@ class Tracker:
 
     def _find(self, records: list[Record], now: float) -> bool:
         """Look for jobs that the engine may have or not."""
-        found = self._backend.find([record.job_id for record in records])
+        found = dict(self._backend.find([record.job_id for record in records]))
+        grace = self._backend.grace
+        late = [r.job_id for r in records if r.job_id not in found and now - (r.unseen or now) >= grace]
+        if late:
+            found.update(self._backend.renounce(late))
         changed = False
         for record in records:
             record.asked = now
@@ -283,7 +290,7 @@ class Tracker:
             if native_id is not None:
                 record.unsure, record.unseen = False, None
                 self.launched(record, native_id)
-            elif now - (record.unseen or now) >= self._backend.grace:
+            elif record.job_id in late:
                 self._never_heard(record)
             else:
                 continue
@@ -340,14 +347,14 @@ class Tracker:
             record.message, record.queue_position = seen.message, seen.queue_position
             old = record.status
             # Only a new attempt takes a job from RUNNING back.
-            if status is old or (old is JobStatus.RUNNING and seen.attempt <= record.attempt):
+            if seen.attempt <= record.attempt and old in (status, JobStatus.RUNNING):
                 return False
             record.status = status
             record.attempt = max(record.attempt, seen.attempt)
         self._backend.books.moved(record)
         for change in tuple(record.changes):
             change()
-        if self._backend.host.watches:
+        if self._backend.host.watches and status is not old:
             self._backend.host.changed(self._backend, record, old, status)
         return True
 
@@ -441,6 +448,9 @@ class Tracker:
         if self._closed:
             self._raise([record], self._was_closed())
             return
+        if self._thread is None:
+            with suppress(BackendUnavailableError):  # transient: until then it is polled
+                self._backend.listen()
         with self._guard:
             if record.outcome is not None or record.job_id in self._watched:
                 return
@@ -482,7 +492,9 @@ class Tracker:
                     self._thread = None
                     return
                 due = time.monotonic() >= self._due
-                of = self._watched if due else hinted
+                # All of them, so that who waits for one after the other waits but once.
+                of = self._active if due else hinted
+                old: list[Record] = []
                 records = [record for job_id in of if (record := self._active.get(job_id)) is not None]
             if not due and not records:
                 continue
@@ -490,7 +502,8 @@ class Tracker:
                 with self._asking:
                     # Whoever asked a moment ago has asked for us.
                     young = time.monotonic() - self._backend.floor
-                    changed = self._question([r for r in records if r.job_id in hinted or r.asked < young])
+                    old = [r for r in records if r.job_id in hinted or r.asked < young]
+                    changed = self._question(old)
             except BackendUnavailableError:
                 failures += 1
                 self._due = time.monotonic() + backoff(failures, ceiling=self._backend.ceiling)
@@ -501,11 +514,15 @@ class Tracker:
             else:
                 failures = 0
                 if due:
-                    self._next(changed)
+                    heard = len(old) == len(records) and all(r.unseen is None for r in records)
+                    self._next(changed, heard)
+            records = old = []  # while this thread waits it holds no job that nobody else does
 
-    def _next(self, changed: bool) -> None:
+    def _next(self, changed: bool, heard: bool = True) -> None:
         backend = self._backend
-        if backend.capabilities.notifies:
+        # Of a job that the engine does not know it tells nothing; and one that was not asked about now may
+        # have changed before we began to listen.
+        if backend.capabilities.notifies and heard:
             interval = backend.ceiling
         elif changed:
             interval = backend.floor

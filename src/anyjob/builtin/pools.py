@@ -21,7 +21,7 @@ import msgspec
 
 from anyjob import runner, spawning
 from anyjob.backend import Capabilities
-from anyjob.builtin.work import Endable, Work, directory_now, open_output, overdue
+from anyjob.builtin.work import VARIABLES, Endable, Work, directory_now, open_output, overdue
 from anyjob.errors import BackendError
 from anyjob.orders import Answer, Observation, Options, Order, Ticket
 from anyjob.specs import Call, Command, Held, Outcome, Spec
@@ -97,9 +97,12 @@ class Pool(TaskBackend):
         return seen
 
     def collect(self, tickets: Sequence[Ticket]) -> dict[str, Outcome]:
-        """Hand over what came of the work, and keep nothing of it."""
-        works = [self._works.pop(ticket.job_id, None) for ticket in tickets]
-        return {work.order.job_id: work.outcome for work in works if work and work.outcome}
+        """Hand over what came of the work, and keep nothing of it; what has not ended is kept."""
+        works = [self._works.get(ticket.job_id) for ticket in tickets]
+        found = {work.order.job_id: work.outcome for work in works if work and work.outcome}
+        for job_id in found:
+            self._works.pop(job_id, None)
+        return found
 
     def terminate(self, tickets: Sequence[Ticket]) -> dict[str, bool]:
         """Take work out of the queue, or end the process that it runs in."""
@@ -232,7 +235,11 @@ class Pool(TaskBackend):
         """Run a call in the thread of a slot."""
         call = work.order.spec
         assert isinstance(call, Call)
-        said = self._perform(lambda: (call.fn, call.args, call.kwargs))
+        token = VARIABLES.set(work.order.environment)
+        try:
+            said = self._perform(lambda: (call.fn, call.args, call.kwargs))
+        finally:
+            VARIABLES.reset(token)
         if said["status"] == "DONE":
             said["value"] = _copied(said["value"])
         return to_outcome(said)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +15,9 @@ import msgspec
 from anyjob.orders import Order
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
+
+VARIABLES: ContextVar[Mapping[str, str] | None] = ContextVar("anyjob_variables", default=None)
+"""What a call was given as environment that runs in a thread of this process, which has its own."""
 
 
 class Work:

@@ -15,10 +15,10 @@ from anyjob.builtin.local.link import Link
 from anyjob.builtin.local.places import Places, write_private
 from anyjob.builtin.local.queues import ENVIRONMENT, OWN
 from anyjob.errors import BackendUnavailableError, JobRejectedError
-from anyjob.ledger import FINAL, Context, Row, decode_outcome
+from anyjob.ledger import FINAL, Context, Row, decode_outcome, decode_resources
 from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
 from anyjob.spawning import GRACE
-from anyjob.specs import Outcome, Resources
+from anyjob.specs import Outcome
 from anyjob.taskbackend import TaskBackend
 from anyjob.tracking import Record
 
@@ -95,7 +95,7 @@ class LocalBackend(TaskBackend):
             JobRejectedError: a job asks for more than there is.
             BackendUnavailableError: there is no supervisor, and none can be started.
         """
-        cpus = msgspec.json.decode(resources, type=Resources).cpus or 1
+        cpus = decode_resources(resources).cpus or 1
         if cpus > self.options.slots:
             raise JobRejectedError(
                 f"backend {self.name()!r} would not take the job: it asks for {cpus} cpus, and there are "

@@ -14,9 +14,9 @@ import msgspec
 from anyjob import spool
 from anyjob.builtin.local.places import Places, write_private
 from anyjob.errors import StateError
-from anyjob.ledger import Context, Ledger, Row
+from anyjob.ledger import Context, Ledger, Row, decode_resources
 from anyjob.spawning import GRACE, lay_files
-from anyjob.specs import Command, Resources
+from anyjob.specs import Command
 
 HELD = 8
 """Jobs, at most, that the keeper has beside those that there are slots for: it starts them without asking."""
@@ -39,7 +39,7 @@ class Bulk:
         self.context = context
         self.is_call = native == "python"
         self.shared = shared
-        self.resources = msgspec.json.decode(context.resources, type=Resources)
+        self.resources = decode_resources(context.resources)
         self.has_own_variables = context.environment.endswith(OWN)
 
 

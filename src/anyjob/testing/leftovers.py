@@ -8,9 +8,11 @@ import signal
 import time
 from pathlib import Path
 
+from anyjob.builtin.local.processes import KEEPER, ZYGOTE
+
 PATIENCE = 20.0
 """Seconds after which processes that were killed should be gone."""
-MARKS = (b"ANYJOB_KEEPER=", b"ANYJOB_ZYGOTE=", b"XDG_RUNTIME_DIR=")
+MARKS = (KEEPER + b"=", ZYGOTE + b"=", b"XDG_RUNTIME_DIR=")
 
 
 def end_leftovers(directory: Path) -> None:

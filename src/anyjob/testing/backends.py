@@ -1,0 +1,105 @@
+"""The kit's classes for backends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from anyjob.testing.checks.bulk import Bulk
+from anyjob.testing.checks.cancelling import Cancelling, TaskCancelling
+from anyjob.testing.checks.dying import Dying
+from anyjob.testing.checks.engine_faults import EngineFaults
+from anyjob.testing.checks.failing import Failing, TaskFailing
+from anyjob.testing.checks.handles import Handles, TaskHandles
+from anyjob.testing.checks.lifecycle import Lifecycle, TaskLifecycle
+from anyjob.testing.checks.listing import Listing
+from anyjob.testing.checks.logs import Logs
+from anyjob.testing.checks.options import Making, OptionRules
+from anyjob.testing.checks.reattaching import Reattaching, TaskReattaching
+from anyjob.testing.checks.secrets import Secrets
+from anyjob.testing.checks.text import TaskText, Text
+from anyjob.testing.checks.waiting import TaskWaiting, Waiting
+from anyjob.testing.kit import Conformance
+from anyjob.testing.place import Origin, Place
+from anyjob.testing.samples import Samples
+
+
+class BackendConformance(
+    Lifecycle, Waiting, Cancelling, Failing, Handles, Text, Reattaching, Making, Listing, Conformance
+):
+    """What every `BaseBackend` promises. Subclass it, and say which backend: see `TaskBackendConformance`."""
+
+    backend_type: ClassVar[str] = ""
+    """The type as installed; where it is empty, that of ``backend_class``."""
+    backend_class: ClassVar[type[Any] | None] = None
+    """The class, where it is not installed under a name."""
+    patience: ClassVar[float] = 30.0
+    """Seconds after which something that should happen has not."""
+    walltime: ClassVar[float] = Place.walltime
+    """The shortest walltime that the engine keeps to, in seconds."""
+
+    @pytest.fixture
+    def options(self) -> Mapping[str, Any]:
+        """What the configuration says of the backend."""
+        return {}
+
+    @pytest.fixture
+    def engine(self) -> Any:
+        """Faults of the engine: ``down()``, ``forget(native_id)``, ``reject_next()``, as far as there are."""
+        return None
+
+    @pytest.fixture
+    def samples(self) -> Sequence[Samples] | None:
+        """Work for the backend; None: commands and calls, where it takes them."""
+        return None
+
+    def submit(self, backend: Any, work: Any, **resources: Any) -> Any:
+        """Hand one piece of work to the backend."""
+        return backend.run(work, **resources)
+
+    @pytest.fixture
+    def state(self, tmp_path: Path) -> Path:
+        """The directory that durable backends keep their jobs in; each test has its own."""
+        return tmp_path / "state"
+
+    @pytest.fixture
+    def place(self, options: Mapping[str, Any], engine: Any, samples: Any, state: Path) -> Iterator[Place]:
+        """The backend in a session of its own."""
+        name = self.backend_type or (self.backend_class or type(self)).__name__.lower()
+        cls = None if self.backend_type else self.backend_class
+        place = Origin(name, cls, options, state).place(samples, self.submit, self.patience, engine)
+        place.walltime = self.walltime
+        yield place
+        place.close()
+
+
+class TaskBackendConformance(
+    TaskLifecycle,
+    TaskWaiting,
+    TaskCancelling,
+    TaskFailing,
+    TaskHandles,
+    Logs,
+    TaskText,
+    TaskReattaching,
+    Dying,
+    EngineFaults,
+    Bulk,
+    OptionRules,
+    Secrets,
+    BackendConformance,
+):
+    """What every `TaskBackend` promises.
+
+    ::
+
+        class TestAcmeConforms(TaskBackendConformance):
+            backend_type = "acme"
+
+            @pytest.fixture
+            def options(self, server):
+                return {"url": server.url}
+    """

@@ -1,0 +1,149 @@
+"""Fixtures for the tests of plugins: pytest finds them by itself where ``anyjob[testing]`` is installed.
+
+None is used by itself, and nothing is imported before one is asked for. ``-p no:anyjob`` leaves them out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from anyjob.session import Session
+    from anyjob.testing.clock import FakeClock
+    from anyjob.testing.isolation import IsolatedRegistry
+
+PATIENCE = 60.0
+"""Seconds that a program of `anyjob_cli` may take."""
+
+
+@pytest.fixture
+def anyjob_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Hide the settings of whoever runs the tests; end what is left running. Gives an empty directory.
+
+    No variable ``ANYJOB_…`` is set, and configuration and state are sought below the directory. What the
+    ``local`` backend has started in the test is ended after it.
+    """
+    from anyjob.testing.environment import isolated
+
+    with isolated(tmp_path_factory.mktemp("anyjob")) as home:
+        yield home
+
+
+@pytest.fixture
+def anyjob_config() -> Mapping[str, Any]:
+    """What the session of `anyjob_session` is configured with: nothing. To be overridden by a test module.
+
+    ::
+
+        @pytest.fixture
+        def anyjob_config(server):
+            return {"backends": {"acme": {"type": "acme", "url": server.url}}}
+    """
+    return {}
+
+
+@pytest.fixture
+def anyjob_session(
+    request: pytest.FixtureRequest, anyjob_environment: Path, anyjob_config: Mapping[str, Any]
+) -> Iterator[Session]:
+    """Give a `Session` with a state directory of its own, closed at the end.
+
+    It is configured by the fixture `anyjob_config`, and sees what is installed; where the test asks for
+    `isolated_registry` too, only what that has.
+    """
+    from anyjob.config import Config
+    from anyjob.session import Session
+
+    isolated = "isolated_registry" in request.fixturenames
+    registry = request.getfixturevalue("isolated_registry") if isolated else None
+    config = Config.from_dict(dict(anyjob_config), origin="the fixture anyjob_config")
+    with Session(config=config, registry=registry, state=anyjob_environment / "state") as session:
+        yield session
+
+
+@pytest.fixture
+def isolated_registry(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[IsolatedRegistry]:
+    """Give a `Registry` that has anyjob's own names, and what the test registers or installs.
+
+    ::
+
+        def test_the_plugin_is_found(isolated_registry):
+            isolated_registry.install(
+                "anyjob-acme",
+                entry_points={"anyjob.backends": {"acme": "acme:Backend"}},
+                modules={"acme.py": "from anyjob import TaskBackend as Backend"},
+            )
+            assert isolated_registry.backend("acme").__name__ == "TaskBackend"
+
+    What is installed so can be imported, by programs that the test starts with ``sys.path``, too. See
+    `anyjob.testing.isolation.IsolatedRegistry`.
+    """
+    from anyjob.testing.isolation import IsolatedRegistry
+
+    registry = IsolatedRegistry(tmp_path_factory.mktemp("registry"))
+    monkeypatch.syspath_prepend(str(registry.site))
+    yield registry
+    registry.forget()
+
+
+@pytest.fixture
+def fake_clock() -> Iterator[FakeClock]:
+    """Give a clock that skips the time in which nothing happens but waiting.
+
+    ::
+
+        def test_a_job_that_the_engine_forgets_is_lost(fake_clock, anyjob_session):
+            job = anyjob_session.get_backend("acme").run(Report("sales"))
+            engine.forget(job.native_id())
+            assert job.outcome(timeout=3600).reason == "lost"    # after a grace of a minute, at once
+
+    ``fake_clock.advance(60)`` lets time pass while nobody waits. Ask for it before the fixture that makes
+    the backend. See `anyjob.testing.clock.FakeClock`.
+    """
+    from anyjob.testing.clock import FakeClock, ticking
+
+    with ticking(FakeClock()) as clock:
+        yield clock
+
+
+@pytest.fixture
+def anyjob_cli(anyjob_environment: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Give a function that runs ``anyjob`` with these arguments, in a process of its own.
+
+    What it returns has ``returncode``, ``stdout`` and ``stderr`` (text). Options are those of
+    ``subprocess.run``; the program runs in the directory of `anyjob_environment`, and imports what the
+    test can import.
+
+    ::
+
+        def test_it_is_listed(anyjob_cli):
+            assert "acme" in anyjob_cli("backends", "list").stdout
+    """
+    import os
+    import subprocess
+    import sys
+
+    program = "import sys; from anyjob.cli import main; sys.exit(main())"
+
+    def anyjob(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
+        given: dict[str, Any] = {
+            "cwd": anyjob_environment,
+            "env": {**os.environ, "PYTHONPATH": path},
+            "timeout": PATIENCE,
+            "stdin": None if "input" in options else subprocess.DEVNULL,
+            **options,
+        }
+        return subprocess.run(
+            [sys.executable, "-c", program, *arguments], capture_output=True, text=True, **given
+        )
+
+    return anyjob

@@ -1,0 +1,74 @@
+"""The kit's class for kinds of work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from anyjob.testing.checks.kinds import Lowering, Naming, Specs
+from anyjob.testing.kinds import Kind
+from anyjob.testing.kit import Conformance
+from anyjob.testing.samples import Samples
+
+
+class JobTypeConformance(Naming, Specs, Lowering, Conformance):
+    """What every kind of work promises.
+
+    ::
+
+        class TestReportConforms(JobTypeConformance):
+            job_type = "acme.report"
+
+            @pytest.fixture
+            def samples(self):
+                return [
+                    Samples(
+                        kind="acme.report",
+                        succeeds=Report("sales", year=2024),
+                        value=Page("sales 2024"),
+                        fails=Report("no such report"),
+                        reason="exception",
+                    )
+                ]
+    """
+
+    job_type: ClassVar[str] = ""
+    """The name that it is registered as; where it is empty, the tag of the specs of ``job_class``."""
+    job_class: ClassVar[type[Any] | None] = None
+    """The job type, where it is not installed under a name."""
+    patience: ClassVar[float] = 30.0
+    """Seconds after which a job that should have ended has not."""
+
+    @pytest.fixture
+    def samples(self) -> Sequence[Samples]:
+        """Examples of the work, with their results; some that fail, where it can. Must be given."""
+        raise NotImplementedError("give the kit something to try: a fixture `samples` with a list of Samples")
+
+    @pytest.fixture
+    def invalid(self) -> Sequence[Mapping[str, Any]]:
+        """Fields of specs that make no sense, and so are refused."""
+        return []
+
+    @pytest.fixture
+    def backends(self) -> Mapping[str, Mapping[str, Any]]:
+        """The types of backends to run it on, and their options; those that do not take it are left out."""
+        return {"inline": {}, "threads": {}, "processes": {}, "local": {}}
+
+    @pytest.fixture
+    def kind(self, samples: Any, invalid: Any, backends: Any, tmp_path: Path) -> Iterator[Kind]:
+        """The kind of work, in a session of its own."""
+        state = tmp_path / "state"
+        kind = Kind(
+            self.job_type,
+            self.job_class,
+            samples,
+            invalid=invalid,
+            backends=backends,
+            state=state,
+            patience=self.patience,
+        )
+        yield kind
+        kind.close()

@@ -1,0 +1,219 @@
+"""The short and safe checks of the kit, on a backend as its user has configured it. Needs no pytest.
+
+They run in the user's own session, so that what they find holds for what the user does. Each job is
+called `NAME`, and carries the name of its check in the tag `TAG`. What has not ended with its check is
+cancelled. The jobs of a promise that is kept are then forgotten; those of a broken one stay, to be
+looked at.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple
+from unittest import SkipTest
+
+from anyjob.errors import AnyjobError
+from anyjob.session import Session
+from anyjob.taskbackend import TaskBackend
+from anyjob.testing.checks.cancelling import Cancelling, TaskCancelling
+from anyjob.testing.checks.failing import Failing, TaskFailing
+from anyjob.testing.checks.handles import Handles, TaskHandles
+from anyjob.testing.checks.lifecycle import Lifecycle, TaskLifecycle
+from anyjob.testing.checks.logs import Logs
+from anyjob.testing.checks.options import Making
+from anyjob.testing.checks.text import TaskText, Text
+from anyjob.testing.checks.waiting import Waiting
+from anyjob.testing.place import Place
+
+NAME = "anyjob-check"
+"""What the jobs are called."""
+TAG = "anyjob-check"
+"""The tag that tells their check."""
+WALLTIME = 300.0
+"""Seconds after which an engine that can do so ends a job of ours that was left behind."""
+AT_ONCE = 4
+"""Checks that run side by side where the engine is another process, and jobs may have to queue."""
+
+_OF_ALL = (Making, Lifecycle, Waiting, Cancelling, Failing, Handles, Text)
+_OF_TASKS = (TaskLifecycle, TaskCancelling, TaskFailing, TaskHandles, Logs, TaskText)
+
+Check = Callable[[Place], None]
+
+
+class Verdict(NamedTuple):
+    """What came of one check.
+
+    Args:
+        check: its name.
+        promise: what a backend promises, in a sentence.
+        state: ``ok``, ``failed`` or ``skipped``.
+        told: why it is not ``ok``; else empty.
+        seconds: how long it took.
+        jobs: the ids of those of its jobs that the ledger still has.
+    """
+
+    check: str
+    promise: str
+    state: str
+    told: str
+    seconds: float
+    jobs: tuple[str, ...] = ()
+
+
+def live_checks(backend: Any) -> dict[str, Check]:
+    """Return the short and safe checks for a backend, by name."""
+    classes = (*_OF_ALL, *(_OF_TASKS if isinstance(backend, TaskBackend) else ()))
+    return {
+        name.removeprefix("test_").replace("_", "-"): getattr(found(), name)
+        for found in classes
+        for name, check in vars(found).items()
+        if getattr(check, "is_live", False)
+    }
+
+
+class LiveRun:
+    """Runs the checks on a backend, in threads of its own, so that none that hangs keeps anybody.
+
+    Args:
+        session: where the backend is configured.
+        name: its name there.
+        patience: seconds after which something that should happen has not.
+        limit: seconds after which no further check is begun.
+        stopped: asked before each check; where it gives True, those that are left are skipped.
+    """
+
+    def __init__(
+        self, session: Session, name: str, *, patience: float, limit: float, stopped: Callable[[], bool]
+    ) -> None:
+        self._session, self._name = session, name
+        self._patience = patience
+        self._limit = limit
+        self._stopped = stopped
+        self._places: list[_LivePlace] = []
+        self._left: deque[tuple[str, Check]] = deque()
+        self._verdicts: SimpleQueue[Verdict] = SimpleQueue()
+
+    def open_jobs(self) -> list[Any]:
+        """Return the jobs that were submitted and whose check goes on."""
+        return [job for place in list(self._places) for job in place.jobs]
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """Run the checks; yield what came of each as soon as it is known.
+
+        One that has not come to an end some time after the limit is given up, as failed.
+        """
+        backend = self._session.get_backend(self._name)
+        checks = live_checks(backend)
+        self._left = deque(checks.items())
+        begun = time.monotonic()
+        for _ in range(AT_ONCE if backend.capabilities.durable else 1):
+            threading.Thread(target=self._work, args=(begun,), name="anyjob-check", daemon=True).start()
+        waiting = dict(checks)
+        until = begun + self._limit + 2 * self._patience
+        while waiting:
+            try:
+                verdict = self._verdicts.get(timeout=max(0.0, until - time.monotonic()))
+            except Empty:
+                break
+            del waiting[verdict.check]
+            yield verdict
+        for name, check in waiting.items():
+            took = time.monotonic() - begun
+            yield Verdict(name, _promise(check), "failed", f"not at an end after {took:.0f} s", took)
+
+    def _work(self, begun: float) -> None:
+        while self._left:
+            try:
+                name, check = self._left.popleft()
+            except IndexError:  # another thread was faster
+                return
+            if self._stopped():
+                self._skip(name, check, "it was interrupted")
+            elif time.monotonic() - begun > self._limit:
+                self._skip(name, check, f"no time was left: {self._limit:g} s were over (--limit)")
+            else:
+                self._verdicts.put(self._run(name, check))
+
+    def _skip(self, name: str, check: Check, why: str) -> None:
+        self._verdicts.put(Verdict(name, _promise(check), "skipped", why, 0.0))
+
+    def _run(self, name: str, check: Check) -> Verdict:
+        place = _LivePlace(self._session, self._name, name, self._patience)
+        self._places.append(place)
+        begun = time.monotonic()
+        state, told = "ok", ""
+        try:
+            check(place)
+        except SkipTest as skipped:
+            state, told = "skipped", str(skipped)
+        except AssertionError as failed:
+            state, told = "failed", str(failed)
+        except Exception as error:
+            state, told = "failed", f"{type(error).__name__}: {error}"
+        seconds = time.monotonic() - begun
+        if state == "failed" and self._stopped():
+            state, told = "skipped", "it was interrupted"
+        kept = place.tidy(forget=state != "failed")
+        self._places.remove(place)
+        return Verdict(name, _promise(check), state, told, seconds, tuple(kept))
+
+
+def _promise(check: Check) -> str:
+    return (check.__doc__ or "").strip().partition("\n")[0]
+
+
+class _LivePlace(Place):
+    """A place in somebody's own session: what it runs is marked, and ended and forgotten with the check."""
+
+    def __init__(self, session: Session, name: str, check: str, patience: float) -> None:
+        super().__init__(session, name, patience=patience)
+        self._check = check
+
+    @property
+    def jobs(self) -> list[Any]:
+        return list(self._jobs)
+
+    def run(self, work: Any, **resources: Any) -> Any:
+        return super().run(work, **self._marked(resources))
+
+    def run_many(self, work: Sequence[Any], **resources: Any) -> list[Any]:
+        return super().run_many(work, **self._marked(resources))
+
+    def _marked(self, resources: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(self.backend, TaskBackend):
+            return resources
+        walltime = {"walltime": WALLTIME} if self.backend.capabilities.walltime else {}
+        tags = {**resources.get("tags", {}), TAG: self._check}
+        return {"name": NAME, **walltime, **resources, "tags": tags}
+
+    def tidy(self, *, forget: bool) -> list[str]:
+        """Cancel what has not ended; forget what has, if asked to. Return the ids of what is left."""
+        for job in self._jobs:
+            try:
+                if not job.in_final_state():
+                    job.cancel()
+                    job.wait_for_final_state(min(self.patience, 10.0), 0.1)
+            except Exception:  # of whatever kind: what is left is told of
+                continue
+        if not getattr(self.backend, "capabilities", None) or not self.backend.capabilities.durable:
+            return []
+        ids = [job.job_id() for job in self._jobs]
+        return self._forget() if forget else ids
+
+    def _forget(self) -> list[str]:
+        from anyjob.recall import forget
+
+        left = []
+        for job in self._jobs:
+            try:
+                if not job.in_final_state():
+                    left.append(job.job_id())
+                    continue
+                forget(self.backend.host.ledger, [job.job_id()])
+            except AnyjobError:
+                left.append(job.job_id())
+        return left

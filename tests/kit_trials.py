@@ -1,0 +1,56 @@
+"""Tries single checks of the conformance kit on backends, right and wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from right_backend import RightBackend, RightEngine
+from right_plain import RightPlainBackend, plain_samples
+
+from anyjob.testing import Place, TaskBackendConformance
+from anyjob.testing.place import Origin
+
+
+@contextmanager
+def place_of(
+    backend: type[Any], home: Path, patience: float = 30.0, never: str | None = None
+) -> Iterator[Place]:
+    """The place of a backend that derives from one of the right ones.
+
+    What it is known to wait for in vain is not waited for at length.
+    """
+    engine = None
+    options: dict[str, Any] = {}
+    if issubclass(backend, RightBackend):
+        (home / "engine").mkdir()
+        engine = RightEngine(home / "engine")
+        options["directory"] = str(home / "engine")
+    samples = plain_samples() if issubclass(backend, RightPlainBackend) else None
+    place = Origin("tried", backend, options, home / "state").place(samples, None, patience, engine)
+    if never is not None:
+        _give_up_soon(place, never)
+    try:
+        yield place
+    finally:
+        place.close()
+        if engine is not None:
+            engine.stop()
+
+
+def _give_up_soon(place: Place, never: str) -> None:
+    until = place.until
+
+    def waits(look: Callable[[], Any], what: str) -> Any:
+        if never in what:
+            place.patience = 0.5
+        return until(look, what)
+
+    place.until = waits  # type: ignore[method-assign]
+
+
+def check(name: str, place: Place) -> None:
+    """Do one check."""
+    getattr(TaskBackendConformance(), name)(place)

@@ -1,0 +1,255 @@
+"""``anyjob backends check``: the kit's short and safe checks, on a backend as it is configured."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wrong_backends_life as life
+import wrong_making as making
+from cli_program import install, invoke, start
+from durable_state import durable_state
+from right_backend import RightBackend, RightEngine
+from right_plain import RightPlainBackend
+
+from anyjob.config import Config
+from anyjob.registry import Registry
+from anyjob.session import Session
+from anyjob.testing import BackendConformance, TaskBackendConformance
+from anyjob.testing.live import NAME, TAG, LiveRun, Verdict, live_checks
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Path]:
+    """The directory of an engine, which ends with the test."""
+    place = tmp_path / "engine"
+    place.mkdir()
+    yield place
+    RightEngine(place).stop()
+
+
+def session_of(backend: type[Any], directory: Path) -> Session:
+    registry = Registry()
+    registry.register_backend("mine", backend)
+    options = {"directory": str(directory)} if issubclass(backend, RightBackend) else {}
+    config = Config.from_dict({"backends": {"mine": {"type": "mine", **options}}})
+    return Session(config=config, registry=registry, state=directory.parent / "state")
+
+
+def run(
+    session: Session, *, patience: float = 20.0, limit: float = 60.0, stop: bool = False
+) -> dict[str, Verdict]:
+    live = LiveRun(session, "mine", patience=patience, limit=limit, stopped=lambda: stop)
+    found = {verdict.check: verdict for verdict in live.verdicts()}
+    assert set(found) == set(live_checks(session.get_backend("mine")))
+    return found
+
+
+def test_all_of_the_kit_that_is_marked_live_is_run(directory: Path) -> None:
+    for kit, backend in ((BackendConformance, RightPlainBackend), (TaskBackendConformance, RightBackend)):
+        with session_of(backend, directory) as session:
+            marked = {
+                name.removeprefix("test_").replace("_", "-")
+                for name in dir(kit)
+                if getattr(getattr(kit, name), "is_live", False)
+            }
+            assert marked == set(live_checks(session.get_backend("mine")))
+            assert len(marked) >= 5
+
+
+def test_a_right_backend_keeps_its_promises_and_nothing_is_left(directory: Path) -> None:
+    with session_of(RightBackend, directory) as session:
+        found = run(session)
+        assert {verdict.state for verdict in found.values()} <= {"ok", "skipped"}
+        assert found["work-that-succeeds-is-done-and-gives-its-result"].state == "ok"
+        assert found["work-that-runs-is-cancelled"].state == "ok"
+        assert all(verdict.promise.endswith(".") for verdict in found.values())
+        assert session.jobs() == []
+        assert not [path for root in session.host.ledger.spools() for path in root.glob("*/*")]
+
+
+WRONG = {
+    life.LosesTracebacks: "an-exception-comes-back-with-the-remote-traceback",
+    life.LosesStderr: "what-the-work-wrote-can-be-read",
+    life.KeepsTheFirstLine: "what-the-work-wrote-can-be-read",
+    making.Renamed: "it-has-the-name-that-it-was-configured-with",
+    making.WithOddStatus: "it-says-which-version-it-is-and-how-it-is",
+}
+
+
+@pytest.mark.parametrize("backend", WRONG, ids=lambda backend: backend.__name__)
+def test_a_wrong_backend_is_found_out_and_the_jobs_that_show_it_stay(
+    backend: type[Any], directory: Path
+) -> None:
+    with session_of(backend, directory) as session:
+        verdict = run(session)[WRONG[backend]]
+        assert verdict.state == "failed"
+        assert verdict.told
+        kept = {job.job_id(): job.metadata() for job in session.jobs(name=NAME)}
+        assert set(verdict.jobs) <= set(kept)
+        for job_id in verdict.jobs:
+            assert kept[job_id]["tags"] == {TAG: verdict.check}
+        assert bool(verdict.jobs) is not (backend in (making.Renamed, making.WithOddStatus))
+
+
+def test_of_a_plain_backend_its_work_is_not_known(directory: Path) -> None:
+    with session_of(RightPlainBackend, directory) as session:
+        states = {verdict.check: verdict.state for verdict in run(session).values()}
+    assert states["it-has-the-name-that-it-was-configured-with"] == "ok"
+    assert states["work-that-succeeds-is-done-and-gives-its-result"] == "skipped"
+
+
+def test_after_the_limit_no_check_is_begun(directory: Path) -> None:
+    with session_of(RightBackend, directory) as session:
+        found = run(session, limit=0.0)
+        assert {verdict.state for verdict in found.values()} == {"skipped"}
+        assert "no time was left" in next(iter(found.values())).told
+        assert session.jobs() == []
+
+
+def test_what_is_interrupted_is_left_out(directory: Path) -> None:
+    with session_of(RightBackend, directory) as session:
+        found = run(session, stop=True)
+    assert {(verdict.state, verdict.told) for verdict in found.values()} == {
+        ("skipped", "it was interrupted")
+    }
+
+
+def test_a_backend_that_hangs_keeps_nobody(directory: Path) -> None:
+    goes_on = threading.Event()
+
+    class Hangs(RightBackend):
+        def version(self) -> str:
+            goes_on.wait()
+            return ""
+
+    with session_of(Hangs, directory) as session:
+        try:
+            found = run(session, patience=0.5, limit=0.1)
+        finally:
+            goes_on.set()
+    verdict = found["it-says-which-version-it-is-and-how-it-is"]
+    assert verdict.state == "failed"
+    assert "not at an end after" in verdict.told
+
+
+def test_jobs_that_are_left_behind_are_ended_by_the_engine(directory: Path) -> None:
+    seen = []
+
+    class Notes(RightBackend):
+        def run(self, spec: Any, **resources: Any) -> Any:
+            seen.append(resources)
+            return super().run(spec, **resources)
+
+    with session_of(Notes, directory) as session:
+        run(session)
+    assert seen
+    assert all(given["walltime"] <= 300 and given["name"] == NAME and TAG in given["tags"] for given in seen)
+
+
+def test_pytest_is_not_needed() -> None:
+    program = (
+        "import sys; sys.modules.update(pytest=None, hypothesis=None); from anyjob.cli import main; "
+        "main(['backends', 'check', 'inline'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Work that succeeds ends as DONE" in done.stdout
+
+
+# --- the command ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["inline", "threads", "processes"])
+def test_built_in_backends_keep_their_promises(name: str) -> None:
+    done = invoke("backends", "check", name, "--json")
+    found = json.loads(done.stdout)
+    assert (done.exit_code, found["ok"], found["backend"]) == (0, True, name)
+    assert {each["state"] for each in found["promises"]} <= {"ok", "skipped"}
+    assert len(found["promises"]) >= 15
+    assert set(found["promises"][0]) == {"check", "promise", "state", "told", "seconds", "jobs"}
+
+
+def test_the_local_backend_keeps_its_promises(tmp_path: Path) -> None:
+    with durable_state(tmp_path):
+        done = invoke("backends", "check", "local")
+        assert done.exit_code == 0
+        assert done.stdout.splitlines()[-1].endswith(" promises kept, 0 broken, 0 not looked at")
+        assert json.loads(invoke("jobs", "--json").stdout) == []
+
+
+def test_a_quick_check_looks_at_no_promise() -> None:
+    done = invoke("backends", "check", "threads", "--quick")
+    assert done.exit_code == 0
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == [
+        "configuration",
+        "command",
+        "python",
+    ]
+
+
+WITHOUT_LOGS = """
+from anyjob.builtin.pools import ThreadsBackend
+class Silent(ThreadsBackend):
+    def logs(self, ticket, stream, offset):
+        return super().logs(ticket, stream, offset) if stream == "stdout" else b""
+"""
+
+
+@pytest.fixture
+def silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A type of backend that breaks one promise is installed."""
+    monkeypatch.setattr("anyjob.cli.context._registry", None)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    install(
+        tmp_path,
+        "silent",
+        "[anyjob.backends]\nsilent = silent_of_checks:Silent\n",
+        silent_of_checks=WITHOUT_LOGS,
+    )
+
+
+@pytest.mark.usefixtures("silent")
+def test_a_broken_promise_fails_the_check() -> None:
+    done = invoke("backends", "check", "silent")
+    assert done.exit_code == 1
+    broken = [line for line in done.stdout.splitlines() if line.startswith("failed  ")]
+    (logs,) = [line for line in broken if line.startswith("failed  logs() gives what the work wrote")]
+    assert "logs('stderr') gave []" in logs
+    assert f" promises kept, {len(broken)} broken, " in done.stdout.splitlines()[-1]
+    found = json.loads(invoke("backends", "check", "silent", "--json").stdout)
+    assert (found["ok"], [each["state"] for each in found["checks"]]) == (False, ["ok"] * 3)
+
+
+WAITS = """
+import sys
+from anyjob.builtin.pools import ThreadsBackend
+class Waits(ThreadsBackend):
+    def launch(self, orders):
+        yield from super().launch(orders)
+        print("launched", file=sys.stderr, flush=True)
+    def _slot(self):
+        pass
+"""
+
+
+def test_ctrl_c_cancels_and_ends_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "waits", "[anyjob.backends]\nwaits = waits_of_checks:Waits\n", waits_of_checks=WAITS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with start("backends", "check", "waits") as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"launched\n"
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"command: failed: " in out
+    assert b"cancelled" in out
+    assert b"python" not in out
+    assert b"promises" not in out

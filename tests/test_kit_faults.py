@@ -1,0 +1,256 @@
+"""The checks of text, other processes, faults and bulk fail for the backend that was made to fail them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import closing, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+from unittest import SkipTest
+
+import pytest
+import wrong_backends_faults as wrong
+from helpers import CallsOnly
+from kit_trials import place_of
+from right_backend import RightBackend
+
+from anyjob import BaseBackend, BaseJob, JobNotFoundError, JobStatus
+from anyjob.backend import Capabilities
+from anyjob.specs import Spec
+from anyjob.spool import path_of
+from anyjob.testing import Samples, TaskBackendConformance
+from anyjob.testing.checks.bulk import Bulk
+from anyjob.testing.checks.dying import Dying
+from anyjob.testing.checks.engine_faults import EngineFaults
+from anyjob.testing.checks.reattaching import Reattaching, TaskReattaching
+from anyjob.testing.checks.text import TaskText, Text
+from anyjob.testing.place import Origin, Place
+
+CHECKS: list[type[Any]] = [Text, TaskText, Reattaching, TaskReattaching, Dying, EngineFaults, Bulk]
+
+FAILURES: list[tuple[type[Any], str, str]] = [
+    (wrong.ThroughAShell, "test_text_comes_back_from_the_work_as_it_was_given", "did not run|became"),
+    (
+        wrong.DropsEmptyArguments,
+        "test_arguments_reach_a_program_byte_for_byte",
+        "number 0 was b'', and became",
+    ),
+    (wrong.StripsVariables, "test_variables_reach_a_program_byte_for_byte", "was b' ', and became b''"),
+    (
+        wrong.CutsArguments,
+        "test_the_longest_text_reaches_a_program_and_longer_is_refused",
+        r"\(131,071 long\), and became .* \(4,096 long\)",
+    ),
+    (
+        wrong.IgnoresDirectories,
+        "test_a_program_runs_in_the_directory_that_it_was_given",
+        "a file of a program that was to run in a directory of the name",
+    ),
+    (wrong.CutsStdin, "test_what_a_program_reads_is_what_it_was_given", "the line of stdin number"),
+    (wrong.StripsArguments, "test_the_arguments_of_a_call_reach_it", "the argument of a call number"),
+    (wrong.TextOnly, "test_what_failed_is_told_whatever_it_says", "could not be told: UnicodeDecodeError"),
+    (wrong.NamesInScripts, "test_names_and_tags_are_kept_and_stop_no_work", "ended as ERROR"),
+    (
+        wrong.ObservesItsOwn,
+        "test_another_process_finds_a_job_and_its_result",
+        "in another process its result could not be had",
+    ),
+    (
+        wrong.TellsLate,
+        "test_the_first_status_that_is_asked_for_is_the_right_one",
+        "first said to be .*RUNNING",
+    ),
+    (wrong.HandsOverLate, "test_a_job_outlives_the_process_that_submitted_it", "ended as .*ERROR"),
+    (wrong.CancelsItsOwn, "test_a_job_is_cancelled_from_another_process", "was told False"),
+    (wrong.ShowsItsOwnLogs, "test_what_a_job_wrote_is_read_in_another_process", r"reads \[\]"),
+    (wrong.LockedHandles, "test_a_pickled_handle_opens_in_another_process", "cannot be pickled"),
+    (wrong.DropsNames, "test_jobs_are_listed_and_run_anew_by_another_process", r"gives \[\] in another"),
+    (wrong.LeavesRows, "test_a_job_that_is_not_durable_leaves_nothing_behind", "another session finds"),
+    (
+        wrong.TakesAbsentForDone,
+        "test_a_client_that_dies_before_it_submits_leaves_no_job_in_the_dark",
+        "has never run",
+    ),
+    (
+        wrong.FindsNothing,
+        "test_a_client_that_dies_while_it_submits_has_no_job_run_twice",
+        "the engine took job",
+    ),
+    (
+        wrong.SubmitsAgain,
+        "test_a_client_that_dies_while_it_submits_has_no_job_run_twice",
+        "was it submitted once more|has run 2 times",
+    ),
+    (
+        wrong.HandsOverLate,
+        "test_a_client_that_dies_after_it_has_submitted_loses_no_job",
+        "the engine took job",
+    ),
+    (wrong.FailsWhenAway, "test_an_engine_that_is_away_is_told_by_its_own_error", "was said to be .*ERROR"),
+    (wrong.RaisesWhenAway, "test_an_engine_that_is_away_is_told_by_its_own_error", "connection refused"),
+    (wrong.RaisesWhenAway, "test_a_wait_outlasts_an_engine_that_is_away", "connection refused"),
+    (wrong.KeepsForLater, "test_work_for_an_engine_that_is_away_is_refused_at_once", "returned <"),
+    (wrong.AcceptsAnyCancel, "test_a_cancel_that_does_not_reach_the_engine_is_not_accepted", "returned True"),
+    (
+        wrong.TakesAbsentForDone,
+        "test_a_job_that_the_engine_has_forgotten_is_unknown_before_it_is_lost",
+        "taken for DONE",
+    ),
+    (
+        wrong.TakesAbsentForLost,
+        "test_a_job_that_the_engine_has_forgotten_is_unknown_before_it_is_lost",
+        "the grace period is",
+    ),
+    (
+        wrong.AsksTheEngineAlone,
+        "test_what_lies_in_the_spool_counts_when_the_engine_has_forgotten",
+        r"it ended as ERROR \(lost\)",
+    ),
+    (wrong.FindsNothing, "test_a_submission_that_was_not_answered_is_made_good", "declares find=True"),
+    (wrong.SubmitsAgain, "test_a_submission_that_was_not_answered_is_made_good", "it was found as"),
+    (wrong.TriesAgain, "test_a_submission_that_was_not_answered_is_made_good", "was submitted 2 times"),
+    (wrong.AsTheyCome, "test_a_thousand_jobs_keep_their_order", "the one that says 'number 0' said"),
+    (wrong.OneByOne, "test_many_jobs_are_handed_over_by_one_call", "launch.. was called 4 times"),
+    (wrong.ShortLines, "test_a_question_about_a_thousand_jobs_is_answered", "Argument list too long"),
+    (wrong.AsksEachTime, "test_questions_are_bounded_however_many_ask", "the engine was asked"),
+    (wrong.Guesses, "test_an_answer_that_leaves_jobs_out_is_no_verdict", "was taken to be ERROR"),
+    (wrong.BelievesHints, "test_what_the_engine_tells_is_a_hint_and_no_verdict", "taken for its end"),
+    (
+        wrong.DeafToHints,
+        "test_what_the_engine_tells_is_a_hint_and_no_verdict",
+        "question to the engine after",
+    ),
+]
+
+WRONG: list[tuple[type[Any], str]] = [(backend, check) for backend, check, _ in FAILURES]
+"""Which backend fails which check."""
+
+
+def run(check: str, place: Place) -> None:
+    """Do one check, with few jobs where it is about many."""
+    kit: Any = TaskBackendConformance()
+    kit.bulk, kit.bulk_reason = 12, "a wrong order shows with few"
+    getattr(kit, check)(place)
+
+
+@pytest.mark.parametrize(
+    ("backend", "check", "message"), FAILURES, ids=[f"{each[0].__name__}-{each[1][5:]}" for each in FAILURES]
+)
+def test_the_wrong_backend_fails_the_check(
+    backend: type[Any], check: str, message: str, tmp_path: Path
+) -> None:
+    patience = getattr(backend, "patience", 20.0)
+    with place_of(backend, tmp_path, patience) as place, pytest.raises(AssertionError, match=message):
+        run(check, place)
+
+
+def test_every_check_has_a_wrong_backend() -> None:
+    checks = {name for kit in CHECKS for name in vars(kit) if name.startswith("test_")}
+    assert checks == {check for _, check in WRONG}
+
+
+class FiledJob(BaseJob):
+    """A plain job, which its service keeps in a file."""
+
+    @property
+    def file(self) -> Path:
+        return Path(self._backend.configuration().directory, self.job_id())
+
+    def submit(self) -> None:
+        raise NotImplementedError
+
+    def status(self) -> JobStatus:
+        said = {"quick": JobStatus.DONE, "slow": JobStatus.RUNNING}
+        return said.get(self.file.read_text(), JobStatus.CANCELLED)
+
+    def result(self) -> str:
+        return "the answer"
+
+    def cancel(self) -> bool:
+        self.file.write_text("cancelled")
+        return True
+
+
+class FiledBackend(BaseBackend):
+    """A plain backend whose service goes on without its clients."""
+
+    capabilities = Capabilities(durable=True)
+
+    def run(self, work: str) -> FiledJob:
+        job = FiledJob(self, os.urandom(4).hex())
+        job.file.write_text(work)
+        return job
+
+    def retrieve_job(self, job_id: str) -> FiledJob:
+        job = FiledJob(self, job_id)
+        if not job.file.exists():
+            raise JobNotFoundError(f"there is no job {job_id!r}")
+        return job
+
+
+class ForgetfulBackend(FiledBackend):
+    """Says that its jobs outlive their clients, and does not find them."""
+
+    def retrieve_job(self, job_id: str) -> FiledJob:
+        raise JobNotFoundError(f"there is no job {job_id!r}")
+
+
+@pytest.mark.parametrize("check", [name for name in vars(Reattaching) if name.startswith("test_")])
+def test_a_plain_backend_is_held_to_what_it_declares(check: str, tmp_path: Path) -> None:
+    sample = Samples(kind="filed", succeeds="quick", value="the answer", slow=lambda seconds: "slow")
+    for backend in (FiledBackend, ForgetfulBackend):
+        origin = Origin(backend.__name__.lower(), backend, {"directory": str(tmp_path)}, tmp_path / "state")
+        fails = backend is ForgetfulBackend
+        expected: Any = pytest.raises(AssertionError, match="not found") if fails else nullcontext()
+        with closing(origin.place([sample], patience=20.0)) as place, expected:
+            run(check, place)
+
+
+class CannotFind(RightBackend):
+    """Keeps the promises of one that declares find=False."""
+
+    capabilities = Capabilities(durable=True, shared_files=True, logs=True)
+
+    def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        return {}
+
+
+class KeepsFilesToItself(RightBackend):
+    """Keeps the promises of one that declares shared_files=False, and takes no calls then."""
+
+    capabilities = Capabilities(durable=True, find=True, logs=True)
+
+    def _spool(self, job_id: str, spec: Spec) -> Path:
+        return path_of(self.host.ledger.state / "spool", job_id)
+
+
+@pytest.mark.parametrize(
+    ("backend", "kit"),
+    [
+        (CannotFind, Dying),
+        (CannotFind, EngineFaults),
+        (KeepsFilesToItself, TaskText),
+        (KeepsFilesToItself, Dying),
+        (CallsOnly, TaskText),
+        (CallsOnly, TaskReattaching),
+        (CallsOnly, EngineFaults),
+    ],
+)
+def test_who_declares_less_is_held_to_that(backend: type[Any], kit: type[Any], tmp_path: Path) -> None:
+    kept = []
+    for check in [name for name in vars(kit) if name.startswith("test_")]:
+        (tmp_path / check).mkdir()
+        with place_of(backend, tmp_path / check) as place, suppress(SkipTest):
+            run(check, place)
+            kept.append(check)
+    assert kept
+
+
+def test_fewer_jobs_need_a_reason_which_is_shown(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="say in `bulk_reason` why"):
+        type("Few", (Bulk,), {"bulk": 10})
+    few: Any = type("Few", (Bulk,), {"bulk": 10, "bulk_reason": "each costs a dollar"})()
+    shown = "kept with 10 jobs; 1,000 were not tried: each costs a dollar"
+    with place_of(RightBackend, tmp_path) as place, pytest.raises(SkipTest, match=shown):
+        few.test_a_thousand_jobs_keep_their_order(place)
