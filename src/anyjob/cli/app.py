@@ -16,7 +16,7 @@ from anyjob.cli import exits
 from anyjob.cli.output import fail
 from anyjob.errors import AnyjobError
 
-_COMMANDS = {
+COMMANDS = {
     "run": ("anyjob.cli.run:run", "Run a command, or the jobs of a job file, and wait for them."),
     "jobs": ("anyjob.cli.listing:jobs", "List the jobs that outlive their submitter."),
     "show": ("anyjob.cli.showing:show", "Show all that is known of a job."),
@@ -29,6 +29,7 @@ _COMMANDS = {
     "backends": ("anyjob.cli.backends:backends", "List, show and check the places that run work."),
     "plugins": ("anyjob.cli.plugins:plugins", "List and check what is installed."),
     "config": ("anyjob.cli.config:config", "Show and check the configuration."),
+    "new-plugin": ("anyjob.cli.newplugin:new_plugin", "Write a plugin to start from."),
     "completion": ("anyjob.cli.completion:completion", "Print what has a shell complete these commands."),
 }
 
@@ -38,12 +39,12 @@ class Main(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return our commands, then those of plugins, without importing these."""
-        return [*_COMMANDS, *(name for name in self._of_plugins() if name not in _COMMANDS)]
+        return [*COMMANDS, *(name for name in self._of_plugins() if name not in COMMANDS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command; None where there is none of this name."""
-        if cmd_name in _COMMANDS:
-            module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+        if cmd_name in COMMANDS:
+            module, _, attribute = COMMANDS[cmd_name][0].partition(":")
             found: click.Command = getattr(import_module(module), attribute)
             return found
         if cmd_name not in self._of_plugins():
@@ -55,8 +56,8 @@ class Main(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what there is, again without importing it."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
-        others = {name: by for name, by in self._of_plugins().items() if name not in _COMMANDS}
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        others = {name: by for name, by in self._of_plugins().items() if name not in COMMANDS}
         if others:
             with formatter.section("Commands of plugins"):
                 formatter.write_dl([(name, f"from {by}") for name, by in others.items()])

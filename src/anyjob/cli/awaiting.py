@@ -17,7 +17,7 @@ from anyjob.cli.selecting import counted, filters, full_id, importable, read_fil
 from anyjob.cli.streaming import StateLine, wait_shown
 from anyjob.errors import AnyjobError, CommandFailedError, JobTimeoutError
 from anyjob.job import BaseJob
-from anyjob.jobtypes import CommandJob
+from anyjob.jobtypes import CommandJob, TaskJob
 from anyjob.outputs import CommandResult
 from anyjob.specs import Outcome
 from anyjob.waiting import as_completed
@@ -156,7 +156,9 @@ def _tell(job: Any, *, as_json: bool) -> int:
         error = failure(job)
         fail(str(error) if isinstance(error, AnyjobError) else explained(outcome, error))
     else:
-        _print(job.result(), as_json=as_json)
+        value = job.result()
+        shown = job.show(value) if isinstance(job, TaskJob) and not as_json else None
+        _print(value if shown is None else shown, as_json=as_json)
     return code_of(job, outcome)
 
 

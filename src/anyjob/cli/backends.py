@@ -11,7 +11,7 @@ from anyjob.backend import Capabilities
 from anyjob.cli import exits
 from anyjob.cli.completion import backend_names
 from anyjob.cli.context import session
-from anyjob.cli.output import printable, say, table, write_json
+from anyjob.cli.output import say, table, write_json
 from anyjob.errors import AnyjobError, UnknownNameError
 from anyjob.metadata import normalise
 from anyjob.references import BACKENDS, PLUGINS, PROVIDERS
@@ -218,29 +218,43 @@ def _plain(value: Any) -> Any:
     epilog="""\b
 Examples:
   anyjob backends check
-  anyjob backends check hpc --timeout 10m"""
+  anyjob backends check hpc --timeout 10m --limit 30m
+  anyjob backends check hpc --quick --json"""
 )
 @click.argument("name", required=False, shell_complete=backend_names)
 @click.option("--timeout", default="1m", show_default=True, metavar="TIME", help="For each of the jobs.")
+@click.option(
+    "--limit", default="5m", show_default=True, metavar="TIME", help="Begin no check later than this."
+)
+@click.option("--quick", is_flag=True, help="One job of each basic kind, and no more.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def check(name: str | None, timeout: str, as_json: bool) -> None:
-    """Make a backend, and run a short and harmless job of each basic kind on it."""
-    from anyjob.cli.checking import check_backend
+def check(name: str | None, timeout: str, limit: str, quick: bool, as_json: bool) -> None:
+    """Check a backend as it is configured, by short and harmless jobs on its real engine.
+
+    First whether it runs one job of each basic kind; then whether it keeps what backends promise, by
+    those checks of the conformance kit that are short and safe. Its jobs are called anyjob-check. What
+    has not ended with its check is cancelled, on Ctrl-C too; the jobs of promises that are kept are
+    forgotten, and those of broken ones stay: anyjob jobs --name anyjob-check.
+    """
+    from anyjob.cli.checking import Checkup
+    from anyjob.cli.checktelling import tell, tell_end
     from anyjob.units import parse_duration
 
     seconds = parse_duration(timeout, what="--timeout")
+    most = 0.0 if quick else parse_duration(limit, what="--limit")
     ours = session()
     name = name or ours.default_backend()
+    checkup = Checkup(ours, name, seconds, most, (lambda line: None) if as_json else tell)
     try:
-        found = check_backend(ours, name, seconds)
+        checkup.run()
     finally:
         ours.close()
-    good = all(each["state"] != "failed" for each in found)
     if as_json:
-        write_json({"backend": name, "ok": good, "checks": found})
+        write_json(
+            {"backend": name, "ok": checkup.good, "checks": checkup.checks, "promises": checkup.promises}
+        )
     else:
-        for each in found:
-            print(
-                f"{each['check']}: {each['state']}" + (f": {printable(each['told'])}" if each["told"] else "")
-            )
-    sys.exit(exits.OK if good else exits.FOUND)
+        tell_end(checkup.promises)
+    if checkup.interrupted is not None:
+        sys.exit(exits.SIGNALLED + checkup.interrupted)
+    sys.exit(exits.OK if checkup.good else exits.FOUND)

@@ -1,4 +1,4 @@
-"""Short, harmless jobs that show whether a backend works."""
+"""Short, harmless jobs that show whether a backend works, and whether it keeps what backends promise."""
 
 from __future__ import annotations
 
@@ -6,32 +6,100 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from anyjob.cli.interrupts import Interrupts
 from anyjob.cli.surroundings import notices
 from anyjob.errors import AnyjobError, JobTimeoutError, UnsupportedSpecError
 from anyjob.lowering import find_route
-from anyjob.outputs import CommandResult
+from anyjob.recall import forget
 from anyjob.session import Session
-from anyjob.specs import Call, Command, Spec, kind_of
 from anyjob.taskbackend import TaskBackend
+from anyjob.testing.live import NAME, TAG, LiveRun, Verdict
+from anyjob.testing.samples import CALL, COMMAND, Samples
 
 WORD = "anyjob-was-here"
 
 
-def check_backend(session: Session, name: str, timeout: float) -> list[dict[str, str]]:
-    """Make a backend and run what it can of our two jobs; never raises for what is wrong with it.
+class Checkup:
+    """Checks one backend: whether it works at all, and then whether it keeps what backends promise.
 
     Args:
         session: where it is configured.
         name: the backend.
         timeout: seconds for each job.
+        limit: seconds after which no further promise is looked at; 0 looks at none.
+        told: is given each line as soon as it is known.
 
-    Returns:
+    Attributes:
+        checks: the lines of the first part.
+        promises: those of the second: what `anyjob.testing.live.Verdict` has.
+        interrupted: the signal that ended it early, if any.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        name: str,
+        timeout: float,
+        limit: float,
+        told: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self._session, self._name, self._timeout, self._limit = session, name, timeout, limit
+        self._told = told
+        self._begun: list[Any] = []
+        self._run: LiveRun | None = None
+        self.checks: list[dict[str, Any]] = []
+        self.promises: list[dict[str, Any]] = []
+        self.interrupted: int | None = None
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing has failed so far."""
+        return all(each["state"] != "failed" for each in [*self.checks, *self.promises])
+
+    def run(self) -> None:
+        """Do it; a signal cancels what is submitted, and leaves out the rest."""
+        with Interrupts(self._open_jobs, self._session.cancel, kill=False) as interrupts:
+            for line in _first(self._session, self._name, self._timeout, self._begun):
+                self.checks.append(line)
+                self._told(line)
+                if interrupts.signal is not None:
+                    break
+            if self.good and self._limit and interrupts.signal is None:
+                for each in self._verdicts(lambda: interrupts.signal is not None):
+                    self.promises.append({**each._asdict(), "jobs": list(each.jobs)})
+                    self._told(self.promises[-1])
+            self.interrupted = interrupts.signal
+        if self.good:
+            self._forget()
+
+    def _open_jobs(self) -> list[Any]:
+        return [*self._begun, *(self._run.open_jobs() if self._run is not None else [])]
+
+    def _verdicts(self, stopped: Callable[[], bool]) -> Iterator[Verdict]:
+        self._run = LiveRun(
+            self._session, self._name, patience=self._timeout, limit=self._limit, stopped=stopped
+        )
+        return self._run.verdicts()
+
+    def _forget(self) -> None:
+        """Take the first jobs out of the ledger again, where they are in one."""
+        for job in self._begun:
+            if job.backend().capabilities.durable:
+                forget(job.backend().host.ledger, [job.job_id()])
+
+
+def _first(session: Session, name: str, timeout: float, begun: list[Any]) -> Iterator[dict[str, str]]:
+    """Make a backend and run one piece of work of each basic kind; never raises for what is wrong with it.
+
+    Args:
+        session: where it is configured.
+        name: the backend.
+        timeout: seconds for each job.
+        begun: where to put each job as soon as it is submitted.
+
+    Yields:
         for each check what was checked, its state (``ok``, ``notice``, ``failed``, ``skipped``), and words.
     """
-    return list(_checks(session, name, timeout))
-
-
-def _checks(session: Session, name: str, timeout: float) -> Iterator[dict[str, str]]:
     try:
         backend = session.get_backend(name)
         status = backend.status()
@@ -48,55 +116,43 @@ def _checks(session: Session, name: str, timeout: float) -> Iterator[dict[str, s
     if backend.queues_in_ledger:
         for notice in notices(backend.host.ledger.state):
             yield _line("surroundings", "notice", notice)
-    work: list[tuple[Spec, Callable[[Any], str]]] = [
-        (Command(["echo", WORD]), lambda value: _echoed(backend, value)),
-        (
-            Call("operator:add", (19, 23)),
-            lambda value: "" if value == 42 else f"19 + 23 came back as {value!r}",
-        ),
-    ]
     ran = False
-    for spec, judge in work:
-        kind = kind_of(spec)
+    for sample in (COMMAND, CALL):
         try:
             shared = backend.capabilities.shared_files
-            find_route(kind, backend.accepts, session.registry.job_type, shared_files=shared)
+            find_route(sample.kind, backend.accepts, session.registry.job_type, shared_files=shared)
         except UnsupportedSpecError as error:
-            yield _line(kind, "skipped", str(error))
+            yield _line(sample.kind, "skipped", str(error))
             continue
         ran = True
-        yield _run(backend, spec, judge, timeout)
+        yield _run(backend, sample, timeout, begun)
     if not ran:
         yield _line(
             "jobs", "skipped", f"it accepts {', '.join(sorted(backend.accepts))}: run one of your own"
         )
 
 
-def _run(backend: Any, spec: Spec, judge: Callable[[Any], str], timeout: float) -> dict[str, str]:
-    kind = kind_of(spec)
+def _run(backend: Any, sample: Samples, timeout: float, begun: list[Any]) -> dict[str, str]:
+    assert sample.echo is not None
     started = time.monotonic()
     try:
-        job = backend.run(spec, name="anyjob backends check")
+        job = backend.run(sample.echo(WORD), name=NAME, tags={TAG: "first"})
+        begun.append(job)
         try:
             value = job.result(timeout)
         except JobTimeoutError:
             state = job.metadata()["status"]
             job.cancel()
-            return _line(kind, "failed", f"still {state} after {timeout:g} s; it was cancelled")
-        wrong = judge(value)
+            return _line(sample.kind, "failed", f"still {state} after {timeout:g} s; it was cancelled")
+        heard = sample.heard(value) if sample.kind != "command" or backend.capabilities.logs else WORD
     except Exception as error:
-        return _line(kind, "failed", _told(error))
-    return _line(kind, "failed" if wrong else "ok", wrong or f"in {time.monotonic() - started:.2f} s")
+        return _line(sample.kind, "failed", _told(error))
+    if heard != WORD:
+        return _line(sample.kind, "failed", f"{WORD!r} came back as {heard[:200]!r}")
+    return _line(sample.kind, "ok", f"in {time.monotonic() - started:.2f} s")
 
 
-def _echoed(backend: Any, value: CommandResult) -> str:
-    if not backend.capabilities.logs:
-        return ""
-    written = value.stdout.text()
-    return "" if written == f"{WORD}\n" else f"`echo {WORD}` came back as {written[:200]!r}"
-
-
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     return str(error) if isinstance(error, AnyjobError) else f"{type(error).__name__}: {error}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from anyjob.cli import exits
@@ -12,13 +13,20 @@ from anyjob.cli.interrupts import Interrupts
 from anyjob.cli.jobs import Newcomers, cancel, described, failure, outcome_of, submit
 from anyjob.cli.output import fail, say, write_json
 from anyjob.cli.streaming import Pump, StateLine, wait_shown
-from anyjob.errors import CommandFailedError
+from anyjob.errors import AnyjobError, CommandFailedError
 from anyjob.jobtypes import TaskJob
 from anyjob.outputs import CommandResult
 from anyjob.specs import Outcome, Spec, kind_of, make_resources
 
 
-def run_one(backend: Any, spec: Spec, resources: dict[str, Any], *, as_json: bool) -> int:
+def run_one(
+    backend: Any,
+    spec: Spec,
+    resources: dict[str, Any],
+    *,
+    as_json: bool,
+    writes: Mapping[str, str] | None = None,
+) -> int:
     """Run one job, and return the exit code.
 
     Args:
@@ -27,6 +35,7 @@ def run_one(backend: Any, spec: Spec, resources: dict[str, Any], *, as_json: boo
         resources: what it needs and what it is called.
         as_json: tell of the outcome as JSON: of a command on the last line of stderr, since stdout is
             its own; of another kind of work on stdout, and what it writes goes to stderr.
+        writes: files to make of the result, by what they hold: see `anyjob.TaskJob.writes`.
     """
     command = kind_of(spec) == "command"
     newcomers = Newcomers(backend)
@@ -46,6 +55,7 @@ def run_one(backend: Any, spec: Spec, resources: dict[str, Any], *, as_json: boo
             shown.tell_json(described(job, outcome, make_resources(resources)))
         else:
             shown.tell()
+        shown.write(writes or {})
     if pump.is_broken:
         leave_pipe()
         return exits.BROKEN_PIPE
@@ -101,7 +111,8 @@ class _Ending:
         if self._command and isinstance(self._job, TaskJob):
             self._catch_up(result)
         elif result is not None and not isinstance(result, CommandResult):
-            print(result)
+            shown = self._job.show(result) if isinstance(self._job, TaskJob) else None
+            print(result if shown is None else shown)
 
     def tell_json(self, known: dict[str, Any]) -> None:
         """Write it all as one object."""
@@ -117,6 +128,17 @@ class _Ending:
         elif self._error is not None:
             known["error"] = f"{type(self._error).__name__}: {self._error}"
         write_json(known)
+
+    def write(self, writes: Mapping[str, str]) -> None:
+        """Make these files of the result of a job that is done; one that cannot be made is an error."""
+        if not self._done:
+            return
+        for what, path in writes.items():
+            try:
+                self._job.write(self._job.result(), what, path)
+            except AnyjobError as error:
+                fail(f"--{what}: {error}")
+                self.code = exits.FAILED
 
     def _catch_up(self, result: Any = None) -> None:
         """Of a command that ran as part of a call, what it wrote comes with its result or its error."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import click
 
 from anyjob.cli import exits
 from anyjob.cli.context import hear_warnings, registry
-from anyjob.cli.output import is_terminal, say, table, write_json
+from anyjob.cli.output import is_terminal, printable, say, table, write_json
 
-BAD = ("broken", "hangs", "ambiguous", "incompatible", "stale")
+BAD = ("broken", "ambiguous", "incompatible", "stale")
 
 
 @click.group()
@@ -44,79 +43,91 @@ def list_(timeout: str, as_json: bool) -> None:
     if as_json:
         write_json(lines)
         return
+    (_draw if is_terminal(sys.stdout) else _print)(lines)
+
+
+def _print(lines: list[dict[str, str]]) -> None:
+    """In a pipe: a line for each name, then one for each that does not answer."""
     columns = ["distribution", "version", "registers", "name", "state", "location"]
-    rows = [
-        [
-            line["distribution"] or "(program)",
-            line["version"],
-            line["group"].removeprefix("anyjob."),
-            line["name"],
-            line["state"],
-            line["location"],
-        ]
-        for line in lines
-    ]
-    if is_terminal(sys.stdout):  # which has no room for all the paths
-        table(columns[:-1], [row[:-1] for row in rows], marks=BAD)
-        for location in dict.fromkeys(line["location"] for line in lines if line["location"]):
-            print(location)
-    else:
-        table(columns, rows, marks=BAD)
-    _tell_why(lines, "state", "why")
-
-
-def _tell_why(lines: list[dict[str, Any]], state: str, why: str) -> None:
-    told = [line for line in lines if line[why] and line[state] != "ok"]
-    if told:
+    table(columns, ([*_cells(line), _place(line)] for line in lines))
+    wrong = [line for line in lines if line["why"] and line["state"] != "ok"]
+    if wrong:
         print()
-    for line in told:
-        print(f"{line['distribution']} {line['group']} {line['name']}: {line[state]}: {line[why]}")
+    for line in wrong:
+        about = " ".join(filter(None, (line["distribution"], line["group"], line["name"])))
+        print(printable(f"{about}: {line['state']}: {line['why']}"))
+
+
+def _draw(lines: list[dict[str, str]]) -> None:
+    """On a terminal, which has no room for a path in each line: what each is, where it is, what is wrong."""
+    from anyjob.cli.paragraphs import heading, paragraph
+
+    shown: list[list[str]] = []
+    before = ""
+    for line in lines:
+        cells = _cells(line)
+        shown.append(["", "", *cells[2:]] if line["location"] == before else cells)
+        before = line["location"]
+    table(["distribution", "version", "registers", "name", "state"], shown, marks=BAD)
+    places = {line["location"]: line for line in lines if line["location"]}.values()
+    names = [f"{line['distribution']} {line['version']}" for line in places]
+    for name, line in zip(names, places, strict=True):
+        print(printable(f"{name:<{max(map(len, names))}}  {_place(line)}"))
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for line in lines:
+        if line["why"] and line["state"] != "ok":
+            name = f"{line['group'].removeprefix('anyjob.')} {line['name']}".strip() or line["distribution"]
+            reasons.setdefault((line["state"], line["why"]), []).append(name)
+    if reasons:
+        heading("Not all of these answer to their names")
+    for (state, why), names in reasons.items():
+        paragraph(state, f"{', '.join(dict.fromkeys(names))}: {why}", indent=15)
+
+
+def _cells(line: dict[str, str]) -> list[str]:
+    registers = line["group"].removeprefix("anyjob.")
+    return [line["distribution"] or "(program)", line["version"], registers, line["name"], line["state"]]
+
+
+def _place(line: dict[str, str]) -> str:
+    return f"{line['editable']} (editable)" if line["editable"] else line["location"]
 
 
 @plugins.command(
     epilog="""\b
 Examples:
   anyjob plugins check
-  anyjob plugins check anyjob-slurm --timeout 1m"""
+  anyjob plugins check anyjob-slurm --timeout 1m
+  anyjob plugins check --strict --json"""
 )
 @click.argument("name", required=False)
 @click.option("--timeout", default="30s", show_default=True, metavar="TIME", help="For each import.")
+@click.option("--strict", is_flag=True, help="Take warnings for errors.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def check(name: str | None, timeout: str, as_json: bool) -> None:
-    """Import what is installed, each in a process of its own: it may hang there, or exit.
+def check(name: str | None, timeout: str, strict: bool, as_json: bool) -> None:
+    """Check what is installed: what it declares, and by importing it in processes of their own.
 
-    NAME is a distribution, or a name that one registers.
+    NAME is a distribution, or a name that one registers; without, all are checked. Exits with 1 where
+    there is an error; notes and, without --strict, warnings do not count.
     """
-    from anyjob.cli.importing import check_all
+    from anyjob.cli.app import COMMANDS
+    from anyjob.cli.checkup.reports import check_all
+    from anyjob.cli.checkup.telling import tell
     from anyjob.metadata import normalise
     from anyjob.units import parse_duration
 
     seconds = parse_duration(timeout, what="--timeout")
     listed = registry().listing(hooks=False)
     if name is not None:
-        listed = [line for line in listed if name == line.name or normalise(name) == line.distribution]
+        meant = {line.distribution for line in listed if name == line.name} | {normalise(name)}
+        listed = [line for line in listed if line.distribution in meant]
         if not listed:
             raise click.UsageError(
                 f"no installed distribution is called {name!r}, and none registers that name"
             )
-    found = check_all(listed, seconds)
+    reports = check_all(listed, seconds, commands=list(COMMANDS))
     if as_json:
-        write_json(found)
+        write_json([report.to_dict() for report in reports])
     else:
-        table(
-            ["distribution", "version", "registers", "name", "state", "import ms"],
-            (
-                [
-                    line["distribution"],
-                    line["version"],
-                    line["group"].removeprefix("anyjob."),
-                    line["name"],
-                    line["state"],
-                    None if line["seconds"] is None else round(line["seconds"] * 1000),
-                ]
-                for line in found
-            ),
-            marks=BAD,
-        )
-        _tell_why(found, "state", "why")
-    sys.exit(exits.FOUND if any(line["state"] in BAD for line in found) else exits.OK)
+        tell(reports)
+    sys.exit(exits.FOUND if any(report.failed(strict=strict) for report in reports) else exits.OK)

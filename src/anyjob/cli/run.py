@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -31,10 +31,15 @@ class Run(click.Command):
             from anyjob.cli.building import fields_of, spec_type_of
 
             spec_type = spec_type_of(session(), kind)
-            taken = [flag for each in self.params for flag in each.opts if each.name not in _HIDDEN_BY_TYPE]
             ctx.meta["anyjob.spec_type"] = spec_type
-            ctx.meta["anyjob.fields"] = fields_of(spec_type, [*taken, *self.get_help_option_names(ctx)])
+            taken = [*self.taken_flags(), *self.get_help_option_names(ctx)]
+            ctx.meta["anyjob.fields"] = fields_of(spec_type, taken)
+            ctx.meta["anyjob.writes"] = _writes(session().get_job_type(kind), ctx)
         return super().parse_args(ctx, args)
+
+    def taken_flags(self) -> list[str]:
+        """Return the options that there are with every ``--type``, so that no field can have their names."""
+        return [flag for each in self.params for flag in each.opts if each.name not in _HIDDEN_BY_TYPE]
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the parameters; with ``--type``, those of the kind in place of those of commands."""
@@ -43,10 +48,24 @@ class Run(click.Command):
         if fields is None:
             return params
         kept = [each for each in params if each.name not in _HIDDEN_BY_TYPE]
-        return [*(field.parameter for field in fields), *kept]
+        return [*(field.parameter for field in fields), *ctx.meta["anyjob.writes"], *kept]
 
 
 _HIDDEN_BY_TYPE = (*_OF_COMMANDS, "file", "parameters")
+
+
+_WRITES = "write_"
+"""What the parameters begin with that name files to be made of the result."""
+
+
+def _writes(job_type: Any, ctx: click.Context) -> list[click.Parameter]:
+    """Return a parameter for each file that a kind of work can make of its result."""
+    known = {flag for field in ctx.meta["anyjob.fields"] for flag in field.parameter.opts}
+    return [
+        click.Option([_WRITES + what, f"--{what}"], type=click.Path(dir_okay=False, writable=True), help=text)
+        for what, text in getattr(job_type, "writes", {}).items()
+        if f"--{what}" not in known
+    ]
 
 
 def _value_of(flag: str, args: list[str]) -> str | None:
@@ -183,7 +202,14 @@ def _only(ctx: click.Context, given: dict[str, Any], names: tuple[str, ...], whe
             raise click.UsageError(f"{parameter.opts[0]} can be given {where} only", ctx)
 
 
-def _run_one(ours: Any, given: dict[str, Any], spec: Any, resources: dict[str, Any], as_json: bool) -> int:
+def _run_one(
+    ours: Any,
+    given: dict[str, Any],
+    spec: Any,
+    resources: dict[str, Any],
+    as_json: bool,
+    writes: Mapping[str, str] | None = None,
+) -> int:
     from anyjob.cli.jobs import choose
     from anyjob.cli.one import run_one
 
@@ -192,7 +218,7 @@ def _run_one(ours: Any, given: dict[str, Any], spec: Any, resources: dict[str, A
         from anyjob.cli.detaching import detach
 
         return detach(backend, spec, resources, as_json=as_json)
-    return run_one(backend, spec, resources, as_json=as_json)
+    return run_one(backend, spec, resources, as_json=as_json, writes=writes)
 
 
 def _run_kind(
@@ -202,9 +228,16 @@ def _run_kind(
 
     fields = fields_given(ctx.meta["anyjob.fields"], given)
     spec = make_spec(ctx.meta["anyjob.spec_type"], fields, f"--type {given['kind']}")
+    writes = {name.removeprefix(_WRITES): path for name, path in given.items() if name.startswith(_WRITES)}
+    writes = {what: path for what, path in writes.items() if path is not None}
+    for what, path in writes.items():
+        if given["detach"]:
+            raise click.UsageError(f"--{what} is made of the result, which --detach does not wait for", ctx)
+        if not os.path.isdir(os.path.dirname(path) or "."):
+            raise click.UsageError(f"--{what}: there is no directory {os.path.dirname(path)!r}", ctx)
     if given["kind"] == "python" and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` has it
-    return _run_one(ours, given, spec, resources, as_json)
+    return _run_one(ours, given, spec, resources, as_json, writes)
 
 
 def _command(argv: list[str], given: dict[str, Any]) -> Any:

@@ -16,7 +16,7 @@ from anyjob.cli.listing import described as listed
 from anyjob.cli.output import printable, write_json
 from anyjob.cli.selecting import full_id, importable, span, up_to_date
 from anyjob.jobtypes import TaskJob
-from anyjob.ledger import FINAL, Ledger, Row, decode_outcome
+from anyjob.ledger import FINAL, Ledger, Row, decode_outcome, decode_resources
 from anyjob.session import Session
 from anyjob.specs import Call, Command, File, Outcome, Resources, Spec
 from anyjob.status import JobStatus
@@ -61,12 +61,12 @@ def described(ours: Session, row: Row) -> dict[str, Any]:
     context, _, _ = ledger.bulk(row.bulk)
     known = ledger.backend_row(row.backend)
     outcome = Outcome(status=row.status) if row.outcome is None else decode_outcome(row.outcome)
-    directory = spool.path_of(ledger.state / "spool", row.job_id)
+    directory = spool.path_of(spool.root(ledger.state, known.options.get("spool")), row.job_id)
     found = {
         **listed(row, ledger.tags(row.bulk)),
         "route": list(context.route),
         "spec": summary(ours, row),
-        "resources": asked_for(msgspec.json.decode(context.resources, type=Resources)),
+        "resources": asked_for(decode_resources(context.resources)),
         "cwd": context.cwd.decode("utf-8", "surrogateescape"),
         "python": context.python,
         "backend_type": known.type,
