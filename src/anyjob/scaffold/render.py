@@ -1,0 +1,75 @@
+"""Makes the files of a new plugin of templates.
+
+A template is a file of a plugin that is called ``acme``, with ``.in`` behind its name; ``dot-`` stands for
+a leading dot. In it, the names of that plugin stand for those of the new one, and lines between
+``[[if A B]]`` and ``[[end]]`` are for a plugin with A or B (or, after ``[[else]]``, for one with neither).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from anyjob.scaffold.names import Names
+
+
+def render(names: Names) -> dict[str, str]:
+    """Return the files of a plugin: the text of each by its path, relative to the plugin's directory."""
+    holds = conditions(names)
+    known = _tokens(names)
+    pattern = re.compile("|".join(map(re.escape, sorted(known, key=len, reverse=True))))
+    made = {}
+    for directory in ("common", *sorted(holds)):
+        for path, text in _templates(directory):
+            path = pattern.sub(lambda found: known[found[0]], path)
+            made[path] = pattern.sub(lambda found: known[found[0]], choose(text, holds))
+    return made
+
+
+def conditions(names: Names) -> frozenset[str]:
+    """Return the words for which ``[[if …]]`` holds; those that are directories of templates are used."""
+    found = {names.flavour or "rest", "backend"} if names.backend is not None else {"kind-only"}
+    return frozenset(found | ({"kind"} if names.kind is not None else set()))
+
+
+def choose(text: str, holds: frozenset[str]) -> str:
+    """Return a template with only those of its lines that are for this plugin."""
+    lines = []
+    taken = True
+    for line in text.splitlines(keepends=True):
+        mark = re.fullmatch(r"\[\[(if|else|end)(.*)\]\]\n", line)
+        if mark is None:
+            lines += [line] * taken
+        elif mark[1] == "if":
+            taken = bool(holds.intersection(mark[2].split()))
+        else:
+            taken = mark[1] == "end" or not taken
+    return "".join(lines)
+
+
+def _tokens(names: Names) -> dict[str, str]:
+    """What stands in the templates, and what for."""
+    found = {"anyjob-acme": names.distribution, "anyjob_acme": names.package}
+    if names.backend is not None:
+        variable = re.sub(r"[^A-Z0-9]", "_", names.backend.upper())
+        found |= {"acme": names.backend, "Acme": names.prefix, "ACME": variable}
+    if names.kind is not None:
+        found |= {"acme.report": names.kind, "AcmeReport": names.kind_class}
+    return found
+
+
+def _templates(directory: str) -> Iterator[tuple[str, str]]:
+    root = files("anyjob.scaffold") / "templates" / directory
+    if root.is_dir():
+        yield from _below(root, "")
+
+
+def _below(directory: Traversable, prefix: str) -> Iterator[tuple[str, str]]:
+    for entry in sorted(directory.iterdir(), key=lambda each: each.name):
+        name = re.sub("^dot-", ".", entry.name)
+        if entry.is_dir():
+            yield from _below(entry, f"{prefix}{name}/")
+        elif name.endswith(".in"):
+            yield prefix + name.removesuffix(".in"), entry.read_text(encoding="utf-8")
