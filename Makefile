@@ -25,10 +25,11 @@ test-core: $(VENV)/.stamp-dev
 test-wheel: $(VENV)/.stamp-dev
 	scripts/test-wheel
 
-test-plugins: $(VENV)/.stamp-plugins
+test-plugins: $(VENV)/.stamp-dev  ## test each plugin by itself, its wheel in an environment of its own
 	@for plugin in $(PLUGINS); do \
+	  scripts/plugin-venv $$plugin || exit 1; \
 	  echo "== tests of $$plugin"; \
-	  $(BIN)/python -m pytest -c pyproject.toml --rootdir . $$plugin/tests || exit 1; \
+	  .venv-$$plugin/bin/python -m pytest -c pyproject.toml --rootdir . $$plugin/tests || exit 1; \
 	done
 
 test-matrix:  ## test with the oldest and the newest dependencies, on every Python found
@@ -37,11 +38,15 @@ test-matrix:  ## test with the oldest and the newest dependencies, on every Pyth
 soak: $(VENV)/.stamp-dev  ## kill clients, supervisors, keepers and jobs for a long time, and account for every job
 	$(BIN)/python tests/kill_harness.py --kills $(KILLS)
 
-lint: $(VENV)/.stamp-plugins  ## ruff, mypy --strict, and what may not be in a file
+lint: $(VENV)/.stamp-dev  ## ruff, mypy --strict, and what may not be in a file
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	@for plugin in $(PLUGINS); do echo "== mypy $$plugin"; $(BIN)/mypy $$plugin/src || exit 1; done
+	@for plugin in $(PLUGINS); do \
+	  [ -e .venv-$$plugin/.complete ] || scripts/plugin-venv $$plugin || exit 1; \
+	  echo "== mypy $$plugin"; \
+	  $(BIN)/mypy --python-executable .venv-$$plugin/bin/python $$plugin/src || exit 1; \
+	done
 	$(BIN)/python scripts/check-tree
 
 docs: $(VENV)/.stamp-docs  ## build the documentation into docs/_build/html
@@ -73,10 +78,4 @@ $(VENV)/.stamp-dev: pyproject.toml | $(BIN)/python
 $(VENV)/.stamp-docs: pyproject.toml | $(BIN)/python
 	@echo "== installing what the documentation needs into $(VENV)"
 	$(PIP) --editable '.[docs]'
-	@touch $@
-
-$(VENV)/.stamp-plugins: $(VENV)/.stamp-dev $(addsuffix /pyproject.toml,$(PLUGINS))
-	@for plugin in $(PLUGINS); do \
-	  echo "== installing $$plugin into $(VENV)"; $(PIP) --editable "$$plugin[test]" || exit 1; \
-	done
 	@touch $@

@@ -1,0 +1,40 @@
+"""What goes wrong in telemetry is reported once, and never hurts a job."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+_reported: set[tuple[str, type[Exception]]] = set()
+
+
+def harmless(hook: F) -> F:
+    """Have a hook report what it raises, and return None then."""
+
+    @functools.wraps(hook)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return hook(*args, **kwargs)
+        except Exception as error:
+            report(hook.__name__, error)
+            return None
+
+    return guarded  # type: ignore[return-value]
+
+
+def report(what: str, error: Exception) -> None:
+    """Log an error by the logger ``anyjob_opentelemetry``; one of the same kind from there only once."""
+    if (what, type(error)) in _reported:
+        return
+    _reported.add((what, type(error)))
+    import logging
+
+    logging.getLogger("anyjob_opentelemetry").warning(
+        "%s raised %s: %s (reported once; jobs go on, their telemetry may be incomplete)",
+        what,
+        type(error).__name__,
+        error,
+        exc_info=error,
+    )

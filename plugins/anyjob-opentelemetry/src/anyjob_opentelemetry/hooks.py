@@ -1,0 +1,99 @@
+"""The hooks around a submission. OpenTelemetry is imported when there is a job to tell of.
+
+Where OpenTelemetry is not in use in a process (nothing has imported it), nothing is told and nothing is
+imported. Nor is the hook `anyjob_finished` implemented there: the end of a job is told once, so it is left
+to a process that has use for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from anyjob import hookimpl
+from anyjob_opentelemetry.harmless import harmless
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+PROVIDERS = ("OTEL_PYTHON_TRACER_PROVIDER", "OTEL_PYTHON_METER_PROVIDER")
+
+
+def in_use() -> bool:
+    """Whether anybody in this process may have set a provider."""
+    return "opentelemetry" in sys.modules or any(name in os.environ for name in PROVIDERS)
+
+
+if in_use():
+    from anyjob_opentelemetry.ends import anyjob_finished as anyjob_finished
+
+_listening: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def _listen(session: Any) -> None:
+    """Have the ends of jobs told to us; of use where OpenTelemetry was set up after the hooks were loaded."""
+    hooks = session.registry.hooks
+    if hooks not in _listening:
+        _listening.add(hooks)
+        if "anyjob_finished" not in globals():
+            from anyjob_opentelemetry import ends
+
+            hooks.register(ends)
+
+
+class _Submission(threading.local):
+    """What this thread submits: a job that is told of by one hook after the other."""
+
+    job_id: str | None = None
+    context: Context | None = None
+    submitted: float = 0.0
+
+
+_submission = _Submission()
+
+
+@hookimpl(trylast=True)  # of work that is refused nothing is told
+@harmless
+def anyjob_before_submit(
+    session: Any, backend: Any, job_id: str, spec: Any, resources: Any
+) -> dict[str, str] | None:
+    """Write the span of the submission, and note its trace with the job."""
+    _submission.context = None
+    if not in_use():
+        return None
+    from anyjob_opentelemetry import spans
+
+    _listen(session)
+    submitted = time.time()
+    context = spans.write_submit(backend, job_id, spec, resources)
+    _submission.job_id, _submission.context, _submission.submitted = job_id, context, submitted
+    return spans.to_notes(context, submitted)
+
+
+@hookimpl
+@harmless
+def anyjob_job_environment(job_id: str) -> dict[str, str] | None:
+    """Hand the trace to the job."""
+    context = _submission.context
+    if context is None or _submission.job_id != job_id:
+        return None
+    from anyjob_opentelemetry import carrier
+
+    return carrier.inject(context)
+
+
+@hookimpl
+@harmless
+def anyjob_submitted(job: Any) -> None:
+    """Count the job."""
+    if not in_use():
+        return
+    from anyjob_opentelemetry import ends, metrics
+
+    if not hasattr(job, "notes") and _submission.job_id == "" and _submission.context is not None:
+        ends.remember(job, _submission.context, _submission.submitted)
+    metrics.count_submitted(job)
