@@ -4,7 +4,7 @@ import ast
 import inspect
 from pathlib import Path
 
-from anyjob import Registry, __version__
+from anyjob import Registry, __version__, testing
 from anyjob.cli import exits
 from anyjob.options import describe
 
@@ -44,6 +44,18 @@ def benchmark(path: Path) -> str:
     return f"`{path.name}`\n\n```text\n{told}\n```\n\n"
 
 
+def promises(cls: type, known: type = object) -> str:
+    """Return what the tests of a class of the conformance kit are about, less those of another class."""
+    tests = {
+        name: getattr(cls, name) for name in dir(cls) if name.startswith("test_") and not hasattr(known, name)
+    }
+    rows = [
+        (f"`{name}`", " ".join((inspect.getdoc(test) or "").split()), "live" * hasattr(test, "is_live"))
+        for name, test in tests.items()
+    ]
+    return table(("test", "promise", ""), *rows)
+
+
 benchmarks = sorted(Path(__file__).resolve().parent.parent.glob("benchmarks/[a-z]*.py"))
 
 myst_enable_extensions = ["deflist", "substitution"]
@@ -53,6 +65,11 @@ myst_substitutions = {
     "exit_codes": table(("code", "means"), *exits.TABLE),
     "builtin_backends": "".join(map(builtin_backend, ("local", "processes", "threads", "inline"))),
     "benchmarks": "".join(map(benchmark, benchmarks)),
+    "promises_of_backends": promises(testing.BackendConformance),
+    "promises_of_task_backends": promises(testing.TaskBackendConformance, testing.BackendConformance),
+    "promises_of_job_types": promises(testing.JobTypeConformance),
+    "promises_of_providers": promises(testing.ProviderConformance),
+    "promises_of_plugins": promises(testing.PluginConformance),
 }
 
 # In docstrings, `name` refers to that object where there is one.
