@@ -93,14 +93,16 @@ def test_missing_ensurepip_is_told_with_the_way_out(tmp_path: Path) -> None:
     assert not (tmp_path / "venv").exists()
 
 
-@pytest.mark.parametrize(("required", "outcome"), [("", "1 skipped"), ("1", "1 failed")])
+@pytest.mark.parametrize(("required", "outcome"), [("", "2 skipped"), ("1", "1 failed, 1 skipped")])
 def test_missing_engine_skips_here_and_fails_where_engines_are_required(
     tmp_path: Path, required: str, outcome: str
 ) -> None:
     shutil.copy(ROOT / "conftest.py", tmp_path)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = engine\n")
     (tmp_path / "test_it.py").write_text(
-        'import pytest\n\n\n@pytest.mark.engine("slurm")\ndef test_it():\n    pytest.skip("no sbatch here")\n'
+        'import unittest\n\nimport pytest\n\npytestmark = pytest.mark.engine("slurm")\n\n\n'
+        'def test_it():\n    pytest.skip("no sbatch here")\n\n\n'
+        'def test_of_the_kit():\n    raise unittest.SkipTest("the backend declares that it lacks this")\n'
     )
     done = run(
         sys.executable,
