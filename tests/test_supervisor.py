@@ -186,6 +186,7 @@ def test_an_older_supervisor_is_retired(own: Local, monkeypatch: pytest.MonkeyPa
         assert own.supervisor != before
         Path(own.fifo).write_text("go\n")
         assert other.get_job(job.job_id()).result(30).stdout.text() == "on\n"
+    assert job.outcome(30).exit_code == 0  # who had the older one hears of it by the newer
 
 
 def test_a_newer_supervisor_is_left_alone(own: Local, monkeypatch: pytest.MonkeyPatch) -> None:
