@@ -1,0 +1,399 @@
+"""What runs on a compute node: takes the one job that is meant out of its directory, and runs it.
+
+It travels in the spool, and needs Python 3.8 and its standard library only, of which it imports as little as
+may be, since it is started for each job. What it is to run, and everything of the user's in that, it reads
+from files; what came of it, it leaves in files:
+
+- ``claim`` is made first, exclusively: of two copies of a job, only the one that makes it goes on.
+- ``stdout`` and ``stderr`` are what the work writes.
+- ``outcome.pkl`` is a verdict. ``ended.pkl`` is what was seen of an end that Slurm may have brought about
+  (by its TERM or KILL), where the verdict is Slurm's.
+- the submission's ``journal`` gets a line when the work starts, and one when its outcome is there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import pickle
+    import signal
+    from typing import Any, BinaryIO
+else:
+    try:  # what these modules are made of costs a tenth of what they do
+        import _pickle as pickle
+        import _signal as signal
+    except ImportError:
+        import pickle
+        import signal
+
+WAIT = 30.0
+"""Seconds that a file may take to be seen here."""
+RACE = 0.05
+"""Seconds within which a TERM for all processes of a job reaches all of them."""
+LINE = 21
+"""Bytes of a line in the list of a submission's jobs: an id, and a line feed."""
+
+
+class Job:
+    """The job that this process is to run.
+
+    Args:
+        submission: the directory of what was submitted.
+        environ: Slurm's variables.
+    """
+
+    def __init__(self, submission: str, environ: os._Environ[str]) -> None:
+        self.submission = submission
+        self.started = time.time()
+        self.attempt = 1 + int(environ.get("SLURM_RESTART_COUNT") or 0)
+        task = environ.get("SLURM_ARRAY_TASK_ID")
+        self.number = int(task or 0)
+        self.native_id = (
+            environ["SLURM_JOB_ID"] if task is None else f"{environ['SLURM_ARRAY_JOB_ID']}_{task}"
+        )
+        with seen(os.path.join(submission, "jobs")) as stream:
+            stream.seek(LINE * self.number)
+            job_id = stream.read(LINE - 1).decode("ascii")
+        root = os.path.dirname(os.path.dirname(submission))
+        self.directory = os.path.join(root, job_id[:2], job_id)
+        with seen(self.path("work.pkl")) as stream:
+            stream.readline()
+            self.work: dict[str, Any] = pickle.load(stream)
+
+    def path(self, name: str) -> str:
+        """Return the path of a file of the job's."""
+        return os.path.join(self.directory, name)
+
+    def claim(self) -> bool:
+        """Say whether this is the copy, and the attempt, that may run."""
+        try:
+            write(self.path("claim"), f"{self.native_id} {self.attempt}\n".encode(), os.O_EXCL)
+        except FileExistsError:
+            return self.goes_on()
+        return True
+
+    def goes_on(self) -> bool:
+        """Say whether an attempt that is not the first may run."""
+        with seen(self.path("claim")) as stream:
+            holder = stream.readline().decode().split()[:1]
+        if holder != [self.native_id]:
+            sys.stderr.write(f"anyjob: {self.directory} is claimed by {holder}: this copy ends itself\n")
+            return False
+        if os.path.exists(self.path("outcome.pkl")):
+            return False
+        if not self.work["restartable"]:
+            words = (
+                f"Slurm has started it once more (attempt {self.attempt}), and it is not marked restartable: "
+                "its first attempt was ended half way"
+            )
+            self.leave({"status": "ERROR", "reason": "lost", "message": words})
+            return False
+        try:
+            os.unlink(self.path("ended.pkl"))  # that was the attempt before
+        except FileNotFoundError:
+            pass
+        return True
+
+    def leave(self, said: dict[str, Any], *, uncertain: bool = False) -> None:
+        """Leave what came of the work."""
+        said.setdefault("host", os.uname().nodename)
+        said.setdefault("started", self.started)
+        said.setdefault("finished", time.time())
+        said["attempt"] = self.attempt
+        write(self.path("outcome.part"), pickle.dumps(said, 4), os.O_TRUNC)
+        self.publish(uncertain=uncertain)
+
+    def publish(self, *, uncertain: bool) -> None:
+        """Have what was written appear, at once or not at all."""
+        name = "ended.pkl" if uncertain else "outcome.pkl"
+        os.rename(self.path("outcome.part"), self.path(name))
+        self.note("E")
+        if not self.work["restartable"]:
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Remove the caller's variables when the last job of the submission has ended."""
+        try:
+            size = os.path.getsize(os.path.join(self.submission, "jobs")) // LINE
+            noted = os.path.getsize(os.path.join(self.submission, "journal"))
+            if noted >= sum(2 * len(f"E {number} 1\n") for number in range(size)):
+                os.unlink(os.path.join(self.submission, "environment"))
+        except OSError:
+            pass
+
+    def note(self, letter: str) -> None:
+        """Append a line to the journal: a hint for those who wait, and no more."""
+        line = f"{letter} {self.number} {self.attempt}\n".encode()
+        try:
+            write(os.path.join(self.submission, "journal"), line, os.O_APPEND)
+        except OSError as error:
+            sys.stderr.write(f"anyjob: the journal cannot be written: {error}\n")
+
+
+def seen(path: str) -> BinaryIO:
+    """Open a file for reading that may not be seen here yet."""
+    deadline = time.monotonic() + WAIT
+    while True:
+        try:
+            return open(path, "rb")
+        except FileNotFoundError:
+            if time.monotonic() > deadline:
+                sys.exit(f"anyjob: {path} is not seen on {os.uname().nodename}: is it shared?")
+        try:
+            os.listdir(os.path.dirname(path))  # makes a network file system look anew
+        except OSError:
+            pass
+        time.sleep(0.2)
+
+
+def write(path: str, data: bytes, how: int) -> None:
+    """Write a file that only the user may read; ``how`` are flags for ``os.open``."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o600), "wb", buffering=0) as stream:
+        view = memoryview(data)
+        while view:
+            view = view[stream.write(view) or 0 :]
+
+
+# --- the one that watches ---------------------------------------------------------------------
+
+
+class Watch:
+    """Waits for the process that does the work; keeps to the walltime; notes what Slurm sends.
+
+    TERM comes to all processes of a job, so it is not passed on; what comes to this one alone, since a
+    user has asked Slurm for it (``--signal=B:USR1``), is.
+    """
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.told = False
+        self.expired = False
+        self.grace = 0.0
+        signal.signal(signal.SIGTERM, self.on_term)
+        signal.signal(signal.SIGALRM, self.on_alarm)
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, self.on_other)
+
+    def on_term(self, number: int, frame: Any) -> None:
+        """Slurm ends the job."""
+        self.told = self.told or not self.expired
+
+    def on_other(self, number: int, frame: Any) -> None:
+        """Pass a signal on."""
+        if self.pid:
+            os.kill(self.pid, number)
+
+    def on_alarm(self, number: int, frame: Any) -> None:
+        """The walltime is over, or the grace after that."""
+        if self.expired:
+            os.kill(self.pid, signal.SIGKILL)
+            return
+        self.expired = True
+        signal.setitimer(signal.ITIMER_REAL, max(self.grace, 0.001))
+        # All that is in our group, so what the work has started, too; Slurm ends what has left it.
+        os.kill(0 if os.getpgrp() == os.getpid() else self.pid, signal.SIGTERM)
+
+    def wait(self, walltime: float | None, grace: float) -> tuple[int, int]:
+        """Return the status of the process, and its peak memory in bytes."""
+        self.grace = grace
+        if walltime is not None:
+            signal.setitimer(signal.ITIMER_REAL, max(walltime, 0.001))
+        _, status, usage = os.wait4(self.pid, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if status and not self.told:
+            time.sleep(RACE)
+        return status, usage.ru_maxrss * 1024
+
+
+def reset_signals() -> None:
+    """Have signals mean in the work what they mean to any program."""
+    for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# --- the one that works -----------------------------------------------------------------------
+
+
+def open_streams(job: Job) -> None:
+    """Have stdout and stderr in the job's directory; a later attempt writes after the first."""
+    appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    stdin = job.path("stdin") if job.work["stdin"] else os.devnull
+    for number, path, how in (
+        (0, stdin, os.O_RDONLY),
+        (1, job.path("stdout"), appending),
+        (2, job.path("stderr"), appending),
+    ):
+        fd = os.open(path, how, 0o600)
+        os.dup2(fd, number)
+        os.close(fd)
+
+
+def execute(job: Job, telling: int) -> None:
+    """Become the program. Where that is not possible, why is written to ``telling``."""
+    work = job.work
+    directory = True
+    try:
+        os.chdir(work["cwd"])
+        directory = False
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # ignored by Python, not by programs
+            signal.signal(number, signal.SIG_DFL)
+        environ = {**os.environb, **work["environment"], b"ANYJOB_SPOOL": os.fsencode(job.directory)}
+        os.execvpe(work["argv"][0], work["argv"], environ)
+    except OSError as error:
+        os.write(telling, pickle.dumps((directory, error.errno, error.strerror)))
+    finally:
+        os._exit(127)
+
+
+def not_started(job: Job, directory: bool, number: int, words: str) -> dict[str, Any]:
+    """Say why a program could not be started; codes as a shell gives them."""
+    program = os.fsdecode(job.work.get("argv", [b"the call"])[0])
+    code, why = 126, f"{program!r}: {words}"
+    if directory:
+        why = f"its directory {os.fsdecode(job.work['cwd'])!r} is not there on {os.uname().nodename}"
+    elif number == 2 and "/" in program and os.path.exists(program):
+        code, why = 127, f"the interpreter that the first line of {program!r} names is not there"
+    elif number == 2:
+        code, why = 127, f"{program!r} is not there" + ("" if "/" in program else ", nor anywhere on PATH")
+    return {"status": "ERROR", "reason": "exit-code", "exit_code": code, "message": f"cannot start: {why}"}
+
+
+def call(job: Job) -> int:
+    """Make the call, and leave what came of it for the one that watches to publish."""
+    here = os.path.dirname(__file__)
+    caller = [entry for entry in sys.path if entry != here]  # our directory is not the caller's
+    sys.path[:] = [here, *caller]
+    runner: Any = __import__("anyjob_runner")
+    sys.path[:] = caller
+    sys.path += [entry for entry in job.work["path"] if entry not in sys.path]
+
+    def end(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough to clean up
+        raise runner.Ended
+
+    signal.signal(signal.SIGTERM, end)
+    os.environb.update(job.work["environment"])
+    os.environ["ANYJOB_SPOOL"] = job.directory
+    try:
+        os.chdir(job.work["cwd"])
+    except OSError:  # a call need not have to do with files
+        os.chdir(job.directory)
+    said: dict[str, Any] = runner.pickled(runner.perform(lambda: pickle.loads(job.work["payload"])))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    said["host"] = os.uname().nodename
+    said["attempt"] = job.attempt
+    import resource
+
+    said["peak_memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    write(job.path("outcome.part"), pickle.dumps(said, 4), os.O_TRUNC)
+    if said["status"] == "DONE":
+        return 0
+    sys.stderr.write(said.get("traceback") or said["message"] + "\n")
+    return 1
+
+
+def by_status(status: int) -> dict[str, Any]:
+    """Say how a process ended."""
+    if os.WIFSIGNALED(status):
+        from signal import Signals
+
+        number = os.WTERMSIG(status)
+        try:
+            name = Signals(number).name
+        except ValueError:
+            name = f"signal {number}"
+        return {"status": "ERROR", "reason": "signal", "signal": number, "message": f"ended by {name}"}
+    code = status >> 8 & 0xFF
+    if code:
+        return {"status": "ERROR", "reason": "exit-code", "exit_code": code, "message": f"exit code {code}"}
+    return {"status": "DONE", "exit_code": 0}
+
+
+def is_uncertain(said: dict[str, Any]) -> bool:
+    """Whether an end looks like one that Slurm may have brought about."""
+    return said.get("signal") in (signal.SIGTERM, signal.SIGKILL) or said.get("exit_code") in (137, 143)
+
+
+def ended_its_process(said: dict[str, Any]) -> dict[str, Any]:
+    """Say that a call has ended the process that it ran in."""
+    how = said.get("message", "exit code 0")
+    said = {**said, "message": f"the call ended its process and left no result: {how}"}
+    if said["status"] == "DONE":
+        said.update(status="ERROR", reason="exit-code")
+    return said
+
+
+def run(job: Job, watch: Watch) -> int:
+    """Run the work in a process of its own, and leave what came of it. Returns the exit code for Slurm."""
+    is_call = job.work["kind"] == "python"
+    heard, telling = os.pipe()
+    job.note("S")
+    watch.pid = os.fork()
+    if watch.pid == 0:
+        os.close(heard)
+        reset_signals()
+        try:
+            open_streams(job)
+        except OSError as error:
+            os.write(telling, pickle.dumps((False, error.errno, error.strerror)))
+            os._exit(127)
+        if not is_call:
+            execute(job, telling)
+        os.close(telling)
+        return call(job)
+    os.close(telling)
+    status, peak = watch.wait(job.work["walltime"], job.work["grace"])
+    with open(heard, "rb") as stream:
+        why = stream.read()
+    uncertain = watch.told
+    if watch.expired:
+        words = f"it ran longer than its walltime of {job.work['walltime']:g} s"
+        said: dict[str, Any] = {"status": "ERROR", "reason": "walltime", "message": words}
+        uncertain = False
+    elif why:
+        said = not_started(job, *pickle.loads(why))
+    elif is_call and os.path.exists(job.path("outcome.part")):
+        job.publish(uncertain=uncertain)
+        return 1 if status else 0
+    else:
+        said = by_status(status)
+        uncertain = uncertain or is_uncertain(said)
+        if is_call:
+            said = ended_its_process(said)
+    said["peak_memory"] = peak
+    job.leave(said, uncertain=uncertain)
+    return 0 if said["status"] == "DONE" else int(said.get("exit_code") or 128 + said.get("signal", 0))
+
+
+def take_over_variables(data: bytes) -> None:
+    """Take over those variables of the caller's that bash has no place for."""
+    for entry in data.split(b"\0"):
+        name, equals, value = entry.partition(b"=")
+        if (
+            equals
+            and not name.decode("ascii", "replace").isidentifier()
+            and not name.startswith(b"BASH_FUNC_")
+        ):
+            os.environb[name] = value
+
+
+def main() -> int:
+    """Run the job of the submission that ``ANYJOB_SUBMISSION`` names. Returns the exit code."""
+    watch = Watch()
+    submission = os.environ.pop("ANYJOB_SUBMISSION")
+    for name in ("ANYJOB_PYTHON", "ANYJOB_FLAGS", "ANYJOB_LANDING"):
+        os.environ.pop(name, None)
+    job = Job(submission, os.environ)
+    try:
+        with open(os.path.join(submission, "environment"), "rb") as stream:
+            take_over_variables(stream.read())
+    except FileNotFoundError:
+        pass  # all jobs of the submission have ended, and this is one that was started once more
+    if watch.told or not job.claim():
+        return 1
+    return run(job, watch)

@@ -1,0 +1,228 @@
+"""What Slurm last said of the jobs of one user on one cluster: asked in bulk, and seldom.
+
+``squeue`` is asked about all of them at once, at an interval that grows while it has nothing to tell that was
+not known. Those that it does not list any more are looked up in the accounting, by one ``sacct``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from anyjob.errors import BackendUnavailableError
+from anyjob_slurm.parsing import (
+    HISTORY_FORMAT,
+    QUEUE_FORMAT,
+    Row,
+    chunks,
+    history_rows,
+    queue_rows,
+    split_id,
+)
+from anyjob_slurm.programs import Programs, failed
+
+SOONEST = 2.0
+"""Seconds between two questions to the controller, at least."""
+MUST = 60.0
+"""Seconds between two questions to the controller, at most, though jobs are heard of by other means."""
+AT_ONCE = 0.25
+"""Seconds between two questions to the controller, at least, where something was done to jobs."""
+LATEST = 20.0
+"""Seconds between two questions to the controller, at most, while jobs are waited for."""
+CHUNK = 500
+"""Ids in one question to the accounting."""
+NO_ACCOUNTING = 600.0
+"""Seconds after which a cluster without accounting is asked again whether it has some."""
+NEVER = float("-inf")
+MISSING = ("accounting storage is disabled", "Slurm accounting storage is disabled")
+
+
+class Listing:
+    """Rows of Slurm's, to be found by the id of one job."""
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self._alone: dict[str, Row] = {}
+        self._tasks: dict[tuple[str, int], Row] = {}
+        self._many: dict[str, list[Row]] = {}
+        self.rows = list(rows)
+        for row in self.rows:
+            if row.tasks is None:
+                self._alone[row.job] = row
+            elif len(row.tasks) == 1 and len(row.tasks[0]) == 1:
+                self._tasks[row.job, row.tasks[0][0]] = row
+                self._many.setdefault(row.job, [])
+            else:
+                self._many.setdefault(row.job, []).append(row)
+
+    def get(self, native_id: str) -> Row | None:
+        """Return what is said of a job; None where nothing is."""
+        job, tasks = split_id(native_id)
+        if tasks is None:
+            return self._alone.get(job)
+        number = tasks[0][0]
+        found = self._tasks.get((job, number))
+        if found is not None:
+            return found
+        return next(
+            (row for row in self._many.get(job, ()) if any(number in some for some in row.tasks or ())), None
+        )
+
+    def knows_array(self, native_id: str) -> bool:
+        """Whether something is said of another task of the same array."""
+        return split_id(native_id)[0] in self._many
+
+
+class Key(NamedTuple):
+    """Which cluster is asked: by which programs, with which configuration."""
+
+    programs: str
+    conf: str
+
+
+class Queue:
+    """What Slurm says of this user's jobs on one cluster; shared by all backends that mean that cluster."""
+
+    _shared: weakref.WeakValueDictionary[Key, Queue] = weakref.WeakValueDictionary()
+    _guard = threading.Lock()
+
+    def __init__(self, programs: Programs) -> None:
+        self._programs = programs
+        self._lock = threading.RLock()
+        self.listing = Listing()
+        self.asked = NEVER
+        self._interval = SOONEST
+        self._heard = NEVER
+        self._dirty = False
+        self._first = float("inf")
+        self._launched: dict[str, float] = {}
+        self._history = Listing()
+        self._history_of: frozenset[str] = frozenset()
+        self._history_asked = NEVER
+        self._history_interval = SOONEST
+        self._no_accounting = NEVER
+
+    @classmethod
+    def of(cls, programs: Programs) -> Queue:
+        """Return the one queue of a cluster in this process."""
+        key = Key(
+            str(programs.directory or os.environ.get("PATH", "")),
+            str(programs.conf or os.environ.get("SLURM_CONF", "")),
+        )
+        with cls._guard:
+            queue = cls._shared.get(key)
+            if queue is None:
+                queue = cls._shared[key] = cls(programs)
+            return queue
+
+    def launched(self, job: str) -> None:
+        """Slurm has taken a submission: what it said before does not count for that."""
+        with self._lock:
+            self._launched[job] = self._heard = now = time.monotonic()
+            self._first = min(self._first, now)
+            self._interval = SOONEST
+
+    def has_launched(self, native_id: str) -> bool:
+        """Whether a job was handed over by this process."""
+        return split_id(native_id)[0] in self._launched
+
+    def heard(self) -> None:
+        """Jobs have been heard of by other means: there is less need to ask."""
+        self._heard = time.monotonic()
+
+    def hurry(self) -> None:
+        """Something was done to jobs: what is known is out of date."""
+        with self._lock:
+            self._dirty, self._interval = True, SOONEST
+            self._history_interval = SOONEST
+
+    def refresh(self, age: float | None = None) -> bool:
+        """Ask the controller if it is time to; return whether it was asked.
+
+        Args:
+            age: seconds that the last answer may be old; None: what the interval says.
+
+        Raises:
+            BackendUnavailableError: it does not answer.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if age is not None:
+                due = now - self.asked > age
+            else:
+                since = max(self.asked, self._first if self._first <= now else NEVER)
+                due = now >= min(max(since, self._heard) + self._interval, since + MUST)
+            due = due or (self._dirty and now - self.asked > AT_ONCE)
+            if not due:
+                return False
+            arguments = ["-h", "-t", "all", "-u", str(os.getuid()), "-O", QUEUE_FORMAT]
+            told = self._programs.ask("squeue", arguments)
+            before = {row[:4] for row in self.listing.rows}
+            self.listing = Listing(queue_rows(told))
+            self.asked, self._dirty = now, False
+            news = before != {row[:4] for row in self.listing.rows}
+            self._interval = SOONEST if news else min(self._interval * 1.5, LATEST)
+            return True
+
+    def covers(self, native_id: str) -> bool:
+        """Whether the last answer is younger than the job, so that a job that is not in it has gone."""
+        launched = self._launched.get(split_id(native_id)[0])
+        return self.asked > NEVER and (launched is None or self.asked > launched)
+
+    @property
+    def has_accounting(self) -> bool:
+        """Whether the cluster keeps a history, as far as is known."""
+        return time.monotonic() - self._no_accounting > NO_ACCOUNTING
+
+    def history(self, native_ids: Collection[str]) -> Listing | None:
+        """Return what the accounting knows of jobs; None where it cannot be asked, or need not be yet.
+
+        Rows arrive there seconds late: that one is missing says nothing.
+        """
+        with self._lock:
+            jobs = frozenset(split_id(native_id)[0] for native_id in native_ids)
+            now = time.monotonic()
+            new = not jobs <= self._history_of
+            if now - self._history_asked < (SOONEST / 2 if new else self._history_interval):
+                return self._history if not new else None
+            if not self.has_accounting:
+                return Listing()
+            self._history_asked = now
+            try:
+                rows = self._ask_history(sorted(jobs, key=int))
+            except BackendUnavailableError:
+                self._history_of = frozenset()
+                return None
+            self._history, self._history_of = Listing(rows), jobs
+            self._history_interval = SOONEST if new else min(self._history_interval * 1.5, LATEST)
+            return self._history
+
+    def _ask_history(self, jobs: Sequence[str]) -> list[Row]:
+        rows: list[Row] = []
+        for part in chunks(jobs, CHUNK):
+            rows += self._sacct(["-j", ",".join(part)])
+        return rows
+
+    def named_since(self, start: float) -> list[Row]:
+        """Return what the accounting knows of this user's jobs since a time; nothing where there is none.
+
+        Raises:
+            BackendUnavailableError: it does not answer.
+        """
+        with self._lock:
+            if not self.has_accounting:
+                return []
+            since = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(start - 60))
+            return self._sacct(["-u", str(os.getuid()), "-S", since])
+
+    def _sacct(self, which: Sequence[str]) -> list[Row]:
+        done = self._programs.run("sacct", ["-n", "-X", "-P", "-o", HISTORY_FORMAT, *which])
+        if done.code == 0:
+            return history_rows(done.out)
+        if any(words in done.err for words in MISSING):
+            self._no_accounting = time.monotonic()
+            return []
+        raise failed("sacct", done)

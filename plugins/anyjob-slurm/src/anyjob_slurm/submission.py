@@ -1,0 +1,301 @@
+"""The files that pass between here and the compute nodes: of one submission, and of each job in it.
+
+A submission is what one ``sbatch`` hands over: one job, or an array. Below the spool it has a directory
+``submissions/ID`` (the id of its first job) beside those of its jobs::
+
+    environment   the caller's variables
+    jobs          the ids of its jobs, in the order of the array
+    journal       a line for each start and end, appended by the nodes: hints
+    log-N         what was said before the work of task N started, and by Slurm
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from anyjob import runner, spool
+from anyjob.errors import StateError
+from anyjob.jobtypes import dump_call
+from anyjob.orders import Order
+from anyjob.spawning import GRACE, lay_files
+from anyjob.specs import Call, Command
+from anyjob_slurm import landing
+
+ALONE = -1
+"""The number of a job that is no task of an array."""
+NOBODY = "nobody"
+"""Who holds the claim of a job that is not to run any more."""
+START = b"""\
+import sys
+
+here = __file__.rpartition("/")[0]
+sys.path.insert(0, here)
+from anyjob_landing import main  # a module, so that its byte code is kept
+
+sys.path.remove(here)
+sys.exit(main())
+"""
+"""What the node's Python is called with."""
+SWEPT = 200
+"""Submissions that are looked at when old ones are swept away."""
+OLD = 86400.0
+"""Seconds after which a submission is old."""
+LOG_SHOWN = 2000
+"""Characters of the end of a log that an error message holds."""
+
+
+class Membership(NamedTuple):
+    """Which submission a job is of, and its number there; `ALONE` where it is no array."""
+
+    submission: Path
+    number: int
+
+    @property
+    def place(self) -> int:
+        """Where the job is in the list of the submission."""
+        return max(self.number, 0)
+
+    def native_id(self, job: str) -> str:
+        """Return Slurm's id of the job, given that of the submission."""
+        return job if self.number == ALONE else f"{job}_{self.number}"
+
+    @property
+    def log(self) -> Path:
+        """What was said before the work started, and by Slurm."""
+        return self.submission / f"log-{self.place}"
+
+
+def place(root: Path, orders: Sequence[Order], environment: bytes) -> Path:
+    """Write all that the nodes need for these orders; returns the directory of the submission.
+
+    Raises:
+        StateError: it cannot be written.
+    """
+    submission = root / "submissions" / orders[0].job_id
+    cwd = os.getcwd()
+    try:
+        make_directory(submission)
+        _write(submission / "environment", environment)
+        _write(submission / "jobs", "".join(f"{order.job_id}\n" for order in orders).encode())
+        for number, order in enumerate(orders):
+            _place_job(order, submission.name, number if len(orders) > 1 else ALONE, cwd)
+    except OSError as error:
+        shutil.rmtree(submission, ignore_errors=True)
+        raise StateError(
+            f"cannot write {error.filename or submission}: {error.strerror or error}; set the option `spool` "
+            "to a directory that can be written, and that the compute nodes see"
+        ) from error
+    return submission
+
+
+def _place_job(order: Order, submission: str, number: int, cwd: str) -> None:
+    directory = order.spool
+    assert directory is not None
+    make_directory(directory)
+    work: dict[str, Any] = {
+        "walltime": order.resources.walltime,
+        "grace": GRACE,
+        "restartable": order.resources.restartable,
+        "environment": _encoded(order.environment),
+        "cwd": os.fsencode(cwd),
+        "stdin": False,
+    }
+    spec = order.spec
+    if isinstance(spec, Call):
+        path = [entry or cwd for entry in sys.path]
+        work.update(kind="python", path=path, payload=dump_call(spec))
+    else:
+        assert isinstance(spec, Command)
+        work.update(kind="command", argv=[os.fsencode(argument) for argument in spec.argv])
+        work["environment"].update(_encoded(spec.env))
+        if spec.cwd is not None:
+            work["cwd"] = os.fsencode(os.path.join(cwd, spec.cwd))
+        if spec.stdin is not None:
+            work["stdin"] = True
+            _write(directory / "stdin", spec.stdin.taken().content or b"")
+        lay_files(spec, directory)
+    head = f"{submission} {number}\n".encode()
+    _write(directory / "work.pkl", head + pickle.dumps(work, 4))
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory of mode 0700, and those above it that are missing."""
+    if not path.is_dir():
+        if not path.parent.is_dir():
+            make_directory(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def _encoded(variables: Any) -> dict[bytes, bytes]:
+    return {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
+
+
+def _write(path: Path, data: bytes) -> None:
+    mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(path, mode, 0o600), "wb") as stream:
+        stream.write(data)
+
+
+def landing_path(root: Path) -> Path:
+    """Return the program that runs on the nodes; it is laid into the spool where it is not there yet."""
+    sources = {"anyjob_landing.py": Path(landing.__file__), "anyjob_runner.py": Path(runner.__file__)}
+    content = {name: source.read_bytes() for name, source in sources.items()}
+    content["start.py"] = START
+    digest = hashlib.sha256(b"\0".join(content.values())).hexdigest()[:16]
+    directory = root / "programs" / digest
+    if not directory.is_dir():
+        part = directory.with_name(f"{digest}.{os.urandom(6).hex()}")
+        make_directory(part)
+        for name, data in content.items():
+            _write(part / name, data)
+        try:
+            os.rename(part, directory)
+        except OSError:  # somebody else was faster
+            shutil.rmtree(part, ignore_errors=True)
+    if directory.stat().st_uid != os.geteuid():
+        raise StateError(f"{directory} is not yours: what lies there is not run")
+    return directory / "start.py"
+
+
+# --- read back --------------------------------------------------------------------------------
+
+
+def membership(directory: Path) -> Membership | None:
+    """Return which submission the job with this directory is of; None where it was not written."""
+    try:
+        with open(spool.open_own(directory / "work.pkl"), "rb") as stream:
+            submission, number = stream.readline(100).split()
+    except (OSError, ValueError):
+        return None
+    return Membership(directory.parent.parent / "submissions" / submission.decode(), int(number))
+
+
+def holder(directory: Path) -> str | None:
+    """Return the native id that has claimed a job; None as long as none has."""
+    try:
+        with open(spool.open_own(directory / "claim"), "rb") as stream:
+            claim = stream.readline(200).decode("ascii", "replace").split()
+    except OSError:
+        return None
+    return claim[0] if claim else None
+
+
+def withhold(directory: Path) -> str | None:
+    """See to it that a job does not start any more; returns the native id of one that has started."""
+    try:
+        _write(directory / "claim", f"{NOBODY} 0\n".encode())
+    except FileExistsError:
+        found = holder(directory)
+        return None if found == NOBODY else found
+    except OSError:
+        return None  # without its directory it does not run
+    return None
+
+
+def refresh(directory: Path) -> None:
+    """Have a network file system look anew what is in a directory."""
+    with suppress(OSError):
+        os.listdir(directory)
+
+
+def read_end(directory: Path) -> dict[str, Any]:
+    """Return what was seen of an end that Slurm may have brought about; empty where nothing was."""
+    try:
+        with open(spool.open_own(directory / "ended.pkl"), "rb") as stream:
+            found = spool.parse_outcome(stream.read())
+    except (OSError, StateError):
+        return {}
+    return {} if found is None else msgspec.structs.asdict(found)
+
+
+def end_of_log(log: Path) -> str:
+    """Return the end of what was said before the work started, and by Slurm."""
+    try:
+        size = log.stat().st_size
+        data = spool.read_range(log, max(0, size - 4 * LOG_SHOWN))
+    except (OSError, StateError):
+        return ""
+    return data.decode("utf-8", "replace").strip()[-LOG_SHOWN:]
+
+
+class Journal:
+    """The journal of a submission, as far as it has been read.
+
+    Lines may be missing (network file systems do not append atomically): they are hints, no verdicts.
+    """
+
+    def __init__(self, submission: Path) -> None:
+        self.path = submission / "journal"
+        self._offset = 0
+
+    def news(self) -> Iterator[tuple[str, int, int]]:
+        """Yield what was added: letter, number of the job, attempt."""
+        while data := self._read():
+            whole = data.rfind(b"\n") + 1
+            if not whole:
+                return
+            self._offset += whole
+            for line in data[:whole].splitlines():
+                fields = line.decode("ascii", "replace").split()
+                if len(fields) == 3 and fields[1].isdecimal() and fields[2].isdecimal():
+                    yield fields[0], int(fields[1]), int(fields[2])
+
+    def is_gone(self) -> bool:
+        """Whether the submission was removed, since all its jobs have ended, as another process has seen."""
+        return not self.path.exists() and not (self.path.parent / "jobs").exists()
+
+    def _read(self) -> bytes:
+        try:
+            return spool.read_range(self.path, self._offset)
+        except (OSError, StateError):
+            return b""
+
+    def add(self, letter: str, numbers: Iterable[int]) -> None:
+        """Append lines, for whoever else reads it."""
+        text = "".join(f"{letter} {number} 0\n" for number in numbers)
+        with suppress(OSError):
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            try:
+                os.write(descriptor, text.encode())
+            finally:
+                os.close(descriptor)
+
+
+def size(submission: Path) -> int:
+    """Return how many jobs a submission has; 0 where that cannot be told."""
+    try:
+        return (submission / "jobs").stat().st_size // landing.LINE
+    except OSError:
+        return 0
+
+
+def remove(submission: Path) -> None:
+    """Remove the directory of a submission whose jobs have all ended."""
+    shutil.rmtree(submission, ignore_errors=True)
+
+
+def sweep(root: Path) -> None:
+    """Remove the submissions, of the first some, whose jobs have all been forgotten."""
+    try:
+        with os.scandir(root / "submissions") as entries:
+            old = [
+                entry.path for entry in islice(entries, SWEPT) if entry.stat().st_mtime < time.time() - OLD
+            ]
+        for path in old:
+            ids = Path(path, "jobs").read_text(encoding="ascii").split()
+            if not any(spool.path_of(root, job_id).is_dir() for job_id in ids):
+                remove(Path(path))
+    except (OSError, ValueError, StateError):
+        return  # it is housekeeping, and no more

@@ -1,0 +1,241 @@
+"""What runs on a node, run here as Slurm would run it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anyjob_slurm import submission
+
+from anyjob import Call, Command, JobStatus
+from anyjob.ids import new_id
+from anyjob.orders import Order
+from anyjob.specs import Outcome, Spec, make_resources
+from anyjob.spool import path_of, read_outcome
+
+
+class Node:
+    """A submission in a spool, and a node that runs its jobs."""
+
+    def __init__(self, root: Path, *specs: Spec, **resources: Any) -> None:
+        self.root = root
+        self.orders = [
+            Order(
+                job_id=(job_id := new_id()),
+                spec=spec,
+                resources=make_resources(resources),
+                environment={"ANYJOB_JOB_ID": job_id},
+                spool=path_of(root, job_id),
+            )
+            for spec in specs
+        ]
+        self.landing = submission.landing_path(root)
+        self.submission = submission.place(root, self.orders, b"not-a-name=1\0")
+
+    def directory(self, number: int = 0) -> Path:
+        spool = self.orders[number].spool
+        assert spool is not None
+        return spool
+
+    def start(self, job: str = "7", task: int | None = None, restarts: int = 0) -> subprocess.Popen[bytes]:
+        environ = {"PATH": os.environ["PATH"], "ANYJOB_SUBMISSION": str(self.submission), "SLURM_JOB_ID": job}
+        if task is not None:
+            environ |= {"SLURM_ARRAY_JOB_ID": job, "SLURM_ARRAY_TASK_ID": str(task)}
+        if restarts:
+            environ["SLURM_RESTART_COUNT"] = str(restarts)
+        return subprocess.Popen(
+            [sys.executable, str(self.landing)], env=environ, stderr=subprocess.PIPE, process_group=0
+        )
+
+    def run(self, job: str = "7", task: int | None = None, restarts: int = 0) -> tuple[int, str]:
+        process = self.start(job, task, restarts)
+        _, err = process.communicate(timeout=60)
+        return process.returncode, err.decode()
+
+    def outcome(self, number: int = 0) -> Outcome | None:
+        return read_outcome(self.directory(number))
+
+    def text(self, name: str, number: int = 0) -> str:
+        return (self.directory(number) / name).read_text()
+
+
+def test_a_program_gets_what_it_was_given_byte_for_byte(tmp_path: Path) -> None:
+    """psij-python#423: arguments and variables, whatever they hold, and nothing of a shell's."""
+    hostile = ["$(touch x)", "a b\n", "'\"\\", "é\udcff", "--", ""]
+    (tmp_path / "in").write_bytes(b"\0\xff\n")
+    code = (
+        "import os, sys; print([*map(os.fsencode, sys.argv[1:]), os.environb[b'V'], sys.stdin.buffer.read()])"
+    )
+    spec = Command(
+        [sys.executable, "-c", code, *hostile],
+        env={"V": hostile[3]},
+        stdin=tmp_path / "in",  # type: ignore[arg-type]
+    )
+    node = Node(tmp_path / "a %j 'b'", spec)
+    assert node.run() == (0, "")
+    expected = [*map(os.fsencode, hostile), os.fsencode(hostile[3]), b"\0\xff\n"]
+    assert node.text("stdout") == f"{expected}\n"
+    outcome = node.outcome()
+    assert outcome is not None
+    assert (outcome.status, outcome.exit_code, outcome.attempt) == (JobStatus.DONE, 0, 1)
+
+
+def test_each_task_of_an_array_finds_its_own_work(tmp_path: Path) -> None:
+    node = Node(tmp_path, *(Command(["echo", str(number)]) for number in range(12)))
+    for task in (11, 3):
+        assert node.run(task=task)[0] == 0
+        assert node.text("stdout", task) == f"{task}\n"
+        assert submission.holder(node.directory(task)) == f"7_{task}"
+    journal = [*submission.Journal(node.submission).news()]
+    assert journal == [("S", 11, 1), ("E", 11, 1), ("S", 3, 1), ("E", 3, 1)]
+
+
+def test_a_call_comes_back(tmp_path: Path) -> None:
+    node = Node(tmp_path, Call("operator:add", (19, 23)), Call("operator:truediv", (1, 0)))
+    assert node.run(task=0)[0] == 0
+    assert node.run(task=1)[0] == 1
+    done, failed = node.outcome(0), node.outcome(1)
+    assert done is not None
+    assert failed is not None
+    assert pickle.loads(done.value) == 42
+    assert (failed.reason, "ZeroDivisionError" in failed.traceback) == ("exception", True)
+    assert "ZeroDivisionError" in node.text("stderr", 1)
+
+
+def test_a_second_copy_ends_itself(tmp_path: Path) -> None:
+    """executorlib#412, PR#721: what was submitted twice runs once."""
+    node = Node(tmp_path, Command(["sh", "-c", "echo ran"]))
+    node.run(job="7")
+    code, words = node.run(job="8")
+    assert (code, "claimed by ['7']" in words) == (1, True)
+    assert node.text("stdout") == "ran\n"
+
+
+def test_a_job_that_was_given_up_does_not_start(tmp_path: Path) -> None:
+    node = Node(tmp_path, Command(["sh", "-c", "echo ran"]))
+    assert submission.withhold(node.directory()) is None
+    assert node.run()[0] == 1
+    assert not (node.directory() / "stdout").exists()
+    assert node.outcome() is None
+
+
+def test_a_job_that_has_started_is_not_given_up(tmp_path: Path) -> None:
+    node = Node(tmp_path, Command(["true"]))
+    node.run(job="9")
+    assert submission.withhold(node.directory()) == "9"
+
+
+@pytest.mark.parametrize("restartable", [True, False])
+def test_a_later_attempt_runs_only_what_is_restartable(tmp_path: Path, restartable: bool) -> None:
+    node = Node(tmp_path, Command(["sh", "-c", "echo ran"]), restartable=restartable)
+    node.run()
+    (node.directory() / "outcome.pkl").unlink()  # its node failed before
+    node.run(restarts=1)
+    outcome = node.outcome()
+    assert outcome is not None
+    assert outcome.attempt == 2
+    assert outcome.reason == (None if restartable else "lost")
+    assert node.text("stdout") == ("ran\nran\n" if restartable else "ran\n")
+
+
+def test_an_attempt_after_the_outcome_changes_nothing(tmp_path: Path) -> None:
+    node = Node(tmp_path, Command(["sh", "-c", "echo ran"]), restartable=True)
+    node.run()
+    node.run(restarts=1)
+    outcome = node.outcome()
+    assert outcome is not None
+    assert (outcome.attempt, node.text("stdout")) == (1, "ran\n")
+
+
+def test_the_walltime_is_kept_and_clean_up_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """executorlib#1049: SIGTERM skipped clean-up."""
+    script = "import time\ntry:\n    time.sleep(60)\nfinally:\n    open('cleaned', 'w').close()"
+    monkeypatch.chdir(tmp_path)
+    node = Node(tmp_path, Call("builtins:exec", (script,)), walltime=0.5)
+    code, _ = node.run()
+    outcome = node.outcome()
+    assert outcome is not None
+    assert (code != 0, outcome.reason) == (True, "walltime")
+    assert "0.5 s" in outcome.message
+    assert (tmp_path / "cleaned").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "words"),
+    [
+        (["no-such-program"], 127, "nor anywhere on PATH"),
+        (["/etc/passwd"], 126, "Permission denied"),
+        (["/nowhere/x"], 127, "'/nowhere/x' is not there"),
+    ],
+)
+def test_a_program_that_cannot_start_says_why(tmp_path: Path, argv: list[str], code: int, words: str) -> None:
+    node = Node(tmp_path, Command(argv))
+    assert node.run()[0] == code
+    outcome = node.outcome()
+    assert outcome is not None
+    assert (outcome.reason, outcome.exit_code) == ("exit-code", code)
+    assert words in outcome.message
+
+
+def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+    node = Node(tmp_path, Command(["true"], cwd="/nowhere"))
+    node.run()
+    outcome = node.outcome()
+    assert outcome is not None
+    assert "'/nowhere' is not there" in outcome.message
+
+
+def test_what_slurm_ends_is_left_to_slurm_to_judge(tmp_path: Path) -> None:
+    """dask-jobqueue#640: TERM lets work clean up, and then the verdict is Slurm's."""
+    script = textwrap.dedent("""
+        trap 'echo cleaned; exit 0' TERM
+        echo started
+        while :; do sleep 0.05; done
+    """)
+    node = Node(tmp_path, Command(["sh", "-c", script]))
+    process = node.start()
+    stdout = node.directory() / "stdout"
+    while not (stdout.exists() and stdout.read_text()):
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert node.text("stdout") == "started\ncleaned\n"
+    assert node.outcome() is None
+    assert submission.read_end(node.directory())["status"] is JobStatus.DONE
+
+
+def test_a_kill_from_outside_is_left_to_slurm_too(tmp_path: Path) -> None:
+    node = Node(tmp_path, Command(["sh", "-c", "kill -9 $$"]))
+    assert node.run()[0] == 137
+    assert node.outcome() is None
+    ended = submission.read_end(node.directory())
+    assert (ended["reason"], ended["signal"]) == ("signal", 9)
+
+
+def test_a_call_that_ends_its_process_is_no_success(tmp_path: Path) -> None:
+    node = Node(tmp_path, Call("os:_exit", (0,)))
+    node.run()
+    outcome = node.outcome()
+    assert outcome is not None
+    assert (outcome.status, outcome.reason) == (JobStatus.ERROR, "exit-code")
+    assert "ended its process" in outcome.message
+
+
+def test_what_is_private_is_private_and_variables_go_with_the_last_job(tmp_path: Path) -> None:
+    node = Node(tmp_path, Command(["true"]), Command(["true"]))
+    environment = node.submission / "environment"
+    assert environment.stat().st_mode & 0o777 == 0o600
+    assert node.submission.stat().st_mode & 0o777 == 0o700
+    node.run(task=0)
+    assert environment.exists()
+    node.run(task=1)
+    assert not environment.exists()
+    ours = [path for path in tmp_path.rglob("*") if "__pycache__" not in path.parts]  # below what is private
+    assert {path.stat().st_mode & 0o077 for path in ours} == {0}
