@@ -228,6 +228,58 @@ def test_a_broken_promise_fails_the_check() -> None:
     assert (found["ok"], [each["state"] for each in found["checks"]]) == (False, ["ok"] * 3)
 
 
+AWAY = """
+from anyjob import BackendUnavailableError, Capabilities, Options, TaskBackend, Unsure
+class Cloud(Options, frozen=True):
+    '''Options.
+
+    Args:
+        url: where it is.
+        token: who we are.
+    '''
+    url: str
+    token: str
+class Away(TaskBackend):
+    accepts = frozenset({"command"})
+    capabilities = Capabilities(find=True)
+    def launch(self, orders):
+        return ((order, Unsure()) for order in orders)
+    def observe(self, tickets):
+        raise BackendUnavailableError("the engine sleeps")
+    terminate = find = observe
+class Fussy(Away):
+    Options = Cloud
+"""
+
+
+@pytest.fixture
+def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Types of backend are installed whose engine never answers."""
+    monkeypatch.setattr("anyjob.cli.context._registry", None)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names = "[anyjob.backends]\naway = away_of_checks:Away\nfussy = away_of_checks:Fussy\n"
+    install(tmp_path, "away", names, away_of_checks=AWAY)
+
+
+@pytest.mark.usefixtures("away")
+def test_an_engine_that_does_not_answer_is_told_of() -> None:
+    done = invoke("backends", "check", "away", "--timeout", "0.1s")
+    assert done.exit_code == 1
+    assert (
+        "command: failed: still INITIALIZING after 0.1 s: the engine sleeps; it could not be cancelled"
+        in done.stdout
+    )
+
+
+@pytest.mark.usefixtures("away")
+def test_each_thing_that_is_wrong_has_a_line() -> None:
+    lines = invoke("backends", "check", "fussy").stdout.splitlines()
+    assert len(lines) == 2
+    assert "url" in lines[0]
+    assert lines[1].startswith("        ")
+    assert "token" in lines[1]
+
+
 WAITS = """
 import sys
 from anyjob.builtin.pools import ThreadsBackend

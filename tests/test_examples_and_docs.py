@@ -186,6 +186,8 @@ def test_architecture_page_names_every_module() -> None:
         path.parent.name for path in source.glob("*/*.py")
     }
     modules |= {f"local/{path.stem}" for path in source.glob("builtin/local/*.py") if path.stem != "__init__"}
+    modules |= {f"testing/{path.stem}" for path in source.glob("testing/*.py") if path.stem != "__init__"}
+    modules.add("testing/checks")
     named = set(re.findall(r"^\| `([\w/]+)` \|", page, re.MULTILINE))
     assert named == modules
 

@@ -113,6 +113,8 @@ FAILURES: list[tuple[type[Any], str, str]] = [
     (wrong.AsTheyCome, "test_a_thousand_jobs_keep_their_order", "the one that says 'number 0' said"),
     (wrong.OneByOne, "test_many_jobs_are_handed_over_by_one_call", "launch.. was called 4 times"),
     (wrong.ShortLines, "test_a_question_about_a_thousand_jobs_is_answered", "Argument list too long"),
+    (wrong.NumbersJobs, "test_a_submission_that_was_not_answered_is_made_good", "yielded 12 for an order"),
+    (wrong.AsksOneByOne, "test_a_question_about_a_thousand_jobs_is_answered", "asked its engine 1,000 times"),
     (wrong.AsksEachTime, "test_questions_are_bounded_however_many_ask", "the engine was asked"),
     (wrong.Guesses, "test_an_answer_that_leaves_jobs_out_is_no_verdict", "was taken to be ERROR"),
     (wrong.BelievesHints, "test_what_the_engine_tells_is_a_hint_and_no_verdict", "taken for its end"),
@@ -143,6 +145,12 @@ def test_the_wrong_backend_fails_the_check(
     patience = getattr(backend, "patience", 20.0)
     with place_of(backend, tmp_path, patience) as place, pytest.raises(AssertionError, match=message):
         run(check, place)
+
+
+def test_of_work_that_has_ended_when_run_returns_nothing_before_is_asked(tmp_path: Path) -> None:
+    """Each check would wait for the end of slow work, where an author has launch() wait for it."""
+    with place_of(wrong.WaitsForTheEnd, tmp_path) as place, pytest.raises(SkipTest, match="nothing before"):
+        run("test_a_deadline_is_kept", place)
 
 
 def test_every_check_has_a_wrong_backend() -> None:

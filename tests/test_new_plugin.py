@@ -194,6 +194,15 @@ def test_a_name_that_is_taken_is_refused(
     assert not (tmp_path / "new").exists()
 
 
+def test_a_package_that_is_there_already_is_not_hidden_by_a_new_one(tmp_path: Path) -> None:
+    """Above all not the engine's own library, whose name is the first that comes to mind."""
+    done = invoke("new-plugin", "click", "--backend", "clicks", "--directory", str(tmp_path / "new"))
+    assert done.exit_code == 125
+    assert "'click' would be imported as 'click', as is something else that is installed" in done.stderr
+    assert "try 'anyjob-click'" in done.stderr
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_plugin_itself_may_be_installed_already(installed: Path, tmp_path: Path) -> None:
     install(installed, "anyjob-acme", "[anyjob.api]\nv1 = a\n[anyjob.backends]\nacme = a:B\n")
     registry().refresh()

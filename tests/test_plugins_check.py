@@ -243,3 +243,10 @@ def test_ctrl_c_ends_the_check_and_what_it_has_started(site: Path, monkeypatch: 
         process.communicate(timeout=60)
     assert process.returncode == 130
     await_gone(pid)
+
+
+def test_of_a_name_that_is_not_there_the_nearest_is_told() -> None:
+    done = invoke("plugins", "check", "anyjb")
+    assert done.exit_code == 125
+    assert "no installed distribution is called 'anyjb'" in done.stderr
+    assert "did you mean 'anyjob'?" in done.stderr

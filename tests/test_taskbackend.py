@@ -12,6 +12,7 @@ from helpers import EngineBackend, until
 
 from anyjob.backend import Capabilities
 from anyjob.errors import (
+    BackendError,
     BackendUnavailableError,
     JobCancelledError,
     JobError,
@@ -207,6 +208,26 @@ def test_an_order_that_the_engine_says_nothing_about_is_unsure(
     first, silent = engine.run_many([call(), call()])
     assert first.native_id() == "first"
     assert silent.outcome(timeout=20).reason == "lost"
+
+
+def test_an_answer_that_means_nothing_is_told_and_the_job_not_forgotten(
+    engine: EngineBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "launch", lambda orders: [(order, 7) for order in orders])
+    with pytest.raises(BackendError, match=r"launch\(\) of EngineBackend gave 7 for job .* id as text"):
+        engine.run(call())
+    (job,) = engine.jobs()
+    engine.known[job.job_id()] = "7"
+    engine.say("7", DONE)
+    engine.outcomes["7"] = Outcome(status=DONE, value=3)
+    assert job.result() == 3
+
+
+def test_an_observation_that_is_none_is_told(engine: EngineBackend) -> None:
+    job = engine.run(call())
+    engine.seen["n0"] = "running"  # type: ignore[assignment]
+    with pytest.raises(BackendError, match=r"observe\(\) of EngineBackend gave 'running' for job"):
+        job.status()
 
 
 # --- cancelling -----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from anyjob import runner
 from anyjob.books import Books
 from anyjob.builtin.inline import InlineBackend
 from anyjob.errors import BackendUnavailableError
+from anyjob.job import JOB_FINAL_STATES
 from anyjob.jobtypes import CommandJob, TaskJob
 from anyjob.nobooks import NoBooks
 from anyjob.orders import Answer, Observation, Order, Ticket, Unsure
@@ -358,6 +360,38 @@ class ShortLines(RightBackend):
         if len(tickets) > 500:
             raise OSError(errno.E2BIG, os.strerror(errno.E2BIG))
         return super().observe(tickets)
+
+
+class AsksOneByOne(RightBackend):
+    """Connects to its engine for each of the jobs that it is asked about."""
+
+    def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
+        for _ in tickets:
+            with socket.socket() as connection:
+                connection.connect_ex(("127.0.0.1", 9))
+        return super().observe(tickets)
+
+
+class NumbersJobs(RightBackend):
+    """Takes the engine's number of a job for its id, and does not make it a text."""
+
+    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Any]]:
+        for order, _ in super().launch(orders):
+            yield order, 12
+
+
+class WaitsForTheEnd(RightBackend):
+    """Hands over work, and waits until it has ended."""
+
+    floor = 5.0
+
+    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        for order, answer in super().launch(orders):
+            assert isinstance(answer, str)
+            ticket = Ticket(job_id=order.job_id, native_id=answer, submitted=0.0)
+            while self.observe([ticket])[order.job_id].status not in JOB_FINAL_STATES:
+                pass
+            yield order, answer
 
 
 class _EachTime(Tracker):

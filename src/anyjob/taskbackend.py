@@ -377,6 +377,7 @@ class TaskBackend(BaseBackend):
         waiting = {order.job_id for order in orders}
         native_ids: dict[str, str] = {}
         noted = time.monotonic()
+        nonsense = ""
         try:
             for order, answer in self.launch(orders) if orders else ():
                 waiting.remove(order.job_id)
@@ -391,6 +392,8 @@ class TaskBackend(BaseBackend):
                     self._tracker.end(record, _rejected(answer.reason))
                 else:
                     self._tracker.unsure(record)
+                    if not isinstance(answer, Unsure):  # so it is not known whether the engine has it
+                        nonsense = f"{answer!r:.80} for job {order.job_id}"
         except BaseException as error:
             # Those that the engine has are not lost to the caller: only where it has none is the
             # error raised. Else it is what came of the others.
@@ -409,6 +412,11 @@ class TaskBackend(BaseBackend):
                 self._tracker.unsure(records[job_id])
         finally:
             self.books.launched(native_ids)
+        if nonsense:
+            raise BackendError(
+                f"launch() of {type(self).__qualname__} gave {nonsense}: it gives the engine's id as text, "
+                "Rejected(reason) or Unsure()"
+            )
 
     def _forget(self, job_id: str) -> None:
         """Nobody holds a handle any more on a job that had a directory."""

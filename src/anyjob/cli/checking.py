@@ -141,15 +141,27 @@ def _run(backend: Any, sample: Samples, timeout: float, begun: list[Any]) -> dic
         try:
             value = job.result(timeout)
         except JobTimeoutError:
-            state = job.metadata()["status"]
-            job.cancel()
-            return _line(sample.kind, "failed", f"still {state} after {timeout:g} s; it was cancelled")
+            return _line(sample.kind, "failed", _overdue(job, timeout))
         heard = sample.heard(value) if sample.kind != "command" or backend.capabilities.logs else WORD
     except Exception as error:
         return _line(sample.kind, "failed", _told(error))
     if heard != WORD:
         return _line(sample.kind, "failed", f"{WORD!r} came back as {heard[:200]!r}")
     return _line(sample.kind, "ok", f"in {time.monotonic() - started:.2f} s")
+
+
+def _overdue(job: Any, timeout: float) -> str:
+    """Cancel a job that has not ended in time; say where it is, and why its engine does not tell more."""
+    told = f"still {job.metadata()['status']} after {timeout:g} s"
+    try:
+        job.status()
+    except AnyjobError as error:
+        told += f": {error}"
+    try:
+        was_cancelled = job.cancel()
+    except AnyjobError:
+        was_cancelled = False
+    return f"{told}; it {'was' if was_cancelled else 'could not be'} cancelled"
 
 
 def _told(error: BaseException) -> str:

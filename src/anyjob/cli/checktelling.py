@@ -21,9 +21,14 @@ def tell(line: dict[str, Any]) -> None:
             line["state"], ": ".join([about, *told])
         )
     elif "promise" in line:
-        print(printable(": ".join([f"{line['state']:<8}{about}", *told])), flush=True)
+        _write(": ".join([f"{line['state']:<8}{about}", *told]))
     else:
-        print(printable(": ".join([about, line["state"], *told])), flush=True)
+        _write(": ".join([about, line["state"], *told]))
+
+
+def _write(text: str) -> None:
+    """Write a text; its further lines are set in."""
+    print("\n        ".join(printable(line) for line in text.splitlines()), flush=True)
 
 
 def tell_end(promises: Sequence[dict[str, Any]]) -> None:

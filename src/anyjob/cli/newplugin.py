@@ -59,22 +59,31 @@ def new_plugin(
 
 
 def _check_free(names: Names) -> None:
-    """Refuse a name that another distribution registers: users could not have both.
+    """Refuse names that another distribution has: users could not have both.
 
     Raises:
-        PluginError: one does.
+        PluginError: one is imported by the same name, or registers the same.
     """
+    from importlib.util import find_spec
+
     from anyjob.cli.context import registry
     from anyjob.errors import PluginError
     from anyjob.metadata import normalise
     from anyjob.references import BACKENDS, JOB_TYPES, PROVIDERS
 
+    ours = normalise(names.distribution)
+    listed = registry().listing(hooks=False)
+    if find_spec(names.package) is not None and all(line.distribution != ours for line in listed):
+        raise PluginError(
+            f"{names.distribution!r} would be imported as {names.package!r}, as is something else that is "
+            f"installed: try 'anyjob-{ours}'"
+        )
     wanted = [(BACKENDS, "backend", names.backend), (JOB_TYPES, "kind of work", names.kind)]
     if names.flavour == "legacy":
         wanted.append((PROVIDERS, "provider", names.backend))
     for group, what, name in wanted:
-        for line in registry().listing(group, hooks=False) if name is not None else ():
-            if line.name == name and line.distribution != normalise(names.distribution):
+        for line in listed if name is not None else ():
+            if (line.group, line.name) == (group, name) and line.distribution != ours:
                 raise PluginError(
                     f"a {what} called {name!r} is installed, by {line.distribution} {line.version}: choose "
                     "another name, so that people can have both"

@@ -42,8 +42,12 @@ def paragraph(label: str, text: str, *below: str, indent: int = 11) -> None:
     width = min(out.width, 120)
     out.print(Text(f"  {label:<{indent - 2}}", style=_COLOURS.get(label, "red")), end="")
     for number, each in enumerate((text, *below)):
-        lines = textwrap.wrap(printable(each), width - indent, break_on_hyphens=False, break_long_words=False)
+        lines = [part for line in each.splitlines() for part in _wrapped(line, width - indent)]
         told = f"\n{'':{indent}}".join(lines)
         out.print(
             Text(f"{'':{indent if number else 0}}{told}", style="dim" if number else ""), soft_wrap=True
         )
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    return textwrap.wrap(printable(line), width, break_on_hyphens=False, break_long_words=False)

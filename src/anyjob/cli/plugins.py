@@ -114,16 +114,20 @@ def check(name: str | None, timeout: str, strict: bool, as_json: bool) -> None:
     from anyjob.cli.checkup.reports import check_all
     from anyjob.cli.checkup.telling import tell
     from anyjob.metadata import normalise
+    from anyjob.nearest import nearest
     from anyjob.units import parse_duration
 
     seconds = parse_duration(timeout, what="--timeout")
     listed = registry().listing(hooks=False)
     if name is not None:
         meant = {line.distribution for line in listed if name == line.name} | {normalise(name)}
+        known = {each for line in listed for each in (line.distribution, line.name)}
         listed = [line for line in listed if line.distribution in meant]
         if not listed:
+            near = nearest(name, sorted(known))
             raise click.UsageError(
                 f"no installed distribution is called {name!r}, and none registers that name"
+                + (f"; did you mean {near!r}?" if near else "")
             )
     reports = check_all(listed, seconds, commands=list(COMMANDS))
     if as_json:

@@ -73,8 +73,13 @@ class Changed:
             setattr(self._backend, name, value)
 
 
-def ended(job: Any, patience: float) -> Outcome:
+def ended(job: Any, patience: float, what: Callable[[], str] | None = None) -> Outcome:
     """Wait until a job has ended, and return what came of it.
+
+    Args:
+        job: the job.
+        patience: seconds.
+        what: asked what happened to the job, where it does not end.
 
     Raises:
         AssertionError: it did not, within so many seconds.
@@ -82,5 +87,5 @@ def ended(job: Any, patience: float) -> Outcome:
     try:
         outcome: Outcome = job.outcome(patience)
     except JobTimeoutError as error:
-        raise AssertionError(str(error)) from error
+        raise AssertionError(str(error) if what is None else f"{what()}: {error}") from error
     return outcome

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from anyjob.cli.checkup.findings import LEVELS, Finding
 from anyjob.cli.checkup.reports import Report
@@ -15,28 +16,28 @@ BAD = ("broken", "hangs", "ambiguous", "incompatible", "stale", "faulty")
 
 def tell(reports: Sequence[Report]) -> None:
     """Write a table of what was imported, then what was found, then how much of it there is."""
-    table(
-        ["distribution", "version", "registers", "name", "state", "ms", "modules", "brings"],
-        [
-            [
-                entry["distribution"],
-                entry["version"],
-                entry["group"].removeprefix("anyjob."),
-                entry["name"],
-                entry["state"],
-                None if entry["seconds"] is None else round(entry["seconds"] * 1000),
-                entry["modules"],
-                _some(entry["brings"] or ()),
-            ]
-            for report in reports
-            for entry in report.entries
-        ],
-        marks=BAD,
-    )
+    columns = ["distribution", "version", "registers", "name", "state", "ms", "modules", "brings"]
+    rows = [_cells(entry) for report in reports for entry in report.entries]
+    if is_terminal(sys.stdout):  # which has no room for the version, that `plugins list` tells too
+        columns, rows = [columns[0], *columns[2:]], [[row[0], *row[2:]] for row in rows]
+    table(columns, rows, marks=BAD)
     for report in reports:
         if report.findings:
             (_draw if is_terminal(sys.stdout) else _print)(report)
     print(f"\n{_summary(reports)}")
+
+
+def _cells(entry: Mapping[str, Any]) -> list[Any]:
+    return [
+        entry["distribution"],
+        entry["version"],
+        entry["group"].removeprefix("anyjob."),
+        entry["name"],
+        entry["state"],
+        None if entry["seconds"] is None else round(entry["seconds"] * 1000),
+        entry["modules"],
+        _some(entry["brings"] or ()),
+    ]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -10,10 +10,13 @@ from unittest import SkipTest
 
 from anyjob.job import JOB_FINAL_STATES, JobStatus
 from anyjob.testing.place import Place
+from anyjob.testing.quiet import questions_while
 from anyjob.testing.taps import Changed, Tap
 
 MANY = 1000
 """Jobs that are handed over at once."""
+FEW = 100
+"""Connections and programs that a question about these may cost, at most."""
 SLOWEST = 0.2
 """Seconds that each of these may take, on a machine that has much else to do."""
 SOME = 12
@@ -77,14 +80,19 @@ class Bulk:
         place.session.wait(jobs, timeout=place.patience)
 
     def test_a_question_about_a_thousand_jobs_is_answered(self, place: Place) -> None:
-        """The engine can be asked about 1,000 jobs at once."""
+        """The engine can be asked about 1,000 jobs at once, by few connections and programs."""
         job = place.begin()
         ticket = job._record.ticket()
         try:
-            answer = place.backend.observe([ticket] * MANY)
+            with questions_while() as asked:
+                answer = place.backend.observe([ticket] * MANY)
         except Exception as error:
             raise AssertionError(f"asked about {MANY:,} jobs, observe() raised {error!r}") from error
         assert job.job_id() in answer, f"asked about {MANY:,} jobs, the engine leaves out one that it has"
+        assert len(asked) <= FEW, (
+            f"asked about {MANY:,} jobs by one observe(), the backend asked its engine {len(asked):,} times, "
+            f"not {FEW} at most: ask about many jobs at a time (each was a {asked[0]})"
+        )
         strange = set(answer) - {job.job_id()}
         assert not strange, f"asked about one job {MANY:,} times, the engine answers about {strange}"
         job.cancel()

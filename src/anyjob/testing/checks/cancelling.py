@@ -98,7 +98,9 @@ class TaskCancelling:
         """When a program is cancelled, what it has started ends with it."""
         place.needs_native("command")
         job = place.run(Command(["sh", "-c", "sleep 300 & echo $! $(uname -n); wait"]))
-        pid, host = _first_line(job, place).split()
+        said = _first_line(job, place).split()
+        assert len(said) == 2, f"a program that was to write a process id and a host has written {said}"
+        pid, host = said
         if host != os.uname().nodename or not Path("/proc", pid).exists():
             raise SkipTest(f"the work runs where its processes cannot be seen: on {host}")
         try:

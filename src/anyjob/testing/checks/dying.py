@@ -74,9 +74,13 @@ class _Submission:
         for job in jobs:
             taken = job.job_id() in self.native
             if taken and (backend.capabilities.find or job.native_id() is not None):
-                ended(job, self.place.patience)
+                ended(job, self.place.patience, lambda job=job: self._told(job))  # type: ignore[misc]
         with Changed(backend, grace=SOON):
             return [(job, ended(job, self.place.patience)) for job in jobs]
+
+    def _told(self, job: Any) -> str:
+        taken, known = self.native[job.job_id()], job.native_id()
+        return f"the engine took a job as {taken}; its client died, and here it is known as {known}"
 
     def once_or_never(self, job: Any, outcome: Outcome) -> None:
         """What has run has run once and is DONE; what has not is lost, and says so."""

@@ -12,7 +12,7 @@ from unittest import SkipTest
 
 from anyjob.errors import BackendUnavailableError
 from anyjob.job import JOB_FINAL_STATES, JobStatus
-from anyjob.orders import Unsure
+from anyjob.orders import Rejected, Unsure
 from anyjob.taskbackend import TaskBackend
 from anyjob.testing.marks import needs_engine
 from anyjob.testing.place import Place
@@ -54,6 +54,10 @@ class EngineFaults:
                         "an observe() that cannot reach the engine, and says so",
                     )
                 error = waiting.exception()
+            assert tap.raised or error is None, (
+                "observe() raised nothing while the engine was away, and answered as if nothing were known "
+                f"of its jobs: have it raise BackendUnavailableError (the wait raised {error!r})"
+            )
             assert error is None, f"a wait was ended by an engine that was away: {error!r}"
             status = job.status()
             assert status is JobStatus.DONE, f"the engine was away during a wait, and the job is {status!r}"
@@ -148,7 +152,7 @@ class EngineFaults:
         with Tap(backend, "launch", _unanswered(native)) as launches:
             job = place.run(work)
             with Changed(backend, grace=backend.grace if finds else GRACE):
-                outcome = ended(job, place.patience)
+                outcome = ended(job, place.patience, lambda: _sought(place, job, native))
         times = launches.about(job.job_id())
         assert len(launches.calls) == times == 1, f"the work was submitted {len(launches.calls)} times"
         if not finds:
@@ -163,6 +167,15 @@ class EngineFaults:
         )
         found, taken = job.native_id(), native[job.job_id()]
         assert found == taken, f"the engine took a job as {taken}, and it was found as {found}"
+
+
+def _sought(place: Place, job: Any, native: dict[str, str]) -> str:
+    """Say what ``find`` gives for a job that the engine took without saying so."""
+    answer = _raised(lambda: place.backend.find([job.job_id()]))
+    return (
+        f"the engine took job {job.job_id()} as {native[job.job_id()]}, and did not say so; find() is then "
+        f"asked for it, and {_short(answer)}"
+    )
 
 
 def _is_away(status: Callable[[], JobStatus], seen: list[JobStatus]) -> bool:
@@ -207,6 +220,9 @@ def _unanswered(native: dict[str, str]) -> Callable[[Any, Any], Iterator[tuple[A
 
     def launch(real: Callable[[Sequence[Any]], Any], orders: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
         for order, answer in real(orders):
+            assert isinstance(answer, (str, Rejected, Unsure)), (
+                f"launch() yielded {answer!r} for an order, not its native id as a str, Rejected or Unsure"
+            )
             if isinstance(answer, str):
                 native[order.job_id] = answer
                 answer = Unsure()

@@ -116,7 +116,9 @@ class TaskHandles:
         """A job has the engine's id when run() returns, and attach() gives a handle on it."""
         job = place.run(place.samples[0].succeeds)
         native_id = job.native_id()
-        assert isinstance(native_id, str) and native_id, f"native_id() is {native_id!r}, no text"
+        assert isinstance(native_id, str) and native_id, (
+            f"native_id() is {native_id!r}, no text: is it what launch() yielded, and a str?"
+        )
         same = _attached(place.backend, native_id)
         assert same == job, f"attach({native_id!r}) gave {same!r}, not {job!r}"
         other = place.run(place.samples[0].succeeds)
