@@ -227,7 +227,7 @@ def test_an_observation_that_is_none_is_told(engine: EngineBackend) -> None:
     job = engine.run(call())
     engine.seen["n0"] = "running"  # type: ignore[assignment]
     with pytest.raises(BackendError, match=r"observe\(\) of EngineBackend gave 'running' for job"):
-        job.status()
+        job.result(timeout=20)
 
 
 # --- cancelling -----------------------------------------------------------------------------------

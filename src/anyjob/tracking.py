@@ -135,6 +135,7 @@ class Tracker:
         self._watched: dict[str, Record] = {}
         self._known: weakref.WeakValueDictionary[str, Record] = weakref.WeakValueDictionary()
         self._hints: deque[str] = deque()
+        self._later: deque[str] = deque()  # hints about jobs that nobody waited for
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._interval = self._due = 0.0
@@ -255,6 +256,11 @@ class Tracker:
             if observation is None:
                 ended.append((record, self._missing(record, now)))
                 continue
+            if not isinstance(observation, Observation):
+                raise BackendError(
+                    f"observe() of {type(self._backend).__qualname__} gave {observation!r:.80} for job "
+                    f"{record.job_id}: it gives an Observation for each job that the engine knows"
+                )
             record.unseen = None
             status = as_status(observation.status, record.job_id)
             if status in JOB_FINAL_STATES:
@@ -458,6 +464,9 @@ class Tracker:
             # Who has just begun to wait is served soon, however long the interval has grown.
             self._interval = self._backend.floor
             self._due = min(self._due, time.monotonic() + self._interval)
+            # What the engine has told while nobody waited is asked about at once.
+            self._hints.extend(self._later)
+            self._later.clear()
             self._wake.set()
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -477,8 +486,7 @@ class Tracker:
             record = self._active.get(job_id)
             if record is not None:
                 record.asked = NEVER  # what is known is out of date
-                if job_id in self._watched:
-                    self._hints.append(job_id)
+                (self._hints if job_id in self._watched else self._later).append(job_id)
         self._wake.set()
 
     def _poll(self) -> None:
@@ -492,6 +500,8 @@ class Tracker:
                     self._thread = None
                     return
                 due = time.monotonic() >= self._due
+                if due:
+                    self._later.clear()
                 # All of them, so that who waits for one after the other waits but once.
                 of = self._active if due else hinted
                 old: list[Record] = []

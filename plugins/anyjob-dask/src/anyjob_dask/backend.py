@@ -1,0 +1,483 @@
+"""The type ``dask``."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import groupby
+from typing import Any
+
+import msgspec
+
+from anyjob import spool
+from anyjob.backend import BackendStatus, Capabilities
+from anyjob.errors import BackendError, BackendUnavailableError, JobFailedError
+from anyjob.ledger import decode_outcome
+from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
+from anyjob.pickling import explain
+from anyjob.specs import Call, Outcome, Spec, kind_of
+from anyjob.taskbackend import TaskBackend, to_outcome
+from anyjob_dask import keys, needs
+from anyjob_dask.line import Line
+from anyjob_dask.options import DaskJobOptions, DaskOptions
+from anyjob_dask.parcel import Parcel, pack
+from anyjob_dask.seen import Seen, gone_outcome, is_over, observation
+from anyjob_dask.shelf import Shelf
+
+SENT = 1 << 20
+"""Bytes of work from which it is sent ahead of its task, to a worker, rather than within it."""
+YOUNG = 5.0
+"""Seconds after which what was heard of a job that has not ended is asked for once more."""
+SETTLED = 0.5
+"""Seconds after which a job is taken out of the cluster whose outcome was fetched and is written down."""
+ARRIVAL = 2.0
+"""Seconds for which a cancel waits for a job that was just handed over to arrive at the scheduler."""
+
+
+class DaskBackend(TaskBackend):
+    """Type ``dask``: a Dask cluster, by its scheduler; or one that is started on this machine.
+
+    Calls and commands run beside a worker, in processes that can be ended, or calls in its threads (option
+    ``isolation``). Jobs of a scheduler that is not ours outlive this process.
+    """
+
+    Options = DaskOptions
+    JobOptions = DaskJobOptions
+    accepts = frozenset({"command", "python"})
+    floor = 0.1
+    ceiling = 5.0
+    grace = 10.0
+
+    def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
+        super().__init__(configuration, provider, options=options or DaskOptions())
+        given: DaskOptions = self.options
+        in_processes = given.isolation == "process"
+        self.capabilities = Capabilities(
+            durable=given.keeps,
+            shared_files=given.is_ours if given.shared_files is None else given.shared_files,
+            find=True,
+            logs=True,
+            cancel_running=in_processes,
+            walltime=in_processes,
+            notifies=True,
+        )
+        self._line = Line(given, self._hear)
+        self._seen: dict[str, Seen] = {}
+        self._futures: dict[str, Any] = {}
+        self._results: dict[str, Any] = {}
+        self._fetched: set[str] = set()
+        self._heard_by = 0
+        self._lock = threading.Lock()
+        self._owner = os.getpid()
+        root = (lambda: self.spool_root) if given.keeps else None
+        self._shelf = Shelf(root, self, self._tracker.when_forgotten)
+
+    def status(self) -> BackendStatus:
+        """Ask the scheduler; ``pending_jobs`` are those of this process that have not ended."""
+        if self.options.is_ours and not self._line.is_up:
+            return BackendStatus(self.name(), self.version(), True, 0, "starts with the first job")
+        try:
+            workers = self._line.ask("hello")["workers"]
+        except BackendError as error:
+            return BackendStatus(self.name(), self.version(), False, 0, str(error))
+        threads = sum(worker["threads"] for worker in workers.values())
+        words = f"{len(workers)} workers, {threads} threads"
+        return BackendStatus(self.name(), self.version(), True, len(self._tracker.open_ids()), words)
+
+    # --- handing over -------------------------------------------------------------------------
+
+    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        """Hand orders over: those that need the same in one message."""
+        parcels = [_packed(order.spec) for order in orders]  # what cannot be pickled is raised first
+        client = self._line.client()
+        self._take_up_line()
+        if self.capabilities.durable:
+            self._line.ask("ask", job_ids=[])  # raises where it cannot be handed over now
+        asked = [
+            (order, parcel, self._job_options(order)) for order, parcel in zip(orders, parcels, strict=True)
+        ]
+        for _, same in groupby(asked, key=lambda each: (each[2], each[0].resources)):
+            group = list(same)
+            takes, lack = self._needs(group[0][0], group[0][2])
+            is_final = self.options.is_ours or (group[0][0].resources.nodes or 1) > 1
+            if lack and is_final:
+                for order, _, _ in group:
+                    yield order, Rejected(lack)
+            else:
+                yield from self._hand_over(client, group, takes, lack)
+
+    def _job_options(self, order: Order) -> DaskJobOptions:
+        given = order.resources.options.get(self.type_name.partition("/")[0]) or {}
+        own = {name: getattr(self.options, name) for name in DaskJobOptions.__struct_fields__}
+        return msgspec.convert({**own, **given}, DaskJobOptions, strict=False)
+
+    def _needs(self, order: Order, options: DaskJobOptions) -> tuple[dict[str, float], str]:
+        """Return which of Dask's resources a job takes up, and what no worker has of that now."""
+        resources = order.resources
+        if (resources.nodes or 1) > 1:
+            return {}, f"it asks for {resources.nodes} nodes: a task of Dask's runs on one"
+        if not (resources.cpus or resources.memory or resources.gpus or options.resources):
+            return {}, ""
+        workers = [worker["resources"] for worker in self._line.ask("hello")["workers"].values()]
+        takes = needs.wanted(resources, options.resources, {name for worker in workers for name in worker})
+        return takes, needs.short_of(takes, workers)
+
+    def _hand_over(
+        self,
+        client: Any,
+        group: list[tuple[Order, Parcel, DaskJobOptions]],
+        takes: dict[str, float],
+        lack: str,
+    ) -> Iterator[tuple[Order, Answer]]:
+        from anyjob_dask import bench
+
+        orders = [order for order, _, _ in group]
+        options = group[0][2]
+        named = [
+            keys.key_of(
+                order.spec,
+                order.job_id,
+                durable=self.capabilities.durable,
+                restartable=order.resources.restartable,
+            )
+            for order in orders
+        ]
+        cwd = _here()
+        heads = [tuple(self._head(order, cwd)) for order in orders]
+        for order in orders:
+            self._seen[order.job_id] = Seen(message=lack)
+        futures = client.map(
+            bench.run,
+            heads,
+            self._bodies(client, [parcel for _, parcel, _ in group]),
+            key=named,
+            resources=takes or None,
+            workers=list(options.workers) or None,
+            priority=options.priority,
+            pure=False,
+        )
+        for order, future in zip(orders, futures, strict=True):
+            self._futures[order.job_id] = future
+        taken = self._taken(orders)
+        for order, key, future in zip(orders, named, futures, strict=True):
+            if order.job_id in taken:
+                yield order, key
+            elif future.status == "error":
+                yield order, Rejected(f"the scheduler could not read it: {future.exception()!r}")
+            else:
+                yield order, Unsure()
+
+    def _head(self, order: Order, cwd: str | None) -> Any:
+        from anyjob_dask.bench import Head
+
+        environment = {name: text for name, text in order.environment.items() if name != "ANYJOB_JOB_ID"}
+        return Head(
+            order.job_id,
+            kind_of(order.spec),
+            environment,
+            order.resources.walltime,
+            cwd,
+            self.options.isolation,
+        )
+
+    def _bodies(self, client: Any, parcels: Sequence[Parcel]) -> list[Any]:
+        """Return the work to go with the tasks: by itself, or as what was sent ahead."""
+        from anyjob_dask.wire import Body
+
+        large = [number for number, parcel in enumerate(parcels) if parcel.nbytes > SENT]
+        bodies: list[Any] = [parcel if parcel.buffers else parcel.blob for parcel in parcels]
+        if large:
+            sent = client.scatter(
+                [Body(parcels[number].blob, parcels[number].buffers) for number in large],
+                hash=False,
+                direct=self._direct,
+                timeout=self.options.timeout,
+            )
+            for number, future in zip(large, sent, strict=True):
+                bodies[number] = future
+        return bodies
+
+    @property
+    def _direct(self) -> bool | None:
+        return True if self.options.is_ours else self.options.direct
+
+    def _taken(self, orders: Sequence[Order]) -> set[str]:
+        """Return which jobs the scheduler says that it has."""
+        ids = [order.job_id for order in orders]
+        if not self.capabilities.durable:
+            return set(ids)
+        try:
+            answer = self._line.ask("ask", job_ids=ids, patience=self.options.timeout)
+        except BackendUnavailableError:
+            return set()
+        return set(answer)
+
+    # --- hearing and asking ---------------------------------------------------------------------
+
+    def _hear(self, told: dict[str, Any]) -> None:
+        """In Dask's own thread: the scheduler tells of jobs, also of those of others."""
+        ids = [job_id for job_id in told.get("running", ()) if self._begins(job_id, told["worker"])]
+        for job_id, state in told.get("ended", {}).items():
+            if job_id in self._seen:
+                self._take_in(job_id, state)
+                ids.append(job_id)
+        if ids:
+            self.notify(ids)
+
+    def _take_in(self, job_id: str, state: dict[str, Any]) -> None:
+        """Take in what the scheduler says of a job."""
+        if "result" in state:
+            self._results[job_id] = state["result"]
+        seen = self._seen.get(job_id)
+        if seen is None or not is_over(seen):
+            fields = {name: state[name] for name in Seen.__struct_fields__ if name in state}
+            self._seen[job_id] = Seen(**fields)
+
+    def _begins(self, job_id: str, worker: str) -> bool:
+        seen = self._seen.get(job_id)
+        if seen is None or seen.state not in ("waiting", "running"):
+            return False
+        self._seen[job_id] = Seen("running", worker)
+        return True
+
+    def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
+        """Tell what was heard; ask about what was not, or not for a while."""
+        self._line.client()
+        self._take_up_line()
+        ours = {ticket.job_id: _id_there(ticket) for ticket in tickets}
+        self._catch_up(ours.values())
+        self._fetch_results(tickets)
+        found = {}
+        for ticket in tickets:
+            seen = self._seen.get(ours[ticket.job_id])
+            if seen is not None:
+                found[ticket.job_id] = observation(seen, ours[ticket.job_id] in self._results)
+        return found
+
+    def _fetch_results(self, tickets: Sequence[Ticket]) -> None:
+        """Fetch what came of jobs that have ended: until it is here, nobody knows how they have."""
+        ended = {}
+        for ticket in tickets:
+            there = _id_there(ticket)
+            seen = self._seen.get(there)
+            if seen is not None and seen.state == "ended" and there not in self._results:
+                ended[ticket.native_id] = there
+        if not ended:
+            return
+        found = self._gathered(ended)
+        for key, there in ended.items():
+            if key in found:
+                self._results[there] = found[key]
+            else:
+                self._seen.pop(there, None)  # another process may have taken it out
+
+    def _take_up_line(self) -> None:
+        """Forget what was heard by a line that is there no more."""
+        with self._lock:
+            if self._heard_by != self._line.number:
+                self._heard_by = self._line.number
+                self._seen.clear()
+                self._results.clear()
+                self._futures.clear()
+
+    def _catch_up(self, job_ids: Any) -> None:
+        old = time.monotonic() - YOUNG
+        unheard = [each for each in job_ids if self._is_old_news(each, old)]
+        if not unheard:
+            return
+        answer = self._line.ask("ask", job_ids=unheard)
+        for job_id in set(unheard).difference(answer):
+            self._seen.pop(job_id, None)  # it is not known there: not now, or not any more
+        for job_id, state in answer.items():
+            self._take_in(job_id, state)
+
+    def _is_old_news(self, job_id: str, old: float) -> bool:
+        seen = self._seen.get(job_id)
+        return seen is None or (not is_over(seen) and seen.since < old)
+
+    # --- what came of them ------------------------------------------------------------------------
+
+    def collect(self, tickets: Sequence[Ticket]) -> Mapping[str, Outcome]:
+        """Fetch what came of jobs, with what they wrote; of those that are not there, read the ledger."""
+        found: dict[str, Outcome] = {}
+        unknown = []
+        for ticket in tickets:
+            there = _id_there(ticket)
+            seen = self._seen.get(there)
+            if there in self._results:
+                found[ticket.job_id] = self._outcome(ticket, self._results[there])
+                del self._results[there]
+            elif seen is None:
+                unknown.append(ticket)
+            elif seen.state == "gone":
+                found[ticket.job_id] = gone_outcome(seen)
+        if unknown and self.capabilities.durable:
+            found.update(self._settled_elsewhere([ticket.job_id for ticket in unknown]))
+        self._let_go([ticket for ticket in tickets if ticket.job_id in found])
+        return found
+
+    def _gathered(self, ended: Mapping[str, str]) -> dict[str, Any]:
+        """Return what came of tasks; a large value stays where it is, unless it is to outlive the cluster."""
+        from anyjob_dask import bench
+
+        whole = []
+        found = {}
+        for key, there in ended.items():
+            seen = self._seen.get(there)
+            if seen is not None and seen.large and seen.worker and not self.capabilities.durable:
+                found[key] = self._line.run_on(seen.worker, bench.peek, key)
+            else:
+                whole.append(key)
+        found.update(self._line.gather(whole) if whole else {})
+        return {key: result for key, result in found.items() if result is not None}
+
+    def _outcome(self, ticket: Ticket, result: Any) -> Outcome:
+        from anyjob_dask.wire import Ended
+
+        if isinstance(result, bytes):
+            result = Ended.opened(result)
+        outcome = to_outcome(result.fields)
+        for stream, data in result.logs.items():
+            self._shelf.keep(ticket, stream, data)
+        if result.value is not None:
+            outcome.value = self._shelf.value(ticket, result.value)
+        return outcome
+
+    def _settled_elsewhere(self, job_ids: Sequence[str]) -> dict[str, Outcome]:
+        """Return what other processes have written down of jobs."""
+        rows = self.host.ledger.rows(list(job_ids))
+        return {
+            job_id: decode_outcome(row.outcome) for job_id, row in rows.items() if row.outcome is not None
+        }
+
+    def _let_go(self, tickets: Sequence[Ticket]) -> None:
+        """Take jobs out of the cluster, once what came of them is written down."""
+        for ticket in tickets:
+            job_id = ticket.job_id
+            there = _id_there(ticket)
+            seen = self._seen.pop(there, None)
+            if self.capabilities.durable:
+                self._futures.pop(there, None)
+                with self._lock:
+                    self._fetched.add(there)
+            elif seen is not None and seen.large:
+                self._tracker.when_forgotten(job_id, functools.partial(self._futures.pop, there, None))
+            else:
+                self._futures.pop(there, None)
+        if self._fetched:
+            self._line.soon(SETTLED, self._release)
+
+    async def _release(self) -> None:
+        """In Dask's own thread."""
+        ready = self._written_down()
+        if ready:
+            await self._line.tell("release", job_ids=ready)
+
+    def _written_down(self) -> list[str]:
+        """Return, once, the jobs that the cluster need not keep any more."""
+        with self._lock:
+            open_ids = set(self._tracker.open_ids())
+            ready = [job_id for job_id in self._fetched if job_id not in open_ids]
+            self._fetched.difference_update(ready)
+        return ready
+
+    def fetch(self, key: str) -> Any:
+        """Return a value that has stayed in the cluster.
+
+        Raises:
+            JobFailedError: it is there no more.
+        """
+        result = self._line.gather([key]).get(key)
+        if result is None:
+            raise JobFailedError(f"the result {key} is not in the cluster any more", reason="lost")
+        return result.value.load()
+
+    # --- ending, finding, reading -------------------------------------------------------------------
+
+    def terminate(self, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
+        """Take jobs out of the queue, or have their worker end them."""
+        from anyjob_dask import bench
+
+        self._take_up_line()
+        ours = {_id_there(ticket): ticket.job_id for ticket in tickets}
+        answer: dict[str, str] = self._line.ask("cancel", job_ids=list(ours), patience=ARRIVAL)
+        accepted = dict.fromkeys(ours, False)
+        workers: dict[str, list[str]] = {}
+        for job_id, worker in answer.items():
+            if worker:
+                workers.setdefault(worker, []).append(job_id)
+            else:
+                accepted[job_id] = True
+        for worker, some in workers.items():
+            said = self._line.run_on(worker, bench.cancel, some) or {}
+            idle = [job_id for job_id in some if said.get(job_id) == "idle"]
+            accepted.update({job_id: said.get(job_id) == "ending" for job_id in some})
+            if idle:  # it has been told to that worker that they are not to begin
+                self._line.ask("cancel", job_ids=idle, anyway=idle)
+                accepted.update(dict.fromkeys(idle, True))
+        return {ours[job_id]: is_accepted for job_id, is_accepted in accepted.items()}
+
+    def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        """Ask the scheduler which of these it has."""
+        answer = self._line.ask("ask", job_ids=list(job_ids))
+        return {job_id: state["key"] for job_id, state in answer.items() if state.get("key")}
+
+    def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
+        """Read what a job has written: from its directory once it has ended, else from its worker."""
+        from anyjob_dask import bench
+
+        place = self._shelf.place(ticket.job_id)
+        if place is not None:
+            return spool.read_range(place / stream, offset)
+        there = _id_there(ticket)
+        self._take_up_line()
+        self._catch_up([there])
+        seen = self._seen.get(there)
+        if seen is None or seen.state not in ("running", "waiting") or not seen.worker:
+            return b""
+        return self._line.run_on(seen.worker, bench.read_logs, there, stream, offset) or b""
+
+    def close(self) -> None:
+        """Let go; jobs of a cluster that is not ours run on if they are durable."""
+        if os.getpid() != self._owner:
+            return
+        if self._line.is_up:
+            with suppress(BackendError):
+                if not self.capabilities.durable:
+                    self._end_all()
+                elif ready := self._written_down():
+                    self._line.ask("release", job_ids=ready)
+        super().close()
+        self._line.close()
+        self._futures.clear()
+        self._shelf.close()
+
+    def _end_all(self) -> None:
+        """End what has not: it does not outlive the backend."""
+        open_ids = set(self._tracker.open_ids())
+        records = [record for record in self._tracker.records() if record.job_id in open_ids]
+        tickets = [record.ticket() for record in records if record.native_id is not None]
+        self.terminate(tickets)
+
+
+def _packed(spec: Spec) -> Parcel:
+    try:
+        return pack((spec.fn, spec.args, spec.kwargs) if isinstance(spec, Call) else spec)
+    except Exception as error:
+        raise explain(spec, error) from error
+
+
+def _id_there(ticket: Ticket) -> str:
+    """Return the id that a job has in its key: ours, unless we were attached to somebody else's."""
+    mark = keys.parse(ticket.native_id)
+    return ticket.job_id if mark is None else mark.job_id
+
+
+def _here() -> str | None:
+    with suppress(OSError):
+        return os.getcwd()
+    return None

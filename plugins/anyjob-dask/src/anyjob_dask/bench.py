@@ -1,0 +1,315 @@
+"""What a worker does for a job: it runs the work, can end it, and keeps what it writes."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from anyjob import runner
+from anyjob.backend import BackendConfiguration
+from anyjob.builtin.processes import ProcessesBackend
+from anyjob.builtin.work import VARIABLES, Work
+from anyjob.orders import Order, Ticket
+from anyjob.specs import Call, Outcome, Resources, Spec
+from anyjob.spool import read_range
+from anyjob.status import JobStatus
+from anyjob.taskbackend import HOST
+from anyjob.tracking import Record
+from anyjob_dask import errand
+from anyjob_dask.capture import Capture
+from anyjob_dask.parcel import Parcel, pack, refuse
+from anyjob_dask.wire import RESULT, Ended
+
+SOON = 0.02
+"""Seconds that a job runs before its start is told, so that short ones cost no message."""
+WRITTEN = 16 * 1024 * 1024
+"""Bytes of each stream that come back with the result: the end of it."""
+GROWN = 64 * 1024 * 1024
+"""Bytes of what a warm process has written, from which another takes its place."""
+REMEMBERED = 1000
+"""Jobs that are remembered which were cancelled before they came, and as many of those that have ended."""
+
+
+class Head(NamedTuple):
+    """What a worker is told of a job, beside the work itself."""
+
+    job_id: str
+    kind: str
+    environment: Mapping[str, str]
+    walltime: float | None
+    cwd: str | None
+    isolation: str
+
+
+def run(head: Sequence[Any], body: bytes | Parcel) -> Ended:
+    """The task in Dask: run one job, and return what came of it. It raises nothing of the work's."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    ended = of(worker).do(Head(*head), body)
+    small = ended.small()
+    task = worker.state.tasks.get(worker.get_current_task())
+    if small is not None and task is not None:
+        task.metadata[RESULT] = small
+    return ended
+
+
+def cancel(job_ids: Sequence[str], dask_worker: Any = None) -> dict[str, str]:
+    """Called in a worker: end jobs that run. See `Bench.stop`."""
+    bench = of(dask_worker)
+    return {job_id: bench.stop(job_id) for job_id in job_ids}
+
+
+def read_logs(job_id: str, stream: str, offset: int, dask_worker: Any = None) -> bytes:
+    """Called in a worker: return what a job that runs has written from an offset on."""
+    return of(dask_worker).read(job_id, stream, offset)
+
+
+def peek(key: str, dask_worker: Any = None) -> Ended | None:
+    """Called in a worker: return what came of a job that it holds, with an empty parcel for the value."""
+    ended = dask_worker.data.get(key)
+    if ended is None:
+        return None
+    return Ended(ended.fields, None if ended.value is None else Parcel(b""), ended.logs)
+
+
+_benches: WeakKeyDictionary[Any, Bench] = WeakKeyDictionary()
+_guard = threading.Lock()
+
+
+def of(worker: Any) -> Bench:
+    """Return the bench of a worker."""
+    bench = _benches.get(worker)
+    if bench is None:
+        with _guard:
+            bench = _benches.get(worker)
+            if bench is None:
+                bench = _benches[worker] = Bench(worker.loop, worker.batched_send)
+    return bench
+
+
+class Bench(ProcessesBackend):
+    """Runs jobs in the threads that Dask's worker calls it from, each in a warm process of that thread.
+
+    Args:
+        loop: the worker's event loop.
+        send: called in that loop, sends a message to the scheduler.
+    """
+
+    def __init__(self, loop: Any, send: Any) -> None:
+        super().__init__(BackendConfiguration("dask-worker"))
+        self._loop = loop
+        self._send = send
+        self._captures: dict[str, Capture] = {}
+        self._cancelled: dict[str, None] = {}
+        self._over: dict[str, None] = {}
+        self._begun: dict[str, float] = {}
+        self._ticks = threading.Event()
+        self._ticker: threading.Thread | None = None
+
+    def do(self, head: Head, body: bytes | Parcel) -> Ended:
+        """Run one job, in the thread that calls."""
+        job_id = head.job_id
+        if head.isolation == "thread" and head.kind == "python":
+            return self._do_in_thread(head, body)
+        record = self._tracker.take_up(job_id, lambda: Record(self._tracker, job_id, "", "", _not_known))
+        work = Work(self._accept(head, body))
+        work.cwd = head.cwd if head.cwd is not None and os.path.isdir(head.cwd) else None
+        work.payload = head, body
+        with self._lock:
+            if job_id in self._cancelled:
+                del self._cancelled[job_id]
+                return _never_begun()
+            self._works[job_id] = work
+        self._begin(job_id)
+        try:
+            self._do(work)
+            assert work.outcome is not None
+            return self._packed_up(job_id, work.outcome)
+        finally:
+            self._begun.pop(job_id, None)
+            with self._lock:
+                self._works.pop(job_id, None)
+                _remember(self._over, job_id)
+            self._forget(job_id)
+            self._tracker.drop(record)
+
+    def _accept(self, head: Head, body: bytes | Parcel) -> Order:
+        environment = {**head.environment, "ANYJOB_JOB_ID": head.job_id}
+        spec: Spec = _CALL
+        if head.kind == "command":
+            spec = pickle.loads(body) if isinstance(body, bytes) else body.load()
+        return Order(
+            job_id=head.job_id,
+            spec=spec,
+            resources=Resources(walltime=head.walltime),
+            environment=environment,
+            spool=self._home() / head.job_id,
+        )
+
+    def _call(self, work: Work) -> Outcome:
+        head, body = work.payload
+        directory = self._home() / head.job_id
+        payload = errand.payload(body, directory)
+        work.payload = payload, work.order.environment, work.cwd
+        outcome = super()._call(work)
+        if outcome.status is JobStatus.DONE:
+            outcome.value = errand.returned(directory, outcome.value)
+        self._renew()
+        return outcome
+
+    def _do_in_thread(self, head: Head, body: bytes | Parcel) -> Ended:
+        """Make a call in the thread that calls."""
+        job_id = head.job_id
+        parcel = Parcel(body) if isinstance(body, bytes) else body
+        capture = Capture()
+        with self._lock:
+            if job_id in self._cancelled:
+                del self._cancelled[job_id]
+                return _never_begun()
+            self._captures[job_id] = capture
+        self._begin(job_id)
+        token = VARIABLES.set({**head.environment, "ANYJOB_JOB_ID": job_id})
+        try:
+            with capture:
+                said = runner.perform(parcel.load)
+        finally:
+            VARIABLES.reset(token)
+            self._begun.pop(job_id, None)
+            with self._lock:
+                del self._captures[job_id]
+                _remember(self._over, job_id)
+        value = None
+        if said["status"] == "DONE":
+            returned = said.pop("value")
+            try:
+                value = pack(returned)
+            except Exception as error:
+                said.update(refuse(error, type(returned).__name__))
+        return Ended({"host": HOST, **said}, value, capture.ends(WRITTEN))
+
+    def _renew(self) -> None:
+        """Have another process take the place of one whose logs have grown large."""
+        worker = getattr(self._worker, "value", None)
+        if worker is None:
+            return
+        paths = [path for path, _, _ in worker.logs().values()]
+        if any(path.stat().st_size > GROWN for path in paths):
+            self._discard(worker)
+            for path in paths:
+                path.unlink(missing_ok=True)
+
+    def _packed_up(self, job_id: str, outcome: Outcome) -> Ended:
+        fields = {
+            name: value
+            for name in outcome.__struct_fields__
+            if (value := getattr(outcome, name)) is not None and value != ""
+        }
+        value = fields.pop("value", None)
+        fields["status"] = outcome.status.name
+        if isinstance(value, bytes):
+            value = Parcel(value)
+        logs = {stream: data for stream in ("stdout", "stderr") if (data := self._written(job_id, stream))}
+        return Ended(fields, value, logs)
+
+    # --- what it writes ---------------------------------------------------------------------------
+
+    def _written(self, job_id: str, stream: str) -> bytes:
+        """Return the end of what a job wrote that has ended."""
+        known = self._logs.get(job_id)
+        if known is not None:
+            if stream not in known:
+                return b""
+            path, start, stop = known[stream]
+            stop = path.stat().st_size if stop is None else stop
+        else:
+            path, start = self._home() / job_id / stream, 0
+            stop = path.stat().st_size if path.exists() else 0
+        return read_range(path, max(start, stop - WRITTEN), min(stop - start, WRITTEN)) if stop else b""
+
+    def read(self, job_id: str, stream: str, offset: int) -> bytes:
+        """Return what a job that runs has written from an offset on."""
+        capture = self._captures.get(job_id)
+        if capture is not None:
+            return capture.read(stream, offset)
+        if job_id not in self._works:
+            return b""
+        ticket = Ticket(job_id=job_id, native_id="", submitted=0.0, spool=self._home() / job_id)
+        return self.logs(ticket, stream, offset)
+
+    def _forget(self, job_id: str) -> None:
+        directory = self._home() / job_id
+        if directory.exists():
+            shutil.rmtree(directory, ignore_errors=True)
+
+    # --- starts and ends ----------------------------------------------------------------------------
+
+    def stop(self, job_id: str) -> str:
+        """End a job that runs: ``ending``; of one that has ended, or is a call in a thread: ``busy``.
+
+        One that is ``idle`` has not begun, and will not any more.
+        """
+        with self._lock:
+            if job_id not in self._works and job_id not in self._captures:
+                if job_id in self._over:
+                    return "busy"
+                _remember(self._cancelled, job_id)
+                return "idle"
+        if job_id in self._captures:
+            return "busy"
+        ticket = Ticket(job_id=job_id, native_id="", submitted=0.0)
+        return "ending" if self.terminate([ticket])[job_id] else "busy"
+
+    def _begin(self, job_id: str) -> None:
+        self._begun[job_id] = time.monotonic()
+        if self._ticks.is_set():
+            return
+        with self._lock:
+            self._ticks.set()
+            if self._ticker is None:
+                self._ticker = threading.Thread(target=self._tick, name="anyjob-starts", daemon=True)
+                self._ticker.start()
+
+    def _tick(self) -> None:
+        """Tell of the starts of jobs that have run for a moment."""
+        told: set[str] = set()
+        while True:
+            self._ticks.wait()
+            time.sleep(SOON)
+            if not self._begun:
+                self._ticks.clear()
+                told.clear()
+                if self._begun:  # one that has just come and saw no need to wake us
+                    self._ticks.set()
+                continue
+            old = time.monotonic() - SOON
+            begun = {job_id for job_id, since in list(self._begun.items()) if since <= old}
+            news = sorted(begun - told)
+            told = begun
+            if news:
+                with suppress(RuntimeError):  # the worker's loop has closed
+                    self._loop.add_callback(self._send, {"op": "anyjob_started", "job_ids": news})
+
+
+def _remember(jobs: dict[str, None], job_id: str) -> None:
+    jobs[job_id] = None
+    while len(jobs) > REMEMBERED:
+        del jobs[next(iter(jobs))]
+
+
+def _never_begun() -> Ended:
+    return Ended({"status": JobStatus.CANCELLED.name, "finished": time.time()}, None, {})
+
+
+def _not_known() -> Any:
+    raise AssertionError("a worker is not asked what a job was handed")
+
+
+_CALL = Call("builtins:print")  # what is called is in the payload

@@ -1,0 +1,92 @@
+"""The cluster that is started where no scheduler is named: a process of its own, which ends with its backend.
+
+A program that starts Dask's workers itself would need a ``__main__`` guard; this one has one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from anyjob.errors import BackendUnavailableError
+
+PATIENCE = 60.0
+"""Seconds that the cluster may take to start."""
+LEAVE = 3.0
+"""Seconds that it may take to end."""
+
+
+class Cluster:
+    """A cluster of this machine, started when it is made.
+
+    Args:
+        slots: how many jobs at a time.
+        memory: what each worker may use, as Dask takes it; None: its part of the machine.
+        in_one: whether they are threads of one worker, or a worker each.
+
+    Raises:
+        BackendUnavailableError: it does not start.
+    """
+
+    def __init__(self, slots: int, memory: str | None, *, in_one: bool) -> None:
+        path = [os.path.abspath(entry) for entry in sys.path]
+        code = f"import sys; sys.path[:] = {path!r}; from anyjob_dask.cluster import main; main()"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code, json.dumps([slots, memory, in_one])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        self.address = self._process.stdout.readline().decode().strip()
+        if not self.address:
+            code_ = self.close()
+            raise BackendUnavailableError(
+                f"a Dask cluster of {slots} slots did not start on this machine (exit code {code_}): "
+                "what it says of that is on stderr"
+            )
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    def close(self) -> int:
+        """End the cluster, and what runs in it; return its exit code."""
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        try:
+            code = process.wait(LEAVE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            code = process.wait()
+        process.stdout.close()
+        return code
+
+
+def main() -> None:
+    """Be the process that the cluster is in, until the one that started it closes stdin or dies."""
+    slots, memory, in_one = json.loads(sys.argv[1])
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what Dask prints is no address
+
+    import distributed
+
+    start: Any = distributed.LocalCluster
+    with start(
+        n_workers=1 if in_one else slots,
+        threads_per_worker=slots if in_one else 1,
+        processes=True,
+        dashboard_address="127.0.0.1:0",  # any port: another cluster may have the usual one
+        scheduler_kwargs={"dashboard": False},
+        host="127.0.0.1",
+        memory_limit=memory or "auto",
+        resources={"CPU": slots if in_one else 1},
+    ) as cluster:
+        print(cluster.scheduler_address, file=out, flush=True)
+        sys.stdin.read()

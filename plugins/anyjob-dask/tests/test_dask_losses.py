@@ -1,0 +1,99 @@
+"""Workers that die, schedulers that are started anew, and what becomes of jobs."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import dask_calls
+import dask_lab
+from test_dask_work import PATIENCE, until
+
+from anyjob import Call, JobStatus, Session
+from conftest import Make
+
+cloudpickle.register_pickle_by_value(dask_calls)
+Labs = Callable[..., dask_lab.Lab]
+
+
+def test_a_job_whose_worker_died_is_not_run_again_unless_it_is_restartable(
+    make: Make, own_lab: Labs, tmp_path: Path
+) -> None:
+    """executorlib#412: never submitted twice."""
+    lab = own_lab(("--nthreads", "1"), ("--nthreads", "1"), ("--nthreads", "1"))
+    lab.wait()
+    backend = make(address=lab.address)
+    once, again = tmp_path / "once", tmp_path / "again"
+    job = backend.run(Call(dask_calls.note_and_die_once, (str(once),)))
+    outcome = job.outcome(PATIENCE)
+    assert (outcome.status, outcome.reason) == (JobStatus.ERROR, "node-failure")
+    assert "died while it had the job" in outcome.message
+    assert once.read_text() == "ran\n"
+    restartable = backend.run(Call(dask_calls.note_and_die_once, (str(again),)), restartable=True)
+    assert restartable.result(PATIENCE) == "ran\nran\n"
+
+
+def test_results_that_a_worker_held_are_lost_with_it_and_not_made_anew(
+    make: Make, own_lab: Labs, tmp_path: Path
+) -> None:
+    lab = own_lab(("--nthreads", "2"))
+    lab.wait()
+    backend = make(address=lab.address)
+    runs = tmp_path / "runs"
+    large = backend.run(Call(dask_calls.note_and_return, (str(runs), 1_000_000)))
+    small = backend.run(Call(dask_calls.note_and_return, (str(runs), 10)))
+    jobs = [large.job_id(), small.job_id()]
+    until(
+        lambda: {each["state"] for each in backend._line.ask("ask", job_ids=jobs).values()} == {"ended"},
+        "the end of two jobs that nobody has looked at",
+    )
+    os.killpg(lab.workers[0].pid, signal.SIGKILL)
+    lab.add("--nthreads", "1")
+    outcome = large.outcome(PATIENCE)
+    assert (outcome.reason, outcome.status) == ("lost", JobStatus.ERROR)
+    assert "the worker that held its result died" in outcome.message
+    assert small.result(PATIENCE) == b"\0" * 10  # small ones are with the scheduler
+    assert runs.read_text() == "ran\nran\n"
+
+
+def test_a_worker_that_used_too_much_memory_is_told_apart(make: Make, own_lab: Labs) -> None:
+    lab = own_lab(("--nanny", "--nthreads", "1", "--memory-limit", "400MB"))
+    lab.wait()
+    backend = make(address=lab.address, isolation="thread")
+    outcome = backend.run(Call(dask_calls.fill_memory, (600_000_000,))).outcome(PATIENCE)
+    assert outcome.reason == "memory"
+    assert "more memory than it may" in outcome.message
+
+
+def test_a_scheduler_that_was_started_anew_has_lost_its_jobs(
+    opened: Callable[..., Session], own_lab: Labs, tmp_path: Path
+) -> None:
+    lab = own_lab(("--nthreads", "1"))
+    lab.wait()
+    backend = opened(address=lab.address, timeout=1.0).get_backend("cluster")
+    backend.grace = 0.2
+    job = backend.run(Call(dask_calls.note_and_wait, (str(tmp_path / "runs"), 60)))
+    until(job.running, "a call that runs")
+    lab.restart()
+    outcome = job.outcome(PATIENCE)
+    assert (outcome.status, outcome.reason) == (JobStatus.ERROR, "lost")
+    lab.add("--nthreads", "1")
+    assert backend.run(Call(pow, (2, 5))).result(PATIENCE) == 32
+
+
+def test_a_cluster_whose_certificates_are_asked_for(make: Make, own_lab: Labs, tmp_path: Path) -> None:
+    dask_lab.make_certificates(tmp_path)
+    files: dict[str, Any] = {
+        "ca_file": tmp_path / "ca.pem",
+        "cert": tmp_path / "cert.pem",
+        "key": tmp_path / "key.pem",
+    }
+    more = [part for name, path in files.items() for part in (f"--tls-{name.replace('_', '-')}", str(path))]
+    lab = own_lab(("--nthreads", "1"), more=("--protocol", "tls", *more))
+    assert lab.address.startswith("tls://")
+    given = {f"tls_{name}": str(path) for name, path in files.items()}
+    assert make(address=lab.address, **given).run(Call(pow, (2, 5))).result(PATIENCE) == 32

@@ -1,0 +1,172 @@
+"""What needs no cluster: keys, needs, versions, options, parcels."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from anyjob_dask import keys, needs
+from anyjob_dask.backend import DaskBackend
+from anyjob_dask.capture import Capture
+from anyjob_dask.parcel import Parcel, load_file, pack
+from anyjob_dask.versions import mismatch
+from anyjob_dask.wire import SMALL, Ended
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anyjob import Call, Command, ConfigError
+from anyjob.specs import Resources
+
+job_ids = st.text("0123456789abcdef", min_size=20, max_size=20)
+
+
+@given(st.text(min_size=1).filter(lambda text: "\0" not in text), job_ids, st.booleans(), st.booleans())
+def test_a_key_says_whose_it_is_whatever_is_run(
+    name: str, job_id: str, durable: bool, restartable: bool
+) -> None:
+    for spec in (Command(["/bin/" + name.encode("utf-8", "ignore").decode() + "x"]), Call(abs)):
+        key = keys.key_of(spec, job_id, durable=durable, restartable=restartable)
+        assert keys.parse(key) == (job_id, durable, restartable)
+
+
+@given(st.one_of(st.text(), st.tuples(st.text(), st.integers()), st.integers()))
+def test_other_keys_are_not_ours(key: Any) -> None:
+    assert keys.parse(key) is None
+
+
+def test_a_key_begins_with_what_is_run() -> None:
+    ids = "0" * 20
+    assert keys.key_of(Call(abs), ids, durable=False, restartable=False) == f"abs-{ids}."
+    assert keys.key_of(Call("os.path:join"), ids, durable=True, restartable=True) == f"join-{ids}.dr"
+    command = Command(["/usr/bin/my prog", "x"])
+    assert keys.key_of(command, ids, durable=True, restartable=False) == f"my_prog-{ids}.d"
+    assert keys.key_of(Call(lambda: 0), ids, durable=False, restartable=True) == f"lambda-{ids}.r"
+
+
+def test_what_workers_were_not_told_of_does_not_count() -> None:
+    resources = Resources(cpus=2, memory=1 << 30)
+    assert needs.wanted(resources, {}, []) == {}
+    assert needs.wanted(resources, {}, ["CPU", "LICENCE"]) == {"CPU": 2.0}
+    assert needs.wanted(resources, {"LICENCE": 1}, ["MEMORY"]) == {"MEMORY": float(1 << 30), "LICENCE": 1.0}
+    assert needs.wanted(Resources(gpus=1), {}, []) == {"GPU": 1.0}
+
+
+def test_what_no_worker_has_is_said() -> None:
+    assert needs.short_of({}, []) == ""
+    assert needs.short_of({"GPU": 1}, [{}, {"GPU": 2}]) == ""
+    words = needs.short_of({"GPU": 1, "CPU": 8}, [{"GPU": 1, "CPU": 4}, {"CPU": 8}])
+    assert words == "it asks for GPU=1, CPU=8, and no worker has that (the most of each: GPU=1, CPU=8)"
+
+
+def test_versions_must_fit() -> None:
+    here = {"python": "3.11.7.final.0", "distributed": "2024.8.0"}
+    assert mismatch(here, [{"python": "3.11.2.final.0", "distributed": "2024.8.0"}, {}]) == ""
+    words = mismatch(here, [{"python": "3.12.1.final.0", "distributed": "2024.9.0"}])
+    assert "has python 3.12.1.final.0, and here is 3.11.7.final.0" in words
+    assert "has distributed 2024.9.0, and here is 2024.8.0" in words
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"address": "tcp://a:1", "scheduler_file": "b"}, "give one of them"),
+        ({"durable": True}, "needs the address of a scheduler"),
+        ({"address": "tcp://a:1", "slots": 2}, "of a cluster that is started here"),
+        ({"tls_key": "k"}, "TLS is for a scheduler that is named"),
+        ({"isolation": "none"}, "isolation"),
+        ({"adress": "tcp://a:1"}, "address"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        DaskBackend.from_options("mine", options)
+
+
+def test_what_it_can_depends_on_its_options() -> None:
+    def can(**options: Any) -> Any:
+        return DaskBackend.from_options("mine", options).capabilities
+
+    assert not can().durable
+    assert can().shared_files
+    assert can(address="tcp://a:1").durable
+    assert not can(address="tcp://a:1").shared_files
+    assert not can(address="tcp://a:1", durable=False).durable
+    assert can().cancel_running
+    assert not can(isolation="thread").cancel_running
+    assert not can().may_run_twice
+
+
+@given(st.recursive(st.none() | st.binary() | st.text(), lambda inner: st.lists(inner) | st.tuples(inner)))
+def test_a_parcel_holds_what_was_put_in(value: Any) -> None:
+    parcel = pack(value)
+    assert parcel.load() == value
+    assert pickle.loads(pickle.dumps(parcel, 4)).load() == value
+
+
+def test_large_buffers_are_not_copied() -> None:
+    array = np.arange(1_000_000)
+    parcel = pack(["head", array])
+    assert len(parcel.blob) < 1000
+    assert np.shares_memory(parcel.load()[1], array)
+    buffers: list[pickle.PickleBuffer] = []
+    blob = pickle.dumps(parcel, 5, buffer_callback=buffers.append)
+    assert len(blob) < 2000
+    assert np.shares_memory(pickle.loads(blob, buffers=buffers).load()[1], array)
+
+
+def test_a_parcel_in_a_file_is_a_fresh_copy_each_time(tmp_path: Path) -> None:
+    array = np.arange(100_000)
+    path = tmp_path / "value"
+    pack({"a": array}).write(path)
+    first = load_file(str(path))
+    first["a"][:] = 0  # it can be changed, and that changes nothing else
+    assert (load_file(str(path))["a"] == array).all()
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_bytes(b"x" * 100)
+    with pytest.raises(ValueError, match="holds no parcel"):
+        Parcel.mapped(path)
+
+
+def test_only_what_is_small_goes_by_way_of_the_scheduler() -> None:
+    small = Ended({"status": "DONE"}, pack(7), {"stdout": b"a\n"})
+    data = small.small()
+    assert data is not None
+    again = Ended.opened(data)
+    assert (again.fields, again.logs) == (small.fields, small.logs)
+    assert again.value is not None
+    assert again.value.load() == 7
+    assert Ended({"status": "DONE"}, pack("x" * SMALL), {}).small() is None
+    assert Ended({"status": "DONE"}, None, {"stderr": b"x" * SMALL}).small() is None
+
+
+def test_what_threads_print_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream in ("stdout", "stderr"):  # they are given back after the test
+        monkeypatch.setattr(sys, stream, getattr(sys, stream))
+    both = threading.Barrier(2)
+    captures = Capture(), Capture()
+
+    def prints(capture: Capture, text: str) -> None:
+        with capture:
+            both.wait(10)
+            print(text)
+            print(text.upper(), file=sys.stderr)
+            both.wait(10)
+
+    threads = [
+        threading.Thread(target=prints, args=pair) for pair in zip(captures, ("one", "two"), strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [capture.ends(100) for capture in captures] == [
+        {"stdout": b"one\n", "stderr": b"ONE\n"},
+        {"stdout": b"two\n", "stderr": b"TWO\n"},
+    ]
+    assert captures[0].ends(2) == {"stdout": b"e\n", "stderr": b"E\n"}
+    assert captures[0].read("stdout", 1) == b"ne\n"
