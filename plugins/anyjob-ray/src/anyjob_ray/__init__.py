@@ -1,0 +1,1 @@
+"""Run work on a Ray cluster with anyjob."""

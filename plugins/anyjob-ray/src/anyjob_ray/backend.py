@@ -1,0 +1,131 @@
+"""The backend of type ``ray``."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from anyjob import spool
+from anyjob.backend import BackendStatus, Capabilities
+from anyjob.errors import BackendError
+from anyjob.orders import Answer, Observation, Order, Ticket
+from anyjob.specs import Outcome
+from anyjob.taskbackend import TaskBackend
+from anyjob_ray.options import RayJobOptions, RayOptions
+
+if TYPE_CHECKING:
+    from anyjob_ray.engine import Mode
+
+FAST = Capabilities(logs=True, notifies=True)
+DURABLE = Capabilities(durable=True, find=True, logs=True, notifies=True)
+
+
+class RayBackend(TaskBackend):
+    """Type ``ray``: calls and commands on a Ray cluster.
+
+    It connects with the first job, or the first question about one, and not before.
+    """
+
+    Options = RayOptions
+    JobOptions = RayJobOptions
+    accepts = frozenset({"command", "python"})
+    capabilities = FAST
+
+    def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
+        super().__init__(
+            configuration, provider, options=options if isinstance(options, RayOptions) else RayOptions()
+        )
+        self._mode: Mode | None = None
+        self._opening = threading.Lock()
+        self._ended = False
+        self.is_durable = self.options.mode == "durable"
+        self.capabilities = DURABLE if self.is_durable else FAST
+        self.floor = 0.1 if self.is_durable else 0  # type: ignore[misc]
+
+    def _open(self) -> Mode:
+        """Return the way that jobs run, connected."""
+        with self._opening:
+            if self._mode is None:
+                if self._ended:
+                    raise BackendError(f"backend {self.name()!r} was closed")
+                if self.is_durable:
+                    from anyjob_ray.durable import Durable
+
+                    self._mode = Durable(self)
+                else:
+                    from anyjob_ray.fast import Fast
+
+                    self._mode = Fast(self)
+                # Before Ray's own: a thread of ours that asks it something then would be told off.
+                atexit.register(_close, weakref.ref(self))
+            return self._mode
+
+    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        """Submit jobs."""
+        yield from self._open().launch(orders)
+
+    def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
+        """Say where jobs are."""
+        return self._open().observe(tickets)
+
+    def terminate(self, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
+        """Have jobs end: calls are interrupted and programs get SIGTERM; what stays is killed."""
+        return self._open().terminate(tickets)
+
+    def collect(self, tickets: Sequence[Ticket]) -> Mapping[str, Outcome]:
+        """Return what came of jobs."""
+        return self._open().collect(tickets)
+
+    def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the native ids of those jobs that the cluster has."""
+        return self._open().find(job_ids)
+
+    def renounce(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        """See to it that jobs do not start any more; return those that have."""
+        return self._open().renounce(job_ids)
+
+    def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
+        """Read what a job has written: while it runs too."""
+        kept = b""
+        if self.is_durable:
+            kept = spool.read_range(self.directory(ticket.job_id) / stream, offset)
+        return kept or self._open().logs(ticket, stream, offset)
+
+    def listen(self) -> None:
+        """Somebody waits: news are wanted."""
+        self._open().listen()
+
+    def status(self) -> BackendStatus:
+        """Say how the cluster is, as far as this process is connected to it; it connects to nothing."""
+        mode = self._mode
+        message = "not connected yet: the first job connects" if mode is None else "connected"
+        return BackendStatus(
+            self.name(), self.version(), not self._ended, len(self._tracker.open_ids()), message
+        )
+
+    def close(self) -> None:
+        """Let go of the cluster: jobs of the mode ``fast`` that have not ended are cancelled."""
+        with self._opening:
+            closing, self._ended = not self._ended, True
+        if closing and self._mode is not None:
+            self._mode.close()
+            self._mode = None
+        super().close()
+
+    def when_forgotten(self, job_id: str, call: Callable[[], Any]) -> None:
+        """Have ``call`` called when nobody holds a handle on a job any more."""
+        self._tracker.when_forgotten(job_id, call)
+
+    def directory(self, job_id: str) -> Path:
+        """Return where what a durable job wrote, and what is too large for the ledger, is kept."""
+        return spool.path_of(self.spool_root, job_id)
+
+
+def _close(backend: weakref.ref[RayBackend]) -> None:
+    found = backend()
+    if found is not None:
+        found.close()

@@ -1,0 +1,110 @@
+"""What the two modes have in common: how orders become tasks, and how a mode is asked."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from anyjob.errors import BackendError
+from anyjob.orders import Answer, Observation, Order, Rejected, Ticket
+from anyjob.specs import Outcome, Resources
+from anyjob.status import JobStatus
+from anyjob_ray import cluster
+from anyjob_ray.needs import asked, plan, refusal
+from anyjob_ray.reading import read_running
+
+STATES = {
+    "QUEUED": Observation(JobStatus.QUEUED),
+    "RUNNING": Observation(JobStatus.RUNNING),
+    "ENDED": Observation(JobStatus.DONE),  # what came of it is asked for next, and has the word
+}
+
+
+class Mode(ABC):
+    """A way to run jobs on a cluster: the methods of a task backend, once the backend is connected."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+        self.options = backend.options
+        self.ray = cluster.connect(self.options, backend.name())
+        self.apart = not cluster.is_by_client(self.ray)
+
+    @abstractmethod
+    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        """Submit jobs."""
+
+    @abstractmethod
+    def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
+        """Say where jobs are."""
+
+    @abstractmethod
+    def terminate(self, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
+        """Have jobs end."""
+
+    @abstractmethod
+    def collect(self, tickets: Sequence[Ticket]) -> Mapping[str, Outcome]:
+        """Return what came of jobs."""
+
+    @abstractmethod
+    def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
+        """Read what a job has written."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what this process holds."""
+
+    def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the native ids of those jobs that are there."""
+        return {}
+
+    def renounce(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        """See to it that jobs do not start any more; return those that have."""
+        return {}
+
+    def listen(self) -> None:
+        """Somebody waits."""
+
+    def read(self, place: tuple[Any, ...], stream: str, offset: int) -> bytes:
+        """Read what a job has written so far, from the files of its worker."""
+        cluster.check(self.ray, self.options, self.backend.name())
+        return read_running(self.ray, place, stream, offset, self.options.patience)
+
+    def sorted_out(
+        self, orders: Sequence[Order]
+    ) -> tuple[list[Order], dict[str, Any], list[tuple[Order, Rejected]]]:
+        """Return the orders that can run, Ray's options for them, and those that cannot.
+
+        The orders of one launch share what they need.
+        """
+        resources = orders[0].resources
+        made = self._plan(resources)
+        why = self._refusal(resources, made)
+        if why:
+            return [], made, [(order, Rejected(why)) for order in orders]
+        return list(orders), made, []
+
+    def _plan(self, resources: Resources) -> dict[str, Any]:
+        job = self.backend.job_options(resources)
+        from anyjob_ray.options import RayJobOptions
+
+        if not isinstance(job, RayJobOptions):
+            job = RayJobOptions()
+        return plan(resources, job, self.options, environment=self.per_task)
+
+    @property
+    def per_task(self) -> bool:
+        """Whether the ``runtime_env`` goes with each task."""
+        return True
+
+    def _refusal(self, resources: Resources, made: Mapping[str, Any]) -> str:
+        wanted = asked(made)
+        several = resources.nodes is not None and resources.nodes > 1
+        if not several and (self.options.autoscales or wanted in ({}, {"CPU": 1})):
+            return ""
+        return refusal(resources, wanted, [] if several else self.ray.nodes())
+
+
+def closed(name: str) -> BackendError:
+    """Return the error for a backend that was closed."""
+    return BackendError(f"backend {name!r} was closed")

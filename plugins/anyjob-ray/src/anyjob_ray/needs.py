@@ -1,0 +1,75 @@
+"""What a job asks for, as options of a Ray task; and whether any node has that much."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from anyjob.specs import Resources
+from anyjob_ray.options import RayJobOptions, RayOptions
+
+RETRIES = 3
+"""How often a job that is restartable may be run once more."""
+
+_WORDS = {"CPU": "cpus", "GPU": "gpus", "memory": "bytes of memory"}
+
+
+def plan(
+    resources: Resources, job: RayJobOptions, options: RayOptions, *, environment: bool
+) -> dict[str, Any]:
+    """Return the options of the Ray task that a job becomes.
+
+    Args:
+        resources: what it needs.
+        job: what it says to Ray beside.
+        options: those of the backend.
+        environment: whether the ``runtime_env`` goes with each task, since the connection has none.
+    """
+    retries = job.max_retries
+    if retries is None:
+        retries = RETRIES if resources.restartable else 0
+    found: dict[str, Any] = {"max_retries": retries, "retry_exceptions": False}
+    found["num_cpus"] = 1 if resources.cpus is None else resources.cpus
+    if resources.gpus:
+        found["num_gpus"] = resources.gpus
+    if resources.memory is not None:
+        found["memory"] = resources.memory
+    if job.resources:
+        found["resources"] = dict(job.resources)
+    if resources.name:
+        found["name"] = resources.name.encode("utf-8", "replace").decode()  # for Ray's own listings
+    if environment and options.runtime_env:
+        found["runtime_env"] = dict(options.runtime_env)
+    return found
+
+
+def asked(plan: Mapping[str, Any]) -> dict[str, float]:
+    """Return what a plan takes of a node, in Ray's words."""
+    wanted = {"CPU": plan["num_cpus"], "GPU": plan.get("num_gpus", 0), "memory": plan.get("memory", 0)}
+    return {name: amount for name, amount in {**wanted, **plan.get("resources", {})}.items() if amount}
+
+
+def refusal(resources: Resources, wanted: Mapping[str, float], nodes: Sequence[Mapping[str, Any]]) -> str:
+    """Say why a job can run nowhere; empty where it can.
+
+    Args:
+        resources: what it needs, in our words.
+        wanted: what it takes of a node.
+        nodes: the nodes, as ``ray.nodes()`` gives them.
+    """
+    if resources.nodes is not None and resources.nodes > 1:
+        return f"a Ray task runs on one node, and the job asks for {resources.nodes}"
+    alive = [node["Resources"] for node in nodes if node.get("Alive", node.get("alive"))]
+    if any(all(node.get(name, 0) >= amount for name, amount in wanted.items()) for node in alive):
+        return ""
+    lacking = [name for name, amount in wanted.items() if all(node.get(name, 0) < amount for node in alive)]
+    told = [
+        f"{wanted[name]:g} {_WORDS.get(name, name)} (the most that a node has is "
+        f"{max((node.get(name, 0) for node in alive), default=0):g})"
+        for name in lacking
+    ]
+    return (
+        "no node of the cluster has what the job asks for: "
+        + (", ".join(told) or "no single one has all of it")
+        + "; ask for less, or, where the cluster grows by itself, say autoscales = true"
+    )

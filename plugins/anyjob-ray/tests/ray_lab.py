@@ -1,0 +1,111 @@
+"""A real Ray of the tests' own, on this machine, and faults of it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from anyjob_ray.durable import KEEPER
+
+START = 90.0
+"""Seconds that a cluster may take to come up, on a machine that has much else to do."""
+MEMORY = 200_000_000
+TOKEN = secrets.token_hex(32)
+"""What a Ray that knows of tokens wants of whoever connects, so that nobody else does."""
+
+
+def environment() -> dict[str, str]:
+    """Return the variables that the cluster, and whoever connects to it, must have."""
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+class Cluster:
+    """A head node, and what belongs to it; ended with its processes by `stop`."""
+
+    def __init__(self, cpus: int = 4) -> None:
+        # Not below pytest's own directory: Ray's sockets need a short path.
+        self.directory = Path(tempfile.mkdtemp(prefix="anyjob-ray-", dir="/tmp"))
+        self._log = open(self.directory / "start.log", "wb")  # noqa: SIM115
+        program = Path(sys.executable).with_name("ray")
+        options = ["--head", "--port=0", "--block", "--include-dashboard=false", "--disable-usage-stats"]
+        options += [f"--num-cpus={cpus}", f"--object-store-memory={MEMORY}", f"--temp-dir={self.directory}"]
+        self._process = subprocess.Popen(
+            [str(program), "start", *options],
+            env={**os.environ, **environment()},
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        self.address = self._await_address()
+
+    def _await_address(self) -> str:
+        told, deadline = self.directory / "ray_current_cluster", time.monotonic() + START
+        while not (self.directory / "start.log").read_text().count("Ray runtime started"):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                log = (self.directory / "start.log").read_text()
+                raise AssertionError(f"ray start does not come up: {log}")
+            time.sleep(0.05)
+        return told.read_text().strip()
+
+    def stop(self) -> None:
+        """End the processes of the cluster, which are all below one."""
+        import psutil
+
+        try:
+            parent = psutil.Process(self._process.pid)
+            processes = [*parent.children(recursive=True), parent]
+        except psutil.NoSuchProcess:
+            processes = []
+        for process in processes:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        self._process.wait(20)
+        self._log.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class KeeperFaults:
+    """What can befall the keeper of durable jobs.
+
+    Args:
+        namespace: where it lives.
+    """
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+
+    def _keeper(self) -> Any:
+        import ray
+
+        return ray.get_actor(KEEPER, namespace=self._namespace)
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """Inside, the keeper does not answer."""
+        import ray
+
+        pid = ray.get(self._keeper().pid.remote())
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def forget(self, native_id: str) -> None:
+        """Have the keeper know nothing of a job."""
+        import ray
+
+        ray.get(self._keeper().forget.remote([native_id]))

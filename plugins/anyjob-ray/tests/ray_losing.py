@@ -1,0 +1,52 @@
+"""A program whose cluster is killed while its jobs run; it says what it should have seen and has not."""
+
+from __future__ import annotations
+
+import atexit
+import faulthandler
+import os
+import sys
+from typing import Any
+
+import ray_lab
+
+from anyjob import BackendUnavailableError, Call, Config, Session
+
+
+def raised(call: Any) -> BaseException | None:
+    try:
+        call()
+    except Exception as error:
+        return error
+    return None
+
+
+def main(state: str) -> None:
+    os.environ.update(ray_lab.environment())
+    cluster = ray_lab.Cluster(2)
+    atexit.register(cluster.stop)
+    tables = {
+        mode: {"type": "ray", "address": cluster.address, "mode": mode, "patience": 3.0}
+        for mode in ("fast", "durable")
+    }
+    with Session(Config.from_dict({"backends": tables}), state=state) as session:
+        fast, durable = session.get_backend("fast"), session.get_backend("durable")
+        jobs = [backend.run(Call("time:sleep", (300,))) for backend in (fast, durable)]
+        for job in jobs:
+            while not job.running():
+                assert not job.in_final_state(), job.outcome()
+        cluster.stop()
+        outcome = jobs[0].outcome(60)
+        assert outcome.reason in ("lost", "node-failure"), outcome
+        error = raised(jobs[1].status)
+        assert isinstance(error, BackendUnavailableError), error
+        assert cluster.address in str(error)
+        for backend in (fast, durable):
+            error = raised(lambda backend=backend: backend.run(Call(abs, (1,))))
+            assert isinstance(error, BackendUnavailableError), error
+            assert cluster.address in str(error), error
+
+
+if __name__ == "__main__":
+    faulthandler.dump_traceback_later(50)  # Ray ends the process after a minute without a word
+    main(sys.argv[1])

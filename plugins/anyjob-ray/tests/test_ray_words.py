@@ -1,0 +1,249 @@
+"""What needs no cluster: options, what a job asks for, what Ray's exceptions mean, and addresses."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from anyjob_ray.needs import asked, plan, refusal
+from anyjob_ray.options import RayJobOptions, RayOptions
+from anyjob_ray.payload import Packer, read
+from anyjob_ray.reasons import REASONS, said_of
+from anyjob_ray.worker import LARGE, dump_apart
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anyjob import Call, Config, ConfigError, Resources, Session
+from anyjob.orders import Order
+
+NO_JOB_OPTIONS = RayJobOptions()
+
+
+def session(tmp_path: Path, **options: object) -> Session:
+    config = Config.from_dict({"backends": {"cluster": {"type": "ray", **options}}})
+    return Session(config, state=tmp_path / "state")
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ({"mode": "durable", "address": "local"}, "ends with this process"),
+        ({"address": ""}, "address is empty"),
+        ({"mode": "slow"}, "mode"),
+        ({"patience": 0}, "patience"),
+        ({"adress": "auto"}, "did you mean 'address'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_and_said(
+    tmp_path: Path, options: dict[str, object], part: str
+) -> None:
+    with session(tmp_path, **options) as made, pytest.raises(ConfigError, match=part):
+        made.get_backend("cluster")
+
+
+def test_neither_import_nor_listing_nor_making_a_backend_imports_ray(tmp_path: Path) -> None:
+    """qiskit-ibm-provider#555: a constructor took 30 s."""
+    program = f"""
+import sys, anyjob
+from anyjob import Config, Registry, Session
+registry = Registry()
+assert "ray" in [each.name for each in registry.listing("anyjob.backends")]
+config = Config.from_dict({{"backends": {{"r": {{"type": "ray", "address": "ray://nowhere.invalid:1"}}}}}})
+with Session(config, state={str(tmp_path)!r}) as session:
+    backend = session.get_backend("r")
+    print(backend, backend.status().status_msg, backend.jobs())
+assert "ray" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "not connected yet" in done.stdout
+
+
+def test_the_mode_decides_whether_jobs_are_durable(tmp_path: Path) -> None:
+    with session(tmp_path) as made:
+        assert not made.get_backend("cluster").capabilities.durable
+    with session(tmp_path, mode="durable") as made:
+        assert made.get_backend("cluster").capabilities.durable
+
+
+# --- addresses ------------------------------------------------------------------------------------
+
+
+def test_an_address_at_which_there_is_no_cluster_is_said(tmp_path: Path) -> None:
+    """In a process that is connected to none: the tests' own may be."""
+    program = Path(__file__).with_name("ray_nowhere.py")
+    done = subprocess.run(
+        [sys.executable, str(program), str(tmp_path)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+
+
+def test_a_version_mismatch_says_both_versions() -> None:
+    from anyjob_ray.cluster import _explained
+
+    told = RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.9.0\n    Python: 3.10.1")
+    error = _explained(told, RayOptions(address="10.0.0.1:6379"), "cluster")
+    assert "must be of one version" in str(error)
+    assert "2.9.0" in str(error)
+    assert "10.0.0.1:6379" in str(error)
+
+
+# --- what a job asks for --------------------------------------------------------------------------
+
+
+def test_resources_become_options_of_a_task() -> None:
+    resources = Resources(cpus=2, gpus=1, memory="1GiB", name="fit")  # type: ignore[arg-type]
+    made = plan(resources, RayJobOptions(resources={"tpu": 1}), RayOptions(), environment=True)
+    assert made == {
+        "num_cpus": 2,
+        "num_gpus": 1,
+        "memory": 2**30,
+        "name": "fit",
+        "resources": {"tpu": 1},
+        "max_retries": 0,
+        "retry_exceptions": False,
+    }
+    assert asked(made) == {"CPU": 2, "GPU": 1, "memory": 2**30, "tpu": 1}
+
+
+def test_only_what_may_run_twice_is_retried() -> None:
+    """executorlib#412, PR#721: a restart submitted it twice."""
+    options = RayOptions()
+    assert plan(Resources(), NO_JOB_OPTIONS, options, environment=True)["max_retries"] == 0
+    assert plan(Resources(restartable=True), NO_JOB_OPTIONS, options, environment=True)["max_retries"] == 3
+    given = RayJobOptions(max_retries=7)
+    assert plan(Resources(), given, options, environment=True)["max_retries"] == 7
+
+
+def test_a_runtime_env_goes_with_the_task_where_the_connection_has_none() -> None:
+    options = RayOptions(runtime_env={"env_vars": {"A": "b"}})
+    made = plan(Resources(), NO_JOB_OPTIONS, options, environment=True)
+    assert made["runtime_env"] == {"env_vars": {"A": "b"}}
+    assert "runtime_env" not in plan(Resources(), NO_JOB_OPTIONS, options, environment=False)
+
+
+NODES = [
+    {"Alive": True, "Resources": {"CPU": 4, "memory": 100}},
+    {"Alive": True, "Resources": {"CPU": 2, "GPU": 1, "memory": 200}},
+    {"Alive": False, "Resources": {"CPU": 64}},
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "part"),
+    [
+        ({"CPU": 4}, ""),
+        ({"CPU": 2, "GPU": 1}, ""),
+        ({"CPU": 5}, "5 cpus (the most that a node has is 4)"),
+        ({"CPU": 3, "GPU": 1}, "no single one has all of it"),
+        ({"tpu": 1}, "1 tpu (the most that a node has is 0)"),
+    ],
+)
+def test_what_no_node_has_is_said(wanted: dict[str, float], part: str) -> None:
+    why = refusal(Resources(), wanted, NODES)
+    assert part in why
+    assert bool(why) is bool(part)
+
+
+def test_a_task_runs_on_one_node() -> None:
+    assert "asks for 2" in refusal(Resources(nodes=2), {"CPU": 1}, NODES)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["CPU", "GPU", "memory", "x"]), st.floats(0.1, 10)),
+    st.lists(st.dictionaries(st.sampled_from(["CPU", "GPU", "memory", "x"]), st.floats(0, 10)), max_size=4),
+)
+def test_a_job_is_refused_if_no_node_fits(wanted: dict[str, float], nodes: list[dict[str, float]]) -> None:
+    fits = any(all(node.get(name, 0) >= amount for name, amount in wanted.items()) for node in nodes)
+    why = refusal(Resources(), wanted, [{"Alive": True, "Resources": node} for node in nodes])
+    assert bool(why) is not fits
+
+
+# --- what Ray's exceptions mean -------------------------------------------------------------------
+
+
+def test_each_reason_is_one_of_ours_and_of_an_exception_that_ray_has() -> None:
+    import ray.exceptions
+
+    ours = {"exit-code", "exception", "signal", "walltime", "memory", "node-failure", "lost", "rejected"}
+    assert set(REASONS.values()) <= ours
+    for name in ("OutOfMemoryError", "WorkerCrashedError", "NodeDiedError", "RuntimeEnvSetupError"):
+        assert hasattr(ray.exceptions, name)
+        assert name in REASONS
+
+
+def test_an_out_of_memory_kill_has_its_reason() -> None:
+    """ibmq-provider#390: poor failure messages."""
+    from ray.exceptions import OutOfMemoryError
+
+    said = said_of(OutOfMemoryError("Task was killed due to the node running low on memory."))
+    assert (said["status"], said["reason"]) == ("ERROR", "memory")
+    assert "running low on memory" in said["message"]
+
+
+def test_a_cancelled_task_is_cancelled() -> None:
+    from ray.exceptions import TaskCancelledError, WorkerCrashedError
+
+    assert said_of(TaskCancelledError())["status"] == "CANCELLED"
+    assert said_of(WorkerCrashedError(), "cancelled")["status"] == "CANCELLED"
+    killed = said_of(WorkerCrashedError(), "walltime", 2.0)
+    assert (killed["status"], killed["reason"]) == ("ERROR", "walltime")
+    assert "2 s" in killed["message"]
+
+
+def test_what_ray_alone_knows_is_told_in_its_words() -> None:
+    said = said_of(RuntimeError("something new"))
+    assert said["reason"] == "exception"
+    assert "something new" in said["message"]
+
+
+# --- what goes to a worker and comes back ---------------------------------------------------------
+
+
+@given(st.recursive(st.none() | st.integers() | st.text() | st.binary(), st.lists))
+def test_small_values_are_pickled_whole(value: object) -> None:
+    blob, buffers = dump_apart(value)
+    assert buffers == []
+    assert pickle.loads(blob) == value
+
+
+def test_large_arrays_stay_apart_and_are_not_copied() -> None:
+    import numpy
+
+    array = numpy.zeros(LARGE)
+    blob, buffers = dump_apart({"array": array})
+    assert len(blob) < 1000
+    assert numpy.shares_memory(pickle.loads(blob, buffers=buffers)["array"], array)
+
+
+def test_calls_of_one_launch_share_the_pickled_function() -> None:
+    calls: list[str] = []
+
+    class Function:
+        def __reduce__(self) -> tuple[object, ...]:
+            calls.append("pickled")
+            return int, ()
+
+        def __call__(self, number: int) -> int:
+            return number
+
+    function, packer = Function(), Packer("namespace", "board")
+    pickled = 0
+    for number in range(3):
+        order = Order(
+            job_id=str(number), spec=Call(function, (number,)), resources=Resources(), environment={}
+        )
+        packer.pack(order)
+        pickled = pickled or len(calls)
+    assert len(calls) == pickled
+
+
+def test_what_a_worker_said_is_read() -> None:
+    said = {"status": "DONE", "value": pickle.dumps(42), "written": (b"out", b"")}
+    outcome, written = read(pickle.dumps(said))
+    assert outcome.status.name == "DONE"
+    assert pickle.loads(outcome.value) == 42
+    assert written == (b"out", b"")
