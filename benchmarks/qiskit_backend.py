@@ -1,0 +1,163 @@
+"""How fast `aer` runs small circuits, and `local` a sweep of them, next to bare Aer in one process.
+
+Usage: .venv-plugins/anyjob-qiskit/bin/python benchmarks/qiskit_backend.py [rounds] [--sweep N]
+
+Both sides use one thread, and 4,096 shots. The small circuits (200, of 5 qubits) go one after the other, each
+waited for, and all together. The sweep binds one circuit N times (1,000 by default), each of 50 ms or more
+of simulation; bare Aer runs it in one process, `local` in two slots whose zygote has loaded Aer beforehand.
+The two sides take turns within a round; the median of the rounds' ratios is printed. What two processes of
+bare Aer reach, each with half of the sweep, says how much two slots could give on the machine as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+from _local import backend as local_backend
+from anyjob_qiskit import Circuit, sweep
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
+from qiskit_aer import AerSimulator
+
+from anyjob import Config, Session
+
+SMALL = 200
+SHOTS = 4096
+TARGETS = {"one after the other": 0.9, "all together": 0.9, "two processes": 0.0, "sweep": 1.6}
+
+
+def small(seed: int) -> QuantumCircuit:
+    """A circuit of 5 qubits, of gates that Aer has."""
+    chosen = np.random.default_rng(seed)
+    circuit = QuantumCircuit(5, 5)
+    for _ in range(8):
+        for qubit in range(5):
+            circuit.ry(float(chosen.uniform(0, 3)), qubit)
+        for qubit in range(4):
+            circuit.cx(qubit, qubit + 1)
+    circuit.measure(range(5), range(5))
+    return circuit
+
+
+def long(qubits: int = 15, layers: int = 24) -> QuantumCircuit:
+    """A circuit with one parameter, that takes 50 ms or more by one thread."""
+    theta = Parameter("theta")
+    circuit = QuantumCircuit(qubits, qubits)
+    for _ in range(layers):
+        for qubit in range(qubits):
+            circuit.ry(theta, qubit)
+        for qubit in range(qubits - 1):
+            circuit.cx(qubit, qubit + 1)
+    circuit.measure(range(qubits), range(qubits))
+    return circuit
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Return how long it takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def bare_sweep(angles: Sequence[float]) -> None:
+    """Run the sweep as one would without anyjob."""
+    circuit = long()
+    simulator = AerSimulator(max_parallel_threads=1)  # as the jobs have it by themselves
+    (parameter,) = circuit.parameters
+    for angle in angles:
+        result = simulator.run(circuit.assign_parameters({parameter: angle}), shots=SHOTS).result()
+        assert result.get_counts()
+
+
+def compare(name: str, ours: Callable[[], Any], bare: Callable[[], Any], number: int, rounds: int) -> bool:
+    """Let both take turns; print rates and their ratio, and return whether it is good enough."""
+    times: list[tuple[float, float]] = []
+    for turn in range(-1, rounds):
+        pair = (seconds(ours), seconds(bare)) if turn % 2 else (seconds(bare), seconds(ours))[::-1]
+        if turn >= 0:
+            times.append((pair[0], pair[1]))
+    ratio = statistics.median(other / own for own, other in times)
+    own, other = (statistics.median(column) for column in zip(*times, strict=True))
+    missed = "" if ratio >= TARGETS[name] else "   <- missed"
+    print(
+        f"{name:20} {number / own:7.1f} circuits/s   bare Aer {number / other:7.1f} circuits/s   "
+        f"({1000 * other / number:.1f} ms each)   {ratio:.2f} (at least {TARGETS[name]:g}){missed}"
+    )
+    return ratio >= TARGETS[name]
+
+
+def of_small(rounds: int) -> bool:
+    """Compare the two ways to run small circuits."""
+    circuits = [small(seed) for seed in range(SMALL)]
+    simulator = AerSimulator(max_parallel_threads=1)
+    session = Session(Config.from_dict({"backends": {"aer": {"type": "aer", "threads": 1}}}))
+    backend = session.get_backend("aer")
+
+    def ours_each() -> None:
+        for circuit in circuits:
+            assert backend.run(Circuit(circuit, shots=SHOTS)).result().counts
+
+    def bare_each() -> None:
+        for circuit in circuits:
+            assert simulator.run(circuit, shots=SHOTS).result().get_counts()
+
+    def ours_together() -> None:
+        jobs = backend.run_many([Circuit(circuit, shots=SHOTS) for circuit in circuits])
+        for job in jobs:
+            assert job.result().counts
+
+    def bare_together() -> None:
+        jobs = [simulator.run(circuit, shots=SHOTS) for circuit in circuits]
+        for job in jobs:
+            assert job.result().get_counts()
+
+    with session:
+        each = compare("one after the other", ours_each, bare_each, SMALL, rounds)
+        return compare("all together", ours_together, bare_together, SMALL, rounds) and each
+
+
+def of_sweep(number: int, rounds: int) -> bool:
+    """Compare a sweep on two slots with one in this process."""
+    circuit = long()
+    angles = [float(angle) for angle in np.linspace(0, 3, number)]
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        local_backend(directory, preload=["anyjob_qiskit.simulation"]) as backend,
+        ProcessPoolExecutor(2, get_context("spawn")) as pair,
+    ):
+        list(pair.map(bare_sweep, [angles[:2]] * 2))
+
+        def ours() -> None:
+            jobs = backend.run_many(sweep(Circuit(circuit, shots=SHOTS), theta=angles))
+            for job in jobs:
+                assert job.result().counts
+
+        def two() -> None:
+            list(pair.map(bare_sweep, [angles[::2], angles[1::2]]))
+
+        def bare() -> None:
+            bare_sweep(angles)
+
+        compare("two processes", two, bare, number, rounds)
+        return compare("sweep", ours, bare, number, rounds)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("rounds", nargs="?", type=int, default=5)
+    parser.add_argument("--sweep", type=int, default=1000)
+    given = parser.parse_args()
+    good = of_small(given.rounds)
+    return 0 if of_sweep(given.sweep, max(1, given.rounds // 2)) and good else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

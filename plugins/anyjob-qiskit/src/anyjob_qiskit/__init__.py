@@ -1,0 +1,34 @@
+"""Quantum circuits for anyjob: the kind ``circuit``, backends (``aer``, ``qiskit``), a provider (``qiskit``).
+
+Importing the package imports neither Qiskit nor anyjob: each name is loaded when it is used.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from anyjob_qiskit.foreign import WrappedJob, wrap
+    from anyjob_qiskit.primitives import as_backend_v2
+    from anyjob_qiskit.results import CircuitResult, Experiment
+    from anyjob_qiskit.spec import Circuit, sweep
+
+__all__ = ["Circuit", "CircuitResult", "Experiment", "WrappedJob", "as_backend_v2", "sweep", "wrap"]
+
+_HOMES = {
+    "Circuit": "spec",
+    "CircuitResult": "results",
+    "Experiment": "results",
+    "WrappedJob": "foreign",
+    "as_backend_v2": "primitives",
+    "sweep": "spec",
+    "wrap": "foreign",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return found

@@ -1,0 +1,139 @@
+"""The other way round: an anyjob backend as Qiskit's ``BackendV2``, for Qiskit's own primitives to run on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from qiskit import QuantumCircuit
+from qiskit.providers import BackendV2, JobV1, Options
+from qiskit.providers import JobStatus as QiskitStatus
+from qiskit.result import Result
+from qiskit_aer import AerSimulator
+
+import anyjob
+from anyjob import JobStatus, TaskJob
+from anyjob_qiskit.results import CircuitResult
+from anyjob_qiskit.spec import Circuit
+
+
+def as_backend_v2(
+    backend: Any = None, *, target: Any = None, jobs: int = 1, **resources: Any
+) -> AnyjobBackendV2:
+    """Return an anyjob backend as a backend of Qiskit's.
+
+    ::
+
+        sampler = BackendSamplerV2(backend=as_backend_v2("hpc", jobs=8, cpus=2))
+
+    Args:
+        backend: the backend, or its name; None: the default.
+        target: what Qiskit's transpiler is to aim at; by default what Aer simulates.
+        jobs: over how many jobs to spread the circuits that are run together.
+        resources: what each job needs and what it is called: see `anyjob.Resources`.
+
+    Raises:
+        AnyjobError: there is no such backend.
+    """
+    found = anyjob.get_backend(backend) if backend is None or isinstance(backend, str) else backend
+    return AnyjobBackendV2(found, AerSimulator().target if target is None else target, jobs, resources)
+
+
+class AnyjobBackendV2(BackendV2):  # type: ignore[misc]
+    """A backend of Qiskit's that hands its circuits to one of anyjob's. See `as_backend_v2`."""
+
+    def __init__(self, backend: Any, target: Any, jobs: int, resources: dict[str, Any]) -> None:
+        super().__init__(name=f"anyjob_{backend.name()}", backend_version=anyjob.__version__)
+        self.anyjob_backend = backend
+        self._target = target
+        self._spread = max(1, jobs)
+        self._resources = resources
+
+    @property
+    def target(self) -> Any:
+        """What Qiskit's transpiler is to aim at."""
+        return self._target
+
+    @property
+    def max_circuits(self) -> int | None:
+        """None: any number of circuits may be run together."""
+        return None
+
+    @classmethod
+    def _default_options(cls) -> Options:
+        return Options(shots=1024, memory=False, seed_simulator=None)
+
+    def run(self, run_input: QuantumCircuit | Sequence[QuantumCircuit], **options: Any) -> AnyjobJobV1:
+        """Hand circuits to the backend of anyjob's.
+
+        Args:
+            run_input: circuits without free parameters.
+            options: ``shots``, ``memory`` and ``seed_simulator``; others are refused.
+
+        Raises:
+            SpecError: the circuits are not fit to be run, or there is no such option.
+        """
+        circuits = [run_input] if isinstance(run_input, QuantumCircuit) else list(run_input)
+        how = self._asked(options)
+        specs = [Circuit(part, **how) for part in _parts(circuits, self._spread)]
+        return AnyjobJobV1(self, self.anyjob_backend.run_many(specs, **self._resources))
+
+    def _asked(self, options: dict[str, Any]) -> dict[str, Any]:
+        asked = {**self.options.__dict__, **options}
+        unknown = set(asked) - {"shots", "memory", "seed_simulator"}
+        if unknown:
+            raise anyjob.SpecError(
+                f"{self.name} takes shots, memory and seed_simulator; not {', '.join(unknown)}"
+            )
+        return {"shots": asked["shots"], "per_shot": bool(asked["memory"]), "seed": asked["seed_simulator"]}
+
+
+def _parts(circuits: list[QuantumCircuit], number: int) -> Iterable[tuple[QuantumCircuit, ...]]:
+    """Cut into so many parts of about the same size, in order."""
+    number = min(number, len(circuits)) or 1
+    bounds = [len(circuits) * part // number for part in range(number + 1)]
+    for start, stop in itertools.pairwise(bounds):
+        yield tuple(circuits[start:stop])
+
+
+class AnyjobJobV1(JobV1):  # type: ignore[misc]
+    """A job of Qiskit's that is one or several of anyjob's.
+
+    Attributes:
+        jobs: those of anyjob's.
+    """
+
+    def __init__(self, backend: AnyjobBackendV2, jobs: Sequence[TaskJob]) -> None:
+        super().__init__(backend, "+".join(job.job_id() for job in jobs))
+        self.jobs = list(jobs)
+
+    def submit(self) -> None:
+        """Nothing: its circuits were handed over when it was made."""
+
+    def result(self, timeout: float | None = None) -> Result:
+        """Wait for all of its circuits, and return what came of them as one.
+
+        Raises:
+            JobTimeoutError: they have not ended within ``timeout`` seconds.
+            JobError: some have failed, or were cancelled.
+        """
+        anyjob.wait(self.jobs, timeout)
+        found = [job.result(timeout=0) for job in self.jobs]
+        return CircuitResult([one for each in found for one in each]).to_qiskit()
+
+    def cancel(self) -> bool:
+        """Try to cancel all of it; return whether that was accepted."""
+        return any(self._backend.anyjob_backend.cancel_many(self.jobs))
+
+    def status(self) -> QiskitStatus:
+        """Return where it is, as Qiskit says it: as far as the one that is furthest behind."""
+        seen = [job.status() for job in self.jobs]
+        for status in (JobStatus.ERROR, JobStatus.CANCELLED):
+            if status in seen and all(each in anyjob.JOB_FINAL_STATES for each in seen):
+                return QiskitStatus[status.name]
+        if all(each is JobStatus.DONE for each in seen):
+            return QiskitStatus.DONE
+        if any(each in (JobStatus.RUNNING, *anyjob.JOB_FINAL_STATES) for each in seen):
+            return QiskitStatus.RUNNING
+        return QiskitStatus[seen[0].name]

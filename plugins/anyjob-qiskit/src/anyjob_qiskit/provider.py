@@ -1,0 +1,124 @@
+"""The provider type ``qiskit``: the backends of any Qiskit provider, IBM's service among them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+from anyjob import BackendConfiguration, BackendNotFoundError, BaseProvider, ProviderConfiguration
+from anyjob.backend import filter_backends
+from anyjob.options import validate
+from anyjob_qiskit.backend import QiskitBackend
+from anyjob_qiskit.config import ProviderOptions, QiskitOptions, RunOptions, made
+from anyjob_qiskit.reaching import reaching
+
+LEAST_BUSY = "least_busy"
+"""The name that stands for whichever backend has the fewest jobs waiting."""
+
+
+class QiskitProvider(BaseProvider):
+    """Type ``qiskit``: an account with IBM's service, or any other provider that has ``backends()``.
+
+    ``ibm/least_busy`` is whichever of its backends has the fewest jobs waiting when it is asked for.
+    """
+
+    Options = ProviderOptions
+
+    def __init__(self, configuration: Any = None, provider: Any = None, *, options: Any = None) -> None:
+        super().__init__(configuration or ProviderConfiguration("qiskit"), provider)
+        self.options: ProviderOptions = options or ProviderOptions()
+        self._service: Any = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_options(cls, name: str, options: Mapping[str, Any], provider: Any = None) -> Self:
+        """Make a provider of this type, with its options checked.
+
+        Raises:
+            ConfigError: an option is unknown, or of the wrong type.
+        """
+        checked = validate(ProviderOptions, options, where=f"provider {name!r}")
+        return cls(ProviderConfiguration(name), provider, options=checked)
+
+    @property
+    def service(self) -> Any:
+        """Qiskit's own provider, made when it is first used.
+
+        Raises:
+            ConfigError: it cannot be made as it is configured, or a secret is missing.
+            BackendAuthError: it refuses our credentials, or there are none.
+            BackendUnavailableError: it cannot be reached.
+        """
+        with self._lock:
+            if self._service is None:
+                with reaching(str(self)):
+                    self._service = made(self.options, f"provider {str(self)!r}")
+            return self._service
+
+    def backends(
+        self, name: str | None = None, filters: Callable[[Any], bool] | None = None, **kwargs: Any
+    ) -> list[Any]:
+        """Return the backends that match.
+
+        Args:
+            name: only the one of this name.
+            filters: only those for which this returns True.
+            kwargs: only those with these attributes (``num_qubits``, ``simulator``, ``operational``, …), and
+                ``min_num_qubits``.
+        """
+        least = kwargs.pop("min_num_qubits", 0)
+        with reaching(str(self)):
+            found = [self._offered(device) for device in self.service.backends()]
+        found = [each for each in found if name in (None, each.name())]
+        found = [each for each in found if (each.configuration().num_qubits or 0) >= least]
+        return filter_backends(found, filters, **kwargs)
+
+    def get_backend(self, name: str | None = None, **kwargs: Any) -> Any:
+        """Return the one backend that matches; ``least_busy`` is the name of the one with the shortest queue.
+
+        Raises:
+            BackendNotFoundError: none matches, or several do.
+        """
+        return self.least_busy(**kwargs) if name == LEAST_BUSY else super().get_backend(name, **kwargs)
+
+    def least_busy(self, filters: Callable[[Any], bool] | None = None, **kwargs: Any) -> Any:
+        """Return the backend that works and has the fewest jobs waiting, of those that match: see `backends`.
+
+        Raises:
+            BackendNotFoundError: none matches and works.
+        """
+        known = [(each, each.status()) for each in self.backends(filters=filters, **kwargs)]
+        working = [(each, status) for each, status in known if status.operational]
+        if not working:
+            raise BackendNotFoundError(
+                f"provider {self} has no backend that matches and works, of {len(known)}"
+            )
+        return min(working, key=lambda pair: pair[1].pending_jobs)[0]
+
+    def _offered(self, device: Any) -> QiskitBackend:
+        given = {name: getattr(self.options, name) for name in RunOptions.__struct_fields__}
+        durable = self.options.is_service if self.options.durable is None else self.options.durable
+        options = QiskitOptions(**given, backend=self.options.provider, durable=durable)
+        name = device.name if isinstance(device.name, str) else device.name()
+        configuration = BackendConfiguration(
+            name,
+            str(getattr(device, "backend_version", "") or ""),
+            num_qubits=device.num_qubits,
+            simulator="simulator" in name or "aer" in name,
+        )
+        return QiskitBackend(configuration, self, options=options, device=device)
+
+    def close(self) -> None:
+        """Let go of the account."""
+        with self._lock:
+            self._service = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, QiskitProvider) and (self._configuration, self.options) == (
+            other._configuration,
+            other.options,
+        )
+
+    def __hash__(self) -> int:
+        return hash((QiskitProvider, str(self)))

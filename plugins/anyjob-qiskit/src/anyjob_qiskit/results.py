@@ -1,0 +1,164 @@
+"""The result of the kind ``circuit``: plain data, and as Qiskit's own classes on demand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from anyjob import BackendError
+from anyjob_qiskit.histogram import drawn, plotted
+
+if TYPE_CHECKING:
+    from qiskit.primitives import PrimitiveResult
+    from qiskit.result import Result
+
+
+class Experiment(msgspec.Struct, frozen=True):
+    """What came of one circuit.
+
+    Args:
+        name: what the circuit is called.
+        shots: how often it was run.
+        counts: how often the classical bits were found so: the last bit of a register first, and the
+            last register first, as Qiskit writes them.
+        memory: what each shot gave, in order, where the spec asked for that (``per_shot``).
+        registers: name and size of each classical register.
+    """
+
+    name: str
+    shots: int
+    counts: dict[str, int]
+    memory: list[str] = []
+    registers: list[tuple[str, int]] = []
+
+
+class CircuitResult(msgspec.Struct, frozen=True):
+    """What came of the circuits of one job, in their order. As text it is a histogram.
+
+    Args:
+        experiments: one for each circuit.
+    """
+
+    experiments: list[Experiment]
+
+    @classmethod
+    def of(cls, experiments: Sequence[Mapping[str, Any]]) -> CircuitResult:
+        """Make it of plain data."""
+        return cls(msgspec.convert(list(experiments), list[Experiment]))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counts of the only circuit.
+
+        Raises:
+            BackendError: there are several: use ``result[0].counts``.
+        """
+        return self._only().counts
+
+    @property
+    def memory(self) -> list[str]:
+        """What each shot of the only circuit gave; raises as `counts` does."""
+        return self._only().memory
+
+    def _only(self) -> Experiment:
+        if len(self.experiments) != 1:
+            raise BackendError(
+                f"this is the result of {len(self.experiments)} circuits: take one, as result[0]"
+            )
+        return self.experiments[0]
+
+    def __len__(self) -> int:
+        return len(self.experiments)
+
+    def __getitem__(self, number: int) -> Experiment:
+        return self.experiments[number]
+
+    def __iter__(self) -> Iterator[Experiment]:
+        return iter(self.experiments)
+
+    def __str__(self) -> str:
+        return "\n\n".join(drawn(each.name, each.counts, each.shots) for each in self.experiments)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data, fit for JSON."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Draw the histograms into a file, in the format that its name says: .png, .svg, .pdf.
+
+        Raises:
+            BackendError: matplotlib is not installed, or does not know the format.
+        """
+        plotted([(each.name, each.counts) for each in self.experiments], os.fspath(path))
+
+    def to_qiskit(self) -> Result:
+        """Return it as Qiskit's ``Result``, as ``backend.run(circuits).result()`` gives it."""
+        from qiskit.result import Result
+
+        found: Result = Result.from_dict(
+            {
+                "backend_name": "anyjob",
+                "backend_version": "",
+                "qobj_id": "",
+                "job_id": "",
+                "success": True,
+                "status": "COMPLETED",
+                "results": [_as_in_qiskit(each) for each in self.experiments],
+            }
+        )
+        return found
+
+    def to_primitive(self) -> PrimitiveResult[Any]:
+        """Return it as Qiskit's ``PrimitiveResult``, as a sampler gives it.
+
+        The order of the shots is kept where the spec asked for it (``per_shot``); else they are sorted.
+        """
+        from qiskit.primitives import DataBin, PrimitiveResult, SamplerPubResult
+
+        pubs = []
+        for each in self.experiments:
+            bits = DataBin(shape=(), **_by_register(each))
+            pubs.append(SamplerPubResult(bits, metadata={"shots": each.shots, "circuit_metadata": {}}))
+        return PrimitiveResult(pubs, metadata={"version": 2})
+
+
+def _hexadecimal(bits: str) -> str:
+    return hex(int(bits.replace(" ", ""), 2))
+
+
+def _as_in_qiskit(experiment: Experiment) -> dict[str, Any]:
+    size = sum(size for _, size in experiment.registers)
+    data: dict[str, Any] = {"counts": {_hexadecimal(bits): n for bits, n in experiment.counts.items()}}
+    if experiment.memory:
+        data["memory"] = [_hexadecimal(bits) for bits in experiment.memory]
+    header = {
+        "name": experiment.name,
+        "creg_sizes": [list(register) for register in experiment.registers],
+        "memory_slots": size,
+        "metadata": {},
+    }
+    return {
+        "shots": experiment.shots,
+        "success": True,
+        "status": "DONE",
+        "data": data,
+        "header": header,
+        "meas_level": 2,
+        "meas_return": "single",
+    }
+
+
+def _by_register(experiment: Experiment) -> dict[str, Any]:
+    """The shots of each register, as Qiskit's arrays of bits."""
+    from qiskit.primitives import BitArray
+
+    shots = experiment.memory or [bits for bits, n in sorted(experiment.counts.items()) for _ in range(n)]
+    parts = [bits.split(" ") for bits in shots]
+    found = {}
+    for number, (name, size) in enumerate(reversed(experiment.registers)):
+        found[name] = BitArray.from_samples([part[number] for part in parts], num_bits=size)
+    return dict(reversed(found.items()))

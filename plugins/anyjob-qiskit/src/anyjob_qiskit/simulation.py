@@ -1,0 +1,270 @@
+"""Simulates circuits with Aer. Needs Qiskit and Aer only, so that it runs where anyjob is not installed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+import warnings
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from qiskit import QuantumCircuit, qpy
+from qiskit.transpiler import generate_preset_pass_manager
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel
+
+LEVEL = 1
+"""How hard the transpiler tries where nobody says."""
+KEPT = 512
+"""How many transpiled circuits a simulator remembers."""
+
+
+TARGET = AerSimulator().target
+"""What Aer simulates by itself; made when a process loads this, so that its forks need not."""
+
+
+class CircuitError(Exception):
+    """The simulator, or the device, could not run the circuits; the message is in its own words."""
+
+
+class Simulator:
+    """One of Aer's simulators, with the circuits that were made ready for it.
+
+    Args:
+        settings: plain data: ``method``, ``precision``, ``threads`` (0: as many as there are), ``noise`` (a
+            noise model as Aer writes it) and ``device`` (the name of a fake device), as far as they are set.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.backend = make_simulator(settings)
+        self.has_device = bool(settings.get("device"))
+        self._transpiled = Transpiler(self.backend)
+        plain = set(settings) <= {"threads"}
+        target = TARGET if plain else self.backend.target  # Aer makes it anew each time that it is asked for
+        self.num_qubits: int | None = target.num_qubits
+        self._supported = set(target.operation_names)
+        self._ready: dict[tuple[int, int | None], tuple[QuantumCircuit, QuantumCircuit]] = {}
+
+    def run(
+        self,
+        circuits: Sequence[QuantumCircuit],
+        parameters: Mapping[str, float | list[float]],
+        *,
+        shots: int,
+        seed: int | None,
+        per_shot: bool,
+        level: int | None,
+    ) -> list[dict[str, Any]]:
+        """Run circuits, and return what came of each as plain data: see `plain`."""
+        ready = [bound(self.ready(circuit, level), parameters) for circuit in circuits]
+        options: dict[str, Any] = {} if seed is None else {"seed_simulator": seed}
+        result = self.backend.run(ready, shots=shots, memory=per_shot, **options).result()
+        return plain(result)
+
+    def ready(self, circuit: QuantumCircuit, level: int | None) -> QuantumCircuit:
+        """Return a circuit in operations that the simulator has; one that was transpiled is remembered."""
+        if level is None and not self.has_device and _operations(circuit) <= self._supported:
+            return circuit
+        key = (id(circuit), level)
+        known = self._ready.get(key)
+        if known is None or known[0] is not circuit:
+            if len(self._ready) >= KEPT:
+                self._ready.clear()
+            known = self._ready[key] = circuit, self._transpiled(circuit, level)
+        return known[1]
+
+
+class Transpiler:
+    """Makes circuits ready for one device, the same way each time.
+
+    To build what does that takes longer than to do it, so it is kept.
+
+    Args:
+        device: a backend of Qiskit's.
+    """
+
+    def __init__(self, device: Any) -> None:
+        self._device = device
+        self._managers: dict[int, Any] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, circuit: QuantumCircuit, level: int | None) -> QuantumCircuit:
+        """Return a circuit transpiled to the target of the device."""
+        level = LEVEL if level is None else level
+        with self._lock:  # a pass manager keeps notes of what it is doing
+            manager = self._managers.get(level)
+            if manager is None:
+                manager = self._managers[level] = generate_preset_pass_manager(
+                    optimization_level=level, backend=self._device, seed_transpiler=0
+                )
+            return manager.run(circuit)
+
+
+def make_simulator(settings: Mapping[str, Any]) -> AerSimulator:
+    """Make one of Aer's simulators; see `Simulator`.
+
+    Raises:
+        CircuitError: there is no such device, or the noise model makes no sense.
+    """
+    options: dict[str, Any] = {}
+    for name in ("method", "precision"):
+        if settings.get(name):
+            options[name] = settings[name]
+    if settings.get("threads"):
+        options["max_parallel_threads"] = settings["threads"]
+    if settings.get("noise"):
+        options["noise_model"] = noise_model(settings["noise"])
+    if settings.get("device"):
+        return AerSimulator.from_backend(fake_device(settings["device"]), **options)
+    return AerSimulator(**options)
+
+
+def noise_model(written: Mapping[str, Any]) -> NoiseModel:
+    """Return the noise model that was written as ``NoiseModel.to_dict(serializable=True)``.
+
+    Raises:
+        CircuitError: it makes no sense.
+    """
+    try:
+        errors = [{**error, **_with_matrices(error)} for error in written["errors"]]
+        with warnings.catch_warnings():
+            # Aer has no other way to read one: it says so since 0.15, and has put nothing in its place.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return NoiseModel.from_dict({**written, "errors": errors})
+    except Exception as error:  # whatever nonsense makes of it
+        raise CircuitError(f"this is no noise model of Aer: {type(error).__name__}: {error}") from error
+
+
+def _with_matrices(error: Mapping[str, Any]) -> dict[str, Any]:
+    """The instructions of an error, with arrays of complex numbers, which JSON has as pairs."""
+    if "instructions" not in error:
+        return {}
+    return {"instructions": [[_with_matrix(each) for each in some] for some in error["instructions"]]}
+
+
+def _with_matrix(instruction: Mapping[str, Any]) -> Mapping[str, Any]:
+    if instruction.get("name") not in ("kraus", "unitary"):
+        return instruction
+    matrices = [np.array(each, dtype=float) for each in instruction["params"]]
+    return {**instruction, "params": [each[..., 0] + 1j * each[..., 1] for each in matrices]}
+
+
+def fake_device(name: str) -> Any:
+    """Return the fake device of this name: ``fake_manila`` or ``FakeManilaV2``.
+
+    Raises:
+        CircuitError: there is none, or qiskit-ibm-runtime, which brings them, is not installed.
+    """
+    try:
+        from qiskit_ibm_runtime import fake_provider
+    except ImportError as error:
+        raise CircuitError(
+            f"the fake device {name!r} comes with qiskit-ibm-runtime: pip install 'anyjob-qiskit[ibm]'"
+        ) from error
+    wanted = name.lower().replace("_", "")
+    classes = {each.lower(): each for each in dir(fake_provider) if each.startswith("Fake")}
+    found = classes.get(f"{wanted}v2") or classes.get(wanted)
+    if found is None:
+        names = ", ".join(sorted(classes.values())[:4])
+        raise CircuitError(f"qiskit-ibm-runtime has no fake device {name!r}; it has {names} and others")
+    return getattr(fake_provider, found)()
+
+
+def bound(circuit: QuantumCircuit, parameters: Mapping[str, float | list[float]]) -> QuantumCircuit:
+    """Return a circuit with values in place of those of its parameters that are given."""
+    if not circuit.parameters:
+        return circuit
+    values = {}
+    for parameter in circuit.parameters:
+        vector = getattr(parameter, "vector", None)
+        name = parameter.name if vector is None else vector.name
+        if name in parameters:
+            value = parameters[name]
+            values[parameter] = value[parameter.index] if isinstance(value, list) else value
+    found = circuit.assign_parameters(values)
+    found.name = circuit.name  # else it gets one that is made up
+    return found
+
+
+def _operations(circuit: QuantumCircuit) -> set[str]:
+    return set(circuit.count_ops())
+
+
+def plain(result: Any) -> list[dict[str, Any]]:
+    """Return a result of Qiskit's as plain data, one table for each circuit.
+
+    Each has ``name``, ``shots``, ``counts`` (by bits, the last register first, as Qiskit writes them),
+    ``memory`` (the same for each shot, where that was kept), ``registers`` (name and size of each).
+
+    Raises:
+        CircuitError: the circuits have failed.
+    """
+    if not result.success:
+        each = [str(experiment.status) for experiment in result.results if not experiment.success]
+        raise CircuitError(
+            "; ".join(dict.fromkeys([str(getattr(result, "status", "")), *each])) or "no reason given"
+        )
+    return [_experiment(result, number) for number in range(len(result.results))]
+
+
+def _experiment(result: Any, number: int) -> dict[str, Any]:
+    data = result.results[number]
+    header = data.header if isinstance(data.header, dict) else data.header.to_dict()
+    has_memory = getattr(data.data, "memory", None) is not None
+    return {
+        "name": header.get("name", ""),
+        "shots": int(data.shots),
+        "counts": {str(bits): int(count) for bits, count in sorted(result.get_counts(number).items())},
+        "memory": [str(bits) for bits in result.get_memory(number)] if has_memory else [],
+        "registers": [[str(name), int(size)] for name, size in header.get("creg_sizes", [])],
+    }
+
+
+_local = threading.local()
+
+
+def simulator(settings: Mapping[str, Any]) -> Simulator:
+    """Return the simulator of these settings; each thread has its own."""
+    known: dict[str, Simulator] | None = getattr(_local, "simulators", None)
+    if known is None:
+        known = _local.simulators = {}
+    key = json.dumps(settings, sort_keys=True, default=repr)
+    found = known.get(key)
+    if found is None:
+        found = known[key] = Simulator(settings)
+    return found
+
+
+def packed(circuits: list[QuantumCircuit]) -> bytes:
+    """Return circuits as compressed QPY, to be sent with each job of a sweep."""
+    stream = io.BytesIO()
+    qpy.dump(circuits, stream)
+    return zlib.compress(stream.getvalue())
+
+
+def unpacked(programs: bytes) -> list[QuantumCircuit]:
+    """Return the circuits that were `packed`."""
+    found: list[QuantumCircuit] = qpy.load(io.BytesIO(zlib.decompress(programs)))
+    return found
+
+
+def simulate(
+    programs: bytes, settings: dict[str, Any], parameters: dict[str, Any], how: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Simulate circuits wherever this is called: what a ``circuit`` is lowered to.
+
+    It takes one core, since other jobs may run beside it, unless the variable ``OMP_NUM_THREADS`` says more.
+
+    Args:
+        programs: the circuits, as `packed` has them.
+        settings: which simulator: see `Simulator`.
+        parameters: values of parameters.
+        how: ``shots``, ``seed``, ``per_shot`` and ``level``.
+    """
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    settings = {"threads": int(threads) if threads.isdecimal() else 1, **settings}
+    return simulator(settings).run(unpacked(programs), parameters, **how)

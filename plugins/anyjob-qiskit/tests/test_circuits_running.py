@@ -1,0 +1,315 @@
+"""Circuits on Aer, on every other backend, and on devices of Qiskit's."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import circuits_lab as lab
+import pytest
+from anyjob_qiskit import Circuit, sweep
+from anyjob_qiskit.backend import QiskitBackend
+from qiskit import QuantumCircuit
+from qiskit.circuit import ParameterVector
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, amplitude_damping_error, depolarizing_error
+
+import anyjob
+from anyjob import (
+    BackendAuthError,
+    BackendError,
+    BackendNotFoundError,
+    BackendUnavailableError,
+    ConfigError,
+    JobRejectedError,
+    JobStatus,
+    Session,
+)
+from anyjob.secrets import SecretError
+
+EVERYWHERE = ["aer", "inline", "threads", "processes", "local", "lab", "fake", "sampler"]
+
+
+@pytest.mark.parametrize("backend", EVERYWHERE)
+def test_circuits_run_everywhere_with_what_was_asked(backend: str, labs: Session) -> None:
+    """Several circuits, bound, with memory, give the same on simulators and on devices."""
+    vector = ParameterVector("v", 2)
+    circuit = QuantumCircuit(2, 2, name="vector")
+    circuit.ry(vector[0], 0)
+    circuit.ry(vector[1], 1)
+    circuit.measure([0, 1], [0, 1])
+    parameters = {"v": [0, math.pi], "theta": math.pi}
+    spec = Circuit([circuit, lab.rotation()], shots=20, parameters=parameters, per_shot=True)
+    result = labs.get_backend(backend).run(spec).result(60)
+    noisy = backend in ("fake", "sampler")
+    assert [max(each.counts, key=each.counts.__getitem__) for each in result] == ["10", "1"]
+    assert [sum(each.counts.values()) for each in result] == [20, 20]
+    assert [len(each.memory) for each in result] == [20, 20]
+    assert noisy or [each.counts for each in result] == [{"10": 20}, {"1": 20}]
+    assert [each.registers for each in result] == [[("c", 2)], [("c", 1)]]
+
+
+@pytest.mark.parametrize("backend", ["aer", "processes", "lab", "local"])
+def test_a_seed_gives_what_bare_aer_gives(backend: str, labs: Session) -> None:
+    bare = AerSimulator().run(lab.bell(), shots=500, seed_simulator=11, memory=True).result()
+    spec = Circuit(lab.bell(), shots=500, seed=11, per_shot=True)
+    jobs = labs.get_backend(backend).run_many([spec, spec])
+    for job in jobs:
+        result = job.result(60)
+        assert result.counts == bare.get_counts()
+        assert result.memory == bare.get_memory()
+
+
+@pytest.mark.parametrize("backend", ["aer", "threads", "lab"])
+def test_a_sweep_is_one_run_many(backend: str, labs: Session) -> None:
+    angles = [math.pi * number / 25 for number in range(26)]
+    jobs = labs.get_backend(backend).run_many(sweep(Circuit(lab.rotation(), shots=2000), theta=angles))
+    labs.wait(jobs, timeout=60)
+    for angle, job in zip(angles, jobs, strict=True):
+        assert job.spec().parameters == {"theta": angle}
+        assert abs(job.result().counts.get("1", 0) / 2000 - math.sin(angle / 2) ** 2) < 0.07
+
+
+def test_the_result_is_that_of_qiskit_on_demand(labs: Session) -> None:
+    circuit = QuantumCircuit(3)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.measure_all()
+    circuit.add_register(*QuantumCircuit(0, 2).cregs)
+    circuit.x(2)
+    circuit.measure([2], [4])
+    bare = AerSimulator().run(circuit, shots=50, seed_simulator=3, memory=True).result()
+    for per_shot in (True, False):
+        result = labs.get_backend("aer").run(Circuit(circuit, shots=50, seed=3, per_shot=per_shot)).result(60)
+        assert result.counts == bare.get_counts()
+        assert result.to_qiskit().get_counts() == bare.get_counts()
+        assert not per_shot or result.to_qiskit().get_memory() == bare.get_memory()
+        (pub,) = result.to_primitive()
+        assert list(pub.data) == ["meas", "c"]
+        assert pub.data.c.get_counts() == {"10": 50}
+        joined = {f"{bits[:2]} {bits[2:]}": n for bits, n in pub.join_data().get_counts().items()}
+        assert joined == bare.get_counts()
+
+
+def test_a_result_of_several_circuits_has_no_counts_of_its_own(labs: Session) -> None:
+    result = labs.get_backend("aer").run(Circuit([lab.bell(), lab.bell()])).result(60)
+    assert len(result) == 2
+    with pytest.raises(BackendError, match=r"the result of 2 circuits: take one, as result\[0\]"):
+        _ = result.counts
+
+
+def test_parallel_sessions_do_not_disturb_each_other(labs: Session) -> None:
+    jobs = [labs.get_backend(name).run(Circuit(lab.flips("01"), shots=5)) for name in ("aer", "few", "fake")]
+    labs.wait(jobs, timeout=60)
+    assert [job.status() for job in jobs] == [JobStatus.DONE] * 3
+
+
+# --- options of aer -------------------------------------------------------------------------------
+
+
+def test_aer_simulates_the_noise_of_a_fake_device(labs: Session) -> None:
+    noisy = labs.get_backend("manila").run(Circuit(lab.flips("11111"), shots=2000)).result(60).counts
+    assert 1000 < noisy["11111"] < 2000
+    clean = labs.get_backend("aer").run(Circuit(lab.flips("11111"), shots=2000)).result(60).counts
+    assert clean == {"11111": 2000}
+
+
+def test_aer_simulates_a_noise_model_from_a_file(labs: Session, tmp_path: Path) -> None:
+    model = NoiseModel()
+    model.add_all_qubit_quantum_error(depolarizing_error(1.0, 1), ["x"])
+    model.add_all_qubit_quantum_error(amplitude_damping_error(1.0), ["y"])
+    (tmp_path / "noise.json").write_text(json.dumps(model.to_dict(serializable=True)))
+    backend = labs.get_backend("aer", noise=str(tmp_path / "noise.json"))
+    counts = backend.run(Circuit(lab.flips("1"), shots=2000, seed=1)).result(60).counts
+    assert 800 < counts["0"] < 1200
+    damped = QuantumCircuit(1, 1)
+    damped.y(0)
+    damped.measure(0, 0)
+    assert backend.run(Circuit(damped, shots=100)).result(60).counts == {"0": 100}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "fake_nowhere"}, "no fake device 'fake_nowhere'; it has Fake"),
+        ({"noise": "/no/such.json"}, "'/no/such.json' cannot be read: No such file"),
+    ],
+)
+def test_options_that_cannot_be_kept_are_said_by_run(options: Any, message: str, labs: Session) -> None:
+    backend = labs.get_backend("aer", **options)
+    with pytest.raises((ConfigError, BackendError), match=message):
+        backend.run(Circuit(lab.bell()))
+
+
+def test_a_noise_model_that_is_none_is_said_by_run(labs: Session, tmp_path: Path) -> None:
+    for text, message in (("{", "is no JSON"), ('{"errors": [3]}', "this is no noise model of Aer")):
+        (tmp_path / "noise.json").write_text(text)
+        with pytest.raises(ConfigError, match=message):
+            labs.get_backend("aer", noise=str(tmp_path / "noise.json")).run(Circuit(lab.bell()))
+
+
+def test_a_method_that_cannot_simulate_a_circuit_is_an_error_of_the_job(labs: Session) -> None:
+    circuit = lab.bell()
+    circuit.t(0)
+    circuit.measure(0, 0)
+    for backend in ("aer", "threads"):
+        job = labs.get_backend(backend).run(Circuit(circuit, method="stabilizer"))
+        error = job.exception(60)
+        assert job.status() is JobStatus.ERROR
+        assert error is not None
+        assert "stabilizer" in str(error)
+
+
+# --- devices of Qiskit's --------------------------------------------------------------------------
+
+
+def test_jobs_that_are_handed_over_together_go_to_the_device_together(labs: Session) -> None:
+    backend = labs.get_backend("lab")
+    jobs = backend.run_many([Circuit(lab.flips(f"{number:05b}"), shots=5) for number in range(24)])
+    assert sorted(backend.device.sizes()) == [4, 10, 10]
+    assert [job.result(60).counts for job in jobs] == [{f"{number:05b}": 5} for number in range(24)]
+
+
+def test_jobs_of_which_other_things_are_asked_go_apart(labs: Session) -> None:
+    backend = labs.get_backend("lab")
+    asked: list[dict[str, Any]] = [
+        {},
+        {"shots": 3},
+        {"shots": 3},
+        {"seed": 1},
+        {"seed": 1},
+        {"per_shot": True},
+    ]
+    jobs = backend.run_many([Circuit(lab.bell(), **{"shots": 5, **each}) for each in asked])
+    assert sorted(backend.device.sizes()) == [1, 1, 1, 1, 2]
+    labs.wait(jobs, timeout=60)
+    assert [len(job.result().memory) for job in jobs] == [0, 0, 0, 0, 0, 5]
+
+
+def test_jobs_that_share_one_of_the_device_are_cancelled_together_or_not(labs: Session) -> None:
+    backend = labs.get_backend("lab")
+    jobs = backend.run_many([lab.waiting(60.0)] * 3)
+    assert backend.cancel_many(jobs[:2]) == [False, False]
+    assert backend.cancel_many(jobs) == [True, True, True]
+    assert {job.outcome(60).status for job in jobs} == {JobStatus.CANCELLED}
+
+
+def test_a_device_that_refuses_is_heard(labs: Session, anyjob_environment: Path) -> None:
+    backend = labs.get_backend("lab")
+    (anyjob_environment / "lab").mkdir()
+    lab.Tricks(anyjob_environment / "lab").reject_next()
+    with pytest.raises(JobRejectedError, match="there is no room left"):
+        backend.run(Circuit(lab.bell()))
+
+
+def test_of_jobs_that_a_device_refuses_together_each_is_tried_alone(
+    labs: Session, anyjob_environment: Path
+) -> None:
+    (anyjob_environment / "lab").mkdir()
+    lab.Tricks(anyjob_environment / "lab").reject_next()
+    backend = labs.get_backend("lab")
+    jobs = backend.run_many([Circuit(lab.flips("10"), shots=4)] * 3)
+    assert [job.result(60).counts for job in jobs] == [{"10": 4}] * 3
+    assert sorted(backend.device.sizes()) == [1, 1, 1]
+
+
+def test_a_job_of_the_device_is_attached_by_its_id(labs: Session) -> None:
+    backend = labs.get_backend("lab")
+    theirs = backend.device.run([lab.flips("10")], shots=4)
+    job = backend.attach(theirs.job_id())
+    assert job.outcome(60).status is JobStatus.DONE
+    with pytest.raises(anyjob.JobNotFoundError):
+        backend.attach("no-such-job")
+
+
+def test_a_path_that_names_nothing_is_said_by_run(labs: Session) -> None:
+    for path, message in (
+        ("circuits_lab:Nobody", "cannot be imported: .*Nobody"),
+        ("no_such_module:Nobody", "cannot be imported: No module named 'no_such_module'"),
+        ("Nobody", "write it as 'module:name'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            labs.get_backend("fake", backend=path).run(Circuit(lab.bell()))
+    with pytest.raises(ConfigError, match=r"Lab cannot be called with \['nowhere'\]"):
+        labs.get_backend("fake", backend="circuits_lab:Lab", arguments={"nowhere": 1}).run(
+            Circuit(lab.bell())
+        )
+
+
+def test_secrets_reach_the_device_and_nothing_else(
+    labs: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_KEY", "the key")
+    backend = labs.get_backend(
+        "lab", arguments={"directory": str(tmp_path)}, secrets={"key": {"env": "LAB_KEY"}}
+    )
+    backend.run(Circuit(lab.bell()))
+    assert backend.device.key == "the key"
+    assert "the key" not in repr(backend.options)
+
+
+# --- the provider ---------------------------------------------------------------------------------
+
+
+def test_a_token_that_is_missing_is_said_before_anything_runs(
+    labs: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SecretError, match="LAB_TOKEN"):
+        labs.get_backend("account/lab_one").run(Circuit(lab.bell()))
+    monkeypatch.setenv("LAB_TOKEN", "expired")
+    with pytest.raises(BackendAuthError, match=r"'account' does not take the credentials: .*token = \{ env"):
+        labs.get_backend("account/lab_one")
+
+
+def test_the_backends_of_an_account_are_found_filtered_and_run(
+    labs: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_TOKEN", "good")
+    provider = labs.get_provider("account")
+    assert [each.name() for each in provider.backends()] == ["lab_one", "lab_two"]
+    assert [each.name() for each in provider.backends(num_qubits=5, min_num_qubits=2)] == [
+        "lab_one",
+        "lab_two",
+    ]
+    assert provider.backends(min_num_qubits=6) == []
+    found = labs.get_backend("account/lab_two")
+    assert isinstance(found, QiskitBackend)
+    assert found.run(Circuit(lab.flips("101"), shots=3)).result(60).counts == {"101": 3}
+
+
+def test_the_least_busy_backend_is_the_one_that_works_and_has_the_shortest_queue(
+    labs: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_TOKEN", "good")
+    provider: Any = labs.get_provider("account")
+    one, two = provider.service.backends()
+    for device, operational, pending in ((one, True, 3), (two, True, 2)):
+        device.status = lambda o=operational, p=pending: anyjob.BackendStatus("", "", o, p)
+    assert provider.least_busy().name() == "lab_two"
+    assert labs.get_backend("account/least_busy").name() == "lab_two"
+    assert provider.least_busy(filters=lambda each: each.name() != "lab_two").name() == "lab_one"
+    two.status = lambda: anyjob.BackendStatus("", "", False, 0)
+    assert provider.least_busy().name() == "lab_one"
+    one.status = two.status
+    with pytest.raises(BackendNotFoundError, match="matches and works, of 2"):
+        provider.least_busy()
+
+
+def test_a_service_that_is_away_is_told_from_one_that_refuses(labs: Session) -> None:
+    from anyjob_qiskit.reaching import reaching
+
+    class RequestsApiError(Exception):  # what qiskit-ibm-runtime raises
+        def __init__(self, status_code: int) -> None:
+            super().__init__("…")
+            self.status_code = status_code
+
+    for error, wanted in (
+        (RequestsApiError(503), BackendUnavailableError),
+        (RequestsApiError(401), BackendAuthError),
+        (ConnectionResetError(), BackendUnavailableError),
+        (ValueError(), ValueError),
+    ):
+        with pytest.raises(wanted), reaching("ibm"):
+            raise error
