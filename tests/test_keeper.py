@@ -23,8 +23,10 @@ from anyjob.builtin.local.keeperlog import read_log
 from anyjob.builtin.local.processes import end_leftovers, look_at
 
 PYTHON = sys.executable
+# Its parent waits for its pid to be written: a job's end is the end of what it has started, too.
 DAEMON = (
-    "import os, time; os.setsid(); os.fork() and os._exit(0); print(os.getpid(), flush=True); time.sleep(600)"
+    "import os, time; os.setsid(); r, w = os.pipe(); os.fork() and (os.read(r, 1), os._exit(0)); "
+    "print(os.getpid(), flush=True); os.write(w, b'.'); time.sleep(600)"
 )
 
 
