@@ -8,6 +8,8 @@ from unittest import SkipTest
 
 import pytest
 
+REQUIRED = bool(os.environ.get("ANYJOB_REQUIRE_ENGINES"))  # now: a test may hide the environment
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
@@ -20,8 +22,7 @@ def pytest_runtest_makereport(
     is_of_kit = call.excinfo is not None and isinstance(call.excinfo.value, SkipTest)
     report = yield
     engine = item.get_closest_marker("engine")
-    required = os.environ.get("ANYJOB_REQUIRE_ENGINES") and not is_of_kit
-    if report.skipped and engine is not None and required:
+    if report.skipped and engine is not None and REQUIRED and not is_of_kit:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"ANYJOB_REQUIRE_ENGINES is set, and {engine.args[0]} is missing: {reason}"

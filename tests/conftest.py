@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from anyjob.testing.environment import isolated
 from anyjob.testing.leftovers import end_leftovers
+
+if TYPE_CHECKING:
+    from helpers import Clock
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +28,25 @@ def _nothing_stays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """End what tests have started elsewhere than in their own directories."""
     yield
     end_leftovers(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory on the path of this process, which imports nothing from it, and of those that it starts."""
+    monkeypatch.setattr("anyjob.cli.context._registry", None)
+    directory = tmp_path / "site"
+    directory.mkdir()
+    monkeypatch.syspath_prepend(str(directory))
+    yield directory
+    files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}
+    assert not [name for name, file in files.items() if file.startswith(str(directory))], "imported here"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Time stands still in the tracker, unless a test moves it."""
+    from helpers import Clock  # here, since this file is also used alone
+
+    clock = Clock()
+    monkeypatch.setattr("anyjob.tracking.time", clock)
+    return clock

@@ -103,6 +103,7 @@ class EngineBackend(TaskBackend):
         self.faults: list[Exception] = []
         self.accept_cancel = True
         self.questions: list[list[str]] = []
+        self.sought: list[list[str]] = []
         self.collected: list[list[str]] = []
         self.terminated: list[list[str]] = []
         self.launched: list[Order] = []
@@ -139,6 +140,9 @@ class EngineBackend(TaskBackend):
         return {t.job_id: self.outcomes[t.native_id] for t in tickets if t.native_id in self.outcomes}
 
     def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        self.sought.append(list(job_ids))
+        if self.faults:
+            raise self.faults.pop(0)
         return {job_id: self.known[job_id] for job_id in job_ids if job_id in self.known}
 
     def await_questions(self, count: int) -> None:

@@ -11,7 +11,7 @@ from right_backend import RightBackend, RightEngine
 from right_plain import RightPlainBackend, plain_samples
 
 from anyjob.testing import Place, TaskBackendConformance
-from anyjob.testing.place import Origin
+from anyjob.testing.origins import Origin
 
 
 @contextmanager
@@ -29,7 +29,8 @@ def place_of(
         engine = RightEngine(home / "engine")
         options["directory"] = str(home / "engine")
     samples = plain_samples() if issubclass(backend, RightPlainBackend) else None
-    place = Origin("tried", backend, options, home / "state").place(samples, None, patience, engine)
+    origin = Origin("tried", backend, options, home / "state")
+    place = Place.of(origin, engine=engine, samples=samples, patience=patience)
     if never is not None:
         _give_up_soon(place, never)
     try:

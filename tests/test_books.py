@@ -79,7 +79,7 @@ class Unpicklable:
 
 def test_work_that_cannot_be_pickled_leaves_nothing(session: Session, backend: Any) -> None:
     large = Call(len, (bytes(books.LARGE + 1),))
-    with pytest.raises(SerializationError):
+    with pytest.raises(SerializationError, match=r"^item 2: argument 0 of the call"):
         backend.run_many([Command(["true"]), large, Call(print, (Unpicklable(),))])
     assert session.jobs() == []
     assert ClusterBackend.clusters == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,24 @@ def test_files_are_positional_mappings_are_p_and_the_rest_are_options() -> None:
         "sizes": [4.0, 5.5],
         "name": "?",
     }
+
+
+@pytest.mark.parametrize("place", ["jobs", "."])
+def test_files_in_a_job_file_are_beside_it(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = tmp_path / "jobs"
+    beside.mkdir()
+    (beside / "t.txt").write_text("T of jobs")
+    (beside / "report.toml").write_text(
+        '[job]\ntype = "acme.report"\ntemplate = "t.txt"\ndata = ["../d.txt", "{where}/t.txt"]\n'
+        f'[matrix]\nwhere = ["{beside}", ".."]\n'
+    )
+    monkeypatch.chdir(tmp_path / place)
+    done = invoke("run", os.path.relpath(beside / "report.toml"), "--json")
+    assert done.exit_code == 0, done.stderr
+    found = [job["result"]["files"] for job in json.loads(done.stdout)["jobs"]]
+    assert found == [["T of jobs", "D", "T of jobs"], ["T of jobs", "D", "T"]]
 
 
 def test_a_field_that_has_the_name_of_a_resource() -> None:

@@ -249,6 +249,7 @@ def test_a_check_of_a_backend_that_runs_nothing_ends(plugins: Path, place: Path)
     done = invoke("backends", "check", "slow", "--timeout", "0.1s")
     assert done.exit_code == 1
     assert "command: failed: still QUEUED after 0.1 s; it was cancelled" in done.stdout
+    assert "python: skipped: the job before it has not ended in time" in done.stdout
 
 
 # --- plugins --------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pytest
 from clusters import ClusterBackend, ClusterOptions, new_session
 from helpers import Clock, EngineBackend
 
@@ -14,14 +13,6 @@ from anyjob.orders import Unsure
 from anyjob.specs import Call
 
 CALL = Call(len, ("x",))
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Time stands still in the tracker, unless a test moves it."""
-    clock = Clock()
-    monkeypatch.setattr("anyjob.tracking.time", clock)
-    return clock
 
 
 class Renouncing(EngineBackend):

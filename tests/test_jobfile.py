@@ -10,9 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from anyjob.cli.building import make_spec
 from anyjob.errors import JobFileError
 from anyjob.jobfile import JobFile, JobLine, load, parse
-from anyjob.specs import Call, Command
+from anyjob.specs import Call, Command, File
 
 WORK = '[command]\nargv = ["true"]\n'
 
@@ -147,12 +148,13 @@ def test_paths_are_beside_the_file(tmp_path: Path) -> None:
         '[command]\nargv = ["f", "x"]\ncwd = "runs/{n}"\nstdin = "../in"\nfiles = {a = "/abs", b = "rel"}\n'
         "[matrix]\nn = [1]\n"
     )
-    assert load(path).jobs[0].fields == {
-        "argv": ["f", "x"],
-        "cwd": str(tmp_path / "runs" / "1"),
-        "stdin": str(tmp_path.parent / "in"),
-        "files": {"a": "/abs", "b": str(tmp_path / "rel")},
-    }
+    file = load(path)
+    assert make_spec(Command, file.jobs[0].fields, file.path, file.directory) == Command(
+        ["f", "x"],
+        cwd=str(tmp_path / "runs" / "1"),
+        stdin=File(str(tmp_path.parent / "in")),
+        files={"a": File("/abs"), "b": File(str(tmp_path / "rel"))},
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from right_backend import RightBackend
 
 from anyjob import BaseBackend, BaseJob, JobNotFoundError, JobStatus
 from anyjob.backend import Capabilities
+from anyjob.orders import Observation, Ticket
 from anyjob.specs import Spec
 from anyjob.spool import path_of
 from anyjob.testing import Samples, TaskBackendConformance
@@ -25,7 +26,8 @@ from anyjob.testing.checks.dying import Dying
 from anyjob.testing.checks.engine_faults import EngineFaults
 from anyjob.testing.checks.reattaching import Reattaching, TaskReattaching
 from anyjob.testing.checks.text import TaskText, Text
-from anyjob.testing.place import Origin, Place
+from anyjob.testing.origins import Origin
+from anyjob.testing.place import Place
 
 CHECKS: list[type[Any]] = [Text, TaskText, Reattaching, TaskReattaching, Dying, EngineFaults, Bulk]
 
@@ -211,7 +213,7 @@ def test_a_plain_backend_is_held_to_what_it_declares(check: str, tmp_path: Path)
         origin = Origin(backend.__name__.lower(), backend, {"directory": str(tmp_path)}, tmp_path / "state")
         fails = backend is ForgetfulBackend
         expected: Any = pytest.raises(AssertionError, match="not found") if fails else nullcontext()
-        with closing(origin.place([sample], patience=20.0)) as place, expected:
+        with closing(Place.of(origin, samples=[sample], patience=20.0)) as place, expected:
             run(check, place)
 
 
@@ -253,6 +255,31 @@ def test_who_declares_less_is_held_to_that(backend: type[Any], kit: type[Any], t
             run(check, place)
             kept.append(check)
     assert kept
+
+
+class BreaksWhenLookedAt(RightBackend):
+    def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
+        raise ZeroDivisionError
+
+
+class BreaksWhenToldToEnd(RightBackend):
+    def terminate(self, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
+        list(super().terminate(tickets))
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("backend", [BreaksWhenLookedAt, BreaksWhenToldToEnd])
+def test_a_backend_that_breaks_down_is_told_of_by_the_check_alone(
+    backend: type[RightBackend], tmp_path: Path
+) -> None:
+    with place_of(backend, tmp_path) as place:
+        sample = next(place.having("slow"))
+        assert sample.slow is not None
+        job = place.run(sample.slow(20.0))
+        with pytest.raises(ZeroDivisionError):
+            place.wait(job) if backend is BreaksWhenLookedAt else job.cancel()
+        place.close()
+        assert place.session.made() == []
 
 
 def test_fewer_jobs_need_a_reason_which_is_shown(tmp_path: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,30 @@ def test_the_fixtures_are_there_without_being_imported(tmp_path: Path) -> None:
 def test_pytest_can_do_without_them(tmp_path: Path) -> None:
     printed = pytest_on(tmp_path, "def test_it(fake_clock):\n    pass\n", "-p", "no:anyjob")
     assert "fixture 'fake_clock' not found" in printed, printed
+
+
+SKIPS = """
+import pytest
+from anyjob.testing import TaskBackendConformance
+
+
+class TestThreads(TaskBackendConformance):
+    backend_type = "threads"
+
+
+class TestNowhere(TestThreads):
+    @pytest.fixture
+    def engine(self):
+        pytest.skip("there is no engine")
+"""
+
+
+def test_what_the_kit_skips_is_told_with_the_name_of_its_check(tmp_path: Path) -> None:
+    check = "test_a_rejected_job_is_raised_by_run"
+    printed = pytest_on(tmp_path, SKIPS, "-rs", "-k", check)
+    place = r"SKIPPED \[1\] \S+/anyjob/testing/checks/failing.py:\d+"
+    for reason in (r"the fixture `engine` gives nothing with reject_next\(\)", "there is no engine"):
+        assert re.search(rf"{place}: {check}: {reason}\n", printed), printed
 
 
 def test_a_test_that_does_not_ask_for_them_pays_next_to_nothing(tmp_path: Path) -> None:
@@ -122,16 +147,28 @@ class TestTheSession:
         assert "local" in anyjob_session.backend_names()
 
 
-def test_the_session_is_closed_at_the_end(tmp_path: Path) -> None:
+def test_sessions_are_closed_at_the_end(tmp_path: Path) -> None:
     test = (
-        "import pytest\n\nmade = []\n\n\n"
+        "made = []\n\n\n"
         "def test_1(anyjob_session):\n"
         "    made.append(anyjob_session.get_backend('local'))\n\n\n"
-        "def test_2():\n"
-        "    assert made[0]._tracker._closed\n"
+        "def test_2(anyjob_open):\n"
+        "    made.extend(anyjob_open({}).get_backend('local') for _ in range(2))\n\n\n"
+        "def test_3():\n"
+        "    assert len(set(made)) == 3\n"
+        "    assert all(backend._tracker._closed for backend in made)\n"
     )
     printed = pytest_on(tmp_path, test)
-    assert "2 passed" in printed, printed
+    assert "3 passed" in printed, printed
+
+
+def test_sessions_of_one_test_find_the_jobs_of_each_other(
+    anyjob_open: Callable[[Mapping[str, Any]], Session],
+) -> None:
+    config = {"backends": {"mine": {"type": "local", "slots": 1}}}
+    first, second = anyjob_open(config), anyjob_open(config)
+    job_id = first.get_backend("mine").run(CALL).job_id()
+    assert second.get_job(job_id).result(HOUR) == 1
 
 
 def test_the_session_sees_what_the_isolated_registry_has(

@@ -39,8 +39,9 @@ from anyjob.testing.checks.secrets import Secrets
 from anyjob.testing.installed import Installed
 from anyjob.testing.kinds import Kind
 from anyjob.testing.listed import check_listing
-from anyjob.testing.offers import OfferOrigin
-from anyjob.testing.place import Origin, Place
+from anyjob.testing.offers import Offer
+from anyjob.testing.origins import Origin
+from anyjob.testing.place import Place
 from anyjob.testing.quiet import connections_while
 from anyjob.testing.samples import CALL, COMMAND
 from anyjob.testing.written import in_a_file, laid_out, on_a_line
@@ -75,7 +76,8 @@ def checks_of(*classes: type[Any]) -> set[str]:
 def test_a_backend_that_breaks_a_promise_fails_its_check(
     check: str, backend: type[RightBackend], directory: Path, tmp_path: Path, made: list[Place]
 ) -> None:
-    made.append(Origin("right", backend, {"directory": str(directory)}, tmp_path / "state").place())
+    origin = Origin("right", backend, {"directory": str(directory)}, tmp_path / "state")
+    made.append(Place.of(origin))
     with pytest.raises(AssertionError):
         getattr(TaskBackendConformance(), check)(made[0])
 
@@ -140,7 +142,7 @@ class Conforms:
 
     @pytest.fixture
     def place(self, options: Mapping[str, Any], tmp_path: Path) -> Iterator[Place]:
-        place = Origin("right", wrong.Secretive, options, tmp_path / "state").place()
+        place = Place.of(Origin("right", wrong.Secretive, options, tmp_path / "state"))
         yield place
         place.close()
 
@@ -256,7 +258,8 @@ def test_what_a_spec_holds_can_be_written_whatever_it_is(
 def test_a_provider_that_breaks_a_promise_fails_its_check(
     check: str, provider: type[wrong.Cloud], directory: Path, tmp_path: Path
 ) -> None:
-    offer = OfferOrigin("cloud", provider, {"directory": str(directory)}, tmp_path / "state").place()
+    options = {"directory": str(directory)}
+    offer = Offer(Origin("cloud", provider, options, tmp_path / "state", "providers"))
     try:
         with pytest.raises(AssertionError):
             getattr(ProviderConformance(), check)(offer)
@@ -364,7 +367,7 @@ def list_it(tmp_path: Path, made: list[Place]) -> Callable[[str], None]:
         class Check(TaskBackendConformance):
             sdk = ("other_engine",)
 
-        made.append(Origin("acme", None, {}, tmp_path).place())
+        made.append(Place.of(Origin("acme", None, {}, tmp_path)))
         Check().test_to_list_it_does_not_import_its_engine(made[0])
 
     def kind() -> None:
@@ -379,7 +382,7 @@ def list_it(tmp_path: Path, made: list[Place]) -> Callable[[str], None]:
         class Check(ProviderConformance):
             sdk = ("other_engine",)
 
-        offer = OfferOrigin("acme", None, {}, tmp_path).place()
+        offer = Offer(Origin("acme", None, {}, tmp_path, "providers"))
         Check().test_to_list_it_does_not_import_its_engine(offer)
 
     found = {"backend": backend, "kind": kind, "provider": provider}

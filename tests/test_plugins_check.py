@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,6 @@ from anyjob.cli.checkup.findings import CHECKS
 
 # What a listing tells of other copies, tested below.
 OF_LISTINGS = {"unreadable", "stale", "ambiguous", "incompatible", "twice", "blocked", "shadowed"}
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory on the path of this process, and of those that it starts."""
-    monkeypatch.setattr("anyjob.cli.context._registry", None)
-    directory = tmp_path / "site"
-    directory.mkdir()
-    monkeypatch.syspath_prepend(str(directory))
-    yield directory
-    assert not [name for name in sys.modules if name.startswith("acme_of_tests")], "imported in this process"
 
 
 def checked(name: str, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -198,12 +186,11 @@ def test_in_a_pipe_a_finding_is_one_line(site: Path) -> None:
         "modules",
         "brings",
     ]
-    (error,) = [line for line in lines if "error: " in line]
-    assert error == (
+    assert [line for line in lines if "error: " in line] == [
         f"{NAME}: error: backends acme: AcmeBackend cannot be made: it lacks observe() "
         "(at acme_of_tests.backend:31); have the authors write what is missing"
-    )
-    assert lines[-1] == "1 distribution checked: 1 error, 1 warning, 1 note"
+    ]
+    assert lines[-1] == "1 distribution checked: 1 error, 1 warning, 1 note", lines
 
 
 def test_what_a_plugin_says_moves_no_cursor(site: Path) -> None:

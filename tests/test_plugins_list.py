@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,6 @@ from anyjob.builtin.pools import ThreadsBackend
 def anyjob_register(registry):
     registry.register_backend("good.device", ThreadsBackend)
 """
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory on the path of this process, and of those that it starts."""
-    monkeypatch.setattr("anyjob.cli.context._registry", None)
-    directory = tmp_path / "site"
-    directory.mkdir()
-    monkeypatch.syspath_prepend(str(directory))
-    yield directory
-    assert not [name for name in sys.modules if name.endswith("_of_lists")], "imported in this process"
 
 
 @pytest.fixture

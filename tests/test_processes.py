@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -181,6 +182,18 @@ def test_an_argument_that_cannot_be_pickled_is_refused_at_run(
         pool.run_many([Call(len, ("a",)), call])
     assert pool.jobs() == []
     assert pool.run(Call(len, ("abc",))).result() == 3
+
+
+def test_of_many_the_item_that_cannot_be_pickled_is_named(pool: ProcessesBackend) -> None:
+    lock = threading.Lock()
+    says = r"^item 2: argument 0 of the call cannot be pickled.*<unlocked _thread\.lock"
+    with pytest.raises(SerializationError, match=says) as caught:
+        pool.map(len, ["a", "b", lock, "c"])
+    assert isinstance(caught.value.__cause__, TypeError)
+    assert pool.jobs() == []
+    with pytest.raises(SerializationError, match=r"^argument 0 of the call") as alone:
+        pool.run(Call(len, (lock,)))
+    assert str(pickle.loads(pickle.dumps(alone.value))) == str(alone.value)
 
 
 def test_a_function_that_cannot_be_pickled_is_refused_naming_its_variable(pool: ProcessesBackend) -> None:

@@ -167,6 +167,30 @@ def test_an_interrupt_half_way_is_no_rejection(
     assert [job.native_id() for job in engine.jobs()] == ["first"]
 
 
+def test_who_gives_a_function_is_told_how_calls_are_made(engine: EngineBackend) -> None:
+    run: Any = engine.run
+    way_out = r"give a Command\(.*, a Call\(function, \(argument, \.\.\.\)\) or the spec"
+    with pytest.raises(SpecError, match=rf"run\(\) takes one spec, not 2 arguments: {way_out}"):
+        run(pow, 3)
+    for arguments in ({}, {"x": 3}):
+        with pytest.raises(SpecError, match=rf"is not a spec: {way_out}"):
+            run(pow, **arguments)
+    assert engine.launched == []
+    assert engine.run(spec=call()).native_id() == "n0"
+
+
+def test_a_call_of_which_the_engine_has_no_value_gives_no_result(engine: EngineBackend) -> None:
+    nothing, none = engine.run_many([call(), call()])
+    engine.say("n0", DONE)
+    engine.say("n1", DONE)
+    engine.outcomes["n1"] = Outcome(status=DONE, value=pickle.dumps(None))
+    assert nothing.outcome().status is DONE
+    with pytest.raises(JobFailedError, match=r"is DONE, and backend engine has nothing of what") as caught:
+        nothing.result()
+    assert caught.value.reason == "lost"
+    assert none.result() is None
+
+
 # --- an engine that did not say -------------------------------------------------------------------
 
 
@@ -439,6 +463,16 @@ class QueueOptions(Options, frozen=True):
     queue: str = "short"
 
 
+class SiteOptions(Options, frozen=True):
+    queue: str = "site's own"
+    url: str = "there"
+
+
+class AskingOptions(Options, frozen=True):
+    queue: str
+    retries: int = 0
+
+
 def test_options_for_its_own_type_are_checked(engine: EngineBackend) -> None:
     engine.type_name = "engine"
     with pytest.raises(
@@ -447,17 +481,45 @@ def test_options_for_its_own_type_are_checked(engine: EngineBackend) -> None:
         engine.run(call(), options={"engine": {"queue": "long"}})
     assert engine.launched == []
     engine.run(call(), options={"engine": {}, "other": {"queue": "long"}})
-    assert engine.job_options(engine.launched[0].resources) == Options()
+    assert engine.launched[0].options == Options()
 
 
 def test_a_type_declares_what_its_jobs_may_be_told() -> None:
     backend = EngineBackend.make(JobOptions=QueueOptions)
     backend.type_name = "acme/device"  # that of a provider
     backend.run_many([call()] * 2, options={"acme": {"queue": "long"}})
-    assert backend.job_options(backend.launched[1].resources) == QueueOptions("long")
-    assert backend.job_options(Resources()) == QueueOptions("short")
+    assert [order.options for order in backend.launched] == [QueueOptions("long")] * 2
+    backend.run(call())
+    assert backend.launched[2].options == QueueOptions("short")
     with pytest.raises(SpecError, match=r"queue: expected .*string, got .*integer"):
         backend.run(call(), options={"acme": {"queue": 3}})
     with pytest.raises(SpecError, match="did you mean 'queue'"):
         backend.run(call(), options={"acme": {"queu": "long"}})
+    backend.close()
+
+
+def test_what_a_job_is_not_told_is_as_the_backend_was_told() -> None:
+    backend = EngineBackend.make(JobOptions=AskingOptions)
+    backend.type_name, backend.options = "acme", SiteOptions()
+    backend.run(call(), options={"acme": {"retries": 2}})
+    backend.run(call(), options={"acme": {"queue": "long"}})
+    for _ in range(2):
+        backend.run(call(), options={"other": {"queue": "long"}})
+    assert [order.options for order in backend.launched] == [
+        AskingOptions("site's own", 2),
+        AskingOptions("long"),
+        AskingOptions("site's own"),
+        AskingOptions("site's own"),
+    ]
+    with pytest.raises(SpecError, match="url: unknown option"):
+        backend.run(call(), options={"acme": {"url": "elsewhere"}})
+    backend.close()
+
+
+def test_a_bulk_shares_one_answer_about_its_options() -> None:
+    backend = EngineBackend.make(JobOptions=QueueOptions)
+    backend.type_name = "acme"
+    backend.run_many([call()] * 3, options={"acme": {"queue": "long"}})
+    first = backend.launched[0].options
+    assert all(order.options is first for order in backend.launched)
     backend.close()

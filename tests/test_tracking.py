@@ -21,18 +21,11 @@ from anyjob.errors import (
 )
 from anyjob.job import JobStatus
 from anyjob.jobtypes import TaskJob
+from anyjob.orders import Unsure
 from anyjob.specs import Call, Outcome
 
 QUEUED, RUNNING, DONE, ERROR = JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE, JobStatus.ERROR
 CALL = Call(len, ("x",))
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Time stands still in the tracker, unless a test moves it."""
-    clock = Clock()
-    monkeypatch.setattr("anyjob.tracking.time", clock)
-    return clock
 
 
 @pytest.fixture
@@ -222,6 +215,53 @@ def test_a_thousand_waits_are_one_thread_and_one_question_an_interval(engine: En
         assert all_ended.acquire(timeout=20)
     assert ended == [DONE] * 1000
     until(lambda: threading.active_count() == before)  # with nobody to serve it goes home
+
+
+def test_an_engine_that_is_away_is_not_asked_more_often_for_what_it_may_have(
+    clock: Clock, slow: EngineBackend
+) -> None:
+    """submitit#1759, of jobs of which the engine did not say whether it has taken them."""
+    slow.answers = [Unsure()] * 5
+    jobs = slow.run_many([CALL] * 5)
+    clock.now += 11
+    slow.faults = [BackendUnavailableError("restarting"), BackendUnavailableError("restarting")]
+    for job in jobs * 2:
+        with pytest.raises(BackendUnavailableError, match="restarting"):
+            job.status()
+    assert len(slow.sought) == 1
+    slow.faults.clear()
+    slow.known = {job.job_id(): f"n{number}" for number, job in enumerate(jobs)}
+    clock.now += 11
+    assert [job.status() for job in jobs] == [QUEUED] * 5
+    assert len(slow.sought) == 2
+
+
+def test_what_takes_long_to_fail_is_not_asked_again_at_once(clock: Clock, slow: EngineBackend) -> None:
+    job = slow.run(CALL)
+    clock.now += 11
+
+    def observe(tickets: Any) -> Any:
+        slow.questions.append([])
+        clock.now += 60
+        raise BackendUnavailableError("no answer within 60 s")
+
+    slow.observe = observe  # type: ignore[method-assign]
+    for _ in range(3):
+        with pytest.raises(BackendUnavailableError):
+            job.status()
+    assert len(slow.questions) == 1
+
+
+def test_many_that_the_engine_may_have_are_sought_in_chunks(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, slow: EngineBackend
+) -> None:
+    monkeypatch.setattr(tracking, "CHUNK", 10)
+    slow.answers = [Unsure()] * 25
+    jobs = slow.run_many([CALL] * 25)
+    slow.known = {jobs[24].job_id(): "n24"}
+    clock.now += 11
+    assert jobs[24].status() is QUEUED
+    assert [len(ids) for ids in slow.sought] == [10, 10, 5]
 
 
 def test_long_lists_go_in_chunks(monkeypatch: pytest.MonkeyPatch, clock: Clock, slow: EngineBackend) -> None:
@@ -496,3 +536,21 @@ def test_a_job_that_has_ended_leaves_nothing_behind(engine: EngineBackend) -> No
     del job
     tracker = engine._tracker
     until(lambda: not tracker._watched and not tracker._active and not list(tracker._known))
+
+
+def test_the_thread_that_waits_for_a_hint_holds_no_job() -> None:
+    engine = EngineBackend.make(floor=3600.0, ceiling=3600.0, grace=3600.0)
+    engine.say("n0", RUNNING)
+    engine.say("n1", RUNNING)
+    stays, ends = engine.run_many([CALL, CALL])
+    name, ended = ends.job_id(), threading.Event()
+    stays._on_final(lambda status: None)
+    ends._on_final(lambda status: ended.set())
+    engine.notify([name])
+    until(lambda: engine.questions)
+    engine.say("n1", DONE)
+    engine.notify([name])
+    assert ended.wait(20)
+    del ends
+    until(lambda: name not in list(engine._tracker._known))
+    engine.close()

@@ -34,6 +34,8 @@ Every one of them pickles, since a failed job's exception travels between proces
 
 from __future__ import annotations
 
+from typing import Any
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -76,7 +78,15 @@ class UnsupportedSpecError(SpecError):
 
 
 class SerializationError(SpecError):
-    """Something in the work cannot be pickled; the message names it."""
+    """Something in the work cannot be pickled; the message names it.
+
+    ``spec`` is the work that it is in, where that is known; it does not travel with the error.
+    """
+
+    spec: Any = None
+
+    def __reduce__(self) -> Any:
+        return type(self), self.args
 
 
 class JobFileError(SpecError):

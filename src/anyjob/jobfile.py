@@ -8,7 +8,7 @@
     [command]                           # exactly one of [command], [python] and [job]
     argv = ["python3", "fit.py", "--order", "{order}", "--out", "{out}"]
     env = { SEED = "{seed}" }
-    cwd = "."                           # cwd, stdin and files are relative to the job file
+    cwd = "."                           # relative to the job file, as are all files of the work
 
     # [python]
     # call = "fit:run"                  # module:function
@@ -95,7 +95,7 @@ class JobFile(NamedTuple):
 
     @property
     def directory(self) -> str:
-        """The directory of the file, which ``[python]`` imports from."""
+        """The directory of the file: paths in it are relative to that, and ``[python]`` imports from it."""
         return os.path.dirname(self.path)
 
 
@@ -288,7 +288,7 @@ class _Reader:
     # --- filling in ---------------------------------------------------------------------------
 
     def finished(self, kind: str, place: str, fields: dict[str, Any]) -> dict[str, Any]:
-        """What a program is given is text; and its paths are beside the file."""
+        """What a program is given is text; and it runs beside the file."""
         if kind == "python":
             fields["fn"] = fields.pop("call")
         if kind != "command":
@@ -301,15 +301,7 @@ class _Reader:
             elif isinstance(value, dict):
                 items = value.items()
                 fields[key] = {name: as_text(f"{place}.{key}.{name}", item, "is") for name, item in items}
-        for key in ("cwd", "stdin"):
-            if isinstance(fields.get(key), str):
-                fields[key] = self.beside(fields[key])
-        if isinstance(fields.get("files"), dict):
-            fields["files"] = {
-                name: self.beside(path) if isinstance(path, str) else path
-                for name, path in fields["files"].items()
-            }
+        if isinstance(fields.get("cwd"), str):
+            directory = os.path.dirname(self.filename)
+            fields["cwd"] = os.path.normpath(os.path.join(directory, fields["cwd"]))
         return fields
-
-    def beside(self, path: str) -> str:
-        return os.path.normpath(os.path.join(os.path.dirname(self.filename), path))

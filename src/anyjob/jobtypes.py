@@ -404,6 +404,17 @@ class PythonJob(TaskJob):
             raise JobFailedError("the call ended its process and left no result", reason="exit-code")
         return load_value(value.outcome)
 
+    @classmethod
+    def read(cls, job: TaskJob, outcome: Outcome) -> Any:
+        """The call has returned something, if only None: the engine has that, or has lost it."""
+        if outcome.value is None:  # None itself comes pickled
+            raise JobFailedError(
+                f"job {job.job_id()} is DONE, and backend {job.backend()!s} has nothing of what the call has "
+                "returned: its `collect` gives no value",
+                reason="lost",
+            )
+        return load_value(outcome)
+
 
 def dump_call(spec: Call) -> bytes:
     """Pickle what to call, its positional and its keyword arguments.

@@ -49,6 +49,7 @@ def validate(
     where: str | Callable[[str], str] | None = None,
     textual: Collection[str] | None = None,
     skip: Collection[str] = (),
+    defaults: object = None,
 ) -> T:
     """Make options of what a configuration says.
 
@@ -59,6 +60,7 @@ def validate(
         textual: the (dotted) keys whose values are text for want of types, as those of environment
             variables are: only they are converted (``"4"`` to 4, ``"true"``, ``'["a"]'``).
         skip: keys that are somebody else's.
+        defaults: options of another type; what it has, too, is as there, where ``values`` say nothing.
 
     Raises:
         ConfigError: one line for each option that is unknown, missing or of the wrong type.
@@ -71,7 +73,8 @@ def validate(
     else:
         find = _behind(where or "")
     check = _Check(find, frozenset(textual or ()))
-    made = check.struct(options_type, {key: value for key, value in values.items() if key not in skip})
+    own = {key: value for key, value in values.items() if key not in skip}
+    made = check.struct(options_type, own, defaults=defaults)
     if check.problems:
         raise ConfigError("\n".join(check.problems))
     return made  # type: ignore[no-any-return]
@@ -90,7 +93,9 @@ class _Check:
         at = self.where(key)
         self.problems.append(f"{at}: {why}" if at else why)
 
-    def struct(self, struct_type: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
+    def struct(
+        self, struct_type: Any, values: Mapping[str, Any], prefix: str = "", defaults: object = None
+    ) -> Any:
         before = len(self.problems)
         fields = {field.encode_name: field for field in msgspec.structs.fields(struct_type)}
         for key in values:
@@ -100,6 +105,8 @@ class _Check:
         for key, field in fields.items():
             if key in values:
                 made[field.name] = self.value(field.type, values[key], f"{prefix}{key}")
+            elif hasattr(defaults, field.name):
+                made[field.name] = getattr(defaults, field.name)
             elif field.required:
                 self.problem(f"{prefix}{key}", f"is missing; expected {in_words(field.type)}")
         if len(self.problems) > before:

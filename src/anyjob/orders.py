@@ -11,6 +11,13 @@ from anyjob.specs import Resources, Spec
 from anyjob.status import JobStatus
 
 
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The options of a type of backend that has none; the base of those that have some."""
+
+
+NO_OPTIONS: Any = Options()
+
+
 class Order(msgspec.Struct, kw_only=True, gc=False):
     """One job for the engine.
 
@@ -19,6 +26,8 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
         spec: of a kind that the backend accepts.
         resources: what it needs and what it is called.
         environment: variables for the job beside those of its spec.
+        options: the ``JobOptions`` of the backend: what the job was told for this engine, and what the
+            backend is told for all of its jobs. All orders of one launch share them, and their resources.
         spool: the job's directory, where files are shared; else None.
         attempt: 1, or more where the job runs again.
     """
@@ -27,6 +36,7 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     spec: Spec
     resources: Resources
     environment: dict[str, str]
+    options: Any = NO_OPTIONS
     spool: Path | None = None
     attempt: int = 1
 
@@ -76,10 +86,3 @@ class Unsure(msgspec.Struct, frozen=True):
 
 
 Answer = str | Rejected | Unsure
-
-
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The options of a type of backend that has none; the base of those that have some."""
-
-
-NO_OPTIONS: Any = Options()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from anyjob import runner
@@ -11,12 +12,20 @@ from anyjob.specs import Call, Spec, kind_of
 
 def explain(spec: Spec, error: Exception) -> SerializationError:
     """Return the error that names what in a call, or in the fields of another spec, cannot be pickled."""
-    if not isinstance(spec, Call):
-        what = f"work of kind {kind_of(spec)!r}"
-        culprit = find("its field", {name: getattr(spec, name) for name in spec.__struct_fields__})
-        if culprit is None:
-            return SerializationError(f"{what} cannot be pickled: {error}")
-        return SerializationError(f"{what} cannot be pickled: {culprit[0]}: {_short(culprit[1])}: {error}")
+    found = SerializationError(_of_call(spec, error) if isinstance(spec, Call) else _of_fields(spec, error))
+    found.spec = spec
+    return found
+
+
+def numbered(error: SerializationError, specs: Sequence[Spec]) -> SerializationError:
+    """Return the error of `explain` with the number of the spec among these, where it is one of them."""
+    for number, spec in enumerate(specs):
+        if spec is error.spec:
+            return SerializationError(f"item {number}: {error}")
+    return error
+
+
+def _of_call(spec: Call, error: Exception) -> str:
     named = [("the function", spec.fn)]
     named += [(f"argument {number}", value) for number, value in enumerate(spec.args)]
     named += [(f"argument {name!r}", value) for name, value in spec.kwargs.items()]
@@ -24,11 +33,19 @@ def explain(spec: Spec, error: Exception) -> SerializationError:
         culprit = find(what, value)
         if culprit is not None:
             what, value = culprit
-            return SerializationError(
+            return (
                 f"{what} of the call cannot be pickled, so it cannot be sent to where the call runs: "
                 f"{_short(value)} of type {type(value).__qualname__}: {error}"
             )
-    return SerializationError(f"the call cannot be pickled, so it cannot be sent to where it runs: {error}")
+    return f"the call cannot be pickled, so it cannot be sent to where it runs: {error}"
+
+
+def _of_fields(spec: Spec, error: Exception) -> str:
+    what = f"work of kind {kind_of(spec)!r}"
+    culprit = find("its field", {name: getattr(spec, name) for name in spec.__struct_fields__})
+    if culprit is None:
+        return f"{what} cannot be pickled: {error}"
+    return f"{what} cannot be pickled: {culprit[0]}: {_short(culprit[1])}: {error}"
 
 
 def find(what: str, value: Any, depth: int = 0) -> tuple[str, Any] | None:

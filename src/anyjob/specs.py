@@ -18,6 +18,8 @@ from anyjob.status import JobStatus
 
 MAX_ARGUMENT = 128 * 1024 - 1
 """Bytes that one argument or one ``NAME=value`` may have: Linux's MAX_ARG_STRLEN, less the NUL."""
+SPECS = 'give a Command(["program", ...]), a Call(function, (argument, ...)) or the spec of a plugin'
+"""What work is made as, for errors."""
 MAX_NAME = 255
 """Bytes that the name of a job, or that of a file in its directory, may have: Linux's NAME_MAX."""
 
@@ -94,9 +96,7 @@ def kind_of(spec: Spec | type[Spec]) -> str:
     """
     spec_type = spec if isinstance(spec, type) else type(spec)
     if not issubclass(spec_type, Spec):
-        raise SpecError(
-            f"{spec!r} is not a spec: give a Command([...]), a Call(function, ...) or the spec of a plugin"
-        )
+        raise SpecError(f"{spec!r} is not a spec: {SPECS}")
     tag = spec_type.__struct_config__.tag
     if not isinstance(tag, str) or tag == spec_type.__name__:  # what msgspec takes where none is given
         raise SpecError(f'{spec_type.__qualname__} has no kind: declare it as class …(Spec, tag="acme.name")')
@@ -114,7 +114,9 @@ def with_files(spec: Spec) -> Spec:
             taken[name] = {key: file.taken() for key, file in value.items()}
         elif isinstance(value, (list, tuple)) and value:
             taken[name] = type(value)(file.taken() for file in value)
-    return msgspec.structs.replace(spec, **taken) if taken else spec
+    if all(files == getattr(spec, name) for name, files in taken.items()):
+        return spec
+    return msgspec.structs.replace(spec, **taken)
 
 
 class Command(Spec, frozen=True, tag="command"):

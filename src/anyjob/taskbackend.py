@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 import weakref
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 from anyjob import spool
 from anyjob.backend import BackendConfiguration, BaseBackend, Capabilities
@@ -20,6 +21,7 @@ from anyjob.errors import (
     JobNotFoundError,
     JobRejectedError,
     Refused,
+    SerializationError,
     SpecError,
     StateError,
 )
@@ -29,7 +31,7 @@ from anyjob.jobtypes import TaskJob
 from anyjob.lowering import find_route, lower_along
 from anyjob.nobooks import NO_BOOKS, NoBooks
 from anyjob.orders import NO_OPTIONS, Answer, Observation, Options, Order, Rejected, Ticket, Unsure
-from anyjob.specs import Call, Outcome, Resources, Spec, kind_of, make_resources
+from anyjob.specs import SPECS, Call, Outcome, Resources, Spec, kind_of, make_resources
 from anyjob.status import JobStatus
 from anyjob.tracking import Record, Tracker
 
@@ -38,8 +40,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Observation", "Options", "Order", "Rejected", "TaskBackend", "Ticket", "Unsure"]
 
+Run = TypeVar("Run", bound=Callable[..., Any])
 NOTED = 1.0
 """Seconds, at most, that the ledger lacks the native ids of a launch that is under way."""
+
+
+def _of_one_spec(run: Run) -> Run:
+    """Have a ``run`` say how calls are made where it is given a function, and perhaps its arguments."""
+
+    @functools.wraps(run)
+    def checked(self: Any, spec: Any, *arguments: Any, **resources: Any) -> Any:
+        if arguments:
+            raise SpecError(f"run() takes one spec, not {1 + len(arguments)} arguments: {SPECS}")
+        kind_of(spec)
+        return run(self, spec, **resources)
+
+    return cast(Run, checked)
 
 
 class TaskBackend(BaseBackend):
@@ -52,7 +68,10 @@ class TaskBackend(BaseBackend):
 
     Options: ClassVar[type[Any]] = Options
     JobOptions: ClassVar[type[Any]] = Options
-    """What one job may be told beside its resources, by ``run(…, options={type: {…}})``: a msgspec struct."""
+    """What one job may be told beside its resources, by ``run(…, options={type: {…}})``: a msgspec struct.
+
+    A field that ``Options`` has, too, is for a job that does not say as the backend has it.
+    """
     accepts: ClassVar[frozenset[str]] = frozenset()
     capabilities: Capabilities = Capabilities()
     floor: ClassVar[float] = 0.5
@@ -80,6 +99,7 @@ class TaskBackend(BaseBackend):
         self.host = Host()
         self._tracker = Tracker(self)
         self._books: NoBooks | None = None
+        self._usual: Any = None  # what jobs are told that are told nothing of their own
         self.type_name = self.type_name or f"{type(self).__module__}:{type(self).__qualname__}"
 
     @classmethod
@@ -104,8 +124,9 @@ class TaskBackend(BaseBackend):
     def launch(self, orders: Sequence[Order]) -> Iterable[tuple[Order, Answer]]:
         """Hand orders to the engine; yield each with its native id as soon as that is known.
 
-        Yields ``(order, Rejected(reason))`` for one that the engine will not take, and ``(order,
-        Unsure())`` where it did not answer.
+        The orders of one launch have the same ``resources`` and ``options``. Yields ``(order,
+        Rejected(reason))`` for one that the engine will not take, and ``(order, Unsure())`` where it did
+        not answer.
         """
 
     @abstractmethod
@@ -170,24 +191,33 @@ class TaskBackend(BaseBackend):
         return here(route, resources)
 
     def job_options(self, resources: Resources) -> Any:
-        """Return what a job is told for this type of engine, as one of its ``JobOptions``.
+        """Return the ``JobOptions`` of a job: what it was told for this type of engine, else the backend's.
+
+        Called once for each `run`, `run_many` or `map`, whose orders carry it as ``order.options``.
 
         Raises:
             SpecError: an option is unknown, missing or of the wrong type.
         """
         kind = self.type_name.partition("/")[0]
-        given = resources.options.get(kind, {})
+        given = resources.options.get(kind) or {}
+        if not given and self._usual is not None:
+            return self._usual
         if not given and self.JobOptions is Options:
             return NO_OPTIONS
         from anyjob.options import validate
 
+        where = f"options of the job for {kind!r}"
         try:
-            return validate(self.JobOptions, given, where=f"options of the job for {kind!r}")
+            made = validate(self.JobOptions, given, where=where, defaults=self.options)
         except ConfigError as error:
             raise SpecError(str(error)) from None
+        if not given:
+            self._usual = made
+        return made
 
     # --- what its users call ------------------------------------------------------------------
 
+    @_of_one_spec
     def run(self, spec: Spec, **resources: Any) -> TaskJob:
         """Hand over one piece of work.
 
@@ -213,9 +243,16 @@ class TaskBackend(BaseBackend):
         """Hand over many pieces of work at once; returns their jobs in order.
 
         One that is refused or rejected comes back as a job in ERROR with reason ``rejected``. Work
-        that makes no sense, or cannot be pickled, raises as `run` does, and nothing is submitted.
+        that makes no sense, or cannot be pickled, raises as `run` does, and nothing is submitted; the
+        error says which item it was, counted from 0.
         """
-        return self._submit(list(specs), make_resources(resources))
+        specs = list(specs)
+        try:
+            return self._submit(specs, make_resources(resources))
+        except SerializationError as error:
+            from anyjob.pickling import numbered
+
+            raise numbered(error, specs) from error.__cause__
 
     def map(self, fn: Any, *iterables: Iterable[Any], **resources: Any) -> list[TaskJob]:
         """Call ``fn`` with each item, as the builtin ``map`` does; returns the jobs in order."""
@@ -318,8 +355,7 @@ class TaskBackend(BaseBackend):
 
     def _submit(self, specs: list[Spec], resources: Resources, alone: bool = False) -> list[TaskJob]:
         self._check_here("hand it work")
-        if resources.options:
-            self.job_options(resources)
+        options = self.job_options(resources)
         records = [Record.new(self._tracker, new_id(), chain, resources) for chain in self._lower(specs)]
         orders = []
         for record in records:
@@ -330,7 +366,7 @@ class TaskBackend(BaseBackend):
                     raise
                 self._tracker.settle(record, _rejected(str(refusal)))
             else:
-                orders.append(self._order(record))
+                orders.append(self._order(record, options))
         by_id = {record.job_id: record for record in records}
         if self.capabilities.durable:
             self.books.enter([by_id[order.job_id] for order in orders], resources)
@@ -343,7 +379,7 @@ class TaskBackend(BaseBackend):
                 self.host.submitted(job)
         return jobs
 
-    def _order(self, record: Record) -> Order:
+    def _order(self, record: Record, options: Any) -> Order:
         job_id = record.job_id
         record.spool = self._spool(job_id, record.specs[-1])
         if record.spool is not None and not self.capabilities.durable:
@@ -354,6 +390,7 @@ class TaskBackend(BaseBackend):
             spec=record.specs[-1],
             resources=record.resources,
             environment={**environment, "ANYJOB_JOB_ID": job_id},
+            options=options,
             spool=record.spool,
         )
 

@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +109,10 @@ class Record:
         return Ticket(
             job_id=self.job_id, native_id=self.native_id or "", submitted=self.submitted, spool=self.spool
         )
+
+
+def _chunks(records: list[Record]) -> Iterator[list[Record]]:
+    return (records[start : start + CHUNK] for start in range(0, len(records), CHUNK))
 
 
 def _forgotten() -> tuple[tuple[Spec, ...], Resources]:
@@ -230,24 +234,24 @@ class Tracker:
 
     def _question(self, records: list[Record]) -> bool:
         """Ask the engine about these, and take in what it says. Return whether anything changed."""
-        unsure = [record for record in records if record.unsure]
-        changed = self._find(unsure, time.monotonic()) if unsure else False
-        launched = [record for record in records if record.native_id is not None]
-        for start in range(0, len(launched), CHUNK):
-            chunk = launched[start : start + CHUNK]
-            now = time.monotonic()
-            try:
-                seen = self._backend.observe([record.ticket() for record in chunk])
-            except BackendUnavailableError as error:
-                self._down = now, error
-                for record in chunk:
+        changed = False
+        try:
+            for chunk in _chunks([record for record in records if record.unsure]):
+                changed |= self._find(chunk, time.monotonic())
+            for chunk in _chunks([record for record in records if record.native_id is not None]):
+                changed |= self._observe(chunk, time.monotonic())
+        except BackendUnavailableError as error:
+            self._down = time.monotonic(), error
+            for record in records:
+                if not record.unsure:
                     record.unseen = None  # what is not asked does not count as not known
-                raise
-            self._down = None
-            changed |= self._take_in(chunk, seen, now)
+            raise
+        self._down = None
         return changed
 
-    def _take_in(self, records: list[Record], seen: Mapping[str, Observation], now: float) -> bool:
+    def _observe(self, records: list[Record], now: float) -> bool:
+        """Ask where jobs are that the engine has taken."""
+        seen = self._backend.observe([record.ticket() for record in records])
         changed = False
         ended: list[tuple[Record, Observation | None]] = []
         for record in records:
@@ -505,7 +509,7 @@ class Tracker:
                 # All of them, so that who waits for one after the other waits but once.
                 of = self._active if due else hinted
                 old: list[Record] = []
-                records = [record for job_id in of if (record := self._active.get(job_id)) is not None]
+                records = [self._active[job_id] for job_id in of if job_id in self._active]
             if not due and not records:
                 continue
             try:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import dask_lab
 import pytest
 from anyjob_dask.backend import DaskBackend
 from anyjob_dask.cluster import Cluster
 
-from anyjob import Config, Session
+from anyjob import Session
 
 Make = Callable[..., DaskBackend]
 
@@ -55,18 +54,9 @@ def local_cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def opened(anyjob_environment: Path) -> Iterator[Callable[..., Session]]:
+def opened(anyjob_open: Callable[..., Session]) -> Callable[..., Session]:
     """Gives sessions on one state directory, each as another process would have it."""
-    made: list[Session] = []
-
-    def open_session(**options: Any) -> Session:
-        values = {"backends": {"cluster": {"type": "dask", **options}}}
-        made.append(Session(Config.from_dict(values), state=anyjob_environment / "state"))
-        return made[-1]
-
-    yield open_session
-    for session in made:
-        session.close()
+    return lambda **options: anyjob_open({"backends": {"cluster": {"type": "dask", **options}}})
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 from anyjob_dask import keys, needs
 from anyjob_dask.backend import DaskBackend
 from anyjob_dask.capture import Capture
+from anyjob_dask.desk import Desk
 from anyjob_dask.parcel import Parcel, load_file, pack
 from anyjob_dask.versions import mismatch
 from anyjob_dask.wire import SMALL, Ended
@@ -170,3 +173,21 @@ def test_what_threads_print_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> No
     ]
     assert captures[0].ends(2) == {"stdout": b"e\n", "stderr": b"E\n"}
     assert captures[0].read("stdout", 1) == b"ne\n"
+
+
+def test_a_job_that_arrives_just_as_it_is_asked_for_is_not_missed() -> None:
+    """Found by chance: a launch took as long as the scheduler may take to answer, once in a hundred."""
+    scheduler: Any = SimpleNamespace(handlers={}, stream_handlers={})
+
+    async def ask() -> dict[str, Any]:
+        desk = Desk()
+        await desk.start(scheduler)
+        asked = asyncio.ensure_future(desk.ask(["job"], "client", patience=60.0))
+        asyncio.get_running_loop().call_soon(arrives, desk)
+        return await asyncio.wait_for(asked, 20.0)
+
+    def arrives(desk: Desk) -> None:
+        desk.keys["job"], desk.results["job"] = "key", ("key", b"")
+        desk.update_graph(scheduler, client="client", keys=[])
+
+    assert asyncio.run(ask())["job"]["state"] == "ended"

@@ -116,6 +116,20 @@ def test_what_was_stored_leaves_the_cluster(backend: DaskBackend) -> None:
         assert again.get_job(jobs[3].job_id()).result(0) == 3
 
 
+def test_jobs_that_are_not_durable_leave_the_cluster_with_their_client(
+    make: Make, local_cluster: Cluster
+) -> None:
+    lost, other = (make(address=local_cluster.address, durable=False) for _ in range(2))
+    ended = lost.run(Call(abs, (-1,)))
+    assert ended.result(PATIENCE) == 1
+    waits = lost.run(Call(abs, (-1,)), options={"dask": {"workers": ["nobody"]}})
+    client = other._line.client()
+    mine = {ended.native_id(), waits.native_id()}
+    assert waits.native_id() in client.run_on_scheduler(_keys)
+    lost._line.client().close()  # as when its process is killed: nothing is said by us
+    until(lambda: not mine & set(client.run_on_scheduler(_keys)), "the end of jobs that are nobody's")
+
+
 def test_a_job_outlives_its_client_and_is_not_submitted_twice(
     opened: Callable[..., anyjob.Session], lab: dask_lab.Lab, tmp_path: Path
 ) -> None:

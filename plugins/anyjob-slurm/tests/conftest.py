@@ -11,17 +11,9 @@ import pytest
 import slurm_lab
 from anyjob_slurm.backend import SlurmBackend
 
-from anyjob import Config, Session
+from anyjob import Session
 
 Make = Callable[..., SlurmBackend]
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests start without the configuration and state of whoever runs them."""
-    home = tmp_path_factory.mktemp("home")
-    for variable in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CONFIG_DIRS", "ANYJOB_STATE"):
-        monkeypatch.setenv(variable, str(home / variable))
 
 
 @pytest.fixture(scope="session")
@@ -41,18 +33,10 @@ def programs(cluster: None, tmp_path: Path) -> slurm_lab.Programs:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Callable[..., Session]]:
+def opened(anyjob_open: Callable[..., Session], tmp_path: Path) -> Callable[..., Session]:
     """Gives sessions on one state directory, each as another process would have it."""
-    made: list[Session] = []
-
-    def open_session(**options: Any) -> Session:
-        given = {"type": "slurm", "spool": str(tmp_path / "spool"), "patience": 5.0, **options}
-        made.append(Session(Config.from_dict({"backends": {"hpc": given}}), state=tmp_path / "state"))
-        return made[-1]
-
-    yield open_session
-    for session in made:
-        session.close()
+    common = {"type": "slurm", "spool": str(tmp_path / "spool"), "patience": 5.0}
+    return lambda **options: anyjob_open({"backends": {"hpc": {**common, **options}}})
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def doomed(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with Session(config, state=place / "state") as session:
         job = session.get_backend("hpc").run(Command(["sleep", "1000"]))
         until(job.running)
-        slurm_lab.scontrol("update", f"JobId={job.native_id()}", "EndTime=now")
+        slurm_lab.scontrol("update", f"JobId={job.native_id()}", "EndTime=now+2")
         yield job
 
 
@@ -253,11 +253,12 @@ def test_a_requeue_is_a_new_attempt_of_the_same_job(backend: SlurmBackend, tmp_p
     job = backend.run(Command(["sh", "-c", script]), restartable=True)
     until(job.running)
     until((tmp_path / "runs").exists)
-    slurm_lab.scontrol("requeue", str(job.native_id()))
+    slurm_lab.scontrol("requeuehold", str(job.native_id()))
     until(lambda: job.status() is JobStatus.QUEUED)
     assert job.metadata()["attempt"] == 2
     # A node does not launch a job in the second in which it has killed it.
     slurm_lab.scontrol("update", f"JobId={job.native_id()}", "StartTime=now+2")
+    slurm_lab.scontrol("release", str(job.native_id()))
     outcome = job.outcome(PATIENCE)
     assert (outcome.status, outcome.attempt) == (JobStatus.DONE, 2), outcome.message
     assert (tmp_path / "runs").read_text() == "ran\nran\n"

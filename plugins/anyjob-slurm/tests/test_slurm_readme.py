@@ -19,7 +19,9 @@ pytestmark = pytest.mark.engine("slurm")
 @pytest.mark.parametrize(
     "page", [PLUGIN / "README.md", ROOT / "docs" / "how-to" / "slurm.md"], ids=lambda p: p.name
 )
-def test_examples_do_what_they_show(page: Path, cluster: None, tmp_path: Path) -> None:
+def test_examples_do_what_they_show(
+    page: Path, cluster: None, anyjob_environment: Path, tmp_path: Path
+) -> None:
     work = tmp_path / "work"
     work.mkdir()
     copy = tmp_path / page.name
@@ -30,7 +32,7 @@ def test_examples_do_what_they_show(page: Path, cluster: None, tmp_path: Path) -
         env={
             **os.environ,
             "HOME": str(tmp_path),
-            "ANYJOB_STATE": str(tmp_path / "state"),
+            "ANYJOB_STATE": str(anyjob_environment / "state"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "100",
         },

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from anyjob_slurm import sbatch
-from anyjob_slurm.options import SlurmOptions, of_job
+from anyjob_slurm.backend import SlurmBackend
+from anyjob_slurm.options import SlurmOptions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -162,14 +163,19 @@ def test_paths_that_mean_something_else_elsewhere_are_refused(option: str) -> No
 
 
 def test_options_of_one_job_go_before_those_of_the_backend() -> None:
-    backend = validate(SlurmOptions, {"partition": "debug", "qos": "low"})
-    merged = of_job(backend, {"partition": "gpu"})
-    assert (merged.partition, merged.qos) == ("gpu", "low")
-    assert of_job(backend, {}) is backend
+    backend = SlurmBackend.from_options("hpc", {"partition": "debug", "qos": "low"})
+    backend.type_name = "slurm"
+
+    def told(**options: Any) -> Any:
+        return backend.job_options(make_resources({"options": {"slurm": options}}))
+
+    assert (told(partition="gpu").partition, told(partition="gpu").qos) == ("gpu", "low")
+    assert told().partition == "debug"
     with pytest.raises(SpecError, match="partitoin"):
-        of_job(backend, {"partitoin": "gpu"})
+        told(partitoin="gpu")
     with pytest.raises(SpecError, match="spool"):
-        of_job(backend, {"spool": "/elsewhere"})
+        told(spool="/elsewhere")
+    backend.close()
 
 
 # --- variables ------------------------------------------------------------------------------------

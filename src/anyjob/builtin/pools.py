@@ -197,10 +197,8 @@ class Pool(TaskBackend):
         """The thread of a slot ends."""
 
     def _do(self, work: Work) -> None:
-        with work.guard:
-            if work.outcome is not None or work.cancelled:
-                return
-            work.running = True
+        if not self._begins(work):
+            return
         try:
             if self.host.watches:
                 self.notify([work.order.job_id])
@@ -210,6 +208,18 @@ class Pool(TaskBackend):
         except BaseException:  # Ctrl-C in work that runs inline
             self._finish(work, Outcome(status=JobStatus.CANCELLED, finished=time.time(), host=HOST))
             raise
+        self._settle(work, outcome)
+
+    def _begins(self, work: Work) -> bool:
+        """Have work count as running; False where it is not to run any more."""
+        with work.guard:
+            if work.outcome is not None or work.cancelled:
+                return False
+            work.running = True
+        return True
+
+    def _settle(self, work: Work, outcome: Outcome) -> None:
+        """Take in what came of work that ran: it may have been ended."""
         if work.cancelled:
             outcome = Outcome(
                 status=JobStatus.CANCELLED,

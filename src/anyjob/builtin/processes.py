@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from socket import SHUT_RDWR, socket, socketpair
 from typing import Annotated, Any
@@ -65,20 +66,28 @@ class ProcessesBackend(Pool):
         return work
 
     def _call(self, work: Work) -> Outcome:
-        worker: _Worker | None = getattr(self._worker, "value", None)
+        worker: Worker | None = getattr(self._worker, "value", None)
         if worker is not None and not worker.alive():
             self._discard(worker)  # somebody ended it while it had nothing to do
             worker = None
         if worker is None:
-            with self._lock:
-                self._number += 1
-                number = self._number
-            worker = self._worker.value = _Worker(self.options.python, self._home(), number)
-        job_id = work.order.job_id
-        self._logs[job_id] = worker.logs()
+            worker = self._worker.value = self._start()
+        self._logs[work.order.job_id] = worker.logs()
         started = time.time()
         with Endable(work, worker.pid, self._end):
-            said = worker.ask(pickle.dumps(work.payload, 5))
+            worker.tell(pickle.dumps(work.payload, 5))
+            said = worker.hear()
+        return self._said(work, worker, said, started)
+
+    def _start(self) -> Worker:
+        with self._lock:
+            self._number += 1
+            number = self._number
+        return Worker(self.options.python, self._home(), number)
+
+    def _said(self, work: Work, worker: Worker, said: dict[str, Any] | None, started: float) -> Outcome:
+        """Return what came of a call, by what its worker has said; one that was ended over it is let go."""
+        job_id = work.order.job_id
         lost = said is None or work.cancelled or work.overdue
         code = self._discard(worker) if lost else 0
         logs = worker.ended()
@@ -97,17 +106,17 @@ class ProcessesBackend(Pool):
         )
         return outcome
 
-    def _discard(self, worker: _Worker) -> int:
+    def _discard(self, worker: Worker) -> int:
         self._worker.value = None
         return worker.close()
 
     def _close_slot(self) -> None:
-        worker: _Worker | None = getattr(self._worker, "value", None)
+        worker: Worker | None = getattr(self._worker, "value", None)
         if worker is not None:
             worker.close()
 
 
-class _Worker:
+class Worker:
     """A process that runs one call after the other, for the one thread that owns it."""
 
     def __init__(self, python: str, directory: Path, number: int) -> None:
@@ -153,10 +162,23 @@ class _Worker:
         except OSError:
             pass
 
-    def ask(self, request: bytes) -> dict[str, Any] | None:
-        """Have a call run; None where the worker has died over it."""
-        try:
+    def fileno(self) -> int:
+        """The descriptor that its answers come by, for those who wait for many."""
+        return self._socket.fileno()
+
+    def tell(self, request: bytes) -> None:
+        """Have a call run. Of one that has died, it is heard."""
+        with suppress(OSError):
             runner.write_frame(self._socket.fileno(), request)
+
+    def has_answered(self) -> bool:
+        """Whether the answer is here as a whole, or none will come; asked once there is something to read."""
+        head = self._stream.peek(8)
+        return len(head) < 8 or len(head) - 8 >= int.from_bytes(head[:8], "little")
+
+    def hear(self) -> dict[str, Any] | None:
+        """Wait for what came of the call; None where the worker has died over it."""
+        try:
             answer: dict[str, Any]
             answer, self._start_sizes, self._sizes = pickle.loads(runner.read_frame(self._stream))
         except (OSError, EOFError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import types
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
@@ -35,13 +36,14 @@ def spec_type_of(session: Session, kind: str) -> type[Spec]:
     return spec_type
 
 
-def make_spec(spec_type: type[Spec], fields: Mapping[str, Any], where: str) -> Spec:
+def make_spec(spec_type: type[Spec], fields: Mapping[str, Any], where: str, directory: str = "") -> Spec:
     """Make a spec of plain data.
 
     Args:
         spec_type: its class.
         fields: its fields; a path will do for a file.
         where: the place that they come from, for errors.
+        directory: what the paths of files are relative to; by default the current one.
 
     Raises:
         SpecError: a field is unknown, missing, or of the wrong type.
@@ -53,7 +55,7 @@ def make_spec(spec_type: type[Spec], fields: Mapping[str, Any], where: str) -> S
     for name, field in known.items():
         if field.required and name not in fields:
             raise SpecError(f"{where}: {name!r} is missing; expected {in_words(field.type)}")
-    ready = {name: _with_files(known[name].type, value) for name, value in fields.items()}
+    ready = {name: _with_files(known[name].type, value, directory) for name, value in fields.items()}
     try:
         return msgspec.convert(ready, spec_type)
     except msgspec.ValidationError as error:
@@ -67,16 +69,20 @@ def _fields_by_name(spec_type: type[Spec]) -> dict[str, Any]:
     return {field.encode_name: field for field in msgspec.structs.fields(spec_type)}
 
 
-def _with_files(kind: Any, value: Any) -> Any:
+def _with_files(kind: Any, value: Any, directory: str) -> Any:
     if not holds_file(kind):
         return value
-    if isinstance(value, str):
-        return File(value)
     if isinstance(value, Mapping):
-        return {key: File(item) if isinstance(item, str) else item for key, item in value.items()}
+        return {key: _file(item, directory) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [File(item) if isinstance(item, str) else item for item in value]
-    return value
+        return [_file(item, directory) for item in value]
+    return _file(value, directory)
+
+
+def _file(path: Any, directory: str) -> Any:
+    if not isinstance(path, str):
+        return path
+    return File(os.path.normpath(os.path.join(directory, path)) if directory else path)
 
 
 def alternatives(kind: Any) -> tuple[Any, ...]:

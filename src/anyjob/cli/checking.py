@@ -116,7 +116,7 @@ def _first(session: Session, name: str, timeout: float, begun: list[Any]) -> Ite
     if backend.queues_in_ledger:
         for notice in notices(backend.host.ledger.state):
             yield _line("surroundings", "notice", notice)
-    ran = False
+    ran = hangs = False
     for sample in (COMMAND, CALL):
         try:
             shared = backend.capabilities.shared_files
@@ -125,7 +125,13 @@ def _first(session: Session, name: str, timeout: float, begun: list[Any]) -> Ite
             yield _line(sample.kind, "skipped", str(error))
             continue
         ran = True
-        yield _run(backend, sample, timeout, begun)
+        if hangs:
+            yield _line(sample.kind, "skipped", "the job before it has not ended in time: mend that first")
+            continue
+        started = time.monotonic()
+        line = _run(backend, sample, timeout, begun)
+        hangs = line["state"] == "failed" and time.monotonic() - started >= timeout
+        yield line
     if not ran:
         yield _line(
             "jobs", "skipped", f"it accepts {', '.join(sorted(backend.accepts))}: run one of your own"

@@ -125,7 +125,7 @@ def run_file(
     if file.kind == "python" and file.directory not in sys.path:
         sys.path.insert(0, file.directory)
     spec_type = spec_type_of(session, file.kind)
-    specs = [make_spec(spec_type, line.fields, file.path) for line in file.jobs]
+    specs = [make_spec(spec_type, line.fields, file.path, file.directory) for line in file.jobs]
     rows = [Row(line.parameters) for line in file.jobs]
     needs = merged(file, resources)
     backend = choose(session, backend_name or file.backend, specs[0])

@@ -23,7 +23,8 @@ from anyjob.testing.checks.secrets import Secrets
 from anyjob.testing.checks.text import TaskText, Text
 from anyjob.testing.checks.waiting import TaskWaiting, Waiting
 from anyjob.testing.kit import Conformance
-from anyjob.testing.place import Origin, Place
+from anyjob.testing.origins import Origin
+from anyjob.testing.place import Place
 from anyjob.testing.samples import Samples
 
 
@@ -70,7 +71,13 @@ class BackendConformance(
         """The backend in a session of its own."""
         name = self.backend_type or (self.backend_class or type(self)).__name__.lower()
         cls = None if self.backend_type else self.backend_class
-        place = Origin(name, cls, options, state).place(samples, self.submit, self.patience, engine)
+        place = Place.of(
+            Origin(name, cls, options, state),
+            engine=engine,
+            samples=samples,
+            submit=self.submit,
+            patience=self.patience,
+        )
         place.walltime = self.walltime
         yield place
         place.close()

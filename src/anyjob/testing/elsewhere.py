@@ -10,8 +10,8 @@ from pathlib import Path
 
 def main(home: Path) -> None:
     """Do the task that lies in this directory, and leave the answer there."""
-    origin, samples, patience, function, arguments = pickle.loads((home / "task").read_bytes())
-    place = origin.place(samples, patience=patience)
+    make, function, arguments = pickle.loads((home / "task").read_bytes())
+    place = make()
     try:
         answer = True, function(place, **arguments)
     except Exception:

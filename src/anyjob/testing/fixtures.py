@@ -1,6 +1,7 @@
 """Fixtures for the tests of plugins: pytest finds them by itself where ``anyjob[testing]`` is installed.
 
 None is used by itself, and nothing is imported before one is asked for. ``-p no:anyjob`` leaves them out.
+What the conformance kit skips is reported with the name of its check.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from pathlib import Path
 
     from anyjob.session import Session
@@ -20,6 +21,19 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 """Seconds that a program of `anyjob_cli` may take."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Name the check of the kit that is skipped, and its place: by itself pytest tells of none."""
+    report = yield
+    check = getattr(item, "function", None)
+    is_of_kit = getattr(check, "__module__", "").startswith("anyjob.testing.")
+    if is_of_kit and report.skipped and isinstance(report.longrepr, tuple):
+        path, line, _ = item.reportinfo()
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        report.longrepr = (str(path), (line or 0) + 1, f"{item.name}: {reason}")
+    return report
 
 
 @pytest.fixture
@@ -49,22 +63,46 @@ def anyjob_config() -> Mapping[str, Any]:
 
 
 @pytest.fixture
-def anyjob_session(
-    request: pytest.FixtureRequest, anyjob_environment: Path, anyjob_config: Mapping[str, Any]
-) -> Iterator[Session]:
-    """Give a `Session` with a state directory of its own, closed at the end.
+def anyjob_open(
+    request: pytest.FixtureRequest, anyjob_environment: Path
+) -> Iterator[Callable[[Mapping[str, Any]], Session]]:
+    """Give a function that makes a `Session` of a configuration; all are closed at the end.
 
-    It is configured by the fixture `anyjob_config`, and sees what is installed; where the test asks for
-    `isolated_registry` too, only what that has.
+    They share a state directory, as the sessions of several processes do, and so find each other's jobs::
+
+        def test_a_job_is_found_again(anyjob_open, server):
+            config = {"backends": {"acme": {"type": "acme", "url": server.url}}}
+            job_id = anyjob_open(config).get_backend("acme").run(Report("sales")).job_id()
+            assert anyjob_open(config).get_job(job_id).result(60) == "sold"
+
+    They see what is installed; where the test asks for `isolated_registry` too, only what that has.
     """
+    from contextlib import ExitStack
+
     from anyjob.config import Config
     from anyjob.session import Session
 
     isolated = "isolated_registry" in request.fixturenames
     registry = request.getfixturevalue("isolated_registry") if isolated else None
-    config = Config.from_dict(dict(anyjob_config), origin="the fixture anyjob_config")
-    with Session(config=config, registry=registry, state=anyjob_environment / "state") as session:
-        yield session
+    with ExitStack() as made:
+
+        def open_session(config: Mapping[str, Any]) -> Session:
+            checked = Config.from_dict(dict(config), origin="the test")
+            state = anyjob_environment / "state"
+            return made.enter_context(Session(config=checked, registry=registry, state=state))
+
+        yield open_session
+
+
+@pytest.fixture
+def anyjob_session(
+    anyjob_open: Callable[[Mapping[str, Any]], Session], anyjob_config: Mapping[str, Any]
+) -> Session:
+    """Give a `Session` with a state directory of its own, closed at the end; see `anyjob_open`.
+
+    It is configured by the fixture `anyjob_config`.
+    """
+    return anyjob_open(anyjob_config)
 
 
 @pytest.fixture

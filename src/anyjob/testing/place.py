@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pickle
 import subprocess
@@ -9,21 +10,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
-from anyjob.config import Config
-from anyjob.errors import AnyjobError, JobTimeoutError
+from anyjob.errors import JobTimeoutError
 from anyjob.job import JobStatus
-from anyjob.registry import Registry
 from anyjob.session import Session
+from anyjob.testing.origins import NAME, Origin
 from anyjob.testing.samples import Samples, default_samples, takes
 from anyjob.testing.taps import Changed
 from anyjob.testing.words import how
 
-NAME = "under-test"
-"""The configured name of the backend that is tested."""
 LONG = 30.0
 """Seconds that slow work takes, where it can be ended when it was looked at."""
 NOT_LONG = 3.0
@@ -69,6 +68,11 @@ class Place:
         self._samples = samples
         self._submit = submit
         self._jobs: list[Any] = []
+
+    @classmethod
+    def of(cls, origin: Origin, **given: Any) -> Place:
+        """Make a place with a session of its own; ``given`` is as for the constructor."""
+        return cls(origin.session(), origin=origin, **given)
 
     @property
     def backend(self) -> Any:
@@ -198,7 +202,7 @@ class Place:
 
     def again(self) -> Place:
         """Return the same backend in another session of this process, as if it had been started anew."""
-        return self._origin().place(self._samples, self._submit, self.patience, self.engine)
+        return self._made_of(self._origin())
 
     def with_options(self, **changes: Any) -> Place:
         """Return the same backend with other options, in a session of its own that is to be closed.
@@ -207,9 +211,17 @@ class Place:
             changes: options and their values; None takes an option away.
         """
         origin = self._origin()
-        options = {name: value for name, value in (origin.options | changes).items() if value is not None}
-        other = Origin(origin.type_name, origin.backend_class, options, origin.state)
-        return other.place(self._samples, self._submit, self.patience, self.engine)
+        options = {k: value for k, value in {**origin.options, **changes}.items() if value is not None}
+        return self._made_of(origin._replace(options=options))
+
+    def _made_of(self, origin: Origin) -> Place:
+        return Place.of(
+            origin,
+            engine=self.engine,
+            samples=self._samples,
+            submit=self._submit,
+            patience=self.patience,
+        )
 
     def elsewhere(self, function: Callable[..., Any], **arguments: Any) -> Any:
         """Return ``function(place, **arguments)``, called in another process that has the same backend.
@@ -224,7 +236,8 @@ class Place:
 
     def started_elsewhere(self, function: Callable[..., Any], **arguments: Any) -> Elsewhere:
         """Begin to do what `elsewhere` does, in a process that may be killed."""
-        return Elsewhere(self._origin(), function, arguments, self._samples, self.patience)
+        make = functools.partial(Place.of, self._origin(), samples=self._samples, patience=self.patience)
+        return Elsewhere(make, function, arguments)
 
     def _origin(self) -> Origin:
         if self.origin is None:
@@ -233,77 +246,38 @@ class Place:
 
     def close(self) -> None:
         """Cancel what has not ended, and close the session."""
-        try:
+        with suppress(Exception):  # the engine is away, or the backend is as broken as the check has said
             self.session.cancel(job for job in self._jobs if _is_open(job))
-        except AnyjobError:
-            pass  # the engine is away
-        finally:
-            self.session.close()
+        self.session.close()
 
 
 def _is_open(job: Any) -> bool:
     try:
         return not job.in_final_state()
-    except AnyjobError:  # the engine is away, or has forgotten it
+    except Exception:  # the engine is away, or has forgotten it, or the backend is broken
         return False
-
-
-class Origin:
-    """How to make a place, in any process.
-
-    Args:
-        type_name: the type of the backend, as registered.
-        backend_class: its class, where it is not installed.
-        options: what the configuration says of it.
-        state: the directory that durable backends keep their jobs in.
-    """
-
-    def __init__(
-        self, type_name: str, backend_class: type[Any] | None, options: Mapping[str, Any], state: Path
-    ) -> None:
-        self.type_name = type_name
-        self.backend_class = backend_class
-        self.options = dict(options)
-        self.state = state
-
-    def place(
-        self,
-        samples: Sequence[Samples] | None = None,
-        submit: Callable[..., Any] | None = None,
-        patience: float = 30.0,
-        engine: Any = None,
-    ) -> Place:
-        """Make it, with a session of its own."""
-        registry = Registry()
-        if self.backend_class is not None:
-            registry.register_backend(self.type_name, self.backend_class)
-        config = Config.from_dict(
-            {"backends": {NAME: {"type": self.type_name, **self.options}}}, origin="the conformance kit"
-        )
-        session = Session(config=config, registry=registry, state=self.state)
-        return Place(session, engine=engine, samples=samples, submit=submit, patience=patience, origin=self)
 
 
 class Elsewhere:
     """A function that runs in another process. A context manager, at whose end the process is killed.
 
     What it prints can be read from ``process.stdout``, line by line.
+
+    Args:
+        make: makes there what the function is about: a place, or an offer.
+        function: called with that.
+        arguments: more that it is called with, by name.
     """
 
     def __init__(
-        self,
-        origin: Any,
-        function: Callable[..., Any],
-        arguments: Mapping[str, Any],
-        samples: Sequence[Samples] | None,
-        patience: float,
+        self, make: Callable[[], Any], function: Callable[..., Any], arguments: Mapping[str, Any]
     ) -> None:
         import cloudpickle
 
         self._home = tempfile.TemporaryDirectory(prefix="anyjob-elsewhere-")
         home = Path(self._home.name)
         self._answer = home / "answer"
-        (home / "task").write_bytes(cloudpickle.dumps((origin, samples, patience, function, dict(arguments))))
+        (home / "task").write_bytes(cloudpickle.dumps((make, function, dict(arguments))))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "anyjob.testing.elsewhere", str(home)],
             stdin=subprocess.DEVNULL,

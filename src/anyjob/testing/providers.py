@@ -11,7 +11,8 @@ import pytest
 from anyjob.testing.checks.offering import Offering
 from anyjob.testing.kit import Conformance
 from anyjob.testing.leftovers import end_leftovers
-from anyjob.testing.offers import Offer, OfferOrigin
+from anyjob.testing.offers import Offer
+from anyjob.testing.origins import Origin
 from anyjob.testing.samples import Samples
 
 
@@ -50,7 +51,8 @@ class ProviderConformance(Offering, Conformance):
         """The provider in a session of its own."""
         name = self.provider_type or (self.provider_class or type(self)).__name__.lower()
         cls = None if self.provider_type else self.provider_class
-        offer = OfferOrigin(name, cls, options, tmp_path / "state").place(samples, self.patience)
+        origin = Origin(name, cls, options, tmp_path / "state", "providers")
+        offer = Offer(origin, samples, self.patience)
         yield offer
         offer.close()
         if offer.origin.state.exists():

@@ -6,12 +6,11 @@ import functools
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from typing import Any
-
-import msgspec
 
 from anyjob import spool
 from anyjob.backend import BackendStatus, Capabilities
@@ -19,7 +18,7 @@ from anyjob.errors import BackendError, BackendUnavailableError, JobFailedError
 from anyjob.ledger import decode_outcome
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
 from anyjob.pickling import explain
-from anyjob.specs import Call, Outcome, Spec, kind_of
+from anyjob.specs import Call, Outcome, Resources, Spec
 from anyjob.taskbackend import TaskBackend, to_outcome
 from anyjob_dask import keys, needs
 from anyjob_dask.line import Line
@@ -67,9 +66,9 @@ class DaskBackend(TaskBackend):
         )
         self._line = Line(given, self._hear)
         self._seen: dict[str, Seen] = {}
-        self._futures: dict[str, Any] = {}
         self._results: dict[str, Any] = {}
-        self._fetched: set[str] = set()
+        self._fetched: deque[str] = deque()
+        self._releases = False
         self._heard_by = 0
         self._lock = threading.Lock()
         self._owner = os.getpid()
@@ -91,33 +90,22 @@ class DaskBackend(TaskBackend):
     # --- handing over -------------------------------------------------------------------------
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
-        """Hand orders over: those that need the same in one message."""
+        """Hand orders over, in one message."""
         parcels = [_packed(order.spec) for order in orders]  # what cannot be pickled is raised first
         client = self._line.client()
         self._take_up_line()
         if self.capabilities.durable:
             self._line.ask("ask", job_ids=[])  # raises where it cannot be handed over now
-        asked = [
-            (order, parcel, self._job_options(order)) for order, parcel in zip(orders, parcels, strict=True)
-        ]
-        for _, same in groupby(asked, key=lambda each: (each[2], each[0].resources)):
-            group = list(same)
-            takes, lack = self._needs(group[0][0], group[0][2])
-            is_final = self.options.is_ours or (group[0][0].resources.nodes or 1) > 1
-            if lack and is_final:
-                for order, _, _ in group:
-                    yield order, Rejected(lack)
-            else:
-                yield from self._hand_over(client, group, takes, lack)
+        resources, options = orders[0].resources, orders[0].options
+        takes, lack = self._needs(resources, options)
+        if lack and (self.options.is_ours or (resources.nodes or 1) > 1):
+            for order in orders:
+                yield order, Rejected(lack)
+        else:
+            yield from self._hand_over(client, orders, parcels, options, takes, lack)
 
-    def _job_options(self, order: Order) -> DaskJobOptions:
-        given = order.resources.options.get(self.type_name.partition("/")[0]) or {}
-        own = {name: getattr(self.options, name) for name in DaskJobOptions.__struct_fields__}
-        return msgspec.convert({**own, **given}, DaskJobOptions, strict=False)
-
-    def _needs(self, order: Order, options: DaskJobOptions) -> tuple[dict[str, float], str]:
+    def _needs(self, resources: Resources, options: DaskJobOptions) -> tuple[dict[str, float], str]:
         """Return which of Dask's resources a job takes up, and what no worker has of that now."""
-        resources = order.resources
         if (resources.nodes or 1) > 1:
             return {}, f"it asks for {resources.nodes} nodes: a task of Dask's runs on one"
         if not (resources.cpus or resources.memory or resources.gpus or options.resources):
@@ -129,39 +117,30 @@ class DaskBackend(TaskBackend):
     def _hand_over(
         self,
         client: Any,
-        group: list[tuple[Order, Parcel, DaskJobOptions]],
+        orders: Sequence[Order],
+        parcels: Sequence[Parcel],
+        options: DaskJobOptions,
         takes: dict[str, float],
         lack: str,
     ) -> Iterator[tuple[Order, Answer]]:
-        from anyjob_dask import bench
-
-        orders = [order for order, _, _ in group]
-        options = group[0][2]
-        named = [
-            keys.key_of(
-                order.spec,
-                order.job_id,
-                durable=self.capabilities.durable,
-                restartable=order.resources.restartable,
-            )
-            for order in orders
-        ]
         cwd = _here()
-        heads = [tuple(self._head(order, cwd)) for order in orders]
+        named = [self._key(order) for order in orders]
+        bodies = self._bodies(client, parcels)
         for order in orders:
             self._seen[order.job_id] = Seen(message=lack)
-        futures = client.map(
-            bench.run,
-            heads,
-            self._bodies(client, [parcel for _, parcel, _ in group]),
-            key=named,
-            resources=takes or None,
-            workers=list(options.workers) or None,
-            priority=options.priority,
-            pure=False,
-        )
-        for order, future in zip(orders, futures, strict=True):
-            self._futures[order.job_id] = future
+        futures: list[Any] = []
+        for function, same in groupby(zip(orders, named, bodies, strict=True), key=self._function):
+            group = list(same)
+            futures += client.map(
+                function,
+                [tuple(_head(order, key, cwd)) for order, key, _ in group],
+                [body for _, _, body in group],
+                key=[key for _, key, _ in group],
+                resources=takes or None,
+                workers=list(options.workers) or None,
+                priority=options.priority,
+                pure=False,
+            )
         taken = self._taken(orders)
         for order, key, future in zip(orders, named, futures, strict=True):
             if order.job_id in taken:
@@ -171,18 +150,17 @@ class DaskBackend(TaskBackend):
             else:
                 yield order, Unsure()
 
-    def _head(self, order: Order, cwd: str | None) -> Any:
-        from anyjob_dask.bench import Head
+    def _key(self, order: Order) -> str:
+        durable, restartable = self.capabilities.durable, order.resources.restartable
+        return keys.key_of(order.spec, order.job_id, durable=durable, restartable=restartable)
 
-        environment = {name: text for name, text in order.environment.items() if name != "ANYJOB_JOB_ID"}
-        return Head(
-            order.job_id,
-            kind_of(order.spec),
-            environment,
-            order.resources.walltime,
-            cwd,
-            self.options.isolation,
-        )
+    def _function(self, asked: tuple[Order, str, Any]) -> Any:
+        """Return what Dask is to call for a job."""
+        from anyjob_dask import bench
+
+        if not isinstance(asked[0].spec, Call):
+            return bench.run
+        return bench.call if self.options.isolation == "process" else bench.call_here
 
     def _bodies(self, client: Any, parcels: Sequence[Parcel]) -> list[Any]:
         """Return the work to go with the tasks: by itself, or as what was sent ahead."""
@@ -280,9 +258,9 @@ class DaskBackend(TaskBackend):
         with self._lock:
             if self._heard_by != self._line.number:
                 self._heard_by = self._line.number
+                self._releases = False
                 self._seen.clear()
                 self._results.clear()
-                self._futures.clear()
 
     def _catch_up(self, job_ids: Any) -> None:
         old = time.monotonic() - YOUNG
@@ -357,33 +335,36 @@ class DaskBackend(TaskBackend):
     def _let_go(self, tickets: Sequence[Ticket]) -> None:
         """Take jobs out of the cluster, once what came of them is written down."""
         for ticket in tickets:
-            job_id = ticket.job_id
             there = _id_there(ticket)
             seen = self._seen.pop(there, None)
-            if self.capabilities.durable:
-                self._futures.pop(there, None)
-                with self._lock:
-                    self._fetched.add(there)
-            elif seen is not None and seen.large:
-                self._tracker.when_forgotten(job_id, functools.partial(self._futures.pop, there, None))
+            if seen is not None and seen.large and not self.capabilities.durable:
+                self._tracker.when_forgotten(ticket.job_id, functools.partial(self._release_soon, there))
             else:
-                self._futures.pop(there, None)
-        if self._fetched:
+                self._release_soon(there)
+
+    def _release_soon(self, job_id: str) -> None:
+        """Also called where an object is collected, in whatever thread: so without a lock."""
+        self._fetched.append(job_id)
+        if not self._releases:
+            self._releases = True
             self._line.soon(SETTLED, self._release)
 
     async def _release(self) -> None:
         """In Dask's own thread."""
+        self._releases = False
         ready = self._written_down()
         if ready:
             await self._line.tell("release", job_ids=ready)
 
     def _written_down(self) -> list[str]:
         """Return, once, the jobs that the cluster need not keep any more."""
+        open_ids = set(self._tracker.open_ids())
         with self._lock:
-            open_ids = set(self._tracker.open_ids())
-            ready = [job_id for job_id in self._fetched if job_id not in open_ids]
-            self._fetched.difference_update(ready)
-        return ready
+            fetched = [self._fetched.popleft() for _ in range(len(self._fetched))]
+        for job_id in fetched:
+            if job_id in open_ids:
+                self._release_soon(job_id)
+        return [job_id for job_id in fetched if job_id not in open_ids]
 
     def fetch(self, key: str) -> Any:
         """Return a value that has stayed in the cluster.
@@ -453,7 +434,6 @@ class DaskBackend(TaskBackend):
                     self._line.ask("release", job_ids=ready)
         super().close()
         self._line.close()
-        self._futures.clear()
         self._shelf.close()
 
     def _end_all(self) -> None:
@@ -469,6 +449,13 @@ def _packed(spec: Spec) -> Parcel:
         return pack((spec.fn, spec.args, spec.kwargs) if isinstance(spec, Call) else spec)
     except Exception as error:
         raise explain(spec, error) from error
+
+
+def _head(order: Order, key: str, cwd: str | None) -> Any:
+    from anyjob_dask.bench import Head
+
+    environment = {name: text for name, text in order.environment.items() if name != "ANYJOB_JOB_ID"}
+    return Head(key, order.job_id, environment, order.resources.walltime, cwd)
 
 
 def _id_there(ticket: Ticket) -> str:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
 import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from anyjob import runner
 from anyjob.backend import BackendConfiguration
-from anyjob.builtin.processes import ProcessesBackend
-from anyjob.builtin.work import VARIABLES, Work
+from anyjob.builtin.processes import ProcessesBackend, Worker
+from anyjob.builtin.work import VARIABLES, Endable, Work
 from anyjob.orders import Order, Ticket
 from anyjob.specs import Call, Outcome, Resources, Spec
 from anyjob.spool import read_range
 from anyjob.status import JobStatus
-from anyjob.taskbackend import HOST
+from anyjob.taskbackend import HOST, to_outcome
 from anyjob.tracking import Record
 from anyjob_dask import errand
-from anyjob_dask.capture import Capture
+from anyjob_dask.capture import STREAMS, Capture
 from anyjob_dask.parcel import Parcel, pack, refuse
 from anyjob_dask.wire import RESULT, Ended
 
@@ -31,6 +32,8 @@ SOON = 0.02
 """Seconds that a job runs before its start is told, so that short ones cost no message."""
 WRITTEN = 16 * 1024 * 1024
 """Bytes of each stream that come back with the result: the end of it."""
+SHORT = 64 * 1024
+"""Bytes up to which a message to a process is sent in the event loop: it has room for them."""
 GROWN = 64 * 1024 * 1024
 """Bytes of what a warm process has written, from which another takes its place."""
 REMEMBERED = 1000
@@ -40,22 +43,44 @@ REMEMBERED = 1000
 class Head(NamedTuple):
     """What a worker is told of a job, beside the work itself."""
 
+    key: str
     job_id: str
-    kind: str
     environment: Mapping[str, str]
     walltime: float | None
     cwd: str | None
-    isolation: str
 
 
-def run(head: Sequence[Any], body: bytes | Parcel) -> Ended:
-    """The task in Dask: run one job, and return what came of it. It raises nothing of the work's."""
+async def call(head: Sequence[Any], body: bytes | Parcel) -> Ended:
+    """The task in Dask that makes a call in a process: meanwhile no thread waits for that."""
     from distributed import get_worker
 
     worker = get_worker()
-    ended = of(worker).do(Head(*head), body)
+    told = Head(*head)
+    return _left(worker, told, await of(worker).call(told, body))
+
+
+def call_here(head: Sequence[Any], body: bytes | Parcel) -> Ended:
+    """The task in Dask that makes a call in a thread of the worker."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    told = Head(*head)
+    return _left(worker, told, of(worker).call_here(told, body))
+
+
+def run(head: Sequence[Any], body: bytes | Parcel) -> Ended:
+    """The task in Dask that runs a program."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    told = Head(*head)
+    return _left(worker, told, of(worker).run_program(told, body))
+
+
+def _left(worker: Any, head: Head, ended: Ended) -> Ended:
+    """Have what came of a job go to the scheduler with its end, where it is small."""
     small = ended.small()
-    task = worker.state.tasks.get(worker.get_current_task())
+    task = worker.state.tasks.get(head.key)
     if small is not None and task is not None:
         task.metadata[RESULT] = small
     return ended
@@ -96,7 +121,7 @@ def of(worker: Any) -> Bench:
 
 
 class Bench(ProcessesBackend):
-    """Runs jobs in the threads that Dask's worker calls it from, each in a warm process of that thread.
+    """Runs jobs for a worker, which sees to it that there are never more than it has threads.
 
     Args:
         loop: the worker's event loop.
@@ -107,6 +132,7 @@ class Bench(ProcessesBackend):
         super().__init__(BackendConfiguration("dask-worker"))
         self._loop = loop
         self._send = send
+        self._idle: list[Worker] = []
         self._captures: dict[str, Capture] = {}
         self._cancelled: dict[str, None] = {}
         self._over: dict[str, None] = {}
@@ -114,25 +140,93 @@ class Bench(ProcessesBackend):
         self._ticks = threading.Event()
         self._ticker: threading.Thread | None = None
 
-    def do(self, head: Head, body: bytes | Parcel) -> Ended:
-        """Run one job, in the thread that calls."""
+    # --- a call in a process ------------------------------------------------------------------------
+
+    async def call(self, head: Head, body: bytes | Parcel) -> Ended:
+        """Make a call in a warm process, called in the worker's event loop."""
+        with self._taken_up(head, _CALL) as work:
+            if self._begins(work):
+                try:
+                    outcome = await self._called(work, head, body)
+                except Exception as error:
+                    outcome = to_outcome(runner.failure(error))
+                self._settle(work, outcome)
+            return self._packed_up(work)
+
+    async def _called(self, work: Work, head: Head, body: bytes | Parcel) -> Outcome:
+        directory = self._home() / head.job_id
+        if isinstance(body, Parcel):
+            payload = await asyncio.to_thread(errand.payload, body, directory)
+        else:
+            payload = errand.payload(body, directory)
+        if work.cancelled:  # meanwhile
+            return Outcome(status=JobStatus.CANCELLED)
+        worker = self._warm()
+        self._logs[head.job_id] = worker.logs()
+        started = time.time()
+        try:
+            with Endable(work, worker.pid, self._end):
+                said = await _asked(worker, pickle.dumps((payload, work.order.environment, work.cwd), 5))
+        except BaseException:  # the Dask worker closes
+            worker.close()
+            raise
+        if said is None or work.cancelled or work.overdue:
+            return await asyncio.to_thread(self._said, work, worker, said, started)
+        outcome = self._said(work, worker, said, started)
+        if outcome.status is JobStatus.DONE:
+            outcome.value = errand.returned(directory, outcome.value)
+        await self._keep_warm(worker)
+        return outcome
+
+    def _warm(self) -> Worker:
+        """Return a process that has nothing to do."""
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.alive():
+                return worker
+            worker.close()  # somebody ended it meanwhile
+        return self._start()
+
+    async def _keep_warm(self, worker: Worker) -> None:
+        """Have a process wait for the next call, unless its logs have grown large."""
+        logs = worker.logs().values()
+        if all(size < GROWN for _, size, _ in logs):
+            self._idle.append(worker)
+            return
+        await asyncio.to_thread(worker.close)
+        for path, _, _ in logs:
+            path.unlink(missing_ok=True)
+
+    # --- a program, and a call in a thread ----------------------------------------------------------
+
+    def run_program(self, head: Head, body: bytes | Parcel) -> Ended:
+        """Run a program, in the thread that calls."""
+        with self._taken_up(head, pickle.loads(body) if isinstance(body, bytes) else body.load()) as work:
+            self._do(work)
+            return self._packed_up(work)
+
+    @contextmanager
+    def _taken_up(self, head: Head, spec: Spec) -> Iterator[Work]:
+        """While it is entered, there is this job; it is cancelled already if that was said before it came."""
         job_id = head.job_id
-        if head.isolation == "thread" and head.kind == "python":
-            return self._do_in_thread(head, body)
         record = self._tracker.take_up(job_id, lambda: Record(self._tracker, job_id, "", "", _not_known))
-        work = Work(self._accept(head, body))
+        order = Order(
+            job_id=job_id,
+            spec=spec,
+            resources=Resources(walltime=head.walltime),
+            environment={**head.environment, "ANYJOB_JOB_ID": job_id},
+            spool=self._home() / job_id,
+        )
+        work = Work(order)
         work.cwd = head.cwd if head.cwd is not None and os.path.isdir(head.cwd) else None
-        work.payload = head, body
         with self._lock:
+            self._works[job_id] = work
             if job_id in self._cancelled:
                 del self._cancelled[job_id]
-                return _never_begun()
-            self._works[job_id] = work
+                work.cancelled = True
         self._begin(job_id)
         try:
-            self._do(work)
-            assert work.outcome is not None
-            return self._packed_up(job_id, work.outcome)
+            yield work
         finally:
             self._begun.pop(job_id, None)
             with self._lock:
@@ -141,31 +235,7 @@ class Bench(ProcessesBackend):
             self._forget(job_id)
             self._tracker.drop(record)
 
-    def _accept(self, head: Head, body: bytes | Parcel) -> Order:
-        environment = {**head.environment, "ANYJOB_JOB_ID": head.job_id}
-        spec: Spec = _CALL
-        if head.kind == "command":
-            spec = pickle.loads(body) if isinstance(body, bytes) else body.load()
-        return Order(
-            job_id=head.job_id,
-            spec=spec,
-            resources=Resources(walltime=head.walltime),
-            environment=environment,
-            spool=self._home() / head.job_id,
-        )
-
-    def _call(self, work: Work) -> Outcome:
-        head, body = work.payload
-        directory = self._home() / head.job_id
-        payload = errand.payload(body, directory)
-        work.payload = payload, work.order.environment, work.cwd
-        outcome = super()._call(work)
-        if outcome.status is JobStatus.DONE:
-            outcome.value = errand.returned(directory, outcome.value)
-        self._renew()
-        return outcome
-
-    def _do_in_thread(self, head: Head, body: bytes | Parcel) -> Ended:
+    def call_here(self, head: Head, body: bytes | Parcel) -> Ended:
         """Make a call in the thread that calls."""
         job_id = head.job_id
         parcel = Parcel(body) if isinstance(body, bytes) else body
@@ -195,18 +265,10 @@ class Bench(ProcessesBackend):
                 said.update(refuse(error, type(returned).__name__))
         return Ended({"host": HOST, **said}, value, capture.ends(WRITTEN))
 
-    def _renew(self) -> None:
-        """Have another process take the place of one whose logs have grown large."""
-        worker = getattr(self._worker, "value", None)
-        if worker is None:
-            return
-        paths = [path for path, _, _ in worker.logs().values()]
-        if any(path.stat().st_size > GROWN for path in paths):
-            self._discard(worker)
-            for path in paths:
-                path.unlink(missing_ok=True)
-
-    def _packed_up(self, job_id: str, outcome: Outcome) -> Ended:
+    def _packed_up(self, work: Work) -> Ended:
+        outcome = work.outcome
+        if outcome is None:  # it was cancelled before it came
+            return _never_begun()
         fields = {
             name: value
             for name in outcome.__struct_fields__
@@ -216,7 +278,9 @@ class Bench(ProcessesBackend):
         fields["status"] = outcome.status.name
         if isinstance(value, bytes):
             value = Parcel(value)
-        logs = {stream: data for stream in ("stdout", "stderr") if (data := self._written(job_id, stream))}
+        job_id = work.order.job_id
+        wrote = STREAMS if job_id in self._logs or not isinstance(work.order.spec, Call) else ()
+        logs = {stream: data for stream in wrote if (data := self._written(job_id, stream))}
         return Ended(fields, value, logs)
 
     # --- what it writes ---------------------------------------------------------------------------
@@ -296,6 +360,27 @@ class Bench(ProcessesBackend):
             if news:
                 with suppress(RuntimeError):  # the worker's loop has closed
                     self._loop.add_callback(self._send, {"op": "anyjob_started", "job_ids": news})
+
+
+async def _asked(worker: Worker, request: bytes) -> dict[str, Any] | None:
+    """Have a warm process make a call, and wait for what it says: large messages in a thread."""
+    if len(request) > SHORT:
+        await asyncio.to_thread(worker.tell, request)
+    else:
+        worker.tell(request)
+    loop = asyncio.get_running_loop()
+    readable = loop.create_future()
+    loop.add_reader(worker.fileno(), _set, readable)
+    try:
+        await readable
+    finally:
+        loop.remove_reader(worker.fileno())
+    return worker.hear() if worker.has_answered() else await asyncio.to_thread(worker.hear)
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _remember(jobs: dict[str, None], job_id: str) -> None:

@@ -25,8 +25,11 @@ TOPIC = "anyjob"
 """Under which a client hears of what starts and ends."""
 RESULT = "anyjob"
 """Under which name a worker tells what came of a job, where that is small."""
-PAUSE = 0.005
-"""Seconds for which ends are collected, once one was told at once."""
+PAUSE, EACH, LONGEST = 0.005, 0.0001, 0.02
+"""Seconds for which ends are collected, once one was told at once: at least, for each open job, at most.
+
+Whoever has many open does not wait for the next one; and each message costs the time of three processes.
+"""
 REMEMBERED = 10_000
 """Jobs that have left Dask without a result, and are remembered with the reason."""
 
@@ -48,7 +51,7 @@ class Desk(SchedulerPlugin):
         self.holders: dict[str, str] = {}
         self.listeners: dict[str, set[str]] = {}
         self.full: set[str] = set()
-        self._arrived = asyncio.Event()
+        self._arrivals: list[asyncio.Future[None]] = []
         self._news: list[str] = []
         self._telling = False
         scheduler.handlers.update(
@@ -95,8 +98,11 @@ class Desk(SchedulerPlugin):
             left = deadline - time.monotonic()
             if left <= 0:
                 return
+            # A future, since what waits for an event begins to do so a moment later only.
+            arrival = asyncio.get_running_loop().create_future()
+            self._arrivals.append(arrival)
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), left)
+                await asyncio.wait_for(arrival, left)
 
     def _state(self, job_id: str) -> dict[str, Any] | None:
         if job_id in self.results:
@@ -192,7 +198,7 @@ class Desk(SchedulerPlugin):
 
     def update_graph(self, scheduler: Any, *, client: str, keys: Any, **kwargs: Any) -> None:
         """New tasks have come, and nothing was done about them yet."""
-        keep = []
+        keep: dict[str, list[str]] = {}
         for key in keys:
             mark = parse(key)
             if mark is None:
@@ -200,15 +206,24 @@ class Desk(SchedulerPlugin):
             self.keys[mark.job_id] = key
             self.marks[key] = mark
             self.listeners[mark.job_id] = {client}
-            if mark.durable:
-                keep.append(key)
+            keep.setdefault(KEEPER if mark.durable else _keeper_for(client), []).append(key)
             if not mark.restartable:
                 # The death of one worker is enough: by itself Dask tries it on three others.
                 scheduler.tasks[key].suspicious = scheduler.allowed_failures
-        if keep:
-            scheduler.client_desires_keys(keys=keep, client=KEEPER)
-        self._arrived.set()
-        self._arrived.clear()
+        for keeper, some in keep.items():
+            scheduler.client_desires_keys(keys=some, client=keeper)
+            # We tell the client what it wants to know, by fewer messages than Dask does.
+            scheduler.client_releases_keys(keys=some, client=client)
+        arrivals, self._arrivals = self._arrivals, []
+        for arrival in arrivals:
+            if not arrival.done():
+                arrival.set_result(None)
+
+    def remove_client(self, scheduler: Any, client: str) -> None:
+        """A client has gone, and with it what was kept for it alone."""
+        keeper = _keeper_for(client)
+        if keeper in scheduler.clients:
+            scheduler.remove_client(keeper)
 
     def hear_started(self, job_ids: Sequence[str], worker: str = "", **kwargs: Any) -> None:
         """A worker has had these jobs running for a moment."""
@@ -303,7 +318,7 @@ class Desk(SchedulerPlugin):
         if not self._telling:
             self._telling = True
             self._tell_now()
-            asyncio.get_running_loop().call_later(PAUSE, self._tell_on)
+            self._tell_later()
 
     def _tell_now(self) -> None:
         news, self._news = self._news, []
@@ -331,7 +346,17 @@ class Desk(SchedulerPlugin):
             self._telling = False
             return
         self._tell_now()
-        asyncio.get_running_loop().call_later(PAUSE, self._tell_on)
+        self._tell_later()
+
+    def _tell_later(self) -> None:
+        still_open = len(self.keys) - len(self.holders)
+        pause = min(max(PAUSE, EACH * still_open), LONGEST)
+        asyncio.get_running_loop().call_later(pause, self._tell_on)
+
+
+def _keeper_for(client: str) -> str:
+    """In whose name the scheduler keeps jobs that are a client's, and end with it."""
+    return f"{KEEPER}-{client}"
 
 
 def _versions(versions: Any) -> dict[str, str]:

@@ -12,6 +12,8 @@ from anyjob_dask.parcel import Parcel, pack
 
 RETURNED = "returned.parcel"
 GIVEN = "given.parcel"
+NOTHING = runner.dumps(None)
+"""What a process says whose call has left a file; others say `Pickled`, even of None."""
 
 
 def payload(body: bytes | Parcel, directory: Path) -> bytes:
@@ -70,5 +72,7 @@ class Pickled:
 
 def returned(directory: Path, value: Any) -> Any:
     """Return what a call gave back: by a file, where it has left one, else what it said."""
+    if value != NOTHING:
+        return value
     path = directory / RETURNED
     return Parcel.mapped(path) if path.exists() else value

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import groupby
 from typing import Any
 
 from anyjob import spool
@@ -18,7 +17,7 @@ from anyjob.specs import Outcome
 from anyjob.taskbackend import TaskBackend
 from anyjob_slurm import parsing, sbatch, submission
 from anyjob_slurm.following import Follower
-from anyjob_slurm.options import SlurmJobOptions, SlurmOptions, of_job
+from anyjob_slurm.options import SlurmJobOptions, SlurmOptions
 from anyjob_slurm.programs import AWAY, UNSURE, Programs, TimedOut
 from anyjob_slurm.queue import Queue
 
@@ -68,15 +67,12 @@ class SlurmBackend(TaskBackend):
     # --- handing over -------------------------------------------------------------------------
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
-        """Hand orders over: those that need the same as one array, or as few as may be."""
-        asked = [(order, of_job(self.options, order.resources.options.get("slurm", {}))) for order in orders]
-        for _, same in groupby(asked, key=lambda pair: (pair[1], pair[0].resources)):
-            group = list(same)
-            waiting = [order for order, _ in group]
-            while waiting:
-                size = self._size(len(waiting))
-                part, waiting = waiting[:size], waiting[size:]
-                yield from self._hand_over(part, group[0][1])
+        """Hand orders over, as one array or as few as may be."""
+        waiting = list(orders)
+        while waiting:
+            size = self._size(len(waiting))
+            part, waiting = waiting[:size], waiting[size:]
+            yield from self._hand_over(part)
 
     def _size(self, wanted: int) -> int:
         """Return how many tasks the next array may have."""
@@ -88,14 +84,15 @@ class SlurmBackend(TaskBackend):
         told = self._programs.ask("scontrol", ["show", "config"])
         self._array_limit = parsing.array_limit(told) or 1
 
-    def _hand_over(self, orders: list[Order], options: SlurmOptions) -> Iterator[tuple[Order, Answer]]:
+    def _hand_over(self, orders: list[Order]) -> Iterator[tuple[Order, Answer]]:
+        first = orders[0]
+        options: SlurmJobOptions = first.options
         root = self.spool_root
         if not self._swept:
             self._swept = True
             submission.sweep(root)
         landing = submission.landing_path(root)
         place = submission.place(root, orders, sbatch.for_job(os.environb, options.export))
-        first = orders[0]
         many = len(orders) > 1
         arguments = sbatch.arguments(
             options,
@@ -106,7 +103,7 @@ class SlurmBackend(TaskBackend):
         )
         only_commands = all(order.spec.__struct_config__.tag == "command" for order in orders)
         variables = {
-            **sbatch.for_sbatch(os.environ, options.conf),
+            **sbatch.for_sbatch(os.environ, self.options.conf),
             "ANYJOB_SUBMISSION": str(place),
             "ANYJOB_PYTHON": options.python or sys.executable,
             "ANYJOB_FLAGS": "-S -E" if only_commands else "",
@@ -133,11 +130,9 @@ class SlurmBackend(TaskBackend):
                 yield order, Unsure()
         else:
             submission.remove(place)
-            yield from self._refused(orders, options, done.words)
+            yield from self._refused(orders, done.words)
 
-    def _refused(
-        self, orders: list[Order], options: SlurmOptions, words: str
-    ) -> Iterator[tuple[Order, Answer]]:
+    def _refused(self, orders: list[Order], words: str) -> Iterator[tuple[Order, Answer]]:
         if any(each in words for each in AWAY):
             raise BackendUnavailableError(f"Slurm's `sbatch` has failed: {words}")
         if TOO_LARGE in words and len(orders) > 1 and self._array_limit is None:
@@ -147,7 +142,7 @@ class SlurmBackend(TaskBackend):
                     (order.spool / "work.pkl").unlink()
             size = self._size(len(orders))
             for start in range(0, len(orders), size):
-                yield from self._hand_over(orders[start : start + size], options)
+                yield from self._hand_over(orders[start : start + size])
             return
         for order in orders:
             if order.spool is not None:

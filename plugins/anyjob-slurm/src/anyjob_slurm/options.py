@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from anyjob.errors import ConfigError, SpecError
 from anyjob.orders import Options
 
 MANAGED = (
@@ -147,24 +145,3 @@ def _check_directive(directive: str) -> None:
     for managed in (*MANAGED, *OWN, *RESOURCES):
         if managed.startswith(name):
             raise ValueError(f"extra: {directive[:60]!r} is refused, since --{managed} is anyjob's to set")
-
-
-def of_job(options: SlurmOptions, given: Mapping[str, Any]) -> SlurmOptions:
-    """Return the options that hold for one job.
-
-    Args:
-        options: those of the backend.
-        given: what rides along with the job, as ``options={"slurm": {…}}``.
-
-    Raises:
-        SpecError: an option is unknown, of the wrong type, or not a job's to set.
-    """
-    if not given:
-        return options
-    from anyjob.options import validate
-
-    try:
-        checked = validate(SlurmJobOptions, given, where="options={'slurm': …}")
-    except ConfigError as error:
-        raise SpecError(str(error)) from error
-    return msgspec.structs.replace(options, **{key: getattr(checked, key) for key in given})

@@ -9,7 +9,7 @@ from math import ceil
 from pathlib import Path
 
 from anyjob.specs import Resources
-from anyjob_slurm.options import SlurmOptions
+from anyjob_slurm.options import SlurmJobOptions
 
 FOREIGN = ("SLURM_", "SBATCH_", "SRUN_", "SALLOC_", "SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_", "SCONTROL_")
 """Variables with these beginnings are of an enclosing job, or change what programs print."""
@@ -57,7 +57,7 @@ def script(setup: tuple[str, ...] = ()) -> str:
 
 
 def arguments(
-    options: SlurmOptions, resources: Resources, *, name: str, log: Path, tasks: int | None = None
+    options: SlurmJobOptions, resources: Resources, *, name: str, log: Path, tasks: int | None = None
 ) -> list[str]:
     """Return the arguments of ``sbatch``.
 
@@ -73,7 +73,7 @@ def arguments(
 
 
 def _directives(
-    options: SlurmOptions, resources: Resources, name: str, log: Path, tasks: int | None
+    options: SlurmJobOptions, resources: Resources, name: str, log: Path, tasks: int | None
 ) -> Iterator[str]:
     yield f"--job-name={name}"
     if resources.tags:

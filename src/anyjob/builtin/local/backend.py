@@ -107,8 +107,8 @@ class LocalBackend(TaskBackend):
         write_private(path, msgspec.msgpack.encode(dict(os.environb)))
         return here(route, resources, environment=str(path))
 
-    def _order(self, record: Record) -> Order:
-        order = super()._order(record)
+    def _order(self, record: Record, options: Any) -> Order:
+        order = super()._order(record, options)
         variables = {name: value for name, value in order.environment.items() if name != "ANYJOB_JOB_ID"}
         if variables and order.spool is not None:
             self._have_own_variables = True

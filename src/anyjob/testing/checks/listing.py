@@ -19,6 +19,6 @@ class Listing:
     def test_to_list_it_does_not_import_its_engine(self, place: Place) -> None:
         """To list what is installed does not import the libraries of the engine."""
         origin = place.origin
-        if origin is None or origin.backend_class is not None:
+        if origin is None or origin.plugin_class is not None:
             raise SkipTest("the class is given directly, and so is not listed")
         check_listing(BACKENDS, origin.type_name, self.sdk)

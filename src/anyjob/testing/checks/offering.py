@@ -11,7 +11,7 @@ from anyjob.references import PROVIDERS
 from anyjob.taskbackend import TaskBackend
 from anyjob.testing.listed import check_listing
 from anyjob.testing.offers import Offer
-from anyjob.testing.place import NAME
+from anyjob.testing.origins import NAME
 from anyjob.testing.quiet import connections_while
 from anyjob.testing.samples import ANY, default_samples
 
@@ -126,7 +126,7 @@ class Offering:
 
     def test_to_list_it_does_not_import_its_engine(self, offer: Offer) -> None:
         """To list what is installed does not import the libraries of the engine."""
-        if offer.origin.provider_class is not None:
+        if offer.origin.plugin_class is not None:
             raise SkipTest("the class is given directly, and so is not listed")
         check_listing(PROVIDERS, offer.origin.type_name, self.sdk)
 

@@ -16,7 +16,8 @@ from anyjob.errors import AnyjobError, ConfigError
 from anyjob.options import secret_fields
 from anyjob.secrets import Secret
 from anyjob.specs import Command
-from anyjob.testing.place import NAME, Place
+from anyjob.testing.origins import NAME
+from anyjob.testing.place import Place
 from anyjob.testing.samples import takes
 
 
