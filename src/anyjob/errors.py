@@ -34,8 +34,6 @@ Every one of them pickles, since a failed job's exception travels between proces
 
 from __future__ import annotations
 
-from typing import Any
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
