@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -68,9 +69,101 @@ def test_two_test_files_of_one_name_are_found(tree: Path) -> None:
     assert "plugins/x/tests/test_same.py, tests/test_same.py" in done.stderr
 
 
-def test_lower_bounds_are_those_of_the_dependencies() -> None:
-    done = run(sys.executable, "scripts/lower-bounds", cwd=ROOT)
-    assert done.stdout.splitlines() == [bound.replace(">=", "==") for bound in PROJECT["dependencies"]]
+def test_lower_bounds_are_those_of_the_dependencies_and_of_what_users_may_add() -> None:
+    done = run(sys.executable, "scripts/lower-bounds", ".", cwd=ROOT)
+    extras = PROJECT["optional-dependencies"]
+    bounds = [*PROJECT["dependencies"], *extras["keyring"], *extras["testing"]]
+    assert done.stdout.splitlines() == sorted(bound.replace(">=", "==") for bound in bounds)
+
+
+def projects(tree: Path, **dependencies: list[str]) -> None:
+    """Write projects of ours with dependencies; those of the extra ``test`` begin with that word."""
+    shutil.copytree(ROOT / "scripts", tree / "scripts")
+    for name, lines in dependencies.items():
+        directory = tree if name == "anyjob" else tree / "plugins" / f"anyjob-{name}"
+        directory.mkdir(parents=True, exist_ok=True)
+        tests = [line.removeprefix("test: ") for line in lines if line.startswith("test: ")]
+        always = [line for line in lines if not line.startswith("test: ")]
+        (directory / "pyproject.toml").write_text(
+            f"[project]\ndependencies = {always}\n[project.optional-dependencies]\ntest = {tests}\n"
+        )
+
+
+def test_of_two_lower_bounds_the_newer_one_counts(tmp_path: Path) -> None:
+    projects(tmp_path, anyjob=["a>=1.9", "b>=2"], x=["anyjob>=0.1,<0.2", "A>=1.10,<3", "test: c[d]>=3"])
+    done = run(sys.executable, "scripts/lower-bounds", "plugins/anyjob-x", ".", cwd=tmp_path)
+    assert done.stdout.split() == ["a==1.10", "b==2", "c==3"]
+
+
+def test_a_dependency_without_a_lower_bound_is_named(tmp_path: Path) -> None:
+    projects(tmp_path, anyjob=["a<3"])
+    done = run(sys.executable, "scripts/lower-bounds", ".", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "./pyproject.toml: 'a<3' has no lower bound" in done.stderr
+
+
+def test_wheels_are_built_of_what_a_plugin_and_its_tests_need_of_ours(tmp_path: Path) -> None:
+    projects(
+        tmp_path,
+        anyjob=["a"],
+        x=["anyjob>=0.1", "anyjob-elsewhere", "test: anyjob-x[plot]", "test: anyjob-y"],
+        y=["anyjob>=0.1", "test: anyjob-z"],
+        z=["anyjob>=0.1"],
+    )
+    done = run(sys.executable, "scripts/ours", "plugins/anyjob-x", cwd=tmp_path)
+    assert done.stdout.split() == ["plugins/anyjob-x", ".", "plugins/anyjob-y"]
+
+
+def test_no_plugin_needs_another_where_it_runs() -> None:
+    for file in ROOT.glob("plugins/*/pyproject.toml"):
+        needed = tomllib.loads(file.read_text(encoding="utf-8"))["project"]["dependencies"]
+        assert [line for line in needed if line.startswith("anyjob-")] == []
+
+
+@pytest.mark.parametrize(
+    ("plugin", "engine"),
+    [
+        ("dask", "distributed"),
+        ("opentelemetry", "opentelemetry-api"),
+        ("qiskit", "qiskit"),
+        ("qiskit", "qiskit-aer"),
+        ("ray", "ray"),
+    ],
+)
+def test_the_oldest_engine_that_is_taken_is_that_which_the_readme_tells(plugin: str, engine: str) -> None:
+    directory = ROOT / "plugins" / f"anyjob-{plugin}"
+    project = tomllib.loads((directory / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (bound,) = re.findall(rf"^{engine}>=([\d.]+)", "\n".join(project["dependencies"]), re.MULTILINE)
+    readme = (directory / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"Tested with .* {re.escape(bound)}\b.*, the oldest that it takes", readme)
+
+
+def test_a_part_that_is_none_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    projects(tmp_path, anyjob=[], x=[])
+    done = run("scripts/test-matrix", "core", "plugins/x", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "there is no part 'plugins/x'; there are core plugins/anyjob-x" in done.stderr
+
+
+def test_what_fails_or_is_not_found_stops_no_other_combination(tmp_path: Path) -> None:
+    projects(tmp_path, anyjob=["a"], x=["b"])  # without lower bounds, so that each fails at once
+    ours = f"3.{sys.version_info.minor}"
+    with open(tmp_path / "pyproject.toml", "a") as file:
+        file.writelines(f'# "Programming Language :: Python :: {each}"\n' for each in (ours, "3.99"))
+    for name in (".venv/bin/python", f"bin/python{ours}"):
+        program = tmp_path / name
+        program.parent.mkdir(parents=True)
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        program.chmod(0o755)
+    done = run("scripts/test-matrix", cwd=tmp_path, PATH=f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
+    assert done.returncode == 1
+    assert [line.split()[:2] for line in done.stdout.partition("of the combinations:\n")[2].splitlines()] == [
+        ["FAILED", "core"],
+        ["FAILED", "core"],
+        ["SKIPPED", "core"],
+        ["FAILED", "plugins/anyjob-x"],
+        ["FAILED", "plugins/anyjob-x"],
+    ]
 
 
 def test_python_that_is_too_old_is_named(tmp_path: Path) -> None:
