@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
 import circuits_lab as lab
 import msgspec
 import pytest
-from anyjob_qiskit import Circuit, sweep
+from anyjob_qiskit import Circuit, programs, sweep
 from anyjob_qiskit.openqasm import GATES
-from anyjob_qiskit.programs import _parsed, read, write
+from anyjob_qiskit.program import Program
+from anyjob_qiskit.programs import _parsed, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit, qasm2
@@ -40,9 +42,8 @@ def circuits(draw: st.DrawFn) -> QuantumCircuit:
 @settings(max_examples=60, deadline=None)
 @given(circuits())
 def test_what_is_written_as_openqasm_is_read_back_the_same(circuit: QuantumCircuit) -> None:
-    file = write(circuit)
+    file = Program(circuit)
     assert file.path.endswith(".qasm")
-    assert file.content is not None
     (found,) = _parsed(file.path, file.content)
     assert [each.operation.name for each in found.data] == [each.operation.name for each in circuit.data]
     for one, other in zip(found.data, circuit.data, strict=True):
@@ -58,9 +59,8 @@ def test_what_openqasm_cannot_carry_is_kept_as_qpy() -> None:
     circuit = lab.bell("with vector")
     circuit.rx(vector[0] + 1, 0)
     circuit.rx(vector[1], 1)
-    file = write(circuit)
+    file = Program(circuit)
     assert file.path == "with-vector.qpy"
-    assert file.content is not None
     (found,) = _parsed(file.path, file.content)
     assert found == circuit
     assert [parameter.name for parameter in found.parameters] == ["a[0]", "a[1]"]
@@ -104,7 +104,7 @@ def test_circuits_that_would_lose_something_as_openqasm_are_kept_as_qpy(add: str
     else:
         with circuit.if_test((circuit.clbits[0], 1)):
             circuit.x(0)
-    assert write(circuit).path.endswith(".qpy")
+    assert Program(circuit).path.endswith(".qpy")
 
 
 V3_BELL = lab.BELL_QASM.encode()
@@ -118,6 +118,24 @@ def test_a_spec_takes_circuits_files_and_texts(tmp_path: Path) -> None:
     assert [each.count_ops()["measure"] for each in found] == [2, 2, 2, 2]
     assert Circuit(lab.bell()) == Circuit([lab.bell()])
     assert msgspec.json.decode(msgspec.json.encode(Circuit(lab.bell())), type=Circuit) == Circuit(lab.bell())
+
+
+def test_a_spec_holds_a_circuit_as_it_was() -> None:
+    circuit = lab.bell()
+    spec = Circuit(circuit)
+    circuit.x(0)
+    assert spec == Circuit(lab.bell()) != Circuit(circuit)
+    (file,) = pickle.loads(pickle.dumps(spec)).circuits
+    assert isinstance(file, File)
+    assert file == spec.circuits[0]
+
+
+def test_a_circuit_is_written_only_when_it_travels(labs: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "write", lambda circuit: 1 / 0)
+    job = labs.get_backend("aer").run(Circuit(lab.flips("10"), shots=5))
+    assert job.result(60).counts == {"10": 5}
+    with pytest.raises(ZeroDivisionError):
+        pickle.dumps(job.spec())
 
 
 def test_what_is_no_circuit_is_named() -> None:
@@ -156,6 +174,12 @@ BAD: dict[str, tuple[Any, str]] = {
     "end": (lambda: {"circuits": V3 + "h q[0]"}, "line 5, column 7: the end of the program is not expected"),
     "token": (lambda: {"circuits": V3 + "  $$$ q;\n"}, "line 5, column 3: token recognition error"),
     "gate": (lambda: {"circuits": V3 + "nosuch q;\n"}, "line 5, column 1: gate 'nosuch' is not defined"),
+    "no such qubit": (
+        lambda: {"circuits": V3 + "h q[0];\n  h q[7];\n"},
+        "line 6, column 5: IndexError: .*out of range",
+    ),
+    "twice the same": (lambda: {"circuits": V3 + "cx q[0], q[0];\n"}, "line 5, column 1: duplicate .*bit"),
+    "end, version 2": (lambda: {"circuits": V2 + "h q[0]"}, "line 5, column 1: unexpected .* see ';'$"),
     "syntax, version 2": (lambda: {"circuits": V2 + "h q[0]\ncx q[0],q[1];"}, "line 6, column 1: needed ';'"),
     "gate, version 2": (
         lambda: {"circuits": V2 + " nosuch q[0];"},

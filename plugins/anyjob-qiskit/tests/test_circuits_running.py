@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import circuits_lab as lab
 import pytest
 from anyjob_qiskit import Circuit, sweep
 from anyjob_qiskit.backend import QiskitBackend
+from anyjob_qiskit.simulation import plain
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
+from qiskit.result import Result
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, amplitude_damping_error, depolarizing_error
 
@@ -84,6 +88,7 @@ def test_the_result_is_that_of_qiskit_on_demand(labs: Session) -> None:
     for per_shot in (True, False):
         result = labs.get_backend("aer").run(Circuit(circuit, shots=50, seed=3, per_shot=per_shot)).result(60)
         assert result.counts == bare.get_counts()
+        assert result.memory == (bare.get_memory() if per_shot else [])
         assert result.to_qiskit().get_counts() == bare.get_counts()
         assert not per_shot or result.to_qiskit().get_memory() == bare.get_memory()
         (pub,) = result.to_primitive()
@@ -91,6 +96,28 @@ def test_the_result_is_that_of_qiskit_on_demand(labs: Session) -> None:
         assert pub.data.c.get_counts() == {"10": 50}
         joined = {f"{bits[:2]} {bits[2:]}": n for bits, n in pub.join_data().get_counts().items()}
         assert joined == bare.get_counts()
+
+
+@pytest.mark.parametrize(
+    "counts", [{"0x5": 3, "0x10": 2}, {"0b101": 3, "0b10000": 2}, {"101": 3, "10000": 2}]
+)
+@pytest.mark.parametrize("sizes", [[5], [2, 3], [1, 1, 4]])
+def test_counts_are_written_as_qiskit_writes_them(counts: dict[str, int], sizes: list[int]) -> None:
+    memory = [bits for bits, number in counts.items() for _ in range(number)]
+    registers = [[f"c{number}", size] for number, size in enumerate(sizes)]
+    one = {
+        "shots": 5,
+        "success": True,
+        "data": {"counts": counts, "memory": memory},
+        "header": {"name": "a", "creg_sizes": registers, "memory_slots": sum(sizes)},
+        "meas_level": 2,
+    }
+    about = dict.fromkeys(("backend_name", "backend_version", "qobj_id", "job_id"), "")
+    result = Result.from_dict({**about, "success": True, "results": [one]})
+    (found,) = plain(result)
+    assert found["counts"] == result.get_counts()
+    assert found["memory"] == result.get_memory()
+    assert found["registers"] == registers
 
 
 def test_a_result_of_several_circuits_has_no_counts_of_its_own(labs: Session) -> None:
@@ -104,6 +131,31 @@ def test_parallel_sessions_do_not_disturb_each_other(labs: Session) -> None:
     jobs = [labs.get_backend(name).run(Circuit(lab.flips("01"), shots=5)) for name in ("aer", "few", "fake")]
     labs.wait(jobs, timeout=60)
     assert [job.status() for job in jobs] == [JobStatus.DONE] * 3
+
+
+def test_jobs_on_aer_go_on_where_a_hook_raises(labs: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = labs.get_backend("aer")
+    heard = []
+
+    def told(job_ids: Iterable[str]) -> None:
+        real(job_ids)
+        raise RuntimeError("a hook of a strict session")
+
+    real = backend.notify
+    monkeypatch.setattr(backend, "notify", told)
+    monkeypatch.setattr(threading, "excepthook", lambda args: heard.append(str(args.exc_value)))
+    jobs = backend.run_many([Circuit(lab.flips("10"), shots=4)] * 3)
+    assert [job.result(60).counts for job in jobs] == [{"10": 4}] * 3
+    backend.close()
+    assert heard == ["a hook of a strict session"] * 3
+
+
+def test_a_backend_that_was_closed_takes_no_more(labs: Session) -> None:
+    backend = labs.get_backend("aer")
+    backend.run(Circuit(lab.bell())).result(60)
+    backend.close()
+    with pytest.raises(BackendError, match="'aer' was closed"):
+        backend.run(Circuit(lab.bell()))
 
 
 # --- options of aer -------------------------------------------------------------------------------

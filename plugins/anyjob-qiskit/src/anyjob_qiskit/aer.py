@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import msgspec
 
-from anyjob import BackendError, Call, Capabilities, ConfigError, Order
-from anyjob.builtin.pools import ThreadsBackend
+from anyjob import (
+    BackendError,
+    Capabilities,
+    ConfigError,
+    JobStatus,
+    Observation,
+    Order,
+    Outcome,
+    TaskBackend,
+    Ticket,
+)
 from anyjob.orders import Answer, Options
 from anyjob_qiskit.config import AtLeastOne, AtLeastZero, Level, about
 from anyjob_qiskit.spec import Circuit
+from anyjob_qiskit.turns import Turn, Turns
 
 if TYPE_CHECKING:
     from anyjob_qiskit.simulation import Simulator
@@ -51,7 +63,7 @@ class AerOptions(Options, frozen=True):
     max_shots: Annotated[AtLeastOne, about("the most shots that a circuit may ask for")] = 1_000_000
 
 
-class AerBackend(ThreadsBackend):
+class AerBackend(TaskBackend):
     """Type ``aer``: circuits, simulated by Aer in a thread of this process, one job after the other.
 
     A simulation uses as many cores as the option ``threads`` says, and cannot be ended once it runs.
@@ -60,42 +72,94 @@ class AerBackend(ThreadsBackend):
     Options: ClassVar[type[Any]] = AerOptions
     accepts = frozenset({"circuit"})
     capabilities = Capabilities(notifies=True, cancel_running=False, walltime=False)
+    floor = 0
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options or AerOptions())
         self._simulators: dict[str, Simulator] = {}
-
-    @property
-    def slots(self) -> int:
-        """One: Aer itself runs one job at a time in a process."""
-        return 1
+        self._open: dict[str, Turn] = {}
+        self._turns: Turns | None = None
+        self._lock = threading.Lock()
+        self._closed = False
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
-        """Check the circuits, and queue calls that simulate them.
+        """Check the circuits, and queue them.
 
         Raises:
             SpecError: a circuit is not fit to be run; then none of the orders is taken.
             ConfigError: the device or the noise model cannot be had.
         """
+        ready = [(order, Turn(order.job_id, self._simulation(order.spec))) for order in orders]
+        turns = self._serving()
+        for order, turn in ready:
+            self._open[turn.job_id] = turn
+            yield order, turn.job_id
+            turns.put(turn)
+
+    def _simulation(self, spec: Any) -> Callable[[], Any]:
+        """Return what simulates the circuits, once they are known to be fit for that."""
         from anyjob_qiskit.checking import checked
 
-        ready = []
-        for order in orders:
-            spec = order.spec
-            assert isinstance(spec, Circuit)
-            simulator = self._simulator(spec.method)
-            circuits = checked(
-                spec, qubits=simulator.num_qubits, shots=self.options.max_shots, where=self.name()
-            )
-            how = {
-                "shots": spec.shots,
-                "seed": self.options.seed if spec.seed is None else spec.seed,
-                "per_shot": spec.per_shot,
-                "level": self.options.level if spec.level is None else spec.level,
-            }
-            call = Call(simulator.run, (circuits, spec.parameters), how)
-            ready.append(msgspec.structs.replace(order, spec=call))
-        return super().launch(ready)
+        assert isinstance(spec, Circuit)
+        simulator = self._simulator(spec.method)
+        circuits = checked(spec, qubits=simulator.num_qubits, shots=self.options.max_shots, where=self.name())
+        return functools.partial(
+            simulator.run,
+            circuits,
+            spec.parameters,
+            shots=spec.shots,
+            seed=self.options.seed if spec.seed is None else spec.seed,
+            per_shot=spec.per_shot,
+            level=self.options.level if spec.level is None else spec.level,
+        )
+
+    def _serving(self) -> Turns:
+        with self._lock:
+            if self._closed:
+                raise BackendError(f"backend {self.name()!r} was closed")
+            if self._turns is None:
+                self._turns = Turns(f"anyjob-{self.name()}", self._tell)
+            return self._turns
+
+    def _tell(self, turn: Turn) -> None:
+        if turn.outcome is not None or self.host.watches:
+            self.notify([turn.job_id])
+
+    def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
+        """Look into memory."""
+        seen = {}
+        for ticket in tickets:
+            turn = self._open.get(ticket.job_id)
+            if turn is not None:
+                outcome = turn.outcome
+                seen[ticket.job_id] = Observation(turn.status if outcome is None else outcome.status)
+        return seen
+
+    def collect(self, tickets: Sequence[Ticket]) -> dict[str, Outcome]:
+        """Hand over what came of the circuits, and keep nothing of it."""
+        turns = [turn for ticket in tickets if (turn := self._open.get(ticket.job_id)) is not None]
+        found = {turn.job_id: turn.outcome for turn in turns if turn.outcome is not None}
+        for job_id in found:
+            self._open.pop(job_id, None)
+        return found
+
+    def terminate(self, tickets: Sequence[Ticket]) -> dict[str, bool]:
+        """Take circuits out of the queue."""
+        turns = [turn for ticket in tickets if (turn := self._open.get(ticket.job_id)) is not None]
+        return {turn.job_id: turn.cancel() for turn in turns}
+
+    def close(self) -> None:
+        """Cancel what has not begun; what is simulated now ends by itself."""
+        with self._lock:
+            self._closed = True
+            turns, self._turns = self._turns, None
+        cancelled = [turn.job_id for turn in list(self._open.values()) if turn.cancel()]
+        if cancelled:
+            self.notify(cancelled)
+        if turns is not None:
+            runs = any(turn.status is JobStatus.RUNNING for turn in self._open.values())
+            turns.close(0.1 if runs else None)
+        super().close()
 
     def _simulator(self, method: str | None) -> Simulator:
         from anyjob_qiskit.simulation import CircuitError, Simulator

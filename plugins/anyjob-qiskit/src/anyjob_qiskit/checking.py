@@ -30,13 +30,16 @@ def checked(
     """
     if shots is not None and spec.shots > shots:
         raise SpecError(f"{spec.shots:,} shots are more than {where} takes: {shots:,}")
-    found = [(file.path, circuit) for file in spec.circuits for circuit in read(file)]
-    names = {name for _, circuit in found for name in parameter_names(circuit)}
-    for name in spec.parameters:
-        if name not in names:
-            raise SpecError(f"no circuit has a parameter {name!r}{_there_are(name, names)}")
-    for path, circuit in found:
-        _check(path, circuit, spec.parameters, qubits, where)
+    found = [(file, circuit) for file in spec.circuits for circuit in read(file)]
+    if spec.parameters:
+        names = {name for _, circuit in found for name in parameter_names(circuit)}
+        for name in spec.parameters:
+            if name not in names:
+                raise SpecError(f"no circuit has a parameter {name!r}{_there_are(name, names)}")
+    for file, circuit in found:
+        wrong = _wrong_with(circuit, spec.parameters, qubits, where)
+        if wrong:
+            raise SpecError(f"{file.path}: {wrong}")
     return [circuit for _, circuit in found]
 
 
@@ -58,40 +61,37 @@ def _there_are(name: str, names: Iterable[str]) -> str:
     return "; there are: " + ", ".join(sorted(names)) if names else "; there are none at all"
 
 
-def _check(
-    path: str,
-    circuit: QuantumCircuit,
-    given: Mapping[str, float | list[float]],
-    qubits: int | None,
-    where: str,
-) -> None:
+def _wrong_with(
+    circuit: QuantumCircuit, given: Mapping[str, float | list[float]], qubits: int | None, where: str
+) -> str | None:
     if not measures(circuit):
-        raise SpecError(
-            f"{path}: the circuit measures nothing, so there would be nothing to count: "
+        return (
+            "the circuit measures nothing, so there would be nothing to count: "
             "add measurements (QuantumCircuit.measure_all)"
         )
     if qubits is not None and circuit.num_qubits > qubits:
-        raise SpecError(f"{path}: the circuit has {circuit.num_qubits} qubits, and {where} has {qubits}")
+        return f"the circuit has {circuit.num_qubits} qubits, and {where} has {qubits}"
     missing = [name for name in parameter_names(circuit) if name not in given]
     if missing:
-        raise SpecError(
-            f"{path}: the circuit leaves {', '.join(map(repr, missing))} without a value: "
-            f'give parameters={{"{missing[0]}": …}}'
+        return (
+            f"the circuit leaves {', '.join(map(repr, missing))} without a value: "
+            f'give parameters={{"{missing[0]}": …}}, or -p {missing[0]}=… on the command line'
         )
-    for name, value in given.items():
-        _check_size(path, circuit, name, value)
+    sizes = (_wrong_size(circuit, name, value) for name, value in given.items())
+    return next(filter(None, sizes), None)
 
 
-def _check_size(path: str, circuit: QuantumCircuit, name: str, value: float | list[float]) -> None:
+def _wrong_size(circuit: QuantumCircuit, name: str, value: float | list[float]) -> str | None:
     own = [parameter for parameter in circuit.parameters if name_of(parameter) == name]
     if not own:
-        return
+        return None
     vector = getattr(own[0], "vector", None)
     if vector is None and isinstance(value, list):
-        raise SpecError(f"{path}: {name!r} is a single parameter: give a number, not {len(value)} of them")
+        return f"{name!r} is a single parameter: give a number, not {len(value)} of them"
     if vector is not None and (not isinstance(value, list) or len(value) != len(vector)):
         told = f"{len(value)} values" if isinstance(value, list) else "one number"
-        raise SpecError(f"{path}: {name!r} is a vector of {len(vector)} parameters, and is given {told}")
+        return f"{name!r} is a vector of {len(vector)} parameters, and is given {told}"
+    return None
 
 
 def measures(circuit: QuantumCircuit) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 
 import qiskit
 from qiskit import QuantumCircuit
-from qiskit.circuit import Barrier, Measure, Parameter, ParameterExpression, ParameterVectorElement, Reset
+from qiskit.circuit import Barrier, Measure, Parameter, ParameterExpression, Reset
+from qiskit.circuit.parametervector import ParameterVectorElement  # in qiskit.circuit only since 2.0
 
 _GATES = """
 x y z h s sdg t tdg sx p rx ry rz cx cy cz ch cp crx cry crz swap ccx cswap
@@ -26,7 +27,7 @@ sxdg rxx ryy rzz
 RESERVED = frozenset({*_RESERVED.split(), *GATES})
 """Names that mean something in OpenQASM 3, so that no register or parameter can have them."""
 CONDITIONS = qiskit.__version__.startswith("1.")
-"""Whether a gate may have a condition (``c_if``)."""
+"""Whether a gate may have a condition (``c_if``): to ask for ``condition`` warns since 1.3."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -59,7 +60,7 @@ def write_openqasm(circuit: QuantumCircuit) -> str | None:
 
 
 def _statement(instruction: Any, bits: dict[Any, str]) -> str:
-    if CONDITIONS and getattr(instruction.operation, "condition", None) is not None:
+    if CONDITIONS and getattr(instruction.operation, "_condition", None) is not None:
         raise _Rich
     qubits = ", ".join([bits[bit] for bit in instruction.qubits])
     if instruction.is_standard_gate():

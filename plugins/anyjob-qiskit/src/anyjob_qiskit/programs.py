@@ -8,16 +8,18 @@ import threading
 from collections import OrderedDict
 
 from qiskit import QuantumCircuit, qasm2, qasm3, qpy
+from qiskit.exceptions import QiskitError
 
 from anyjob import File, SpecError
 from anyjob_qiskit.openqasm import write_openqasm
+from anyjob_qiskit.program import Program
 
 KEPT = 512
 """How many programs are remembered with the circuits that they stand for."""
 
 _PLACES = (
-    re.compile(r"^\"?'?(?:<input>:)?(?P<line>\d+),(?P<column>\d+): (?P<what>.*?)'?\"?$", re.DOTALL),
-    re.compile(r"^L(?P<line>\d+):C(?P<column>\d+): (?P<what>.*)$", re.DOTALL),
+    re.compile(r"(?:<input>:)?(?P<line>\d+),(?P<column>\d+): (?P<what>.*)", re.DOTALL),
+    re.compile(r"L(?P<line>\d+):C(?P<column>\d+): (?P<what>.*)", re.DOTALL),
 )
 _VERSION = re.compile(rb"\s*OPENQASM\s+(\d+)")
 _COMMENTS = re.compile(rb"//[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -53,12 +55,15 @@ _known = _Known()
 
 
 def write(circuit: QuantumCircuit) -> File:
-    """Return a circuit as a file: of OpenQASM 3 where that can carry it whole, else of QPY."""
-    name = re.sub(r"[^\w.-]", "-", circuit.name or "circuit")
+    """Return a circuit as a file: of OpenQASM 3 where that can carry it whole, else of QPY.
+
+    Args:
+        circuit: one that is not changed any more, and whose name is fit for a file.
+    """
     text = write_openqasm(circuit)
     content = write_qpy([circuit]) if text is None else text.encode()
-    path = f"{name}.qpy" if text is None else f"{name}.qasm"
-    _known.put(path, content, [circuit.copy()])
+    path = f"{circuit.name}.{'qpy' if text is None else 'qasm'}"
+    _known.put(path, content, [circuit])
     return File(path, content)
 
 
@@ -83,12 +88,14 @@ def packed_once(files: tuple[File, ...], circuits: list[QuantumCircuit]) -> byte
     return known[1]
 
 
-def read(file: File) -> list[QuantumCircuit]:
+def read(file: File | Program) -> list[QuantumCircuit]:
     """Return the circuits of a file: one of OpenQASM, or as many as a QPY holds. They must not be changed.
 
     Raises:
         SpecError: it cannot be read, or is none of these; says at which line and column.
     """
+    if isinstance(file, Program):
+        return [file.circuit]
     content = file.taken().content
     assert content is not None
     found = _known.get(file.path, content)
@@ -134,9 +141,9 @@ def _parsed_qpy(path: str, content: bytes) -> list[QuantumCircuit]:
 
 def _explained(error: Exception) -> str:
     """What a reader of OpenQASM says, with line and column (from 1) where it says them."""
-    text = str(error)
+    text = str(getattr(error, "message", error))  # str() of Qiskit's own has quotes around it
     for pattern in _PLACES:
-        found = pattern.match(text)
+        found = pattern.fullmatch(text)
         if found is not None:
             return f"line {found['line']}, column {int(found['column']) + 1}: {found['what']}"
     # The reader of OpenQASM 3 has it in what its parser raised.
@@ -147,7 +154,19 @@ def _explained(error: Exception) -> str:
             seen = "the end of the program" if token.text == "<EOF>" else repr(token.text)
             return f"line {token.line}, column {token.column + 1}: {seen} is not expected here"
         cause = cause.__cause__ or cause.__context__ or _argument(cause)
-    return f"{type(error).__name__}: {text}"
+    return _place(error) + (text if isinstance(error, QiskitError) else f"{type(error).__name__}: {text}")
+
+
+def _place(error: Exception) -> str:
+    """Where the reader of OpenQASM 3 was when something else raised: it has what it reads in ``node``."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        span = getattr(trace.tb_frame.f_locals.get("node"), "span", None)
+        if span is not None:
+            place = f"line {span.start_line}, column {span.start_column + 1}: "
+        trace = trace.tb_next
+    return place
 
 
 def _argument(error: BaseException) -> BaseException | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import threading
@@ -62,8 +63,7 @@ class Simulator:
         """Run circuits, and return what came of each as plain data: see `plain`."""
         ready = [bound(self.ready(circuit, level), parameters) for circuit in circuits]
         options: dict[str, Any] = {} if seed is None else {"seed_simulator": seed}
-        result = self.backend.run(ready, shots=shots, memory=per_shot, **options).result()
-        return plain(result)
+        return plain(self.backend.run(ready, shots=shots, memory=per_shot, **options).result())
 
     def ready(self, circuit: QuantumCircuit, level: int | None) -> QuantumCircuit:
         """Return a circuit in operations that the simulator has; one that was transpiled is remembered."""
@@ -214,14 +214,40 @@ def plain(result: Any) -> list[dict[str, Any]]:
 def _experiment(result: Any, number: int) -> dict[str, Any]:
     data = result.results[number]
     header = data.header if isinstance(data.header, dict) else data.header.to_dict()
-    has_memory = getattr(data.data, "memory", None) is not None
+    registers = [(str(name), int(size)) for name, size in header.get("creg_sizes", [])]
+    texts = _Texts(int(header.get("memory_slots", 0)), [size for _, size in registers])
+    counts = getattr(data.data, "counts", None)
+    if counts is None:
+        raise CircuitError(f"nothing was counted for the circuit {header.get('name', number)!r}")
     return {
         "name": header.get("name", ""),
         "shots": int(data.shots),
-        "counts": {str(bits): int(count) for bits, count in sorted(result.get_counts(number).items())},
-        "memory": [str(bits) for bits in result.get_memory(number)] if has_memory else [],
-        "registers": [[str(name), int(size)] for name, size in header.get("creg_sizes", [])],
+        "counts": dict(sorted((texts[value], int(count)) for value, count in counts.items())),
+        "memory": [texts[value] for value in getattr(data.data, "memory", None) or []],
+        "registers": [list(register) for register in registers],
     }
+
+
+class _Texts(dict[str, str]):
+    """Values of classical bits, "0x5", by what Qiskit shows for them, "01 01"; Qiskit takes longer for it.
+
+    Args:
+        slots: how many bits there are.
+        sizes: of the registers that they are in.
+    """
+
+    def __init__(self, slots: int, sizes: Sequence[int]) -> None:
+        self._format = f"0{slots}b"
+        ends = list(itertools.accumulate(reversed(sizes)))
+        self._cuts = [slice(start, end) for start, end in itertools.pairwise([0, *ends])]
+
+    def __missing__(self, value: str) -> str:
+        number = int(value, 0) if value[:2] in ("0x", "0b") else int(value.replace(" ", ""), 2)
+        text = format(number, self._format)
+        if len(self._cuts) > 1:
+            text = " ".join(text[cut] for cut in self._cuts)
+        self[value] = text
+        return text
 
 
 _local = threading.local()

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from anyjob import File, Spec, SpecError
+from anyjob_qiskit.program import Program
 
 METHODS = (
     "automatic",
@@ -76,8 +77,8 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _file(given: Any) -> File:
-    if isinstance(given, File):
+def _file(given: Any) -> Any:
+    if isinstance(given, (File, Program)):
         return given
     if isinstance(given, str) and _PROGRAM.match(given):
         return File("circuit.qasm", given.encode())
@@ -86,9 +87,7 @@ def _file(given: Any) -> File:
     # Whoever has one of Qiskit's circuits has imported Qiskit.
     qiskit = sys.modules.get("qiskit")
     if qiskit is not None and isinstance(given, qiskit.QuantumCircuit):
-        from anyjob_qiskit.programs import write
-
-        return write(given)
+        return Program(given)
     raise SpecError(
         f"a circuit is a QuantumCircuit of Qiskit, a file, or the text of an OpenQASM program; "
         f"{given!r} is of type {type(given).__name__}"
