@@ -97,7 +97,8 @@ class KeeperFaults:
         """Inside, the keeper does not answer."""
         import ray
 
-        pid = ray.get(self._keeper().pid.remote())
+        keeper = self._keeper()  # held, since its methods do not hold it
+        pid = ray.get(keeper.pid.remote())
         os.kill(pid, signal.SIGSTOP)
         try:
             yield
@@ -108,4 +109,5 @@ class KeeperFaults:
         """Have the keeper know nothing of a job."""
         import ray
 
-        ray.get(self._keeper().forget.remote([native_id]))
+        keeper = self._keeper()
+        ray.get(keeper.forget.remote([native_id]))

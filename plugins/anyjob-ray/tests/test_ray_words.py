@@ -127,7 +127,7 @@ def test_a_runtime_env_goes_with_the_task_where_the_connection_has_none() -> Non
 
 NODES = [
     {"Alive": True, "Resources": {"CPU": 4, "memory": 100}},
-    {"Alive": True, "Resources": {"CPU": 2, "GPU": 1, "memory": 200}},
+    {"Alive": True, "Resources": {"CPU": 2, "GPU": 1, "memory": 2**29}},
     {"Alive": False, "Resources": {"CPU": 64}},
 ]
 
@@ -140,6 +140,7 @@ NODES = [
         ({"CPU": 5}, "5 cpus (the most that a node has is 4)"),
         ({"CPU": 3, "GPU": 1}, "no single one has all of it"),
         ({"tpu": 1}, "1 tpu (the most that a node has is 0)"),
+        ({"memory": 2**40}, "1024 GiB of memory (the most that a node has is 0.5)"),
     ],
 )
 def test_what_no_node_has_is_said(wanted: dict[str, float], part: str) -> None:

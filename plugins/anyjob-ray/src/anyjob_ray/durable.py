@@ -18,11 +18,13 @@ from anyjob.spool import KEPT_IN_LEDGER, InSpool
 from anyjob_ray import cluster, listening
 from anyjob_ray.engine import STATES, Mode
 from anyjob_ray.keeper import Keeper
-from anyjob_ray.payload import Packer, as_bytes, read
+from anyjob_ray.payload import as_bytes, read
 
 KEEPER = "anyjob-keeper-1"
 """The name of the keeper; the number counts its protocols."""
 HEAD = "node:__internal_head__"
+DEAD = {"RayActorError", "ActorDiedError", "OutOfMemoryError"}
+"""What Ray raises of a keeper that is there no more."""
 AT_ONCE = 100
 """Jobs that the keeper is given by one message, while the next are packed."""
 FEW = 8
@@ -49,7 +51,7 @@ class Durable(Mode):
         self._heard: dict[str, bytes | None] = {}
         self._read: list[str] = []
         self._ending: set[str] = set()
-        self._inbox: SimpleQueue[tuple[str | None, Any]] = SimpleQueue()
+        self._inbox: SimpleQueue[Any] = SimpleQueue()
 
     # --- the keeper -----------------------------------------------------------------------------
 
@@ -65,7 +67,7 @@ class Durable(Mode):
             return None if keeper is None else self.ray.get(call(keeper), timeout=limit)
         except Exception as error:
             names = {each.__name__ for each in type(error).__mro__}
-            if "ActorUnavailableError" not in names and names & {"RayActorError", "ActorDiedError"}:
+            if "ActorUnavailableError" not in names and names & DEAD:
                 with self._lock:
                     self._keeper = None
                 if not make:
@@ -127,7 +129,7 @@ class Durable(Mode):
         yield from refused
         if not wanted:
             return
-        packer = Packer(self.options.namespace, KEEPER, apart=self.apart)
+        packer = self.packer(KEEPER)
         # Nothing has been given to it yet: if it does not answer now, nothing is in doubt.
         self._ask(lambda keeper: keeper.ping.remote(), make=True)
         keeper = self._found(make=True)
@@ -160,8 +162,7 @@ class Durable(Mode):
     def _follow(self, job_id: str, ref: Any) -> None:
         """Hear of the end of a job from Ray itself, not by way of the keeper."""
         if ref is not None:  # else it has ended already
-            self.listen()
-            listening.when_done(ref, lambda result: self._inbox.put((job_id, result)))
+            listening.when_done(ref, lambda result: self._take_direct(job_id, result))
 
     def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
         """Ask the keeper where jobs are, save those that it has just told of."""
@@ -256,13 +257,10 @@ class Durable(Mode):
             if asked is None:
                 asked, until = self._ask_for_news(since), time.monotonic() + 2 * LISTEN
             try:
-                job_id, result = self._inbox.get(timeout=LOOK if asked is not None else AGAIN)
+                result = self._inbox.get(timeout=LOOK if asked is not None else AGAIN)
             except Empty:
                 if time.monotonic() > until or not self.ray.is_initialized():
                     since, asked = -1, None
-                continue
-            if job_id is not None:
-                self._take_direct(job_id, result)
                 continue
             asked = None
             if isinstance(result, BaseException):  # it is away; polls go on meanwhile
@@ -278,11 +276,14 @@ class Durable(Mode):
         if keeper is None or not self.ray.is_initialized():
             return None
         asked = keeper.changes.remote(since, LISTEN)
-        listening.when_done(asked, lambda result: self._inbox.put((None, result)))
+        listening.when_done(asked, self._inbox.put)
         return asked
 
     def _take_direct(self, job_id: str, result: Any) -> None:
-        """What a worker says itself is taken as it is; all else the keeper knows better."""
+        """What a worker says itself is taken as it is; all else the keeper knows better.
+
+        In a thread of Ray's, which must not be kept.
+        """
         if not isinstance(result, bytes) or job_id not in self._mine or job_id in self._ending:
             return
         if pickle.loads(result)["status"] != "CANCELLED":

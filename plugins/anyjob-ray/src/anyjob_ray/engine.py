@@ -12,6 +12,7 @@ from anyjob.specs import Outcome, Resources
 from anyjob.status import JobStatus
 from anyjob_ray import cluster
 from anyjob_ray.needs import asked, plan, refusal
+from anyjob_ray.payload import Packer
 from anyjob_ray.reading import read_running
 
 STATES = {
@@ -69,6 +70,15 @@ class Mode(ABC):
         """Read what a job has written so far, from the files of its worker."""
         cluster.check(self.ray, self.options, self.backend.name())
         return read_running(self.ray, place, stream, offset, self.options.patience)
+
+    def packer(self, board: str) -> Packer:
+        """Return what packs the orders of one launch.
+
+        Args:
+            board: the name of the actor that is told of jobs that run.
+        """
+        options = self.options
+        return Packer(options.namespace, board, grace=options.grace, apart=self.apart)
 
     def sorted_out(
         self, orders: Sequence[Order]

@@ -17,7 +17,7 @@ from anyjob_ray import cluster
 from anyjob_ray.engine import STATES, Mode
 from anyjob_ray.keeper import Board
 from anyjob_ray.listening import Disconnected, answer
-from anyjob_ray.payload import Packer, read
+from anyjob_ray.payload import read
 from anyjob_ray.tasks import Task, Tasks
 
 LISTEN = 30.0
@@ -25,8 +25,8 @@ FRESH = 1.0
 """Seconds, after the cluster was seen to be there, in which it is given work without another look."""
 CHECKED = 5.0
 """Seconds between two such looks while jobs are under way and nothing is heard."""
-GATHER = 0.003
-"""Seconds that news are gathered for, where the last came as short a time ago."""
+GATHER, GATHERED = 3e-5, 0.02
+"""Seconds that news are gathered for, for each job that is under way; and at most."""
 LINGER = 3.0
 """Seconds that `close` gives to jobs to clean up."""
 
@@ -66,7 +66,7 @@ class Fast(Mode):
             self._checked = time.monotonic()
         wanted, plan, refused = self.sorted_out(orders)
         yield from refused
-        packer = Packer(self.options.namespace, self._name, apart=self.apart)
+        packer = self.packer(self._name)
         works = [packer.pack(order) for order in wanted]  # all, before the first is submitted
         walltime = orders[0].resources.walltime
         yield from zip(wanted, self._tasks.submit(works, plan, walltime), strict=True)
@@ -113,7 +113,6 @@ class Fast(Mode):
 
     def close(self) -> None:
         """Cancel what has not ended; disconnect, if this backend has connected."""
-        self._closed = True
         left = [job_id for job_id, task in self._tasks.known.items() if task.said is None]
         try:
             if not self.ray.is_initialized():
@@ -122,9 +121,10 @@ class Fast(Mode):
             deadline = time.monotonic() + LINGER
             while time.monotonic() < deadline and any(self._is_open(job_id) for job_id in left):
                 time.sleep(0.01)
+            self._closed = True
             self.ray.kill(self._board)
         except Exception:  # the cluster is gone, and all of it
-            pass
+            self._closed = True
         self._news.put(None)
         cluster.release()
 
@@ -140,8 +140,9 @@ class Fast(Mode):
         going = True
         while going:
             ended = [self._news.get()]
-            if time.monotonic() - settled < GATHER:  # there are many: lest each wakes this thread
-                time.sleep(GATHER)
+            pause = min(GATHERED, GATHER * len(self._tasks.known))
+            if time.monotonic() - settled < pause:  # there are many: lest each wakes this thread
+                time.sleep(pause)
             while not self._news.empty():
                 ended.append(self._news.get())
             settled = time.monotonic()

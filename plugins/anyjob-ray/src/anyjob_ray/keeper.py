@@ -97,6 +97,7 @@ class Keeper(Board):
         self._renounced: set[str] = set()
         self._read: deque[tuple[float, str]] = deque()
         self._ended: deque[tuple[str, Any]] = deque()
+        self._followed: set[str] = set()
         self._awake = False
 
     def _heard(self, job_id: str, result: Any) -> None:
@@ -104,7 +105,13 @@ class Keeper(Board):
         self._ended.append((job_id, result))
         if not self._awake and self._loop is not None:
             self._awake = True
-            self._loop.call_soon_threadsafe(self._take_in)
+            # Who hears of it from Ray itself is not to be held up by what we tell all others.
+            wake = self._take_in_soon if job_id in self._followed else self._take_in
+            self._loop.call_soon_threadsafe(wake)
+
+    def _take_in_soon(self) -> None:
+        assert self._loop is not None
+        self._loop.call_later(GATHER, self._take_in)
 
     def _take_in(self) -> None:
         """Take in what has ended; what ends soon after is gathered, lest each wakes this process."""
@@ -115,12 +122,12 @@ class Keeper(Board):
             self._awake = True
         while self._ended:
             job_id, result = self._ended.popleft()
+            self._followed.discard(job_id)
             task = self._tasks.ended(job_id, result)
             if task is not None:
                 short = not task.large and len(task.said or b"") <= INLINE
                 self._tell(job_id, "ENDED", task.said if short else None)
-        assert self._loop is not None
-        self._loop.call_later(GATHER, self._take_in)
+        self._take_in_soon()
 
     async def submit(
         self, works: list[Work], plan: dict[str, Any], walltime: float | None, follow: bool
@@ -138,6 +145,8 @@ class Keeper(Board):
         """
         self._loop = asyncio.get_running_loop()
         wanted = [work for work in works if work[0] not in self._renounced]
+        if follow:
+            self._followed.update(work[0] for work in wanted)
         taken = list(self._tasks.submit(wanted, plan, walltime))
         self._tidy()
         return taken, [self._tasks.known[job_id].ref for job_id in taken] if follow else []

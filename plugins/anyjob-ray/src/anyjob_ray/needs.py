@@ -11,7 +11,8 @@ from anyjob_ray.options import RayJobOptions, RayOptions
 RETRIES = 3
 """How often a job that is restartable may be run once more."""
 
-_WORDS = {"CPU": "cpus", "GPU": "gpus", "memory": "bytes of memory"}
+_WORDS = {"CPU": "cpus", "GPU": "gpus", "memory": "GiB of memory"}
+_UNITS = {"memory": 2**30}
 
 
 def plan(
@@ -63,11 +64,12 @@ def refusal(resources: Resources, wanted: Mapping[str, float], nodes: Sequence[M
     if any(all(node.get(name, 0) >= amount for name, amount in wanted.items()) for node in alive):
         return ""
     lacking = [name for name, amount in wanted.items() if all(node.get(name, 0) < amount for node in alive)]
-    told = [
-        f"{wanted[name]:g} {_WORDS.get(name, name)} (the most that a node has is "
-        f"{max((node.get(name, 0) for node in alive), default=0):g})"
-        for name in lacking
-    ]
+    told = []
+    for name in lacking:
+        most, unit = max((node.get(name, 0) for node in alive), default=0), _UNITS.get(name, 1)
+        told.append(
+            f"{wanted[name] / unit:g} {_WORDS.get(name, name)} (the most that a node has is {most / unit:g})"
+        )
     return (
         "no node of the cluster has what the job asks for: "
         + (", ".join(told) or "no single one has all of it")

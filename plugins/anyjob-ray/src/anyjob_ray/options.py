@@ -25,6 +25,8 @@ class RayOptions(Options, frozen=True):
         namespace: the Ray namespace that the detached actor lives in; jobs of two namespaces do not
             meet.
         runtime_env: Ray's ``runtime_env`` for the jobs: packages, variables, directories.
+        grace: seconds that a job has to clean up when it is cancelled or its walltime is over; then it is
+            killed with its worker process. A program is killed after half of that.
         patience: seconds within which the cluster must answer; longer, and it is taken to be away.
         autoscales: the cluster grows: a job that needs more than any node has waits, and is not
             refused.
@@ -34,6 +36,7 @@ class RayOptions(Options, frozen=True):
     mode: Literal["fast", "durable"] = "fast"
     namespace: str = "anyjob"
     runtime_env: dict[str, Any] = {}
+    grace: Seconds = 10.0
     patience: Seconds = 20.0
     autoscales: bool = False
 

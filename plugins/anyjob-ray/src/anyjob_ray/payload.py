@@ -35,12 +35,13 @@ class Packer:
     Args:
         namespace: the namespace of the board.
         board: the name of the actor that is told of jobs that run.
+        grace: seconds that a job has to clean up when it is asked to end.
         apart: whether large buffers may pass as they are; not through Ray's client, which cannot.
     """
 
-    def __init__(self, namespace: str, board: str, *, apart: bool = True) -> None:
+    def __init__(self, namespace: str, board: str, *, grace: float = 10.0, apart: bool = True) -> None:
         path = [os.path.abspath(entry) for entry in sys.path]
-        self._common = pickle.dumps((path, namespace, board, apart), 5)
+        self._common = pickle.dumps((path, namespace, board, apart, grace), 5)
         self._apart = apart
         self._functions: dict[int, tuple[Any, bytes]] = {}
 

@@ -24,6 +24,7 @@ class Task:
     Args:
         job_id: ours.
         walltime: seconds that it may run.
+        retried: whether Ray runs it again if its worker dies.
     """
 
     __slots__ = (
@@ -36,13 +37,15 @@ class Task:
         "place",
         "read_at",
         "ref",
+        "retried",
         "said",
         "walltime",
     )
 
-    def __init__(self, job_id: str, walltime: float | None) -> None:
+    def __init__(self, job_id: str, walltime: float | None, retried: bool = False) -> None:
         self.job_id = job_id
         self.walltime = walltime
+        self.retried = retried
         self.ref: Any = None
         self.place: tuple[Any, ...] | None = None
         self.began = 0.0
@@ -90,7 +93,7 @@ class Tasks:
         function = self._function(plan)
         for job_id, head, buffers in works:
             if job_id not in self.known:
-                task = self.known[job_id] = Task(job_id, walltime)
+                task = self.known[job_id] = Task(job_id, walltime, plan["max_retries"] > 0)
                 try:
                     # By way of the keeper, they are views of what it was sent.
                     task.ref = function.remote(head, *map(pickle.PickleBuffer, buffers))
@@ -140,6 +143,8 @@ class Tasks:
         if task is None or task.said is not None:
             return False
         task.place, task.began = tuple(place), time.monotonic()
+        if task.cancelled:  # Ray forgets a cancel that comes just as it hands the task to a worker
+            self._cancel(task)
         return True
 
     def doomed(self, job_id: str, fate: str) -> None:
@@ -147,7 +152,9 @@ class Tasks:
         task = self.known.get(job_id)
         if task is not None and task.ref is not None:
             task.fate = fate
-            self._cancel(task)
+            # Not without need: some versions of Ray end this process if a worker dies as a cancel comes.
+            if task.retried and not task.cancelled:
+                self._cancel(task)
 
     def cancel(self, job_ids: Sequence[str]) -> dict[str, bool]:
         """Have jobs end; say for each whether it had not ended yet."""

@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from anyjob.runner import dumps, failure, perform, pickled
 
@@ -26,8 +26,6 @@ SOON = 0.05
 TICK = 0.05
 FUNCTIONS = 32
 """How many functions a worker process keeps."""
-HARD = 10.0
-"""Seconds after which a job that was asked to end, and has not, is killed with its process."""
 LARGE = 256 * 1024
 """Bytes from which the buffers of a value go by the object store, as they are."""
 WRITTEN = 16 * 1024 * 1024
@@ -54,6 +52,24 @@ def run(head: bytes, *buffers: Any) -> Any:
     return warden.run(Job(pickle.loads(head), buffers))
 
 
+class Common(NamedTuple):
+    """What the jobs of one launch have in common.
+
+    Args:
+        path: where their modules may be, if they are here.
+        namespace: that of the board.
+        board: the actor that is told of jobs that run.
+        apart: whether large parts of a value may stay apart.
+        grace: seconds after which a job that was asked to end, and has not, is killed with its process.
+    """
+
+    path: list[str]
+    namespace: str
+    board: str
+    apart: bool
+    grace: float
+
+
 class Job:
     """The job that a worker process runs now."""
 
@@ -63,8 +79,9 @@ class Job:
         self.work: tuple[bytes, bytes] = head[2]
         self.environment: dict[str, str] = head[3]
         self.walltime: float | None = head[4]
-        self.common: bytes = head[5]
+        self.shared: bytes = head[5]
         self.buffers = buffers
+        self.common: Common
         self.begun = time.monotonic()
         self.started = time.time()
         self.open = False
@@ -98,7 +115,7 @@ class Warden:
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
         self._boards: dict[bytes, Any] = {}
-        self._apart: dict[bytes, bool] = {}
+        self._commons: dict[bytes, Common] = {}
         self._functions: dict[bytes, Any] = {}
         self._handler = self._interrupted  # one object: to be told from others'
         self._others: dict[int, Any] = {}
@@ -108,34 +125,50 @@ class Warden:
     # --- in the main thread -----------------------------------------------------------------------
 
     def run(self, job: Job) -> Any:
-        """Run a job, and return what `run` does."""
+        """Run a job, and return what `run` does.
+
+        While it is the current one, a cancel raises nothing but in the job's own code; one that comes before
+        it is, or after, raises what Ray takes for a cancel.
+        """
         before = {name: os.environ.get(name) for name in job.environment}
-        os.environ.update(job.environment)
-        if job.common not in self._apart:
-            path, _, _, self._apart[job.common] = pickle.loads(job.common)
-            sys.path += [entry for entry in path if entry not in sys.path]
-        job.marks = _sizes()
-        self._heed_signals()
         try:
+            job.common = self._common(job.shared)
+            self._heed_signals()
+            self._signals()  # those that came before are not to this job
             self.current = job
             if self._asleep:
                 os.write(self._write, b"\0")
-            try:
-                job.open = True
-                said = _command(job) if job.kind == "command" else self._call(job)
-            finally:
-                job.open = False
-        except Ended:
-            said = job.ended()
+            os.environ.update(job.environment)
+            job.marks = _sizes()
+            said = self._perform(job)
+            said["host"] = self.host
+            return _packed(job, said)
         finally:
-            self.current = None
             for name, value in before.items():
                 if value is None:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
-        said["host"] = self.host
-        return _packed(job, said, self._apart[job.common])
+            self.current = None
+
+    def _common(self, shared: bytes) -> Common:
+        common = self._commons.get(shared)
+        if common is None:
+            common = self._commons[shared] = Common(*pickle.loads(shared))
+            sys.path += [entry for entry in common.path if entry not in sys.path]
+        return common
+
+    def _perform(self, job: Job) -> dict[str, Any]:
+        try:
+            try:
+                job.open = True
+                if job.reason:  # it was cancelled before it was open
+                    raise Ended
+                return _command(job) if job.kind == "command" else self._call(job)
+            finally:
+                job.open = False
+        except Ended:
+            return job.ended()
 
     def _call(self, job: Job) -> dict[str, Any]:
         return perform(lambda: self._load(job), Ended)
@@ -162,18 +195,17 @@ class Warden:
 
     def _interrupted(self, number: int, frame: Any) -> None:
         job = self.current
-        if job is None or not job.open:
+        if job is None:
             other = self._others.get(number)  # Ray's, for tasks that are not ours
-            if number == INTERRUPT and job is None and callable(other):
+            if number == INTERRUPT and callable(other):
                 other(number, frame)
             return
-        if number == INTERRUPT and not job.reason:
-            job.reason = "cancelled"
-        if not job.reason:
-            return  # it was but to wake a call that may have been asked to end
-        job.open = False
-        job.kill_at = time.monotonic() + HARD
-        raise Ended
+        if number == INTERRUPT:
+            job.reason = job.reason or "cancelled"
+        if job.open and job.reason:  # else it is still to open, or cleans up, or has nothing more to end
+            job.open = False
+            job.kill_at = time.monotonic() + job.common.grace
+            raise Ended
 
     # --- in the thread ----------------------------------------------------------------------------
 
@@ -186,23 +218,29 @@ class Warden:
                 self._asleep = False
             readable, _, _ = select.select([self._read], [], [], None if self._asleep else TICK)
             self._asleep = False
-            signals = os.read(self._read, 4096) if readable else b""
-            job = self.current
+            job = self.current  # before the signals are read: those are to this one then, or to one before
+            signals = self._signals() if readable else b""
             if job is not None:
                 try:
                     self._look_after(job, INTERRUPT in signals)
                 except Exception:  # the board is not there yet, or not any more
                     continue
 
+    def _signals(self) -> bytes:
+        try:
+            return os.read(self._read, 4096)
+        except BlockingIOError:  # the main thread has
+            return b""
+
     def _look_after(self, job: Job, interrupted: bool) -> None:
         now = time.monotonic()
         if interrupted:
             signal.pthread_kill(self._main, WAKE)
-            job.kill_at = job.kill_at or now + HARD
+            job.kill_at = job.kill_at or now + job.common.grace
         if job.walltime is not None and not job.reason and now - job.begun > job.walltime:
             job.reason = "walltime"
             signal.pthread_kill(self._main, WAKE)
-            job.kill_at = now + HARD
+            job.kill_at = now + job.common.grace
         if job.kill_at is not None and now > job.kill_at and self.current is job:
             self._kill(job)
         if not job.told and now - job.begun > SOON:
@@ -212,10 +250,9 @@ class Warden:
     def _board(self, job: Job) -> Any:
         import ray
 
-        if job.common not in self._boards:
-            _, namespace, name, _ = pickle.loads(job.common)
-            self._boards[job.common] = ray.get_actor(name, namespace=namespace)
-        return self._boards[job.common]
+        if job.shared not in self._boards:
+            self._boards[job.shared] = ray.get_actor(job.common.board, namespace=job.common.namespace)
+        return self._boards[job.shared]
 
     def _kill(self, job: Job) -> None:
         """End this process, and what the job has started: it did not end by itself."""
@@ -277,7 +314,7 @@ def _command(job: Job) -> dict[str, Any]:
         try:
             spawning.await_end(process)
         except BaseException:
-            spawning.end([process.pid])
+            spawning.end([process.pid], job.common.grace / 2)
             raise
         finally:
             outcome = spawning.reap(process, job.started)
@@ -294,14 +331,14 @@ def _plain(outcome: Any) -> dict[str, Any]:
 # --- what came of it ------------------------------------------------------------------------------
 
 
-def _packed(job: Job, said: dict[str, Any], apart: bool) -> Any:
+def _packed(job: Job, said: dict[str, Any]) -> Any:
     """Pickle what came of a job; large parts may stay apart, for Ray to take them as they are."""
     said["written"] = _outputs(job)
     large: list[Any] = []
     if said["status"] == "DONE" and job.kind != "command":
         try:
             value = said["value"]
-            said["value"], large = dump_apart(value) if apart else (dumps(value), [])
+            said["value"], large = dump_apart(value) if job.common.apart else (dumps(value), [])
         except Exception:
             said = pickled(said)  # which says what is wrong with it
     head = pickle.dumps(said, 5)

@@ -1,0 +1,111 @@
+"""No cancel is lost, whenever it comes: Ray itself loses one now and then."""
+
+from __future__ import annotations
+
+import _thread
+import pickle
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from anyjob_ray.backend import RayBackend
+from anyjob_ray.worker import Job, Warden
+
+from anyjob import Call
+from anyjob.job import JobStatus
+
+PATIENCE = 30.0
+AT_ONCE = 4
+MOMENTS = 75
+STEP = 0.0001
+"""Seconds between two moments: the last is after a task has begun for sure."""
+
+
+@pytest.mark.engine("ray")
+def test_no_cancel_is_lost_at_whatever_moment_of_a_start_it_comes(backend: RayBackend) -> None:
+    """qiskit-jku-provider#26, qiskit#638: cancel did nothing, or did not say."""
+    for number in range(MOMENTS):
+        jobs = backend.map(time.sleep, [300] * AT_ONCE)
+        time.sleep(number * STEP)
+        assert backend.cancel_many(jobs) == [True] * AT_ONCE
+        assert {job.outcome(PATIENCE).status for job in jobs} == {JobStatus.CANCELLED}
+
+
+@pytest.mark.engine("ray")
+def test_a_cancel_that_ray_loses_is_sent_again(
+    make: Callable[..., RayBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It loses those that come just as it hands the task to a worker."""
+    import ray
+
+    sent: list[Any] = []
+
+    def cancel(ref: Any, **options: bool) -> None:
+        sent.append(ref)
+        if len(sent) > 1:
+            really(ref, **options)
+
+    really = ray.cancel
+    monkeypatch.setattr(ray, "cancel", cancel)
+    job = make().run(Call(time.sleep, (300,)))
+    assert job.cancel()
+    assert job.outcome(PATIENCE).status is JobStatus.CANCELLED
+    assert len(sent) == 2
+
+
+# --- in a worker ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def warden() -> Iterator[Warden]:
+    """What watches over the jobs of a worker process, in this one."""
+    before = signal.getsignal(signal.SIGINT)
+    yield Warden()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # its thread lives on, and may be about to send one
+
+
+class CancelledAtStart(dict[str, str]):
+    """The environment of a job that is cancelled while its environment is made."""
+
+    def __getitem__(self, key: str) -> str:
+        _thread.interrupt_main()  # what Ray does
+        return super().__getitem__(key)
+
+
+class CancelledAtEnd:
+    """A value while whose pickling the job is cancelled."""
+
+    def __reduce__(self) -> tuple[type[CancelledAtEnd], tuple[()]]:
+        _thread.interrupt_main()
+        return CancelledAtEnd, ()
+
+
+ran: list[str] = []
+
+
+def runs(what: str) -> None:
+    ran.append(what)
+
+
+def came_of(warden: Warden, function: Callable[..., Any], *args: Any, **environment: str) -> dict[str, Any]:
+    """Run a job in this process, and return what came of it."""
+    work = pickle.dumps(function), pickle.dumps((args, {}))
+    common = pickle.dumps(([], "nowhere", "nobody", True, 10.0))
+    given = CancelledAtStart(environment)
+    said: dict[str, Any] = pickle.loads(warden.run(Job(("a job", "python", work, given, None, common), ())))
+    return said
+
+
+def test_a_call_that_is_cancelled_before_it_begins_is_not_made(warden: Warden) -> None:
+    assert came_of(warden, runs, "it ran", NAME="value")["status"] == "CANCELLED"
+    assert not ran
+    assert came_of(warden, abs, -1)["status"] == "DONE", "the cancel was taken for one of the next job"
+
+
+def test_a_cancel_that_comes_when_a_call_has_ended_leaves_what_came_of_it(warden: Warden) -> None:
+    assert came_of(warden, CancelledAtEnd)["status"] == "DONE"
+    assert came_of(warden, abs, -1)["status"] == "DONE", "the cancel was taken for one of the next job"
