@@ -14,12 +14,12 @@ from anyjob_ray.backend import RayBackend
 from anyjob import Config, Session
 
 Make = Callable[..., RayBackend]
+os.environ.update(ray_lab.environment())  # Ray reads them once, when it is imported
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[ray_lab.Cluster]:
     """A cluster, started once."""
-    os.environ.update(ray_lab.environment())
     made = ray_lab.Cluster()
     yield made
     made.stop()

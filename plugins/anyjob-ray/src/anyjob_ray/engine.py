@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from anyjob.errors import BackendError
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket
 from anyjob.specs import Outcome, Resources
 from anyjob.status import JobStatus
@@ -87,20 +86,12 @@ class Mode(ABC):
 
         The orders of one launch share what they need.
         """
-        resources = orders[0].resources
-        made = self._plan(resources)
+        resources, job = orders[0].resources, orders[0].options
+        made = plan(resources, job, self.options, environment=self.per_task)
         why = self._refusal(resources, made)
         if why:
             return [], made, [(order, Rejected(why)) for order in orders]
         return list(orders), made, []
-
-    def _plan(self, resources: Resources) -> dict[str, Any]:
-        job = self.backend.job_options(resources)
-        from anyjob_ray.options import RayJobOptions
-
-        if not isinstance(job, RayJobOptions):
-            job = RayJobOptions()
-        return plan(resources, job, self.options, environment=self.per_task)
 
     @property
     def per_task(self) -> bool:
@@ -113,8 +104,3 @@ class Mode(ABC):
         if not several and (self.options.autoscales or wanted in ({}, {"CPU": 1})):
             return ""
         return refusal(resources, wanted, [] if several else self.ray.nodes())
-
-
-def closed(name: str) -> BackendError:
-    """Return the error for a backend that was closed."""
-    return BackendError(f"backend {name!r} was closed")
