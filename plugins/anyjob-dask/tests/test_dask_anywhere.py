@@ -6,25 +6,19 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "anywhere"
-INSTALLED = {each.name for each in entry_points(group="anyjob.backends")}
 
 
-@pytest.mark.parametrize("word", ["laptop", "dask", "ray", "slurm"])
+@pytest.mark.parametrize("word", ["laptop", "dask"])
 def test_the_sweep_runs_where_one_word_says(
     word: str,
     anyjob_environment: Path,
     anyjob_cli: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
-    if word != "laptop" and word not in INSTALLED:
-        pytest.skip(f"anyjob-{word} is not installed")
-    if word == "slurm" and shutil.which("sinfo") is None:
-        pytest.skip("there is no Slurm here")
     here = anyjob_environment / "anywhere"
     shutil.copytree(EXAMPLE, here)
     config = (here / "anyjob.toml").read_text()
