@@ -3,6 +3,8 @@
 All variants use one cluster, started here, and one connection to it. They take turns within each round; what
 is compared is the median of the ratios of one round. Bare are ``ray.remote(…)`` tasks with ``max_retries=0``,
 submitted one after the other and awaited by one ``ray.get``. The ledger is on where the mode is ``durable``.
+What is ``owned`` is the least that could be durable: the same tasks, submitted by a detached actor, a hundred
+at a time, without ids, states, cancel, logs or ledger. It bounds what that mode can reach on the machine.
 The latency is from the moment at which a call of 20 ms returns, by the clock of its worker on the same
 machine, to that at which the caller who waits for it goes on.
 
@@ -13,6 +15,7 @@ Usage: .venv-plugins/anyjob-ray/bin/python benchmarks/ray_backend.py [rounds]
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import sys
 import tempfile
@@ -30,6 +33,7 @@ CPUS = 2
 CALLS = {"trivial": 1000, "5 ms": 400}
 WAITS = 20
 TARGETS = {"trivial": 0.8, "5 ms": 0.95}
+OWNED = "owned"
 SLOWER = 1.5
 """How much longer the end of a job may take to be known than that of a bare task."""
 
@@ -50,7 +54,7 @@ def ends(number: int) -> float:
     return time.time()
 
 
-FUNCTIONS = {"trivial": trivial, "5 ms": short}
+FUNCTIONS = {"trivial": trivial, "5 ms": short, "ends": ends}
 
 
 def bare(ray: Any) -> Variant:
@@ -58,6 +62,31 @@ def bare(ray: Any) -> Variant:
 
     def run(work: str) -> None:
         ray.get([remote[work].remote(number) for number in range(CALLS[work])])
+
+    return run
+
+
+class Owner:
+    """The least that keeps tasks beyond the program that submits them: a detached actor that owns them."""
+
+    def __init__(self, remote: dict[str, Any]) -> None:
+        self._remote = remote
+
+    async def run(self, work: str, numbers: list[int]) -> list[Any]:
+        return list(await asyncio.gather(*[self._remote[work].remote(number) for number in numbers]))
+
+
+def owner(ray: Any) -> Any:
+    """Start it, as the mode ``durable`` starts its own."""
+    remote = {work: ray.remote(max_retries=0)(function) for work, function in FUNCTIONS.items()}
+    options = {"lifetime": "detached", "name": "owner", "num_cpus": 0, "max_concurrency": 1000}
+    return ray.remote(Owner).options(**options).remote(remote)
+
+
+def by_owner(ray: Any, keeper: Any) -> Variant:
+    def run(work: str) -> None:
+        numbers = list(range(CALLS[work]))
+        ray.get([keeper.run.remote(work, numbers[at : at + 100]) for at in range(0, len(numbers), 100)])
 
     return run
 
@@ -79,6 +108,14 @@ def bare_latency(ray: Any) -> Callable[[], float]:
     def latency() -> float:
         ended: float = remote.remote(0).future().result()
         return time.time() - ended
+
+    return latency
+
+
+def owner_latency(keeper: Any) -> Callable[[], float]:
+    def latency() -> float:
+        (ended,) = keeper.run.remote("ends", [0]).future().result()
+        return time.time() - float(ended)
 
     return latency
 
@@ -117,7 +154,7 @@ def compare_rates(variants: dict[str, Variant], work: str, rounds: int) -> bool:
     print(f"{CALLS[work]} calls, {work}: calls/s, median (quartiles); ratio to bare of the same round")
     for name, values in times.items():
         ratios = [ours / value for ours, value in zip(times["bare"], values, strict=True)]
-        enough = statistics.median(ratios) >= TARGETS[work]
+        enough = name == OWNED or statistics.median(ratios) >= TARGETS[work]
         good &= enough
         mark = "" if enough else f"   <- less than {TARGETS[work]:g}"
         rates = spread([CALLS[work] / value for value in values])
@@ -138,7 +175,7 @@ def compare_latencies(variants: dict[str, Callable[[], float]], rounds: int) -> 
     )
     for name, values in found.items():
         ratios = [value / other for value, other in zip(values, found["bare"], strict=True)]
-        enough = statistics.median(ratios) <= SLOWER
+        enough = name == OWNED or statistics.median(ratios) <= SLOWER
         good &= enough
         mark = "" if enough else f"   <- more than {SLOWER:g}"
         print(f"  {name:8} {spread(values, 2):26} {spread(ratios, 2)}{mark}")
@@ -151,9 +188,18 @@ def measure(address: str, state: str, rounds: int) -> bool:
     ray.init(address, log_to_driver=False, configure_logging=False, logging_level="ERROR")
     tables = {mode: {"type": "ray", "address": address, "mode": mode} for mode in ("fast", "durable")}
     with Session(Config.from_dict({"backends": tables}, origin="this benchmark"), state=state) as session:
-        by_name = {"bare": bare(ray), **{mode: by_anyjob(session, mode) for mode in tables}}
+        kept = owner(ray)
+        by_name = {
+            "bare": bare(ray),
+            OWNED: by_owner(ray, kept),
+            **{mode: by_anyjob(session, mode) for mode in tables},
+        }
         good = [compare_rates(by_name, work, rounds) for work in CALLS]
-        latencies = {"bare": bare_latency(ray), **{mode: latency_of(session, mode) for mode in tables}}
+        latencies = {
+            "bare": bare_latency(ray),
+            OWNED: owner_latency(kept),
+            **{mode: latency_of(session, mode) for mode in tables},
+        }
         good.append(compare_latencies(latencies, rounds))
     ray.shutdown()
     return all(good)

@@ -39,6 +39,7 @@ class Cluster:
         self.jobs: dict[str, JobStatus] = {}
         self.ours: dict[str, str] = {}
         self.asked: list[str] = []
+        self.values: dict[str, bytes] = {}
 
 
 class ClusterBackend(TaskBackend):
@@ -75,7 +76,12 @@ class ClusterBackend(TaskBackend):
         return {ticket.job_id: True for ticket in tickets}
 
     def collect(self, tickets: Sequence[Ticket]) -> Mapping[str, Outcome]:
-        return {}
+        values = self.cluster.values
+        return {
+            ticket.job_id: Outcome(status=JobStatus.DONE, value=values[ticket.native_id])
+            for ticket in tickets
+            if ticket.native_id in values
+        }
 
     def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
         return {job_id: self.cluster.ours[job_id] for job_id in job_ids if job_id in self.cluster.ours}

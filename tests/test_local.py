@@ -30,7 +30,7 @@ if os.fork() == 0:
     os.setsid()  # out of the job's session, as daemons go
     if os.fork() == 0:
         os.setsid()
-print(os.getpid(), flush=True)
+os.write(1, b"%d\\n" % os.getpid())  # at once: what is printed may come in two pieces
 time.sleep(1000)
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -220,14 +221,15 @@ def test_a_configured_provider_that_cannot_be_made_hides_no_job(
 def test_a_type_that_is_not_installed_any_more(opened: Open, tmp_path: Path) -> None:
     session = opened(one_cluster())
     open_job, ended = session.get_backend("hpc").run_many([Call(pow, (1, 1))] * 2, tags={"k": "v"})
-    ClusterBackend.clusters["here"].jobs["here.1"] = DONE
+    cluster = ClusterBackend.clusters["here"]
+    cluster.jobs["here.1"], cluster.values["here.1"] = DONE, pickle.dumps(1)
     assert ended.done()
     device_job = session.get_backend("device").run()
     with Session(Config.from_dict({}), Registry(), state=tmp_path / "state") as bare:
         assert [job.job_id() for job in bare.jobs()] == [open_job.job_id(), ended.job_id()]
         again = bare.get_job(ended.job_id())
         assert again.done()
-        assert again.result() is None
+        assert again.result() == 1
         assert again.metadata()["tags"] == {"k": "v"}
         for ask in (bare.get_job(open_job.job_id()).status, bare.get_job(open_job.job_id()).cancel):
             with pytest.raises(

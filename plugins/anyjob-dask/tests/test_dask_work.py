@@ -125,7 +125,7 @@ def test_jobs_that_are_not_durable_leave_the_cluster_with_their_client(
     waits = lost.run(Call(abs, (-1,)), options={"dask": {"workers": ["nobody"]}})
     client = other._line.client()
     mine = {ended.native_id(), waits.native_id()}
-    assert waits.native_id() in client.run_on_scheduler(_keys)
+    until(lambda: waits.native_id() in client.run_on_scheduler(_keys), "the arrival of a job that waits")
     lost._line.client().close()  # as when its process is killed: nothing is said by us
     until(lambda: not mine & set(client.run_on_scheduler(_keys)), "the end of jobs that are nobody's")
 
