@@ -224,7 +224,7 @@ class Bench(ProcessesBackend):
             if job_id in self._cancelled:
                 del self._cancelled[job_id]
                 work.cancelled = True
-        self._begin(job_id)
+        self._note_start(job_id)
         try:
             yield work
         finally:
@@ -245,7 +245,7 @@ class Bench(ProcessesBackend):
                 del self._cancelled[job_id]
                 return _never_begun()
             self._captures[job_id] = capture
-        self._begin(job_id)
+        self._note_start(job_id)
         token = VARIABLES.set({**head.environment, "ANYJOB_JOB_ID": job_id})
         try:
             with capture:
@@ -331,7 +331,7 @@ class Bench(ProcessesBackend):
         ticket = Ticket(job_id=job_id, native_id="", submitted=0.0)
         return "ending" if self.terminate([ticket])[job_id] else "busy"
 
-    def _begin(self, job_id: str) -> None:
+    def _note_start(self, job_id: str) -> None:
         self._begun[job_id] = time.monotonic()
         if self._ticks.is_set():
             return

@@ -24,7 +24,7 @@ from anyjob import (
 )
 from anyjob.orders import Answer, Options
 from anyjob_qiskit.config import AtLeastOne, AtLeastZero, Level, about
-from anyjob_qiskit.spec import Circuit
+from anyjob_qiskit.spec import Circuit, Method
 from anyjob_qiskit.turns import Turn, Turns
 
 if TYPE_CHECKING:
@@ -34,17 +34,7 @@ if TYPE_CHECKING:
 class AerOptions(Options, frozen=True):
     """Options of the type ``aer``."""
 
-    method: Annotated[
-        Literal[
-            "automatic",
-            "statevector",
-            "density_matrix",
-            "stabilizer",
-            "matrix_product_state",
-            "extended_stabilizer",
-        ],
-        about("how circuits are simulated that do not say"),
-    ] = "automatic"
+    method: Annotated[Method, about("how circuits are simulated that do not say")] = "automatic"
     precision: Annotated[Literal["double", "single"], about("of the numbers that it computes with")] = (
         "double"
     )

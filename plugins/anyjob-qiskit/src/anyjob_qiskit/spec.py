@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -15,15 +15,16 @@ from msgspec.structs import force_setattr
 from anyjob import File, Spec, SpecError
 from anyjob_qiskit.program import Program
 
-METHODS = (
+Method = Literal[
     "automatic",
     "statevector",
     "density_matrix",
     "stabilizer",
     "matrix_product_state",
     "extended_stabilizer",
-)
+]
 """Ways to simulate a circuit that gives counts, in Aer's words."""
+METHODS = get_args(Method)
 _PROGRAM = re.compile(r"(?:\s|//[^\n]*\n|/\*.*?\*/)*OPENQASM\s+[\d.]+\s*;", re.DOTALL)
 
 
