@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from clusters import ClusterBackend, ClusterOptions, new_session
 from ledgers import files_below
 
 from anyjob import Call, Command, JobStatus, SerializationError, Session, StateError, books, spool
-from anyjob.ledger import Context
+from anyjob.ledger import Context, Ledger
+from anyjob.orders import Answer, Order, Unsure
 from anyjob.specs import Outcome
 
 DONE = Outcome(status=JobStatus.DONE, finished=1.0)
@@ -70,6 +71,50 @@ def test_large_work_lies_in_the_spool(session: Session, backend: Any, tmp_path: 
             pytest.raises(StateError, match=r"work in .* cannot be read"),
         ):
             last.get_job(job.job_id()).spec()
+
+
+def test_what_happens_to_many_jobs_at_once_is_noted_at_once(
+    session: Session, backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[str] = []
+
+    def counted(what: str) -> None:
+        write = getattr(Ledger, what)
+
+        def call(ledger: Ledger, given: Any) -> None:
+            writes.append(what)
+            write(ledger, given)
+
+        monkeypatch.setattr(Ledger, what, call)
+
+    for what in ("launched", "moved", "settle"):
+        counted(what)
+    jobs = backend.map(abs, range(50))
+    for native_id in backend.cluster.jobs:
+        backend.cluster.jobs[native_id] = JobStatus.RUNNING
+    assert all(job.running() for job in jobs)
+    assert writes == ["launched", "moved"]
+    rows = session.host.ledger.rows([job.job_id() for job in jobs])
+    assert {row.status for row in rows.values()} == {JobStatus.RUNNING}
+    assert all(row.started is not None for row in rows.values())
+
+
+def test_the_native_id_of_a_job_that_was_found_is_noted(
+    session: Session, backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine did not say whether it had taken the job: once that is found out, it is written down."""
+    launch = ClusterBackend.launch
+
+    def silent(self: ClusterBackend, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        for order, _ in launch(self, orders):
+            yield order, Unsure()
+
+    monkeypatch.setattr(ClusterBackend, "launch", silent)
+    job = backend.run(Call(abs, (-1,)))
+    assert job.status() is JobStatus.QUEUED
+    row = session.host.ledger.rows([job.job_id()])[job.job_id()]
+    assert (row.native_id, row.status) == (job.native_id(), JobStatus.QUEUED)
+    assert row.native_id is not None
 
 
 class Unpicklable:

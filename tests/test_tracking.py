@@ -487,6 +487,21 @@ def test_a_hint_that_comes_while_the_engine_answers_is_not_missed() -> None:
     engine.close()
 
 
+def test_a_question_for_one_who_waits_is_about_all_that_were_heard_of() -> None:
+    engine = EngineBackend.make(floor=3600.0, ceiling=3600.0, grace=3600.0)
+    jobs = engine.run_many([CALL] * 5)
+    for number in range(5):
+        engine.say(f"n{number}", DONE)
+    ended = threading.Event()
+    jobs[-1]._on_final(lambda status: ended.set())
+    until(lambda: engine._tracker._due > 0)  # its thread has had its first look
+    ids = [job.job_id() for job in jobs]
+    engine.notify(ids)
+    assert ended.wait(20)
+    assert [sorted(question) for question in engine.questions] == [sorted(ids)]
+    engine.close()
+
+
 def test_hints_for_which_nobody_waits_are_not_kept(engine: EngineBackend) -> None:
     jobs = engine.run_many([CALL] * 10)
     for _ in range(100):

@@ -122,11 +122,14 @@ class Books(NoBooks):
         if native_ids and not self._backend.queues_in_ledger:
             self.ledger.launched(native_ids)
 
-    def moved(self, record: Record) -> None:
-        """Note where a job is."""
+    def moved(self, moves: Sequence[tuple[Record, JobStatus]]) -> None:
+        """Note where jobs are now."""
         if not self._backend.queues_in_ledger:
-            started = time.time() if record.status is JobStatus.RUNNING else None
-            self.ledger.moved([(record.job_id, record.status, record.attempt, started)])
+            now = time.time()
+            self.ledger.moved(
+                (record.job_id, status, record.attempt, now if status is JobStatus.RUNNING else None)
+                for record, status in moves
+            )
 
     def settled(self, outcomes: Mapping[str, Outcome]) -> None:
         """Note what came of jobs."""

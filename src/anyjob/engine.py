@@ -32,8 +32,11 @@ class Listener(Protocol):
 class Writer(Protocol):
     """Whoever writes down where jobs are."""
 
-    def moved(self, record: Any) -> None:
-        """A job is somewhere else, and has not ended."""
+    def moved(self, moves: Sequence[tuple[Any, JobStatus]]) -> None:
+        """Jobs are elsewhere now, and have not ended."""
+
+    def launched(self, native_ids: Mapping[str, str]) -> None:
+        """The engine was found to have taken jobs."""
 
     def settled(self, outcomes: Mapping[str, Outcome]) -> None:
         """Jobs have ended."""

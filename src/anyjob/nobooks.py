@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from anyjob.specs import Outcome, Resources
 
 if TYPE_CHECKING:
+    from anyjob.status import JobStatus
     from anyjob.tracking import Record
 
 
@@ -20,8 +21,8 @@ class NoBooks:
     def launched(self, native_ids: Mapping[str, str]) -> None:
         """The engine has taken jobs."""
 
-    def moved(self, record: Record) -> None:
-        """A job is somewhere else, and has not ended."""
+    def moved(self, moves: Sequence[tuple[Record, JobStatus]]) -> None:
+        """Jobs are elsewhere now, and have not ended."""
 
     def settled(self, outcomes: Mapping[str, Outcome]) -> None:
         """Jobs have ended."""

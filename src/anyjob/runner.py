@@ -182,6 +182,7 @@ def serve(fd: int) -> None:
     die_with_parent()
     calling = os.getpid()
     host = os.uname().nodename
+    signal.signal(signal.SIGTERM, end)
     with open(fd, "rb", closefd=False) as stream:
         while True:
             try:
@@ -190,8 +191,6 @@ def serve(fd: int) -> None:
                 return
             before = {name: os.environ.get(name) for name in environment}
             os.environ.update(environment)
-            if signal.getsignal(signal.SIGTERM) is not end:  # the last call may have set its own
-                signal.signal(signal.SIGTERM, end)
             start = written()
             try:
                 busy = True
@@ -206,11 +205,6 @@ def serve(fd: int) -> None:
                 os._exit(0)  # the call forked, and the child came back here
             if ended:
                 leave()  # the call has cleaned up behind itself
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
             for output in (sys.stdout, sys.stderr):
                 try:
                     output.flush()
@@ -218,6 +212,14 @@ def serve(fd: int) -> None:
                     pass
             said["host"] = host
             write_frame(fd, pickle.dumps((said, start, written()), 5))
+            # Nobody waits any more: now is the time to make ready for the next call.
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+            if signal.getsignal(signal.SIGTERM) is not end:  # the call has set its own
+                signal.signal(signal.SIGTERM, end)
 
 
 def written() -> list[int]:

@@ -111,6 +111,11 @@ class Record:
         )
 
 
+def _taken(hints: deque[str]) -> set[str]:
+    """Take out the hints that are there now; other threads may add to them meanwhile."""
+    return {hints.popleft() for _ in range(len(hints))}
+
+
 def _chunks(records: list[Record]) -> Iterator[list[Record]]:
     return (records[start : start + CHUNK] for start in range(0, len(records), CHUNK))
 
@@ -252,7 +257,7 @@ class Tracker:
     def _observe(self, records: list[Record], now: float) -> bool:
         """Ask where jobs are that the engine has taken."""
         seen = self._backend.observe([record.ticket() for record in records])
-        changed = False
+        moved: list[tuple[Record, JobStatus, JobStatus]] = []
         ended: list[tuple[Record, Observation | None]] = []
         for record in records:
             record.asked = now
@@ -269,9 +274,13 @@ class Tracker:
             status = as_status(observation.status, record.job_id)
             if status in JOB_FINAL_STATES:
                 ended.append((record, observation))
-            else:
-                changed |= self._move(record, status, observation)
-        return self._collect(ended) or changed
+            elif (old := self._take_in(record, status, observation)) is not None:
+                moved.append((record, old, status))
+        if moved:
+            self._backend.books.moved([(record, status) for record, _, status in moved])
+        for record, old, status in moved:
+            self._tell(record, old, status)
+        return self._collect(ended) or bool(moved)
 
     def _missing(self, record: Record, now: float) -> Observation | None:
         """An id that the engine does not answer for is unknown, and lost only after a grace period."""
@@ -293,19 +302,17 @@ class Tracker:
         late = [r.job_id for r in records if r.job_id not in found and now - (r.unseen or now) >= grace]
         if late:
             found.update(self._backend.renounce(late))
-        changed = False
+        native_ids = {record.job_id: found[record.job_id] for record in records if record.job_id in found}
+        if native_ids:
+            self._backend.books.launched(native_ids)
         for record in records:
             record.asked = now
-            native_id = found.get(record.job_id)
-            if native_id is not None:
+            if record.job_id in native_ids:
                 record.unsure, record.unseen = False, None
-                self.launched(record, native_id)
+                self.launched(record, native_ids[record.job_id])
             elif record.job_id in late:
                 self._never_heard(record)
-            else:
-                continue
-            changed = True
-        return changed
+        return bool(native_ids or late)
 
     def _never_heard(self, record: Record) -> None:
         record.unsure = False
@@ -349,31 +356,35 @@ class Tracker:
 
     # --- what changes -------------------------------------------------------------------------
 
-    def _move(self, record: Record, status: JobStatus, seen: Observation) -> bool:
-        """Take in where a job that has not ended is; return whether that is somewhere else."""
+    def _take_in(self, record: Record, status: JobStatus, seen: Observation) -> JobStatus | None:
+        """Take in where a job that has not ended is; return where it was, if that is somewhere else."""
         with self._guard:
             if record.outcome is not None:
-                return False  # final is final
+                return None  # final is final
             record.message, record.queue_position = seen.message, seen.queue_position
             old = record.status
             # Only a new attempt takes a job from RUNNING back.
             if seen.attempt <= record.attempt and old in (status, JobStatus.RUNNING):
-                return False
+                return None
             record.status = status
             record.attempt = max(record.attempt, seen.attempt)
-        self._backend.books.moved(record)
+        return old
+
+    def _tell(self, record: Record, old: JobStatus, status: JobStatus) -> None:
+        """Tell those who want to know that a job is not where it was."""
         for change in tuple(record.changes):
             change()
         if self._backend.host.watches and status is not old:
             self._backend.host.changed(self._backend, record, old, status)
-        return True
 
     def launched(self, record: Record, native_id: str) -> None:
-        """The engine has taken a job."""
+        """The engine has taken a job; whoever has heard that notes it in the books, of many at a time."""
         record.asked = time.monotonic()  # to have taken it is an answer
         record.native_id = native_id
         if record.status is JobStatus.INITIALIZING:
-            self._move(record, JobStatus.QUEUED, Observation(JobStatus.QUEUED))
+            old = self._take_in(record, JobStatus.QUEUED, Observation(JobStatus.QUEUED))
+            if old is not None:
+                self._tell(record, old, JobStatus.QUEUED)
         if self._backend.host.watches:
             self._watch(record)
 
@@ -469,8 +480,7 @@ class Tracker:
             self._interval = self._backend.floor
             self._due = min(self._due, time.monotonic() + self._interval)
             # What the engine has told while nobody waited is asked about at once.
-            self._hints.extend(self._later)
-            self._later.clear()
+            self._hints.extend(_taken(self._later))
             self._wake.set()
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -498,14 +508,14 @@ class Tracker:
         while True:
             self._wake.wait(max(0.0, self._due - time.monotonic()))
             self._wake.clear()
-            hinted = {self._hints.popleft() for _ in range(len(self._hints))}
+            hinted = _taken(self._hints)
             with self._guard:
                 if self._closed or not self._watched:
                     self._thread = None
                     return
                 due = time.monotonic() >= self._due
-                if due:
-                    self._later.clear()
+                if hinted or due:  # those that nobody waits for take part in a question that is asked anyway
+                    hinted |= _taken(self._later)
                 # All of them, so that who waits for one after the other waits but once.
                 of = self._active if due else hinted
                 old: list[Record] = []

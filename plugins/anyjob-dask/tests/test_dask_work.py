@@ -116,6 +116,40 @@ def test_what_was_stored_leaves_the_cluster(backend: DaskBackend) -> None:
         assert again.get_job(jobs[3].job_id()).result(0) == 3
 
 
+def test_what_is_small_leaves_the_cluster_once_all_work_has_ended_and_what_is_large_at_once(
+    make: Make, local_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyjob_dask.backend.BUSY", 3600.0)
+    backend = make(address=local_cluster.address)
+    client = backend._line.client()
+
+    def has_left(job: Any) -> bool:
+        return job.native_id() not in client.run_on_scheduler(_keys)
+
+    open_job = backend.run(Command(["sleep", "300"]))
+    large = backend.run(Call(bytes, (100_000,)))
+    assert len(large.result(PATIENCE)) == 100_000
+    until(lambda: has_left(large), "the release of a large result while another job runs")
+    small = backend.run(Call(abs, (-1,)))
+    assert small.result(PATIENCE) == 1
+    assert open_job.cancel()
+    assert open_job.outcome(PATIENCE).status is JobStatus.CANCELLED
+    until(lambda: has_left(small), "the release of a small result once nothing runs")
+
+
+def test_what_is_small_leaves_the_cluster_in_time_while_work_goes_on(
+    make: Make, local_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyjob_dask.backend.BUSY", 0.6)
+    backend = make(address=local_cluster.address)
+    client = backend._line.client()
+    open_job = backend.run(Command(["sleep", "300"]))
+    small = backend.run(Call(abs, (-1,)))
+    assert small.result(PATIENCE) == 1
+    until(lambda: small.native_id() not in client.run_on_scheduler(_keys), "the release of a small result")
+    assert open_job.cancel()
+
+
 def test_jobs_that_are_not_durable_leave_the_cluster_with_their_client(
     make: Make, local_cluster: Cluster
 ) -> None:

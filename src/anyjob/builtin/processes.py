@@ -77,7 +77,9 @@ class ProcessesBackend(Pool):
         with Endable(work, worker.pid, self._end):
             worker.tell(pickle.dumps(work.payload, 5))
             said = worker.hear()
-        return self._said(work, worker, said, started)
+        outcome = self._said(work, worker, said, started)
+        self._keep_logs(work.order.job_id, worker.ended())
+        return outcome
 
     def _start(self) -> Worker:
         with self._lock:
@@ -87,17 +89,9 @@ class ProcessesBackend(Pool):
 
     def _said(self, work: Work, worker: Worker, said: dict[str, Any] | None, started: float) -> Outcome:
         """Return what came of a call, by what its worker has said; one that was ended over it is let go."""
-        job_id = work.order.job_id
-        lost = said is None or work.cancelled or work.overdue
-        code = self._discard(worker) if lost else 0
-        logs = worker.ended()
-        if logs:
-            self._logs[job_id] = logs
-            self._tracker.when_forgotten(job_id, functools.partial(self._logs.pop, job_id, None))
-        else:
-            del self._logs[job_id]
-        if said is not None and not lost:
+        if said is not None and not work.cancelled and not work.overdue:
             return to_outcome(said)
+        code = self._discard(worker)
         outcome = spawning.ended(code, started=started, host=HOST)
         if outcome.status is JobStatus.DONE:
             outcome.status, outcome.reason = JobStatus.ERROR, "exit-code"
@@ -105,6 +99,13 @@ class ProcessesBackend(Pool):
             f"the call ended its process ({outcome.message or 'exit code 0'}) and left no result"
         )
         return outcome
+
+    def _keep_logs(self, job_id: str, logs: Logs) -> None:
+        if logs:
+            self._logs[job_id] = logs
+            self._tracker.when_forgotten(job_id, functools.partial(self._logs.pop, job_id, None))
+        else:
+            del self._logs[job_id]
 
     def _discard(self, worker: Worker) -> int:
         self._worker.value = None

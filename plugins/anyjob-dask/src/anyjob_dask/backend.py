@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from typing import Any
@@ -33,6 +34,8 @@ YOUNG = 5.0
 """Seconds after which what was heard of a job that has not ended is asked for once more."""
 SETTLED = 0.5
 """Seconds after which a job is taken out of the cluster whose outcome was fetched and is written down."""
+BUSY = 5.0
+"""The same at most, while others have not ended: their turn comes first. A large result does not wait."""
 ARRIVAL = 2.0
 """Seconds for which a cancel waits for a job that was just handed over to arrive at the scheduler."""
 
@@ -69,6 +72,7 @@ class DaskBackend(TaskBackend):
         self._results: dict[str, Any] = {}
         self._fetched: deque[str] = deque()
         self._releases = False
+        self._release_by = math.inf
         self._heard_by = 0
         self._lock = threading.Lock()
         self._owner = os.getpid()
@@ -142,13 +146,13 @@ class DaskBackend(TaskBackend):
                 pure=False,
             )
         taken = self._taken(orders)
-        for order, key, future in zip(orders, named, futures, strict=True):
-            if order.job_id in taken:
-                yield order, key
-            elif future.status == "error":
-                yield order, Rejected(f"the scheduler could not read it: {future.exception()!r}")
-            else:
-                yield order, Unsure()
+        answers: list[Answer] = [
+            key if order.job_id in taken else _not_taken(future)
+            for order, key, future in zip(orders, named, futures, strict=True)
+        ]
+        # They are let go of in Dask's own thread, which need not be woken for each of them.
+        client.loop.add_callback(futures.clear)
+        yield from zip(orders, answers, strict=True)
 
     def _key(self, order: Order) -> str:
         durable, restartable = self.capabilities.durable, order.resources.restartable
@@ -283,10 +287,13 @@ class DaskBackend(TaskBackend):
         """Fetch what came of jobs, with what they wrote; of those that are not there, read the ledger."""
         found: dict[str, Outcome] = {}
         unknown = []
+        small = set()
         for ticket in tickets:
             there = _id_there(ticket)
             seen = self._seen.get(there)
             if there in self._results:
+                if isinstance(self._results[there], bytes):
+                    small.add(there)
                 found[ticket.job_id] = self._outcome(ticket, self._results[there])
                 del self._results[there]
             elif seen is None:
@@ -295,7 +302,7 @@ class DaskBackend(TaskBackend):
                 found[ticket.job_id] = gone_outcome(seen)
         if unknown and self.capabilities.durable:
             found.update(self._settled_elsewhere([ticket.job_id for ticket in unknown]))
-        self._let_go([ticket for ticket in tickets if ticket.job_id in found])
+        self._let_go([ticket for ticket in tickets if ticket.job_id in found], small)
         return found
 
     def _gathered(self, ended: Mapping[str, str]) -> dict[str, Any]:
@@ -332,7 +339,7 @@ class DaskBackend(TaskBackend):
             job_id: decode_outcome(row.outcome) for job_id, row in rows.items() if row.outcome is not None
         }
 
-    def _let_go(self, tickets: Sequence[Ticket]) -> None:
+    def _let_go(self, tickets: Sequence[Ticket], small: Container[str]) -> None:
         """Take jobs out of the cluster, once what came of them is written down."""
         for ticket in tickets:
             there = _id_there(ticket)
@@ -340,11 +347,15 @@ class DaskBackend(TaskBackend):
             if seen is not None and seen.large and not self.capabilities.durable:
                 self._tracker.when_forgotten(ticket.job_id, functools.partial(self._release_soon, there))
             else:
-                self._release_soon(there)
+                self._release_soon(there, BUSY if there in small else SETTLED)
 
-    def _release_soon(self, job_id: str) -> None:
+    def _release_soon(self, job_id: str, within: float = SETTLED) -> None:
         """Also called where an object is collected, in whatever thread: so without a lock."""
         self._fetched.append(job_id)
+        self._release_by = min(self._release_by, time.monotonic() + within)
+        self._plan_release()
+
+    def _plan_release(self) -> None:
         if not self._releases:
             self._releases = True
             self._line.soon(SETTLED, self._release)
@@ -352,6 +363,10 @@ class DaskBackend(TaskBackend):
     async def _release(self) -> None:
         """In Dask's own thread."""
         self._releases = False
+        if self._tracker.open_ids() and time.monotonic() < self._release_by:
+            self._plan_release()
+            return
+        self._release_by = math.inf
         ready = self._written_down()
         if ready:
             await self._line.tell("release", job_ids=ready)
@@ -444,6 +459,12 @@ class DaskBackend(TaskBackend):
         self.terminate(tickets)
 
 
+def _not_taken(future: Any) -> Answer:
+    if future.status == "error":
+        return Rejected(f"the scheduler could not read it: {future.exception()!r}")
+    return Unsure()
+
+
 def _packed(spec: Spec) -> Parcel:
     try:
         return pack((spec.fn, spec.args, spec.kwargs) if isinstance(spec, Call) else spec)
@@ -460,6 +481,8 @@ def _head(order: Order, key: str, cwd: str | None) -> Any:
 
 def _id_there(ticket: Ticket) -> str:
     """Return the id that a job has in its key: ours, unless we were attached to somebody else's."""
+    if ticket.job_id in ticket.native_id:
+        return ticket.job_id
     mark = keys.parse(ticket.native_id)
     return ticket.job_id if mark is None else mark.job_id
 

@@ -8,21 +8,21 @@ import pickle
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from anyjob import runner
 from anyjob.backend import BackendConfiguration
+from anyjob.builtin.pools import Logs
 from anyjob.builtin.processes import ProcessesBackend, Worker
 from anyjob.builtin.work import VARIABLES, Endable, Work
 from anyjob.orders import Order, Ticket
-from anyjob.specs import Call, Outcome, Resources, Spec
+from anyjob.specs import Call, Resources, Spec
 from anyjob.spool import read_range
 from anyjob.status import JobStatus
 from anyjob.taskbackend import HOST, to_outcome
-from anyjob.tracking import Record
 from anyjob_dask import errand
 from anyjob_dask.capture import STREAMS, Capture
 from anyjob_dask.parcel import Parcel, pack, refuse
@@ -133,6 +133,7 @@ class Bench(ProcessesBackend):
         self._loop = loop
         self._send = send
         self._idle: list[Worker] = []
+        self._callees: dict[str, Worker] = {}
         self._captures: dict[str, Capture] = {}
         self._cancelled: dict[str, None] = {}
         self._over: dict[str, None] = {}
@@ -144,78 +145,78 @@ class Bench(ProcessesBackend):
 
     async def call(self, head: Head, body: bytes | Parcel) -> Ended:
         """Make a call in a warm process, called in the worker's event loop."""
-        with self._taken_up(head, _CALL) as work:
-            if self._begins(work):
-                try:
-                    outcome = await self._called(work, head, body)
-                except Exception as error:
-                    outcome = to_outcome(runner.failure(error))
-                self._settle(work, outcome)
-            return self._packed_up(work)
+        work = self._take_up(head, _CALL)
+        try:
+            if not self._begins(work):
+                return _never_begun()
+            try:
+                return await self._called(work, head, body)
+            except Exception as error:
+                self._settle(work, to_outcome(runner.failure(error)))
+                return _packed_up(work, {})
+        finally:
+            self._put_down(head.job_id)
 
-    async def _called(self, work: Work, head: Head, body: bytes | Parcel) -> Outcome:
-        directory = self._home() / head.job_id
+    async def _called(self, work: Work, head: Head, body: bytes | Parcel) -> Ended:
+        directory = os.path.join(self._home(), head.job_id)
         if isinstance(body, Parcel):
             payload = await asyncio.to_thread(errand.payload, body, directory)
         else:
             payload = errand.payload(body, directory)
         if work.cancelled:  # meanwhile
-            return Outcome(status=JobStatus.CANCELLED)
-        worker = self._warm()
-        self._logs[head.job_id] = worker.logs()
+            return _never_begun()
+        process = self._callees[head.job_id] = self._warm()
         started = time.time()
         try:
-            with Endable(work, worker.pid, self._end):
-                said = await _asked(worker, pickle.dumps((payload, work.order.environment, work.cwd), 5))
+            with Endable(work, process.pid, self._end):
+                said = await _asked(process, pickle.dumps((payload, work.order.environment, work.cwd), 5))
         except BaseException:  # the Dask worker closes
-            worker.close()
+            process.close()
             raise
         if said is None or work.cancelled or work.overdue:
-            return await asyncio.to_thread(self._said, work, worker, said, started)
-        outcome = self._said(work, worker, said, started)
-        if outcome.status is JobStatus.DONE:
-            outcome.value = errand.returned(directory, outcome.value)
-        await self._keep_warm(worker)
-        return outcome
+            self._settle(work, await asyncio.to_thread(self._said, work, process, said, started))
+            return _packed_up(work, process.ended())
+        value = said.pop("value", None)
+        logs = process.ended()
+        ended = Ended(said, None if value is None else errand.returned(directory, value), _ends(logs))
+        if logs and any(size >= GROWN for _, size, _ in process.logs().values()):
+            asyncio.get_running_loop().run_in_executor(None, _retire, process)
+        else:
+            self._idle.append(process)
+        return ended
 
     def _warm(self) -> Worker:
         """Return a process that has nothing to do."""
         while self._idle:
-            worker = self._idle.pop()
-            if worker.alive():
-                return worker
-            worker.close()  # somebody ended it meanwhile
+            process = self._idle.pop()
+            if process.alive():
+                return process
+            process.close()  # somebody ended it meanwhile
         return self._start()
-
-    async def _keep_warm(self, worker: Worker) -> None:
-        """Have a process wait for the next call, unless its logs have grown large."""
-        logs = worker.logs().values()
-        if all(size < GROWN for _, size, _ in logs):
-            self._idle.append(worker)
-            return
-        await asyncio.to_thread(worker.close)
-        for path, _, _ in logs:
-            path.unlink(missing_ok=True)
 
     # --- a program, and a call in a thread ----------------------------------------------------------
 
     def run_program(self, head: Head, body: bytes | Parcel) -> Ended:
         """Run a program, in the thread that calls."""
-        with self._taken_up(head, pickle.loads(body) if isinstance(body, bytes) else body.load()) as work:
-            self._do(work)
-            return self._packed_up(work)
-
-    @contextmanager
-    def _taken_up(self, head: Head, spec: Spec) -> Iterator[Work]:
-        """While it is entered, there is this job; it is cancelled already if that was said before it came."""
         job_id = head.job_id
-        record = self._tracker.take_up(job_id, lambda: Record(self._tracker, job_id, "", "", _not_known))
+        work = self._take_up(head, pickle.loads(body) if isinstance(body, bytes) else body.load())
+        try:
+            self._do(work)
+            place = self._home() / job_id
+            written = [stream for stream in STREAMS if (place / stream).exists()]
+            return _packed_up(work, {stream: (place / stream, 0, None) for stream in written})
+        finally:
+            self._put_down(job_id)
+
+    def _take_up(self, head: Head, spec: Spec) -> Work:
+        """From now on there is this job; it is cancelled already if that was said before it came."""
+        job_id = head.job_id
         order = Order(
             job_id=job_id,
             spec=spec,
-            resources=Resources(walltime=head.walltime),
+            resources=_NO_RESOURCES if head.walltime is None else Resources(walltime=head.walltime),
             environment={**head.environment, "ANYJOB_JOB_ID": job_id},
-            spool=self._home() / job_id,
+            spool=None if spec is _CALL else self._home() / job_id,
         )
         work = Work(order)
         work.cwd = head.cwd if head.cwd is not None and os.path.isdir(head.cwd) else None
@@ -225,15 +226,15 @@ class Bench(ProcessesBackend):
                 del self._cancelled[job_id]
                 work.cancelled = True
         self._note_start(job_id)
-        try:
-            yield work
-        finally:
-            self._begun.pop(job_id, None)
-            with self._lock:
-                self._works.pop(job_id, None)
-                _remember(self._over, job_id)
-            self._forget(job_id)
-            self._tracker.drop(record)
+        return work
+
+    def _put_down(self, job_id: str) -> None:
+        self._begun.pop(job_id, None)
+        with self._lock:
+            self._works.pop(job_id, None)
+            self._callees.pop(job_id, None)
+            _remember(self._over, job_id)
+        self._forget(job_id)
 
     def call_here(self, head: Head, body: bytes | Parcel) -> Ended:
         """Make a call in the thread that calls."""
@@ -265,52 +266,24 @@ class Bench(ProcessesBackend):
                 said.update(refuse(error, type(returned).__name__))
         return Ended({"host": HOST, **said}, value, capture.ends(WRITTEN))
 
-    def _packed_up(self, work: Work) -> Ended:
-        outcome = work.outcome
-        if outcome is None:  # it was cancelled before it came
-            return _never_begun()
-        fields = {
-            name: value
-            for name in outcome.__struct_fields__
-            if (value := getattr(outcome, name)) is not None and value != ""
-        }
-        value = fields.pop("value", None)
-        fields["status"] = outcome.status.name
-        if isinstance(value, bytes):
-            value = Parcel(value)
-        job_id = work.order.job_id
-        wrote = STREAMS if job_id in self._logs or not isinstance(work.order.spec, Call) else ()
-        logs = {stream: data for stream in wrote if (data := self._written(job_id, stream))}
-        return Ended(fields, value, logs)
-
     # --- what it writes ---------------------------------------------------------------------------
-
-    def _written(self, job_id: str, stream: str) -> bytes:
-        """Return the end of what a job wrote that has ended."""
-        known = self._logs.get(job_id)
-        if known is not None:
-            if stream not in known:
-                return b""
-            path, start, stop = known[stream]
-            stop = path.stat().st_size if stop is None else stop
-        else:
-            path, start = self._home() / job_id / stream, 0
-            stop = path.stat().st_size if path.exists() else 0
-        return read_range(path, max(start, stop - WRITTEN), min(stop - start, WRITTEN)) if stop else b""
 
     def read(self, job_id: str, stream: str, offset: int) -> bytes:
         """Return what a job that runs has written from an offset on."""
         capture = self._captures.get(job_id)
         if capture is not None:
             return capture.read(stream, offset)
+        process = self._callees.get(job_id)
+        if process is not None:
+            path, start, _ = process.logs()[stream]
+            return read_range(path, start + offset)
         if job_id not in self._works:
             return b""
-        ticket = Ticket(job_id=job_id, native_id="", submitted=0.0, spool=self._home() / job_id)
-        return self.logs(ticket, stream, offset)
+        return read_range(self._home() / job_id / stream, offset)
 
     def _forget(self, job_id: str) -> None:
-        directory = self._home() / job_id
-        if directory.exists():
+        directory = os.path.join(self._home(), job_id)
+        if os.path.isdir(directory):
             shutil.rmtree(directory, ignore_errors=True)
 
     # --- starts and ends ----------------------------------------------------------------------------
@@ -378,6 +351,38 @@ async def _asked(worker: Worker, request: bytes) -> dict[str, Any] | None:
     return worker.hear() if worker.has_answered() else await asyncio.to_thread(worker.hear)
 
 
+def _retire(process: Worker) -> None:
+    """End a process that has nothing to do, and whose logs have grown large."""
+    process.close()
+    for path, _, _ in process.logs().values():
+        path.unlink(missing_ok=True)
+
+
+def _packed_up(work: Work, logs: Logs) -> Ended:
+    """Return what came of a job, and the end of what it wrote."""
+    outcome = work.outcome
+    if outcome is None:  # it was cancelled before it came
+        return _never_begun()
+    fields = {
+        name: value
+        for name in outcome.__struct_fields__
+        if (value := getattr(outcome, name)) is not None and value != ""
+    }
+    value = fields.pop("value", None)
+    fields["status"] = outcome.status.name
+    return Ended(fields, None if value is None else Parcel(value), _ends(logs))
+
+
+def _ends(logs: Logs) -> dict[str, bytes]:
+    """Return the end of each stream that something was written to."""
+    found = {}
+    for stream, (path, start, stop) in logs.items():
+        end = path.stat().st_size if stop is None else stop
+        if end > start:
+            found[stream] = read_range(path, max(start, end - WRITTEN), min(end - start, WRITTEN))
+    return found
+
+
 def _set(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
@@ -393,8 +398,5 @@ def _never_begun() -> Ended:
     return Ended({"status": JobStatus.CANCELLED.name, "finished": time.time()}, None, {})
 
 
-def _not_known() -> Any:
-    raise AssertionError("a worker is not asked what a job was handed")
-
-
 _CALL = Call("builtins:print")  # what is called is in the payload
+_NO_RESOURCES = Resources()

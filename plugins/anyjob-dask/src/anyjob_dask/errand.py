@@ -16,7 +16,7 @@ NOTHING = runner.dumps(None)
 """What a process says whose call has left a file; others say `Pickled`, even of None."""
 
 
-def payload(body: bytes | Parcel, directory: Path) -> bytes:
+def payload(body: bytes | Parcel, directory: str) -> bytes:
     """Return what the process unpickles: what to call, and with what.
 
     Args:
@@ -24,10 +24,10 @@ def payload(body: bytes | Parcel, directory: Path) -> bytes:
         directory: the job's own, for files.
     """
     if isinstance(body, Parcel):
-        directory.mkdir(mode=0o700, exist_ok=True)
-        body.write(directory / GIVEN)
-        return pickle.dumps(Errand(None, str(directory)), 5)
-    return pickle.dumps(Errand(body, str(directory)), 5)
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        body.write(Path(directory, GIVEN))
+        return pickle.dumps(Errand(None, directory), 5)
+    return pickle.dumps(Errand(body, directory), 5)
 
 
 class Errand:
@@ -70,9 +70,10 @@ class Pickled:
         return pickle.loads, (self.blob,)
 
 
-def returned(directory: Path, value: Any) -> Any:
+def returned(directory: str, value: bytes) -> Parcel:
     """Return what a call gave back: by a file, where it has left one, else what it said."""
-    if value != NOTHING:
-        return value
-    path = directory / RETURNED
-    return Parcel.mapped(path) if path.exists() else value
+    if value == NOTHING:
+        path = os.path.join(directory, RETURNED)
+        if os.path.exists(path):
+            return Parcel.mapped(path)
+    return Parcel(value)
