@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -41,3 +42,51 @@ def die(path: str, times: int) -> str:
 
 def variable() -> str:
     return os.environ["ONLY_FOR_JOBS"]
+
+
+def noted(path: str, number: int, special: Sequence[int], what: str) -> str:
+    """One of many short calls; some of them do something else."""
+    import ray
+
+    note(path, f"{number} {ray.get_runtime_context().get_task_id()}")
+    print("call", number)
+    if number in special:
+        SPECIAL[what](path)
+    return os.environ["ANYJOB_JOB_ID"]
+
+
+def note(path: str, line: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(descriptor, f"{line}\n".encode())
+    os.close(descriptor)
+
+
+def hold(path: str) -> None:
+    while not Path(f"{path}.go").exists():
+        time.sleep(0.01)
+
+
+def hold_on(path: str) -> None:
+    while True:
+        try:
+            hold(path)
+        except BaseException:
+            continue
+        return
+
+
+def kill(path: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+SPECIAL = {"hold": hold, "hold on": hold_on, "kill": kill}
+
+
+def brief(path: str, number: int) -> int:
+    note(path, str(number))
+    time.sleep(0.01 * (number % 4))
+    return number
+
+
+def now_and_then_large(number: int) -> bytes:
+    return bytes(1_000_000 if number % 10 == 9 else 10)

@@ -7,10 +7,13 @@ import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from anyjob_ray.backend import RayBackend
+from anyjob_ray.journal import Journal
+from anyjob_ray.series import Series
 from anyjob_ray.worker import Job, Warden
 
 from anyjob import Call
@@ -93,11 +96,16 @@ def runs(what: str) -> None:
 
 def came_of(warden: Warden, function: Callable[..., Any], *args: Any, **environment: str) -> dict[str, Any]:
     """Run a job in this process, and return what came of it."""
+    given = CancelledAtStart(environment)
+    said: dict[str, Any] = pickle.loads(warden.run(Job(head(given, function, *args), ())))
+    return said
+
+
+def head(environment: dict[str, str], function: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
+    """What a worker is told of a job."""
     work = pickle.dumps(function), pickle.dumps((args, {}))
     common = pickle.dumps(([], "nowhere", "nobody", True, 10.0))
-    given = CancelledAtStart(environment)
-    said: dict[str, Any] = pickle.loads(warden.run(Job(("a job", "python", work, given, None, common), ())))
-    return said
+    return "a job", "python", work, environment, None, common
 
 
 def test_a_call_that_is_cancelled_before_it_begins_is_not_made(warden: Warden) -> None:
@@ -109,3 +117,20 @@ def test_a_call_that_is_cancelled_before_it_begins_is_not_made(warden: Warden) -
 def test_a_cancel_that_comes_when_a_call_has_ended_leaves_what_came_of_it(warden: Warden) -> None:
     assert came_of(warden, CancelledAtEnd)["status"] == "DONE"
     assert came_of(warden, abs, -1)["status"] == "DONE", "the cancel was taken for one of the next job"
+
+
+def interrupted() -> None:
+    _thread.interrupt_main()
+    time.sleep(0)
+
+
+def test_an_interrupt_that_comes_when_a_series_has_ended_has_ray_drop_nothing(
+    warden: Warden, tmp_path: Path
+) -> None:
+    journal = Journal(str(tmp_path / "journal"))
+    call = pickle.dumps(head({}, abs, -1))
+    warden.run_series(Series("a series", [("a job", call), ("another", call)], journal))
+    interrupted()
+    warden._last_task = "another than the one that runs"
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()

@@ -108,9 +108,22 @@ def _ship() -> None:
     from ray import cloudpickle
 
     from anyjob import runner
-    from anyjob_ray import keeper, listening, reasons, tasks, worker
+    from anyjob_ray import (
+        bulk,
+        ear,
+        journal,
+        keeper,
+        listening,
+        reasons,
+        salvage,
+        sending,
+        series,
+        tasks,
+        worker,
+    )
 
-    for module in (runner, keeper, listening, reasons, tasks, worker):
+    sent = (bulk, ear, journal, keeper, listening, reasons, salvage, sending, series, tasks, worker)
+    for module in (runner, *sent):
         cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
 
 

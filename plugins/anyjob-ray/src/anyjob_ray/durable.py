@@ -16,19 +16,17 @@ from anyjob.orders import Answer, Observation, Order, Ticket, Unsure
 from anyjob.specs import Outcome
 from anyjob.spool import KEPT_IN_LEDGER, InSpool
 from anyjob_ray import cluster, listening
-from anyjob_ray.engine import STATES, Mode
+from anyjob_ray.engine import STATES, Mode, is_few
 from anyjob_ray.keeper import Keeper
 from anyjob_ray.payload import as_bytes, read
 
-KEEPER = "anyjob-keeper-1"
+KEEPER = "anyjob-keeper-2"
 """The name of the keeper; the number counts its protocols."""
 HEAD = "node:__internal_head__"
 DEAD = {"RayActorError", "ActorDiedError", "OutOfMemoryError"}
 """What Ray raises of a keeper that is there no more."""
 AT_ONCE = 100
 """Jobs that the keeper is given by one message, while the next are packed."""
-FEW = 8
-"""Jobs of one launch up to which the end of each is heard from Ray itself."""
 LISTEN = 30.0
 LOOK = 1.0
 """Seconds between two looks at whether this process is connected at all."""
@@ -129,17 +127,18 @@ class Durable(Mode):
         yield from refused
         if not wanted:
             return
-        packer = self.packer(KEEPER)
         # Nothing has been given to it yet: if it does not answer now, nothing is in doubt.
         self._ask(lambda keeper: keeper.ping.remote(), make=True)
         keeper = self._found(make=True)
         self._mine.update(order.job_id for order in wanted)
         walltime = wanted[0].resources.walltime
+        launch = self.together(wanted, plan)
+        packer = self.packer(KEEPER, wanted)
         given = []
         for start in range(0, len(wanted), AT_ONCE):
             some = wanted[start : start + AT_ONCE]
             works = [tuple(packer.pack(order)) for order in some]
-            given.append((some, keeper.submit.remote(works, plan, walltime, len(wanted) <= FEW)))
+            given.append((some, keeper.submit.remote(works, plan, walltime, launch, is_few(wanted))))
         for some, taking in given:
             yield from self._answered(some, taking)
 
@@ -162,7 +161,7 @@ class Durable(Mode):
     def _follow(self, job_id: str, ref: Any) -> None:
         """Hear of the end of a job from Ray itself, not by way of the keeper."""
         if ref is not None:  # else it has ended already
-            listening.when_done(ref, lambda result: self._take_direct(job_id, result))
+            listening.when_done(ref, lambda result: self.hear(job_id, result))
 
     def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
         """Ask the keeper where jobs are, save those that it has just told of."""
@@ -236,6 +235,7 @@ class Durable(Mode):
         self._closed = True
         if self.ray.is_initialized():
             self._tell_read()
+        super().close()
         cluster.release()
 
     # --- what is heard --------------------------------------------------------------------------
@@ -279,15 +279,15 @@ class Durable(Mode):
         listening.when_done(asked, self._inbox.put)
         return asked
 
-    def _take_direct(self, job_id: str, result: Any) -> None:
+    def hear(self, job_id: str, said: Any) -> None:
         """What a worker says itself is taken as it is; all else the keeper knows better.
 
-        In a thread of Ray's, which must not be kept.
+        In a thread of Ray's, or of the ear, neither of which must be kept.
         """
-        if not isinstance(result, bytes) or job_id not in self._mine or job_id in self._ending:
+        if not isinstance(said, bytes) or job_id not in self._mine or job_id in self._ending:
             return
-        if pickle.loads(result)["status"] != "CANCELLED":
-            self._heard[job_id] = result
+        if self._heard.get(job_id) is None and pickle.loads(said)["status"] != "CANCELLED":
+            self._heard[job_id] = said
             self._notify([job_id])
 
     def _take_in(self, events: Sequence[tuple[str, str, Any]], whole: bool) -> None:

@@ -10,15 +10,24 @@ from anyjob.orders import Answer, Observation, Order, Rejected, Ticket
 from anyjob.specs import Outcome, Resources
 from anyjob.status import JobStatus
 from anyjob_ray import cluster
+from anyjob_ray.ear import Ear
 from anyjob_ray.needs import asked, plan, refusal
 from anyjob_ray.payload import Packer
 from anyjob_ray.reading import read_running
+from anyjob_ray.sending import Launch
 
+FEW = 8
+"""Jobs of one launch up to which they are few."""
 STATES = {
     "QUEUED": Observation(JobStatus.QUEUED),
     "RUNNING": Observation(JobStatus.RUNNING),
     "ENDED": Observation(JobStatus.DONE),  # what came of it is asked for next, and has the word
 }
+
+
+def is_few(orders: Sequence[Order]) -> bool:
+    """Whether the end of each of these is to be heard of as soon as can be."""
+    return len(orders) <= FEW
 
 
 class Mode(ABC):
@@ -29,6 +38,20 @@ class Mode(ABC):
         self.options = backend.options
         self.ray = cluster.connect(self.options, backend.name())
         self.apart = not cluster.is_by_client(self.ray)
+        self._ear = self._open_ear()
+
+    def _open_ear(self) -> Ear | None:
+        """Listen to workers, if they can reach this process: not where Ray's client stands between."""
+        if not (self.apart and self.options.direct):
+            return None
+        try:
+            return Ear(self.ray.util.get_node_ip_address(), self.hear)
+        except OSError:  # the address is not one of this machine's own: of a container, say
+            return None
+
+    @abstractmethod
+    def hear(self, job_id: str, said: bytes) -> None:
+        """A worker has said itself what came of a job; Ray says it, too, and later."""
 
     @abstractmethod
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
@@ -50,9 +73,10 @@ class Mode(ABC):
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         """Read what a job has written."""
 
-    @abstractmethod
     def close(self) -> None:
         """Let go of what this process holds."""
+        if self._ear is not None:
+            self._ear.close()
 
     def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the native ids of those jobs that are there."""
@@ -70,14 +94,16 @@ class Mode(ABC):
         cluster.check(self.ray, self.options, self.backend.name())
         return read_running(self.ray, place, stream, offset, self.options.patience)
 
-    def packer(self, board: str) -> Packer:
+    def packer(self, board: str, orders: Sequence[Order]) -> Packer:
         """Return what packs the orders of one launch.
 
         Args:
             board: the name of the actor that is told of jobs that run.
+            orders: all of them. Of many we hear by Ray, which tells many at a time.
         """
         options = self.options
-        return Packer(options.namespace, board, grace=options.grace, apart=self.apart)
+        ear = self._ear.address if self._ear is not None and is_few(orders) else None
+        return Packer(options.namespace, board, grace=options.grace, apart=self.apart, ear=ear)
 
     def sorted_out(
         self, orders: Sequence[Order]
@@ -92,6 +118,15 @@ class Mode(ABC):
         if why:
             return [], made, [(order, Rejected(why)) for order in orders]
         return list(orders), made, []
+
+    def together(self, orders: Sequence[Order], plan: Mapping[str, Any]) -> Launch | None:
+        """Return what the jobs of one launch are told by if short ones may share a task; None: they may not.
+
+        They may not where Ray may run a task again, nor where the cluster grows by the tasks that wait.
+        """
+        aim = self.options.series
+        alone = is_few(orders) or plan["max_retries"] > 0 or self.options.autoscales or not aim
+        return None if alone else (orders[0].job_id, aim)
 
     @property
     def per_task(self) -> bool:

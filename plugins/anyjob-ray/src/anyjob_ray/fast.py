@@ -37,7 +37,7 @@ class Fast(Mode):
     def __init__(self, backend: Any) -> None:
         super().__init__(backend)
         self._news: SimpleQueue[tuple[str, Any] | None] = SimpleQueue()
-        self._tasks = Tasks(lambda job_id, result: self._news.put((job_id, result)))
+        self._tasks = Tasks(lambda name, result: self._news.put((name, result)), self._announce)
         # What jobs wrote, or the place of one whose worker has died.
         self._written: dict[str, tuple[Any, ...]] = {}
         self._closed = False
@@ -66,10 +66,12 @@ class Fast(Mode):
             self._checked = time.monotonic()
         wanted, plan, refused = self.sorted_out(orders)
         yield from refused
-        packer = self.packer(self._name)
+        launch = self.together(wanted, plan)
+        packer = self.packer(self._name, wanted)
         works = [packer.pack(order) for order in wanted]  # all, before the first is submitted
         walltime = orders[0].resources.walltime
-        yield from zip(wanted, self._tasks.submit(works, plan, walltime), strict=True)
+        taken = self._tasks.submit(works, plan, walltime, launch)
+        yield from zip(wanted, taken, strict=True)
 
     def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
         """Look into memory."""
@@ -126,6 +128,7 @@ class Fast(Mode):
         except Exception:  # the cluster is gone, and all of it
             self._closed = True
         self._news.put(None)
+        super().close()
         cluster.release()
 
     def _is_open(self, job_id: str) -> bool:
@@ -133,6 +136,10 @@ class Fast(Mode):
         return task is not None and task.said is None
 
     # --- what is heard --------------------------------------------------------------------------
+
+    def hear(self, job_id: str, said: bytes) -> None:
+        """Take it as if Ray had said it, which then comes too late."""
+        self._news.put((job_id, said))
 
     def _take_news(self) -> None:
         """Settle jobs that have ended, many at a time, in a thread that may be kept."""
@@ -147,9 +154,9 @@ class Fast(Mode):
                 ended.append(self._news.get())
             settled = time.monotonic()
             going = None not in ended
-            tasks = [self._tasks.ended(*news) for news in ended if news is not None]
+            tasks = [task for news in ended if news is not None for task in self._tasks.ended(*news)]
             del ended  # nothing large is held while we wait
-            self._notify([task.job_id for task in tasks if task is not None])
+            self._notify([task.job_id for task in tasks])
             del tasks
 
     def _follow_board(self) -> None:
@@ -174,9 +181,16 @@ class Fast(Mode):
             for job_id, what, about in events:
                 if what == "DOOMED":
                     self._tasks.doomed(job_id, about)
+                elif what == "PART":
+                    news += [task.job_id for task in self._tasks.part(job_id, *about)]
                 elif self._tasks.began(job_id, about):
                     news.append(job_id)
             self._notify(news)
+
+    def _announce(self, job_ids: list[str]) -> None:
+        """Have the board know of jobs that are to be cancelled, before their workers ask it."""
+        told = self._board.cancelling.remote(job_ids)
+        answer(self.ray, told, lambda: not self._closed, self.options.patience)
 
     def _is_there(self) -> bool:
         """Whether it makes sense to go on listening: of a cluster that is gone Ray tells nothing."""

@@ -12,7 +12,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from anyjob_ray.tasks import Tasks
+from anyjob_ray.bulk import Work
+from anyjob_ray.sending import Launch
+from anyjob_ray.tasks import Task, Tasks
 
 REMEMBERED = 20_000
 """Events that are kept for those who listen."""
@@ -26,7 +28,6 @@ KEPT = 600.0
 """Seconds that what came of a job is kept once it has been read, should its reader have died since."""
 
 Event = tuple[str, str, Any]
-Work = tuple[str, bytes, list[Any]]
 
 
 class Board:
@@ -38,6 +39,7 @@ class Board:
         self._news = asyncio.Event()
         self._answered = 0.0
         self._fetched = 0
+        self._cancelled: deque[str] = deque(maxlen=REMEMBERED)
 
     def _tell(self, job_id: str, what: str, about: Any) -> None:
         self._events.append((job_id, what, about))
@@ -57,6 +59,19 @@ class Board:
         number, deadline = self._told, time.monotonic() + HEARD
         while self._fetched < number and time.monotonic() < deadline:
             await asyncio.sleep(GATHER)
+
+    async def part(self, series_id: str, done: dict[int, bytes], rest: list[int]) -> None:
+        """A series goes on with one long call; here is what came of those before, and which are left."""
+        self._tell(series_id, "PART", (done, rest))
+
+    async def cancelling(self, job_ids: list[str]) -> None:
+        """Those who make these calls are about to be interrupted, and will ask."""
+        self._cancelled += job_ids
+
+    async def cancelled(self, job_ids: list[str]) -> list[str]:
+        """Say which of these were cancelled."""
+        known = set(self._cancelled)
+        return [job_id for job_id in job_ids if job_id in known]
 
     async def changes(self, since: int, seconds: float) -> tuple[int, list[Event], bool]:
         """Wait for news, and return up to where they go, what there was, and whether that is all.
@@ -100,13 +115,13 @@ class Keeper(Board):
         self._followed: set[str] = set()
         self._awake = False
 
-    def _heard(self, job_id: str, result: Any) -> None:
+    def _heard(self, name: str, result: Any) -> None:
         """In a thread of Ray's."""
-        self._ended.append((job_id, result))
+        self._ended.append((name, result))
         if not self._awake and self._loop is not None:
             self._awake = True
             # Who hears of it from Ray itself is not to be held up by what we tell all others.
-            wake = self._take_in_soon if job_id in self._followed else self._take_in
+            wake = self._take_in_soon if name in self._followed else self._take_in
             self._loop.call_soon_threadsafe(wake)
 
     def _take_in_soon(self) -> None:
@@ -121,16 +136,31 @@ class Keeper(Board):
                 return
             self._awake = True
         while self._ended:
-            job_id, result = self._ended.popleft()
-            self._followed.discard(job_id)
-            task = self._tasks.ended(job_id, result)
-            if task is not None:
-                short = not task.large and len(task.said or b"") <= INLINE
-                self._tell(job_id, "ENDED", task.said if short else None)
+            name, result = self._ended.popleft()
+            self._followed.discard(name)
+            self._tell_ended(self._tasks.ended(name, result))
         self._take_in_soon()
 
+    def _tell_ended(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            short = not task.large and len(task.said or b"") <= INLINE
+            self._tell(task.job_id, "ENDED", task.said if short else None)
+
+    async def part(self, series_id: str, done: dict[int, bytes], rest: list[int]) -> None:
+        """A series goes on with one long call; here is what came of those before, and which are left."""
+        self._tell_ended(self._tasks.part(series_id, done, rest))
+
+    async def cancelled(self, job_ids: list[str]) -> list[str]:
+        """Say which of these were cancelled."""
+        return [job_id for job_id in job_ids if self._tasks.is_cancelled(job_id)]
+
     async def submit(
-        self, works: list[Work], plan: dict[str, Any], walltime: float | None, follow: bool
+        self,
+        works: list[Work],
+        plan: dict[str, Any],
+        walltime: float | None,
+        launch: Launch | None,
+        follow: bool,
     ) -> tuple[list[str], list[Any]]:
         """Take jobs, each once.
 
@@ -138,7 +168,8 @@ class Keeper(Board):
             works: the jobs.
             plan: the options of their tasks.
             walltime: seconds that each may run.
-            follow: whether the client wants to hear of their end from Ray itself, which is quicker for a few.
+            launch: what they were launched with, if short ones may share a task; else each is one.
+            follow: whether the client wants to hear of ends from Ray itself, which is quicker for a few.
 
         Returns:
             The ids of those that are now here, and, if wanted, what stands for what comes of each.
@@ -147,7 +178,7 @@ class Keeper(Board):
         wanted = [work for work in works if work[0] not in self._renounced]
         if follow:
             self._followed.update(work[0] for work in wanted)
-        taken = list(self._tasks.submit(wanted, plan, walltime))
+        taken = self._tasks.submit(wanted, plan, walltime, launch)
         self._tidy()
         return taken, [self._tasks.known[job_id].ref for job_id in taken] if follow else []
 

@@ -28,6 +28,10 @@ class RayOptions(Options, frozen=True):
         grace: seconds that a job has to clean up when it is cancelled or its walltime is over; then it is
             killed with its worker process. A program is killed after half of that.
         patience: seconds within which the cluster must answer; longer, and it is taken to be away.
+        series: seconds that calls of one launch which turn out to be short may take together, made by one
+            task one after the other; 0: each job is a task of its own.
+        direct: a worker tells this process of the end of a job itself, by a datagram (UDP), ahead of Ray;
+            one that is not let through is done without. Never so with ``ray://``.
         autoscales: the cluster grows: a job that needs more than any node has waits, and is not
             refused.
     """
@@ -38,6 +42,8 @@ class RayOptions(Options, frozen=True):
     runtime_env: dict[str, Any] = {}
     grace: Seconds = 10.0
     patience: Seconds = 20.0
+    series: Annotated[float, msgspec.Meta(ge=0)] = 0.02
+    direct: bool = True
     autoscales: bool = False
 
     def __post_init__(self) -> None:

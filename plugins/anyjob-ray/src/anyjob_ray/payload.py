@@ -12,6 +12,7 @@ from anyjob.orders import Order
 from anyjob.pickling import explain
 from anyjob.specs import Call, Held, Outcome
 from anyjob.taskbackend import to_outcome
+from anyjob_ray.ear import Address
 from anyjob_ray.worker import dump_apart
 
 
@@ -37,11 +38,22 @@ class Packer:
         board: the name of the actor that is told of jobs that run.
         grace: seconds that a job has to clean up when it is asked to end.
         apart: whether large buffers may pass as they are; not through Ray's client, which cannot.
+        ear: where this process wants to hear of the end of each at once, if it does.
     """
 
-    def __init__(self, namespace: str, board: str, *, grace: float = 10.0, apart: bool = True) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        board: str,
+        *,
+        grace: float = 10.0,
+        apart: bool = True,
+        ear: Address | None = None,
+    ) -> None:
         path = [os.path.abspath(entry) for entry in sys.path]
-        self._common = pickle.dumps((path, namespace, board, apart, grace), 5)
+        self._common = pickle.dumps(
+            (path, namespace, board, apart, grace, None if ear is None else tuple(ear)), 5
+        )
         self._apart = apart
         self._functions: dict[int, tuple[Any, bytes]] = {}
 

@@ -28,17 +28,19 @@ def said_of(error: BaseException, fate: str = "", walltime: float | None = None)
 
     Args:
         error: what Ray raises instead of a result.
-        fate: ``cancelled`` or ``walltime``, if the job was killed for that.
+        fate: ``cancelled`` or ``walltime``, if the job was killed for that; ``died``, if its worker is known
+            to have died, whatever Ray says.
         walltime: seconds that it was to run at most.
     """
-    names = [each.__name__ for each in type(error).__mro__]
+    names = _names(error)
     said: dict[str, Any] = {"status": "ERROR", "finished": time.time()}
     if fate == "walltime":
         limit = "" if walltime is None else f" the {walltime:g} s that were asked for"
         return {**said, "reason": "walltime", "message": f"it ran longer than{limit}, and was killed"}
-    if fate == "cancelled" or "TaskCancelledError" in names:
+    if fate == "cancelled" or (not fate and "TaskCancelledError" in names):
         return {**said, "status": "CANCELLED"}
     reason = next((REASONS[name] for name in names if name in REASONS), "exception")
+    reason = "signal" if fate == "died" else reason
     return {**said, "reason": reason, "message": in_words(reason, error)}
 
 
@@ -56,3 +58,14 @@ def in_words(reason: str, error: BaseException) -> str:
         text = text[:1500] + "…"
     head = heads.get(reason, f"Ray failed ({type(error).__name__})")
     return f"{head}; Ray says: {text}" if text else head
+
+
+def is_cancel(error: BaseException) -> bool:
+    """Tell whether Ray raises this of a task that was cancelled."""
+    return "TaskCancelledError" in _names(error)
+
+
+def _names(error: BaseException) -> list[str]:
+    """What an exception is, and what it was made of in the worker."""
+    both = (error, getattr(error, "cause", None))
+    return [kind.__name__ for each in both for kind in type(each).__mro__]

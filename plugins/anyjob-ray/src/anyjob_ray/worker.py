@@ -18,12 +18,17 @@ import time
 from typing import Any, NamedTuple
 
 from anyjob.runner import dumps, failure, perform, pickled
+from anyjob_ray.ear import Address, tell
+from anyjob_ray.journal import Journal, path_of
+from anyjob_ray.series import Series
 
 INTERRUPT, WAKE = int(signal.SIGINT), int(signal.SIGUSR1)
 """What Ray cancels by, and what wakes a call for it to be noticed."""
 SOON = 0.05
 """Seconds that a job runs before it is told that it does: shorter ones cost no message."""
 TICK = 0.05
+ASK = 5.0
+"""Seconds that the board has to say who was cancelled."""
 FUNCTIONS = 32
 """How many functions a worker process keeps."""
 LARGE = 256 * 1024
@@ -46,10 +51,29 @@ def run(head: bytes, *buffers: Any) -> Any:
     Returns:
         What came of it, pickled; or a tuple of that and of the large parts of the value.
     """
-    warden = sys.__dict__.get("_anyjob_ray_warden")
+    return _warden().run(Job(pickle.loads(head), buffers))
+
+
+def run_series(series_id: str, works: list[tuple[str, bytes]]) -> Any:
+    """Run jobs one after the other; what Ray calls.
+
+    Args:
+        series_id: ours.
+        works: the id of each, and its head.
+
+    Returns:
+        What `anyjob_ray.series.Lead` says, pickled; or a tuple of what `run` returns for the last of them,
+        whose value is large, and of that.
+    """
+    return _warden().run_series(Series(series_id, works, Journal(path_of(series_id))))
+
+
+def _warden() -> Warden:
+    """Return the one of this process."""
+    warden: Warden | None = sys.__dict__.get("_anyjob_ray_warden")
     if warden is None:
         warden = sys.__dict__["_anyjob_ray_warden"] = Warden()
-    return warden.run(Job(pickle.loads(head), buffers))
+    return warden
 
 
 class Common(NamedTuple):
@@ -61,6 +85,7 @@ class Common(NamedTuple):
         board: the actor that is told of jobs that run.
         apart: whether large parts of a value may stay apart.
         grace: seconds after which a job that was asked to end, and has not, is killed with its process.
+        ear: who wants to hear of the end at once; None: nobody.
     """
 
     path: list[str]
@@ -68,6 +93,7 @@ class Common(NamedTuple):
     board: str
     apart: bool
     grace: float
+    ear: tuple[str, int, bytes] | None = None
 
 
 class Job:
@@ -109,6 +135,8 @@ class Warden:
 
     def __init__(self) -> None:
         self.current: Job | None = None
+        self._series: Series | None = None
+        self._last_task = ""
         self._asleep = False
         self._main = threading.get_ident()
         self._read, self._write = os.pipe()
@@ -142,7 +170,10 @@ class Warden:
             job.marks = _sizes()
             said = self._perform(job)
             said["host"] = self.host
-            return _packed(job, said)
+            packed = _packed(job, said)
+            if job.common.ear is not None and isinstance(packed, bytes) and said["status"] != "CANCELLED":
+                tell(Address(*job.common.ear), job.job_id, packed)
+            return packed
         finally:
             for name, value in before.items():
                 if value is None:
@@ -150,6 +181,20 @@ class Warden:
                 else:
                     os.environ[name] = value
             self.current = None
+
+    def run_series(self, series: Series) -> Any:
+        """Run jobs one after the other, and return what `run_series` does."""
+        self._series = series if len(series.works) > 1 else None  # of one job it is clear which is cancelled
+        self._last_task = _task_id()
+        try:
+            while (number := series.take()) is not None:
+                said = self.run(Job(pickle.loads(series.works[number][1]), ()))
+                if isinstance(said, tuple):
+                    return *said, series.lead(number)
+                series.ended(number, said)
+            return series.lead()
+        finally:
+            self._series = None
 
     def _common(self, shared: bytes) -> Common:
         common = self._commons.get(shared)
@@ -195,9 +240,13 @@ class Warden:
 
     def _interrupted(self, number: int, frame: Any) -> None:
         job = self.current
+        if number == INTERRUPT and self._series is not None:
+            self._series.asked = True
+            return
         if job is None:
             other = self._others.get(number)  # Ray's, for tasks that are not ours
-            if number == INTERRUPT and callable(other):
+            # One that comes when a series has ended would only have Ray drop what came of it.
+            if number == INTERRUPT and callable(other) and _task_id() != self._last_task:
                 other(number, frame)
             return
         if number == INTERRUPT:
@@ -219,10 +268,16 @@ class Warden:
             readable, _, _ = select.select([self._read], [], [], None if self._asleep else TICK)
             self._asleep = False
             job = self.current  # before the signals are read: those are to this one then, or to one before
+            series = self._series
             signals = self._signals() if readable else b""
             if job is not None:
                 try:
-                    self._look_after(job, INTERRUPT in signals)
+                    if series is None:
+                        self._look_after(job, INTERRUPT in signals)
+                    else:
+                        series.asked = series.asked or INTERRUPT in signals
+                        self._look_after(job, self._is_cancelled(job, series))
+                        self._give_back(job, series)
                 except Exception:  # the board is not there yet, or not any more
                     continue
 
@@ -246,6 +301,25 @@ class Warden:
         if not job.told and now - job.begun > SOON:
             self._board(job).began.remote(job.job_id, _place(job))
             job.told = True
+
+    def _is_cancelled(self, job: Job, series: Series) -> bool:
+        """Find out which jobs of a series were cancelled, if any were; say whether it is this one."""
+        import ray
+
+        if series.asked:  # we are interrupted once, however many are cancelled while they wait for each other
+            ids = [job_id for job_id, _ in series.works]
+            series.cancelled.update(ray.get(self._board(job).cancelled.remote(ids), timeout=ASK))
+            series.asked = not series.is_last
+        if job.job_id not in series.cancelled or job.reason:
+            return False
+        job.reason = "cancelled"
+        return True
+
+    def _give_back(self, job: Job, series: Series) -> None:
+        """Have others make the calls that would wait for a long one, and tell what came of those before."""
+        if not job.told or (given := series.give_back()) is None:
+            return
+        self._board(job).part.remote(series.series_id, *given)
 
     def _board(self, job: Job) -> Any:
         import ray
@@ -395,6 +469,12 @@ def _part(fd: int, start: int, stop: int) -> bytes:
         return b""
 
 
+def _task_id() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_task_id())
+
+
 def _place(job: Job) -> tuple[str, str, str, int, int, float]:
     """Say where a job runs and writes: node, files of stdout and stderr, where it begins in them, when."""
     import ray
@@ -410,4 +490,4 @@ def read_part(path: str, offset: int, size: int) -> bytes:
         return os.pread(stream.fileno(), size, offset)
 
 
-__all__ = ["LARGE", "WRITTEN", "Ended", "dump_apart", "dumps", "read_part", "run"]
+__all__ = ["LARGE", "WRITTEN", "Ended", "dump_apart", "dumps", "read_part", "run", "run_series"]
