@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray_work
@@ -124,6 +125,22 @@ def test_the_cancel_of_some_ends_no_other(make: Make, mode: str, notes: Path, wh
 def test_the_walltime_of_each_is_its_own(backend: RayBackend, notes: Path) -> None:
     calls = Calls(backend, notes, "hold", walltime=0.5)
     assert {job.outcome(PATIENCE).reason for job in calls.special} == {"walltime"}
+    calls.assert_others_are_unharmed()
+
+
+def test_a_cancel_outlives_the_actor_that_was_told_of_it(make: Make, notes: Path) -> None:
+    """That actor is started anew where its worker has died, and knows nothing then."""
+    import ray
+
+    backend = make(series=PATIENCE)
+    calls = Calls(backend, notes, "hold")
+    calls.until_they_run()
+    mode: Any = backend._mode
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mode._tasks, "_announce", lambda job_ids: None)  # it dies before anybody has asked it
+        assert all(job.cancel() for job in calls.special)
+    ray.kill(mode._board, no_restart=False)
+    assert {job.outcome(PATIENCE).status for job in calls.special} == {JobStatus.CANCELLED}
     calls.assert_others_are_unharmed()
 
 

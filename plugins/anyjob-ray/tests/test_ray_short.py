@@ -205,6 +205,13 @@ def test_a_directory_that_is_not_there_ends_a_series_before_it_begins(tmp_path: 
     assert (told.rest, told.sound) == ([0, 1], False)
 
 
+def test_one_call_needs_no_journal() -> None:
+    series = Series("a series", [("x", b"")])
+    assert series.take() == 0
+    series.ended(0, b"nought")
+    assert read_lead(series.lead()).sound
+
+
 def test_what_is_given_back_is_told_once_and_not_made(tmp_path: Path) -> None:
     series = of_jobs(tmp_path, "w", "x", "y", "z")
     assert series.take() == 0

@@ -166,7 +166,9 @@ class Fast(Mode):
                 if not self.ray.is_initialized():
                     raise Disconnected("the program has called ray.shutdown()")
                 asked = self._board.changes.remote(since, LISTEN)
-                since, events, _ = answer(self.ray, asked, self._is_there, 2 * LISTEN)
+                since, events, whole = answer(self.ray, asked, self._is_there, 2 * LISTEN)
+                if not whole:  # it was started anew, and knows nothing
+                    self._board.cancelling.remote(self._tasks.cancelled())
             except Exception as error:
                 failures += 1
                 if self._closed:
@@ -189,8 +191,14 @@ class Fast(Mode):
 
     def _announce(self, job_ids: list[str]) -> None:
         """Have the board know of jobs that are to be cancelled, before their workers ask it."""
-        told = self._board.cancelling.remote(job_ids)
-        answer(self.ray, told, lambda: not self._closed, self.options.patience)
+        try:
+            told = self._board.cancelling.remote(job_ids)
+            answer(self.ray, told, lambda: not self._closed, self.options.patience)
+        except Exception as error:
+            raise BackendUnavailableError(
+                f"backend {self.backend.name()!r}: the Ray cluster takes no cancel of {len(job_ids)} jobs: "
+                f"{error}"
+            ) from error
 
     def _is_there(self) -> bool:
         """Whether it makes sense to go on listening: of a cluster that is gone Ray tells nothing."""

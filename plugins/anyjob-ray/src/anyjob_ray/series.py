@@ -42,10 +42,12 @@ class Series:
     Args:
         series_id: ours.
         works: the id of the job of each, and what `anyjob_ray.worker.Job` is made of.
-        journal: where it is written down.
+        journal: where it is written down; None: it is of one call, of which it is clear that it has begun.
     """
 
-    def __init__(self, series_id: str, works: Sequence[tuple[str, bytes]], journal: Journal) -> None:
+    def __init__(
+        self, series_id: str, works: Sequence[tuple[str, bytes]], journal: Journal | None = None
+    ) -> None:
         self.works = works
         self.cancelled: set[str] = set()
         self.asked = False
@@ -59,11 +61,6 @@ class Series:
         self._given = False
         self.series_id = series_id
 
-    @property
-    def is_last(self) -> bool:
-        """Whether the call that is made now is the last one, others having been given back."""
-        return self._given
-
     def take(self) -> int | None:
         """Return the number of the next call, which begins now; None: there is none."""
         with self._lock:
@@ -71,7 +68,7 @@ class Series:
                 number = self._next
                 if self.works[number][0] in self.cancelled:
                     self.done[number] = CANCELLED
-                elif not self._journal.begin(number):
+                elif self._journal is not None and not self._journal.begin(number):
                     self._sound = False
                     return None
                 else:
@@ -82,7 +79,8 @@ class Series:
 
     def ended(self, number: int, said: bytes) -> None:
         """Take in what came of a call."""
-        self._journal.end(number, said)
+        if self._journal is not None:
+            self._journal.end(number, said)
         self.done[number] = said
 
     def give_back(self) -> tuple[dict[int, bytes], list[int]] | None:
@@ -98,7 +96,8 @@ class Series:
 
     def lead(self, large: int | None = None) -> bytes:
         """Say what came of it."""
-        self._journal.close()
+        if self._journal is not None:
+            self._journal.close()
         rest = [number for number in range(len(self.works)) if number not in self.done and number != large]
         seconds = time.monotonic() - self._start
         return pickle.dumps(tuple(Lead(self.done, rest, large, seconds, self._sound)), 5)

@@ -282,6 +282,10 @@ class Tasks:
         self._cancel(tasks)
         return accepted
 
+    def cancelled(self) -> list[str]:
+        """Return the jobs that were cancelled and have not ended."""
+        return [task.job_id for task in list(self.known.values()) if task.cancelled and task.said is None]
+
     def is_cancelled(self, job_id: str) -> bool:
         """Tell whether somebody has cancelled, or forgotten, a job."""
         task = self.known.get(job_id)
@@ -319,7 +323,7 @@ class Tasks:
         sent, ref = self._sender.of(task.job_id), task.ref
         if sent is not None:
             sent.interrupted, ref = True, sent.ref
-        if ref is not None:  # else it has just ended
+        if ref is not None and ray.is_initialized():  # else it has just ended
             with suppress(ValueError):
                 ray.cancel(ref, force=False, recursive=True)
 

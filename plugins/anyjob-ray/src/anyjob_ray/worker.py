@@ -65,7 +65,8 @@ def run_series(series_id: str, works: list[tuple[str, bytes]]) -> Any:
         What `anyjob_ray.series.Lead` says, pickled; or a tuple of what `run` returns for the last of them,
         whose value is large, and of that.
     """
-    return _warden().run_series(Series(series_id, works, Journal(path_of(series_id))))
+    journal = Journal(path_of(series_id)) if len(works) > 1 else None
+    return _warden().run_series(Series(series_id, works, journal))
 
 
 def _warden() -> Warden:
@@ -306,10 +307,9 @@ class Warden:
         """Find out which jobs of a series were cancelled, if any were; say whether it is this one."""
         import ray
 
-        if series.asked:  # we are interrupted once, however many are cancelled while they wait for each other
+        if series.asked:  # again and again: we are interrupted once, however many are cancelled
             ids = [job_id for job_id, _ in series.works]
             series.cancelled.update(ray.get(self._board(job).cancelled.remote(ids), timeout=ASK))
-            series.asked = not series.is_last
         if job.job_id not in series.cancelled or job.reason:
             return False
         job.reason = "cancelled"
