@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,23 +58,46 @@ class Cluster:
             time.sleep(0.05)
         return told.read_text().strip()
 
+    @contextmanager
+    def another_node(self, resource: str, cpus: int = 2) -> Iterator[Callable[[], None]]:
+        """Inside, there is another node, with a resource of its own; gives what kills it."""
+        options = [f"--address={self.address}", "--block", "--disable-usage-stats", f"--num-cpus={cpus}"]
+        options += [f'--resources={{"{resource}": {cpus}}}', f"--object-store-memory={MEMORY}"]
+        process = subprocess.Popen(
+            [str(Path(sys.executable).with_name("ray")), "start", *options],
+            env={**os.environ, **environment()},
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        try:
+            yield lambda: _end(process)
+        finally:
+            _end(process)
+
     def stop(self) -> None:
         """End the processes of the cluster, which are all below one."""
-        import psutil
-
-        try:
-            parent = psutil.Process(self._process.pid)
-            processes = [*parent.children(recursive=True), parent]
-        except psutil.NoSuchProcess:
-            processes = []
-        for process in processes:
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
-        self._process.wait(20)
+        _end(self._process)
         self._log.close()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _end(top: subprocess.Popen[bytes]) -> None:
+    """Kill a process, and all below it."""
+    import psutil
+
+    try:
+        parent = psutil.Process(top.pid)
+        processes = [*parent.children(recursive=True), parent]
+    except psutil.NoSuchProcess:
+        processes = []
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    top.wait(20)
 
 
 class KeeperFaults:
