@@ -64,7 +64,7 @@ def test_a_cancel_that_ray_loses_is_sent_again(
 @pytest.fixture
 def warden() -> Iterator[Warden]:
     """What watches over the jobs of a worker process, in this one."""
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield Warden()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, before)

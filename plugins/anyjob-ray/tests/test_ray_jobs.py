@@ -70,27 +70,6 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def test_a_node_that_dies_is_told_and_what_ran_there_does_not_run_again(
-    connected: ray_lab.Cluster, backend: RayBackend, tmp_path: Path
-) -> None:
-    """executorlib#412, PR#721: never submitted twice."""
-    import ray
-
-    there = {"ray": {"resources": {"elsewhere": 1}}}
-    with connected.another_node("elsewhere") as kill:
-        while "elsewhere" not in ray.cluster_resources():
-            time.sleep(0.05)
-        job = backend.run(Call(ray_work.noted, (str(tmp_path / "runs"), 1, (1,), "hold")), options=there)
-        while not job.running():
-            assert not job.in_final_state(), job.outcome()
-            time.sleep(0.01)
-        kill()
-        outcome = job.outcome(PATIENCE)
-    assert (outcome.status, outcome.reason) == (JobStatus.ERROR, "node-failure"), outcome
-    assert backend.run(Call(abs, (-1,))).result(PATIENCE) == 1
-    assert len((tmp_path / "runs").read_text().splitlines()) == 1
-
-
 def test_a_worker_that_dies_is_told_and_nothing_runs_twice(backend: RayBackend, tmp_path: Path) -> None:
     """executorlib#412, PR#721: never submitted twice."""
     mark = tmp_path / "runs"
@@ -214,7 +193,7 @@ def test_what_a_backend_connects_it_disconnects_and_ray_says_nothing(
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_cluster_that_is_lost_is_told(tmp_path: Path) -> None:
+def test_a_node_and_a_cluster_that_are_lost_are_told(tmp_path: Path) -> None:
     """qiskit-aqt-provider#274, qiskit-aqua#752: a transient error while polling ended the wait."""
     program = Path(__file__).with_name("ray_losing.py")
     done = subprocess.run(
