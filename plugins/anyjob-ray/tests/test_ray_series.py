@@ -13,7 +13,7 @@ import pytest
 import ray_work
 from anyjob_ray.backend import RayBackend
 
-from anyjob import Command
+from anyjob import Call, Command
 from anyjob.job import JobStatus
 from anyjob.jobtypes import TaskJob
 
@@ -170,6 +170,14 @@ def test_cancels_at_any_moment_hit_whom_they_are_meant_for(backend: RayBackend, 
     made = Counter(int(line) for line in notes.read_text().splitlines())
     assert set(made.values()) == {1}
     assert set(range(600)) - cancelled <= set(made)
+
+
+def test_nobody_has_to_share_tasks_or_let_datagrams_through(make: Make, mode: str, notes: Path) -> None:
+    backend = make(mode=mode, series=0, direct=False)
+    jobs = backend.map(ray_work.noted, [str(notes)] * 30, range(30), [()] * 30, [""] * 30)
+    assert [job.result(PATIENCE) for job in jobs] == [job.job_id() for job in jobs]
+    assert len({line.split()[1] for line in notes.read_text().splitlines()}) == 30
+    assert backend.run(Call(abs, (-1,))).result(PATIENCE) == 1
 
 
 def test_programs_that_are_short_are_put_in_series_too(backend: RayBackend) -> None:
