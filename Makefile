@@ -39,6 +39,8 @@ test-matrix: $(VENV)/.stamp-dev  ## test with the oldest and the newest dependen
 
 soak: $(VENV)/.stamp-dev  ## kill clients, supervisors, keepers and jobs for a long time, and account for every job
 	$(BIN)/python tests/kill_harness.py --kills $(KILLS)
+	[ -e .venv-plugins/anyjob-ray/.complete ] || scripts/plugin-venv plugins/anyjob-ray
+	.venv-plugins/anyjob-ray/bin/python plugins/anyjob-ray/tests/ray_soak.py --kills $(KILLS)
 
 lint: $(VENV)/.stamp-dev  ## ruff, mypy --strict, and what may not be in a file
 	$(BIN)/ruff check

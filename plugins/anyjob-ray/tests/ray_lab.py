@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,25 @@ class Cluster:
             yield lambda: _end(process)
         finally:
             _end(process)
+
+    def workers(self, name: str) -> list[int]:
+        """Return the ids of those worker processes that Ray calls so while they make a call."""
+        import psutil
+
+        found = []
+        for process in psutil.Process(self._process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if " ".join(process.cmdline()).startswith(name):
+                    found.append(process.pid)
+        return found
+
+    def kill(self, pid: int) -> bool:
+        """Kill a process, by SIGKILL; return whether it was there."""
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        return True
 
     def stop(self) -> None:
         """End the processes of the cluster, which are all below one."""
