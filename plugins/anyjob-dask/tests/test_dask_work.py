@@ -106,6 +106,11 @@ def _keys(dask_scheduler: Any = None) -> list[str]:
     return list(dask_scheduler.tasks)
 
 
+def _has_left(job: Any) -> bool:
+    """Whether a job is not in its cluster any more."""
+    return job.native_id() not in job.backend()._line.client().run_on_scheduler(_keys)
+
+
 def test_what_was_stored_leaves_the_cluster(backend: DaskBackend) -> None:
     jobs = backend.map(abs, range(20))
     assert [job.result(PATIENCE) for job in jobs] == list(range(20))
@@ -121,20 +126,15 @@ def test_what_is_small_leaves_the_cluster_once_all_work_has_ended_and_what_is_la
 ) -> None:
     monkeypatch.setattr("anyjob_dask.backend.BUSY", 3600.0)
     backend = make(address=local_cluster.address)
-    client = backend._line.client()
-
-    def has_left(job: Any) -> bool:
-        return job.native_id() not in client.run_on_scheduler(_keys)
-
     open_job = backend.run(Command(["sleep", "300"]))
     large = backend.run(Call(bytes, (100_000,)))
     assert len(large.result(PATIENCE)) == 100_000
-    until(lambda: has_left(large), "the release of a large result while another job runs")
+    until(lambda: _has_left(large), "the release of a large result while another job runs")
     small = backend.run(Call(abs, (-1,)))
     assert small.result(PATIENCE) == 1
     assert open_job.cancel()
     assert open_job.outcome(PATIENCE).status is JobStatus.CANCELLED
-    until(lambda: has_left(small), "the release of a small result once nothing runs")
+    until(lambda: _has_left(small), "the release of a small result once nothing runs")
 
 
 def test_what_is_small_leaves_the_cluster_in_time_while_work_goes_on(
@@ -142,11 +142,10 @@ def test_what_is_small_leaves_the_cluster_in_time_while_work_goes_on(
 ) -> None:
     monkeypatch.setattr("anyjob_dask.backend.BUSY", 0.6)
     backend = make(address=local_cluster.address)
-    client = backend._line.client()
     open_job = backend.run(Command(["sleep", "300"]))
     small = backend.run(Call(abs, (-1,)))
     assert small.result(PATIENCE) == 1
-    until(lambda: small.native_id() not in client.run_on_scheduler(_keys), "the release of a small result")
+    until(lambda: _has_left(small), "the release of a small result")
     assert open_job.cancel()
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from anyjob_ray.durable import KEEPER
 
@@ -36,17 +36,9 @@ class Cluster:
         # Not below pytest's own directory: Ray's sockets need a short path.
         self.directory = Path(tempfile.mkdtemp(prefix="anyjob-ray-", dir="/tmp"))
         self._log = open(self.directory / "start.log", "wb")  # noqa: SIM115
-        program = Path(sys.executable).with_name("ray")
         options = ["--head", "--port=0", "--block", "--include-dashboard=false", "--disable-usage-stats"]
         options += [f"--num-cpus={cpus}", f"--object-store-memory={MEMORY}", f"--temp-dir={self.directory}"]
-        self._process = subprocess.Popen(
-            [str(program), "start", *options],
-            env={**os.environ, **environment()},
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
+        self._process = _start(options, self._log)
         self.address = self._await_address()
 
     def _await_address(self) -> str:
@@ -63,14 +55,7 @@ class Cluster:
         """Inside, there is another node, with a resource of its own; gives what kills it."""
         options = [f"--address={self.address}", "--block", "--disable-usage-stats", f"--num-cpus={cpus}"]
         options += [f'--resources={{"{resource}": {cpus}}}', f"--object-store-memory={MEMORY}"]
-        process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("ray")), "start", *options],
-            env={**os.environ, **environment()},
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
+        process = _start(options, self._log)
         try:
             yield lambda: _end(process)
         finally:
@@ -100,6 +85,18 @@ class Cluster:
         _end(self._process)
         self._log.close()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _start(options: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start a node."""
+    return subprocess.Popen(
+        [str(Path(sys.executable).with_name("ray")), "start", *options],
+        env={**os.environ, **environment()},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
 
 
 def _end(top: subprocess.Popen[bytes]) -> None:

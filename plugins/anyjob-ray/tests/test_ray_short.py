@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from anyjob_ray.bulk import AHEAD, BYTES, GROWTH, MOST, Bulk, slots
+from anyjob_ray.bulk import AHEAD, BYTES, GROWTH, MOST, Bulk
 from anyjob_ray.ear import SIGNED, SMALL, Address, Ear, tell
 from anyjob_ray.journal import Journal, parse, path_of, take_out
+from anyjob_ray.nodes import slots
 from anyjob_ray.series import CANCELLED, Lead, Series, read_lead
 from hypothesis import given
 from hypothesis import strategies as st

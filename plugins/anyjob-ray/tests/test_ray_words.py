@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from anyjob_ray.needs import asked, plan, refusal
+from anyjob_ray.needs import plan, refusal
+from anyjob_ray.nodes import asked
 from anyjob_ray.options import RayJobOptions, RayOptions
 from anyjob_ray.payload import Packer, read
 from anyjob_ray.reasons import REASONS, said_of

@@ -1,14 +1,14 @@
 """The calls of one launch that wait for their turn, and how many of them one task makes.
 
 A task of Ray's costs a millisecond or so of several processes, however short the call. So calls that turn
-out to be short are made by one task in series; and no more tasks are submitted than
-keep the cluster busy, so that what is learnt of the first serves the others. Sent along to the cluster.
+out to be short are made by one task in series; and no more tasks are submitted than keep the cluster busy,
+so that what is learnt of the first serves the others. Sent along to the cluster.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from anyjob_ray.series import Lead
@@ -74,21 +74,3 @@ class Bulk:
     def distrust(self) -> None:
         """A worker has died: let them go one by one, and begin to learn anew."""
         self._size = 1
-
-
-def slots(plan: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> int:
-    """Return how many tasks of a plan the nodes could run at a time; one at least.
-
-    Args:
-        plan: the options of the task.
-        nodes: as ``ray.nodes()`` gives them.
-    """
-    wanted = {"CPU": plan["num_cpus"], "GPU": plan.get("num_gpus", 0), "memory": plan.get("memory", 0)}
-    wanted = {name: amount for name, amount in {**wanted, **plan.get("resources", {})}.items() if amount}
-    wanted = wanted or {"CPU": 1}
-    found = 0
-    for node in nodes:
-        if node.get("Alive", node.get("alive")):
-            had = node["Resources"]
-            found += min(int(had.get(name, 0) // amount) for name, amount in wanted.items())
-    return max(found, 1)

@@ -114,6 +114,7 @@ def _ship() -> None:
         journal,
         keeper,
         listening,
+        nodes,
         reasons,
         salvage,
         sending,
@@ -122,7 +123,7 @@ def _ship() -> None:
         worker,
     )
 
-    sent = (bulk, ear, journal, keeper, listening, reasons, salvage, sending, series, tasks, worker)
+    sent = (bulk, ear, journal, keeper, listening, nodes, reasons, salvage, sending, series, tasks, worker)
     for module in (runner, *sent):
         cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
 

@@ -11,7 +11,8 @@ from anyjob.specs import Outcome, Resources
 from anyjob.status import JobStatus
 from anyjob_ray import cluster
 from anyjob_ray.ear import Ear
-from anyjob_ray.needs import asked, plan, refusal
+from anyjob_ray.needs import plan, refusal
+from anyjob_ray.nodes import asked
 from anyjob_ray.payload import Packer
 from anyjob_ray.reading import read_running
 from anyjob_ray.sending import Launch

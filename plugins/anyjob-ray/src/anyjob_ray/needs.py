@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anyjob.specs import Resources
+from anyjob_ray.nodes import alive
 from anyjob_ray.options import RayJobOptions, RayOptions
 
 RETRIES = 3
@@ -44,12 +45,6 @@ def plan(
     return found
 
 
-def asked(plan: Mapping[str, Any]) -> dict[str, float]:
-    """Return what a plan takes of a node, in Ray's words."""
-    wanted = {"CPU": plan["num_cpus"], "GPU": plan.get("num_gpus", 0), "memory": plan.get("memory", 0)}
-    return {name: amount for name, amount in {**wanted, **plan.get("resources", {})}.items() if amount}
-
-
 def refusal(resources: Resources, wanted: Mapping[str, float], nodes: Sequence[Mapping[str, Any]]) -> str:
     """Say why a job can run nowhere; empty where it can.
 
@@ -60,13 +55,13 @@ def refusal(resources: Resources, wanted: Mapping[str, float], nodes: Sequence[M
     """
     if resources.nodes is not None and resources.nodes > 1:
         return f"a Ray task runs on one node, and the job asks for {resources.nodes}"
-    alive = [node["Resources"] for node in nodes if node.get("Alive", node.get("alive"))]
-    if any(all(node.get(name, 0) >= amount for name, amount in wanted.items()) for node in alive):
+    had = [node["Resources"] for node in alive(nodes)]
+    if any(all(node.get(name, 0) >= amount for name, amount in wanted.items()) for node in had):
         return ""
-    lacking = [name for name, amount in wanted.items() if all(node.get(name, 0) < amount for node in alive)]
+    lacking = [name for name, amount in wanted.items() if all(node.get(name, 0) < amount for node in had)]
     told = []
     for name in lacking:
-        most, unit = max((node.get(name, 0) for node in alive), default=0), _UNITS.get(name, 1)
+        most, unit = max((node.get(name, 0) for node in had), default=0), _UNITS.get(name, 1)
         told.append(
             f"{wanted[name] / unit:g} {_WORDS.get(name, name)} (the most that a node has is {most / unit:g})"
         )

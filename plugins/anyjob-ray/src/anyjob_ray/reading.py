@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from anyjob_ray.nodes import on_node
+
 PART = 1 << 20
 """Bytes that are read at a time."""
 
@@ -28,13 +30,9 @@ def read_running(ray: Any, place: tuple[Any, ...], stream: str, offset: int, pat
 
 
 def _read_there(ray: Any, node: str, path: str, offset: int, patience: float) -> bytes:
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
     from anyjob_ray.worker import read_part
 
-    there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
-    reader = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(read_part)
     try:
-        return bytes(ray.get(reader.remote(path, offset, PART), timeout=patience))
+        return bytes(ray.get(on_node(node, read_part).remote(path, offset, PART), timeout=patience))
     except Exception:  # the node is gone, and what was written there with it
         return b""

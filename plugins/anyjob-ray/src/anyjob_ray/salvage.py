@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from anyjob_ray.journal import Known, parse, take_out_here
 from anyjob_ray.listening import answer
+from anyjob_ray.nodes import alive, on_node
 
 PATIENCE = 20.0
 """Seconds that the nodes have to say whether a journal is theirs."""
@@ -47,14 +48,9 @@ def salvage(series_id: str, error: BaseException, tell: Callable[[str, Any], Non
 
 def _ask(series_id: str) -> tuple[bytes | None, bool]:
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    asked = []
-    for node in ray.nodes():  # type: ignore[no-untyped-call]
-        if node.get("Alive", node.get("alive")):
-            there = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
-            options: dict[str, Any] = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": there}
-            asked.append(ray.remote(**options)(take_out_here).remote(series_id))
+    nodes = alive(ray.nodes())  # type: ignore[no-untyped-call]
+    asked = [on_node(node["NodeID"], take_out_here).remote(series_id) for node in nodes]
     sure = True
     for ref in asked:
         try:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from anyjob_ray.bulk import Bulk, Work, slots
+from anyjob_ray.bulk import Bulk, Work
 from anyjob_ray.listening import when_done
+from anyjob_ray.nodes import slots
 from anyjob_ray.series import CANCELLED
 from anyjob_ray.worker import run_series
 
@@ -82,7 +83,10 @@ class Sender:
 
     def fill(self, bulk: Bulk) -> None:
         """Submit as many tasks as are wanted now."""
-        while bulk.waiting and (works := bulk.take(self._slots(bulk), self._is_wanted)):
+        if not bulk.waiting:
+            return
+        places = self._slots(bulk)
+        while works := bulk.take(places, self._is_wanted):
             self._number += 1
             self._send(bulk, works, f"{works[0][0]}-{self._number}")
 
