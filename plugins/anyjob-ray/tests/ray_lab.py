@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +20,8 @@ from anyjob_ray.durable import KEEPER
 START = 90.0
 """Seconds that a cluster may take to come up, on a machine that has much else to do."""
 MEMORY = 200_000_000
+SKIPPED = 77
+"""The exit code of a program that says why it cannot be tried on this machine."""
 TOKEN = secrets.token_hex(32)
 """What a Ray that knows of tokens wants of whoever connects, so that nobody else does."""
 
@@ -30,15 +32,20 @@ def environment() -> dict[str, str]:
 
 
 class Cluster:
-    """A head node, and what belongs to it; ended with its processes by `stop`."""
+    """A head node, and what belongs to it; ended with its processes by `stop`.
 
-    def __init__(self, cpus: int = 4) -> None:
+    Args:
+        cpus: how many it says that it has.
+        config: Ray's own settings of its daemons.
+    """
+
+    def __init__(self, cpus: int = 4, **config: object) -> None:
         # Not below pytest's own directory: Ray's sockets need a short path.
         self.directory = Path(tempfile.mkdtemp(prefix="anyjob-ray-", dir="/tmp"))
         self._log = open(self.directory / "start.log", "wb")  # noqa: SIM115
         options = ["--head", "--port=0", "--block", "--include-dashboard=false", "--disable-usage-stats"]
         options += [f"--num-cpus={cpus}", f"--object-store-memory={MEMORY}", f"--temp-dir={self.directory}"]
-        self._process = _start(options, self._log)
+        self._process = _start(options, self._log, config)
         self.address = self._await_address()
 
     def _await_address(self) -> str:
@@ -87,11 +94,14 @@ class Cluster:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def _start(options: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(
+    options: list[str], log: IO[bytes], config: Mapping[str, object] | None = None
+) -> subprocess.Popen[bytes]:
     """Start a node."""
+    settings = {f"RAY_{name}": str(value) for name, value in (config or {}).items()}
     return subprocess.Popen(
         [str(Path(sys.executable).with_name("ray")), "start", *options],
-        env={**os.environ, **environment()},
+        env={**os.environ, **environment(), **settings},
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

@@ -79,7 +79,15 @@ def kill(path: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-SPECIAL = {"hold": hold, "hold on": hold_on, "kill": kill}
+def eat(path: str) -> None:
+    """Take memory until it is ended for that, or has taken more than it was to be given."""
+    taken = []
+    while len(taken) < TOO_MUCH // MEAL:
+        taken.append(b"x" * MEAL)
+
+
+MEAL, TOO_MUCH = 100_000_000, 6_000_000_000
+SPECIAL = {"hold": hold, "hold on": hold_on, "kill": kill, "eat": eat}
 
 
 def brief(path: str, number: int) -> int:
