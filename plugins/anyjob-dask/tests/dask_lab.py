@@ -29,22 +29,28 @@ class Lab:
         home: a directory for what they write.
         workers: options of each worker to start.
         more: further options of the scheduler and of all workers.
+        host: the address of the scheduler; by default, one that Dask finds.
     """
 
     def __init__(
-        self, home: Path, workers: Sequence[Sequence[str]] = (("--nthreads", "4"),), *more: str
+        self,
+        home: Path,
+        workers: Sequence[Sequence[str]] = (("--nthreads", "4"),),
+        *more: str,
+        host: str = "",
     ) -> None:
         self.home = home
         self.file = home / "scheduler.json"
         self._more = more
         self._running: list[subprocess.Popen[bytes]] = []
-        self.scheduler = self.start("scheduler", "--port", "0", "--no-dashboard")
+        at = ("--host", host) if host else ()
+        self.scheduler = self.start("scheduler", "--port", "0", "--no-dashboard", *at)
         self.address = self._address()
         self.workers = [self.add(*options) for options in workers]
 
-    def start(self, what: str, *options: str) -> subprocess.Popen[bytes]:
-        """Start ``dask scheduler`` or ``dask worker``."""
-        command = [sys.executable, "-m", "dask", what, "--scheduler-file", str(self.file)]
+    def start(self, what: str, *options: str, enter: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Start ``dask scheduler`` or ``dask worker``; ``enter`` begins a command for another host."""
+        command = [*enter, sys.executable, "-m", "dask", what, "--scheduler-file", str(self.file)]
         with (self.home / f"{what}-{len(self._running)}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*command, *options, *self._more],
@@ -57,10 +63,10 @@ class Lab:
         self._running.append(process)
         return process
 
-    def add(self, *options: str) -> subprocess.Popen[bytes]:
+    def add(self, *options: str, enter: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start one more worker, without a nanny: when it is killed, it is gone."""
         plain = () if "--nanny" in options else ("--no-nanny",)
-        return self.start("worker", "--no-dashboard", *plain, *options)
+        return self.start("worker", "--no-dashboard", *plain, *options, enter=enter)
 
     def _address(self) -> str:
         deadline = time.monotonic() + PATIENCE

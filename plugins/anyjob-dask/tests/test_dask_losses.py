@@ -97,3 +97,8 @@ def test_a_cluster_whose_certificates_are_asked_for(make: Make, own_lab: Labs, t
     assert lab.address.startswith("tls://")
     given = {f"tls_{name}": str(path) for name, path in files.items()}
     assert make(address=lab.address, **given).run(Call(pow, (2, 5))).result(PATIENCE) == 32
+
+
+def test_jobs_on_another_host_outlast_a_network_that_is_away(two_hosts: Any, tmp_path: Path) -> None:
+    """A network that is away for a while loses no job, and has none run twice."""
+    two_hosts.run(Path(__file__).with_name("dask_hosts.py"), str(tmp_path))

@@ -63,5 +63,5 @@ def main(state: str) -> None:
 
 
 if __name__ == "__main__":
-    faulthandler.dump_traceback_later(100)
+    faulthandler.dump_traceback_later(100, exit=True)
     main(sys.argv[1])

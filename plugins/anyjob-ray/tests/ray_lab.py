@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -36,16 +36,17 @@ class Cluster:
 
     Args:
         cpus: how many it says that it has.
+        host: the address of the head node; by default, one that Ray finds.
         config: Ray's own settings of its daemons.
     """
 
-    def __init__(self, cpus: int = 4, **config: object) -> None:
+    def __init__(self, cpus: int = 4, host: str = "", **config: object) -> None:
         # Not below pytest's own directory: Ray's sockets need a short path.
         self.directory = Path(tempfile.mkdtemp(prefix="anyjob-ray-", dir="/tmp"))
         self._log = open(self.directory / "start.log", "wb")  # noqa: SIM115
         options = ["--head", "--port=0", "--block", "--include-dashboard=false", "--disable-usage-stats"]
         options += [f"--num-cpus={cpus}", f"--object-store-memory={MEMORY}", f"--temp-dir={self.directory}"]
-        self._process = _start(options, self._log, config)
+        self._process = _start(options + _at(host), self._log, config)
         self.address = self._await_address()
 
     def _await_address(self) -> str:
@@ -58,11 +59,20 @@ class Cluster:
         return told.read_text().strip()
 
     @contextmanager
-    def another_node(self, resource: str, cpus: int = 2) -> Iterator[Callable[[], None]]:
-        """Inside, there is another node, with a resource of its own; gives what kills it."""
+    def another_node(
+        self, resource: str, cpus: int = 2, host: str = "", enter: Sequence[str] = ()
+    ) -> Iterator[Callable[[], None]]:
+        """Inside, there is another node, with a resource of its own; gives what kills it.
+
+        Args:
+            resource: its name, of which there is one for each CPU.
+            cpus: how many it says that it has.
+            host: its address; by default, one that Ray finds.
+            enter: the command that begins one which runs there.
+        """
         options = [f"--address={self.address}", "--block", "--disable-usage-stats", f"--num-cpus={cpus}"]
         options += [f'--resources={{"{resource}": {cpus}}}', f"--object-store-memory={MEMORY}"]
-        process = _start(options, self._log)
+        process = _start(options + _at(host), self._log, enter=enter)
         try:
             yield lambda: _end(process)
         finally:
@@ -94,13 +104,20 @@ class Cluster:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+def _at(host: str) -> list[str]:
+    return [f"--node-ip-address={host}"] if host else []
+
+
 def _start(
-    options: list[str], log: IO[bytes], config: Mapping[str, object] | None = None
+    options: list[str],
+    log: IO[bytes],
+    config: Mapping[str, object] | None = None,
+    enter: Sequence[str] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a node."""
     settings = {f"RAY_{name}": str(value) for name, value in (config or {}).items()}
     return subprocess.Popen(
-        [str(Path(sys.executable).with_name("ray")), "start", *options],
+        [*enter, str(Path(sys.executable).with_name("ray")), "start", *options],
         env={**os.environ, **environment(), **settings},
         stdin=subprocess.DEVNULL,
         stdout=log,

@@ -211,6 +211,13 @@ def test_what_befalls_a_cluster_of_its_own_is_told(program: str, tmp_path: Path)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
 
 
+def test_jobs_on_another_host_tell_of_their_ends_and_outlast_a_network_that_is_away(
+    two_hosts: Any, tmp_path: Path
+) -> None:
+    """A network that is away for a while loses no job, and has none run twice."""
+    two_hosts.run(Path(__file__).with_name("ray_hosts.py"), str(tmp_path))
+
+
 # --- a library that takes an executor -------------------------------------------------------------
 
 
