@@ -11,7 +11,18 @@ from typing import Any
 import pytest
 from cli_program import invoke
 
-from anyjob import Call, Config, File, Registry, Session, Spec, SpecError, TaskJob, set_default_session
+from anyjob import (
+    Call,
+    Command,
+    Config,
+    File,
+    Registry,
+    Session,
+    Spec,
+    SpecError,
+    TaskJob,
+    set_default_session,
+)
 from anyjob.cli.building import make_spec
 
 
@@ -178,3 +189,5 @@ def test_specs_of_plain_data() -> None:
         make_spec(Report, {"template": "t.txt", "copis": 3}, "here")
     with pytest.raises(SpecError, match=r"^here: Expected `int`, got `str` - at `\$\.copies`$"):
         make_spec(Report, {"template": "t.txt", "copies": "3"}, "here")
+    with pytest.raises(SpecError, match=r"^here: env 'SIZE': Expected `str`, got `int` - at "):
+        make_spec(Command, {"argv": ["true"], "env": {"HOME": "/", "SIZE": 3}}, "here")

@@ -185,6 +185,10 @@ BAD: dict[str, tuple[Any, str]] = {
         lambda: {"circuits": V2 + " nosuch q[0];"},
         "line 5, column 2: 'nosuch' is not defined",
     ),
+    "no angle, version 2": (
+        lambda: {"circuits": V2 + "rz q[0];"},
+        "circuit.qasm: a gate lacks its angles: RZGate.*'phi'",
+    ),
     "no program": (lambda: {"circuits": File("a.txt", b"hello")}, "a.txt: this is no QPY, and no OpenQASM"),
     "no text": (lambda: {"circuits": File("a.bin", b"\xff\xfe")}, "a.bin: this is neither OpenQASM"),
     "broken QPY": (

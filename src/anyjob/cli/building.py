@@ -61,7 +61,18 @@ def make_spec(spec_type: type[Spec], fields: Mapping[str, Any], where: str, dire
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, SpecError):
             raise SpecError(f"{where}: {error.__cause__}") from None
-        raise SpecError(f"{where}: {error}") from None
+        raise SpecError(f"{where}: {_wrong_entry(known, ready)}{error}") from None
+
+
+def _wrong_entry(known: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
+    """Name the entry of a mapping that is wrong: of that, msgspec says ``[...]``."""
+    for name, value in fields.items():
+        for key, item in value.items() if isinstance(value, Mapping) else ():
+            try:
+                msgspec.convert({key: item}, known[name].type)
+            except msgspec.ValidationError:
+                return f"{name} {key!r}: "
+    return ""
 
 
 @functools.cache

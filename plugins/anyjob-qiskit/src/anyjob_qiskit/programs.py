@@ -119,7 +119,7 @@ def _parsed(path: str, content: bytes) -> list[QuantumCircuit]:
         )
     try:
         if version[1] == b"2":
-            return [qasm2.loads(text, custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)]
+            return [_read_openqasm2(text)]
         return [qasm3.loads(text)]
     except ImportError as error:
         raise SpecError(
@@ -127,6 +127,13 @@ def _parsed(path: str, content: bytes) -> list[QuantumCircuit]:
         ) from error
     except Exception as error:  # each reader has exceptions of its own
         raise SpecError(f"{path}: {_explained(error)}") from None
+
+
+def _read_openqasm2(text: str) -> QuantumCircuit:
+    try:
+        return qasm2.loads(text, custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
+    except TypeError as error:  # its parser counts angles only where there are some
+        raise QiskitError(f"a gate lacks its angles: {error}") from error
 
 
 def _parsed_qpy(path: str, content: bytes) -> list[QuantumCircuit]:
