@@ -80,7 +80,8 @@ def test_handles_pickle_and_work_in_the_other_process(state: Path, tmp_path: Pat
     """qiskit-aer#240, qiskit#6978: save jobs, pickle handles."""
     gate = tmp_path / "gate"
     os.mkfifo(gate)
-    with Session(Config.from_dict({}), Registry(), state=state) as session:
+    both = Config.from_dict({"backends": {"local": {"type": "local", "slots": 2}}})
+    with Session(both, Registry(), state=state) as session:
         backend = session.get_backend("local")
         waits = backend.run(Command(["sh", "-c", f"read line < {gate}; echo $line"]))
         ended = backend.run(Call(pow, (2, 10)))
