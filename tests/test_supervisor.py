@@ -130,14 +130,16 @@ def test_nonsense_ends_a_connection_and_nothing_else(own: Local, who: str) -> No
     before = own.supervisor
     connection = connect(own.places.supervisor_socket if who == "supervisor" else own.places.keeper_socket)
     assert connection is not None
+    # The keeper hears one supervisor: the real one, which comes back, may end this before it is read.
+    ended: tuple[type[Exception], ...] = (ConnectionError,) if who == "keeper" else ()
     for data in (b"\xff" * 100, b"\x01\x00\x00\x00\xc1"):
-        with connection if data[0] else connect(own.places.supervisor_socket) as talking:  # type: ignore[union-attr]
+        with connection as talking:
             talking.settimeout(30)
-            # The keeper hears one supervisor: the real one, which comes back, may end this before it is read.
-            with suppress(ConnectionError):
+            with suppress(*ended):
                 talking.sendall(data)
                 while talking.recv(4096):
                     pass
+        ended = ()  # the next one is with the supervisor
         connection = connect(own.places.supervisor_socket)
         assert connection is not None
     connection.close()
