@@ -52,6 +52,7 @@ lint: $(VENV)/.stamp-dev  ## ruff, mypy --strict, and what may not be in a file
 	  $(BIN)/mypy --python-executable .venv-$$plugin/bin/python $$plugin/src || exit 1; \
 	done
 	$(BIN)/python scripts/check-tree
+	$(BIN)/python scripts/check-imports
 
 docs: $(VENV)/.stamp-docs  ## build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

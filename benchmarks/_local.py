@@ -29,7 +29,7 @@ def backend(directory: str, slots: int = WIDTH, **options: Any) -> Iterator[Any]
     """
     from anyjob import Config, Registry, Session
     from anyjob.builtin.local.backend import LocalBackend
-    from anyjob.builtin.local.places import Places, holder
+    from anyjob.builtin.local.paths import Places, holder
 
     registry = Registry()
     registry.register_backend("local", LocalBackend)
@@ -47,7 +47,7 @@ def backend(directory: str, slots: int = WIDTH, **options: Any) -> Iterator[Any]
 
 def supervisor_of(made: Any) -> int:
     """Return the pid of a backend's supervisor."""
-    from anyjob.builtin.local.places import holder
+    from anyjob.builtin.local.paths import holder
 
     pid = holder(made._places.supervisor_lock)
     assert pid is not None

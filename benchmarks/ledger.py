@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from anyjob.ledger import BackendRow, Context, Ledger, NewJob
+from anyjob.ledger.store import BackendRow, Context, Ledger, NewJob
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 

@@ -32,7 +32,7 @@ STEVEDORE = "stevedore: DriverManager"
 PLUGGY = "pluggy: load_setuptools_entrypoints(group)"
 PLUGGY_ONE = "pluggy: load_setuptools_entrypoints(group, name)"
 PROGRAMS = {
-    ANYJOB: "from anyjob.registry import Registry; Registry().backend('p500')",
+    ANYJOB: "from anyjob.registry.lookup import Registry; Registry().backend('p500')",
     STDLIB: (
         "from importlib.metadata import entry_points\n"
         "(e,) = entry_points(group='anyjob.backends', name='p500'); e.load()"
@@ -49,13 +49,13 @@ PROGRAMS = {
 LIMITS = [(ANYJOB, STDLIB, 0.4), (ANYJOB, STEVEDORE, 0.25), (ANYJOB, PLUGGY, 0.125)]
 CHECK = """
 import sys
-from anyjob.registry import Registry
+from anyjob.registry.lookup import Registry
 Registry().backend('p500')
 print(sum(name.startswith('anyjob_bench_') for name in sys.modules))
 """
 WARM = """
 import time
-from anyjob.registry import Registry
+from anyjob.registry.lookup import Registry
 registry = Registry()
 registry.backend('p500')
 n = 200_000

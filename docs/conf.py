@@ -6,7 +6,7 @@ from pathlib import Path
 
 from anyjob import Registry, __version__, testing
 from anyjob.cli import exits
-from anyjob.options import describe
+from anyjob.config.options import describe
 
 project = "anyjob"
 author = "The anyjob authors"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anyjob.testing.environment import isolated
-from anyjob.testing.leftovers import end_leftovers
+from anyjob.testing.environment.isolated import isolated
+from anyjob.testing.environment.leftovers import end_leftovers
 
 if TYPE_CHECKING:
     from helpers import Clock
@@ -48,5 +48,5 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     from helpers import Clock  # here, since this file is also used alone
 
     clock = Clock()
-    monkeypatch.setattr("anyjob.tracking.time", clock)
+    monkeypatch.setattr("anyjob.tracking.tracker.time", clock)
     return clock

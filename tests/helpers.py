@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from anyjob import spawning
 from anyjob.backend import BackendConfiguration, BaseBackend, Capabilities
+from anyjob.execution import spawning
+from anyjob.execution.runner import dumps, perform, pickled
 from anyjob.job import BaseJob, JobStatus
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket
-from anyjob.runner import dumps, perform, pickled
 from anyjob.specs import Call, Command, Outcome, Spec
 from anyjob.taskbackend import TaskBackend, to_outcome
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import msgspec
 
-from anyjob.builtin.local import processes
+from anyjob.builtin.local import process_table
 from anyjob.builtin.local.frames import FrameSocket
-from anyjob.builtin.local.keeperlog import Log, read_log
+from anyjob.builtin.local.keeper.log import Log, read_log
 
 SOURCE = str(Path(__file__).resolve().parents[1] / "src")
 TESTS = str(Path(__file__).resolve().parent)
@@ -44,7 +44,7 @@ class Driver:
         self.keeper = self.launch()
         self.connect()
 
-    program: tuple[str, ...] = ("-m", "anyjob.builtin.local.keeper")
+    program: tuple[str, ...] = ("-m", "anyjob.builtin.local.keeper.main")
 
     def launch(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, *self.program]
@@ -174,12 +174,12 @@ class Driver:
 
     def marked(self) -> list[int]:
         """The processes that carry our mark, zygotes among them."""
-        snapshot = processes.Snapshot()
+        snapshot = process_table.Snapshot()
         marks = {pid: snapshot.mark(pid) for pid in snapshot.processes}
         return [pid for pid, mark in marks.items() if mark is not None and mark.keeper == str(self.state)]
 
     def zygotes(self) -> list[int]:
-        snapshot = processes.Snapshot()
+        snapshot = process_table.Snapshot()
         found = []
         for pid, process in snapshot.processes.items():
             mark = snapshot.mark(pid)
@@ -230,4 +230,4 @@ def keeping(root: Path, *more: str, driven: type[Driver] = Driver) -> Iterator[D
         driver.connection.close()
         for descriptor in driver.held:
             os.close(descriptor)
-        processes.end_leftovers(driver.log(), driver.state)
+        process_table.end_leftovers(driver.log(), driver.state)

@@ -27,11 +27,11 @@ from typing import Any
 import anyjob
 from anyjob import Call, Command, Config, Registry, Session
 from anyjob.builtin.local.backend import LocalBackend
-from anyjob.builtin.local.places import Places, holder
-from anyjob.builtin.local.processes import Snapshot
+from anyjob.builtin.local.paths import RuntimePaths, holder
+from anyjob.builtin.local.process_table import Snapshot
 from anyjob.errors import AnyjobError, BackendUnavailableError
 from anyjob.job import JOB_FINAL_STATES, JobStatus
-from anyjob.ledger import Row
+from anyjob.ledger.store import Row
 
 TESTS = Path(__file__).resolve().parent
 LIMIT = 90.0
@@ -98,7 +98,7 @@ class Killer:
     def __init__(self, root: Path, seed: int, clients: int) -> None:
         self.root = root
         self.state = root / "state"
-        self.places = Places(self.state)
+        self.places = RuntimePaths(self.state)
         self.chance = random.Random(seed)
         self.killed: collections.Counter[str] = collections.Counter()
         self.clients = [self._client() for _ in range(clients)]
@@ -172,7 +172,7 @@ class Killer:
             jobs = later.jobs()
             left = anyjob.wait(jobs, timeout=LIMIT).not_done
             assert not left, f"{len(left)} of {len(jobs)} jobs are stuck: {left[:5]}\n{self.errors()}"
-            return later.host.ledger.select()
+            return later.services.ledger.select()
 
     def end(self) -> None:
         """Have supervisor and keeper end, as they do when they are idle, and see that nothing is left."""

@@ -10,14 +10,14 @@ from typing import Any
 from right_backend import RightBackend, RightEngine
 from right_plain import RightPlainBackend, plain_samples
 
-from anyjob.testing import Place, TaskBackendConformance
-from anyjob.testing.origins import Origin
+from anyjob.testing import BackendHarness, TaskBackendConformance
+from anyjob.testing.harness.recipe import Origin
 
 
 @contextmanager
 def place_of(
     backend: type[Any], home: Path, patience: float = 30.0, never: str | None = None
-) -> Iterator[Place]:
+) -> Iterator[BackendHarness]:
     """The place of a backend that derives from one of the right ones.
 
     What it is known to wait for in vain is not waited for at length.
@@ -30,28 +30,28 @@ def place_of(
         options["directory"] = str(home / "engine")
     samples = plain_samples() if issubclass(backend, RightPlainBackend) else None
     origin = Origin("tried", backend, options, home / "state")
-    place = Place.of(origin, engine=engine, samples=samples, patience=patience)
+    harness = BackendHarness.of(origin, engine=engine, samples=samples, patience=patience)
     if never is not None:
-        _give_up_soon(place, never)
+        _give_up_soon(harness, never)
     try:
-        yield place
+        yield harness
     finally:
-        place.close()
+        harness.close()
         if engine is not None:
             engine.stop()
 
 
-def _give_up_soon(place: Place, never: str) -> None:
-    until = place.until
+def _give_up_soon(harness: BackendHarness, never: str) -> None:
+    until = harness.until
 
     def waits(look: Callable[[], Any], what: str) -> Any:
         if never in what:
-            place.patience = 0.5
+            harness.patience = 0.5
         return until(look, what)
 
-    place.until = waits  # type: ignore[method-assign]
+    harness.until = waits  # type: ignore[method-assign]
 
 
-def check(name: str, place: Place) -> None:
+def check(name: str, harness: BackendHarness) -> None:
     """Do one check."""
-    getattr(TaskBackendConformance(), name)(place)
+    getattr(TaskBackendConformance(), name)(harness)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from anyjob.ledger import BackendRow, Context, Ledger, NewJob
+from anyjob.ledger.store import BackendRow, Context, Ledger, NewJob
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 

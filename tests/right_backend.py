@@ -17,9 +17,9 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 import right_engine
 
-from anyjob import spawning
 from anyjob.backend import Capabilities
 from anyjob.errors import BackendUnavailableError
+from anyjob.execution import spawning
 from anyjob.orders import Answer, Observation, Options, Order, Rejected, Ticket
 from anyjob.specs import Command, Outcome
 from anyjob.status import JOB_FINAL_STATES, JobStatus

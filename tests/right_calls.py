@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from anyjob.backend import Capabilities
+from anyjob.execution.runner import perform, pickled
 from anyjob.jobtypes import dump_call
 from anyjob.orders import Answer, Observation, Order, Ticket
-from anyjob.runner import perform, pickled
 from anyjob.specs import Call, Outcome
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend, to_outcome

@@ -169,7 +169,7 @@ class Engine:
 
 
 def end(process: subprocess.Popen[bytes], why: str) -> str:
-    from anyjob import spawning
+    from anyjob.execution import spawning
 
     spawning.end([process.pid])
     process.wait()
@@ -191,7 +191,7 @@ def outcome(code: int, ended_for: str) -> dict[str, Any]:
 
 
 def not_started(order: dict[str, Any], error: OSError) -> dict[str, Any]:
-    from anyjob.spawning import not_started
+    from anyjob.execution.spawning import not_started
     from anyjob.specs import Command
 
     found = not_started(Command(order["argv"], cwd=order["cwd"]), error)

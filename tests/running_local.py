@@ -14,8 +14,8 @@ from typing import Any
 
 from anyjob import Config, Registry, Session
 from anyjob.builtin.local.backend import LocalBackend
-from anyjob.builtin.local.places import Places, holder
-from anyjob.builtin.local.processes import Snapshot
+from anyjob.builtin.local.paths import RuntimePaths, holder
+from anyjob.builtin.local.process_table import Snapshot
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 TESTS = Path(__file__).resolve().parent
@@ -30,7 +30,7 @@ class Local:
         self.state = root / "state"
         self.options = {"type": "local", "slots": 2, **options}
         self.session = self.another()
-        self.places = Places(self.state)
+        self.places = RuntimePaths(self.state)
 
     def another(self) -> Session:
         """A session on the same state, as another process has it."""

@@ -30,11 +30,11 @@ from anyjob import (
     Registry,
     Session,
     aio,
-    offload,
 )
 from anyjob.builtin.inline import InlineBackend
 from anyjob.builtin.pools import ThreadsBackend
 from anyjob.builtin.processes import ProcessesBackend
+from anyjob.tracking import offload
 
 DONE, RUNNING = JobStatus.DONE, JobStatus.RUNNING
 LONG = 30  # seconds: only ever waited for where something is broken

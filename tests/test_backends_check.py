@@ -19,9 +19,9 @@ from durable_state import durable_state
 from right_backend import RightBackend, RightEngine
 from right_plain import RightPlainBackend
 
-from anyjob.config import Config
-from anyjob.registry import Registry
-from anyjob.session import Session
+from anyjob.config.settings import Config
+from anyjob.registry.lookup import Registry
+from anyjob.session.facade import Session
 from anyjob.testing import BackendConformance, TaskBackendConformance
 from anyjob.testing.live import NAME, TAG, LiveRun, Verdict, live_checks
 
@@ -72,7 +72,7 @@ def test_a_right_backend_keeps_its_promises_and_nothing_is_left(directory: Path)
         assert found["work-that-runs-is-cancelled"].state == "ok"
         assert all(verdict.promise.endswith(".") for verdict in found.values())
         assert session.jobs() == []
-        assert not [path for root in session.host.ledger.spools() for path in root.glob("*/*")]
+        assert not [path for root in session.services.ledger.spools() for path in root.glob("*/*")]
 
 
 WRONG = {

@@ -10,8 +10,8 @@ import pytest
 from cli_program import invoke
 from durable_state import durable_state
 
-from anyjob.cli import surroundings
-from anyjob.cli.surroundings import logind_settings, notices
+from anyjob.cli.backends import host_limits
+from anyjob.cli.backends.host_limits import logind_settings, notices
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_settings_of_logind_go_before_one_another_as_systemd_has_it(tmp_path: Pa
 
 
 def test_a_state_directory_on_a_network_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(surroundings, "is_network", lambda path: True)
-    monkeypatch.setattr(surroundings, "file_system", lambda path: "nfs4")
+    monkeypatch.setattr(host_limits, "is_network", lambda path: True)
+    monkeypatch.setattr(host_limits, "file_system", lambda path: "nfs4")
     (found,) = notices(tmp_path, environ={}, root=tmp_path)
     assert "on a network file system (nfs4)" in found
     assert "ANYJOB_STATE" in found

@@ -32,9 +32,9 @@ from anyjob import (
     Ticket,
     set_default_session,
 )
-from anyjob.cli.selecting import read_states, span
+from anyjob.cli.jobs.selection import read_states, span
 from anyjob.errors import BackendUnavailableError
-from anyjob.ledger import BackendRow, Context, Ledger, NewJob
+from anyjob.ledger.store import BackendRow, Context, Ledger, NewJob
 
 DONE, ERROR, QUEUED, RUNNING = JobStatus.DONE, JobStatus.ERROR, JobStatus.QUEUED, JobStatus.RUNNING
 ELSEWHERE = BackendRow(

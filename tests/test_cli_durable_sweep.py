@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyjob import Call, Command
-from anyjob.cli.resuming import same
+from anyjob.cli.run.resume import same
 
 SOME = """
 name = "some"

@@ -23,7 +23,7 @@ from anyjob import (
     TaskJob,
     set_default_session,
 )
-from anyjob.cli.building import make_spec
+from anyjob.jobfile.spec_builder import make_spec
 
 
 class Report(Spec, frozen=True, tag="acme.report"):

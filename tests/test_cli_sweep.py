@@ -16,7 +16,7 @@ from cli_program import anyjob, invoke, start
 
 from anyjob import BaseBackend, Config, Order, Registry, Session, Ticket, set_default_session
 from anyjob.builtin.pools import ThreadsBackend
-from anyjob.cli.sweep import MOST_OUTPUT, axis, parsed
+from anyjob.cli.run.sweep import MOST_OUTPUT, axis, parsed
 from anyjob.jobtypes import TaskJob
 
 POWERS = """

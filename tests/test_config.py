@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyjob.config import Config
+from anyjob.config.origins import Origin
+from anyjob.config.secrets import Secret
+from anyjob.config.settings import Config
+from anyjob.config.sources import _directory
 from anyjob.errors import ConfigError
-from anyjob.origins import Origin
-from anyjob.secrets import Secret
-from anyjob.sources import _directory
-from anyjob.tomltext import key_lines
+from anyjob.text.toml import key_lines
 
 Load = Callable[..., Config]
 
@@ -476,10 +476,10 @@ def test_the_directories_are_those_of_platformdirs(
 def test_without_files_nothing_heavy_is_imported(tmp_path: Path) -> None:
     """Start-up stays quick for those who configure nothing."""
     program = (
-        f"import sys; from anyjob.config import Config; d = {str(tmp_path)!r}\n"
+        f"import sys; from anyjob.config.settings import Config; d = {str(tmp_path)!r}\n"
         "Config.load(d, {'ANYJOB_BACKEND': 'inline'}, d, d)\n"
         "heavy = {'tomllib', 'platformdirs', 'msgspec', 're', 'typing', 'pathlib', 'difflib',"
-        " 'anyjob.tomltext'}\n"
+        " 'anyjob.text.toml'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     # -S: what site's .pth files import is not ours.

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from anyjob import metadata
-from anyjob.discovery import Scan, version_key
-from anyjob.metadata import normalise, parse
-from anyjob.references import BACKENDS, GROUPS, PLUGINS, split_value
+from anyjob.registry import metadata
+from anyjob.registry.discovery import Scan, version_key
+from anyjob.registry.entry_points import BACKENDS, GROUPS, PLUGINS, split_value
+from anyjob.registry.metadata import normalise, parse
 
 Answer = list[tuple[str, ...]]
 
@@ -314,7 +314,7 @@ def test_a_foreign_finder_that_fails_is_told_and_harms_nobody(
 def test_plain_directories_are_read_without_importlib_metadata(tmp_path: Path) -> None:
     wheels(tmp_path)
     program = (
-        "import sys; from anyjob.discovery import Scan\n"
+        "import sys; from anyjob.registry.discovery import Scan\n"
         "assert Scan([sys.argv[1]] if sys.argv[1:] else sys.path).find('anyjob.backends', 'one')\n"
         "print([n for n in ('importlib_metadata', 'importlib.metadata', 're', 'typing') if n in sys.modules])"
     )

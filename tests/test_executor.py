@@ -34,7 +34,7 @@ from anyjob import (
 from anyjob.builtin.inline import InlineBackend
 from anyjob.builtin.pools import ThreadsBackend
 from anyjob.builtin.processes import ProcessesBackend
-from anyjob.host import Host
+from anyjob.runtime.services import Services
 
 LONG = 30  # seconds: only ever waited for where something is broken
 
@@ -447,12 +447,12 @@ def test_what_cannot_be_an_executor_is_refused_at_once() -> None:
 
 
 def test_a_refusal_is_the_failure_of_the_future() -> None:
-    class Guard(Host):
+    class Guard(Services):
         def before_submit(self, *about: Any) -> None:
             raise Refused("not here")
 
     backend = make(InlineBackend)
-    backend.host = Guard()
+    backend.services = Guard()
     with Executor(backend) as executor:
         future = executor.submit(abs, -1)
         assert future.job is None

@@ -36,6 +36,12 @@ def test_every_public_method_is_documented(name: str) -> None:
     assert undocumented == []
 
 
+def test_no_room_takes_the_name_of_something_public() -> None:
+    """An import of ``anyjob.backends.local`` would put a module in the place of the function."""
+    modules = {module.name for module in pkgutil.iter_modules(anyjob.__path__)}
+    assert {name for name in anyjob.__all__ if name in modules} == {"aio"}
+
+
 def test_every_error_is_exported() -> None:
     from anyjob import errors
 
@@ -94,5 +100,5 @@ def test_imports_stay_light(statement: str) -> None:
 def test_what_is_below_imports_nothing_from_above(module: str) -> None:
     """The arrows of DESIGN.md point downwards."""
     mine = {name for name in imported_by(f"import anyjob.{module}") if name.startswith("anyjob.")}
-    below = {"job", "status", "backend", "errors", "specs", "units", "nearest"}
+    below = {"job", "status", "backend", "errors", "specs", "text", "text.units", "text.nearest"}
     assert mine <= {f"anyjob.{name}" for name in below}

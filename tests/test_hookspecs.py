@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from anyjob import hookspecs, plugins
+from anyjob import hookspecs
+from anyjob.registry import hooks
 
 # The hooks and their arguments are promises to the authors of plugins.
 PROMISED = {
@@ -55,5 +56,5 @@ def test_the_manager_knows_which_hooks_are_special() -> None:
     def with_option(option: str) -> list[str]:
         return [name for name, spec in SPECS.items() if spec.anyjob_spec[option]]  # type: ignore[attr-defined]
 
-    assert tuple(with_option("firstresult")) == plugins._FIRST_RESULT
-    assert tuple(with_option("historic")) == plugins._HISTORIC
+    assert tuple(with_option("firstresult")) == hooks._FIRST_RESULT
+    assert tuple(with_option("historic")) == hooks._HISTORIC

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from anyjob.cli.building import make_spec
 from anyjob.errors import JobFileError
-from anyjob.jobfile import JobFile, JobLine, load, parse
+from anyjob.jobfile.reader import JobFile, JobLine, load, parse
+from anyjob.jobfile.spec_builder import make_spec
 from anyjob.specs import Call, Command, File
 
 WORK = '[command]\nargv = ["true"]\n'
@@ -29,9 +29,9 @@ def refused(text: str) -> str:
 
 
 def test_the_example_of_the_documentation_is_true() -> None:
-    import anyjob.jobfile
+    import anyjob.jobfile.reader
 
-    text = (anyjob.jobfile.__doc__ or "").partition("::\n")[2].partition("\n``{name}``")[0]
+    text = (anyjob.jobfile.reader.__doc__ or "").partition("::\n")[2].partition("\n``{name}``")[0]
     file = read("\n".join(line.removeprefix("    ") for line in text.splitlines()))
     assert (file.path, file.name, file.backend, file.kind) == (
         "/dir/sweep.toml",

@@ -18,9 +18,9 @@ import msgspec
 import pytest
 from keeping import SOURCE, Driver, keeping, until
 
-from anyjob.builtin.local import processes
-from anyjob.builtin.local.keeperlog import read_log
-from anyjob.builtin.local.processes import end_leftovers, look_at
+from anyjob.builtin.local import process_table
+from anyjob.builtin.local.keeper.log import read_log
+from anyjob.builtin.local.process_table import end_leftovers, look_at
 
 PYTHON = sys.executable
 # Its parent waits for its pid to be written: a job's end is the end of what it has started, too.
@@ -329,7 +329,7 @@ def test_a_state_directory_that_others_may_write_to_is_refused(tmp_path: Path) -
     (tmp_path / "state").mkdir()
     (tmp_path / "state").chmod(0o777)
     places = ["--state", str(tmp_path / "state"), "--runtime", str(tmp_path / "run")]
-    command = [PYTHON, "-m", "anyjob.builtin.local.keeper", *places]
+    command = [PYTHON, "-m", "anyjob.builtin.local.keeper.main", *places]
     ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": SOURCE}, capture_output=True, text=True)
     assert ended.returncode == 1
     assert "others may write to it" in ended.stderr
@@ -514,6 +514,6 @@ def test_another_user_is_not_served() -> None:
 
 
 def test_the_directory_above_a_mark_is_not_confused_with_it() -> None:
-    mark = processes.read_mark(b"ANYJOB_KEEPER=/state\0ANYJOB_JOB_ID=a\0ANYJOB_ATTEMPT=1")
+    mark = process_table.read_mark(b"ANYJOB_KEEPER=/state\0ANYJOB_JOB_ID=a\0ANYJOB_ATTEMPT=1")
     assert mark is not None
     assert mark.keeper != "/state2"

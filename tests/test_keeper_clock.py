@@ -10,7 +10,7 @@ BACKWARDS = """
 import itertools, time
 begun, steps = time.time(), itertools.count()
 time.time = lambda: begun - 3600 * next(steps)
-from anyjob.builtin.local.keeper import main
+from anyjob.builtin.local.keeper.main import main
 main()
 """
 

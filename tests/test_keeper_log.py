@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyjob.builtin.local.keeperlog import (
+from anyjob.builtin.local.keeper.log import (
     LogWriter,
     end_line,
     keeper_line,

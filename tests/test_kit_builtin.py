@@ -14,8 +14,8 @@ from right_calls import RightCallsBackend
 from right_plain import RightPlainBackend, plain_samples
 from right_reports import ReportJob, RightReportsBackend, report_samples
 
-from anyjob.testing import BackendConformance, Place, Samples, TaskBackendConformance
-from anyjob.testing.leftovers import end_leftovers
+from anyjob.testing import BackendConformance, BackendHarness, Samples, TaskBackendConformance
+from anyjob.testing.environment.leftovers import end_leftovers
 
 
 class TestInlineConforms(TaskBackendConformance):
@@ -92,9 +92,9 @@ class TestReportsConforms(TaskBackendConformance):
         return report_samples()
 
     @pytest.fixture(autouse=True)
-    def kinds(self, place: Place) -> None:
+    def kinds(self, harness: BackendHarness) -> None:
         """What is installed by a plugin is registered here."""
-        place.session.registry.register_job_type("kit.report", ReportJob)
+        harness.session.registry.register_job_type("kit.report", ReportJob)
 
 
 class TestPlainConforms(BackendConformance):

@@ -17,17 +17,17 @@ from right_backend import RightBackend
 
 from anyjob import BaseBackend, BaseJob, JobNotFoundError, JobStatus
 from anyjob.backend import Capabilities
+from anyjob.execution.spool import path_of
 from anyjob.orders import Observation, Ticket
 from anyjob.specs import Spec
-from anyjob.spool import path_of
 from anyjob.testing import Samples, TaskBackendConformance
-from anyjob.testing.checks.bulk import Bulk
-from anyjob.testing.checks.dying import Dying
-from anyjob.testing.checks.engine_faults import EngineFaults
-from anyjob.testing.checks.reattaching import Reattaching, TaskReattaching
-from anyjob.testing.checks.text import TaskText, Text
-from anyjob.testing.origins import Origin
-from anyjob.testing.place import Place
+from anyjob.testing.checks.engine.bulk import Bulk
+from anyjob.testing.checks.engine.crashes import Dying
+from anyjob.testing.checks.engine.faults import EngineFaults
+from anyjob.testing.checks.engine.reattaching import Reattaching, TaskReattaching
+from anyjob.testing.checks.job.text import TaskText, Text
+from anyjob.testing.harness.backend import BackendHarness
+from anyjob.testing.harness.recipe import Origin
 
 CHECKS: list[type[Any]] = [Text, TaskText, Reattaching, TaskReattaching, Dying, EngineFaults, Bulk]
 
@@ -131,11 +131,11 @@ WRONG: list[tuple[type[Any], str]] = [(backend, check) for backend, check, _ in 
 """Which backend fails which check."""
 
 
-def run(check: str, place: Place) -> None:
+def run(check: str, harness: BackendHarness) -> None:
     """Do one check, with few jobs where it is about many."""
     kit: Any = TaskBackendConformance()
     kit.bulk, kit.bulk_reason = 12, "a wrong order shows with few"
-    getattr(kit, check)(place)
+    getattr(kit, check)(harness)
 
 
 @pytest.mark.parametrize(
@@ -145,14 +145,14 @@ def test_the_wrong_backend_fails_the_check(
     backend: type[Any], check: str, message: str, tmp_path: Path
 ) -> None:
     patience = getattr(backend, "patience", 20.0)
-    with place_of(backend, tmp_path, patience) as place, pytest.raises(AssertionError, match=message):
-        run(check, place)
+    with place_of(backend, tmp_path, patience) as harness, pytest.raises(AssertionError, match=message):
+        run(check, harness)
 
 
 def test_of_work_that_has_ended_when_run_returns_nothing_before_is_asked(tmp_path: Path) -> None:
     """Each check would wait for the end of slow work, where an author has launch() wait for it."""
-    with place_of(wrong.WaitsForTheEnd, tmp_path) as place, pytest.raises(SkipTest, match="nothing before"):
-        run("test_a_deadline_is_kept", place)
+    with place_of(wrong.WaitsForTheEnd, tmp_path) as harness, pytest.raises(SkipTest, match="nothing before"):
+        run("test_a_deadline_is_kept", harness)
 
 
 def test_every_check_has_a_wrong_backend() -> None:
@@ -213,8 +213,8 @@ def test_a_plain_backend_is_held_to_what_it_declares(check: str, tmp_path: Path)
         origin = Origin(backend.__name__.lower(), backend, {"directory": str(tmp_path)}, tmp_path / "state")
         fails = backend is ForgetfulBackend
         expected: Any = pytest.raises(AssertionError, match="not found") if fails else nullcontext()
-        with closing(Place.of(origin, samples=[sample], patience=20.0)) as place, expected:
-            run(check, place)
+        with closing(BackendHarness.of(origin, samples=[sample], patience=20.0)) as harness, expected:
+            run(check, harness)
 
 
 class CannotFind(RightBackend):
@@ -232,7 +232,7 @@ class KeepsFilesToItself(RightBackend):
     capabilities = Capabilities(durable=True, find=True, logs=True)
 
     def _spool(self, job_id: str, spec: Spec) -> Path:
-        return path_of(self.host.ledger.state / "spool", job_id)
+        return path_of(self.services.ledger.state / "spool", job_id)
 
 
 @pytest.mark.parametrize(
@@ -251,8 +251,8 @@ def test_who_declares_less_is_held_to_that(backend: type[Any], kit: type[Any], t
     kept = []
     for check in [name for name in vars(kit) if name.startswith("test_")]:
         (tmp_path / check).mkdir()
-        with place_of(backend, tmp_path / check) as place, suppress(SkipTest):
-            run(check, place)
+        with place_of(backend, tmp_path / check) as harness, suppress(SkipTest):
+            run(check, harness)
             kept.append(check)
     assert kept
 
@@ -272,14 +272,14 @@ class BreaksWhenToldToEnd(RightBackend):
 def test_a_backend_that_breaks_down_is_told_of_by_the_check_alone(
     backend: type[RightBackend], tmp_path: Path
 ) -> None:
-    with place_of(backend, tmp_path) as place:
-        sample = next(place.having("slow"))
+    with place_of(backend, tmp_path) as harness:
+        sample = next(harness.having("slow"))
         assert sample.slow is not None
-        job = place.run(sample.slow(20.0))
+        job = harness.run(sample.slow(20.0))
         with pytest.raises(ZeroDivisionError):
-            place.wait(job) if backend is BreaksWhenLookedAt else job.cancel()
-        place.close()
-        assert place.session.made() == []
+            harness.wait(job) if backend is BreaksWhenLookedAt else job.cancel()
+        harness.close()
+        assert harness.session.made() == []
 
 
 def test_fewer_jobs_need_a_reason_which_is_shown(tmp_path: Path) -> None:
@@ -287,5 +287,5 @@ def test_fewer_jobs_need_a_reason_which_is_shown(tmp_path: Path) -> None:
         type("Few", (Bulk,), {"bulk": 10})
     few: Any = type("Few", (Bulk,), {"bulk": 10, "bulk_reason": "each costs a dollar"})()
     shown = "kept with 10 jobs; 1,000 were not tried: each costs a dollar"
-    with place_of(RightBackend, tmp_path) as place, pytest.raises(SkipTest, match=shown):
-        few.test_a_thousand_jobs_keep_their_order(place)
+    with place_of(RightBackend, tmp_path) as harness, pytest.raises(SkipTest, match=shown):
+        few.test_a_thousand_jobs_keep_their_order(harness)

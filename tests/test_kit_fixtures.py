@@ -18,10 +18,10 @@ from helpers import EngineBackend, ScriptedJob
 import anyjob
 from anyjob import Call, Command, JobStatus, JobTimeoutError, Session
 from anyjob.errors import BlockedPluginError, UnknownNameError
-from anyjob.testing.clock import FakeClock
-from anyjob.testing.environment import isolated
-from anyjob.testing.isolation import IsolatedRegistry
-from anyjob.testing.leftovers import leftovers
+from anyjob.testing.environment.clock import FakeClock
+from anyjob.testing.environment.isolated import isolated
+from anyjob.testing.environment.leftovers import leftovers
+from anyjob.testing.environment.registry import IsolatedRegistry
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 HOUR = 3600.0
@@ -74,7 +74,7 @@ class TestNowhere(TestThreads):
 def test_what_the_kit_skips_is_told_with_the_name_of_its_check(tmp_path: Path) -> None:
     check = "test_a_rejected_job_is_raised_by_run"
     printed = pytest_on(tmp_path, SKIPS, "-rs", "-k", check)
-    place = r"SKIPPED \[1\] \S+/anyjob/testing/checks/failing.py:\d+"
+    place = r"SKIPPED \[1\] \S+/anyjob/testing/checks/job/failing.py:\d+"
     for reason in (r"the fixture `engine` gives nothing with reject_next\(\)", "there is no engine"):
         assert re.search(rf"{place}: {check}: {reason}\n", printed), printed
 
@@ -118,7 +118,7 @@ def test_settings_come_back_and_what_runs_is_ended(tmp_path: Path) -> None:
         "    command = anyjob.Command(['sh', '-c', 'echo here; exec sleep 600'])\n"
         "    job = anyjob.get_backend('local').run(command)\n"
         "    next(job.logs(follow=True))\n"
-        "    assert str(job.backend().host.ledger.state).startswith(str(anyjob_environment))\n\n\n"
+        "    assert str(job.backend().services.ledger.state).startswith(str(anyjob_environment))\n\n\n"
         "def test_2():\n"
         "    assert os.environ['ANYJOB_BACKEND'] == 'mine'\n"
     )
@@ -143,7 +143,7 @@ class TestTheSession:
         backend = anyjob_session.get_backend("mine")
         assert backend.options.slots == 1
         assert backend.run(CALL).result(HOUR) == 1
-        assert anyjob_session.host.ledger.state == anyjob_environment / "state"
+        assert anyjob_session.services.ledger.state == anyjob_environment / "state"
         assert "local" in anyjob_session.backend_names()
 
 

@@ -12,8 +12,8 @@ import pytest
 from right_backend import RightBackend
 
 import anyjob.testing
-from anyjob.testing import BackendConformance, Place, TaskBackendConformance
-from anyjob.testing.kit import Conformance
+from anyjob.testing import BackendConformance, BackendHarness, TaskBackendConformance
+from anyjob.testing.conformance import Conformance
 
 KIT = [getattr(anyjob.testing, name) for name in anyjob.testing.__all__ if name.endswith("Conformance")]
 HERE = Path(__file__).parent
@@ -77,7 +77,7 @@ def test_a_check_cannot_be_left_out_in_silence() -> None:
     ):
 
         class Silent(TaskBackendConformance):
-            def test_work_that_fails_is_an_error(self, place: Place) -> None:
+            def test_work_that_fails_is_an_error(self, harness: BackendHarness) -> None:
                 pass
 
 
@@ -91,7 +91,7 @@ def test_an_xfail_without_a_reason_says_nothing() -> None:
 
         class Mumbling(TaskBackendConformance):
             @pytest.mark.xfail(reason=" ")
-            def test_work_that_fails_is_an_error(self, place: Place) -> None:
+            def test_work_that_fails_is_an_error(self, harness: BackendHarness) -> None:
                 pass
 
 
@@ -100,7 +100,7 @@ def test_a_check_is_overridden_with_a_reason_and_others_are_added() -> None:
         backend_class = RightBackend
 
         @pytest.mark.xfail(reason="the engine has no exit codes")
-        def test_work_that_fails_is_an_error(self, place: Place) -> None:
+        def test_work_that_fails_is_an_error(self, harness: BackendHarness) -> None:
             pass
 
         def test_of_its_own(self) -> None:
@@ -119,7 +119,7 @@ def test_neither_can_a_class_between_take_it_away() -> None:
 
 def test_nor_a_mixin_that_comes_first() -> None:
     class Skips:
-        def test_work_that_fails_is_an_error(self, place: Place) -> None:
+        def test_work_that_fails_is_an_error(self, harness: BackendHarness) -> None:
             pass
 
     with pytest.raises(TypeError, match="overrides a test of the conformance kit"):

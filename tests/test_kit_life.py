@@ -17,7 +17,7 @@ def test_a_wrong_backend_fails_the_check_for_it(
     backend: type[Any], name: str, says: str, tmp_path: Path
 ) -> None:
     with (
-        place_of(backend, tmp_path, never=NEVER.get(backend)) as place,
+        place_of(backend, tmp_path, never=NEVER.get(backend)) as harness,
         pytest.raises(AssertionError, match=says),
     ):
-        check(name, place)
+        check(name, harness)

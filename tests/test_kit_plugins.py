@@ -21,8 +21,8 @@ from right_backend import RightBackend, RightEngine
 from wrong_distributions import NAME, install_changed
 from wrong_distributions import WRONG as FAULTS
 
-from anyjob.cli.building import make_spec
-from anyjob.references import BACKENDS
+from anyjob.jobfile.spec_builder import make_spec
+from anyjob.registry.entry_points import BACKENDS
 from anyjob.specs import Command, File, with_files
 from anyjob.testing import (
     JobTypeConformance,
@@ -31,20 +31,20 @@ from anyjob.testing import (
     Samples,
     TaskBackendConformance,
 )
-from anyjob.testing.checks.distribution import Distribution
-from anyjob.testing.checks.kinds import Lowering, Naming, Specs
-from anyjob.testing.checks.offering import Offering
-from anyjob.testing.checks.options import Making, OptionRules
-from anyjob.testing.checks.secrets import Secrets
-from anyjob.testing.installed import Installed
-from anyjob.testing.kinds import Kind
-from anyjob.testing.listed import check_listing
-from anyjob.testing.offers import Offer
-from anyjob.testing.origins import Origin
-from anyjob.testing.place import Place
-from anyjob.testing.quiet import connections_while
-from anyjob.testing.samples import CALL, COMMAND
-from anyjob.testing.written import in_a_file, laid_out, on_a_line
+from anyjob.testing.checks.engine.options import Making, OptionRules
+from anyjob.testing.checks.engine.secrets import Secrets
+from anyjob.testing.checks.plugin.distribution import Distribution
+from anyjob.testing.checks.plugin.kinds import Lowering, Naming, Specs
+from anyjob.testing.checks.plugin.providers import Offering
+from anyjob.testing.harness.backend import BackendHarness
+from anyjob.testing.harness.distribution import DistributionHarness
+from anyjob.testing.harness.job_type import JobTypeHarness
+from anyjob.testing.harness.provider import ProviderHarness
+from anyjob.testing.harness.recipe import Origin
+from anyjob.testing.harness.samples import CALL, COMMAND
+from anyjob.testing.observe.audit import connections_while
+from anyjob.testing.observe.forms import in_a_file, laid_out, on_a_line
+from anyjob.testing.observe.imports import check_listing
 
 
 @pytest.fixture
@@ -57,12 +57,12 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def made(directory: Path, tmp_path: Path) -> Iterator[list[Place]]:
+def made(directory: Path, tmp_path: Path) -> Iterator[list[BackendHarness]]:
     """Places that are closed at the end."""
-    places: list[Place] = []
+    places: list[BackendHarness] = []
     yield places
-    for place in places:
-        place.close()
+    for harness in places:
+        harness.close()
 
 
 def checks_of(*classes: type[Any]) -> set[str]:
@@ -74,10 +74,10 @@ def checks_of(*classes: type[Any]) -> set[str]:
 
 @pytest.mark.parametrize(("check", "backend"), wrong.BACKENDS.items())
 def test_a_backend_that_breaks_a_promise_fails_its_check(
-    check: str, backend: type[RightBackend], directory: Path, tmp_path: Path, made: list[Place]
+    check: str, backend: type[RightBackend], directory: Path, tmp_path: Path, made: list[BackendHarness]
 ) -> None:
     origin = Origin("right", backend, {"directory": str(directory)}, tmp_path / "state")
-    made.append(Place.of(origin))
+    made.append(BackendHarness.of(origin))
     with pytest.raises(AssertionError):
         getattr(TaskBackendConformance(), check)(made[0])
 
@@ -141,10 +141,10 @@ class Conforms:
         return {"directory": str(directory)}
 
     @pytest.fixture
-    def place(self, options: Mapping[str, Any], tmp_path: Path) -> Iterator[Place]:
-        place = Place.of(Origin("right", wrong.Secretive, options, tmp_path / "state"))
-        yield place
-        place.close()
+    def harness(self, options: Mapping[str, Any], tmp_path: Path) -> Iterator[BackendHarness]:
+        harness = BackendHarness.of(Origin("right", wrong.Secretive, options, tmp_path / "state"))
+        yield harness
+        harness.close()
 
 
 class TestTheSecretiveConforms(Conforms, Making, OptionRules, Secrets):
@@ -171,7 +171,7 @@ def test_a_kind_that_breaks_a_promise_fails_its_check(
     check: str, wrong_kind: tuple[str, type[wrong_kinds.ReportJob]], tmp_path: Path
 ) -> None:
     name, job_class = wrong_kind
-    kind = Kind(
+    kind = JobTypeHarness(
         name,
         job_class,
         wrong_kinds.samples_of(job_class.spec_type),
@@ -259,7 +259,7 @@ def test_a_provider_that_breaks_a_promise_fails_its_check(
     check: str, provider: type[wrong.Cloud], directory: Path, tmp_path: Path
 ) -> None:
     options = {"directory": str(directory)}
-    offer = Offer(Origin("cloud", provider, options, tmp_path / "state", "providers"))
+    offer = ProviderHarness(Origin("cloud", provider, options, tmp_path / "state", "providers"))
     try:
         with pytest.raises(AssertionError):
             getattr(ProviderConformance(), check)(offer)
@@ -315,7 +315,7 @@ def test_a_distribution_that_breaks_a_promise_fails_its_check(check: str, fault:
         (entry_points,) = site.glob("*.dist-info/entry_points.txt")
         entry_points.write_text(entry_points.read_text().replace("v1 =", "v0 ="))
     with pytest.raises(AssertionError):
-        getattr(PluginConformance(), check)(Installed(NAME))
+        getattr(PluginConformance(), check)(DistributionHarness(NAME))
 
 
 def test_each_check_of_distributions_has_a_wrong_one() -> None:
@@ -324,14 +324,14 @@ def test_each_check_of_distributions_has_a_wrong_one() -> None:
 
 def test_a_right_distribution_conforms(site: Path) -> None:
     install_changed(site)
-    plugin = Installed(NAME)
+    plugin = DistributionHarness(NAME)
     for check in checks_of(Distribution):
         getattr(PluginConformance(), check)(plugin)
 
 
 def test_a_distribution_that_is_not_there_is_missed() -> None:
     with pytest.raises(AssertionError, match="'anyjob-nobody' registers nothing here"):
-        PluginConformance().test_each_of_its_names_answers(Installed("anyjob-nobody"))
+        PluginConformance().test_each_of_its_names_answers(DistributionHarness("anyjob-nobody"))
 
 
 class TestAnyjobItself(PluginConformance):
@@ -360,14 +360,14 @@ def install_acme(site: Path, hooks: str) -> None:
 
 
 @pytest.fixture
-def list_it(tmp_path: Path, made: list[Place]) -> Callable[[str], None]:
+def list_it(tmp_path: Path, made: list[BackendHarness]) -> Callable[[str], None]:
     """Do the check of listing of one of the classes of the kit."""
 
     def backend() -> None:
         class Check(TaskBackendConformance):
             sdk = ("other_engine",)
 
-        made.append(Place.of(Origin("acme", None, {}, tmp_path)))
+        made.append(BackendHarness.of(Origin("acme", None, {}, tmp_path)))
         Check().test_to_list_it_does_not_import_its_engine(made[0])
 
     def kind() -> None:
@@ -375,14 +375,14 @@ def list_it(tmp_path: Path, made: list[Place]) -> Callable[[str], None]:
             sdk = ("other_engine",)
 
         Check().test_to_list_it_does_not_import_its_engine(
-            Kind("acme.report", None, [], backends={}, state=tmp_path)
+            JobTypeHarness("acme.report", None, [], backends={}, state=tmp_path)
         )
 
     def provider() -> None:
         class Check(ProviderConformance):
             sdk = ("other_engine",)
 
-        offer = Offer(Origin("acme", None, {}, tmp_path, "providers"))
+        offer = ProviderHarness(Origin("acme", None, {}, tmp_path, "providers"))
         Check().test_to_list_it_does_not_import_its_engine(offer)
 
     found = {"backend": backend, "kind": kind, "provider": provider}
@@ -434,6 +434,6 @@ WRONG: list[tuple[type[Any], str]] = [
     *((backend, check) for check, backend in wrong.BACKENDS.items()),
     *((kind, check) for check, (_, kind) in wrong_kinds.KINDS.items()),
     *((provider, check) for check, provider in wrong.PROVIDERS.items()),
-    *((Installed, check) for check in (*DISTRIBUTIONS, LISTING)),
+    *((DistributionHarness, check) for check in (*DISTRIBUTIONS, LISTING)),
 ]
 """What is wrong above, and the check that it fails."""

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from ledgers import DONE, ERROR, add, backend, files_below, new_ids
 
-from anyjob import StateError, ledgerfile, ledgerschema
-from anyjob.ledger import Context, Ledger, NewJob
+from anyjob import StateError
+from anyjob.ledger import database, schema
+from anyjob.ledger.store import Context, Ledger, NewJob
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 
@@ -224,7 +225,7 @@ def pragma(ledger: Ledger, name: str) -> Any:
 def test_the_journal_goes_by_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     local = Ledger(tmp_path / "local")
     assert pragma(local, "journal_mode") == "wal"
-    monkeypatch.setattr(ledgerfile, "is_network", lambda path: True)
+    monkeypatch.setattr(database, "is_network", lambda path: True)
     shared = Ledger(tmp_path / "shared")
     add(shared)
     assert pragma(shared, "journal_mode") == "delete"
@@ -254,13 +255,13 @@ def test_an_older_ledger_is_brought_up_to_date(ledger: Ledger, monkeypatch: pyte
     ids = add(ledger, 3)
     ledger.close()
     steps = (
-        *ledgerschema.MIGRATIONS,
+        *schema.MIGRATIONS,
         "ALTER TABLE jobs ADD COLUMN priority INTEGER; UPDATE jobs SET priority = 7;",
         "DROP INDEX jobs_native",
     )
-    monkeypatch.setattr(ledgerschema, "MIGRATIONS", steps)
-    monkeypatch.setattr(ledgerschema, "VERSION", 4)
-    monkeypatch.setattr(ledgerfile, "VERSION", 4)
+    monkeypatch.setattr(schema, "MIGRATIONS", steps)
+    monkeypatch.setattr(schema, "VERSION", 4)
+    monkeypatch.setattr(database, "VERSION", 4)
     assert set(ledger.rows(ids)) == set(ids)
     assert ledger._file.read("SELECT DISTINCT priority FROM jobs") == [(7,)]
     assert pragma(ledger, "user_version") == 4
@@ -271,10 +272,10 @@ def test_a_migration_that_fails_changes_nothing(ledger: Ledger, monkeypatch: pyt
     ids = add(ledger, 3)
     ledger.close()
     with monkeypatch.context() as patch:
-        steps = (*ledgerschema.MIGRATIONS, "DROP INDEX jobs_native; DROP TABLE nowhere")
-        patch.setattr(ledgerschema, "MIGRATIONS", steps)
-        patch.setattr(ledgerschema, "VERSION", 3)
-        patch.setattr(ledgerfile, "VERSION", 3)
+        steps = (*schema.MIGRATIONS, "DROP INDEX jobs_native; DROP TABLE nowhere")
+        patch.setattr(schema, "MIGRATIONS", steps)
+        patch.setattr(schema, "VERSION", 3)
+        patch.setattr(database, "VERSION", 3)
         with pytest.raises(StateError, match="no such table"):
             ledger.rows(ids)
     ledger.launched({ids[0]: "17"})
@@ -333,7 +334,7 @@ def test_a_full_disk_is_said_and_nothing_is_half_written(ledger: Ledger) -> None
 def test_one_that_is_locked_for_too_long(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     add(ledger)
     ledger.close()
-    monkeypatch.setattr(ledgerfile, "PATIENCE", 0.01)
+    monkeypatch.setattr(database, "PATIENCE", 0.01)
     db = sqlite3.connect(ledger.path, isolation_level=None)
     db.execute("BEGIN IMMEDIATE")
     with pytest.raises(StateError, match="another process has kept it locked"):
@@ -374,7 +375,7 @@ import os, sys
 sys.path[:] = {path!r}
 from pathlib import Path
 from anyjob.errors import StateError
-from anyjob.ledger import Ledger
+from anyjob.ledger.store import Ledger
 os.setgid(65534), os.setuid(65534)
 try:
     Ledger(Path({state!r})).counts()

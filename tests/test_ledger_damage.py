@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from ledgers import DONE, add, backend, files_below, new_ids
 
-from anyjob import StateError, salvage, spool
-from anyjob.ledger import Ledger, Row, decode_outcome
+from anyjob import StateError
+from anyjob.execution import spool
+from anyjob.ledger import salvage
+from anyjob.ledger.store import Ledger, Row, decode_outcome
 from anyjob.status import JobStatus
 
 PAGE = 4096

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ledgers import DONE, ERROR, add, backend
 
-from anyjob.ledger import Ledger, Row
-from anyjob.ledgerquery import FEW, Search
+from anyjob.ledger.queries import FEW, Search
+from anyjob.ledger.store import Ledger, Row
 from anyjob.status import JobStatus
 
 QUEUED, RUNNING = JobStatus.QUEUED, JobStatus.RUNNING
@@ -79,7 +79,7 @@ def slowly(ledger: Ledger, **asked: Any) -> list[Row]:
 
 @pytest.mark.parametrize("few", [0, FEW])
 def test_all_ways_in_find_the_same(ledger: Ledger, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anyjob.ledgerquery.FEW", few)
+    monkeypatch.setattr("anyjob.ledger.queries.FEW", few)
     chance = random.Random(2)
     choices: dict[str, list[Any]] = {
         "name": ["fit", "plot", "none"],
@@ -125,7 +125,7 @@ ASKED: dict[str, dict[str, Any]] = {
 def test_no_table_is_read_through_or_sorted(
     ledger: Ledger, asked: dict[str, Any], few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyjob.ledgerquery.FEW", few)
+    monkeypatch.setattr("anyjob.ledger.queries.FEW", few)
     queries = Search(ledger._file.read, limit=50, **asked).queries()
     assert queries
     for sql, values in queries:

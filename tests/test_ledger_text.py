@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledgers import add, new_ids
 
-from anyjob import Call, Command, Config, JobStatus, Registry, Session, salvage
-from anyjob.ledger import Ledger, decode_outcome, decode_resources, encode_outcome, encode_resources
-from anyjob.ledgerrows import as_column, of_column
+from anyjob import Call, Command, Config, JobStatus, Registry, Session
+from anyjob.ledger import salvage
+from anyjob.ledger.rows import as_column, of_column
+from anyjob.ledger.store import Ledger, decode_outcome, decode_resources, encode_outcome, encode_resources
 from anyjob.specs import Outcome, Resources
 
 TEXT = st.text(st.characters(blacklist_characters="\0"), max_size=40)

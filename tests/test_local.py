@@ -138,7 +138,7 @@ def test_variables_of_plugins_reach_the_job_and_go_with_it(
     own: Local, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        type(own.session.host), "environment", lambda *_: {"FROM_PLUGIN": "secret"}, raising=True
+        type(own.session.services), "environment", lambda *_: {"FROM_PLUGIN": "secret"}, raising=True
     )
     command = own.backend.run(Command(["sh", "-c", "echo $FROM_PLUGIN"]))
     call = own.backend.run(Call(os.getenv, ("FROM_PLUGIN",)))
@@ -410,7 +410,7 @@ def test_hooks_fire_once_a_change(own: Local) -> None:
 
     class Watching:
         def __getattr__(self, name: str) -> Any:
-            return getattr(host, name)
+            return getattr(services, name)
 
         watches = True
 
@@ -421,8 +421,8 @@ def test_hooks_fire_once_a_change(own: Local) -> None:
             changes.append((record.job_id, "finished"))
 
     backend = own.backend
-    host = backend.host
-    backend.host = Watching()
+    services = backend.services
+    backend.services = Watching()
     jobs = backend.run_many([Command(["sleep", "0.05"])] * 4)
     until(lambda: sum(what == "finished" for _, what in changes) == 4, "all are told")
     assert len(changes) == len(set(changes))

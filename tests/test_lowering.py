@@ -203,7 +203,7 @@ def test_a_third_kind_lowers_in_two_steps_and_is_lifted_back(
 
 
 def test_a_third_kind_goes_all_the_way_to_a_command(session: Session, commands: CommandsOnly) -> None:
-    commands.host = session.host
+    commands.services = session.services
     job = commands.run(Report("Q3"))
     assert job.metadata()["route"] == ["acme.report", "acme.sheet", "python", "command"]
     assert job.result()["sheet"] == ["Q3|"]
@@ -211,7 +211,7 @@ def test_a_third_kind_goes_all_the_way_to_a_command(session: Session, commands: 
 
 def test_a_backend_that_cannot_run_it_says_what_it_accepts(session: Session) -> None:
     backend = EngineBackend.make("hpc", accepts=frozenset({"acme.report"}))
-    backend.host = session.host
+    backend.services = session.services
     with pytest.raises(
         UnsupportedSpecError, match=r"backend 'hpc': no way from work of kind 'python'.*acme.report"
     ):
@@ -295,7 +295,7 @@ def test_the_runner_needs_nothing_of_anyjob(tmp_path: Path) -> None:
     import shutil
     import subprocess
 
-    from anyjob import runner
+    from anyjob.execution import runner
 
     (tmp_path / "files").mkdir()
     shutil.copy(runner.__file__, tmp_path / "files")

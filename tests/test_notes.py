@@ -12,7 +12,7 @@ from helpers import EngineBackend
 
 from anyjob import Config, Registry, Session
 from anyjob.backend import Capabilities
-from anyjob.builtin.work import VARIABLES
+from anyjob.builtin.pool_job import VARIABLES
 from anyjob.errors import JobError
 from anyjob.specs import Call
 

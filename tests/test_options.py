@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 
-from anyjob.config import Config
+from anyjob.config.options import describe, secret_fields, validate
+from anyjob.config.secrets import Secret
+from anyjob.config.settings import Config
 from anyjob.errors import ConfigError
-from anyjob.options import describe, secret_fields, validate
-from anyjob.secrets import Secret
 
 
 class Colour(enum.Enum):

@@ -13,9 +13,9 @@ import pytest
 
 from anyjob.errors import BrokenPluginError, Refused
 from anyjob.hookspecs import hookimpl
-from anyjob.plugins import HookManager
-from anyjob.references import PLUGINS
-from anyjob.registry import Registry
+from anyjob.registry.entry_points import PLUGINS
+from anyjob.registry.hooks import HookManager
+from anyjob.registry.lookup import Registry
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_the_marker_may_be_left_out(site: Path) -> None:
 
 def test_without_plugins_pluggy_is_not_imported(tmp_path: Path) -> None:
     program = (
-        "import sys; from anyjob.registry import Registry; h = Registry([]).hooks\n"
+        "import sys; from anyjob.registry.lookup import Registry; h = Registry([]).hooks\n"
         "assert not h.implements('anyjob_submitted') and h.call('anyjob_submitted', job=1) == []\n"
         "assert h.call('anyjob_choose_backend', session=1, spec=1, candidates=[]) is None\n"
         "h.call('anyjob_configure', config=1)\n"

@@ -14,7 +14,7 @@ from distributions import install, install_backend
 from helpers import await_file, await_gone
 from wrong_distributions import NAME, WRONG, Change, Wrong, install_changed
 
-from anyjob.cli.checkup.findings import CHECKS
+from anyjob.testing.diagnosis.findings import CHECKS
 
 # What a listing tells of other copies, tested below.
 OF_LISTINGS = {"unreadable", "stale", "ambiguous", "incompatible", "twice", "blocked", "shadowed"}

@@ -11,7 +11,7 @@ import pytest
 from cli_program import invoke
 from distributions import install, install_backend
 
-from anyjob.metadata import Source
+from anyjob.registry.metadata import Source
 
 HANGS = "import threading; threading.Event().wait()"
 REGISTERS = """
@@ -25,8 +25,8 @@ def anyjob_register(registry):
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the commands take stdout for a terminal of 80 columns."""
     monkeypatch.setenv("COLUMNS", "80")
-    for module in ("checkup.telling", "plugins", "output"):  # the last one is what the others import it from
-        monkeypatch.setattr(f"anyjob.cli.{module}.is_terminal", lambda stream: stream is sys.stdout)
+    for module in ("testing.commands.plugin_report", "cli.plugins.commands", "cli.output"):
+        monkeypatch.setattr(f"anyjob.{module}.is_terminal", lambda stream: stream is sys.stdout)
 
 
 def hook_plugin(site: Path, name: str, text: str) -> None:
@@ -114,7 +114,7 @@ def test_on_a_terminal_each_distribution_is_named_once_and_its_faults_are_set_in
 
 @pytest.mark.usefixtures("terminal")
 def test_on_a_terminal_a_check_is_set_in_the_width(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anyjob.cli.checkup.telling.is_terminal", lambda stream: True)
+    monkeypatch.setattr("anyjob.testing.commands.plugin_report.is_terminal", lambda stream: True)
     install_backend(site, "bare")
     lines = invoke("plugins", "check", "bare").stdout.splitlines()
     at = lines.index("  warning  it does not require anyjob, so that pip may install it beside any")

@@ -17,7 +17,6 @@ from helpers import await_file, await_gone, until
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from anyjob import spawning
 from anyjob.backend import BackendConfiguration
 from anyjob.builtin.inline import InlineBackend
 from anyjob.builtin.pools import Pool, ThreadsBackend
@@ -31,6 +30,7 @@ from anyjob.errors import (
     JobNotFoundError,
     RemoteError,
 )
+from anyjob.execution import spawning
 from anyjob.job import JobStatus
 from anyjob.specs import Call, Command, File
 

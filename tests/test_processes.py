@@ -17,11 +17,11 @@ import psutil
 import pytest
 from helpers import PATIENCE, await_file, await_gone, until
 
-from anyjob import runner, spawning
 from anyjob.builtin.processes import ProcessesBackend
 from anyjob.errors import JobCancelledError, JobFailedError, RemoteError, SerializationError
-from anyjob.host import Host
+from anyjob.execution import runner, spawning
 from anyjob.job import JobStatus
+from anyjob.runtime.services import Services
 from anyjob.specs import Call, Command
 
 
@@ -132,15 +132,15 @@ def test_calls_do_not_run_in_the_caller(single: ProcessesBackend) -> None:
 
 
 def test_the_environment_of_a_job_is_gone_after_it(single: ProcessesBackend) -> None:
-    class Giving(Host):
+    class Giving(Services):
         def environment(self, backend: Any, job_id: str, spec: Any) -> dict[str, str]:
             return {"TRACE": "on", "HOME": "/elsewhere"}
 
     look = Call(lambda: [os.environ.get(name) for name in ("ANYJOB_JOB_ID", "TRACE", "HOME")])
-    plain, single.host = single.host, Giving()
+    plain, single.services = single.services, Giving()
     job = single.run(look)
     assert job.result() == [job.job_id(), "on", "/elsewhere"]
-    single.host = plain
+    single.services = plain
     job = single.run(look)
     assert job.result() == [job.job_id(), None, os.environ.get("HOME")]
 

@@ -20,9 +20,9 @@ from anyjob.errors import (
     UnknownNameError,
 )
 from anyjob.job import BaseJob
-from anyjob.listing import Listed
-from anyjob.references import BACKENDS, COMMANDS, GROUPS, JOB_TYPES, PLUGINS, PROVIDERS
-from anyjob.registry import Registry
+from anyjob.registry.entry_points import BACKENDS, COMMANDS, GROUPS, JOB_TYPES, PLUGINS, PROVIDERS
+from anyjob.registry.listing import Listed
+from anyjob.registry.lookup import Registry
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_name_imports_the_one_plugin_that_answers(tmp_path: Path) -> None:
     for name in ("one", "two", "three"):
         build.install_backend(tmp_path / "site", name)
     program = (
-        "import sys; from anyjob.registry import Registry; Registry().backend('two')\n"
+        "import sys; from anyjob.registry.lookup import Registry; Registry().backend('two')\n"
         "print(sorted(n for n in sys.modules if n.startswith('anyjob_')))\n"
         "print([n for n in ('importlib_metadata', 'pluggy', 'typing', 're', 'enum') if n in sys.modules])"
     )
@@ -97,7 +97,7 @@ def test_listing_imports_no_plugin(tmp_path: Path) -> None:
     build.install_backend(tmp_path / "site", "one")
     build.install_backend(tmp_path / "site", "two")
     program = (
-        "import sys; from anyjob.registry import Registry; r = Registry()\n"
+        "import sys; from anyjob.registry.lookup import Registry; r = Registry()\n"
         "r.listing(); r.names('anyjob.backends')\n"
         "r.origin('anyjob.backends', 'one')\n"
         "print([n for n in sys.modules if n.startswith('anyjob_')])"
@@ -114,7 +114,7 @@ def test_a_warm_look_up_reads_nothing(site: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_nothing_is_read_until_a_name_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anyjob.registry.Scan", None)
+    monkeypatch.setattr("anyjob.registry.lookup.Scan", None)
     Registry()
 
 
@@ -540,7 +540,9 @@ def test_refresh_loads_new_hook_plugins_and_keeps_what_the_program_registered(si
 
 def test_a_new_process_sees_what_pip_has_installed(tmp_path: Path) -> None:
     """xarray#7478: a new process always sees it."""
-    program = "from anyjob.registry import Registry; print(Registry().origin('anyjob.backends', 'piped'))"
+    program = (
+        "from anyjob.registry.lookup import Registry; print(Registry().origin('anyjob.backends', 'piped'))"
+    )
     (tmp_path / "site").mkdir()
     assert build.python(program, tmp_path / "site") == "None\n"
     groups = {BACKENDS: {"piped": "piped:B"}}

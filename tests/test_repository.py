@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from anyjob.testing.leftovers import leftovers
+from anyjob.testing.environment.leftovers import leftovers
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

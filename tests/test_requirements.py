@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement as Packaged
 from packaging.specifiers import SpecifierSet
 
-from anyjob.cli.checkup.requirements import parse, requirements
+from anyjob.testing.diagnosis.requirements import parse, requirements
 
 VERSIONS = st.lists(st.integers(0, 3), min_size=1, max_size=4).map(lambda parts: ".".join(map(str, parts)))
 BOUNDS = st.one_of(

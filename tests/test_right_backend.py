@@ -9,7 +9,7 @@ import pytest
 from right_backend import RightBackend, RightEngine
 
 from anyjob import BackendUnavailableError, Call, Command, Config, JobRejectedError, JobStatus, Session
-from anyjob.registry import Registry
+from anyjob.registry.lookup import Registry
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from anyjob import runner
 from anyjob.errors import CommandFailedError, JobFailedError
+from anyjob.execution import runner
 
 
 def load(fn: Any, *args: Any, **kwargs: Any) -> Any:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from anyjob.config.secrets import Secret, from_config, is_reference
 from anyjob.errors import ConfigError, SecretError
-from anyjob.secrets import Secret, from_config, is_reference
 
 TEXT = "s3cr3t-t0k3n"
 

@@ -26,7 +26,7 @@ from anyjob.errors import (
 )
 from anyjob.job import JobStatus
 from anyjob.orders import Options
-from anyjob.plugins import HookManager
+from anyjob.registry.hooks import HookManager
 from anyjob.specs import Call, Command
 
 

@@ -13,8 +13,8 @@ import psutil
 import pytest
 from helpers import await_file, await_gone, until
 
-from anyjob import spawning
 from anyjob.errors import CommandFailedError, JobFailedError
+from anyjob.execution import spawning
 from anyjob.job import JobStatus
 from anyjob.specs import Command, File
 
@@ -127,7 +127,9 @@ def test_a_program_in_a_call_gives_the_end_of_much_output(monkeypatch: pytest.Mo
 
 
 def test_to_end_nothing_loads_nothing() -> None:
-    program = "import sys; from anyjob import spawning; spawning.end([]); print('psutil' in sys.modules)"
+    program = (
+        "import sys; from anyjob.execution import spawning; spawning.end([]); print('psutil' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=60)
     assert done.stdout == b"False\n"
 

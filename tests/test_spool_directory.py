@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyjob import StateError, spool
+from anyjob import StateError
+from anyjob.execution import spool
 from anyjob.status import JobStatus
 
 ID = "ab" * 10

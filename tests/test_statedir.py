@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyjob import StateError, statedir
-from anyjob.statedir import default_state, exclusive, file_system, is_network, private_directory
+from anyjob import StateError
+from anyjob.ledger import statedir
+from anyjob.ledger.statedir import default_state, exclusive, file_system, is_network, private_directory
 
 MOUNTS = r"""
 22 1 259:2 / / rw,relatime shared:1 - ext4 /dev/root rw

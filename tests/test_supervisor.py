@@ -18,13 +18,14 @@ import pytest
 from running_local import SOURCE, Local, running, until
 
 from anyjob import Call, Command
-from anyjob.builtin.local import link, meeting
+from anyjob.builtin.local import client
 from anyjob.builtin.local.frames import FrameSocket
-from anyjob.builtin.local.keeperlog import read_log
-from anyjob.builtin.local.places import PROTOCOL, Places, connect, environment, holder
+from anyjob.builtin.local.keeper.log import read_log
+from anyjob.builtin.local.paths import PROTOCOL, RuntimePaths, connect, environment, holder
+from anyjob.builtin.local.supervisor import keeper_startup
 from anyjob.errors import BackendUnavailableError, StateError
 
-SHORT = "from anyjob.builtin.local import supervisor as s; s.IDLE = 0.1; import sys; sys.exit(s.main())"
+SHORT = "from anyjob.builtin.local.supervisor import main as s; s.IDLE = 0.1; import sys; sys.exit(s.main())"
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def own(tmp_path: Path) -> Iterator[Local]:
         yield made
 
 
-def command(places: Places, code: str | None = None) -> list[str]:
+def command(places: RuntimePaths, code: str | None = None) -> list[str]:
     words = places.program("supervisor")
     if code:
         words[words.index("-c") + 1] = f"import sys; sys.path[:] = {sys.path!r}; {code}"
@@ -163,7 +164,7 @@ def test_a_message_that_means_nothing_ends_the_connection(own: Local) -> None:
 
 def test_a_client_that_never_reads_is_told_no_more(own: Local) -> None:
     """What it leaves unread is bounded; one that waits connects anew, and looks for itself."""
-    code = "from anyjob.builtin.local import supervisor as s; s.UNREAD = 1_000_000; sys.exit(s.main())"
+    code = "from anyjob.builtin.local.supervisor import main as s; s.UNREAD = 1_000_000; sys.exit(s.main())"
     assert subprocess.run(command(own.places, code), timeout=60).returncode == 0
     gate = own.backend.run(Command(["sleep", "1000"]), cpus=2)
     until(gate.running, "it runs")
@@ -182,8 +183,8 @@ def test_an_older_supervisor_is_retired(own: Local, monkeypatch: pytest.MonkeyPa
     job = own.backend.run(Command(["sh", "-c", "read x < $FIFO; echo on"], env={"FIFO": own.fifo}))
     until(job.running, "it runs")
     before = own.supervisor
-    monkeypatch.setattr(link, "PROTOCOL", PROTOCOL + 1)
-    newer = "from anyjob.builtin.local import supervisor as s; s.PROTOCOL += 1; sys.exit(s.main())"
+    monkeypatch.setattr(client, "PROTOCOL", PROTOCOL + 1)
+    newer = "from anyjob.builtin.local.supervisor import main as s; s.PROTOCOL += 1; sys.exit(s.main())"
     with own.another() as other:
         backend = other.get_backend("local")
         monkeypatch.setattr(backend._places, "program", lambda module: command(own.places, newer))
@@ -197,7 +198,7 @@ def test_an_older_supervisor_is_retired(own: Local, monkeypatch: pytest.MonkeyPa
 def test_a_newer_supervisor_is_left_alone(own: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     own.backend.run(Command(["true"])).result(30)
     before = own.supervisor
-    monkeypatch.setattr(link, "PROTOCOL", PROTOCOL - 1)
+    monkeypatch.setattr(client, "PROTOCOL", PROTOCOL - 1)
     with (
         own.another() as other,
         pytest.raises(BackendUnavailableError, match=r"newer anyjob.*upgrade anyjob"),
@@ -248,8 +249,14 @@ def test_a_state_directory_that_others_may_write_to_is_refused(tmp_path: Path) -
     (tmp_path / "state").mkdir()
     os.chmod(tmp_path / "state", 0o777)
     with pytest.raises(StateError, match="others may write"):
-        Places(tmp_path / "state")
-    words = [sys.executable, "-m", "anyjob.builtin.local.supervisor", "--state", str(tmp_path / "state")]
+        RuntimePaths(tmp_path / "state")
+    words = [
+        sys.executable,
+        "-m",
+        "anyjob.builtin.local.supervisor.main",
+        "--state",
+        str(tmp_path / "state"),
+    ]
     said = subprocess.run(
         [*words, "--runtime", str(tmp_path)],
         capture_output=True,
@@ -275,7 +282,7 @@ def test_why_a_supervisor_does_not_start_is_told(own: Local, monkeypatch: pytest
 
 def test_one_that_hangs_is_reported_within_a_bound(own: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     own.backend.run(Command(["true"])).result(30)
-    monkeypatch.setattr(link, "ANSWER", 0.2)
+    monkeypatch.setattr(client, "ANSWER", 0.2)
     pid = own.supervisor
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
@@ -299,9 +306,9 @@ def test_a_keeper_that_hangs_is_replaced(own: Local, monkeypatch: pytest.MonkeyP
     assert keeper is not None
     os.kill(keeper, signal.SIGSTOP)
     own.kill("supervisor")
-    monkeypatch.setattr(meeting, "START", 0.5)
+    monkeypatch.setattr(keeper_startup, "START", 0.5)
     accounted: list[Any] = []
-    met = meeting.meet(own.places, accounted.append)
+    met = keeper_startup.meet(own.places, accounted.append)
     met.frames.close()
     assert own.keeper not in (None, keeper)
     assert len(accounted) == 1
@@ -314,7 +321,7 @@ def test_a_keeper_on_the_log_of_one_that_died_is_put_away(own: Local) -> None:
     own.session.close()
     own.kill("supervisor")
     own.kill("keeper")
-    late = meeting._start(own.places)
+    late = keeper_startup._start(own.places)
     until(lambda: own.keeper == late.pid, "it has the lock")
     until(lambda: read_log(own.places.keeper_log.read_bytes()).lost, "it has written")
     with own.another() as other:
@@ -324,10 +331,10 @@ def test_a_keeper_on_the_log_of_one_that_died_is_put_away(own: Local) -> None:
 
 
 def test_the_log_is_compacted(own: Local) -> None:
-    from anyjob.builtin.local import supervisor
+    from anyjob.builtin.local.supervisor import main
 
-    code = "from anyjob.builtin.local import supervisor as s; s.LOG = 2000; sys.exit(s.main())"
-    assert supervisor.LOG > 2000
+    code = "from anyjob.builtin.local.supervisor import main as s; s.LOG = 2000; sys.exit(s.main())"
+    assert main.LOG > 2000
     assert subprocess.run(command(own.places, code), timeout=60).returncode == 0
     for job in own.backend.run_many([Command(["true"])] * 100):
         job.result(30)
@@ -350,7 +357,7 @@ def test_our_programs_get_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_lock_tells_who_has_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     assert holder(path) is None
-    code = "import sys; from anyjob.builtin.local.places import take_lock; from pathlib import Path\n"
+    code = "import sys; from anyjob.builtin.local.paths import take_lock; from pathlib import Path\n"
     code += "take_lock(Path(sys.argv[1])); print('ready', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code, path],

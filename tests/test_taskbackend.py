@@ -22,9 +22,9 @@ from anyjob.errors import (
     Refused,
     SpecError,
 )
-from anyjob.host import Host
 from anyjob.job import JobStatus
 from anyjob.orders import Observation, Options, Rejected, Ticket, Unsure
+from anyjob.runtime.services import Services
 from anyjob.specs import Call, Outcome, Resources, Spec
 from anyjob.taskbackend import TaskBackend
 
@@ -38,7 +38,7 @@ def engine() -> Iterator[EngineBackend]:
     backend.close()
 
 
-class Listening(Host):
+class Listening(Services):
     """A host that refuses what is called "no", gives variables, and hears of everything."""
 
     watches = True
@@ -73,7 +73,7 @@ def call(argument: str = "x") -> Call:
 
 
 def test_an_order_holds_what_an_engine_needs(engine: EngineBackend) -> None:
-    engine.host = Listening()
+    engine.services = Listening()
     engine.say("n0", JobStatus.QUEUED)
     job = engine.run(call(), cpus=2, name="fit")
     (order,) = engine.launched
@@ -121,7 +121,7 @@ def test_run_many_returns_the_rejected_one_in_error(engine: EngineBackend) -> No
 
 
 def test_a_plugin_may_refuse(engine: EngineBackend) -> None:
-    engine.host = Listening()
+    engine.services = Listening()
     with pytest.raises(Refused, match=r"^not on a Sunday$"):
         engine.run(call("no"))
     assert engine.jobs() == []
@@ -350,7 +350,7 @@ def test_a_job_without_a_queue_position_is_no_trouble(engine: EngineBackend) -> 
 
 def test_the_host_hears_of_each_change_once() -> None:
     engine = EngineBackend.make()
-    engine.host = host = Listening()
+    engine.services = host = Listening()
     done = threading.Event()
     engine.say("n0", JobStatus.RUNNING)
     job = engine.run(call())
@@ -377,7 +377,7 @@ def test_a_host_that_raises_keeps_nobody_waiting() -> None:
             raise RuntimeError("a plugin is broken")
 
     engine = EngineBackend.make()
-    engine.host = Strict()
+    engine.services = Strict()
     engine.say("n0", DONE)
     job = engine.run(call())
     job.outcome(timeout=20)

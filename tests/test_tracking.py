@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from helpers import Clock, EngineBackend, until
 
-from anyjob import tracking
 from anyjob.backend import Capabilities
 from anyjob.errors import (
     BackendAuthError,
@@ -23,6 +22,7 @@ from anyjob.job import JobStatus
 from anyjob.jobtypes import TaskJob
 from anyjob.orders import Unsure
 from anyjob.specs import Call, Outcome
+from anyjob.tracking import tracker
 
 QUEUED, RUNNING, DONE, ERROR = JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE, JobStatus.ERROR
 CALL = Call(len, ("x",))
@@ -186,7 +186,7 @@ def _waiting(engine: EngineBackend) -> int:
     count = 0
     for frame in sys._current_frames().values():
         at: Any = frame
-        while at is not None and at.f_code is not tracking.Tracker.ask.__code__:
+        while at is not None and at.f_code is not tracker.Tracker.ask.__code__:
             at = at.f_back
         count += at is not None
     return count - 1
@@ -255,7 +255,7 @@ def test_what_takes_long_to_fail_is_not_asked_again_at_once(clock: Clock, slow: 
 def test_many_that_the_engine_may_have_are_sought_in_chunks(
     monkeypatch: pytest.MonkeyPatch, clock: Clock, slow: EngineBackend
 ) -> None:
-    monkeypatch.setattr(tracking, "CHUNK", 10)
+    monkeypatch.setattr(tracker, "CHUNK", 10)
     slow.answers = [Unsure()] * 25
     jobs = slow.run_many([CALL] * 25)
     slow.known = {jobs[24].job_id(): "n24"}
@@ -265,7 +265,7 @@ def test_many_that_the_engine_may_have_are_sought_in_chunks(
 
 
 def test_long_lists_go_in_chunks(monkeypatch: pytest.MonkeyPatch, clock: Clock, slow: EngineBackend) -> None:
-    monkeypatch.setattr(tracking, "CHUNK", 10)
+    monkeypatch.setattr(tracker, "CHUNK", 10)
     jobs = slow.run_many([CALL] * 25)
     slow.say("n24", RUNNING)
     clock.now += 11

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from anyjob.errors import SpecError
-from anyjob.units import format_duration, format_memory, parse_count, parse_duration, parse_memory
+from anyjob.text.units import format_duration, format_memory, parse_count, parse_duration, parse_memory
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,12 @@ from anyjob import (
     JobStatus,
     JobTimeoutError,
     as_completed,
-    polling,
     wait,
 )
 from anyjob.builtin.inline import InlineBackend
 from anyjob.builtin.pools import ThreadsBackend
 from anyjob.builtin.processes import ProcessesBackend
+from anyjob.tracking import polling
 
 DONE, RUNNING = JobStatus.DONE, JobStatus.RUNNING
 LONG = 30  # seconds: only ever waited for where something is broken
@@ -275,7 +275,8 @@ def test_a_callback_that_raises_is_reported(caplog: pytest.LogCaptureFixture) ->
 FORK = """
 import asyncio, os
 from fake_jobs import PlainBackend
-from anyjob import JobStatus, polling, wait
+from anyjob import JobStatus, wait
+from anyjob.tracking import polling
 
 backend = PlainBackend()
 still = backend.run()

@@ -9,8 +9,8 @@ import tracemalloc
 from fake_jobs import Engine
 
 from anyjob import BackendConfiguration, Call, JobStatus, wait
-from anyjob.tracking import CHUNK
-from anyjob.waiting import Subscription
+from anyjob.tracking.tracker import CHUNK
+from anyjob.tracking.waiting import Subscription
 
 MANY = 100_000
 

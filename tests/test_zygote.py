@@ -19,8 +19,8 @@ import pytest
 import zygote_calls as calls
 from keeping import TESTS, Driver, keeping, until
 
-from anyjob.builtin.local import processes
-from anyjob.builtin.local.processes import look_at
+from anyjob.builtin.local import process_table
+from anyjob.builtin.local.process_table import look_at
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_call_has_the_surroundings_of_who_submitted_it(driver: Driver, tmp_pat
     environ = {name: value for name, value in found["environ"].items() if not name.startswith("LC_")}
     assert environ == expected
     assert found["fds"][:-1] == ["0", "1", "2"]  # and the one that reads them
-    mark = processes.read_mark(found["carried"])
+    mark = process_table.read_mark(found["carried"])
     assert mark is not None
     assert (mark.job_id, mark.is_zygote) == ("a", False)
 
@@ -340,7 +340,7 @@ def test_a_zygote_killed_around_a_fork(driver: Driver, tmp_path: Path, where: li
     awaited += [] if "child" in where else [str(driver.state / "spool" / "a" / "claim.1.1")]
     until(lambda: all(map(os.path.lexists, awaited)), "it is held")
     (zygote,) = driver.zygotes()
-    late = [process.pid for process in processes.Snapshot().below([zygote]) if process.pid != zygote]
+    late = [process.pid for process in process_table.Snapshot().below([zygote]) if process.pid != zygote]
     slay(zygote)
     assert driver.end_of("a")["code"] == 0
     release.touch()
@@ -389,7 +389,7 @@ def test_a_zygote_goes_when_its_keeper_is_killed(driver: Driver) -> None:
 def test_it_needs_nothing_of_anyjob() -> None:
     """A zygote runs in the environment of the job, which need not have anyjob."""
     program = "import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p]; import runpy;"
-    path = Path(processes.__file__).with_name("zygote.py")
+    path = Path(process_table.__file__).with_name("zygote.py")
     program += f"runpy.run_path({str(path)!r}); print('anyjob' in sys.modules, 'cloudpickle' in sys.modules)"
     said = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
     assert said.stdout == "False False\n"
@@ -420,7 +420,7 @@ def test_all_is_accounted_for_whatever_is_killed(driver: Driver, tmp_path: Path,
             driver.pump(0.001)
     if seed:
         driver.murder()
-        assert processes.end_leftovers(driver.log(), driver.state) == []
+        assert process_table.end_leftovers(driver.log(), driver.state) == []
         assert not driver.marked()
     else:
         until(lambda: not driver.log().running, "all have ended")

@@ -13,18 +13,18 @@ from typing import Any
 from msgspec.structs import replace
 from right_backend import RightBackend
 
-from anyjob import runner
-from anyjob.books import Books
 from anyjob.builtin.inline import InlineBackend
 from anyjob.errors import BackendUnavailableError
+from anyjob.execution import runner
+from anyjob.execution.spool import path_of
 from anyjob.job import JOB_FINAL_STATES
 from anyjob.jobtypes import CommandJob, TaskJob
-from anyjob.nobooks import NoBooks
 from anyjob.orders import Answer, Observation, Order, Ticket, Unsure
+from anyjob.runtime.ledger_recorder import LedgerRecorder
+from anyjob.runtime.recorder import Recorder
 from anyjob.specs import Outcome, Resources, Spec
-from anyjob.spool import path_of
 from anyjob.status import JobStatus
-from anyjob.tracking import Record, Tracker
+from anyjob.tracking.tracker import Record, Tracker
 
 # --- text -----------------------------------------------------------------------------------------
 
@@ -217,12 +217,12 @@ class LeavesRows(InlineBackend):
     """Writes jobs down which end with their process."""
 
     @property
-    def books(self) -> NoBooks:
-        return Books(self.host.ledger, self)
+    def recorder(self) -> Recorder:
+        return LedgerRecorder(self.services.ledger, self)
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         records = [record for record in self._tracker.records() if record.outcome is None]
-        self.books.enter(records, orders[0].resources)
+        self.recorder.enter(records, orders[0].resources)
         return super().launch(orders)
 
 
@@ -259,7 +259,7 @@ class SubmitsAgain(RightBackend):
 
     def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
         found = super().find(job_ids)
-        spools = [path_of(self.host.ledger.state / "spool", job_id) for job_id in found]
+        spools = [path_of(self.services.ledger.state / "spool", job_id) for job_id in found]
         orders = [pickle.loads((spool / "order").read_bytes()) for spool in spools]
         self.again = "-again"
         anew = [replace(order, spool=order.spool / "again") for order in orders]

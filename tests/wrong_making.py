@@ -14,9 +14,9 @@ import msgspec
 from right_backend import RightBackend, RightOptions
 
 from anyjob.backend import BackendStatus, BaseProvider, filter_backends
+from anyjob.config.secrets import Secret
 from anyjob.errors import BackendNotFoundError
 from anyjob.orders import Answer, Order, Rejected, Ticket
-from anyjob.secrets import Secret
 from anyjob.specs import Outcome, Spec
 from anyjob.status import JobStatus
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
         ProviderConfiguration,
         filter_backends,
     )
-    from anyjob.config import Config
+    from anyjob.config.secrets import Secret
+    from anyjob.config.settings import Config
     from anyjob.errors import (
         AmbiguousNameError,
         AnyjobError,
@@ -50,15 +51,14 @@ if TYPE_CHECKING:
         UnknownNameError,
         UnsupportedSpecError,
     )
+    from anyjob.execution.outputs import CommandResult
     from anyjob.executor import Executor
     from anyjob.hookspecs import hookimpl
     from anyjob.job import BaseJob
     from anyjob.jobtypes import CommandJob, PythonJob, TaskJob
     from anyjob.orders import Observation, Options, Order, Rejected, Ticket, Unsure
-    from anyjob.outputs import CommandResult
-    from anyjob.registry import Registry
-    from anyjob.secrets import Secret
-    from anyjob.session import (
+    from anyjob.registry.lookup import Registry
+    from anyjob.session.facade import (
         Session,
         backends,
         default_session,
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from anyjob.specs import Call, Command, File, Outcome, Resources, Spec
     from anyjob.status import JOB_FINAL_STATES, JobStatus
     from anyjob.taskbackend import TaskBackend
-    from anyjob.waiting import as_completed, wait
+    from anyjob.tracking.waiting import as_completed, wait
 
 _WHERE = {
     "backend": (
@@ -87,7 +87,7 @@ _WHERE = {
         "ProviderConfiguration",
         "filter_backends",
     ),
-    "config": ("Config",),
+    "config.settings": ("Config",),
     "errors": (
         "AmbiguousNameError",
         "AnyjobError",
@@ -123,10 +123,10 @@ _WHERE = {
     "job": ("BaseJob",),
     "jobtypes": ("CommandJob", "PythonJob", "TaskJob"),
     "orders": ("Observation", "Options", "Order", "Rejected", "Ticket", "Unsure"),
-    "outputs": ("CommandResult",),
-    "registry": ("Registry",),
-    "secrets": ("Secret",),
-    "session": (
+    "execution.outputs": ("CommandResult",),
+    "registry.lookup": ("Registry",),
+    "config.secrets": ("Secret",),
+    "session.facade": (
         "Session",
         "backends",
         "default_session",
@@ -143,7 +143,7 @@ _WHERE = {
     "specs": ("Call", "Command", "File", "Outcome", "Resources", "Spec"),
     "status": ("JOB_FINAL_STATES", "JobStatus"),
     "taskbackend": ("TaskBackend",),
-    "waiting": ("as_completed", "wait"),
+    "tracking.waiting": ("as_completed", "wait"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 

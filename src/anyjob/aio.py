@@ -14,16 +14,16 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from anyjob import waiting
 from anyjob.errors import BackendUnavailableError, JobError, JobTimeoutError
-from anyjob.offload import Landing, final, offload
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status, backoff
+from anyjob.tracking import waiting
+from anyjob.tracking.offload import Landing, final, offload
 
 if TYPE_CHECKING:
     from anyjob.backend import BaseBackend, BaseProvider
-    from anyjob.session import Session
+    from anyjob.session.facade import Session
     from anyjob.specs import Outcome, Spec
-    from anyjob.waiting import Waited
+    from anyjob.tracking.waiting import Waited
 
 ALL_COMPLETED = waiting.ALL_COMPLETED
 FIRST_COMPLETED = waiting.FIRST_COMPLETED
@@ -43,7 +43,7 @@ async def call(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
 def _of(session: Session | None) -> Session:
     if session is not None:
         return session
-    from anyjob.session import default_session
+    from anyjob.session.facade import default_session
 
     return default_session()
 

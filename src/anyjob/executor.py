@@ -156,7 +156,7 @@ def _task_backend(backend: str | BaseBackend | None) -> TaskBackend:
 
     found: Any = backend
     if backend is None or isinstance(backend, str):
-        from anyjob.session import get_backend
+        from anyjob.session.facade import get_backend
 
         found = get_backend(backend)
     if not isinstance(found, TaskBackend):
@@ -164,7 +164,7 @@ def _task_backend(backend: str | BaseBackend | None) -> TaskBackend:
             f"an executor needs a backend that runs calls (the kind 'python'), and {found!r} takes only work "
             "of its own making: choose one of anyjob.backends(can_run='python')"
         )
-    find_route("python", found.accepts, found.host.job_type, shared_files=found.capabilities.shared_files)
+    find_route("python", found.accepts, found.services.job_type, shared_files=found.capabilities.shared_files)
     return found
 
 

@@ -153,13 +153,13 @@ class BaseJob(ABC):
         Returns what takes the request back. Jobs of task backends override this with the watcher
         of their backend; a plain job is asked by a thread that it shares with those of its backend.
         """
-        from anyjob.polling import poll
+        from anyjob.tracking.polling import poll
 
         return poll(self, callback)
 
     def __await__(self) -> Generator[Any, None, Any]:
         """``await job`` waits without blocking the event loop, and gives the result."""
-        from anyjob.offload import final_then
+        from anyjob.tracking.offload import final_then
 
         return final_then(self, self.result).__await__()
 

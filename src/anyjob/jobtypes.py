@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from typing import Any, ClassVar, NoReturn
 
-from anyjob import runner
 from anyjob.errors import (
     CommandFailedError,
     JobCancelledError,
@@ -20,12 +19,13 @@ from anyjob.errors import (
     RemoteError,
     UnsupportedSpecError,
 )
+from anyjob.execution import runner
+from anyjob.execution.outputs import CommandResult, Output, Written
+from anyjob.execution.spool import InSpool, load_large
 from anyjob.job import BaseJob
-from anyjob.outputs import CommandResult, Output, Written
 from anyjob.specs import Call, Command, File, Held, Outcome, Spec, kind_of
-from anyjob.spool import InSpool, load_large
 from anyjob.status import JobStatus
-from anyjob.tracking import FinalCallback, Record
+from anyjob.tracking.tracker import FinalCallback, Record
 
 STDERR_SHOWN = 4000
 """Characters of the end of stderr that an error message holds."""
@@ -141,7 +141,7 @@ class TaskJob(BaseJob):
         """Return what plugins noted of the job when it was submitted; kept as long as the job is known."""
         record = self._record
         if record.notes is None:
-            record.notes = self._backend.books.notes(self._job_id)
+            record.notes = self._backend.recorder.notes(self._job_id)
         return dict(record.notes)
 
     def outcome(self, timeout: float | None = None) -> Outcome:
@@ -172,7 +172,7 @@ class TaskJob(BaseJob):
         if error is not None:
             raise error
         record = self._record
-        job_type = self._backend.host.job_type
+        job_type = self._backend.services.job_type
         if record.kind == record.native:  # its spec is not needed, and need not be importable here
             return type(self).read(self, outcome)
         classes = [job_type(kind_of(spec)) for spec in record.specs]
@@ -302,7 +302,7 @@ class TaskJob(BaseJob):
         return hash(self._job_id)
 
     def __reduce__(self) -> Any:
-        found: Any = self._backend.host.pickled(self)
+        found: Any = self._backend.services.pickled(self)
         return found
 
     def __repr__(self) -> str:
@@ -356,7 +356,7 @@ class CommandJob(TaskJob):
     @classmethod
     def lower(cls, spec: Command, to: str) -> Spec:
         """Rewrite as a call that spawns the program."""
-        from anyjob.spawning import run_command
+        from anyjob.execution.spawning import run_command
 
         return Call(run_command, (spec,))
 
@@ -425,6 +425,6 @@ def dump_call(spec: Call) -> bytes:
     try:
         return runner.dumps((spec.fn, spec.args, spec.kwargs))
     except Exception as error:
-        from anyjob.pickling import explain
+        from anyjob.execution.serialization import explain
 
         raise explain(spec, error) from error

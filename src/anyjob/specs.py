@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import force_setattr
 
-from anyjob import units
 from anyjob.errors import SpecError
 from anyjob.status import JobStatus
+from anyjob.text import units
 
 MAX_ARGUMENT = 128 * 1024 - 1
 """Bytes that one argument or one ``NAME=value`` may have: Linux's MAX_ARG_STRLEN, less the NUL."""
@@ -297,7 +297,7 @@ def make_resources(given: dict[str, Any]) -> Resources:
         return _NOTHING_ASKED
     unknown = set(given).difference(Resources.__struct_fields__)
     if unknown:
-        from anyjob.nearest import nearest
+        from anyjob.text.nearest import nearest
 
         word = min(unknown)
         near = nearest(word, Resources.__struct_fields__, 0.65)

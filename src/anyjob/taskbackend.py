@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
-from anyjob import spool
 from anyjob.backend import BackendConfiguration, BaseBackend, Capabilities
 from anyjob.errors import (
     BackendError,
@@ -25,18 +24,19 @@ from anyjob.errors import (
     SpecError,
     StateError,
 )
-from anyjob.host import Host
+from anyjob.execution import spool
 from anyjob.ids import new_id
 from anyjob.jobtypes import TaskJob
 from anyjob.lowering import find_route, lower_along
-from anyjob.nobooks import NO_BOOKS, NoBooks
 from anyjob.orders import NO_OPTIONS, Answer, Observation, Options, Order, Rejected, Ticket, Unsure
+from anyjob.runtime.recorder import NO_RECORDER, Recorder
+from anyjob.runtime.services import Services
 from anyjob.specs import SPECS, Call, Outcome, Resources, Spec, kind_of, make_resources
 from anyjob.status import JobStatus
-from anyjob.tracking import Record, Tracker
+from anyjob.tracking.tracker import Record, Tracker
 
 if TYPE_CHECKING:
-    from anyjob.ledger import BackendRow, Context, Row
+    from anyjob.ledger.store import BackendRow, Context, Row
 
 __all__ = ["Observation", "Options", "Order", "Rejected", "TaskBackend", "Ticket", "Unsure"]
 
@@ -96,9 +96,9 @@ class TaskBackend(BaseBackend):
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider)
         self.options: Any = options if options is not None else NO_OPTIONS
-        self.host = Host()
+        self.services = Services()
         self._tracker = Tracker(self)
-        self._books: NoBooks | None = None
+        self._recorder: Recorder | None = None
         self._usual: Any = None  # what jobs are told that are told nothing of their own
         self.type_name = self.type_name or f"{type(self).__module__}:{type(self).__qualname__}"
 
@@ -112,7 +112,7 @@ class TaskBackend(BaseBackend):
         version = options.get("backend_version", "")
         checked: Any = NO_OPTIONS
         if options or cls.Options is not Options:
-            from anyjob.options import validate
+            from anyjob.config.options import validate
 
             checked = validate(cls.Options, options, where=f"backend {name!r}", skip={"backend_version"})
         fields = {field: getattr(checked, field) for field in checked.__struct_fields__}
@@ -186,7 +186,7 @@ class TaskBackend(BaseBackend):
 
     def context(self, route: tuple[str, ...], resources: bytes) -> Context:
         """Return what is to be kept in the ledger of the process that submits."""
-        from anyjob.books import here
+        from anyjob.runtime.ledger_recorder import here
 
         return here(route, resources)
 
@@ -204,7 +204,7 @@ class TaskBackend(BaseBackend):
             return self._usual
         if not given and self.JobOptions is Options:
             return NO_OPTIONS
-        from anyjob.options import validate
+        from anyjob.config.options import validate
 
         where = f"options of the job for {kind!r}"
         try:
@@ -250,7 +250,7 @@ class TaskBackend(BaseBackend):
         try:
             return self._submit(specs, make_resources(resources))
         except SerializationError as error:
-            from anyjob.pickling import numbered
+            from anyjob.execution.serialization import numbered
 
             raise numbered(error, specs) from error.__cause__
 
@@ -291,10 +291,10 @@ class TaskBackend(BaseBackend):
         """
         job: TaskJob | None = self._tracker.job(job_id)
         if job is None and self.capabilities.durable:
-            from anyjob.books import Books
+            from anyjob.runtime.ledger_recorder import LedgerRecorder
 
-            assert isinstance(self.books, Books)
-            row = self.books.row(job_id)
+            assert isinstance(self.recorder, LedgerRecorder)
+            row = self.recorder.row(job_id)
             job = None if row is None else self.recall(row)
         if job is None:
             raise JobNotFoundError(f"backend {self.name()!r} has no job {job_id!r} in this process")
@@ -324,7 +324,7 @@ class TaskBackend(BaseBackend):
 
     def recall(self, row: Row) -> TaskJob:
         """Return a handle on a job of this backend, from what the ledger knows of it."""
-        from anyjob.books import recalled
+        from anyjob.runtime.ledger_recorder import recalled
 
         record = self._tracker.take_up(row.job_id, lambda: recalled(self, row))
         job: TaskJob = self._tracker.handle(record)
@@ -335,19 +335,19 @@ class TaskBackend(BaseBackend):
     @property
     def spool_root(self) -> Path:
         """Below what the jobs have their directories: the option ``spool``, for a backend that has it."""
-        return spool.root(self.host.ledger.state, getattr(self.options, "spool", None))
+        return spool.root(self.services.ledger.state, getattr(self.options, "spool", None))
 
     @property
-    def books(self) -> NoBooks:
+    def recorder(self) -> Recorder:
         """The ledger, as this backend writes it; one that is not durable writes nothing."""
-        if self._books is None:
+        if self._recorder is None:
             if self.capabilities.durable:
-                from anyjob.books import Books
+                from anyjob.runtime.ledger_recorder import LedgerRecorder
 
-                self._books = Books(self.host.ledger, self)
+                self._recorder = LedgerRecorder(self.services.ledger, self)
             else:
-                self._books = NO_BOOKS
-        return self._books
+                self._recorder = NO_RECORDER
+        return self._recorder
 
     def _check_here(self, what: str) -> None:
         if self.away:
@@ -360,7 +360,9 @@ class TaskBackend(BaseBackend):
         orders = []
         for record in records:
             try:
-                record.notes = self.host.before_submit(self, record.job_id, record.specs[0], resources) or {}
+                record.notes = (
+                    self.services.before_submit(self, record.job_id, record.specs[0], resources) or {}
+                )
             except Refused as refusal:
                 if alone:
                     raise
@@ -369,14 +371,14 @@ class TaskBackend(BaseBackend):
                 orders.append(self._order(record, options))
         by_id = {record.job_id: record for record in records}
         if self.capabilities.durable:
-            self.books.enter([by_id[order.job_id] for order in orders], resources)
+            self.recorder.enter([by_id[order.job_id] for order in orders], resources)
         for record in records:
             self._tracker.add(record)
         self._launch(orders, by_id)
         jobs = [self._tracker.handle(record) for record in records]
         for job in jobs:
             if job._record.native_id is not None:
-                self.host.submitted(job)
+                self.services.submitted(job)
         return jobs
 
     def _order(self, record: Record, options: Any) -> Order:
@@ -384,7 +386,7 @@ class TaskBackend(BaseBackend):
         record.spool = self._spool(job_id, record.specs[-1])
         if record.spool is not None and not self.capabilities.durable:
             weakref.finalize(record, self._forget, job_id).atexit = False
-        environment = self.host.environment(self, job_id, record.specs[0])
+        environment = self.services.environment(self, job_id, record.specs[0])
         return Order(
             job_id=job_id,
             spec=record.specs[-1],
@@ -403,11 +405,14 @@ class TaskBackend(BaseBackend):
             if route is None:
                 try:
                     route = routes[kind] = find_route(
-                        kind, self.accepts, self.host.job_type, shared_files=self.capabilities.shared_files
+                        kind,
+                        self.accepts,
+                        self.services.job_type,
+                        shared_files=self.capabilities.shared_files,
                     )
                 except SpecError as error:
                     raise type(error)(f"backend {self.name()!r}: {error}") from None
-            lowered.append(lower_along(spec, route, self.host.job_type))
+            lowered.append(lower_along(spec, route, self.services.job_type))
         return lowered
 
     def _launch(self, orders: list[Order], records: Mapping[str, Record]) -> None:
@@ -423,7 +428,7 @@ class TaskBackend(BaseBackend):
                     native_ids[order.job_id] = answer
                     self._tracker.launched(record, answer)
                     if time.monotonic() - noted > NOTED:
-                        self.books.launched(native_ids)
+                        self.recorder.launched(native_ids)
                         native_ids, noted = {}, time.monotonic()
                 elif isinstance(answer, Rejected):
                     self._tracker.end(record, _rejected(answer.reason))
@@ -441,14 +446,14 @@ class TaskBackend(BaseBackend):
                 else:
                     self._tracker.end(records[job_id], _rejected(f"{type(error).__name__}: {error}"))
             if nothing:
-                self.books.remove(list(waiting))
+                self.recorder.remove(list(waiting))
             if nothing or not isinstance(error, Exception):
                 raise
         else:
             for job_id in waiting:  # an engine that says nothing has not said no
                 self._tracker.unsure(records[job_id])
         finally:
-            self.books.launched(native_ids)
+            self.recorder.launched(native_ids)
         if nonsense:
             raise BackendError(
                 f"launch() of {type(self).__qualname__} gave {nonsense}: it gives the engine's id as text, "

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from anyjob_dask import bench, keys
+from anyjob_dask import job_runner, keys
 from distributed import Client
 
 PATIENCE = 60.0
@@ -166,7 +166,7 @@ class Faults:
         assert mark is not None
         with Client(self._there, set_as_default=False) as client:
             client.sync(client.scheduler.anyjob_release, job_ids=[mark.job_id])
-            client.run(bench.cancel, [mark.job_id])
+            client.run(job_runner.cancel, [mark.job_id])
 
     def close(self) -> None:
         """Let go of the proxy."""

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from anyjob_dask import keys, needs
+from anyjob_dask import keys, worker_resources
 from anyjob_dask.backend import DaskBackend
 from anyjob_dask.capture import Capture
-from anyjob_dask.desk import Desk
-from anyjob_dask.parcel import Parcel, load_file, pack
+from anyjob_dask.messages import SMALL, Ended
+from anyjob_dask.scheduler_plugin import JobSchedulerPlugin
+from anyjob_dask.serialization import Serialized, load_file, pack
 from anyjob_dask.versions import mismatch
-from anyjob_dask.wire import SMALL, Ended
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,16 +53,19 @@ def test_a_key_begins_with_what_is_run() -> None:
 
 def test_what_workers_were_not_told_of_does_not_count() -> None:
     resources = Resources(cpus=2, memory=1 << 30)
-    assert needs.wanted(resources, {}, []) == {}
-    assert needs.wanted(resources, {}, ["CPU", "LICENCE"]) == {"CPU": 2.0}
-    assert needs.wanted(resources, {"LICENCE": 1}, ["MEMORY"]) == {"MEMORY": float(1 << 30), "LICENCE": 1.0}
-    assert needs.wanted(Resources(gpus=1), {}, []) == {"GPU": 1.0}
+    assert worker_resources.wanted(resources, {}, []) == {}
+    assert worker_resources.wanted(resources, {}, ["CPU", "LICENCE"]) == {"CPU": 2.0}
+    assert worker_resources.wanted(resources, {"LICENCE": 1}, ["MEMORY"]) == {
+        "MEMORY": float(1 << 30),
+        "LICENCE": 1.0,
+    }
+    assert worker_resources.wanted(Resources(gpus=1), {}, []) == {"GPU": 1.0}
 
 
 def test_what_no_worker_has_is_said() -> None:
-    assert needs.short_of({}, []) == ""
-    assert needs.short_of({"GPU": 1}, [{}, {"GPU": 2}]) == ""
-    words = needs.short_of({"GPU": 1, "CPU": 8}, [{"GPU": 1, "CPU": 4}, {"CPU": 8}])
+    assert worker_resources.short_of({}, []) == ""
+    assert worker_resources.short_of({"GPU": 1}, [{}, {"GPU": 2}]) == ""
+    words = worker_resources.short_of({"GPU": 1, "CPU": 8}, [{"GPU": 1, "CPU": 4}, {"CPU": 8}])
     assert words == "it asks for GPU=1, CPU=8, and no worker has that (the most of each: GPU=1, CPU=8)"
 
 
@@ -132,7 +135,7 @@ def test_a_parcel_in_a_file_is_a_fresh_copy_each_time(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     path.write_bytes(b"x" * 100)
     with pytest.raises(ValueError, match="holds no parcel"):
-        Parcel.mapped(path)
+        Serialized.mapped(path)
 
 
 def test_only_what_is_small_goes_by_way_of_the_scheduler() -> None:
@@ -180,13 +183,13 @@ def test_a_job_that_arrives_just_as_it_is_asked_for_is_not_missed() -> None:
     scheduler: Any = SimpleNamespace(handlers={}, stream_handlers={})
 
     async def ask() -> dict[str, Any]:
-        desk = Desk()
+        desk = JobSchedulerPlugin()
         await desk.start(scheduler)
         asked = asyncio.ensure_future(desk.ask(["job"], "client", patience=60.0))
         asyncio.get_running_loop().call_soon(arrives, desk)
         return await asyncio.wait_for(asked, 20.0)
 
-    def arrives(desk: Desk) -> None:
+    def arrives(desk: JobSchedulerPlugin) -> None:
         desk.keys["job"], desk.results["job"] = "key", ("key", b"")
         desk.update_graph(scheduler, client="client", keys=[])
 

@@ -80,7 +80,7 @@ def test_100_megabytes_pass_and_are_not_in_the_ledger(
     first[0] = 1
     assert job.result(PATIENCE)[0] == 0, "a result that was changed has changed the next"
     assert len(job.result()) == MANY
-    state = backend.host.ledger.state
+    state = backend.services.ledger.state
     if durable:
         with sqlite3.connect(state / "ledger.sqlite") as ledger:
             ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -117,7 +117,7 @@ def test_what_was_stored_leaves_the_cluster(backend: DaskBackend) -> None:
     client = backend._line.client()
     mine = {job.native_id() for job in jobs}
     until(lambda: not mine & set(client.run_on_scheduler(_keys)), "the release of jobs that are written down")
-    with anyjob.Session(anyjob.Config.from_dict({}), state=backend.host.ledger.state) as again:
+    with anyjob.Session(anyjob.Config.from_dict({}), state=backend.services.ledger.state) as again:
         assert again.get_job(jobs[3].job_id()).result(0) == 3
 
 
@@ -187,7 +187,7 @@ def test_a_job_knows_where_it_is(make: Make, local_cluster: Cluster) -> None:
 
 
 def anyjob_id() -> str:
-    from anyjob.builtin.work import VARIABLES
+    from anyjob.builtin.pool_job import VARIABLES
 
     variables = VARIABLES.get()
     if variables is not None:
@@ -227,7 +227,7 @@ def test_a_scheduler_of_another_version_is_refused(
     make: Make, lab: dask_lab.Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = anyjob_dask_versions()
-    monkeypatch.setattr("anyjob_dask.line._versions", lambda: {**there, "distributed": "1.0"})
+    monkeypatch.setattr("anyjob_dask.connection._versions", lambda: {**there, "distributed": "1.0"})
     words = f"has distributed {there['distributed']}, and here is 1.0.*set check_versions = false"
     with pytest.raises(BackendError, match=words):
         make(address=lab.address).run(Call(pow, (2, 5)))
@@ -235,7 +235,7 @@ def test_a_scheduler_of_another_version_is_refused(
 
 
 def anyjob_dask_versions() -> dict[str, str]:
-    from anyjob_dask.line import _versions
+    from anyjob_dask.connection import _versions
 
     return _versions()
 

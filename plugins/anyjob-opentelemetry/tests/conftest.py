@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from telemetry import Recorded, Spans
 
 from anyjob import Config, Registry, Session
-from anyjob.testing.leftovers import end_leftovers
+from anyjob.testing.environment.leftovers import end_leftovers
 
 Open = Callable[..., Session]
 

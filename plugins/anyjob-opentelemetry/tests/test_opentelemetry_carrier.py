@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from anyjob_opentelemetry import carrier, described, spans
+from anyjob_opentelemetry import propagation, semconv, spans
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import trace
@@ -53,12 +53,12 @@ def test_notes_that_make_no_sense_are_no_trace(notes: dict[str, str]) -> None:
 @given(contexts)
 def test_a_job_finds_what_it_was_given(span: SpanContext) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in carrier.inject(within(span)).items():
+        for name, value in propagation.inject(within(span)).items():
             patch.setitem(os.environ, name, value)
-        with carrier.Attached():
+        with propagation.Attached():
             assert trace.get_current_span().get_span_context() == span
-        assert span_in(carrier.here()) == span
-    assert not span_in(carrier.here()).is_valid
+        assert span_in(propagation.here()) == span
+    assert not span_in(propagation.here()).is_valid
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_job_finds_what_it_was_given(span: SpanContext) -> None:
     [("traceparent", "TRACEPARENT"), ("x-b3-traceid", "X_B3_TRACEID"), ("9ö", "_9_"), ("", "")],
 )
 def test_names_of_variables(field: str, name: str) -> None:
-    assert carrier.variable(field) == name
+    assert propagation.variable(field) == name
 
 
 time = st.floats(0, 1e10)
@@ -77,7 +77,7 @@ def test_times_are_in_order_whatever_the_clocks_say(
     submitted: float | None, started: float | None, finished: float | None
 ) -> None:
     outcome = Outcome(status=JobStatus.DONE, started=started, finished=finished)
-    times = described.times_of(object(), outcome, submitted)
+    times = semconv.times_of(object(), outcome, submitted)
     assert times.submitted <= (times.submitted if times.started is None else times.started) <= times.finished
     assert (times.started is None) == (started is None)
     if submitted is not None:

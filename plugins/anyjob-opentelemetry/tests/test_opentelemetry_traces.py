@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from anyjob_opentelemetry import harmless
+from anyjob_opentelemetry import guard
 from anyjob_opentelemetry import spans as written
 from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
@@ -391,7 +391,7 @@ def test_exporters_that_raise_hurt_no_job(
     provider = TracerProvider()
     provider.add_span_processor(processor)
     monkeypatch.setattr(written, "tracer", lambda: provider.get_tracer("tests"))
-    monkeypatch.setattr(harmless, "_reported", set())
+    monkeypatch.setattr(guard, "_reported", set())
     monkeypatch.setenv("ANYJOB_STRICT_PLUGINS", "1")  # where what a plugin raises is raised
     session = opened()
     with caplog.at_level(logging.WARNING):

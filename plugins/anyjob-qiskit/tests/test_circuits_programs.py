@@ -9,10 +9,10 @@ from typing import Any
 import circuits_lab as lab
 import msgspec
 import pytest
-from anyjob_qiskit import Circuit, programs, sweep
+from anyjob_qiskit import Circuit, formats, sweep
+from anyjob_qiskit.formats import _parsed, read
+from anyjob_qiskit.lazy_program import Program
 from anyjob_qiskit.openqasm import GATES
-from anyjob_qiskit.program import Program
-from anyjob_qiskit.programs import _parsed, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit, qasm2
@@ -131,7 +131,7 @@ def test_a_spec_holds_a_circuit_as_it_was() -> None:
 
 
 def test_a_circuit_is_written_only_when_it_travels(labs: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "write", lambda circuit: 1 / 0)
+    monkeypatch.setattr(formats, "write", lambda circuit: 1 / 0)
     job = labs.get_backend("aer").run(Circuit(lab.flips("10"), shots=5))
     assert job.result(60).counts == {"10": 5}
     with pytest.raises(ZeroDivisionError):

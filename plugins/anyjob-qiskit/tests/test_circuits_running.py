@@ -31,7 +31,7 @@ from anyjob import (
     JobStatus,
     Session,
 )
-from anyjob.secrets import SecretError
+from anyjob.config.secrets import SecretError
 
 EVERYWHERE = ["aer", "inline", "threads", "processes", "local", "lab", "fake", "sampler"]
 
@@ -350,7 +350,7 @@ def test_the_least_busy_backend_is_the_one_that_works_and_has_the_shortest_queue
 
 
 def test_a_service_that_is_away_is_told_from_one_that_refuses(labs: Session) -> None:
-    from anyjob_qiskit.reaching import reaching
+    from anyjob_qiskit.provider_errors import reaching
 
     class RequestsApiError(Exception):  # what qiskit-ibm-runtime raises
         def __init__(self, status_code: int) -> None:

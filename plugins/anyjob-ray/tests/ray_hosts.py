@@ -16,7 +16,7 @@ from typing import Any
 
 import ray_lab
 import ray_work
-from anyjob_ray import ear
+from anyjob_ray import end_listener
 
 from anyjob import Call, Config, Session
 
@@ -64,7 +64,7 @@ def made(notes: str) -> collections.Counter[str]:
 def main(state: str, here: str, there: str, *enter: str) -> None:
     os.environ.update(ray_lab.environment())
     heard: list[str] = []
-    verified = ear._verified
+    verified = end_listener._verified
 
     def noted(key: bytes, data: bytes) -> tuple[str, bytes] | None:
         said = verified(key, data)
@@ -72,7 +72,7 @@ def main(state: str, here: str, there: str, *enter: str) -> None:
             heard.append(said[0])
         return said
 
-    ear._verified = noted
+    end_listener._verified = noted
     cluster = ray_lab.Cluster(2, here)
     atexit.register(cluster.stop)
     common = {"type": "ray", "address": cluster.address, "autoscales": True}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from anyjob_ray.bulk import AHEAD, BYTES, GROWTH, MOST, Bulk
-from anyjob_ray.ear import SIGNED, SMALL, Address, Ear, tell
+from anyjob_ray.end_listener import SIGNED, SMALL, Address, EndListener, tell
 from anyjob_ray.journal import Journal, parse, path_of, take_out
 from anyjob_ray.nodes import slots
 from anyjob_ray.series import CANCELLED, Lead, Series, read_lead
@@ -242,20 +242,20 @@ def heard() -> queue.SimpleQueue[tuple[str, bytes]]:
 
 
 @pytest.fixture
-def ear(heard: queue.SimpleQueue[tuple[str, bytes]]) -> Iterator[Ear]:
+def ear(heard: queue.SimpleQueue[tuple[str, bytes]]) -> Iterator[EndListener]:
     """One that hears on this machine."""
-    made = Ear("127.0.0.1", lambda job_id, said: heard.put((job_id, said)))
+    made = EndListener("127.0.0.1", lambda job_id, said: heard.put((job_id, said)))
     yield made
     made.close()
 
 
-def test_what_a_worker_tells_is_heard(ear: Ear, heard: queue.SimpleQueue[tuple[str, bytes]]) -> None:
+def test_what_a_worker_tells_is_heard(ear: EndListener, heard: queue.SimpleQueue[tuple[str, bytes]]) -> None:
     said = pickle.dumps({"status": "DONE", "value": b"\0"}, 5)
     tell(ear.address, "a job", said)
     assert heard.get(timeout=PATIENCE) == ("a job", said)
 
 
-def test_nobody_else_is_believed(ear: Ear, heard: queue.SimpleQueue[tuple[str, bytes]]) -> None:
+def test_nobody_else_is_believed(ear: EndListener, heard: queue.SimpleQueue[tuple[str, bytes]]) -> None:
     """A datagram may come from anybody, and what is in it is unpickled."""
     tell(Address(ear.address.host, ear.address.port, b"another key"), "a job", b"lies")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
@@ -266,7 +266,7 @@ def test_nobody_else_is_believed(ear: Ear, heard: queue.SimpleQueue[tuple[str, b
     assert heard.empty()
 
 
-def test_what_is_large_is_left_to_ray(ear: Ear, heard: queue.SimpleQueue[tuple[str, bytes]]) -> None:
+def test_what_is_large_is_left_to_ray(ear: EndListener, heard: queue.SimpleQueue[tuple[str, bytes]]) -> None:
     tell(ear.address, "a job", bytes(SMALL))
     tell(ear.address, "a job", b"small")
     assert heard.get(timeout=PATIENCE) == ("a job", b"small")
@@ -275,7 +275,7 @@ def test_what_is_large_is_left_to_ray(ear: Ear, heard: queue.SimpleQueue[tuple[s
 def test_one_that_is_closed_is_told_nothing_and_harms_nobody(
     heard: queue.SimpleQueue[tuple[str, bytes]],
 ) -> None:
-    ear = Ear("127.0.0.1", lambda job_id, said: heard.put((job_id, said)))
+    ear = EndListener("127.0.0.1", lambda job_id, said: heard.put((job_id, said)))
     ear.close()
     tell(ear.address, "a job", b"said")
     tell(Address("127.0.0.1", 0, b"key"), "a job", b"said")

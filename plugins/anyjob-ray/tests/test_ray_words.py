@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from anyjob_ray.needs import plan, refusal
+from anyjob_ray.failures import REASONS, said_of
 from anyjob_ray.nodes import asked
 from anyjob_ray.options import RayJobOptions, RayOptions
 from anyjob_ray.payload import Packer, read
-from anyjob_ray.reasons import REASONS, said_of
+from anyjob_ray.task_options import plan, refusal
 from anyjob_ray.worker import LARGE, dump_apart
 from hypothesis import given
 from hypothesis import strategies as st

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 from anyjob_slurm import submission
-from anyjob_slurm.following import Follower
+from anyjob_slurm.follower import Follower
 from anyjob_slurm.parsing import SEPARATOR, Row
 from anyjob_slurm.programs import Programs
 from anyjob_slurm.queue import Listing, Queue
 
 from anyjob import BackendAuthError, BackendError, BackendUnavailableError, Command, JobStatus
+from anyjob.execution.spool import path_of
 from anyjob.ids import new_id
 from anyjob.orders import Observation, Order, Ticket
 from anyjob.specs import Resources
-from anyjob.spool import path_of
 
 
 class Cluster:

@@ -15,10 +15,10 @@ import pytest
 from anyjob_slurm import submission
 
 from anyjob import Call, Command, JobStatus
+from anyjob.execution.spool import path_of, read_outcome
 from anyjob.ids import new_id
 from anyjob.orders import Order
 from anyjob.specs import Outcome, Spec, make_resources
-from anyjob.spool import path_of, read_outcome
 
 
 class Node:

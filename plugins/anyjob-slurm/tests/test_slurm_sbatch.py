@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anyjob import ConfigError, SpecError
-from anyjob.options import validate
+from anyjob.config.options import validate
 from anyjob.specs import make_resources
 
 ID = "0123456789abcdef0123"

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import pytest
-from anyjob_slurm import verdicts
+from anyjob_slurm import outcomes
 from anyjob_slurm.parsing import Row
 from anyjob_slurm.states import MEANINGS, cancelled_by, meaning
 
@@ -56,54 +56,54 @@ def test_states(state: str, status: JobStatus, reason: str | None) -> None:
 def test_a_state_that_nobody_knows_is_no_end() -> None:
     """aiida-core#4326: a word that is not known does not end a job."""
     assert meaning("QUANTUM_FLUX").status not in JOB_FINAL_STATES
-    assert not verdicts.is_over(row("QUANTUM_FLUX"))
+    assert not outcomes.is_over(row("QUANTUM_FLUX"))
 
 
 def test_who_has_cancelled() -> None:
     assert cancelled_by("CANCELLED by 1000") == 1000
     assert cancelled_by("CANCELLED") is None
-    assert verdicts.canceller(row("CANCELLED by 0")) == "by root (uid 0)"
-    assert verdicts.canceller(row("CANCELLED by 4000000")) == "by uid 4000000"
-    assert verdicts.canceller(None) == ""
+    assert outcomes.canceller(row("CANCELLED by 0")) == "by root (uid 0)"
+    assert outcomes.canceller(row("CANCELLED by 4000000")) == "by uid 4000000"
+    assert outcomes.canceller(None) == ""
 
 
 def test_a_pending_job_says_why_and_since_when_it_is_expected() -> None:
-    seen = verdicts.under_way(row("PENDING", why="Resources", started=0.0), 0)
+    seen = outcomes.under_way(row("PENDING", why="Resources", started=0.0), 0)
     assert seen.status is JobStatus.QUEUED
     assert seen.message.startswith("Resources; expected to start at 19")
-    assert verdicts.under_way(row("PENDING", why="Priority"), 0).message == "Priority"
+    assert outcomes.under_way(row("PENDING", why="Priority"), 0).message == "Priority"
 
 
 def test_what_the_spool_says_goes_before_an_older_answer() -> None:
-    assert verdicts.under_way(row("PENDING", restarts=0), 1).status is JobStatus.RUNNING
-    requeued = verdicts.under_way(row("PENDING", restarts=1), 1)
+    assert outcomes.under_way(row("PENDING", restarts=0), 1).status is JobStatus.RUNNING
+    requeued = outcomes.under_way(row("PENDING", restarts=1), 1)
     assert (requeued.status, requeued.attempt) == (JobStatus.QUEUED, 2)
 
 
 def test_an_end_that_slurm_brought_about_has_slurms_reason() -> None:
     ended = {"status": JobStatus.ERROR, "reason": "signal", "signal": 9, "peak_memory": 5, "host": "n1"}
-    found = verdicts.outcome(row("OUT_OF_MEMORY"), ended, 1)
+    found = outcomes.outcome(row("OUT_OF_MEMORY"), ended, 1)
     assert (found.reason, found.peak_memory, found.host, found.signal) == ("memory", 5, "n1", 9)
-    found = verdicts.outcome(row("TIMEOUT"), ended, 2)
+    found = outcomes.outcome(row("TIMEOUT"), ended, 2)
     assert (found.reason, found.attempt) == ("walltime", 2)
 
 
 def test_an_end_that_slurm_had_no_part_in_is_as_it_was_seen() -> None:
     ended = {"status": JobStatus.ERROR, "reason": "signal", "signal": 9, "message": "ended by SIGKILL"}
-    found = verdicts.outcome(row("FAILED", status=9), ended, 1)
+    found = outcomes.outcome(row("FAILED", status=9), ended, 1)
     assert (found.reason, found.signal, found.message) == ("signal", 9, "ended by SIGKILL")
 
 
 def test_a_failure_before_the_work_started_shows_the_log() -> None:
-    found = verdicts.outcome(row("FAILED", status=127 << 8), {}, 1, log="bash: python9: command not found")
+    found = outcomes.outcome(row("FAILED", status=127 << 8), {}, 1, log="bash: python9: command not found")
     assert (found.reason, found.exit_code) == ("exit-code", 127)
     assert "python9: command not found" in found.message
-    killed = verdicts.outcome(row("FAILED", status=6), {}, 1)
+    killed = outcomes.outcome(row("FAILED", status=6), {}, 1)
     assert (killed.reason, killed.signal, killed.exit_code) == ("signal", 6, None)
 
 
 def test_a_node_that_does_not_see_the_spool_is_told() -> None:
-    found = verdicts.outcome(row("FAILED", status=4021, why="JobLaunchFailure"), {}, 1, spool="/scratch")
+    found = outcomes.outcome(row("FAILED", status=4021, why="JobLaunchFailure"), {}, 1, spool="/scratch")
     assert found.reason == "node-failure"
     assert "does not see the spool /scratch" in found.message
     assert "option `spool`" in found.message
@@ -111,12 +111,12 @@ def test_a_node_that_does_not_see_the_spool_is_told() -> None:
 
 def test_completed_without_a_trace_is_lost_and_not_done() -> None:
     """aiida-core#1505: to have gone from the queue is not to have succeeded."""
-    found = verdicts.outcome(row("COMPLETED"), {}, 1)
+    found = outcomes.outcome(row("COMPLETED"), {}, 1)
     assert (found.status, found.reason) == (JobStatus.ERROR, "lost")
 
 
 def test_cancelled_in_the_queue_never_started() -> None:
-    found = verdicts.outcome(row("CANCELLED", started=5.0, ended=6.0), {}, 1, by=f"by uid {os.getuid()}")
+    found = outcomes.outcome(row("CANCELLED", started=5.0, ended=6.0), {}, 1, by=f"by uid {os.getuid()}")
     assert (found.status, found.started, found.message) == (
         JobStatus.CANCELLED,
         None,

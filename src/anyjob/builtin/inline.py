@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from anyjob import runner
 from anyjob.backend import Capabilities
 from anyjob.builtin.pools import Load, Pool
+from anyjob.execution import runner
 from anyjob.orders import Answer, Order
 
 

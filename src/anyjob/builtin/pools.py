@@ -19,13 +19,13 @@ from typing import Annotated, Any
 
 import msgspec
 
-from anyjob import runner, spawning
 from anyjob.backend import Capabilities
-from anyjob.builtin.work import VARIABLES, Endable, Work, directory_now, open_output, overdue
+from anyjob.builtin.pool_job import VARIABLES, Endable, Work, directory_now, open_output, overdue
 from anyjob.errors import BackendError
+from anyjob.execution import runner, spawning
+from anyjob.execution.spool import read_range
 from anyjob.orders import Answer, Observation, Options, Order, Ticket
 from anyjob.specs import Call, Command, Held, Outcome, Spec
-from anyjob.spool import read_range
 from anyjob.status import JobStatus
 from anyjob.taskbackend import HOST, TaskBackend, to_outcome
 
@@ -200,7 +200,7 @@ class Pool(TaskBackend):
         if not self._begins(work):
             return
         try:
-            if self.host.watches:
+            if self.services.watches:
                 self.notify([work.order.job_id])
             outcome = self._command(work) if isinstance(work.order.spec, Command) else self._call(work)
         except Exception as error:

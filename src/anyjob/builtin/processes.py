@@ -16,9 +16,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from anyjob import runner, spawning
+from anyjob.builtin.pool_job import Endable, Work, directory_now, open_output
 from anyjob.builtin.pools import Logs, Pool
-from anyjob.builtin.work import Endable, Work, directory_now, open_output
+from anyjob.execution import runner, spawning
 from anyjob.jobtypes import dump_call
 from anyjob.orders import Options, Order
 from anyjob.specs import Call, Outcome

@@ -6,47 +6,45 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 import click
 
 from anyjob import __version__
 from anyjob.cli import exits
+from anyjob.cli.groups import LazyGroup
 from anyjob.cli.output import fail
 from anyjob.errors import AnyjobError
 
 COMMANDS = {
-    "run": ("anyjob.cli.run:run", "Run a command, or the jobs of a job file, and wait for them."),
-    "jobs": ("anyjob.cli.listing:jobs", "List the jobs that outlive their submitter."),
-    "show": ("anyjob.cli.showing:show", "Show all that is known of a job."),
-    "wait": ("anyjob.cli.awaiting:wait", "Wait for jobs to end."),
-    "logs": ("anyjob.cli.logs:logs", "Show what a job has written, or writes."),
-    "result": ("anyjob.cli.awaiting:result", "Print what a job returned."),
-    "cancel": ("anyjob.cli.changing:cancel", "Cancel jobs."),
-    "rerun": ("anyjob.cli.changing:rerun", "Run jobs anew."),
-    "prune": ("anyjob.cli.changing:prune", "Forget jobs that have ended a while ago."),
-    "backends": ("anyjob.cli.backends:backends", "List, show and check the places that run work."),
-    "plugins": ("anyjob.cli.plugins:plugins", "List and check what is installed."),
+    "run": ("anyjob.cli.run.command:run", "Run a command, or the jobs of a job file, and wait for them."),
+    "jobs": ("anyjob.cli.jobs.listing:jobs", "List the jobs that outlive their submitter."),
+    "show": ("anyjob.cli.jobs.show:show", "Show all that is known of a job."),
+    "wait": ("anyjob.cli.jobs.wait:wait", "Wait for jobs to end."),
+    "logs": ("anyjob.cli.jobs.logs:logs", "Show what a job has written, or writes."),
+    "result": ("anyjob.cli.jobs.wait:result", "Print what a job returned."),
+    "cancel": ("anyjob.cli.jobs.control:cancel", "Cancel jobs."),
+    "rerun": ("anyjob.cli.jobs.control:rerun", "Run jobs anew."),
+    "prune": ("anyjob.cli.jobs.control:prune", "Forget jobs that have ended a while ago."),
+    "backends": ("anyjob.cli.backends.commands:backends", "List, show and check the places that run work."),
+    "plugins": ("anyjob.cli.plugins.commands:plugins", "List and check what is installed."),
     "config": ("anyjob.cli.config:config", "Show and check the configuration."),
-    "new-plugin": ("anyjob.cli.newplugin:new_plugin", "Write a plugin to start from."),
+    "new-plugin": ("anyjob.cli.plugins.new:new_plugin", "Write a plugin to start from."),
     "completion": ("anyjob.cli.completion:completion", "Print what has a shell complete these commands."),
 }
 
 
-class Main(click.Group):
-    """Imports what is named only, and turns errors into one message and an exit code."""
+class Main(LazyGroup):
+    """Turns errors into one message and an exit code, and knows the commands of plugins."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return our commands, then those of plugins, without importing these."""
-        return [*COMMANDS, *(name for name in self._of_plugins() if name not in COMMANDS)]
+        return [*super().list_commands(ctx), *(name for name in self._of_plugins() if name not in COMMANDS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command; None where there is none of this name."""
         if cmd_name in COMMANDS:
-            module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-            found: click.Command = getattr(import_module(module), attribute)
-            return found
+            return super().get_command(ctx, cmd_name)
         if cmd_name not in self._of_plugins():
             return None
         from anyjob.cli.context import registry
@@ -55,8 +53,7 @@ class Main(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what there is, again without importing it."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        super().format_commands(ctx, formatter)
         others = {name: by for name, by in self._of_plugins().items() if name not in COMMANDS}
         if others:
             with formatter.section("Commands of plugins"):
@@ -75,7 +72,7 @@ class Main(click.Group):
         name = str(args[0])
         if ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
-        from anyjob.nearest import did_you_mean
+        from anyjob.text.nearest import did_you_mean
 
         raise click.UsageError(
             f"no command is called {name!r}{did_you_mean(name, self.list_commands(ctx))}", ctx
@@ -159,6 +156,7 @@ def _tell_usage(error: click.UsageError) -> None:
 
 @click.group(
     cls=Main,
+    lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""\b
 Examples:

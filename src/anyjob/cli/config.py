@@ -12,7 +12,7 @@ from anyjob.cli import exits
 from anyjob.cli.context import session
 from anyjob.cli.output import fail, table, write_json
 from anyjob.errors import AnyjobError, ConfigError
-from anyjob.session import Session
+from anyjob.session.facade import Session
 
 
 @click.group()
@@ -52,7 +52,7 @@ def leaves(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple
 
 def secret_keys(ours: Session, entry: Any) -> Iterable[str]:
     """Return the keys of an entry to be hidden: the secrets of its type; all, where that is not known."""
-    from anyjob.options import secret_fields
+    from anyjob.config.options import secret_fields
 
     try:
         found = _type_of(ours, entry)
@@ -136,7 +136,7 @@ def problems(ours: Session) -> Iterator[str]:
     except ConfigError:
         return  # told above
     if name and name not in ours.backend_names() and "/" not in name and ":" not in name:
-        from anyjob.nearest import did_you_mean
+        from anyjob.text.nearest import did_you_mean
 
         at = configured.origin("default_backend")
         near = did_you_mean(name, ours.backend_names())
@@ -144,7 +144,7 @@ def problems(ours: Session) -> Iterator[str]:
 
 
 def _wrong_with(ours: Session, group: str, entry: Any) -> Iterator[str]:
-    from anyjob.options import validate
+    from anyjob.config.options import validate
 
     try:
         found = _type_of(ours, entry)
@@ -163,7 +163,7 @@ def _wrong_with(ours: Session, group: str, entry: Any) -> Iterator[str]:
         if options_type is not None:
             validate(options_type, entry.options, skip=("backend_version",))
         else:
-            from anyjob.secrets import from_config
+            from anyjob.config.secrets import from_config
 
             from_config(entry.options, entry.options.where)
     except ConfigError as error:

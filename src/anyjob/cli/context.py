@@ -8,8 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from anyjob.registry import Registry
-    from anyjob.session import Session
+    from anyjob.registry.lookup import Registry
+    from anyjob.session.facade import Session
 
 _registry: Registry | None = None
 
@@ -18,7 +18,7 @@ def registry() -> Registry:
     """Return what is installed; needs no configuration, so that it is there where that is broken."""
     global _registry
     if _registry is None:
-        from anyjob.registry import Registry
+        from anyjob.registry.lookup import Registry
 
         _registry = Registry()
     return _registry
@@ -30,7 +30,7 @@ def session() -> Session:
     Raises:
         ConfigError: the configuration cannot be read.
     """
-    from anyjob.session import default_session
+    from anyjob.session.facade import default_session
 
     hear_warnings()
     return default_session()

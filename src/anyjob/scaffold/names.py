@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 
 from anyjob.errors import SpecError
-from anyjob.metadata import normalise
+from anyjob.registry.metadata import normalise
 
 FLAVOURS = ("rest", "scheduler", "legacy")
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")

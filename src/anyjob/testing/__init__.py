@@ -8,16 +8,16 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from anyjob.testing.backends import BackendConformance, TaskBackendConformance
+    from anyjob.testing.harness.backend import BackendHarness
+    from anyjob.testing.harness.samples import Samples
     from anyjob.testing.jobtypes import JobTypeConformance
-    from anyjob.testing.place import Place
     from anyjob.testing.plugins import PluginConformance
     from anyjob.testing.providers import ProviderConformance
-    from anyjob.testing.samples import Samples
 
 __all__ = [
     "BackendConformance",
     "JobTypeConformance",
-    "Place",
+    "BackendHarness",
     "PluginConformance",
     "ProviderConformance",
     "Samples",
@@ -27,10 +27,10 @@ __all__ = [
 _HOMES = {
     "BackendConformance": "backends",
     "JobTypeConformance": "jobtypes",
-    "Place": "place",
+    "BackendHarness": "harness.backend",
     "PluginConformance": "plugins",
     "ProviderConformance": "providers",
-    "Samples": "samples",
+    "Samples": "harness.samples",
     "TaskBackendConformance": "backends",
 }
 

@@ -8,24 +8,24 @@ from typing import Any, ClassVar
 
 import pytest
 
-from anyjob.testing.checks.bulk import Bulk
-from anyjob.testing.checks.cancelling import Cancelling, TaskCancelling
-from anyjob.testing.checks.dying import Dying
-from anyjob.testing.checks.engine_faults import EngineFaults
-from anyjob.testing.checks.failing import Failing, TaskFailing
-from anyjob.testing.checks.handles import Handles, TaskHandles
-from anyjob.testing.checks.lifecycle import Lifecycle, TaskLifecycle
-from anyjob.testing.checks.listing import Listing
-from anyjob.testing.checks.logs import Logs
-from anyjob.testing.checks.options import Making, OptionRules
-from anyjob.testing.checks.reattaching import Reattaching, TaskReattaching
-from anyjob.testing.checks.secrets import Secrets
-from anyjob.testing.checks.text import TaskText, Text
-from anyjob.testing.checks.waiting import TaskWaiting, Waiting
-from anyjob.testing.kit import Conformance
-from anyjob.testing.origins import Origin
-from anyjob.testing.place import Place
-from anyjob.testing.samples import Samples
+from anyjob.testing.checks.engine.bulk import Bulk
+from anyjob.testing.checks.engine.crashes import Dying
+from anyjob.testing.checks.engine.faults import EngineFaults
+from anyjob.testing.checks.engine.options import Making, OptionRules
+from anyjob.testing.checks.engine.reattaching import Reattaching, TaskReattaching
+from anyjob.testing.checks.engine.secrets import Secrets
+from anyjob.testing.checks.job.cancelling import Cancelling, TaskCancelling
+from anyjob.testing.checks.job.failing import Failing, TaskFailing
+from anyjob.testing.checks.job.handles import Handles, TaskHandles
+from anyjob.testing.checks.job.lifecycle import Lifecycle, TaskLifecycle
+from anyjob.testing.checks.job.logs import Logs
+from anyjob.testing.checks.job.text import TaskText, Text
+from anyjob.testing.checks.job.waiting import TaskWaiting, Waiting
+from anyjob.testing.checks.plugin.listing import Listing
+from anyjob.testing.conformance import Conformance
+from anyjob.testing.harness.backend import BackendHarness
+from anyjob.testing.harness.recipe import Origin
+from anyjob.testing.harness.samples import Samples
 
 
 class BackendConformance(
@@ -39,7 +39,7 @@ class BackendConformance(
     """The class, where it is not installed under a name."""
     patience: ClassVar[float] = 30.0
     """Seconds after which something that should happen has not."""
-    walltime: ClassVar[float] = Place.walltime
+    walltime: ClassVar[float] = BackendHarness.walltime
     """The shortest walltime that the engine keeps to, in seconds."""
 
     @pytest.fixture
@@ -67,20 +67,22 @@ class BackendConformance(
         return tmp_path / "state"
 
     @pytest.fixture
-    def place(self, options: Mapping[str, Any], engine: Any, samples: Any, state: Path) -> Iterator[Place]:
+    def harness(
+        self, options: Mapping[str, Any], engine: Any, samples: Any, state: Path
+    ) -> Iterator[BackendHarness]:
         """The backend in a session of its own."""
         name = self.backend_type or (self.backend_class or type(self)).__name__.lower()
         cls = None if self.backend_type else self.backend_class
-        place = Place.of(
+        harness = BackendHarness.of(
             Origin(name, cls, options, state),
             engine=engine,
             samples=samples,
             submit=self.submit,
             patience=self.patience,
         )
-        place.walltime = self.walltime
-        yield place
-        place.close()
+        harness.walltime = self.walltime
+        yield harness
+        harness.close()
 
 
 class TaskBackendConformance(

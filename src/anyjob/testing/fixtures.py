@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from pathlib import Path
 
-    from anyjob.session import Session
-    from anyjob.testing.clock import FakeClock
-    from anyjob.testing.isolation import IsolatedRegistry
+    from anyjob.session.facade import Session
+    from anyjob.testing.environment.clock import FakeClock
+    from anyjob.testing.environment.registry import IsolatedRegistry
 
 PATIENCE = 60.0
 """Seconds that a program of `anyjob_cli` may take."""
@@ -43,7 +43,7 @@ def anyjob_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     No variable ``ANYJOB_…`` is set, and configuration and state are sought below the directory. What the
     ``local`` backend has started in the test is ended after it.
     """
-    from anyjob.testing.environment import isolated
+    from anyjob.testing.environment.isolated import isolated
 
     with isolated(tmp_path_factory.mktemp("anyjob")) as home:
         yield home
@@ -79,8 +79,8 @@ def anyjob_open(
     """
     from contextlib import ExitStack
 
-    from anyjob.config import Config
-    from anyjob.session import Session
+    from anyjob.config.settings import Config
+    from anyjob.session.facade import Session
 
     isolated = "isolated_registry" in request.fixturenames
     registry = request.getfixturevalue("isolated_registry") if isolated else None
@@ -122,9 +122,9 @@ def isolated_registry(
             assert isolated_registry.backend("acme").__name__ == "TaskBackend"
 
     What is installed so can be imported, by programs that the test starts with ``sys.path``, too. See
-    `anyjob.testing.isolation.IsolatedRegistry`.
+    `anyjob.testing.environment.registry.IsolatedRegistry`.
     """
-    from anyjob.testing.isolation import IsolatedRegistry
+    from anyjob.testing.environment.registry import IsolatedRegistry
 
     registry = IsolatedRegistry(tmp_path_factory.mktemp("registry"))
     monkeypatch.syspath_prepend(str(registry.site))
@@ -144,9 +144,9 @@ def fake_clock() -> Iterator[FakeClock]:
             assert job.outcome(timeout=3600).reason == "lost"    # after a grace of a minute, at once
 
     ``fake_clock.advance(60)`` lets time pass while nobody waits. Ask for it before the fixture that makes
-    the backend. See `anyjob.testing.clock.FakeClock`.
+    the backend. See `anyjob.testing.environment.clock.FakeClock`.
     """
-    from anyjob.testing.clock import FakeClock, ticking
+    from anyjob.testing.environment.clock import FakeClock, ticking
 
     with ticking(FakeClock()) as clock:
         yield clock

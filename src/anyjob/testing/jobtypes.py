@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from anyjob.testing.checks.kinds import Lowering, Naming, Specs
-from anyjob.testing.kinds import Kind
-from anyjob.testing.kit import Conformance
-from anyjob.testing.samples import Samples
+from anyjob.testing.checks.plugin.kinds import Lowering, Naming, Specs
+from anyjob.testing.conformance import Conformance
+from anyjob.testing.harness.job_type import JobTypeHarness
+from anyjob.testing.harness.samples import Samples
 
 
 class JobTypeConformance(Naming, Specs, Lowering, Conformance):
@@ -58,10 +58,10 @@ class JobTypeConformance(Naming, Specs, Lowering, Conformance):
         return {"inline": {}, "threads": {}, "processes": {}, "local": {}}
 
     @pytest.fixture
-    def kind(self, samples: Any, invalid: Any, backends: Any, tmp_path: Path) -> Iterator[Kind]:
+    def kind(self, samples: Any, invalid: Any, backends: Any, tmp_path: Path) -> Iterator[JobTypeHarness]:
         """The kind of work, in a session of its own."""
         state = tmp_path / "state"
-        kind = Kind(
+        kind = JobTypeHarness(
             self.job_type,
             self.job_class,
             samples,

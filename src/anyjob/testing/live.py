@@ -17,17 +17,17 @@ from typing import Any, NamedTuple
 from unittest import SkipTest
 
 from anyjob.errors import AnyjobError
-from anyjob.session import Session
+from anyjob.session.facade import Session
 from anyjob.taskbackend import TaskBackend
-from anyjob.testing.checks.cancelling import Cancelling, TaskCancelling
-from anyjob.testing.checks.failing import Failing, TaskFailing
-from anyjob.testing.checks.handles import Handles, TaskHandles
-from anyjob.testing.checks.lifecycle import Lifecycle, TaskLifecycle
-from anyjob.testing.checks.logs import Logs
-from anyjob.testing.checks.options import Making
-from anyjob.testing.checks.text import TaskText, Text
-from anyjob.testing.checks.waiting import Waiting
-from anyjob.testing.place import Place
+from anyjob.testing.checks.engine.options import Making
+from anyjob.testing.checks.job.cancelling import Cancelling, TaskCancelling
+from anyjob.testing.checks.job.failing import Failing, TaskFailing
+from anyjob.testing.checks.job.handles import Handles, TaskHandles
+from anyjob.testing.checks.job.lifecycle import Lifecycle, TaskLifecycle
+from anyjob.testing.checks.job.logs import Logs
+from anyjob.testing.checks.job.text import TaskText, Text
+from anyjob.testing.checks.job.waiting import Waiting
+from anyjob.testing.harness.backend import BackendHarness
 
 NAME = "anyjob-check"
 """What the jobs are called."""
@@ -41,7 +41,7 @@ AT_ONCE = 4
 _OF_ALL = (Making, Lifecycle, Waiting, Cancelling, Failing, Handles, Text)
 _OF_TASKS = (TaskLifecycle, TaskCancelling, TaskFailing, TaskHandles, Logs, TaskText)
 
-Check = Callable[[Place], None]
+Check = Callable[[BackendHarness], None]
 
 
 class Verdict(NamedTuple):
@@ -99,7 +99,7 @@ class LiveRun:
 
     def open_jobs(self) -> list[Any]:
         """Return the jobs that were submitted and whose check goes on."""
-        return [job for place in list(self._places) for job in place.jobs]
+        return [job for harness in list(self._places) for job in harness.jobs]
 
     def verdicts(self) -> Iterator[Verdict]:
         """Run the checks; yield what came of each as soon as it is known.
@@ -142,12 +142,12 @@ class LiveRun:
         self._verdicts.put(Verdict(name, _promise(check), "skipped", why, 0.0))
 
     def _run(self, name: str, check: Check) -> Verdict:
-        place = _LivePlace(self._session, self._name, name, self._patience)
-        self._places.append(place)
+        harness = _LivePlace(self._session, self._name, name, self._patience)
+        self._places.append(harness)
         begun = time.monotonic()
         state, told = "ok", ""
         try:
-            check(place)
+            check(harness)
         except SkipTest as skipped:
             state, told = "skipped", str(skipped)
         except AssertionError as failed:
@@ -157,8 +157,8 @@ class LiveRun:
         seconds = time.monotonic() - begun
         if state == "failed" and self._stopped():
             state, told = "skipped", "it was interrupted"
-        kept = place.tidy(forget=state != "failed")
-        self._places.remove(place)
+        kept = harness.tidy(forget=state != "failed")
+        self._places.remove(harness)
         return Verdict(name, _promise(check), state, told, seconds, tuple(kept))
 
 
@@ -166,7 +166,7 @@ def _promise(check: Check) -> str:
     return (check.__doc__ or "").strip().partition("\n")[0]
 
 
-class _LivePlace(Place):
+class _LivePlace(BackendHarness):
     """A place in somebody's own session: what it runs is marked, and ended and forgotten with the check."""
 
     def __init__(self, session: Session, name: str, check: str, patience: float) -> None:
@@ -205,7 +205,7 @@ class _LivePlace(Place):
         return self._forget() if forget else ids
 
     def _forget(self) -> list[str]:
-        from anyjob.recall import forget
+        from anyjob.session.job_finder import forget
 
         left = []
         for job in self._jobs:
@@ -213,7 +213,7 @@ class _LivePlace(Place):
                 if not job.in_final_state():
                     left.append(job.job_id())
                     continue
-                forget(self.backend.host.ledger, [job.job_id()])
+                forget(self.backend.services.ledger, [job.job_id()])
             except AnyjobError:
                 left.append(job.job_id())
         return left

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import pytest
 
-from anyjob.testing.checks.distribution import Distribution
-from anyjob.testing.installed import Installed
-from anyjob.testing.kit import Conformance
+from anyjob.testing.checks.plugin.distribution import Distribution
+from anyjob.testing.conformance import Conformance
+from anyjob.testing.harness.distribution import DistributionHarness
 
 
 class PluginConformance(Distribution, Conformance):
@@ -26,11 +26,11 @@ class PluginConformance(Distribution, Conformance):
     """Seconds for the import of each of its entry points."""
 
     @pytest.fixture
-    def plugin(self) -> Installed:
+    def plugin(self) -> DistributionHarness:
         """The distribution, looked at once for all tests."""
         cls = type(self)
         if "_plugin" not in vars(cls):
-            cls._plugin = Installed(cls.distribution, cls.patience)
+            cls._plugin = DistributionHarness(cls.distribution, cls.patience)
         return cls._plugin
 
-    _plugin: ClassVar[Installed]
+    _plugin: ClassVar[DistributionHarness]

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from anyjob.testing.checks.offering import Offering
-from anyjob.testing.kit import Conformance
-from anyjob.testing.leftovers import end_leftovers
-from anyjob.testing.offers import Offer
-from anyjob.testing.origins import Origin
-from anyjob.testing.samples import Samples
+from anyjob.testing.checks.plugin.providers import Offering
+from anyjob.testing.conformance import Conformance
+from anyjob.testing.environment.leftovers import end_leftovers
+from anyjob.testing.harness.provider import ProviderHarness
+from anyjob.testing.harness.recipe import Origin
+from anyjob.testing.harness.samples import Samples
 
 
 class ProviderConformance(Offering, Conformance):
@@ -47,12 +47,12 @@ class ProviderConformance(Offering, Conformance):
         return None
 
     @pytest.fixture
-    def offer(self, options: Mapping[str, Any], samples: Any, tmp_path: Path) -> Iterator[Offer]:
+    def offer(self, options: Mapping[str, Any], samples: Any, tmp_path: Path) -> Iterator[ProviderHarness]:
         """The provider in a session of its own."""
         name = self.provider_type or (self.provider_class or type(self)).__name__.lower()
         cls = None if self.provider_type else self.provider_class
         origin = Origin(name, cls, options, tmp_path / "state", "providers")
-        offer = Offer(origin, samples, self.patience)
+        offer = ProviderHarness(origin, samples, self.patience)
         yield offer
         offer.close()
         if offer.origin.state.exists():

@@ -13,20 +13,20 @@ from contextlib import suppress
 from itertools import groupby
 from typing import Any
 
-from anyjob import spool
 from anyjob.backend import BackendStatus, Capabilities
 from anyjob.errors import BackendError, BackendUnavailableError, JobFailedError
-from anyjob.ledger import decode_outcome
+from anyjob.execution import spool
+from anyjob.execution.serialization import explain
+from anyjob.ledger.store import decode_outcome
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
-from anyjob.pickling import explain
 from anyjob.specs import Call, Outcome, Resources, Spec
 from anyjob.taskbackend import TaskBackend, to_outcome
-from anyjob_dask import keys, needs
-from anyjob_dask.line import Line
+from anyjob_dask import keys, worker_resources
+from anyjob_dask.connection import SchedulerConnection
+from anyjob_dask.observations import LastObservation, gone_outcome, is_over, observation
 from anyjob_dask.options import DaskJobOptions, DaskOptions
-from anyjob_dask.parcel import Parcel, pack
-from anyjob_dask.seen import Seen, gone_outcome, is_over, observation
-from anyjob_dask.shelf import Shelf
+from anyjob_dask.results import ResultStore
+from anyjob_dask.serialization import Serialized, pack
 
 SENT = 1 << 20
 """Bytes of work from which it is sent ahead of its task, to a worker, rather than within it."""
@@ -67,8 +67,8 @@ class DaskBackend(TaskBackend):
             walltime=in_processes,
             notifies=True,
         )
-        self._line = Line(given, self._hear)
-        self._seen: dict[str, Seen] = {}
+        self._line = SchedulerConnection(given, self._hear)
+        self._seen: dict[str, LastObservation] = {}
         self._results: dict[str, Any] = {}
         self._fetched: deque[str] = deque()
         self._releases = False
@@ -77,7 +77,7 @@ class DaskBackend(TaskBackend):
         self._lock = threading.Lock()
         self._owner = os.getpid()
         root = (lambda: self.spool_root) if given.keeps else None
-        self._shelf = Shelf(root, self, self._tracker.when_forgotten)
+        self._shelf = ResultStore(root, self, self._tracker.when_forgotten)
 
     def status(self) -> BackendStatus:
         """Ask the scheduler; ``pending_jobs`` are those of this process that have not ended."""
@@ -115,14 +115,16 @@ class DaskBackend(TaskBackend):
         if not (resources.cpus or resources.memory or resources.gpus or options.resources):
             return {}, ""
         workers = [worker["resources"] for worker in self._line.ask("hello")["workers"].values()]
-        takes = needs.wanted(resources, options.resources, {name for worker in workers for name in worker})
-        return takes, needs.short_of(takes, workers)
+        takes = worker_resources.wanted(
+            resources, options.resources, {name for worker in workers for name in worker}
+        )
+        return takes, worker_resources.short_of(takes, workers)
 
     def _hand_over(
         self,
         client: Any,
         orders: Sequence[Order],
-        parcels: Sequence[Parcel],
+        parcels: Sequence[Serialized],
         options: DaskJobOptions,
         takes: dict[str, float],
         lack: str,
@@ -131,7 +133,7 @@ class DaskBackend(TaskBackend):
         named = [self._key(order) for order in orders]
         bodies = self._bodies(client, parcels)
         for order in orders:
-            self._seen[order.job_id] = Seen(message=lack)
+            self._seen[order.job_id] = LastObservation(message=lack)
         futures: list[Any] = []
         for function, same in groupby(zip(orders, named, bodies, strict=True), key=self._function):
             group = list(same)
@@ -160,15 +162,15 @@ class DaskBackend(TaskBackend):
 
     def _function(self, asked: tuple[Order, str, Any]) -> Any:
         """Return what Dask is to call for a job."""
-        from anyjob_dask import bench
+        from anyjob_dask import job_runner
 
         if not isinstance(asked[0].spec, Call):
-            return bench.run
-        return bench.call if self.options.isolation == "process" else bench.call_here
+            return job_runner.run
+        return job_runner.call if self.options.isolation == "process" else job_runner.call_here
 
-    def _bodies(self, client: Any, parcels: Sequence[Parcel]) -> list[Any]:
+    def _bodies(self, client: Any, parcels: Sequence[Serialized]) -> list[Any]:
         """Return the work to go with the tasks: by itself, or as what was sent ahead."""
-        from anyjob_dask.wire import Body
+        from anyjob_dask.messages import Body
 
         large = [number for number, parcel in enumerate(parcels) if parcel.nbytes > SENT]
         bodies: list[Any] = [parcel if parcel.buffers else parcel.blob for parcel in parcels]
@@ -216,14 +218,14 @@ class DaskBackend(TaskBackend):
             self._results[job_id] = state["result"]
         seen = self._seen.get(job_id)
         if seen is None or not is_over(seen):
-            fields = {name: state[name] for name in Seen.__struct_fields__ if name in state}
-            self._seen[job_id] = Seen(**fields)
+            fields = {name: state[name] for name in LastObservation.__struct_fields__ if name in state}
+            self._seen[job_id] = LastObservation(**fields)
 
     def _begins(self, job_id: str, worker: str) -> bool:
         seen = self._seen.get(job_id)
         if seen is None or seen.state not in ("waiting", "running"):
             return False
-        self._seen[job_id] = Seen("running", worker)
+        self._seen[job_id] = LastObservation("running", worker)
         return True
 
     def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
@@ -307,21 +309,21 @@ class DaskBackend(TaskBackend):
 
     def _gathered(self, ended: Mapping[str, str]) -> dict[str, Any]:
         """Return what came of tasks; a large value stays where it is, unless it is to outlive the cluster."""
-        from anyjob_dask import bench
+        from anyjob_dask import job_runner
 
         whole = []
         found = {}
         for key, there in ended.items():
             seen = self._seen.get(there)
             if seen is not None and seen.large and seen.worker and not self.capabilities.durable:
-                found[key] = self._line.run_on(seen.worker, bench.peek, key)
+                found[key] = self._line.run_on(seen.worker, job_runner.peek, key)
             else:
                 whole.append(key)
         found.update(self._line.gather(whole) if whole else {})
         return {key: result for key, result in found.items() if result is not None}
 
     def _outcome(self, ticket: Ticket, result: Any) -> Outcome:
-        from anyjob_dask.wire import Ended
+        from anyjob_dask.messages import Ended
 
         if isinstance(result, bytes):
             result = Ended.opened(result)
@@ -334,7 +336,7 @@ class DaskBackend(TaskBackend):
 
     def _settled_elsewhere(self, job_ids: Sequence[str]) -> dict[str, Outcome]:
         """Return what other processes have written down of jobs."""
-        rows = self.host.ledger.rows(list(job_ids))
+        rows = self.services.ledger.rows(list(job_ids))
         return {
             job_id: decode_outcome(row.outcome) for job_id, row in rows.items() if row.outcome is not None
         }
@@ -396,7 +398,7 @@ class DaskBackend(TaskBackend):
 
     def terminate(self, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
         """Take jobs out of the queue, or have their worker end them."""
-        from anyjob_dask import bench
+        from anyjob_dask import job_runner
 
         self._take_up_line()
         ours = {_id_there(ticket): ticket.job_id for ticket in tickets}
@@ -409,7 +411,7 @@ class DaskBackend(TaskBackend):
             else:
                 accepted[job_id] = True
         for worker, some in workers.items():
-            said = self._line.run_on(worker, bench.cancel, some) or {}
+            said = self._line.run_on(worker, job_runner.cancel, some) or {}
             idle = [job_id for job_id in some if said.get(job_id) == "idle"]
             accepted.update({job_id: said.get(job_id) == "ending" for job_id in some})
             if idle:  # it has been told to that worker that they are not to begin
@@ -424,7 +426,7 @@ class DaskBackend(TaskBackend):
 
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         """Read what a job has written: from its directory once it has ended, else from its worker."""
-        from anyjob_dask import bench
+        from anyjob_dask import job_runner
 
         place = self._shelf.place(ticket.job_id)
         if place is not None:
@@ -435,7 +437,7 @@ class DaskBackend(TaskBackend):
         seen = self._seen.get(there)
         if seen is None or seen.state not in ("running", "waiting") or not seen.worker:
             return b""
-        return self._line.run_on(seen.worker, bench.read_logs, there, stream, offset) or b""
+        return self._line.run_on(seen.worker, job_runner.read_logs, there, stream, offset) or b""
 
     def close(self) -> None:
         """Let go; jobs of a cluster that is not ours run on if they are durable."""
@@ -465,7 +467,7 @@ def _not_taken(future: Any) -> Answer:
     return Unsure()
 
 
-def _packed(spec: Spec) -> Parcel:
+def _packed(spec: Spec) -> Serialized:
     try:
         return pack((spec.fn, spec.args, spec.kwargs) if isinstance(spec, Call) else spec)
     except Exception as error:
@@ -473,7 +475,7 @@ def _packed(spec: Spec) -> Parcel:
 
 
 def _head(order: Order, key: str, cwd: str | None) -> Any:
-    from anyjob_dask.bench import Head
+    from anyjob_dask.job_runner import Head
 
     environment = {name: text for name, text in order.environment.items() if name != "ANYJOB_JOB_ID"}
     return Head(key, order.job_id, environment, order.resources.walltime, cwd)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from anyjob_opentelemetry.carrier import Attached
+    from anyjob_opentelemetry.propagation import Attached
 
 __all__ = ["attach"]
 
@@ -23,6 +23,6 @@ def attach() -> Attached:
             with tracer.start_as_current_span("fit"):
                 ...
     """
-    from anyjob_opentelemetry.carrier import Attached
+    from anyjob_opentelemetry.propagation import Attached
 
     return Attached()

@@ -15,7 +15,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from anyjob import hookimpl
-from anyjob_opentelemetry.harmless import harmless
+from anyjob_opentelemetry.guard import harmless
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -29,7 +29,7 @@ def in_use() -> bool:
 
 
 if in_use():
-    from anyjob_opentelemetry.ends import anyjob_finished as anyjob_finished
+    from anyjob_opentelemetry.finished_hook import anyjob_finished as anyjob_finished
 
 _listening: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -40,9 +40,9 @@ def _listen(session: Any) -> None:
     if hooks not in _listening:
         _listening.add(hooks)
         if "anyjob_finished" not in globals():
-            from anyjob_opentelemetry import ends
+            from anyjob_opentelemetry import finished_hook
 
-            hooks.register(ends)
+            hooks.register(finished_hook)
 
 
 class _Submission(threading.local):
@@ -81,9 +81,9 @@ def anyjob_job_environment(job_id: str) -> dict[str, str] | None:
     context = _submission.context
     if context is None or _submission.job_id != job_id:
         return None
-    from anyjob_opentelemetry import carrier
+    from anyjob_opentelemetry import propagation
 
-    return carrier.inject(context)
+    return propagation.inject(context)
 
 
 @hookimpl
@@ -92,8 +92,8 @@ def anyjob_submitted(job: Any) -> None:
     """Count the job."""
     if not in_use():
         return
-    from anyjob_opentelemetry import ends, metrics
+    from anyjob_opentelemetry import finished_hook, metrics
 
     if not hasattr(job, "notes") and _submission.job_id == "" and _submission.context is not None:
-        ends.remember(job, _submission.context, _submission.submitted)
+        finished_hook.remember(job, _submission.context, _submission.submitted)
     metrics.count_submitted(job)

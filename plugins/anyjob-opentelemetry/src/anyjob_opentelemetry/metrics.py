@@ -10,8 +10,8 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import Counter, Histogram
 
 from anyjob.specs import Outcome
-from anyjob_opentelemetry import described
-from anyjob_opentelemetry.described import Times
+from anyjob_opentelemetry import semconv
+from anyjob_opentelemetry.semconv import Times
 
 SUBMITTED = "anyjob.job.submitted"
 DURATION = "anyjob.job.duration"
@@ -23,12 +23,12 @@ BOUNDARIES = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200
 
 def count_submitted(job: Any) -> None:
     """Count a job that its engine has taken."""
-    _submitted().add(1, described.job_attributes(job))
+    _submitted().add(1, semconv.job_attributes(job))
 
 
 def record_end(job: Any, outcome: Outcome, times: Times, context: Context) -> None:
     """Record how long a job that has ended took, with the trace it is in as an exemplar."""
-    attributes = {**described.job_attributes(job), **described.end_attributes(outcome)}
+    attributes = {**semconv.job_attributes(job), **semconv.end_attributes(outcome)}
     _duration(DURATION).record(times.finished - times.submitted, attributes, context)
     if times.started is not None:
         _duration(QUEUED).record(times.started - times.submitted, attributes, context)

@@ -19,9 +19,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
-from anyjob_opentelemetry import described
-from anyjob_opentelemetry.carrier import here
-from anyjob_opentelemetry.described import Attributes, Times
+from anyjob_opentelemetry import semconv
+from anyjob_opentelemetry.propagation import here
+from anyjob_opentelemetry.semconv import Attributes, Times
 
 NOTES = "opentelemetry."
 """What the names of our notes begin with."""
@@ -35,11 +35,11 @@ def tracer() -> trace.Tracer:
 
 def write_submit(backend: Any, job_id: str, spec: Any, resources: Any) -> Context:
     """Write the span of a submission; return the context that the job gets."""
-    attributes = described.backend_attributes(backend, described.kind_of_spec(spec))
+    attributes = semconv.backend_attributes(backend, semconv.kind_of_spec(spec))
     if job_id:
-        attributes[described.JOB_ID] = job_id
+        attributes[semconv.JOB_ID] = job_id
     if resources.name:
-        attributes[described.NAME] = resources.name
+        attributes[semconv.NAME] = resources.name
     parent = here()
     span = tracer().start_span(
         f"submit {backend.name()}", parent, kind=SpanKind.PRODUCER, attributes=attributes
@@ -68,9 +68,9 @@ def from_notes(notes: Mapping[str, str]) -> tuple[Context, float | None]:
 
 def write_job(job: Any, outcome: Outcome, times: Times, parent: Context) -> Context:
     """Write the spans of a job that has ended; return the context of the one for all its life."""
-    attributes = described.job_attributes(job)
+    attributes = semconv.job_attributes(job)
     name = job.backend().name()
-    details = {**described.end_attributes(outcome), **described.detail_attributes(job, outcome)}
+    details = {**semconv.end_attributes(outcome), **semconv.detail_attributes(job, outcome)}
     span = tracer().start_span(
         f"job {name}",
         parent,
@@ -110,7 +110,7 @@ def _end(span: Span, when: float | None = None) -> None:
     try:
         span.end(None if when is None else _ns(when))
     except Exception as error:  # a span processor of the program's
-        from anyjob_opentelemetry.harmless import report
+        from anyjob_opentelemetry.guard import report
 
         report("a span processor", error)
 

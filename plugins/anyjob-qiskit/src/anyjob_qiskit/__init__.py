@@ -7,10 +7,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from anyjob_qiskit.foreign import WrappedJob, wrap
     from anyjob_qiskit.primitives import as_backend_v2
     from anyjob_qiskit.results import CircuitResult, Experiment
     from anyjob_qiskit.spec import Circuit, sweep
+    from anyjob_qiskit.wrapped_job import WrappedJob, wrap
 
 __all__ = ["Circuit", "CircuitResult", "Experiment", "WrappedJob", "as_backend_v2", "sweep", "wrap"]
 
@@ -18,10 +18,10 @@ _HOMES = {
     "Circuit": "spec",
     "CircuitResult": "results",
     "Experiment": "results",
-    "WrappedJob": "foreign",
+    "WrappedJob": "wrapped_job",
     "as_backend_v2": "primitives",
     "sweep": "spec",
-    "wrap": "foreign",
+    "wrap": "wrapped_job",
 }
 
 

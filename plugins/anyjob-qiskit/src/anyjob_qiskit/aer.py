@@ -24,8 +24,8 @@ from anyjob import (
 )
 from anyjob.orders import Answer, Options
 from anyjob_qiskit.config import AtLeastOne, AtLeastZero, Level, about
+from anyjob_qiskit.simulation_queue import SimulationQueue, SimulationTurn
 from anyjob_qiskit.spec import Circuit, Method
-from anyjob_qiskit.turns import Turn, Turns
 
 if TYPE_CHECKING:
     from anyjob_qiskit.simulation import Simulator
@@ -67,8 +67,8 @@ class AerBackend(TaskBackend):
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options or AerOptions())
         self._simulators: dict[str, Simulator] = {}
-        self._open: dict[str, Turn] = {}
-        self._turns: Turns | None = None
+        self._open: dict[str, SimulationTurn] = {}
+        self._turns: SimulationQueue | None = None
         self._lock = threading.Lock()
         self._closed = False
 
@@ -79,7 +79,7 @@ class AerBackend(TaskBackend):
             SpecError: a circuit is not fit to be run; then none of the orders is taken.
             ConfigError: the device or the noise model cannot be had.
         """
-        ready = [(order, Turn(order.job_id, self._simulation(order.spec))) for order in orders]
+        ready = [(order, SimulationTurn(order.job_id, self._simulation(order.spec))) for order in orders]
         turns = self._serving()
         for order, turn in ready:
             self._open[turn.job_id] = turn
@@ -88,7 +88,7 @@ class AerBackend(TaskBackend):
 
     def _simulation(self, spec: Any) -> Callable[[], Any]:
         """Return what simulates the circuits, once they are known to be fit for that."""
-        from anyjob_qiskit.checking import checked
+        from anyjob_qiskit.validation import checked
 
         assert isinstance(spec, Circuit)
         simulator = self._simulator(spec.method)
@@ -103,16 +103,16 @@ class AerBackend(TaskBackend):
             level=self.options.level if spec.level is None else spec.level,
         )
 
-    def _serving(self) -> Turns:
+    def _serving(self) -> SimulationQueue:
         with self._lock:
             if self._closed:
                 raise BackendError(f"backend {self.name()!r} was closed")
             if self._turns is None:
-                self._turns = Turns(f"anyjob-{self.name()}", self._tell)
+                self._turns = SimulationQueue(f"anyjob-{self.name()}", self._tell)
             return self._turns
 
-    def _tell(self, turn: Turn) -> None:
-        if turn.outcome is not None or self.host.watches:
+    def _tell(self, turn: SimulationTurn) -> None:
+        if turn.outcome is not None or self.services.watches:
             self.notify([turn.job_id])
 
     def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:

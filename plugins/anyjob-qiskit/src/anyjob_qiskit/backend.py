@@ -23,7 +23,7 @@ from anyjob import (
 from anyjob.orders import Answer
 from anyjob_qiskit.batches import Batch, Part, batched
 from anyjob_qiskit.config import QiskitOptions, made
-from anyjob_qiskit.reaching import is_refusal, is_unreachable, reaching
+from anyjob_qiskit.provider_errors import is_refusal, is_unreachable, reaching
 from anyjob_qiskit.spec import Circuit
 from anyjob_qiskit.statuses import accepts_cancel, message_of, position_of, reason_of, status_of
 
@@ -94,8 +94,8 @@ class QiskitBackend(TaskBackend):
             SpecError: a circuit is not fit to be run there; then none of the orders is taken.
             BackendUnavailableError: it cannot be reached.
         """
-        from anyjob_qiskit.checking import checked
         from anyjob_qiskit.limits import limits
+        from anyjob_qiskit.validation import checked
 
         device = self.device
         if self._limits is None:
@@ -117,7 +117,7 @@ class QiskitBackend(TaskBackend):
             yield from self._hand_over(device, batch)
 
     def _hand_over(self, device: Any, batch: Batch) -> Iterator[tuple[Order, Answer]]:
-        from anyjob_qiskit.running import run
+        from anyjob_qiskit.device_run import run
         from anyjob_qiskit.simulation import Transpiler
 
         if self._transpiler is None:
@@ -178,7 +178,7 @@ class QiskitBackend(TaskBackend):
         return found
 
     def _outcome(self, native: str, ticket: Ticket) -> Outcome | None:
-        from anyjob_qiskit.running import experiments
+        from anyjob_qiskit.device_run import experiments
         from anyjob_qiskit.simulation import CircuitError
 
         with reaching(self.name()):
@@ -222,7 +222,7 @@ class QiskitBackend(TaskBackend):
         """The device's job of this id, which another process may have submitted."""
         job = self._jobs.get(native)
         if job is None:
-            from anyjob_qiskit.running import retrieved
+            from anyjob_qiskit.device_run import retrieved
 
             job = retrieved(self.device, native)
             self._jobs[native] = job

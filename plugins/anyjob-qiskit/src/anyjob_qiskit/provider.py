@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from anyjob import BackendConfiguration, BackendNotFoundError, BaseProvider, ProviderConfiguration
 from anyjob.backend import filter_backends
-from anyjob.options import validate
+from anyjob.config.options import validate
 from anyjob_qiskit.backend import QiskitBackend
 from anyjob_qiskit.config import ProviderOptions, QiskitOptions, RunOptions, made
-from anyjob_qiskit.reaching import reaching
+from anyjob_qiskit.provider_errors import reaching
 
 LEAST_BUSY = "least_busy"
 """The name that stands for whichever backend has the fewest jobs waiting."""

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from anyjob import File, Spec, SpecError
-from anyjob_qiskit.program import Program
+from anyjob_qiskit.lazy_program import Program
 
 Method = Literal[
     "automatic",

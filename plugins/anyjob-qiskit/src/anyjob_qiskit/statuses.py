@@ -88,7 +88,7 @@ def accepts_cancel(job: Any) -> bool:
     Raises:
         Exception: what the job raises when its provider cannot be reached.
     """
-    from anyjob_qiskit.reaching import is_unreachable
+    from anyjob_qiskit.provider_errors import is_unreachable
 
     try:
         answer = job.cancel()

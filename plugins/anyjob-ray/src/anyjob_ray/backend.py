@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anyjob import spool
 from anyjob.backend import BackendStatus, Capabilities
 from anyjob.errors import BackendError
+from anyjob.execution import spool
 from anyjob.orders import Answer, Observation, Order, Ticket
 from anyjob.specs import Outcome
 from anyjob.taskbackend import TaskBackend
 from anyjob_ray.options import RayJobOptions, RayOptions
 
 if TYPE_CHECKING:
-    from anyjob_ray.engine import Mode
+    from anyjob_ray.mode import Mode
 
 FAST = Capabilities(logs=True, notifies=True)
 DURABLE = Capabilities(durable=True, find=True, logs=True, notifies=True)

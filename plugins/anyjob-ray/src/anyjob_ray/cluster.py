@@ -107,23 +107,36 @@ def _ship() -> None:
     """Have our functions go to the cluster as they are: it need not have anyjob, nor this version of it."""
     from ray import cloudpickle
 
-    from anyjob import runner
+    from anyjob.execution import runner
     from anyjob_ray import (
+        actors,
         bulk,
-        ear,
+        end_listener,
+        failures,
         journal,
-        keeper,
-        listening,
         nodes,
-        reasons,
-        salvage,
-        sending,
+        recovery,
+        replies,
         series,
+        submission,
         tasks,
         worker,
     )
 
-    sent = (bulk, ear, journal, keeper, listening, nodes, reasons, salvage, sending, series, tasks, worker)
+    sent = (
+        actors,
+        bulk,
+        end_listener,
+        failures,
+        journal,
+        nodes,
+        recovery,
+        replies,
+        series,
+        submission,
+        tasks,
+        worker,
+    )
     for module in (runner, *sent):
         cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
 

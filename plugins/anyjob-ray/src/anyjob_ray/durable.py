@@ -12,12 +12,12 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from anyjob.errors import BackendError, BackendUnavailableError
+from anyjob.execution.spool import KEPT_IN_LEDGER, InSpool
 from anyjob.orders import Answer, Observation, Order, Ticket, Unsure
 from anyjob.specs import Outcome
-from anyjob.spool import KEPT_IN_LEDGER, InSpool
-from anyjob_ray import cluster, listening
-from anyjob_ray.engine import STATES, Mode, is_few
-from anyjob_ray.keeper import Keeper
+from anyjob_ray import cluster, replies
+from anyjob_ray.actors import Keeper
+from anyjob_ray.mode import STATES, Mode, is_few
 from anyjob_ray.payload import as_bytes, read
 
 KEEPER = "anyjob-keeper-2"
@@ -161,7 +161,7 @@ class Durable(Mode):
     def _follow(self, job_id: str, ref: Any) -> None:
         """Hear of the end of a job from Ray itself, not by way of the keeper."""
         if ref is not None:  # else it has ended already
-            listening.when_done(ref, lambda result: self.hear(job_id, result))
+            replies.when_done(ref, lambda result: self.hear(job_id, result))
 
     def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
         """Ask the keeper where jobs are, save those that it has just told of."""
@@ -276,7 +276,7 @@ class Durable(Mode):
         if keeper is None or not self.ray.is_initialized():
             return None
         asked = keeper.changes.remote(since, LISTEN)
-        listening.when_done(asked, self._inbox.put)
+        replies.when_done(asked, self._inbox.put)
         return asked
 
     def hear(self, job_id: str, said: Any) -> None:

@@ -14,10 +14,10 @@ from anyjob.ids import new_id
 from anyjob.orders import Answer, Observation, Order, Ticket
 from anyjob.specs import Outcome
 from anyjob_ray import cluster
-from anyjob_ray.engine import STATES, Mode
-from anyjob_ray.keeper import Board
-from anyjob_ray.listening import Disconnected, answer
+from anyjob_ray.actors import RunningJobs
+from anyjob_ray.mode import STATES, Mode
 from anyjob_ray.payload import read
+from anyjob_ray.replies import Disconnected, answer
 from anyjob_ray.tasks import Task, Tasks
 
 LISTEN = 30.0
@@ -49,7 +49,7 @@ class Fast(Mode):
             namespace=self.options.namespace,
             max_restarts=-1,
             max_concurrency=1000,
-        )(Board)
+        )(RunningJobs)
         self._board = board.remote()
         for name, run in (("news", self._take_news), ("board", self._follow_board)):
             threading.Thread(target=run, name=f"anyjob-ray-{name}", daemon=True).start()

@@ -7,12 +7,12 @@ import pickle
 import sys
 from typing import Any, NamedTuple
 
-from anyjob import runner
+from anyjob.execution import runner
+from anyjob.execution.serialization import explain
 from anyjob.orders import Order
-from anyjob.pickling import explain
 from anyjob.specs import Call, Held, Outcome
 from anyjob.taskbackend import to_outcome
-from anyjob_ray.ear import Address
+from anyjob_ray.end_listener import Address
 from anyjob_ray.worker import dump_apart
 
 

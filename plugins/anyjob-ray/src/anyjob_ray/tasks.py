@@ -14,11 +14,11 @@ from contextlib import suppress
 from typing import Any
 
 from anyjob_ray.bulk import Bulk, Work
-from anyjob_ray.listening import when_done
-from anyjob_ray.reasons import is_cancel, said_of
-from anyjob_ray.salvage import Salvaged, salvage
-from anyjob_ray.sending import Launch, Sender, Sent
+from anyjob_ray.failures import is_cancel, said_of
+from anyjob_ray.recovery import Salvaged, salvage
+from anyjob_ray.replies import when_done
 from anyjob_ray.series import CANCELLED, read_lead
+from anyjob_ray.submission import Launch, Sender, Sent
 from anyjob_ray.worker import run
 
 Tell = Callable[[str, Any], None]

@@ -1,8 +1,8 @@
 """Runs one job in a worker process of Ray. It is sent along: the cluster need not have anyjob.
 
 Everything in here is pickled by value, so it uses the standard library, Ray, and functions of
-`anyjob.runner` only; commands alone need anyjob over there. What came of a job is a mapping with the
-fields of `anyjob.specs.Outcome`, pickled, and what the job wrote beside it.
+`anyjob.execution.runner` only; commands alone need anyjob over there. What came of a job is a mapping with
+the fields of `anyjob.specs.Outcome`, pickled, and what the job wrote beside it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import threading
 import time
 from typing import Any, NamedTuple
 
-from anyjob.runner import dumps, failure, perform, pickled
-from anyjob_ray.ear import Address, tell
+from anyjob.execution.runner import dumps, failure, perform, pickled
+from anyjob_ray.end_listener import Address, tell
 from anyjob_ray.journal import Journal, path_of
 from anyjob_ray.series import Series
 
@@ -369,7 +369,7 @@ def _descendants(root: int) -> list[int]:
 def _command(job: Job) -> dict[str, Any]:
     """Run a program with this worker's own stdout and stderr."""
     try:
-        from anyjob import spawning
+        from anyjob.execution import spawning
 
         spec, cwd = pickle.loads(job.work[0]), job.work[1].decode("utf-8", "surrogateescape") or None
     except ImportError as error:

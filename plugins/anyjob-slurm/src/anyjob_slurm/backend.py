@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from anyjob import spool
 from anyjob.backend import BackendStatus, Capabilities
 from anyjob.errors import BackendError, BackendUnavailableError
+from anyjob.execution import spool
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
 from anyjob.specs import Outcome
 from anyjob.taskbackend import TaskBackend
 from anyjob_slurm import parsing, sbatch, submission
-from anyjob_slurm.following import Follower
+from anyjob_slurm.follower import Follower
 from anyjob_slurm.options import SlurmJobOptions, SlurmOptions
 from anyjob_slurm.programs import AWAY, UNSURE, Programs, TimedOut
 from anyjob_slurm.queue import Queue

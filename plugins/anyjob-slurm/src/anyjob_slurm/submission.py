@@ -25,13 +25,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from anyjob import runner, spool
 from anyjob.errors import StateError
+from anyjob.execution import runner, spool
+from anyjob.execution.spawning import GRACE, lay_files
 from anyjob.jobtypes import dump_call
 from anyjob.orders import Order
-from anyjob.spawning import GRACE, lay_files
 from anyjob.specs import Call, Command
-from anyjob_slurm import landing
+from anyjob_slurm import launcher
 
 ALONE = -1
 """The number of a job that is no task of an array."""
@@ -150,7 +150,7 @@ def _write(path: Path, data: bytes) -> None:
 
 def landing_path(root: Path) -> Path:
     """Return the program that runs on the nodes; it is laid into the spool where it is not there yet."""
-    sources = {"anyjob_landing.py": Path(landing.__file__), "anyjob_runner.py": Path(runner.__file__)}
+    sources = {"anyjob_landing.py": Path(launcher.__file__), "anyjob_runner.py": Path(runner.__file__)}
     content = {name: source.read_bytes() for name, source in sources.items()}
     content["start.py"] = START
     digest = hashlib.sha256(b"\0".join(content.values())).hexdigest()[:16]
@@ -276,7 +276,7 @@ class Journal:
 def size(submission: Path) -> int:
     """Return how many jobs a submission has; 0 where that cannot be told."""
     try:
-        return (submission / "jobs").stat().st_size // landing.LINE
+        return (submission / "jobs").stat().st_size // launcher.LINE
     except OSError:
         return 0
 

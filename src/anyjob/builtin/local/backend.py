@@ -8,19 +8,19 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from anyjob import spool
 from anyjob.backend import Capabilities
-from anyjob.books import Books, here
-from anyjob.builtin.local.link import Link
-from anyjob.builtin.local.places import Places, write_private
-from anyjob.builtin.local.queues import ENVIRONMENT, OWN
+from anyjob.builtin.local.client import SupervisorClient
+from anyjob.builtin.local.paths import RuntimePaths, write_private
+from anyjob.builtin.local.supervisor.queue import ENVIRONMENT, OWN
 from anyjob.errors import BackendUnavailableError, JobRejectedError
-from anyjob.ledger import FINAL, Context, Row, decode_outcome, decode_resources
+from anyjob.execution import spool
+from anyjob.execution.spawning import GRACE
+from anyjob.ledger.store import FINAL, Context, Row, decode_outcome, decode_resources
 from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
-from anyjob.spawning import GRACE
+from anyjob.runtime.ledger_recorder import LedgerRecorder, here
 from anyjob.specs import Outcome
 from anyjob.taskbackend import TaskBackend
-from anyjob.tracking import Record
+from anyjob.tracking.tracker import Record
 
 
 class LocalOptions(Options, frozen=True):
@@ -62,26 +62,26 @@ class LocalBackend(TaskBackend):
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options or LocalOptions())
-        self._places_: Places | None = None
-        self._link_: Link | None = None
+        self._places_: RuntimePaths | None = None
+        self._link_: SupervisorClient | None = None
         self._have_own_variables = False
         self._ended: dict[str, Row] = {}
 
     @property
-    def _places(self) -> Places:
+    def _places(self) -> RuntimePaths:
         if self._places_ is None:
-            self._places_ = Places(self.host.ledger.state)
+            self._places_ = RuntimePaths(self.services.ledger.state)
         return self._places_
 
     @property
-    def _link(self) -> Link:
+    def _link(self) -> SupervisorClient:
         if self._link_ is None:
-            self._link_ = Link(self._places, self._changed, self._look, self._tracker.waits)
+            self._link_ = SupervisorClient(self._places, self._changed, self._look, self._tracker.waits)
         return self._link_
 
     def _changed(self, ended: list[str], moved: list[str]) -> None:
         active = self._tracker._active
-        if not self.host.watches:  # then few want to know more than that a job has ended
+        if not self.services.watches:  # then few want to know more than that a job has ended
             moved = [job_id for job_id in moved if (record := active.get(job_id)) and record.changes]
         self.notify(ended + moved)
 
@@ -122,9 +122,9 @@ class LocalBackend(TaskBackend):
 
         Where it does not answer any more, these wait for the next one.
         """
-        assert isinstance(self.books, Books)
+        assert isinstance(self.recorder, LedgerRecorder)
         try:
-            self._link.ask({"op": "look", "backend": self.books.number})
+            self._link.ask({"op": "look", "backend": self.recorder.number})
         except BackendUnavailableError:
             for order in orders:
                 yield order, Unsure()
@@ -138,7 +138,7 @@ class LocalBackend(TaskBackend):
 
     def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
         """Read the ledger."""
-        rows = self.host.ledger.rows([ticket.job_id for ticket in tickets])
+        rows = self.services.ledger.rows([ticket.job_id for ticket in tickets])
         # What has ended is collected next: it need not be read twice.
         self._ended = {job_id: row for job_id, row in rows.items() if row.state >= FINAL}
         return {
@@ -150,7 +150,7 @@ class LocalBackend(TaskBackend):
         known = self._ended
         ids = [ticket.job_id for ticket in tickets]
         missing = [job_id for job_id in ids if job_id not in known]
-        rows = self.host.ledger.rows(missing) if missing else {}
+        rows = self.services.ledger.rows(missing) if missing else {}
         found = {job_id: known.get(job_id) or rows.get(job_id) for job_id in ids}
         return {
             job_id: _outcome(row) for job_id, row in found.items() if row is not None and row.state >= FINAL
@@ -164,7 +164,7 @@ class LocalBackend(TaskBackend):
 
     def find(self, job_ids: Sequence[str]) -> dict[str, str]:
         """Our id is the native one."""
-        return {job_id: job_id for job_id in self.host.ledger.rows(job_ids)}
+        return {job_id: job_id for job_id in self.services.ledger.rows(job_ids)}
 
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         """Read from the job's spool."""

@@ -7,16 +7,16 @@ from typing import Any
 
 import msgspec
 
-from anyjob import spool
-from anyjob.builtin.local.places import Places
-from anyjob.builtin.local.queues import Running
-from anyjob.ledgerrows import encode_outcome
-from anyjob.spawning import ended
+from anyjob.builtin.local.paths import RuntimePaths
+from anyjob.builtin.local.supervisor.queue import Running
+from anyjob.execution import spool
+from anyjob.execution.spawning import ended
+from anyjob.ledger.rows import encode_outcome
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 
 
-def from_event(event: dict[str, Any], job: Running, places: Places) -> Outcome:
+def from_event(event: dict[str, Any], job: Running, places: RuntimePaths) -> Outcome:
     """Return what came of a job whose process has ended.
 
     Args:
@@ -56,7 +56,7 @@ def from_event(event: dict[str, Any], job: Running, places: Places) -> Outcome:
     return outcome
 
 
-def left_behind(job: Running, places: Places) -> Outcome | None:
+def left_behind(job: Running, places: RuntimePaths) -> Outcome | None:
     """Return what the runner left of a call; None where nothing, or nothing whole."""
     if not job.is_call:
         return None
@@ -70,7 +70,7 @@ def left_behind(job: Running, places: Places) -> Outcome | None:
     return left
 
 
-def clear(job: Running, places: Places) -> None:
+def clear(job: Running, places: RuntimePaths) -> None:
     """Remove what an attempt has left, before the next."""
     directory = spool.path_of(places.spool, job.job_id)
     for path in (*directory.glob("claim*"), directory / "outcome.pkl.part", directory / "outcome.pkl"):

@@ -1,0 +1,143 @@
+"""Pickled values whose large buffers are kept apart, so that none of them is copied on the way."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from anyjob.execution import runner
+from anyjob.execution.spool import open_own
+
+LARGE = 64 * 1024
+"""Bytes from which a buffer is kept apart, and a value is too large for a ledger."""
+_MAGIC = b"anyjob-parcel-1\n"
+
+
+class Serialized:
+    """A pickled value, and the large buffers that it is made of.
+
+    Pickled itself, by protocol 5 with a place for buffers, as Dask does, it copies none of them.
+    """
+
+    __slots__ = ("blob", "buffers")
+
+    def __init__(self, blob: bytes, buffers: Sequence[Any] = ()) -> None:
+        self.blob = blob
+        self.buffers = list(buffers)
+
+    @property
+    def nbytes(self) -> int:
+        """How large it is, in bytes."""
+        return len(self.blob) + sum(memoryview(each).nbytes for each in self.buffers)
+
+    def load(self) -> Any:
+        """Return the value; what it is made of is shared with this parcel."""
+        return pickle.loads(self.blob, buffers=self.buffers)
+
+    def write(self, path: Path) -> None:
+        """Write it to a file, which appears at once or not at all.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        part = path.with_name(path.name + ".part")
+        sizes = [len(self.blob), *(memoryview(each).nbytes for each in self.buffers)]
+        head = pickle.dumps(sizes, 5)
+        with open(
+            os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb"
+        ) as stream:
+            stream.write(_MAGIC + len(head).to_bytes(8, "little") + head + self.blob)
+            for each in self.buffers:
+                stream.write(memoryview(each))
+        os.rename(part, path)
+
+    @classmethod
+    def mapped(cls, path: str | os.PathLike[str]) -> Serialized:
+        """Return what was written to a file, without reading it: its buffers are pages of the file.
+
+        They can be changed, which does not change the file.
+
+        Raises:
+            OSError: there is no such file.
+            StateError: it is somebody else's.
+            ValueError: it holds something else.
+        """
+        with open(open_own(Path(path)), "rb") as stream:
+            pages = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY))
+        start = len(_MAGIC) + 8
+        if bytes(pages[: len(_MAGIC)]) != _MAGIC:
+            raise ValueError(f"{os.fspath(path)} holds no parcel of anyjob's")
+        end = start + int.from_bytes(pages[len(_MAGIC) : start], "little")
+        parts = []
+        for size in pickle.loads(pages[start:end]):
+            parts.append(pages[end : end + size])
+            end += size
+        return cls(bytes(parts[0]), parts[1:])
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        kind: Any = pickle.PickleBuffer if protocol >= 5 else bytes
+        return type(self), (self.blob, [kind(each) for each in self.buffers])
+
+    def __sizeof__(self) -> int:
+        return object.__sizeof__(self) + self.nbytes
+
+
+def pack(value: Any) -> Serialized:
+    """Pickle a value as `anyjob.execution.runner.dumps` does, with its large buffers apart.
+
+    Modules that cloudpickle was told of, by ``register_pickle_by_value``, are sent along.
+
+    Raises:
+        Exception: it cannot be pickled.
+    """
+    buffers: list[Any] = []
+
+    def apart(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes < LARGE:
+            return True
+        buffers.append(raw)
+        return False
+
+    by_value = sys.modules.get("cloudpickle")
+    if by_value is None or not by_value.list_registry_pickle_by_value():
+        try:
+            blob = pickle.dumps(value, 5, buffer_callback=apart)
+        except Exception:
+            pass
+        else:
+            if b"__main__" not in blob:
+                return Serialized(blob, buffers)
+    import cloudpickle
+
+    buffers.clear()
+    return Serialized(bytes(cloudpickle.dumps(value, 5, buffer_callback=apart)), buffers)
+
+
+def load_file(path: str) -> Any:
+    """Return the value that a file holds: a fresh copy."""
+    return Serialized.mapped(path).load()
+
+
+class Stored:
+    """Stands for a value in a file. Unpickled, it is that value."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return load_file, (self.path,)
+
+
+def refuse(error: Exception, kind: str) -> dict[str, Any]:
+    """Say that a call has failed since what it returned cannot be pickled."""
+    said = runner.failure(error)
+    said["exception"] = None
+    said["traceback"] = ""
+    said["message"] = f"the call returned a {kind} that cannot be pickled: {error}"
+    return said

@@ -1,0 +1,78 @@
+"""How a trace gets into a job, and is found again there: by environment variables.
+
+Their names are those of OpenTelemetry's specification of environment variables as carriers of context: in
+capitals, with ``_`` in place of what such a name cannot hold: ``TRACEPARENT``, ``TRACESTATE``, ``BAGGAGE``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+
+from opentelemetry import context as contexts
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import Getter
+
+
+def variable(key: str) -> str:
+    """Return the name of the variable that holds a field of a propagator."""
+    name = re.sub(r"[^A-Z0-9_]", "_", key.upper())
+    return f"_{name}" if name[:1].isdigit() else name
+
+
+class _Environment(Getter[Mapping[str, str]]):
+    """Reads the fields of a propagator from environment variables."""
+
+    def get(self, carrier: Mapping[str, str], key: str) -> list[str] | None:
+        """Return what the variable for a field holds."""
+        value = carrier.get(variable(key))
+        return None if value is None else [value]
+
+    def keys(self, carrier: Mapping[str, str]) -> list[str]:
+        """Return the names of all variables."""
+        return list(carrier)
+
+
+def inject(context: Context) -> dict[str, str]:
+    """Return the variables that carry a context, as the program's propagators write it."""
+    fields: dict[str, str] = {}
+    propagate.inject(fields, context)
+    return {variable(key): value for key, value in fields.items()}
+
+
+def here() -> Context:
+    """Return the current context; in a job that has not attached its own, that of the job."""
+    current = contexts.get_current()
+    if trace.get_current_span(current).get_span_context().is_valid:
+        return current
+    return propagate.extract(_variables(), current, getter=_Environment())
+
+
+class Attached:
+    """The context of a job, made the current one until `detach`."""
+
+    def __init__(self) -> None:
+        self._token = contexts.attach(propagate.extract(_variables(), getter=_Environment()))
+        self._attached = True
+
+    def detach(self) -> None:
+        """Make what was current before the current context again. May be called twice."""
+        if self._attached:
+            self._attached = False
+            contexts.detach(self._token)
+
+    def __enter__(self) -> Attached:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.detach()
+
+
+def _variables() -> Mapping[str, str]:
+    """Return the variables of the job that runs here; of a call in a thread of the submitter, its own."""
+    module = sys.modules.get("anyjob.builtin.pool_job")
+    given: Mapping[str, str] | None = None if module is None else module.VARIABLES.get()
+    return os.environ if given is None else given

@@ -1,0 +1,181 @@
+"""Circuits as text and bytes, and back: OpenQASM 3, OpenQASM 2 and QPY."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections import OrderedDict
+
+from qiskit import QuantumCircuit, qasm2, qasm3, qpy
+from qiskit.exceptions import QiskitError
+
+from anyjob import File, SpecError
+from anyjob_qiskit.lazy_program import Program
+from anyjob_qiskit.openqasm import write_openqasm
+
+KEPT = 512
+"""How many programs are remembered with the circuits that they stand for."""
+
+_PLACES = (
+    re.compile(r"(?:<input>:)?(?P<line>\d+),(?P<column>\d+): (?P<what>.*)", re.DOTALL),
+    re.compile(r"L(?P<line>\d+):C(?P<column>\d+): (?P<what>.*)", re.DOTALL),
+)
+_VERSION = re.compile(rb"\s*OPENQASM\s+(\d+)")
+_COMMENTS = re.compile(rb"//[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+class _Known:
+    """The circuits of programs that were written or read here, the latest ones."""
+
+    def __init__(self) -> None:
+        self._circuits: OrderedDict[tuple[str, bytes], list[QuantumCircuit]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, path: str, content: bytes) -> list[QuantumCircuit] | None:
+        with self._lock:
+            return self._circuits.get((_name_in(path), content))
+
+    def put(self, path: str, content: bytes, circuits: list[QuantumCircuit]) -> None:
+        for circuit in circuits:
+            circuit.name = _name_in(path) or circuit.name
+        with self._lock:
+            self._circuits[_name_in(path), content] = circuits
+            self._circuits.move_to_end((_name_in(path), content))
+            while len(self._circuits) > KEPT:
+                self._circuits.popitem(last=False)
+
+
+def _name_in(path: str) -> str:
+    """The name that a program has by its file, where it says none itself, as a QPY does."""
+    return re.sub(r"^.*/|\.[^.]*$", "", path) if path.endswith(".qasm") else ""
+
+
+_known = _Known()
+
+
+def write(circuit: QuantumCircuit) -> File:
+    """Return a circuit as a file: of OpenQASM 3 where that can carry it whole, else of QPY.
+
+    Args:
+        circuit: one that is not changed any more, and whose name is fit for a file.
+    """
+    text = write_openqasm(circuit)
+    content = write_qpy([circuit]) if text is None else text.encode()
+    path = f"{circuit.name}.{'qpy' if text is None else 'qasm'}"
+    _known.put(path, content, [circuit])
+    return File(path, content)
+
+
+def write_qpy(circuits: list[QuantumCircuit]) -> bytes:
+    """Return circuits as QPY, which holds all that Qiskit knows of them."""
+    stream = io.BytesIO()
+    qpy.dump(circuits, stream)
+    return stream.getvalue()
+
+
+_packed: tuple[tuple[File, ...], bytes] | None = None
+
+
+def packed_once(files: tuple[File, ...], circuits: list[QuantumCircuit]) -> bytes:
+    """Return the circuits of files as `anyjob_qiskit.simulation.packed`; those of a sweep are so but once."""
+    global _packed
+    known = _packed
+    if known is None or known[0] != files:
+        from anyjob_qiskit.simulation import packed
+
+        known = _packed = files, packed(circuits)
+    return known[1]
+
+
+def read(file: File | Program) -> list[QuantumCircuit]:
+    """Return the circuits of a file: one of OpenQASM, or as many as a QPY holds. They must not be changed.
+
+    Raises:
+        SpecError: it cannot be read, or is none of these; says at which line and column.
+    """
+    if isinstance(file, Program):
+        return [file.circuit]
+    content = file.taken().content
+    assert content is not None
+    found = _known.get(file.path, content)
+    if found is None:
+        found = _parsed(file.path, content)
+        _known.put(file.path, content, found)
+    return found
+
+
+def _parsed(path: str, content: bytes) -> list[QuantumCircuit]:
+    if content.startswith(b"QISKIT"):
+        return _parsed_qpy(path, content)
+    version = _VERSION.match(_COMMENTS.sub(b"", content))
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path}: this is neither OpenQASM, which is text, nor QPY: {error}") from None
+    if version is None:
+        raise SpecError(
+            f"{path}: this is no QPY, and no OpenQASM, which begins with 'OPENQASM 3.0;' or 'OPENQASM 2.0;'"
+        )
+    try:
+        if version[1] == b"2":
+            return [_read_openqasm2(text)]
+        return [qasm3.loads(text)]
+    except ImportError as error:
+        raise SpecError(
+            f"{path}: to read OpenQASM 3 takes qiskit-qasm3-import: pip install anyjob-qiskit ({error})"
+        ) from error
+    except Exception as error:  # each reader has exceptions of its own
+        raise SpecError(f"{path}: {_explained(error)}") from None
+
+
+def _read_openqasm2(text: str) -> QuantumCircuit:
+    try:
+        return qasm2.loads(text, custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
+    except TypeError as error:  # its parser counts angles only where there are some
+        raise QiskitError(f"a gate lacks its angles: {error}") from error
+
+
+def _parsed_qpy(path: str, content: bytes) -> list[QuantumCircuit]:
+    try:
+        found: list[QuantumCircuit] = qpy.load(io.BytesIO(content))
+    except Exception as error:  # whatever a broken file makes of it
+        raise SpecError(
+            f"{path}: this is no QPY that can be read here: {type(error).__name__}: {error}"
+        ) from error
+    return found
+
+
+def _explained(error: Exception) -> str:
+    """What a reader of OpenQASM says, with line and column (from 1) where it says them."""
+    text = str(getattr(error, "message", error))  # str() of Qiskit's own has quotes around it
+    for pattern in _PLACES:
+        found = pattern.fullmatch(text)
+        if found is not None:
+            return f"line {found['line']}, column {int(found['column']) + 1}: {found['what']}"
+    # The reader of OpenQASM 3 has it in what its parser raised.
+    cause: BaseException | None = error
+    while cause is not None:
+        token = getattr(cause, "offendingToken", None)
+        if token is not None:
+            seen = "the end of the program" if token.text == "<EOF>" else repr(token.text)
+            return f"line {token.line}, column {token.column + 1}: {seen} is not expected here"
+        cause = cause.__cause__ or cause.__context__ or _argument(cause)
+    return _place(error) + (text if isinstance(error, QiskitError) else f"{type(error).__name__}: {text}")
+
+
+def _place(error: Exception) -> str:
+    """Where the reader of OpenQASM 3 was when something else raised: it has what it reads in ``node``."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        span = getattr(trace.tb_frame.f_locals.get("node"), "span", None)
+        if span is not None:
+            place = f"line {span.start_line}, column {span.start_column + 1}: "
+        trace = trace.tb_next
+    return place
+
+
+def _argument(error: BaseException) -> BaseException | None:
+    """The exception that another was made of."""
+    return next((each for each in error.args if isinstance(each, BaseException)), None)

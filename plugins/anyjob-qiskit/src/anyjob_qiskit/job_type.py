@@ -1,0 +1,67 @@
+"""The kind ``circuit``: how it is checked, what it is rewritten as, and how its result is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from anyjob import Call, Outcome, TaskJob
+from anyjob_qiskit.results import CircuitResult
+from anyjob_qiskit.spec import Circuit
+
+
+class CircuitJob(TaskJob):
+    """The kind ``circuit``: a backend for circuits runs it as it is; any other one simulates it with Aer.
+
+    Its result is a `CircuitResult`.
+    """
+
+    spec_type = Circuit
+    lowers_to = ("python",)
+    writes: ClassVar[Mapping[str, str]] = {
+        "plot": "Draw the histograms into this file, in the format that its name says: .png, .svg, .pdf."
+    }
+
+    @classmethod
+    def lower(cls, spec: Circuit, to: str) -> Call:
+        """Rewrite as a call that simulates the circuits; it needs Qiskit, Aer and this package there.
+
+        Raises:
+            SpecError: a circuit is not fit to be run: see `anyjob_qiskit.validation.checked`.
+        """
+        from anyjob_qiskit.formats import packed_once
+        from anyjob_qiskit.validation import checked
+
+        circuits = checked(spec)
+        settings = {"method": spec.method} if spec.method else {}
+        how = {"shots": spec.shots, "seed": spec.seed, "per_shot": spec.per_shot, "level": spec.level}
+        # By name, so that nothing of Qiskit is pickled: versions may differ.
+        return Call(
+            "anyjob_qiskit.simulation:simulate",
+            (packed_once(spec.circuits, circuits), settings, dict(spec.parameters), how),
+        )
+
+    @classmethod
+    def lift(cls, spec: Circuit, to: str, value: Any) -> CircuitResult:
+        """The call has returned plain data."""
+        return CircuitResult.of(value)
+
+    @classmethod
+    def read(cls, job: TaskJob, outcome: Outcome) -> CircuitResult:
+        """A backend for circuits leaves the same plain data."""
+        return CircuitResult.of(super().read(job, outcome))
+
+    @classmethod
+    def show(cls, value: Any) -> str:
+        """A histogram for each circuit."""
+        return str(value)
+
+    @classmethod
+    def write(cls, value: Any, what: str, path: str) -> None:
+        """Draw the histograms into a file.
+
+        Raises:
+            BackendError: matplotlib is not installed, or cannot write that file.
+        """
+        assert what == "plot"
+        value.plot(path)

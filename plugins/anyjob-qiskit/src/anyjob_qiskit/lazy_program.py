@@ -1,0 +1,62 @@
+"""A circuit of Qiskit's in the place of a file, written when somebody reads that. Imports no Qiskit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from anyjob import File
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+
+@dataclass(init=False, repr=False, eq=False)
+class Program:
+    """A circuit as it was when a `Circuit` was made of it; for all that look into it a `File`.
+
+    To write it as OpenQASM or QPY may take a tenth of the time that a small circuit runs. So that is
+    done when its path or its content is asked for: by the ledger, or on the way to another process.
+
+    Args:
+        circuit: taken as it is now, under a name that a file can have.
+
+    Attributes:
+        circuit: not to be changed.
+        path: what the file is called.
+        content: OpenQASM 3 where that carries the circuit whole, else QPY.
+    """
+
+    path: str
+    content: bytes
+
+    def __init__(self, circuit: QuantumCircuit) -> None:
+        self.circuit = circuit.copy(re.sub(r"[^\w.-]", "-", circuit.name or "circuit"))
+
+    def __getattr__(self, name: str) -> Any:  # of what is not there yet
+        if name not in ("path", "content"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        from anyjob_qiskit.formats import write
+
+        file = write(self.circuit)
+        self.path, self.content = file.path, file.content or b""
+        return getattr(self, name)
+
+    def taken(self) -> Program:
+        """Return this: its content is that of the time when it was made."""
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, (File, Program)):
+            return self.path == other.path and self.content == other.content
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.path, self.content))
+
+    def __reduce__(self) -> Any:
+        return File, (self.path, self.content)
+
+    def __repr__(self) -> str:
+        return f"Program({self.circuit.name!r})"

@@ -1,0 +1,93 @@
+"""Jobs of the type ``aer`` take turns in one thread: Aer itself runs one at a time in a process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from anyjob import JobStatus, Outcome
+from anyjob.execution import runner
+from anyjob.taskbackend import HOST, to_outcome
+
+
+class SimulationTurn:
+    """One job: circuits that wait to be simulated, are, or have been.
+
+    Args:
+        job_id: ours.
+        simulate: simulates the circuits, and returns what came of them.
+
+    Attributes:
+        job_id: ours.
+        status: QUEUED or RUNNING, as long as there is no outcome.
+        outcome: what came of it.
+    """
+
+    def __init__(self, job_id: str, simulate: Callable[[], Any]) -> None:
+        self.job_id = job_id
+        self.status = JobStatus.QUEUED
+        self.outcome: Outcome | None = None
+        self._simulate = simulate
+        self._guard = threading.Lock()
+
+    def cancel(self) -> bool:
+        """End it, if it has not begun; return whether that was so."""
+        with self._guard:
+            if self.status is not JobStatus.QUEUED or self.outcome is not None:
+                return False
+            self.outcome = Outcome(status=JobStatus.CANCELLED, finished=time.time(), host=HOST)
+            return True
+
+    def begin(self) -> bool:
+        """From now on it cannot be cancelled; return False where it was."""
+        with self._guard:
+            if self.outcome is None:
+                self.status = JobStatus.RUNNING
+            return self.outcome is None
+
+    def run(self) -> None:
+        """Simulate the circuits, and make an outcome of what came of them."""
+        said = runner.perform(lambda: (self._simulate, (), {}))
+        self.outcome = to_outcome(runner.pickled(said))
+
+
+class SimulationQueue:
+    """A queue of jobs, and the thread that they take turns in.
+
+    Args:
+        name: that of the thread.
+        tell: called with each job when it has begun, and again when it has an outcome.
+    """
+
+    def __init__(self, name: str, tell: Callable[[SimulationTurn], None]) -> None:
+        self._tell = tell
+        self._queue: SimpleQueue[SimulationTurn | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, turn: SimulationTurn) -> None:
+        """Have a job take its turn."""
+        self._queue.put(turn)
+
+    def close(self, timeout: float | None) -> None:
+        """End the thread after what is queued, and wait for that so many seconds at most."""
+        self._queue.put(None)
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _serve(self) -> None:
+        while (turn := self._queue.get()) is not None:
+            if turn.begin():
+                self._told(turn)
+                turn.run()
+                self._told(turn)
+            del turn  # while it waits for the next, it keeps nothing of the last
+
+    def _told(self, turn: SimulationTurn) -> None:
+        try:
+            self._tell(turn)
+        except Exception as error:  # of a hook, where plugins are strict: the others go on
+            threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, None)))

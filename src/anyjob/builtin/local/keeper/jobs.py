@@ -1,0 +1,105 @@
+"""A job as the keeper knows it."""
+
+from __future__ import annotations
+
+import os
+
+from anyjob.builtin.local import process_table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+Key = tuple[str, int]
+"""What a job is known by: its id, and the number of the attempt."""
+
+
+class Job:
+    """A job that the keeper was told to start.
+
+    Args:
+        order: the supervisor's ``start`` message.
+        state: the keeper's state directory.
+
+    Raises:
+        ValueError: its id is none.
+        KeyError: something is missing.
+    """
+
+    __slots__ = (
+        "attempt",
+        "cause",
+        "code",
+        "cwd",
+        "durable",
+        "environment",
+        "extra",
+        "grace",
+        "id",
+        "is_call",
+        "marks",
+        "pid",
+        "queue",
+        "room",
+        "send",
+        "sends",
+        "slots",
+        "spool",
+        "started",
+        "starttime",
+        "walltime",
+        "what",
+        "zygote",
+    )
+
+    def __init__(self, order: dict[str, Any], state: bytes) -> None:
+        self.id: str = order["id"]
+        if not (self.id.isascii() and self.id.replace("-", "").replace("_", "").isalnum()):
+            raise ValueError(f"{self.id!r} is no id of a job: those are of letters, digits, - and _")
+        self.attempt: int = order["attempt"]
+        self.spool: str = order["spool"]
+        self.cwd: bytes | str | None = order.get("cwd")
+        self.environment: str | None = order.get("environment")
+        self.extra = {os.fsencode(k): os.fsencode(v) for k, v in (order.get("extra") or {}).items()}
+        self.grace: float = order.get("grace") or 0.0
+        self.durable = bool(order.get("durable"))
+        self.queue: int = order.get("queue", 0)
+        self.slots: int = order.get("slots", 1)
+        self.room: int = order.get("room", 0)  # the slots of its queue; 0: as many as are asked for
+        self.walltime: float | None = order.get("walltime")
+        self.what: dict[str, Any] = order["what"]
+        self.is_call = self.what["kind"] == "call"
+        self.marks = {
+            process_table.KEEPER: state,
+            process_table.JOB_ID: self.id.encode(),
+            process_table.ATTEMPT: b"%d" % self.attempt,
+            process_table.SPOOL: os.fsencode(self.spool),
+        }
+        self.cause: str | None = None
+        self.code: int | None = None
+        self.pid: int | None = None
+        self.started: float | None = None
+        self.starttime = 0
+        self.zygote: Any = None  # the zygote that it was sent to, if it is a call
+        self.send = self.sends = 0
+
+    @property
+    def key(self) -> Key:
+        """Id and attempt."""
+        return self.id, self.attempt
+
+    @property
+    def mark(self) -> bytes:
+        """What a process carries in its environment to be known as the job's, as /proc has it."""
+        needed = (process_table.KEEPER, process_table.JOB_ID, process_table.ATTEMPT)
+        return b"".join(b"%s=%s\0" % (name, self.marks[name]) for name in needed)
+
+    @property
+    def claim(self) -> str:
+        """The file that the one child makes that runs this call, of the zygote it was last sent to."""
+        return f"{self.spool}/claim.{self.attempt}.{self.send}"
+
+    def forget(self) -> None:
+        """Let go of what is large: a timer may hold on to a job long after its end."""
+        self.what, self.extra, self.marks = {}, {}, {}

@@ -1,0 +1,1 @@
+"""The supervisor of the backend `local`: decides what runs next, keeps the ledger, tells those who wait."""

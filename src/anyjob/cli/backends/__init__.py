@@ -1,0 +1,1 @@
+"""``anyjob backends``. `backends check` is in `anyjob.testing.commands`."""

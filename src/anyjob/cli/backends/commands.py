@@ -1,0 +1,218 @@
+"""``anyjob backends``: the places that run work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from anyjob.backend import Capabilities
+from anyjob.cli.completion import backend_names
+from anyjob.cli.context import session
+from anyjob.cli.groups import LazyGroup
+from anyjob.cli.output import say, table, write_json
+from anyjob.errors import AnyjobError, UnknownNameError
+from anyjob.registry.entry_points import BACKENDS, PLUGINS, PROVIDERS
+from anyjob.registry.metadata import normalise
+from anyjob.session.facade import Session
+
+_USABLE = ("ok", "ambiguous")
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "check": ("anyjob.testing.commands.backends:check", "Check a backend by short jobs on its engine.")
+    },
+)
+def backends() -> None:
+    """List, show and check the places that run work."""
+
+
+@backends.command(
+    "list",
+    epilog="""\b
+Examples:
+  anyjob backends list
+  anyjob backends list --json""",
+)
+@click.option("--timeout", default="10s", show_default=True, metavar="TIME", help="For hook plugins.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def list_(timeout: str, as_json: bool) -> None:
+    """List the configured backends, then the installed types. Imports none of them.
+
+    Hook plugins may register more types: they are imported, in a process of their own.
+    """
+    from anyjob.cli.plugins.installed import listing
+    from anyjob.text.units import parse_duration
+
+    ours = session()
+    installed, missing = listing(ours.registry, parse_duration(timeout, what="--timeout"))
+    broken = [line["why"] for line in installed if line["group"] == PLUGINS and line["state"] == "broken"]
+    for why in filter(None, [missing, *broken]):
+        say(f"warning: {why}")
+    lines = listed(ours, installed)
+    if as_json:
+        write_json(lines)
+        return
+    table(
+        ["name", "type", "distribution", "from", "default"],
+        (
+            [line["name"], line["type"], _source(line), line["origin"], "*" if line["default"] else ""]
+            for line in lines
+        ),
+    )
+
+
+def listed(ours: Session, installed: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """Return a line for each name that `get_backend` takes.
+
+    Args:
+        ours: where backends are configured.
+        installed: the lines of `Registry.listing`.
+    """
+    default = ours.default_backend()
+    usable = (line for line in installed if line["group"] == BACKENDS and line["state"] in _USABLE)
+    lines = []
+    for name in dict.fromkeys([*ours.config.backends, *sorted(line["name"] for line in usable)]):
+        entry = ours.config.backends.get(name)
+        kind = entry.type if entry else name
+        provider, slash, _ = kind.partition("/")
+        if slash:
+            known = ours.config.providers.get(provider)
+            origin = _origin(installed, PROVIDERS, known.type if known else provider)
+        else:
+            origin = _origin(installed, BACKENDS, kind)
+        lines.append(
+            {
+                "name": name,
+                "type": kind,
+                "configured": entry is not None,
+                "distribution": origin["distribution"] if origin else None,
+                "version": origin["version"] if origin else None,
+                "origin": str(entry.origins[""]) if entry else "installed",
+                "default": name == default,
+            }
+        )
+    return lines
+
+
+def _origin(installed: list[dict[str, str]], group: str, name: str) -> dict[str, str] | None:
+    """The line of who answers to a name, if one does: `Registry.origin`, without importing hook plugins."""
+    distribution, _, rest = name.partition(":")
+    picked = rest, normalise(distribution)
+    for line in installed:
+        if line["group"] != group or line["state"] not in _USABLE:
+            continue
+        if (line["name"], line["distribution"]) == picked or (line["name"], line["state"]) == (name, "ok"):
+            return line
+    return None
+
+
+def _source(line: dict[str, Any]) -> str:
+    return f"{line['distribution']} {line['version']}" if line["distribution"] else "not found"
+
+
+@backends.command(
+    epilog="""\b
+Examples:
+  anyjob backends show hpc
+  anyjob backends show processes --json"""
+)
+@click.argument("name", required=False, shell_complete=backend_names)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def show(name: str | None, as_json: bool) -> None:
+    """Show a backend's options, where their values come from, and what it can do."""
+    ours = session()
+    found = described(ours, name or ours.default_backend())
+    if as_json:
+        write_json(found)
+        return
+    print(f"{found['name']}: type {found['type']}, from {found['distribution'] or 'this program'}")
+    if found["doc"]:
+        print(f"\n{click.wrap_text(found['doc'].replace('``', ''), 80)}")
+    print(f"\naccepts: {', '.join(found['accepts']) or 'what it is written for'}")
+    able = [key for key, value in found["capabilities"].items() if value]
+    print(f"can: {', '.join(able) or '-'}\n")
+    table(
+        ["option", "value", "from", "takes", "for"],
+        (
+            [
+                each["name"],
+                each["value"] if each["set"] else each["default"],
+                each["origin"] or ("missing" if each["required"] else "default"),
+                each["type"],
+                each["doc"],
+            ]
+            for each in found["options"]
+        ),
+    )
+
+
+def described(ours: Session, name: str) -> dict[str, Any]:
+    """Return what can be said of a backend, also where it cannot be made; secrets are masked."""
+    entry = ours.config.entry("backends", name)
+    kind = entry.type if entry else name
+    if "/" in kind:
+        backend = ours.get_backend(name)
+        found, reference = type(backend), None
+    else:
+        try:
+            found = ours.registry.backend(kind)
+        except UnknownNameError:
+            ours.get_backend(name)  # whose error names what is configured, too
+            raise
+        reference = ours.registry.origin(BACKENDS, kind)
+    return {
+        "name": name,
+        "type": kind,
+        "distribution": f"{reference.distribution} {reference.version}" if reference else None,
+        "class": f"{found.__module__}.{found.__qualname__}",
+        "doc": " ".join((found.__doc__ or "").strip().partition("\n\n")[0].split()),
+        "accepts": sorted(getattr(found, "accepts", ())),
+        "capabilities": _capabilities(ours, name, found).to_dict(),
+        "options": _options(ours, entry, found),
+    }
+
+
+def _capabilities(ours: Session, name: str, found: Any) -> Capabilities:
+    """What the backend as configured can do; what its class says, where it cannot be made."""
+    try:
+        able: Capabilities = ours.get_backend(name).capabilities
+    except AnyjobError:
+        able = found.capabilities
+    return able
+
+
+def _options(ours: Session, entry: Any, found: Any) -> list[dict[str, Any]]:
+    from anyjob.config.options import OptionInfo, describe, secret_fields
+
+    options_type = getattr(found, "Options", None)
+    infos = describe(options_type) if options_type is not None else []
+    values: dict[str, Any] = {}
+    if entry is not None:
+        secrets = secret_fields(options_type) if options_type is not None else ()
+        masked = ours.config.to_dict(secret_keys=lambda each: secrets if each is entry else ())
+        values = {key: value for key, value in masked["backends"][entry.name].items() if key != "type"}
+    unknown = [key for key in values if key not in {info.name for info in infos}]
+    infos += [
+        OptionInfo(key, "anything" if options_type is None else "unknown option", False, None, "")
+        for key in unknown
+    ]
+    return [
+        {
+            "name": info.name,
+            "type": info.type,
+            "required": info.required,
+            "default": _plain(info.default),
+            "doc": info.doc,
+            "set": info.name in values,
+            "value": values.get(info.name),
+            "origin": str(entry.origins[info.name]) if entry and info.name in entry.origins else None,
+        }
+        for info in infos
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float, bool, list, dict, type(None))) else str(value)

@@ -1,0 +1,117 @@
+"""What commands do with jobs of any backend, plain ones among them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anyjob.errors import SpecError
+from anyjob.jobtypes import TaskJob
+from anyjob.session.facade import Session
+from anyjob.specs import Outcome, Resources, Spec
+from anyjob.status import as_status
+from anyjob.taskbackend import TaskBackend
+
+
+def choose(session: Session, name: str | None, spec: Spec) -> Any:
+    """Return the backend of a name; without one, that which a plugin chooses, or the default."""
+    return session.choose_backend(spec) if name is None else session.get_backend(name)
+
+
+def submit(backend: Any, specs: list[Spec], resources: dict[str, Any]) -> list[Any]:
+    """Hand over work, in bulk where the backend knows how to."""
+    if isinstance(backend, TaskBackend):
+        return (
+            [backend.run(specs[0], **resources)] if len(specs) == 1 else backend.run_many(specs, **resources)
+        )
+    taken = _taken(backend, resources)
+    return [backend.run(spec, **taken) for spec in specs]
+
+
+def _taken(backend: Any, resources: dict[str, Any]) -> dict[str, Any]:
+    """What a plain backend's own ``run`` takes of the resources; only what is a mere label may be dropped.
+
+    Raises:
+        SpecError: it takes no such resource.
+    """
+    import inspect
+
+    parameters = inspect.signature(backend.run).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return resources
+    for name in resources:
+        if name not in (*parameters, "name", "tags", "options"):
+            raise SpecError(f"backend {backend!s} takes no {name!r}: leave it out, or choose another backend")
+    return {name: value for name, value in resources.items() if name in parameters}
+
+
+def cancel(jobs: list[Any]) -> list[bool]:
+    """Cancel jobs of one backend, in bulk where it knows how to; say which it accepted."""
+    if jobs and isinstance(jobs[0], TaskJob):
+        return list(jobs[0].backend().cancel_many(jobs))
+    return [bool(job.cancel()) for job in jobs]
+
+
+class Newcomers:
+    """The jobs that this process hands to a backend, those too whose submission is under way.
+
+    Args:
+        backend: the backend.
+    """
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        # Of a durable backend, other jobs than ours may become known at any time.
+        self._visible = isinstance(backend, TaskBackend) and not backend.capabilities.durable
+        self._before = set(self._seen())
+        self.jobs: list[Any] = []
+
+    def _seen(self) -> list[Any]:
+        return self._backend.jobs() if self._visible else []
+
+    def __call__(self) -> list[Any]:
+        """Return those that the engine has, and that have not ended as far as is known."""
+        jobs = self.jobs or [job for job in self._seen() if job not in self._before]
+        return [job for job in jobs if not isinstance(job, TaskJob) or job.native_id() is not None]
+
+
+def outcome_of(job: Any) -> Outcome:
+    """Return what came of a job that has ended."""
+    if isinstance(job, TaskJob):
+        return job.outcome()
+    outcome = Outcome(status=as_status(job.status()))
+    if outcome.status.name == "ERROR":
+        outcome.reason = "exception"
+        error = failure(job)
+        outcome.message = f"{type(error).__name__}: {error}" if error is not None else ""
+    return outcome
+
+
+def failure(job: Any) -> BaseException | None:
+    """Return what the result of a job that has ended raises; None where it raises nothing."""
+    if isinstance(job, TaskJob):
+        return job.exception()
+    try:
+        job.result()
+    except Exception as error:
+        return error
+    return None
+
+
+def described(job: Any, outcome: Outcome, resources: Resources) -> dict[str, Any]:
+    """Return an outcome for ``--json``: less what is large or pickled."""
+    return {
+        "job_id": job.job_id(),
+        "backend": str(job.backend()),
+        "name": resources.name,
+        "tags": resources.tags,
+        "state": outcome.status.name,
+        "reason": outcome.reason,
+        "message": outcome.message,
+        "exit_code": outcome.exit_code,
+        "signal": outcome.signal,
+        "started": outcome.started,
+        "finished": outcome.finished,
+        "peak_memory": outcome.peak_memory,
+        "host": outcome.host,
+        "attempt": outcome.attempt,
+    }

@@ -1,0 +1,230 @@
+"""``anyjob show``: all that is known of one job."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from datetime import datetime
+from typing import Any
+
+import click
+import msgspec
+
+from anyjob.cli.context import session
+from anyjob.cli.jobs.listing import described as listed
+from anyjob.cli.jobs.selection import full_id, importable, span, up_to_date
+from anyjob.cli.output import printable, write_json
+from anyjob.execution import spool
+from anyjob.jobtypes import TaskJob
+from anyjob.ledger.store import FINAL, Ledger, Row, decode_outcome, decode_resources
+from anyjob.session.facade import Session
+from anyjob.specs import Call, Command, File, Outcome, Resources, Spec
+from anyjob.status import JobStatus
+from anyjob.text.units import format_duration, format_memory
+
+LONGEST = 300
+"""Characters of a value that are shown."""
+END_OF_TRACEBACK = 12
+"""Lines of a traceback that are shown; ``--json`` has all."""
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  anyjob show 3f2a91c
+  anyjob show 3f2a91c --json"""
+)
+@click.argument("job_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def show(job_id: str, as_json: bool) -> None:
+    """Show all that is known of a job: its work, where it is, and what came of it."""
+    with session() as ours:
+        ledger = ours.services.ledger
+        row = ledger.rows([full_id(ledger, job_id)]).popitem()[1]
+        (row,) = up_to_date(ours, ledger, [row])
+        found = described(ours, row)
+    if as_json:
+        write_json(found)
+        return
+    lines = list(in_words(found))
+    width = max(len(name) for name, _ in lines)
+    for name, text in lines:
+        first, *rest = text.splitlines() or [""]
+        print(f"{name:<{width}}  {printable(first)}")
+        for line in rest:
+            print(f"{'':<{width}}  {printable(line)}")
+
+
+def described(ours: Session, row: Row) -> dict[str, Any]:
+    """Return all that is known of a job; sizes in bytes, times in seconds."""
+    ledger = ours.services.ledger
+    context, _, _ = ledger.bulk(row.bulk)
+    known = ledger.backend_row(row.backend)
+    outcome = Outcome(status=row.status) if row.outcome is None else decode_outcome(row.outcome)
+    directory = spool.path_of(spool.root(ledger.state, known.options.get("spool")), row.job_id)
+    found = {
+        **listed(row, ledger.tags(row.bulk)),
+        "route": list(context.route),
+        "spec": summary(ours, row),
+        "resources": asked_for(decode_resources(context.resources)),
+        "cwd": context.cwd.decode("utf-8", "surrogateescape"),
+        "python": context.python,
+        "backend_type": known.type,
+        "backend_distribution": known.distribution,
+        "backend_options": known.options,
+        "backend_host": known.host or None,
+        "message": outcome.message,
+        "exit_code": outcome.exit_code,
+        "signal": outcome.signal,
+        "host": outcome.host or None,
+        "peak_memory": outcome.peak_memory,
+        "traceback": outcome.traceback,
+        "spool": str(directory) if directory.is_dir() else None,
+        "queue_position": None,
+    }
+    if row.state < FINAL:
+        found |= pending(ours, ledger, row)
+    return found
+
+
+def asked_for(resources: Resources) -> dict[str, Any]:
+    """Return what of resources was asked for, less the name and tags."""
+    given = msgspec.structs.asdict(resources)
+    default = msgspec.structs.asdict(Resources())
+    return {key: given[key] for key in given if key not in ("name", "tags") and given[key] != default[key]}
+
+
+def pending(ours: Session, ledger: Ledger, row: Row) -> dict[str, Any]:
+    """Return what a job waits for, as far as that is known."""
+    job = ours.get_job(row.job_id)
+    if not isinstance(job, TaskJob):
+        return {}
+    record = job._record
+    position, message = record.queue_position, record.message
+    if row.status is JobStatus.QUEUED and job.backend().queues_in_ledger:
+        waiting = [job_id for job_id, _ in ledger.in_state(row.backend, JobStatus.QUEUED)]
+        running = len(ledger.in_state(row.backend, JobStatus.RUNNING))
+        position = waiting.index(row.job_id) + 1 if row.job_id in waiting else None
+        message = f"waits for {'a slot' if position == 1 else 'its turn'}: {running} running"
+    return {"queue_position": position, "message": message}
+
+
+def summary(ours: Session, row: Row) -> dict[str, Any]:
+    """Return what a job was handed, shortened; of its variables the names only, since they may be secret."""
+    importable(ours, row)
+    try:
+        job = ours.get_job(row.job_id)
+        if not isinstance(job, TaskJob):
+            return {"kind": row.kind, "unreadable": "only its backend knows"}
+        spec = job.spec()
+    except Exception as error:  # what it needs may not be importable here
+        return {"kind": row.kind, "unreadable": f"{type(error).__name__}: {error}"}
+    if isinstance(spec, Command):
+        return {
+            "kind": row.kind,
+            "argv": spec.argv,
+            "env": sorted(spec.env),
+            "cwd": spec.cwd,
+            "stdin": spec.stdin and spec.stdin.path,
+            "files": sorted(spec.files),
+        }
+    if isinstance(spec, Call):
+        return {
+            "kind": row.kind,
+            "fn": spec.fn if isinstance(spec.fn, str) else _named(spec.fn),
+            "args": [short(value) for value in spec.args],
+            "kwargs": {key: short(value) for key, value in spec.kwargs.items()},
+        }
+    return {"kind": row.kind, **{name: short(getattr(spec, name)) for name in _fields(spec)}}
+
+
+def _named(fn: Any) -> str:
+    module, name = getattr(fn, "__module__", None), getattr(fn, "__qualname__", None)
+    return f"{module}:{name}" if module and name else short(fn)
+
+
+def _fields(spec: Spec) -> tuple[str, ...]:
+    return spec.__struct_fields__
+
+
+def short(value: Any) -> str:
+    """Return a value's repr, cut."""
+    try:
+        text = value.path if isinstance(value, File) else repr(value)
+    except Exception as error:  # it is a user's own
+        text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+# --- for a person ---------------------------------------------------------------------------------
+
+
+def in_words(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines, by name; what is not known has none."""
+    lines = [
+        ("job", found["job_id"]),
+        ("name", found["name"]),
+        ("tags", " ".join(f"{key}={value}" for key, value in found["tags"].items())),
+        ("state", found["state"] + (f" ({found['reason']})" if found["reason"] else "")),
+        ("message", found["message"]),
+        ("kind", " -> ".join(found["route"])),
+        ("work", _work(found["spec"])),
+        ("resources", _resources(found["resources"])),
+        ("backend", _backend(found)),
+        ("native id", found["native_id"] or ""),
+        ("attempt", str(found["attempt"])),
+        ("position", str(found["queue_position"] or "")),
+        ("submitted", moment(found["submitted"])),
+        ("started", moment(found["started"], f"after {_between(found, 'submitted', 'started')}")),
+        ("finished", moment(found["finished"], f"ran {_between(found, 'started', 'finished')}")),
+        ("exit code", "" if found["exit_code"] is None else str(found["exit_code"])),
+        ("signal", "" if found["signal"] is None else str(found["signal"])),
+        ("peak memory", "" if found["peak_memory"] is None else f"{found['peak_memory'] / 2**20:.1f} MiB"),
+        ("host", found["host"] or ""),
+        ("cwd", found["spec"].get("cwd") or found["cwd"]),
+        ("python", found["python"]),
+        ("spool", found["spool"] or ""),
+        ("traceback", _end_of(found["traceback"])),
+    ]
+    return [(name, text) for name, text in lines if text]
+
+
+def _work(spec: dict[str, Any]) -> str:
+    if "unreadable" in spec:
+        return f"cannot be read here: {spec['unreadable']}"
+    if "argv" in spec:
+        env = " ".join(f"{name}=…" for name in spec["env"])
+        return f"{env} {shlex.join(spec['argv'])}".strip()
+    if "fn" in spec:
+        arguments = [*spec["args"], *(f"{key}={text}" for key, text in spec["kwargs"].items())]
+        return f"{spec['fn']}({', '.join(arguments)})"
+    return " ".join(f"{key}={text}" for key, text in spec.items() if key != "kind")
+
+
+def _resources(asked: dict[str, Any]) -> str:
+    words = {"memory": format_memory, "walltime": format_duration}
+    return ", ".join(f"{key} {words.get(key, str)(value)}" for key, value in asked.items())
+
+
+def _backend(found: dict[str, Any]) -> str:
+    where = f", on {found['backend_host']}" if found["backend_host"] else ""
+    return f"{found['backend']} (type {found['backend_type']}{where})"
+
+
+def moment(when: float | None, more: str = "") -> str:
+    """Return a time for a person, with how long ago it was or what else is to be said of it."""
+    if when is None:
+        return ""
+    text = datetime.fromtimestamp(when).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+    return f"{text} ({more or span(max(0.0, time.time() - when)) + ' ago'})"
+
+
+def _between(found: dict[str, Any], start: str, end: str) -> str:
+    if found[start] is None or found[end] is None:
+        return "?"
+    return span(max(0.0, found[end] - found[start]))
+
+
+def _end_of(traceback: str) -> str:
+    lines = traceback.rstrip().splitlines()
+    return "\n".join((["…"] if len(lines) > END_OF_TRACEBACK else []) + lines[-END_OF_TRACEBACK:])

@@ -1,0 +1,196 @@
+"""``anyjob wait`` and ``anyjob result``: the end of jobs that another process may have submitted."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import click
+
+from anyjob.cli import exits
+from anyjob.cli.context import session
+from anyjob.cli.jobs.handles import failure, outcome_of
+from anyjob.cli.jobs.selection import counted, filters, full_id, importable, read_filters, some_jobs
+from anyjob.cli.output import fail, say
+from anyjob.cli.run.single import explained
+from anyjob.cli.run.streaming import StateLine, wait_shown
+from anyjob.errors import AnyjobError, CommandFailedError, JobTimeoutError
+from anyjob.execution.outputs import CommandResult
+from anyjob.job import BaseJob
+from anyjob.jobtypes import CommandJob, TaskJob
+from anyjob.specs import Outcome
+from anyjob.tracking.waiting import as_completed
+
+
+def _timeout(text: str | None) -> float | None:
+    from anyjob.text.units import parse_duration
+
+    return None if text is None else parse_duration(text, what="--timeout", allow_zero=True)
+
+
+# --- wait -----------------------------------------------------------------------------------------
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  anyjob wait 3f2a91c
+  anyjob wait --name fit --timeout 2h"""
+)
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@filters
+@click.option("--timeout", metavar="TIME", help="Wait so long at most; 0s: look once.")
+def wait(ids: tuple[str, ...], timeout: str | None, **given: Any) -> None:
+    """Wait for jobs to end: those of these ids, or those that fit.
+
+    The exit code for one job is that of `anyjob run` for it; for several it is 0 if all are DONE, else
+    1. It is 124 where the timeout was not long enough. Ctrl-C leaves, and the jobs go on.
+    """
+    seconds = _timeout(timeout)
+    with session() as ours:
+        jobs = some_jobs(ours, ids, read_filters(given))
+        if not jobs:
+            say("no job fits")
+        code = _wait_for_one(jobs[0], seconds) if len(jobs) == 1 else _wait_for_all(jobs, seconds)
+    sys.exit(code)
+
+
+def _wait_for_one(job: Any, timeout: float | None) -> int:
+    if not ended_in_time(job, timeout):
+        return exits.WALLTIME
+    outcome = outcome_of(job)
+    if outcome.status.name != "DONE":
+        why = f" ({outcome.reason})" if outcome.reason else ""
+        said = f": {outcome.message}" if outcome.message else ""
+        say(f"job {job.job_id()}: {outcome.status.name}{why}{said}")
+    return code_of(job, outcome)
+
+
+def _wait_for_all(jobs: list[Any], timeout: float | None) -> int:
+    line = StateLine()
+    ended = 0
+    line.show(f"0 of {len(jobs)} jobs have ended")
+    try:
+        for _ in as_completed(jobs, timeout):
+            ended += 1
+            line.show(f"{ended} of {len(jobs)} jobs have ended")
+    except JobTimeoutError as error:
+        line.stop()
+        fail(str(error))
+        return exits.WALLTIME
+    finally:
+        line.stop()
+    states = [outcome_of(job).status.name for job in jobs]
+    if jobs:
+        say(counted(states))
+    return exits.OK if set(states) <= {"DONE"} else exits.FOUND
+
+
+def ended_in_time(job: BaseJob, timeout: float | None) -> bool:
+    """Wait for one job, with a line on a terminal that says where it is; else say that it has not ended."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    line = StateLine()
+    try:
+        if deadline is None:
+            wait_shown(job, line, f"job {job.job_id()[:8]}")
+        else:
+            job.wait_for_final_state(timeout=timeout)
+    except JobTimeoutError as error:
+        line.stop()
+        fail(str(error))
+        return False
+    finally:
+        line.stop()
+    return True
+
+
+def code_of(job: Any, outcome: Outcome) -> int:
+    """Return the exit code that `anyjob run` has for what came of a job."""
+    command = isinstance(job, CommandJob)
+    if command and outcome.status.name == "ERROR":
+        error = failure(job)
+        if isinstance(error, CommandFailedError):  # its program may have run as part of a call
+            return error.exit_code & 0xFF or exits.FAILED
+    return exits.of(outcome, command=command)
+
+
+# --- result ---------------------------------------------------------------------------------------
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  anyjob result 3f2a91c
+  anyjob result 3f2a91c --json | jq .rms
+  anyjob result 3f2a91c --timeout 0s"""
+)
+@click.argument("job_id", metavar="ID")
+@click.option("--timeout", metavar="TIME", help="Wait so long at most; 0s: not at all.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def result(job_id: str, timeout: str | None, as_json: bool) -> None:
+    """Wait for a job to end, and print its result.
+
+    Of a command that is what it wrote to stdout, byte for byte; with --json, an object of exit_code,
+    stdout and stderr. Else it is the value that was returned: text as it is, all else as Python writes
+    it. Of a job that failed, its error goes to stderr, and the exit code is that of `anyjob run` for it.
+    """
+    seconds = _timeout(timeout)
+    with session() as ours:
+        ledger = ours.services.ledger
+        full = full_id(ledger, job_id)
+        importable(ours, ledger.rows([full])[full])
+        job = ours.get_job(full)
+        code = exits.WALLTIME
+        if ended_in_time(job, seconds):
+            code = _tell(job, as_json=as_json)
+    sys.exit(code)
+
+
+def _tell(job: Any, *, as_json: bool) -> int:
+    outcome = outcome_of(job)
+    if outcome.status.name == "CANCELLED":
+        said = f": {outcome.message}" if outcome.message else ""
+        fail(f"job {job.job_id()} was cancelled{said}")
+    elif outcome.status.name == "ERROR":
+        error = failure(job)
+        fail(str(error) if isinstance(error, AnyjobError) else explained(outcome, error))
+    else:
+        value = job.result()
+        shown = job.show(value) if isinstance(job, TaskJob) and not as_json else None
+        _print(value if shown is None else shown, as_json=as_json)
+    return code_of(job, outcome)
+
+
+def _print(value: Any, *, as_json: bool) -> None:
+    if as_json:
+        print(_json(value))
+    elif isinstance(value, CommandResult):
+        _print_bytes(value.stdout.bytes())
+    elif isinstance(value, bytes):
+        _print_bytes(value)
+    else:
+        print(value if isinstance(value, str) else repr(value))
+
+
+def _print_bytes(data: bytes) -> None:
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def _json(value: Any) -> str:
+    import json
+
+    import msgspec
+
+    if isinstance(value, CommandResult):
+        value = {
+            "exit_code": value.exit_code,
+            "stdout": value.stdout.text(),
+            "stderr": value.stderr.text(),
+        }
+    try:
+        return json.dumps(msgspec.to_builtins(value, str_keys=True), indent=2)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise AnyjobError(f"the result cannot be written as JSON ({error}): leave out --json") from None

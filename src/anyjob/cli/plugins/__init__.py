@@ -1,0 +1,1 @@
+"""``anyjob plugins`` and ``anyjob new-plugin``. `plugins check` is in `anyjob.testing.commands`."""

@@ -1,0 +1,281 @@
+"""``anyjob run``: a command, the jobs of a job file, or one piece of work of any kind."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from anyjob.cli import exits
+from anyjob.cli.completion import backend_names, job_types
+from anyjob.cli.context import session
+
+_OF_COMMANDS = ("env", "cwd", "stdin")
+"""Parameters that mean something for ``-- CMD`` only."""
+
+
+class Run(click.Command):
+    """Splits off what follows ``--``; with ``--type``, takes that kind's fields as parameters."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what is before ``--``, and keep the rest as it is."""
+        if "--" in args:
+            at = args.index("--")
+            args, ctx.meta["anyjob.argv"] = args[:at], args[at + 1 :]
+        kind = _value_of("--type", args)
+        if kind is not None and not ctx.resilient_parsing:
+            from anyjob.jobfile.spec_builder import fields_of, spec_type_of
+
+            spec_type = spec_type_of(session(), kind)
+            ctx.meta["anyjob.spec_type"] = spec_type
+            taken = [*self.taken_flags(), *self.get_help_option_names(ctx)]
+            ctx.meta["anyjob.fields"] = fields_of(spec_type, taken)
+            ctx.meta["anyjob.writes"] = _writes(session().get_job_type(kind), ctx)
+        return super().parse_args(ctx, args)
+
+    def taken_flags(self) -> list[str]:
+        """Return the options that there are with every ``--type``, so that no field can have their names."""
+        return [flag for each in self.params for flag in each.opts if each.name not in _HIDDEN_BY_TYPE]
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters; with ``--type``, those of the kind in place of those of commands."""
+        params = super().get_params(ctx)
+        fields = ctx.meta.get("anyjob.fields")
+        if fields is None:
+            return params
+        kept = [each for each in params if each.name not in _HIDDEN_BY_TYPE]
+        return [*(field.parameter for field in fields), *ctx.meta["anyjob.writes"], *kept]
+
+
+_HIDDEN_BY_TYPE = (*_OF_COMMANDS, "file", "parameters")
+
+
+_WRITES = "write_"
+"""What the parameters begin with that name files to be made of the result."""
+
+
+def _writes(job_type: Any, ctx: click.Context) -> list[click.Parameter]:
+    """Return a parameter for each file that a kind of work can make of its result."""
+    known = {flag for field in ctx.meta["anyjob.fields"] for flag in field.parameter.opts}
+    return [
+        click.Option([_WRITES + what, f"--{what}"], type=click.Path(dir_okay=False, writable=True), help=text)
+        for what, text in getattr(job_type, "writes", {}).items()
+        if f"--{what}" not in known
+    ]
+
+
+def _value_of(flag: str, args: list[str]) -> str | None:
+    for before, arg in zip(["", *args], args, strict=False):
+        if before == flag:
+            return arg
+        if arg.startswith(f"{flag}="):
+            return arg.partition("=")[2]
+    return None
+
+
+def _options(function: Callable[..., None]) -> Callable[..., None]:
+    resources = {
+        "--cpus": ("N", "Cores."),
+        "--memory": ("SIZE", "Such as 8GiB."),
+        "--gpus": ("N", "Accelerators."),
+        "--nodes": ("N", "Machines."),
+        "--walltime": ("TIME", "How long it may run: 90s, 2h, 1:30:00."),
+        "--name": ("NAME", "What to call it."),
+    }
+    for flag, (metavar, text) in reversed(resources.items()):
+        function = click.option(flag, metavar=metavar, help=text)(function)
+    return function
+
+
+def _exit_code(code: str, text: str) -> str:
+    lines = textwrap.wrap(text.replace("`", ""), 66)
+    return f"  {code:<8} " + f"\n{' ' * 11}".join(lines)
+
+
+EPILOG = """\b
+Examples:
+  anyjob run -- python3 train.py --epochs 3
+  anyjob run -b hpc --cpus 4 --memory 8GiB --walltime 2h -- ./simulate
+  anyjob run sweep.toml -p seed=1,2,3
+  anyjob run -b local --detach -- ./simulate
+  anyjob run --type python --fn math:sqrt --args 2
+  anyjob run --type acme.notebook --help
+
+\b
+Exit codes:
+""" + "\n".join(map(_exit_code, *zip(*exits.TABLE, strict=True)))
+
+
+@click.command(cls=Run, epilog=EPILOG, options_metavar="[OPTIONS]")
+@click.argument("file", required=False, metavar="[FILE.toml | -- COMMAND [ARG]...]")
+@click.option("-b", "--backend", metavar="NAME", help="Where to run it.", shell_complete=backend_names)
+@click.option("--type", "kind", metavar="KIND", help="Run work of this kind.", shell_complete=job_types)
+@click.option(
+    "-p",
+    "parameters",
+    multiple=True,
+    metavar="AXIS=VALUES",
+    help="Values for an axis of the job file: 1,2,3.",
+)
+@_options
+@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="To look for it by. Repeatable.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="TYPE.KEY=VALUE",
+    help="For one type of backend: slurm.partition=gpu. Repeatable.",
+)
+@click.option(
+    "--env", multiple=True, metavar="NAME[=VALUE]", help="A variable for the command; alone: as it is here."
+)
+@click.option("--cwd", metavar="DIR", help="Where the command runs; by default here.")
+@click.option("--stdin", metavar="FILE", help="What the command reads; by default nothing.")
+@click.option("--detach", is_flag=True, help="Hand it over, print the id, and leave.")
+@click.option("--fresh", is_flag=True, help="Run all jobs of the job file anew.")
+@click.option("--json", "as_json", is_flag=True, help="Tell what came of it as JSON.")
+@click.pass_context
+def run(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
+    """Run work, and wait for it; or, with --detach, leave it to be found again by `anyjob jobs`.
+
+    A command's output is passed on byte for byte as it comes, and its exit code is that of anyjob.
+    Ctrl-C cancels it; a second Ctrl-C leaves at once. With --json, the last line of stderr is what came
+    of it.
+
+    The jobs of a job file (FILE.toml) run side by side; a table tells what came of each. On a backend
+    whose jobs outlive this process, a file that is run again goes on where it was left off: what is done
+    is not run again, what is queued or runs is waited for, and what has failed or was cancelled runs
+    anew, as does all with --fresh. A job is the same one if it comes from the same file and its work is
+    the same: each field of it, with the contents of files that go with it. Programs and modules that it
+    uses are not looked into, nor do its name, tags, resources and backend matter.
+
+    With --type, one piece of work of that kind is made of its fields: files as arguments, -p KEY=VALUE
+    for a mapping, --FIELD for the rest. Its result is printed.
+    """
+    ours = session()
+    try:
+        code = _run(ctx, ours, given, as_json)
+    finally:
+        ours.close()
+    sys.exit(code)
+
+
+def _run(ctx: click.Context, ours: Any, given: dict[str, Any], as_json: bool) -> int:
+    argv: list[str] | None = ctx.meta.get("anyjob.argv")
+    resources = _resources(given)
+    if "anyjob.fields" in ctx.meta:
+        if argv is not None:
+            raise click.UsageError("--type makes the work of its fields: drop the command after --", ctx)
+        _only(ctx, given, ("fresh",), "with a job file")
+        return _run_kind(ctx, ours, given, resources, as_json)
+    file = given["file"]
+    if argv is None:
+        _only(ctx, given, _OF_COMMANDS, "with a command after --")
+        if file is None:
+            raise click.UsageError("nothing to run: give a job file, or a command after --", ctx)
+        if not file.endswith(".toml"):
+            raise click.UsageError(
+                f"{file!r} is no job file (….toml); a command goes after --: anyjob run -- {file} …",
+                ctx,
+            )
+        from anyjob.cli.run.sweep import run_file
+        from anyjob.jobfile.values import pairs
+
+        axes = pairs(given["parameters"])
+        how = {"as_json": as_json, "detach": given["detach"], "fresh": given["fresh"]}
+        return run_file(ours, file, given["backend"], resources, axes, **how)
+    if file is not None:
+        raise click.UsageError(f"either a job file ({file!r}) or a command after --, not both", ctx)
+    _only(ctx, given, ("parameters", "fresh"), "with a job file")
+    if not argv:
+        raise click.UsageError("there is no command after --", ctx)
+    return _run_one(ours, given, _command(argv, given), resources, as_json)
+
+
+def _only(ctx: click.Context, given: dict[str, Any], names: tuple[str, ...], where: str) -> None:
+    for parameter in ctx.command.params:
+        if parameter.name in names and given[parameter.name]:
+            raise click.UsageError(f"{parameter.opts[0]} can be given {where} only", ctx)
+
+
+def _run_one(
+    ours: Any,
+    given: dict[str, Any],
+    spec: Any,
+    resources: dict[str, Any],
+    as_json: bool,
+    writes: Mapping[str, str] | None = None,
+) -> int:
+    from anyjob.cli.jobs.handles import choose
+    from anyjob.cli.run.single import run_one
+
+    backend = choose(ours, given["backend"], spec)
+    if given["detach"]:
+        from anyjob.cli.run.detach import detach
+
+        return detach(backend, spec, resources, as_json=as_json)
+    return run_one(backend, spec, resources, as_json=as_json, writes=writes)
+
+
+def _run_kind(
+    ctx: click.Context, ours: Any, given: dict[str, Any], resources: dict[str, Any], as_json: bool
+) -> int:
+    from anyjob.jobfile.spec_builder import fields_given, make_spec
+
+    fields = fields_given(ctx.meta["anyjob.fields"], given)
+    spec = make_spec(ctx.meta["anyjob.spec_type"], fields, f"--type {given['kind']}")
+    writes = {name.removeprefix(_WRITES): path for name, path in given.items() if name.startswith(_WRITES)}
+    writes = {what: path for what, path in writes.items() if path is not None}
+    for what, path in writes.items():
+        if given["detach"]:
+            raise click.UsageError(f"--{what} is made of the result, which --detach does not wait for", ctx)
+        if not os.path.isdir(os.path.dirname(path) or "."):
+            raise click.UsageError(f"--{what}: there is no directory {os.path.dirname(path)!r}", ctx)
+    if given["kind"] == "python" and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as `python -m` has it
+    return _run_one(ours, given, spec, resources, as_json, writes)
+
+
+def _command(argv: list[str], given: dict[str, Any]) -> Any:
+    from anyjob.specs import Command, File
+
+    stdin = given["stdin"]
+    return Command(
+        argv,
+        env=_environment(given["env"]),
+        cwd=given["cwd"] and os.path.abspath(given["cwd"]),
+        stdin=File("/dev/stdin" if stdin == "-" else stdin) if stdin else None,
+    )
+
+
+def _environment(texts: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            if name not in os.environ:
+                raise click.UsageError(
+                    f"--env {name}: there is no such variable here; give --env {name}=VALUE"
+                )
+            value = os.environ[name]
+        found[name] = value
+    return found
+
+
+def _resources(given: dict[str, Any]) -> dict[str, Any]:
+    from anyjob.jobfile.values import guessed, pairs
+
+    names = ("cpus", "memory", "gpus", "nodes", "walltime", "name")
+    resources = {name: given[name] for name in names if given[name] is not None}
+    if given["tags"]:
+        resources["tags"] = pairs(given["tags"], "--tag")
+    for key, value in pairs(given["options"], "--option").items():
+        engine, dot, option = key.partition(".")
+        if not dot or not engine or not option:
+            raise click.UsageError(f"--option takes TYPE.KEY=VALUE, not {key}={value}")
+        resources.setdefault("options", {}).setdefault(engine, {})[option] = guessed(value)
+    return resources

@@ -1,0 +1,35 @@
+"""``anyjob run --detach``: hands work over, tells its ids, and leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anyjob.cli import exits
+from anyjob.cli.jobs.handles import submit
+from anyjob.cli.output import write_json
+from anyjob.errors import BackendError
+from anyjob.specs import Spec
+
+
+def require_durable(backend: Any) -> None:
+    """Refuse a backend whose jobs would end with this process.
+
+    Raises:
+        BackendError: it is one.
+    """
+    if not backend.capabilities.durable:
+        raise BackendError(
+            f"backend {backend!s} cannot run jobs that outlive this process: leave out --detach, or choose "
+            "another one, such as -b local"
+        )
+
+
+def detach(backend: Any, spec: Spec, resources: dict[str, Any], *, as_json: bool) -> int:
+    """Hand over one piece of work, print the id of its job, and return the exit code."""
+    require_durable(backend)
+    (job,) = submit(backend, [spec], resources)
+    if as_json:
+        write_json({"job_id": job.job_id(), "backend": str(backend)})
+    else:
+        print(job.job_id())
+    return exits.OK

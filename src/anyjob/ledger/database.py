@@ -1,0 +1,307 @@
+"""The file of the ledger: opened, kept private, shared by processes and threads, replaced when damaged."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from anyjob.errors import StateError
+from anyjob.ledger import salvage
+from anyjob.ledger.schema import VERSION, migrate, version_of
+from anyjob.ledger.statedir import cannot_write, exclusive, is_network, private_directory
+
+PATIENCE = 30.0
+"""Seconds to wait for other processes that write."""
+
+T = TypeVar("T")
+_every: weakref.WeakSet[LedgerFile] = weakref.WeakSet()
+
+
+class LedgerFile:
+    """The SQLite database of a state directory, with one connection for all threads of this process.
+
+    It is opened at the first use. A damaged one is put aside, and what is sound of it goes into a new
+    one; whoever has the old one open notices, and goes on with the new one.
+
+    Args:
+        state: the state directory; made when it is missing.
+        durability: ``normal``: what is written survives the death of any process; ``full``: that of
+            the machine too, at the price of a flush to disk for each write.
+
+    Raises:
+        StateError: the directory cannot be made, is somebody else's, or others may write to it.
+    """
+
+    def __init__(self, state: Path, durability: str = "normal") -> None:
+        self.state = private_directory(Path(state).absolute())
+        self.path = self.state / "ledger.sqlite"
+        self.opened = 0
+        """How many times it was opened: numbers that were learnt before are good for that file only."""
+        self._full = durability == "full"
+        self._lock = threading.RLock()
+        self._db: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._abandoned: list[sqlite3.Connection] = []
+        _every.add(self)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is one: asking does not make it."""
+        return self.path.exists()
+
+    def require_full(self) -> None:
+        """Have what is written from now on survive the death of the machine."""
+        with self._lock:
+            self._full = True
+            if self._db is not None:
+                self._db.execute("PRAGMA synchronous = FULL")
+
+    def read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Return the rows of a query.
+
+        Raises:
+            StateError: the ledger cannot be read.
+        """
+        return self._guarded(lambda: self._connection().execute(sql, values).fetchall())
+
+    def at_once(self, work: Callable[[], T]) -> T:
+        """Do some reading that sees one moment: a job that moves meanwhile is neither seen twice nor missed.
+
+        Raises:
+            StateError: the ledger cannot be read.
+        """
+        return self._guarded(lambda: self._at_once(work))
+
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do some work in one transaction: all of it, or nothing. Within another one it is part of that.
+
+        Raises:
+            StateError: the ledger cannot be written.
+        """
+        return self._guarded(lambda: self._transaction(work))
+
+    def __del__(self) -> None:
+        # Who has not closed it has not done wrong: from Python 3.13 on, sqlite3 would complain.
+        with suppress(Exception):
+            self.close()
+
+    def close(self) -> None:
+        """Close it; the next use opens it anew."""
+        with self._lock:
+            db, self._db, self._file = self._db, None, None
+            if db is not None:
+                db.close()
+
+    # --- one use ------------------------------------------------------------------------------
+
+    def _guarded(self, use: Callable[[], T]) -> T:
+        with self._lock:
+            if self._db is not None and self._db.in_transaction:
+                return use()
+            for last in (False, True):
+                try:
+                    return use()
+                except sqlite3.Error as error:
+                    if last or not is_damage(error):
+                        raise self._unusable(error) from error
+                    self._replace(error)
+        raise AssertionError("the second use returns or raises")
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        db = self._connection()
+        if db.in_transaction:
+            return work(db)
+        while True:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                if self._is_current():
+                    result = work(db)
+                    db.execute("COMMIT")
+                    return result
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+                raise
+            # It was replaced while we waited for our turn: what we write now would be lost.
+            db.execute("ROLLBACK")
+            db = self._connection()
+
+    def _at_once(self, work: Callable[[], T]) -> T:
+        db = self._connection()
+        if db.in_transaction:
+            return work()
+        db.execute("BEGIN")
+        try:
+            return work()
+        finally:
+            with suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None or not self._is_current():
+            self.close()
+            self._db = self._open()
+            self.opened += 1
+        return self._db
+
+    def _is_current(self) -> bool:
+        return _identity(self.path) == self._file
+
+    # --- opening ------------------------------------------------------------------------------
+
+    def _open(self) -> sqlite3.Connection:
+        private_directory(self.state)  # it may have gone, or changed hands, since
+        network = is_network(self.state)
+        try:
+            db = self._connect()
+        except FileNotFoundError:
+            pass
+        else:
+            if version_of(db) == VERSION and not (network and _journal(db) == "wal"):
+                return self._tuned(db, network)
+            db.close()
+        with exclusive(self.state / "ledger.lock"):
+            return self._make(network)
+
+    def _make(self, network: bool) -> sqlite3.Connection:
+        """Open a ledger that is new, old, or on the wrong kind of disk. The caller holds the lock."""
+        try:
+            salvage.resume(self.path)
+            if not self.exists:
+                # SQLite gives its other files the mode of this one.
+                os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        db = self._connect()
+        try:
+            # WAL needs memory that all readers share, which a network file system has not. What was made
+            # there stays without, since this machine may be the one that exports it.
+            if network or version_of(db) == 0:
+                db.execute(f"PRAGMA journal_mode = {'DELETE' if network else 'WAL'}")
+            if migrate(db, self.path):
+                db.execute("BEGIN IMMEDIATE")
+                salvage.take_spools(self.state / "spool", db)
+                db.execute("COMMIT")
+        except BaseException:
+            db.close()
+            raise
+        return self._tuned(db, network)
+
+    def _connect(self) -> sqlite3.Connection:
+        found = os.lstat(self.path)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            raise StateError(
+                f"{self.path} is not a plain file of yours: what is in it is not trusted; move it away"
+            )
+        self._file = _identity(self.path)
+        uri = f"{self.path.as_uri()}?mode=rw"  # a plain path would be made where there is none
+        try:
+            db = sqlite3.connect(
+                uri, uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.OperationalError:
+            os.lstat(self.path)  # it may be on its way aside: that is not found, and looked at once more
+            raise
+        try:
+            version_of(db)  # fails where it is no database
+        except sqlite3.Error:
+            db.close()
+            raise
+        return db
+
+    def _tuned(self, db: sqlite3.Connection, network: bool) -> sqlite3.Connection:
+        db.execute(f"PRAGMA synchronous = {'FULL' if self._full or network else 'NORMAL'}")
+        db.execute("PRAGMA cache_size = -16384")  # KiB
+        db.execute("PRAGMA wal_autocheckpoint = 4000")  # pages
+        return db
+
+    # --- what goes wrong ----------------------------------------------------------------------
+
+    def _replace(self, error: sqlite3.Error) -> None:
+        """Put a damaged ledger aside, unless another process has done so."""
+        damaged = self._file
+        db, self._db = self._db, None
+        if db is not None:
+            # Others wait for their turn to write until the new one is there, and then take that.
+            with suppress(sqlite3.Error):
+                db.execute("BEGIN IMMEDIATE")
+        try:
+            with exclusive(self.state / "ledger.lock"):
+                if _identity(self.path) == damaged and not _is_sound(self.path):
+                    salvage.replace(self.path, str(error))
+        except sqlite3.Error as failure:
+            raise self._unusable(failure) from failure
+        except OSError as failure:
+            raise cannot_write(self.path, failure) from failure
+        finally:
+            if db is not None:
+                with suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+                db.close()
+
+    def _unusable(self, error: sqlite3.Error) -> StateError:
+        code = getattr(error, "sqlite_errorname", None) or ""
+        way_out = "set ANYJOB_STATE to another directory"
+        if code.startswith(("SQLITE_FULL", "SQLITE_IOERR_WRITE")):
+            why = f"no space is left for it ({error}); free some (`anyjob prune`), or {way_out}"
+        elif code.startswith("SQLITE_BUSY"):
+            why = f"another process has kept it locked for {PATIENCE:g} s ({error}); see which one is stuck"
+        elif code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")):
+            why = (
+                f"it cannot be written ({error}); make {self.state} and what is in it writable, or {way_out}"
+            )
+        else:
+            why = f"{error} ({code or type(error).__name__}); if it persists, move it away, or {way_out}"
+        return StateError(f"the ledger {self.path} cannot be used: {why}")
+
+    def _forget_after_fork(self) -> None:
+        """A connection must not be used, nor closed, in a child; and another thread may have had the lock."""
+        self._lock = threading.RLock()
+        if self._db is not None:
+            self._abandoned.append(self._db)
+            self._db = self._file = None
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Tell whether this is what SQLite says of a file that is damaged, or no database."""
+    code = getattr(error, "sqlite_errorname", None) or ""
+    return code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_SHORT_READ"))
+
+
+def _is_sound(path: Path) -> bool:
+    db = sqlite3.connect(path, timeout=PATIENCE)
+    try:
+        return bool(db.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok")
+    except sqlite3.DatabaseError as error:
+        if is_damage(error):
+            return False
+        raise
+    finally:
+        db.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _journal(db: sqlite3.Connection) -> str:
+    return str(db.execute("PRAGMA journal_mode").fetchone()[0])
+
+
+def _after_fork() -> None:
+    for ledger in list(_every):
+        ledger._forget_after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,92 @@
+"""Which backend a job was given to: what it is, whatever it is called."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from anyjob.config.secrets import HIDDEN, Secret, redacted
+from anyjob.errors import ConfigError
+from anyjob.ledger.rows import BackendRow
+
+HOST = os.uname().nodename
+
+
+def identity(backend: Any) -> BackendRow:
+    """Return what a task backend is: type, distribution, options and, if its queue is ours, host.
+
+    Secrets are there as references. What it is called in the configuration is a label, and no part of that.
+    """
+    known: BackendRow | None = backend.known_as
+    if known is not None:
+        return known
+    options = backend.options if backend.offered_by is None else backend.offered_by
+    host = HOST if backend.queues_in_ledger else ""
+    return _row(backend.name(), backend.type_name, backend.distribution, referred(options), host)
+
+
+def plain_identity(label: str, type_name: str, distribution: str, options: Mapping[str, Any]) -> BackendRow:
+    """Return what a plain backend is. Of its options, nothing but their names tells which are secret."""
+    plain = msgspec.to_builtins(dict(options), enc_hook=_plainly_or_hidden, str_keys=True)
+    hidden = redacted(plain, ("backends", label))
+    return _row(label, type_name, distribution, hidden, "")
+
+
+def _row(label: str, type_name: str, distribution: str, options: dict[str, Any], host: str) -> BackendRow:
+    known = msgspec.json.encode([type_name, distribution, options, host], order="sorted")
+    return BackendRow(hashlib.sha256(known).hexdigest(), label, type_name, distribution, options, host)
+
+
+def referred(options: Any) -> dict[str, Any]:
+    """Return options as plain values, with references in place of secrets.
+
+    Raises:
+        ConfigError: one is of a type that cannot be written down.
+    """
+    found: dict[str, Any] = msgspec.to_builtins(options, enc_hook=_plainly, str_keys=True)
+    return found
+
+
+def _plainly(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return value.reference()
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise ConfigError(f"an option of type {type(value).__name__} cannot be kept in the ledger: {value!r}")
+
+
+def _plainly_or_hidden(value: Any) -> Any:
+    try:
+        return _plainly(value)
+    except ConfigError:
+        return HIDDEN
+
+
+def usable_options(row: BackendRow) -> dict[str, Any]:
+    """Return the options to make a backend of once more.
+
+    Raises:
+        ConfigError: one was a secret that stood in the configuration itself, and so is nowhere else.
+    """
+    if _hides(row.options):
+        raise ConfigError(
+            f"backend {row.label!r} (type {row.type!r}) is not configured any more as it was, and cannot "
+            "be made anew: an option is a secret that stood in the configuration itself, or is no plain "
+            'value. Configure it again as it was; a secret kept elsewhere ({ env = "TOKEN" }) is found again'
+        )
+    return row.options
+
+
+def _hides(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_hides, value.values()))
+    if isinstance(value, list):
+        return any(map(_hides, value))
+    return isinstance(value, str) and HIDDEN in value

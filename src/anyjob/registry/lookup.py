@@ -1,0 +1,365 @@
+"""Names to classes: who answers to a name, and why somebody else does not.
+
+A registry knows what is installed and from where; it holds no configuration. To look a name up imports
+the one plugin that answers to it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import RLock
+
+from anyjob.errors import (
+    AmbiguousNameError,
+    BlockedPluginError,
+    BrokenPluginError,
+    IncompatiblePluginError,
+    PluginError,
+    UnknownNameError,
+)
+from anyjob.registry.conflicts import ConflictResolver
+from anyjob.registry.discovery import Scan
+from anyjob.registry.entry_points import (
+    API,
+    BACKENDS,
+    COMMANDS,
+    GROUPS,
+    JOB_TYPES,
+    PLUGINS,
+    PROVIDERS,
+    Reference,
+)
+from anyjob.registry.metadata import Source, normalise
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    import click
+
+    from anyjob.backend import BaseBackend, BaseProvider
+    from anyjob.job import BaseJob
+    from anyjob.registry.conflicts import Resolution
+    from anyjob.registry.hooks import HookManager
+    from anyjob.registry.listing import Listed
+
+
+# What the names of a group are called, and what they must be.
+_KINDS = {
+    BACKENDS: ("backend", "anyjob.backend", "BaseBackend"),
+    JOB_TYPES: ("job type", "anyjob.job", "BaseJob"),
+    PROVIDERS: ("provider", "anyjob.backend", "BaseProvider"),
+    COMMANDS: ("command", "click", "Command"),
+}
+
+
+class Registry:
+    """Resolves names of backends, job types, providers and commands.
+
+    Made in no time: the path is read on the first look-up. May be used from several threads.
+
+    A name is sought first among what the program registered on this object, then among the entry
+    points of what is installed, then among what plugins register in ``anyjob_register``.
+    ``"distribution:name"`` picks one of several that have the same name.
+
+    Args:
+        path: where to look for installed distributions; None: ``sys.path``, as it then is.
+        environ: where to look for ``ANYJOB_DISABLE_PLUGINS``, ``ANYJOB_ONLY_PLUGINS`` and
+            ``ANYJOB_STRICT_PLUGINS``; None: ``os.environ``, as it then is.
+    """
+
+    def __init__(self, path: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> None:
+        self._path = path
+        self._environ = environ
+        self._lock = RLock()
+        self._asking = RLock()
+        self._own: dict[tuple[str, str], _Given] = {}
+        self._dynamic: dict[tuple[str, str], _Given] = {}
+        self._gathering: dict[tuple[str, str], _Given] | None = None
+        self._asked = -1
+        self._hooks: HookManager | None = None
+        self._found: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
+        self._scanned: Scan | None = None
+        self._judged: ConflictResolver | None = None
+
+    def backend(self, name: str) -> type[BaseBackend]:
+        """Return the class of a backend type.
+
+        Raises:
+            UnknownNameError: nobody answers to the name.
+            AmbiguousNameError: several do.
+            BlockedPluginError: who answers is switched off by the environment.
+            BrokenPluginError: who answers cannot be loaded, or is no backend.
+            IncompatiblePluginError: who answers was written for another plugin interface.
+        """
+        found: type[BaseBackend] | None = self._found[BACKENDS].get(name)
+        return found if found is not None else self._load(BACKENDS, name)
+
+    def job_type(self, name: str) -> type[BaseJob]:
+        """Return the class of a kind of work; raises as `backend` does."""
+        found: type[BaseJob] | None = self._found[JOB_TYPES].get(name)
+        return found if found is not None else self._load(JOB_TYPES, name)
+
+    def provider(self, name: str) -> type[BaseProvider]:
+        """Return the class of a provider type; raises as `backend` does."""
+        found: type[BaseProvider] | None = self._found[PROVIDERS].get(name)
+        return found if found is not None else self._load(PROVIDERS, name)
+
+    def command(self, name: str) -> click.Command:
+        """Return a subcommand of the command line; raises as `backend` does."""
+        found: click.Command | None = self._found[COMMANDS].get(name)
+        return found if found is not None else self._load(COMMANDS, name)
+
+    def register_backend(self, name: str, cls: type[BaseBackend]) -> None:
+        """Register a class as a backend type in this registry, before all that is installed.
+
+        A plugin calls this from ``anyjob_register``; its names come after all that is installed.
+
+        Raises:
+            BrokenPluginError: this is no subclass of `BaseBackend`.
+            AmbiguousNameError: another class is registered under the name.
+        """
+        self._register(BACKENDS, name, cls)
+
+    def register_job_type(self, name: str, cls: type[BaseJob]) -> None:
+        """Register a class as a kind of work; see `register_backend`."""
+        self._register(JOB_TYPES, name, cls)
+
+    def register_provider(self, name: str, cls: type[BaseProvider]) -> None:
+        """Register a class as a provider type; see `register_backend`."""
+        self._register(PROVIDERS, name, cls)
+
+    @property
+    def hooks(self) -> HookManager:
+        """The hook plugins; they are loaded on the first call of a hook."""
+        with self._lock:
+            if self._hooks is None:
+                from anyjob.registry.hooks import HookManager
+
+                self._hooks = HookManager(self.hook_plugins(), strict=self._judge.strict)
+            return self._hooks
+
+    def hook_plugins(self) -> list[Reference]:
+        """Return the installed hook plugins that are to be loaded, without loading them."""
+        installed = self._scan().find(PLUGINS)
+        if not installed:
+            return []
+        from anyjob.registry.listing import rivals
+
+        return [
+            each
+            for same in rivals(installed)
+            for each, state, _ in self._judge.verdicts(same)
+            if state == "ok"
+        ]
+
+    def names(self, group: str, *, hooks: bool = True) -> list[str]:
+        """Return the names of a group that can be asked for, sorted; imports what `listing` does."""
+        return sorted({each.name for each in self.listing(group, hooks=hooks) if each.usable})
+
+    def origin(self, group: str, name: str) -> Reference | None:
+        """Return who answers to a name, without loading it; None where nobody does, or several do."""
+        try:
+            return self._resolve(group, name)
+        except PluginError:
+            return None
+
+    def listing(self, group: str | None = None, *, hooks: bool = True) -> list[Listed]:
+        """Return all that is known of a group, or of all but ``anyjob.api``, with what is wrong with it.
+
+        Never raises, and imports no backend and no job type, but the hook plugins where there are any,
+        since only they know the names that they register.
+
+        Args:
+            group: an entry-point group.
+            hooks: False imports the hook plugins neither; what they have not registered yet, and what
+                keeps them from being loaded, is not in the listing then.
+        """
+        from anyjob.registry.listing import lines, unreadable
+
+        if hooks:
+            try:
+                self._ask_plugins()
+            except PluginError:
+                pass  # only where plugins are strict; what is wrong is listed below
+        scan = self._scan()
+        listed = unreadable(scan) if group is None else []
+        for each in [each for each in GROUPS if each != API] if group is None else [group]:
+            own, dynamic = (
+                [given for (of, _), given in names.items() if of == each]
+                for names in (self._own, self._dynamic)
+            )
+            listed += lines(each, scan, self._judge, own, dynamic, self._problems())
+        return sorted(listed, key=lambda line: (line.group, line.name, line.distribution, line.location))
+
+    def refresh(self) -> None:
+        """Look again at what is installed, in place: what was installed meanwhile is found, what was
+        removed is not, what failed is tried again, and new hook plugins are loaded.
+
+        What the program registered stays. A module that is imported already stays as it is.
+        """
+        from importlib import invalidate_caches
+
+        with self._lock:
+            invalidate_caches()
+            self._scanned = None
+            self._judged = None
+            self._found = {group: {} for group in GROUPS}
+            self._dynamic = {}
+            self._asked = -1
+            if self._hooks is not None:
+                self._hooks.update(self.hook_plugins())
+
+    def _load(self, group: str, name: str) -> Any:
+        found = self._found[group]  # this one, should a refresh come in between
+        reference = self._resolve(group, name)
+        loaded = reference.load()
+        _check(reference, loaded)
+        found[name] = loaded
+        return loaded
+
+    def _resolve(self, group: str, name: str) -> Reference:
+        own = self._own.get((group, name))
+        if own is not None:
+            return own
+        candidates = self._candidates(group, name)
+        if not candidates:
+            raise UnknownNameError(self._unknown(group, name))
+        by_state: dict[str, list[Resolution]] = {}
+        for verdict in self._judge.verdicts(candidates):
+            by_state.setdefault(verdict[1], []).append(verdict)
+        if "ok" in by_state:
+            return by_state["ok"][0][0]
+        for state, error in _ERRORS.items():
+            if state in by_state:
+                reference, _, why = by_state[state][0]
+                raise error(f"{_KINDS[group][0]} {name!r}: {why}")
+        raise AssertionError(f"no verdict on {reference!r}")  # pragma: no cover
+
+    def _candidates(self, group: str, name: str) -> list[Reference]:
+        """Who has this name, by metadata, else by hook; ``distribution:name`` picks among them."""
+        distribution, colon, rest = name.partition(":")
+        for dynamic in (False, True):
+            if dynamic:
+                self._ask_plugins()
+            found = self._named(group, name, dynamic)
+            if not found and colon:
+                found = self._named(group, rest, dynamic)
+                found = [each for each in found if each.distribution == normalise(distribution)]
+            if found:
+                return found
+        return []
+
+    def _named(self, group: str, name: str, dynamic: bool) -> list[Reference]:
+        if not dynamic:
+            return self._scan().find(group, name)
+        given = self._dynamic.get((group, name))
+        return [given] if given is not None else []
+
+    def _register(self, group: str, name: str, cls: Any) -> None:
+        plugin = self._hooks.current if self._hooks is not None else None
+        given = _Given(group, name, cls, plugin)
+        _check(given, cls)
+        with self._lock:
+            names = self._own
+            if plugin is not None:
+                names = self._dynamic if self._gathering is None else self._gathering
+            other = names.get((group, name))
+            if other is not None and other.load() is not cls:
+                raise AmbiguousNameError(
+                    f"{_KINDS[group][0]} {name!r} is registered already, as {other}: "
+                    f"give {given} another name"
+                )
+            names[group, name] = given
+            self._found[group].pop(name, None)
+
+    def _ask_plugins(self) -> None:
+        """Have the hook plugins register their names, once for each set of plugins."""
+        if self._hooks is None and not self.hook_plugins():
+            return
+        with self._asking:
+            if self._gathering is not None:
+                return  # a plugin looks a name up while it registers others
+            generation = self.hooks.generation
+            if generation == self._asked:
+                return
+            self._gathering = {}
+            try:
+                self.hooks.call("anyjob_register", registry=self)
+                self._dynamic = self._gathering
+                self._asked = generation
+            finally:
+                self._gathering = None
+
+    def _scan(self) -> Scan:
+        scan = self._scanned
+        if scan is None:
+            with self._lock:
+                scan = self._scanned
+                if scan is None:
+                    path = sys.path if self._path is None else [os.fspath(each) for each in self._path]
+                    scan = self._scanned = Scan(path)
+        return scan
+
+    @property
+    def _judge(self) -> ConflictResolver:
+        if self._judged is None:
+            self._judged = ConflictResolver(os.environ if self._environ is None else self._environ)
+        return self._judged
+
+    def _unknown(self, group: str, name: str) -> str:
+        from anyjob.registry.listing import unknown
+
+        listed = self.listing(group)
+        elsewhere = [kind for other, (kind, _, _) in _KINDS.items() if self._scan().find(other, name)]
+        return unknown(
+            _KINDS[group][0], group, name, listed, elsewhere, self._problems().values(), self._scan()
+        )
+
+    def _problems(self) -> dict[Reference, PluginError]:
+        return {} if self._hooks is None else self._hooks.problems
+
+
+class _Given(Reference):
+    """What a program, or a plugin in ``anyjob_register``, has registered: nothing is left to import."""
+
+    __slots__ = ("_object",)
+
+    def __init__(self, group: str, name: str, given: Any, plugin: Reference | None) -> None:
+        value = f"{getattr(given, '__module__', '?')}:{getattr(given, '__qualname__', repr(given))}"
+        source = Source("", "", "", b"") if plugin is None else plugin.source
+        super().__init__(group, name, value, source)
+        self._object = given
+
+    def load(self) -> Any:
+        return self._object
+
+
+# What to raise where nobody answers, by the state of those who might have; the first that applies.
+_ERRORS: dict[str, type[PluginError]] = {
+    "ambiguous": AmbiguousNameError,
+    "incompatible": IncompatiblePluginError,
+    "blocked": BlockedPluginError,
+}
+
+
+def _check(reference: Reference, loaded: Any) -> None:
+    """Refuse what is not what the group is for.
+
+    Raises:
+        BrokenPluginError: says what it is instead.
+    """
+    kind, module, name = _KINDS[reference.group]
+    __import__(module)
+    wanted = getattr(sys.modules[module], name)
+    if reference.group == COMMANDS:
+        right = isinstance(loaded, wanted)
+    else:
+        right = isinstance(loaded, type) and issubclass(loaded, wanted)
+    if right:
+        return
+    what = f"the class {loaded.__qualname__}" if isinstance(loaded, type) else f"{loaded!r:.80}"
+    expected = "an instance" if reference.group == COMMANDS else "a subclass"
+    raise BrokenPluginError(f"{kind} {reference} is {what}, which is not {expected} of {module}.{name}")

@@ -1,0 +1,281 @@
+"""Keeps the ledger for the jobs of one durable backend: what is written when, and read back."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from anyjob.errors import JobError, PluginError
+from anyjob.execution import runner, spool
+from anyjob.execution.serialization import explain
+from anyjob.jobtypes import dump_call
+from anyjob.ledger.identity import identity
+from anyjob.ledger.rows import FINAL
+from anyjob.ledger.statedir import cannot_write
+from anyjob.ledger.store import (
+    Context,
+    Ledger,
+    NewJob,
+    Row,
+    decode_outcome,
+    decode_resources,
+    encode_resources,
+)
+from anyjob.lowering import lower_along
+from anyjob.runtime.recorder import Recorder
+from anyjob.specs import Call, Outcome, Resources, Spec, kind_of
+from anyjob.status import JobStatus
+from anyjob.tracking.tracker import Record
+
+LARGE = 1 << 20
+"""Bytes from which a job's payload is kept in its spool, not in the ledger."""
+BULKS = 16
+"""Bulks that are remembered while their jobs are read back."""
+
+
+class LedgerRecorder(Recorder):
+    """The ledger, as one durable backend writes and reads it."""
+
+    def __init__(self, ledger: Ledger, backend: Any) -> None:
+        self.ledger = ledger
+        self.identity = identity(backend)
+        self.spool = ledger.state / "spool"
+        self._backend = backend
+        self._bulks: OrderedDict[int, Bulk] = OrderedDict()
+        if getattr(backend.options, "durability", "") == "full":
+            ledger.require_full()
+
+    @property
+    def number(self) -> int:
+        """The number that this backend has in the ledger."""
+        return self.ledger.backend(self.identity)
+
+    def enter(self, records: Sequence[Record], resources: Resources) -> None:
+        """Write jobs before the engine hears of them: all of them, or none.
+
+        Raises:
+            SerializationError: something in the work cannot be pickled.
+            StateError: they cannot be written.
+        """
+        routes: dict[tuple[str, ...], list[Record]] = {}
+        for record in records:
+            routes.setdefault(tuple(map(kind_of, record.specs)), []).append(record)
+        bulks: list[tuple[Context, bytes | None, list[NewJob]]] = []
+        try:
+            for route, some in routes.items():
+                shared, jobs = self._pack(some)
+                context = self._backend.context(route, encode_resources(resources))
+                bulks.append((context, shared, jobs))
+            self.ledger.transaction(lambda: self._add(bulks, resources))
+        except BaseException:
+            self._clear(
+                [record.job_id for record in records], [context.environment for context, _, _ in bulks]
+            )
+            raise
+
+    def _add(self, bulks: Sequence[tuple[Context, bytes | None, list[NewJob]]], resources: Resources) -> None:
+        number = self.number
+        for context, shared, jobs in bulks:
+            self.ledger.add(
+                number,
+                jobs,
+                kind=context.route[0],
+                native=context.route[-1],
+                context=context,
+                name=resources.name,
+                tags=resources.tags,
+                shared=shared,
+                state=JobStatus.QUEUED if self._backend.queues_in_ledger else JobStatus.INITIALIZING,
+            )
+
+    def _pack(self, records: Sequence[Record]) -> tuple[bytes | None, list[NewJob]]:
+        """Return what these jobs share, and what each has for itself."""
+        first = records[0].specs[-1]
+        shared = None
+        if isinstance(first, Call) and all(
+            getattr(record.specs[-1], "fn", None) is first.fn for record in records
+        ):
+            shared = dump(first.fn, first)
+        jobs = []
+        for record in records:
+            native = record.specs[-1]
+            if isinstance(native, Call):
+                payload = dump((native.args, native.kwargs), native) if shared else dump_call(native)
+            else:
+                payload = dump(native, native)
+            kept: bytes | None = payload
+            if len(payload) > LARGE:
+                self._keep(record.job_id, payload)
+                kept = None
+            original = record.specs[0]
+            spec = None if original is native else dump(original, original)
+            jobs.append(NewJob(record.job_id, kept, spec, dict(record.notes or {})))
+        return shared, jobs
+
+    def _keep(self, job_id: str, payload: bytes) -> None:
+        try:
+            spool.write_payload(self.spool, job_id, payload)
+        except OSError as error:
+            raise cannot_write(spool.path_of(self.spool, job_id), error) from error
+
+    def launched(self, native_ids: Mapping[str, str]) -> None:
+        """Note the engine's ids, before ``run`` returns."""
+        if native_ids and not self._backend.queues_in_ledger:
+            self.ledger.launched(native_ids)
+
+    def moved(self, moves: Sequence[tuple[Record, JobStatus]]) -> None:
+        """Note where jobs are now."""
+        if not self._backend.queues_in_ledger:
+            now = time.time()
+            self.ledger.moved(
+                (record.job_id, status, record.attempt, now if status is JobStatus.RUNNING else None)
+                for record, status in moves
+            )
+
+    def settled(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Note what came of jobs."""
+        if not self._backend.queues_in_ledger:
+            self.ledger.settle(outcomes)
+
+    def may_tell(self, job_id: str) -> bool:
+        """Claim the telling of a job's end; whether nobody had before."""
+        return bool(self.ledger.tell([job_id]))
+
+    def remove(self, job_ids: Sequence[str]) -> None:
+        """Forget jobs that never came to be."""
+        self._clear(job_ids, self.ledger.remove(job_ids))
+
+    def _clear(self, job_ids: Sequence[str], environments: Sequence[str]) -> None:
+        """Remove what was written for jobs beside the ledger."""
+        for job_id in job_ids:
+            for root in {self.spool, self._backend.spool_root}:
+                spool.remove(root, job_id)
+        for path in filter(None, environments):
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def notes(self, job_id: str) -> Mapping[str, str]:
+        """Return what plugins noted of a job when it was submitted."""
+        return self.ledger.notes(job_id)
+
+    def row(self, job_id: str) -> Row | None:
+        """Return the row of the job of this id, ours or the engine's, if this backend was given it."""
+        ours = self.ledger.by_native_id(self.number, job_id)
+        return None if ours is None else self.ledger.rows([ours])[ours]
+
+    # --- reading back -------------------------------------------------------------------------
+
+    def fill(self, record: Record, row: Row) -> None:
+        """Fill a record with what the ledger knows."""
+        record.native_id = row.native_id or row.job_id if self._backend.queues_in_ledger else row.native_id
+        record.attempt = row.attempt
+        record.submitted = row.submitted
+        record.status = row.status
+        record.spool = spool.path_of(self._backend.spool_root, row.job_id)
+        if row.outcome is not None:
+            record.outcome = decode_outcome(row.outcome)
+
+    def load(self, job_id: str, bulk: int) -> tuple[tuple[Spec, ...], Resources]:
+        """Read back a job's work, as it was handed over and as it was lowered, and its resources.
+
+        Raises:
+            StateError: it is not known any more.
+            JobError: a module that it is made of cannot be imported here.
+        """
+        known = self._bulk(bulk)
+        try:
+            return self._specs(job_id, known), known.resources
+        except ImportError as error:
+            raise JobError(
+                f"what job {job_id} was handed cannot be read by {sys.executable}: {error}; it was "
+                f"submitted by {known.python}"
+            ) from error
+
+    def _specs(self, job_id: str, known: Bulk) -> tuple[Spec, ...]:
+        payload, original = self.ledger.work(job_id)
+        if original is not None:
+            return lower_along(pickle.loads(original), known.route, self._backend.services.job_type)
+        if payload is None:
+            payload = spool.read_payload(self.spool, job_id)
+        if known.native != "python":
+            return (pickle.loads(payload),)
+        if known.shared is not None:
+            args, kwargs = pickle.loads(payload)
+            return (Call(known.fn, args, kwargs),)
+        fn, args, kwargs = pickle.loads(payload)
+        return (Call(fn, args, kwargs),)
+
+    def _bulk(self, number: int) -> Bulk:
+        bulk = self._bulks.get(number)
+        if bulk is None:
+            bulk = self._bulks[number] = Bulk(*self.ledger.bulk(number))
+            if len(self._bulks) > BULKS:
+                self._bulks.popitem(last=False)
+        return bulk
+
+
+class Bulk:
+    """What the jobs of a bulk have in common."""
+
+    def __init__(self, context: Context, native: str, shared: bytes | None) -> None:
+        self.route = context.route
+        self.python = context.python
+        self.native = native
+        self.resources = decode_resources(context.resources)
+        self.shared = shared
+
+    @functools.cached_property
+    def fn(self) -> Any:
+        """The function that its calls share."""
+        return None if self.shared is None else pickle.loads(self.shared)
+
+
+def dump(value: Any, of: Spec) -> bytes:
+    """Pickle a part of a spec.
+
+    Raises:
+        SerializationError: it cannot be; the message names what in it.
+    """
+    try:
+        return runner.dumps(value)
+    except Exception as error:
+        raise explain(of, error) from error
+
+
+def here(route: tuple[str, ...], resources: bytes, environment: str = "") -> Context:
+    """Return what jobs run in that this process submits now."""
+    return Context(
+        route,
+        resources,
+        cwd=os.fsencode(os.getcwd()),
+        environment=environment,
+        python=sys.executable,
+        path=tuple(entry if entry else os.getcwd() for entry in sys.path),
+    )
+
+
+def recalled(backend: Any, row: Row) -> Record:
+    """Return the record of a job, filled from its row in the ledger."""
+    recorder = backend.recorder
+    assert isinstance(recorder, LedgerRecorder)
+    job_id, bulk = row.job_id, row.bulk
+    kind = row.kind
+    try:
+        backend.services.job_type(kind)
+    except PluginError:
+        kind = ""  # its plugin is gone: it is shown as a job of no particular kind
+    record = Record(backend._tracker, job_id, kind, row.native, lambda: recorder.load(job_id, bulk))
+    recorder.fill(record, row)
+    if record.outcome is None and row.state >= FINAL:
+        record.outcome = Outcome(status=row.status, reason=row.reason, attempt=row.attempt)
+    if record.outcome is None and record.native_id is None:
+        # Whoever submitted it was gone, or is not yet done: the engine may have it or not.
+        record.unsure, record.unseen = True, time.monotonic()
+    return record

@@ -1,0 +1,42 @@
+"""What a backend keeps whose jobs live and end with its process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from anyjob.specs import Outcome, Resources
+
+if TYPE_CHECKING:
+    from anyjob.status import JobStatus
+    from anyjob.tracking.tracker import Record
+
+
+class Recorder:
+    """What a backend keeps whose jobs live and end with its process: nothing."""
+
+    def enter(self, records: Sequence[Record], resources: Resources) -> None:
+        """Jobs are about to be given to the engine."""
+
+    def launched(self, native_ids: Mapping[str, str]) -> None:
+        """The engine has taken jobs."""
+
+    def moved(self, moves: Sequence[tuple[Record, JobStatus]]) -> None:
+        """Jobs are elsewhere now, and have not ended."""
+
+    def settled(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Jobs have ended."""
+
+    def may_tell(self, job_id: str) -> bool:
+        """Claim the telling of a job's end; whether nobody had before."""
+        return True
+
+    def notes(self, job_id: str) -> Mapping[str, str]:
+        """Return what plugins noted of a job when it was submitted."""
+        return {}
+
+    def remove(self, job_ids: Sequence[str]) -> None:
+        """Jobs never came to be."""
+
+
+NO_RECORDER = Recorder()

@@ -1,0 +1,97 @@
+"""What surrounds a task backend: where kinds of work are looked up and events are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from anyjob.errors import JobNotFoundError
+from anyjob.jobtypes import TaskJob
+from anyjob.specs import Outcome, Resources, Spec
+from anyjob.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    from anyjob.ledger.store import Ledger
+    from anyjob.registry.lookup import Registry
+    from anyjob.status import JobStatus
+    from anyjob.tracking.tracker import Record
+
+
+class Services:
+    """The surroundings of a backend that was made directly: kinds of work are known, nobody listens.
+
+    A session puts its own in place of it.
+    """
+
+    watches = False
+    """Whether somebody wants to hear of changes, so that jobs are watched without being waited for."""
+
+    def __init__(self, registry: Registry | None = None) -> None:
+        self._registry = registry
+        self._job_types: dict[str, Any] = {}
+        self._ledger: Ledger | None = None
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger that durable backends keep."""
+        if self._ledger is None:
+            from anyjob.ledger.statedir import default_state
+            from anyjob.ledger.store import Ledger
+
+            self._ledger = Ledger(default_state())
+        return self._ledger
+
+    def job_type(self, kind: str) -> Any:
+        """Return the class of the jobs of a kind.
+
+        Raises:
+            PluginError: none is installed, or it cannot be used.
+        """
+        if not kind:  # of a job that anyjob did not submit
+            return TaskJob
+        found = self._job_types.get(kind)
+        if found is None:
+            if self._registry is None:
+                from anyjob.registry.lookup import Registry
+
+                self._registry = Registry()
+            found = self._job_types[kind] = self._registry.job_type(kind)
+        return found
+
+    def before_submit(
+        self, backend: Any, job_id: str, spec: Spec, resources: Resources
+    ) -> Mapping[str, str] | None:
+        """Told before a job is handed to the engine; may raise `Refused`.
+
+        Returns what is to be kept with the job, if anything.
+        """
+        return None
+
+    def environment(self, backend: Any, job_id: str, spec: Spec) -> Mapping[str, str]:
+        """Return the variables that the job gets beside its own."""
+        return {}
+
+    def pickled(self, job: Any) -> tuple[Any, ...]:
+        """Return what a handle is pickled as: a function, and the arguments that make a handle of it."""
+        return find_here, (job.job_id(), job.backend().name())
+
+    def submitted(self, job: Any) -> None:
+        """Told when the engine has taken a job."""
+
+    def changed(self, backend: Any, record: Record, old: JobStatus, new: JobStatus) -> None:
+        """Told once for each change of a job's status."""
+
+    def finished(self, backend: Any, record: Record, outcome: Outcome) -> None:
+        """Told once when a job has ended."""
+
+
+def find_here(job_id: str, backend: str) -> Any:
+    """What a pickled handle becomes in a process that has the job's backend."""
+    for tracker in list(Tracker.every):
+        job = tracker.job(job_id)
+        if job is not None:
+            return job
+    raise JobNotFoundError(
+        f"job {job_id} is not known in this process: backend {backend!r} is not durable, so a job of it "
+        "lives in the process that submitted it, until it has ended and nobody there holds a handle on it"
+    )

@@ -1,0 +1,4 @@
+"""A session: where configuration, registry, ledger and backends meet.
+
+Imports every room but those that use sessions: `jobfile`, `cli`, `scaffold`, `testing`; and no backend.
+"""

@@ -1,0 +1,130 @@
+"""What a session's backends are surrounded by: its registry, and its plugins' hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from anyjob.runtime.services import Services
+from anyjob.specs import Outcome, Resources, Spec
+
+if TYPE_CHECKING:
+    from anyjob.ledger.store import Ledger
+    from anyjob.session.protocol import SessionProtocol
+    from anyjob.status import JobStatus
+    from anyjob.tracking.tracker import Record
+
+
+class SessionServices(Services):
+    """Calls the hooks of a session. What nobody implements costs an attribute."""
+
+    def __init__(self, session: SessionProtocol, find: Callable[[str, str], Any]) -> None:
+        super().__init__(session.registry)
+        self._find = find
+        self._session = session
+        self._hooks = hooks = session.registry.hooks
+        hooks.call("anyjob_configure", config=session.config)
+        self._known = -1
+        self._watches = False
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger below the session's state directory."""
+        if self._ledger is None:
+            from anyjob.ledger.statedir import default_state
+            from anyjob.ledger.store import Ledger
+
+            state = self._session.state
+            self._ledger = Ledger(default_state({}) if state is None else Path(state).expanduser().absolute())
+        return self._ledger
+
+    def pickled(self, job: Any) -> tuple[Any, ...]:
+        """The handle of a durable job becomes one wherever its ledger can be read."""
+        if not job.backend().capabilities.durable:
+            return super().pickled(job)
+        return self._find, (job.job_id(), str(self.ledger.state))
+
+    @property
+    def watches(self) -> bool:  # type: ignore[override]
+        """Whether a plugin wants to hear of changes."""
+        hooks = self._hooks
+        if self._known != hooks.generation:  # asked several times a job, so the answer is kept
+            self._watches = hooks.implements("anyjob_status_changed") or hooks.implements("anyjob_finished")
+            self._known = hooks.generation
+        return self._watches
+
+    def choose(self, spec: Spec) -> Any:
+        """Let a plugin choose the backend; None where none does."""
+        if not self._hooks.implements("anyjob_choose_backend"):
+            return None
+        names = self._session.backend_names()
+        return self._hooks.call("anyjob_choose_backend", session=self._session, spec=spec, candidates=names)
+
+    def before_submit(
+        self, backend: Any, job_id: str, spec: Any, resources: Resources
+    ) -> Mapping[str, str] | None:
+        """Told before a job is handed to the engine; a plugin may raise `Refused`.
+
+        Returns what plugins have noted, to be kept with the job.
+        """
+        if not self._hooks.implements("anyjob_before_submit"):
+            return None
+        given = self._hooks.call(
+            "anyjob_before_submit",
+            session=self._session,
+            backend=backend,
+            job_id=job_id,
+            spec=spec,
+            resources=resources,
+        )
+        return _together("anyjob_before_submit", given)
+
+    def environment(self, backend: Any, job_id: str, spec: Spec) -> Mapping[str, str]:
+        """Collect the variables that plugins give to a job."""
+        if not self._hooks.implements("anyjob_job_environment"):
+            return {}
+        given = self._hooks.call(
+            "anyjob_job_environment", session=self._session, backend=backend, job_id=job_id, spec=spec
+        )
+        return _together("anyjob_job_environment", given)
+
+    def submitted(self, job: Any) -> None:
+        """Told when the engine has taken a job."""
+        if self._hooks.implements("anyjob_submitted"):
+            self._hooks.call("anyjob_submitted", job=job)
+
+    def changed(self, backend: Any, record: Record, old: JobStatus, new: JobStatus) -> None:
+        """Told once for each change of a job's status."""
+        if self._hooks.implements("anyjob_status_changed"):
+            self.plain_changed(record.tracker.handle(record), old, new)
+
+    def plain_changed(self, job: Any, old: JobStatus | None, new: JobStatus) -> None:
+        """The same, of a job of any backend."""
+        if self._hooks.implements("anyjob_status_changed"):
+            self._hooks.call("anyjob_status_changed", job=job, old=old, new=new)
+
+    def finished(self, backend: Any, record: Record, outcome: Outcome) -> None:
+        """Told once when a job has ended."""
+        if self._hooks.implements("anyjob_finished") and backend.recorder.may_tell(record.job_id):
+            self.plain_finished(record.tracker.handle(record), outcome)
+
+    def plain_finished(self, job: Any, outcome: Outcome) -> None:
+        """The same, of a job of any backend."""
+        if self._hooks.implements("anyjob_finished"):
+            self._hooks.call("anyjob_finished", job=job, outcome=outcome)
+
+
+def _together(hook: str, given: Sequence[Any]) -> dict[str, str]:
+    """Put together what plugins have returned, the last one last; what is no text by name is left out."""
+    together: dict[str, str] = {}
+    for some in given:
+        if isinstance(some, Mapping) and all(isinstance(text, str) for pair in some.items() for text in pair):
+            together.update(some)
+        else:
+            import logging
+
+            logging.getLogger("anyjob.plugins").warning(
+                "%s returned %r, which is left out: it returns a mapping of text to text, or None", hook, some
+            )
+    return together

@@ -1,0 +1,1 @@
+"""Promises about the engine behind a task backend: bulk, outages, crashes, options, secrets."""

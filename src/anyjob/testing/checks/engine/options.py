@@ -1,0 +1,199 @@
+"""How a backend is made: what it takes of its configuration, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from unittest import SkipTest
+
+import msgspec
+
+from anyjob.config.options import describe, validate
+from anyjob.config.secrets import from_config
+from anyjob.errors import AnyjobError, ConfigError
+from anyjob.testing.harness.backend import BackendHarness
+from anyjob.testing.harness.marks import live
+from anyjob.testing.observe.audit import connections_while
+from anyjob.text.nearest import nearest
+
+CANDIDATES: tuple[Any, ...] = ({"no": ["such"]}, [{"thing": 1}], 2.5, "no such text", True)
+"""Values, of which most options take none."""
+
+
+class Making:
+    """A backend is what its configuration says, and is made of nothing else."""
+
+    @live
+    def test_it_has_the_name_that_it_was_configured_with(self, harness: BackendHarness) -> None:
+        """A backend is called what the configuration calls it, wherever its name is shown."""
+        backend, name = harness.backend, harness.name
+        if backend.provider() is not None:
+            raise SkipTest("it comes from a provider, which names it")
+        said = {
+            "name()": backend.name(),
+            "str()": str(backend),
+            "configuration().backend_name": backend.configuration().backend_name,
+            "status().backend_name": backend.status().backend_name,
+        }
+        for where, found in said.items():
+            assert found == name, f"the backend is configured as {name!r}, and its {where} is {found!r}"
+        shown = repr(backend)
+        assert type(backend).__name__ in shown and name in shown, f"its repr() tells not what it is: {shown}"
+
+    @live
+    def test_it_says_which_version_it_is_and_how_it_is(self, harness: BackendHarness) -> None:
+        """A backend tells its version and its status in the forms that programs rely on."""
+        backend = harness.backend
+        version = backend.version()
+        assert isinstance(version, str), f"version() is {version!r}, which is no text"
+        status = backend.status()
+        for field, kind in (("backend_version", str), ("operational", bool), ("status_msg", str)):
+            found = getattr(status, field, None)
+            assert isinstance(found, kind), f"status().{field} is {found!r}, which is no {kind.__name__}"
+        pending = getattr(status, "pending_jobs", None)
+        assert isinstance(pending, int) and pending >= 0, f"status().pending_jobs is {pending!r}"
+
+    def test_from_options_hands_on_name_version_and_provider(self, harness: BackendHarness) -> None:
+        """A backend that is made by from_options has the name, the version and the provider given there."""
+        found, options = type(harness.backend), _options_of(harness)
+        provider = _Provider()
+        made = found.from_options("another", {**options, "backend_version": "1.2.3"}, provider)
+        try:
+            assert made.name() == "another", f"it is called {made.name()!r}, not 'another'"
+            version = made.configuration().backend_version
+            assert version == "1.2.3", f"its configuration().backend_version is {version!r}, not '1.2.3'"
+            assert made.provider() is provider, f"its provider() is {made.provider()!r}, not the one given"
+        finally:
+            made.close()
+
+    def test_it_can_be_closed_twice(self, harness: BackendHarness) -> None:
+        """To close a backend a second time does nothing."""
+        backend = type(harness.backend).from_options("closed", _options_of(harness))
+        backend.close()
+        try:
+            backend.close()
+        except Exception as error:
+            raise AssertionError(f"the second close() raised {type(error).__name__}: {error}") from error
+
+    def test_it_is_made_without_network(self, harness: BackendHarness) -> None:
+        """To make a backend connects to nothing: a constructor does no network."""
+        seen = harness.elsewhere(_connections_of_making)
+        assert not seen, f"while it was made it asked the network for {', '.join(seen)}"
+
+
+class OptionRules:
+    """The options of a backend are documented, and checked when it is made."""
+
+    def test_an_unknown_option_is_refused_with_the_nearest(self, harness: BackendHarness) -> None:
+        """An option that there is none of is refused, with its name and the nearest one that there is."""
+        fields = [each.name for each in describe(_declared(harness))]
+        if not fields:
+            _refused(harness, "no-such-option", 1)
+            return
+        typo = f"{fields[0]}x"
+        message = _refused(harness, typo, 1)
+        near = nearest(typo, fields)
+        assert near is None or near in message, f"the error names not the nearest, {near!r}: {message}"
+
+    def test_an_option_of_the_wrong_type_is_refused(self, harness: BackendHarness) -> None:
+        """An option of the wrong type is refused, with its name."""
+        wrong = list(_wrong_values(harness))
+        if not wrong:
+            raise SkipTest("no option of it has a type that refuses anything")
+        for name, value in wrong:
+            _refused(harness, name, value)
+
+    def test_a_missing_option_is_refused(self, harness: BackendHarness) -> None:
+        """An option that must be given and is not is named when the backend is made."""
+        required = [each.name for each in describe(_declared(harness)) if each.required]
+        if not required:
+            raise SkipTest("no option of it must be given")
+        for name in required:
+            _refused(harness, name, None)
+
+    def test_each_option_is_documented(self, harness: BackendHarness) -> None:
+        """Each option says what it is for."""
+        bare = [each.name for each in describe(_declared(harness)) if not each.doc]
+        assert not bare, (
+            f"{_declared(harness).__name__} says not what these are for: {', '.join(bare)}; write "
+            'Annotated[…, msgspec.Meta(description="…")], or a section Args: in its docstring'
+        )
+
+    def test_options_for_another_engine_are_ignored(self, harness: BackendHarness) -> None:
+        """What a job is told for another type of engine changes nothing: the same call runs anywhere."""
+        _declared(harness)
+        for sample in harness.samples:
+            try:
+                job = harness.run(sample.succeeds, options={"another-engine": {"queue": "x"}})
+            except AnyjobError as error:
+                raise AssertionError(f"{sample.kind}: options of another engine raised {error!r}") from error
+            harness.succeed(job, f"{sample.kind}: with options of another engine, work that succeeds")
+
+    def test_an_unknown_option_of_a_job_is_refused(self, harness: BackendHarness) -> None:
+        """What a job is told for this type of engine is refused where the engine has no such option."""
+        backend = harness.backend
+        _declared(harness)
+        options = {backend.type_name: {"no-such-option": 1}}
+        for sample in harness.samples:
+            try:
+                job = harness.run(sample.succeeds, options=options)
+            except AnyjobError as error:
+                assert "no-such-option" in str(error), f"the error names not the option: {error}"
+            else:
+                raise AssertionError(f"{sample.kind}: options={options!r} was taken ({job!r})")
+
+
+class _Provider:
+    """Stands for whatever a backend comes from."""
+
+    def __str__(self) -> str:
+        return "a provider"
+
+
+def _connections_of_making(harness: BackendHarness) -> list[str]:
+    with connections_while() as seen:
+        backend = harness.backend
+    backend.close()
+    return seen
+
+
+def _options_of(harness: BackendHarness) -> dict[str, Any]:
+    """What `from_options` of the backend is given by a session."""
+    options = dict(harness.origin.options) if harness.origin is not None else {}
+    return options if hasattr(type(harness.backend), "Options") else from_config(options)
+
+
+def _declared(harness: BackendHarness) -> Any:
+    """The ``Options`` of a backend's class, which may have no fields."""
+    declared = getattr(type(harness.backend), "Options", None)
+    if declared is None:
+        raise SkipTest(f"{type(harness.backend).__name__} declares no Options: it takes any")
+    return declared
+
+
+def _refused(harness: BackendHarness, name: str, value: Any) -> str:
+    """Make the backend with this option wrong (None: without it); return what the error says."""
+    wrong = harness.with_options(**{name: value})
+    told = f"without {name!r}" if value is None else f"with {name} = {value!r}"
+    try:
+        made = wrong.backend
+    except ConfigError as error:
+        assert name in str(error), f"{told} the error names not the option: {error}"
+        return str(error)
+    except Exception as error:
+        raise AssertionError(f"{told} it raised {type(error).__name__}, not ConfigError: {error}") from error
+    finally:
+        wrong.close()
+    raise AssertionError(f"{told} the backend was made: {made!r}")
+
+
+def _wrong_values(harness: BackendHarness) -> Iterator[tuple[str, Any]]:
+    """For each option a value that its type refuses, where it refuses any."""
+    declared, options = _declared(harness), _options_of(harness)
+    for field in msgspec.structs.fields(declared):
+        for value in CANDIDATES:
+            try:
+                validate(declared, {**options, field.encode_name: value}, skip={"backend_version"})
+            except ConfigError:
+                yield field.encode_name, value
+                break

@@ -1,0 +1,1 @@
+"""The commands that need the kit: ``anyjob backends check`` and ``anyjob plugins check``."""

@@ -1,0 +1,178 @@
+"""Short, harmless jobs that show whether a backend works, and whether it keeps what backends promise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from anyjob.cli.backends.host_limits import notices
+from anyjob.cli.run.interrupts import Interrupts
+from anyjob.errors import AnyjobError, JobTimeoutError, UnsupportedSpecError
+from anyjob.lowering import find_route
+from anyjob.session.facade import Session
+from anyjob.session.job_finder import forget
+from anyjob.taskbackend import TaskBackend
+from anyjob.testing.harness.samples import CALL, COMMAND, Samples
+from anyjob.testing.live import NAME, TAG, LiveRun, Verdict
+
+WORD = "anyjob-was-here"
+
+
+class Checkup:
+    """Checks one backend: whether it works at all, and then whether it keeps what backends promise.
+
+    Args:
+        session: where it is configured.
+        name: the backend.
+        timeout: seconds for each job.
+        limit: seconds after which no further promise is looked at; 0 looks at none.
+        told: is given each line as soon as it is known.
+
+    Attributes:
+        checks: the lines of the first part.
+        promises: those of the second: what `anyjob.testing.live.Verdict` has.
+        interrupted: the signal that ended it early, if any.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        name: str,
+        timeout: float,
+        limit: float,
+        told: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self._session, self._name, self._timeout, self._limit = session, name, timeout, limit
+        self._told = told
+        self._begun: list[Any] = []
+        self._run: LiveRun | None = None
+        self.checks: list[dict[str, Any]] = []
+        self.promises: list[dict[str, Any]] = []
+        self.interrupted: int | None = None
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing has failed so far."""
+        return all(each["state"] != "failed" for each in [*self.checks, *self.promises])
+
+    def run(self) -> None:
+        """Do it; a signal cancels what is submitted, and leaves out the rest."""
+        with Interrupts(self._open_jobs, self._session.cancel, kill=False) as interrupts:
+            for line in _first(self._session, self._name, self._timeout, self._begun):
+                self.checks.append(line)
+                self._told(line)
+                if interrupts.signal is not None:
+                    break
+            if self.good and self._limit and interrupts.signal is None:
+                for each in self._verdicts(lambda: interrupts.signal is not None):
+                    self.promises.append({**each._asdict(), "jobs": list(each.jobs)})
+                    self._told(self.promises[-1])
+            self.interrupted = interrupts.signal
+        if self.good:
+            self._forget()
+
+    def _open_jobs(self) -> list[Any]:
+        return [*self._begun, *(self._run.open_jobs() if self._run is not None else [])]
+
+    def _verdicts(self, stopped: Callable[[], bool]) -> Iterator[Verdict]:
+        self._run = LiveRun(
+            self._session, self._name, patience=self._timeout, limit=self._limit, stopped=stopped
+        )
+        return self._run.verdicts()
+
+    def _forget(self) -> None:
+        """Take the first jobs out of the ledger again, where they are in one."""
+        for job in self._begun:
+            if job.backend().capabilities.durable:
+                forget(job.backend().services.ledger, [job.job_id()])
+
+
+def _first(session: Session, name: str, timeout: float, begun: list[Any]) -> Iterator[dict[str, str]]:
+    """Make a backend and run one piece of work of each basic kind; never raises for what is wrong with it.
+
+    Args:
+        session: where it is configured.
+        name: the backend.
+        timeout: seconds for each job.
+        begun: where to put each job as soon as it is submitted.
+
+    Yields:
+        for each check what was checked, its state (``ok``, ``notice``, ``failed``, ``skipped``), and words.
+    """
+    try:
+        backend = session.get_backend(name)
+        status = backend.status()
+    except Exception as error:
+        yield _line("configuration", "failed", _told(error))
+        return
+    version = f", version {backend.version()}" if backend.version() else ""
+    yield _line("configuration", "ok", f"{type(backend).__name__}{version}")
+    if not getattr(status, "operational", True):
+        yield _line("status", "failed", str(getattr(status, "status_msg", "")) or "not operational")
+    if not isinstance(backend, TaskBackend):
+        yield _line("jobs", "skipped", f"{type(backend).__name__} takes work of its own kind only")
+        return
+    if backend.queues_in_ledger:
+        for notice in notices(backend.services.ledger.state):
+            yield _line("surroundings", "notice", notice)
+    ran = hangs = False
+    for sample in (COMMAND, CALL):
+        try:
+            shared = backend.capabilities.shared_files
+            find_route(sample.kind, backend.accepts, session.registry.job_type, shared_files=shared)
+        except UnsupportedSpecError as error:
+            yield _line(sample.kind, "skipped", str(error))
+            continue
+        ran = True
+        if hangs:
+            yield _line(sample.kind, "skipped", "the job before it has not ended in time: mend that first")
+            continue
+        started = time.monotonic()
+        line = _run(backend, sample, timeout, begun)
+        hangs = line["state"] == "failed" and time.monotonic() - started >= timeout
+        yield line
+    if not ran:
+        yield _line(
+            "jobs", "skipped", f"it accepts {', '.join(sorted(backend.accepts))}: run one of your own"
+        )
+
+
+def _run(backend: Any, sample: Samples, timeout: float, begun: list[Any]) -> dict[str, str]:
+    assert sample.echo is not None
+    started = time.monotonic()
+    try:
+        job = backend.run(sample.echo(WORD), name=NAME, tags={TAG: "first"})
+        begun.append(job)
+        try:
+            value = job.result(timeout)
+        except JobTimeoutError:
+            return _line(sample.kind, "failed", _overdue(job, timeout))
+        heard = sample.heard(value) if sample.kind != "command" or backend.capabilities.logs else WORD
+    except Exception as error:
+        return _line(sample.kind, "failed", _told(error))
+    if heard != WORD:
+        return _line(sample.kind, "failed", f"{WORD!r} came back as {heard[:200]!r}")
+    return _line(sample.kind, "ok", f"in {time.monotonic() - started:.2f} s")
+
+
+def _overdue(job: Any, timeout: float) -> str:
+    """Cancel a job that has not ended in time; say where it is, and why its engine does not tell more."""
+    told = f"still {job.metadata()['status']} after {timeout:g} s"
+    try:
+        job.status()
+    except AnyjobError as error:
+        told += f": {error}"
+    try:
+        was_cancelled = job.cancel()
+    except AnyjobError:
+        was_cancelled = False
+    return f"{told}; it {'was' if was_cancelled else 'could not be'} cancelled"
+
+
+def _told(error: BaseException) -> str:
+    return str(error) if isinstance(error, AnyjobError) else f"{type(error).__name__}: {error}"
+
+
+def _line(check: str, state: str, told: str) -> dict[str, str]:
+    return {"check": check, "state": state, "told": told}

@@ -1,0 +1,57 @@
+"""``anyjob backends check``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from anyjob.cli import exits
+from anyjob.cli.completion import backend_names
+from anyjob.cli.context import session
+from anyjob.cli.output import write_json
+from anyjob.testing.commands.backend_check import Checkup
+from anyjob.testing.commands.backend_report import tell, tell_end
+from anyjob.text.units import parse_duration
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  anyjob backends check
+  anyjob backends check hpc --timeout 10m --limit 30m
+  anyjob backends check hpc --quick --json"""
+)
+@click.argument("name", required=False, shell_complete=backend_names)
+@click.option("--timeout", default="1m", show_default=True, metavar="TIME", help="For each of the jobs.")
+@click.option(
+    "--limit", default="5m", show_default=True, metavar="TIME", help="Begin no check later than this."
+)
+@click.option("--quick", is_flag=True, help="One job of each basic kind, and no more.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def check(name: str | None, timeout: str, limit: str, quick: bool, as_json: bool) -> None:
+    """Check a backend as it is configured, by short and harmless jobs on its real engine.
+
+    First whether it runs one job of each basic kind; then whether it keeps what backends promise, by
+    those checks of the conformance kit that are short and safe. Its jobs are called anyjob-check. What
+    has not ended with its check is cancelled, on Ctrl-C too; the jobs of promises that are kept are
+    forgotten, and those of broken ones stay: anyjob jobs --name anyjob-check.
+    """
+    seconds = parse_duration(timeout, what="--timeout")
+    most = 0.0 if quick else parse_duration(limit, what="--limit")
+    ours = session()
+    name = name or ours.default_backend()
+    checkup = Checkup(ours, name, seconds, most, (lambda line: None) if as_json else tell)
+    try:
+        checkup.run()
+    finally:
+        ours.close()
+    if as_json:
+        write_json(
+            {"backend": name, "ok": checkup.good, "checks": checkup.checks, "promises": checkup.promises}
+        )
+    else:
+        tell_end(checkup.promises)
+    if checkup.interrupted is not None:
+        sys.exit(exits.SIGNALLED + checkup.interrupted)
+    sys.exit(exits.OK if checkup.good else exits.FOUND)

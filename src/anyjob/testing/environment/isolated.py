@@ -1,0 +1,54 @@
+"""An environment of its own for a test: no settings of whoever runs it, and nothing left running."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from anyjob.testing.environment.leftovers import end_leftovers
+
+
+@contextmanager
+def isolated(home: Path, keep: Collection[str] = ()) -> Iterator[Path]:
+    """Hide the settings of whoever runs the tests; at the end, end what was left running.
+
+    Inside no variable ``ANYJOB_…`` is set, and configuration and state are sought below ``home``. The
+    default session is one of its own.
+
+    Args:
+        home: an empty directory.
+        keep: variables that stay, since they are meant for the tests themselves.
+    """
+    # Sockets need a short path.
+    runtime = Path(tempfile.mkdtemp(prefix="anyjob-test-", dir="/tmp"))
+    _close_default_session()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ.keys() - set(keep):
+            if name.startswith("ANYJOB_"):
+                patch.delenv(name)
+        for variable in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+            patch.setenv(variable, str(home / variable))
+        patch.setenv("XDG_CONFIG_DIRS", str(home / "etc"))
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
+        try:
+            yield home
+        finally:
+            _close_default_session()
+            if any(runtime.iterdir()):  # `local` was used
+                end_leftovers(runtime)
+                end_leftovers(home)
+            shutil.rmtree(runtime)
+
+
+def _close_default_session() -> None:
+    module = sys.modules.get("anyjob.session.facade")  # not imported for this
+    if module is not None and module._default is not None:
+        module.default_session().close()
+        module.set_default_session(None)

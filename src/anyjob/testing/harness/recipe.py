@@ -1,0 +1,42 @@
+"""How a process gets what is tested: a session in which that is configured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from anyjob.config.settings import Config
+from anyjob.registry.lookup import Registry
+from anyjob.session.facade import Session
+
+NAME = "under-test"
+"""The configured name of the backend, or the provider, that is tested."""
+
+
+class Origin(NamedTuple):
+    """What any process needs to make the same session.
+
+    Args:
+        type_name: the type of what is tested, as registered.
+        plugin_class: its class, where it is not installed.
+        options: what the configuration says of it.
+        state: the directory that durable backends keep their jobs in.
+        section: where the configuration says that.
+    """
+
+    type_name: str
+    plugin_class: type[Any] | None
+    options: Mapping[str, Any]
+    state: Path
+    section: Literal["backends", "providers"] = "backends"
+
+    def session(self) -> Session:
+        """Make the session."""
+        registry = Registry()
+        if self.plugin_class is not None:
+            register = registry.register_backend if self.section == "backends" else registry.register_provider
+            register(self.type_name, self.plugin_class)
+        tables: dict[str, Any] = {self.section: {NAME: {"type": self.type_name, **self.options}}}
+        config = Config.from_dict(tables, origin="the conformance kit")
+        return Session(config=config, registry=registry, state=self.state)

@@ -1,0 +1,89 @@
+"""Work that the kit hands to a backend."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from anyjob.errors import UnsupportedSpecError
+from anyjob.execution.outputs import CommandResult
+from anyjob.lowering import find_route
+from anyjob.specs import Call, Command
+from anyjob.taskbackend import TaskBackend
+
+ANY: Any = object()
+"""The value of a sample whose result is not compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Work of one kind that a backend takes.
+
+    Args:
+        kind: what the reports call it.
+        succeeds: work that ends well, soon.
+        value: what the result of that is equal to; `ANY`: it is not compared.
+        fails: work that ends as ERROR by its own fault; None: there is none.
+        reason: the reason that its outcome then has.
+        slow: makes work that takes this many seconds; None: there is none.
+        echo: makes work whose result holds a text; None: there is none.
+        heard: gets that text out of the result.
+    """
+
+    kind: str
+    succeeds: Any
+    value: Any = ANY
+    fails: Any = None
+    reason: str = "exit-code"
+    slow: Callable[[float], Any] | None = None
+    echo: Callable[[str], Any] | None = None
+    heard: Callable[[Any], str] = str
+
+
+def _written(result: CommandResult) -> str:
+    return os.fsdecode(result.stdout.bytes())
+
+
+COMMAND = Samples(
+    kind="command",
+    succeeds=Command(["true"]),
+    fails=Command(["sh", "-c", "echo the reason of it >&2; exit 3"]),
+    slow=lambda seconds: Command(["sleep", str(seconds)]),
+    echo=lambda text: Command(["printf", "%s", text]),
+    heard=_written,
+)
+"""Programs that every POSIX system has."""
+
+CALL = Samples(
+    kind="python",
+    succeeds=Call("operator:add", (19, 23)),
+    value=42,
+    fails=Call("operator:truediv", (1, 0)),
+    reason="exception",
+    slow=lambda seconds: Call("time:sleep", (seconds,)),
+    echo=lambda text: Call("operator:concat", (text, "")),
+)
+"""Calls of the standard library: where they run, nothing has to be installed."""
+
+
+def default_samples(backend: Any) -> list[Samples]:
+    """Return the samples of commands and calls that a backend can be handed, directly or by lowering."""
+    if not isinstance(backend, TaskBackend):
+        return []
+    return [samples for samples in (COMMAND, CALL) if takes(backend, samples.kind)]
+
+
+def takes(backend: Any, kind: str) -> bool:
+    """Whether a task backend can be handed work of this kind."""
+    try:
+        find_route(
+            kind,
+            backend.accepts,
+            backend.services.job_type,
+            shared_files=backend.capabilities.shared_files,
+        )
+    except UnsupportedSpecError:
+        return False
+    return True

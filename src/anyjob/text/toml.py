@@ -1,0 +1,167 @@
+"""TOML as people write it: read, with the line and column of what is wrong with it."""
+
+from __future__ import annotations
+
+from anyjob.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from anyjob.errors import AnyjobError
+
+    Path = tuple[str, ...]
+
+MOST_DEEP = 50
+"""Levels of tables and arrays within each other: recursion over them must have an end."""
+
+
+def read_text(path: str, *, error: type[AnyjobError] = ConfigError) -> str:
+    """Return the text of a file.
+
+    Raises:
+        ConfigError: it cannot be read, or is not UTF-8 (or another ``error``).
+    """
+    return decode(read_bytes(path, error=error), path, error=error)
+
+
+def read_bytes(path: str, *, error: type[AnyjobError] = ConfigError) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        ConfigError: it cannot be read (or another ``error``).
+    """
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError as cause:
+        raise error(f"{path}: cannot be read: {cause.strerror or cause}") from cause
+
+
+def decode(content: bytes, name: str, *, error: type[AnyjobError] = ConfigError) -> str:
+    """Return the text of a file; a byte order mark at its head is dropped.
+
+    Raises:
+        ConfigError: it is not UTF-8 (or another ``error``).
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as cause:
+        line = content.count(b"\n", 0, cause.start) + 1
+        raise error(f"{name}:{line}: not UTF-8 text: save it as UTF-8") from None
+
+
+def parse_toml(text: str, name: str, *, error: type[AnyjobError] = ConfigError) -> dict[str, Any]:
+    """Return what a TOML text says.
+
+    Raises:
+        ConfigError: it is not valid; names line and column (or another ``error``).
+    """
+    import tomllib
+
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as cause:
+        import re
+
+        match = re.fullmatch(
+            r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", str(cause), re.DOTALL
+        )
+        reason, line, column = match.groups() if match else (str(cause), None, None)
+        line = line or str(text.count("\n") + 1)
+        column = column or str(len(text) - text.rfind("\n"))
+        raise error(
+            f"{name}:{line}:{column}: not valid TOML (line {line}, column {column}): {reason}"
+        ) from None
+    except RecursionError:
+        values = None
+    except ValueError as cause:  # an integer of more digits than Python reads
+        raise error(f"{name}: not valid TOML: {cause}") from None
+    if values is None or _depth(values) > MOST_DEEP:
+        raise error(f"{name}: tables or arrays are nested too deeply: {MOST_DEEP} levels at most")
+    return values
+
+
+def _depth(value: Any) -> int:
+    # Not recursive: a.a.a.a… nests as deeply as the line is long.
+    depth, level = 0, [value]
+    while level and depth <= MOST_DEEP:
+        depth += 1
+        items = (item for table in level for item in (table.values() if isinstance(table, dict) else table))
+        level = [item for item in items if isinstance(item, (dict, list))]
+    return depth
+
+
+def key_lines(text: str) -> dict[Path, int]:
+    """Return the lines, from 1, on which keys and the headers of tables stand.
+
+    Good enough for messages: what TOML can hide in odd places (quotes with escapes in keys, tables
+    within arrays) has no line of its own.
+    """
+    import re
+
+    word = r"""(?:[A-Za-z0-9_-]+|"[^"\\]*"|'[^']*')"""
+    dotted = rf"{word}(?:\s*\.\s*{word})*"
+    header = re.compile(rf"\s*\[\[?\s*({dotted})\s*\]\]?\s*(?:#.*)?")
+    assignment = re.compile(rf"\s*({dotted})\s*=")
+    lines: dict[Path, int] = {}
+    table: Path = ()
+    inside = ""  # the quotes of a text of several lines
+    for number, line in enumerate(text.split("\n"), 1):
+        if inside:
+            inside = "" if line.count(inside) % 2 else inside
+            continue
+        if found := header.fullmatch(line.rstrip("\r")):
+            table = _keys(re.findall(word, found[1]))
+            lines.setdefault(table, number)
+        elif found := assignment.match(line):
+            lines.setdefault((*table, *_keys(re.findall(word, found[1]))), number)
+            inside = next((quotes for quotes in ('"""', "'''") if line.count(quotes) % 2), "")
+    for path, number in list(lines.items()):  # a header also makes the tables around its own
+        for depth in range(1, len(path)):
+            lines.setdefault(path[:depth], number)
+    return lines
+
+
+def _keys(words: list[str]) -> Path:
+    return tuple(word.strip("\"'") for word in words)
+
+
+def line_of(lines: Mapping[Path, int], path: Path) -> int | None:
+    """Return the line of a key, or of the nearest table around it that has one."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path)
+
+
+def told(value: object) -> str:
+    """Return what a value is, in TOML's words; never the value, which may be a secret."""
+    words = {bool: "boolean", int: "integer", float: "float", str: "string", dict: "table", list: "array"}
+    return words.get(type(value), type(value).__name__)
+
+
+class Misfit(ValueError):
+    """Something in a file that cannot be used.
+
+    Args:
+        place: where, as in ``command.argv[2]``; empty for the file as a whole.
+        why: what is wrong.
+    """
+
+    def __init__(self, place: str, why: str) -> None:
+        super().__init__(why)
+        self.place = place
+
+
+def only_known(place: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuse keys that a table does not have.
+
+    Raises:
+        Misfit: names the first of them, and the key that was probably meant.
+    """
+    for key in table:
+        if key not in known:
+            from anyjob.text.nearest import did_you_mean
+
+            raise Misfit(f"{place}.{key}" if place else key, "unknown key" + did_you_mean(key, known))

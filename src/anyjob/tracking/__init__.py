@@ -1,0 +1,1 @@
+"""Waiting: who asks a backend, how often, and who is told. Imports the data of the root, and no ledger."""

@@ -1,0 +1,86 @@
+"""What the core asks of a task backend from below, without knowing its class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from anyjob.backend import Capabilities
+    from anyjob.orders import Observation, Ticket
+    from anyjob.specs import Outcome
+    from anyjob.status import JobStatus
+
+
+class Listener(Protocol):
+    """Whoever is told of what happens to the jobs of an engine."""
+
+    @property
+    def watches(self) -> bool:
+        """Whether somebody wants to hear of changes."""
+
+    def job_type(self, kind: str) -> Any:
+        """Return the class of the jobs of a kind."""
+
+    def changed(self, backend: Any, record: Any, old: JobStatus, new: JobStatus) -> None:
+        """Told once for each change of a job's status."""
+
+    def finished(self, backend: Any, record: Any, outcome: Outcome) -> None:
+        """Told once when a job has ended."""
+
+
+class Writer(Protocol):
+    """Whoever writes down where jobs are."""
+
+    def moved(self, moves: Sequence[tuple[Any, JobStatus]]) -> None:
+        """Jobs are elsewhere now, and have not ended."""
+
+    def launched(self, native_ids: Mapping[str, str]) -> None:
+        """The engine was found to have taken jobs."""
+
+    def settled(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Jobs have ended."""
+
+
+class Engine(Protocol):
+    """A place that runs jobs, as their tracker sees it."""
+
+    capabilities: Capabilities
+
+    @property
+    def floor(self) -> float:
+        """Seconds between two questions, at least."""
+
+    @property
+    def ceiling(self) -> float:
+        """Seconds between two questions while jobs are waited for, at most."""
+
+    @property
+    def grace(self) -> float:
+        """Seconds that a job may be unknown before it is taken for lost."""
+
+    @property
+    def services(self) -> Listener:
+        """Whoever is told of what happens."""
+
+    @property
+    def recorder(self) -> Writer:
+        """Whoever writes down where jobs are."""
+
+    def name(self) -> str:
+        """Return what it is called."""
+
+    def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
+        """Ask where jobs are."""
+
+    def collect(self, tickets: Sequence[Ticket]) -> Mapping[str, Outcome]:
+        """Return what came of jobs."""
+
+    def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the native ids of those jobs that it has."""
+
+    def renounce(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        """See to it that jobs which cannot be found do not start any more; return those that have."""
+
+    def listen(self) -> None:
+        """Somebody waits for a job."""
