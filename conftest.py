@@ -18,6 +18,17 @@ import pytest
 REQUIRED = bool(os.environ.get("ANYJOB_REQUIRE_ENGINES"))  # now: a test may hide the environment
 
 
+def pytest_configure() -> None:
+    """Set the signals that tests rely on, whatever we were started with: what tests start inherits them.
+
+    ``nohup make test &`` of a shell without job control has SIGHUP and SIGINT ignored.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

@@ -237,3 +237,37 @@ def test_what_a_test_leaves_running_on_local_is_ended(tmp_path: Path) -> None:
     )
     assert "1 passed" in done.stdout, done.stdout
     assert leftovers(tmp_path) == []
+
+
+def test_the_tests_set_the_signals_that_they_rely_on(tmp_path: Path) -> None:
+    """``nohup make test &`` of a shell without job control starts them with SIGINT and SIGHUP ignored."""
+    shutil.copy(ROOT / "conftest.py", tmp_path)
+    (tmp_path / "test_signals_here.py").write_text(
+        "import signal, subprocess, sys\n"
+        "def test_signals():\n"
+        "    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+        "    look = 'import signal as s; print(s.getsignal(1) == s.SIG_DFL, s.pthread_sigmask(0, ()))'\n"
+        "    assert subprocess.check_output([sys.executable, '-c', look]) == b'True set()\\n'\n"
+    )
+    program = (
+        "import os, signal, sys\n"
+        "for number in (signal.SIGINT, signal.SIGHUP): signal.signal(number, signal.SIG_IGN)\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])\n"
+        "os.execv(sys.executable, [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '.'])"
+    )
+    done = run(sys.executable, "-c", program, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+def test_an_import_from_above_is_found(tmp_path: Path) -> None:
+    source = tmp_path / "src" / "anyjob"
+    (source / "ledger").mkdir(parents=True)
+    (source / "ledger" / "store.py").write_text(
+        "if TYPE_CHECKING:\n    from anyjob.cli import app\n\n"
+        "def f():\n    from anyjob.session import facade\n"
+    )
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "check-imports", tmp_path / "scripts")
+    done = run(sys.executable, "scripts/check-imports", cwd=tmp_path)
+    above = "anyjob/ledger/store.py:5: ledger may not import anyjob.session.facade, which is above it"
+    assert (done.returncode, done.stderr.strip()) == (1, above)
