@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
+from cli_program import install
 
 import anyjob
 
@@ -77,9 +81,11 @@ def test_a_name_that_is_none_is_an_attribute_error() -> None:
     assert set(anyjob.__all__) <= set(dir(anyjob))
 
 
-def imported_by(statement: str) -> set[str]:
+def imported_by(statement: str, **options: Any) -> set[str]:
     script = f"import sys; before = set(sys.modules); {statement}; print(*set(sys.modules) - before)"
-    out = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True, **options
+    )
     return set(out.stdout.split())
 
 
@@ -94,6 +100,30 @@ def test_import_of_the_package_imports_nothing_else() -> None:
 @pytest.mark.parametrize("statement", ["import anyjob", "from anyjob import get_backend"])
 def test_imports_stay_light(statement: str) -> None:
     assert imported_by(statement) & HEAVY == set()
+
+
+PLAIN = """
+from anyjob.backend import BaseBackend
+
+class Backend(BaseBackend):
+    def run(self, *args, **kwargs):
+        return None
+"""
+
+
+def test_a_plain_plugin_is_found_at_the_price_of_its_own_import(tmp_path: Path) -> None:
+    """What its jobs need is imported when it runs one."""
+    install(tmp_path, "acme", "[anyjob.backends]\nacme = acme_of_tests:Backend\n", acme_of_tests=PLAIN)
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    mine = imported_by(
+        "import anyjob; anyjob.get_backend('acme')",
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        cwd=tmp_path,
+    )
+    assert "acme_of_tests" in mine
+    assert mine & {*HEAVY, "enum", "functools", "threading", "json", "pickle", "pathlib", "sqlite3"} == set()
+    rooms = {name.split(".")[1] for name in mine if name.startswith("anyjob.")}
+    assert rooms == {"config", "registry", "session", "backend", "errors"}
 
 
 @pytest.mark.parametrize("module", ["job", "backend", "errors", "specs"])

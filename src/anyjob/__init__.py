@@ -232,9 +232,11 @@ def __getattr__(name: str) -> Any:
     module = _MODULE_OF.get(name)
     if module is None and name != "aio":
         raise AttributeError(f"module 'anyjob' has no attribute {name!r}")
-    from importlib import import_module
+    import sys
 
-    found: Any = import_module(f"anyjob.{module or name}")
+    path = f"anyjob.{module or name}"
+    __import__(path)  # and not importlib, which is another import, of half a millisecond
+    found: Any = sys.modules[path]
     if module is not None:
         found = getattr(found, name)
     globals()[name] = found

@@ -181,11 +181,11 @@ class Config:
 
         Options are checked against their types elsewhere, since that imports plugins.
         """
-        from anyjob.text.nearest import did_you_mean
-
         found = []
         for key, value in self._values.items():
             if key not in KEYS:
+                from anyjob.text.nearest import did_you_mean
+
                 found.append(self._problem((key,), "unknown key" + did_you_mean(key, KEYS)))
             elif key in GROUPS and not isinstance(value, dict):
                 found.append(self._mistyped((key,), "a table", value))

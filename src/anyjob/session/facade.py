@@ -7,6 +7,7 @@ and environment by itself. A program that embeds anyjob makes its own, which tou
 from __future__ import annotations
 
 import os
+from _thread import RLock
 
 from anyjob.errors import AnyjobError, ConfigError, UnknownNameError
 
@@ -47,8 +48,6 @@ class Session:
         registry: Registry | None = None,
         state: str | os.PathLike[str] | None = None,
     ) -> None:
-        import threading
-
         if config is None:
             from anyjob.config.settings import Config
 
@@ -63,7 +62,7 @@ class Session:
         self._made: dict[str, Any] = {}
         self._providers: dict[str, Any] = {}
         self._extra: list[Any] = []
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._services: Any = None
         self._is_checked = False
 

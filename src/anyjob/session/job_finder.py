@@ -14,7 +14,8 @@ from anyjob.execution import spool
 from anyjob.ledger.identity import HOST
 from anyjob.ledger.store import Ledger, Row, encode_resources
 from anyjob.runtime.ledger_recorder import LedgerRecorder
-from anyjob.session.plain_backend import KIND, Entry, Plain
+from anyjob.session.plain_backend import Plain
+from anyjob.session.plain_job import KIND, Entry
 from anyjob.specs import Resources
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
 from anyjob.taskbackend import TaskBackend

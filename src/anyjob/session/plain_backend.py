@@ -1,27 +1,21 @@
-"""Makes a plain backend, one with jobs of its own making, as good a citizen as a task backend."""
+"""Makes a plain backend, one with jobs of its own making, as good a citizen as a task backend.
+
+This module is on the path of every look-up of a plain backend: what jobs need is imported when it runs one.
+"""
 
 from __future__ import annotations
 
-import functools
 import weakref
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from anyjob.backend import BaseBackend
-from anyjob.errors import StateError
-from anyjob.ids import new_id
-from anyjob.job import BaseJob
-from anyjob.ledger.rows import BackendRow
-from anyjob.specs import Outcome, Resources
-from anyjob.status import JOB_FINAL_STATES, JobStatus
-from anyjob.tracking.polling import follow
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from anyjob.ledger.store import Row
-    from anyjob.session.protocol import SessionProtocol
+    from collections.abc import Mapping
+    from typing import Any
 
-KIND = "plain"
-"""What the ledger says of a job that only its own backend knows what it is."""
+    from anyjob.ledger.store import BackendRow, Row
+    from anyjob.session.protocol import SessionProtocol
 
 
 class Plain:
@@ -45,9 +39,10 @@ class Plain:
         self._session: SessionProtocol = session
         self._backend = backend
         self._identify = identify
+        self._identity: BackendRow | None = None
         self._jobs: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
-        self._run = backend.run
-        functools.update_wrapper(self, backend.run)
+        self.__wrapped__ = self._run = backend.run  # whose signature and docstring this has
+        self.__doc__ = backend.run.__doc__
         backend.run = self
 
     @classmethod
@@ -56,11 +51,12 @@ class Plain:
         run = vars(backend).get("run")
         return run if isinstance(run, Plain) else None
 
-    @functools.cached_property
+    @property
     def identity(self) -> BackendRow:
         """What this backend is, for the ledger."""
-        found: BackendRow = self._identify()
-        return found
+        if self._identity is None:
+            self._identity = self._identify()
+        return self._identity
 
     def jobs(self) -> Mapping[str, Any]:
         """Return the jobs that somebody holds a handle on, oldest first, by our ids."""
@@ -72,6 +68,11 @@ class Plain:
         Raises:
             Refused: a plugin would not let it through.
         """
+        from anyjob.ids import new_id
+        from anyjob.job import BaseJob
+        from anyjob.session.plain_job import Entry
+        from anyjob.specs import Resources
+
         services: Any = self._session.services
         services.before_submit(self._backend, "", args[0] if args else None, Resources())
         returned = self._run(*args, **kwargs)
@@ -91,6 +92,8 @@ class Plain:
         Raises:
             AnyjobError: as the backend's ``retrieve_job`` does.
         """
+        from anyjob.session.plain_job import Entry
+
         job = self._jobs.get(row.job_id)
         if job is None:
             job = self._jobs[row.job_id] = self._backend.retrieve_job(row.native_id)
@@ -105,106 +108,11 @@ class Plain:
     def _follow(self, job: Any) -> None:
         services: Any = self._session.services
         if services.watches:
-            follow(job, _Followed(services, job).see)
+            from anyjob.session.plain_job import Followed
+            from anyjob.tracking.polling import follow
+
+            follow(job, Followed(services, job).see)
 
     def __reduce__(self) -> Any:
         # A copy of the backend, in another process perhaps, has its own run, which nobody follows.
         return getattr, (self._backend, "run")
-
-
-class Entry:
-    """A plain job's row in the ledger: told of each status that is seen of the job.
-
-    What cannot be written is reported by the logger ``anyjob``: the job itself runs.
-    """
-
-    def __init__(
-        self,
-        session: SessionProtocol,
-        job_id: str,
-        job: BaseJob,
-        backend: BackendRow,
-        status: JobStatus | None = None,
-    ) -> None:
-        self._session = session
-        self._job_id = job_id
-        self._job = weakref.ref(job)
-        self._backend = backend
-        self._last = status
-        self.entered = status is not None
-        if not self.entered:
-            self._write(JobStatus.INITIALIZING)
-
-    def __call__(self, status: JobStatus) -> None:
-        """This status was seen."""
-        if status is not self._last or not self.entered:
-            self._write(status)
-
-    def _write(self, status: JobStatus) -> None:
-        try:
-            self._enter()
-            if self.entered and status is not self._last:
-                self._note(status)
-        except StateError as error:
-            import logging
-
-            logging.getLogger("anyjob").warning("job %s is not in the ledger: %s", self._job_id, error)
-
-    def _enter(self) -> None:
-        job = self._job()
-        native_id = "" if job is None else job.job_id()
-        if self.entered or not native_id:
-            return  # as long as the engine has given it no id, nobody can find it
-        from anyjob.ledger.store import Context, NewJob
-
-        ledger = self._session.services.ledger
-
-        def write() -> None:
-            number = ledger.backend(self._backend)
-            ledger.add(
-                number, [NewJob(self._job_id, None)], kind=KIND, native=KIND, context=Context((KIND,), b"{}")
-            )
-            ledger.launched({self._job_id: native_id})
-
-        ledger.transaction(write)
-        self.entered = True
-
-    def _note(self, status: JobStatus) -> None:
-        ledger = self._session.services.ledger
-        if status in JOB_FINAL_STATES:
-            ledger.settle({self._job_id: Outcome(status=status)})
-        elif status is not JobStatus.INITIALIZING:
-            ledger.moved([(self._job_id, status, 1, None)])
-        self._last = status
-
-    def claim_end(self) -> bool:
-        """Claim the telling of the end; whether no other process has."""
-        return not self.entered or bool(self._session.services.ledger.tell([self._job_id]))
-
-    def __reduce__(self) -> Any:
-        # In a copy of the job, in another process perhaps, nobody is told.
-        return _nobody, ()
-
-
-def _nobody() -> None:
-    return None
-
-
-class _Followed:
-    """Tells the hooks of each change of a job, once, and of its end."""
-
-    def __init__(self, services: Any, job: Any) -> None:
-        self._services = services
-        self._job = job
-        self._last: JobStatus | None = None
-
-    def see(self, status: JobStatus) -> None:
-        """The job was seen to be in this status."""
-        if status is self._last:
-            return
-        old, self._last = self._last, status
-        self._services.plain_changed(self._job, old, status)
-        if status in JOB_FINAL_STATES:
-            entry = self._job._heard
-            if not isinstance(entry, Entry) or entry.claim_end():
-                self._services.plain_finished(self._job, Outcome(status=status))

@@ -1,0 +1,116 @@
+"""What a session knows of a plain job: its row in the ledger, and what hooks were told of it."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from anyjob.errors import StateError
+from anyjob.job import BaseJob
+from anyjob.ledger.rows import BackendRow
+from anyjob.specs import Outcome
+from anyjob.status import JOB_FINAL_STATES, JobStatus
+
+if TYPE_CHECKING:
+    from anyjob.session.protocol import SessionProtocol
+
+KIND = "plain"
+"""What the ledger says of a job that only its own backend knows what it is."""
+
+
+class Entry:
+    """A plain job's row in the ledger: told of each status that is seen of the job.
+
+    What cannot be written is reported by the logger ``anyjob``: the job itself runs.
+    """
+
+    def __init__(
+        self,
+        session: SessionProtocol,
+        job_id: str,
+        job: BaseJob,
+        backend: BackendRow,
+        status: JobStatus | None = None,
+    ) -> None:
+        self._session = session
+        self._job_id = job_id
+        self._job = weakref.ref(job)
+        self._backend = backend
+        self._last = status
+        self.entered = status is not None
+        if not self.entered:
+            self._write(JobStatus.INITIALIZING)
+
+    def __call__(self, status: JobStatus) -> None:
+        """This status was seen."""
+        if status is not self._last or not self.entered:
+            self._write(status)
+
+    def _write(self, status: JobStatus) -> None:
+        try:
+            self._enter()
+            if self.entered and status is not self._last:
+                self._note(status)
+        except StateError as error:
+            import logging
+
+            logging.getLogger("anyjob").warning("job %s is not in the ledger: %s", self._job_id, error)
+
+    def _enter(self) -> None:
+        job = self._job()
+        native_id = "" if job is None else job.job_id()
+        if self.entered or not native_id:
+            return  # as long as the engine has given it no id, nobody can find it
+        from anyjob.ledger.store import Context, NewJob
+
+        ledger = self._session.services.ledger
+
+        def write() -> None:
+            number = ledger.backend(self._backend)
+            ledger.add(
+                number, [NewJob(self._job_id, None)], kind=KIND, native=KIND, context=Context((KIND,), b"{}")
+            )
+            ledger.launched({self._job_id: native_id})
+
+        ledger.transaction(write)
+        self.entered = True
+
+    def _note(self, status: JobStatus) -> None:
+        ledger = self._session.services.ledger
+        if status in JOB_FINAL_STATES:
+            ledger.settle({self._job_id: Outcome(status=status)})
+        elif status is not JobStatus.INITIALIZING:
+            ledger.moved([(self._job_id, status, 1, None)])
+        self._last = status
+
+    def claim_end(self) -> bool:
+        """Claim the telling of the end; whether no other process has."""
+        return not self.entered or bool(self._session.services.ledger.tell([self._job_id]))
+
+    def __reduce__(self) -> Any:
+        # In a copy of the job, in another process perhaps, nobody is told.
+        return _nobody, ()
+
+
+def _nobody() -> None:
+    return None
+
+
+class Followed:
+    """Tells the hooks of each change of a job, once, and of its end."""
+
+    def __init__(self, services: Any, job: Any) -> None:
+        self._services = services
+        self._job = job
+        self._last: JobStatus | None = None
+
+    def see(self, status: JobStatus) -> None:
+        """The job was seen to be in this status."""
+        if status is self._last:
+            return
+        old, self._last = self._last, status
+        self._services.plain_changed(self._job, old, status)
+        if status in JOB_FINAL_STATES:
+            entry = self._job._heard
+            if not isinstance(entry, Entry) or entry.claim_end():
+                self._services.plain_finished(self._job, Outcome(status=status))
