@@ -370,6 +370,22 @@ def test_a_ledger_that_is_a_link_or_no_file_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere").read_bytes() == b""
 
 
+LEFT_OPEN = """
+import gc, sys
+from pathlib import Path
+from anyjob.ledger.store import Ledger
+ledger = Ledger(Path(sys.argv[1]))
+ledger.itself = ledger  # so that only the end of the process can take it away, and that does not look for it
+gc.freeze()
+ledger.counts()
+"""
+
+
+def test_the_last_process_leaves_one_file(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", LEFT_OPEN, str(tmp_path / "state")], check=True, timeout=60)
+    assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["ledger.lock", "ledger.sqlite"]
+
+
 AS_NOBODY = """
 import os, sys
 sys.path[:] = {path!r}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sqlite3
 import stat
@@ -305,3 +306,12 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+@atexit.register
+def _close_all() -> None:
+    """Whoever is the last to close a ledger has SQLite put all of it into one file."""
+    for ledger in list(_every):
+        if ledger._lock.acquire(blocking=False):  # a thread that is busy with it is not waited for
+            ledger.close()
+            ledger._lock.release()
