@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 from click.testing import CliRunner, Result
 
-from anyjob.cli import main
+from anyjob.cli.app import main
 
 PROGRAM = [sys.executable, "-c", "import sys; from anyjob.cli import main; sys.exit(main())"]
 

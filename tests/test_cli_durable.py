@@ -19,7 +19,7 @@ from helpers import await_file, until
 import anyjob as library
 from anyjob import Call, Command, JobStatus
 from anyjob.builtin.local.backend import LocalBackend
-from anyjob.cli import main
+from anyjob.cli.app import main
 from anyjob.cli.jobs import selection
 
 

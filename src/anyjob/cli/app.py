@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +12,7 @@ import click
 from anyjob import __version__
 from anyjob.cli import exits
 from anyjob.cli.groups import LazyGroup
-from anyjob.cli.output import fail
+from anyjob.cli.output import fail, leave_pipe
 from anyjob.errors import AnyjobError
 
 COMMANDS = {
@@ -134,14 +133,6 @@ class Main(LazyGroup):
 
 
 _WHERE = "\nThis is a fault of a plugin, or of anyjob: `anyjob --debug …` shows where"
-
-
-def leave_pipe() -> None:
-    """Have what is still in Python's buffers go nowhere: nobody reads it."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass  # no file behind it, as in tests
 
 
 def _tell_usage(error: click.UsageError) -> None:

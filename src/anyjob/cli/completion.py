@@ -5,7 +5,12 @@ from __future__ import annotations
 import sys
 
 import click
-from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from click.shell_completion import CompletionItem
 
 
 @click.command(
@@ -18,6 +23,8 @@ Examples:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the script that has a shell complete commands, options and names of backends."""
+    from click.shell_completion import ShellComplete, get_completion_class
+
     from anyjob.cli.app import main
 
     completer = get_completion_class(shell)
@@ -36,7 +43,7 @@ def backend_names(ctx: click.Context, param: click.Parameter, incomplete: str) -
         names = [*ours.config.backends, *ours.registry.names("anyjob.backends", hooks=False)]
     except Exception:  # half a configuration, say: nothing to be said into a line that is being typed
         return []
-    return [CompletionItem(name) for name in dict.fromkeys(names) if name.startswith(incomplete)]
+    return _beginning(incomplete, names)
 
 
 def job_types(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -47,4 +54,10 @@ def job_types(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
         names = default_session().registry.names("anyjob.job_types", hooks=False)
     except Exception:
         return []
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return _beginning(incomplete, names)
+
+
+def _beginning(incomplete: str, names: Iterable[str]) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem  # of use to nobody who runs a command
+
+    return [CompletionItem(name) for name in dict.fromkeys(names) if name.startswith(incomplete)]

@@ -38,6 +38,14 @@ def fail(text: str) -> None:
     say(f"error: {text}")
 
 
+def leave_pipe() -> None:
+    """Have what is still in Python's buffers go nowhere: nobody reads it."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass  # no file behind it, as in tests
+
+
 def write_json(value: Any, stream: TextIO | None = None) -> None:
     """Write a value as JSON; what JSON cannot hold as text."""
     import json

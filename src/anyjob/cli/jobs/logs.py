@@ -9,10 +9,9 @@ from typing import Any, TextIO
 import click
 
 from anyjob.cli import exits
-from anyjob.cli.app import leave_pipe
 from anyjob.cli.context import session
 from anyjob.cli.jobs.selection import one_job
-from anyjob.cli.output import fail, say
+from anyjob.cli.output import fail, leave_pipe, say
 from anyjob.cli.run.streaming import Pump, StateLine
 
 

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from anyjob.cli import exits
-from anyjob.cli.app import leave_pipe
 from anyjob.cli.jobs.handles import Newcomers, cancel, described, failure, outcome_of, submit
-from anyjob.cli.output import fail, say, write_json
+from anyjob.cli.output import fail, leave_pipe, say, write_json
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.streaming import Pump, StateLine, wait_shown
 from anyjob.errors import AnyjobError, CommandFailedError
