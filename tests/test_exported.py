@@ -126,6 +126,17 @@ def test_a_plain_plugin_is_found_at_the_price_of_its_own_import(tmp_path: Path) 
     assert rooms == {"config", "registry", "session", "backend", "errors"}
 
 
+def test_a_call_here_imports_nothing_for_programs_and_files(tmp_path: Path) -> None:
+    call = "anyjob.get_backend('inline').run(anyjob.Call('math:sqrt', (4,))).result()"
+    mine = imported_by(f"import anyjob; assert {call} == 2", cwd=tmp_path)
+    assert "msgspec" in mine
+    unwanted = {
+        "asyncio", "click", "cloudpickle", "concurrent", "dataclasses", "hashlib", "json", "logging",
+        "pathlib", "pluggy", "psutil", "random", "rich", "shutil", "sqlite3", "subprocess", "tempfile",
+    }  # fmt: skip
+    assert mine & {*unwanted, "anyjob.ledger", "anyjob.cli", "anyjob.text.nearest"} == set()
+
+
 @pytest.mark.parametrize("module", ["job", "backend", "errors", "specs"])
 def test_what_is_below_imports_nothing_from_above(module: str) -> None:
     """The arrows of DESIGN.md point downwards."""

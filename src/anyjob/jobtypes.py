@@ -6,7 +6,6 @@ import io
 import pickle
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import CancelledError
 from typing import Any, ClassVar, NoReturn
 
 from anyjob.errors import (
@@ -336,6 +335,8 @@ def load_exception(outcome: Outcome) -> BaseException | None:
         return None
     if not isinstance(error, BaseException):
         return None
+    from concurrent.futures import CancelledError
+
     # A SystemExit or KeyboardInterrupt of the job must not end the program that asks about it.
     if not isinstance(error, Exception) or isinstance(error, CancelledError):
         return None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from anyjob.specs import Resources, Spec
 from anyjob.status import JobStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,7 +9,6 @@ import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 from anyjob.backend import BackendConfiguration, BaseBackend, Capabilities
@@ -36,6 +35,8 @@ from anyjob.status import JobStatus
 from anyjob.tracking.tracker import Record, Tracker
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anyjob.ledger.store import BackendRow, Context, Row
 
 __all__ = ["Observation", "Options", "Order", "Rejected", "TaskBackend", "Ticket", "Unsure"]

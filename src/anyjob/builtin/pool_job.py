@@ -7,14 +7,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
 from anyjob.orders import Order
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VARIABLES: ContextVar[Mapping[str, str] | None] = ContextVar("anyjob_variables", default=None)
 """What a call was given as environment that runs in a thread of this process, which has its own."""

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import atexit
 import os
-import shutil
-import tempfile
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from queue import SimpleQueue
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -29,8 +26,11 @@ from anyjob.specs import Call, Command, Held, Outcome, Spec
 from anyjob.status import JobStatus
 from anyjob.taskbackend import HOST, TaskBackend, to_outcome
 
-Logs = dict[str, tuple[Path, int, int | None]]
-"""Which part of which file each stream is: from where, and up to where once it has ended."""
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    Logs = dict[str, tuple[Path, int, int | None]]
+    """Which part of which file each stream is: from where, and up to where once it has ended."""
 
 Load = Callable[[], tuple[Any, tuple[Any, ...], dict[str, Any]]]
 """Gives what to call, its positional and its keyword arguments."""
@@ -167,7 +167,7 @@ class Pool(TaskBackend):
         with self._lock:
             directory, self._directory = self._directory, None
         if directory is not None:
-            shutil.rmtree(directory, ignore_errors=True)
+            _remove(directory)
 
     def _check_open(self) -> None:
         if self._ended:
@@ -288,14 +288,23 @@ class Pool(TaskBackend):
     def _forget(self, job_id: str) -> None:
         directory = self._directory
         if directory is not None and os.getpid() == self._owner:
-            shutil.rmtree(directory / job_id, ignore_errors=True)
+            _remove(directory / job_id)
 
     def _home(self) -> Path:
         with self._lock:
             self._check_open()
             if self._directory is None:
+                import tempfile
+                from pathlib import Path
+
                 self._directory = Path(tempfile.mkdtemp(prefix="anyjob-"))
             return self._directory
+
+
+def _remove(directory: Path) -> None:
+    import shutil
+
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _copied(value: Any) -> Any:

@@ -12,18 +12,21 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from socket import SHUT_RDWR, socket, socketpair
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from anyjob.builtin.pool_job import Endable, Work, directory_now, open_output
-from anyjob.builtin.pools import Logs, Pool
+from anyjob.builtin.pools import Pool
 from anyjob.execution import runner, spawning
 from anyjob.jobtypes import dump_call
 from anyjob.orders import Options, Order
 from anyjob.specs import Call, Outcome
 from anyjob.status import JobStatus
 from anyjob.taskbackend import HOST, to_outcome
+
+if TYPE_CHECKING:
+    from anyjob.builtin.pools import Logs
 
 
 class ProcessesOptions(Options, frozen=True):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anyjob.specs import Outcome
 
 
@@ -35,7 +36,11 @@ class Output:
     def __init__(self, job: Writer, stream: str, spool: str | os.PathLike[str] | None) -> None:
         self._job = job
         self._stream = stream
-        self.path = None if spool is None else Path(spool) / stream
+        self.path: Path | None = None
+        if spool is not None:
+            from pathlib import Path  # of no use to a call, and five modules more
+
+            self.path = Path(spool) / stream
 
     def __iter__(self) -> Iterator[str]:
         """Yield it line by line: for what is too large to be held."""

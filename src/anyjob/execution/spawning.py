@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from anyjob.errors import CommandFailedError, JobFailedError
 from anyjob.specs import Command, Outcome
 from anyjob.status import JobStatus
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
 
 GRACE = 5.0
 """Seconds between TERM and KILL."""
@@ -42,6 +43,8 @@ def start(
     Raises:
         OSError: it cannot be started.
     """
+    import subprocess  # of no use to who only waits for a program
+
     variables = {**os.environ, **environment, **spec.env}
     if files is not None:
         variables["ANYJOB_SPOOL"] = str(files)
@@ -72,6 +75,8 @@ def lay_files(spec: Command, directory: Path) -> None:
 def _stdin(spec: Command) -> BinaryIO:
     if spec.stdin is None:
         return open(os.devnull, "rb")
+    import tempfile
+
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     stream.write(spec.stdin.taken().content or b"")
     stream.seek(0)
@@ -189,6 +194,9 @@ def run_command(spec: Command) -> tuple[bytes, bytes]:
         CommandFailedError: it ended with a non-zero exit code.
         JobFailedError: it was ended by a signal.
     """
+    import tempfile
+    from pathlib import Path
+
     with tempfile.TemporaryDirectory(prefix="anyjob-") as directory:
         spool = Path(directory)
         started = time.time()

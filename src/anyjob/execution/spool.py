@@ -10,16 +10,17 @@ import io
 import os
 import pickle
 import re
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from anyjob.errors import StateError
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _ID = re.compile(r"[0-9a-f]{20}")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -38,7 +39,11 @@ def root(state: Path, configured: str | os.PathLike[str] | None) -> Path:
         state: the state directory.
         configured: the backend's option ``spool``, if it has one and it is set.
     """
-    return Path(configured).absolute() if configured else state / "spool"
+    if not configured:
+        return state / "spool"
+    from pathlib import Path
+
+    return Path(configured).absolute()
 
 
 def path_of(spool: Path, job_id: str) -> Path:
@@ -63,7 +68,7 @@ def job_ids(spool: Path) -> Iterator[str]:
                             yield job.name
 
 
-def open_own(path: Path) -> int:
+def open_own(path: str | os.PathLike[str]) -> int:
     """Open a file for reading that must be the user's own and no link; return its descriptor.
 
     Nor may the directory that it is in be a link.
@@ -72,10 +77,11 @@ def open_own(path: Path) -> int:
         StateError: it is somebody else's, or no plain file.
         OSError: it cannot be opened.
     """
-    directory = os.open(path.parent, _DIRECTORY)
+    head, name = os.path.split(path)
+    directory = os.open(head or ".", _DIRECTORY)
     try:
         descriptor = os.open(
-            path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory
+            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory
         )
     finally:
         os.close(directory)
@@ -138,7 +144,7 @@ def load_large(path: str) -> bytes:
         StateError: the file is gone, or somebody else's.
     """
     try:
-        with open(open_own(Path(path)), "rb") as stream:
+        with open(open_own(path), "rb") as stream:
             value: bytes = _Plain(stream).load()["value"]
     except OSError as error:
         raise StateError(f"the result in {path} cannot be read: {error.strerror or error}") from error
@@ -176,6 +182,8 @@ def remove(spool: Path, job_id: str) -> None:
 
     What cannot be removed, since the job took away its own right to, stays.
     """
+    import shutil  # which brings all that unpacks archives
+
     path = path_of(spool, job_id)
     try:
         group = os.open(path.parent, _DIRECTORY)

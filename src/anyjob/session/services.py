@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anyjob.runtime.services import Services
@@ -32,6 +31,8 @@ class SessionServices(Services):
     def ledger(self) -> Ledger:
         """The ledger below the session's state directory."""
         if self._ledger is None:
+            from pathlib import Path
+
             from anyjob.ledger.statedir import default_state
             from anyjob.ledger.store import Ledger
 
