@@ -48,5 +48,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     from helpers import Clock  # here, since this file is also used alone
 
     clock = Clock()
-    monkeypatch.setattr("anyjob.tracking.tracker.time", clock)
+    for module in ("records", "transitions", "bulk_query", "watcher"):
+        monkeypatch.setattr(f"anyjob.tracking.{module}.time", clock)
     return clock

@@ -156,7 +156,7 @@ def test_sessions_are_closed_at_the_end(tmp_path: Path) -> None:
         "    made.extend(anyjob_open({}).get_backend('local') for _ in range(2))\n\n\n"
         "def test_3():\n"
         "    assert len(set(made)) == 3\n"
-        "    assert all(backend._tracker._closed for backend in made)\n"
+        "    assert all(backend._tracker._watcher.closed for backend in made)\n"
     )
     printed = pytest_on(tmp_path, test)
     assert "3 passed" in printed, printed

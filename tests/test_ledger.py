@@ -91,10 +91,10 @@ def test_an_outcome_without_a_time_has_ended_now(ledger: Ledger) -> None:
 
 def test_the_end_of_a_job_is_told_once(ledger: Ledger) -> None:
     ended, waits = add(ledger, 2)
-    assert ledger.tell([ended]) == []
+    assert ledger.claim_finished([ended]) == []
     ledger.settle({ended: DONE})
-    assert ledger.tell([ended, waits]) == [ended]
-    assert Ledger(ledger.state).tell([ended, waits]) == []
+    assert ledger.claim_finished([ended, waits]) == [ended]
+    assert Ledger(ledger.state).claim_finished([ended, waits]) == []
 
 
 def test_numbers_are_never_given_twice(ledger: Ledger) -> None:

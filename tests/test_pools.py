@@ -479,7 +479,7 @@ def test_nothing_is_kept_of_jobs_that_nobody_holds(pool: Pool) -> None:
     for job in [*pool.map(print, ["x"] * 5), pool.run(Command(["true"])), pool.run(Call(fail))]:
         job.wait_for_final_state(20)
     del job
-    until(lambda: not pool._works and not pool._logs and not pool._tracker._active)
+    until(lambda: not pool._works and not pool._logs and not pool._tracker.open_ids())
     until(lambda: pool.jobs() == [])
 
 

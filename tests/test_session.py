@@ -343,9 +343,9 @@ def test_closing_closes_what_it_has_made_and_nothing_else() -> None:
         mine = EngineBackend.make()
         closed = Account.closed
     assert Account.closed == closed + 1
-    assert engine._tracker._closed
+    assert engine._tracker._watcher.closed
     assert pool._ended
-    assert not mine._tracker._closed
+    assert not mine._tracker._watcher.closed
     session.close()
     assert session.get_backend("acme.engine") is not engine  # it may be used again
     session.close()

@@ -22,7 +22,7 @@ from anyjob.job import JobStatus
 from anyjob.jobtypes import TaskJob
 from anyjob.orders import Unsure
 from anyjob.specs import Call, Outcome
-from anyjob.tracking import tracker
+from anyjob.tracking import bulk_query, tracker
 
 QUEUED, RUNNING, DONE, ERROR = JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE, JobStatus.ERROR
 CALL = Call(len, ("x",))
@@ -255,7 +255,7 @@ def test_what_takes_long_to_fail_is_not_asked_again_at_once(clock: Clock, slow: 
 def test_many_that_the_engine_may_have_are_sought_in_chunks(
     monkeypatch: pytest.MonkeyPatch, clock: Clock, slow: EngineBackend
 ) -> None:
-    monkeypatch.setattr(tracker, "CHUNK", 10)
+    monkeypatch.setattr(bulk_query, "CHUNK", 10)
     slow.answers = [Unsure()] * 25
     jobs = slow.run_many([CALL] * 25)
     slow.known = {jobs[24].job_id(): "n24"}
@@ -265,7 +265,7 @@ def test_many_that_the_engine_may_have_are_sought_in_chunks(
 
 
 def test_long_lists_go_in_chunks(monkeypatch: pytest.MonkeyPatch, clock: Clock, slow: EngineBackend) -> None:
-    monkeypatch.setattr(tracker, "CHUNK", 10)
+    monkeypatch.setattr(bulk_query, "CHUNK", 10)
     jobs = slow.run_many([CALL] * 25)
     slow.say("n24", RUNNING)
     clock.now += 11
@@ -275,21 +275,22 @@ def test_long_lists_go_in_chunks(monkeypatch: pytest.MonkeyPatch, clock: Clock, 
 
 def test_the_interval_grows_while_nothing_changes(clock: Clock, slow: EngineBackend) -> None:
     """Snakemake-Profiles/slurm#74: between the floor and the ceiling."""
-    tracker = slow._tracker
+    schedule = slow._tracker._watcher.schedule
     intervals = []
     for changed in (True, False, False, False, False, False, False, False, True):
-        tracker._next(changed)
-        intervals.append(tracker._interval)
+        schedule.asked(changed)
+        intervals.append(schedule.interval)
     assert intervals[:4] == [10, 15, 22.5, 33.75]
     assert max(intervals) == 100
     assert intervals[-1] == 10
-    assert tracker._due == clock.now + 10
+    assert schedule.due == clock.now + 10
 
 
 def test_a_backend_that_notifies_is_polled_at_its_ceiling(clock: Clock) -> None:
     engine = EngineBackend.make(floor=1.0, ceiling=30.0, capabilities=Capabilities(notifies=True))
-    engine._tracker._next(True)
-    assert engine._tracker._interval == 30
+    schedule = engine._tracker._watcher.schedule
+    schedule.asked(changed=True)
+    assert schedule.interval == 30
 
 
 def test_what_changed_before_the_backend_listened_is_seen_soon() -> None:
@@ -494,7 +495,7 @@ def test_a_question_for_one_who_waits_is_about_all_that_were_heard_of() -> None:
         engine.say(f"n{number}", DONE)
     ended = threading.Event()
     jobs[-1]._on_final(lambda status: ended.set())
-    until(lambda: engine._tracker._due > 0)  # its thread has had its first look
+    until(lambda: engine._tracker._watcher.schedule.due > 0)  # its thread has had its first look
     ids = [job.job_id() for job in jobs]
     engine.notify(ids)
     assert ended.wait(20)
@@ -506,14 +507,14 @@ def test_hints_for_which_nobody_waits_are_not_kept(engine: EngineBackend) -> Non
     jobs = engine.run_many([CALL] * 10)
     for _ in range(100):
         engine.notify([job.job_id() for job in jobs])
-    assert len(engine._tracker._hints) == 0
+    assert len(engine._tracker._watcher._hints) == 0
 
 
 def test_a_result_has_a_timeout(engine: EngineBackend) -> None:
     job = engine.run(CALL)
     with pytest.raises(JobTimeoutError, match=r"not ended within 0\.01 s \(still QUEUED\)"):
         job.result(timeout=0.01)
-    assert job._record.finals == []  # nothing is left behind
+    assert job._record.final_callbacks == []  # nothing is left behind
     with pytest.raises(JobTimeoutError):
         job.result(timeout=0)
 
@@ -549,8 +550,8 @@ def test_a_job_that_has_ended_leaves_nothing_behind(engine: EngineBackend) -> No
     engine.say("n0", DONE)
     job.wait_for_final_state(20)
     del job
-    tracker = engine._tracker
-    until(lambda: not tracker._watched and not tracker._active and not list(tracker._known))
+    jobs = engine._tracker._jobs
+    until(lambda: not jobs.watched and not jobs.active and not list(jobs.known))
 
 
 def test_the_thread_that_waits_for_a_hint_holds_no_job() -> None:
@@ -567,5 +568,5 @@ def test_the_thread_that_waits_for_a_hint_holds_no_job() -> None:
     engine.notify([name])
     assert ended.wait(20)
     del ends
-    until(lambda: name not in list(engine._tracker._known))
+    until(lambda: name not in list(engine._tracker._jobs.known))
     engine.close()

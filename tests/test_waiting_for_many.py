@@ -9,7 +9,7 @@ import tracemalloc
 from fake_jobs import Engine
 
 from anyjob import BackendConfiguration, Call, JobStatus, wait
-from anyjob.tracking.tracker import CHUNK
+from anyjob.tracking.bulk_query import CHUNK
 from anyjob.tracking.waiting import Subscription
 
 MANY = 100_000

@@ -22,9 +22,10 @@ from anyjob.jobtypes import CommandJob, TaskJob
 from anyjob.orders import Answer, Observation, Order, Ticket, Unsure
 from anyjob.runtime.ledger_recorder import LedgerRecorder
 from anyjob.runtime.recorder import Recorder
-from anyjob.specs import Outcome, Resources, Spec
+from anyjob.specs import Outcome, Spec
 from anyjob.status import JobStatus
-from anyjob.tracking.tracker import Record, Tracker
+from anyjob.tracking.records import JobRecord
+from anyjob.tracking.tracker import Tracker
 
 # --- text -----------------------------------------------------------------------------------------
 
@@ -199,11 +200,16 @@ class LockedJob(CommandJob):
 class LockedHandles(RightBackend):
     """Makes handles of its own, which hold a lock."""
 
-    def _submit(self, specs: list[Spec], resources: Resources, alone: bool = False) -> list[TaskJob]:
-        jobs = super()._submit(specs, resources, alone)
-        for job in jobs:
-            job.__class__ = LockedJob
-        return jobs
+    def run(self, spec: Spec, **resources: Any) -> TaskJob:
+        return _locked(super().run(spec, **resources))
+
+    def run_many(self, specs: Iterable[Spec], **resources: Any) -> list[TaskJob]:
+        return list(map(_locked, super().run_many(specs, **resources)))
+
+
+def _locked(job: TaskJob) -> TaskJob:
+    job.__class__ = LockedJob
+    return job
 
 
 class DropsNames(RightBackend):
@@ -395,8 +401,8 @@ class WaitsForTheEnd(RightBackend):
 
 
 class _EachTime(Tracker):
-    def ask(self, record: Record) -> JobStatus:
-        self._question([record])
+    def ask(self, record: JobRecord) -> JobStatus:
+        self._query.ask([record])
         return record.status
 
 

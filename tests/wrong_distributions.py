@@ -421,10 +421,10 @@ WRONG = {
     "private": _one(
         "private",
         "acme_of_tests.backend:",
-        "AcmeBackend._submit replaces what TaskBackend itself uses",
+        "AcmeBackend._order replaces what TaskBackend itself uses",
         "backend",
         "def launch(",
-        "def _submit(self): ...\n    def launch(",
+        "def _order(self): ...\n    def launch(",
     ),
     "from-options": _one(
         "constructor",

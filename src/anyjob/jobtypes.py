@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NoReturn
 
-from anyjob.errors import (
-    CommandFailedError,
-    JobCancelledError,
-    JobError,
-    JobFailedError,
-    JobRejectedError,
-    JobTimeoutError,
-    RemoteError,
-    UnsupportedSpecError,
-)
-from anyjob.execution import runner
+from anyjob.errors import JobError, JobFailedError, JobTimeoutError, UnsupportedSpecError
+from anyjob.execution import log_reading, runner
+from anyjob.execution.outcomes import failure_of, load_value
 from anyjob.execution.outputs import CommandResult, Output, Written
-from anyjob.execution.spool import InSpool, load_large
 from anyjob.job import BaseJob
-from anyjob.specs import Call, Command, File, Held, Outcome, Spec, kind_of
+from anyjob.specs import Call, Command, File, Outcome, Spec, kind_of
 from anyjob.status import JobStatus
-from anyjob.tracking.tracker import FinalCallback, Record
+from anyjob.tracking.records import FinalCallback, JobRecord
 
 STDERR_SHOWN = 4000
 """Characters of the end of stderr that an error message holds."""
@@ -58,7 +48,7 @@ class TaskJob(BaseJob):
     writes: ClassVar[Mapping[str, str]] = {}
     """Files that `write` makes of a result: ``{"plot": "Draw it."}`` is ``--plot FILE``."""
 
-    def __init__(self, backend: Any, job_id: str, record: Record) -> None:
+    def __init__(self, backend: Any, job_id: str, record: JobRecord) -> None:
         super().__init__(backend, job_id)
         self._record = record
 
@@ -196,36 +186,20 @@ class TaskJob(BaseJob):
         Args:
             stream: ``stdout`` or ``stderr``.
             follow: go on until the job has ended; else stop at what there is now.
+
+        Raises:
+            JobError: there is no such stream.
         """
-        pending: list[bytes] = []  # parts of a line whose end has not come
-        for chunk in self.log_bytes(stream, follow):
-            for line in io.BytesIO(chunk):
-                pending.append(line)
-                if line.endswith(b"\n"):
-                    yield b"".join(pending).decode("utf-8", "replace")
-                    pending.clear()
-        if pending:
-            yield b"".join(pending).decode("utf-8", "replace")
+        return log_reading.lines(self.log_bytes(stream, follow))
 
     def log_bytes(self, stream: str = "stdout", follow: bool = False) -> Iterator[bytes]:
         """As `logs`, in bytes, as they come."""
-        if stream not in ("stdout", "stderr"):
-            raise JobError(f"a job has a stdout and a stderr, and no stream {stream!r}")
-        offset = 0
-        pause = 0.01
-        while True:
-            # Asked first, read second: what was written before the end is not missed.
-            ended = not follow or self.in_final_state()
-            chunk = self._backend.logs(self._record.ticket(), stream, offset)
-            if chunk:
-                yield chunk
-                offset += len(chunk)
-                pause = 0.01
-            elif ended:
-                return
-            else:
-                self._pause(pause)
-                pause = min(pause * 1.5, 0.25)
+        log_reading.check_stream(stream)
+        return log_reading.chunks(
+            lambda offset: self._backend.logs(self._record.ticket(), stream, offset),
+            lambda: not follow or self.in_final_state(),
+            self._pause,
+        )
 
     def _pause(self, seconds: float) -> None:
         """Sleep, at most until the job has ended."""
@@ -261,29 +235,7 @@ class TaskJob(BaseJob):
             raise told[0]
 
     def _failure(self, outcome: Outcome) -> BaseException | None:
-        if outcome.status is JobStatus.DONE:
-            return None
-        if outcome.reason == "rejected":
-            return JobRejectedError(f"job {self._job_id} was not taken" + _because(outcome.message))
-        if outcome.status is JobStatus.CANCELLED:
-            return JobCancelledError(f"job {self._job_id} was cancelled" + _because(outcome.message))
-        if outcome.exception is not None:
-            original = load_exception(outcome)
-            if original is not None:
-                return original
-        message = f"job {self._job_id} failed ({outcome.reason or 'no reason known'})" + _because(
-            outcome.message
-        )
-        if outcome.traceback:
-            return RemoteError(message, traceback=outcome.traceback, reason=outcome.reason or "exception")
-        if outcome.reason == "exit-code":
-            stderr = self._end_of_stderr()
-            return CommandFailedError(
-                message + (f"\nthe end of its stderr:\n{stderr}" if stderr else ""),
-                exit_code=outcome.exit_code if outcome.exit_code is not None else 1,
-                stderr=stderr,
-            )
-        return JobFailedError(message, reason=outcome.reason or "exception")
+        return failure_of(self._job_id, outcome, self._end_of_stderr)
 
     def _end_of_stderr(self) -> str:
         return Output(self, "stderr", self._record.spool).tail(STDERR_SHOWN)
@@ -308,44 +260,6 @@ class TaskJob(BaseJob):
         name = f", name={self._record.resources.name!r}" if self._record.resources.name else ""
         status = self._record.status.name
         return f"<{type(self).__name__}({self._job_id!r}{name}, {status}) on {self._backend!s}>"
-
-
-def _because(message: str) -> str:
-    return f": {message}" if message else ""
-
-
-def load_value(outcome: Outcome) -> Any:
-    """Return what a job returned: a fresh copy, or the object itself where it cannot be pickled."""
-    value = outcome.value
-    if isinstance(value, Held):
-        return value.value
-    if isinstance(value, InSpool):
-        value = load_large(value)
-    if isinstance(value, InSpool):
-        value = load_large(value)
-    return pickle.loads(value) if isinstance(value, bytes) else value
-
-
-def load_exception(outcome: Outcome) -> BaseException | None:
-    """Return what a job raised, with the remote traceback as its cause; None where it did not survive."""
-    assert outcome.exception is not None
-    try:
-        error = pickle.loads(outcome.exception)
-    except Exception:
-        return None
-    if not isinstance(error, BaseException):
-        return None
-    from concurrent.futures import CancelledError
-
-    # A SystemExit or KeyboardInterrupt of the job must not end the program that asks about it.
-    if not isinstance(error, Exception) or isinstance(error, CancelledError):
-        return None
-    error.__cause__ = RemoteError(
-        f"the job raised it ({outcome.reason or 'exception'})" + _because(outcome.message),
-        traceback=outcome.traceback,
-        reason=outcome.reason or "exception",
-    )
-    return error
 
 
 class CommandJob(TaskJob):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import time
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +17,6 @@ from anyjob.errors import (
     JobError,
     JobNotFoundError,
     JobRejectedError,
-    Refused,
     SerializationError,
     SpecError,
     StateError,
@@ -26,13 +24,14 @@ from anyjob.errors import (
 from anyjob.execution import spool
 from anyjob.ids import new_id
 from anyjob.jobtypes import TaskJob
-from anyjob.lowering import find_route, lower_along
 from anyjob.orders import NO_OPTIONS, Answer, Observation, Options, Order, Rejected, Ticket, Unsure
 from anyjob.runtime.recorder import NO_RECORDER, Recorder
 from anyjob.runtime.services import Services
+from anyjob.runtime.submission import submit
 from anyjob.specs import SPECS, Call, Outcome, Resources, Spec, kind_of, make_resources
 from anyjob.status import JobStatus
-from anyjob.tracking.tracker import Record, Tracker
+from anyjob.tracking.records import JobRecord
+from anyjob.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["Observation", "Options", "Order", "Rejected", "TaskBackend", "Ticket", "Unsure"]
 
 Run = TypeVar("Run", bound=Callable[..., Any])
-NOTED = 1.0
-"""Seconds, at most, that the ledger lacks the native ids of a launch that is under way."""
 
 
 def _of_one_spec(run: Run) -> Run:
@@ -87,11 +84,11 @@ class TaskBackend(BaseBackend):
     """The distribution that this type of backend comes from, where a session knows."""
     type_name = ""
     """What this type of backend is registered as; else the path of its class."""
-    offered_by: Mapping[str, Any] | None = None
+    provider_options: Mapping[str, Any] | None = None
     """The options of the provider that it comes from; its type is then ``provider type/backend``."""
-    known_as: BackendRow | None = None
+    ledger_row: BackendRow | None = None
     """What the ledger calls it, where it was made anew from that."""
-    away = ""
+    other_host = ""
     """The host that it lives on, where that is another one: what is known of its jobs can be read here."""
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
@@ -100,7 +97,7 @@ class TaskBackend(BaseBackend):
         self.services = Services()
         self._tracker = Tracker(self)
         self._recorder: Recorder | None = None
-        self._usual: Any = None  # what jobs are told that are told nothing of their own
+        self._default_job_options: Any = None  # what jobs are told that are told nothing of their own
         self.type_name = self.type_name or f"{type(self).__module__}:{type(self).__qualname__}"
 
     @classmethod
@@ -187,9 +184,9 @@ class TaskBackend(BaseBackend):
 
     def context(self, route: tuple[str, ...], resources: bytes) -> Context:
         """Return what is to be kept in the ledger of the process that submits."""
-        from anyjob.runtime.ledger_recorder import here
+        from anyjob.runtime.ledger_recorder import current_context
 
-        return here(route, resources)
+        return current_context(route, resources)
 
     def job_options(self, resources: Resources) -> Any:
         """Return the ``JobOptions`` of a job: what it was told for this type of engine, else the backend's.
@@ -201,8 +198,8 @@ class TaskBackend(BaseBackend):
         """
         kind = self.type_name.partition("/")[0]
         given = resources.options.get(kind) or {}
-        if not given and self._usual is not None:
-            return self._usual
+        if not given and self._default_job_options is not None:
+            return self._default_job_options
         if not given and self.JobOptions is Options:
             return NO_OPTIONS
         from anyjob.config.options import validate
@@ -213,7 +210,7 @@ class TaskBackend(BaseBackend):
         except ConfigError as error:
             raise SpecError(str(error)) from None
         if not given:
-            self._usual = made
+            self._default_job_options = made
         return made
 
     # --- what its users call ------------------------------------------------------------------
@@ -234,7 +231,7 @@ class TaskBackend(BaseBackend):
             JobRejectedError: the engine would not take it.
             BackendUnavailableError: the engine cannot be reached.
         """
-        job = self._submit([spec], make_resources(resources), alone=True)[0]
+        job = submit(self, [spec], make_resources(resources), raise_refusal=True)[0]
         outcome = job._record.outcome
         if outcome is not None and outcome.reason == "rejected":
             raise JobRejectedError(f"backend {self.name()!r} would not take the job: {outcome.message}")
@@ -249,7 +246,7 @@ class TaskBackend(BaseBackend):
         """
         specs = list(specs)
         try:
-            return self._submit(specs, make_resources(resources))
+            return submit(self, specs, make_resources(resources))
         except SerializationError as error:
             from anyjob.execution.serialization import numbered
 
@@ -314,7 +311,7 @@ class TaskBackend(BaseBackend):
                 return self._tracker.handle(record)  # type: ignore[no-any-return]
         with suppress(JobNotFoundError):
             return self.retrieve_job(native_id)
-        record = Record(self._tracker, new_id(), "", "", _not_ours)
+        record = JobRecord(self._tracker, new_id(), "", "", _not_ours)
         record.native_id = native_id
         record.status = JobStatus.QUEUED
         if record.job_id not in self.observe([record.ticket()]):
@@ -325,9 +322,9 @@ class TaskBackend(BaseBackend):
 
     def recall(self, row: Row) -> TaskJob:
         """Return a handle on a job of this backend, from what the ledger knows of it."""
-        from anyjob.runtime.ledger_recorder import recalled
+        from anyjob.runtime.ledger_recorder import record_of_row
 
-        record = self._tracker.take_up(row.job_id, lambda: recalled(self, row))
+        record = self._tracker.get_or_add(row.job_id, lambda: record_of_row(self, row))
         job: TaskJob = self._tracker.handle(record)
         return job
 
@@ -351,38 +348,10 @@ class TaskBackend(BaseBackend):
         return self._recorder
 
     def _check_here(self, what: str) -> None:
-        if self.away:
-            raise BackendError(f"backend {self.name()!r} is that of host {self.away}: {what} there")
+        if self.other_host:
+            raise BackendError(f"backend {self.name()!r} is that of host {self.other_host}: {what} there")
 
-    def _submit(self, specs: list[Spec], resources: Resources, alone: bool = False) -> list[TaskJob]:
-        self._check_here("hand it work")
-        options = self.job_options(resources)
-        records = [Record.new(self._tracker, new_id(), chain, resources) for chain in self._lower(specs)]
-        orders = []
-        for record in records:
-            try:
-                record.notes = (
-                    self.services.before_submit(self, record.job_id, record.specs[0], resources) or {}
-                )
-            except Refused as refusal:
-                if alone:
-                    raise
-                self._tracker.settle(record, _rejected(str(refusal)))
-            else:
-                orders.append(self._order(record, options))
-        by_id = {record.job_id: record for record in records}
-        if self.capabilities.durable:
-            self.recorder.enter([by_id[order.job_id] for order in orders], resources)
-        for record in records:
-            self._tracker.add(record)
-        self._launch(orders, by_id)
-        jobs = [self._tracker.handle(record) for record in records]
-        for job in jobs:
-            if job._record.native_id is not None:
-                self.services.submitted(job)
-        return jobs
-
-    def _order(self, record: Record, options: Any) -> Order:
+    def _order(self, record: JobRecord, options: Any) -> Order:
         job_id = record.job_id
         record.spool = self._spool(job_id, record.specs[-1])
         if record.spool is not None and not self.capabilities.durable:
@@ -397,70 +366,6 @@ class TaskBackend(BaseBackend):
             spool=record.spool,
         )
 
-    def _lower(self, specs: list[Spec]) -> list[tuple[Spec, ...]]:
-        routes: dict[str, tuple[str, ...]] = {}
-        lowered = []
-        for spec in specs:
-            kind = kind_of(spec)
-            route = routes.get(kind)
-            if route is None:
-                try:
-                    route = routes[kind] = find_route(
-                        kind,
-                        self.accepts,
-                        self.services.job_type,
-                        shared_files=self.capabilities.shared_files,
-                    )
-                except SpecError as error:
-                    raise type(error)(f"backend {self.name()!r}: {error}") from None
-            lowered.append(lower_along(spec, route, self.services.job_type))
-        return lowered
-
-    def _launch(self, orders: list[Order], records: Mapping[str, Record]) -> None:
-        waiting = {order.job_id for order in orders}
-        native_ids: dict[str, str] = {}
-        noted = time.monotonic()
-        nonsense = ""
-        try:
-            for order, answer in self.launch(orders) if orders else ():
-                waiting.remove(order.job_id)
-                record = records[order.job_id]
-                if isinstance(answer, str):
-                    native_ids[order.job_id] = answer
-                    self._tracker.launched(record, answer)
-                    if time.monotonic() - noted > NOTED:
-                        self.recorder.launched(native_ids)
-                        native_ids, noted = {}, time.monotonic()
-                elif isinstance(answer, Rejected):
-                    self._tracker.end(record, _rejected(answer.reason))
-                else:
-                    self._tracker.unsure(record)
-                    if not isinstance(answer, Unsure):  # so it is not known whether the engine has it
-                        nonsense = f"{answer!r:.80} for job {order.job_id}"
-        except BaseException as error:
-            # Those that the engine has are not lost to the caller: only where it has none is the
-            # error raised. Else it is what came of the others.
-            nothing = len(waiting) == len(orders)
-            for job_id in waiting:
-                if nothing:
-                    self._tracker.drop(records[job_id])
-                else:
-                    self._tracker.end(records[job_id], _rejected(f"{type(error).__name__}: {error}"))
-            if nothing:
-                self.recorder.remove(list(waiting))
-            if nothing or not isinstance(error, Exception):
-                raise
-        else:
-            for job_id in waiting:  # an engine that says nothing has not said no
-                self._tracker.unsure(records[job_id])
-        finally:
-            self.recorder.launched(native_ids)
-        if nonsense:
-            raise BackendError(
-                f"launch() of {type(self).__qualname__} gave {nonsense}: it gives the engine's id as text, "
-                "Rejected(reason) or Unsure()"
-            )
-
     def _forget(self, job_id: str) -> None:
         """Nobody holds a handle any more on a job that had a directory."""
 
@@ -473,10 +378,6 @@ class TaskBackend(BaseBackend):
 
 def _not_ours() -> tuple[tuple[Spec, ...], Resources]:
     raise JobError("anyjob did not submit this job: what it was handed is not known")
-
-
-def _rejected(reason: str) -> Outcome:
-    return Outcome(status=JobStatus.ERROR, reason="rejected", message=reason)
 
 
 def to_outcome(said: Mapping[str, Any]) -> Outcome:

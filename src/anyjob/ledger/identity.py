@@ -22,10 +22,10 @@ def identity(backend: Any) -> BackendRow:
 
     Secrets are there as references. What it is called in the configuration is a label, and no part of that.
     """
-    known: BackendRow | None = backend.known_as
+    known: BackendRow | None = backend.ledger_row
     if known is not None:
         return known
-    options = backend.options if backend.offered_by is None else backend.offered_by
+    options = backend.options if backend.provider_options is None else backend.provider_options
     host = HOST if backend.queues_in_ledger else ""
     return _row(backend.name(), backend.type_name, backend.distribution, referred(options), host)
 

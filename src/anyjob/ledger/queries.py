@@ -7,6 +7,7 @@ from typing import Any
 
 from anyjob.job import JobStatus
 from anyjob.ledger.rows import CODE, FINAL, STATES, Row, as_column
+from anyjob.ledger.sql import placeholders
 
 COLUMNS = (
     "j.n, j.id, j.bulk, j.backend, b.label, k.kind, k.native, k.name, k.created, j.state, j.attempt, "
@@ -25,7 +26,7 @@ Read = Callable[[str, Sequence[Any]], list[Any]]
 
 
 class Search:
-    """What to look for: see `anyjob.ledger.store.Ledger.select`.
+    """What to look for: see `anyjob.ledger.reader.LedgerReader.select`.
 
     SQLite knows nothing of how rare a name or a state is. So the way in is chosen here: by the jobs of a
     state where there are few of them, else by the rarest of name and tags, else by number.
@@ -86,7 +87,7 @@ class Search:
         where, values = where + rest, values + more
         within = "j.n BETWEEN k.first AND k.last"
         if self._backends is not None:
-            where = [*where, f"k.backend IN ({_marks(self._backends)})"]
+            where = [*where, f"k.backend IN ({placeholders(self._backends)})"]
             values = [*values, *self._backends]
         if self._codes is None:
             return [self._query(f"{lead} CROSS JOIN jobs j ON {within} {_OF_BULK}", where, values, order)]
@@ -158,7 +159,3 @@ class Search:
     def _count(self, of: str, values: list[Any], limit: int = 1000) -> int:
         counted = self._read(f"SELECT count(*) FROM (SELECT 1 FROM {of} LIMIT ?)", [*values, limit])
         return int(counted[0][0])
-
-
-def _marks(items: Sequence[Any]) -> str:
-    return ",".join("?" * len(items))

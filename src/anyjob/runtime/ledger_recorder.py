@@ -32,7 +32,7 @@ from anyjob.lowering import lower_along
 from anyjob.runtime.recorder import Recorder
 from anyjob.specs import Call, Outcome, Resources, Spec, kind_of
 from anyjob.status import JobStatus
-from anyjob.tracking.tracker import Record
+from anyjob.tracking.records import JobRecord
 
 LARGE = 1 << 20
 """Bytes from which a job's payload is kept in its spool, not in the ledger."""
@@ -57,14 +57,14 @@ class LedgerRecorder(Recorder):
         """The number that this backend has in the ledger."""
         return self.ledger.backend(self.identity)
 
-    def enter(self, records: Sequence[Record], resources: Resources) -> None:
+    def enter(self, records: Sequence[JobRecord], resources: Resources) -> None:
         """Write jobs before the engine hears of them: all of them, or none.
 
         Raises:
             SerializationError: something in the work cannot be pickled.
             StateError: they cannot be written.
         """
-        routes: dict[tuple[str, ...], list[Record]] = {}
+        routes: dict[tuple[str, ...], list[JobRecord]] = {}
         for record in records:
             routes.setdefault(tuple(map(kind_of, record.specs)), []).append(record)
         bulks: list[tuple[Context, bytes | None, list[NewJob]]] = []
@@ -95,7 +95,7 @@ class LedgerRecorder(Recorder):
                 state=JobStatus.QUEUED if self._backend.queues_in_ledger else JobStatus.INITIALIZING,
             )
 
-    def _pack(self, records: Sequence[Record]) -> tuple[bytes | None, list[NewJob]]:
+    def _pack(self, records: Sequence[JobRecord]) -> tuple[bytes | None, list[NewJob]]:
         """Return what these jobs share, and what each has for itself."""
         first = records[0].specs[-1]
         shared = None
@@ -130,7 +130,7 @@ class LedgerRecorder(Recorder):
         if native_ids and not self._backend.queues_in_ledger:
             self.ledger.launched(native_ids)
 
-    def moved(self, moves: Sequence[tuple[Record, JobStatus]]) -> None:
+    def moved(self, moves: Sequence[tuple[JobRecord, JobStatus]]) -> None:
         """Note where jobs are now."""
         if not self._backend.queues_in_ledger:
             now = time.time()
@@ -144,9 +144,9 @@ class LedgerRecorder(Recorder):
         if not self._backend.queues_in_ledger:
             self.ledger.settle(outcomes)
 
-    def may_tell(self, job_id: str) -> bool:
-        """Claim the telling of a job's end; whether nobody had before."""
-        return bool(self.ledger.tell([job_id]))
+    def claim_finished(self, job_id: str) -> bool:
+        """Claim to tell the hooks that a job has finished; return whether nobody had before."""
+        return bool(self.ledger.claim_finished([job_id]))
 
     def remove(self, job_ids: Sequence[str]) -> None:
         """Forget jobs that never came to be."""
@@ -172,7 +172,7 @@ class LedgerRecorder(Recorder):
 
     # --- reading back -------------------------------------------------------------------------
 
-    def fill(self, record: Record, row: Row) -> None:
+    def fill(self, record: JobRecord, row: Row) -> None:
         """Fill a record with what the ledger knows."""
         record.native_id = row.native_id or row.job_id if self._backend.queues_in_ledger else row.native_id
         record.attempt = row.attempt
@@ -249,7 +249,7 @@ def dump(value: Any, of: Spec) -> bytes:
         raise explain(of, error) from error
 
 
-def here(route: tuple[str, ...], resources: bytes, environment: str = "") -> Context:
+def current_context(route: tuple[str, ...], resources: bytes, environment: str = "") -> Context:
     """Return what jobs run in that this process submits now."""
     return Context(
         route,
@@ -261,7 +261,7 @@ def here(route: tuple[str, ...], resources: bytes, environment: str = "") -> Con
     )
 
 
-def recalled(backend: Any, row: Row) -> Record:
+def record_of_row(backend: Any, row: Row) -> JobRecord:
     """Return the record of a job, filled from its row in the ledger."""
     recorder = backend.recorder
     assert isinstance(recorder, LedgerRecorder)
@@ -271,11 +271,11 @@ def recalled(backend: Any, row: Row) -> Record:
         backend.services.job_type(kind)
     except PluginError:
         kind = ""  # its plugin is gone: it is shown as a job of no particular kind
-    record = Record(backend._tracker, job_id, kind, row.native, lambda: recorder.load(job_id, bulk))
+    record = JobRecord(backend._tracker, job_id, kind, row.native, lambda: recorder.load(job_id, bulk))
     recorder.fill(record, row)
     if record.outcome is None and row.state >= FINAL:
         record.outcome = Outcome(status=row.status, reason=row.reason, attempt=row.attempt)
     if record.outcome is None and record.native_id is None:
         # Whoever submitted it was gone, or is not yet done: the engine may have it or not.
-        record.unsure, record.unseen = True, time.monotonic()
+        record.unsure, record.missing_since = True, time.monotonic()
     return record

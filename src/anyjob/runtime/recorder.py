@@ -9,26 +9,26 @@ from anyjob.specs import Outcome, Resources
 
 if TYPE_CHECKING:
     from anyjob.status import JobStatus
-    from anyjob.tracking.tracker import Record
+    from anyjob.tracking.records import JobRecord
 
 
 class Recorder:
     """What a backend keeps whose jobs live and end with its process: nothing."""
 
-    def enter(self, records: Sequence[Record], resources: Resources) -> None:
+    def enter(self, records: Sequence[JobRecord], resources: Resources) -> None:
         """Jobs are about to be given to the engine."""
 
     def launched(self, native_ids: Mapping[str, str]) -> None:
         """The engine has taken jobs."""
 
-    def moved(self, moves: Sequence[tuple[Record, JobStatus]]) -> None:
+    def moved(self, moves: Sequence[tuple[JobRecord, JobStatus]]) -> None:
         """Jobs are elsewhere now, and have not ended."""
 
     def settled(self, outcomes: Mapping[str, Outcome]) -> None:
         """Jobs have ended."""
 
-    def may_tell(self, job_id: str) -> bool:
-        """Claim the telling of a job's end; whether nobody had before."""
+    def claim_finished(self, job_id: str) -> bool:
+        """Claim to tell the hooks that a job has finished; return whether nobody had before."""
         return True
 
     def notes(self, job_id: str) -> Mapping[str, str]:

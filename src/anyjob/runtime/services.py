@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger
     from anyjob.registry.lookup import Registry
     from anyjob.status import JobStatus
-    from anyjob.tracking.tracker import Record
+    from anyjob.tracking.records import JobRecord
 
 
 class Services:
@@ -78,16 +78,16 @@ class Services:
     def submitted(self, job: Any) -> None:
         """Told when the engine has taken a job."""
 
-    def changed(self, backend: Any, record: Record, old: JobStatus, new: JobStatus) -> None:
+    def changed(self, backend: Any, record: JobRecord, old: JobStatus, new: JobStatus) -> None:
         """Told once for each change of a job's status."""
 
-    def finished(self, backend: Any, record: Record, outcome: Outcome) -> None:
+    def finished(self, backend: Any, record: JobRecord, outcome: Outcome) -> None:
         """Told once when a job has ended."""
 
 
 def find_here(job_id: str, backend: str) -> Any:
     """What a pickled handle becomes in a process that has the job's backend."""
-    for tracker in list(Tracker.every):
+    for tracker in list(Tracker.instances):
         job = tracker.job(job_id)
         if job is not None:
             return job

@@ -358,7 +358,7 @@ class Session:
         else:
             backend_type = self.registry.backend(row.type) if ":" not in row.type else _imported(row.type)
             backend = backend_type.from_options(row.label, self._values(backend_type, options))
-        backend.known_as = row
+        backend.ledger_row = row
         self.take_in(backend, row)
         return backend
 
@@ -394,7 +394,7 @@ class Session:
             distribution = origin.distribution if origin else ""
         self._adopt(backend, kind, distribution, lambda: _identified(name, kind, distribution, values))
         if slash and hasattr(backend, "launch"):
-            backend.offered_by = values
+            backend.provider_options = values
         return backend
 
     def _from_provider(self, name: str, provider: str, rest: str, values: Mapping[str, Any]) -> Any:
@@ -524,7 +524,7 @@ def find_anywhere(job_id: str, state: str) -> Any:
     """Return a handle on the job of a ledger: what a pickled handle becomes."""
     from anyjob.tracking.tracker import Tracker
 
-    for tracker in list(Tracker.every):
+    for tracker in list(Tracker.instances):
         job = tracker.job(job_id)
         if job is not None:
             return job

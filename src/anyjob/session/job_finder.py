@@ -141,7 +141,7 @@ class JobFinder:
         return [made[place] for place in range(len(jobs))]
 
     def _of_this_host(self, backend: Any) -> Any:
-        if not backend.away:
+        if not backend.other_host:
             return backend
         configured = backend.name() in self._session.config.backends
         return self._session.get_backend(backend.name() if configured else backend.type_name)
@@ -198,7 +198,7 @@ class JobFinder:
         """Have the hooks told of what is to come, or of an end that nobody was told of."""
         if job._record.outcome is None:
             with suppress(BackendError):  # whoever waits for the job will hear of it
-                backend._tracker.follow(job._record)
+                backend._tracker.watch(job._record)
         elif not row.told:
             self._session.services.finished(backend, job._record, job._record.outcome)
 
@@ -251,7 +251,7 @@ class JobFinder:
             self._session.take_in(backend, known)
         if known.host not in ("", HOST):
             # What its host does is told to nobody here: its jobs are looked at, at intervals.
-            backend.away, backend.floor, backend.ceiling = known.host, 0.5, 2.0
+            backend.other_host, backend.floor, backend.ceiling = known.host, 0.5, 2.0
         return backend
 
 

@@ -26,7 +26,7 @@ class MissingBackend(TaskBackend):
 
     def __init__(self, row: BackendRow, why: AnyjobError) -> None:
         super().__init__(BackendConfiguration(row.label))
-        self.known_as = row
+        self.ledger_row = row
         self.type_name = row.type
         self.why = why
 

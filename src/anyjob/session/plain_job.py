@@ -85,7 +85,7 @@ class Entry:
 
     def claim_end(self) -> bool:
         """Claim the telling of the end; whether no other process has."""
-        return not self.entered or bool(self._session.services.ledger.tell([self._job_id]))
+        return not self.entered or bool(self._session.services.ledger.claim_finished([self._job_id]))
 
     def __reduce__(self) -> Any:
         # In a copy of the job, in another process perhaps, nobody is told.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger
     from anyjob.session.protocol import SessionProtocol
     from anyjob.status import JobStatus
-    from anyjob.tracking.tracker import Record
+    from anyjob.tracking.records import JobRecord
 
 
 class SessionServices(Services):
@@ -95,7 +95,7 @@ class SessionServices(Services):
         if self._hooks.implements("anyjob_submitted"):
             self._hooks.call("anyjob_submitted", job=job)
 
-    def changed(self, backend: Any, record: Record, old: JobStatus, new: JobStatus) -> None:
+    def changed(self, backend: Any, record: JobRecord, old: JobStatus, new: JobStatus) -> None:
         """Told once for each change of a job's status."""
         if self._hooks.implements("anyjob_status_changed"):
             self.plain_changed(record.tracker.handle(record), old, new)
@@ -105,9 +105,9 @@ class SessionServices(Services):
         if self._hooks.implements("anyjob_status_changed"):
             self._hooks.call("anyjob_status_changed", job=job, old=old, new=new)
 
-    def finished(self, backend: Any, record: Record, outcome: Outcome) -> None:
+    def finished(self, backend: Any, record: JobRecord, outcome: Outcome) -> None:
         """Told once when a job has ended."""
-        if self._hooks.implements("anyjob_finished") and backend.recorder.may_tell(record.job_id):
+        if self._hooks.implements("anyjob_finished") and backend.recorder.claim_finished(record.job_id):
             self.plain_finished(record.tracker.handle(record), outcome)
 
     def plain_finished(self, job: Any, outcome: Outcome) -> None:

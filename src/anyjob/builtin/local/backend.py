@@ -17,10 +17,10 @@ from anyjob.execution import spool
 from anyjob.execution.spawning import GRACE
 from anyjob.ledger.store import FINAL, Context, Row, decode_outcome, decode_resources
 from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
-from anyjob.runtime.ledger_recorder import LedgerRecorder, here
+from anyjob.runtime.ledger_recorder import LedgerRecorder, current_context
 from anyjob.specs import Outcome
 from anyjob.taskbackend import TaskBackend
-from anyjob.tracking.tracker import Record
+from anyjob.tracking.records import JobRecord
 
 
 class LocalOptions(Options, frozen=True):
@@ -80,9 +80,8 @@ class LocalBackend(TaskBackend):
         return self._link_
 
     def _changed(self, ended: list[str], moved: list[str]) -> None:
-        active = self._tracker._active
         if not self.services.watches:  # then few want to know more than that a job has ended
-            moved = [job_id for job_id in moved if (record := active.get(job_id)) and record.changes]
+            moved = self._tracker.waited_for(moved)
         self.notify(ended + moved)
 
     def _look(self) -> None:
@@ -105,9 +104,9 @@ class LocalBackend(TaskBackend):
         self._link.open()
         path = self._places.environments / (os.urandom(10).hex() + (OWN if self._have_own_variables else ""))
         write_private(path, msgspec.msgpack.encode(dict(os.environb)))
-        return here(route, resources, environment=str(path))
+        return current_context(route, resources, environment=str(path))
 
-    def _order(self, record: Record, options: Any) -> Order:
+    def _order(self, record: JobRecord, options: Any) -> Order:
         order = super()._order(record, options)
         variables = {name: value for name, value in order.environment.items() if name != "ANYJOB_JOB_ID"}
         if variables and order.spool is not None:

@@ -1,0 +1,68 @@
+"""Reads what a job writes, in chunks as they come, and makes lines of them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+
+from anyjob.errors import JobError
+
+STREAMS = ("stdout", "stderr")
+FIRST_PAUSE = 0.01
+"""Seconds until one looks again, where there was nothing new; longer each time after."""
+LONGEST_PAUSE = 0.25
+
+
+def check_stream(stream: str) -> None:
+    """Refuse what is none of the two.
+
+    Raises:
+        JobError: a job has no such stream.
+    """
+    if stream not in STREAMS:
+        raise JobError(f"a job has a stdout and a stderr, and no stream {stream!r}")
+
+
+def longer(pause: float) -> float:
+    """Return how many seconds to pause next, where this pause was in vain."""
+    return min(pause * 1.5, LONGEST_PAUSE)
+
+
+def chunks(
+    read: Callable[[int], bytes], ended: Callable[[], bool], sleep: Callable[[float], None]
+) -> Iterator[bytes]:
+    """Yield what is written, until there is no more and nothing more is to come.
+
+    Args:
+        read: returns what there is from an offset on; empty: no more now.
+        ended: tells whether nothing more is to come.
+        sleep: sleeps for so many seconds at most.
+    """
+    offset = 0
+    pause = FIRST_PAUSE
+    while True:
+        # Asked first, read second: what was written before the end is not missed.
+        is_last = ended()
+        chunk = read(offset)
+        if chunk:
+            yield chunk
+            offset += len(chunk)
+            pause = FIRST_PAUSE
+        elif is_last:
+            return
+        else:
+            sleep(pause)
+            pause = longer(pause)
+
+
+def lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Yield line by line, with line ends, what comes in chunks."""
+    pending: list[bytes] = []  # parts of a line whose end has not come
+    for chunk in chunks:
+        for line in io.BytesIO(chunk):
+            pending.append(line)
+            if line.endswith(b"\n"):
+                yield b"".join(pending).decode("utf-8", "replace")
+                pending.clear()
+    if pending:
+        yield b"".join(pending).decode("utf-8", "replace")

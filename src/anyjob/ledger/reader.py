@@ -1,0 +1,190 @@
+"""What is read of the ledger: jobs, what they were handed, and the backends that they were given to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from anyjob.errors import StateError
+from anyjob.execution import spool
+from anyjob.ledger.database import LedgerFile
+from anyjob.ledger.queries import JOINED, Search
+from anyjob.ledger.rows import CODE, FINAL, STATES, BackendRow, Context, Row, of_column
+from anyjob.ledger.sql import CHUNK, chunks, placeholders
+from anyjob.status import JobStatus
+
+OPEN = ",".join(map(str, range(FINAL)))
+"""The states that are not final."""
+
+
+class LedgerReader:
+    """Reads the ledger below a state directory; its methods raise `StateError` where it cannot be read."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+        self.state = file.state
+        self.path = file.path
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever written: asking does not make the file."""
+        return self._file.exists
+
+    def rows(self, job_ids: Sequence[str]) -> dict[str, Row]:
+        """Return what is known of these jobs, by id; those that are not known are left out."""
+        found: dict[str, Row] = {}
+        for some in chunks(job_ids):
+            for values in self._file.read(f"{JOINED} WHERE j.id IN ({placeholders(some)})", some):
+                found[values[1]] = Row(*values)
+        return found
+
+    def by_prefix(self, prefix: str, limit: int = 10) -> list[str]:
+        """Return ids that begin with a prefix."""
+        sql = "SELECT id FROM jobs WHERE id >= ? AND id < ? LIMIT ?"
+        return [row[0] for row in self._file.read(sql, (prefix, prefix + "g", limit))]  # ids are hexadecimal
+
+    def by_native_id(self, backend: int, native_id: str) -> str | None:
+        """Return our id of the job that a backend knows by this id, or of which this is our id."""
+        found = self._file.read("SELECT id FROM jobs WHERE id = ? AND backend = ?", (native_id, backend))
+        found = found or self._file.read(
+            "SELECT id FROM jobs WHERE native_id = ? AND native_id <> id AND backend = ? "
+            "ORDER BY n DESC LIMIT 1",
+            (native_id, backend),
+        )
+        return found[0][0] if found else None
+
+    def with_native_id(self, native_id: str, limit: int = 10) -> list[str]:
+        """Return our ids of the jobs that some backend knows by this id."""
+        sql = "SELECT id FROM jobs WHERE native_id = ? AND native_id <> id LIMIT ?"
+        return [row[0] for row in self._file.read(sql, (native_id, limit))]
+
+    def select(
+        self,
+        *,
+        name: str | None = None,
+        states: Sequence[JobStatus] | None = None,
+        backend: str | int | None = None,
+        tags: Mapping[str, str] | None = None,
+        since: float | None = None,
+        before: float | None = None,
+        limit: int | None = None,
+    ) -> list[Row]:
+        """Return the newest jobs that fit, oldest first.
+
+        Args:
+            name: of this name.
+            states: in one of these.
+            backend: given to the backend of this label, type or number.
+            tags: with all of these.
+            since: submitted at this time or later, in seconds since 1970.
+            before: ended before this time.
+            limit: how many at most.
+        """
+        numbers = (
+            self._numbers(backend) if isinstance(backend, str) else [backend] if backend is not None else None
+        )
+        search = Search(
+            self._file.read,
+            name=name,
+            states=states,
+            backends=numbers,
+            tags=tags,
+            since=since,
+            before=before,
+            limit=limit,
+        )
+        return self._file.at_once(search.rows)
+
+    def _numbers(self, called: str) -> list[int]:
+        sql = "SELECT n FROM backends WHERE label = ? OR type = ?"
+        return [row[0] for row in self._file.read(sql, (called, called))]
+
+    def ended_before(self, before: float, after: int = 0, limit: int = CHUNK) -> list[tuple[int, str]]:
+        """Return jobs that ended before a time: n and id, in the order of n, from the one after ``after``."""
+        sql = f"SELECT n, id FROM jobs WHERE n > ? AND state >= {FINAL} AND finished < ? ORDER BY n LIMIT ?"
+        return self._file.read(sql, (after, before, limit))
+
+    def counts(self) -> dict[str, int]:
+        """Return how many jobs are in each state that has any, by its name."""
+        found = self._file.read("SELECT state, count(*) FROM jobs GROUP BY state")
+        return {STATES[code].name: number for code, number in found}
+
+    def queued(self, backend: int, after: int, limit: int) -> list[tuple[int, str, int, int, bytes | None]]:
+        """Return jobs of a backend that wait, oldest first: n, id, bulk, attempt, payload."""
+        return self._file.read(
+            "SELECT j.n, j.id, j.bulk, j.attempt, w.payload FROM jobs j LEFT JOIN work w ON w.n = j.n "
+            "WHERE j.backend = ? AND j.state = 1 AND j.n > ? ORDER BY j.n LIMIT ?",
+            (backend, after, limit),
+        )
+
+    def open_backends(self, host: str) -> list[int]:
+        """Return the numbers of a host's own backends that have jobs which have not ended."""
+        sql = (
+            "SELECT b.n FROM backends b WHERE b.host = ? AND EXISTS "
+            f"(SELECT 1 FROM jobs j WHERE j.backend = b.n AND j.state < {FINAL})"
+        )
+        return [row[0] for row in self._file.read(sql, (host,))]
+
+    def in_state(self, backend: int, status: JobStatus) -> list[tuple[str, int]]:
+        """Return id and attempt of the jobs of a backend that are in one state."""
+        sql = "SELECT id, attempt FROM jobs WHERE backend = ? AND state = ? ORDER BY n"
+        return self._file.read(sql, (backend, CODE[status]))
+
+    def open_in_bulk(self, bulk: int) -> int:
+        """Return how many jobs of a bulk have not ended."""
+        sql = (
+            "SELECT count(*) FROM bulks k CROSS JOIN jobs j INDEXED BY jobs_state ON j.backend = k.backend "
+            f"AND j.state IN ({OPEN}) AND j.n BETWEEN k.first AND k.last WHERE k.n = ?"
+        )
+        return int(self._file.read(sql, (bulk,))[0][0])
+
+    def open_environments(self) -> set[str]:
+        """Return the environment files of the bulks that have jobs which have not ended."""
+        bulks = self._file.read(
+            "SELECT DISTINCT j.bulk FROM backends b CROSS JOIN jobs j INDEXED BY jobs_state "
+            f"ON j.backend = b.n AND j.state IN ({OPEN})"
+        )
+        return {self.bulk(row[0])[0].environment for row in bulks}
+
+    def bulk(self, number: int) -> tuple[Context, str, bytes | None]:
+        """Return what the jobs of a bulk share: context, native kind, shared payload."""
+        found = self._file.read("SELECT context, native, shared FROM bulks WHERE n = ?", (number,))
+        if not found:
+            raise StateError(f"bulk {number} is not in the ledger {self.path} any more")
+        context, native, shared = found[0]
+        return msgspec.msgpack.decode(context, type=Context), native, shared
+
+    def tags(self, bulk: int) -> dict[str, str]:
+        """Return the tags that the jobs of a bulk have."""
+        found = self._file.read("SELECT key, value FROM tags WHERE bulk = ?", (bulk,))
+        return {of_column(key): of_column(value) for key, value in found}
+
+    def work(self, job_id: str) -> tuple[bytes | None, bytes | None]:
+        """Return a job's native payload, and the pickled spec that it was lowered from."""
+        sql = "SELECT w.payload, w.spec FROM jobs j JOIN work w ON w.n = j.n WHERE j.id = ?"
+        found = self._file.read(sql, (job_id,))
+        return found[0] if found else (None, None)
+
+    def notes(self, job_id: str) -> dict[str, str]:
+        """Return what plugins noted of a job when it was submitted."""
+        sql = "SELECT o.notes FROM jobs j JOIN notes o ON o.n = j.n WHERE j.id = ?"
+        found = self._file.read(sql, (job_id,))
+        return json.loads(found[0][0]) if found else {}
+
+    def spools(self) -> set[Path]:
+        """Return the directories below which jobs have theirs: our own, and those of the option ``spool``."""
+        options = [json.loads(text) for (text,) in self._file.read("SELECT options FROM backends")]
+        configured = {known["spool"] for known in options if isinstance(known.get("spool"), str)}
+        return {spool.root(self.state, path) for path in (None, *configured)}
+
+    def backend_row(self, number: int) -> BackendRow:
+        """Return which backend has this number."""
+        sql = "SELECT fingerprint, label, type, distribution, options, host FROM backends WHERE n = ?"
+        found = self._file.read(sql, (number,))
+        if not found:
+            raise StateError(f"backend {number} is not in the ledger {self.path} any more")
+        fingerprint, label, type_name, distribution, options, host = found[0]
+        return BackendRow(fingerprint, label, type_name, distribution, json.loads(options), host)

@@ -1,0 +1,156 @@
+"""Hands work to a task backend: checked, lowered, written down before the engine hears of it, launched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from anyjob.errors import BackendError, Refused, SpecError
+from anyjob.ids import new_id
+from anyjob.lowering import find_route, lower_along
+from anyjob.orders import Order, Rejected, Unsure
+from anyjob.specs import Outcome, Resources, Spec, kind_of
+from anyjob.status import JobStatus
+from anyjob.tracking.records import JobRecord
+
+if TYPE_CHECKING:
+    from anyjob.jobtypes import TaskJob
+    from anyjob.taskbackend import TaskBackend
+
+NOTED = 1.0
+"""Seconds, at most, that the ledger lacks the native ids of a launch that is under way."""
+
+
+def submit(
+    backend: TaskBackend, specs: Sequence[Spec], resources: Resources, *, raise_refusal: bool = False
+) -> list[TaskJob]:
+    """Hand over work; return its jobs in order.
+
+    Args:
+        backend: what it is handed to.
+        specs: the work.
+        resources: what each needs and what it is called.
+        raise_refusal: raise what a plugin refuses with, in place of a job that has failed so.
+
+    Raises:
+        AnyjobError: as `TaskBackend.run` and `TaskBackend.run_many` say.
+    """
+    backend._check_here("hand it work")
+    options = backend.job_options(resources)
+    tracker, services = backend._tracker, backend.services
+    records = [JobRecord.new(tracker, new_id(), chain, resources) for chain in _lower(backend, specs)]
+    orders = []
+    for record in records:
+        try:
+            record.notes = services.before_submit(backend, record.job_id, record.specs[0], resources) or {}
+        except Refused as refusal:
+            if raise_refusal:
+                raise
+            tracker.settle(record, _rejected(str(refusal)))
+        else:
+            orders.append(backend._order(record, options))
+    by_id = {record.job_id: record for record in records}
+    if backend.capabilities.durable:
+        backend.recorder.enter([by_id[order.job_id] for order in orders], resources)
+    for record in records:
+        tracker.add(record)
+    _Launch(backend, orders, by_id).run()
+    jobs: list[TaskJob] = [tracker.handle(record) for record in records]
+    for job in jobs:
+        if job._record.native_id is not None:
+            services.submitted(job)
+    return jobs
+
+
+def _lower(backend: TaskBackend, specs: Sequence[Spec]) -> list[tuple[Spec, ...]]:
+    job_type = backend.services.job_type
+    routes: dict[str, tuple[str, ...]] = {}
+    lowered = []
+    for spec in specs:
+        kind = kind_of(spec)
+        route = routes.get(kind)
+        if route is None:
+            try:
+                route = routes[kind] = find_route(
+                    kind, backend.accepts, job_type, shared_files=backend.capabilities.shared_files
+                )
+            except SpecError as error:
+                raise type(error)(f"backend {backend.name()!r}: {error}") from None
+        lowered.append(lower_along(spec, route, job_type))
+    return lowered
+
+
+class _Launch:
+    """One call of a backend's ``launch``, and what is done with each of its answers.
+
+    Those that the engine has are not lost to the caller: only where it has none is an error of ``launch``
+    raised. Else it is what came of the others.
+    """
+
+    def __init__(
+        self, backend: TaskBackend, orders: Sequence[Order], records: Mapping[str, JobRecord]
+    ) -> None:
+        self._backend = backend
+        self._tracker = backend._tracker
+        self._orders = orders
+        self._records = records
+        self._unanswered = {order.job_id for order in orders}
+        self._native_ids: dict[str, str] = {}  # those that the ledger does not have yet
+        self._noted = time.monotonic()
+        self._nonsense = ""
+
+    def run(self) -> None:
+        """Launch.
+
+        Raises:
+            BackendError: something that is no answer was given.
+            Exception: as the backend's ``launch`` does.
+        """
+        try:
+            for order, answer in self._backend.launch(self._orders) if self._orders else ():
+                self._take(order.job_id, answer)
+        except BaseException as error:
+            nothing = len(self._unanswered) == len(self._orders)
+            self._give_up(error, nothing)
+            if nothing or not isinstance(error, Exception):
+                raise
+        else:
+            for job_id in self._unanswered:  # an engine that says nothing has not said no
+                self._tracker.unsure(self._records[job_id])
+        finally:
+            self._backend.recorder.launched(self._native_ids)
+        if self._nonsense:
+            raise BackendError(
+                f"launch() of {type(self._backend).__qualname__} gave {self._nonsense}: it gives the "
+                "engine's id as text, Rejected(reason) or Unsure()"
+            )
+
+    def _take(self, job_id: str, answer: Any) -> None:
+        self._unanswered.remove(job_id)
+        record = self._records[job_id]
+        if isinstance(answer, str):
+            self._native_ids[job_id] = answer
+            self._tracker.launched(record, answer)
+            if time.monotonic() - self._noted > NOTED:
+                self._backend.recorder.launched(self._native_ids)
+                self._native_ids, self._noted = {}, time.monotonic()
+        elif isinstance(answer, Rejected):
+            self._tracker.end(record, _rejected(answer.reason))
+        else:
+            self._tracker.unsure(record)
+            if not isinstance(answer, Unsure):  # so it is not known whether the engine has it
+                self._nonsense = f"{answer!r:.80} for job {job_id}"
+
+    def _give_up(self, error: BaseException, nothing: bool) -> None:
+        for job_id in self._unanswered:
+            if nothing:
+                self._tracker.remove(self._records[job_id])
+            else:
+                self._tracker.end(self._records[job_id], _rejected(f"{type(error).__name__}: {error}"))
+        if nothing:
+            self._backend.recorder.remove(list(self._unanswered))
+
+
+def _rejected(reason: str) -> Outcome:
+    return Outcome(status=JobStatus.ERROR, reason="rejected", message=reason)

@@ -1,0 +1,181 @@
+"""Asks a task backend where its jobs are: about many at a time, and with one question under way at most."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from anyjob.errors import BackendError, BackendUnavailableError
+from anyjob.orders import Observation
+from anyjob.specs import Outcome
+from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
+
+if TYPE_CHECKING:
+    from anyjob.tracking.engine import Engine
+    from anyjob.tracking.records import JobRecord, JobTable
+    from anyjob.tracking.transitions import Transitions
+
+CHUNK = 1000
+"""How many jobs one question to an engine is about, at most."""
+
+
+class BulkQuery:
+    """Asks the engine, and has what it says taken in.
+
+    Whoever asks while a question is under way takes part in the next. A backend whose floor is 0 answers
+    from memory: it is asked about single jobs, in the thread that wants to know.
+
+    Args:
+        backend: whose jobs they are.
+        jobs: the records of these.
+        transitions: takes in what has changed.
+    """
+
+    def __init__(self, backend: Engine, jobs: JobTable, transitions: Transitions) -> None:
+        self.under_way = threading.RLock()  # a hook that it calls may ask about another job
+        self._backend = backend
+        self._jobs = jobs
+        self._transitions = transitions
+        self._unavailable: tuple[float, BackendUnavailableError] | None = None
+
+    def status(self, record: JobRecord) -> JobStatus:
+        """Return where a job is, by the next bulk question or an answer younger than the floor.
+
+        Raises whatever the backend's ``observe`` raises.
+        """
+        if record.outcome is not None or (record.native_id is None and not record.unsure):
+            return record.status
+        called = time.monotonic()
+        floor = self._backend.floor
+        if not floor:
+            self.ask([record])
+        elif called - record.asked_at > floor:
+            with self.under_way:
+                # Whoever held the lock may have asked for us after we came.
+                if record.asked_at < called and time.monotonic() - record.asked_at > floor:
+                    self._ask_all()
+        return record.status
+
+    def _ask_all(self) -> None:
+        """Ask about every job that has not ended; not so soon after the engine could not be reached."""
+        if self._unavailable is not None:
+            since, error = self._unavailable
+            if time.monotonic() - since <= self._backend.floor:
+                raise BackendUnavailableError(str(error)) from error
+        self.ask(self._jobs.active_records())
+
+    def ask(self, records: list[JobRecord]) -> bool:
+        """Ask the engine about these, and take in what it says. Return whether anything changed."""
+        changed = False
+        try:
+            for chunk in _chunks([record for record in records if record.unsure]):
+                changed |= self._find(chunk, time.monotonic())
+            for chunk in _chunks([record for record in records if record.native_id is not None]):
+                changed |= self._observe(chunk, time.monotonic())
+        except BackendUnavailableError as error:
+            self._unavailable = time.monotonic(), error
+            for record in records:
+                if not record.unsure:
+                    record.missing_since = None  # what is not asked does not count as not known
+            raise
+        self._unavailable = None
+        return changed
+
+    def _observe(self, records: list[JobRecord], now: float) -> bool:
+        """Ask where jobs are that the engine has taken."""
+        seen = self._backend.observe([record.ticket() for record in records])
+        moved: list[tuple[JobRecord, JobStatus, JobStatus]] = []
+        ended: list[tuple[JobRecord, Observation | None]] = []
+        for record in records:
+            record.asked_at = now
+            observation = seen.get(record.job_id)
+            if observation is None:
+                ended.append((record, self._missing(record, now)))
+                continue
+            if not isinstance(observation, Observation):
+                raise BackendError(
+                    f"observe() of {type(self._backend).__qualname__} gave {observation!r:.80} for job "
+                    f"{record.job_id}: it gives an Observation for each job that the engine knows"
+                )
+            record.missing_since = None
+            status = as_status(observation.status, record.job_id)
+            if status in JOB_FINAL_STATES:
+                ended.append((record, observation))
+            elif (old := self._transitions.observed(record, status, observation)) is not None:
+                moved.append((record, old, status))
+        if moved:
+            self._backend.recorder.moved([(record, status) for record, _, status in moved])
+        for record, old, status in moved:
+            self._transitions.notify(record, old, status)
+        return self._collect(ended) or bool(moved)
+
+    def _missing(self, record: JobRecord, now: float) -> Observation | None:
+        """An id that the engine does not answer for is unknown, and lost only after a grace period."""
+        if record.missing_since is None:
+            record.missing_since = now
+        if now - record.missing_since < self._backend.grace:
+            return None
+        return Observation(
+            JobStatus.ERROR,
+            "lost",
+            f"backend {self._backend.name()!r} has not known of job {record.job_id} (its {record.native_id}) "
+            f"for {now - record.missing_since:.0f} s, and nothing came of it: it is taken for lost",
+        )
+
+    def _find(self, records: list[JobRecord], now: float) -> bool:
+        """Look for jobs that the engine may have or not."""
+        found = dict(self._backend.find([record.job_id for record in records]))
+        missed = [record for record in records if record.job_id not in found]
+        grace = self._backend.grace
+        late = [record.job_id for record in missed if now - (record.missing_since or now) >= grace]
+        if late:
+            found.update(self._backend.renounce(late))
+        native_ids = {record.job_id: found[record.job_id] for record in records if record.job_id in found}
+        if native_ids:
+            self._backend.recorder.launched(native_ids)
+        for record in records:
+            record.asked_at = now
+            if record.job_id in native_ids:
+                record.unsure, record.missing_since = False, None
+                self._transitions.launched(record, native_ids[record.job_id])
+            elif record.job_id in late:
+                self._transitions.not_found(record)
+        return bool(native_ids or late)
+
+    def _collect(self, ended: list[tuple[JobRecord, Observation | None]]) -> bool:
+        """Settle these jobs by what came of them, else by what the engine says.
+
+        Of one that the engine says nothing about, only an outcome shows that it has ended.
+        """
+        with self._jobs.lock:  # two threads may have seen the same end: one of them collects
+            ended = [(r, seen) for r, seen in ended if r.outcome is None and not r.collecting]
+            for record, _ in ended:
+                record.collecting = True
+        if not ended:
+            return False
+        settled = False
+        try:
+            outcomes = dict(self._backend.collect([record.ticket() for record, _ in ended]))
+            for record, seen in ended:
+                if record.job_id not in outcomes and seen is not None:
+                    outcomes[record.job_id] = Outcome(
+                        status=as_status(seen.status),
+                        reason=seen.reason,
+                        message=seen.message,
+                        attempt=seen.attempt,
+                    )
+            self._backend.recorder.settled(outcomes)
+            for record, _ in ended:
+                if record.job_id in outcomes:
+                    self._transitions.settle(record, outcomes[record.job_id])
+                    settled = True
+        finally:
+            for record, _ in ended:
+                record.collecting = False
+        return settled
+
+
+def _chunks(records: list[JobRecord]) -> Iterator[list[JobRecord]]:
+    return (records[start : start + CHUNK] for start in range(0, len(records), CHUNK))

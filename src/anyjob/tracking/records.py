@@ -1,0 +1,162 @@
+"""The records of the jobs of one task backend that are known in this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from anyjob.orders import Ticket
+from anyjob.specs import Outcome, Resources, Spec, kind_of
+from anyjob.status import JobStatus
+
+if TYPE_CHECKING:
+    from anyjob.tracking.tracker import Tracker
+
+FinalCallback = Callable[[JobStatus | BaseException], None]
+NEVER = float("-inf")
+
+
+class JobRecord:
+    """What is known of one job, shared by all handles on it in this process."""
+
+    __slots__ = (
+        "__weakref__",
+        "asked_at",
+        "attempt",
+        "change_callbacks",
+        "collecting",
+        "final_callbacks",
+        "job_id",
+        "kind",
+        "load",
+        "message",
+        "missing_since",
+        "native",
+        "native_id",
+        "notes",
+        "outcome",
+        "queue_position",
+        "spool",
+        "status",
+        "submitted",
+        "tracker",
+        "unsure",
+        "work",
+    )
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        job_id: str,
+        kind: str,
+        native: str,
+        load: Callable[[], tuple[tuple[Spec, ...], Resources]],
+    ) -> None:
+        self.tracker = tracker
+        self.job_id = job_id
+        self.kind = kind
+        self.native = native
+        self.load = load
+        self.work: tuple[tuple[Spec, ...], Resources] | None = None
+        self.native_id: str | None = None
+        self.notes: Mapping[str, str] | None = None  # to be read, where it was handed over elsewhere
+        self.status = JobStatus.INITIALIZING
+        self.outcome: Outcome | None = None
+        self.message = ""
+        self.queue_position: int | None = None
+        self.attempt = 1
+        self.submitted = time.time()
+        self.asked_at = NEVER
+        self.missing_since: float | None = None  # when the engine first did not know of it
+        self.collecting = False
+        self.unsure = False
+        self.spool: Any = None
+        self.final_callbacks: list[FinalCallback] = []
+        self.change_callbacks: list[Callable[[], None]] = []
+
+    @classmethod
+    def new(cls, tracker: Tracker, job_id: str, specs: tuple[Spec, ...], resources: Resources) -> JobRecord:
+        """Make the record of a job that is about to be handed over."""
+        record = cls(tracker, job_id, kind_of(specs[0]), kind_of(specs[-1]), _known_here)
+        record.work = specs, resources
+        return record
+
+    @property
+    def specs(self) -> tuple[Spec, ...]:
+        """The work as it was handed over, and all that it was rewritten as; the last one is native."""
+        return self._loaded()[0]
+
+    @property
+    def resources(self) -> Resources:
+        """What the job needs and what it is called."""
+        return self._loaded()[1]
+
+    def _loaded(self) -> tuple[tuple[Spec, ...], Resources]:
+        if self.work is None:
+            self.work = self.load()
+        return self.work
+
+    def ticket(self) -> Ticket:
+        """Return what an engine is asked about this job with."""
+        return Ticket(
+            job_id=self.job_id, native_id=self.native_id or "", submitted=self.submitted, spool=self.spool
+        )
+
+
+def _known_here() -> tuple[tuple[Spec, ...], Resources]:
+    raise AssertionError("the work of a job that was handed over here is known here")
+
+
+class JobTable:
+    """The records of one backend, by job id.
+
+    Attributes:
+        lock: to be held while the table, or what a record says of the state of its job, is changed.
+        active: of the jobs that have not ended.
+        watched: of those of them that the backend's watcher asks about.
+        known: of the active jobs, and of those that somebody holds a handle on.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.active: dict[str, JobRecord] = {}
+        self.watched: dict[str, JobRecord] = {}
+        self.known: weakref.WeakValueDictionary[str, JobRecord] = weakref.WeakValueDictionary()
+
+    def add(self, record: JobRecord) -> None:
+        """Take in a new job."""
+        with self.lock:
+            self._add(record)
+
+    def get_or_add(self, job_id: str, make: Callable[[], JobRecord]) -> JobRecord:
+        """Return the record of a job; made where there is none."""
+        with self.lock:
+            record = self.known.get(job_id)
+            if record is None:
+                record = make()
+                self._add(record)
+            return record
+
+    def _add(self, record: JobRecord) -> None:
+        self.known[record.job_id] = record
+        if record.outcome is None:  # else it was refused, or has ended
+            self.active[record.job_id] = record
+
+    def remove(self, record: JobRecord) -> None:
+        """Forget a job that never came to be."""
+        with self.lock:
+            self.known.pop(record.job_id, None)
+            self.active.pop(record.job_id, None)
+
+    def records(self) -> list[JobRecord]:
+        """Return all that are known."""
+        with self.lock:
+            return list(self.known.values())
+
+    def active_records(self) -> list[JobRecord]:
+        """Return those of the jobs that have not ended."""
+        with self.lock:
+            return list(self.active.values())

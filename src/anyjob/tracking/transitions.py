@@ -1,0 +1,123 @@
+"""How the jobs of a task backend change state: what is taken in, and who is told of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from anyjob.orders import Observation
+from anyjob.specs import Outcome
+from anyjob.status import JobStatus
+
+if TYPE_CHECKING:
+    from anyjob.tracking.engine import Engine
+    from anyjob.tracking.records import JobRecord, JobTable
+
+
+class Transitions:
+    """Takes in each change once, and tells the job's callbacks and the hooks of it.
+
+    Args:
+        backend: whose jobs they are.
+        jobs: the records of these.
+        watch: has a job watched.
+    """
+
+    def __init__(self, backend: Engine, jobs: JobTable, watch: Callable[[JobRecord], None]) -> None:
+        self._backend = backend
+        self._jobs = jobs
+        self._watch = watch
+
+    def observed(self, record: JobRecord, status: JobStatus, seen: Observation) -> JobStatus | None:
+        """Take in where a job that has not ended is; return where it was, if that is somewhere else."""
+        with self._jobs.lock:
+            if record.outcome is not None:
+                return None  # final is final
+            record.message, record.queue_position = seen.message, seen.queue_position
+            old = record.status
+            # Only a new attempt takes a job from RUNNING back.
+            if seen.attempt <= record.attempt and old in (status, JobStatus.RUNNING):
+                return None
+            record.status = status
+            record.attempt = max(record.attempt, seen.attempt)
+        return old
+
+    def notify(self, record: JobRecord, old: JobStatus, status: JobStatus) -> None:
+        """Tell those who want to know that a job is not where it was."""
+        for callback in tuple(record.change_callbacks):
+            callback()
+        if self._backend.services.watches and status is not old:
+            self._backend.services.changed(self._backend, record, old, status)
+
+    def launched(self, record: JobRecord, native_id: str) -> None:
+        """The engine has taken a job; whoever has heard that notes it in the recorder, of many at a time."""
+        record.asked_at = time.monotonic()  # to have taken it is an answer
+        record.native_id = native_id
+        if record.status is JobStatus.INITIALIZING:
+            old = self.observed(record, JobStatus.QUEUED, Observation(JobStatus.QUEUED))
+            if old is not None:
+                self.notify(record, old, JobStatus.QUEUED)
+        if self._backend.services.watches:
+            self._watch(record)
+
+    def unsure(self, record: JobRecord) -> None:
+        """The engine has taken a job, or not: to be found out."""
+        if not self._backend.capabilities.find:
+            self.not_found(record)
+            return
+        record.missing_since = time.monotonic()
+        record.unsure = True
+        if self._backend.services.watches:
+            self._watch(record)
+
+    def not_found(self, record: JobRecord) -> None:
+        """Nobody can tell whether the engine has taken a job: it is lost."""
+        record.unsure = False
+        message = (
+            f"backend {self._backend.name()!r} did not say whether it has taken job {record.job_id}, and "
+            "cannot find it: it is taken for lost, and not submitted again, lest it run twice"
+        )
+        self.end(record, Outcome(status=JobStatus.ERROR, reason="lost", message=message))
+
+    def end(self, record: JobRecord, outcome: Outcome) -> None:
+        """Write down that a job has ended, and settle it."""
+        self._backend.recorder.settled({record.job_id: outcome})
+        self.settle(record, outcome)
+
+    def settle(self, record: JobRecord, outcome: Outcome) -> None:
+        """The job has ended with this outcome; the first one counts, since final is final."""
+        jobs = self._jobs
+        with jobs.lock:
+            if record.outcome is not None:
+                return
+            old = record.status
+            record.outcome = outcome
+            record.status = outcome.status
+            record.message = outcome.message
+            record.queue_position = None
+            record.attempt = outcome.attempt
+            jobs.active.pop(record.job_id, None)
+            jobs.watched.pop(record.job_id, None)
+            final_callbacks, record.final_callbacks = record.final_callbacks, []
+        for changed in tuple(record.change_callbacks):
+            changed()
+        services = self._backend.services
+        try:
+            if services.watches:
+                services.changed(self._backend, record, old, outcome.status)
+                services.finished(self._backend, record, outcome)
+        finally:  # where plugins are strict, a hook's error passes through
+            for final in final_callbacks:
+                final(outcome.status)
+
+    def fail_waits(self, records: Iterable[JobRecord], error: BaseException) -> None:
+        """Jobs cannot be asked about: leave them as they are, and tell those who wait for them."""
+        for record in records:
+            with self._jobs.lock:
+                self._jobs.watched.pop(record.job_id, None)
+                final_callbacks, record.final_callbacks = record.final_callbacks, []
+            for changed in tuple(record.change_callbacks):
+                changed()
+            for final in final_callbacks:
+                final(error)
