@@ -379,7 +379,7 @@ async def test_what_was_cancelled_before_it_began_is_not_done(
     monkeypatch: pytest.MonkeyPatch, gate: threading.Event
 ) -> None:
     monkeypatch.setattr(offload, "LIMIT", 1)
-    monkeypatch.setattr(offload, "_threads", offload._Threads())
+    monkeypatch.setattr(offload, "_threads", offload._ThreadPool())
     made: list[int] = []
     first = asyncio.create_task(aio.call(gate.wait, LONG))
     second = asyncio.create_task(aio.call(made.append, 2))

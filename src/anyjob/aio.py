@@ -8,16 +8,15 @@ Where a twin names a backend or finds a job, ``session`` says by which session; 
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from anyjob.errors import BackendUnavailableError, JobError, JobTimeoutError
-from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status, backoff
-from anyjob.tracking import waiting
-from anyjob.tracking.offload import Landing, final, offload
+from anyjob.errors import JobError
+from anyjob.execution import log_reading
+from anyjob.status import JobStatus, as_status
+from anyjob.tracking import async_waiting, waiting
+from anyjob.tracking.offload import offload
 
 if TYPE_CHECKING:
     from anyjob.backend import BaseBackend, BaseProvider
@@ -160,7 +159,7 @@ async def result(job: Any, timeout: float | None = None) -> Any:
         JobCancelledError: it was cancelled.
         Exception: whatever the job's ``result()`` raises.
     """
-    await _end(job, timeout)
+    await async_waiting.wait_for_end(job, timeout)
     return await offload(job.result)
 
 
@@ -170,7 +169,7 @@ async def exception(job: Any, timeout: float | None = None) -> BaseException | N
     Raises:
         JobTimeoutError: it has not ended within ``timeout`` seconds; 0 asks once.
     """
-    await _end(job, timeout)
+    await async_waiting.wait_for_end(job, timeout)
     error: BaseException | None = await offload(job.exception)
     return error
 
@@ -181,26 +180,9 @@ async def outcome(job: Any, timeout: float | None = None) -> Outcome:
     Raises:
         JobTimeoutError: it has not ended within ``timeout`` seconds; 0 asks once.
     """
-    await _end(job, timeout)
+    await async_waiting.wait_for_end(job, timeout)
     came_of_it: Outcome = await offload(job.outcome)
     return came_of_it
-
-
-async def _end(job: Any, timeout: float | None) -> None:
-    if timeout is not None and timeout <= 0:
-        ended = bool(await offload(lambda: waiting.ended_now([job])))
-    else:
-        try:
-            async with asyncio.timeout(timeout) as limit:
-                await final(job)
-        except TimeoutError:
-            if not limit.expired():
-                raise  # what asking for the status raised
-            ended = False
-        else:
-            ended = True
-    if not ended:
-        raise JobTimeoutError(f"job {job.job_id()!r} has not ended within {timeout:g} s")
 
 
 async def wait_for_final_state(
@@ -218,57 +200,7 @@ async def wait_for_final_state(
         JobTimeoutError: ``timeout`` seconds have passed and the job has not ended.
         InvalidStatusError: ``status()`` returned something that is no status.
     """
-    loop = asyncio.get_running_loop()
-    deadline = None if timeout is None else loop.time() + timeout
-    failures = 0
-    with _Changes(job) as changes:
-        while True:
-            seen = await _ask(job)
-            if isinstance(seen, JobStatus):
-                failures = 0
-                if callback is not None:
-                    said = callback(job.job_id(), seen, job)
-                    if inspect.isawaitable(said):
-                        await said
-                if seen in JOB_FINAL_STATES:
-                    return
-            else:
-                failures += 1
-            left = None if deadline is None else deadline - loop.time()
-            if left is not None and left <= 0:
-                state = f"still {seen.name}" if isinstance(seen, JobStatus) else "backend unavailable"
-                raise JobTimeoutError(
-                    f"job {job.job_id()!r} has not ended within {timeout:g} s ({state})"
-                ) from (None if isinstance(seen, JobStatus) else seen)
-            pause = backoff(failures, ceiling=max(wait, 1.0)) if failures else max(wait, 0.0)
-            await changes.next(pause if left is None else min(pause, left))
-
-
-async def _ask(job: Any) -> JobStatus | BackendUnavailableError:
-    try:
-        return await status(job)
-    except BackendUnavailableError as error:
-        return error
-
-
-class _Changes:
-    """While it is entered, a job's backend tells of its changes; one that is never told stays silent."""
-
-    def __init__(self, job: Any) -> None:
-        self._job = job
-        self._landing = Landing()
-
-    def __enter__(self) -> _Changes:
-        self._release = self._job._on_change(lambda: self._landing.give(None))
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._release()
-
-    async def next(self, timeout: float) -> None:
-        """Sleep until the next change since the last one was awaited, and at most for ``timeout`` seconds."""
-        await asyncio.wait([self._landing.value], timeout=timeout)
-        self._landing = Landing()
+    await async_waiting.poll_until_final(job, timeout, wait, callback)
 
 
 async def logs(job: Any, stream: str = "stdout", follow: bool = False) -> AsyncIterator[str]:
@@ -282,44 +214,24 @@ async def logs(job: Any, stream: str = "stdout", follow: bool = False) -> AsyncI
     Raises:
         JobError: there is no such stream, or the job keeps no logs.
     """
-    pending = b""
+    splitter = log_reading.LineSplitter()
     async for chunk in log_bytes(job, stream, follow):
-        *lines, pending = (pending + chunk).split(b"\n")
-        for line in lines:
-            yield line.decode("utf-8", "replace") + "\n"
-    if pending:
-        yield pending.decode("utf-8", "replace")
+        for line in splitter.feed(chunk):
+            yield line
+    for line in splitter.rest():
+        yield line
 
 
-async def log_bytes(job: Any, stream: str = "stdout", follow: bool = False) -> AsyncIterator[bytes]:
+def log_bytes(job: Any, stream: str = "stdout", follow: bool = False) -> AsyncIterator[bytes]:
     """As `logs`, in bytes, as they come."""
     from anyjob.jobtypes import TaskJob
 
     if not isinstance(job, TaskJob):
         raise JobError(f"{job!r} keeps no logs: only jobs of task backends do")
-    if stream not in ("stdout", "stderr"):
-        raise JobError(f"a job has a stdout and a stderr, and no stream {stream!r}")
-    offset = 0
-    pause = 0.01
-    end = asyncio.ensure_future(final(job) if follow else asyncio.sleep(0))
-    try:
-        while True:
-            # Asked first, read second: what was written before the end is not missed.
-            ended = end.done() or not follow
-            chunk = await offload(partial(job._backend.logs, job._record.ticket(), stream, offset))
-            if chunk:
-                yield chunk
-                offset += len(chunk)
-                pause = 0.01
-            elif ended:
-                if follow:
-                    end.result()  # raises what asking for the job raised
-                return
-            else:
-                await asyncio.wait([end], timeout=pause)
-                pause = min(pause * 1.5, 0.25)
-    finally:
-        end.cancel()
+    log_reading.check_stream(stream)
+    return async_waiting.log_chunks(
+        job, lambda offset: job._backend.logs(job._record.ticket(), stream, offset), follow
+    )
 
 
 # --- many jobs ------------------------------------------------------------------------------------
@@ -333,18 +245,7 @@ async def wait(jobs: Iterable[Any], timeout: float | None = None, return_when: s
     """
     waiting.check_return_when(return_when)
     jobs = waiting.unique(jobs)
-    if timeout is not None and timeout <= 0:
-        return waiting.sort_out(jobs, await offload(lambda: waiting.ended_now(jobs)))
-    deadline = _deadline(timeout)
-    ended: list[Any] = []
-    with waiting.Subscription(jobs, ends := _Ends()):
-        while len(ended) < len(jobs):
-            enough = ended and return_when == FIRST_COMPLETED
-            job = ends.get_nowait() if enough else await ends.get(deadline)
-            if job is None:
-                break
-            ended.append(job)
-    return waiting.sort_out(jobs, ended)
+    return waiting.sort_out(jobs, await async_waiting.wait(jobs, timeout, return_when))
 
 
 def as_completed(jobs: Iterable[Any], timeout: float | None = None) -> AsyncIterator[Any]:
@@ -353,57 +254,5 @@ def as_completed(jobs: Iterable[Any], timeout: float | None = None) -> AsyncIter
     Raises:
         JobTimeoutError: not all have ended within ``timeout`` seconds.
     """
-    return _as_completed(waiting.unique(jobs), timeout, _deadline(timeout))
-
-
-async def _as_completed(jobs: list[Any], timeout: float | None, deadline: float | None) -> AsyncIterator[Any]:
-    left = len(jobs)
-    if timeout is not None and timeout <= 0:
-        for job in await offload(lambda: waiting.ended_now(jobs)):
-            left -= 1
-            yield job
-    else:
-        with waiting.Subscription(jobs, ends := _Ends()):
-            while left and (job := await ends.get(deadline)) is not None:
-                left -= 1
-                yield job
-    if left:
-        raise waiting.late(left, len(jobs), timeout)
-
-
-def _deadline(timeout: float | None) -> float | None:
-    return None if timeout is None else asyncio.get_running_loop().time() + timeout
-
-
-class _Ends:
-    """The ends of some jobs, in the order in which the loop hears of them."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[tuple[Any, Any]] = asyncio.Queue()
-
-    def put(self, end: tuple[Any, Any]) -> None:
-        """Take one in, from any thread."""
-        try:
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, end)
-        except RuntimeError:
-            pass  # the loop has closed: nobody waits any more
-
-    async def get(self, deadline: float | None) -> Any:
-        """Return the next job that has ended; None where none has until the deadline."""
-        try:
-            async with asyncio.timeout_at(deadline):
-                end = await self._queue.get()
-        except TimeoutError:
-            return None
-        return _job_of(*end)
-
-    def get_nowait(self) -> Any:
-        """Return the next of those that were heard of already; None where there is none."""
-        return None if self._queue.empty() else _job_of(*self._queue.get_nowait())
-
-
-def _job_of(job: Any, said: Any) -> Any:
-    if isinstance(said, BaseException):
-        raise said
-    return job
+    deadline = async_waiting.deadline_of(timeout)
+    return async_waiting.as_completed(waiting.unique(jobs), timeout, deadline)

@@ -159,9 +159,9 @@ class BaseJob(ABC):
 
     def __await__(self) -> Generator[Any, None, Any]:
         """``await job`` waits without blocking the event loop, and gives the result."""
-        from anyjob.tracking.offload import final_then
+        from anyjob.tracking.offload import after_final
 
-        return final_then(self, self.result).__await__()
+        return after_final(self, self.result).__await__()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}({self.job_id()!r}) on {self._backend!s}>"

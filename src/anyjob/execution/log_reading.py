@@ -57,12 +57,27 @@ def chunks(
 
 def lines(chunks: Iterable[bytes]) -> Iterator[str]:
     """Yield line by line, with line ends, what comes in chunks."""
-    pending: list[bytes] = []  # parts of a line whose end has not come
+    splitter = LineSplitter()
     for chunk in chunks:
+        yield from splitter.feed(chunk)
+    yield from splitter.rest()
+
+
+class LineSplitter:
+    """Makes lines, with line ends, of what comes in chunks."""
+
+    def __init__(self) -> None:
+        self._pending: list[bytes] = []  # parts of a line whose end has not come
+
+    def feed(self, chunk: bytes) -> Iterator[str]:
+        """Take in a chunk; yield the lines that end in it."""
         for line in io.BytesIO(chunk):
-            pending.append(line)
+            self._pending.append(line)
             if line.endswith(b"\n"):
-                yield b"".join(pending).decode("utf-8", "replace")
-                pending.clear()
-    if pending:
-        yield b"".join(pending).decode("utf-8", "replace")
+                yield from self.rest()
+
+    def rest(self) -> Iterator[str]:
+        """Yield the line whose end has not come, if there is one."""
+        if self._pending:
+            yield b"".join(self._pending).decode("utf-8", "replace")
+            self._pending.clear()

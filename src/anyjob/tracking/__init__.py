@@ -1,1 +1,4 @@
-"""Waiting: who asks a backend, how often, and who is told. Imports the data of the root, and no ledger."""
+"""Waiting: who asks a backend, how often, and who is told.
+
+Imports the data of the root and `anyjob.execution`, and no ledger.
+"""

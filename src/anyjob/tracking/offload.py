@@ -11,7 +11,12 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+if TYPE_CHECKING:
+    from anyjob.status import JobStatus
+
+T = TypeVar("T")
 
 LIMIT = 64
 """Threads at most. What runs on them asks, reads or submits; none of it waits for a job to end."""
@@ -19,7 +24,7 @@ IDLE = 10.0
 """Seconds after which a thread with nothing to do ends."""
 
 
-class _Threads:
+class _ThreadPool:
     """A daemon thread for each call under way, up to a limit: one that hangs does not keep the program
     from ending, as those of a `ThreadPoolExecutor` would."""
 
@@ -56,81 +61,82 @@ class _Threads:
             return self._calls.popleft()
 
 
-_threads = _Threads()
+_threads = _ThreadPool()
 
 
 def _after_fork() -> None:
     global _threads
-    _threads = _Threads()  # threads do not survive a fork
+    _threads = _ThreadPool()  # threads do not survive a fork
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-class Landing:
-    """What a thread hands to the coroutine that awaits it, as long as the loop of that one is open."""
+class ThreadsafeFuture(Generic[T]):
+    """A future of the running event loop that any thread may set, as long as that loop is open."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.value: asyncio.Future[Any] = self._loop.create_future()
+        self.future: asyncio.Future[T] = self._loop.create_future()
 
-    def give(self, value: Any) -> None:
-        """Hand it over, from any thread. Only the first one counts."""
+    def set(self, value: T) -> None:
+        """Set the value, from any thread. Only the first one counts."""
         try:
-            self._loop.call_soon_threadsafe(self._settle, value)
+            self._loop.call_soon_threadsafe(self._set, value)
         except RuntimeError:
             pass  # the loop has closed: nobody waits any more
 
-    def _settle(self, value: Any) -> None:
-        if not self.value.done():
-            self.value.set_result(value)
+    def _set(self, value: T) -> None:
+        if not self.future.done():
+            self.future.set_result(value)
 
 
-async def offload(call: Callable[[], Any]) -> Any:
+async def offload(call: Callable[[], T]) -> T:
     """Make a blocking call on a thread of our own, with the caller's context; await what it returns.
 
     A call that has not begun when the await is cancelled is not made.
     """
-    landing = Landing()
+    returned = ThreadsafeFuture[tuple[T | None, BaseException | None]]()
     context = contextvars.copy_context()
 
     def work() -> None:
-        if landing.value.cancelled():
+        if returned.future.cancelled():
             return
-        said: tuple[Any, BaseException | None]
+        said: tuple[T | None, BaseException | None]
         try:
             said = context.run(call), None
         except BaseException as error:
             # Raised by whoever awaits: a future would not take a StopIteration.
             said = None, error
-        landing.give(said)
+        returned.set(said)
 
     _threads.start(work)
-    value, error = await landing.value
+    value, error = await returned.future
     if error is not None:
         raise error
-    return value
+    return cast(T, value)
 
 
-async def final(job: Any) -> Any:
-    """Await the end of a job, without a thread and without blocking the loop; give its status.
+async def final_status(job: Any) -> JobStatus:
+    """Await the end of a job, without a thread and without blocking the loop; return its status.
 
     Cancelling the await takes the request back, and leaves the job alone. Raises what asking for
     the status raised.
     """
-    landing = Landing()
-    forget = job._on_final(landing.give)
+    ended = ThreadsafeFuture[Any]()
+    unsubscribe = job._on_final(ended.set)
     try:
-        said = await landing.value
+        said = await ended.future
     finally:
-        forget()
+        unsubscribe()
     if isinstance(said, BaseException):
         raise said
-    return said
+    status: JobStatus = said
+    return status
 
 
-async def final_then(job: Any, call: Callable[[], Any]) -> Any:
+async def after_final(job: Any, call: Callable[[], T]) -> T:
     """Await the end of a job, and then what a blocking call about it returns."""
-    await final(job)
+    await final_status(job)
     return await offload(call)
