@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from anyjob import set_default_session
-from anyjob.session.facade import default_session
+from anyjob.session.default import default_session
 
 
 @contextlib.contextmanager

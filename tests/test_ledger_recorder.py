@@ -192,7 +192,7 @@ def test_full_durability_is_an_option_of_the_backend(
 def test_prune_forgets_what_has_ended_with_all_it_wrote(
     session: Session, backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyjob.session.job_finder.FORGOTTEN_AT_ONCE", 2)
+    monkeypatch.setattr("anyjob.session.pruning.AT_ONCE", 2)
     ledger = session.services.ledger
     environments = ledger.state / "env"
     environments.mkdir()

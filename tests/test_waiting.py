@@ -27,7 +27,7 @@ from anyjob import (
 from anyjob.builtin.inline import InlineBackend
 from anyjob.builtin.pools import ThreadsBackend
 from anyjob.builtin.processes import ProcessesBackend
-from anyjob.tracking import polling
+from anyjob.tracking import plain_polling
 
 DONE, RUNNING = JobStatus.DONE, JobStatus.RUNNING
 LONG = 30  # seconds: only ever waited for where something is broken
@@ -229,9 +229,9 @@ def test_a_backend_that_hangs_does_not_hold_up_the_others(gate: threading.Event)
 def test_a_job_is_asked_once_for_all_who_wait() -> None:
     job = PlainJob()
     ended: list[Any] = []
-    polling.poll(job, ended.append)
+    plain_polling.poll(job, ended.append)
     for _ in range(3):
-        polling.poll(job, ended.append)
+        plain_polling.poll(job, ended.append)
     job.end()
     wait([job], LONG)
     assert ended == [DONE] * 4
@@ -239,11 +239,11 @@ def test_a_job_is_asked_once_for_all_who_wait() -> None:
 
 
 def test_who_begins_to_wait_is_served_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polling, "FLOOR", 3600.0)
-    monkeypatch.setattr(polling, "CEILING", 3600.0)
+    monkeypatch.setattr(plain_polling, "FLOOR", 3600.0)
+    monkeypatch.setattr(plain_polling, "CEILING", 3600.0)
     job = PlainJob()
     seen = threading.Event()
-    polling.follow(job, lambda status: seen.set())
+    plain_polling.follow(job, lambda status: seen.set())
     assert seen.wait(LONG)
     job.end()
     assert wait([job], LONG).done == [job]
@@ -251,7 +251,7 @@ def test_who_begins_to_wait_is_served_soon(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_nobody_is_asked_when_nobody_waits() -> None:
     job = PlainJob()
-    forget = polling.poll(job, lambda said: None)
+    forget = plain_polling.poll(job, lambda said: None)
     (poller,) = [thread for thread in threading.enumerate() if thread.name == "anyjob-poll-PlainJob"]
     forget()
     forget()  # to take it back twice is no harm
@@ -265,7 +265,7 @@ def test_a_callback_that_raises_is_reported(caplog: pytest.LogCaptureFixture) ->
         raise ZeroDivisionError("division by zero")
 
     job = PlainJob()
-    polling.poll(job, bad)
+    plain_polling.poll(job, bad)
     job.end()
     with caplog.at_level(logging.ERROR, "anyjob"):
         assert wait([job], LONG).done == [job]
@@ -276,11 +276,11 @@ FORK = """
 import asyncio, os
 from fake_jobs import PlainBackend
 from anyjob import JobStatus, wait
-from anyjob.tracking import polling
+from anyjob.tracking import plain_polling
 
 backend = PlainBackend()
 still = backend.run()
-polling.poll(still, print)
+plain_polling.poll(still, print)
 asyncio.run(asyncio.wait_for(backend.run(answers=[JobStatus.DONE]), 30))
 child = os.fork()
 job = backend.run(answers=[JobStatus.RUNNING, JobStatus.DONE])

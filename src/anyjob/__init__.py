@@ -58,8 +58,7 @@ if TYPE_CHECKING:
     from anyjob.jobtypes import CommandJob, PythonJob, TaskJob
     from anyjob.orders import Observation, Options, Order, Rejected, Ticket, Unsure
     from anyjob.registry.lookup import Registry
-    from anyjob.session.facade import (
-        Session,
+    from anyjob.session.default import (
         backends,
         default_session,
         get_backend,
@@ -72,6 +71,7 @@ if TYPE_CHECKING:
         run,
         set_default_session,
     )
+    from anyjob.session.facade import Session
     from anyjob.specs import Call, Command, File, Outcome, Resources, Spec
     from anyjob.status import JOB_FINAL_STATES, JobStatus
     from anyjob.taskbackend import TaskBackend
@@ -126,8 +126,7 @@ _WHERE = {
     "execution.outputs": ("CommandResult",),
     "registry.lookup": ("Registry",),
     "config.secrets": ("Secret",),
-    "session.facade": (
-        "Session",
+    "session.default": (
         "backends",
         "default_session",
         "get_backend",
@@ -140,6 +139,7 @@ _WHERE = {
         "run",
         "set_default_session",
     ),
+    "session.facade": ("Session",),
     "specs": ("Call", "Command", "File", "Outcome", "Resources", "Spec"),
     "status": ("JOB_FINAL_STATES", "JobStatus"),
     "taskbackend": ("TaskBackend",),

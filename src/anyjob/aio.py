@@ -42,7 +42,7 @@ async def call(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
 def _of(session: Session | None) -> Session:
     if session is not None:
         return session
-    from anyjob.session.facade import default_session
+    from anyjob.session.default import default_session
 
     return default_session()
 

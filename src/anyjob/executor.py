@@ -156,7 +156,7 @@ def _task_backend(backend: str | BaseBackend | None) -> TaskBackend:
 
     found: Any = backend
     if backend is None or isinstance(backend, str):
-        from anyjob.session.facade import get_backend
+        from anyjob.session.default import get_backend
 
         found = get_backend(backend)
     if not isinstance(found, TaskBackend):

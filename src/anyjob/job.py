@@ -33,7 +33,7 @@ class BaseJob(ABC):
 
     _backend: Any = None
     _job_id: Any = None
-    _heard: Any = None
+    _status_observer: Any = None
 
     def __init__(self, backend: Any, job_id: str) -> None:
         self._backend = backend
@@ -136,8 +136,8 @@ class BaseJob(ABC):
     def _ask_status(self) -> JobStatus:
         """Ask, and let whoever keeps a record of the job know what was seen."""
         status = as_status(self.status(), self)
-        if self._heard is not None:
-            self._heard(status)
+        if self._status_observer is not None:
+            self._status_observer(status)
         return status
 
     def _on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
@@ -153,7 +153,7 @@ class BaseJob(ABC):
         Returns what takes the request back. Jobs of task backends override this with the watcher
         of their backend; a plain job is asked by a thread that it shares with those of its backend.
         """
-        from anyjob.tracking.polling import poll
+        from anyjob.tracking.plain_polling import poll
 
         return poll(self, callback)
 

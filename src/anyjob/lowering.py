@@ -59,6 +59,16 @@ def find_route(
     )
 
 
+def has_route(kind: str, backend: Any, job_type: Callable[[str], Any]) -> bool:
+    """Whether a backend can run work of a kind, as it is or rewritten."""
+    accepts, shared_files = getattr(backend, "accepts", ()), backend.capabilities.shared_files
+    try:
+        find_route(kind, accepts, job_type, shared_files=shared_files)
+    except UnsupportedSpecError:
+        return False
+    return True
+
+
 def lower_along(spec: Spec, route: tuple[str, ...], job_type: Callable[[str], Any]) -> tuple[Spec, ...]:
     """Rewrite a spec step by step; returns it and all that it was rewritten as, the last one native.
 

@@ -37,7 +37,7 @@ def completion(shell: str) -> None:
 def backend_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a backend; imports no plugin, and never fails."""
     try:
-        from anyjob.session.facade import default_session
+        from anyjob.session.default import default_session
 
         ours = default_session()
         names = [*ours.config.backends, *ours.registry.names("anyjob.backends", hooks=False)]
@@ -49,7 +49,7 @@ def backend_names(ctx: click.Context, param: click.Parameter, incomplete: str) -
 def job_types(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a kind of work; imports no plugin, and never fails."""
     try:
-        from anyjob.session.facade import default_session
+        from anyjob.session.default import default_session
 
         names = default_session().registry.names("anyjob.job_types", hooks=False)
     except Exception:

@@ -30,7 +30,7 @@ def session() -> Session:
     Raises:
         ConfigError: the configuration cannot be read.
     """
-    from anyjob.session.facade import default_session
+    from anyjob.session.default import default_session
 
     hear_warnings()
     return default_session()

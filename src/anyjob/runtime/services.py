@@ -1,4 +1,4 @@
-"""What surrounds a task backend: where kinds of work are looked up and events are told."""
+"""The services that a task backend uses: where kinds of work are looked up, and events are told."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Services:
-    """The surroundings of a backend that was made directly: kinds of work are known, nobody listens.
+    """Those of a backend that was made directly: kinds of work are known, nobody listens.
 
     A session puts its own in place of it.
     """

@@ -1,42 +1,32 @@
-"""Finds jobs again, in the ledger and in this process, and runs them anew."""
+"""Finds jobs again, in the ledger and in this process."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from anyjob.errors import AnyjobError, BackendError, JobError, JobNotFoundError, PluginError
-from anyjob.execution import spool
-from anyjob.ledger.identity import HOST
-from anyjob.ledger.store import Ledger, Row, encode_resources
-from anyjob.runtime.ledger_recorder import LedgerRecorder
-from anyjob.session.plain_backend import Plain
-from anyjob.session.plain_job import KIND, Entry
-from anyjob.specs import Resources
+from anyjob.errors import AnyjobError, BackendError, JobNotFoundError
+from anyjob.ledger.store import Ledger, Row
+from anyjob.session.ledger_backends import LedgerBackends
+from anyjob.session.plain_backend import PlainRun
+from anyjob.session.plain_job import KIND, LedgerEntry
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
 from anyjob.taskbackend import TaskBackend
 from anyjob.text.units import parse_duration
 
 if TYPE_CHECKING:
-    from anyjob.ledger.store import BackendRow
-    from anyjob.session.protocol import SessionProtocol
-
-FORGOTTEN_AT_ONCE = 1000
-"""Jobs that are forgotten in one transaction, so that others can write in between."""
-OLD_ENVIRONMENT = 3600.0
-"""Seconds after which an environment file that no open job needs was left behind by a crash."""
+    from anyjob.session.facade import Session
 
 
 class JobFinder:
     """The jobs of a session: those of its ledger, and those that only this process knows."""
 
-    def __init__(self, session: SessionProtocol) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._backends: dict[int, Any] = {}
+        self._backends = LedgerBackends(session)
 
     @property
     def _ledger(self) -> Ledger:
@@ -115,75 +105,16 @@ class JobFinder:
         for backend in self._session.made():
             if isinstance(backend, TaskBackend):
                 found.update((job.job_id(), job) for job in backend.jobs())
-            elif (plain := Plain.of(backend)) is not None:
+            elif (plain := PlainRun.of(backend)) is not None:
                 found.update(plain.jobs())
         return found
-
-    def rerun(self, jobs: Iterable[Any], resources: Mapping[str, Any]) -> list[Any]:
-        """Hand over anew what jobs were handed; see `anyjob.rerun`."""
-        jobs = list(jobs)
-        groups: dict[Any, list[int]] = {}
-        for place, job in enumerate(jobs):
-            if not hasattr(job, "spec"):
-                raise JobError(
-                    f"{job!r} is a plain job: what it was handed is not known, so it cannot be run anew"
-                )
-            asked = encode_resources(job._record.resources)
-            groups.setdefault((id(job.backend()), asked), []).append(place)
-        made: dict[int, Any] = {}
-        for places in groups.values():
-            first = jobs[places[0]]
-            old = first._record.resources
-            same = {field: getattr(old, field) for field in Resources.__struct_fields__}
-            specs = [jobs[place].spec() for place in places]
-            again = self._of_this_host(first.backend()).run_many(specs, **{**same, **resources})
-            made.update(zip(places, again, strict=True))
-        return [made[place] for place in range(len(jobs))]
-
-    def _of_this_host(self, backend: Any) -> Any:
-        if not backend.other_host:
-            return backend
-        configured = backend.name() in self._session.config.backends
-        return self._session.get_backend(backend.name() if configured else backend.type_name)
-
-    # --- forgetting ---------------------------------------------------------------------------
-
-    def prune(self, older_than: Any) -> list[str]:
-        """Forget jobs that ended longer ago than this, with their spools; return their ids."""
-        before = time.time() - parse_duration(older_than, what="older_than", allow_zero=True)
-        forgotten: list[str] = []
-        if not self._ledger.exists:
-            return forgotten
-        after = 0
-        while ended := self._ledger.ended_before(before, after, FORGOTTEN_AT_ONCE):
-            after = ended[-1][0]
-            job_ids = [job_id for _, job_id in ended]
-            forget(self._ledger, job_ids)
-            forgotten += job_ids
-        self._sweep_environments()
-        return forgotten
-
-    def _sweep_environments(self) -> None:
-        """Remove the environment files that a crash left behind, which no open job needs."""
-        directory = self._ledger.state / "env"
-        if not directory.is_dir():
-            return
-        old = time.time() - OLD_ENVIRONMENT
-        left = {
-            entry.path for entry in os.scandir(directory) if entry.stat(follow_symlinks=False).st_mtime < old
-        }
-        for path in left - self._ledger.open_environments() if left else ():
-            with suppress(OSError):
-                os.unlink(path)
 
     # --- handles ------------------------------------------------------------------------------
 
     def _handle(self, row: Row) -> Any:
-        backend = self._backends.get(row.backend)
-        if backend is None:
-            backend = self._backends[row.backend] = self._backend_of(row)
+        backend = self._backends.of(row)
         if row.kind == KIND:
-            plain = Plain.of(backend)
+            plain = PlainRun.of(backend)
             if plain is None:
                 raise BackendError(f"backend {backend.name()!r} finds no jobs again by itself") from getattr(
                     backend, "why", None
@@ -202,69 +133,6 @@ class JobFinder:
         elif not row.told:
             self._session.services.finished(backend, job._record, job._record.outcome)
 
-    def _backend_of(self, row: Row) -> Any:
-        """Return the backend that a row of the ledger means, whatever it is configured as today."""
-        session = self._session
-        known = self._ledger.backend_row(row.backend)
-        for backend in session.made():
-            if _is(backend, known):
-                return backend
-        for name in self._names(known):
-            try:
-                backend = session.get_backend(name)
-            except Exception:  # what else is configured, or not fully, keeps nobody from what is sought
-                continue
-            if _is(backend, known):
-                return backend
-        return self._anew(known)
-
-    def _names(self, known: BackendRow) -> list[str]:
-        """Return the names under which a backend may be configured, that of old first."""
-        if known.host not in ("", HOST):
-            return []
-        config = self._session.config
-        entries = {name: config.entry("backends", name) for name in config.backends}
-        offered = "/" in known.type
-        names = [
-            name
-            for name, entry in entries.items()
-            if entry is not None and (entry.type == known.type or (offered and "/" in entry.type))
-        ]
-        names.sort(key=lambda name: name != known.label)
-        if offered:
-            provider, _, rest = known.type.partition("/")
-            offers = {name: config.entry("providers", name) for name in config.providers}
-            names += [f"{name}/{rest}" for name, entry in offers.items() if entry and entry.type == provider]
-        if known.type not in entries and ":" not in known.type:
-            names.append(known.type)
-        return names
-
-    def _anew(self, known: BackendRow) -> Any:
-        from anyjob.session.missing_backend import MissingBackend
-
-        backend: Any
-        try:
-            backend = self._session.rebuild(known)
-        except Exception as error:
-            why = error if isinstance(error, AnyjobError) else PluginError(f"{type(error).__name__}: {error}")
-            backend = MissingBackend(known, why)
-            self._session.take_in(backend, known)
-        if known.host not in ("", HOST):
-            # What its host does is told to nobody here: its jobs are looked at, at intervals.
-            backend.other_host, backend.floor, backend.ceiling = known.host, 0.5, 2.0
-        return backend
-
-
-def forget(ledger: Ledger, job_ids: Sequence[str]) -> None:
-    """Take jobs that have ended out of a ledger, and remove what they wrote."""
-    roots = ledger.spools()
-    for job_id in job_ids:
-        for root in roots:
-            spool.remove(root, job_id)
-    for path in ledger.remove(job_ids):
-        with suppress(OSError):
-            os.unlink(path)
-
 
 @contextmanager
 def _reported(row: Row) -> Iterator[None]:
@@ -277,20 +145,10 @@ def _reported(row: Row) -> Iterator[None]:
         logging.getLogger("anyjob").warning("job %s is left out: %s", row.job_id, error)
 
 
-def _is(backend: Any, known: BackendRow) -> bool:
-    if isinstance(backend, TaskBackend):
-        return (
-            isinstance(backend.recorder, LedgerRecorder)
-            and backend.recorder.identity.fingerprint == known.fingerprint
-        )
-    plain = Plain.of(backend)
-    return plain is not None and plain.identity.fingerprint == known.fingerprint
-
-
 def _is_in_ledger(job: Any) -> bool:
     record = getattr(job, "_record", None)
     if record is None:
-        return isinstance(job._heard, Entry) and job._heard.entered
+        return isinstance(job._status_observer, LedgerEntry) and job._status_observer.entered
     return bool(record.kind) and bool(job.backend().capabilities.durable)
 
 

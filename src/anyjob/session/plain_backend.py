@@ -1,4 +1,4 @@
-"""Makes a plain backend, one with jobs of its own making, as good a citizen as a task backend.
+"""Has the jobs of a plain backend, which it makes by itself, told to the hooks and entered into the ledger.
 
 This module is on the path of every look-up of a plain backend: what jobs need is imported when it runs one.
 """
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from anyjob.ledger.store import BackendRow, Row
-    from anyjob.session.protocol import SessionProtocol
+    from anyjob.session.facade import Session
 
 
-class Plain:
+class PlainRun:
     """Takes the place of a plain backend's ``run``: runs as that does, and follows what it returns.
 
     Where the backend can find its jobs again, they are entered into the ledger, under an id of ours. Where
@@ -31,12 +31,12 @@ class Plain:
         identify: tells what that is; called when it is first needed.
     """
 
-    def __init__(self, session: SessionProtocol, backend: Any, identify: Any) -> None:
+    def __init__(self, session: Session, backend: Any, identify: Any) -> None:
         known: Any = vars(backend).get("run")
-        if isinstance(known, Plain):
+        if isinstance(known, PlainRun):
             known._session = session
             return
-        self._session: SessionProtocol = session
+        self._session: Session = session
         self._backend = backend
         self._identify = identify
         self._identity: BackendRow | None = None
@@ -46,10 +46,10 @@ class Plain:
         backend.run = self
 
     @classmethod
-    def of(cls, backend: Any) -> Plain | None:
+    def of(cls, backend: Any) -> PlainRun | None:
         """Return what has taken the place of a backend's ``run``."""
         run = vars(backend).get("run")
-        return run if isinstance(run, Plain) else None
+        return run if isinstance(run, PlainRun) else None
 
     @property
     def identity(self) -> BackendRow:
@@ -70,7 +70,7 @@ class Plain:
         """
         from anyjob.ids import new_id
         from anyjob.job import BaseJob
-        from anyjob.session.plain_job import Entry
+        from anyjob.session.plain_job import LedgerEntry
         from anyjob.specs import Resources
 
         services: Any = self._session.services
@@ -81,7 +81,7 @@ class Plain:
                 job_id = new_id()
                 self._jobs[job_id] = job
                 if self._finds_jobs():
-                    job._heard = Entry(self._session, job_id, job, self.identity)
+                    job._status_observer = LedgerEntry(self._session, job_id, job, self.identity)
                 services.submitted(job)
                 self._follow(job)
         return returned
@@ -92,13 +92,13 @@ class Plain:
         Raises:
             AnyjobError: as the backend's ``retrieve_job`` does.
         """
-        from anyjob.session.plain_job import Entry
+        from anyjob.session.plain_job import LedgerEntry
 
         job = self._jobs.get(row.job_id)
         if job is None:
             job = self._jobs[row.job_id] = self._backend.retrieve_job(row.native_id)
-            if job._heard is None:
-                job._heard = Entry(self._session, row.job_id, job, self.identity, row.status)
+            if job._status_observer is None:
+                job._status_observer = LedgerEntry(self._session, row.job_id, job, self.identity, row.status)
                 self._follow(job)
         return job
 
@@ -108,10 +108,10 @@ class Plain:
     def _follow(self, job: Any) -> None:
         services: Any = self._session.services
         if services.watches:
-            from anyjob.session.plain_job import Followed
-            from anyjob.tracking.polling import follow
+            from anyjob.session.plain_job import HookCaller
+            from anyjob.tracking.plain_polling import follow
 
-            follow(job, Followed(services, job).see)
+            follow(job, HookCaller(services, job))
 
     def __reduce__(self) -> Any:
         # A copy of the backend, in another process perhaps, has its own run, which nobody follows.

@@ -12,13 +12,13 @@ from anyjob.specs import Outcome
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 
 if TYPE_CHECKING:
-    from anyjob.session.protocol import SessionProtocol
+    from anyjob.session.facade import Session
 
 KIND = "plain"
 """What the ledger says of a job that only its own backend knows what it is."""
 
 
-class Entry:
+class LedgerEntry:
     """A plain job's row in the ledger: told of each status that is seen of the job.
 
     What cannot be written is reported by the logger ``anyjob``: the job itself runs.
@@ -26,7 +26,7 @@ class Entry:
 
     def __init__(
         self,
-        session: SessionProtocol,
+        session: Session,
         job_id: str,
         job: BaseJob,
         backend: BackendRow,
@@ -96,7 +96,7 @@ def _nobody() -> None:
     return None
 
 
-class Followed:
+class HookCaller:
     """Tells the hooks of each change of a job, once, and of its end."""
 
     def __init__(self, services: Any, job: Any) -> None:
@@ -104,13 +104,13 @@ class Followed:
         self._job = job
         self._last: JobStatus | None = None
 
-    def see(self, status: JobStatus) -> None:
+    def __call__(self, status: JobStatus) -> None:
         """The job was seen to be in this status."""
         if status is self._last:
             return
         old, self._last = self._last, status
         self._services.plain_changed(self._job, old, status)
         if status in JOB_FINAL_STATES:
-            entry = self._job._heard
-            if not isinstance(entry, Entry) or entry.claim_end():
+            entry = self._job._status_observer
+            if not isinstance(entry, LedgerEntry) or entry.claim_end():
                 self._services.plain_finished(self._job, Outcome(status=status))

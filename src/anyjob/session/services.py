@@ -1,8 +1,8 @@
-"""What a session's backends are surrounded by: its registry, and its plugins' hooks."""
+"""What a session's backends use of it: its registry, its ledger, and its plugins' hooks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anyjob.runtime.services import Services
@@ -10,7 +10,7 @@ from anyjob.specs import Outcome, Resources, Spec
 
 if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger
-    from anyjob.session.protocol import SessionProtocol
+    from anyjob.session.facade import Session
     from anyjob.status import JobStatus
     from anyjob.tracking.records import JobRecord
 
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 class SessionServices(Services):
     """Calls the hooks of a session. What nobody implements costs an attribute."""
 
-    def __init__(self, session: SessionProtocol, find: Callable[[str, str], Any]) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__(session.registry)
-        self._find = find
         self._session = session
         self._hooks = hooks = session.registry.hooks
         hooks.call("anyjob_configure", config=session.config)
@@ -44,7 +43,9 @@ class SessionServices(Services):
         """The handle of a durable job becomes one wherever its ledger can be read."""
         if not job.backend().capabilities.durable:
             return super().pickled(job)
-        return self._find, (job.job_id(), str(self.ledger.state))
+        from anyjob.session.default import find_anywhere
+
+        return find_anywhere, (job.job_id(), str(self.ledger.state))
 
     @property
     def watches(self) -> bool:  # type: ignore[override]

@@ -205,7 +205,7 @@ class _LivePlace(BackendHarness):
         return self._forget() if forget else ids
 
     def _forget(self) -> list[str]:
-        from anyjob.session.job_finder import forget
+        from anyjob.session.pruning import forget
 
         left = []
         for job in self._jobs:

@@ -11,7 +11,7 @@ from anyjob.cli.run.interrupts import Interrupts
 from anyjob.errors import AnyjobError, JobTimeoutError, UnsupportedSpecError
 from anyjob.lowering import find_route
 from anyjob.session.facade import Session
-from anyjob.session.job_finder import forget
+from anyjob.session.pruning import forget
 from anyjob.taskbackend import TaskBackend
 from anyjob.testing.harness.samples import CALL, COMMAND, Samples
 from anyjob.testing.live import NAME, TAG, LiveRun, Verdict

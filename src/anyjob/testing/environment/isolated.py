@@ -48,7 +48,7 @@ def isolated(home: Path, keep: Collection[str] = ()) -> Iterator[Path]:
 
 
 def _close_default_session() -> None:
-    module = sys.modules.get("anyjob.session.facade")  # not imported for this
+    module = sys.modules.get("anyjob.session.default")  # not imported for this
     if module is not None and module._default is not None:
         module.default_session().close()
         module.set_default_session(None)

@@ -11,7 +11,7 @@ from unittest import SkipTest
 
 from anyjob.errors import AnyjobError, JobNotFoundError, JobTimeoutError
 from anyjob.job import JobStatus
-from anyjob.session.facade import set_default_session
+from anyjob.session.default import set_default_session
 from anyjob.specs import Command
 from anyjob.taskbackend import TaskBackend
 from anyjob.testing.harness.backend import BackendHarness

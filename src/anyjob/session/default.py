@@ -1,0 +1,83 @@
+"""The default session, and the functions of the package ``anyjob``, which use it.
+
+It is the only session that reads files and environment by itself.
+"""
+
+from __future__ import annotations
+
+import os
+
+from anyjob.session.facade import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Concatenate, ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+_default: tuple[int, Session] | None = None
+_by_state: dict[tuple[int, str], Session] = {}
+
+
+def default_session() -> Session:
+    """Return the session that the functions of the package ``anyjob`` use.
+
+    It is made at the first use, of the configuration files and the environment as they are then. A
+    process that was forked makes its own, since threads do not survive a fork.
+    """
+    global _default
+    if _default is None or _default[0] != os.getpid():
+        from anyjob.config.settings import Config
+        from anyjob.registry.lookup import Registry
+
+        _default = os.getpid(), Session(Config.load(), Registry(), os.environ.get("ANYJOB_STATE"))
+    return _default[1]
+
+
+def set_default_session(session: Session | None) -> None:
+    """Have the functions of the package ``anyjob`` use this session; None: make a new one when needed."""
+    global _default
+    _default = None if session is None else (os.getpid(), session)
+
+
+def find_anywhere(job_id: str, state: str) -> Any:
+    """Return a handle on the job of a ledger: what a pickled handle becomes."""
+    from anyjob.tracking.tracker import Tracker
+
+    for tracker in list(Tracker.instances):
+        job = tracker.job(job_id)
+        if job is not None:
+            return job
+    session = default_session()
+    if str(session.services.ledger.state) != state:
+        key = os.getpid(), state
+        session = _by_state.setdefault(key, Session(session.config, session.registry, state))
+    return session.get_job(job_id)
+
+
+def _on_default_session(method: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
+    """Return the function that does on the default session what a method does on any."""
+
+    def function(*args: P.args, **kwargs: P.kwargs) -> R:
+        return method(default_session(), *args, **kwargs)
+
+    function.__name__ = function.__qualname__ = method.__name__
+    function.__doc__ = method.__doc__
+    function.__annotations__ = method.__annotations__
+    unbound: Any = method
+    wrapper: Any = function
+    wrapper.__wrapped__ = unbound.__get__(Session)  # bound to something, so that its signature has no self
+    return function
+
+
+get_backend = _on_default_session(Session.get_backend)
+get_provider = _on_default_session(Session.get_provider)
+get_job_type = _on_default_session(Session.get_job_type)
+job_types = _on_default_session(Session.job_types)
+backends = _on_default_session(Session.backends)
+run = _on_default_session(Session.run)
+get_job = _on_default_session(Session.get_job)
+jobs = _on_default_session(Session.jobs)
+rerun = _on_default_session(Session.rerun)

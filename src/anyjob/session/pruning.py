@@ -1,0 +1,59 @@
+"""Forgets jobs that have ended, and removes what they wrote and what a crash left behind."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from anyjob.execution import spool
+from anyjob.text.units import parse_duration
+
+if TYPE_CHECKING:
+    from anyjob.ledger.store import Ledger
+
+AT_ONCE = 1000
+"""Jobs that are forgotten in one transaction, so that others can write in between."""
+OLD_ENVIRONMENT = 3600.0
+"""Seconds after which an environment file that no open job needs was left behind by a crash."""
+
+
+def prune(ledger: Ledger, older_than: Any) -> list[str]:
+    """Forget jobs that ended longer ago than this, with their spools; return their ids."""
+    before = time.time() - parse_duration(older_than, what="older_than", allow_zero=True)
+    forgotten: list[str] = []
+    if not ledger.exists:
+        return forgotten
+    after = 0
+    while ended := ledger.ended_before(before, after, AT_ONCE):
+        after = ended[-1][0]
+        job_ids = [job_id for _, job_id in ended]
+        forget(ledger, job_ids)
+        forgotten += job_ids
+    _sweep_environments(ledger)
+    return forgotten
+
+
+def forget(ledger: Ledger, job_ids: Sequence[str]) -> None:
+    """Take jobs that have ended out of a ledger, and remove what they wrote."""
+    roots = ledger.spools()
+    for job_id in job_ids:
+        for root in roots:
+            spool.remove(root, job_id)
+    for path in ledger.remove(job_ids):
+        with suppress(OSError):
+            os.unlink(path)
+
+
+def _sweep_environments(ledger: Ledger) -> None:
+    """Remove the environment files that a crash left behind, which no open job needs."""
+    directory = ledger.state / "env"
+    if not directory.is_dir():
+        return
+    old = time.time() - OLD_ENVIRONMENT
+    left = {entry.path for entry in os.scandir(directory) if entry.stat(follow_symlinks=False).st_mtime < old}
+    for path in left - ledger.open_environments() if left else ():
+        with suppress(OSError):
+            os.unlink(path)
