@@ -31,7 +31,7 @@ from anyjob.builtin.local.paths import RuntimePaths, holder
 from anyjob.builtin.local.process_table import Snapshot
 from anyjob.errors import AnyjobError, BackendUnavailableError
 from anyjob.job import JOB_FINAL_STATES, JobStatus
-from anyjob.ledger.store import Row
+from anyjob.ledger.rows import Row
 
 TESTS = Path(__file__).resolve().parent
 LIMIT = 90.0

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from anyjob.ledger.store import BackendRow, Context, Ledger, NewJob
+from anyjob.ledger.encoding import Context
+from anyjob.ledger.rows import BackendRow, NewJob
+from anyjob.ledger.store import Ledger
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 

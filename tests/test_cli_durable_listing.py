@@ -34,7 +34,9 @@ from anyjob import (
 )
 from anyjob.cli.jobs.selection import read_states, span
 from anyjob.errors import BackendUnavailableError
-from anyjob.ledger.store import BackendRow, Context, Ledger, NewJob
+from anyjob.ledger.encoding import Context
+from anyjob.ledger.rows import BackendRow, NewJob
+from anyjob.ledger.store import Ledger
 
 DONE, ERROR, QUEUED, RUNNING = JobStatus.DONE, JobStatus.ERROR, JobStatus.QUEUED, JobStatus.RUNNING
 ELSEWHERE = BackendRow(

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anyjob.config.directories import platform_directory
 from anyjob.config.origins import Origin
 from anyjob.config.secrets import Secret
 from anyjob.config.settings import Config
-from anyjob.config.sources import _directory
 from anyjob.errors import ConfigError
 from anyjob.text.toml import key_lines
 
@@ -457,20 +457,21 @@ class TestRedaction:
         {},
         {"HOME": "/home/me"},
         {"HOME": "relative"},
-        {"XDG_CONFIG_HOME": "/x", "XDG_CONFIG_DIRS": "/y:/z"},
-        {"XDG_CONFIG_HOME": "relative", "XDG_CONFIG_DIRS": "relative:/z"},
-        {"XDG_CONFIG_HOME": "", "XDG_CONFIG_DIRS": ""},
+        {"XDG_CONFIG_HOME": "/x", "XDG_CONFIG_DIRS": "/y:/z", "XDG_STATE_HOME": "/s"},
+        {"XDG_CONFIG_HOME": "relative", "XDG_CONFIG_DIRS": "relative:/z", "XDG_STATE_HOME": "relative"},
+        {"XDG_CONFIG_HOME": "", "XDG_CONFIG_DIRS": "", "XDG_STATE_HOME": ""},
     ],
 )
 def test_the_directories_are_those_of_platformdirs(
     monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]
 ) -> None:
-    for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"):
+    for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "XDG_STATE_HOME"):
         monkeypatch.delenv(variable, raising=False)
     for variable, value in environ.items():
         monkeypatch.setenv(variable, value)
-    assert _directory("user", environ) == platformdirs.user_config_dir("anyjob")
-    assert _directory("site", environ) == platformdirs.site_config_dir("anyjob")
+    assert platform_directory("user_config", environ) == platformdirs.user_config_dir("anyjob")
+    assert platform_directory("site_config", environ) == platformdirs.site_config_dir("anyjob")
+    assert platform_directory("user_state", environ) == platformdirs.user_state_dir("anyjob")
 
 
 def test_without_files_nothing_heavy_is_imported(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ from ledgers import DONE, ERROR, add, backend, files_below, new_ids
 
 from anyjob import StateError
 from anyjob.ledger import database, schema
-from anyjob.ledger.store import Context, Ledger, NewJob
+from anyjob.ledger.encoding import Context
+from anyjob.ledger.rows import NewJob
+from anyjob.ledger.store import Ledger
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 
@@ -392,6 +394,7 @@ sys.path[:] = {path!r}
 from pathlib import Path
 from anyjob.errors import StateError
 from anyjob.ledger.store import Ledger
+import anyjob.ledger.salvage  # where our modules are, nobody may not read
 os.setgid(65534), os.setuid(65534)
 try:
     Ledger(Path({state!r})).counts()

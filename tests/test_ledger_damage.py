@@ -18,7 +18,9 @@ from ledgers import DONE, add, backend, files_below, new_ids
 from anyjob import StateError
 from anyjob.execution import spool
 from anyjob.ledger import salvage
-from anyjob.ledger.store import Ledger, Row, decode_outcome
+from anyjob.ledger.encoding import decode_outcome
+from anyjob.ledger.rows import Row
+from anyjob.ledger.store import Ledger
 from anyjob.status import JobStatus
 
 PAGE = 4096

@@ -13,7 +13,8 @@ from ledgers import files_below
 
 from anyjob import Call, Command, JobStatus, SerializationError, Session, StateError
 from anyjob.execution import spool
-from anyjob.ledger.store import Context, Ledger
+from anyjob.ledger.encoding import Context
+from anyjob.ledger.store import Ledger
 from anyjob.orders import Answer, Order, Unsure
 from anyjob.runtime import ledger_recorder
 from anyjob.specs import Outcome

@@ -11,7 +11,8 @@ import pytest
 from ledgers import DONE, ERROR, add, backend
 
 from anyjob.ledger.queries import FEW, Search
-from anyjob.ledger.store import Ledger, Row
+from anyjob.ledger.rows import Row
+from anyjob.ledger.store import Ledger
 from anyjob.status import JobStatus
 
 QUEUED, RUNNING = JobStatus.QUEUED, JobStatus.RUNNING

@@ -12,8 +12,9 @@ from ledgers import add, new_ids
 
 from anyjob import Call, Command, Config, JobStatus, Registry, Session
 from anyjob.ledger import salvage
+from anyjob.ledger.encoding import decode_outcome, decode_resources, encode_outcome, encode_resources
 from anyjob.ledger.rows import as_column, of_column
-from anyjob.ledger.store import Ledger, decode_outcome, decode_resources, encode_outcome, encode_resources
+from anyjob.ledger.store import Ledger
 from anyjob.specs import Outcome, Resources
 
 TEXT = st.text(st.characters(blacklist_characters="\0"), max_size=40)

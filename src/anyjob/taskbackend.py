@@ -36,7 +36,8 @@ from anyjob.tracking.tracker import Tracker
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from anyjob.ledger.store import BackendRow, Context, Row
+    from anyjob.ledger.encoding import Context
+    from anyjob.ledger.rows import BackendRow, Row
 
 __all__ = ["Observation", "Options", "Order", "Rejected", "TaskBackend", "Ticket", "Unsure"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from anyjob.config.directories import platform_directory
 from anyjob.config.layers import Layer, merge
 from anyjob.config.origins import Origin
 from anyjob.errors import ConfigError
@@ -26,13 +27,13 @@ def read(
 
     The arguments, and what is raised, are those of `anyjob.config.settings.Config.load`.
     """
-    system = system_dir or _directory("site", environ)
+    system = system_dir or platform_directory("site_config", environ)
     layers = [Layer("built-in", values={}), _file("system", os.path.join(system, "config.toml"))]
     chosen = environ.get("ANYJOB_CONFIG")
     if chosen:
         layers.append(_chosen(chosen))
     else:
-        user = user_dir or _directory("user", environ)
+        user = user_dir or platform_directory("user_config", environ)
         layers.append(_file("user", os.path.join(user, "config.toml")))
     layers.append(_project(cwd, chosen))
     lower, _ = merge(layers)
@@ -40,34 +41,6 @@ def read(
 
 
 # --- files --------------------------------------------------------------------------------------
-
-
-def _directory(kind: str, environ: Mapping[str, str]) -> str:
-    """What platformdirs says, of this environment, without the price of its import on Linux."""
-    import sys
-
-    if not sys.platform.startswith("linux"):
-        import platformdirs
-
-        find = platformdirs.site_config_dir if kind == "site" else platformdirs.user_config_dir
-        return find("anyjob")
-    if kind == "site":
-        listed = environ.get("XDG_CONFIG_DIRS", "").split(":")
-        return os.path.join(next(filter(os.path.isabs, listed), "/etc/xdg"), "anyjob")
-    path = environ.get("XDG_CONFIG_HOME", "")
-    return os.path.join(path if os.path.isabs(path) else os.path.join(_home(environ), ".config"), "anyjob")
-
-
-def _home(environ: Mapping[str, str]) -> str:
-    home = environ.get("HOME", "")
-    if os.path.isabs(home):
-        return home
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_dir
-    except KeyError:
-        return "/"
 
 
 def _file(name: str, path: str) -> Layer:

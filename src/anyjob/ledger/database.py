@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from anyjob.errors import StateError
-from anyjob.ledger import salvage
 from anyjob.ledger.schema import VERSION, migrate, version_of
 from anyjob.ledger.statedir import cannot_write, exclusive, is_network, private_directory
 
@@ -173,6 +172,8 @@ class LedgerFile:
 
     def _make(self, network: bool) -> sqlite3.Connection:
         """Open a ledger that is new, old, or on the wrong kind of disk. The caller holds the lock."""
+        from anyjob.ledger import salvage
+
         try:
             salvage.resume(self.path)
             if not self.exists:
@@ -227,6 +228,8 @@ class LedgerFile:
 
     def _replace(self, error: sqlite3.Error) -> None:
         """Put a damaged ledger aside, unless another process has done so."""
+        from anyjob.ledger import salvage
+
         damaged = self._file
         db, self._db = self._db, None
         if db is not None:

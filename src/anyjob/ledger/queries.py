@@ -55,7 +55,7 @@ class Search:
 
     def rows(self) -> list[Row]:
         """Return the newest that fit, oldest first."""
-        found = [Row(*values) for sql, values in self.queries() for values in self._read(sql, values)]
+        found = [Row.read(values) for sql, values in self.queries() for values in self._read(sql, values)]
         found.sort(key=lambda row: row.n)
         return found if self._limit is None else found[max(0, len(found) - self._limit) :]
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from anyjob.errors import StateError
-from anyjob.execution import spool
 from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.queries import JOINED, Search
-from anyjob.ledger.rows import CODE, FINAL, STATES, BackendRow, Context, Row, of_column
+from anyjob.ledger.rows import CODE, FINAL, STATES, BackendRow, Row, of_column
 from anyjob.ledger.sql import CHUNK, chunks, placeholders
 from anyjob.status import JobStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anyjob.ledger.encoding import Context
 
 OPEN = ",".join(map(str, range(FINAL)))
 """The states that are not final."""
@@ -38,7 +39,7 @@ class LedgerReader:
         found: dict[str, Row] = {}
         for some in chunks(job_ids):
             for values in self._file.read(f"{JOINED} WHERE j.id IN ({placeholders(some)})", some):
-                found[values[1]] = Row(*values)
+                found[values[1]] = Row.read(values)
         return found
 
     def by_prefix(self, prefix: str, limit: int = 10) -> list[str]:
@@ -151,11 +152,13 @@ class LedgerReader:
 
     def bulk(self, number: int) -> tuple[Context, str, bytes | None]:
         """Return what the jobs of a bulk share: context, native kind, shared payload."""
+        from anyjob.ledger.encoding import decode_context
+
         found = self._file.read("SELECT context, native, shared FROM bulks WHERE n = ?", (number,))
         if not found:
             raise StateError(f"bulk {number} is not in the ledger {self.path} any more")
         context, native, shared = found[0]
-        return msgspec.msgpack.decode(context, type=Context), native, shared
+        return decode_context(context), native, shared
 
     def tags(self, bulk: int) -> dict[str, str]:
         """Return the tags that the jobs of a bulk have."""
@@ -170,18 +173,26 @@ class LedgerReader:
 
     def notes(self, job_id: str) -> dict[str, str]:
         """Return what plugins noted of a job when it was submitted."""
+        import json
+
         sql = "SELECT o.notes FROM jobs j JOIN notes o ON o.n = j.n WHERE j.id = ?"
         found = self._file.read(sql, (job_id,))
         return json.loads(found[0][0]) if found else {}
 
     def spools(self) -> set[Path]:
         """Return the directories below which jobs have theirs: our own, and those of the option ``spool``."""
+        import json
+
+        from anyjob.execution import spool
+
         options = [json.loads(text) for (text,) in self._file.read("SELECT options FROM backends")]
         configured = {known["spool"] for known in options if isinstance(known.get("spool"), str)}
         return {spool.root(self.state, path) for path in (None, *configured)}
 
     def backend_row(self, number: int) -> BackendRow:
         """Return which backend has this number."""
+        import json
+
         sql = "SELECT fingerprint, label, type, distribution, options, host FROM backends WHERE n = ?"
         found = self._file.read(sql, (number,))
         if not found:

@@ -1,15 +1,14 @@
-"""What stands in the ledger: its rows, and how states and outcomes are written."""
+"""What stands in the ledger: its rows, and how states and text are written.
+
+Whoever only looks into the ledger needs no more than this; how work and outcomes are written is in
+`anyjob.ledger.encoding`.
+"""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-import msgspec
-
-from anyjob.execution import runner
-from anyjob.execution.spool import InSpool
-from anyjob.specs import Held, Outcome, Resources
 from anyjob.status import JobStatus
 
 STATES = (
@@ -27,7 +26,7 @@ FINAL = 4
 CODE = {status: code for code, status in enumerate(STATES)}
 
 
-class BackendRow(msgspec.Struct, frozen=True):
+class BackendRow(NamedTuple):
     """Which backend a job was given to: what it is, not what it is called."""
 
     fingerprint: str
@@ -38,18 +37,7 @@ class BackendRow(msgspec.Struct, frozen=True):
     host: str = ""
 
 
-class Context(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the jobs of a bulk run in, beside their own specs."""
-
-    route: tuple[str, ...]
-    resources: bytes
-    cwd: bytes = b""
-    environment: str = ""
-    python: str = ""
-    path: tuple[str, ...] = ()
-
-
-class NewJob(msgspec.Struct):
+class NewJob(NamedTuple):
     """A job to be written: its native work as bytes, what it was lowered from, where it was, and what
     plugins noted of it.
     """
@@ -60,7 +48,7 @@ class NewJob(msgspec.Struct):
     notes: dict[str, str] = {}
 
 
-class Row(msgspec.Struct):
+class Row(NamedTuple):
     """What the ledger knows of one job."""
 
     n: int
@@ -81,8 +69,11 @@ class Row(msgspec.Struct):
     outcome: bytes | None
     told: int = 0
 
-    def __post_init__(self) -> None:
-        self.name = of_column(self.name)
+    @classmethod
+    def read(cls, values: Iterable[Any]) -> Row:
+        """Make one of the columns that a query gives."""
+        row = cls._make(values)
+        return row if isinstance(row.name, str) else row._replace(name=of_column(row.name))
 
     @property
     def status(self) -> JobStatus:
@@ -102,48 +93,3 @@ def as_column(text: str) -> str | bytes:
 def of_column(value: str | bytes) -> str:
     """The inverse of `as_column`."""
     return value if isinstance(value, str) else value.decode("utf-8", "surrogatepass")
-
-
-def encode_resources(resources: Resources) -> bytes:
-    """Return resources as JSON, whatever characters names, tags and options hold."""
-    try:
-        return msgspec.json.encode(resources)
-    except UnicodeEncodeError:
-        text = json.dumps(msgspec.to_builtins(resources), ensure_ascii=False)
-        return text.encode("utf-8", "surrogatepass")
-
-
-def decode_resources(data: bytes) -> Resources:
-    """The inverse of `encode_resources`."""
-    try:
-        return msgspec.json.decode(data, type=Resources)
-    except UnicodeDecodeError:
-        return Resources(**json.loads(data.decode("utf-8", "surrogatepass")))
-
-
-def encode_outcome(outcome: Outcome) -> bytes:
-    """Return an outcome as bytes; what it holds in memory is pickled."""
-    value = outcome.value
-    if isinstance(value, InSpool):
-        value = str(value)  # msgspec encodes no subclasses of it
-    elif value is not None and not isinstance(value, bytes):
-        value = runner.dumps(value.value if isinstance(value, Held) else value)
-    if value is not outcome.value:
-        outcome = msgspec.structs.replace(outcome, value=value)
-    try:
-        return msgspec.msgpack.encode(outcome)
-    except UnicodeEncodeError:  # what failed has said why in text that is no text
-        told = {"message": _escaped(outcome.message), "traceback": _escaped(outcome.traceback)}
-        return msgspec.msgpack.encode(msgspec.structs.replace(outcome, **told))
-
-
-def _escaped(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def decode_outcome(data: bytes) -> Outcome:
-    """The inverse of `encode_outcome`."""
-    outcome = msgspec.msgpack.decode(data, type=Outcome)
-    if isinstance(outcome.value, str):
-        outcome.value = InSpool(outcome.value)
-    return outcome

@@ -20,7 +20,8 @@ import msgspec
 
 from anyjob.errors import StateError
 from anyjob.execution import spool
-from anyjob.ledger.rows import CODE, FINAL, Context, decode_outcome, encode_outcome, of_column
+from anyjob.ledger.encoding import Context, decode_outcome, encode_outcome
+from anyjob.ledger.rows import CODE, FINAL, of_column
 from anyjob.ledger.schema import migrate
 from anyjob.ledger.statedir import is_network
 from anyjob.specs import Outcome

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import re
 import stat
@@ -11,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from anyjob.config.directories import platform_directory
 from anyjob.errors import StateError
 
 # fmt: off
@@ -28,9 +28,7 @@ def default_state(environ: Mapping[str, str] | None = None) -> Path:
     configured = (os.environ if environ is None else environ).get("ANYJOB_STATE")
     if configured:
         return Path(configured).expanduser().absolute()
-    from platformdirs import user_state_path
-
-    return user_state_path("anyjob", appauthor=False)
+    return Path(platform_directory("user_state", os.environ))
 
 
 def private_directory(path: Path) -> Path:
@@ -70,6 +68,8 @@ def runtime_directory(state: Path) -> Path:
     if len(os.fsencode(root)) > 80:
         root = Path(f"/tmp/anyjob-{os.getuid()}")
     private_directory(root)
+    import hashlib  # which loads OpenSSL
+
     name = hashlib.sha256(os.fsencode(os.path.realpath(state))).hexdigest()[:12]
     return private_directory(root / name)
 

@@ -6,51 +6,22 @@ final state of a job that is written counts.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
-
-import msgspec
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyjob.errors import StateError
 from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.reader import LedgerReader
-from anyjob.ledger.rows import (
-    CODE,
-    FINAL,
-    STATES,
-    BackendRow,
-    Context,
-    NewJob,
-    Row,
-    as_column,
-    decode_outcome,
-    decode_resources,
-    encode_outcome,
-    encode_resources,
-)
+from anyjob.ledger.rows import CODE, FINAL, BackendRow, NewJob, as_column
 from anyjob.ledger.sql import chunks, placeholders
-from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 
-__all__ = [
-    "CODE",
-    "FINAL",
-    "STATES",
-    "BackendRow",
-    "Context",
-    "Ledger",
-    "NewJob",
-    "Row",
-    "chunks",
-    "decode_outcome",
-    "decode_resources",
-    "encode_outcome",
-    "encode_resources",
-]
+if TYPE_CHECKING:
+    from anyjob.ledger.encoding import Context
+    from anyjob.specs import Outcome
 
 T = TypeVar("T")
 
@@ -115,6 +86,10 @@ class Ledger(LedgerReader):
 
         The backend's number is good for one ledger file: ask for it in the same `transaction`.
         """
+        import json
+
+        from anyjob.ledger.encoding import encode_context
+
         created = time.time() if created is None else created
 
         def write(db: sqlite3.Connection) -> int:
@@ -125,7 +100,7 @@ class Ledger(LedgerReader):
                 "INSERT INTO bulks (backend, kind, native, name, created, first, last, context, shared) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (backend, kind, native, as_column(name), created, first, first + len(jobs) - 1,
-                 msgspec.msgpack.encode(context), shared),
+                 encode_context(context), shared),
             ).lastrowid  # fmt: skip
             assert bulk is not None
             if tags:
@@ -170,6 +145,8 @@ class Ledger(LedgerReader):
 
     def settle(self, outcomes: Mapping[str, Outcome]) -> None:
         """Note what came of jobs; the first outcome of a job counts, since final is final."""
+        from anyjob.ledger.encoding import encode_outcome
+
         now = time.time()
         sql = (
             "UPDATE jobs SET state = ?, attempt = ?, started = coalesce(?, started), finished = ?, "
@@ -208,13 +185,19 @@ class Ledger(LedgerReader):
 
 
 def _number_of(db: sqlite3.Connection, row: BackendRow) -> int:
-    db.execute(
-        "INSERT INTO backends (fingerprint, label, type, distribution, options, host) "
-        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO UPDATE SET label = excluded.label",
-        (row.fingerprint, row.label, row.type, row.distribution, json.dumps(row.options), row.host),
-    )
-    found = db.execute("SELECT n FROM backends WHERE fingerprint = ?", (row.fingerprint,)).fetchone()
-    return int(found[0])
+    known = "UPDATE backends SET label = ? WHERE fingerprint = ? RETURNING n"
+    found = db.execute(known, (row.label, row.fingerprint)).fetchall()
+    if not found:
+        import json
+
+        new = (
+            "INSERT INTO backends (fingerprint, label, type, distribution, options, host) "
+            "VALUES (?, ?, ?, ?, ?, ?) RETURNING n"
+        )
+        options = json.dumps(row.options)
+        values = (row.fingerprint, row.label, row.type, row.distribution, options, row.host)
+        found = db.execute(new, values).fetchall()
+    return int(found[0][0])
 
 
 def _last_number(db: sqlite3.Connection) -> int:
@@ -224,6 +207,8 @@ def _last_number(db: sqlite3.Connection) -> int:
 
 
 def _remove(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[str]:
+    from anyjob.ledger.encoding import decode_context
+
     found = db.execute(f"SELECT n, bulk FROM jobs WHERE id IN ({placeholders(job_ids)})", job_ids).fetchall()
     numbers = [(n,) for n, _ in found]
     db.executemany("DELETE FROM jobs WHERE n = ?", numbers)
@@ -237,5 +222,5 @@ def _remove(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[str]:
         if db.execute(left, (bulk,)).fetchone() is None:
             gone = db.execute("DELETE FROM bulks WHERE n = ? RETURNING context", (bulk,)).fetchall()
             db.execute("DELETE FROM tags WHERE bulk = ?", (bulk,))
-            environments += [msgspec.msgpack.decode(row[0], type=Context).environment for row in gone]
+            environments += [decode_context(row[0]).environment for row in gone]
     return [path for path in environments if path]

@@ -16,18 +16,11 @@ from anyjob.errors import JobError, PluginError
 from anyjob.execution import runner, spool
 from anyjob.execution.serialization import explain
 from anyjob.jobtypes import dump_call
+from anyjob.ledger.encoding import Context, decode_outcome, decode_resources, encode_resources
 from anyjob.ledger.identity import identity
-from anyjob.ledger.rows import FINAL
+from anyjob.ledger.rows import FINAL, NewJob, Row
 from anyjob.ledger.statedir import cannot_write
-from anyjob.ledger.store import (
-    Context,
-    Ledger,
-    NewJob,
-    Row,
-    decode_outcome,
-    decode_resources,
-    encode_resources,
-)
+from anyjob.ledger.store import Ledger
 from anyjob.lowering import lower_along
 from anyjob.runtime.recorder import Recorder
 from anyjob.specs import Call, Outcome, Resources, Spec, kind_of

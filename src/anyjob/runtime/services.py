@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import JobNotFoundError
-from anyjob.jobtypes import TaskJob
-from anyjob.specs import Outcome, Resources, Spec
-from anyjob.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger
     from anyjob.registry.lookup import Registry
+    from anyjob.specs import Outcome, Resources, Spec
     from anyjob.status import JobStatus
     from anyjob.tracking.records import JobRecord
 
@@ -48,6 +46,8 @@ class Services:
             PluginError: none is installed, or it cannot be used.
         """
         if not kind:  # of a job that anyjob did not submit
+            from anyjob.jobtypes import TaskJob
+
             return TaskJob
         found = self._job_types.get(kind)
         if found is None:
@@ -87,6 +87,8 @@ class Services:
 
 def find_here(job_id: str, backend: str) -> Any:
     """What a pickled handle becomes in a process that has the job's backend."""
+    from anyjob.tracking.tracker import Tracker
+
     for tracker in list(Tracker.instances):
         job = tracker.job(job_id)
         if job is not None:

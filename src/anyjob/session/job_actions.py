@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import JobError
-from anyjob.ledger.rows import encode_resources
+from anyjob.ledger.encoding import encode_resources
 from anyjob.specs import Resources
 from anyjob.taskbackend import TaskBackend
 

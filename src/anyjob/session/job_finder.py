@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import AnyjobError, BackendError, JobNotFoundError
-from anyjob.ledger.store import Ledger, Row
+from anyjob.ledger.rows import Row
+from anyjob.ledger.store import Ledger
 from anyjob.session.ledger_backends import LedgerBackends
 from anyjob.session.plain_backend import PlainRun
 from anyjob.session.plain_job import KIND, LedgerEntry

@@ -14,7 +14,7 @@ from anyjob.session.plain_backend import PlainRun
 from anyjob.taskbackend import TaskBackend
 
 if TYPE_CHECKING:
-    from anyjob.ledger.store import BackendRow, Row
+    from anyjob.ledger.rows import BackendRow, Row
     from anyjob.session.facade import Session
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from anyjob.ledger.store import BackendRow, Row
+    from anyjob.ledger.rows import BackendRow, Row
     from anyjob.session.facade import Session
 
 

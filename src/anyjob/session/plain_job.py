@@ -61,7 +61,8 @@ class LedgerEntry:
         native_id = "" if job is None else job.job_id()
         if self.entered or not native_id:
             return  # as long as the engine has given it no id, nobody can find it
-        from anyjob.ledger.store import Context, NewJob
+        from anyjob.ledger.encoding import Context
+        from anyjob.ledger.rows import NewJob
 
         ledger = self._session.services.ledger
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anyjob.runtime.services import Services
-from anyjob.specs import Outcome, Resources, Spec
 
 if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger
     from anyjob.session.facade import Session
+    from anyjob.specs import Outcome, Resources, Spec
     from anyjob.status import JobStatus
     from anyjob.tracking.records import JobRecord
 

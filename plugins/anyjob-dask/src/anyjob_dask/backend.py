@@ -17,7 +17,7 @@ from anyjob.backend import BackendStatus, Capabilities
 from anyjob.errors import BackendError, BackendUnavailableError, JobFailedError
 from anyjob.execution import spool
 from anyjob.execution.serialization import explain
-from anyjob.ledger.store import decode_outcome
+from anyjob.ledger.encoding import decode_outcome
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
 from anyjob.specs import Call, Outcome, Resources, Spec
 from anyjob.taskbackend import TaskBackend, to_outcome

@@ -15,7 +15,8 @@ from anyjob.builtin.local.supervisor.queue import ENVIRONMENT, OWN
 from anyjob.errors import BackendUnavailableError, JobRejectedError
 from anyjob.execution import spool
 from anyjob.execution.spawning import GRACE
-from anyjob.ledger.store import FINAL, Context, Row, decode_outcome, decode_resources
+from anyjob.ledger.encoding import Context, decode_outcome, decode_resources
+from anyjob.ledger.rows import FINAL, Row
 from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
 from anyjob.runtime.ledger_recorder import LedgerRecorder, current_context
 from anyjob.specs import Outcome

@@ -11,7 +11,7 @@ from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.queue import Running
 from anyjob.execution import spool
 from anyjob.execution.spawning import ended
-from anyjob.ledger.rows import encode_outcome
+from anyjob.ledger.encoding import encode_outcome
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 

@@ -10,7 +10,8 @@ import click
 from anyjob.cli.context import session
 from anyjob.cli.jobs.selection import Filters, abbreviations, age, filters, read_filters, span, up_to_date
 from anyjob.cli.output import say, table, write_json
-from anyjob.ledger.store import FINAL, Ledger, Row
+from anyjob.ledger.rows import FINAL, Row
+from anyjob.ledger.store import Ledger
 from anyjob.session.facade import Session
 
 NEWEST = 50

@@ -14,7 +14,8 @@ from anyjob.cli.completion import backend_names
 from anyjob.cli.output import is_terminal, say
 from anyjob.errors import AnyjobError, JobNotFoundError
 from anyjob.jobfile.values import pairs
-from anyjob.ledger.store import FINAL, Ledger, Row
+from anyjob.ledger.rows import FINAL, Row
+from anyjob.ledger.store import Ledger
 from anyjob.session.facade import Session
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.text.nearest import did_you_mean
@@ -206,10 +207,10 @@ def counted(states: Iterable[str]) -> str:
 
 def up_to_date(ours: Session, ledger: Ledger, rows: list[Row]) -> list[Row]:
     """Have engines asked about those jobs that have not ended; what cannot be asked is left as it is."""
-    here = os.uname().nodename
-    hosts = {number: ledger.backend_row(number).host for number in {row.backend for row in rows}}
-    of = {row.backend: row for row in rows if row.state < FINAL and hosts[row.backend] in ("", here)}
-    for row in of.values():
+    here = ("", os.uname().nodename)
+    unfinished = {row.backend: row for row in rows if row.state < FINAL}
+    of = [row for number, row in unfinished.items() if ledger.backend_row(number).host in here]
+    for row in of:
         try:
             _ask(ours, row)
         except AnyjobError as error:

@@ -16,7 +16,9 @@ from anyjob.cli.jobs.selection import full_id, importable, span, up_to_date
 from anyjob.cli.output import printable, write_json
 from anyjob.execution import spool
 from anyjob.jobtypes import TaskJob
-from anyjob.ledger.store import FINAL, Ledger, Row, decode_outcome, decode_resources
+from anyjob.ledger.encoding import decode_outcome, decode_resources
+from anyjob.ledger.rows import FINAL, Row
+from anyjob.ledger.store import Ledger
 from anyjob.session.facade import Session
 from anyjob.specs import Call, Command, File, Outcome, Resources, Spec
 from anyjob.status import JobStatus

@@ -19,7 +19,7 @@ import msgspec
 from anyjob.cli.jobs.selection import up_to_date
 from anyjob.jobfile.reader import JobFile
 from anyjob.jobtypes import TaskJob
-from anyjob.ledger.store import FINAL
+from anyjob.ledger.rows import FINAL
 from anyjob.session.facade import Session
 from anyjob.specs import Spec, with_files
 from anyjob.status import JobStatus

@@ -26,7 +26,9 @@ from anyjob.builtin.local.supervisor.keeper_startup import meet
 from anyjob.builtin.local.supervisor.queue import Bulks, Queue, Running, drop_environment
 from anyjob.errors import AnyjobError, StateError
 from anyjob.execution import spool
-from anyjob.ledger.store import FINAL, Ledger, Row, chunks
+from anyjob.ledger.rows import FINAL, Row
+from anyjob.ledger.sql import chunks
+from anyjob.ledger.store import Ledger
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 

@@ -15,7 +15,9 @@ from anyjob.builtin.local.paths import RuntimePaths, write_private
 from anyjob.errors import StateError
 from anyjob.execution import spool
 from anyjob.execution.spawning import GRACE, lay_files
-from anyjob.ledger.store import Context, Ledger, Row, decode_resources
+from anyjob.ledger.encoding import Context, decode_resources
+from anyjob.ledger.rows import Row
+from anyjob.ledger.store import Ledger
 from anyjob.specs import Command
 
 HELD = 8

@@ -1,0 +1,79 @@
+"""How the ledger writes what jobs run in, what they need, and what came of them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from anyjob.execution import runner
+from anyjob.execution.spool import InSpool
+from anyjob.specs import Held, Outcome, Resources
+
+
+class Context(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the jobs of a bulk run in, beside their own specs."""
+
+    route: tuple[str, ...]
+    resources: bytes
+    cwd: bytes = b""
+    environment: str = ""
+    python: str = ""
+    path: tuple[str, ...] = ()
+
+
+def encode_context(context: Context) -> bytes:
+    """Return a context as bytes."""
+    return msgspec.msgpack.encode(context)
+
+
+def decode_context(data: bytes) -> Context:
+    """The inverse of `encode_context`."""
+    return msgspec.msgpack.decode(data, type=Context)
+
+
+def encode_resources(resources: Resources) -> bytes:
+    """Return resources as JSON, whatever characters names, tags and options hold."""
+    try:
+        return msgspec.json.encode(resources)
+    except UnicodeEncodeError:
+        import json  # msgspec takes no text that is no text
+
+        text = json.dumps(msgspec.to_builtins(resources), ensure_ascii=False)
+        return text.encode("utf-8", "surrogatepass")
+
+
+def decode_resources(data: bytes) -> Resources:
+    """The inverse of `encode_resources`."""
+    try:
+        return msgspec.json.decode(data, type=Resources)
+    except UnicodeDecodeError:
+        import json
+
+        return Resources(**json.loads(data.decode("utf-8", "surrogatepass")))
+
+
+def encode_outcome(outcome: Outcome) -> bytes:
+    """Return an outcome as bytes; what it holds in memory is pickled."""
+    value = outcome.value
+    if isinstance(value, InSpool):
+        value = str(value)  # msgspec encodes no subclasses of it
+    elif value is not None and not isinstance(value, bytes):
+        value = runner.dumps(value.value if isinstance(value, Held) else value)
+    if value is not outcome.value:
+        outcome = msgspec.structs.replace(outcome, value=value)
+    try:
+        return msgspec.msgpack.encode(outcome)
+    except UnicodeEncodeError:  # what failed has said why in text that is no text
+        told = {"message": _escaped(outcome.message), "traceback": _escaped(outcome.traceback)}
+        return msgspec.msgpack.encode(msgspec.structs.replace(outcome, **told))
+
+
+def _escaped(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def decode_outcome(data: bytes) -> Outcome:
+    """The inverse of `encode_outcome`."""
+    outcome = msgspec.msgpack.decode(data, type=Outcome)
+    if isinstance(outcome.value, str):
+        outcome.value = InSpool(outcome.value)
+    return outcome
