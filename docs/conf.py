@@ -2,26 +2,53 @@
 
 import ast
 import inspect
+import sys
 from pathlib import Path
 
+import click
+
 from anyjob import Registry, __version__, testing
-from anyjob.cli import exits
+from anyjob.cli import exits, main
 from anyjob.config.options import describe
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "_ext"))
 
 project = "anyjob"
 author = "The anyjob authors"
 version = release = __version__
 extensions = [
+    "diagrams",
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "sphinx_click",
+    "sphinx_copybutton",
 ]
 smartquotes = False  # two dashes are two dashes
 exclude_patterns = ["_build"]
-html_theme = "alabaster"
-html_theme_options = {"description": "one way to run work anywhere", "fixed_sidebar": True}
+html_theme = "furo"
+html_title = "anyjob"
+html_static_path = ["_static"]
+html_css_files = ["anyjob.css"]
+
+# A copy is of what one types: no prompt, and nothing that a program has printed.
+copybutton_prompt_text = "$ "
+copybutton_line_continuation_character = "\\"
+copybutton_selector = "div:not(.highlight-text) > div.highlight > pre"
+
+# Nothing is fetched: the names that are linked to are in docs/inventories, by scripts/inventory.
+intersphinx_mapping = {
+    name: (site, str(HERE / "inventories" / f"{name}.txt"))
+    for name, site in {
+        "python": "https://docs.python.org/3",
+        "dask": "https://distributed.dask.org/en/stable",
+        "ray": "https://docs.ray.io/en/latest",
+        "qiskit": "https://quantum.cloud.ibm.com/docs/api/qiskit",
+    }.items()
+}
 
 
 def table(*rows: tuple[str, ...]) -> str:
@@ -56,9 +83,21 @@ def promises(cls: type, known: type = object) -> str:
     return table(("test", "promise", ""), *rows)
 
 
-benchmarks = sorted(Path(__file__).resolve().parent.parent.glob("benchmarks/[a-z]*.py"))
+def load(group: click.Group) -> None:
+    """Import the commands of a group: sphinx-click overlooks those that are imported when they are named."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        group.add_command(command, name)
+        if isinstance(command, click.Group):
+            load(command)
+
+
+load(main)
+benchmarks = sorted(HERE.parent.glob("benchmarks/[a-z]*.py"))
 
 myst_enable_extensions = ["deflist", "substitution"]
+myst_fence_as_directive = ["mermaid"]
 myst_heading_anchors = 3
 # From the program itself, so that page and program cannot differ.
 myst_substitutions = {

@@ -7,7 +7,7 @@ What a fenced block means:
   what it prints (stdout and stderr), with ``...`` standing for anything. No output shown: not compared.
 - ``bash``: run as a script.
 - ``toml``: must be valid TOML.
-- ``text``, ``json``, and MyST's directives (``{name}``): shown only.
+- ``text``, ``json``, ``mermaid``, and MyST's directives (``{name}``): shown only.
 
 A comment in the line before a block changes that:
 
@@ -39,7 +39,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-SHOWN_ONLY = ("text", "json")
+SHOWN_ONLY = ("text", "json", "mermaid")
 _FENCE = re.compile(
     r"(?:^<!-- (?P<key>file|add|change|background|output|skip)(?:: (?P<value>[^\n]*?))? -->\n)?"
     r"^(?P<ticks>`{3,})(?P<language>[^\n`]*)\n(?P<text>.*?)^(?P=ticks)[ ]*$",
