@@ -1,4 +1,4 @@
-"""What leads readers through the documentation is whole and true: the words, diagrams, links."""
+"""What leads readers through the documentation is whole and true: the words, llms.txt, AGENTS.md, links."""
 
 from __future__ import annotations
 
@@ -27,6 +27,24 @@ def test_words_are_few_and_each_is_where_the_glossary_says() -> None:
         for word, where in rows
         if not (source / where).is_dir() and not (source / f"{where}.py").is_file()
     ] == []
+
+
+def test_llms_txt_lists_every_page_by_its_title() -> None:
+    text = (ROOT / "llms.txt").read_text(encoding="utf-8")
+    assert re.match(r"# anyjob\n\n> \S", text)
+    linked = re.findall(r"^- \[(.+)\]\((.+)\): \S", text, re.MULTILINE)
+    pages = {
+        (path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# "), str(path.relative_to(ROOT)))
+        for path in DOCS.rglob("*.md")
+        if "_build" not in path.parts and path != DOCS / "index.md"
+    }
+    assert len(linked) == len(set(linked))
+    assert {each for each in linked if each[1].startswith("docs/")} == pages
+    assert [path for _, path in linked if not (ROOT / path).is_file()] == []
+
+
+def test_agents_are_told_what_contributors_are() -> None:
+    assert (ROOT / "AGENTS.md").read_text() == (ROOT / "CONTRIBUTING.md").read_text()
 
 
 def test_an_arrow_between_rooms_that_follows_from_others_is_not_drawn() -> None:
