@@ -1,4 +1,4 @@
-"""Providers that keep in memory what they are told, and sessions with directories of their own."""
+"""Tracer and meter providers that export into memory, and sessions with directories of their own."""
 
 from __future__ import annotations
 

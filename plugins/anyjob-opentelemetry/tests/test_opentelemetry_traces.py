@@ -158,7 +158,7 @@ def test_where_no_job_comes_to_be_the_submission_stands_alone(opened: Open, span
     assert spans.names == ["submit local"]
 
 
-def test_of_work_that_was_refused_nothing_is_told(opened: Open, spans: Spans) -> None:
+def test_work_that_was_refused_has_no_span(opened: Open, spans: Spans) -> None:
     class Closed:
         def anyjob_before_submit(self) -> None:
             raise Refused("closed on Sundays")
@@ -303,7 +303,7 @@ def python(program: str, *arguments: str, **variables: str) -> str:
     return done.stdout
 
 
-def test_a_job_that_ended_unwatched_is_told_in_its_trace_by_who_looks_next(
+def test_the_spans_of_a_job_that_ended_unwatched_are_written_by_who_looks_next(
     opened: Open, spans: Spans, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fifo = tmp_path / "fifo"
@@ -354,15 +354,15 @@ def test_where_opentelemetry_is_not_in_use_nothing_is_imported_and_no_end_is_cla
 
 
 def test_opentelemetry_may_be_set_up_after_the_first_hook(state: Path) -> None:
-    told = "submit inline, queue inline, run inline, job inline, "
-    assert python(UNUSED + LATE, str(state)) == told * 2
+    names = "submit inline, queue inline, run inline, job inline, "
+    assert python(UNUSED + LATE, str(state)) == names * 2
 
 
 # --- what goes wrong ------------------------------------------------------------------------------
 
 
 class Broken(SpanProcessor, SpanExporter):
-    """Raises at whatever it is told."""
+    """Raises whatever it is called with."""
 
     def on_start(self, *args: Any, **kwargs: Any) -> None:
         raise OSError("the collector is away")

@@ -1,4 +1,4 @@
-"""The hook at the end of a job, in whichever process first hears of it."""
+"""The hook at the end of a job, in whichever process first sees it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from anyjob import hookimpl
-from anyjob_opentelemetry.guard import harmless
+from anyjob_opentelemetry.guard import log_errors
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
-_plain: weakref.WeakKeyDictionary[Any, tuple[Context, float]] = weakref.WeakKeyDictionary()
-"""What is noted with other jobs, of those of plain backends, with which nothing is noted."""
+_plain_jobs: weakref.WeakKeyDictionary[Any, tuple[Context, float]] = weakref.WeakKeyDictionary()
+"""Trace context and time of submission of jobs of plain backends, which have no notes to keep them in."""
 
 
-def remember(job: Any, context: Context, submitted: float) -> None:
-    """Keep in memory what trace a plain job is in, and when it was submitted."""
-    _plain[job] = context, submitted
+def remember_plain_job(job: Any, context: Context, submitted: float) -> None:
+    """Keep in memory the trace context of a plain job, and when it was submitted."""
+    _plain_jobs[job] = context, submitted
 
 
 @hookimpl
-@harmless
+@log_errors
 def anyjob_finished(job: Any, outcome: Any) -> None:
     """Write the spans of the job, and record its times."""
     from opentelemetry.context import Context
@@ -32,7 +32,7 @@ def anyjob_finished(job: Any, outcome: Any) -> None:
     if hasattr(job, "notes"):
         parent, submitted = spans.from_notes(job.notes())
     else:
-        parent, submitted = _plain.pop(job, (Context(), None))
+        parent, submitted = _plain_jobs.pop(job, (Context(), None))
     times = semconv.times_of(job, outcome, submitted)
-    context = spans.write_job(job, outcome, times, parent)
+    context = spans.write_job_spans(job, outcome, times, parent)
     metrics.record_end(job, outcome, times, context)

@@ -1,4 +1,4 @@
-"""What goes wrong in telemetry is reported once, and never hurts a job."""
+"""Errors in telemetry are logged once, and never raised into the program whose jobs it is about."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 _reported: set[tuple[str, type[Exception]]] = set()
 
 
-def harmless(hook: F) -> F:
-    """Have a hook report what it raises, and return None then."""
+def log_errors(hook: F) -> F:
+    """Have a hook log what it raises, and return None then."""
 
     @functools.wraps(hook)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             return hook(*args, **kwargs)
         except Exception as error:
-            report(hook.__name__, error)
+            log_once(hook.__name__, error)
             return None
 
-    return guarded  # type: ignore[return-value]
+    return wrapper  # type: ignore[return-value]
 
 
-def report(what: str, error: Exception) -> None:
+def log_once(what: str, error: Exception) -> None:
     """Log an error by the logger ``anyjob_opentelemetry``; one of the same kind from there only once."""
     if (what, type(error)) in _reported:
         return

@@ -1,4 +1,4 @@
-"""How a trace gets into a job, and is found again there: by environment variables.
+"""Propagation of the trace context into a job, and its extraction there: by environment variables.
 
 Their names are those of OpenTelemetry's specification of environment variables as carriers of context: in
 capitals, with ``_`` in place of what such a name cannot hold: ``TRACEPARENT``, ``TRACESTATE``, ``BAGGAGE``.
@@ -18,12 +18,12 @@ from opentelemetry.propagators.textmap import Getter
 
 
 def variable(key: str) -> str:
-    """Return the name of the variable that holds a field of a propagator."""
+    """Return the name of the environment variable that carries a field of a propagator."""
     name = re.sub(r"[^A-Z0-9_]", "_", key.upper())
     return f"_{name}" if name[:1].isdigit() else name
 
 
-class _Environment(Getter[Mapping[str, str]]):
+class _EnvironmentGetter(Getter[Mapping[str, str]]):
     """Reads the fields of a propagator from environment variables."""
 
     def get(self, carrier: Mapping[str, str], key: str) -> list[str] | None:
@@ -43,19 +43,19 @@ def inject(context: Context) -> dict[str, str]:
     return {variable(key): value for key, value in fields.items()}
 
 
-def here() -> Context:
+def current_context() -> Context:
     """Return the current context; in a job that has not attached its own, that of the job."""
     current = contexts.get_current()
     if trace.get_current_span(current).get_span_context().is_valid:
         return current
-    return propagate.extract(_variables(), current, getter=_Environment())
+    return propagate.extract(_variables(), current, getter=_EnvironmentGetter())
 
 
 class Attached:
     """The context of a job, made the current one until `detach`."""
 
     def __init__(self) -> None:
-        self._token = contexts.attach(propagate.extract(_variables(), getter=_Environment()))
+        self._token = contexts.attach(propagate.extract(_variables(), getter=_EnvironmentGetter()))
         self._attached = True
 
     def detach(self) -> None:
@@ -72,7 +72,7 @@ class Attached:
 
 
 def _variables() -> Mapping[str, str]:
-    """Return the variables of the job that runs here; of a call in a thread of the submitter, its own."""
+    """Return the environment of the job that runs here; a call in a thread of its submitter has its own."""
     module = sys.modules.get("anyjob.builtin.pool_job")
-    given: Mapping[str, str] | None = None if module is None else module.VARIABLES.get()
-    return os.environ if given is None else given
+    variables: Mapping[str, str] | None = None if module is None else module.VARIABLES.get()
+    return os.environ if variables is None else variables

@@ -1,4 +1,4 @@
-"""What is told of a job: attributes by OpenTelemetry's names where it has some, and times."""
+"""The attributes of a job, by OpenTelemetry's semantic conventions where these have a name, and its times."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Times(NamedTuple):
 
 
 def backend_attributes(backend: Any, kind: str) -> Attributes:
-    """Return what few values there are of, so that metrics may have it."""
+    """Return the attributes of low cardinality, which metrics may have, too."""
     type_name = getattr(backend, "type_name", "") or type(backend).__name__
     return {BACKEND_NAME: backend.name(), BACKEND_TYPE: type_name, KIND: kind}
 
@@ -56,7 +56,7 @@ def kind_of_job(job: Any) -> str:
 
 
 def end_attributes(outcome: Outcome) -> Attributes:
-    """Return how a job has ended, in few values."""
+    """Return how a job has ended; of low cardinality, too."""
     attributes: Attributes = {STATE: outcome.status.name}
     if outcome.status is JobStatus.ERROR:
         attributes[ERROR_TYPE] = outcome.reason or "_OTHER"
@@ -64,7 +64,7 @@ def end_attributes(outcome: Outcome) -> Attributes:
 
 
 def detail_attributes(job: Any, outcome: Outcome) -> Attributes:
-    """Return what is different of each job."""
+    """Return the attributes of high cardinality, which are for spans only."""
     native_id = job.native_id() if hasattr(job, "native_id") else None
     found = {
         JOB_ID: job.job_id(),
@@ -83,7 +83,7 @@ def times_of(job: Any, outcome: Outcome, submitted: float | None) -> Times:
     Args:
         job: the job.
         outcome: what came of it.
-        submitted: when it was submitted, where that was noted.
+        submitted: when it was submitted, where its notes say so.
     """
     if submitted is None:
         submitted = _submitted(job)

@@ -1,10 +1,10 @@
-"""The spans of a job, all in the trace of whoever submitted it.
+"""The spans of a job, all in the trace of its submitter.
 
 After OpenTelemetry's conventions for messaging, which are those for work that others do later: a span
 ``submit`` (PRODUCER) is made when the job is handed over, and its context goes with the job: what the job
-does itself comes below it. When the job has ended, whoever hears of it adds ``job`` (CONSUMER), from
+does itself comes below it. The process that first sees the end of the job adds ``job`` (CONSUMER), from
 submission to end, with ``queue`` and ``run`` below it. That may be another process, long after: so no
-span is kept open, and all that is needed is noted with the job.
+span is kept open, and all that is needed is in the notes of the job.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 from anyjob_opentelemetry import semconv
-from anyjob_opentelemetry.propagation import here
+from anyjob_opentelemetry.propagation import current_context
 from anyjob_opentelemetry.semconv import Attributes, Times
 
 NOTES = "opentelemetry."
 """What the names of our notes begin with."""
-_IN_NOTES = TraceContextTextMapPropagator()
+_PROPAGATOR = TraceContextTextMapPropagator()
 
 
 def tracer() -> trace.Tracer:
@@ -33,14 +33,14 @@ def tracer() -> trace.Tracer:
     return trace.get_tracer("anyjob_opentelemetry")
 
 
-def write_submit(backend: Any, job_id: str, spec: Any, resources: Any) -> Context:
+def write_submit_span(backend: Any, job_id: str, spec: Any, resources: Any) -> Context:
     """Write the span of a submission; return the context that the job gets."""
     attributes = semconv.backend_attributes(backend, semconv.kind_of_spec(spec))
     if job_id:
         attributes[semconv.JOB_ID] = job_id
     if resources.name:
         attributes[semconv.NAME] = resources.name
-    parent = here()
+    parent = current_context()
     span = tracer().start_span(
         f"submit {backend.name()}", parent, kind=SpanKind.PRODUCER, attributes=attributes
     )
@@ -50,23 +50,23 @@ def write_submit(backend: Any, job_id: str, spec: Any, resources: Any) -> Contex
 
 
 def to_notes(context: Context, submitted: float) -> dict[str, str]:
-    """Return what is to be noted with a job, so that its spans can be written in any process."""
+    """Return what is to be in the notes of a job, so that its spans can be written in any process."""
     fields: dict[str, str] = {"submitted": repr(submitted)}
-    _IN_NOTES.inject(fields, context)
+    _PROPAGATOR.inject(fields, context)
     return {NOTES + key: value for key, value in fields.items()}
 
 
 def from_notes(notes: Mapping[str, str]) -> tuple[Context, float | None]:
-    """The inverse of `to_notes`; a context without a span where nothing was noted."""
+    """The inverse of `to_notes`; a context without a span where the notes have none."""
     fields = {key.removeprefix(NOTES): value for key, value in notes.items() if key.startswith(NOTES)}
     try:
         submitted = float(fields["submitted"])
     except (KeyError, ValueError):
         submitted = None
-    return _IN_NOTES.extract(fields, Context()), submitted
+    return _PROPAGATOR.extract(fields, Context()), submitted
 
 
-def write_job(job: Any, outcome: Outcome, times: Times, parent: Context) -> Context:
+def write_job_spans(job: Any, outcome: Outcome, times: Times, parent: Context) -> Context:
     """Write the spans of a job that has ended; return the context of the one for all its life."""
     attributes = semconv.job_attributes(job)
     name = job.backend().name()
@@ -82,13 +82,13 @@ def write_job(job: Any, outcome: Outcome, times: Times, parent: Context) -> Cont
     if outcome.status is JobStatus.ERROR:
         _add_error(span, outcome, times)
     if times.started is not None:
-        _write_part(f"queue {name}", context, attributes, times.submitted, times.started)
-        _write_part(f"run {name}", context, attributes, times.started, times.finished)
+        _write_child_span(f"queue {name}", context, attributes, times.submitted, times.started)
+        _write_child_span(f"run {name}", context, attributes, times.started, times.finished)
     _end(span, times.finished)
     return context
 
 
-def _write_part(name: str, parent: Context, attributes: Attributes, start: float, end: float) -> None:
+def _write_child_span(name: str, parent: Context, attributes: Attributes, start: float, end: float) -> None:
     span = tracer().start_span(name, parent, attributes=attributes, start_time=_ns(start))
     _end(span, end)
 
@@ -110,9 +110,9 @@ def _end(span: Span, when: float | None = None) -> None:
     try:
         span.end(None if when is None else _ns(when))
     except Exception as error:  # a span processor of the program's
-        from anyjob_opentelemetry.guard import report
+        from anyjob_opentelemetry.guard import log_once
 
-        report("a span processor", error)
+        log_once("a span processor", error)
 
 
 def _ns(seconds: float) -> int:

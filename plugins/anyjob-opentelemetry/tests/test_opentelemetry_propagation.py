@@ -1,4 +1,4 @@
-"""What is noted and what jobs are given: pure functions, there and back."""
+"""Trace context in notes and in environment variables: pure functions, there and back."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def test_a_job_finds_what_it_was_given(span: SpanContext) -> None:
             patch.setitem(os.environ, name, value)
         with propagation.Attached():
             assert trace.get_current_span().get_span_context() == span
-        assert span_in(propagation.here()) == span
-    assert not span_in(propagation.here()).is_valid
+        assert span_in(propagation.current_context()) == span
+    assert not span_in(propagation.current_context()).is_valid
 
 
 @pytest.mark.parametrize(
