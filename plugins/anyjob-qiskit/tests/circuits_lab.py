@@ -72,10 +72,10 @@ def waiting(seconds: float) -> Circuit:
     return Circuit(waiting_circuit(seconds), shots=10)
 
 
-def told(text: str) -> QuantumCircuit:
-    """A circuit of one qubit that gives a text, bit by bit."""
+def echo_circuit(text: str) -> QuantumCircuit:
+    """A circuit of one qubit whose counts are a text, bit by bit."""
     bits = encoded(text)
-    circuit = QuantumCircuit(1, len(bits), name="told")
+    circuit = QuantumCircuit(1, len(bits), name="echo")
     for number, bit in enumerate(reversed(bits)):
         circuit.reset(0)
         if bit == "1":
@@ -93,7 +93,7 @@ def samples(slow: Any) -> list[Samples]:
             succeeds=Circuit(flips("101"), shots=10),
             value=value,
             slow=slow,
-            echo=lambda text: Circuit(told(text), shots=1),
+            echo=lambda text: Circuit(echo_circuit(text), shots=1),
             heard=lambda result: decoded(next(iter(result.counts))),
         )
     ]
@@ -203,7 +203,7 @@ class Lab(BackendV2):
         return [pickle.loads(path.read_bytes())["size"] for path in self.directory.glob("?" * 32)]
 
 
-class Tricks:
+class DeviceFaults:
     """Faults of the laboratory, for the conformance kit."""
 
     def __init__(self, directory: Path) -> None:

@@ -114,8 +114,8 @@ class TestQiskitConforms(TaskBackendConformance):
         return {**lab, "interval": 0.05, "batch": 1}
 
     @pytest.fixture
-    def engine(self, tmp_path: Path) -> lab.Tricks:
-        return lab.Tricks(tmp_path / "lab")
+    def engine(self, tmp_path: Path) -> lab.DeviceFaults:
+        return lab.DeviceFaults(tmp_path / "lab")
 
     @pytest.fixture
     def samples(self) -> Sequence[Samples]:

@@ -10,8 +10,8 @@ import circuits_lab as lab
 import msgspec
 import pytest
 from anyjob_qiskit import Circuit, formats, sweep
-from anyjob_qiskit.formats import _parsed, read
-from anyjob_qiskit.lazy_program import Program
+from anyjob_qiskit.formats import _parse
+from anyjob_qiskit.lazy_program import LazyProgram, circuits_of
 from anyjob_qiskit.openqasm import GATES
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,9 +42,9 @@ def circuits(draw: st.DrawFn) -> QuantumCircuit:
 @settings(max_examples=60, deadline=None)
 @given(circuits())
 def test_what_is_written_as_openqasm_is_read_back_the_same(circuit: QuantumCircuit) -> None:
-    file = Program(circuit)
+    file = LazyProgram(circuit)
     assert file.path.endswith(".qasm")
-    (found,) = _parsed(file.path, file.content)
+    (found,) = _parse(file.path, file.content)
     assert [each.operation.name for each in found.data] == [each.operation.name for each in circuit.data]
     for one, other in zip(found.data, circuit.data, strict=True):
         assert [found.find_bit(bit).index for bit in one.qubits] == [
@@ -59,9 +59,9 @@ def test_what_openqasm_cannot_carry_is_kept_as_qpy() -> None:
     circuit = lab.bell("with vector")
     circuit.rx(vector[0] + 1, 0)
     circuit.rx(vector[1], 1)
-    file = Program(circuit)
+    file = LazyProgram(circuit)
     assert file.path == "with-vector.qpy"
-    (found,) = _parsed(file.path, file.content)
+    (found,) = _parse(file.path, file.content)
     assert found == circuit
     assert [parameter.name for parameter in found.parameters] == ["a[0]", "a[1]"]
 
@@ -104,7 +104,7 @@ def test_circuits_that_would_lose_something_as_openqasm_are_kept_as_qpy(add: str
     else:
         with circuit.if_test((circuit.clbits[0], 1)):
             circuit.x(0)
-    assert Program(circuit).path.endswith(".qpy")
+    assert LazyProgram(circuit).path.endswith(".qpy")
 
 
 V3_BELL = lab.BELL_QASM.encode()
@@ -113,7 +113,7 @@ V3_BELL = lab.BELL_QASM.encode()
 def test_a_spec_takes_circuits_files_and_texts(tmp_path: Path) -> None:
     (tmp_path / "two.qasm").write_text(qasm2.dumps(lab.bell()))
     spec = Circuit([lab.bell("my bell"), tmp_path / "two.qasm", lab.BELL_QASM, File("a.b/c.qasm", V3_BELL)])
-    found = [read(file)[0] for file in spec.circuits]
+    found = [circuits_of(file)[0] for file in spec.circuits]
     assert [each.name for each in found] == ["my-bell", "two", "circuit", "c"]
     assert [each.count_ops()["measure"] for each in found] == [2, 2, 2, 2]
     assert Circuit(lab.bell()) == Circuit([lab.bell()])

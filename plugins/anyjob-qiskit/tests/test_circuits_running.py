@@ -13,7 +13,7 @@ import circuits_lab as lab
 import pytest
 from anyjob_qiskit import Circuit, sweep
 from anyjob_qiskit.backend import QiskitBackend
-from anyjob_qiskit.simulation import plain
+from anyjob_qiskit.simulation import experiment_data
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.result import Result
@@ -114,7 +114,7 @@ def test_counts_are_written_as_qiskit_writes_them(counts: dict[str, int], sizes:
     }
     about = dict.fromkeys(("backend_name", "backend_version", "qobj_id", "job_id"), "")
     result = Result.from_dict({**about, "success": True, "results": [one]})
-    (found,) = plain(result)
+    (found,) = experiment_data(result)
     assert found["counts"] == result.get_counts()
     assert found["memory"] == result.get_memory()
     assert found["registers"] == registers
@@ -251,7 +251,7 @@ def test_jobs_that_share_one_of_the_device_are_cancelled_together_or_not(labs: S
 def test_a_device_that_refuses_is_heard(labs: Session, anyjob_environment: Path) -> None:
     backend = labs.get_backend("lab")
     (anyjob_environment / "lab").mkdir()
-    lab.Tricks(anyjob_environment / "lab").reject_next()
+    lab.DeviceFaults(anyjob_environment / "lab").reject_next()
     with pytest.raises(JobRejectedError, match="there is no room left"):
         backend.run(Circuit(lab.bell()))
 
@@ -260,7 +260,7 @@ def test_of_jobs_that_a_device_refuses_together_each_is_tried_alone(
     labs: Session, anyjob_environment: Path
 ) -> None:
     (anyjob_environment / "lab").mkdir()
-    lab.Tricks(anyjob_environment / "lab").reject_next()
+    lab.DeviceFaults(anyjob_environment / "lab").reject_next()
     backend = labs.get_backend("lab")
     jobs = backend.run_many([Circuit(lab.flips("10"), shots=4)] * 3)
     assert [job.result(60).counts for job in jobs] == [{"10": 4}] * 3
@@ -350,7 +350,7 @@ def test_the_least_busy_backend_is_the_one_that_works_and_has_the_shortest_queue
 
 
 def test_a_service_that_is_away_is_told_from_one_that_refuses(labs: Session) -> None:
-    from anyjob_qiskit.provider_errors import reaching
+    from anyjob_qiskit.provider_errors import translating_errors
 
     class RequestsApiError(Exception):  # what qiskit-ibm-runtime raises
         def __init__(self, status_code: int) -> None:
@@ -363,5 +363,5 @@ def test_a_service_that_is_away_is_told_from_one_that_refuses(labs: Session) -> 
         (ConnectionResetError(), BackendUnavailableError),
         (ValueError(), ValueError),
     ):
-        with pytest.raises(wanted), reaching("ibm"):
+        with pytest.raises(wanted), translating_errors("ibm"):
             raise error

@@ -11,7 +11,7 @@ from typing import Any
 
 import circuits_lab as lab
 import pytest
-from anyjob_qiskit.histogram import MOST, WIDTH, bar, drawn, most_frequent, plotted
+from anyjob_qiskit.histogram import BAR_WIDTH, MAX_OUTCOMES, bar, most_frequent, render_text, save_plot
 
 from anyjob import BackendError
 
@@ -104,24 +104,24 @@ def test_a_job_file_sweeps_and_results_are_shown_later(anyjob_cli: Run, tmp_path
 
 
 def test_a_histogram_is_drawn_to_scale() -> None:
-    text = drawn("bell", {"11": 300, "00": 700}, 1000)
+    text = render_text("bell", {"11": 300, "00": 700}, 1000)
     assert text.splitlines() == [
         "bell: 1,000 shots, 2 outcomes",
         f"       00    700   70.0%  {bar(1)}",
         f"       11    300   30.0%  {bar(3 / 7)}",
     ]
-    assert len(bar(1)) == WIDTH
-    assert [bar(part) for part in (0, 1e-9, 0.5)] == ["", "▏", "█" * (WIDTH // 2)]
+    assert len(bar(1)) == BAR_WIDTH
+    assert [bar(part) for part in (0, 1e-9, 0.5)] == ["", "▏", "█" * (BAR_WIDTH // 2)]
 
 
 def test_rare_outcomes_are_put_together() -> None:
     counts = {f"{number:06b}": number + 1 for number in range(40)}
     shown, rest = most_frequent(counts)
     assert list(shown) == sorted(shown)
-    assert len(shown) == MOST
+    assert len(shown) == MAX_OUTCOMES
     assert sum(shown.values()) + rest == sum(counts.values())
-    assert min(shown.values()) > 40 - MOST
-    assert drawn("many", counts, sum(counts.values())).splitlines()[-1].split()[:3] == [
+    assert min(shown.values()) > 40 - MAX_OUTCOMES
+    assert render_text("many", counts, sum(counts.values())).splitlines()[-1].split()[:3] == [
         "16",
         "more",
         str(rest),
@@ -130,4 +130,4 @@ def test_rare_outcomes_are_put_together() -> None:
 
 def test_what_matplotlib_cannot_write_is_told(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match=r"cannot be written to .*out\.nonsense"):
-        plotted([("bell", {"0": 1})], os.fspath(tmp_path / "out.nonsense"))
+        save_plot([("bell", {"0": 1})], os.fspath(tmp_path / "out.nonsense"))

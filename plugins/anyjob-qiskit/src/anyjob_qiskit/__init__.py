@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Circuit", "CircuitResult", "Experiment", "WrappedJob", "as_backend_v2", "sweep", "wrap"]
 
-_HOMES = {
+_MODULES = {
     "Circuit": "spec",
     "CircuitResult": "results",
     "Experiment": "results",
@@ -26,9 +26,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    found: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    found: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     return found

@@ -24,7 +24,7 @@ from anyjob import (
 )
 from anyjob.orders import Answer, Options
 from anyjob_qiskit.config import AtLeastOne, AtLeastZero, Level, about
-from anyjob_qiskit.simulation_queue import SimulationQueue, SimulationTurn
+from anyjob_qiskit.simulation_queue import QueuedSimulation, SimulationQueue
 from anyjob_qiskit.spec import Circuit, Method
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ class AerBackend(TaskBackend):
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options or AerOptions())
         self._simulators: dict[str, Simulator] = {}
-        self._open: dict[str, SimulationTurn] = {}
-        self._turns: SimulationQueue | None = None
+        self._simulations: dict[str, QueuedSimulation] = {}
+        self._queue: SimulationQueue | None = None
         self._lock = threading.Lock()
         self._closed = False
 
@@ -79,20 +79,22 @@ class AerBackend(TaskBackend):
             SpecError: a circuit is not fit to be run; then none of the orders is taken.
             ConfigError: the device or the noise model cannot be had.
         """
-        ready = [(order, SimulationTurn(order.job_id, self._simulation(order.spec))) for order in orders]
-        turns = self._serving()
-        for order, turn in ready:
-            self._open[turn.job_id] = turn
-            yield order, turn.job_id
-            turns.put(turn)
+        queued = [(order, QueuedSimulation(order.job_id, self._prepare(order.spec))) for order in orders]
+        queue = self._open_queue()
+        for order, simulation in queued:
+            self._simulations[simulation.job_id] = simulation
+            yield order, simulation.job_id
+            queue.put(simulation)
 
-    def _simulation(self, spec: Any) -> Callable[[], Any]:
-        """Return what simulates the circuits, once they are known to be fit for that."""
-        from anyjob_qiskit.validation import checked
+    def _prepare(self, spec: Any) -> Callable[[], Any]:
+        """Return the function that simulates the circuits, once these are validated."""
+        from anyjob_qiskit.validation import validated_circuits
 
         assert isinstance(spec, Circuit)
         simulator = self._simulator(spec.method)
-        circuits = checked(spec, qubits=simulator.num_qubits, shots=self.options.max_shots, where=self.name())
+        circuits = validated_circuits(
+            spec, qubits=simulator.num_qubits, shots=self.options.max_shots, where=self.name()
+        )
         return functools.partial(
             simulator.run,
             circuits,
@@ -103,52 +105,52 @@ class AerBackend(TaskBackend):
             level=self.options.level if spec.level is None else spec.level,
         )
 
-    def _serving(self) -> SimulationQueue:
+    def _open_queue(self) -> SimulationQueue:
         with self._lock:
             if self._closed:
                 raise BackendError(f"backend {self.name()!r} was closed")
-            if self._turns is None:
-                self._turns = SimulationQueue(f"anyjob-{self.name()}", self._tell)
-            return self._turns
+            if self._queue is None:
+                self._queue = SimulationQueue(f"anyjob-{self.name()}", self._on_change)
+            return self._queue
 
-    def _tell(self, turn: SimulationTurn) -> None:
-        if turn.outcome is not None or self.services.watches:
-            self.notify([turn.job_id])
+    def _on_change(self, simulation: QueuedSimulation) -> None:
+        if simulation.outcome is not None or self.services.watches:
+            self.notify([simulation.job_id])
 
     def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
         """Look into memory."""
         seen = {}
-        for ticket in tickets:
-            turn = self._open.get(ticket.job_id)
-            if turn is not None:
-                outcome = turn.outcome
-                seen[ticket.job_id] = Observation(turn.status if outcome is None else outcome.status)
+        for simulation in self._simulations_of(tickets):
+            outcome = simulation.outcome
+            seen[simulation.job_id] = Observation(simulation.status if outcome is None else outcome.status)
         return seen
 
     def collect(self, tickets: Sequence[Ticket]) -> dict[str, Outcome]:
         """Hand over what came of the circuits, and keep nothing of it."""
-        turns = [turn for ticket in tickets if (turn := self._open.get(ticket.job_id)) is not None]
-        found = {turn.job_id: turn.outcome for turn in turns if turn.outcome is not None}
+        simulations = self._simulations_of(tickets)
+        found = {each.job_id: each.outcome for each in simulations if each.outcome is not None}
         for job_id in found:
-            self._open.pop(job_id, None)
+            self._simulations.pop(job_id, None)
         return found
 
     def terminate(self, tickets: Sequence[Ticket]) -> dict[str, bool]:
         """Take circuits out of the queue."""
-        turns = [turn for ticket in tickets if (turn := self._open.get(ticket.job_id)) is not None]
-        return {turn.job_id: turn.cancel() for turn in turns}
+        return {each.job_id: each.cancel() for each in self._simulations_of(tickets)}
+
+    def _simulations_of(self, tickets: Sequence[Ticket]) -> list[QueuedSimulation]:
+        return [each for ticket in tickets if (each := self._simulations.get(ticket.job_id)) is not None]
 
     def close(self) -> None:
         """Cancel what has not begun; what is simulated now ends by itself."""
         with self._lock:
             self._closed = True
-            turns, self._turns = self._turns, None
-        cancelled = [turn.job_id for turn in list(self._open.values()) if turn.cancel()]
+            queue, self._queue = self._queue, None
+        cancelled = [each.job_id for each in list(self._simulations.values()) if each.cancel()]
         if cancelled:
             self.notify(cancelled)
-        if turns is not None:
-            runs = any(turn.status is JobStatus.RUNNING for turn in self._open.values())
-            turns.close(0.1 if runs else None)
+        if queue is not None:
+            runs = any(each.status is JobStatus.RUNNING for each in self._simulations.values())
+            queue.close(0.1 if runs else None)
         super().close()
 
     def _simulator(self, method: str | None) -> Simulator:

@@ -21,15 +21,15 @@ from anyjob import (
     Unsure,
 )
 from anyjob.orders import Answer
-from anyjob_qiskit.batches import Batch, Part, batched
-from anyjob_qiskit.config import QiskitOptions, made
-from anyjob_qiskit.provider_errors import is_refusal, is_unreachable, reaching
+from anyjob_qiskit.batches import Batch, BatchItem, batched
+from anyjob_qiskit.config import QiskitOptions, instantiate
+from anyjob_qiskit.provider_errors import is_auth_error, is_unreachable, translating_errors
 from anyjob_qiskit.spec import Circuit
 from anyjob_qiskit.statuses import accepts_cancel, message_of, position_of, reason_of, status_of
 
-AWAY = (2.0, 30.0)
-"""Seconds between two questions to a service elsewhere, at least and at most: it is asked for each job."""
-HERE = (0.05, 1.0)
+REMOTE_INTERVALS = (2.0, 30.0)
+"""Seconds between two polls of a remote service, at least and at most: each job is a request of its own."""
+LOCAL_INTERVALS = (0.05, 1.0)
 """The same for a backend in this process."""
 
 
@@ -47,13 +47,13 @@ class QiskitBackend(TaskBackend):
         self, configuration: Any, provider: Any = None, *, options: Any = None, device: Any = None
     ) -> None:
         super().__init__(configuration, provider, options=options)
-        self._made = device
+        self._device = device
         self._lock = threading.Lock()
         self._jobs: dict[str, Any] = {}
         self._transpiler: Any = None
         self._limits: Any = None
         self.capabilities = Capabilities(durable=self.options.durable, walltime=False)
-        floor, ceiling = AWAY if self.options.durable else HERE
+        floor, ceiling = REMOTE_INTERVALS if self.options.durable else LOCAL_INTERVALS
         self.floor = self.options.interval or floor  # type: ignore[misc]
         self.ceiling = max(ceiling, self.floor)  # type: ignore[misc]
 
@@ -67,24 +67,24 @@ class QiskitBackend(TaskBackend):
             BackendAuthError: it refuses our credentials.
         """
         with self._lock:
-            if self._made is None:
-                with reaching(self.name()):
-                    self._made = made(self.options, f"backend {self.name()!r}")
-            return self._made
+            if self._device is None:
+                with translating_errors(self.name()):
+                    self._device = instantiate(self.options, f"backend {self.name()!r}")
+            return self._device
 
     def status(self) -> Any:
         """Return what the device says of itself now."""
-        ask = getattr(self._made, "status", None)
-        if not callable(ask):
+        device_status = getattr(self._device, "status", None)
+        if not callable(device_status):
             return BackendStatus(self.name(), self.version())
-        with reaching(self.name()):
-            said = ask()
+        with translating_errors(self.name()):
+            found = device_status()
         return BackendStatus(
             self.name(),
             self.version(),
-            bool(getattr(said, "operational", True)),
-            int(getattr(said, "pending_jobs", 0)),
-            str(getattr(said, "status_msg", "")),
+            bool(getattr(found, "operational", True)),
+            int(getattr(found, "pending_jobs", 0)),
+            str(getattr(found, "status_msg", "")),
         )
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
@@ -95,28 +95,28 @@ class QiskitBackend(TaskBackend):
             BackendUnavailableError: it cannot be reached.
         """
         from anyjob_qiskit.limits import limits
-        from anyjob_qiskit.validation import checked
+        from anyjob_qiskit.validation import validated_circuits
 
         device = self.device
         if self._limits is None:
             self._limits = limits(device, self.options.max_shots)
-        bounds = self._limits
-        parts = []
+        limit = self._limits
+        items = []
         for order in orders:
             spec = order.spec
             assert isinstance(spec, Circuit)
-            circuits = checked(spec, qubits=bounds.qubits, shots=bounds.shots, where=self.name())
-            if bounds.circuits is not None and len(circuits) > bounds.circuits:
+            circuits = validated_circuits(spec, qubits=limit.qubits, shots=limit.shots, where=self.name())
+            if limit.circuits is not None and len(circuits) > limit.circuits:
                 raise SpecError(
                     f"{len(circuits)} circuits are more than a job of {self.name()} takes, "
-                    f"{bounds.circuits}: hand them over as several jobs, by run_many"
+                    f"{limit.circuits}: hand them over as several jobs, by run_many"
                 )
-            parts.append(Part(order, spec, circuits))
-        most = min(self.options.batch, bounds.circuits or self.options.batch)
-        for batch in batched(parts, most):
-            yield from self._hand_over(device, batch)
+            items.append(BatchItem(order, spec, circuits))
+        max_circuits = min(self.options.batch, limit.circuits or self.options.batch)
+        for batch in batched(items, max_circuits):
+            yield from self._submit_batch(device, batch)
 
-    def _hand_over(self, device: Any, batch: Batch) -> Iterator[tuple[Order, Answer]]:
+    def _submit_batch(self, device: Any, batch: Batch) -> Iterator[tuple[Order, Answer]]:
         from anyjob_qiskit.device_run import run
         from anyjob_qiskit.simulation import Transpiler
 
@@ -127,35 +127,35 @@ class QiskitBackend(TaskBackend):
         except SpecError:
             raise
         except Exception as error:
-            if is_refusal(error) or (is_unreachable(error) and type(error).__name__ != "ReadTimeout"):
-                with reaching(self.name()):
+            if is_auth_error(error) or (is_unreachable(error) and type(error).__name__ != "ReadTimeout"):
+                with translating_errors(self.name()):
                     raise
             if is_unreachable(error):  # it may have the circuits, or not
-                yield from ((part.order, Unsure()) for part in batch.parts)
-            elif len(batch.parts) > 1:  # one of them may be to blame
-                for part in batch.parts:
-                    yield from self._hand_over(device, Batch([part]))
+                yield from ((item.order, Unsure()) for item in batch.items)
+            elif len(batch.items) > 1:  # one of them may be to blame
+                for item in batch.items:
+                    yield from self._submit_batch(device, Batch([item]))
             else:
-                yield batch.parts[0].order, Rejected(f"{type(error).__name__}: {error}")
+                yield batch.items[0].order, Rejected(f"{type(error).__name__}: {error}")
             return
-        native = str(job.job_id())
-        self._jobs[native] = job
-        for part, span in batch.spans():
-            yield part.order, native if len(batch.parts) == 1 else f"{native}{span}"
+        device_job_id = str(job.job_id())
+        self._jobs[device_job_id] = job
+        for item, span in batch.spans():
+            yield item.order, device_job_id if len(batch.items) == 1 else f"{device_job_id}{span}"
 
     def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
         """Ask each job of the device once, however many of ours it is."""
         seen = {}
-        for native, some in _by_job(tickets).items():
-            observation = self._look(native)
+        for device_job_id, some in _by_device_job(tickets).items():
+            observation = self._observe_device_job(device_job_id)
             if observation is not None:
                 seen.update(dict.fromkeys((ticket.job_id for ticket in some), observation))
         return seen
 
-    def _look(self, native: str) -> Observation | None:
-        with reaching(self.name()):
+    def _observe_device_job(self, device_job_id: str) -> Observation | None:
+        with translating_errors(self.name()):
             try:
-                job = self._job(native)
+                job = self._job(device_job_id)
                 answer = job.status()
             except Exception as error:
                 if _is_unknown(error):
@@ -170,20 +170,20 @@ class QiskitBackend(TaskBackend):
     def collect(self, tickets: Sequence[Ticket]) -> dict[str, Outcome]:
         """Fetch the results of those that have one."""
         found = {}
-        for native, some in _by_job(tickets).items():
+        for device_job_id, some in _by_device_job(tickets).items():
             for ticket in some:
-                outcome = self._outcome(native, ticket)
+                outcome = self._outcome(device_job_id, ticket)
                 if outcome is not None:
                     found[ticket.job_id] = outcome
         return found
 
-    def _outcome(self, native: str, ticket: Ticket) -> Outcome | None:
+    def _outcome(self, device_job_id: str, ticket: Ticket) -> Outcome | None:
         from anyjob_qiskit.device_run import experiments
         from anyjob_qiskit.simulation import CircuitError
 
-        with reaching(self.name()):
+        with translating_errors(self.name()):
             try:
-                job = self._job(native)
+                job = self._job(device_job_id)
                 if status_of(job.status(), job) is not JobStatus.DONE:
                     return None
                 value = experiments(job.result(), _span(ticket.native_id))
@@ -198,54 +198,54 @@ class QiskitBackend(TaskBackend):
     def terminate(self, tickets: Sequence[Ticket]) -> dict[str, bool]:
         """Ask the device to end jobs; of those that share one, all together or none."""
         answers = {}
-        for native, some in _by_job(tickets).items():
-            whole = _span(some[0].native_id) is None or {t.job_id for t in some} >= self._sharing(native)
+        for device_job_id, some in _by_device_job(tickets).items():
+            ids = {ticket.job_id for ticket in some}
             accepted = False
-            if whole:
-                with reaching(self.name()):
-                    job = self._job(native)
+            if _span(some[0].native_id) is None or ids >= self._open_jobs_of(device_job_id):
+                with translating_errors(self.name()):
+                    job = self._job(device_job_id)
                     final = status_of(job.status(), job) in (
                         JobStatus.DONE,
                         JobStatus.ERROR,
                         JobStatus.CANCELLED,
                     )
                     accepted = not final and accepts_cancel(job)
-            answers.update(dict.fromkeys((ticket.job_id for ticket in some), accepted))
+            answers.update(dict.fromkeys(ids, accepted))
         return answers
 
-    def _sharing(self, native: str) -> set[str]:
-        """The ids of our jobs that are one job of the device, as far as they have not ended."""
+    def _open_jobs_of(self, device_job_id: str) -> set[str]:
+        """The ids of our jobs that share one job of the device, as far as they have not ended."""
         records = [record for record in self._tracker.records() if record.outcome is None]
-        return {r.job_id for r in records if r.native_id and _job_of(r.native_id) == native}
+        return {r.job_id for r in records if r.native_id and _device_job_id(r.native_id) == device_job_id}
 
-    def _job(self, native: str) -> Any:
+    def _job(self, device_job_id: str) -> Any:
         """The device's job of this id, which another process may have submitted."""
-        job = self._jobs.get(native)
+        job = self._jobs.get(device_job_id)
         if job is None:
-            from anyjob_qiskit.device_run import retrieved
+            from anyjob_qiskit.device_run import retrieve_job
 
-            job = retrieved(self.device, native)
-            self._jobs[native] = job
+            job = retrieve_job(self.device, device_job_id)
+            self._jobs[device_job_id] = job
         return job
 
 
-def _job_of(native: str) -> str:
-    return native.partition("[")[0]
+def _device_job_id(native_id: str) -> str:
+    return native_id.partition("[")[0]
 
 
-def _span(native: str) -> tuple[int, int] | None:
+def _span(native_id: str) -> tuple[int, int] | None:
     """Which circuits of the device's job are this job's; None: all."""
-    _, bracket, rest = native.partition("[")
+    _, bracket, rest = native_id.partition("[")
     if not bracket:
         return None
     start, _, stop = rest.rstrip("]").partition(":")
     return int(start), int(stop)
 
 
-def _by_job(tickets: Sequence[Ticket]) -> Mapping[str, list[Ticket]]:
+def _by_device_job(tickets: Sequence[Ticket]) -> Mapping[str, list[Ticket]]:
     found: dict[str, list[Ticket]] = {}
     for ticket in tickets:
-        found.setdefault(_job_of(ticket.native_id), []).append(ticket)
+        found.setdefault(_device_job_id(ticket.native_id), []).append(ticket)
     return found
 
 

@@ -9,8 +9,8 @@ from anyjob import Order
 from anyjob_qiskit.spec import Circuit
 
 
-class Part(NamedTuple):
-    """One job with its circuits, not bound yet."""
+class BatchItem(NamedTuple):
+    """One job with its circuits, whose parameters are not bound yet."""
 
     order: Order
     spec: Circuit
@@ -20,44 +20,44 @@ class Part(NamedTuple):
 class Batch(NamedTuple):
     """Jobs that a device is given as one."""
 
-    parts: list[Part]
+    items: list[BatchItem]
 
     @property
     def spec(self) -> Circuit:
         """What is asked of the circuits, save parameters: it is the same for all of them."""
-        return self.parts[0].spec
+        return self.items[0].spec
 
-    def spans(self) -> Iterator[tuple[Part, str]]:
+    def spans(self) -> Iterator[tuple[BatchItem, str]]:
         """Yield each job, and which of the circuits are its own, as ``[start:stop]``."""
         start = 0
-        for part in self.parts:
-            stop = start + len(part.circuits)
-            yield part, f"[{start}:{stop}]"
+        for item in self.items:
+            stop = start + len(item.circuits)
+            yield item, f"[{start}:{stop}]"
             start = stop
 
 
-def batched(parts: Sequence[Part], most: int) -> Iterator[Batch]:
-    """Put together neighbours of which the same is asked, up to so many circuits.
+def batched(items: Sequence[BatchItem], max_circuits: int) -> Iterator[Batch]:
+    """Put neighbours that run with the same options into one batch, up to so many circuits.
 
     A job with a seed goes alone: a simulator takes another seed for each further circuit, and the result
     is not to depend on what else was handed over.
     """
-    batch: list[Part] = []
+    batch: list[BatchItem] = []
     size = 0
-    for part in parts:
-        together = batch and _alike(batch[-1].spec, part.spec) and size + len(part.circuits) <= most
-        if batch and not together:
+    for item in items:
+        fits = size + len(item.circuits) <= max_circuits
+        if batch and not (fits and _share_options(batch[-1].spec, item.spec)):
             yield Batch(batch)
             batch, size = [], 0
-        batch.append(part)
-        size += len(part.circuits)
+        batch.append(item)
+        size += len(item.circuits)
     if batch:
         yield Batch(batch)
 
 
-def _alike(one: Circuit, other: Circuit) -> bool:
-    return one.seed is None and _asked(one) == _asked(other)
+def _share_options(one: Circuit, other: Circuit) -> bool:
+    return one.seed is None and _run_options(one) == _run_options(other)
 
 
-def _asked(spec: Circuit) -> tuple[Any, ...]:
+def _run_options(spec: Circuit) -> tuple[Any, ...]:
     return spec.shots, spec.seed, spec.per_shot, spec.level

@@ -75,7 +75,7 @@ class ProviderOptions(RunOptions, frozen=True, kw_only=True):
         return self.provider.endswith("QiskitRuntimeService")
 
 
-def made(options: QiskitOptions | ProviderOptions, where: str) -> Any:
+def instantiate(options: QiskitOptions | ProviderOptions, where: str) -> Any:
     """Call the class or function that the options name, with their arguments and secrets.
 
     Args:
@@ -93,14 +93,14 @@ def made(options: QiskitOptions | ProviderOptions, where: str) -> Any:
         named = {key: value for key, value in given.items() if value is not None}
     named |= {**options.arguments, **options.secrets}
     arguments = {key: value.get() if isinstance(value, Secret) else value for key, value in named.items()}
-    function = imported(path, where)
+    function = import_object(path, where)
     try:
         return function(**arguments)
     except TypeError as error:
         raise ConfigError(f"{where}: {path} cannot be called with {sorted(arguments)}: {error}") from error
 
 
-def imported(path: str, where: str) -> Any:
+def import_object(path: str, where: str) -> Any:
     """Return what a path of the form ``module:name`` names.
 
     Raises:

@@ -9,25 +9,25 @@ from typing import Any
 from anyjob import BackendError
 from anyjob_qiskit.batches import Batch
 from anyjob_qiskit.config import RunOptions
-from anyjob_qiskit.simulation import Transpiler, bound, plain
+from anyjob_qiskit.simulation import Transpiler, assign_parameters, experiment_data
 
 
-def run(device: Any, batch: Batch, options: RunOptions, transpiled: Transpiler) -> Any:
-    """Hand circuits to a device, in the form that ``transpiled`` gives them; return its job.
+def run(device: Any, batch: Batch, options: RunOptions, transpiler: Transpiler) -> Any:
+    """Hand circuits to a device, transpiled for it; return its job.
 
     Raises:
         Exception: whatever the device raises.
     """
     spec = batch.spec
     level = options.level if spec.level is None else spec.level
-    ready: dict[int, Any] = {}
+    transpiled: dict[int, Any] = {}
     circuits = []
-    for part in batch.parts:
-        for circuit in part.circuits:
-            known = ready.get(id(circuit))
+    for item in batch.items:
+        for circuit in item.circuits:
+            known = transpiled.get(id(circuit))
             if known is None:  # of a sweep, the one program is transpiled once
-                known = ready[id(circuit)] = transpiled(circuit, level)
-            circuits.append(bound(known, part.spec.parameters))
+                known = transpiled[id(circuit)] = transpiler(circuit, level)
+            circuits.append(assign_parameters(known, item.spec.parameters))
     seed = options.seed if spec.seed is None else spec.seed
     if options.interface == "sampler" or (options.interface == "auto" and _wants_sampler(device)):
         return _sample(device, circuits, spec.shots, seed)
@@ -54,7 +54,7 @@ def _sample(device: Any, circuits: Sequence[Any], shots: int, seed: int | None) 
     return sampler.run(list(circuits), shots=shots)
 
 
-def retrieved(device: Any, job_id: str) -> Any:
+def retrieve_job(device: Any, job_id: str) -> Any:
     """Return the job that a device, or the service that it is of, knows by this id.
 
     Raises:
@@ -83,7 +83,7 @@ def experiments(result: Any, span: tuple[int, int] | None) -> list[dict[str, Any
     Raises:
         CircuitError: the circuits have failed.
     """
-    found = plain(result) if hasattr(result, "get_counts") else [_sampled(pub) for pub in result]
+    found = experiment_data(result) if hasattr(result, "get_counts") else [_sampled(pub) for pub in result]
     return found if span is None else found[slice(*span)]
 
 

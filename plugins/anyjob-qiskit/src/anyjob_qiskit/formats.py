@@ -11,13 +11,12 @@ from qiskit import QuantumCircuit, qasm2, qasm3, qpy
 from qiskit.exceptions import QiskitError
 
 from anyjob import File, SpecError
-from anyjob_qiskit.lazy_program import Program
 from anyjob_qiskit.openqasm import write_openqasm
 
-KEPT = 512
-"""How many programs are remembered with the circuits that they stand for."""
+MAX_CACHED = 512
+"""How many programs are cached with their circuits."""
 
-_PLACES = (
+_LOCATIONS = (
     re.compile(r"(?:<input>:)?(?P<line>\d+),(?P<column>\d+): (?P<what>.*)", re.DOTALL),
     re.compile(r"L(?P<line>\d+):C(?P<column>\d+): (?P<what>.*)", re.DOTALL),
 )
@@ -25,8 +24,8 @@ _VERSION = re.compile(rb"\s*OPENQASM\s+(\d+)")
 _COMMENTS = re.compile(rb"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
-class _Known:
-    """The circuits of programs that were written or read here, the latest ones."""
+class _CircuitCache:
+    """The circuits of the programs that were written or read here last, by name and content of these."""
 
     def __init__(self) -> None:
         self._circuits: OrderedDict[tuple[str, bytes], list[QuantumCircuit]] = OrderedDict()
@@ -42,7 +41,7 @@ class _Known:
         with self._lock:
             self._circuits[_name_in(path), content] = circuits
             self._circuits.move_to_end((_name_in(path), content))
-            while len(self._circuits) > KEPT:
+            while len(self._circuits) > MAX_CACHED:
                 self._circuits.popitem(last=False)
 
 
@@ -51,7 +50,7 @@ def _name_in(path: str) -> str:
     return re.sub(r"^.*/|\.[^.]*$", "", path) if path.endswith(".qasm") else ""
 
 
-_known = _Known()
+_cache = _CircuitCache()
 
 
 def write(circuit: QuantumCircuit) -> File:
@@ -63,7 +62,7 @@ def write(circuit: QuantumCircuit) -> File:
     text = write_openqasm(circuit)
     content = write_qpy([circuit]) if text is None else text.encode()
     path = f"{circuit.name}.{'qpy' if text is None else 'qasm'}"
-    _known.put(path, content, [circuit])
+    _cache.put(path, content, [circuit])
     return File(path, content)
 
 
@@ -74,40 +73,38 @@ def write_qpy(circuits: list[QuantumCircuit]) -> bytes:
     return stream.getvalue()
 
 
-_packed: tuple[tuple[File, ...], bytes] | None = None
+_last_dump: tuple[tuple[File, ...], bytes] | None = None
 
 
-def packed_once(files: tuple[File, ...], circuits: list[QuantumCircuit]) -> bytes:
-    """Return the circuits of files as `anyjob_qiskit.simulation.packed`; those of a sweep are so but once."""
-    global _packed
-    known = _packed
+def dump_circuits_once(files: tuple[File, ...], circuits: list[QuantumCircuit]) -> bytes:
+    """Return the circuits of files by `anyjob_qiskit.simulation.dump_circuits`, which a sweep does once."""
+    global _last_dump
+    known = _last_dump
     if known is None or known[0] != files:
-        from anyjob_qiskit.simulation import packed
+        from anyjob_qiskit.simulation import dump_circuits
 
-        known = _packed = files, packed(circuits)
+        known = _last_dump = files, dump_circuits(circuits)
     return known[1]
 
 
-def read(file: File | Program) -> list[QuantumCircuit]:
+def read(file: File) -> list[QuantumCircuit]:
     """Return the circuits of a file: one of OpenQASM, or as many as a QPY holds. They must not be changed.
 
     Raises:
         SpecError: it cannot be read, or is none of these; says at which line and column.
     """
-    if isinstance(file, Program):
-        return [file.circuit]
     content = file.taken().content
     assert content is not None
-    found = _known.get(file.path, content)
+    found = _cache.get(file.path, content)
     if found is None:
-        found = _parsed(file.path, content)
-        _known.put(file.path, content, found)
+        found = _parse(file.path, content)
+        _cache.put(file.path, content, found)
     return found
 
 
-def _parsed(path: str, content: bytes) -> list[QuantumCircuit]:
+def _parse(path: str, content: bytes) -> list[QuantumCircuit]:
     if content.startswith(b"QISKIT"):
-        return _parsed_qpy(path, content)
+        return _parse_qpy(path, content)
     version = _VERSION.match(_COMMENTS.sub(b"", content))
     try:
         text = content.decode()
@@ -119,24 +116,24 @@ def _parsed(path: str, content: bytes) -> list[QuantumCircuit]:
         )
     try:
         if version[1] == b"2":
-            return [_read_openqasm2(text)]
+            return [_parse_openqasm2(text)]
         return [qasm3.loads(text)]
     except ImportError as error:
         raise SpecError(
             f"{path}: to read OpenQASM 3 takes qiskit-qasm3-import: pip install anyjob-qiskit ({error})"
         ) from error
     except Exception as error:  # each reader has exceptions of its own
-        raise SpecError(f"{path}: {_explained(error)}") from None
+        raise SpecError(f"{path}: {_error_message(error)}") from None
 
 
-def _read_openqasm2(text: str) -> QuantumCircuit:
+def _parse_openqasm2(text: str) -> QuantumCircuit:
     try:
         return qasm2.loads(text, custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
     except TypeError as error:  # its parser counts angles only where there are some
         raise QiskitError(f"a gate lacks its angles: {error}") from error
 
 
-def _parsed_qpy(path: str, content: bytes) -> list[QuantumCircuit]:
+def _parse_qpy(path: str, content: bytes) -> list[QuantumCircuit]:
     try:
         found: list[QuantumCircuit] = qpy.load(io.BytesIO(content))
     except Exception as error:  # whatever a broken file makes of it
@@ -146,10 +143,10 @@ def _parsed_qpy(path: str, content: bytes) -> list[QuantumCircuit]:
     return found
 
 
-def _explained(error: Exception) -> str:
+def _error_message(error: Exception) -> str:
     """What a reader of OpenQASM says, with line and column (from 1) where it says them."""
     text = str(getattr(error, "message", error))  # str() of Qiskit's own has quotes around it
-    for pattern in _PLACES:
+    for pattern in _LOCATIONS:
         found = pattern.fullmatch(text)
         if found is not None:
             return f"line {found['line']}, column {int(found['column']) + 1}: {found['what']}"
@@ -160,22 +157,22 @@ def _explained(error: Exception) -> str:
         if token is not None:
             seen = "the end of the program" if token.text == "<EOF>" else repr(token.text)
             return f"line {token.line}, column {token.column + 1}: {seen} is not expected here"
-        cause = cause.__cause__ or cause.__context__ or _argument(cause)
-    return _place(error) + (text if isinstance(error, QiskitError) else f"{type(error).__name__}: {text}")
+        cause = cause.__cause__ or cause.__context__ or _wrapped_error(cause)
+    return _location(error) + (text if isinstance(error, QiskitError) else f"{type(error).__name__}: {text}")
 
 
-def _place(error: Exception) -> str:
+def _location(error: Exception) -> str:
     """Where the reader of OpenQASM 3 was when something else raised: it has what it reads in ``node``."""
-    place = ""
+    location = ""
     trace = error.__traceback__
     while trace is not None:
         span = getattr(trace.tb_frame.f_locals.get("node"), "span", None)
         if span is not None:
-            place = f"line {span.start_line}, column {span.start_column + 1}: "
+            location = f"line {span.start_line}, column {span.start_column + 1}: "
         trace = trace.tb_next
-    return place
+    return location
 
 
-def _argument(error: BaseException) -> BaseException | None:
-    """The exception that another was made of."""
+def _wrapped_error(error: BaseException) -> BaseException | None:
+    """The exception that is an argument of another."""
     return next((each for each in error.args if isinstance(each, BaseException)), None)

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from anyjob import BackendError
 
-MOST = 24
+MAX_OUTCOMES = 24
 """How many outcomes are shown each by itself; the rest together."""
-WIDTH = 40
+BAR_WIDTH = 40
 """Characters that the longest bar has."""
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def drawn(name: str, counts: Mapping[str, int], shots: int) -> str:
+def render_text(name: str, counts: Mapping[str, int], shots: int) -> str:
     """Return a histogram as text: a line for each outcome, in the order of its bits.
 
     Args:
@@ -25,10 +25,10 @@ def drawn(name: str, counts: Mapping[str, int], shots: int) -> str:
     bits = max(len("outcome"), *map(len, shown))
     digits = max(len("count"), len(str(max([*counts.values(), 0]))))
     lines = [f"{name}: {shots:,} shots, {len(counts):,} outcomes"]
-    most = max(shown.values(), default=1)
+    largest = max(shown.values(), default=1)
     for outcome, count in shown.items():
         lines.append(
-            f"  {outcome:>{bits}}  {count:>{digits}}  {count / shots:6.1%}  {bar(count / most)}".rstrip()
+            f"  {outcome:>{bits}}  {count:>{digits}}  {count / shots:6.1%}  {bar(count / largest)}".rstrip()
         )
     if rest:
         others = f"{len(counts) - len(shown):,} more"
@@ -38,20 +38,20 @@ def drawn(name: str, counts: Mapping[str, int], shots: int) -> str:
 
 def bar(part: float) -> str:
     """Return a bar of blocks for a part of the whole, from 0 to 1; what is not nothing can be seen."""
-    eighths = max(round(part * WIDTH * 8), 1 if part > 0 else 0)
+    eighths = max(round(part * BAR_WIDTH * 8), 1 if part > 0 else 0)
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
 def most_frequent(counts: Mapping[str, int]) -> tuple[dict[str, int], int]:
     """Return the most frequent outcomes, in the order of their bits, and how many shots gave others."""
-    if len(counts) <= MOST:
+    if len(counts) <= MAX_OUTCOMES:
         return dict(sorted(counts.items())), 0
-    kept = sorted(counts, key=lambda outcome: (-counts[outcome], outcome))[:MOST]
+    kept = sorted(counts, key=lambda outcome: (-counts[outcome], outcome))[:MAX_OUTCOMES]
     shown = {outcome: counts[outcome] for outcome in sorted(kept)}
     return shown, sum(counts.values()) - sum(shown.values())
 
 
-def plotted(named: Sequence[tuple[str, Mapping[str, int]]], path: str) -> None:
+def save_plot(named: Sequence[tuple[str, Mapping[str, int]]], path: str) -> None:
     """Draw histograms, one below the other, into a file whose name says the format.
 
     Raises:

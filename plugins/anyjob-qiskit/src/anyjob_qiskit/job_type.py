@@ -27,18 +27,18 @@ class CircuitJob(TaskJob):
         """Rewrite as a call that simulates the circuits; it needs Qiskit, Aer and this package there.
 
         Raises:
-            SpecError: a circuit is not fit to be run: see `anyjob_qiskit.validation.checked`.
+            SpecError: a circuit is not fit to be run: see `anyjob_qiskit.validation.validated_circuits`.
         """
-        from anyjob_qiskit.formats import packed_once
-        from anyjob_qiskit.validation import checked
+        from anyjob_qiskit.formats import dump_circuits_once
+        from anyjob_qiskit.validation import validated_circuits
 
-        circuits = checked(spec)
+        circuits = validated_circuits(spec)
         settings = {"method": spec.method} if spec.method else {}
-        how = {"shots": spec.shots, "seed": spec.seed, "per_shot": spec.per_shot, "level": spec.level}
+        run_options = {"shots": spec.shots, "seed": spec.seed, "per_shot": spec.per_shot, "level": spec.level}
         # By name, so that nothing of Qiskit is pickled: versions may differ.
         return Call(
             "anyjob_qiskit.simulation:simulate",
-            (packed_once(spec.circuits, circuits), settings, dict(spec.parameters), how),
+            (dump_circuits_once(spec.circuits, circuits), settings, dict(spec.parameters), run_options),
         )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""A circuit of Qiskit's in the place of a file, written when somebody reads that. Imports no Qiskit."""
+"""A circuit of Qiskit's in the place of a file, which is written when it is read. Imports no Qiskit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(init=False, repr=False, eq=False)
-class Program:
+class LazyProgram:
     """A circuit as it was when a `Circuit` was made of it; for all that look into it a `File`.
 
     To write it as OpenQASM or QPY may take a tenth of the time that a small circuit runs. So that is
@@ -43,12 +43,12 @@ class Program:
         self.path, self.content = file.path, file.content or b""
         return getattr(self, name)
 
-    def taken(self) -> Program:
+    def taken(self) -> LazyProgram:
         """Return this: its content is that of the time when it was made."""
         return self
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, (File, Program)):
+        if isinstance(other, (File, LazyProgram)):
             return self.path == other.path and self.content == other.content
         return NotImplemented
 
@@ -59,4 +59,17 @@ class Program:
         return File, (self.path, self.content)
 
     def __repr__(self) -> str:
-        return f"Program({self.circuit.name!r})"
+        return f"LazyProgram({self.circuit.name!r})"
+
+
+def circuits_of(file: File | LazyProgram) -> list[QuantumCircuit]:
+    """Return the circuits of a file: they are read from it, if they were ever written. Do not change them.
+
+    Raises:
+        SpecError: it cannot be read: see `anyjob_qiskit.formats.read`.
+    """
+    if isinstance(file, LazyProgram):
+        return [file.circuit]
+    from anyjob_qiskit.formats import read
+
+    return read(file)

@@ -31,8 +31,8 @@ CONDITIONS = qiskit.__version__.startswith("1.")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
-class _Rich(Exception):
-    """There is something in the circuit that is not written here."""
+class _NotExpressible(Exception):
+    """There is something in the circuit that is not expressed here."""
 
 
 def write_openqasm(circuit: QuantumCircuit) -> str | None:
@@ -54,34 +54,34 @@ def write_openqasm(circuit: QuantumCircuit) -> str | None:
     lines += [f"bit[{each.size}] {each.name};" for each in circuit.cregs]
     try:
         lines += [_statement(each, bits) for each in circuit.data]
-    except _Rich:
+    except _NotExpressible:
         return None
     return "\n".join(lines) + "\n"
 
 
 def _statement(instruction: Any, bits: dict[Any, str]) -> str:
     if CONDITIONS and getattr(instruction.operation, "_condition", None) is not None:
-        raise _Rich
+        raise _NotExpressible
     qubits = ", ".join([bits[bit] for bit in instruction.qubits])
     if instruction.is_standard_gate():
         word = GATES.get(instruction.name)  # a gate whose control is open has another name
         if word is None:
-            raise _Rich
+            raise _NotExpressible
         values = instruction.params  # the operation itself is made only when it is asked for
         return f"{word}({', '.join(map(_value, values))}) {qubits};" if values else f"{word} {qubits};"
     if isinstance(instruction.operation, Measure):
         return f"{bits[instruction.clbits[0]]} = measure {qubits};"
     if isinstance(instruction.operation, (Reset, Barrier)):
         return f"{instruction.name} {qubits};"
-    raise _Rich
+    raise _NotExpressible
 
 
 def _value(value: Any) -> str:
     if isinstance(value, ParameterExpression):
         if not isinstance(value, Parameter) or isinstance(value, ParameterVectorElement):
-            raise _Rich
+            raise _NotExpressible
         return str(value.name)
     number = float(value)
     if not math.isfinite(number):
-        raise _Rich
+        raise _NotExpressible
     return repr(number)

@@ -29,7 +29,7 @@ def as_backend_v2(
 
     Args:
         backend: the backend, or its name; None: the default.
-        target: what Qiskit's transpiler is to aim at; by default what Aer simulates.
+        target: that of Qiskit's transpiler; by default what Aer simulates.
         jobs: over how many jobs to spread the circuits that are run together.
         resources: what each job needs and what it is called: see `anyjob.Resources`.
 
@@ -47,12 +47,12 @@ class AnyjobBackendV2(BackendV2):  # type: ignore[misc]
         super().__init__(name=f"anyjob_{backend.name()}", backend_version=anyjob.__version__)
         self.anyjob_backend = backend
         self._target = target
-        self._spread = max(1, jobs)
+        self._max_jobs = max(1, jobs)
         self._resources = resources
 
     @property
     def target(self) -> Any:
-        """What Qiskit's transpiler is to aim at."""
+        """The target of Qiskit's transpiler."""
         return self._target
 
     @property
@@ -75,22 +75,22 @@ class AnyjobBackendV2(BackendV2):  # type: ignore[misc]
             SpecError: the circuits are not fit to be run, or there is no such option.
         """
         circuits = [run_input] if isinstance(run_input, QuantumCircuit) else list(run_input)
-        how = self._asked(options)
-        specs = [Circuit(part, **how) for part in _parts(circuits, self._spread)]
+        run_options = self._run_options(options)
+        specs = [Circuit(part, **run_options) for part in _split(circuits, self._max_jobs)]
         return AnyjobJobV1(self, self.anyjob_backend.run_many(specs, **self._resources))
 
-    def _asked(self, options: dict[str, Any]) -> dict[str, Any]:
-        asked = {**self.options.__dict__, **options}
-        unknown = set(asked) - {"shots", "memory", "seed_simulator"}
+    def _run_options(self, options: dict[str, Any]) -> dict[str, Any]:
+        given = {**self.options.__dict__, **options}
+        unknown = set(given) - {"shots", "memory", "seed_simulator"}
         if unknown:
             raise anyjob.SpecError(
                 f"{self.name} takes shots, memory and seed_simulator; not {', '.join(unknown)}"
             )
-        return {"shots": asked["shots"], "per_shot": bool(asked["memory"]), "seed": asked["seed_simulator"]}
+        return {"shots": given["shots"], "per_shot": bool(given["memory"]), "seed": given["seed_simulator"]}
 
 
-def _parts(circuits: list[QuantumCircuit], number: int) -> Iterable[tuple[QuantumCircuit, ...]]:
-    """Cut into so many parts of about the same size, in order."""
+def _split(circuits: list[QuantumCircuit], number: int) -> Iterable[tuple[QuantumCircuit, ...]]:
+    """Split into so many parts of about the same size, in order."""
     number = min(number, len(circuits)) or 1
     bounds = [len(circuits) * part // number for part in range(number + 1)]
     for start, stop in itertools.pairwise(bounds):

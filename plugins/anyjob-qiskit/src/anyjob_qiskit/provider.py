@@ -10,8 +10,8 @@ from anyjob import BackendConfiguration, BackendNotFoundError, BaseProvider, Pro
 from anyjob.backend import filter_backends
 from anyjob.config.options import validate
 from anyjob_qiskit.backend import QiskitBackend
-from anyjob_qiskit.config import ProviderOptions, QiskitOptions, RunOptions, made
-from anyjob_qiskit.provider_errors import reaching
+from anyjob_qiskit.config import ProviderOptions, QiskitOptions, RunOptions, instantiate
+from anyjob_qiskit.provider_errors import translating_errors
 
 LEAST_BUSY = "least_busy"
 """The name that stands for whichever backend has the fewest jobs waiting."""
@@ -38,8 +38,8 @@ class QiskitProvider(BaseProvider):
         Raises:
             ConfigError: an option is unknown, or of the wrong type.
         """
-        checked = validate(ProviderOptions, options, where=f"provider {name!r}")
-        return cls(ProviderConfiguration(name), provider, options=checked)
+        validated = validate(ProviderOptions, options, where=f"provider {name!r}")
+        return cls(ProviderConfiguration(name), provider, options=validated)
 
     @property
     def service(self) -> Any:
@@ -52,8 +52,8 @@ class QiskitProvider(BaseProvider):
         """
         with self._lock:
             if self._service is None:
-                with reaching(str(self)):
-                    self._service = made(self.options, f"provider {str(self)!r}")
+                with translating_errors(str(self)):
+                    self._service = instantiate(self.options, f"provider {str(self)!r}")
             return self._service
 
     def backends(
@@ -68,7 +68,7 @@ class QiskitProvider(BaseProvider):
                 ``min_num_qubits``.
         """
         least = kwargs.pop("min_num_qubits", 0)
-        with reaching(str(self)):
+        with translating_errors(str(self)):
             found = [self._offered(device) for device in self.service.backends()]
         found = [each for each in found if name in (None, each.name())]
         found = [each for each in found if (each.configuration().num_qubits or 0) >= least]

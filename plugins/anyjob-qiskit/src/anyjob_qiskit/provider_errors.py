@@ -1,4 +1,4 @@
-"""What a provider's own exceptions mean: it is away, or refuses our credentials."""
+"""What a provider's own exceptions mean: it cannot be reached, or does not take our credentials."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from anyjob import AnyjobError, BackendAuthError, BackendUnavailableError
 
-AWAY = (
+UNREACHABLE = (
     "ConnectionError",
     "ConnectTimeout",
     "ReadTimeout",
@@ -16,14 +16,14 @@ AWAY = (
     "RequestsApiError",
 )
 """Names of exceptions that say that a provider cannot be reached now."""
-REFUSED = ("IBMNotAuthorizedError", "AccountNotFoundError", "InvalidAccountError", "IBMInputValueError")
+UNAUTHORIZED = ("IBMNotAuthorizedError", "AccountNotFoundError", "InvalidAccountError", "IBMInputValueError")
 """Names of exceptions that say that it does not take our credentials."""
-_FORBIDDEN = (401, 403)
+_AUTH_STATUS_CODES = (401, 403)
 
 
 @contextmanager
-def reaching(name: str) -> Iterator[None]:
-    """Turn what is raised inside, where it means one of these, into anyjob's error for it.
+def translating_errors(name: str) -> Iterator[None]:
+    """Translate a provider's exceptions that mean one of these, raised inside, into anyjob's errors.
 
     Args:
         name: what to call the backend or the provider.
@@ -37,7 +37,7 @@ def reaching(name: str) -> Iterator[None]:
     except AnyjobError:
         raise
     except Exception as error:
-        if is_refusal(error):
+        if is_auth_error(error):
             raise BackendAuthError(
                 f"{name!r} does not take the credentials: {error} "
                 '(is the token configured, as token = { env = "…" }, and still valid?)'
@@ -50,16 +50,17 @@ def reaching(name: str) -> Iterator[None]:
 
 
 def is_unreachable(error: BaseException) -> bool:
-    """Return whether an exception, or what it was made of, says that a provider cannot be reached."""
+    """Return whether an exception, or a cause of it, says that a provider cannot be reached."""
     return any(
-        isinstance(each, (ConnectionError, TimeoutError)) or (_names(each, AWAY) and not _is_forbidden(each))
+        isinstance(each, (ConnectionError, TimeoutError))
+        or (_is_named(each, UNREACHABLE) and not _has_auth_status(each))
         for each in _chain(error)
     )
 
 
-def is_refusal(error: BaseException) -> bool:
-    """Return whether an exception, or what it was made of, says that our credentials are not taken."""
-    return any(_names(each, REFUSED) or _is_forbidden(each) for each in _chain(error))
+def is_auth_error(error: BaseException) -> bool:
+    """Return whether an exception, or a cause of it, says that our credentials are not taken."""
+    return any(_is_named(each, UNAUTHORIZED) or _has_auth_status(each) for each in _chain(error))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -69,9 +70,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         seen = seen.__cause__
 
 
-def _names(error: BaseException, names: tuple[str, ...]) -> bool:
+def _is_named(error: BaseException, names: tuple[str, ...]) -> bool:
     return any(each.__name__ in names for each in type(error).__mro__)
 
 
-def _is_forbidden(error: BaseException) -> bool:
-    return getattr(error, "status_code", None) in _FORBIDDEN
+def _has_auth_status(error: BaseException) -> bool:
+    return getattr(error, "status_code", None) in _AUTH_STATUS_CODES

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from anyjob import BackendError
-from anyjob_qiskit.histogram import drawn, plotted
+from anyjob_qiskit.histogram import render_text, save_plot
 
 if TYPE_CHECKING:
     from qiskit.primitives import PrimitiveResult
@@ -56,14 +56,14 @@ class CircuitResult(msgspec.Struct, frozen=True):
         Raises:
             BackendError: there are several: use ``result[0].counts``.
         """
-        return self._only().counts
+        return self._single().counts
 
     @property
     def memory(self) -> list[str]:
         """What each shot of the only circuit gave; raises as `counts` does."""
-        return self._only().memory
+        return self._single().memory
 
-    def _only(self) -> Experiment:
+    def _single(self) -> Experiment:
         if len(self.experiments) != 1:
             raise BackendError(
                 f"this is the result of {len(self.experiments)} circuits: take one, as result[0]"
@@ -80,7 +80,7 @@ class CircuitResult(msgspec.Struct, frozen=True):
         return iter(self.experiments)
 
     def __str__(self) -> str:
-        return "\n\n".join(drawn(each.name, each.counts, each.shots) for each in self.experiments)
+        return "\n\n".join(render_text(each.name, each.counts, each.shots) for each in self.experiments)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, fit for JSON."""
@@ -93,7 +93,7 @@ class CircuitResult(msgspec.Struct, frozen=True):
         Raises:
             BackendError: matplotlib is not installed, or does not know the format.
         """
-        plotted([(each.name, each.counts) for each in self.experiments], os.fspath(path))
+        save_plot([(each.name, each.counts) for each in self.experiments], os.fspath(path))
 
     def to_qiskit(self) -> Result:
         """Return it as Qiskit's ``Result``, as ``backend.run(circuits).result()`` gives it."""
@@ -107,7 +107,7 @@ class CircuitResult(msgspec.Struct, frozen=True):
                 "job_id": "",
                 "success": True,
                 "status": "COMPLETED",
-                "results": [_as_in_qiskit(each) for each in self.experiments],
+                "results": [_to_qiskit_experiment(each) for each in self.experiments],
             }
         )
         return found
@@ -130,7 +130,7 @@ def _hexadecimal(bits: str) -> str:
     return hex(int(bits.replace(" ", ""), 2))
 
 
-def _as_in_qiskit(experiment: Experiment) -> dict[str, Any]:
+def _to_qiskit_experiment(experiment: Experiment) -> dict[str, Any]:
     size = sum(size for _, size in experiment.registers)
     data: dict[str, Any] = {"counts": {_hexadecimal(bits): n for bits, n in experiment.counts.items()}}
     if experiment.memory:

@@ -18,10 +18,10 @@ from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
-LEVEL = 1
-"""How hard the transpiler tries where nobody says."""
-KEPT = 512
-"""How many transpiled circuits a simulator remembers."""
+DEFAULT_LEVEL = 1
+"""Qiskit's ``optimization_level`` where nobody says."""
+MAX_CACHED = 512
+"""How many transpiled circuits a simulator caches."""
 
 
 TARGET = AerSimulator().target
@@ -33,7 +33,7 @@ class CircuitError(Exception):
 
 
 class Simulator:
-    """One of Aer's simulators, with the circuits that were made ready for it.
+    """One of Aer's simulators, with the circuits that were transpiled for it.
 
     Args:
         settings: plain data: ``method``, ``precision``, ``threads`` (0: as many as there are), ``noise`` (a
@@ -43,12 +43,14 @@ class Simulator:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.backend = make_simulator(settings)
         self.has_device = bool(settings.get("device"))
-        self._transpiled = Transpiler(self.backend)
-        plain = set(settings) <= {"threads"}
-        target = TARGET if plain else self.backend.target  # Aer makes it anew each time that it is asked for
+        self._transpiler = Transpiler(self.backend)
+        has_defaults = set(settings) <= {"threads"}
+        target = (
+            TARGET if has_defaults else self.backend.target
+        )  # Aer makes it anew each time that it is asked for
         self.num_qubits: int | None = target.num_qubits
         self._supported = set(target.operation_names)
-        self._ready: dict[tuple[int, int | None], tuple[QuantumCircuit, QuantumCircuit]] = {}
+        self._transpiled: dict[tuple[int, int | None], tuple[QuantumCircuit, QuantumCircuit]] = {}
 
     def run(
         self,
@@ -60,28 +62,28 @@ class Simulator:
         per_shot: bool,
         level: int | None,
     ) -> list[dict[str, Any]]:
-        """Run circuits, and return what came of each as plain data: see `plain`."""
-        ready = [bound(self.ready(circuit, level), parameters) for circuit in circuits]
+        """Run circuits, and return what came of each as plain data: see `experiment_data`."""
+        bound = [assign_parameters(self.transpiled(circuit, level), parameters) for circuit in circuits]
         options: dict[str, Any] = {} if seed is None else {"seed_simulator": seed}
-        return plain(self.backend.run(ready, shots=shots, memory=per_shot, **options).result())
+        return experiment_data(self.backend.run(bound, shots=shots, memory=per_shot, **options).result())
 
-    def ready(self, circuit: QuantumCircuit, level: int | None) -> QuantumCircuit:
-        """Return a circuit in operations that the simulator has; one that was transpiled is remembered."""
+    def transpiled(self, circuit: QuantumCircuit, level: int | None) -> QuantumCircuit:
+        """Return a circuit in operations that the simulator has; one that was transpiled is cached."""
         if level is None and not self.has_device and _operations(circuit) <= self._supported:
             return circuit
         key = (id(circuit), level)
-        known = self._ready.get(key)
+        known = self._transpiled.get(key)
         if known is None or known[0] is not circuit:
-            if len(self._ready) >= KEPT:
-                self._ready.clear()
-            known = self._ready[key] = circuit, self._transpiled(circuit, level)
+            if len(self._transpiled) >= MAX_CACHED:
+                self._transpiled.clear()
+            known = self._transpiled[key] = circuit, self._transpiler(circuit, level)
         return known[1]
 
 
 class Transpiler:
-    """Makes circuits ready for one device, the same way each time.
+    """Transpiles circuits for one device, the same way each time.
 
-    To build what does that takes longer than to do it, so it is kept.
+    To build a pass manager takes longer than to run it, so it is kept.
 
     Args:
         device: a backend of Qiskit's.
@@ -89,19 +91,19 @@ class Transpiler:
 
     def __init__(self, device: Any) -> None:
         self._device = device
-        self._managers: dict[int, Any] = {}
+        self._pass_managers: dict[int, Any] = {}
         self._lock = threading.Lock()
 
     def __call__(self, circuit: QuantumCircuit, level: int | None) -> QuantumCircuit:
         """Return a circuit transpiled to the target of the device."""
-        level = LEVEL if level is None else level
-        with self._lock:  # a pass manager keeps notes of what it is doing
-            manager = self._managers.get(level)
-            if manager is None:
-                manager = self._managers[level] = generate_preset_pass_manager(
+        level = DEFAULT_LEVEL if level is None else level
+        with self._lock:  # a pass manager has state while it runs
+            pass_manager = self._pass_managers.get(level)
+            if pass_manager is None:
+                pass_manager = self._pass_managers[level] = generate_preset_pass_manager(
                     optimization_level=level, backend=self._device, seed_transpiler=0
                 )
-            return manager.run(circuit)
+            return pass_manager.run(circuit)
 
 
 def make_simulator(settings: Mapping[str, Any]) -> AerSimulator:
@@ -174,7 +176,9 @@ def fake_device(name: str) -> Any:
     return getattr(fake_provider, found)()
 
 
-def bound(circuit: QuantumCircuit, parameters: Mapping[str, float | list[float]]) -> QuantumCircuit:
+def assign_parameters(
+    circuit: QuantumCircuit, parameters: Mapping[str, float | list[float]]
+) -> QuantumCircuit:
     """Return a circuit with values in place of those of its parameters that are given."""
     if not circuit.parameters:
         return circuit
@@ -194,7 +198,7 @@ def _operations(circuit: QuantumCircuit) -> set[str]:
     return set(circuit.count_ops())
 
 
-def plain(result: Any) -> list[dict[str, Any]]:
+def experiment_data(result: Any) -> list[dict[str, Any]]:
     """Return a result of Qiskit's as plain data, one table for each circuit.
 
     Each has ``name``, ``shots``, ``counts`` (by bits, the last register first, as Qiskit writes them),
@@ -215,20 +219,20 @@ def _experiment(result: Any, number: int) -> dict[str, Any]:
     data = result.results[number]
     header = data.header if isinstance(data.header, dict) else data.header.to_dict()
     registers = [(str(name), int(size)) for name, size in header.get("creg_sizes", [])]
-    texts = _Texts(int(header.get("memory_slots", 0)), [size for _, size in registers])
+    bitstrings = _Bitstrings(int(header.get("memory_slots", 0)), [size for _, size in registers])
     counts = getattr(data.data, "counts", None)
     if counts is None:
         raise CircuitError(f"nothing was counted for the circuit {header.get('name', number)!r}")
     return {
         "name": header.get("name", ""),
         "shots": int(data.shots),
-        "counts": dict(sorted((texts[value], int(count)) for value, count in counts.items())),
-        "memory": [texts[value] for value in getattr(data.data, "memory", None) or []],
+        "counts": dict(sorted((bitstrings[value], int(count)) for value, count in counts.items())),
+        "memory": [bitstrings[value] for value in getattr(data.data, "memory", None) or []],
         "registers": [list(register) for register in registers],
     }
 
 
-class _Texts(dict[str, str]):
+class _Bitstrings(dict[str, str]):
     """Values of classical bits, "0x5", by what Qiskit shows for them, "01 01"; Qiskit takes longer for it.
 
     Args:
@@ -265,32 +269,32 @@ def simulator(settings: Mapping[str, Any]) -> Simulator:
     return found
 
 
-def packed(circuits: list[QuantumCircuit]) -> bytes:
+def dump_circuits(circuits: list[QuantumCircuit]) -> bytes:
     """Return circuits as compressed QPY, to be sent with each job of a sweep."""
     stream = io.BytesIO()
     qpy.dump(circuits, stream)
     return zlib.compress(stream.getvalue())
 
 
-def unpacked(programs: bytes) -> list[QuantumCircuit]:
-    """Return the circuits that were `packed`."""
+def load_circuits(programs: bytes) -> list[QuantumCircuit]:
+    """Return the circuits that `dump_circuits` wrote."""
     found: list[QuantumCircuit] = qpy.load(io.BytesIO(zlib.decompress(programs)))
     return found
 
 
 def simulate(
-    programs: bytes, settings: dict[str, Any], parameters: dict[str, Any], how: dict[str, Any]
+    programs: bytes, settings: dict[str, Any], parameters: dict[str, Any], run_options: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Simulate circuits wherever this is called: what a ``circuit`` is lowered to.
 
     It takes one core, since other jobs may run beside it, unless the variable ``OMP_NUM_THREADS`` says more.
 
     Args:
-        programs: the circuits, as `packed` has them.
+        programs: the circuits, as `dump_circuits` writes them.
         settings: which simulator: see `Simulator`.
         parameters: values of parameters.
-        how: ``shots``, ``seed``, ``per_shot`` and ``level``.
+        run_options: ``shots``, ``seed``, ``per_shot`` and ``level``.
     """
     threads = os.environ.get("OMP_NUM_THREADS", "")
     settings = {"threads": int(threads) if threads.isdecimal() else 1, **settings}
-    return simulator(settings).run(unpacked(programs), parameters, **how)
+    return simulator(settings).run(load_circuits(programs), parameters, **run_options)

@@ -1,4 +1,4 @@
-"""Jobs of the type ``aer`` take turns in one thread: Aer itself runs one at a time in a process."""
+"""The queue of the type ``aer``, and its one thread: Aer itself runs one job at a time in a process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anyjob.execution import runner
 from anyjob.taskbackend import HOST, to_outcome
 
 
-class SimulationTurn:
+class QueuedSimulation:
     """One job: circuits that wait to be simulated, are, or have been.
 
     Args:
@@ -31,11 +31,11 @@ class SimulationTurn:
         self.status = JobStatus.QUEUED
         self.outcome: Outcome | None = None
         self._simulate = simulate
-        self._guard = threading.Lock()
+        self._lock = threading.Lock()
 
     def cancel(self) -> bool:
         """End it, if it has not begun; return whether that was so."""
-        with self._guard:
+        with self._lock:
             if self.status is not JobStatus.QUEUED or self.outcome is not None:
                 return False
             self.outcome = Outcome(status=JobStatus.CANCELLED, finished=time.time(), host=HOST)
@@ -43,34 +43,34 @@ class SimulationTurn:
 
     def begin(self) -> bool:
         """From now on it cannot be cancelled; return False where it was."""
-        with self._guard:
+        with self._lock:
             if self.outcome is None:
                 self.status = JobStatus.RUNNING
             return self.outcome is None
 
     def run(self) -> None:
         """Simulate the circuits, and make an outcome of what came of them."""
-        said = runner.perform(lambda: (self._simulate, (), {}))
-        self.outcome = to_outcome(runner.pickled(said))
+        fields = runner.perform(lambda: (self._simulate, (), {}))
+        self.outcome = to_outcome(runner.pickled(fields))
 
 
 class SimulationQueue:
-    """A queue of jobs, and the thread that they take turns in.
+    """A queue of jobs, and the thread that runs one after the other.
 
     Args:
         name: that of the thread.
-        tell: called with each job when it has begun, and again when it has an outcome.
+        on_change: called with each job when it has begun, and again when it has an outcome.
     """
 
-    def __init__(self, name: str, tell: Callable[[SimulationTurn], None]) -> None:
-        self._tell = tell
-        self._queue: SimpleQueue[SimulationTurn | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+    def __init__(self, name: str, on_change: Callable[[QueuedSimulation], None]) -> None:
+        self._on_change = on_change
+        self._queue: SimpleQueue[QueuedSimulation | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run_queued, name=name, daemon=True)
         self._thread.start()
 
-    def put(self, turn: SimulationTurn) -> None:
-        """Have a job take its turn."""
-        self._queue.put(turn)
+    def put(self, simulation: QueuedSimulation) -> None:
+        """Queue a job."""
+        self._queue.put(simulation)
 
     def close(self, timeout: float | None) -> None:
         """End the thread after what is queued, and wait for that so many seconds at most."""
@@ -78,16 +78,16 @@ class SimulationQueue:
         if self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
-    def _serve(self) -> None:
-        while (turn := self._queue.get()) is not None:
-            if turn.begin():
-                self._told(turn)
-                turn.run()
-                self._told(turn)
-            del turn  # while it waits for the next, it keeps nothing of the last
+    def _run_queued(self) -> None:
+        while (simulation := self._queue.get()) is not None:
+            if simulation.begin():
+                self._notify(simulation)
+                simulation.run()
+                self._notify(simulation)
+            del simulation  # while it waits for the next, it keeps nothing of the last
 
-    def _told(self, turn: SimulationTurn) -> None:
+    def _notify(self, simulation: QueuedSimulation) -> None:
         try:
-            self._tell(turn)
+            self._on_change(simulation)
         except Exception as error:  # of a hook, where plugins are strict: the others go on
             threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, None)))

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from anyjob import File, Spec, SpecError
-from anyjob_qiskit.lazy_program import Program
+from anyjob_qiskit.lazy_program import LazyProgram
 
 Method = Literal[
     "automatic",
@@ -79,7 +79,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _file(given: Any) -> Any:
-    if isinstance(given, (File, Program)):
+    if isinstance(given, (File, LazyProgram)):
         return given
     if isinstance(given, str) and _PROGRAM.match(given):
         return File("circuit.qasm", given.encode())
@@ -88,7 +88,7 @@ def _file(given: Any) -> Any:
     # Whoever has one of Qiskit's circuits has imported Qiskit.
     qiskit = sys.modules.get("qiskit")
     if qiskit is not None and isinstance(given, qiskit.QuantumCircuit):
-        return Program(given)
+        return LazyProgram(given)
     raise SpecError(
         f"a circuit is a QuantumCircuit of Qiskit, a file, or the text of an OpenQASM program; "
         f"{given!r} is of type {type(given).__name__}"

@@ -1,4 +1,4 @@
-"""What jobs of Qiskit's providers say of themselves, in anyjob's words."""
+"""Translates statuses of jobs of Qiskit's providers, and what else these tell, into anyjob's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from anyjob import InvalidStatusError, JobStatus
 from anyjob.job import as_status
 
-WORDS = {
+STATUS_NAMES = {
     "CREATING": JobStatus.INITIALIZING,
     "CREATED": JobStatus.INITIALIZING,
     "SUBMITTED": JobStatus.QUEUED,
@@ -25,7 +25,7 @@ WORDS = {
     "ABORTED": JobStatus.CANCELLED,
     "FAILED": JobStatus.ERROR,
 }
-"""Words beside those of `JobStatus` that providers have for a status."""
+"""Names beside those of `JobStatus` that providers have for a status."""
 TOO_LONG = "CANCELLED - RAN TOO LONG"
 """What IBM's service says of a job that it has ended for its length."""
 
@@ -44,7 +44,7 @@ def status_of(answer: object, job: object = None) -> JobStatus:
         if not isinstance(text, str):
             raise
         word = text.upper().replace(" ", "_")
-        found = JobStatus.ERROR if text.upper() == TOO_LONG else WORDS.get(word)
+        found = JobStatus.ERROR if text.upper() == TOO_LONG else STATUS_NAMES.get(word)
         if found is None and word in JobStatus.__members__:
             found = JobStatus[word]
         if found is None:

@@ -1,4 +1,4 @@
-"""What is wrong with circuits, said before anything is submitted."""
+"""Validates circuits, before anything is submitted."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from qiskit import QuantumCircuit
 
 from anyjob import SpecError
-from anyjob_qiskit.formats import read
+from anyjob_qiskit.lazy_program import circuits_of
 from anyjob_qiskit.spec import Circuit
 
 
-def checked(
+def validated_circuits(
     spec: Circuit, *, qubits: int | None = None, shots: int | None = None, where: str = "the target"
 ) -> list[QuantumCircuit]:
-    """Return the circuits of a spec, not bound yet, once they are known to be fit to be run.
+    """Return the circuits of a spec, with parameters not bound yet, once they are known to be fit to be run.
 
     Args:
         spec: the circuits and what is asked of them.
@@ -30,12 +30,12 @@ def checked(
     """
     if shots is not None and spec.shots > shots:
         raise SpecError(f"{spec.shots:,} shots are more than {where} takes: {shots:,}")
-    found = [(file, circuit) for file in spec.circuits for circuit in read(file)]
+    found = [(file, circuit) for file in spec.circuits for circuit in circuits_of(file)]
     if spec.parameters:
         names = {name for _, circuit in found for name in parameter_names(circuit)}
         for name in spec.parameters:
             if name not in names:
-                raise SpecError(f"no circuit has a parameter {name!r}{_there_are(name, names)}")
+                raise SpecError(f"no circuit has a parameter {name!r}{_suggestion(name, names)}")
     for file, circuit in found:
         wrong = _wrong_with(circuit, spec.parameters, qubits, where)
         if wrong:
@@ -54,7 +54,7 @@ def name_of(parameter: Any) -> str:
     return str(parameter.name if vector is None else vector.name)
 
 
-def _there_are(name: str, names: Iterable[str]) -> str:
+def _suggestion(name: str, names: Iterable[str]) -> str:
     near = get_close_matches(name, names, 1)
     if near:
         return f"; did you mean {near[0]!r}?"
@@ -89,8 +89,8 @@ def _wrong_size(circuit: QuantumCircuit, name: str, value: float | list[float]) 
     if vector is None and isinstance(value, list):
         return f"{name!r} is a single parameter: give a number, not {len(value)} of them"
     if vector is not None and (not isinstance(value, list) or len(value) != len(vector)):
-        told = f"{len(value)} values" if isinstance(value, list) else "one number"
-        return f"{name!r} is a vector of {len(vector)} parameters, and is given {told}"
+        found = f"{len(value)} values" if isinstance(value, list) else "one number"
+        return f"{name!r} is a vector of {len(vector)} parameters, and is given {found}"
     return None
 
 

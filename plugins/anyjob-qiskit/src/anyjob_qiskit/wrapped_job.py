@@ -6,7 +6,7 @@ import copy
 from typing import Any, NoReturn
 
 from anyjob import BaseJob, JobCancelledError, JobError, JobFailedError, JobStatus
-from anyjob_qiskit.provider_errors import reaching
+from anyjob_qiskit.provider_errors import translating_errors
 from anyjob_qiskit.statuses import accepts_cancel, message_of, position_of, reason_of, status_of
 
 
@@ -55,7 +55,7 @@ class WrappedJob(BaseJob):
             InvalidStatusError: it says what is no status.
             BackendUnavailableError: it cannot be reached; waits go on.
         """
-        with self._reaching():
+        with self._translating_errors():
             answer = self._job.status()
         return status_of(answer, self)
 
@@ -71,7 +71,7 @@ class WrappedJob(BaseJob):
         """Try to cancel the job. Return whether that was accepted; False for one that has ended."""
         if self.in_final_state():
             return False
-        with self._reaching():
+        with self._translating_errors():
             return accepts_cancel(self._job)
 
     def result(self, timeout: float | None = None) -> Any:
@@ -83,7 +83,7 @@ class WrappedJob(BaseJob):
             JobFailedError: it has failed.
         """
         self.wait_for_final_state(timeout, wait=1)
-        with self._reaching():
+        with self._translating_errors():
             answer = self._job.status()
         status = status_of(answer, self)
         if status is JobStatus.CANCELLED:
@@ -91,7 +91,7 @@ class WrappedJob(BaseJob):
         if status is JobStatus.ERROR:
             raise self._failure(reason_of(answer), self.error_message())
         try:
-            with self._reaching():
+            with self._translating_errors():
                 found = self._job.result()
         except Exception as error:
             if type(error).__module__.startswith("anyjob."):
@@ -107,8 +107,8 @@ class WrappedJob(BaseJob):
             reason=reason,
         )
 
-    def _reaching(self) -> Any:
-        return reaching(str(self._backend))
+    def _translating_errors(self) -> Any:
+        return translating_errors(str(self._backend))
 
 
 def _backend_of(job: Any) -> Any:
