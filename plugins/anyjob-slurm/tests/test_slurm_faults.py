@@ -127,7 +127,7 @@ def test_claims_are_read_before_slurm_is_asked(make: Make) -> None:
     job = backend.run(Command(["true"]))
     job.outcome(PATIENCE)
     assert backend.find([job.job_id()]) == {job.job_id(): job.native_id()}
-    assert submission.holder(backend.spool_root / job.job_id()[:2] / job.job_id()) == job.native_id()
+    assert submission.claimed_by(backend.spool_root / job.job_id()[:2] / job.job_id()) == job.native_id()
 
 
 @pytest.fixture

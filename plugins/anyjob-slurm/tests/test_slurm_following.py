@@ -44,7 +44,7 @@ class Cluster:
             )
             for _ in range(tasks)
         ]
-        self.submission = submission.place(root, orders, b"")
+        self.submission = submission.write_submission(root, orders, b"")
         ids = ["7"] if tasks == 1 else [f"7_{task}" for task in range(tasks)]
         self.tickets = [
             Ticket(job_id=order.job_id, native_id=native, submitted=time.time(), spool=order.spool)
@@ -62,9 +62,9 @@ class Cluster:
         path.chmod(0o755)
         path.rename(self.path / program)
 
-    def lists(self, state: str, tasks: str = "N/A", why: str = "None", restarts: int = 0) -> None:
+    def lists(self, state: str, tasks: str = "N/A", reason: str = "None", restarts: int = 0) -> None:
         times = ("2026-11-22T11:14:23", "2026-11-22T11:15:23")
-        fields = ("7", tasks, state, str(restarts), "0", *times, "n1", why, "x")
+        fields = ("7", tasks, state, str(restarts), "0", *times, "n1", reason, "x")
         self.says("squeue", SEPARATOR.join(fields) + SEPARATOR + "\n")
 
     def remembers(self, state: str, job: str = "7") -> None:
@@ -76,8 +76,8 @@ class Cluster:
 
     def look(self, number: int = 0) -> Observation | None:
         """Look as if some time had passed since the last look."""
-        self.queue.hurry()
-        self.queue._history_asked = self.queue.asked = float("-inf")
+        self.queue.invalidate()
+        self.queue._history_asked_at = self.queue.asked_at = float("-inf")
         ticket = self.tickets[number]
         return self.follower.observe([ticket]).get(ticket.job_id)
 
@@ -120,7 +120,7 @@ def test_an_outcome_that_never_comes_is_lost_after_a_bound(tmp_path: Path) -> No
 
 def test_the_spool_is_enough(cluster: Cluster) -> None:
     """submitit#1759: what is known without it is not asked for."""
-    cluster.queue.launched("7")
+    cluster.queue.note_submission("7")
     journal = submission.Journal(cluster.submission)
     with journal.path.open("a") as stream:
         stream.write("S 0 1\n")
@@ -134,7 +134,7 @@ def test_the_spool_is_enough(cluster: Cluster) -> None:
 
 
 def test_an_end_that_slurm_may_have_brought_about_is_asked_about_at_once(cluster: Cluster) -> None:
-    cluster.queue.launched("7")
+    cluster.queue.note_submission("7")
     cluster.leave("ended.pkl", status="ERROR", reason="signal", signal=15, attempt=1)
     (cluster.submission / "journal").write_text("S 0 1\nE 0 1\n")
     cluster.lists("TIMEOUT")
@@ -193,7 +193,7 @@ def test_a_controller_that_is_away_is_transient(cluster: Cluster) -> None:
     with pytest.raises(BackendUnavailableError, match="Unable to contact slurm controller"):
         cluster.look()
     cluster.leave()
-    submission.Journal(cluster.submission).add("E", [0])
+    submission.Journal(cluster.submission).append("E", [0])
     assert status(cluster.look()) is JobStatus.DONE  # by the spool
 
 
@@ -220,7 +220,7 @@ def test_a_program_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
 def test_a_requeue_is_a_new_attempt(cluster: Cluster) -> None:
     cluster.lists("RUNNING")
     assert status(cluster.look()) is JobStatus.RUNNING
-    cluster.lists("PENDING", why="BeginTime", restarts=1)
+    cluster.lists("PENDING", reason="BeginTime", restarts=1)
     seen = cluster.look()
     assert seen is not None
     assert (seen.status, seen.attempt) == (JobStatus.QUEUED, 2)
@@ -249,7 +249,7 @@ def test_another_process_hears_of_a_cancel(cluster: Cluster) -> None:
     cluster.look()
     other.cancelled(cluster.tickets)
     cluster.lists("CANCELLED")
-    cluster.queue.asked -= 1.0
+    cluster.queue.asked_at -= 1.0
     ticket = cluster.tickets[0]
     assert cluster.follower.observe([ticket])[ticket.job_id].status is JobStatus.CANCELLED
 
@@ -265,7 +265,7 @@ def test_a_task_that_was_cancelled_while_it_waited_vanishes(tmp_path: Path) -> N
     cluster = forgotten_tasks(tmp_path)
     seen = cluster.look(2)
     assert status(seen) is JobStatus.CANCELLED
-    assert submission.holder(cluster.directory(2)) == submission.NOBODY  # so it cannot start any more
+    assert submission.claimed_by(cluster.directory(2)) == submission.NOBODY  # so it cannot start any more
 
 
 def test_what_we_have_cancelled_is_cancelled_though_slurm_keeps_no_history(tmp_path: Path) -> None:
@@ -318,10 +318,10 @@ def test_a_submission_that_another_process_has_seen_end_is_told_by_the_spool(clu
 def test_old_submissions_are_swept_when_their_jobs_are_forgotten(cluster: Cluster) -> None:
     root = cluster.path / "spool"
     os.utime(cluster.submission, (0, 0))
-    submission.sweep(root)
+    submission.remove_forgotten(root)
     assert cluster.submission.exists()
     shutil.rmtree(cluster.directory())
-    submission.sweep(root)
+    submission.remove_forgotten(root)
     assert not cluster.submission.exists()
 
 

@@ -45,7 +45,7 @@ def test_a_running_task_of_an_array() -> None:
 def test_pending_tasks_come_in_one_line() -> None:
     text = squeue("2", "3-19%3", "PENDING", "0", "0", "N/A", "N/A", "n/a", "JobArrayTaskLimit", "x")
     (row,) = parsing.queue_rows(text)
-    assert (row.tasks, row.why, row.started, row.host) == ((range(3, 20),), "JobArrayTaskLimit", None, "")
+    assert (row.tasks, row.reason, row.started, row.host) == ((range(3, 20),), "JobArrayTaskLimit", None, "")
 
 
 def test_a_job_that_failed_has_its_status_as_wait_gives_it() -> None:
@@ -62,14 +62,14 @@ def test_lines_of_others_and_newer_fields_are_passed_over() -> None:
     fields = ("5", "N/A", "PENDING", "N/A", "0", "N/A", "N/A", "n/a", "(Resources)", "x", "a field of 30.11")
     text = "squeue: notice from the site\n\n" + squeue(*fields)
     (row,) = parsing.queue_rows(text)
-    assert (row.job, row.restarts, row.why) == ("5", None, "(Resources)")
+    assert (row.job, row.restarts, row.reason) == ("5", None, "(Resources)")
 
 
 @given(st.text())
 def test_no_text_breaks_the_reading(text: str) -> None:
-    for read in (parsing.queue_rows, parsing.history_rows, parsing.refused_ids, parsing.complaint):
+    for read in (parsing.queue_rows, parsing.history_rows, parsing.refused_ids, parsing.error_message):
         read(text)
-    parsing.submitted(text)
+    parsing.submitted_job(text)
     parsing.array_limit(text)
     parsing.timestamp(text)
     parsing.exit_status(text)
@@ -137,7 +137,7 @@ def test_tasks(text: str, expected: tuple[range, ...] | None) -> None:
 def test_compressed_ids_mean_the_same(jobs: set[tuple[int, int | None]]) -> None:
     ids = [str(job) if task is None else f"{job}_{task}" for job, task in jobs]
     again: list[str] = []
-    for each in parsing.compressed(ids):
+    for each in parsing.condensed(ids):
         job, tasks = parsing.split_id(each)
         again += [job] if tasks is None else [f"{job}_{number}" for some in tasks for number in some]
     assert sorted(again) == sorted(ids)
@@ -145,7 +145,7 @@ def test_compressed_ids_mean_the_same(jobs: set[tuple[int, int | None]]) -> None
 
 def test_a_whole_array_is_one_argument() -> None:
     """Parsl#2232: a mass cancel is short."""
-    assert parsing.compressed(f"7_{task}" for task in range(500) if task != 100) == ["7_[0-99,101-499]"]
+    assert parsing.condensed(f"7_{task}" for task in range(500) if task != 100) == ["7_[0-99,101-499]"]
 
 
 # --- sbatch, scancel, scontrol --------------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_a_whole_array_is_one_argument() -> None:
     ],
 )
 def test_what_sbatch_prints(text: str, expected: str | None) -> None:
-    assert parsing.submitted(text) == expected
+    assert parsing.submitted_job(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ def test_what_sbatch_prints(text: str, expected: str | None) -> None:
     ],
 )
 def test_complaints_are_one_line_in_slurms_words(text: str, words: str | None) -> None:
-    assert parsing.complaint(text) == (words or text.strip())
-    assert "\n" not in parsing.complaint(text)
+    assert parsing.error_message(text) == (words or text.strip())
+    assert "\n" not in parsing.error_message(text)
 
 
 def test_the_ids_that_scancel_refuses() -> None:
@@ -191,10 +191,10 @@ def test_the_ids_that_scancel_refuses() -> None:
 
 
 def test_our_id_is_at_the_end_of_a_name() -> None:
-    assert parsing.our_id("fit-1.anyjob-0123456789abcdef0123") == "0123456789abcdef0123"
-    assert parsing.our_id("anyjob-0123456789abcdef0123") == "0123456789abcdef0123"
-    assert parsing.our_id("anyjob-0123") is None
-    assert parsing.our_id("anyjob-0123456789abcdef0123 of mine") is None
+    assert parsing.job_id_in_name("fit-1.anyjob-0123456789abcdef0123") == "0123456789abcdef0123"
+    assert parsing.job_id_in_name("anyjob-0123456789abcdef0123") == "0123456789abcdef0123"
+    assert parsing.job_id_in_name("anyjob-0123") is None
+    assert parsing.job_id_in_name("anyjob-0123456789abcdef0123 of mine") is None
 
 
 def test_the_limit_of_arrays() -> None:

@@ -110,7 +110,7 @@ def test_tags_are_one_printable_line(tags: dict[str, str]) -> None:
 
 
 def test_a_directory_is_no_pattern() -> None:
-    assert sbatch.escaped(Path("/a%j/b")) == "/a%%j/b"
+    assert sbatch.escaped_directory(Path("/a%j/b")) == "/a%%j/b"
 
 
 # --- what is refused ------------------------------------------------------------------------------
@@ -193,34 +193,34 @@ def test_an_enclosing_job_does_not_leak_in() -> None:
         "SEED": "1",
     }
     as_bytes = {name.encode(): value.encode() for name, value in outer.items()}
-    assert sbatch.for_job(as_bytes, None) == b"SLURM_CONF=/c\0PATH=/bin\0SEED=1\0"
-    assert sbatch.for_sbatch(outer) == {"PATH": "/bin", "SLURM_CONF": "/c"}
-    programs = sbatch.for_programs(outer)
+    assert sbatch.job_environment(as_bytes, None) == b"SLURM_CONF=/c\0PATH=/bin\0SEED=1\0"
+    assert sbatch.sbatch_environment(outer) == {"PATH": "/bin", "SLURM_CONF": "/c"}
+    programs = sbatch.program_environment(outer)
     assert programs["SEED"] == "1"
     assert not {"SLURM_JOB_ID", "SBATCH_PARTITION", "SQUEUE_FORMAT"} & set(programs)
-    assert sbatch.for_programs(outer, Path("/d"))["SLURM_CONF"] == "/d"
+    assert sbatch.program_environment(outer, Path("/d"))["SLURM_CONF"] == "/d"
 
 
 def test_export_selects() -> None:
     variables = {b"OMP_NUM_THREADS": b"4", b"TOKEN": b"secret", b"HOME": b"/h"}
-    assert sbatch.for_job(variables, ("OMP_*", "HOME")) == b"OMP_NUM_THREADS=4\0HOME=/h\0"
-    assert sbatch.for_job(variables, ()) == b""
+    assert sbatch.job_environment(variables, ("OMP_*", "HOME")) == b"OMP_NUM_THREADS=4\0HOME=/h\0"
+    assert sbatch.job_environment(variables, ()) == b""
 
 
 def run_script(
     directory: Path, environment: bytes, setup: tuple[str, ...] = (), **outer: str
 ) -> dict[bytes, bytes]:
-    """Run the script as Slurm would, with a landing that writes its variables."""
+    """Run the script as Slurm would, with a launcher that writes its variables."""
     directory.mkdir(exist_ok=True)
     (directory / "environment").write_bytes(environment)
-    landing = directory / "landing.py"
-    landing.write_text("import os, sys; sys.stdout.buffer.write(open('/proc/self/environ', 'rb').read())")
+    launcher = directory / "launcher.py"
+    launcher.write_text("import os, sys; sys.stdout.buffer.write(open('/proc/self/environ', 'rb').read())")
     variables = {
         "PATH": os.environ["PATH"],
         "ANYJOB_SUBMISSION": str(directory),
         "ANYJOB_PYTHON": sys.executable,
         "ANYJOB_FLAGS": "-S -E",
-        "ANYJOB_LANDING": str(landing),
+        "ANYJOB_LAUNCHER": str(launcher),
         **outer,
     }
     done = subprocess.run(
@@ -241,7 +241,7 @@ def test_variables_reach_the_node_byte_for_byte(
 ) -> None:
     """psij-python#423: values with blanks or `$(…)` were mangled or executed."""
     variables = {**variables, b"HOSTILE": b"$(touch /tmp/pwned) `x` \"'\n\\ \xff"}
-    found = run_script(tmp_path_factory.mktemp("s"), sbatch.for_job(variables, None))
+    found = run_script(tmp_path_factory.mktemp("s"), sbatch.job_environment(variables, None))
     assert {name: found.get(name) for name in variables} == variables
 
 

@@ -56,7 +56,7 @@ def test_states(state: str, status: JobStatus, reason: str | None) -> None:
 def test_a_state_that_nobody_knows_is_no_end() -> None:
     """aiida-core#4326: a word that is not known does not end a job."""
     assert meaning("QUANTUM_FLUX").status not in JOB_FINAL_STATES
-    assert not outcomes.is_over(row("QUANTUM_FLUX"))
+    assert not outcomes.has_ended(row("QUANTUM_FLUX"))
 
 
 def test_who_has_cancelled() -> None:
@@ -68,15 +68,15 @@ def test_who_has_cancelled() -> None:
 
 
 def test_a_pending_job_says_why_and_since_when_it_is_expected() -> None:
-    seen = outcomes.under_way(row("PENDING", why="Resources", started=0.0), 0)
+    seen = outcomes.open_observation(row("PENDING", reason="Resources", started=0.0), 0)
     assert seen.status is JobStatus.QUEUED
     assert seen.message.startswith("Resources; expected to start at 19")
-    assert outcomes.under_way(row("PENDING", why="Priority"), 0).message == "Priority"
+    assert outcomes.open_observation(row("PENDING", reason="Priority"), 0).message == "Priority"
 
 
 def test_what_the_spool_says_goes_before_an_older_answer() -> None:
-    assert outcomes.under_way(row("PENDING", restarts=0), 1).status is JobStatus.RUNNING
-    requeued = outcomes.under_way(row("PENDING", restarts=1), 1)
+    assert outcomes.open_observation(row("PENDING", restarts=0), 1).status is JobStatus.RUNNING
+    requeued = outcomes.open_observation(row("PENDING", restarts=1), 1)
     assert (requeued.status, requeued.attempt) == (JobStatus.QUEUED, 2)
 
 
@@ -103,7 +103,7 @@ def test_a_failure_before_the_work_started_shows_the_log() -> None:
 
 
 def test_a_node_that_does_not_see_the_spool_is_told() -> None:
-    found = outcomes.outcome(row("FAILED", status=4021, why="JobLaunchFailure"), {}, 1, spool="/scratch")
+    found = outcomes.outcome(row("FAILED", status=4021, reason="JobLaunchFailure"), {}, 1, spool="/scratch")
     assert found.reason == "node-failure"
     assert "does not see the spool /scratch" in found.message
     assert "option `spool`" in found.message

@@ -1,8 +1,8 @@
-"""What runs on a compute node: takes the one job that is meant out of its directory, and runs it.
+"""What runs on a compute node: it reads its job from the spool, and runs that.
 
-It travels in the spool, and needs Python 3.8 and its standard library only, of which it imports as little as
-may be, since it is started for each job. What it is to run, and everything of the user's in that, it reads
-from files; what came of it, it leaves in files:
+It is shipped in the spool as one file, and needs Python 3.8 and its standard library only, of which it
+imports as little as may be, since it is started for each job. What it is to run, and everything of the user's
+in that, it reads from files; what came of it, it writes to files:
 
 - ``claim`` is made first, exclusively: of two copies of a job, only the one that makes it goes on.
 - ``stdout`` and ``stderr`` are what the work writes.
@@ -30,11 +30,11 @@ else:
         import pickle
         import signal
 
-WAIT = 30.0
+VISIBLE_TIMEOUT = 30.0
 """Seconds that a file may take to be seen here."""
-RACE = 0.05
+TERM_DELAY = 0.05
 """Seconds within which a TERM for all processes of a job reaches all of them."""
-LINE = 21
+ID_LINE_SIZE = 21
 """Bytes of a line in the list of a submission's jobs: an id, and a line feed."""
 
 
@@ -55,12 +55,12 @@ class Job:
         self.native_id = (
             environ["SLURM_JOB_ID"] if task is None else f"{environ['SLURM_ARRAY_JOB_ID']}_{task}"
         )
-        with seen(os.path.join(submission, "jobs")) as stream:
-            stream.seek(LINE * self.number)
-            job_id = stream.read(LINE - 1).decode("ascii")
+        with open_shared(os.path.join(submission, "jobs")) as stream:
+            stream.seek(ID_LINE_SIZE * self.number)
+            job_id = stream.read(ID_LINE_SIZE - 1).decode("ascii")
         root = os.path.dirname(os.path.dirname(submission))
         self.directory = os.path.join(root, job_id[:2], job_id)
-        with seen(self.path("work.pkl")) as stream:
+        with open_shared(self.path("work.pkl")) as stream:
             stream.readline()
             self.work: dict[str, Any] = pickle.load(stream)
 
@@ -73,24 +73,24 @@ class Job:
         try:
             write(self.path("claim"), f"{self.native_id} {self.attempt}\n".encode(), os.O_EXCL)
         except FileExistsError:
-            return self.goes_on()
+            return self.may_restart()
         return True
 
-    def goes_on(self) -> bool:
+    def may_restart(self) -> bool:
         """Say whether an attempt that is not the first may run."""
-        with seen(self.path("claim")) as stream:
-            holder = stream.readline().decode().split()[:1]
-        if holder != [self.native_id]:
-            sys.stderr.write(f"anyjob: {self.directory} is claimed by {holder}: this copy ends itself\n")
+        with open_shared(self.path("claim")) as stream:
+            claimed_by = stream.readline().decode().split()[:1]
+        if claimed_by != [self.native_id]:
+            sys.stderr.write(f"anyjob: {self.directory} is claimed by {claimed_by}: this copy ends itself\n")
             return False
         if os.path.exists(self.path("outcome.pkl")):
             return False
         if not self.work["restartable"]:
-            words = (
+            message = (
                 f"Slurm has started it once more (attempt {self.attempt}), and it is not marked restartable: "
                 "its first attempt was ended half way"
             )
-            self.leave({"status": "ERROR", "reason": "lost", "message": words})
+            self.write_outcome({"status": "ERROR", "reason": "lost", "message": message})
             return False
         try:
             os.unlink(self.path("ended.pkl"))  # that was the attempt before
@@ -98,34 +98,34 @@ class Job:
             pass
         return True
 
-    def leave(self, said: dict[str, Any], *, uncertain: bool = False) -> None:
-        """Leave what came of the work."""
-        said.setdefault("host", os.uname().nodename)
-        said.setdefault("started", self.started)
-        said.setdefault("finished", time.time())
-        said["attempt"] = self.attempt
-        write(self.path("outcome.part"), pickle.dumps(said, 4), os.O_TRUNC)
+    def write_outcome(self, outcome: dict[str, Any], *, uncertain: bool = False) -> None:
+        """Write the outcome of the work."""
+        outcome.setdefault("host", os.uname().nodename)
+        outcome.setdefault("started", self.started)
+        outcome.setdefault("finished", time.time())
+        outcome["attempt"] = self.attempt
+        write(self.path("outcome.part"), pickle.dumps(outcome, 4), os.O_TRUNC)
         self.publish(uncertain=uncertain)
 
     def publish(self, *, uncertain: bool) -> None:
         """Have what was written appear, at once or not at all."""
         name = "ended.pkl" if uncertain else "outcome.pkl"
         os.rename(self.path("outcome.part"), self.path(name))
-        self.note("E")
+        self.append_to_journal("E")
         if not self.work["restartable"]:
-            self.tidy()
+            self.remove_environment()
 
-    def tidy(self) -> None:
+    def remove_environment(self) -> None:
         """Remove the caller's variables when the last job of the submission has ended."""
         try:
-            size = os.path.getsize(os.path.join(self.submission, "jobs")) // LINE
+            size = os.path.getsize(os.path.join(self.submission, "jobs")) // ID_LINE_SIZE
             noted = os.path.getsize(os.path.join(self.submission, "journal"))
             if noted >= sum(2 * len(f"E {number} 1\n") for number in range(size)):
                 os.unlink(os.path.join(self.submission, "environment"))
         except OSError:
             pass
 
-    def note(self, letter: str) -> None:
+    def append_to_journal(self, letter: str) -> None:
         """Append a line to the journal: a hint for those who wait, and no more."""
         line = f"{letter} {self.number} {self.attempt}\n".encode()
         try:
@@ -134,9 +134,9 @@ class Job:
             sys.stderr.write(f"anyjob: the journal cannot be written: {error}\n")
 
 
-def seen(path: str) -> BinaryIO:
+def open_shared(path: str) -> BinaryIO:
     """Open a file for reading that may not be seen here yet."""
-    deadline = time.monotonic() + WAIT
+    deadline = time.monotonic() + VISIBLE_TIMEOUT
     while True:
         try:
             return open(path, "rb")
@@ -158,10 +158,10 @@ def write(path: str, data: bytes, how: int) -> None:
             view = view[stream.write(view) or 0 :]
 
 
-# --- the one that watches ---------------------------------------------------------------------
+# --- the parent: it watches -------------------------------------------------------------------
 
 
-class Watch:
+class Watcher:
     """Waits for the process that does the work; keeps to the walltime; notes what Slurm sends.
 
     TERM comes to all processes of a job, so it is not passed on; what comes to this one alone, since a
@@ -170,7 +170,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.pid = 0
-        self.told = False
+        self.terminated = False
         self.expired = False
         self.grace = 0.0
         signal.signal(signal.SIGTERM, self.on_term)
@@ -180,7 +180,7 @@ class Watch:
 
     def on_term(self, number: int, frame: Any) -> None:
         """Slurm ends the job."""
-        self.told = self.told or not self.expired
+        self.terminated = self.terminated or not self.expired
 
     def on_other(self, number: int, frame: Any) -> None:
         """Pass a signal on."""
@@ -204,8 +204,8 @@ class Watch:
             signal.setitimer(signal.ITIMER_REAL, max(walltime, 0.001))
         _, status, usage = os.wait4(self.pid, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        if status and not self.told:
-            time.sleep(RACE)
+        if status and not self.terminated:
+            time.sleep(TERM_DELAY)
         return status, usage.ru_maxrss * 1024
 
 
@@ -216,7 +216,7 @@ def reset_signals() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# --- the one that works -----------------------------------------------------------------------
+# --- the child: it works ---------------------------------------------------------------------
 
 
 def open_streams(job: Job) -> None:
@@ -233,7 +233,7 @@ def open_streams(job: Job) -> None:
         os.close(fd)
 
 
-def execute(job: Job, telling: int) -> None:
+def execute(job: Job, write_end: int) -> None:
     """Become the program. Where that is not possible, why is written to ``telling``."""
     work = job.work
     directory = True
@@ -245,26 +245,26 @@ def execute(job: Job, telling: int) -> None:
         environ = {**os.environb, **work["environment"], b"ANYJOB_SPOOL": os.fsencode(job.directory)}
         os.execvpe(work["argv"][0], work["argv"], environ)
     except OSError as error:
-        os.write(telling, pickle.dumps((directory, error.errno, error.strerror)))
+        os.write(write_end, pickle.dumps((directory, error.errno, error.strerror)))
     finally:
         os._exit(127)
 
 
-def not_started(job: Job, directory: bool, number: int, words: str) -> dict[str, Any]:
+def not_started(job: Job, directory: bool, number: int, message: str) -> dict[str, Any]:
     """Say why a program could not be started; codes as a shell gives them."""
     program = os.fsdecode(job.work.get("argv", [b"the call"])[0])
-    code, why = 126, f"{program!r}: {words}"
+    code, error = 126, f"{program!r}: {message}"
     if directory:
-        why = f"its directory {os.fsdecode(job.work['cwd'])!r} is not there on {os.uname().nodename}"
+        error = f"its directory {os.fsdecode(job.work['cwd'])!r} is not there on {os.uname().nodename}"
     elif number == 2 and "/" in program and os.path.exists(program):
-        code, why = 127, f"the interpreter that the first line of {program!r} names is not there"
+        code, error = 127, f"the interpreter that the first line of {program!r} names is not there"
     elif number == 2:
-        code, why = 127, f"{program!r} is not there" + ("" if "/" in program else ", nor anywhere on PATH")
-    return {"status": "ERROR", "reason": "exit-code", "exit_code": code, "message": f"cannot start: {why}"}
+        code, error = 127, f"{program!r} is not there" + ("" if "/" in program else ", nor anywhere on PATH")
+    return {"status": "ERROR", "reason": "exit-code", "exit_code": code, "message": f"cannot start: {error}"}
 
 
 def call(job: Job) -> int:
-    """Make the call, and leave what came of it for the one that watches to publish."""
+    """Make the call, and leave its outcome for the parent to publish."""
     here = os.path.dirname(__file__)
     caller = [entry for entry in sys.path if entry != here]  # our directory is not the caller's
     sys.path[:] = [here, *caller]
@@ -283,22 +283,22 @@ def call(job: Job) -> int:
         os.chdir(job.work["cwd"])
     except OSError:  # a call need not have to do with files
         os.chdir(job.directory)
-    said: dict[str, Any] = runner.pickled(runner.perform(lambda: pickle.loads(job.work["payload"])))
+    outcome: dict[str, Any] = runner.pickled(runner.perform(lambda: pickle.loads(job.work["payload"])))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    said["host"] = os.uname().nodename
-    said["attempt"] = job.attempt
+    outcome["host"] = os.uname().nodename
+    outcome["attempt"] = job.attempt
     import resource
 
-    said["peak_memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    write(job.path("outcome.part"), pickle.dumps(said, 4), os.O_TRUNC)
-    if said["status"] == "DONE":
+    outcome["peak_memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    write(job.path("outcome.part"), pickle.dumps(outcome, 4), os.O_TRUNC)
+    if outcome["status"] == "DONE":
         return 0
-    sys.stderr.write(said.get("traceback") or said["message"] + "\n")
+    sys.stderr.write(outcome.get("traceback") or outcome["message"] + "\n")
     return 1
 
 
-def by_status(status: int) -> dict[str, Any]:
-    """Say how a process ended."""
+def outcome_by_status(status: int) -> dict[str, Any]:
+    """Return the outcome of a process, by its status."""
     if os.WIFSIGNALED(status):
         from signal import Signals
 
@@ -314,64 +314,66 @@ def by_status(status: int) -> dict[str, Any]:
     return {"status": "DONE", "exit_code": 0}
 
 
-def is_uncertain(said: dict[str, Any]) -> bool:
+def is_uncertain(outcome: dict[str, Any]) -> bool:
     """Whether an end looks like one that Slurm may have brought about."""
-    return said.get("signal") in (signal.SIGTERM, signal.SIGKILL) or said.get("exit_code") in (137, 143)
+    return outcome.get("signal") in (signal.SIGTERM, signal.SIGKILL) or outcome.get("exit_code") in (137, 143)
 
 
-def ended_its_process(said: dict[str, Any]) -> dict[str, Any]:
+def ended_its_process(outcome: dict[str, Any]) -> dict[str, Any]:
     """Say that a call has ended the process that it ran in."""
-    how = said.get("message", "exit code 0")
-    said = {**said, "message": f"the call ended its process and left no result: {how}"}
-    if said["status"] == "DONE":
-        said.update(status="ERROR", reason="exit-code")
-    return said
+    how = outcome.get("message", "exit code 0")
+    outcome = {**outcome, "message": f"the call ended its process and left no result: {how}"}
+    if outcome["status"] == "DONE":
+        outcome.update(status="ERROR", reason="exit-code")
+    return outcome
 
 
-def run(job: Job, watch: Watch) -> int:
+def run(job: Job, watcher: Watcher) -> int:
     """Run the work in a process of its own, and leave what came of it. Returns the exit code for Slurm."""
     is_call = job.work["kind"] == "python"
-    heard, telling = os.pipe()
-    job.note("S")
-    watch.pid = os.fork()
-    if watch.pid == 0:
-        os.close(heard)
+    read_end, write_end = os.pipe()
+    job.append_to_journal("S")
+    watcher.pid = os.fork()
+    if watcher.pid == 0:
+        os.close(read_end)
         reset_signals()
         try:
             open_streams(job)
         except OSError as error:
-            os.write(telling, pickle.dumps((False, error.errno, error.strerror)))
+            os.write(write_end, pickle.dumps((False, error.errno, error.strerror)))
             os._exit(127)
         if not is_call:
-            execute(job, telling)
-        os.close(telling)
+            execute(job, write_end)
+        os.close(write_end)
         return call(job)
-    os.close(telling)
-    status, peak = watch.wait(job.work["walltime"], job.work["grace"])
-    with open(heard, "rb") as stream:
-        why = stream.read()
-    uncertain = watch.told
-    if watch.expired:
-        words = f"it ran longer than its walltime of {job.work['walltime']:g} s"
-        said: dict[str, Any] = {"status": "ERROR", "reason": "walltime", "message": words}
+    os.close(write_end)
+    status, peak = watcher.wait(job.work["walltime"], job.work["grace"])
+    with open(read_end, "rb") as stream:
+        start_error = stream.read()
+    uncertain = watcher.terminated
+    if watcher.expired:
+        message = f"it ran longer than its walltime of {job.work['walltime']:g} s"
+        outcome: dict[str, Any] = {"status": "ERROR", "reason": "walltime", "message": message}
         uncertain = False
-    elif why:
-        said = not_started(job, *pickle.loads(why))
+    elif start_error:
+        outcome = not_started(job, *pickle.loads(start_error))
     elif is_call and os.path.exists(job.path("outcome.part")):
         job.publish(uncertain=uncertain)
         return 1 if status else 0
     else:
-        said = by_status(status)
-        uncertain = uncertain or is_uncertain(said)
+        outcome = outcome_by_status(status)
+        uncertain = uncertain or is_uncertain(outcome)
         if is_call:
-            said = ended_its_process(said)
-    said["peak_memory"] = peak
-    job.leave(said, uncertain=uncertain)
-    return 0 if said["status"] == "DONE" else int(said.get("exit_code") or 128 + said.get("signal", 0))
+            outcome = ended_its_process(outcome)
+    outcome["peak_memory"] = peak
+    job.write_outcome(outcome, uncertain=uncertain)
+    if outcome["status"] == "DONE":
+        return 0
+    return int(outcome.get("exit_code") or 128 + outcome.get("signal", 0))
 
 
-def take_over_variables(data: bytes) -> None:
-    """Take over those variables of the caller's that bash has no place for."""
+def set_variables(data: bytes) -> None:
+    """Set those variables of the caller's that bash cannot export."""
     for entry in data.split(b"\0"):
         name, equals, value = entry.partition(b"=")
         if (
@@ -384,16 +386,16 @@ def take_over_variables(data: bytes) -> None:
 
 def main() -> int:
     """Run the job of the submission that ``ANYJOB_SUBMISSION`` names. Returns the exit code."""
-    watch = Watch()
+    watcher = Watcher()
     submission = os.environ.pop("ANYJOB_SUBMISSION")
-    for name in ("ANYJOB_PYTHON", "ANYJOB_FLAGS", "ANYJOB_LANDING"):
+    for name in ("ANYJOB_PYTHON", "ANYJOB_FLAGS", "ANYJOB_LAUNCHER"):
         os.environ.pop(name, None)
     job = Job(submission, os.environ)
     try:
         with open(os.path.join(submission, "environment"), "rb") as stream:
-            take_over_variables(stream.read())
+            set_variables(stream.read())
     except FileNotFoundError:
         pass  # all jobs of the submission have ended, and this is one that was started once more
-    if watch.told or not job.claim():
+    if watcher.terminated or not job.claim():
         return 1
-    return run(job, watch)
+    return run(job, watcher)

@@ -12,7 +12,7 @@ from anyjob_slurm.parsing import Row, exit_code
 from anyjob_slurm.states import cancelled_by, meaning
 
 
-def is_over(row: Row) -> bool:
+def has_ended(row: Row) -> bool:
     """Whether Slurm says that the job has ended."""
     return meaning(row.state).status in JOB_FINAL_STATES
 
@@ -23,7 +23,7 @@ def leaves_outcome(row: Row) -> bool:
     return found.status is JobStatus.DONE or found.reason == "exit-code"
 
 
-def under_way(row: Row, started: int) -> Observation:
+def open_observation(row: Row, started: int) -> Observation:
     """Return where a job is that has not ended.
 
     Args:
@@ -34,20 +34,21 @@ def under_way(row: Row, started: int) -> Observation:
     attempt = max((row.restarts or 0) + 1, started, 1)
     if found.status is JobStatus.QUEUED and started == attempt:
         return Observation(JobStatus.RUNNING, attempt=attempt)
-    words = found.words or (waits_for(row) if found.status is JobStatus.QUEUED else "")
-    return Observation(found.status, message=words, attempt=attempt)
+    message = found.message or (pending_reason(row) if found.status is JobStatus.QUEUED else "")
+    return Observation(found.status, message=message, attempt=attempt)
 
 
-def waits_for(row: Row) -> str:
+def pending_reason(row: Row) -> str:
     """Say why a job waits, in Slurm's words, and when it is expected to start."""
-    if row.tasks is not None and row.why == "JobArrayTaskLimit":
-        words = "as many tasks of its array run as may (JobArrayTaskLimit)"
+    if row.tasks is not None and row.reason == "JobArrayTaskLimit":
+        message = "as many tasks of its array run as may (JobArrayTaskLimit)"
     else:
-        words = row.why
+        message = row.reason
     if row.started is not None:
         expected = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.started))
-        return f"{words}; expected to start at {expected}" if words else f"expected to start at {expected}"
-    return words
+        start = f"expected to start at {expected}"
+        return f"{message}; {start}" if message else start
+    return message
 
 
 def outcome(
@@ -76,43 +77,48 @@ def outcome(
     for own in ("status", "reason", "message", "exit_code", "value", "exception", "traceback"):
         known.pop(own, None)
     if found.status is JobStatus.CANCELLED:
-        return Outcome(status=found.status, message=by or found.words, **known)
+        return Outcome(status=found.status, message=by or found.message, **known)
     if found.status is JobStatus.DONE:
-        words = (
+        message = (
             "Slurm says that it has completed, and nothing that it has left is seen here: does its node see "
             f"the spool {spool} (option `spool`)?"
         )
-        return Outcome(status=JobStatus.ERROR, reason="lost", message=_with(words, log), exit_code=0, **known)
+        return Outcome(
+            status=JobStatus.ERROR, reason="lost", message=_with_log(message, log), exit_code=0, **known
+        )
     if found.reason == "exit-code":
         return _failed(row, known, spool, log)
-    words = found.words + (f" ({row.why})" if row.why and row.why != "None" else "")
-    return Outcome(status=found.status, reason=found.reason, message=_with(words, log), **known)
+    message = found.message + (f" ({row.reason})" if row.reason and row.reason != "None" else "")
+    return Outcome(status=found.status, reason=found.reason, message=_with_log(message, log), **known)
 
 
 def _failed(row: Row, known: dict[str, Any], spool: str, log: str) -> Outcome:
     """It has failed before the work could say anything."""
     code, number = exit_code(row.status)
     known.pop("signal", None)
-    if row.why in ("JobLaunchFailure", "RaisedSignal:53(Real-time_signal_19)") or (number or 0) >= 50:
-        words = (
+    if row.reason in ("JobLaunchFailure", "RaisedSignal:53(Real-time_signal_19)") or (number or 0) >= 50:
+        message = (
             f"Slurm could not launch it: most often since its node does not see the spool {spool}, which has "
             "to be a directory that all nodes see (option `spool`)"
         )
-        return Outcome(status=JobStatus.ERROR, reason="node-failure", message=_with(words, log), **known)
-    words = f"it failed before the work started, with {f'signal {number}' if number else f'exit code {code}'}"
+        return Outcome(
+            status=JobStatus.ERROR, reason="node-failure", message=_with_log(message, log), **known
+        )
+    how = f"signal {number}" if number else f"exit code {code}"
+    message = f"it failed before the work started, with {how}"
     reason = "signal" if number else "exit-code"
     return Outcome(
         status=JobStatus.ERROR,
         reason=reason,
-        message=_with(words, log),
+        message=_with_log(message, log),
         exit_code=code,
         signal=number,
         **known,
     )
 
 
-def _with(words: str, log: str) -> str:
-    return f"{words}: {log}" if log else words
+def _with_log(message: str, log: str) -> str:
+    return f"{message}: {log}" if log else message
 
 
 def canceller(row: Row | None) -> str:

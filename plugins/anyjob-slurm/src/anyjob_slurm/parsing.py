@@ -29,7 +29,7 @@ HISTORY_FIELDS = ("JobID", "State", "ExitCode", "Start", "End", "NodeList", "Job
 HISTORY_FORMAT = ",".join(HISTORY_FIELDS)
 """For ``sacct -o``, with ``-P`` (``--parsable2``)."""
 
-_OURS = re.compile(r"anyjob-([0-9a-f]{20})$")
+_NAME = re.compile(r"anyjob-([0-9a-f]{20})$")
 _TASKS = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 
 
@@ -57,7 +57,7 @@ class Row(NamedTuple):
     started: float | None = None
     ended: float | None = None
     host: str = ""
-    why: str = ""
+    reason: str = ""
     name: str = ""
 
 
@@ -68,7 +68,7 @@ def queue_rows(text: str) -> list[Row]:
         fields = line.split(SEPARATOR)
         if len(fields) < len(QUEUE_FIELDS) or not fields[0].strip().isdecimal():
             continue
-        job, tasks, state, restarts, status, started, ended, host, why, name = map(
+        job, tasks, state, restarts, status, started, ended, host, reason, name = map(
             str.strip, fields[: len(QUEUE_FIELDS)]
         )
         rows.append(
@@ -81,7 +81,7 @@ def queue_rows(text: str) -> list[Row]:
                 started=timestamp(started),
                 ended=timestamp(ended),
                 host=_known(host),
-                why=_known(why),
+                reason=_known(reason),
                 name=name,
             )
         )
@@ -131,7 +131,7 @@ def task_ranges(text: str) -> tuple[range, ...] | None:
     return tuple(found) or None
 
 
-def compressed(native_ids: Iterable[str]) -> list[str]:
+def condensed(native_ids: Iterable[str]) -> list[str]:
     """Write ids as ``scancel`` takes them, the tasks of an array as one: ``7_[0-2,5]``."""
     alone: list[str] = []
     tasks: dict[str, set[int]] = {}
@@ -141,16 +141,16 @@ def compressed(native_ids: Iterable[str]) -> list[str]:
             alone.append(job)
         else:
             tasks.setdefault(job, set()).update(number for each in ranges for number in each)
-    return alone + [f"{job}_[{','.join(_runs(numbers))}]" for job, numbers in tasks.items()]
+    return alone + [f"{job}_[{','.join(_ranges_of(numbers))}]" for job, numbers in tasks.items()]
 
 
-def _runs(numbers: Collection[int]) -> Iterator[str]:
+def _ranges_of(numbers: Collection[int]) -> Iterator[str]:
     for _, run in groupby(enumerate(sorted(numbers)), lambda pair: pair[1] - pair[0]):
         members = [number for _, number in run]
         yield str(members[0]) if len(members) == 1 else f"{members[0]}-{members[-1]}"
 
 
-def submitted(text: str) -> str | None:
+def submitted_job(text: str) -> str | None:
     """Read the id that ``sbatch --parsable`` prints: ``7``, or ``7;cluster``; None where there is none.
 
     What a site's plugins print before it is passed over.
@@ -162,7 +162,7 @@ def submitted(text: str) -> str | None:
     return None
 
 
-def complaint(text: str) -> str:
+def error_message(text: str) -> str:
     """Return in one line what a program of Slurm's complains of, without its own name before it."""
     found: dict[str, None] = {}
     for line in text.split("\n"):
@@ -173,9 +173,9 @@ def complaint(text: str) -> str:
     return "; ".join(found)
 
 
-def our_id(name: str) -> str | None:
+def job_id_in_name(name: str) -> str | None:
     """Return the id of ours at the end of a job's name; None where there is none."""
-    match = _OURS.search(name)
+    match = _NAME.search(name)
     return match[1] if match else None
 
 

@@ -10,40 +10,45 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anyjob.errors import BackendAuthError, BackendError, BackendUnavailableError
-from anyjob_slurm.parsing import complaint
-from anyjob_slurm.sbatch import for_programs
+from anyjob_slurm.parsing import error_message
+from anyjob_slurm.sbatch import program_environment
 
-AWAY = (
+UNREACHABLE = (
     "Unable to contact slurm controller",
     "Slurm backup controller in standby mode",
     "Unable to establish controller machine",
     "Unable to establish configuration source",
     "fetch_config: DNS SRV lookup failed",
 )
-"""What is said where nothing has been handed over: the controller is not there."""
-UNSURE = (
+"""Errors after which nothing was submitted: the controller is not there."""
+UNCERTAIN = (
     "Socket timed out",
     "Zero Bytes were transmitted or received",
     "Unexpected message received",
     "Connection reset by peer",
     "Slurm temporarily unable to accept job",
 )
-"""What is said where the controller may have heard or not."""
-REFUSED = ("Invalid authentication credential", "Protocol authentication error", "Expired JWT", "Invalid JWT")
-"""What is said where it does not believe who we are."""
+"""Errors after which the controller may have received the request, or not."""
+UNAUTHORIZED = (
+    "Invalid authentication credential",
+    "Protocol authentication error",
+    "Expired JWT",
+    "Invalid JWT",
+)
+"""Errors of authentication."""
 
 
-class Done(NamedTuple):
+class CompletedProgram(NamedTuple):
     """What came of a program."""
 
-    code: int
-    out: str
-    err: str
+    returncode: int
+    stdout: str
+    stderr: str
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         """What it complains of, in one line."""
-        return complaint(self.err) or f"exit code {self.code}"
+        return error_message(self.stderr) or f"exit code {self.returncode}"
 
 
 class TimedOut(BackendUnavailableError):
@@ -68,14 +73,14 @@ class Programs:
 
     def run(
         self, name: str, arguments: Sequence[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None
-    ) -> Done:
+    ) -> CompletedProgram:
         """Run a program to its end.
 
         Raises:
             BackendError: there is no such program.
             TimedOut: it has not ended within the time limit.
         """
-        variables = for_programs(os.environ, self.conf) if env is None else env
+        variables = program_environment(os.environ, self.conf) if env is None else env
         path = shutil.which(name, path=self.directory or variables.get("PATH", os.defpath))
         if path is None:
             where = f"in {self.directory}" if self.directory else "on PATH"
@@ -99,10 +104,10 @@ class Programs:
             ) from None
         except OSError as error:
             raise BackendError(f"cannot run {path}: {error.strerror or error}") from error
-        out, err = (text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr))
-        return Done(done.returncode, out, err)
+        stdout, stderr = (text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr))
+        return CompletedProgram(done.returncode, stdout, stderr)
 
-    def ask(self, name: str, arguments: Sequence[str]) -> str:
+    def query(self, name: str, arguments: Sequence[str]) -> str:
         """Run a program that answers a question, and return what it prints.
 
         Raises:
@@ -111,13 +116,13 @@ class Programs:
             BackendUnavailableError: it gave no answer.
         """
         done = self.run(name, arguments)
-        if done.code == 0:
-            return done.out
-        raise failed(name, done)
+        if done.returncode == 0:
+            return done.stdout
+        raise program_error(name, done)
 
 
-def failed(name: str, done: Done) -> BackendError:
+def program_error(name: str, done: CompletedProgram) -> BackendError:
     """Return the error for a program that has failed, however that is to be taken."""
-    if any(words in done.err for words in REFUSED):
-        return BackendAuthError(f"the cluster refuses `{name}`: {done.words}")
-    return BackendUnavailableError(f"Slurm's `{name}` has failed: {done.words}")
+    if any(message in done.stderr for message in UNAUTHORIZED):
+        return BackendAuthError(f"the cluster refuses `{name}`: {done.message}")
+    return BackendUnavailableError(f"Slurm's `{name}` has failed: {done.message}")

@@ -1,4 +1,4 @@
-"""What Slurm last said of the jobs of one user on one cluster: asked in bulk, and seldom.
+"""What ``squeue`` and ``sacct`` last said of the jobs of one user on one cluster: asked in bulk, and seldom.
 
 ``squeue`` is asked about all of them at once, at an interval that grows while it has nothing to tell that was
 not known. Those that it does not list any more are looked up in the accounting, by one ``sacct``.
@@ -23,60 +23,61 @@ from anyjob_slurm.parsing import (
     queue_rows,
     split_id,
 )
-from anyjob_slurm.programs import Programs, failed
+from anyjob_slurm.programs import Programs, program_error
 
-SOONEST = 2.0
-"""Seconds between two questions to the controller, at least."""
-MUST = 60.0
-"""Seconds between two questions to the controller, at most, though jobs are heard of by other means."""
-AT_ONCE = 0.25
-"""Seconds between two questions to the controller, at least, where something was done to jobs."""
-LATEST = 20.0
-"""Seconds between two questions to the controller, at most, while jobs are waited for."""
-CHUNK = 500
-"""Ids in one question to the accounting."""
-NO_ACCOUNTING = 600.0
+MIN_INTERVAL = 2.0
+"""Seconds between two queries to the controller, at least."""
+MAX_SILENCE = 60.0
+"""Seconds between two queries to the controller, at most, though the spool tells of jobs."""
+MIN_INTERVAL_AFTER_CHANGE = 0.25
+"""Seconds between two queries to the controller, at least, where something was done to jobs."""
+MAX_INTERVAL = 20.0
+"""Seconds between two queries to the controller, at most, while jobs are waited for."""
+MAX_IDS = 500
+"""Ids in one query to the accounting."""
+ACCOUNTING_RETRY = 600.0
 """Seconds after which a cluster without accounting is asked again whether it has some."""
 NEVER = float("-inf")
-MISSING = ("accounting storage is disabled", "Slurm accounting storage is disabled")
+NO_ACCOUNTING_ERRORS = ("accounting storage is disabled", "Slurm accounting storage is disabled")
 
 
 class Listing:
     """Rows of Slurm's, to be found by the id of one job."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
-        self._alone: dict[str, Row] = {}
+        self._jobs: dict[str, Row] = {}
         self._tasks: dict[tuple[str, int], Row] = {}
-        self._many: dict[str, list[Row]] = {}
+        self._ranges: dict[str, list[Row]] = {}
         self.rows = list(rows)
         for row in self.rows:
             if row.tasks is None:
-                self._alone[row.job] = row
+                self._jobs[row.job] = row
             elif len(row.tasks) == 1 and len(row.tasks[0]) == 1:
                 self._tasks[row.job, row.tasks[0][0]] = row
-                self._many.setdefault(row.job, [])
+                self._ranges.setdefault(row.job, [])
             else:
-                self._many.setdefault(row.job, []).append(row)
+                self._ranges.setdefault(row.job, []).append(row)
 
     def get(self, native_id: str) -> Row | None:
         """Return what is said of a job; None where nothing is."""
         job, tasks = split_id(native_id)
         if tasks is None:
-            return self._alone.get(job)
+            return self._jobs.get(job)
         number = tasks[0][0]
         found = self._tasks.get((job, number))
         if found is not None:
             return found
         return next(
-            (row for row in self._many.get(job, ()) if any(number in some for some in row.tasks or ())), None
+            (row for row in self._ranges.get(job, ()) if any(number in some for some in row.tasks or ())),
+            None,
         )
 
     def knows_array(self, native_id: str) -> bool:
         """Whether something is said of another task of the same array."""
-        return split_id(native_id)[0] in self._many
+        return split_id(native_id)[0] in self._ranges
 
 
-class Key(NamedTuple):
+class ClusterKey(NamedTuple):
     """Which cluster is asked: by which programs, with which configuration."""
 
     programs: str
@@ -86,58 +87,58 @@ class Key(NamedTuple):
 class Queue:
     """What Slurm says of this user's jobs on one cluster; shared by all backends that mean that cluster."""
 
-    _shared: weakref.WeakValueDictionary[Key, Queue] = weakref.WeakValueDictionary()
-    _guard = threading.Lock()
+    _shared: weakref.WeakValueDictionary[ClusterKey, Queue] = weakref.WeakValueDictionary()
+    _shared_lock = threading.Lock()
 
     def __init__(self, programs: Programs) -> None:
         self._programs = programs
         self._lock = threading.RLock()
         self.listing = Listing()
-        self.asked = NEVER
-        self._interval = SOONEST
-        self._heard = NEVER
+        self.asked_at = NEVER
+        self._interval = MIN_INTERVAL
+        self._active_at = NEVER
         self._dirty = False
-        self._first = float("inf")
-        self._launched: dict[str, float] = {}
+        self._first_submission = float("inf")
+        self._submitted: dict[str, float] = {}
         self._history = Listing()
-        self._history_of: frozenset[str] = frozenset()
-        self._history_asked = NEVER
-        self._history_interval = SOONEST
-        self._no_accounting = NEVER
+        self._history_ids: frozenset[str] = frozenset()
+        self._history_asked_at = NEVER
+        self._history_interval = MIN_INTERVAL
+        self._no_accounting_at = NEVER
 
     @classmethod
-    def of(cls, programs: Programs) -> Queue:
+    def shared(cls, programs: Programs) -> Queue:
         """Return the one queue of a cluster in this process."""
-        key = Key(
+        key = ClusterKey(
             str(programs.directory or os.environ.get("PATH", "")),
             str(programs.conf or os.environ.get("SLURM_CONF", "")),
         )
-        with cls._guard:
+        with cls._shared_lock:
             queue = cls._shared.get(key)
             if queue is None:
                 queue = cls._shared[key] = cls(programs)
             return queue
 
-    def launched(self, job: str) -> None:
+    def note_submission(self, job: str) -> None:
         """Slurm has taken a submission: what it said before does not count for that."""
         with self._lock:
-            self._launched[job] = self._heard = now = time.monotonic()
-            self._first = min(self._first, now)
-            self._interval = SOONEST
+            self._submitted[job] = self._active_at = now = time.monotonic()
+            self._first_submission = min(self._first_submission, now)
+            self._interval = MIN_INTERVAL
 
-    def has_launched(self, native_id: str) -> bool:
+    def was_submitted_here(self, native_id: str) -> bool:
         """Whether a job was handed over by this process."""
-        return split_id(native_id)[0] in self._launched
+        return split_id(native_id)[0] in self._submitted
 
-    def heard(self) -> None:
-        """Jobs have been heard of by other means: there is less need to ask."""
-        self._heard = time.monotonic()
+    def note_activity(self) -> None:
+        """The spool has told of jobs: there is less need to ask Slurm."""
+        self._active_at = time.monotonic()
 
-    def hurry(self) -> None:
+    def invalidate(self) -> None:
         """Something was done to jobs: what is known is out of date."""
         with self._lock:
-            self._dirty, self._interval = True, SOONEST
-            self._history_interval = SOONEST
+            self._dirty, self._interval = True, MIN_INTERVAL
+            self._history_interval = MIN_INTERVAL
 
     def refresh(self, age: float | None = None) -> bool:
         """Ask the controller if it is time to; return whether it was asked.
@@ -151,31 +152,31 @@ class Queue:
         with self._lock:
             now = time.monotonic()
             if age is not None:
-                due = now - self.asked > age
+                due = now - self.asked_at > age
             else:
-                since = max(self.asked, self._first if self._first <= now else NEVER)
-                due = now >= min(max(since, self._heard) + self._interval, since + MUST)
-            due = due or (self._dirty and now - self.asked > AT_ONCE)
+                since = max(self.asked_at, self._first_submission if self._first_submission <= now else NEVER)
+                due = now >= min(max(since, self._active_at) + self._interval, since + MAX_SILENCE)
+            due = due or (self._dirty and now - self.asked_at > MIN_INTERVAL_AFTER_CHANGE)
             if not due:
                 return False
             arguments = ["-h", "-t", "all", "-u", str(os.getuid()), "-O", QUEUE_FORMAT]
-            told = self._programs.ask("squeue", arguments)
+            output = self._programs.query("squeue", arguments)
             before = {row[:4] for row in self.listing.rows}
-            self.listing = Listing(queue_rows(told))
-            self.asked, self._dirty = now, False
+            self.listing = Listing(queue_rows(output))
+            self.asked_at, self._dirty = now, False
             news = before != {row[:4] for row in self.listing.rows}
-            self._interval = SOONEST if news else min(self._interval * 1.5, LATEST)
+            self._interval = MIN_INTERVAL if news else min(self._interval * 1.5, MAX_INTERVAL)
             return True
 
     def covers(self, native_id: str) -> bool:
         """Whether the last answer is younger than the job, so that a job that is not in it has gone."""
-        launched = self._launched.get(split_id(native_id)[0])
-        return self.asked > NEVER and (launched is None or self.asked > launched)
+        submitted = self._submitted.get(split_id(native_id)[0])
+        return self.asked_at > NEVER and (submitted is None or self.asked_at > submitted)
 
     @property
     def has_accounting(self) -> bool:
         """Whether the cluster keeps a history, as far as is known."""
-        return time.monotonic() - self._no_accounting > NO_ACCOUNTING
+        return time.monotonic() - self._no_accounting_at > ACCOUNTING_RETRY
 
     def history(self, native_ids: Collection[str]) -> Listing | None:
         """Return what the accounting knows of jobs; None where it cannot be asked, or need not be yet.
@@ -185,28 +186,28 @@ class Queue:
         with self._lock:
             jobs = frozenset(split_id(native_id)[0] for native_id in native_ids)
             now = time.monotonic()
-            new = not jobs <= self._history_of
-            if now - self._history_asked < (SOONEST / 2 if new else self._history_interval):
+            new = not jobs <= self._history_ids
+            if now - self._history_asked_at < (MIN_INTERVAL / 2 if new else self._history_interval):
                 return self._history if not new else None
             if not self.has_accounting:
                 return Listing()
-            self._history_asked = now
+            self._history_asked_at = now
             try:
                 rows = self._ask_history(sorted(jobs, key=int))
             except BackendUnavailableError:
-                self._history_of = frozenset()
+                self._history_ids = frozenset()
                 return None
-            self._history, self._history_of = Listing(rows), jobs
-            self._history_interval = SOONEST if new else min(self._history_interval * 1.5, LATEST)
+            self._history, self._history_ids = Listing(rows), jobs
+            self._history_interval = MIN_INTERVAL if new else min(self._history_interval * 1.5, MAX_INTERVAL)
             return self._history
 
     def _ask_history(self, jobs: Sequence[str]) -> list[Row]:
         rows: list[Row] = []
-        for part in chunks(jobs, CHUNK):
+        for part in chunks(jobs, MAX_IDS):
             rows += self._sacct(["-j", ",".join(part)])
         return rows
 
-    def named_since(self, start: float) -> list[Row]:
+    def history_since(self, start: float) -> list[Row]:
         """Return what the accounting knows of this user's jobs since a time; nothing where there is none.
 
         Raises:
@@ -220,9 +221,9 @@ class Queue:
 
     def _sacct(self, which: Sequence[str]) -> list[Row]:
         done = self._programs.run("sacct", ["-n", "-X", "-P", "-o", HISTORY_FORMAT, *which])
-        if done.code == 0:
-            return history_rows(done.out)
-        if any(words in done.err for words in MISSING):
-            self._no_accounting = time.monotonic()
+        if done.returncode == 0:
+            return history_rows(done.stdout)
+        if any(message in done.stderr for message in NO_ACCOUNTING_ERRORS):
+            self._no_accounting_at = time.monotonic()
             return []
-        raise failed("sacct", done)
+        raise program_error("sacct", done)

@@ -1,4 +1,4 @@
-"""What is said to ``sbatch``: the command line, and the script. Pure: testable without Slurm."""
+"""The command line of ``sbatch``, the script and the variables. Pure: testable without Slurm."""
 
 from __future__ import annotations
 
@@ -11,11 +11,30 @@ from pathlib import Path
 from anyjob.specs import Resources
 from anyjob_slurm.options import SlurmJobOptions
 
-FOREIGN = ("SLURM_", "SBATCH_", "SRUN_", "SALLOC_", "SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_", "SCONTROL_")
-"""Variables with these beginnings are of an enclosing job, or change what programs print."""
-KEPT = ("SLURM_CONF", "SLURM_JWT")
+SLURM_PREFIXES = (
+    "SLURM_",
+    "SBATCH_",
+    "SRUN_",
+    "SALLOC_",
+    "SQUEUE_",
+    "SACCT_",
+    "SCANCEL_",
+    "SINFO_",
+    "SCONTROL_",
+)
+"""Variables with these prefixes are of an enclosing job, or change what programs print."""
+CLUSTER_VARIABLES = ("SLURM_CONF", "SLURM_JWT")
 """Those of them that say which cluster is meant."""
-PASSED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LD_LIBRARY_PATH", "KRB5CCNAME", *KEPT)
+PASSED_VARIABLES = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LD_LIBRARY_PATH",
+    "KRB5CCNAME",
+    *CLUSTER_VARIABLES,
+)
 """Variables that sbatch itself needs, and so hands on to the job."""
 NAME_LENGTH = 100
 """Characters of the name that people gave, which stand before our id in Slurm's name of a job."""
@@ -40,20 +59,20 @@ anyjob_environment() {
   done < "$ANYJOB_SUBMISSION/environment"
 } 2> /dev/null
 for anyjob_try in {1..60}; do  # a network file system may show them late
-  [[ -e $ANYJOB_SUBMISSION/environment && -e $ANYJOB_LANDING ]] && break
-  ls "$ANYJOB_SUBMISSION" "${ANYJOB_LANDING%/*}" > /dev/null 2>&1
+  [[ -e $ANYJOB_SUBMISSION/environment && -e $ANYJOB_LAUNCHER ]] && break
+  ls "$ANYJOB_SUBMISSION" "${ANYJOB_LAUNCHER%/*}" > /dev/null 2>&1
   sleep 0.5
 done
 anyjob_environment
 unset -f anyjob_environment
 unset anyjob_try
 """
-_LAST = 'exec "$ANYJOB_PYTHON" $ANYJOB_FLAGS "$ANYJOB_LANDING"\n'
+_EXEC = 'exec "$ANYJOB_PYTHON" $ANYJOB_FLAGS "$ANYJOB_LAUNCHER"\n'
 
 
 def script(setup: tuple[str, ...] = ()) -> str:
-    """Return the script of a submission: it takes over the caller's variables, and runs the landing."""
-    return "".join([_SCRIPT, *(f"{line}\n" for line in setup), _LAST])
+    """Return the script of a submission: it sets the caller's variables, and runs the launcher."""
+    return "".join([_SCRIPT, *(f"{line}\n" for line in setup), _EXEC])
 
 
 def arguments(
@@ -78,7 +97,7 @@ def _directives(
     yield f"--job-name={name}"
     if resources.tags:
         yield f"--comment={comment(resources.tags)}"
-    yield f"--output={escaped(log.parent)}/{log.name}"
+    yield f"--output={escaped_directory(log.parent)}/{log.name}"
     yield "--open-mode=append"
     yield "--requeue" if resources.restartable else "--no-requeue"
     if tasks is not None:
@@ -126,30 +145,34 @@ def comment(tags: Mapping[str, str]) -> str:
     return printable.encode("utf-8", "replace").decode()[:COMMENT_LENGTH]
 
 
-def escaped(path: Path) -> str:
+def escaped_directory(path: Path) -> str:
     """Write a directory so that sbatch takes no part of it for a pattern such as ``%j``."""
     return str(path).replace("%", "%%")
 
 
-def for_programs(environ: Mapping[str, str], conf: Path | None = None) -> dict[str, str]:
+def program_environment(environ: Mapping[str, str], conf: Path | None = None) -> dict[str, str]:
     """Return the variables that Slurm's programs get: none of an enclosing job's, none that change what
     they print.
     """
-    kept = {name: value for name, value in environ.items() if name in KEPT or not name.startswith(FOREIGN)}
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name in CLUSTER_VARIABLES or not name.startswith(SLURM_PREFIXES)
+    }
     if conf is not None:
         kept["SLURM_CONF"] = str(conf)
     return {**kept, "SLURM_BITSTR_LEN": "0", "SLURM_TIME_FORMAT": "standard"}
 
 
-def for_sbatch(environ: Mapping[str, str], conf: Path | None = None) -> dict[str, str]:
+def sbatch_environment(environ: Mapping[str, str], conf: Path | None = None) -> dict[str, str]:
     """Return the variables that sbatch gets, and hands on: as few as may be."""
-    kept = {name: environ[name] for name in PASSED if name in environ}
+    kept = {name: environ[name] for name in PASSED_VARIABLES if name in environ}
     if conf is not None:
         kept["SLURM_CONF"] = str(conf)
     return kept
 
 
-def for_job(environ: Mapping[bytes, bytes], export: tuple[str, ...] | None) -> bytes:
+def job_environment(environ: Mapping[bytes, bytes], export: tuple[str, ...] | None) -> bytes:
     """Write the caller's variables for the job, each ended by a NUL.
 
     Those of an enclosing job of Slurm's are left out; ``export`` selects among the others.
@@ -157,7 +180,7 @@ def for_job(environ: Mapping[bytes, bytes], export: tuple[str, ...] | None) -> b
     chosen = []
     for name, value in environ.items():
         text = name.decode("utf-8", "surrogateescape")
-        if text.startswith(FOREIGN) and text not in KEPT:
+        if text.startswith(SLURM_PREFIXES) and text not in CLUSTER_VARIABLES:
             continue
         if export is None or any(fnmatchcase(text, pattern) for pattern in export):
             chosen.append(name + b"=" + value + b"\0")

@@ -12,7 +12,7 @@ class Meaning(NamedTuple):
 
     status: JobStatus
     reason: str | None = None
-    words: str = ""
+    message: str = ""
 
 
 _QUEUED = Meaning(JobStatus.QUEUED)
@@ -20,12 +20,12 @@ _RUNNING = Meaning(JobStatus.RUNNING)
 
 MEANINGS: dict[str, Meaning] = {
     "PENDING": _QUEUED,
-    "CONFIGURING": Meaning(JobStatus.QUEUED, words="its nodes are being made ready"),
+    "CONFIGURING": Meaning(JobStatus.QUEUED, message="its nodes are being made ready"),
     "REQUEUED": _QUEUED,
     "REQUEUE_FED": _QUEUED,
-    "REQUEUE_HOLD": Meaning(JobStatus.QUEUED, words="requeued, and held: `scontrol release` lets it go on"),
-    "SPECIAL_EXIT": Meaning(JobStatus.QUEUED, words="requeued, and held, after a special exit code"),
-    "RESV_DEL_HOLD": Meaning(JobStatus.QUEUED, words="held, since its reservation was deleted"),
+    "REQUEUE_HOLD": Meaning(JobStatus.QUEUED, message="requeued, and held: `scontrol release` lets it go on"),
+    "SPECIAL_EXIT": Meaning(JobStatus.QUEUED, message="requeued, and held, after a special exit code"),
+    "RESV_DEL_HOLD": Meaning(JobStatus.QUEUED, message="held, since its reservation was deleted"),
     "EXPEDITING": _QUEUED,
     "POWER_UP_NODE": _QUEUED,
     "RUNNING": _RUNNING,
@@ -33,12 +33,12 @@ MEANINGS: dict[str, Meaning] = {
     "RESIZING": _RUNNING,
     "SIGNALING": _RUNNING,
     "STAGE_OUT": _RUNNING,
-    "STOPPED": Meaning(JobStatus.RUNNING, words="stopped, with its processors held"),
-    "SUSPENDED": Meaning(JobStatus.RUNNING, words="suspended"),
+    "STOPPED": Meaning(JobStatus.RUNNING, message="stopped, with its processors held"),
+    "SUSPENDED": Meaning(JobStatus.RUNNING, message="suspended"),
     "UPDATE_DB": _RUNNING,
     "COMPLETED": Meaning(JobStatus.DONE),
     "CANCELLED": Meaning(JobStatus.CANCELLED),
-    "REVOKED": Meaning(JobStatus.CANCELLED, words="another cluster of the federation has taken it"),
+    "REVOKED": Meaning(JobStatus.CANCELLED, message="another cluster of the federation has taken it"),
     "FAILED": Meaning(JobStatus.ERROR, "exit-code"),
     "TIMEOUT": Meaning(JobStatus.ERROR, "walltime", "Slurm ended it at its time limit"),
     "DEADLINE": Meaning(JobStatus.ERROR, "walltime", "Slurm ended it at its deadline"),
@@ -53,14 +53,14 @@ MEANINGS: dict[str, Meaning] = {
 }
 """The states of Slurm 22.05 to 25.05, as ``squeue`` and ``sacct`` write them."""
 
-STILL_THERE = Meaning(JobStatus.QUEUED, words="Slurm calls its state by a word that is not known here")
+UNKNOWN_STATE = Meaning(JobStatus.QUEUED, message="Slurm calls its state by a word that is not known here")
 """What a state means that a later Slurm may bring: the job is not over."""
 
 
 def meaning(state: str) -> Meaning:
     """Return what a state means. What follows the first word (``CANCELLED by 1000``) is passed over."""
     word = state.strip().partition(" ")[0].rstrip("+").upper()
-    return MEANINGS.get(word, STILL_THERE)
+    return MEANINGS.get(word, UNKNOWN_STATE)
 
 
 def cancelled_by(state: str) -> int | None:

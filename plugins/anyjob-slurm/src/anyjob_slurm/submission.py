@@ -33,51 +33,51 @@ from anyjob.orders import Order
 from anyjob.specs import Call, Command
 from anyjob_slurm import launcher
 
-ALONE = -1
+NOT_AN_ARRAY = -1
 """The number of a job that is no task of an array."""
 NOBODY = "nobody"
-"""Who holds the claim of a job that is not to run any more."""
+"""Who has claimed a job that is not to run any more."""
 START = b"""\
 import sys
 
 here = __file__.rpartition("/")[0]
 sys.path.insert(0, here)
-from anyjob_landing import main  # a module, so that its byte code is kept
+from anyjob_launcher import main  # a module, so that its byte code is kept
 
 sys.path.remove(here)
 sys.exit(main())
 """
 """What the node's Python is called with."""
-SWEPT = 200
-"""Submissions that are looked at when old ones are swept away."""
-OLD = 86400.0
-"""Seconds after which a submission is old."""
+MAX_SCANNED = 200
+"""Submissions that are looked at when old ones are removed."""
+MIN_AGE = 86400.0
+"""Seconds before which a submission is not removed so."""
 LOG_SHOWN = 2000
 """Characters of the end of a log that an error message holds."""
 
 
 class Membership(NamedTuple):
-    """Which submission a job is of, and its number there; `ALONE` where it is no array."""
+    """Which submission a job is of, and its number there; `NOT_AN_ARRAY` where it is no array."""
 
     submission: Path
     number: int
 
     @property
-    def place(self) -> int:
+    def position(self) -> int:
         """Where the job is in the list of the submission."""
         return max(self.number, 0)
 
     def native_id(self, job: str) -> str:
         """Return Slurm's id of the job, given that of the submission."""
-        return job if self.number == ALONE else f"{job}_{self.number}"
+        return job if self.number == NOT_AN_ARRAY else f"{job}_{self.number}"
 
     @property
     def log(self) -> Path:
         """What was said before the work started, and by Slurm."""
-        return self.submission / f"log-{self.place}"
+        return self.submission / f"log-{self.position}"
 
 
-def place(root: Path, orders: Sequence[Order], environment: bytes) -> Path:
+def write_submission(root: Path, orders: Sequence[Order], environment: bytes) -> Path:
     """Write all that the nodes need for these orders; returns the directory of the submission.
 
     Raises:
@@ -90,7 +90,7 @@ def place(root: Path, orders: Sequence[Order], environment: bytes) -> Path:
         _write(submission / "environment", environment)
         _write(submission / "jobs", "".join(f"{order.job_id}\n" for order in orders).encode())
         for number, order in enumerate(orders):
-            _place_job(order, submission.name, number if len(orders) > 1 else ALONE, cwd)
+            _write_job(order, submission.name, number if len(orders) > 1 else NOT_AN_ARRAY, cwd)
     except OSError as error:
         shutil.rmtree(submission, ignore_errors=True)
         raise StateError(
@@ -100,7 +100,7 @@ def place(root: Path, orders: Sequence[Order], environment: bytes) -> Path:
     return submission
 
 
-def _place_job(order: Order, submission: str, number: int, cwd: str) -> None:
+def _write_job(order: Order, submission: str, number: int, cwd: str) -> None:
     directory = order.spool
     assert directory is not None
     make_directory(directory)
@@ -108,7 +108,7 @@ def _place_job(order: Order, submission: str, number: int, cwd: str) -> None:
         "walltime": order.resources.walltime,
         "grace": GRACE,
         "restartable": order.resources.restartable,
-        "environment": _encoded(order.environment),
+        "environment": _encode(order.environment),
         "cwd": os.fsencode(cwd),
         "stdin": False,
     }
@@ -119,7 +119,7 @@ def _place_job(order: Order, submission: str, number: int, cwd: str) -> None:
     else:
         assert isinstance(spec, Command)
         work.update(kind="command", argv=[os.fsencode(argument) for argument in spec.argv])
-        work["environment"].update(_encoded(spec.env))
+        work["environment"].update(_encode(spec.env))
         if spec.cwd is not None:
             work["cwd"] = os.fsencode(os.path.join(cwd, spec.cwd))
         if spec.stdin is not None:
@@ -138,7 +138,7 @@ def make_directory(path: Path) -> None:
         path.mkdir(mode=0o700, exist_ok=True)
 
 
-def _encoded(variables: Any) -> dict[bytes, bytes]:
+def _encode(variables: Any) -> dict[bytes, bytes]:
     return {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
 
 
@@ -148,9 +148,9 @@ def _write(path: Path, data: bytes) -> None:
         stream.write(data)
 
 
-def landing_path(root: Path) -> Path:
+def launcher_path(root: Path) -> Path:
     """Return the program that runs on the nodes; it is laid into the spool where it is not there yet."""
-    sources = {"anyjob_landing.py": Path(launcher.__file__), "anyjob_runner.py": Path(runner.__file__)}
+    sources = {"anyjob_launcher.py": Path(launcher.__file__), "anyjob_runner.py": Path(runner.__file__)}
     content = {name: source.read_bytes() for name, source in sources.items()}
     content["start.py"] = START
     digest = hashlib.sha256(b"\0".join(content.values())).hexdigest()[:16]
@@ -182,7 +182,7 @@ def membership(directory: Path) -> Membership | None:
     return Membership(directory.parent.parent / "submissions" / submission.decode(), int(number))
 
 
-def holder(directory: Path) -> str | None:
+def claimed_by(directory: Path) -> str | None:
     """Return the native id that has claimed a job; None as long as none has."""
     try:
         with open(spool.open_own(directory / "claim"), "rb") as stream:
@@ -192,25 +192,25 @@ def holder(directory: Path) -> str | None:
     return claim[0] if claim else None
 
 
-def withhold(directory: Path) -> str | None:
-    """See to it that a job does not start any more; returns the native id of one that has started."""
+def claim_for_nobody(directory: Path) -> str | None:
+    """Claim a job for `NOBODY`, so that it does not start; return the native id of one that has started."""
     try:
         _write(directory / "claim", f"{NOBODY} 0\n".encode())
     except FileExistsError:
-        found = holder(directory)
+        found = claimed_by(directory)
         return None if found == NOBODY else found
     except OSError:
         return None  # without its directory it does not run
     return None
 
 
-def refresh(directory: Path) -> None:
-    """Have a network file system look anew what is in a directory."""
+def refresh_directory(directory: Path) -> None:
+    """Have a network file system refresh its cache of a directory."""
     with suppress(OSError):
         os.listdir(directory)
 
 
-def read_end(directory: Path) -> dict[str, Any]:
+def read_observed_end(directory: Path) -> dict[str, Any]:
     """Return what was seen of an end that Slurm may have brought about; empty where nothing was."""
     try:
         with open(spool.open_own(directory / "ended.pkl"), "rb") as stream:
@@ -240,7 +240,7 @@ class Journal:
         self.path = submission / "journal"
         self._offset = 0
 
-    def news(self) -> Iterator[tuple[str, int, int]]:
+    def new_entries(self) -> Iterator[tuple[str, int, int]]:
         """Yield what was added: letter, number of the job, attempt."""
         while data := self._read():
             whole = data.rfind(b"\n") + 1
@@ -262,7 +262,7 @@ class Journal:
         except (OSError, StateError):
             return b""
 
-    def add(self, letter: str, numbers: Iterable[int]) -> None:
+    def append(self, letter: str, numbers: Iterable[int]) -> None:
         """Append lines, for whoever else reads it."""
         text = "".join(f"{letter} {number} 0\n" for number in numbers)
         with suppress(OSError):
@@ -276,7 +276,7 @@ class Journal:
 def size(submission: Path) -> int:
     """Return how many jobs a submission has; 0 where that cannot be told."""
     try:
-        return (submission / "jobs").stat().st_size // launcher.LINE
+        return (submission / "jobs").stat().st_size // launcher.ID_LINE_SIZE
     except OSError:
         return 0
 
@@ -286,12 +286,14 @@ def remove(submission: Path) -> None:
     shutil.rmtree(submission, ignore_errors=True)
 
 
-def sweep(root: Path) -> None:
+def remove_forgotten(root: Path) -> None:
     """Remove the submissions, of the first some, whose jobs have all been forgotten."""
     try:
         with os.scandir(root / "submissions") as entries:
             old = [
-                entry.path for entry in islice(entries, SWEPT) if entry.stat().st_mtime < time.time() - OLD
+                entry.path
+                for entry in islice(entries, MAX_SCANNED)
+                if entry.stat().st_mtime < time.time() - MIN_AGE
             ]
         for path in old:
             ids = Path(path, "jobs").read_text(encoding="ascii").split()

@@ -36,8 +36,8 @@ class Node:
             )
             for spec in specs
         ]
-        self.landing = submission.landing_path(root)
-        self.submission = submission.place(root, self.orders, b"not-a-name=1\0")
+        self.launcher = submission.launcher_path(root)
+        self.submission = submission.write_submission(root, self.orders, b"not-a-name=1\0")
 
     def directory(self, number: int = 0) -> Path:
         spool = self.orders[number].spool
@@ -51,7 +51,7 @@ class Node:
         if restarts:
             environ["SLURM_RESTART_COUNT"] = str(restarts)
         return subprocess.Popen(
-            [sys.executable, str(self.landing)], env=environ, stderr=subprocess.PIPE, process_group=0
+            [sys.executable, str(self.launcher)], env=environ, stderr=subprocess.PIPE, process_group=0
         )
 
     def run(self, job: str = "7", task: int | None = None, restarts: int = 0) -> tuple[int, str]:
@@ -92,8 +92,8 @@ def test_each_task_of_an_array_finds_its_own_work(tmp_path: Path) -> None:
     for task in (11, 3):
         assert node.run(task=task)[0] == 0
         assert node.text("stdout", task) == f"{task}\n"
-        assert submission.holder(node.directory(task)) == f"7_{task}"
-    journal = [*submission.Journal(node.submission).news()]
+        assert submission.claimed_by(node.directory(task)) == f"7_{task}"
+    journal = [*submission.Journal(node.submission).new_entries()]
     assert journal == [("S", 11, 1), ("E", 11, 1), ("S", 3, 1), ("E", 3, 1)]
 
 
@@ -120,7 +120,7 @@ def test_a_second_copy_ends_itself(tmp_path: Path) -> None:
 
 def test_a_job_that_was_given_up_does_not_start(tmp_path: Path) -> None:
     node = Node(tmp_path, Command(["sh", "-c", "echo ran"]))
-    assert submission.withhold(node.directory()) is None
+    assert submission.claim_for_nobody(node.directory()) is None
     assert node.run()[0] == 1
     assert not (node.directory() / "stdout").exists()
     assert node.outcome() is None
@@ -129,7 +129,7 @@ def test_a_job_that_was_given_up_does_not_start(tmp_path: Path) -> None:
 def test_a_job_that_has_started_is_not_given_up(tmp_path: Path) -> None:
     node = Node(tmp_path, Command(["true"]))
     node.run(job="9")
-    assert submission.withhold(node.directory()) == "9"
+    assert submission.claim_for_nobody(node.directory()) == "9"
 
 
 @pytest.mark.parametrize("restartable", [True, False])
@@ -208,14 +208,14 @@ def test_what_slurm_ends_is_left_to_slurm_to_judge(tmp_path: Path) -> None:
     process.communicate(timeout=60)
     assert node.text("stdout") == "started\ncleaned\n"
     assert node.outcome() is None
-    assert submission.read_end(node.directory())["status"] is JobStatus.DONE
+    assert submission.read_observed_end(node.directory())["status"] is JobStatus.DONE
 
 
 def test_a_kill_from_outside_is_left_to_slurm_too(tmp_path: Path) -> None:
     node = Node(tmp_path, Command(["sh", "-c", "kill -9 $$"]))
     assert node.run()[0] == 137
     assert node.outcome() is None
-    ended = submission.read_end(node.directory())
+    ended = submission.read_observed_end(node.directory())
     assert (ended["reason"], ended["signal"]) == ("signal", 9)
 
 
