@@ -4,7 +4,7 @@ All variants use one cluster, started here, and one connection to it. They take 
 is compared is the median of the ratios of one round. Bare are ``ray.remote(…)`` tasks with ``max_retries=0``,
 submitted one after the other and awaited by one ``ray.get``. The ledger is on where the mode is ``durable``.
 Both modes are measured as they are by default, where short calls share tasks; and ``one by one``, with
-``series = 0`` and ``direct = false``: a task for each call, whose end is heard from Ray.
+``batch_duration = 0`` and ``direct = false``: a task for each call, whose end is heard from Ray.
 The latency is from the moment at which a call of 20 ms returns, by the clock of its worker on the same
 machine, to that at which the caller who waits for it goes on.
 
@@ -155,7 +155,7 @@ def measure(address: str, state: str, rounds: int) -> bool:
     tables: dict[str, dict[str, Any]] = {}
     for mode in ("fast", "durable"):
         tables[mode] = {"type": "ray", "address": address, "mode": mode}
-        tables[mode + ONE_BY_ONE] = {**tables[mode], "series": 0, "direct": False}
+        tables[mode + ONE_BY_ONE] = {**tables[mode], "batch_duration": 0, "direct": False}
     names = {label: label.replace(" ", "-") for label in tables}
     backends = {names[label]: table for label, table in tables.items()}
     with Session(Config.from_dict({"backends": backends}, origin="this benchmark"), state=state) as session:

@@ -16,7 +16,7 @@ from typing import Any
 
 import ray_lab
 import ray_work
-from anyjob_ray import end_listener
+from anyjob_ray import notification_listener
 
 from anyjob import Call, Config, Session
 
@@ -30,7 +30,7 @@ def ask_to(what: str) -> None:
     sys.stdin.readline()
 
 
-def tell_directly(backend: Any, heard: list[str]) -> None:
+def notify_directly(backend: Any, heard: list[str]) -> None:
     """The end of a job of the other host is heard from there."""
     job = backend.run(Call(abs, (-1,)), options={"ray": {"resources": {"elsewhere": 1}}})
     assert job.result(30) == 1
@@ -64,15 +64,15 @@ def made(notes: str) -> collections.Counter[str]:
 def main(state: str, here: str, there: str, *enter: str) -> None:
     os.environ.update(ray_lab.environment())
     heard: list[str] = []
-    verified = end_listener._verified
+    verify = notification_listener.verify
 
-    def noted(key: bytes, data: bytes) -> tuple[str, bytes] | None:
-        said = verified(key, data)
-        if said is not None:
-            heard.append(said[0])
-        return said
+    def noted(key: bytes, datagram: bytes) -> tuple[str, bytes] | None:
+        verified = verify(key, datagram)
+        if verified is not None:
+            heard.append(verified[0])
+        return verified
 
-    end_listener._verified = noted
+    notification_listener.verify = noted
     cluster = ray_lab.Cluster(2, here)
     atexit.register(cluster.stop)
     common = {"type": "ray", "address": cluster.address, "autoscales": True}
@@ -83,7 +83,7 @@ def main(state: str, here: str, there: str, *enter: str) -> None:
     ):
         for name in tables:
             backend = session.get_backend(name)
-            tell_directly(backend, heard)
+            notify_directly(backend, heard)
             outlast(backend, os.path.join(state, f"notes-{name}"))
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from anyjob_ray.durable import KEEPER
+from anyjob_ray.owner_client import ACTOR_NAME
 
 START = 90.0
 """Seconds that a cluster may take to come up, on a machine that has much else to do."""
@@ -143,8 +143,8 @@ def _end(top: subprocess.Popen[bytes]) -> None:
     top.wait(20)
 
 
-class KeeperFaults:
-    """What can befall the keeper of durable jobs.
+class OwnerFaults:
+    """What can befall the task owner of durable jobs.
 
     Args:
         namespace: where it lives.
@@ -153,18 +153,18 @@ class KeeperFaults:
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
 
-    def _keeper(self) -> Any:
+    def _owner(self) -> Any:
         import ray
 
-        return ray.get_actor(KEEPER, namespace=self._namespace)
+        return ray.get_actor(ACTOR_NAME, namespace=self._namespace)
 
     @contextmanager
     def down(self) -> Iterator[None]:
-        """Inside, the keeper does not answer."""
+        """Inside, the task owner does not answer."""
         import ray
 
-        keeper = self._keeper()  # held, since its methods do not hold it
-        pid = ray.get(keeper.pid.remote())
+        owner = self._owner()  # held, since its methods do not hold it
+        pid = ray.get(owner.pid.remote())
         os.kill(pid, signal.SIGSTOP)
         try:
             yield
@@ -172,8 +172,8 @@ class KeeperFaults:
             os.kill(pid, signal.SIGCONT)
 
     def forget(self, native_id: str) -> None:
-        """Have the keeper know nothing of a job."""
+        """Have the task owner know nothing of a job."""
         import ray
 
-        keeper = self._keeper()
-        ray.get(keeper.forget.remote([native_id]))
+        owner = self._owner()
+        ray.get(owner.forget.remote([native_id]))

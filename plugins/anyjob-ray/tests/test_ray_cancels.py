@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from anyjob_ray.backend import RayBackend
-from anyjob_ray.journal import Journal
-from anyjob_ray.series import Series
-from anyjob_ray.worker import Job, Warden
+from anyjob_ray.worker.batch import Batch
+from anyjob_ray.worker.job import Job
+from anyjob_ray.worker.job_runner import JobRunner
+from anyjob_ray.worker.journal import Journal
 
 from anyjob import Call
 from anyjob.job import JobStatus
@@ -62,10 +63,10 @@ def test_a_cancel_that_ray_loses_is_sent_again(
 
 
 @pytest.fixture
-def warden() -> Iterator[Warden]:
-    """What watches over the jobs of a worker process, in this one."""
+def runner() -> Iterator[JobRunner]:
+    """What runs the jobs of a worker process, in this one."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield Warden()
+    yield JobRunner()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, before)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # its thread lives on, and may be about to send one
@@ -94,29 +95,31 @@ def runs(what: str) -> None:
     ran.append(what)
 
 
-def came_of(warden: Warden, function: Callable[..., Any], *args: Any, **environment: str) -> dict[str, Any]:
+def came_of(
+    runner: JobRunner, function: Callable[..., Any], *args: Any, **environment: str
+) -> dict[str, Any]:
     """Run a job in this process, and return what came of it."""
     given = CancelledAtStart(environment)
-    said: dict[str, Any] = pickle.loads(warden.run(Job(head(given, function, *args), ())))
-    return said
+    outcome: dict[str, Any] = pickle.loads(runner.run(Job(payload(given, function, *args), ())))
+    return outcome
 
 
-def head(environment: dict[str, str], function: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
+def payload(environment: dict[str, str], function: Callable[..., Any], *args: Any) -> tuple[Any, ...]:
     """What a worker is told of a job."""
     work = pickle.dumps(function), pickle.dumps((args, {}))
-    common = pickle.dumps(([], "nowhere", "nobody", True, 10.0))
-    return "a job", "python", work, environment, None, common
+    context = pickle.dumps(([], "nowhere", "nobody", True, 10.0))
+    return "a job", "python", work, environment, None, context
 
 
-def test_a_call_that_is_cancelled_before_it_begins_is_not_made(warden: Warden) -> None:
-    assert came_of(warden, runs, "it ran", NAME="value")["status"] == "CANCELLED"
+def test_a_call_that_is_cancelled_before_it_begins_is_not_made(runner: JobRunner) -> None:
+    assert came_of(runner, runs, "it ran", NAME="value")["status"] == "CANCELLED"
     assert not ran
-    assert came_of(warden, abs, -1)["status"] == "DONE", "the cancel was taken for one of the next job"
+    assert came_of(runner, abs, -1)["status"] == "DONE", "the cancel was taken for one of the next job"
 
 
-def test_a_cancel_that_comes_when_a_call_has_ended_leaves_what_came_of_it(warden: Warden) -> None:
-    assert came_of(warden, CancelledAtEnd)["status"] == "DONE"
-    assert came_of(warden, abs, -1)["status"] == "DONE", "the cancel was taken for one of the next job"
+def test_a_cancel_that_comes_when_a_call_has_ended_leaves_what_came_of_it(runner: JobRunner) -> None:
+    assert came_of(runner, CancelledAtEnd)["status"] == "DONE"
+    assert came_of(runner, abs, -1)["status"] == "DONE", "the cancel was taken for one of the next job"
 
 
 def interrupted() -> None:
@@ -124,13 +127,13 @@ def interrupted() -> None:
     time.sleep(0)
 
 
-def test_an_interrupt_that_comes_when_a_series_has_ended_has_ray_drop_nothing(
-    warden: Warden, tmp_path: Path
+def test_an_interrupt_that_comes_when_a_batch_has_ended_has_ray_drop_nothing(
+    runner: JobRunner, tmp_path: Path
 ) -> None:
     journal = Journal(str(tmp_path / "journal"))
-    call = pickle.dumps(head({}, abs, -1))
-    warden.run_series(Series("a series", [("a job", call), ("another", call)], journal))
+    call = pickle.dumps(payload({}, abs, -1))
+    runner.run_batch(Batch("a batch", [("a job", call), ("another", call)], journal))
     interrupted()
-    warden._last_task = "another than the one that runs"
+    runner._state.last_batch_task = "another than the one that runs"
     with pytest.raises(KeyboardInterrupt):
         interrupted()

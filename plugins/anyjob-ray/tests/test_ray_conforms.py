@@ -30,11 +30,11 @@ class TestDurableConforms(TaskBackendConformance):
 
     @pytest.fixture
     def options(self, connected: ray_lab.Cluster) -> Mapping[str, Any]:
-        return {"address": connected.address, "mode": "durable", "namespace": NAMESPACE, "patience": 2.0}
+        return {"address": connected.address, "mode": "durable", "namespace": NAMESPACE, "timeout": 2.0}
 
     @pytest.fixture
-    def engine(self, connected: ray_lab.Cluster) -> ray_lab.KeeperFaults:
-        return ray_lab.KeeperFaults(NAMESPACE)
+    def engine(self, connected: ray_lab.Cluster) -> ray_lab.OwnerFaults:
+        return ray_lab.OwnerFaults(NAMESPACE)
 
 
 class TestPluginConforms(PluginConformance):

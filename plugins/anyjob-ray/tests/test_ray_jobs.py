@@ -196,8 +196,8 @@ def test_what_a_backend_connects_it_disconnects_and_ray_says_nothing(
 @pytest.mark.parametrize(
     "program",
     [
-        pytest.param("ray_losing.py", id="a node, and the cluster, that are lost"),
-        pytest.param("ray_hungry.py", id="the memory of a node"),
+        pytest.param("ray_node_loss.py", id="a node, and the cluster, that are lost"),
+        pytest.param("ray_out_of_memory.py", id="the memory of a node"),
     ],
 )
 def test_what_befalls_a_cluster_of_its_own_is_told(program: str, tmp_path: Path) -> None:

@@ -53,14 +53,14 @@ class RayBackend(TaskBackend):
                 if self._ended:
                     raise BackendError(f"backend {self.name()!r} was closed")
                 if self.is_durable:
-                    from anyjob_ray.durable import Durable
+                    from anyjob_ray.durable import DurableMode
 
-                    self._mode = Durable(self)
+                    self._mode = DurableMode(self)
                 else:
-                    from anyjob_ray.fast import Fast
+                    from anyjob_ray.fast import FastMode
 
-                    self._mode = Fast(self)
-                # Before Ray's own: a thread of ours that asks it something then would be told off.
+                    self._mode = FastMode(self)
+                # Before Ray's own: a thread of ours that asks it something then would get an error.
                 atexit.register(_close, weakref.ref(self))
             return self._mode
 
@@ -90,13 +90,13 @@ class RayBackend(TaskBackend):
 
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         """Read what a job has written: while it runs too."""
-        kept = b""
+        stored = b""
         if self.is_durable:
-            kept = spool.read_range(self.directory(ticket.job_id) / stream, offset)
-        return kept or self._open().logs(ticket, stream, offset)
+            stored = spool.read_range(self.directory(ticket.job_id) / stream, offset)
+        return stored or self._open().logs(ticket, stream, offset)
 
     def listen(self) -> None:
-        """Somebody waits: news are wanted."""
+        """Somebody waits: notifications are wanted."""
         self._open().listen()
 
     def status(self) -> BackendStatus:

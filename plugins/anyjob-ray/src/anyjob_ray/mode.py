@@ -9,25 +9,26 @@ from typing import Any
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket
 from anyjob.specs import Outcome, Resources
 from anyjob.status import JobStatus
-from anyjob_ray import cluster
-from anyjob_ray.end_listener import EndListener
-from anyjob_ray.nodes import asked
-from anyjob_ray.output import read_running
+from anyjob_ray import connection
+from anyjob_ray.job_logs import read_job_log
+from anyjob_ray.notification_listener import NotificationListener
 from anyjob_ray.payload import Packer
-from anyjob_ray.submission import Launch
-from anyjob_ray.task_options import plan, refusal
+from anyjob_ray.task_options import task_options, why_infeasible
+from anyjob_ray.tasks.batch_submitter import Launch
+from anyjob_ray.tasks.nodes import resource_demand
 
 FEW = 8
 """Jobs of one launch up to which they are few."""
-STATES = {
+OBSERVATIONS = {
     "QUEUED": Observation(JobStatus.QUEUED),
     "RUNNING": Observation(JobStatus.RUNNING),
     "ENDED": Observation(JobStatus.DONE),  # what came of it is asked for next, and has the word
 }
+"""By the states of `anyjob_ray.tasks.task.Task`."""
 
 
-def is_few(orders: Sequence[Order]) -> bool:
-    """Whether the end of each of these is to be heard of as soon as can be."""
+def are_few(orders: Sequence[Order]) -> bool:
+    """Whether the end of each of these is to be known as soon as can be."""
     return len(orders) <= FEW
 
 
@@ -37,22 +38,22 @@ class Mode(ABC):
     def __init__(self, backend: Any) -> None:
         self.backend = backend
         self.options = backend.options
-        self.ray = cluster.connect(self.options, backend.name())
-        self.apart = not cluster.is_by_client(self.ray)
-        self._ear = self._open_ear()
+        self.ray = connection.connect(self.options, backend.name())
+        self._is_direct = not connection.uses_ray_client(self.ray)
+        self._listener = self._make_listener()
 
-    def _open_ear(self) -> EndListener | None:
+    def _make_listener(self) -> NotificationListener | None:
         """Listen to workers, if they can reach this process: not where Ray's client stands between."""
-        if not (self.apart and self.options.direct):
+        if not (self._is_direct and self.options.direct):
             return None
         try:
-            return EndListener(self.ray.util.get_node_ip_address(), self.hear)
+            return NotificationListener(self.ray.util.get_node_ip_address(), self.on_notification)
         except OSError:  # the address is not one of this machine's own: of a container, say
             return None
 
     @abstractmethod
-    def hear(self, job_id: str, said: bytes) -> None:
-        """A worker has said itself what came of a job; Ray says it, too, and later."""
+    def on_notification(self, job_id: str, outcome: bytes) -> None:
+        """A worker has told itself what came of a job; Ray tells it, too, and later."""
 
     @abstractmethod
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
@@ -76,8 +77,8 @@ class Mode(ABC):
 
     def close(self) -> None:
         """Let go of what this process holds."""
-        if self._ear is not None:
-            self._ear.close()
+        if self._listener is not None:
+            self._listener.close()
 
     def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the native ids of those jobs that are there."""
@@ -90,53 +91,61 @@ class Mode(ABC):
     def listen(self) -> None:
         """Somebody waits."""
 
-    def read(self, place: tuple[Any, ...], stream: str, offset: int) -> bytes:
-        """Read what a job has written so far, from the files of its worker."""
-        cluster.check(self.ray, self.options, self.backend.name())
-        return read_running(self.ray, place, stream, offset, self.options.patience)
+    def read_log(self, location: Sequence[Any], stream: str, offset: int) -> bytes:
+        """Read what a job has written so far, from the log files of its worker."""
+        connection.check_alive(self.ray, self.options, self.backend.name())
+        return read_job_log(self.ray, location, stream, offset, self.options.timeout)
 
-    def packer(self, board: str, orders: Sequence[Order]) -> Packer:
+    def packer(self, event_actor: str, orders: Sequence[Order]) -> Packer:
         """Return what packs the orders of one launch.
 
         Args:
-            board: the name of the actor that is told of jobs that run.
+            event_actor: the name of the actor that is told of jobs that run.
             orders: all of them. Of many we hear by Ray, which tells many at a time.
         """
         options = self.options
-        ear = self._ear.address if self._ear is not None and is_few(orders) else None
-        return Packer(options.namespace, board, grace=options.grace, apart=self.apart, ear=ear)
+        notify = self._listener.address if self._listener is not None and are_few(orders) else None
+        return Packer(
+            options.namespace,
+            event_actor,
+            grace=options.grace,
+            out_of_band=self._is_direct,
+            notify=notify,
+        )
 
-    def sorted_out(
+    def feasible(
         self, orders: Sequence[Order]
     ) -> tuple[list[Order], dict[str, Any], list[tuple[Order, Rejected]]]:
-        """Return the orders that can run, Ray's options for them, and those that cannot.
+        """Return the orders that can run, the options of their tasks, and the orders that cannot.
 
         The orders of one launch share what they need.
         """
         resources, job = orders[0].resources, orders[0].options
-        made = plan(resources, job, self.options, environment=self.per_task)
-        why = self._refusal(resources, made)
+        made = task_options(resources, job, self.options, with_runtime_env=self.sends_runtime_env)
+        why = self._why_infeasible(resources, made)
         if why:
             return [], made, [(order, Rejected(why)) for order in orders]
         return list(orders), made, []
 
-    def together(self, orders: Sequence[Order], plan: Mapping[str, Any]) -> Launch | None:
-        """Return what the jobs of one launch are told by if short ones may share a task; None: they may not.
+    def batched_launch(self, orders: Sequence[Order], task_options: Mapping[str, Any]) -> Launch | None:
+        """Return the launch that these orders are, if short ones may share a task; None: they may not.
 
         They may not where Ray may run a task again, nor where the cluster grows by the tasks that wait.
         """
-        aim = self.options.series
-        alone = is_few(orders) or plan["max_retries"] > 0 or self.options.autoscales or not aim
-        return None if alone else (orders[0].job_id, aim)
+        duration = self.options.batch_duration
+        is_retriable = task_options["max_retries"] > 0
+        if are_few(orders) or is_retriable or self.options.autoscales or not duration:
+            return None
+        return orders[0].job_id, duration
 
     @property
-    def per_task(self) -> bool:
+    def sends_runtime_env(self) -> bool:
         """Whether the ``runtime_env`` goes with each task."""
         return True
 
-    def _refusal(self, resources: Resources, made: Mapping[str, Any]) -> str:
-        wanted = asked(made)
+    def _why_infeasible(self, resources: Resources, task_options: Mapping[str, Any]) -> str:
+        demand = resource_demand(task_options)
         several = resources.nodes is not None and resources.nodes > 1
-        if not several and (self.options.autoscales or wanted in ({}, {"CPU": 1})):
+        if not several and (self.options.autoscales or demand in ({}, {"CPU": 1})):
             return ""
-        return refusal(resources, wanted, [] if several else self.ray.nodes())
+        return why_infeasible(resources, demand, [] if several else self.ray.nodes())

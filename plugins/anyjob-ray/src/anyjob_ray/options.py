@@ -21,15 +21,15 @@ class RayOptions(Options, frozen=True):
             ``ray://host:port`` (a cluster elsewhere; needs ``ray[client]``), or ``local``: a cluster of
             this process's own, which ends with it.
         mode: ``fast``: jobs are Ray tasks of this process, and end with it; ``durable``: a detached
-            actor in the cluster keeps them, and they outlive this process.
+            actor in the cluster owns them, and they outlive this process.
         namespace: the Ray namespace that the detached actor lives in; jobs of two namespaces do not
             meet.
         runtime_env: Ray's ``runtime_env`` for the jobs: packages, variables, directories.
         grace: seconds that a job has to clean up when it is cancelled or its walltime is over; then it is
             killed with its worker process. A program is killed after half of that.
-        patience: seconds within which the cluster must answer; longer, and it is taken to be away.
-        series: seconds that calls of one launch which turn out to be short may take together, made by one
-            task one after the other; 0: each job is a task of its own.
+        timeout: seconds within which the cluster must answer; longer, and it is taken to be away.
+        batch_duration: seconds that jobs of one launch which turn out to be short may take together, run by
+            one task one after the other; 0: each job is a task of its own.
         direct: a worker tells this process of the end of a job itself, by a datagram (UDP), ahead of Ray;
             one that is not let through is done without. Never so with ``ray://``.
         autoscales: the cluster grows: a job that needs more than any node has waits, and is not
@@ -41,8 +41,8 @@ class RayOptions(Options, frozen=True):
     namespace: str = "anyjob"
     runtime_env: dict[str, Any] = {}
     grace: Seconds = 10.0
-    patience: Seconds = 20.0
-    series: Annotated[float, msgspec.Meta(ge=0)] = 0.02
+    timeout: Seconds = 20.0
+    batch_duration: Annotated[float, msgspec.Meta(ge=0)] = 0.02
     direct: bool = True
     autoscales: bool = False
 

@@ -1,4 +1,4 @@
-"""Packs orders for `anyjob_ray.worker`, and reads what came of them."""
+"""Packs orders into what `anyjob_ray.worker` takes."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any, NamedTuple
 from anyjob.execution import runner
 from anyjob.execution.serialization import explain
 from anyjob.orders import Order
-from anyjob.specs import Call, Held, Outcome
-from anyjob.taskbackend import to_outcome
-from anyjob_ray.end_listener import Address
-from anyjob_ray.worker import dump_apart
+from anyjob.specs import Call
+from anyjob_ray.worker.job import LaunchContext
+from anyjob_ray.worker.notification import NotifyAddress
+from anyjob_ray.worker.result import dump_out_of_band
 
 
-class Work(NamedTuple):
+class PackedOrder(NamedTuple):
     """One job as it goes to a worker.
 
     Args:
         job_id: ours.
-        head: what the worker unpickles first.
+        payload: what the worker unpickles first.
         buffers: the large parts of its arguments.
     """
 
     job_id: str
-    head: bytes
+    payload: bytes
     buffers: list[Any]
 
 
@@ -34,30 +34,30 @@ class Packer:
     """Packs the orders of one launch, which have much in common.
 
     Args:
-        namespace: the namespace of the board.
-        board: the name of the actor that is told of jobs that run.
-        grace: seconds that a job has to clean up when it is asked to end.
-        apart: whether large buffers may pass as they are; not through Ray's client, which cannot.
-        ear: where this process wants to hear of the end of each at once, if it does.
+        namespace: the namespace of the event actor.
+        event_actor: the name of the actor that is told of jobs that run.
+        grace: seconds that a job has to clean up when it is interrupted.
+        out_of_band: whether large buffers may pass beside a pickle; not through Ray's client, which cannot.
+        notify: where this process is to be notified of the end of each, if it is.
     """
 
     def __init__(
         self,
         namespace: str,
-        board: str,
+        event_actor: str,
         *,
         grace: float = 10.0,
-        apart: bool = True,
-        ear: Address | None = None,
+        out_of_band: bool = True,
+        notify: NotifyAddress | None = None,
     ) -> None:
         path = [os.path.abspath(entry) for entry in sys.path]
-        self._common = pickle.dumps(
-            (path, namespace, board, apart, grace, None if ear is None else tuple(ear)), 5
-        )
-        self._apart = apart
+        address = None if notify is None else (notify.host, notify.port, notify.key)
+        context = LaunchContext(path, namespace, event_actor, out_of_band, grace, address)
+        self._context = pickle.dumps(tuple(context), 5)
+        self._out_of_band = out_of_band
         self._functions: dict[int, tuple[Any, bytes]] = {}
 
-    def pack(self, order: Order) -> Work:
+    def pack(self, order: Order) -> PackedOrder:
         """Pack one order.
 
         Raises:
@@ -70,15 +70,15 @@ class Packer:
             raise explain(spec, error) from error
         kind = "python" if isinstance(spec, Call) else "command"
         walltime = order.resources.walltime
-        head = (order.job_id, kind, work, order.environment, walltime, self._common)
-        return Work(order.job_id, pickle.dumps(head, 5), buffers)
+        payload = (order.job_id, kind, work, order.environment, walltime, self._context)
+        return PackedOrder(order.job_id, pickle.dumps(payload, 5), buffers)
 
     def _call(self, spec: Call) -> tuple[tuple[bytes, bytes], list[Any]]:
         known = self._functions.get(id(spec.fn))
         if known is None:  # the function itself is kept, so that its id stays its own
             known = self._functions[id(spec.fn)] = spec.fn, runner.dumps(spec.fn)
         given = spec.args, spec.kwargs
-        arguments, buffers = dump_apart(given) if self._apart else (runner.dumps(given), [])
+        arguments, buffers = dump_out_of_band(given) if self._out_of_band else (runner.dumps(given), [])
         return (known[1], arguments), buffers
 
 
@@ -90,55 +90,3 @@ def _command(spec: Any) -> tuple[tuple[bytes, bytes], list[Any]]:
     except OSError:  # the directory is there no more
         cwd = b""
     return (runner.dumps(with_files(spec)), cwd), []
-
-
-class InStore(Held):
-    """A value that lies in Ray's object store: each look at it is a fresh one, without a copy of its
-    large parts, which cannot be written to."""
-
-    __slots__ = ("_blob", "_ref")
-
-    def __init__(self, ref: Any, blob: bytes) -> None:
-        self._ref = ref
-        self._blob = blob
-
-    @property
-    def value(self) -> Any:
-        """The value.
-
-        Raises:
-            StateError: Ray has lost it.
-        """
-        from anyjob.errors import StateError
-
-        try:
-            parts = _get(self._ref)
-        except Exception as error:
-            raise StateError(f"Ray does not have the result any more: {error}") from error
-        return pickle.loads(self._blob, buffers=parts[1:])
-
-
-def _get(ref: Any) -> Any:
-    import ray
-
-    return ray.get(ref)
-
-
-def read(said: bytes, ref: Any = None) -> tuple[Outcome, tuple[bytes, bytes]]:
-    """Return what came of a job, and the ends of what it wrote.
-
-    Args:
-        said: what the worker has pickled.
-        ref: where the large parts of the value lie, if there are.
-    """
-    known: dict[str, Any] = pickle.loads(said)
-    written = known.pop("written", (b"", b""))
-    outcome = to_outcome(known)
-    if ref is not None and isinstance(outcome.value, bytes):
-        outcome.value = InStore(ref, outcome.value)
-    return outcome, written
-
-
-def as_bytes(value: Any) -> Any:
-    """Pickle a value that lies in the object store, to be kept where that is not."""
-    return runner.dumps(value.value) if isinstance(value, InStore) else value

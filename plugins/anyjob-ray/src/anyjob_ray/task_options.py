@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anyjob.specs import Resources
-from anyjob_ray.nodes import alive
 from anyjob_ray.options import RayJobOptions, RayOptions
+from anyjob_ray.tasks.nodes import alive_nodes
 
 RETRIES = 3
 """How often a job that is restartable may be run once more."""
@@ -16,16 +16,16 @@ _WORDS = {"CPU": "cpus", "GPU": "gpus", "memory": "GiB of memory"}
 _UNITS = {"memory": 2**30}
 
 
-def plan(
-    resources: Resources, job: RayJobOptions, options: RayOptions, *, environment: bool
+def task_options(
+    resources: Resources, job: RayJobOptions, backend: RayOptions, *, with_runtime_env: bool
 ) -> dict[str, Any]:
-    """Return the options of the Ray task that a job becomes.
+    """Return the options of the Ray task that a job becomes, as ``ray.remote`` takes them.
 
     Args:
         resources: what it needs.
-        job: what it says to Ray beside.
-        options: those of the backend.
-        environment: whether the ``runtime_env`` goes with each task, since the connection has none.
+        job: the options of the job.
+        backend: the options of the backend.
+        with_runtime_env: whether the ``runtime_env`` goes with each task, since the connection has none.
     """
     retries = job.max_retries
     if retries is None:
@@ -40,33 +40,37 @@ def plan(
         found["resources"] = dict(job.resources)
     if resources.name:
         found["name"] = resources.name.encode("utf-8", "replace").decode()  # for Ray's own listings
-    if environment and options.runtime_env:
-        found["runtime_env"] = dict(options.runtime_env)
+    if with_runtime_env and backend.runtime_env:
+        found["runtime_env"] = dict(backend.runtime_env)
     return found
 
 
-def refusal(resources: Resources, wanted: Mapping[str, float], nodes: Sequence[Mapping[str, Any]]) -> str:
+def why_infeasible(
+    resources: Resources, demand: Mapping[str, float], nodes: Sequence[Mapping[str, Any]]
+) -> str:
     """Say why a job can run nowhere; empty where it can.
 
     Args:
         resources: what it needs, in our words.
-        wanted: what it takes of a node.
+        demand: what it takes of a node, by the names of Ray's resources.
         nodes: the nodes, as ``ray.nodes()`` gives them.
     """
     if resources.nodes is not None and resources.nodes > 1:
         return f"a Ray task runs on one node, and the job asks for {resources.nodes}"
-    had = [node["Resources"] for node in alive(nodes)]
-    if any(all(node.get(name, 0) >= amount for name, amount in wanted.items()) for node in had):
+    totals = [node["Resources"] for node in alive_nodes(nodes)]
+    if any(all(total.get(name, 0) >= amount for name, amount in demand.items()) for total in totals):
         return ""
-    lacking = [name for name, amount in wanted.items() if all(node.get(name, 0) < amount for node in had)]
-    told = []
+    lacking = [
+        name for name, amount in demand.items() if all(total.get(name, 0) < amount for total in totals)
+    ]
+    parts = []
     for name in lacking:
-        most, unit = max((node.get(name, 0) for node in had), default=0), _UNITS.get(name, 1)
-        told.append(
-            f"{wanted[name] / unit:g} {_WORDS.get(name, name)} (the most that a node has is {most / unit:g})"
+        most, unit = max((total.get(name, 0) for total in totals), default=0), _UNITS.get(name, 1)
+        parts.append(
+            f"{demand[name] / unit:g} {_WORDS.get(name, name)} (the most that a node has is {most / unit:g})"
         )
     return (
         "no node of the cluster has what the job asks for: "
-        + (", ".join(told) or "no single one has all of it")
+        + (", ".join(parts) or "no single one has all of it")
         + "; ask for less, or, where the cluster grows by itself, say autoscales = true"
     )

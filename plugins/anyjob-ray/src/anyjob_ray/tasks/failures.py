@@ -1,7 +1,6 @@
-"""What came of a job whose worker could not say so itself, by the exception that Ray raises of it.
+"""The outcome of a job whose worker could not tell it, by the exception that Ray raises of its task.
 
-Sent along to the cluster, as `anyjob_ray.worker` is; it knows Ray's exceptions by name, so that no
-version must have them all.
+Ray's exceptions are known by their names, so that no version must have them all.
 """
 
 from __future__ import annotations
@@ -23,29 +22,29 @@ REASONS = {
 }
 
 
-def said_of(error: BaseException, fate: str = "", walltime: float | None = None) -> dict[str, Any]:
-    """Return what came of a job, as the worker would have said it.
+def failed_outcome(error: BaseException, cause: str = "", walltime: float | None = None) -> dict[str, Any]:
+    """Return what came of a job, as the worker would have told it.
 
     Args:
         error: what Ray raises instead of a result.
-        fate: ``cancelled`` or ``walltime``, if the job was killed for that; ``died``, if its worker is known
+        cause: ``cancelled`` or ``walltime``, if the job was killed for that; ``died``, if its worker is known
             to have died, whatever Ray says.
         walltime: seconds that it was to run at most.
     """
-    names = _names(error)
-    said: dict[str, Any] = {"status": "ERROR", "finished": time.time()}
-    if fate == "walltime":
+    names = _class_names(error)
+    outcome: dict[str, Any] = {"status": "ERROR", "finished": time.time()}
+    if cause == "walltime":
         limit = "" if walltime is None else f" the {walltime:g} s that were asked for"
-        return {**said, "reason": "walltime", "message": f"it ran longer than{limit}, and was killed"}
-    if fate == "cancelled" or (not fate and "TaskCancelledError" in names):
-        return {**said, "status": "CANCELLED"}
+        return {**outcome, "reason": "walltime", "message": f"it ran longer than{limit}, and was killed"}
+    if cause == "cancelled" or (not cause and "TaskCancelledError" in names):
+        return {**outcome, "status": "CANCELLED"}
     reason = next((REASONS[name] for name in names if name in REASONS), "exception")
-    reason = "signal" if fate == "died" else reason
-    return {**said, "reason": reason, "message": in_words(reason, error)}
+    reason = "signal" if cause == "died" else reason
+    return {**outcome, "reason": reason, "message": _message(reason, error)}
 
 
-def in_words(reason: str, error: BaseException) -> str:
-    """Return what happened, and what Ray says of it."""
+def _message(reason: str, error: BaseException) -> str:
+    """Say what happened, and what Ray says of it."""
     heads = {
         "memory": "Ray killed the worker process, since the node ran out of memory: ask for more (memory=…)",
         "signal": "the worker process ended, or was killed, while the job ran",
@@ -60,12 +59,12 @@ def in_words(reason: str, error: BaseException) -> str:
     return f"{head}; Ray says: {text}" if text else head
 
 
-def is_cancel(error: BaseException) -> bool:
+def is_cancelled_error(error: BaseException) -> bool:
     """Tell whether Ray raises this of a task that was cancelled."""
-    return "TaskCancelledError" in _names(error)
+    return "TaskCancelledError" in _class_names(error)
 
 
-def _names(error: BaseException) -> list[str]:
+def _class_names(error: BaseException) -> list[str]:
     """What an exception is, and what it was made of in the worker."""
     both = (error, getattr(error, "cause", None))
     return [kind.__name__ for each in both for kind in type(each).__mro__]

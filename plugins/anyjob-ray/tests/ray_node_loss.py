@@ -51,7 +51,7 @@ def main(state: str) -> None:
     cluster = ray_lab.Cluster(2)
     atexit.register(cluster.stop)
     tables = {
-        mode: {"type": "ray", "address": cluster.address, "mode": mode, "patience": 3.0, "autoscales": True}
+        mode: {"type": "ray", "address": cluster.address, "mode": mode, "timeout": 3.0, "autoscales": True}
         for mode in ("fast", "durable")
     }
     with Session(Config.from_dict({"backends": tables}), state=state) as session:

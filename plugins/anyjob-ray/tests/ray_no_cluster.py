@@ -22,7 +22,7 @@ def closed_port() -> int:
 
 
 def told(state: str, **options: Any) -> BackendError:
-    config = Config.from_dict({"backends": {"cluster": {"type": "ray", "patience": 5.0, **options}}})
+    config = Config.from_dict({"backends": {"cluster": {"type": "ray", "timeout": 5.0, **options}}})
     with Session(config, state=state) as session:
         backend = session.get_backend("cluster")
         before = time.monotonic()

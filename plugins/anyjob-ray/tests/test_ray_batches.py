@@ -1,4 +1,4 @@
-"""Short calls of one launch are made in series by one task; that changes nothing for each of them."""
+"""Short calls of one launch are run by one task in a batch; that changes nothing for each of them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Calls:
         """Return the numbers of the calls that were made, as often as each was."""
         return sorted(int(line.split()[0]) for line in self.path.read_text().splitlines())
 
-    def in_series(self) -> int:
+    def in_batches(self) -> int:
         """Return how many calls were made by the tasks of the special ones."""
         tasks = dict(line.split() for line in self.path.read_text().splitlines())
         made = Counter(tasks.values())
@@ -60,7 +60,7 @@ class Calls:
                 assert outcome.status is DONE, (number, outcome)
                 assert job.result() == job.job_id()
         assert self.made() == list(range(MANY))
-        assert self.in_series() > len(SPECIAL), "each was alone: this test shows nothing"
+        assert self.in_batches() > len(SPECIAL), "each was alone: this test shows nothing"
 
     def assert_they_end_well(self) -> None:
         """Have the special ones end."""
@@ -77,8 +77,8 @@ class Calls:
 
 @pytest.fixture
 def backend(make: Make, mode: str) -> RayBackend:
-    """A backend in each mode; series grow, although calls take long on a machine that has much else to do."""
-    return make(mode=mode, series=PATIENCE)
+    """A backend in each mode; batches grow, although calls take long on a machine that is busy."""
+    return make(mode=mode, batch_duration=PATIENCE)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def notes(tmp_path: Path) -> Path:
     return tmp_path / "notes"
 
 
-def test_each_call_of_a_series_has_its_own_result_log_and_environment(
+def test_each_call_of_a_batch_has_its_own_result_log_and_environment(
     backend: RayBackend, notes: Path
 ) -> None:
     calls = Calls(backend, notes, "hold")
@@ -97,7 +97,7 @@ def test_each_call_of_a_series_has_its_own_result_log_and_environment(
 
 
 def test_a_long_call_holds_up_no_others(backend: RayBackend, notes: Path) -> None:
-    """Those before it in the series are known to have ended, and others make those behind it."""
+    """Those before it in the batch are known to have ended, and others make those behind it."""
     calls = Calls(backend, notes, "hold")
     calls.assert_others_are_unharmed()
     calls.until_they_run()
@@ -114,7 +114,7 @@ def test_a_call_that_takes_its_worker_down_takes_no_other_along(backend: RayBack
 @pytest.mark.parametrize("what", ["hold", "hold on"])
 def test_the_cancel_of_some_ends_no_other(make: Make, mode: str, notes: Path, what: str) -> None:
     """qiskit-jku-provider#26, qiskit#638: cancel did nothing, or did not say."""
-    calls = Calls(make(mode=mode, series=PATIENCE, grace=0.5), notes, what)
+    calls = Calls(make(mode=mode, batch_duration=PATIENCE, grace=0.5), notes, what)
     while not notes.exists() or not set(SPECIAL) <= set(calls.made()):
         time.sleep(0.01)
     assert all(job.cancel() for job in calls.special)
@@ -132,14 +132,16 @@ def test_a_cancel_outlives_the_actor_that_was_told_of_it(make: Make, notes: Path
     """That actor is started anew where its worker has died, and knows nothing then."""
     import ray
 
-    backend = make(series=PATIENCE)
+    backend = make(batch_duration=PATIENCE)
     calls = Calls(backend, notes, "hold")
     calls.until_they_run()
     mode: Any = backend._mode
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mode._tasks, "_announce", lambda job_ids: None)  # it dies before anybody has asked it
+        patch.setattr(
+            mode._manager._canceller, "_announce", lambda job_ids: None
+        )  # it dies before anybody has asked it
         assert all(job.cancel() for job in calls.special)
-    ray.kill(mode._board, no_restart=False)
+    ray.kill(mode._event_actor, no_restart=False)
     assert {job.outcome(PATIENCE).status for job in calls.special} == {JobStatus.CANCELLED}
     calls.assert_others_are_unharmed()
 
@@ -173,14 +175,14 @@ def test_cancels_at_any_moment_hit_whom_they_are_meant_for(backend: RayBackend, 
 
 
 def test_nobody_has_to_share_tasks_or_let_datagrams_through(make: Make, mode: str, notes: Path) -> None:
-    backend = make(mode=mode, series=0, direct=False)
+    backend = make(mode=mode, batch_duration=0, direct=False)
     jobs = backend.map(ray_work.noted, [str(notes)] * 30, range(30), [()] * 30, [""] * 30)
     assert [job.result(PATIENCE) for job in jobs] == [job.job_id() for job in jobs]
     assert len({line.split()[1] for line in notes.read_text().splitlines()}) == 30
     assert backend.run(Call(abs, (-1,))).result(PATIENCE) == 1
 
 
-def test_programs_that_are_short_are_put_in_series_too(backend: RayBackend) -> None:
+def test_programs_that_are_short_are_put_in_batches_too(backend: RayBackend) -> None:
     jobs = backend.run_many([Command(["sh", "-c", f"echo {number}; exit {number}"]) for number in range(60)])
     outcomes = [job.outcome(PATIENCE) for job in jobs]
     assert [outcome.exit_code for outcome in outcomes] == list(range(60))

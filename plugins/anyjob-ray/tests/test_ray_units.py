@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from anyjob_ray.failures import REASONS, said_of
-from anyjob_ray.nodes import asked
 from anyjob_ray.options import RayJobOptions, RayOptions
-from anyjob_ray.payload import Packer, read
-from anyjob_ray.task_options import plan, refusal
-from anyjob_ray.worker import LARGE, dump_apart
+from anyjob_ray.payload import Packer
+from anyjob_ray.results import load_outcome
+from anyjob_ray.task_options import task_options, why_infeasible
+from anyjob_ray.tasks.failures import REASONS, failed_outcome
+from anyjob_ray.tasks.nodes import resource_demand
+from anyjob_ray.worker.result import LARGE, dump_out_of_band
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,7 +35,7 @@ def session(tmp_path: Path, **options: object) -> Session:
         ({"mode": "durable", "address": "local"}, "ends with this process"),
         ({"address": ""}, "address is empty"),
         ({"mode": "slow"}, "mode"),
-        ({"patience": 0}, "patience"),
+        ({"timeout": 0}, "timeout"),
         ({"adress": "auto"}, "did you mean 'address'"),
     ],
 )
@@ -75,7 +76,7 @@ def test_the_mode_decides_whether_jobs_are_durable(tmp_path: Path) -> None:
 
 def test_an_address_at_which_there_is_no_cluster_is_said(tmp_path: Path) -> None:
     """In a process that is connected to none: the tests' own may be."""
-    program = Path(__file__).with_name("ray_nowhere.py")
+    program = Path(__file__).with_name("ray_no_cluster.py")
     done = subprocess.run(
         [sys.executable, str(program), str(tmp_path)], capture_output=True, text=True, timeout=120
     )
@@ -83,10 +84,10 @@ def test_an_address_at_which_there_is_no_cluster_is_said(tmp_path: Path) -> None
 
 
 def test_a_version_mismatch_says_both_versions() -> None:
-    from anyjob_ray.cluster import _explained
+    from anyjob_ray.connection import _in_our_words
 
     told = RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.9.0\n    Python: 3.10.1")
-    error = _explained(told, RayOptions(address="10.0.0.1:6379"), "cluster")
+    error = _in_our_words(told, RayOptions(address="10.0.0.1:6379"), "cluster")
     assert "must be of one version" in str(error)
     assert "2.9.0" in str(error)
     assert "10.0.0.1:6379" in str(error)
@@ -97,7 +98,7 @@ def test_a_version_mismatch_says_both_versions() -> None:
 
 def test_resources_become_options_of_a_task() -> None:
     resources = Resources(cpus=2, gpus=1, memory="1GiB", name="fit")  # type: ignore[arg-type]
-    made = plan(resources, RayJobOptions(resources={"tpu": 1}), RayOptions(), environment=True)
+    made = task_options(resources, RayJobOptions(resources={"tpu": 1}), RayOptions(), with_runtime_env=True)
     assert made == {
         "num_cpus": 2,
         "num_gpus": 1,
@@ -107,23 +108,28 @@ def test_resources_become_options_of_a_task() -> None:
         "max_retries": 0,
         "retry_exceptions": False,
     }
-    assert asked(made) == {"CPU": 2, "GPU": 1, "memory": 2**30, "tpu": 1}
+    assert resource_demand(made) == {"CPU": 2, "GPU": 1, "memory": 2**30, "tpu": 1}
 
 
 def test_only_what_may_run_twice_is_retried() -> None:
     """executorlib#412, PR#721: a restart submitted it twice."""
     options = RayOptions()
-    assert plan(Resources(), NO_JOB_OPTIONS, options, environment=True)["max_retries"] == 0
-    assert plan(Resources(restartable=True), NO_JOB_OPTIONS, options, environment=True)["max_retries"] == 3
+    assert task_options(Resources(), NO_JOB_OPTIONS, options, with_runtime_env=True)["max_retries"] == 0
+    assert (
+        task_options(Resources(restartable=True), NO_JOB_OPTIONS, options, with_runtime_env=True)[
+            "max_retries"
+        ]
+        == 3
+    )
     given = RayJobOptions(max_retries=7)
-    assert plan(Resources(), given, options, environment=True)["max_retries"] == 7
+    assert task_options(Resources(), given, options, with_runtime_env=True)["max_retries"] == 7
 
 
 def test_a_runtime_env_goes_with_the_task_where_the_connection_has_none() -> None:
     options = RayOptions(runtime_env={"env_vars": {"A": "b"}})
-    made = plan(Resources(), NO_JOB_OPTIONS, options, environment=True)
+    made = task_options(Resources(), NO_JOB_OPTIONS, options, with_runtime_env=True)
     assert made["runtime_env"] == {"env_vars": {"A": "b"}}
-    assert "runtime_env" not in plan(Resources(), NO_JOB_OPTIONS, options, environment=False)
+    assert "runtime_env" not in task_options(Resources(), NO_JOB_OPTIONS, options, with_runtime_env=False)
 
 
 NODES = [
@@ -134,7 +140,7 @@ NODES = [
 
 
 @pytest.mark.parametrize(
-    ("wanted", "part"),
+    ("demand", "part"),
     [
         ({"CPU": 4}, ""),
         ({"CPU": 2, "GPU": 1}, ""),
@@ -144,23 +150,23 @@ NODES = [
         ({"memory": 2**40}, "1024 GiB of memory (the most that a node has is 0.5)"),
     ],
 )
-def test_what_no_node_has_is_said(wanted: dict[str, float], part: str) -> None:
-    why = refusal(Resources(), wanted, NODES)
+def test_what_no_node_has_is_said(demand: dict[str, float], part: str) -> None:
+    why = why_infeasible(Resources(), demand, NODES)
     assert part in why
     assert bool(why) is bool(part)
 
 
 def test_a_task_runs_on_one_node() -> None:
-    assert "asks for 2" in refusal(Resources(nodes=2), {"CPU": 1}, NODES)
+    assert "asks for 2" in why_infeasible(Resources(nodes=2), {"CPU": 1}, NODES)
 
 
 @given(
     st.dictionaries(st.sampled_from(["CPU", "GPU", "memory", "x"]), st.floats(0.1, 10)),
     st.lists(st.dictionaries(st.sampled_from(["CPU", "GPU", "memory", "x"]), st.floats(0, 10)), max_size=4),
 )
-def test_a_job_is_refused_if_no_node_fits(wanted: dict[str, float], nodes: list[dict[str, float]]) -> None:
-    fits = any(all(node.get(name, 0) >= amount for name, amount in wanted.items()) for node in nodes)
-    why = refusal(Resources(), wanted, [{"Alive": True, "Resources": node} for node in nodes])
+def test_a_job_is_refused_if_no_node_fits(demand: dict[str, float], nodes: list[dict[str, float]]) -> None:
+    fits = any(all(node.get(name, 0) >= amount for name, amount in demand.items()) for node in nodes)
+    why = why_infeasible(Resources(), demand, [{"Alive": True, "Resources": node} for node in nodes])
     assert bool(why) is not fits
 
 
@@ -181,25 +187,25 @@ def test_an_out_of_memory_kill_has_its_reason() -> None:
     """ibmq-provider#390: poor failure messages."""
     from ray.exceptions import OutOfMemoryError
 
-    said = said_of(OutOfMemoryError("Task was killed due to the node running low on memory."))
-    assert (said["status"], said["reason"]) == ("ERROR", "memory")
-    assert "running low on memory" in said["message"]
+    outcome = failed_outcome(OutOfMemoryError("Task was killed due to the node running low on memory."))
+    assert (outcome["status"], outcome["reason"]) == ("ERROR", "memory")
+    assert "running low on memory" in outcome["message"]
 
 
 def test_a_cancelled_task_is_cancelled() -> None:
     from ray.exceptions import TaskCancelledError, WorkerCrashedError
 
-    assert said_of(TaskCancelledError())["status"] == "CANCELLED"
-    assert said_of(WorkerCrashedError(), "cancelled")["status"] == "CANCELLED"
-    killed = said_of(WorkerCrashedError(), "walltime", 2.0)
+    assert failed_outcome(TaskCancelledError())["status"] == "CANCELLED"
+    assert failed_outcome(WorkerCrashedError(), "cancelled")["status"] == "CANCELLED"
+    killed = failed_outcome(WorkerCrashedError(), "walltime", 2.0)
     assert (killed["status"], killed["reason"]) == ("ERROR", "walltime")
     assert "2 s" in killed["message"]
 
 
 def test_what_ray_alone_knows_is_told_in_its_words() -> None:
-    said = said_of(RuntimeError("something new"))
-    assert said["reason"] == "exception"
-    assert "something new" in said["message"]
+    outcome = failed_outcome(RuntimeError("something new"))
+    assert outcome["reason"] == "exception"
+    assert "something new" in outcome["message"]
 
 
 # --- what goes to a worker and comes back ---------------------------------------------------------
@@ -207,7 +213,7 @@ def test_what_ray_alone_knows_is_told_in_its_words() -> None:
 
 @given(st.recursive(st.none() | st.integers() | st.text() | st.binary(), st.lists))
 def test_small_values_are_pickled_whole(value: object) -> None:
-    blob, buffers = dump_apart(value)
+    blob, buffers = dump_out_of_band(value)
     assert buffers == []
     assert pickle.loads(blob) == value
 
@@ -216,7 +222,7 @@ def test_large_arrays_stay_apart_and_are_not_copied() -> None:
     import numpy
 
     array = numpy.zeros(LARGE)
-    blob, buffers = dump_apart({"array": array})
+    blob, buffers = dump_out_of_band({"array": array})
     assert len(blob) < 1000
     assert numpy.shares_memory(pickle.loads(blob, buffers=buffers)["array"], array)
 
@@ -232,7 +238,7 @@ def test_calls_of_one_launch_share_the_pickled_function() -> None:
         def __call__(self, number: int) -> int:
             return number
 
-    function, packer = Function(), Packer("namespace", "board")
+    function, packer = Function(), Packer("namespace", "event actor")
     pickled = 0
     for number in range(3):
         order = Order(
@@ -243,9 +249,9 @@ def test_calls_of_one_launch_share_the_pickled_function() -> None:
     assert len(calls) == pickled
 
 
-def test_what_a_worker_said_is_read() -> None:
-    said = {"status": "DONE", "value": pickle.dumps(42), "written": (b"out", b"")}
-    outcome, written = read(pickle.dumps(said))
+def test_what_a_worker_has_pickled_is_read() -> None:
+    fields = {"status": "DONE", "value": pickle.dumps(42), "written": (b"out", b"")}
+    outcome, written = load_outcome(pickle.dumps(fields))
     assert outcome.status.name == "DONE"
     assert pickle.loads(outcome.value) == 42
     assert written == (b"out", b"")

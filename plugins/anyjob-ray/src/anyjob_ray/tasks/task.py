@@ -1,0 +1,81 @@
+"""What is known of one job, as a Ray task or as part of one."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from typing import Any
+
+from anyjob_ray.worker.output import Location
+
+
+class Task:
+    """One job.
+
+    Args:
+        job_id: ours.
+        walltime: seconds that it may run.
+        retriable: whether Ray runs it again if its worker dies.
+    """
+
+    __slots__ = (
+        "cancelled",
+        "crashed",
+        "in_object_store",
+        "job_id",
+        "kill_reason",
+        "location",
+        "outcome",
+        "ref",
+        "retriable",
+        "started",
+        "walltime",
+    )
+
+    def __init__(self, job_id: str, walltime: float | None, retriable: bool = False) -> None:
+        self.job_id = job_id
+        self.walltime = walltime
+        self.retriable = retriable
+        self.ref: Any = None
+        """Of a task that runs this job alone; once it has ended, of what lies in the object store."""
+        self.location: Location | None = None
+        self.started = 0.0
+        self.outcome: bytes | None = None
+        """Pickled; None: it has not ended."""
+        self.in_object_store = False
+        self.crashed = False
+        self.cancelled = False
+        self.kill_reason = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+        return self.outcome is None
+
+    @property
+    def state(self) -> str:
+        """Where it is: ``QUEUED``, ``RUNNING`` or ``ENDED``."""
+        if self.outcome is not None:
+            return "ENDED"
+        return "QUEUED" if self.location is None else "RUNNING"
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it has run for as long as it may: then that is why its worker died."""
+        if self.walltime is None or self.location is None:
+            return False
+        return time.monotonic() - self.started >= self.walltime
+
+    def end(self, outcome: bytes) -> None:
+        """Take in what came of it; if its cancel was accepted, it is cancelled, whatever that was."""
+        self.outcome = _as_cancelled(outcome) if self.cancelled else outcome
+        if not self.in_object_store:
+            self.ref = None
+
+
+def _as_cancelled(outcome: bytes) -> bytes:
+    known = pickle.loads(outcome)
+    if known["status"] == "CANCELLED":
+        return outcome
+    kept = {key: known[key] for key in ("started", "finished", "host", "written", "signal") if key in known}
+    return pickle.dumps({**kept, "status": "CANCELLED"}, 5)

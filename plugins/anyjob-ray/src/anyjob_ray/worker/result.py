@@ -1,0 +1,50 @@
+"""Pickles what came of a job, with large buffers of its value out of band: Ray takes them as they are."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+from anyjob.execution.runner import dumps, pickled
+from anyjob_ray.worker.job import Job
+from anyjob_ray.worker.output import written_by
+
+LARGE = 256 * 1024
+"""Bytes from which the buffers of a value go by the object store, out of band."""
+
+
+def pickle_outcome(job: Job, outcome: dict[str, Any]) -> Any:
+    """Pickle what came of a job.
+
+    Returns:
+        The pickle; or, if that is large, a tuple of it and of the buffers of the value.
+    """
+    outcome["written"] = written_by(job)
+    buffers: list[Any] = []
+    if outcome["status"] == "DONE" and job.kind != "command":
+        try:
+            value = outcome["value"]
+            outcome["value"], buffers = (
+                dump_out_of_band(value) if job.context.out_of_band else (dumps(value), [])
+            )
+        except Exception:
+            outcome = pickled(outcome)  # which says what is wrong with it
+    blob = pickle.dumps(outcome, 5)
+    return (blob, *buffers) if buffers or len(blob) > LARGE else blob
+
+
+def dump_out_of_band(value: Any) -> tuple[bytes, list[Any]]:
+    """Pickle a value, with its buffers out of band where they are large (PEP 574)."""
+    buffers: list[Any] = []
+    try:
+        blob = pickle.dumps(value, 5, buffer_callback=buffers.append)
+    except Exception:
+        blob = b"__main__"
+    if b"__main__" in blob:  # what is defined there means something else elsewhere
+        import cloudpickle
+
+        buffers.clear()
+        blob = cloudpickle.dumps(value, 5, buffer_callback=buffers.append)
+    if buffers and sum(buffer.raw().nbytes for buffer in buffers) < LARGE:
+        return dumps(value), []
+    return blob, buffers
