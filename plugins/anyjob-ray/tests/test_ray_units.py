@@ -83,6 +83,40 @@ def test_an_address_at_which_there_is_no_cluster_is_said(tmp_path: Path) -> None
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
 
 
+SHADOWED = """
+import sys
+import anyjob
+from anyjob import Call, Config, Session
+with Session(Config.from_dict({"backends": {"cluster": {"type": "ray"}}}), state=sys.argv[1]) as session:
+    try:
+        session.get_backend("cluster").run(Call(abs, (-1,)))
+    except anyjob.BackendError as error:
+        print(error)
+    print(session.jobs())
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "hiding"),
+    [
+        pytest.param("ray.py", "ray.py", id="the program"),
+        pytest.param("program.py", "ray.py", id="a module"),
+        pytest.param("program.py", "ray/__init__.py", id="a package"),
+    ],
+)
+def test_what_hides_the_library_is_named_and_not_imported(tmp_path: Path, program: str, hiding: str) -> None:
+    """A program that is called ray.py was run once more by its own import, and hung."""
+    (tmp_path / hiding).parent.mkdir(exist_ok=True)
+    (tmp_path / hiding).write_text("raise SystemExit('it was imported')")
+    (tmp_path / program).write_text(SHADOWED)
+    command = [sys.executable, str(tmp_path / program), str(tmp_path / "state")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    said, jobs = done.stdout.splitlines()
+    assert f"`import ray` gives {tmp_path / hiding}, which hides the library Ray" in said
+    assert jobs == "[]"
+
+
 def test_a_version_mismatch_says_both_versions() -> None:
     from anyjob_ray.connection import _in_our_words
 

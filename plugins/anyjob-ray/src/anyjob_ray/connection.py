@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import os
 import threading
 from typing import Any
 
 from anyjob.errors import BackendAuthError, BackendError, BackendUnavailableError
 from anyjob_ray.addresses import CLIENT, are_same, check_reachable
+from anyjob_ray.library import import_ray
 from anyjob_ray.options import LOCAL, RayOptions
 
 _lock = threading.Lock()
@@ -29,12 +29,12 @@ def connect(options: RayOptions, name: str) -> Any:
     Raises:
         BackendUnavailableError: nothing answers at the address within the timeout.
         BackendAuthError: the cluster refuses our credentials.
-        BackendError: it is another version of Ray or Python, ``ray[client]`` is missing, or the process is
-            connected to another cluster.
+        BackendError: it is another version of Ray or Python, ``ray[client]`` is missing, something hides the
+            library, or the process is connected to another cluster.
     """
     global _users, _connected_to
     with _lock:
-        ray = _import_ray()
+        ray = import_ray(name)
         if ray.is_initialized():
             _check_same_cluster(ray, options, name)
         else:
@@ -53,14 +53,16 @@ def disconnect() -> None:
         _users = max(0, _users - 1)
         if not _users and _connected_to is not None:
             _connected_to = None
-            _import_ray().shutdown()
+            import ray
+
+            ray.shutdown()
 
 
 def reconnect(options: RayOptions, name: str) -> None:
     """Connect once more, if somebody has disconnected this process; raises as `connect` does."""
     global _connected_to
     with _lock:
-        ray = _import_ray()
+        ray = import_ray(name)
         if not ray.is_initialized():
             _init(ray, options, name)
             _connected_to = options.address
@@ -90,15 +92,6 @@ def is_ours() -> bool:
 def uses_ray_client(ray: Any) -> bool:
     """Whether this process is connected by Ray's client, to a cluster that it is not part of."""
     return bool(ray.util.client.ray.is_connected())
-
-
-def _import_ray() -> Any:
-    # Read when Ray is imported; said here so that no program reports home since it uses anyjob.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
-
-    return ray
 
 
 def _pickle_ours_by_value() -> None:
