@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import _thread
 import pickle
+import queue
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,10 @@ from typing import Any
 
 import pytest
 from anyjob_ray.backend import RayBackend
+from anyjob_ray.tasks.batch_submitter import BatchSubmitter, SubmittedBatch
+from anyjob_ray.tasks.cancellation import Canceller
+from anyjob_ray.tasks.launch_queue import LaunchQueue
+from anyjob_ray.tasks.task import Task
 from anyjob_ray.worker.batch import Batch
 from anyjob_ray.worker.job import Job
 from anyjob_ray.worker.job_runner import JobRunner
@@ -57,6 +63,25 @@ def test_a_cancel_that_ray_loses_is_sent_again(
     assert job.cancel()
     assert job.outcome(PATIENCE).status is JobStatus.CANCELLED
     assert len(sent) == 2
+
+
+def test_cancels_one_by_one_do_not_have_a_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    sent: queue.SimpleQueue[int] = queue.SimpleQueue()
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "cancel", lambda ref, **options: sent.put(ref))
+    submitter = BatchSubmitter(lambda *_: None, lambda *_: None, lambda _: True)
+    launch_queue = LaunchQueue({}, 1.0)
+    for number in range(50):
+        batch = SubmittedBatch(f"batch {number}", [(str(number), b"", [])], launch_queue, number)
+        submitter._batch_by_job[str(number)] = batch
+    canceller = Canceller(submitter, lambda *_: None, lambda _: None)
+    before = set(threading.enumerate())
+    for number in range(50):
+        canceller.cancel([Task(str(number), None)])
+    assert len(set(threading.enumerate()) - before) == 1
+    assert [sent.get(timeout=PATIENCE) for _ in range(50)] == list(range(50))
 
 
 # --- in a worker ----------------------------------------------------------------------------------

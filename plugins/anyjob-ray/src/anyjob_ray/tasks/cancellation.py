@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -34,6 +36,10 @@ class Canceller:
         self._submitter = submitter
         self._on_result = on_result
         self._announce = announce
+        self._delayed: deque[tuple[float, list[Task]]] = deque()
+        """When to interrupt batches of which tasks: in this order, since the delay is one for all."""
+        self._is_waiting = False
+        self._lock = threading.Lock()
 
     def cancel(self, tasks: list[Task]) -> None:
         """Have tasks end that are marked as cancelled."""
@@ -53,10 +59,30 @@ class Canceller:
         if all(task.location is not None for task in in_batches):
             self._interrupt_batches(in_batches)
         else:
-            # Ray may end this process if a task ends as its cancel comes, and most of these end very soon.
-            timer = threading.Timer(DELAY, self._interrupt_batches, [in_batches])
-            timer.daemon = True
-            timer.start()
+            self._interrupt_batches_later(in_batches)
+
+    def _interrupt_batches_later(self, tasks: list[Task]) -> None:
+        """Wait for most to have ended: Ray may end this process if a task ends as its cancel comes.
+
+        One thread waits for all that are cancelled meanwhile.
+        """
+        with self._lock:
+            self._delayed.append((time.monotonic() + DELAY, tasks))
+            if self._is_waiting:
+                return
+            self._is_waiting = True
+        threading.Thread(target=self._interrupt_delayed, name="anyjob-ray-cancels", daemon=True).start()
+
+    def _interrupt_delayed(self) -> None:
+        while True:
+            with self._lock:
+                if not self._delayed:
+                    self._is_waiting = False
+                    return
+                due, tasks = self._delayed.popleft()
+            time.sleep(max(0.0, due - time.monotonic()))
+            with suppress(Exception):  # this process is not connected any more
+                self._interrupt_batches(tasks)
 
     def _interrupt_batches(self, tasks: Sequence[Task]) -> None:
         for task in reversed(tasks):  # lest one that waits gets the place of one that runs
