@@ -118,10 +118,17 @@ def test_a_version_that_nobody_reads() -> None:
         (["--version"], {"click", "anyjob.cli.app", "anyjob.errors", "gc"}),
         (["--help"], {"rich", "msgspec", "anyjob.session.facade", "asyncio"}),
         (["backends", "list"], {"rich", "msgspec", "anyjob.taskbackend", "asyncio"}),
+        (
+            ["jobs"],
+            {
+                "rich", "asyncio", "msgspec", "pickle", "json", "logging", "hashlib", "shutil", "subprocess",
+                "anyjob.specs", "anyjob.session.services", "anyjob.ledger.salvage", "click.shell_completion",
+            },
+        ),
         (["run", "--", "true"], {"rich", "anyjob.jobfile.reader", "asyncio", "anyjob.cli.run.sweep"}),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",
-)
+)  # fmt: skip
 def test_nothing_is_loaded_that_is_not_used(arguments: list[str], unwanted: set[str]) -> None:
     program = (
         "import sys\nfrom anyjob.cli import main\ntry:\n    main()\nfinally:\n"
@@ -160,6 +167,14 @@ def test_every_command_has_help(command: str) -> None:
 )
 def test_every_help_has_examples(command: str) -> None:
     assert f"anyjob {command}" in invoke(*command.split(), "--help").stdout.partition("Examples:")[2]
+
+
+def test_what_is_reported_is_told_as_anyjob_s() -> None:
+    Path("anyjob.toml").write_text("extra = 1\n")
+    done = anyjob("run", "-b", "inline", "--", "true")
+    assert (done.returncode, done.stdout) == (0, b"")
+    place = Path("anyjob.toml").absolute()
+    assert done.stderr.decode().startswith(f"anyjob: warning: {place}:1: extra: unknown key")
 
 
 def test_commands_of_plugins_are_loaded_when_named_only(plugins: Path) -> None:

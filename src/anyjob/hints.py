@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from anyjob.job import BaseJob as BaseJob
     from anyjob.jobtypes import TaskJob as TaskJob
     from anyjob.ledger.rows import BackendRow as BackendRow
+    from anyjob.ledger.store import Ledger as Ledger
     from anyjob.registry.lookup import Registry as Registry
     from anyjob.runtime.services import Services as Services
     from anyjob.session.facade import Session as Session
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _INTERNAL = {
     "BackendRow": "anyjob.ledger.rows",
+    "Ledger": "anyjob.ledger.store",
     "Services": "anyjob.runtime.services",
     "Waited": "anyjob.tracking.waiting",
 }

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import sys
+
 import click
+
+from anyjob.cli.output import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import logging
     from typing import TextIO
 
     from anyjob.registry.lookup import Registry
@@ -38,10 +44,9 @@ def session() -> Session:
 
 def hear_warnings() -> None:
     """Have warnings and logged problems written as messages of anyjob, on stderr."""
-    import logging
     import warnings
 
-    from anyjob.cli.output import say
+    from anyjob import reporting
 
     def show(
         message: Warning | str,
@@ -53,16 +58,26 @@ def hear_warnings() -> None:
     ) -> None:
         say(f"warning: {message}")
 
+    def listen() -> None:
+        import logging
+
+        logging.getLogger("anyjob").addHandler(_handler())
+
+    def deaf() -> None:
+        warnings.showwarning, reporting.prepare = before, None
+        if "logging" in sys.modules:
+            sys.modules["logging"].getLogger("anyjob").removeHandler(_handler())
+
+    before, warnings.showwarning, reporting.prepare = warnings.showwarning, show, listen
+    click.get_current_context().find_root().call_on_close(deaf)
+
+
+@functools.cache
+def _handler() -> logging.Handler:
+    import logging
+
     class Sayer(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             say(f"{record.levelname.lower()}: {record.getMessage()}")
 
-    before, logger, sayer = warnings.showwarning, logging.getLogger("anyjob"), Sayer()
-    warnings.showwarning = show
-    logger.addHandler(sayer)
-
-    def deaf() -> None:
-        warnings.showwarning = before
-        logger.removeHandler(sayer)
-
-    click.get_current_context().find_root().call_on_close(deaf)
+    return Sayer()

@@ -24,6 +24,7 @@ from anyjob.ledger.encoding import Context, decode_outcome, encode_outcome
 from anyjob.ledger.rows import CODE, FINAL, of_column
 from anyjob.ledger.schema import migrate
 from anyjob.ledger.statedir import is_network
+from anyjob.reporting import report
 from anyjob.specs import Outcome
 
 TABLES = (("backends", "n"), ("bulks", "n"), ("jobs", "n"), ("work", "n"), ("tags", "bulk"))
@@ -84,9 +85,7 @@ def _rebuild(path: Path, aside: Path, why: str) -> None:
         found = take_spools(path.parent / "spool", db)
         db.execute("COMMIT")
     new.rename(path)
-    import logging
-
-    logging.getLogger("anyjob").warning(
+    report(
         "the ledger %s is damaged (%s): it is kept as %s; a new one has the %d jobs that could be read, "
         "and %d outcomes that lay in the spool; jobs that are in neither are not known any more",
         path, why, aside, carried, found,

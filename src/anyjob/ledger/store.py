@@ -86,8 +86,6 @@ class Ledger(LedgerReader):
 
         The backend's number is good for one ledger file: ask for it in the same `transaction`.
         """
-        import json
-
         from anyjob.ledger.encoding import encode_context
 
         created = time.time() if created is None else created
@@ -115,9 +113,11 @@ class Ledger(LedgerReader):
                 "INSERT INTO work VALUES (?, ?, ?)",
                 ((n, job.payload, job.spec) for n, job in enumerate(jobs, first)),
             )
-            noted = [(n, json.dumps(job.notes)) for n, job in enumerate(jobs, first) if job.notes]
-            if noted:
-                db.executemany("INSERT INTO notes VALUES (?, ?)", noted)
+            for n, job in enumerate(jobs, first):
+                if job.notes:
+                    import json
+
+                    db.execute("INSERT INTO notes VALUES (?, ?)", (n, json.dumps(job.notes)))
             return bulk
 
         return self._file.write(write)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import pluggy
 
+LOGGER = "anyjob.plugins"
 _FIRST_RESULT = ("anyjob_choose_backend",)
 _HISTORIC = ("anyjob_configure",)
 _MAY_REFUSE = ("anyjob_before_submit",)
@@ -155,7 +156,9 @@ class HookManager:
             if self._strict:
                 raise
             if new:
-                _log("a plugin is left out: %s", error, exc_info=error.__cause__)
+                from anyjob.reporting import report
+
+                report("a plugin is left out: %s", error, logger=LOGGER, error=error.__cause__)
         with self._lock:
             self._pending = [each for each in self._pending if each is not reference]
 
@@ -208,8 +211,10 @@ class HookManager:
         if self._strict:
             raise BrokenPluginError(message) from error
         if (reference, hook) not in self._reported:
+            from anyjob.reporting import report
+
             self._reported.add((reference, hook))
-            _log("%s (reported once; the rest goes on)", message, exc_info=error)
+            report("%s (reported once; the rest goes on)", message, logger=LOGGER, error=error)
 
     def _specified(self) -> pluggy.PluginManager:
         """The manager of pluggy, made when there is something to manage."""
@@ -280,9 +285,3 @@ def check_implementation(reference: Reference, hook: str, function: Any, options
             raise BrokenPluginError(
                 f"{hook} of {reference} asks for {argument!r}, which the hook does not have: {hint}"
             )
-
-
-def _log(message: str, *arguments: Any, exc_info: BaseException | None) -> None:
-    import logging
-
-    logging.getLogger("anyjob.plugins").warning(message, *arguments, exc_info=exc_info)

@@ -39,9 +39,9 @@ class BackendFactory:
         if not self._is_checked:
             self._is_checked = True
             for problem in self._config.problems():  # what it says in vain was meant to be used
-                import logging
+                from anyjob.reporting import report
 
-                logging.getLogger("anyjob").warning("%s", problem)
+                report("%s", problem)
         entry = self._config.entry("backends", name)
         kind = entry.type if entry else name
         options: Mapping[str, Any] = entry.options if entry else {}

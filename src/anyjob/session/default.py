@@ -51,7 +51,7 @@ def find_anywhere(job_id: str, state: str) -> Any:
         if job is not None:
             return job
     session = default_session()
-    if str(session.services.ledger.state) != state:
+    if str(session.ledger.state) != state:
         key = os.getpid(), state
         session = _by_state.setdefault(key, Session(session.config, session.registry, state))
     return session.get_job(job_id)

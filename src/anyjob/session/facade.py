@@ -50,6 +50,7 @@ class Session:
         self._extra: list[t.Any] = []  # backends that no name leads to
         self._lock = RLock()
         self._services: t.Services | None = None
+        self._ledger: t.Ledger | None = None
 
     # --- look-up ------------------------------------------------------------------------------
 
@@ -292,6 +293,20 @@ class Session:
     # --- what it holds ------------------------------------------------------------------------
 
     @property
+    def ledger(self) -> t.Ledger:
+        """The ledger below the session's state directory."""
+        with self._lock:
+            if self._ledger is None:
+                from pathlib import Path
+
+                from anyjob.ledger.statedir import default_state
+                from anyjob.ledger.store import Ledger
+
+                state = default_state({}) if self.state is None else Path(self.state).expanduser().absolute()
+                self._ledger = Ledger(state)
+            return self._ledger
+
+    @property
     def services(self) -> t.Services:
         """The job types, hooks and ledger that the backends of this session use."""
         with self._lock:
@@ -345,6 +360,6 @@ class Session:
 
 
 def _report(name: str, error: BaseException) -> None:
-    import logging
+    from anyjob.reporting import report
 
-    logging.getLogger("anyjob").warning("%s: %s: %s", name, type(error).__name__, error)
+    report("%s: %s: %s", name, type(error).__name__, error)

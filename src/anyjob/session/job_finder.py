@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from anyjob.errors import AnyjobError, BackendError, JobNotFoundError
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
+from anyjob.reporting import report
 from anyjob.session.ledger_backends import LedgerBackends
 from anyjob.session.plain_backend import PlainRun
 from anyjob.session.plain_job import KIND, LedgerEntry
@@ -31,7 +32,7 @@ class JobFinder:
 
     @property
     def _ledger(self) -> Ledger:
-        ledger: Ledger = self._session.services.ledger
+        ledger: Ledger = self._session.ledger
         return ledger
 
     def by_id(self, job_id: str) -> Any:
@@ -141,9 +142,7 @@ def _reported(row: Row) -> Iterator[None]:
     try:
         yield
     except AnyjobError as error:
-        import logging
-
-        logging.getLogger("anyjob").warning("job %s is left out: %s", row.job_id, error)
+        report("job %s is left out: %s", row.job_id, error)
 
 
 def _is_in_ledger(job: Any) -> bool:

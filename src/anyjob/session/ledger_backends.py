@@ -29,7 +29,7 @@ class LedgerBackends:
         """Return the backend that the job of this row was given to."""
         backend = self._found.get(row.backend)
         if backend is None:
-            known = self._session.services.ledger.backend_row(row.backend)
+            known = self._session.ledger.backend_row(row.backend)
             backend = self._find(known)
             if backend is None:
                 backend = self._remade(known)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from anyjob.errors import StateError
 from anyjob.job import BaseJob
 from anyjob.ledger.rows import BackendRow
+from anyjob.reporting import report
 from anyjob.specs import Outcome
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 
@@ -52,9 +53,7 @@ class LedgerEntry:
             if self.entered and status is not self._last:
                 self._note(status)
         except StateError as error:
-            import logging
-
-            logging.getLogger("anyjob").warning("job %s is not in the ledger: %s", self._job_id, error)
+            report("job %s is not in the ledger: %s", self._job_id, error)
 
     def _enter(self) -> None:
         job = self._job()
@@ -64,7 +63,7 @@ class LedgerEntry:
         from anyjob.ledger.encoding import Context
         from anyjob.ledger.rows import NewJob
 
-        ledger = self._session.services.ledger
+        ledger = self._session.ledger
 
         def write() -> None:
             number = ledger.backend(self._backend)
@@ -77,7 +76,7 @@ class LedgerEntry:
         self.entered = True
 
     def _note(self, status: JobStatus) -> None:
-        ledger = self._session.services.ledger
+        ledger = self._session.ledger
         if status in JOB_FINAL_STATES:
             ledger.settle({self._job_id: Outcome(status=status)})
         elif status is not JobStatus.INITIALIZING:
@@ -86,7 +85,7 @@ class LedgerEntry:
 
     def claim_end(self) -> bool:
         """Claim the telling of the end; whether no other process has."""
-        return not self.entered or bool(self._session.services.ledger.claim_finished([self._job_id]))
+        return not self.entered or bool(self._session.ledger.claim_finished([self._job_id]))
 
     def __reduce__(self) -> Any:
         # In a copy of the job, in another process perhaps, nobody is told.

@@ -28,16 +28,8 @@ class SessionServices(Services):
 
     @property
     def ledger(self) -> Ledger:
-        """The ledger below the session's state directory."""
-        if self._ledger is None:
-            from pathlib import Path
-
-            from anyjob.ledger.statedir import default_state
-            from anyjob.ledger.store import Ledger
-
-            state = self._session.state
-            self._ledger = Ledger(default_state({}) if state is None else Path(state).expanduser().absolute())
-        return self._ledger
+        """The session's."""
+        return self._session.ledger
 
     def pickled(self, job: Any) -> tuple[Any, ...]:
         """The handle of a durable job becomes one wherever its ledger can be read."""
@@ -124,9 +116,8 @@ def _together(hook: str, given: Sequence[Any]) -> dict[str, str]:
         if isinstance(some, Mapping) and all(isinstance(text, str) for pair in some.items() for text in pair):
             together.update(some)
         else:
-            import logging
+            from anyjob.reporting import report
 
-            logging.getLogger("anyjob.plugins").warning(
-                "%s returned %r, which is left out: it returns a mapping of text to text, or None", hook, some
-            )
+            why = "%s returned %r, which is left out: it returns a mapping of text to text, or None"
+            report(why, hook, some, logger="anyjob.plugins")
     return together

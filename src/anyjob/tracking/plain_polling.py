@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from anyjob.errors import BackendUnavailableError
+from anyjob.reporting import report
 from anyjob.status import JOB_FINAL_STATES, JobStatus, backoff
 
 FLOOR = 0.05
@@ -175,10 +176,8 @@ def _call(callbacks: Iterable[Callable[[Any], None]], said: Any) -> None:
     for callback in tuple(callbacks):
         try:
             callback(said)
-        except Exception:
-            import logging
-
-            logging.getLogger("anyjob").exception("%r, told of a job that it is %s, raised", callback, said)
+        except Exception as error:
+            report("%r, told of a job that it is %s, raised", callback, said, level="error", error=error)
 
 
 def _after_fork() -> None:

@@ -117,7 +117,7 @@ def rerun(
 
 def rerun_where_they_were(ours: Session, jobs: list[Any], resources: dict[str, Any]) -> list[Any]:
     """Run jobs anew, each in the directory that it was submitted in, by one call for each of these."""
-    ledger = ours.services.ledger
+    ledger = ours.ledger
     rows = ledger.rows([job.job_id() for job in jobs])
     where: dict[bytes, list[Any]] = {}
     contexts: dict[int, bytes] = {}
@@ -159,7 +159,7 @@ def prune(older_than: str, dry_run: bool) -> None:
     seconds = parse_duration(older_than, what="--older-than", allow_zero=True)
     with session() as ours:
         if dry_run:
-            ledger = ours.services.ledger
+            ledger = ours.ledger
             count = len(ledger.ended_before(time.time() - seconds)) if ledger.exists else 0
         else:
             count = len(ours.prune(seconds))

@@ -43,7 +43,7 @@ def jobs(limit: int, no_refresh: bool, as_json: bool, **given: Any) -> None:
     ended are asked about first.
     """
     with session() as ours:
-        ledger = ours.services.ledger
+        ledger = ours.ledger
         rows = selected(ledger, read_filters(given), limit + 1 if limit else None)
         more = 0 < limit < len(rows)
         rows = rows[-limit:] if limit else rows
@@ -70,7 +70,7 @@ def selected(ledger: Ledger, looked_for: Filters, limit: int | None) -> list[Row
 
 def show(ours: Session, rows: list[Row], *, as_json: bool) -> None:
     """Write rows to stdout."""
-    ledger = ours.services.ledger
+    ledger = ours.ledger
     if as_json:
         tags = {bulk: ledger.tags(bulk) for bulk in {row.bulk for row in rows}}
         write_json([described(row, tags[row.bulk]) for row in rows])

@@ -145,12 +145,12 @@ def _abbreviated(ledger: Ledger, job_id: str) -> str:
 
 def one_job(ours: Session, text: str) -> Any:
     """Return a handle on the job of this id, which may be abbreviated."""
-    return ours.get_job(full_id(ours.services.ledger, text))
+    return ours.get_job(full_id(ours.ledger, text))
 
 
 def importable(ours: Session, row: Row) -> None:
     """Have what a job is made of found by its module's name: look where its submitter did, last."""
-    context, _, _ = ours.services.ledger.bulk(row.bulk)
+    context, _, _ = ours.ledger.bulk(row.bulk)
     sys.path.extend(entry for entry in context.path if entry not in sys.path)
 
 
@@ -167,7 +167,7 @@ def some_jobs(ours: Session, ids: Sequence[str], looked_for: Filters) -> list[An
     if ids and looked_for:
         raise click.UsageError("name the jobs either by their ids or by filters (--name, --state, …)")
     if ids:
-        ledger = ours.services.ledger
+        ledger = ours.ledger
         return [ours.get_job(each) for each in dict.fromkeys(full_id(ledger, text) for text in ids)]
     if not looked_for:
         raise click.UsageError("name the jobs: by their ids, or by filters (--name, --state, --tag, …)")

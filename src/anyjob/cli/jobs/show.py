@@ -41,7 +41,7 @@ Examples:
 def show(job_id: str, as_json: bool) -> None:
     """Show all that is known of a job: its work, where it is, and what came of it."""
     with session() as ours:
-        ledger = ours.services.ledger
+        ledger = ours.ledger
         row = ledger.rows([full_id(ledger, job_id)]).popitem()[1]
         (row,) = up_to_date(ours, ledger, [row])
         found = described(ours, row)
@@ -59,7 +59,7 @@ def show(job_id: str, as_json: bool) -> None:
 
 def described(ours: Session, row: Row) -> dict[str, Any]:
     """Return all that is known of a job; sizes in bytes, times in seconds."""
-    ledger = ours.services.ledger
+    ledger = ours.ledger
     context, _, _ = ledger.bulk(row.bulk)
     known = ledger.backend_row(row.backend)
     outcome = Outcome(status=row.status) if row.outcome is None else decode_outcome(row.outcome)

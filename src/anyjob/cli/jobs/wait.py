@@ -137,7 +137,7 @@ def result(job_id: str, timeout: str | None, as_json: bool) -> None:
     """
     seconds = _timeout(timeout)
     with session() as ours:
-        ledger = ours.services.ledger
+        ledger = ours.ledger
         full = full_id(ledger, job_id)
         importable(ours, ledger.rows([full])[full])
         job = ours.get_job(full)

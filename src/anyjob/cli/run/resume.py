@@ -87,7 +87,7 @@ def _useful(session: Session, job_ids: list[str]) -> list[tuple[bool, str]]:
     """Those that are done, the newest first, then those that have not ended."""
     if not job_ids:
         return []
-    ledger = session.services.ledger
+    ledger = session.ledger
     rows = up_to_date(session, ledger, list(ledger.rows(job_ids).values()))
     rows.sort(key=lambda row: row.n, reverse=True)
     done = [(True, row.job_id) for row in rows if row.status is JobStatus.DONE]
