@@ -29,27 +29,28 @@ def backend(directory: str, slots: int = WIDTH, **options: Any) -> Iterator[Any]
     """
     from anyjob import Config, Registry, Session
     from anyjob.builtin.local.backend import LocalBackend
-    from anyjob.builtin.local.paths import Places, holder
+    from anyjob.builtin.local.locks import lock_holder
+    from anyjob.builtin.local.paths import RuntimePaths
 
     registry = Registry()
     registry.register_backend("local", LocalBackend)
     session = Session(Config.from_dict({}), registry, state=Path(directory, "state"))
     yield session.get_backend("local", slots=slots, **options)
-    places = Places(Path(directory, "state"))
+    paths = RuntimePaths(Path(directory, "state"))
     session.close()
-    while supervisor := holder(places.supervisor_lock):
+    while supervisor := lock_holder(paths.supervisor_lock):
         with contextlib.suppress(ProcessLookupError):
             os.kill(supervisor, signal.SIGTERM)
         time.sleep(0.05)
-    while holder(places.keeper_lock):
+    while lock_holder(paths.keeper_lock):
         time.sleep(0.05)
 
 
 def supervisor_of(made: Any) -> int:
     """Return the pid of a backend's supervisor."""
-    from anyjob.builtin.local.paths import holder
+    from anyjob.builtin.local.locks import lock_holder
 
-    pid = holder(made._places.supervisor_lock)
+    pid = lock_holder(made._paths.supervisor_lock)
     assert pid is not None
     return pid
 

@@ -89,7 +89,7 @@ def hear(driver: Driver) -> None:
             driver.ended[message["id"]] = message
 
 
-def starter(driver: Driver, what: dict[str, Any], environment: str) -> Callable[[str], None]:
+def starter(driver: Driver, work: dict[str, Any], environment: str) -> Callable[[str], None]:
     spool = str(driver.state / "spool") + "/"
 
     def start(job: str) -> None:
@@ -104,7 +104,7 @@ def starter(driver: Driver, what: dict[str, Any], environment: str) -> Callable[
                 "extra": {},
                 "walltime": None,
                 "grace": 5.0,
-                "what": what,
+                "work": work,
             }
         )
 
@@ -118,7 +118,7 @@ def size_of_zygote(driver: Driver) -> int:
 
 
 def main() -> bool:
-    command = {"kind": "spawn", "argv": [b"/bin/true"], "stdin": None}
+    command = {"kind": "command", "argv": [b"/bin/true"], "stdin": None}
     call = {
         "kind": "call",
         "python": sys.executable,

@@ -15,11 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from anyjob.builtin.local import process_table
-from anyjob.builtin.local.frames import FrameSocket
-from anyjob.builtin.local.keeper.log import Log, read_log
+from anyjob.builtin.local import environment_file, process_table
+from anyjob.builtin.local.ipc.frames import FrameSocket
+from anyjob.builtin.local.keeper.log import LoggedJobs, replay
+from anyjob.builtin.local.supervisor.dead_keeper import kill_leftovers
 
 SOURCE = str(Path(__file__).resolve().parents[1] / "src")
 TESTS = str(Path(__file__).resolve().parent)
@@ -79,7 +78,7 @@ class Driver:
         while not self.frames.flush():
             self.pump()
 
-    def order(self, job: str, what: dict[str, Any], **more: Any) -> None:
+    def order(self, job: str, work: dict[str, Any], **more: Any) -> None:
         self.frames.send(
             {
                 "op": "start",
@@ -91,17 +90,17 @@ class Driver:
                 "extra": {},
                 "walltime": None,
                 "grace": 5.0,
-                "what": what,
+                "work": work,
                 **more,
             }
         )
         self.flush()
 
     def spawn(self, job: str, *argv: str | bytes, stdin: str | None = None, **more: Any) -> None:
-        self.order(job, {"kind": "spawn", "argv": [os.fsencode(a) for a in argv], "stdin": stdin}, **more)
+        self.order(job, {"kind": "command", "argv": [os.fsencode(a) for a in argv], "stdin": stdin}, **more)
 
     def call(self, job: str, fn: Any, *args: Any, preload: list[str] | None = None, **more: Any) -> None:
-        what = {
+        work = {
             "kind": "call",
             "python": more.pop("python", sys.executable),
             "path": more.pop("path", [TESTS, *sys.path]),
@@ -110,7 +109,7 @@ class Driver:
             "payload": pickle.dumps((args, {})),
             "payload_file": None,
         }
-        self.order(job, what, **more)
+        self.order(job, work, **more)
 
     def fifo(self, name: str = "fifo") -> str:
         """A pipe with a name, which a job waits at."""
@@ -120,7 +119,7 @@ class Driver:
         return str(path)
 
     def kill(self, job: str, grace: float = 5.0) -> None:
-        self.send(op="kill", id=job, attempt=1, cause="cancel", grace=grace)
+        self.send(op="terminate", id=job, attempt=1, cause="cancel", grace=grace)
 
     def pump(self, timeout: float = 1.0) -> None:
         with selectors.DefaultSelector() as selector:
@@ -163,8 +162,8 @@ class Driver:
     def value(self, job: str) -> Any:
         return pickle.loads(self.said(job)["value"])
 
-    def log(self) -> Log:
-        return read_log((self.logs / "keeper.log").read_bytes())
+    def log(self) -> LoggedJobs:
+        return replay((self.logs / "keeper.log").read_bytes())
 
     def errors(self) -> str:
         try:
@@ -192,7 +191,7 @@ class Driver:
         path = self.state / f"environment-{len(list(self.state.iterdir()))}"
         with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as stream:
             stream.write(
-                msgspec.msgpack.encode({os.fsencode(k): os.fsencode(v) for k, v in variables.items()})
+                environment_file.encode({os.fsencode(k): os.fsencode(v) for k, v in variables.items()})
             )
         return str(path)
 
@@ -204,7 +203,7 @@ class Driver:
         self.connection.close()
         until(lambda: not self.marked(), f"nothing is left running: {self.marked()}")
 
-    def murder(self) -> None:
+    def kill_keeper(self) -> None:
         self.keeper.send_signal(signal.SIGKILL)
         self.keeper.wait(LIMIT)
 
@@ -226,8 +225,8 @@ def keeping(root: Path, *more: str, driven: type[Driver] = Driver) -> Iterator[D
         driver.close()
     finally:
         if driver.keeper.poll() is None:
-            driver.murder()
+            driver.kill_keeper()
         driver.connection.close()
         for descriptor in driver.held:
             os.close(descriptor)
-        process_table.end_leftovers(driver.log(), driver.state)
+        kill_leftovers(driver.log(), driver.state)

@@ -27,7 +27,8 @@ from typing import Any
 import anyjob
 from anyjob import Call, Command, Config, Registry, Session
 from anyjob.builtin.local.backend import LocalBackend
-from anyjob.builtin.local.paths import RuntimePaths, holder
+from anyjob.builtin.local.locks import lock_holder
+from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.process_table import Snapshot
 from anyjob.errors import AnyjobError, BackendUnavailableError
 from anyjob.job import JOB_FINAL_STATES, JobStatus
@@ -98,7 +99,7 @@ class Killer:
     def __init__(self, root: Path, seed: int, clients: int) -> None:
         self.root = root
         self.state = root / "state"
-        self.places = RuntimePaths(self.state)
+        self.paths = RuntimePaths(self.state)
         self.chance = random.Random(seed)
         self.killed: collections.Counter[str] = collections.Counter()
         self.clients = [self._client() for _ in range(clients)]
@@ -133,9 +134,9 @@ class Killer:
         if what == "client":
             return self.chance.choice(self.clients).pid
         if what == "supervisor":
-            return holder(self.places.supervisor_lock)
+            return lock_holder(self.paths.supervisor_lock)
         if what == "keeper":
-            return holder(self.places.keeper_lock)
+            return lock_holder(self.paths.keeper_lock)
         found = self.marked(zygotes=what == "zygote")
         return self.chance.choice(found) if found else None
 
@@ -178,7 +179,7 @@ class Killer:
         """Have supervisor and keeper end, as they do when they are idle, and see that nothing is left."""
         deadline = time.monotonic() + LIMIT
         while self._alive():
-            supervisor = holder(self.places.supervisor_lock)
+            supervisor = lock_holder(self.paths.supervisor_lock)
             if supervisor is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(supervisor, signal.SIGTERM)
@@ -186,13 +187,11 @@ class Killer:
             time.sleep(0.01)
 
     def _alive(self) -> list[int]:
-        ours = [holder(self.places.supervisor_lock), holder(self.places.keeper_lock)]
+        ours = [lock_holder(self.paths.supervisor_lock), lock_holder(self.paths.keeper_lock)]
         return [*self.marked(), *(pid for pid in ours if pid is not None)]
 
     def errors(self) -> str:
-        texts = [
-            f"{path.name}: {path.read_text()[-3000:]}" for path in sorted(self.places.logs.glob("*.err"))
-        ]
+        texts = [f"{path.name}: {path.read_text()[-3000:]}" for path in sorted(self.paths.logs.glob("*.err"))]
         return "\n".join(texts)
 
 
@@ -249,7 +248,7 @@ def harass(root: Path, kills: int, seed: int, clients: int) -> tuple[list[Row], 
     finally:
         killer.end_clients()
     wrong = account(root, rows) + attempts(killer.state, rows)
-    left = [str(path) for path in killer.places.environments.iterdir()]
+    left = [str(path) for path in killer.paths.environments.iterdir()]
     wrong += [f"the environment {path} was left" for path in left[clients + killer.killed["client"] :]]
     return rows, wrong, dict(killer.killed)
 

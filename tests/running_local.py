@@ -14,7 +14,8 @@ from typing import Any
 
 from anyjob import Config, Registry, Session
 from anyjob.builtin.local.backend import LocalBackend
-from anyjob.builtin.local.paths import RuntimePaths, holder
+from anyjob.builtin.local.locks import lock_holder
+from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.process_table import Snapshot
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
@@ -30,7 +31,7 @@ class Local:
         self.state = root / "state"
         self.options = {"type": "local", "slots": 2, **options}
         self.session = self.another()
-        self.places = RuntimePaths(self.state)
+        self.paths = RuntimePaths(self.state)
 
     def another(self) -> Session:
         """A session on the same state, as another process has it."""
@@ -52,11 +53,11 @@ class Local:
 
     @property
     def supervisor(self) -> int | None:
-        return holder(self.places.supervisor_lock)
+        return lock_holder(self.paths.supervisor_lock)
 
     @property
     def keeper(self) -> int | None:
-        return holder(self.places.keeper_lock)
+        return lock_holder(self.paths.keeper_lock)
 
     def kill(self, who: str) -> int:
         pid = getattr(self, who)
@@ -86,14 +87,14 @@ class Local:
         )
 
     def errors(self) -> str:
-        return "\n".join(path.read_text() for path in self.places.logs.glob("*.err"))
+        return "\n".join(path.read_text() for path in self.paths.logs.glob("*.err"))
 
     def close(self) -> None:
         """Have everything end, as it does when it is idle, and see that nothing is left."""
         self.session.close()
         if self.keeper and not self.supervisor:  # it was killed
             with self.another() as other:
-                other.get_backend("local")._link.open()
+                other.get_backend("local")._client.open()
         deadline = time.monotonic() + LIMIT
         while (supervisor := self.supervisor) or self.keeper or self.marked():
             assert time.monotonic() < deadline, (

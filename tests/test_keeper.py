@@ -19,8 +19,9 @@ import pytest
 from keeping import SOURCE, Driver, keeping, until
 
 from anyjob.builtin.local import process_table
-from anyjob.builtin.local.keeper.log import read_log
-from anyjob.builtin.local.process_table import end_leftovers, look_at
+from anyjob.builtin.local.keeper.log import replay
+from anyjob.builtin.local.process_table import read_process
+from anyjob.builtin.local.supervisor.dead_keeper import kill_leftovers
 
 PYTHON = sys.executable
 # Its parent waits for its pid to be written: a job's end is the end of what it has started, too.
@@ -37,7 +38,7 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
 
 
 def gone(pid: int) -> bool:
-    process = look_at(pid)
+    process = read_process(pid)
     return process is None or process.state == b"Z"
 
 
@@ -116,22 +117,15 @@ def test_a_job_knows_who_it_is(driver: Driver) -> None:
     assert driver.text("a") == f"a 1 {driver.state}/spool/a {driver.state}\n"
 
 
-def test_stdin_and_files_are_laid(driver: Driver, tmp_path: Path) -> None:
+def test_a_command_reads_its_stdin(driver: Driver, tmp_path: Path) -> None:
     (tmp_path / "given").write_bytes(b"from a file")
-    what = {
-        "kind": "spawn",
-        "argv": [b"/bin/sh", b"-c", b'cat; cat "$ANYJOB_SPOOL/files/data"'],
-        "stdin": str(tmp_path / "given"),
-        "files": {"data": str(tmp_path / "given")},
-    }
-    driver.order("a", what)
+    driver.spawn("a", "/bin/cat", stdin=str(tmp_path / "given"))
     driver.end_of("a")
-    assert driver.text("a") == "from a file" * 2
-    laid = driver.state / "spool" / "a" / "files" / "data"
-    assert (laid.stat().st_mode & 0o777, laid.parent.stat().st_mode & 0o777) == (0o600, 0o700)
-    what["files"] = {"../data": str(tmp_path / "given")}
-    driver.order("b", what)
-    assert driver.end_of("b")["cause"] == "start-failed"
+    assert driver.text("a") == "from a file"
+    driver.spawn("b", "/bin/cat", stdin=str(tmp_path / "missing"))
+    event = driver.end_of("b")
+    assert event["cause"] == "start-failed"
+    assert "missing' cannot be opened" in event["message"]
 
 
 def test_what_a_job_has_is_private(driver: Driver) -> None:
@@ -354,7 +348,7 @@ def test_jobs_run_on_without_a_supervisor_and_the_next_one_finds_them(driver: Dr
     until(lambda: "a" in driver.log().ended, "the end is logged")
     driver.connect()
     size = driver.hello["offset"]
-    log = read_log((driver.logs / "keeper.log").read_bytes()[:size])
+    log = replay((driver.logs / "keeper.log").read_bytes()[:size])
     assert (set(log.running), set(log.ended)) == ({"b"}, {"a"})
     assert log.running["b"]["pid"] == driver.started["b"]["pid"]
     driver.kill("b")
@@ -483,8 +477,8 @@ def test_after_the_death_of_the_keeper_nothing_of_it_is_left(driver: Driver) -> 
     pids = [*pids_in(driver, "a", 1), driver.start_of("a")]
     driver.call("b", os.system, "sleep 600")
     pids.append(driver.start_of("b"))
-    driver.murder()
-    assert end_leftovers(driver.log(), driver.state) == []
+    driver.kill_keeper()
+    assert kill_leftovers(driver.log(), driver.state) == []
     assert all(map(gone, pids))
     assert set(driver.log().running) == {"a", "b"}
     # And the next one takes over from its log.

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyjob.builtin.local.keeper.log import (
-    LogWriter,
     end_line,
     keeper_line,
     process_line,
-    read_log,
+    replay,
     start_line,
 )
+from anyjob.builtin.local.keeper.log_writer import LogWriter
 
 
 def event(job: str, attempt: int = 1, **more: Any) -> dict[str, Any]:
@@ -50,10 +50,10 @@ lines = st.one_of(
 
 def test_a_job_that_has_ended_no_longer_runs() -> None:
     data = start_line("a", 1, 10.0) + process_line("a", 1, 7, 99) + start_line("b", 2, 11.0)
-    log = read_log(data)
+    log = replay(data)
     assert log.running["a"] == {"id": "a", "attempt": 1, "time": 10.0, "pid": 7, "starttime": 99}
     assert log.running["b"]["pid"] is None
-    log = read_log(data + end_line(event("a", code=-9, cause="cancel")))
+    log = replay(data + end_line(event("a", code=-9, cause="cancel")))
     assert set(log.running) == {"b"}
     assert log.ended == {"a": event("a", code=-9, cause="cancel")}
 
@@ -65,7 +65,7 @@ def test_a_message_comes_back_as_it_was(message: str) -> None:
     )
     line = end_line(told)
     assert line.count(b"\n") == 1
-    assert read_log(line).ended["a"] == told
+    assert replay(line).ended["a"] == told
 
 
 @given(st.lists(lines, max_size=6))
@@ -73,7 +73,7 @@ def test_truncated_at_any_byte_it_says_what_its_whole_lines_say(written: list[by
     data = b"".join(written)
     for cut in range(len(data) + 1):
         whole = data[: data.rfind(b"\n", 0, cut) + 1]
-        assert vars(read_log(data[:cut])) == vars(read_log(whole))
+        assert vars(replay(data[:cut])) == vars(replay(whole))
 
 
 @given(st.lists(lines, max_size=4), st.binary(max_size=40), st.lists(lines, max_size=4))
@@ -81,11 +81,11 @@ def test_what_is_no_line_of_ours_is_passed_over(before: list[bytes], junk: bytes
     # Junk that happens to be a line of ours is one.
     junk = b"#" + junk.replace(b"\n", b"")
     with_junk = b"".join([*before, junk, b"\n", *after])
-    assert vars(read_log(with_junk)) == vars(read_log(b"".join([*before, *after])))
+    assert vars(replay(with_junk)) == vars(replay(b"".join([*before, *after])))
 
 
 def test_what_ran_when_an_earlier_keeper_died_is_lost_and_not_running() -> None:
-    log = read_log(start_line("a", 1, 1.0) + keeper_line(2.0) + start_line("b", 1, 3.0))
+    log = replay(start_line("a", 1, 1.0) + keeper_line(2.0) + start_line("b", 1, 3.0))
     assert (set(log.running), set(log.lost)) == ({"b"}, {"a"})
 
 
@@ -94,7 +94,7 @@ def test_the_writer_goes_on_after_a_torn_line(tmp_path: Path) -> None:
     path.write_bytes(start_line("a", 1, 1.0) + b"P a 1 7 99")
     writer = LogWriter(str(path))
     writer.append(start_line("b", 1, 3.0))
-    log = read_log(path.read_bytes())
+    log = replay(path.read_bytes())
     assert (set(log.running), log.running["a"]["pid"]) == ({"a", "b"}, None)
     assert writer.size == path.stat().st_size
 
@@ -121,11 +121,11 @@ def test_compacting_keeps_what_runs_and_what_is_newer_than_asked(tmp_path: Path)
     seen = writer.size
     writer.append(end_line(event("b")))
     writer.compact([start_line("b", 1, 2.0)], seen)
-    log = read_log((tmp_path / "log").read_bytes())
+    log = replay((tmp_path / "log").read_bytes())
     assert (set(log.running), set(log.ended)) == (set(), {"b"})
     assert writer.size == (tmp_path / "log").stat().st_size
     writer.append(start_line("d", 1, 5.0))
-    assert set(read_log((tmp_path / "log").read_bytes()).running) == {"d"}
+    assert set(replay((tmp_path / "log").read_bytes()).running) == {"d"}
 
 
 def test_the_log_is_no_link(tmp_path: Path) -> None:

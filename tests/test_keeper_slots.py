@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keeping import Driver, keeping
 
-from anyjob.builtin.local.keeper.jobs import Job
-from anyjob.builtin.local.supervisor.slots import KeeperSlots
+from anyjob.builtin.local.keeper.job import Job
+from anyjob.builtin.local.keeper.slots import Slots
 
 
 def waiter(driver: Driver, job: str, **more: Any) -> Callable[[], object]:
@@ -25,11 +25,11 @@ def waiter(driver: Driver, job: str, **more: Any) -> Callable[[], object]:
 
 def test_a_job_beyond_the_slots_starts_when_one_has_ended(tmp_path: Path) -> None:
     with keeping(tmp_path) as driver:
-        room: dict[str, Any] = {"queue": 1, "room": 1}
-        go = waiter(driver, "a", **room)
-        driver.spawn("b", "/bin/true", **room)
-        driver.spawn("c", "/bin/true", **room)
-        driver.spawn("other", "/bin/true", queue=2, room=1)
+        one_slot: dict[str, Any] = {"queue": 1, "capacity": 1}
+        go = waiter(driver, "a", **one_slot)
+        driver.spawn("b", "/bin/true", **one_slot)
+        driver.spawn("c", "/bin/true", **one_slot)
+        driver.spawn("other", "/bin/true", queue=2, capacity=1)
         driver.end_of("other")
         assert "b" not in driver.started
         assert "b" not in driver.log().running
@@ -41,9 +41,9 @@ def test_a_job_beyond_the_slots_starts_when_one_has_ended(tmp_path: Path) -> Non
 
 def test_one_that_waits_is_cancelled_without_having_run(tmp_path: Path) -> None:
     with keeping(tmp_path) as driver:
-        room: dict[str, Any] = {"queue": 1, "room": 1}
-        go = waiter(driver, "a", **room)
-        driver.spawn("b", "/bin/sh", "-c", "echo ran", **room)
+        one_slot: dict[str, Any] = {"queue": 1, "capacity": 1}
+        go = waiter(driver, "a", **one_slot)
+        driver.spawn("b", "/bin/sh", "-c", "echo ran", **one_slot)
         driver.kill("b")
         assert driver.end_of("b")["cause"] == "cancel"
         assert driver.log().ended["b"]["started"] is None
@@ -55,29 +55,29 @@ def test_one_that_waits_is_cancelled_without_having_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_those_that_wait_are_forgotten_with_the_supervisor(tmp_path: Path, jobs: int) -> None:
     with keeping(tmp_path) as driver:
-        room: dict[str, Any] = {"queue": 1, "room": 1}
-        go = waiter(driver, "a", **room)
+        one_slot: dict[str, Any] = {"queue": 1, "capacity": 1}
+        go = waiter(driver, "a", **one_slot)
         for number in range(jobs):
-            driver.spawn(f"b{number}", "/bin/sh", "-c", "echo ran", **room)
-        driver.spawn("mark", "/bin/true", queue=2, room=1)
+            driver.spawn(f"b{number}", "/bin/sh", "-c", "echo ran", **one_slot)
+        driver.spawn("mark", "/bin/true", queue=2, capacity=1)
         driver.end_of("mark")  # by now it has read all of them
         driver.connection.close()
         driver.connect()
         assert set(driver.log().running) == {"a"}
         go()
-        driver.spawn("last", "/bin/true", **room)  # it would come after those that waited
+        driver.spawn("last", "/bin/true", **one_slot)  # it would come after those that waited
         driver.end_of("a", "last")
         assert set(driver.log().ended) == {"a", "last", "mark"}
-        driver.spawn("b0", "/bin/sh", "-c", "echo ran", **room)
+        driver.spawn("b0", "/bin/sh", "-c", "echo ran", **one_slot)
         driver.end_of("b0")
         assert driver.text("b0") == "ran\n"
 
 
 def test_one_that_waits_is_not_in_a_compacted_log(tmp_path: Path) -> None:
     with keeping(tmp_path) as driver:
-        room: dict[str, Any] = {"queue": 1, "room": 1}
-        go = waiter(driver, "a", **room)
-        driver.spawn("b", "/bin/true", **room)
+        one_slot: dict[str, Any] = {"queue": 1, "capacity": 1}
+        go = waiter(driver, "a", **one_slot)
+        driver.spawn("b", "/bin/true", **one_slot)
         driver.send(op="compact")
         driver.wait(lambda: bool(driver.others), "the log is compacted")
         assert set(driver.log().running) == {"a"}
@@ -86,29 +86,29 @@ def test_one_that_waits_is_not_in_a_compacted_log(tmp_path: Path) -> None:
 
 
 def job(number: int, slots: int) -> Job:
-    order = {"id": f"j{number}", "attempt": 1, "spool": "/s", "what": {"kind": "spawn"}}
-    return Job({**order, "queue": 1, "slots": slots, "room": 3}, b"/state")
+    order = {"id": f"j{number}", "attempt": 1, "spool": "/s", "work": {"kind": "command"}}
+    return Job({**order, "queue": 1, "slots": slots, "capacity": 3}, b"/state")
 
 
 @given(st.lists(st.one_of(st.integers(1, 5), st.none()), max_size=40), st.randoms())
 def test_slots_are_never_exceeded_and_nobody_is_overtaken(steps: list[int | None], chance: Any) -> None:
-    rooms = KeeperSlots()
+    table = Slots()
     inside: list[Job] = []
     waiting: list[Job] = []
     for number, slots in enumerate(steps):
         if slots is not None:
             new = job(number, slots)
-            (inside if rooms.enter(new) else waiting).append(new)
+            (inside if table.acquire(new) else waiting).append(new)
         elif inside:
             gone = chance.choice(inside)
             inside.remove(gone)
-            entered = rooms.leave(gone)
-            assert entered == waiting[: len(entered)]
-            inside += entered
-            del waiting[: len(entered)]
+            admitted = table.release(gone)
+            assert admitted == waiting[: len(admitted)]
+            inside += admitted
+            del waiting[: len(admitted)]
         assert sum(each.slots for each in inside) <= 3 or len(inside) == 1
-        assert all(rooms.holds(each) for each in waiting)
-        assert not any(rooms.holds(each) for each in inside)
+        assert all(table.is_waiting(each) for each in waiting)
+        assert not any(table.is_waiting(each) for each in inside)
         if waiting:  # nobody waits for nothing
             assert sum(each.slots for each in inside) + waiting[0].slots > 3
-    assert rooms.clear() == waiting
+    assert table.drop_waiting() == waiting

@@ -262,7 +262,7 @@ def test_the_environment_is_kept_until_the_last_job_has_ended(own: Local) -> Non
         [Command(["true"]), Command(["sh", "-c", "read x < $FIFO"], env={"FIFO": own.fifo})]
     )
     jobs[0].result(30)
-    (kept,) = own.places.environments.iterdir()
+    (kept,) = own.paths.environments.iterdir()
     assert kept.stat().st_mode & 0o777 == 0o600
     Path(own.fifo).write_text("go\n")
     jobs[1].result(30)
@@ -362,7 +362,7 @@ def test_a_reboot_loses_what_ran_and_kills_nobody(own: Local) -> None:
     running_now(job)
     own.kill("supervisor")
     own.kill("keeper")
-    own.places.boot.write_text("another boot")
+    own.paths.boot.write_text("another boot")
     (left,) = own.marked()
     try:
         again = own.another().get_job(job.job_id())
@@ -434,11 +434,11 @@ def test_a_callback_may_submit(own: Local) -> None:
     """What is called when a job ends runs in the thread that hears of it, and may ask for more."""
     more: list[Any] = []
     first = own.backend.run(Command(["sleep", "0.1"]))
-    connection = own.backend._link._connection
+    connection = own.backend._client._connection
     first._on_final(lambda said: more.append(own.backend.run(Command(["true"]))))
     until(lambda: more, "it has submitted another")
     assert more[0].result(30).exit_code == 0
-    assert own.backend._link._connection is connection
+    assert own.backend._client._connection is connection
 
 
 def test_a_forked_child_has_a_connection_of_its_own(own: Local) -> None:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyjob.builtin.local import process_table
-from anyjob.builtin.local.keeper.log import Log
+from anyjob.builtin.local.keeper.log import LoggedJobs
+from anyjob.builtin.local.supervisor.dead_keeper import kill_leftovers
 
 
 @given(st.binary(max_size=16).filter(lambda name: b"\0" not in name))
@@ -26,9 +27,9 @@ def test_a_name_of_brackets_and_blanks_does_not_confuse(name: bytes) -> None:
 def test_the_start_time_is_that_of_the_tick(tmp_path: Path) -> None:
     exact = 0
     for _ in range(10):
-        before = process_table.ticks()
+        before = process_table.ticks_since_boot()
         pid = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
-        after = process_table.ticks()
+        after = process_table.ticks_since_boot()
         started = process_table.start_time(pid)
         assert before <= started <= after
         exact += before == after
@@ -56,12 +57,12 @@ def test_leftovers_are_ended_and_others_are_not(tmp_path: Path) -> None:
     program = "import os,time; os.environ.clear(); os.execv('/bin/sleep', ['sleep', '600'])"
     unmarked = subprocess.Popen([sys.executable, "-c", program], start_new_session=True, env={})
     reused = subprocess.Popen(["sleep", "600"], start_new_session=True, env={})
-    log = Log()
+    log = LoggedJobs()
     for name, process, off in (("b", unmarked, 0), ("c", reused, 1)):
         started = process_table.start_time(process.pid) - off
         log.running[name] = {"pid": process.pid, "starttime": started}
     try:
-        assert process_table.end_leftovers(log, tmp_path) == []
+        assert kill_leftovers(log, tmp_path) == []
         assert (mine.wait(60), unmarked.wait(60)) == (-signal.SIGKILL, -signal.SIGKILL)
         assert elsewhere.poll() is None
         assert reused.poll() is None, "a pid that went to another process is not ours to end"

@@ -19,13 +19,18 @@ from running_local import SOURCE, Local, running, until
 
 from anyjob import Call, Command
 from anyjob.builtin.local import client
-from anyjob.builtin.local.frames import FrameSocket
-from anyjob.builtin.local.keeper.log import read_log
-from anyjob.builtin.local.paths import PROTOCOL, RuntimePaths, connect, environment, holder
-from anyjob.builtin.local.supervisor import keeper_startup
+from anyjob.builtin.local.ipc.frames import FrameSocket
+from anyjob.builtin.local.ipc.protocol import CLIENT_PROTOCOL
+from anyjob.builtin.local.ipc.sockets import connect
+from anyjob.builtin.local.keeper.log import replay
+from anyjob.builtin.local.locks import lock_holder
+from anyjob.builtin.local.paths import RuntimePaths, program_environment
+from anyjob.builtin.local.supervisor import keeper_startup, service
 from anyjob.errors import BackendUnavailableError, StateError
 
-SHORT = "from anyjob.builtin.local.supervisor import main as s; s.IDLE = 0.1; import sys; sys.exit(s.main())"
+MAIN = "import sys; from anyjob.builtin.local.supervisor import clients, main, service; "
+RUN = "; sys.exit(main.main())"
+SHORT = f"{MAIN}service.IDLE = 0.1{RUN}"
 
 
 @pytest.fixture
@@ -34,15 +39,15 @@ def own(tmp_path: Path) -> Iterator[Local]:
         yield made
 
 
-def command(places: RuntimePaths, code: str | None = None) -> list[str]:
-    words = places.program("supervisor")
+def command(paths: RuntimePaths, code: str | None = None) -> list[str]:
+    words = paths.command("supervisor")
     if code:
         words[words.index("-c") + 1] = f"import sys; sys.path[:] = {sys.path!r}; {code}"
     return words
 
 
 def speak(own: Local) -> FrameSocket:
-    connection = connect(own.places.supervisor_socket)
+    connection = connect(own.paths.supervisor_socket)
     assert connection is not None
     connection.settimeout(30)
     return FrameSocket(connection)
@@ -59,7 +64,7 @@ def say(frames: FrameSocket, *messages: Any) -> Any:
 
 
 def test_of_ten_that_start_at_once_one_serves(own: Local) -> None:
-    started = [subprocess.Popen(command(own.places)) for _ in range(10)]
+    started = [subprocess.Popen(command(own.paths)) for _ in range(10)]
     assert [process.wait(60) for process in started] == [0] * 10
     assert own.backend.run(Command(["true"])).result(30).exit_code == 0
     until(lambda: serving(own) == [own.supervisor], "the others have ended")
@@ -76,7 +81,7 @@ def serving(own: Local) -> list[int]:
 
 
 def test_stale_sockets_are_replaced(own: Local) -> None:
-    for path in (own.places.supervisor_socket, own.places.keeper_socket):
+    for path in (own.paths.supervisor_socket, own.paths.keeper_socket):
         with socket.socket(socket.AF_UNIX) as stale:
             stale.bind(str(path))
     assert own.backend.run(Command(["true"])).result(30).exit_code == 0
@@ -86,7 +91,7 @@ def test_a_socket_that_somebody_removed_is_made_anew(own: Local) -> None:
     job = own.backend.run(Command(["sleep", "1000"]))
     until(job.running, "it runs")
     before = own.supervisor
-    own.places.supervisor_socket.unlink()
+    own.paths.supervisor_socket.unlink()
     job.cancel()
     with own.another() as other:
         assert other.get_backend("local").run(Command(["true"])).result(30).exit_code == 0
@@ -103,7 +108,7 @@ def test_processes_with_another_runtime_directory_meet(own: Local) -> None:
 
 def test_nothing_is_left_running_without_work(tmp_path: Path) -> None:
     with running(tmp_path) as own:
-        assert subprocess.run(command(own.places, SHORT), timeout=60).returncode == 0
+        assert subprocess.run(command(own.paths, SHORT), timeout=60).returncode == 0
         assert own.backend.run(Call(abs, (-1,))).result(30) == 1
         own.session.close()
         until(lambda: own.supervisor is None and own.keeper is None and not own.marked(), "all have ended")
@@ -113,7 +118,7 @@ def test_work_of_a_client_that_died_before_it_could_say_so_is_done(own: Local) -
     """executorlib#412: what is in the ledger runs, though nobody was told."""
     own.backend.run(Command(["true"])).result(30)
     code = "from anyjob import Command; import os\n"
-    code += "local.backend._link.ask = lambda message: os._exit(7)\n"
+    code += "local.backend._client.ask = lambda message: os._exit(7)\n"
     code += "local.backend.run(Command(['true']), name='orphan')"
     with own.program(code) as client:
         assert client.wait(60) == 7
@@ -129,7 +134,7 @@ def test_nonsense_ends_a_connection_and_nothing_else(own: Local, who: str) -> No
     job = own.backend.run(Command(["sleep", "1000"]))
     until(job.running, "it runs")
     before = own.supervisor
-    connection = connect(own.places.supervisor_socket if who == "supervisor" else own.places.keeper_socket)
+    connection = connect(own.paths.supervisor_socket if who == "supervisor" else own.paths.keeper_socket)
     assert connection is not None
     # The keeper hears one supervisor: the real one, which comes back, may end this before it is read.
     ended: tuple[type[Exception], ...] = (ConnectionError,) if who == "keeper" else ()
@@ -141,7 +146,7 @@ def test_nonsense_ends_a_connection_and_nothing_else(own: Local, who: str) -> No
                 while talking.recv(4096):
                     pass
         ended = ()  # the next one is with the supervisor
-        connection = connect(own.places.supervisor_socket)
+        connection = connect(own.paths.supervisor_socket)
         assert connection is not None
     connection.close()
     assert own.supervisor == before
@@ -151,7 +156,7 @@ def test_nonsense_ends_a_connection_and_nothing_else(own: Local, who: str) -> No
 def test_a_message_that_means_nothing_ends_the_connection(own: Local) -> None:
     own.backend.run(Command(["true"])).result(30)
     before = own.supervisor
-    for message in ({"op": "look", "backend": 999, "ack": 1}, {"op": "cancel"}, {"no": "op"}, 7):
+    for message in ({"op": "rescan", "backend": 999, "ack": 1}, {"op": "cancel"}, {"no": "op"}, 7):
         frames = speak(own)
         with pytest.raises(EOFError):
             say(frames, message)
@@ -164,8 +169,8 @@ def test_a_message_that_means_nothing_ends_the_connection(own: Local) -> None:
 
 def test_a_client_that_never_reads_is_told_no_more(own: Local) -> None:
     """What it leaves unread is bounded; one that waits connects anew, and looks for itself."""
-    code = "from anyjob.builtin.local.supervisor import main as s; s.UNREAD = 1_000_000; sys.exit(s.main())"
-    assert subprocess.run(command(own.places, code), timeout=60).returncode == 0
+    code = f"{MAIN}clients.UNREAD = 1_000_000{RUN}"
+    assert subprocess.run(command(own.paths, code), timeout=60).returncode == 0
     gate = own.backend.run(Command(["sleep", "1000"]), cpus=2)
     until(gate.running, "it runs")
     deaf = speak(own)
@@ -183,11 +188,11 @@ def test_an_older_supervisor_is_retired(own: Local, monkeypatch: pytest.MonkeyPa
     job = own.backend.run(Command(["sh", "-c", "read x < $FIFO; echo on"], env={"FIFO": own.fifo}))
     until(job.running, "it runs")
     before = own.supervisor
-    monkeypatch.setattr(client, "PROTOCOL", PROTOCOL + 1)
-    newer = "from anyjob.builtin.local.supervisor import main as s; s.PROTOCOL += 1; sys.exit(s.main())"
+    monkeypatch.setattr(client, "CLIENT_PROTOCOL", CLIENT_PROTOCOL + 1)
+    newer = f"{MAIN}clients.CLIENT_PROTOCOL += 1{RUN}"
     with own.another() as other:
         backend = other.get_backend("local")
-        monkeypatch.setattr(backend._places, "program", lambda module: command(own.places, newer))
+        monkeypatch.setattr(backend._paths, "command", lambda program: command(own.paths, newer))
         assert backend.run(Command(["true"])).result(30).exit_code == 0
         assert own.supervisor != before
         Path(own.fifo).write_text("go\n")
@@ -198,7 +203,7 @@ def test_an_older_supervisor_is_retired(own: Local, monkeypatch: pytest.MonkeyPa
 def test_a_newer_supervisor_is_left_alone(own: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     own.backend.run(Command(["true"])).result(30)
     before = own.supervisor
-    monkeypatch.setattr(client, "PROTOCOL", PROTOCOL - 1)
+    monkeypatch.setattr(client, "CLIENT_PROTOCOL", CLIENT_PROTOCOL - 1)
     with (
         own.another() as other,
         pytest.raises(BackendUnavailableError, match=r"newer anyjob.*upgrade anyjob"),
@@ -210,10 +215,10 @@ def test_a_newer_supervisor_is_left_alone(own: Local, monkeypatch: pytest.Monkey
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
 def test_other_users_are_refused(own: Local) -> None:
     own.backend.run(Command(["true"])).result(30)
-    for path in (own.places.supervisor_socket, own.places.keeper_socket):
+    for path in (own.paths.supervisor_socket, own.paths.keeper_socket):
         assert path.stat().st_mode & 0o777 == 0o600
         os.chmod(path, 0o777)
-    open_up = [own.places.runtime, *own.places.runtime.parents]
+    open_up = [own.paths.runtime, *own.paths.runtime.parents]
     modes = [(path, path.stat().st_mode) for path in open_up if path != Path("/")]
     for path, mode in modes:
         os.chmod(path, mode | 0o011)
@@ -223,7 +228,7 @@ def test_other_users_are_refused(own: Local) -> None:
         "try: print(s.recv(100))\n"
         "except ConnectionResetError: print(b'')"
     )
-    for path in (own.places.supervisor_socket, own.places.keeper_socket):
+    for path in (own.paths.supervisor_socket, own.paths.keeper_socket):
         said = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=60)
         assert said.stdout == "b''\n", said.stderr
     for path, mode in modes:
@@ -271,9 +276,9 @@ def test_a_state_directory_that_others_may_write_to_is_refused(tmp_path: Path) -
 
 def test_why_a_supervisor_does_not_start_is_told(own: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        own.backend._places,
-        "program",
-        lambda module: [sys.executable, "-c", "import sys; sys.exit('no luck')"],
+        own.backend._paths,
+        "command",
+        lambda program: [sys.executable, "-c", "import sys; sys.exit('no luck')"],
     )
     with pytest.raises(BackendUnavailableError, match="does not start: no luck"):
         own.backend.run(Command(["true"]))
@@ -308,8 +313,8 @@ def test_a_keeper_that_hangs_is_replaced(own: Local, monkeypatch: pytest.MonkeyP
     own.kill("supervisor")
     monkeypatch.setattr(keeper_startup, "START", 0.5)
     accounted: list[Any] = []
-    met = keeper_startup.meet(own.places, accounted.append)
-    met.frames.close()
+    found = keeper_startup.connect_keeper(own.paths, accounted.append)
+    found.frames.close()
     assert own.keeper not in (None, keeper)
     assert len(accounted) == 1
 
@@ -321,9 +326,9 @@ def test_a_keeper_on_the_log_of_one_that_died_is_put_away(own: Local) -> None:
     own.session.close()
     own.kill("supervisor")
     own.kill("keeper")
-    late = keeper_startup._start(own.places)
+    late = keeper_startup._start_keeper(own.paths)
     until(lambda: own.keeper == late.pid, "it has the lock")
-    until(lambda: read_log(own.places.keeper_log.read_bytes()).lost, "it has written")
+    until(lambda: replay(own.paths.keeper_log.read_bytes()).lost, "it has written")
     with own.another() as other:
         assert other.get_job(job.job_id()).outcome(30).reason == "lost"
     assert late.wait(30) == -signal.SIGKILL
@@ -331,14 +336,12 @@ def test_a_keeper_on_the_log_of_one_that_died_is_put_away(own: Local) -> None:
 
 
 def test_the_log_is_compacted(own: Local) -> None:
-    from anyjob.builtin.local.supervisor import main
-
-    code = "from anyjob.builtin.local.supervisor import main as s; s.LOG = 2000; sys.exit(s.main())"
-    assert main.LOG > 2000
-    assert subprocess.run(command(own.places, code), timeout=60).returncode == 0
+    code = f"{MAIN}service.COMPACT = 2000{RUN}"
+    assert service.COMPACT > 2000
+    assert subprocess.run(command(own.paths, code), timeout=60).returncode == 0
     for job in own.backend.run_many([Command(["true"])] * 100):
         job.result(30)
-    until(lambda: own.places.keeper_log.stat().st_size < 4000, "it is compacted")
+    until(lambda: own.paths.keeper_log.stat().st_size < 4000, "it is compacted")
     job = own.backend.run(Command(["sleep", "1000"]))
     until(job.running, "it runs")
     own.kill("supervisor")
@@ -350,14 +353,14 @@ def test_the_log_is_compacted(own: Local) -> None:
 def test_our_programs_get_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("ANYJOB_JOB_ID", "0" * 20)
-    assert "PATH" in environment()
-    assert not {"AWS_SECRET_ACCESS_KEY", "ANYJOB_JOB_ID"} & set(environment())
+    assert "PATH" in program_environment()
+    assert not {"AWS_SECRET_ACCESS_KEY", "ANYJOB_JOB_ID"} & set(program_environment())
 
 
 def test_a_lock_tells_who_has_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    assert holder(path) is None
-    code = "import sys; from anyjob.builtin.local.paths import take_lock; from pathlib import Path\n"
+    assert lock_holder(path) is None
+    code = "import sys; from anyjob.builtin.local.locks import take_lock; from pathlib import Path\n"
     code += "take_lock(Path(sys.argv[1])); print('ready', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code, path],
@@ -367,12 +370,12 @@ def test_a_lock_tells_who_has_it(tmp_path: Path) -> None:
     ) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        assert holder(path) == other.pid
+        assert lock_holder(path) == other.pid
         other.kill()
-    assert holder(path) is None
+    assert lock_holder(path) is None
 
 
 def test_what_clients_say_is_msgpack() -> None:
     """The protocol has a number; a change of it is to be noticed here."""
-    assert PROTOCOL == 1
+    assert CLIENT_PROTOCOL == 1
     assert msgspec.msgpack.decode(msgspec.msgpack.encode({"op": "hello", "protocol": 1}))["op"] == "hello"

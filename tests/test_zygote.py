@@ -20,7 +20,8 @@ import zygote_calls as calls
 from keeping import TESTS, Driver, keeping, until
 
 from anyjob.builtin.local import process_table
-from anyjob.builtin.local.process_table import look_at
+from anyjob.builtin.local.process_table import read_process
+from anyjob.builtin.local.supervisor.dead_keeper import kill_leftovers
 
 
 @pytest.fixture
@@ -253,7 +254,7 @@ def test_a_daemon_that_never_execs_is_known_by_its_mark(driver: Driver) -> None:
     pid = driver.value("a")
 
     def gone() -> bool:
-        process = look_at(pid)
+        process = read_process(pid)
         return process is None or process.state == b"Z"
 
     until(gone, "the daemon is gone")
@@ -340,11 +341,15 @@ def test_a_zygote_killed_around_a_fork(driver: Driver, tmp_path: Path, where: li
     awaited += [] if "child" in where else [str(driver.state / "spool" / "a" / "claim.1.1")]
     until(lambda: all(map(os.path.lexists, awaited)), "it is held")
     (zygote,) = driver.zygotes()
-    late = [process.pid for process in process_table.Snapshot().below([zygote]) if process.pid != zygote]
+    late = [
+        process.pid
+        for process in process_table.Snapshot().with_descendants([zygote])
+        if process.pid != zygote
+    ]
     slay(zygote)
     assert driver.end_of("a")["code"] == 0
     release.touch()
-    until(lambda: all(look_at(pid) is None for pid in late), "the late child is gone")
+    until(lambda: all(read_process(pid) is None for pid in late), "the late child is gone")
     assert marks(tmp_path / "marks") == [str(driver.value("a"))]
     assert driver.ended["a"]["pid"] == driver.value("a")
     assert (driver.value("a") in late) == ("child" not in where)
@@ -382,14 +387,14 @@ def test_a_zygote_goes_when_its_keeper_is_killed(driver: Driver) -> None:
     driver.call("a", operator.add, 1, 2)
     driver.end_of("a")
     (zygote,) = driver.zygotes()
-    driver.murder()
-    until(lambda: look_at(zygote) is None, "the zygote is gone")
+    driver.kill_keeper()
+    until(lambda: read_process(zygote) is None, "the zygote is gone")
 
 
 def test_it_needs_nothing_of_anyjob() -> None:
     """A zygote runs in the environment of the job, which need not have anyjob."""
     program = "import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p]; import runpy;"
-    path = Path(process_table.__file__).with_name("zygote.py")
+    path = Path(process_table.__file__).with_name("zygote") / "main.py"
     program += f"runpy.run_path({str(path)!r}); print('anyjob' in sys.modules, 'cloudpickle' in sys.modules)"
     said = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
     assert said.stdout == "False False\n"
@@ -419,8 +424,8 @@ def test_all_is_accounted_for_whatever_is_killed(driver: Driver, tmp_path: Path,
         for _ in range(chance.randrange(20)):
             driver.pump(0.001)
     if seed:
-        driver.murder()
-        assert process_table.end_leftovers(driver.log(), driver.state) == []
+        driver.kill_keeper()
+        assert kill_leftovers(driver.log(), driver.state) == []
         assert not driver.marked()
     else:
         until(lambda: not driver.log().running, "all have ended")

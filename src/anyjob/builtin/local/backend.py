@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from anyjob.backend import Capabilities
+from anyjob.builtin.local import environment_file
 from anyjob.builtin.local.client import SupervisorClient
+from anyjob.builtin.local.environment_file import JOB_FILE, OWN_SUFFIX
 from anyjob.builtin.local.paths import RuntimePaths, write_private
-from anyjob.builtin.local.supervisor.queue import ENVIRONMENT, OWN
 from anyjob.errors import BackendUnavailableError, JobRejectedError
 from anyjob.execution import spool
 from anyjob.execution.spawning import GRACE
@@ -63,29 +64,31 @@ class LocalBackend(TaskBackend):
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options or LocalOptions())
-        self._places_: RuntimePaths | None = None
-        self._link_: SupervisorClient | None = None
+        self._lazy_paths: RuntimePaths | None = None
+        self._lazy_client: SupervisorClient | None = None
         self._have_own_variables = False
-        self._ended: dict[str, Row] = {}
+        self._seen_ended: dict[str, Row] = {}
 
     @property
-    def _places(self) -> RuntimePaths:
-        if self._places_ is None:
-            self._places_ = RuntimePaths(self.services.ledger.state)
-        return self._places_
+    def _paths(self) -> RuntimePaths:
+        if self._lazy_paths is None:
+            self._lazy_paths = RuntimePaths(self.services.ledger.state)
+        return self._lazy_paths
 
     @property
-    def _link(self) -> SupervisorClient:
-        if self._link_ is None:
-            self._link_ = SupervisorClient(self._places, self._changed, self._look, self._tracker.waits)
-        return self._link_
+    def _client(self) -> SupervisorClient:
+        if self._lazy_client is None:
+            self._lazy_client = SupervisorClient(
+                self._paths, self._changed, self._check_all, self._tracker.waits
+            )
+        return self._lazy_client
 
     def _changed(self, ended: list[str], moved: list[str]) -> None:
         if not self.services.watches:  # then few want to know more than that a job has ended
             moved = self._tracker.waited_for(moved)
         self.notify(ended + moved)
 
-    def _look(self) -> None:
+    def _check_all(self) -> None:
         self.notify(self._tracker.open_ids())
 
     def context(self, route: tuple[str, ...], resources: bytes) -> Context:
@@ -102,9 +105,11 @@ class LocalBackend(TaskBackend):
                 f"{self.options.slots} slots: ask for fewer, or set `slots` of the backend"
             )
         # Once the ledger has the jobs, they are as good as started: so who runs them is sought before.
-        self._link.open()
-        path = self._places.environments / (os.urandom(10).hex() + (OWN if self._have_own_variables else ""))
-        write_private(path, msgspec.msgpack.encode(dict(os.environb)))
+        self._client.open()
+        path = self._paths.environments / (
+            os.urandom(10).hex() + (OWN_SUFFIX if self._have_own_variables else "")
+        )
+        write_private(path, environment_file.encode(os.environb))
         return current_context(route, resources, environment=str(path))
 
     def _order(self, record: JobRecord, options: Any) -> Order:
@@ -113,8 +118,8 @@ class LocalBackend(TaskBackend):
         if variables and order.spool is not None:
             self._have_own_variables = True
             order.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-            known = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
-            write_private(order.spool / ENVIRONMENT, msgspec.msgpack.encode(known))
+            encoded = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
+            write_private(order.spool / JOB_FILE, environment_file.encode(encoded))
         return order
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
@@ -124,7 +129,7 @@ class LocalBackend(TaskBackend):
         """
         assert isinstance(self.recorder, LedgerRecorder)
         try:
-            self._link.ask({"op": "look", "backend": self.recorder.number})
+            self._client.ask({"op": "rescan", "backend": self.recorder.number})
         except BackendUnavailableError:
             for order in orders:
                 yield order, Unsure()
@@ -134,31 +139,31 @@ class LocalBackend(TaskBackend):
 
     def listen(self) -> None:
         """Have what changes told to this process."""
-        self._link.open()
+        self._client.open()
 
     def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
         """Read the ledger."""
         rows = self.services.ledger.rows([ticket.job_id for ticket in tickets])
         # What has ended is collected next: it need not be read twice.
-        self._ended = {job_id: row for job_id, row in rows.items() if row.state >= FINAL}
+        self._seen_ended = {job_id: row for job_id, row in rows.items() if row.state >= FINAL}
         return {
             job_id: Observation(row.status, row.reason, attempt=row.attempt) for job_id, row in rows.items()
         }
 
     def collect(self, tickets: Sequence[Ticket]) -> dict[str, Outcome]:
         """Read the ledger."""
-        known = self._ended
+        seen = self._seen_ended
         ids = [ticket.job_id for ticket in tickets]
-        missing = [job_id for job_id in ids if job_id not in known]
+        missing = [job_id for job_id in ids if job_id not in seen]
         rows = self.services.ledger.rows(missing) if missing else {}
-        found = {job_id: known.get(job_id) or rows.get(job_id) for job_id in ids}
+        found = {job_id: seen.get(job_id) or rows.get(job_id) for job_id in ids}
         return {
             job_id: _outcome(row) for job_id, row in found.items() if row is not None and row.state >= FINAL
         }
 
     def terminate(self, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
         """Ask the supervisor."""
-        answer = self._link.ask({"op": "cancel", "ids": [ticket.job_id for ticket in tickets]})
+        answer = self._client.ask({"op": "cancel", "ids": [ticket.job_id for ticket in tickets]})
         answers: dict[str, bool] = answer["answers"]
         return answers
 
@@ -168,13 +173,13 @@ class LocalBackend(TaskBackend):
 
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         """Read from the job's spool."""
-        return spool.read_range(spool.path_of(self._places.spool, ticket.job_id) / stream, offset)
+        return spool.read_range(spool.path_of(self._paths.spool, ticket.job_id) / stream, offset)
 
     def close(self) -> None:
         """Close the connection; what runs runs on."""
-        if self._link_ is not None:
-            self._link_.close()
-            self._link_ = None
+        if self._lazy_client is not None:
+            self._lazy_client.close()
+            self._lazy_client = None
         super().close()
 
 

@@ -1,22 +1,13 @@
-"""Where the programs of the `local` backend meet: sockets, locks and logs of one host."""
+"""The files and sockets of the `local` backend on one host, and the commands that start its programs."""
 
 from __future__ import annotations
 
-import fcntl
 import os
-import socket
-import struct
 import sys
 from pathlib import Path
 
-from anyjob.builtin.local.process_table import start_time
-from anyjob.errors import StateError
 from anyjob.ledger.statedir import private_directory, runtime_directory
 
-PROTOCOL = 1
-"""Of what client and supervisor say to each other."""
-CONNECT = 10.0
-"""Seconds that a listener may take to accept: one that was stopped never does."""
 _KEPT = frozenset(
     [
         "PATH",
@@ -33,7 +24,6 @@ _KEPT = frozenset(
         "VIRTUAL_ENV",
     ]
 )
-_FLOCK = "hhqqi"
 
 
 class RuntimePaths:
@@ -54,7 +44,7 @@ class RuntimePaths:
         self.environments = private_directory(self.state / "env")
         private_directory(self.state / "hosts")
         self.logs = private_directory(self.state / "hosts" / self.host)
-        self.runtime = private_directory(runtime) if runtime else self._recorded()
+        self.runtime = private_directory(runtime) if runtime else self._recorded_runtime()
         self.supervisor_socket = self.runtime / "supervisor.sock"
         self.keeper_socket = self.runtime / "keeper.sock"
         self.supervisor_lock = self.logs / "supervisor.lock"
@@ -62,7 +52,7 @@ class RuntimePaths:
         self.keeper_log = self.logs / "keeper.log"
         self.boot = self.logs / "boot"
 
-    def _recorded(self) -> Path:
+    def _recorded_runtime(self) -> Path:
         """Return where the sockets are: where the first process that asked would have them.
 
         Not all processes of a user have the same ``XDG_RUNTIME_DIR``: one that cron starts has none.
@@ -86,46 +76,19 @@ class RuntimePaths:
                 beside.unlink()
         return runtime_directory(self.state)
 
-    def program(self, name: str) -> list[str]:
-        """Return the command that starts one of our programs, ``keeper`` or ``supervisor``, for these places.
+    def command(self, program: str) -> list[str]:
+        """Return the command that starts the ``keeper`` or the ``supervisor`` for these paths.
 
         It finds what this process finds, however that came to be importable.
         """
         path = [entry for entry in sys.path if entry]
-        module = f"anyjob.builtin.local.{name}.main"
+        module = f"anyjob.builtin.local.{program}.main"
         code = f"import sys;sys.path[:]={path!r};from {module} import main;sys.exit(main())"
         return [sys.executable, "-P", "-c", code, "--state", str(self.state), "--runtime", str(self.runtime)]
 
-    def listen(self, path: Path) -> socket.socket:
-        """Listen on a socket that only we may use; a stale one is replaced. The caller holds the lock.
 
-        Raises:
-            StateError: that is not possible.
-        """
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.umask(0o177)
-        try:
-            path.unlink(missing_ok=True)
-            listener.bind(str(path))
-        except OSError as error:
-            listener.close()
-            raise StateError(f"cannot listen on {path}: {error.strerror or error}") from error
-        finally:
-            os.umask(before)
-        listener.listen(256)
-        listener.setblocking(False)
-        return listener
-
-
-def write_private(path: str | Path, content: bytes) -> None:
-    """Write a file that only its owner may read."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as stream:
-        stream.write(content)
-
-
-def environment() -> dict[str, str]:
-    """Return the variables that our own programs get: neither secrets nor the marks of a job."""
+def program_environment() -> dict[str, str]:
+    """Return the variables that keeper and supervisor get: neither secrets nor the marks of a job."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -133,68 +96,8 @@ def environment() -> dict[str, str]:
     }
 
 
-def take_lock(path: Path) -> int | None:
-    """Take a lock that ends with this process, or when the descriptor that is returned is closed.
-
-    Returns:
-        None where another process has it.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def holder(path: Path) -> int | None:
-    """Return the pid of the process that has a lock; None where none has. It is not taken for that."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
-    finally:
-        os.close(descriptor)
-    return None if kind == fcntl.F_UNLCK else int(pid)
-
-
-def connect(path: Path) -> socket.socket | None:
-    """Connect to a socket of ours; None where nobody listens.
-
-    Raises:
-        StateError: another user serves it.
-    """
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(CONNECT)
-    try:
-        connection.connect(str(path))
-        connection.settimeout(None)
-        ours = peer_is_us(connection)
-    except OSError:
-        connection.close()
-        return None
-    if not ours:
-        connection.close()
-        raise StateError(f"the socket {path} is served by another user: it is not used")
-    return connection
-
-
-def peer_is_us(connection: socket.socket) -> bool:
-    """Tell whether the process at the other end is of our user."""
-    size = struct.calcsize("3i")
-    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return bool(uid == os.getuid())
-
-
-def this_boot() -> str:
-    """Return what tells apart the times during which a pid means the same process: a boot, or a container."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        namespace = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        boot = namespace = ""
-    return f"{boot} {namespace} {start_time(1)}"
+def write_private(path: str | Path, content: bytes) -> None:
+    """Write a file that only its owner may read."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as stream:
+        stream.write(content)

@@ -7,25 +7,22 @@ carry its mark in their environment.
 from __future__ import annotations
 
 import os
-import signal
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from anyjob.builtin.local.keeper.log import Log
-
 KEEPER, JOB_ID, ATTEMPT, SPOOL = b"ANYJOB_KEEPER", b"ANYJOB_JOB_ID", b"ANYJOB_ATTEMPT", b"ANYJOB_SPOOL"
 """The mark of a job: the state directory of its keeper, its id, its attempt, its directory."""
 MARKS = (KEEPER, JOB_ID, ATTEMPT, SPOOL)
-_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 ZYGOTE = b"ANYJOB_ZYGOTE"
 """The mark of a zygote: the state directory of its keeper, padded with slashes."""
+_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 class Process:
-    """A process as it was when it was looked at."""
+    """A process as /proc had it at one moment."""
 
     __slots__ = ("group", "parent", "pid", "session", "started", "state")
 
@@ -38,7 +35,7 @@ class Process:
         self.started = int(fields[19])
 
 
-def look_at(pid: int) -> Process | None:
+def read_process(pid: int) -> Process | None:
     """Return a process; None where there is none of that pid."""
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
@@ -54,11 +51,11 @@ def look_at(pid: int) -> Process | None:
 
 def start_time(pid: int) -> int:
     """Return when a process started, in clock ticks since boot; 0 where there is none."""
-    process = look_at(pid)
+    process = read_process(pid)
     return process.started if process is not None else 0
 
 
-def ticks() -> int:
+def ticks_since_boot() -> int:
     """Return the time in clock ticks since boot: what a process that starts now has as start time."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // _TICK
 
@@ -115,7 +112,7 @@ class Snapshot:
         self._marks: dict[int, Mark | None] = {}
         self._children: dict[int, list[int]] = {}
         for name in os.listdir("/proc"):
-            if name.isdigit() and (process := look_at(int(name))) is not None:
+            if name.isdigit() and (process := read_process(int(name))) is not None:
                 self._children.setdefault(process.parent, []).append(process.pid)
                 if process.state not in (b"Z", b"X"):
                     self.processes[process.pid] = process
@@ -127,7 +124,7 @@ class Snapshot:
             self._marks[pid] = mark if mark is not None and _is_ours(pid) else None
         return self._marks[pid]
 
-    def below(self, pids: Iterable[int]) -> list[Process]:
+    def with_descendants(self, pids: Iterable[int]) -> list[Process]:
         """Return these processes and all that descend from them."""
         waiting, found = list(pids), {}
         while waiting:
@@ -137,8 +134,8 @@ class Snapshot:
                 waiting += self._children.get(pid, ())
         return [process for process in found.values() if process is not None]
 
-    def of_session(self, leader: int, started: int) -> list[int]:
-        """Return the pids of the session and group that a process leads, or led."""
+    def in_session(self, leader: int, started: int) -> list[int]:
+        """Return the pids of the session and group that a process leads, or led, which started at a tick."""
         now = self.processes.get(leader)
         if now is not None and now.started != started:
             return []  # the number went to somebody else, which it does only once all of these are gone
@@ -161,40 +158,11 @@ def send_signal(process: Process, number: int) -> None:
             return
 
 
-def end_leftovers(log: Log, state: str | os.PathLike[str], within: float = 30.0) -> list[int]:
-    """After the death of a keeper: kill what is left of its jobs and zygotes, and wait until it is gone.
-
-    Args:
-        log: what its log says.
-        state: its state directory.
-        within: seconds to wait at most: a process in an uninterruptible sleep may not go.
-
-    Returns:
-        The pids of what is still there after that; empty when all is well.
-    """
-    keeper = os.path.abspath(os.fspath(state))
-    deadline = time.monotonic() + within
-    clean = 0
-    while True:
-        snapshot = Snapshot()
-        left = _left(snapshot, log, keeper)
-        for process in left:
-            send_signal(process, signal.SIGKILL)
-        # Looked at twice: what was just being forked at the first look has its mark by the second.
-        clean = 0 if left else clean + 1
-        if clean == 2 or time.monotonic() > deadline:
-            return [process.pid for process in left]
-        time.sleep(0.005)
-
-
-def _left(snapshot: Snapshot, log: Log, keeper: str) -> list[Process]:
-    seeds = []
-    for run in (*log.running.values(), *log.lost.values()):
-        if run["pid"]:
-            seeds += snapshot.of_session(run["pid"], run["starttime"])
-    for pid in snapshot.processes:
-        mark = snapshot.mark(pid)
-        if mark is not None and mark.keeper == keeper:
-            seeds.append(pid)
-    ours = os.getpid()
-    return [process for process in snapshot.below(seeds) if process.pid != ours]
+def boot_id() -> str:
+    """Return what tells apart the times during which a pid means the same process: a boot, or a container."""
+    boot = _read("/proc/sys/kernel/random/boot_id").decode("ascii").strip()
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        namespace = ""
+    return f"{boot} {namespace} {start_time(1)}"

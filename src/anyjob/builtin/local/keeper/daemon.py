@@ -1,13 +1,15 @@
-"""What the keeper does to become a process of its own, and to know itself."""
+"""What the keeper does to become a daemon: a process of its own, whose errors go to a file."""
 
 from __future__ import annotations
 
+import ctypes
 import os
-import socket
 import sys
 
+_SET_CHILD_SUBREAPER = 36  # of prctl(2)
 
-def trust(directory: str) -> None:
+
+def check_private(directory: str) -> None:
     """Make sure that nobody else can have put anything into a directory.
 
     Raises:
@@ -19,7 +21,7 @@ def trust(directory: str) -> None:
 
 
 def detach(errors: str) -> None:
-    """Leave the session, streams and descriptors of whoever started us."""
+    """Leave the session, streams and descriptors of whoever started us; errors go to a file from now on."""
     try:
         os.setsid()
     except PermissionError:
@@ -46,36 +48,10 @@ def detach(errors: str) -> None:
 
 def adopt_orphans() -> None:
     """Have Linux make us the parent of what our jobs and zygotes leave behind."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(36, 1)
+    ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1)
 
 
-def listen(path: str) -> socket.socket:
-    """Listen on a socket that only this user may use; a stale one is replaced."""
-    if os.path.lexists(path):
-        os.unlink(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
-    try:
-        listener.bind(path)
-    finally:
-        os.umask(before)
-    listener.listen(16)
-    listener.setblocking(False)
-    return listener
-
-
-def own_peak() -> int:
-    """Return the most memory that this process has had resident, in bytes."""
-    with open("/proc/self/status", "rb") as stream:
-        for line in stream:
-            if line.startswith(b"VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return 0
-
-
-def complain(error: BaseException) -> None:
+def log_error(error: BaseException) -> None:
     """Write an error to stderr, which is ``keeper.err``."""
     import traceback
 

@@ -1,4 +1,4 @@
-"""The keeper's log: what it has started, and what came of it. It alone writes it.
+"""The keeper's log, which it alone writes: what it has started, and what came of it.
 
 A line is written at once, and one of these::
 
@@ -17,11 +17,11 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any
 
 
-class Log:
+class LoggedJobs:
     """What a log says, each by job id: mappings with the fields of the lines.
 
     Args:
@@ -37,9 +37,9 @@ class Log:
         self.lost: dict[str, dict[str, Any]] = {}
 
 
-def read_log(data: bytes) -> Log:
-    """Read a log. A last line without its end, and what is no line of ours, is passed over."""
-    log = Log()
+def replay(data: bytes) -> LoggedJobs:
+    """Replay a log. A last line without its end, and what is no line of ours, is passed over."""
+    log = LoggedJobs()
     whole, _, _ = data.rpartition(b"\n")
     for line in whole.split(b"\n"):
         read = _READERS.get(line[:2])
@@ -52,13 +52,13 @@ def read_log(data: bytes) -> Log:
     return log
 
 
-def _keeper(log: Log, fields: list[str]) -> None:
+def _keeper(log: LoggedJobs, fields: list[str]) -> None:
     _pid, _time = int(fields[0]), float(fields[1])
     log.lost.update(log.running)
     log.running.clear()
 
 
-def _start(log: Log, fields: list[str]) -> None:
+def _start(log: LoggedJobs, fields: list[str]) -> None:
     job, attempt, time = fields
     log.running[job] = {
         "id": job,
@@ -70,14 +70,14 @@ def _start(log: Log, fields: list[str]) -> None:
     log.lost.pop(job, None)
 
 
-def _process(log: Log, fields: list[str]) -> None:
+def _process(log: LoggedJobs, fields: list[str]) -> None:
     job, attempt, pid, starttime = fields
     run = log.running[job]
     if run["attempt"] == int(attempt):
         run["pid"], run["starttime"] = int(pid), int(starttime)
 
 
-def _end(log: Log, fields: list[str]) -> None:
+def _end(log: LoggedJobs, fields: list[str]) -> None:
     job, attempt, code, cause, started, finished, peak, pid, message = fields
     log.ended[job] = {
         "id": job,
@@ -94,7 +94,7 @@ def _end(log: Log, fields: list[str]) -> None:
     log.lost.pop(job, None)
 
 
-_READERS: dict[bytes, Callable[[Log, list[str]], None]] = {
+_READERS: dict[bytes, Callable[[LoggedJobs, list[str]], None]] = {
     b"K ": _keeper,
     b"S ": _start,
     b"P ": _process,
@@ -131,75 +131,3 @@ def end_line(event: dict[str, Any]) -> bytes:
         b"-" if pid is None else b"%d" % pid,
         event["message"].encode("unicode_escape"),
     )
-
-
-class LogWriter:
-    """Appends to a log, a line whole or not at all.
-
-    Args:
-        path: the file; made where there is none.
-        durable: have each start and each end reach the disk before going on.
-    """
-
-    def __init__(self, path: str, durable: bool = False) -> None:
-        self.path = path
-        self.durable = durable
-        self._fd = _open(path, 0)
-        self.size = os.fstat(self._fd).st_size
-        if self.size:
-            self._cut_torn_line()
-
-    def _cut_torn_line(self) -> None:
-        """Remove a last line that has no end: an earlier keeper died while it wrote."""
-        before = max(0, self.size - (1 << 16))
-        tail = os.pread(self._fd, 1 << 16, before)
-        whole = before + tail.rfind(b"\n") + 1
-        if whole < self.size:
-            os.ftruncate(self._fd, whole)
-            self.size = whole
-
-    def append(self, line: bytes, *, sync: bool = False) -> None:
-        """Write a line.
-
-        Raises:
-            OSError: it cannot be written, and nothing of it is there.
-        """
-        try:
-            written = os.write(self._fd, line)
-            if written < len(line):
-                raise OSError(28, "No space left on device", self.path)
-            if sync and self.durable:
-                os.fdatasync(self._fd)
-        except OSError:
-            os.ftruncate(self._fd, self.size)
-            raise
-        self.size += len(line)
-
-    def compact(self, running: Iterable[bytes], offset: int | None = None) -> None:
-        """Forget what has ended.
-
-        Args:
-            running: the lines of what runs.
-            offset: lines from here on are kept as they are.
-
-        Raises:
-            OSError: it cannot be written; the log is as before.
-        """
-        tail = b"" if offset is None else os.pread(self._fd, max(0, self.size - offset), offset)
-        content = b"".join(running) + tail
-        beside = self.path + ".new"
-        fd = _open(beside, os.O_TRUNC)
-        try:
-            if os.write(fd, content) < len(content):
-                raise OSError(28, "No space left on device", beside)
-            os.fsync(fd)
-            os.rename(beside, self.path)
-        except OSError:
-            os.close(fd)
-            raise
-        os.close(self._fd)
-        self._fd, self.size = fd, len(content)
-
-
-def _open(path: str, more: int) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | more, 0o600)

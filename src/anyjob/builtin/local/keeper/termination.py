@@ -1,4 +1,4 @@
-"""The ends of jobs: what is left of their processes, wherever it has gone, is ended with them."""
+"""How the processes of jobs are terminated, wherever they have gone: TERM, a grace, KILL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from anyjob.builtin.local.keeper.jobs import Key
+    from anyjob.builtin.local.ipc.event_loop import EventLoop
+    from anyjob.builtin.local.keeper.job import Key
 
 SWEEP = 0.25
 """Seconds after the end of a job within which what it left behind is looked for."""
@@ -21,23 +22,23 @@ GRACE = 1.0
 
 
 class Termination:
-    """The end of a job's processes: TERM, looks, and after the grace KILL until none is left."""
+    """The processes of one job that are being terminated."""
 
-    __slots__ = ("deadline", "key", "pause", "pid", "starttime")
+    __slots__ = ("deadline", "interval", "key", "pid", "starttime")
 
     def __init__(self, key: Key, pid: int | None, starttime: int, grace: float) -> None:
         self.key = key
         self.pid = pid
         self.starttime = starttime
         self.deadline = time.monotonic() + grace
-        self.pause = 0.02
+        self.interval = 0.02
 
     def tree(self, snapshot: process_table.Snapshot, orphans: list[int]) -> list[process_table.Process]:
         """Return the processes that are left, wherever they have gone."""
         seeds = list(orphans)
         if self.pid is not None:
-            seeds += snapshot.of_session(self.pid, self.starttime)
-        return snapshot.below(seeds)
+            seeds += snapshot.in_session(self.pid, self.starttime)
+        return snapshot.with_descendants(seeds)
 
     def signal(self, tree: list[process_table.Process], number: int) -> None:
         """Signal all of them, those in the job's own group at once."""
@@ -50,64 +51,64 @@ class Termination:
             if process.group != self.pid:
                 process_table.send_signal(process, number)
 
-    def hurry(self, grace: float) -> None:
-        """Shorten the grace: somebody has asked once more, with less of it."""
+    def shorten_grace(self, grace: float) -> None:
+        """Somebody has asked once more, with less grace."""
         self.deadline = min(self.deadline, time.monotonic() + grace)
 
-    def next_look(self) -> float:
-        """Return how long to wait before the next look, in seconds."""
-        self.pause = min(self.pause * 2, 0.5)
+    def next_check(self) -> float:
+        """Return after how many seconds to see what is left."""
+        self.interval = min(self.interval * 2, 0.5)
         left = self.deadline - time.monotonic()
-        return min(self.pause, left) if left > 0 else self.pause
+        return min(self.interval, left) if left > 0 else self.interval
 
 
-class Terminations:
-    """The trees of processes that are being ended.
+class Terminator:
+    """Terminates the trees of processes of jobs.
 
     Args:
+        loop: the keeper's event loop.
         state: the state directory, which the jobs are marked with.
-        after: has a function called after so many seconds.
         runs: tells whether a job has not ended.
         is_known: tells whether a child of the keeper is a job, a zygote or the supervisor.
     """
 
     def __init__(
         self,
+        loop: EventLoop,
         state: bytes,
-        after: Callable[..., None],
         runs: Callable[[Key], bool],
         is_known: Callable[[int], bool],
     ) -> None:
+        self._loop = loop
         self._state = state
-        self._after = after
         self._runs = runs
         self._is_known = is_known
         self._all: dict[Key, Termination] = {}
         self._snapshot: process_table.Snapshot | None = None
-        self._to_sweep = False
+        self._sweeps_soon = False
 
     def __bool__(self) -> bool:
         return bool(self._all)
 
     def get(self, key: Key) -> Termination | None:
-        """Return the ending of a job; None where it has not begun."""
+        """Return the termination of a job; None where it has not begun."""
         return self._all.get(key)
 
-    def look_anew(self) -> None:
+    def drop_snapshot(self) -> None:
         """Forget what the processes were: a new turn of the loop begins."""
         self._snapshot = None
 
-    def begin(self, ending: Termination) -> None:
-        """Have a tree of processes end: TERM now, KILL after its grace."""
-        self._all[ending.key] = ending
-        ending.signal(self._tree(ending), signal.SIGTERM)
-        self._after(ending.next_look(), self._look_after, ending)
+    def begin(self, termination: Termination) -> None:
+        """Terminate a tree of processes: TERM now, KILL after its grace."""
+        self._all[termination.key] = termination
+        termination.signal(self._tree(termination), signal.SIGTERM)
+        self._loop.call_later(termination.next_check(), self._check, termination)
 
-    def has_ended(self, key: Key, pid: int, starttime: int, grace: float) -> None:
-        """End what a job has left behind that has ended by itself."""
-        if not self._to_sweep:
-            self._to_sweep = True
-            self._after(SWEEP, self.sweep)
+    def clean_up_after(self, key: Key, pid: int, starttime: int, grace: float) -> None:
+        """Terminate what a job has left behind that has ended."""
+        if not self._sweeps_soon:
+            self._sweeps_soon = True
+            self._loop.call_later(SWEEP, self.sweep)
         if key in self._all:
             return
         try:
@@ -117,26 +118,26 @@ class Terminations:
         self.begin(Termination(key, pid, starttime, grace))
 
     def sweep(self) -> None:
-        """End what jobs that have ended have left behind outside of their groups."""
-        self._to_sweep = False
-        for key in self._orphans(self._look()):
+        """Terminate what jobs that have ended have left behind outside of their groups."""
+        self._sweeps_soon = False
+        for key in self._orphans(self._processes()):
             if key not in self._all and not self._runs(key):
                 self.begin(Termination(key, None, 0, GRACE))
 
-    def _look_after(self, ending: Termination) -> None:
-        tree = self._tree(ending)
-        if not tree and not self._runs(ending.key):
-            del self._all[ending.key]
+    def _check(self, termination: Termination) -> None:
+        tree = self._tree(termination)
+        if not tree and not self._runs(termination.key):
+            del self._all[termination.key]
             return
-        if time.monotonic() >= ending.deadline:
-            ending.signal(tree, signal.SIGKILL)
-        self._after(ending.next_look(), self._look_after, ending)
+        if time.monotonic() >= termination.deadline:
+            termination.signal(tree, signal.SIGKILL)
+        self._loop.call_later(termination.next_check(), self._check, termination)
 
-    def _tree(self, ending: Termination) -> list[process_table.Process]:
-        snapshot = self._look()
-        return ending.tree(snapshot, self._orphans(snapshot).get(ending.key, []))
+    def _tree(self, termination: Termination) -> list[process_table.Process]:
+        snapshot = self._processes()
+        return termination.tree(snapshot, self._orphans(snapshot).get(termination.key, []))
 
-    def _look(self) -> process_table.Snapshot:
+    def _processes(self) -> process_table.Snapshot:
         """Return the processes as they are in this turn of the loop."""
         if self._snapshot is None:
             self._snapshot = process_table.Snapshot()

@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from anyjob.builtin.local.keeper.launch.zygote_process import ZygoteProcess
 
 Key = tuple[str, int]
 """What a job is known by: its id, and the number of the attempt."""
@@ -29,9 +30,12 @@ class Job:
 
     __slots__ = (
         "attempt",
+        "capacity",
         "cause",
         "code",
         "cwd",
+        "dispatch_id",
+        "dispatches",
         "durable",
         "environment",
         "extra",
@@ -41,15 +45,12 @@ class Job:
         "marks",
         "pid",
         "queue",
-        "room",
-        "send",
-        "sends",
         "slots",
         "spool",
         "started",
         "starttime",
         "walltime",
-        "what",
+        "work",
         "zygote",
     )
 
@@ -66,10 +67,10 @@ class Job:
         self.durable = bool(order.get("durable"))
         self.queue: int = order.get("queue", 0)
         self.slots: int = order.get("slots", 1)
-        self.room: int = order.get("room", 0)  # the slots of its queue; 0: as many as are asked for
+        self.capacity: int = order.get("capacity", 0)  # the slots of its queue; 0: as many as are asked for
         self.walltime: float | None = order.get("walltime")
-        self.what: dict[str, Any] = order["what"]
-        self.is_call = self.what["kind"] == "call"
+        self.work: dict[str, Any] = order["work"]
+        self.is_call = self.work["kind"] == "call"
         self.marks = {
             process_table.KEEPER: state,
             process_table.JOB_ID: self.id.encode(),
@@ -81,8 +82,9 @@ class Job:
         self.pid: int | None = None
         self.started: float | None = None
         self.starttime = 0
-        self.zygote: Any = None  # the zygote that it was sent to, if it is a call
-        self.send = self.sends = 0
+        self.zygote: ZygoteProcess | None = None  # the one that it was sent to, if it is a call
+        self.dispatch_id = 0  # what its last dispatch to a zygote is known by
+        self.dispatches = 0
 
     @property
     def key(self) -> Key:
@@ -98,8 +100,8 @@ class Job:
     @property
     def claim(self) -> str:
         """The file that the one child makes that runs this call, of the zygote it was last sent to."""
-        return f"{self.spool}/claim.{self.attempt}.{self.send}"
+        return f"{self.spool}/claim.{self.attempt}.{self.dispatch_id}"
 
-    def forget(self) -> None:
+    def drop_payload(self) -> None:
         """Let go of what is large: a timer may hold on to a job long after its end."""
-        self.what, self.extra, self.marks = {}, {}, {}
+        self.work, self.extra, self.marks = {}, {}, {}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyjob.builtin.local.frames import LARGEST, FrameSocket
+from anyjob.builtin.local.ipc.frames import LARGEST, FrameSocket
 
 Ends = tuple[socket.socket, FrameSocket]
 

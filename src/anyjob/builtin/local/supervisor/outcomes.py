@@ -1,4 +1,4 @@
-"""What came of a job of the `local` backend, from what the keeper and the runner say."""
+"""Outcomes of the jobs of the `local` backend, from what the keeper tells and what the runner has left."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.builtin.local.supervisor.queue import Running
+from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
 from anyjob.execution import spool
 from anyjob.execution.spawning import ended
 from anyjob.ledger.encoding import encode_outcome
@@ -16,22 +16,22 @@ from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 
 
-def from_event(event: dict[str, Any], job: Running, places: RuntimePaths) -> Outcome:
+def from_event(event: dict[str, Any], job: ScheduledJob, paths: RuntimePaths) -> Outcome:
     """Return what came of a job whose process has ended.
 
     Args:
         event: what the keeper says of it.
         job: what the queue knows of it.
-        places: where its spool is.
+        paths: where its spool is.
     """
     known: dict[str, Any] = {
         "started": event.get("started"),
         "finished": event.get("finished"),
         "peak_memory": event.get("peak_memory"),
-        "host": places.host,
+        "host": paths.host,
         "attempt": event["attempt"],
     }
-    left = left_behind(job, places)
+    left = from_spool(job, paths)
     cause, code = event.get("cause"), event["code"]
     if left is not None and (cause is None or left.status is JobStatus.DONE):
         return msgspec.structs.replace(
@@ -56,28 +56,28 @@ def from_event(event: dict[str, Any], job: Running, places: RuntimePaths) -> Out
     return outcome
 
 
-def left_behind(job: Running, places: RuntimePaths) -> Outcome | None:
+def from_spool(job: ScheduledJob, paths: RuntimePaths) -> Outcome | None:
     """Return what the runner left of a call; None where nothing, or nothing whole."""
     if not job.is_call:
         return None
     try:
-        left = spool.read_outcome(spool.path_of(places.spool, job.job_id))
+        left = spool.read_outcome(spool.path_of(paths.spool, job.job_id))
     except Exception:  # what a torn or strange file does to pickle is not to be foreseen
         return None
     if left is not None:
         left.attempt = job.attempt
-        left.host = left.host or places.host
+        left.host = left.host or paths.host
     return left
 
 
-def clear(job: Running, places: RuntimePaths) -> None:
+def remove_attempt(job: ScheduledJob, paths: RuntimePaths) -> None:
     """Remove what an attempt has left, before the next."""
-    directory = spool.path_of(places.spool, job.job_id)
+    directory = spool.path_of(paths.spool, job.job_id)
     for path in (*directory.glob("claim*"), directory / "outcome.pkl.part", directory / "outcome.pkl"):
         path.unlink(missing_ok=True)
 
 
-def lost(job: Running) -> Outcome:
+def lost(job: ScheduledJob) -> Outcome:
     """Return the outcome of a job that ran when its keeper, or the machine, went away."""
     return Outcome(
         status=JobStatus.ERROR,
@@ -97,7 +97,7 @@ def not_started(error: Exception, attempt: int) -> Outcome:
     )
 
 
-def writable(outcome: Outcome) -> Outcome:
+def make_writable(outcome: Outcome) -> Outcome:
     """Return an outcome that the ledger can hold: a call may have left anything in its own."""
     try:
         encode_outcome(outcome)

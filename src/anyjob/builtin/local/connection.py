@@ -1,0 +1,154 @@
+"""One connection to a supervisor: what is asked over it, and the thread that hears what it tells."""
+
+from __future__ import annotations
+
+import itertools
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NoReturn
+
+from anyjob.builtin.local.ipc.frames import FrameSocket
+from anyjob.builtin.local.ipc.protocol import CLIENT_PROTOCOL
+
+Changed = Callable[[list[str], list[str]], None]
+
+
+class SupervisorConnection:
+    """A connection that the supervisor has welcomed, and the thread that reads from it."""
+
+    def __init__(
+        self,
+        frames: FrameSocket,
+        on_changed: Changed,
+        on_open: Callable[[], None],
+        on_end: Callable[[SupervisorConnection], None],
+    ) -> None:
+        self._frames = frames
+        self._on_changed = on_changed
+        self._on_end = on_end
+        self._next_number = itertools.count()
+        self._awaited: set[int] = set()
+        self._answers: dict[int, dict[str, Any]] = {}
+        self._send_lock = threading.Lock()
+        self._arrived = threading.Condition()
+        self._callbacks: deque[Callable[[], None]] = deque([on_open])
+        self._thread = threading.Thread(target=self._run, name="anyjob-local", daemon=True)
+        self.is_lost = False
+
+    def start(self) -> None:
+        """Receive from now on."""
+        self._thread.start()
+
+    def ask(self, message: dict[str, Any], deadline: float) -> dict[str, Any] | None:
+        """Return the answer to a message; None where none comes in time.
+
+        Args:
+            message: what is asked; the number that the answer is known by is added.
+            deadline: until when, by `time.monotonic`.
+        """
+        number = next(self._next_number)
+        self._awaited.add(number)
+        try:
+            with self._send_lock:
+                self._frames.send({**message, "ack": number})
+                wait_ready(self._frames, 0, deadline, sending=True)
+            if threading.current_thread() is self._thread:
+                self._receive_until(number, deadline)
+            with self._arrived:
+                self._arrived.wait_for(
+                    lambda: number in self._answers or self.is_lost, deadline - time.monotonic()
+                )
+                return self._answers.pop(number, None)
+        except (EOFError, OSError):
+            return None
+        finally:
+            self._awaited.discard(number)
+
+    def end(self) -> None:
+        """Have the thread end, and those who wait for an answer."""
+        with self._arrived:
+            self.is_lost = True
+            self._arrived.notify_all()
+        self._frames.shutdown()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                while self._callbacks:
+                    self._call(self._callbacks.popleft())
+                self._receive()
+        except (EOFError, OSError):
+            pass
+        self.end()
+        with self._send_lock:
+            self._frames.close()
+        self._on_end(self)
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception:  # a callback's, or a ledger's that cannot be read now
+            import logging
+
+            logging.getLogger("anyjob").exception("telling of changed jobs")
+
+    def _receive(self) -> None:
+        for message in self._frames.receive():
+            if message["op"] == "changed":
+                self._callbacks.append(partial(self._on_changed, message["ended"], message["moved"]))
+            elif message["op"] == "ack":
+                with self._arrived:
+                    if message["ack"] in self._awaited:
+                        self._answers[message["ack"]] = message
+                        self._arrived.notify_all()
+
+    def _receive_until(self, number: int, deadline: float) -> None:
+        """A callback of ours asks something: nobody else reads meanwhile."""
+        while number not in self._answers:
+            wait_ready(self._frames, select.POLLIN, deadline)
+            self._receive()
+
+
+def greet(frames: FrameSocket, deadline: float) -> int:
+    """Say hello; return the protocol of who answers.
+
+    Raises:
+        TimeoutError: nobody does.
+        EOFError, OSError: the connection has ended.
+    """
+    frames.send({"op": "hello", "protocol": CLIENT_PROTOCOL})
+    while True:
+        wait_ready(frames, select.POLLIN, deadline, sending=True)
+        for message in frames.receive():
+            if message["op"] == "welcome":
+                return int(message["protocol"])
+
+
+def await_end(frames: FrameSocket, deadline: float) -> NoReturn:
+    """Send what is to be sent, and read until the other end closes: EOFError says so."""
+    while True:
+        wait_ready(frames, select.POLLIN, deadline, sending=True)
+        frames.receive()
+
+
+def wait_ready(frames: FrameSocket, events: int, deadline: float, *, sending: bool = False) -> None:
+    """Send what is to be sent, and wait until there is something to be read if that is among the events.
+
+    Raises:
+        TimeoutError: the deadline has passed.
+        OSError: the connection is broken.
+    """
+    poll = select.poll()
+    while True:
+        left = sending and not frames.flush()
+        if not left and not events:
+            return
+        poll.register(frames, select.POLLOUT if left else events)
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise TimeoutError
+        if not left:
+            return

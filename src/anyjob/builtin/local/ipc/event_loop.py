@@ -1,0 +1,96 @@
+"""An event loop of one thread, for the keeper and the supervisor: nothing in it blocks."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import selectors
+import signal
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from typing import Any
+
+    from anyjob.builtin.local.ipc.frames import FrameSocket
+
+    Source = int | socket.socket | FrameSocket
+
+
+class EventLoop:
+    """Calls back when something can be read, when a timer is due, and when a signal has come.
+
+    What is sent goes out at the end of the turn; what the other end does not take then, as it makes room.
+    """
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._readers: dict[Source, Callable[[], object]] = {}
+        self._to_flush: set[FrameSocket] = set()
+        self._blocked: set[FrameSocket] = set()
+        self._timers: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
+        self._timer_count = 0
+
+    def run_once(self, limit: float) -> None:
+        """Wait until something happens, at most ``limit`` seconds, and call whoever it concerns."""
+        due = self._timers[0][0] - time.monotonic() if self._timers else limit
+        for key, events in self._selector.select(min(max(due, 0.0), limit)):
+            if events & selectors.EVENT_WRITE:
+                self.flush(key.data)
+            callback = self._readers.get(key.data)  # None where it was removed within this turn
+            if events & selectors.EVENT_READ and callback is not None:
+                callback()
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            _, _, callback, arguments = heapq.heappop(self._timers)
+            callback(*arguments)
+        for frames in list(self._to_flush):
+            self.flush(frames)
+
+    def call_later(self, seconds: float, callback: Callable[..., object], *arguments: Any) -> None:
+        """Have a function called after so many seconds."""
+        self._timer_count += 1
+        due = time.monotonic() + seconds
+        heapq.heappush(self._timers, (due, self._timer_count, callback, arguments))
+
+    def on_signal(self, callback: Callable[[], object]) -> None:
+        """Have signals that Python handles end the wait, and a function called after each."""
+        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+        def read() -> None:
+            os.read(reader, 4096)
+            callback()
+
+        self.add_reader(reader, read)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def add_reader(self, source: Source, callback: Callable[[], object]) -> None:
+        """Have a function called whenever there is something to read, or the other end has gone."""
+        self._readers[source] = callback
+        self._selector.register(source, selectors.EVENT_READ, source)
+
+    def remove_reader(self, source: Source) -> None:
+        """Forget a source, and what was still to be sent there. It is not closed."""
+        del self._readers[source]
+        self._selector.unregister(source)
+        self._to_flush.discard(source)
+        self._blocked.discard(source)
+
+    def send(self, frames: FrameSocket, message: Any) -> None:
+        """Send a message at the end of this turn, with whatever else is to be sent there."""
+        frames.send(message)
+        self._to_flush.add(frames)
+
+    def flush(self, frames: FrameSocket) -> None:
+        """Send now what the other end takes now. Whether it has gone, is for its reader to find out."""
+        self._to_flush.discard(frames)
+        try:
+            blocked = not frames.flush()
+        except OSError:
+            blocked = False
+        if frames in self._readers and blocked != (frames in self._blocked):
+            (self._blocked.add if blocked else self._blocked.discard)(frames)
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if blocked else 0)
+            self._selector.modify(frames, events, frames)

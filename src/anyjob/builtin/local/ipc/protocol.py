@@ -1,0 +1,23 @@
+"""What the programs of the `local` backend say to each other: maps with an ``op``, over `frames`.
+
+A client says ``hello`` (``protocol``), and the supervisor ``welcome`` (``protocol``, ``pid``). Then the
+client asks ``rescan`` (``backend``: its number in the ledger, where new jobs are) and ``cancel`` (``ids``),
+each with an ``ack``, a number that the answer ``ack`` repeats; to a cancel it has ``answers``: id to whether
+it was accepted. ``shutdown`` is not answered: the supervisor ends. Unasked, it tells all clients what has
+``changed`` in the ledger: the ids of jobs that have ``ended``, and of those that have ``moved``, which is to
+have started, or to have been queued again.
+
+On connecting, a supervisor hears ``hello`` of the keeper (``protocol``, ``pid``, ``log``, ``offset``): all
+that happened before is in the first ``offset`` bytes of the log, all else is told. It says ``start`` (see
+`anyjob.builtin.local.supervisor.orders`), ``terminate`` (``id``, ``attempt``, ``cause``, ``grace`` in
+seconds), ``compact`` (``offset``: up to where what has ended may be forgotten) and ``stop`` (once nothing
+runs). It is told ``started`` (``id``, ``attempt``, ``pid``, ``time``), ``ended`` (what the log says of it,
+and ``offset``) and ``compacted`` (``log``, ``offset``).
+"""
+
+from __future__ import annotations
+
+CLIENT_PROTOCOL = 1
+"""The version of what client and supervisor say to each other."""
+KEEPER_PROTOCOL = 1
+"""The version of what supervisor and keeper say to each other."""

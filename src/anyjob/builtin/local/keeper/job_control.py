@@ -1,0 +1,224 @@
+"""The jobs of a keeper, from the order to start one to its end: launched, terminated, reaped."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from anyjob.builtin.local.keeper.daemon import log_error
+from anyjob.builtin.local.keeper.job import Job, Key
+from anyjob.builtin.local.keeper.launch.environments import Environments
+from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFailed
+from anyjob.builtin.local.keeper.launch.job_directory import make_spool
+from anyjob.builtin.local.keeper.launch.zygote_pool import ZygotePool
+from anyjob.builtin.local.keeper.launch.zygote_process import claim_for_keeper
+from anyjob.builtin.local.keeper.reaper import Death, PeakMemory, reap_children
+from anyjob.builtin.local.keeper.slots import Slots
+from anyjob.builtin.local.keeper.termination import Termination, Terminator
+from anyjob.builtin.local.process_table import start_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from anyjob.builtin.local.ipc.event_loop import EventLoop
+    from anyjob.builtin.local.keeper.job_log import JobLog
+    from anyjob.builtin.local.keeper.launch.program import Spawner
+    from anyjob.builtin.local.keeper.supervisor_link import SupervisorLink
+
+RETRY = 0.2
+"""Seconds after which a cancel that could not be done is tried again."""
+
+
+class JobControl:
+    """The jobs that wait for slots or run, and what is left of those that have ended.
+
+    Args:
+        loop: the keeper's event loop.
+        log: where starts and ends are written.
+        link: where they are told.
+        spawner: what starts programs.
+        state: the state directory, which the jobs are marked with.
+        zygote_idle: seconds after which a zygote that has nothing to do is ended.
+    """
+
+    def __init__(
+        self,
+        loop: EventLoop,
+        log: JobLog,
+        link: SupervisorLink,
+        spawner: Spawner,
+        state: bytes,
+        zygote_idle: float,
+    ) -> None:
+        self._loop = loop
+        self._log = log
+        self._link = link
+        self._spawner = spawner
+        self._state = state
+        self._jobs: dict[Key, Job] = {}
+        self._by_pid: dict[int, Job] = {}
+        self._slots = Slots()
+        self._environments = Environments()
+        self._peak_memory = PeakMemory()
+        self.zygotes = ZygotePool(loop, self._environments, spawner, state, self, zygote_idle)
+        self.terminator = Terminator(loop, state, self._jobs.__contains__, self._is_known)
+
+    def __bool__(self) -> bool:
+        return bool(self._jobs)
+
+    def _is_known(self, pid: int) -> bool:
+        return pid in self._by_pid or pid in self.zygotes or pid == self._link.pid
+
+    def running(self) -> list[Job]:
+        """Return the jobs that have been started."""
+        return [job for job in self._jobs.values() if not self._slots.is_waiting(job)]
+
+    def drop_waiting(self) -> None:
+        """Forget the jobs that wait for slots: the supervisor is gone, and the next one sends them anew."""
+        for job in self._slots.drop_waiting():
+            del self._jobs[job.key]
+
+    # --- starting -----------------------------------------------------------------------------
+
+    def start(self, order: dict[str, Any]) -> None:
+        """Start a job as soon as it has its slots, unless it is known already.
+
+        Raises:
+            ValueError: the order makes no sense.
+            KeyError: something is missing in it.
+        """
+        job = Job(order, self._state)
+        if job.key in self._jobs:
+            return
+        self._jobs[job.key] = job
+        if self._slots.acquire(job):
+            self._launch(job)
+
+    def _launch(self, job: Job) -> None:
+        try:
+            self._log.starting(job)
+            make_spool(job.spool)
+            if job.is_call:
+                self.zygotes.dispatch(job)
+            else:
+                environment = self._environments.load(job.environment)
+                self.process_started(job, *self._spawner.start_command(job, environment.variables))
+        except StartFailed as failure:
+            self.start_failed(job, failure)
+        except OSError as error:
+            self.start_failed(job, StartFailed(NOT_EXECUTABLE, f"cannot start: {error}"))
+        except Exception as error:
+            log_error(error)
+            self.start_failed(job, StartFailed(NOT_EXECUTABLE, f"cannot start: {error!r}"))
+
+    def start_failed(self, job: Job, failure: StartFailed) -> None:
+        """A job cannot be started."""
+        job.cause = "start-failed"
+        self.job_ended(job, failure.code, None, failure.message)
+
+    def process_started(self, job: Job, pid: int, starttime: int) -> None:
+        """A job has its process, which started at a tick."""
+        job.pid, job.started, job.starttime = pid, time.time(), starttime
+        self._by_pid[pid] = job
+        self._log.process_started(job, pid)
+        self._link.tell_soon(
+            {"op": "started", "id": job.id, "attempt": job.attempt, "pid": pid, "time": job.started}
+        )
+        if job.walltime is not None:
+            self._loop.call_later(job.walltime, self._end_overdue, job)
+
+    # --- terminating --------------------------------------------------------------------------
+
+    def terminate(self, key: Key, cause: str, grace: float) -> None:
+        """Terminate a job with all its processes; one that has not begun does not begin."""
+        job = self._jobs.get(key)
+        if job is None:
+            return
+        if self._slots.is_waiting(job):
+            job.cause = cause
+            self.job_ended(job, -signal.SIGTERM, None)
+        else:
+            self._terminate(job, cause, grace)
+
+    def _end_overdue(self, job: Job) -> None:
+        self._terminate(job, "walltime", job.grace)
+
+    def _terminate(self, job: Job, cause: str, grace: float) -> None:
+        if self._jobs.get(job.key) is not job:
+            return  # it has ended
+        termination = self.terminator.get(job.key)
+        if termination is not None:
+            termination.shorten_grace(grace)
+            return
+        job.cause = job.cause or cause
+        if job.pid is None:
+            try:
+                holder = claim_for_keeper(job)
+            except OSError:
+                self._loop.call_later(RETRY, self._terminate, job, cause, grace)
+                return
+            if holder is None:
+                self.job_ended(job, -signal.SIGTERM, None)
+                return
+            self.process_started(job, holder, start_time(holder))
+        assert job.pid is not None
+        self.terminator.begin(Termination(job.key, job.pid, job.starttime, grace))
+
+    # --- ends ---------------------------------------------------------------------------------
+
+    def reap(self) -> None:
+        """Reap the children that have ended, and end the jobs that these were."""
+        deaths = reap_children()
+        zygotes = [(pid, code) for pid, code, _ in deaths if pid in self.zygotes]
+        for pid, _ in zygotes:
+            self.zygotes.receive_last(pid)
+        unknown: dict[int, Death] = {}
+        for death in deaths:
+            self._take_death(death, unknown)
+        for pid, code in zygotes:
+            self.zygotes.remove_dead(pid, code, unknown)
+
+    def _take_death(self, death: Death, unknown: dict[int, Death]) -> None:
+        pid, code, peak = death
+        job = self._by_pid.get(pid)
+        if job is None:
+            unknown[pid] = death
+        else:
+            self.job_ended(job, code, peak if job.is_call else self._peak_memory.of_program(peak))
+
+    def process_adopted(self, job: Job, pid: int, unknown: dict[int, Death]) -> None:
+        """A child of a dead zygote runs the call, and is ours now; it may be among the deaths."""
+        self.process_started(job, pid, start_time(pid))
+        if pid in unknown:
+            self._take_death(unknown[pid], {})
+        elif not job.starttime:
+            message = "its end was not seen: its zygote was killed with it"
+            self.job_ended(job, -signal.SIGKILL, None, message)
+
+    def job_ended(self, job: Job, code: int, peak_memory: int | None, message: str = "") -> None:
+        """A job has ended: write it, tell it, terminate what it has left behind, start who waited for it."""
+        del self._jobs[job.key]
+        if job.zygote is not None:
+            job.zygote.remove(job)
+            job.zygote = None
+        event = {
+            "op": "ended",
+            "id": job.id,
+            "attempt": job.attempt,
+            "code": code,
+            "cause": job.cause,
+            "message": message,
+            "started": job.started,
+            "finished": time.time(),
+            "peak_memory": peak_memory,
+            "pid": job.pid,
+        }
+        self._log.ended(event)
+        self._link.tell({**event, "offset": self._log.position["offset"]})
+        if job.pid is not None:
+            del self._by_pid[job.pid]
+            self.terminator.clean_up_after(job.key, job.pid, job.starttime, job.grace)
+        job.drop_payload()
+        for following in self._slots.release(job):
+            self._launch(following)

@@ -1,0 +1,96 @@
+"""What the keeper logs of its jobs: an end that cannot be written now is written as soon as it can be."""
+
+from __future__ import annotations
+
+import time
+
+from anyjob.builtin.local.keeper.daemon import log_error
+from anyjob.builtin.local.keeper.log import end_line, keeper_line, process_line, start_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from anyjob.builtin.local.ipc.event_loop import EventLoop
+    from anyjob.builtin.local.keeper.job import Job
+    from anyjob.builtin.local.keeper.log_writer import LogWriter
+
+RETRY = 0.2
+"""Seconds after which what could not be written is tried again."""
+
+
+class JobLog:
+    """Says in the log what happens to jobs.
+
+    Args:
+        writer: appends to the file.
+        loop: the keeper's event loop.
+    """
+
+    def __init__(self, writer: LogWriter, loop: EventLoop) -> None:
+        self._writer = writer
+        self._loop = loop
+        self._backlog: list[bytes] = []
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """The ``log``, a path, and the ``offset`` of its end: what the supervisor is told of it."""
+        return {"log": self._writer.path, "offset": self._writer.size}
+
+    def starting(self, job: Job) -> None:
+        """A job is about to start.
+
+        Raises:
+            OSError: it cannot be written: so the job must not start.
+        """
+        # The log is common to all jobs, so that from the first one that asks for it on, all lines
+        # reach the disk.
+        self._writer.durable = self._writer.durable or job.durable
+        self._append(start_line(job.id, job.attempt, time.time()), sync=True)
+
+    def process_started(self, job: Job, pid: int) -> None:
+        """A job has its process."""
+        try:
+            self._append(process_line(job.id, job.attempt, pid, job.starttime))
+        except OSError as error:
+            log_error(error)  # its mark finds it, too
+
+    def ended(self, event: dict[str, Any]) -> None:
+        """A job has ended, as the message says that tells it."""
+        line = end_line(event)
+        try:
+            self._append(line, sync=True)
+        except OSError as error:
+            log_error(error)
+            self._backlog.append(line)
+            self._loop.call_later(RETRY, self._retry)
+
+    def compact(self, running: Iterable[Job], offset: int | None) -> None:
+        """Forget what has ended, up to an offset; where that cannot be written, the log is as before."""
+        now = time.time()
+        lines = [keeper_line(now)]
+        for job in running:
+            lines.append(start_line(job.id, job.attempt, job.started or now))
+            if job.pid is not None:
+                lines.append(process_line(job.id, job.attempt, job.pid, job.starttime))
+        try:
+            self._writer.compact(lines, offset)
+        except OSError as error:
+            log_error(error)
+
+    def _append(self, line: bytes, sync: bool = False) -> None:
+        """Write a line, after those that could not be written before."""
+        self._write_backlog()
+        self._writer.append(line, sync=sync)
+
+    def _write_backlog(self) -> None:
+        while self._backlog:
+            self._writer.append(self._backlog[0], sync=True)
+            del self._backlog[0]
+
+    def _retry(self) -> None:
+        try:
+            self._write_backlog()
+        except OSError:
+            self._loop.call_later(RETRY, self._retry)

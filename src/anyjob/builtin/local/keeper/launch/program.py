@@ -1,0 +1,103 @@
+"""How the keeper starts a program: with all of its environment, in a session of its own, by posix_spawn."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+
+from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, NOT_FOUND, StartFailed
+from anyjob.builtin.local.keeper.launch.job_directory import change_directory, close_all, open_streams
+from anyjob.builtin.local.process_table import start_time, ticks_since_boot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from anyjob.builtin.local.keeper.job import Job
+
+
+class Spawner:
+    """Starts programs; made once the keeper has said which signals it ignores, for they should not."""
+
+    def __init__(self) -> None:
+        self.null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._ignored = [
+            number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN
+        ]
+
+    def spawn(self, argv: list[bytes], variables: Mapping[bytes, bytes], streams: tuple[int, ...]) -> int:
+        """Start a program in a session of its own, and return its pid.
+
+        Args:
+            argv: the program and its arguments.
+            variables: all of its environment.
+            streams: the descriptors that become its 0, 1, 2 and so on; it gets no other.
+
+        Raises:
+            StartFailed: it cannot be started.
+        """
+        if not argv:
+            raise StartFailed(NOT_FOUND, "cannot start: there is no program to start")
+        path = find_program(argv[0], variables)
+        actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(streams)]
+        try:
+            return os.posix_spawn(
+                path,
+                argv,
+                variables,
+                file_actions=actions,
+                setsid=True,
+                setsigmask=(),
+                setsigdef=self._ignored,
+            )
+        except ValueError as error:  # a NUL byte
+            raise StartFailed(NOT_EXECUTABLE, f"cannot start: {error}") from None
+        except OSError as error:
+            shown = os.fsdecode(argv[0])
+            if error.errno == errno.ENOENT:
+                raise StartFailed(NOT_FOUND, f"cannot start: {shown!r} is not there") from None
+            raise StartFailed(NOT_EXECUTABLE, f"cannot start: {shown!r}: {error.strerror}") from None
+
+    def start_command(self, job: Job, variables: Mapping[bytes, bytes]) -> tuple[int, int]:
+        """Start the program of a job whose directory is there, and return its pid and its start time.
+
+        Args:
+            job: which job.
+            variables: its environment, less what is its own.
+
+        Raises:
+            StartFailed: it cannot be started.
+        """
+        streams = open_streams(job.spool, job.work.get("stdin"), self.null)
+        try:
+            change_directory(job.cwd)
+            variables = {**variables, **job.extra, **job.marks}
+            before = ticks_since_boot()
+            pid = self.spawn(job.work["argv"], variables, streams)
+        finally:
+            os.chdir("/")
+            close_all([fd for fd in streams if fd != self.null])
+        # To ask /proc would wait for the new process's exec; mostly there is but one tick it can be.
+        return pid, before if before == ticks_since_boot() else start_time(pid)
+
+
+def find_program(name: bytes, variables: Mapping[bytes, bytes]) -> bytes:
+    """Return the path of a program, sought on the PATH of the job.
+
+    Raises:
+        StartFailed: there is none of that name, or none that may be executed.
+    """
+    if b"/" in name:
+        return name
+    search = variables.get(b"PATH", os.fsencode(os.defpath))
+    seen = False
+    for directory in search.split(b":") if name else ():
+        path = (directory or b".") + b"/" + name
+        if os.access(path, os.X_OK) and not os.path.isdir(path):
+            return path
+        seen = seen or os.path.isfile(path)
+    shown = os.fsdecode(name)
+    if seen:
+        raise StartFailed(NOT_EXECUTABLE, f"cannot start: {shown!r} on PATH may not be executed")
+    raise StartFailed(NOT_FOUND, f"cannot start: {shown!r} is not there, nor anywhere on PATH")

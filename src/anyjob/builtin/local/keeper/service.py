@@ -1,0 +1,105 @@
+"""The keeper's service: it does what a supervisor says, until there is nothing more to do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from anyjob.builtin.local.ipc.event_loop import EventLoop
+from anyjob.builtin.local.keeper.job_control import JobControl
+from anyjob.builtin.local.keeper.job_log import JobLog
+from anyjob.builtin.local.keeper.launch.program import Spawner
+from anyjob.builtin.local.keeper.supervisor_link import SupervisorLink
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from typing import Any
+
+    from anyjob.builtin.local.keeper.log_writer import LogWriter
+
+
+class Keeper:
+    """One thread, one loop: nothing in it waits.
+
+    Args:
+        state: the state directory, which the jobs are marked with.
+        listener: the socket that the supervisor connects to.
+        log: where starts and ends are written.
+        supervisor: the command that starts a supervisor; empty for none.
+        idle: seconds without jobs and without a supervisor after which to end.
+        zygote_idle: seconds after which a zygote that has nothing to do is ended.
+    """
+
+    def __init__(
+        self,
+        state: str,
+        listener: socket.socket,
+        log: LogWriter,
+        *,
+        supervisor: list[str],
+        idle: float,
+        zygote_idle: float,
+    ) -> None:
+        self._idle = idle
+        self._idle_since = time.monotonic()
+        self._stopping = False
+        for number in (signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        spawner = Spawner()
+        self._loop = EventLoop()
+        self._log = JobLog(log, self._loop)
+        self._link = SupervisorLink(self._loop, listener, self._log, self, supervisor, spawner)
+        self._jobs = JobControl(self._loop, self._log, self._link, spawner, os.fsencode(state), zygote_idle)
+        self._loop.on_signal(self._jobs.reap)
+
+    def run(self) -> None:
+        """Serve until there is nothing more to do."""
+        while not self._is_done():
+            self._loop.run_once(self._idle)
+            self._jobs.terminator.drop_snapshot()
+        self._jobs.zygotes.kill_all()
+
+    def _is_done(self) -> bool:
+        terminator = self._jobs.terminator
+        if self._jobs or terminator:
+            self._idle_since = time.monotonic()
+            return False
+        if not self._stopping:
+            is_idle = time.monotonic() - self._idle_since >= self._idle
+            if self._link.is_connected or self._link.is_awaited or not is_idle:
+                return False
+        terminator.sweep()
+        return not terminator
+
+    # --- what the supervisor says -------------------------------------------------------------
+
+    def execute(self, message: dict[str, Any]) -> None:
+        """Do what a supervisor says."""
+        match message["op"]:
+            case "start":
+                self._stopping = False
+                self._jobs.start(message)
+            case "terminate":
+                key = message["id"], message["attempt"]
+                self._jobs.terminate(key, message["cause"], message["grace"])
+            case "compact":
+                self._log.compact(self._jobs.running(), message.get("offset"))
+                self._link.tell({"op": "compacted", **self._log.position})
+            case "stop":
+                self._stopping = True
+
+    def supervisor_lost(self) -> None:
+        """The connection has ended."""
+        self._idle_since = time.monotonic()
+        self._jobs.drop_waiting()
+
+    def has_jobs(self) -> bool:
+        """Tell whether jobs wait or run."""
+        return bool(self._jobs)
+
+    def is_stopping(self) -> bool:
+        """Tell whether the keeper is to end as soon as it can."""
+        return self._stopping

@@ -1,0 +1,65 @@
+"""The slots that each queue has with the keeper, and the jobs that wait there for one.
+
+The supervisor decides what runs, and sends some more than there are slots for: so the next job starts
+as soon as one has ended, without asking. These have not begun: nothing is written of them, and they
+are forgotten when the supervisor is gone, since the next one sends them anew.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from anyjob.builtin.local.keeper.job import Job, Key
+
+
+class _QueueSlots:
+    def __init__(self) -> None:
+        self.taken: dict[Key, int] = {}
+        self.waiting: deque[Job] = deque()
+
+    def has_room(self, job: Job) -> bool:
+        taken = sum(self.taken.values())
+        return not taken or taken + job.slots <= job.capacity
+
+
+class Slots:
+    """Which jobs have slots, and which wait; first come, first served."""
+
+    def __init__(self) -> None:
+        self._queues: dict[int, _QueueSlots] = {}
+
+    def acquire(self, job: Job) -> bool:
+        """Give a job its slots; or have it wait, and return False."""
+        queue = self._queues.setdefault(job.queue, _QueueSlots())
+        if job.capacity and (queue.waiting or not queue.has_room(job)):
+            queue.waiting.append(job)
+            return False
+        queue.taken[job.key] = job.slots
+        return True
+
+    def is_waiting(self, job: Job) -> bool:
+        """Tell whether a job waits."""
+        queue = self._queues.get(job.queue)
+        return queue is not None and job in queue.waiting
+
+    def release(self, job: Job) -> list[Job]:
+        """Take back the slots of a job, or its place among those that wait; return who has slots now."""
+        queue = self._queues[job.queue]
+        if queue.taken.pop(job.key, None) is None:
+            queue.waiting.remove(job)
+        admitted = []
+        while queue.waiting and queue.has_room(queue.waiting[0]):
+            admitted.append(queue.waiting.popleft())
+            queue.taken[admitted[-1].key] = admitted[-1].slots
+        if not queue.taken and not queue.waiting:
+            del self._queues[job.queue]
+        return admitted
+
+    def drop_waiting(self) -> list[Job]:
+        """Forget those that wait, and return them."""
+        dropped = [job for queue in self._queues.values() for job in queue.waiting]
+        for queue in self._queues.values():
+            queue.waiting.clear()
+        return dropped

@@ -1,0 +1,157 @@
+"""The keeper's connection to a supervisor, which is started where one is missed."""
+
+from __future__ import annotations
+
+import os
+
+from anyjob.builtin.local.ipc import sockets
+from anyjob.builtin.local.ipc.frames import FrameSocket
+from anyjob.builtin.local.ipc.protocol import KEEPER_PROTOCOL
+from anyjob.builtin.local.keeper.daemon import log_error
+from anyjob.builtin.local.keeper.launch.environments import without_marks
+from anyjob.builtin.local.keeper.launch.errors import StartFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from typing import Any, Protocol
+
+    from anyjob.builtin.local.ipc.event_loop import EventLoop
+    from anyjob.builtin.local.keeper.job_log import JobLog
+    from anyjob.builtin.local.keeper.launch.program import Spawner
+
+    class Commands(Protocol):
+        """Who does what a supervisor says."""
+
+        def execute(self, message: dict[str, Any]) -> None:
+            """Do what a supervisor says."""
+
+        def supervisor_lost(self) -> None:
+            """The connection has ended."""
+
+        def has_jobs(self) -> bool:
+            """Tell whether jobs wait or run."""
+
+        def is_stopping(self) -> bool:
+            """Tell whether the keeper is to end as soon as it can."""
+
+
+SOON = 0.005
+"""Seconds that a start may wait to be told: most of those who end sooner are then told of once."""
+RECONNECT = 0.1
+"""Seconds that a supervisor that has gone has to come back, before another one is started."""
+BACKOFF = 10.0
+"""Seconds between two attempts to start a supervisor, at most."""
+ATTEMPTS = 6
+"""Attempts to start a supervisor where nothing runs, and only what has ended is to be told."""
+
+
+class SupervisorLink:
+    """The connection to the supervisor; there is one at a time, and the last one that has connected is it.
+
+    Args:
+        loop: the keeper's event loop.
+        listener: the socket that supervisors connect to.
+        log: the keeper's log.
+        commands: who does what a supervisor says.
+        command: what starts a supervisor; empty for nothing.
+        spawner: what that is started with.
+    """
+
+    def __init__(
+        self,
+        loop: EventLoop,
+        listener: socket.socket,
+        log: JobLog,
+        commands: Commands,
+        command: list[str],
+        spawner: Spawner,
+    ) -> None:
+        self._loop = loop
+        self._listener = listener
+        self._log = log
+        self._commands = commands
+        self._command = [os.fsencode(word) for word in command]
+        self._spawner = spawner
+        self._frames: FrameSocket | None = None
+        self.pid = 0
+        self._attempts = 0
+        self._is_behind = False  # whether something happened that no supervisor is known to have heard of
+        self._flushes_soon = False
+        loop.add_reader(listener, self._accept)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a supervisor."""
+        return self._frames is not None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a supervisor is being started, to be told what has happened."""
+        return bool(self._is_behind and self._frames is None and self._command and self._attempts < ATTEMPTS)
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """Tell the supervisor something, if there is one."""
+        self._is_behind = True
+        if self._frames is not None:
+            self._loop.send(self._frames, event)
+
+    def tell_soon(self, event: dict[str, Any]) -> None:
+        """Tell something that can wait a little, for something else to be told with it."""
+        self._is_behind = True
+        if self._frames is not None:
+            self._frames.send(event)
+            if not self._flushes_soon:
+                self._flushes_soon = True
+                self._loop.call_later(SOON, self._flush)
+
+    def _flush(self) -> None:
+        self._flushes_soon = False
+        if self._frames is not None:
+            self._loop.flush(self._frames)
+
+    # --- the connection -----------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        accepted = sockets.accept(self._listener)
+        if accepted is None:
+            return
+        connection, self.pid = accepted
+        self._disconnect()
+        frames = self._frames = FrameSocket(connection)
+        self._loop.add_reader(frames, self._receive)
+        hello = {"op": "hello", "protocol": KEEPER_PROTOCOL, "pid": os.getpid()}
+        self._loop.send(frames, {**hello, **self._log.position})
+
+    def _disconnect(self) -> None:
+        frames, self._frames = self._frames, None
+        if frames is not None:
+            self._loop.remove_reader(frames)
+            frames.close()
+            self._commands.supervisor_lost()
+
+    def _receive(self) -> None:
+        assert self._frames is not None
+        try:
+            for message in self._frames.receive():
+                self._attempts, self._is_behind = 0, False
+                self._commands.execute(message)
+        except Exception as error:
+            # At its end; or what it says makes no sense, and another one may say better.
+            if not isinstance(error, EOFError):
+                log_error(error)
+            self._disconnect()
+            self._loop.call_later(RECONNECT, self._start_supervisor)
+
+    def _start_supervisor(self) -> None:
+        """Start a supervisor where there is none, and something that it has to know."""
+        if self._frames is not None or not self._command or self._commands.is_stopping():
+            return
+        if not self._commands.has_jobs() and (not self._is_behind or self._attempts >= ATTEMPTS):
+            return
+        self._attempts += 1
+        try:
+            self._spawner.spawn(self._command, without_marks(os.environb), (self._spawner.null, 1, 2))
+        except StartFailed as failed:
+            log_error(failed)
+        self._loop.call_later(min(0.5 * 2**self._attempts, BACKOFF), self._start_supervisor)

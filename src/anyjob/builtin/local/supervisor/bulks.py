@@ -1,0 +1,59 @@
+"""What the jobs of a bulk have in common: read from the ledger, and kept for those that were last used."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+
+from anyjob.builtin.local.environment_file import OWN_SUFFIX
+from anyjob.ledger.encoding import Context, decode_resources
+from anyjob.ledger.store import Ledger
+
+KEPT = 32
+"""Bulks that are remembered."""
+
+
+class Bulk:
+    """What the jobs of a bulk have in common."""
+
+    def __init__(self, context: Context, native: str, shared: bytes | None) -> None:
+        self.context = context
+        self.is_call = native == "python"
+        self.shared = shared
+        self.resources = decode_resources(context.resources)
+        self.has_own_variables = context.environment.endswith(OWN_SUFFIX)
+
+
+class Bulks:
+    """The bulks whose jobs were last started, and the environments that the jobs of bulks are kept."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._known: OrderedDict[int, Bulk] = OrderedDict()
+        self._open: dict[int, int] = {}
+
+    def get(self, number: int) -> Bulk:
+        """Return the bulk of this number."""
+        bulk = self._known.get(number)
+        if bulk is None:
+            bulk = self._known[number] = Bulk(*self._ledger.bulk(number))
+            if len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(number)
+        return bulk
+
+    def job_ended(self, number: int) -> None:
+        """A job of a bulk has ended, and the ledger knows. The last one takes the environment along."""
+        left = self._open.pop(number, 1) - 1
+        if left <= 0:  # or this is the first of its jobs that we see the end of
+            left = self._ledger.open_in_bulk(number)
+        if left:
+            self._open[number] = left
+            return
+        path = self.get(number).context.environment
+        if path:
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                return

@@ -1,0 +1,104 @@
+"""The clients of a supervisor: what each asks, and what all are told."""
+
+from __future__ import annotations
+
+import os
+import socket
+import traceback
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from anyjob.builtin.local.ipc import sockets
+from anyjob.builtin.local.ipc.event_loop import EventLoop
+from anyjob.builtin.local.ipc.frames import FrameSocket
+from anyjob.builtin.local.ipc.protocol import CLIENT_PROTOCOL
+from anyjob.errors import AnyjobError
+
+UNREAD = 64 << 20
+"""Bytes that a client may leave unread; it is told no more then, and looks for itself when it is back."""
+
+
+class Requests(Protocol):
+    """Who does what clients ask."""
+
+    def rescan(self, backend: int) -> None:
+        """There are new jobs of a backend in the ledger."""
+
+    def cancel(self, job_ids: list[str]) -> dict[str, bool]:
+        """Cancel jobs; say of each whether that was accepted."""
+
+    def client_lost(self) -> None:
+        """A client is gone: perhaps before it has said what it has put into the ledger."""
+
+    def stop(self) -> None:
+        """End; what runs runs on."""
+
+
+class Clients:
+    """All that are connected.
+
+    Args:
+        loop: the supervisor's event loop.
+        listener: the socket that they connect to.
+        requests: who does what they ask.
+    """
+
+    def __init__(self, loop: EventLoop, listener: socket.socket, requests: Requests) -> None:
+        self._loop = loop
+        self._listener = listener
+        self._requests = requests
+        self._all: set[FrameSocket] = set()
+        loop.add_reader(listener, self._accept)
+
+    def __bool__(self) -> bool:
+        return bool(self._all)
+
+    def tell_changed(self, ended: Sequence[str], moved: Sequence[str]) -> None:
+        """Tell all of them which jobs have ended, and which are somewhere else."""
+        for client in list(self._all):
+            self._send(client, {"op": "changed", "ended": ended, "moved": moved})
+
+    def _accept(self) -> None:
+        accepted = sockets.accept(self._listener)
+        if accepted is not None:
+            client = FrameSocket(accepted[0])
+            self._all.add(client)
+            self._loop.add_reader(client, lambda: self._receive(client))
+
+    def _receive(self, client: FrameSocket) -> None:
+        try:
+            for message in client.receive():
+                self._answer(client, message)
+        except (EOFError, OSError):
+            self._drop(client)
+        except (AnyjobError, LookupError, TypeError, ValueError):
+            traceback.print_exc()  # it speaks something else
+            self._drop(client)
+
+    def _answer(self, client: FrameSocket, message: dict[str, Any]) -> None:
+        match message["op"]:
+            case "hello":
+                self._send(client, {"op": "welcome", "protocol": CLIENT_PROTOCOL, "pid": os.getpid()})
+            case "rescan":
+                self._requests.rescan(message["backend"])
+                self._send(client, {"op": "ack", "ack": message["ack"]})
+            case "cancel":
+                answers = self._requests.cancel(message["ids"])
+                self._send(client, {"op": "ack", "ack": message["ack"], "answers": answers})
+            case "shutdown":
+                # A client of a newer version wants a supervisor of its own, which takes over what
+                # runs as after a kill.
+                self._requests.stop()
+
+    def _send(self, client: FrameSocket, message: dict[str, Any]) -> None:
+        client.send(message)
+        self._loop.flush(client)
+        if client.pending > UNREAD:
+            self._drop(client)
+
+    def _drop(self, client: FrameSocket) -> None:
+        if client in self._all:
+            self._all.discard(client)
+            self._loop.remove_reader(client)
+            client.close()
+            self._requests.client_lost()

@@ -1,0 +1,94 @@
+"""Writes to the ledger what happens to jobs: what happens within a moment in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from anyjob.builtin.local.paths import RuntimePaths
+from anyjob.builtin.local.supervisor import outcomes
+from anyjob.builtin.local.supervisor.bulks import Bulks
+from anyjob.builtin.local.supervisor.orders import remove_own_variables
+from anyjob.execution import spool
+from anyjob.ledger.store import Ledger
+from anyjob.specs import Outcome
+from anyjob.status import JobStatus
+
+PACE = 0.005
+"""Seconds between two writes to the ledger, while jobs run: what happens meanwhile is written together."""
+
+
+class LedgerWriter:
+    """What has happened to jobs and is not in the ledger yet.
+
+    Args:
+        ledger: where it is written.
+        paths: where spools are.
+        bulks: what the jobs of a bulk share.
+        on_written: called with the ids of the jobs that have ended, and of those that are somewhere else,
+            once the ledger has them.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        paths: RuntimePaths,
+        bulks: Bulks,
+        on_written: Callable[[Sequence[str], Sequence[str]], None],
+    ) -> None:
+        self._ledger = ledger
+        self._paths = paths
+        self._bulks = bulks
+        self._on_written = on_written
+        self._moved: dict[str, tuple[str, JobStatus, int, float | None]] = {}
+        self._ended: dict[str, tuple[Outcome, int]] = {}
+        self._written = 0.0
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether there is something to be written."""
+        return bool(self._moved or self._ended)
+
+    @property
+    def pause(self) -> float:
+        """How long until the next write is due, in seconds."""
+        return max(0.0, self._written + PACE - time.monotonic())
+
+    def end(self, job_id: str, outcome: Outcome, bulk: int) -> None:
+        """A job has ended."""
+        self._moved.pop(job_id, None)
+        self._ended[job_id] = outcome, bulk
+
+    def move(self, job_id: str, status: JobStatus, attempt: int, started: float | None) -> None:
+        """A job runs, or is queued again."""
+        self._moved[job_id] = job_id, status, attempt, started
+
+    def write(self) -> None:
+        """Write what has happened.
+
+        Raises:
+            StateError: it cannot be written; it is kept.
+        """
+        if not self.is_pending:
+            return
+        moved, ended = self._moved, self._ended
+
+        def write() -> None:
+            if moved:
+                self._ledger.moved(moved.values())
+            if ended:
+                self._ledger.settle({job_id: outcome for job_id, (outcome, _) in ended.items()})
+
+        try:
+            self._ledger.transaction(write)
+        except (TypeError, ValueError):
+            for job_id, (outcome, bulk) in ended.items():
+                ended[job_id] = outcomes.make_writable(outcome), bulk
+            self._ledger.transaction(write)
+        self._moved, self._ended = {}, {}
+        self._written = time.monotonic()
+        for job_id, (_, bulk) in ended.items():
+            if self._bulks.get(bulk).has_own_variables:
+                remove_own_variables(str(spool.path_of(self._paths.spool, job_id)))
+            self._bulks.job_ended(bulk)
+        self._on_written([*ended], [*moved])

@@ -1,0 +1,125 @@
+"""The orders by which the keeper starts jobs, made of what ledger and spool hold."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from anyjob.builtin.local import environment_file
+from anyjob.builtin.local.environment_file import JOB_FILE
+from anyjob.builtin.local.paths import RuntimePaths, write_private
+from anyjob.builtin.local.supervisor.bulks import Bulk
+from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
+from anyjob.execution import spool
+from anyjob.execution.spawning import GRACE, lay_files
+from anyjob.specs import Command
+
+
+class OrderBuilder:
+    """Makes the ``start`` messages for the jobs of one backend.
+
+    Args:
+        paths: where spools are.
+        number: the backend's number in the ledger.
+        options: the backend's options, as the ledger has them.
+    """
+
+    def __init__(self, paths: RuntimePaths, number: int, options: Mapping[str, Any]) -> None:
+        self._spool = str(paths.spool)
+        self._number = number
+        self._slots = int(options["slots"])
+        self._preload = list(options.get("preload", ()))
+        self.grace = float(options.get("grace", GRACE))
+        self.durable = options.get("durability") == "full"
+        self._made: set[str] = set()
+
+    def build(self, job: ScheduledJob, bulk: Bulk, payload: bytes | None) -> dict[str, Any]:
+        """Return the message that starts a job.
+
+        Args:
+            job: which job.
+            bulk: what it shares with others.
+            payload: what it is, pickled; None where that is in a file.
+        """
+        directory = f"{self._spool}/{job.job_id[:2]}/{job.job_id}"
+        self._make_directory(os.path.dirname(directory))
+        context = bulk.context
+        extra = read_own_variables(directory) if bulk.has_own_variables else {}
+        cwd = context.cwd
+        if bulk.is_call:
+            work: dict[str, Any] = {
+                "kind": "call",
+                "python": context.python,
+                "path": context.path,
+                "preload": self._preload,
+                "shared": bulk.shared,
+                "payload": payload,
+                "payload_file": directory + "/payload.pkl" if payload is None else None,
+            }
+        else:
+            if payload is None:
+                payload = spool.read_payload(Path(self._spool), job.job_id)
+            command: Command = pickle.loads(payload)
+            work = {
+                "kind": "command",
+                "argv": [os.fsencode(argument) for argument in command.argv],
+                "stdin": _lay_files(command, directory),
+            }
+            extra.update((os.fsencode(name), os.fsencode(value)) for name, value in command.env.items())
+            if command.cwd is not None:
+                cwd = os.path.join(context.cwd, os.fsencode(command.cwd))
+        return {
+            "op": "start",
+            "id": job.job_id,
+            "attempt": job.attempt,
+            "spool": directory,
+            "cwd": cwd,
+            "environment": context.environment,
+            "extra": extra,
+            "walltime": bulk.resources.walltime,
+            "grace": self.grace,
+            "durable": self.durable,
+            "queue": self._number,
+            "slots": job.slots,
+            "capacity": self._slots,
+            "work": work,
+        }
+
+    def _make_directory(self, directory: str) -> None:
+        if directory not in self._made:
+            os.makedirs(directory, 0o700, exist_ok=True)
+            self._made.add(directory)
+
+
+def _lay_files(command: Command, directory: str) -> str | None:
+    """Lay the files of a command into its directory; return the one that it reads, if it reads any."""
+    if not command.files and command.stdin is None:
+        return None
+    os.makedirs(directory, 0o700, exist_ok=True)
+    lay_files(command, Path(directory))
+    if command.stdin is None:
+        return None
+    path = directory + "/stdin"
+    write_private(path, command.stdin.content or b"")
+    return path
+
+
+def read_own_variables(directory: str) -> dict[bytes, bytes]:
+    """Return the variables that plugins have for a job alone."""
+    try:
+        descriptor = spool.open_own(Path(directory, JOB_FILE))
+    except FileNotFoundError:
+        return {}
+    with open(descriptor, "rb") as stream:
+        return environment_file.decode(stream.read())
+
+
+def remove_own_variables(directory: str) -> None:
+    """A job has ended: nobody needs its variables any more."""
+    try:
+        os.unlink(f"{directory}/{JOB_FILE}")
+    except FileNotFoundError:
+        return

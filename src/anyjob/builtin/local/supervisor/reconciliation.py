@@ -1,0 +1,74 @@
+"""Holds the ledger against a keeper's log: what runs, what has ended unheard, and what is lost."""
+
+from __future__ import annotations
+
+from anyjob.builtin.local.keeper.log import LoggedJobs
+from anyjob.builtin.local.paths import RuntimePaths
+from anyjob.builtin.local.supervisor import outcomes
+from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
+from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
+from anyjob.builtin.local.supervisor.scheduler import Scheduler
+from anyjob.ledger.rows import FINAL
+from anyjob.ledger.store import Ledger
+from anyjob.status import JobStatus
+
+
+class Reconciliation:
+    """What is done when a supervisor meets a keeper, or the log of one that is dead.
+
+    Args:
+        ledger: what is to be made true.
+        writer: what writes to it.
+        scheduler: what is to know which jobs run.
+        paths: where spools are.
+    """
+
+    def __init__(
+        self, ledger: Ledger, writer: LedgerWriter, scheduler: Scheduler, paths: RuntimePaths
+    ) -> None:
+        self._ledger = ledger
+        self._writer = writer
+        self._scheduler = scheduler
+        self._paths = paths
+
+    def with_keeper(self, log: LoggedJobs) -> None:
+        """Adopt what a keeper runs that is alive, and account for all else."""
+        self._reconcile(log, alive=True)
+
+    def with_dead_keeper(self, log: LoggedJobs) -> None:
+        """Account for all that a keeper had that is dead: what ran is lost."""
+        self._reconcile(log, alive=False)
+
+    def _reconcile(self, log: LoggedJobs, *, alive: bool) -> None:
+        scheduler, writer = self._scheduler, self._writer
+        scheduler.forget_running()
+        rows = self._ledger.rows([*log.ended, *log.running])
+        for job_id, row in rows.items():
+            ended, run = log.ended.get(job_id), log.running.get(job_id)
+            if row.state >= FINAL:
+                continue
+            queue = scheduler.queue(row.backend)
+            if run is not None and run["attempt"] == row.attempt:
+                if alive:
+                    scheduler.adopt(row)
+                    writer.move(job_id, JobStatus.RUNNING, row.attempt, run["time"])
+                else:
+                    self._lost(queue.job(row))
+            elif ended is not None and ended["attempt"] == row.attempt:
+                writer.end(job_id, outcomes.from_event(ended, queue.job(row), self._paths), row.bulk)
+        writer.write()
+        for number in self._ledger.open_backends(self._paths.host):
+            ids = [job_id for job_id, _ in self._ledger.in_state(number, JobStatus.RUNNING)]
+            rows = self._ledger.rows([job_id for job_id in ids if scheduler.running(job_id) is None])
+            for row in rows.values():
+                self._lost(scheduler.queue(number).job(row))
+        writer.write()
+
+    def _lost(self, job: ScheduledJob) -> None:
+        """A job ran when its keeper died, or the machine."""
+        outcome = outcomes.from_spool(job, self._paths)
+        if outcome is None and job.restartable:
+            outcomes.remove_attempt(job, self._paths)
+            self._writer.move(job.job_id, JobStatus.QUEUED, job.attempt + 1, None)
+        else:
+            self._writer.end(job.job_id, outcome or outcomes.lost(job), job.bulk)

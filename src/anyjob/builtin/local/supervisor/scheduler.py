@@ -1,0 +1,96 @@
+"""Decides what runs next: the queues of this host's `local` backends, and what the keeper has of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from anyjob.builtin.local.paths import RuntimePaths
+from anyjob.builtin.local.supervisor.bulks import Bulks
+from anyjob.builtin.local.supervisor.queue import Queue
+from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
+from anyjob.ledger.rows import Row
+from anyjob.ledger.store import Ledger
+
+
+class Scheduler:
+    """The queues, each made when there is something to do in it.
+
+    Args:
+        ledger: where what waits is read from.
+        paths: where spools are.
+        bulks: what the jobs of a bulk share.
+        write: writes to the ledger what has happened; called before it is read.
+    """
+
+    def __init__(self, ledger: Ledger, paths: RuntimePaths, bulks: Bulks, write: Callable[[], None]) -> None:
+        self._ledger = ledger
+        self._paths = paths
+        self._bulks = bulks
+        self._write = write
+        self._queues: dict[int, Queue] = {}
+        self._running: dict[str, Queue] = {}
+
+    def queue(self, number: int) -> Queue:
+        """Return the queue of a backend.
+
+        Raises:
+            StateError: it is that of another host.
+        """
+        queue = self._queues.get(number)
+        if queue is None:
+            queue = Queue(self._ledger, self._paths, self._bulks, number, self._write)
+            self._queues[number] = queue
+        return queue
+
+    def is_here(self, number: int) -> bool:
+        """Tell whether a backend is of this host."""
+        return number in self._queues or self._ledger.backend_row(number).host == self._paths.host
+
+    def rescan_all(self) -> None:
+        """There may be new jobs, of any backend."""
+        for number in self._ledger.open_backends(self._paths.host):
+            self.queue(number).rescan()
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether something waits, or may."""
+        return any(queue.has_waiting for queue in self._queues.values())
+
+    @property
+    def has_running(self) -> bool:
+        """Whether the keeper has jobs."""
+        return bool(self._running)
+
+    def prepare(self, count: int) -> None:
+        """Have so many orders of each queue at hand."""
+        for queue in self._queues.values():
+            queue.prepare(count)
+
+    def take(self) -> Iterator[tuple[ScheduledJob, Any]]:
+        """Yield the jobs that the keeper is to have now, each with its order, or what is wrong with it."""
+        for queue in self._queues.values():
+            for job, order in queue.take():
+                if not isinstance(order, Exception):
+                    self._running[job.job_id] = queue
+                yield job, order
+
+    def running(self, job_id: str) -> tuple[ScheduledJob, Queue] | None:
+        """Return a job that the keeper has, and its queue; None where it has no such job."""
+        queue = self._running.get(job_id)
+        return None if queue is None else (queue.running[job_id], queue)
+
+    def ended(self, job_id: str) -> ScheduledJob:
+        """A job that the keeper had has ended, and gives its slots back."""
+        return self._running.pop(job_id).ended(job_id)
+
+    def adopt(self, row: Row) -> None:
+        """Take in a job that the keeper has already."""
+        queue = self._running[row.job_id] = self.queue(row.backend)
+        queue.adopt(row)
+
+    def forget_running(self) -> None:
+        """Nothing is known of what runs: the keeper is gone."""
+        self._running.clear()
+        for queue in self._queues.values():
+            queue.forget_running()

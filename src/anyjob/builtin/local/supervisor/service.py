@@ -1,0 +1,239 @@
+"""The supervisor's service: jobs go to the keeper, and what comes of them to the ledger and to clients.
+
+It may be killed at any moment: jobs run on under the keeper, and the next one finds that and its log.
+It loads no plugins and unpickles no call.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from anyjob.builtin.local.ipc.event_loop import EventLoop
+from anyjob.builtin.local.ipc.frames import FrameSocket
+from anyjob.builtin.local.paths import RuntimePaths
+from anyjob.builtin.local.supervisor import outcomes
+from anyjob.builtin.local.supervisor.bulks import Bulks
+from anyjob.builtin.local.supervisor.clients import Clients
+from anyjob.builtin.local.supervisor.keeper_startup import connect_keeper
+from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
+from anyjob.builtin.local.supervisor.reconciliation import Reconciliation
+from anyjob.builtin.local.supervisor.scheduler import Scheduler
+from anyjob.errors import StateError
+from anyjob.ledger.rows import Row
+from anyjob.ledger.sql import chunks
+from anyjob.ledger.store import Ledger
+from anyjob.specs import Outcome
+from anyjob.status import JobStatus
+
+READY = 2
+"""Orders that a queue has at hand before there are slots for them."""
+RETRY = 1.0
+"""Seconds after which a ledger that could not be written is written again."""
+IDLE = 20.0
+"""Seconds without work and without clients after which the supervisor ends."""
+UNNEEDED = 3600.0
+"""Seconds of age from which an environment that no job in the ledger needs is removed."""
+COMPACT = 4 << 20
+"""Bytes of the keeper's log that are kept though the ledger has them."""
+
+
+class Supervisor:
+    """The event loop of one supervisor, which holds the lock and listens.
+
+    Args:
+        paths: where everything is.
+        listener: the socket that clients connect to.
+    """
+
+    def __init__(self, paths: RuntimePaths, listener: socket.socket) -> None:
+        self._paths = paths
+        self._loop = EventLoop()
+        self._ledger = Ledger(paths.state)
+        bulks = Bulks(self._ledger)
+        self._writer = LedgerWriter(self._ledger, paths, bulks, self._ledger_written)
+        self._scheduler = Scheduler(self._ledger, paths, bulks, self._writer.write)
+        self._reconciliation = Reconciliation(self._ledger, self._writer, self._scheduler, paths)
+        self._clients = Clients(self._loop, listener, self)
+        self._keeper: FrameSocket | None = None
+        self._logged = self._compacted = 0  # offsets in the keeper's log
+        self._idle_since = time.monotonic()
+        self._failing = self._stopped = False
+
+    # --- the loop -----------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until there has been nothing to do for a while."""
+        self._handle_signals()
+        self._connect_keeper()
+        self._remove_unneeded_environments()
+        while not self._stopped:
+            self._work()
+            self._loop.run_once(self._pause())
+            self._stopped = self._stopped or self._is_idle()
+        self._writer.write()
+        if self._keeper is not None and not self._scheduler.has_running:
+            self._keeper.send({"op": "stop"})
+            self._loop.flush(self._keeper)
+
+    def _work(self) -> None:
+        try:
+            self._start_jobs()
+            if self._writer.is_pending and not (self._scheduler.has_running and self._writer.pause):
+                self._writer.write()
+            self._scheduler.prepare(READY)
+            self._failing = False
+            if self._ledger._file.opened > 1:
+                self.stop()  # it was damaged, and replaced: what we have learnt of its numbers is void
+            if not self._paths.supervisor_socket.exists():
+                self.stop()  # somebody has cleaned up: the next one makes it anew
+        except StateError:
+            # No space, most likely. What is to be written is kept, and tried again.
+            if not self._failing:
+                traceback.print_exc()
+            self._failing = True
+
+    def _handle_signals(self) -> None:
+        self._loop.on_signal(lambda: None)
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        for number in (signal.SIGPIPE, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+
+    def _pause(self) -> float:
+        if self._failing:
+            return RETRY
+        if self._writer.is_pending:
+            return self._writer.pause
+        return IDLE / 2
+
+    def _is_idle(self) -> bool:
+        now = time.monotonic()
+        if self._clients or self._scheduler.has_running or self._scheduler.has_waiting:
+            self._idle_since = now
+        elif now - self._idle_since >= IDLE:
+            # Somebody may have put work into the ledger, and died before he could say so.
+            self._scheduler.rescan_all()
+            return not self._scheduler.has_waiting
+        return False
+
+    def _start_jobs(self) -> None:
+        if self._keeper is None:
+            return
+        for job, order in self._scheduler.take():
+            if isinstance(order, Exception):
+                self._writer.end(job.job_id, outcomes.not_started(order, job.attempt), job.bulk)
+            else:
+                self._keeper.send(order)
+        if self._keeper.pending:
+            self._loop.flush(self._keeper)
+
+    def _ledger_written(self, ended: Sequence[str], moved: Sequence[str]) -> None:
+        self._clients.tell_changed(ended, moved)
+        if self._keeper is not None and self._logged - self._compacted > COMPACT:
+            self._compacted = self._logged
+            self._keeper.send({"op": "compact", "offset": self._logged})
+            self._loop.flush(self._keeper)
+
+    def _remove_unneeded_environments(self) -> None:
+        """Remove those of clients that died before they had submitted."""
+        old = [path for path in self._paths.environments.iterdir() if _age(path) > UNNEEDED]
+        needed = self._ledger.open_environments() if old else set()
+        for path in old:
+            if str(path) not in needed:
+                path.unlink(missing_ok=True)
+
+    # --- what clients ask ---------------------------------------------------------------------
+
+    def rescan(self, backend: int) -> None:
+        """There are new jobs of a backend in the ledger."""
+        self._scheduler.queue(backend).rescan()
+
+    def client_lost(self) -> None:
+        """A client is gone: perhaps before it has said what it has put into the ledger."""
+        self._scheduler.rescan_all()
+
+    def stop(self) -> None:
+        """End at the next turn; what runs runs on."""
+        self._stopped = True
+
+    def cancel(self, job_ids: list[str]) -> dict[str, bool]:
+        """Cancel jobs; say of each whether that was accepted."""
+        answers = dict.fromkeys(job_ids, False)
+        for job_id in job_ids:
+            running = self._scheduler.running(job_id)
+            if running is not None and self._keeper is not None:
+                job, queue = running
+                message = {"op": "terminate", "id": job_id, "attempt": job.attempt}
+                self._keeper.send({**message, "cause": "cancel", "grace": queue.grace})
+                answers[job_id] = True
+        if self._keeper is not None:
+            self._loop.flush(self._keeper)
+        self._writer.write()
+        for some in chunks([job_id for job_id in job_ids if not answers[job_id]]):
+            for row in self._ledger.rows(some).values():
+                answers[row.job_id] = self._cancel_waiting(row)
+            self._writer.write()
+        return answers
+
+    def _cancel_waiting(self, row: Row) -> bool:
+        """Cancel a job that waits; whether it did, and is ours."""
+        if row.status is not JobStatus.QUEUED or not self._scheduler.is_here(row.backend):
+            return False
+        self._scheduler.queue(row.backend).restart_scan()
+        outcome = Outcome(status=JobStatus.CANCELLED, finished=time.time(), attempt=row.attempt)
+        self._writer.end(row.job_id, outcome, row.bulk)
+        return True
+
+    # --- what the keeper tells ----------------------------------------------------------------
+
+    def _connect_keeper(self) -> None:
+        """Connect to the keeper, or to a new one; hold the ledger against what it has logged."""
+        self._writer.write()
+        found = connect_keeper(self._paths, self._reconciliation.with_dead_keeper)
+        self._keeper = found.frames
+        self._logged = self._compacted = 0
+        self._loop.add_reader(found.frames, self._receive)
+        self._reconciliation.with_keeper(found.log)
+        for event in found.events:
+            self._take_event(event)
+        self._scheduler.rescan_all()
+
+    def _receive(self) -> None:
+        keeper = self._keeper
+        assert keeper is not None
+        try:
+            for message in keeper.receive():
+                self._take_event(message)
+        except (EOFError, OSError):
+            self._keeper = None
+            self._loop.remove_reader(keeper)
+            keeper.close()
+            self._connect_keeper()
+
+    def _take_event(self, event: dict[str, Any]) -> None:
+        if event["op"] == "compacted":
+            self._logged = self._compacted = event["offset"]
+            return
+        if event["op"] == "ended":
+            self._logged = event["offset"]
+        job_id, attempt = event["id"], event["attempt"]
+        running = self._scheduler.running(job_id)
+        if running is None or running[0].attempt != attempt:
+            return
+        if event["op"] == "started":
+            self._writer.move(job_id, JobStatus.RUNNING, attempt, event["time"])
+        elif event["op"] == "ended":
+            job = self._scheduler.ended(job_id)
+            self._writer.end(job_id, outcomes.from_event(event, job, self._paths), job.bulk)
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -1,0 +1,164 @@
+"""What a zygote's child does: it claims the call, runs it, and writes what came of it.
+
+Each page of memory that a child touches is copied for it, and that is most of what a child costs. So what is
+in here is plain, avoids the detours of the library (`signal.signal` goes through enums), and has been run
+before the first fork (`rehearse`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import sys
+import traceback
+from signal import SIGCHLD, SIGTERM, set_wakeup_fd
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+try:
+    import _signal as plain_signal  # type: ignore[import-not-found,unused-ignore]
+except ImportError:
+    import signal as plain_signal
+SIG_DFL, SIG_IGN, set_handler = plain_signal.SIG_DFL, plain_signal.SIG_IGN, plain_signal.signal
+
+VARIABLES = ("ANYJOB_KEEPER", "ANYJOB_JOB_ID", "ANYJOB_ATTEMPT", "ANYJOB_SPOOL")
+STREAMS = ((1, "/stdout"), (2, "/stderr"))
+APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+
+
+def run(
+    order: dict[str, Any], runner: Any, mark: memoryview, descriptors: tuple[int, ...], host: str
+) -> NoReturn:
+    """Run a call, and end this process.
+
+    Args:
+        order: what the keeper says of the call.
+        runner: the module `anyjob.execution.runner`.
+        mark: the memory that the mark of the process is in.
+        descriptors: those of the zygote, which the call does not get.
+        host: the name of this host.
+    """
+    set_wakeup_fd(-1)
+    set_handler(SIGCHLD, SIG_DFL)
+    write_mark(mark, order["mark"])
+    os.setsid()
+    pid = os.getpid()
+    try:
+        os.symlink(str(pid), order["claim"])
+    except FileExistsError:
+        os._exit(0)  # somebody else has it: this copy comes too late
+    for fd in descriptors:
+        os.close(fd)
+    for number, name in STREAMS:
+        fd = os.open(order["spool"] + name, APPEND, 0o600)
+        os.dup2(fd, number)
+        os.close(fd)
+    terminated = False
+
+    def terminate(signum: int, frame: Any) -> None:
+        nonlocal terminated
+        terminated = os.getpid() == pid
+        raise runner.Ended
+
+    set_handler(SIGTERM, terminate)
+    for name, value in order["variables"].items():
+        os.environ[name] = value
+    reset_inherited_state()
+    outcome: dict[str, Any] = {}
+    try:
+        outcome = runner.pickled(runner.perform(lambda: load_call(order)))
+        set_handler(SIGTERM, SIG_IGN)
+    except runner.Ended:
+        pass  # it came too late for the call, and too early for what follows
+    if os.getpid() != pid:
+        os._exit(0)  # the call forked, and its child came back here
+    if not terminated:
+        write_outcome(order, outcome, host)
+    set_handler(SIGTERM, SIG_DFL)
+    finalize()
+    if terminated:
+        os.kill(pid, SIGTERM)  # it has cleaned up behind itself
+    os._exit(exit_code(outcome))
+
+
+def rehearse(runner: Any) -> None:
+    """Run what children run, as far as it leaves no trace, and make room for their variables."""
+    for name in VARIABLES:
+        os.environ[name] = ""
+    order = {"cwd": None, "payload": pickle.dumps((abs, (1,), {})), "shared": None}
+    for _ in range(20):
+        runner.pickled(runner.perform(lambda: load_call(order)))
+
+
+def write_mark(memory: memoryview, mark: bytes) -> None:
+    """Write a job's mark over the zygote's own, where /proc/PID/environ reads it."""
+    if len(mark) <= len(memory):
+        memory[: len(mark)] = mark
+
+
+def reset_inherited_state() -> None:
+    """Let nothing be shared between children that each should have for itself."""
+    atexit._clear()
+    random = sys.modules.get("numpy.random")
+    if random is not None:
+        random.seed()  # else all children would draw the same numbers; Python's own sees to itself
+
+
+def load_call(order: dict[str, Any]) -> Any:
+    """Return what to call, its positional and its keyword arguments; go where it is to run."""
+    if order["cwd"]:
+        os.chdir(order["cwd"])
+    payload = order["payload"]
+    if payload is None:
+        fd = os.open(order["payload_file"], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(fd, "rb") as stream:
+            if os.fstat(fd).st_uid != os.getuid():
+                raise PermissionError(f"{order['payload_file']} is somebody else's: it is not unpickled")
+            payload = stream.read()
+    if order["shared"] is None:
+        return pickle.loads(payload)
+    return (pickle.loads(order["shared"]), *pickle.loads(payload))
+
+
+def exit_code(outcome: dict[str, Any]) -> int:
+    """Return the exit code that tells what came of a call."""
+    if outcome["status"] == "DONE":
+        return 0
+    code = outcome.get("exit_code")
+    return code & 0xFF if isinstance(code, int) else 1
+
+
+def write_outcome(order: dict[str, Any], outcome: dict[str, Any], host: str) -> None:
+    """Write what came of a call: the file appears at once, or not at all."""
+    outcome["host"] = host
+    final = order["spool"] + "/outcome.pkl"
+    part = final + ".part"
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    content = pickle.dumps(outcome, 5)
+    while content:
+        content = content[os.write(fd, content) :]
+    if order["durable"]:
+        os.fsync(fd)
+    os.close(fd)
+    os.rename(part, final)
+    if outcome["status"] != "DONE":
+        sys.stderr.write(outcome.get("traceback") or outcome["message"] + "\n")
+
+
+def finalize() -> None:
+    """Do what Python does at its end: wait for threads, run what was registered, flush."""
+    threading = sys.modules.get("threading")
+    try:
+        if threading is not None:
+            threading._shutdown()
+        atexit._run_exitfuncs()
+    except BaseException:
+        traceback.print_exc()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            continue
