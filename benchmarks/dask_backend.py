@@ -112,7 +112,7 @@ def report(title: str, times: dict[str, list[float]], unit: Callable[[float], st
 
 def main() -> int:
     rounds = bench.rounds(9)
-    cluster = Cluster(SLOTS, None, in_one=False)
+    cluster = Cluster(SLOTS, None, one_worker=False)
     given = {
         label: {"type": "dask", "address": cluster.address, **options} for label, options in MODES.items()
     }

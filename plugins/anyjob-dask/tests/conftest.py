@@ -48,7 +48,7 @@ def own_lab(tmp_path: Path) -> Iterator[Callable[..., dask_lab.Lab]]:
 @pytest.fixture(scope="session")
 def local_cluster() -> Iterator[Cluster]:
     """The cluster that a backend starts for itself where it is given no address, shared by the tests."""
-    cluster = Cluster(4, None, in_one=True)
+    cluster = Cluster(4, None, one_worker=True)
     yield cluster
     cluster.close()
 

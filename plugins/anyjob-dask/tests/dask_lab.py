@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from anyjob_dask import job_runner, keys
+from anyjob_dask import keys, worker_tasks
 from distributed import Client
 
 PATIENCE = 60.0
@@ -162,11 +162,11 @@ class Faults:
 
     def forget(self, native_id: str) -> None:
         """Have the scheduler know a task no more."""
-        mark = keys.parse(native_id)
-        assert mark is not None
+        parsed = keys.parse(native_id)
+        assert parsed is not None
         with Client(self._there, set_as_default=False) as client:
-            client.sync(client.scheduler.anyjob_release, job_ids=[mark.job_id])
-            client.run(job_runner.cancel, [mark.job_id])
+            client.sync(client.scheduler.anyjob_release, job_ids=[parsed.job_id])
+            client.run(worker_tasks.cancel, [parsed.job_id])
 
     def close(self) -> None:
         """Let go of the proxy."""

@@ -47,10 +47,12 @@ def test_results_that_a_worker_held_are_lost_with_it_and_not_made_anew(
     large = backend.run(Call(dask_calls.note_and_return, (str(runs), 1_000_000)))
     small = backend.run(Call(dask_calls.note_and_return, (str(runs), 10)))
     jobs = [large.job_id(), small.job_id()]
-    until(
-        lambda: {each["state"] for each in backend._line.ask("ask", job_ids=jobs).values()} == {"ended"},
-        "the end of two jobs that nobody has looked at",
-    )
+
+    def states() -> set[str]:
+        found = backend._connection.request("job_states", job_ids=jobs)
+        return {each["state"] for each in found.values()}
+
+    until(lambda: states() == {"finished"}, "the end of two jobs that nobody has looked at")
     os.killpg(lab.workers[0].pid, signal.SIGKILL)
     lab.add("--nthreads", "1")
     outcome = large.outcome(PATIENCE)

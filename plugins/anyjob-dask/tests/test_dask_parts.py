@@ -1,4 +1,4 @@
-"""What needs no cluster: keys, needs, versions, options, parcels."""
+"""What needs no cluster: keys, resources, versions, options, serialization."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ import pytest
 from anyjob_dask import keys, worker_resources
 from anyjob_dask.backend import DaskBackend
 from anyjob_dask.capture import Capture
-from anyjob_dask.messages import SMALL, Ended
+from anyjob_dask.messages import SMALL, JobResult
+from anyjob_dask.releases import ReleaseQueue
 from anyjob_dask.scheduler_plugin import JobSchedulerPlugin
-from anyjob_dask.serialization import Serialized, load_file, pack
+from anyjob_dask.serialization import Serialized, load_file, serialize
 from anyjob_dask.versions import mismatch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,19 +54,19 @@ def test_a_key_begins_with_what_is_run() -> None:
 
 def test_what_workers_were_not_told_of_does_not_count() -> None:
     resources = Resources(cpus=2, memory=1 << 30)
-    assert worker_resources.wanted(resources, {}, []) == {}
-    assert worker_resources.wanted(resources, {}, ["CPU", "LICENCE"]) == {"CPU": 2.0}
-    assert worker_resources.wanted(resources, {"LICENCE": 1}, ["MEMORY"]) == {
+    assert worker_resources.required(resources, {}, []) == {}
+    assert worker_resources.required(resources, {}, ["CPU", "LICENCE"]) == {"CPU": 2.0}
+    assert worker_resources.required(resources, {"LICENCE": 1}, ["MEMORY"]) == {
         "MEMORY": float(1 << 30),
         "LICENCE": 1.0,
     }
-    assert worker_resources.wanted(Resources(gpus=1), {}, []) == {"GPU": 1.0}
+    assert worker_resources.required(Resources(gpus=1), {}, []) == {"GPU": 1.0}
 
 
 def test_what_no_worker_has_is_said() -> None:
-    assert worker_resources.short_of({}, []) == ""
-    assert worker_resources.short_of({"GPU": 1}, [{}, {"GPU": 2}]) == ""
-    words = worker_resources.short_of({"GPU": 1, "CPU": 8}, [{"GPU": 1, "CPU": 4}, {"CPU": 8}])
+    assert worker_resources.missing({}, []) == ""
+    assert worker_resources.missing({"GPU": 1}, [{}, {"GPU": 2}]) == ""
+    words = worker_resources.missing({"GPU": 1, "CPU": 8}, [{"GPU": 1, "CPU": 4}, {"CPU": 8}])
     assert words == "it asks for GPU=1, CPU=8, and no worker has that (the most of each: GPU=1, CPU=8)"
 
 
@@ -108,46 +109,46 @@ def test_what_it_can_depends_on_its_options() -> None:
 
 
 @given(st.recursive(st.none() | st.binary() | st.text(), lambda inner: st.lists(inner) | st.tuples(inner)))
-def test_a_parcel_holds_what_was_put_in(value: Any) -> None:
-    parcel = pack(value)
-    assert parcel.load() == value
-    assert pickle.loads(pickle.dumps(parcel, 4)).load() == value
+def test_a_value_is_serialized_and_read_back(value: Any) -> None:
+    serialized = serialize(value)
+    assert serialized.load() == value
+    assert pickle.loads(pickle.dumps(serialized, 4)).load() == value
 
 
 def test_large_buffers_are_not_copied() -> None:
     array = np.arange(1_000_000)
-    parcel = pack(["head", array])
-    assert len(parcel.blob) < 1000
-    assert np.shares_memory(parcel.load()[1], array)
+    serialized = serialize(["head", array])
+    assert len(serialized.blob) < 1000
+    assert np.shares_memory(serialized.load()[1], array)
     buffers: list[pickle.PickleBuffer] = []
-    blob = pickle.dumps(parcel, 5, buffer_callback=buffers.append)
+    blob = pickle.dumps(serialized, 5, buffer_callback=buffers.append)
     assert len(blob) < 2000
     assert np.shares_memory(pickle.loads(blob, buffers=buffers).load()[1], array)
 
 
-def test_a_parcel_in_a_file_is_a_fresh_copy_each_time(tmp_path: Path) -> None:
+def test_a_value_in_a_file_is_a_fresh_copy_each_time(tmp_path: Path) -> None:
     array = np.arange(100_000)
     path = tmp_path / "value"
-    pack({"a": array}).write(path)
+    serialize({"a": array}).write(path)
     first = load_file(str(path))
     first["a"][:] = 0  # it can be changed, and that changes nothing else
     assert (load_file(str(path))["a"] == array).all()
     assert path.stat().st_mode & 0o777 == 0o600
     path.write_bytes(b"x" * 100)
-    with pytest.raises(ValueError, match="holds no parcel"):
-        Serialized.mapped(path)
+    with pytest.raises(ValueError, match="holds no value that anyjob has written"):
+        Serialized.from_file(path)
 
 
 def test_only_what_is_small_goes_by_way_of_the_scheduler() -> None:
-    small = Ended({"status": "DONE"}, pack(7), {"stdout": b"a\n"})
-    data = small.small()
+    small = JobResult({"status": "DONE"}, serialize(7), {"stdout": b"a\n"})
+    data = small.to_small_bytes()
     assert data is not None
-    again = Ended.opened(data)
+    again = JobResult.from_bytes(data)
     assert (again.fields, again.logs) == (small.fields, small.logs)
     assert again.value is not None
     assert again.value.load() == 7
-    assert Ended({"status": "DONE"}, pack("x" * SMALL), {}).small() is None
-    assert Ended({"status": "DONE"}, None, {"stderr": b"x" * SMALL}).small() is None
+    assert JobResult({"status": "DONE"}, serialize("x" * SMALL), {}).to_small_bytes() is None
+    assert JobResult({"status": "DONE"}, None, {"stderr": b"x" * SMALL}).to_small_bytes() is None
 
 
 def test_what_threads_print_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,11 +171,11 @@ def test_what_threads_print_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> No
         thread.start()
     for thread in threads:
         thread.join()
-    assert [capture.ends(100) for capture in captures] == [
+    assert [capture.tails(100) for capture in captures] == [
         {"stdout": b"one\n", "stderr": b"ONE\n"},
         {"stdout": b"two\n", "stderr": b"TWO\n"},
     ]
-    assert captures[0].ends(2) == {"stdout": b"e\n", "stderr": b"E\n"}
+    assert captures[0].tails(2) == {"stdout": b"e\n", "stderr": b"E\n"}
     assert captures[0].read("stdout", 1) == b"ne\n"
 
 
@@ -183,14 +184,30 @@ def test_a_job_that_arrives_just_as_it_is_asked_for_is_not_missed() -> None:
     scheduler: Any = SimpleNamespace(handlers={}, stream_handlers={})
 
     async def ask() -> dict[str, Any]:
-        desk = JobSchedulerPlugin()
-        await desk.start(scheduler)
-        asked = asyncio.ensure_future(desk.ask(["job"], "client", patience=60.0))
-        asyncio.get_running_loop().call_soon(arrives, desk)
+        plugin = JobSchedulerPlugin()
+        await plugin.start(scheduler)
+        asked = asyncio.ensure_future(plugin.job_states(["job"], "client", arrival_timeout=60.0))
+        asyncio.get_running_loop().call_soon(arrives, plugin)
         return await asyncio.wait_for(asked, 20.0)
 
-    def arrives(desk: JobSchedulerPlugin) -> None:
-        desk.keys["job"], desk.results["job"] = "key", ("key", b"")
-        desk.update_graph(scheduler, client="client", keys=[])
+    def arrives(plugin: JobSchedulerPlugin) -> None:
+        plugin.jobs.keys["job"], plugin.jobs.results["job"] = "key", ("key", b"")
+        plugin.update_graph(scheduler, client="client", keys=[])
 
-    assert asyncio.run(ask())["job"]["state"] == "ended"
+    assert asyncio.run(ask())["job"]["state"] == "finished"
+
+
+def test_releases_are_scheduled_once_and_anew_by_a_connection_that_was_made_anew() -> None:
+    scheduled: list[Any] = []
+    connection: Any = SimpleNamespace(generation=1, call_later=lambda seconds, call: scheduled.append(call))
+    open_ids = ["b"]
+    releases = ReleaseQueue(connection, lambda: open_ids)
+    releases.add("a")
+    releases.add("b")
+    assert len(scheduled) == 1
+    connection.generation = 2  # the event loop of the connection before has gone
+    releases.add("c")
+    assert len(scheduled) == 2
+    assert releases.take() == ["a", "c"]
+    open_ids.clear()
+    assert releases.take() == ["b"]

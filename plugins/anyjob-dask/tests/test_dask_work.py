@@ -16,6 +16,7 @@ import dask_calls
 import dask_lab
 import numpy as np
 import pytest
+from anyjob_dask import versions
 from anyjob_dask.backend import DaskBackend
 from anyjob_dask.cluster import Cluster
 
@@ -55,7 +56,7 @@ def test_where_no_scheduler_is_named_a_cluster_starts_with_the_first_job_and_end
     assert backend.status().status_msg == "1 workers, 1 threads"
     with pytest.raises(JobRejectedError, match="asks for CPU=3, and no worker has that"):
         backend.run(Call(pow, (2, 5)), cpus=3)
-    cluster = backend._line._cluster
+    cluster = backend._connection._cluster
     slow = backend.run(Command(["sleep", "300"]))
     until(slow.running, "a program that runs")
     backend.close()
@@ -96,7 +97,7 @@ def test_a_large_result_that_is_nobodys_any_more_leaves_the_cluster(
     job = backend.run(Call(bytes, (1_000_000,)))
     assert len(job.result(PATIENCE)) == 1_000_000
     key = job.native_id()
-    client = backend._line.client()
+    client = backend._connection.client()
     assert key in client.run_on_scheduler(_keys)
     del job
     until(lambda: key not in client.run_on_scheduler(_keys), "the end of a result that nobody can ask for")
@@ -108,13 +109,13 @@ def _keys(dask_scheduler: Any = None) -> list[str]:
 
 def _has_left(job: Any) -> bool:
     """Whether a job is not in its cluster any more."""
-    return job.native_id() not in job.backend()._line.client().run_on_scheduler(_keys)
+    return job.native_id() not in job.backend()._connection.client().run_on_scheduler(_keys)
 
 
 def test_what_was_stored_leaves_the_cluster(backend: DaskBackend) -> None:
     jobs = backend.map(abs, range(20))
     assert [job.result(PATIENCE) for job in jobs] == list(range(20))
-    client = backend._line.client()
+    client = backend._connection.client()
     mine = {job.native_id() for job in jobs}
     until(lambda: not mine & set(client.run_on_scheduler(_keys)), "the release of jobs that are written down")
     with anyjob.Session(anyjob.Config.from_dict({}), state=backend.services.ledger.state) as again:
@@ -124,7 +125,7 @@ def test_what_was_stored_leaves_the_cluster(backend: DaskBackend) -> None:
 def test_what_is_small_leaves_the_cluster_once_all_work_has_ended_and_what_is_large_at_once(
     make: Make, local_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyjob_dask.backend.BUSY", 3600.0)
+    monkeypatch.setattr("anyjob_dask.releases.MAX_DELAY_WHILE_BUSY", 3600.0)
     backend = make(address=local_cluster.address)
     open_job = backend.run(Command(["sleep", "300"]))
     large = backend.run(Call(bytes, (100_000,)))
@@ -140,7 +141,7 @@ def test_what_is_small_leaves_the_cluster_once_all_work_has_ended_and_what_is_la
 def test_what_is_small_leaves_the_cluster_in_time_while_work_goes_on(
     make: Make, local_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyjob_dask.backend.BUSY", 0.6)
+    monkeypatch.setattr("anyjob_dask.releases.MAX_DELAY_WHILE_BUSY", 0.6)
     backend = make(address=local_cluster.address)
     open_job = backend.run(Command(["sleep", "300"]))
     small = backend.run(Call(abs, (-1,)))
@@ -156,10 +157,10 @@ def test_jobs_that_are_not_durable_leave_the_cluster_with_their_client(
     ended = lost.run(Call(abs, (-1,)))
     assert ended.result(PATIENCE) == 1
     waits = lost.run(Call(abs, (-1,)), options={"dask": {"workers": ["nobody"]}})
-    client = other._line.client()
+    client = other._connection.client()
     mine = {ended.native_id(), waits.native_id()}
     until(lambda: waits.native_id() in client.run_on_scheduler(_keys), "the arrival of a job that waits")
-    lost._line.client().close()  # as when its process is killed: nothing is said by us
+    lost._connection.client().close()  # as when its process is killed: nothing is said by us
     until(lambda: not mine & set(client.run_on_scheduler(_keys)), "the end of jobs that are nobody's")
 
 
@@ -226,18 +227,12 @@ def test_no_scheduler_at_the_address_is_said_within_a_bound(make: Make) -> None:
 def test_a_scheduler_of_another_version_is_refused(
     make: Make, lab: dask_lab.Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = anyjob_dask_versions()
-    monkeypatch.setattr("anyjob_dask.connection._versions", lambda: {**there, "distributed": "1.0"})
+    there = versions.installed()
+    monkeypatch.setattr(versions, "installed", lambda: {**there, "distributed": "1.0"})
     words = f"has distributed {there['distributed']}, and here is 1.0.*set check_versions = false"
     with pytest.raises(BackendError, match=words):
         make(address=lab.address).run(Call(pow, (2, 5)))
     assert make(address=lab.address, check_versions=False).run(Call(pow, (2, 5))).result(PATIENCE) == 32
-
-
-def anyjob_dask_versions() -> dict[str, str]:
-    from anyjob_dask.connection import _versions
-
-    return _versions()
 
 
 @pytest.mark.parametrize("isolation", ["process", "thread"])
@@ -314,5 +309,6 @@ def test_who_begins_to_wait_after_the_end_is_served_at_once(
         monkeypatch.setattr(backend, interval, 1000.0)
     for _ in range(2):  # the first wait asks by itself
         job = backend.run(Call(abs, (-1,)))
-        until(lambda job=job: backend._seen[job.job_id()].state == "ended", "the word of the scheduler")
+        job_id = job.job_id()
+        until(lambda job_id=job_id: backend._states.last(job_id).state == "finished", "the scheduler's event")
         assert job.result(PATIENCE) == 1

@@ -1,5 +1,6 @@
 """Runs anyjob's work on a Dask cluster: the backend type ``dask``.
 
-What is said to a scheduler, and asked of it, goes through `line`; what a scheduler knows and keeps of our
-jobs, through `desk`, a plugin in the scheduler; what a worker does for a job is in `bench`.
+The client's side is `backend`, with the `connection` to the scheduler, the `submission` of tasks, what is
+known of them (`job_states`), and when they leave the cluster (`releases`). In the scheduler runs
+`scheduler_plugin`; in workers run the functions of `worker_tasks`, which leave the work to `job_runner`.
 """

@@ -1,4 +1,4 @@
-"""What a call in a thread of a worker prints, taken aside from what other threads print."""
+"""Captures what a call in a thread of a worker prints, apart from what other threads print."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Capture:
         self._token: Any = None
 
     def __enter__(self) -> None:
-        _stand_in()
+        _install()
         self._token = _current.set(self)
 
     def __exit__(self, *_: object) -> None:
@@ -35,7 +35,7 @@ class Capture:
         with self._lock:
             return bytes(self._written.get(stream, b"")[offset:])
 
-    def ends(self, size: int) -> dict[str, bytes]:
+    def tails(self, size: int) -> dict[str, bytes]:
         """Return the end of each stream that something was written to, of this size at most."""
         return {stream: bytes(written[-size:]) for stream, written in self._written.items()}
 
@@ -43,8 +43,8 @@ class Capture:
 _current: ContextVar[Capture | None] = ContextVar("anyjob_dask_capture", default=None)
 
 
-class _Stream:
-    """Stands in the place of ``sys.stdout`` or ``sys.stderr``: a call's text goes to its capture."""
+class _CapturedStream:
+    """Replaces ``sys.stdout`` or ``sys.stderr``: the text of a call goes to its capture."""
 
     def __init__(self, stream: str, real: Any) -> None:
         self._stream = stream
@@ -65,14 +65,14 @@ class _Stream:
         return getattr(self._real, name)
 
 
-_guard = threading.Lock()
+_install_lock = threading.Lock()
 
 
-def _stand_in() -> None:
-    """Have what Python code prints go by way of us, from now on."""
-    if isinstance(sys.stdout, _Stream) and isinstance(sys.stderr, _Stream):
+def _install() -> None:
+    """Replace the streams of this process, once."""
+    if isinstance(sys.stdout, _CapturedStream) and isinstance(sys.stderr, _CapturedStream):
         return
-    with _guard:
+    with _install_lock:
         for stream in STREAMS:
-            if not isinstance(getattr(sys, stream), _Stream):
-                setattr(sys, stream, _Stream(stream, getattr(sys, stream)))
+            if not isinstance(getattr(sys, stream), _CapturedStream):
+                setattr(sys, stream, _CapturedStream(stream, getattr(sys, stream)))

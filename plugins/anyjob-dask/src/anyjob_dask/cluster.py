@@ -13,9 +13,7 @@ from typing import Any
 
 from anyjob.errors import BackendUnavailableError
 
-PATIENCE = 60.0
-"""Seconds that the cluster may take to start."""
-LEAVE = 3.0
+CLOSE_TIMEOUT = 3.0
 """Seconds that it may take to end."""
 
 
@@ -25,17 +23,17 @@ class Cluster:
     Args:
         slots: how many jobs at a time.
         memory: what each worker may use, as Dask takes it; None: its part of the machine.
-        in_one: whether they are threads of one worker, or a worker each.
+        one_worker: whether they are threads of one worker, or a worker each.
 
     Raises:
         BackendUnavailableError: it does not start.
     """
 
-    def __init__(self, slots: int, memory: str | None, *, in_one: bool) -> None:
+    def __init__(self, slots: int, memory: str | None, *, one_worker: bool) -> None:
         path = [os.path.abspath(entry) for entry in sys.path]
         code = f"import sys; sys.path[:] = {path!r}; from anyjob_dask.cluster import main; main()"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", code, json.dumps([slots, memory, in_one])],
+            [sys.executable, "-c", code, json.dumps([slots, memory, one_worker])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -43,9 +41,9 @@ class Cluster:
         assert self._process.stdout is not None
         self.address = self._process.stdout.readline().decode().strip()
         if not self.address:
-            code_ = self.close()
+            exit_code = self.close()
             raise BackendUnavailableError(
-                f"a Dask cluster of {slots} slots did not start on this machine (exit code {code_}): "
+                f"a Dask cluster of {slots} slots did not start on this machine (exit code {exit_code}): "
                 "what it says of that is on stderr"
             )
 
@@ -61,7 +59,7 @@ class Cluster:
         assert process.stdout is not None
         process.stdin.close()
         try:
-            code = process.wait(LEAVE)
+            code = process.wait(CLOSE_TIMEOUT)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
             code = process.wait()
@@ -70,8 +68,8 @@ class Cluster:
 
 
 def main() -> None:
-    """Be the process that the cluster is in, until the one that started it closes stdin or dies."""
-    slots, memory, in_one = json.loads(sys.argv[1])
+    """Run the cluster in this process, until the one that started it closes stdin or dies."""
+    slots, memory, one_worker = json.loads(sys.argv[1])
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what Dask prints is no address
 
@@ -79,14 +77,14 @@ def main() -> None:
 
     start: Any = distributed.LocalCluster
     with start(
-        n_workers=1 if in_one else slots,
-        threads_per_worker=slots if in_one else 1,
+        n_workers=1 if one_worker else slots,
+        threads_per_worker=slots if one_worker else 1,
         processes=True,
         dashboard_address="127.0.0.1:0",  # any port: another cluster may have the usual one
         scheduler_kwargs={"dashboard": False},
         host="127.0.0.1",
         memory_limit=memory or "auto",
-        resources={"CPU": slots if in_one else 1},
+        resources={"CPU": slots if one_worker else 1},
     ) as cluster:
         print(cluster.scheduler_address, file=out, flush=True)
         sys.stdin.read()

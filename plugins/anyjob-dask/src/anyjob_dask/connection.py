@@ -1,4 +1,4 @@
-"""The line to a scheduler: made when it is needed, anew when it was lost, and not waited on without end."""
+"""The connection to a scheduler: made when it is needed, anew when it was lost, and all waits are bounded."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import Any
 
 from anyjob.errors import BackendError, BackendUnavailableError
+from anyjob_dask import protocol, versions
 from anyjob_dask.options import DaskOptions
-from anyjob_dask.versions import mismatch
 
-Heard = Callable[[dict[str, Any]], None]
+OnEvent = Callable[[dict[str, Any]], None]
 
 
 class SchedulerConnection:
@@ -20,19 +20,19 @@ class SchedulerConnection:
 
     Args:
         options: where the scheduler is.
-        heard: called, in Dask's own thread, with what the scheduler tells of jobs.
+        on_event: called, in the thread of Dask's event loop, with what the scheduler reports of jobs.
     """
 
-    def __init__(self, options: DaskOptions, heard: Heard) -> None:
+    def __init__(self, options: DaskOptions, on_event: OnEvent) -> None:
         self._options = options
-        self._heard = heard
+        self._on_event = on_event
         self._lock = threading.RLock()
         self._client: Any = None
         self._cluster: Any = None
         self._closed = False
         self._owner = os.getpid()
-        self.number = 0
-        """How often it was made: what was heard before may be out of date."""
+        self.generation = 0
+        """How often a connection was made: what was reported by one before may be out of date."""
 
     @property
     def where(self) -> str:
@@ -61,9 +61,9 @@ class SchedulerConnection:
         with self._lock:
             client = self._client
             if self._closed or os.getpid() != self._owner:
-                raise BackendError(f"the line to {self.where} was closed")
+                raise BackendError(f"the connection to {self.where} was closed")
             if client is not None and client.status != "running":
-                self._drop()
+                self._discard_client()
             if self._client is None:
                 self._connect()
             return self._client
@@ -71,26 +71,27 @@ class SchedulerConnection:
     def _connect(self) -> None:
         import distributed
 
-        connect: Any = distributed.Client
+        make_client: Any = distributed.Client
         options = self._options
         if self._cluster is not None and not self._cluster.is_alive:
             self._cluster.close()
             self._cluster = None
-        if options.is_ours and self._cluster is None:
+        if options.owns_cluster and self._cluster is None:
             from anyjob_dask.cluster import Cluster
 
-            threads = options.isolation == "process"  # which is for its calls no matter of threads
-            self._cluster = Cluster(options.slots or _cores(), options.memory, in_one=threads)
-        given: dict[str, Any] = {"address": self._cluster.address if self._cluster else options.address}
+            # Calls in threads of one worker would share its GIL; for those in processes one worker is enough.
+            one_worker = options.isolation == "process"
+            self._cluster = Cluster(options.slots or _cores(), options.memory, one_worker=one_worker)
+        scheduler: dict[str, Any] = {"address": self._cluster.address if self._cluster else options.address}
         if options.scheduler_file is not None:
             if not options.scheduler_file.exists():
                 raise BackendUnavailableError(
                     f"{options.scheduler_file} is not there: no Dask scheduler has written its address to it"
                 )
-            given = {"scheduler_file": str(options.scheduler_file)}
+            scheduler = {"scheduler_file": str(options.scheduler_file)}
         try:
-            client = connect(
-                **given,
+            client = make_client(
+                **scheduler,
                 timeout=options.timeout,
                 set_as_default=False,
                 security=self._security(),
@@ -98,34 +99,34 @@ class SchedulerConnection:
             )
         except (OSError, TimeoutError) as error:
             raise BackendUnavailableError(
-                f"{self.where} cannot be reached within {options.timeout:g} s: {_words(error)}"
+                f"{self.where} cannot be reached within {options.timeout:g} s: {_message(error)}"
             ) from error
         try:
-            self._introduce(client)
+            self._register(client)
         except BaseException:
             _close(client)
             raise
         self._client = client
-        self.number += 1
+        self.generation += 1
 
-    def _introduce(self, client: Any) -> None:
-        """Send our plugin to the scheduler, unless it has it, and look at what it and its workers are."""
-        from anyjob_dask.scheduler_plugin import TOPIC, JobSchedulerPlugin
+    def _register(self, client: Any) -> None:
+        """Register our plugin with the scheduler, unless it has it, and check versions."""
+        from anyjob_dask.scheduler_plugin import JobSchedulerPlugin
 
         try:
             client.register_plugin(JobSchedulerPlugin(), name=JobSchedulerPlugin.name)
         except (OSError, TimeoutError) as error:
-            raise BackendUnavailableError(f"{self.where} does not answer: {_words(error)}") from error
+            raise BackendUnavailableError(f"{self.where} does not answer: {_message(error)}") from error
         except ModuleNotFoundError as error:
             raise BackendError(
                 f"{self.where} runs in an environment that lacks {error.name!r}: install anyjob-dask "
                 "where the scheduler and the workers run, too"
             ) from error
-        client.subscribe_topic(TOPIC, lambda event: self._heard(event[1]))
+        client.subscribe_topic(protocol.TOPIC, lambda event: self._on_event(event[1]))
         if self._options.check_versions:
-            hello = self._ask(client, "hello")
-            there = [hello["versions"], *(worker["versions"] for worker in hello["workers"].values())]
-            wrong = mismatch(_versions(), there)
+            info = self._request(client, "cluster_info")
+            there = [info["versions"], *(worker["versions"] for worker in info["workers"].values())]
+            wrong = versions.mismatch(versions.installed(), there)
             if wrong:
                 raise BackendError(
                     f"{self.where} {wrong}: install the same versions on both sides, or set check_versions = "
@@ -138,39 +139,39 @@ class SchedulerConnection:
             return None
         from distributed import security
 
-        make: Any = security.Security
+        make_security: Any = security.Security
 
         def text(path: Any) -> str | None:
             return None if path is None else str(path)
 
-        return make(
+        return make_security(
             require_encryption=True,
             tls_ca_file=text(options.tls_ca_file),
             tls_client_cert=text(options.tls_cert),
             tls_client_key=text(options.tls_key),
         )
 
-    # --- what goes over it ------------------------------------------------------------------------
+    # --- requests ---------------------------------------------------------------------------------
 
-    def ask(self, what: str, **arguments: Any) -> Any:
-        """Have our plugin in the scheduler answer.
+    def request(self, handler: str, **arguments: Any) -> Any:
+        """Call a handler of our plugin in the scheduler, and return what it answers.
 
         Raises:
-            BackendUnavailableError: it does not, in time.
+            BackendUnavailableError: it does not answer in time.
         """
-        return self._ask(self.client(), what, **arguments)
+        return self._request(self.client(), handler, **arguments)
 
-    def _ask(self, client: Any, what: str, **arguments: Any) -> Any:
-        if what == "ask":
+    def _request(self, client: Any, handler: str, **arguments: Any) -> Any:
+        if handler == "job_states":
             arguments["client"] = client.id
 
         async def call() -> Any:
-            return await getattr(client.scheduler, f"anyjob_{what}")(**arguments)
+            return await _handler(client, handler)(**arguments)
 
-        return self._sync(client, call, arguments.get("patience", 0))
+        return self._sync(client, call, arguments.get("arrival_timeout", 0))
 
     def gather(self, keys: Sequence[str]) -> dict[str, Any]:
-        """Return the results of tasks that have ended; one that is not there any more is left out."""
+        """Return the results of tasks that have finished; one that is not there any more is left out."""
         client = self.client()
 
         async def call() -> Any:
@@ -196,35 +197,35 @@ class SchedulerConnection:
         answer = answers.get(address)
         return None if isinstance(answer, BaseException) else answer
 
-    def soon(self, seconds: float, call: Callable[[], Awaitable[None]]) -> None:
-        """Have a coroutine function called in Dask's own thread after a while."""
+    def call_later(self, seconds: float, call: Callable[[], Awaitable[None]]) -> None:
+        """Have a coroutine function called in Dask's event loop after a while."""
         client = self._client
         if client is None:
             return
         with suppress(RuntimeError):
-            client.loop.add_callback(lambda: client.loop.call_later(seconds, _quietly, call))
+            client.loop.add_callback(lambda: client.loop.call_later(seconds, _start_task, call))
 
-    async def tell(self, what: str, **arguments: Any) -> None:
-        """In Dask's own thread: have our plugin do something."""
+    async def request_in_loop(self, handler: str, **arguments: Any) -> None:
+        """Call a handler of our plugin from within Dask's event loop, if there is a connection."""
         client = self._client
         if client is not None and client.status == "running":
-            await getattr(client.scheduler, f"anyjob_{what}")(**arguments)
+            await _handler(client, handler)(**arguments)
 
     def _sync(self, client: Any, call: Callable[[], Awaitable[Any]], more: float) -> Any:
         timeout = self._options.timeout + more
         try:
             return client.sync(call, callback_timeout=timeout)
         except (OSError, TimeoutError) as error:
-            words = _words(error) or f"no answer within {timeout:g} s"
-            raise BackendUnavailableError(f"{self.where} does not answer: {words}") from error
+            message = _message(error) or f"no answer within {timeout:g} s"
+            raise BackendUnavailableError(f"{self.where} does not answer: {message}") from error
 
-    def _drop(self) -> None:
+    def _discard_client(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             threading.Thread(target=_close, args=(client,), name="anyjob-dask-close", daemon=True).start()
 
     def close(self) -> None:
-        """Hang up; a cluster that was started for this line ends."""
+        """Close the connection; a cluster that was started for it ends."""
         if os.getpid() != self._owner:
             return
         with self._lock:
@@ -237,12 +238,17 @@ class SchedulerConnection:
             cluster.close()
 
 
-def _quietly(call: Callable[[], Awaitable[None]]) -> Any:
+def _handler(client: Any, name: str) -> Any:
+    return getattr(client.scheduler, protocol.HANDLER_PREFIX + name)
+
+
+def _start_task(call: Callable[[], Awaitable[None]]) -> None:
+    """Await something in the event loop, whether or not the network is there."""
+    import asyncio
+
     async def attempt() -> None:
         with suppress(OSError, TimeoutError):
             await call()
-
-    import asyncio
 
     task = asyncio.ensure_future(attempt())
     _tasks.add(task)
@@ -253,23 +259,14 @@ _tasks: set[Any] = set()
 
 
 def _close(client: Any) -> None:
-    from anyjob_dask.scheduler_plugin import TOPIC
-
     with suppress(Exception):
-        client.unsubscribe_topic(TOPIC)  # else the scheduler complains that it cannot tell us
+        client.unsubscribe_topic(protocol.TOPIC)  # else the scheduler complains that it cannot reach us
         client.close(timeout=2)
 
 
-def _words(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     cause = error.__cause__
     return str(error) + (f" ({cause})" if cause is not None and str(cause) else "")
-
-
-def _versions() -> dict[str, str]:
-    import platform
-    from importlib.metadata import version
-
-    return {"python": platform.python_version(), "distributed": version("distributed")}
 
 
 def _cores() -> int:

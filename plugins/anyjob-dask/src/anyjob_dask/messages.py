@@ -7,27 +7,43 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from distributed import protocol
+from distributed import protocol as dask_protocol
 
 from anyjob_dask.serialization import Serialized
 
 Frames = Sequence[Any]
 SMALL = 4096
-"""Bytes up to which what came of a job is told with its end, and kept by the scheduler."""
-RESULT = "anyjob"
-"""Under which name a worker tells it, among what Dask calls the metadata of a task."""
+"""Bytes up to which a result goes to the scheduler with the end of its task, and is kept there."""
 
 
-class Body(Serialized):
-    """The work of a job, sent ahead of its task."""
+class JobHeader(NamedTuple):
+    """What a worker gets of a job, beside the payload: the work itself, serialized.
+
+    Args:
+        key: that of its task.
+        job_id: ours.
+        environment: variables that it gets.
+        walltime: seconds after which it is ended; None: never.
+        cwd: the directory that it runs in, if the worker has one of that name.
+    """
+
+    key: str
+    job_id: str
+    environment: Mapping[str, str]
+    walltime: float | None
+    cwd: str | None
+
+
+class ScatteredPayload(Serialized):
+    """The work of a job that was scattered to a worker ahead of its task."""
 
     __slots__ = ()
 
 
-class Ended:
+class JobResult:
     """What came of a job, as it lies in a worker's memory.
 
     Args:
@@ -43,7 +59,7 @@ class Ended:
         self.value = value
         self.logs = logs
 
-    def small(self) -> bytes | None:
+    def to_small_bytes(self) -> bytes | None:
         """Return it as bytes that may go by way of the scheduler; None where it is too large for that."""
         size = sum(map(len, self.logs.values()))
         if self.value is not None:
@@ -54,39 +70,39 @@ class Ended:
         return data if len(data) <= SMALL else None
 
     @classmethod
-    def opened(cls, data: bytes) -> Ended:
-        """Return what `small` made bytes of."""
+    def from_bytes(cls, data: bytes) -> JobResult:
+        """Return what `to_small_bytes` made bytes of."""
         fields, blob, logs = pickle.loads(data)
         return cls(fields, None if blob is None else Serialized(blob), logs)
 
     def __reduce__(self) -> Any:
-        return Ended, (self.fields, self.value, self.logs)
+        return JobResult, (self.fields, self.value, self.logs)
 
     def __sizeof__(self) -> int:
         value = 0 if self.value is None else sys.getsizeof(self.value)
         return object.__sizeof__(self) + value + sum(map(len, self.logs.values()))
 
 
-def _dump_body(body: Body) -> tuple[dict[str, Any], list[Any]]:
-    views = [memoryview(each) for each in body.buffers]
-    return {"readonly": [view.readonly for view in views]}, [body.blob, *views]
+def _serialize_payload(payload: ScatteredPayload) -> tuple[dict[str, Any], list[Any]]:
+    views = [memoryview(each) for each in payload.buffers]
+    return {"readonly": [view.readonly for view in views]}, [payload.blob, *views]
 
 
-def _load_body(header: dict[str, Any], frames: Frames) -> Body:
-    return Body(bytes(frames[0]), _writable(header["readonly"], frames[1:]))
+def _deserialize_payload(header: dict[str, Any], frames: Frames) -> ScatteredPayload:
+    return ScatteredPayload(bytes(frames[0]), _writable(header["readonly"], frames[1:]))
 
 
-def _dump_ended(ended: Ended) -> tuple[dict[str, Any], list[Any]]:
-    blob, buffers = (None, []) if ended.value is None else (ended.value.blob, ended.value.buffers)
+def _serialize_result(result: JobResult) -> tuple[dict[str, Any], list[Any]]:
+    blob, buffers = (None, []) if result.value is None else (result.value.blob, result.value.buffers)
     views = [memoryview(each) for each in buffers]
-    head = pickle.dumps((ended.fields, ended.logs, blob), 4)
-    return {"readonly": [view.readonly for view in views]}, [head, *views]
+    first = pickle.dumps((result.fields, result.logs, blob), 4)
+    return {"readonly": [view.readonly for view in views]}, [first, *views]
 
 
-def _load_ended(header: dict[str, Any], frames: Frames) -> Ended:
+def _deserialize_result(header: dict[str, Any], frames: Frames) -> JobResult:
     fields, logs, blob = pickle.loads(frames[0])
     value = None if blob is None else Serialized(blob, _writable(header["readonly"], frames[1:]))
-    return Ended(fields, value, logs)
+    return JobResult(fields, value, logs)
 
 
 def _writable(readonly: Sequence[bool], frames: Frames) -> list[Any]:
@@ -98,9 +114,9 @@ def _writable(readonly: Sequence[bool], frames: Frames) -> list[Any]:
     ]
 
 
-_dumps: Any = vars(protocol)["dask_serialize"]
-_loads: Any = vars(protocol)["dask_deserialize"]
-_dumps.register(Body)(_dump_body)
-_loads.register(Body)(_load_body)
-_dumps.register(Ended)(_dump_ended)
-_loads.register(Ended)(_load_ended)
+_serializers: Any = vars(dask_protocol)["dask_serialize"]
+_deserializers: Any = vars(dask_protocol)["dask_deserialize"]
+_serializers.register(ScatteredPayload)(_serialize_payload)
+_deserializers.register(ScatteredPayload)(_deserialize_payload)
+_serializers.register(JobResult)(_serialize_result)
+_deserializers.register(JobResult)(_deserialize_result)

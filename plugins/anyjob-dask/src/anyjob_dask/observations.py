@@ -1,4 +1,4 @@
-"""What was last heard of a job."""
+"""What the scheduler last reported of a job, and how anyjob reads that."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ from anyjob.status import JobStatus
 
 
 class LastObservation(msgspec.Struct):
-    """What was last heard of a job: ``waiting``, ``running``, ``ended`` or ``gone``.
+    """What the scheduler last reported of a job.
 
-    ``worker`` is the one that it runs on or, where its result is ``large``, that holds this; ``since`` is
-    when that was heard (`time.monotonic`).
+    Args:
+        state: ``waiting``, ``running``, ``finished``, or ``no-result``: it has left Dask without one.
+        worker: the one that it runs on or, where its result is ``large``, that holds this.
+        reason: why there is no result.
+        message: the same in words, or why it waits.
+        attempt: which attempt it is, from 1.
+        large: whether the result is too large for the scheduler.
+        since: when that was reported (`time.monotonic`).
     """
 
     state: str = "waiting"
@@ -27,23 +33,23 @@ class LastObservation(msgspec.Struct):
     since: float = msgspec.field(default_factory=time.monotonic)
 
 
-def is_over(seen: LastObservation) -> bool:
-    """Whether the job has ended, or has left Dask."""
-    return seen.state in ("ended", "gone")
+def has_ended(last: LastObservation) -> bool:
+    """Whether the job has finished, or has left Dask without a result."""
+    return last.state in ("finished", "no-result")
 
 
-def observation(seen: LastObservation, is_here: bool) -> Observation:
-    """Say where a job is; that of one that has ended since we looked for its result is not here yet."""
-    if seen.state == "gone":
-        outcome = gone_outcome(seen)
-        return Observation(outcome.status, outcome.reason, outcome.message, attempt=seen.attempt)
-    waits = seen.state == "waiting"
-    status = JobStatus.DONE if is_here else JobStatus.QUEUED if waits else JobStatus.RUNNING
-    return Observation(status, message=seen.message, attempt=seen.attempt)
+def to_observation(last: LastObservation, has_result: bool) -> Observation:
+    """Say where a job is: it counts as running until its result, which says how it has ended, is here."""
+    if last.state == "no-result":
+        outcome = outcome_without_result(last)
+        return Observation(outcome.status, outcome.reason, outcome.message, attempt=last.attempt)
+    waits = last.state == "waiting"
+    status = JobStatus.DONE if has_result else JobStatus.QUEUED if waits else JobStatus.RUNNING
+    return Observation(status, message=last.message, attempt=last.attempt)
 
 
-def gone_outcome(seen: LastObservation) -> Outcome:
-    """Return what came of a job that has left Dask without a result."""
-    if seen.reason == "cancelled":
-        return Outcome(status=JobStatus.CANCELLED, message=seen.message)
-    return Outcome(status=JobStatus.ERROR, reason=seen.reason, message=seen.message, attempt=seen.attempt)
+def outcome_without_result(last: LastObservation) -> Outcome:
+    """Return the outcome of a job that has left Dask without a result."""
+    if last.reason == "cancelled":
+        return Outcome(status=JobStatus.CANCELLED, message=last.message)
+    return Outcome(status=JobStatus.ERROR, reason=last.reason, message=last.message, attempt=last.attempt)

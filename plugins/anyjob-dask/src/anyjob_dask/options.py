@@ -76,22 +76,22 @@ class DaskOptions(DaskJobOptions, frozen=True):
     def __post_init__(self) -> None:
         if self.address and self.scheduler_file:
             raise ValueError("address and scheduler_file both name a scheduler: give one of them")
-        if self.is_ours and self.durable:
+        if self.owns_cluster and self.durable:
             raise ValueError(
                 "durable = true needs the address of a scheduler: a cluster that is started here ends with "
                 "its backend"
             )
-        if not self.is_ours and (self.slots or self.memory):
+        if not self.owns_cluster and (self.slots or self.memory):
             raise ValueError("slots and memory are of a cluster that is started here: leave them out")
-        if any((self.tls_ca_file, self.tls_cert, self.tls_key)) and self.is_ours:
+        if any((self.tls_ca_file, self.tls_cert, self.tls_key)) and self.owns_cluster:
             raise ValueError("TLS is for a scheduler that is named by address or scheduler_file")
 
     @property
-    def is_ours(self) -> bool:
+    def owns_cluster(self) -> bool:
         """Whether the cluster is one that is started by, and for, the backend."""
         return self.address is None and self.scheduler_file is None
 
     @property
-    def keeps(self) -> bool:
+    def is_durable(self) -> bool:
         """Whether jobs outlive the process that submits them."""
-        return not self.is_ours if self.durable is None else self.durable
+        return not self.owns_cluster if self.durable is None else self.durable

@@ -1,4 +1,4 @@
-"""Where what came of jobs is kept on this side: what they wrote, and large values."""
+"""Where results of jobs are kept on this side: what they wrote, and large values or references to these."""
 
 from __future__ import annotations
 
@@ -11,88 +11,81 @@ import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from anyjob.errors import JobFailedError
 from anyjob.execution import spool
 from anyjob.ledger.statedir import cannot_write
 from anyjob.orders import Ticket
-from anyjob_dask.serialization import LARGE, Serialized, Stored
+from anyjob_dask.connection import SchedulerConnection
+from anyjob_dask.serialization import LARGE, FileReference, Serialized
 
-VALUE = "value.parcel"
-
-
-class Cluster(Protocol):
-    """Who has values that have stayed in the cluster."""
-
-    def fetch(self, key: str) -> Any:
-        """Return one of them."""
+VALUE_FILE = "value.pickle"
 
 
 class ResultStore:
-    """Directories of jobs: those of durable ones below the spool, others in a directory that goes with us.
+    """Directories of jobs: those of durable ones below the spool, others in one that is removed with this.
 
     Args:
         root: gives the spool; None where jobs are not durable.
-        cluster: who has values that have stayed there.
+        connection: to the cluster, where large values of jobs stay that are not durable.
         when_forgotten: has a function called once nobody holds a handle on a job any more.
     """
 
     def __init__(
         self,
         root: Callable[[], Path] | None,
-        cluster: Cluster,
+        connection: SchedulerConnection,
         when_forgotten: Callable[[str, Callable[[], Any]], None],
     ) -> None:
         self._root = root
+        self._connection = connection
         self._when_forgotten = when_forgotten
         self._lock = threading.Lock()
-        self._directory: Path | None = None
-        self._cluster = id(cluster)
+        self._temporary: Path | None = None
         self._owner = os.getpid()
-        _clusters[self._cluster] = cluster
+        _stores[id(self)] = self
 
-    def place(self, job_id: str) -> Path | None:
+    def directory(self, job_id: str) -> Path | None:
         """Return the directory of a job; None where nothing is kept of it."""
         if self._root is not None:
-            place = spool.path_of(self._root(), job_id)
+            path = spool.path_of(self._root(), job_id)
         else:
-            directory = self._directory
-            if directory is None:
+            temporary = self._temporary
+            if temporary is None:
                 return None
-            place = directory / job_id
-        return place if place.exists() else None
+            path = temporary / job_id
+        return path if path.exists() else None
 
-    def _made(self, job_id: str) -> Path:
-        """Make the directory of a job, where it is not there yet."""
+    def _make_directory(self, job_id: str) -> Path:
         if self._root is not None:
-            place = spool.path_of(self._root(), job_id)
+            path = spool.path_of(self._root(), job_id)
         else:
             with self._lock:
-                if self._directory is None:
-                    self._directory = Path(tempfile.mkdtemp(prefix="anyjob-dask-"))
-                place = self._directory / job_id
-            if not place.exists():
-                self._when_forgotten(job_id, functools.partial(shutil.rmtree, place, ignore_errors=True))
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return place
+                if self._temporary is None:
+                    self._temporary = Path(tempfile.mkdtemp(prefix="anyjob-dask-"))
+                path = self._temporary / job_id
+            if not path.exists():
+                self._when_forgotten(job_id, functools.partial(shutil.rmtree, path, ignore_errors=True))
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
 
-    def value(self, ticket: Ticket, value: Serialized) -> bytes:
-        """Return a value, pickled, or what stands for one that is large."""
+    def pickled_value(self, ticket: Ticket, value: Serialized) -> bytes:
+        """Return a value, pickled; of one that is large a reference to it: into a file, or the cluster."""
         if value.blob and not value.buffers and value.nbytes <= LARGE:
             return value.blob
         if self._root is not None:
-            return pickle.dumps(Stored(str(self.keep(ticket, VALUE, value))))
-        return pickle.dumps(Fetched(self._cluster, self._owner, ticket.native_id))
+            return pickle.dumps(FileReference(str(self.write(ticket, VALUE_FILE, value))))
+        return pickle.dumps(ClusterReference(id(self), self._owner, ticket.native_id))
 
-    def keep(self, ticket: Ticket, name: str, data: bytes | Serialized) -> Path:
-        """Keep a file in the directory of a job.
+    def write(self, ticket: Ticket, name: str, data: bytes | Serialized) -> Path:
+        """Write a file into the directory of a job.
 
         Raises:
             StateError: it cannot be written.
         """
         try:
-            path = self._made(ticket.job_id) / name
+            path = self._make_directory(ticket.job_id) / name
             if isinstance(data, Serialized):
                 data.write(path)
             else:
@@ -101,32 +94,43 @@ class ResultStore:
             raise cannot_write(Path(error.filename or name), error) from error
         return path
 
+    def fetch(self, key: str) -> Any:
+        """Return the value of a task that has stayed in the cluster.
+
+        Raises:
+            JobFailedError: it is there no more.
+        """
+        result = self._connection.gather([key]).get(key)
+        if result is None:
+            raise JobFailedError(f"the result {key} is not in the cluster any more", reason="lost")
+        return result.value.load()
+
     def close(self) -> None:
         """Remove what need not outlive us."""
         with self._lock:
-            directory, self._directory = self._directory, None
+            directory, self._temporary = self._temporary, None
         if directory is not None:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-class Fetched:
-    """Stands for a value that has stayed in the cluster. Unpickled, it is that value."""
+class ClusterReference:
+    """A reference to a value that has stayed in the cluster. Unpickled, it is that value."""
 
-    def __init__(self, backend: int, process: int, key: str) -> None:
-        self.found = backend, process, key
+    def __init__(self, store: int, process: int, key: str) -> None:
+        self.arguments = store, process, key
 
     def __reduce__(self) -> Any:
-        return _fetch, self.found
+        return _fetch, self.arguments
 
 
-def _fetch(backend: int, process: int, key: str) -> Any:
-    made = _clusters.get(backend) if process == os.getpid() else None
-    if made is None:
+def _fetch(store: int, process: int, key: str) -> Any:
+    found = _stores.get(store) if process == os.getpid() else None
+    if found is None:
         raise JobFailedError(f"the result {key} was in a cluster that has ended", reason="lost")
-    return made.fetch(key)
+    return found.fetch(key)
 
 
-_clusters: weakref.WeakValueDictionary[int, Cluster] = weakref.WeakValueDictionary()
+_stores: weakref.WeakValueDictionary[int, ResultStore] = weakref.WeakValueDictionary()
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Pickled values whose large buffers are kept apart, so that none of them is copied on the way."""
+"""Serialization: pickles whose large buffers are out of band, so that none of them is copied on the way."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from anyjob.execution import runner
 from anyjob.execution.spool import open_own
 
 LARGE = 64 * 1024
-"""Bytes from which a buffer is kept apart, and a value is too large for a ledger."""
-_MAGIC = b"anyjob-parcel-1\n"
+"""Bytes from which a buffer is out of band, and a value is too large for a ledger."""
+_MAGIC = b"anyjob-pickle-1\n"
 
 
 class Serialized:
-    """A pickled value, and the large buffers that it is made of.
+    """A pickled value, and its large buffers, which are out of band.
 
     Pickled itself, by protocol 5 with a place for buffers, as Dask does, it copies none of them.
     """
@@ -36,7 +36,7 @@ class Serialized:
         return len(self.blob) + sum(memoryview(each).nbytes for each in self.buffers)
 
     def load(self) -> Any:
-        """Return the value; what it is made of is shared with this parcel."""
+        """Return the value; its large buffers are shared with this object."""
         return pickle.loads(self.blob, buffers=self.buffers)
 
     def write(self, path: Path) -> None:
@@ -57,7 +57,7 @@ class Serialized:
         os.rename(part, path)
 
     @classmethod
-    def mapped(cls, path: str | os.PathLike[str]) -> Serialized:
+    def from_file(cls, path: str | os.PathLike[str]) -> Serialized:
         """Return what was written to a file, without reading it: its buffers are pages of the file.
 
         They can be changed, which does not change the file.
@@ -71,7 +71,7 @@ class Serialized:
             pages = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY))
         start = len(_MAGIC) + 8
         if bytes(pages[: len(_MAGIC)]) != _MAGIC:
-            raise ValueError(f"{os.fspath(path)} holds no parcel of anyjob's")
+            raise ValueError(f"{os.fspath(path)} holds no value that anyjob has written")
         end = start + int.from_bytes(pages[len(_MAGIC) : start], "little")
         parts = []
         for size in pickle.loads(pages[start:end]):
@@ -87,8 +87,8 @@ class Serialized:
         return object.__sizeof__(self) + self.nbytes
 
 
-def pack(value: Any) -> Serialized:
-    """Pickle a value as `anyjob.execution.runner.dumps` does, with its large buffers apart.
+def serialize(value: Any) -> Serialized:
+    """Pickle a value as `anyjob.execution.runner.dumps` does, with its large buffers out of band.
 
     Modules that cloudpickle was told of, by ``register_pickle_by_value``, are sent along.
 
@@ -97,17 +97,17 @@ def pack(value: Any) -> Serialized:
     """
     buffers: list[Any] = []
 
-    def apart(buffer: pickle.PickleBuffer) -> bool:
+    def keep_in_band(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
         if raw.nbytes < LARGE:
             return True
         buffers.append(raw)
         return False
 
-    by_value = sys.modules.get("cloudpickle")
-    if by_value is None or not by_value.list_registry_pickle_by_value():
+    cloudpickle_module = sys.modules.get("cloudpickle")
+    if cloudpickle_module is None or not cloudpickle_module.list_registry_pickle_by_value():
         try:
-            blob = pickle.dumps(value, 5, buffer_callback=apart)
+            blob = pickle.dumps(value, 5, buffer_callback=keep_in_band)
         except Exception:
             pass
         else:
@@ -116,16 +116,16 @@ def pack(value: Any) -> Serialized:
     import cloudpickle
 
     buffers.clear()
-    return Serialized(bytes(cloudpickle.dumps(value, 5, buffer_callback=apart)), buffers)
+    return Serialized(bytes(cloudpickle.dumps(value, 5, buffer_callback=keep_in_band)), buffers)
 
 
 def load_file(path: str) -> Any:
     """Return the value that a file holds: a fresh copy."""
-    return Serialized.mapped(path).load()
+    return Serialized.from_file(path).load()
 
 
-class Stored:
-    """Stands for a value in a file. Unpickled, it is that value."""
+class FileReference:
+    """A reference to a value in a file. Unpickled, it is that value."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -134,10 +134,10 @@ class Stored:
         return load_file, (self.path,)
 
 
-def refuse(error: Exception, kind: str) -> dict[str, Any]:
-    """Say that a call has failed since what it returned cannot be pickled."""
-    said = runner.failure(error)
-    said["exception"] = None
-    said["traceback"] = ""
-    said["message"] = f"the call returned a {kind} that cannot be pickled: {error}"
-    return said
+def unpicklable_result(error: Exception, kind: str) -> dict[str, Any]:
+    """Return the fields of the outcome of a call whose result cannot be pickled."""
+    fields = runner.failure(error)
+    fields["exception"] = None
+    fields["traceback"] = ""
+    fields["message"] = f"the call returned a {kind} that cannot be pickled: {error}"
+    return fields

@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 
+def installed() -> dict[str, str]:
+    """Return the versions of this process, by the name of what they are of."""
+    import platform
+    from importlib.metadata import version
+
+    return {"python": platform.python_version(), "distributed": version("distributed")}
+
+
 def mismatch(here: Mapping[str, str], there: Iterable[Mapping[str, str]]) -> str:
     """Say which versions over there do not fit those here; empty where all do.
 
@@ -19,10 +27,10 @@ def mismatch(here: Mapping[str, str], there: Iterable[Mapping[str, str]]) -> str
         f"has {name} {other[name]}, and here is {here[name]}"
         for other in there
         for name in here
-        if other.get(name) and _told(name, other[name]) != _told(name, here[name])
+        if other.get(name) and _relevant(name, other[name]) != _relevant(name, here[name])
     }
     return "; ".join(sorted(wrong))
 
 
-def _told(name: str, version: str) -> str:
-    return ".".join(version.split(".")[:2]) if name == "python" else version
+def _relevant(name: str, text: str) -> str:
+    return ".".join(text.split(".")[:2]) if name == "python" else text

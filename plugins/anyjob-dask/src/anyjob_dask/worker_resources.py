@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from anyjob.specs import Resources
 
@@ -10,7 +10,7 @@ CPU, MEMORY, GPU = "CPU", "MEMORY", "GPU"
 """What these resources are called in Dask's own documentation."""
 
 
-def wanted(resources: Resources, more: Mapping[str, float], offered: Iterable[str]) -> dict[str, float]:
+def required(resources: Resources, more: Mapping[str, float], offered: Container[str]) -> dict[str, float]:
     """Return what a job takes up of a worker's resources.
 
     Dask counts what its workers were told to have, and nothing else. So ``cpus`` and ``memory`` count where
@@ -21,19 +21,19 @@ def wanted(resources: Resources, more: Mapping[str, float], offered: Iterable[st
         more: what it needs by the names that the workers have for it.
         offered: the names that some worker has.
     """
-    asked = {CPU: resources.cpus, MEMORY: resources.memory}
-    found = {name: float(asked[name] or 0) for name in sorted(set(offered) & asked.keys()) if asked[name]}
+    optional = {CPU: resources.cpus, MEMORY: resources.memory}
+    found = {name: float(amount) for name, amount in optional.items() if amount and name in offered}
     if resources.gpus:
         found[GPU] = float(resources.gpus)
     return {**found, **{name: float(amount) for name, amount in more.items()}}
 
 
-def short_of(asked: Mapping[str, float], workers: Iterable[Mapping[str, float]]) -> str:
-    """Say what no worker has of that which a job asks for; empty where one has all of it."""
+def missing(required: Mapping[str, float], workers: Iterable[Mapping[str, float]]) -> str:
+    """Say what no worker has of that which a job requires; empty where one has all of it."""
     workers = list(workers)
-    if not asked or any(all(has.get(name, 0) >= asked[name] for name in asked) for has in workers):
+    if not required or any(all(has.get(name, 0) >= required[name] for name in required) for has in workers):
         return ""
-    words = ", ".join(f"{name}={amount:g}" for name, amount in asked.items())
-    most = {name: max((has.get(name, 0) for has in workers), default=0) for name in asked}
+    asked = ", ".join(f"{name}={amount:g}" for name, amount in required.items())
+    most = {name: max((has.get(name, 0) for has in workers), default=0) for name in required}
     there = ", ".join(f"{name}={amount:g}" for name, amount in most.items())
-    return f"it asks for {words}, and no worker has that (the most of each: {there})"
+    return f"it asks for {asked}, and no worker has that (the most of each: {there})"
