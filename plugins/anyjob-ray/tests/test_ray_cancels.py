@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyjob_ray.actors.job_events import KEPT_CANCELS, JobEvents
 from anyjob_ray.backend import RayBackend
 from anyjob_ray.tasks.batch_submitter import BatchSubmitter, SubmittedBatch
 from anyjob_ray.tasks.cancellation import Canceller
@@ -82,6 +83,32 @@ def test_cancels_one_by_one_do_not_have_a_thread_each(monkeypatch: pytest.Monkey
         canceller.cancel([Task(str(number), None)])
     assert len(set(threading.enumerate()) - before) == 1
     assert [sent.get(timeout=PATIENCE) for _ in range(50)] == list(range(50))
+
+
+class CountedId(str):
+    """The id of a job, of which it is counted how often it is looked up."""
+
+    __slots__ = ()
+    looked_up = 0
+
+    def __hash__(self) -> int:
+        CountedId.looked_up += 1
+        return super().__hash__()
+
+
+async def test_the_event_actor_looks_up_what_it_is_asked_about_alone() -> None:
+    events = JobEvents()
+    await events.announce_cancels([CountedId(number) for number in range(1000)])
+    CountedId.looked_up = 0
+    assert await events.cancelled_among([CountedId("7"), CountedId("x")]) == ["7"]
+    assert CountedId.looked_up == 2
+
+
+async def test_the_event_actor_remembers_the_latest_cancels() -> None:
+    events = JobEvents()
+    await events.announce_cancels(["first", "second"])
+    await events.announce_cancels([str(number) for number in range(KEPT_CANCELS - 1)])
+    assert await events.cancelled_among(["first", "second", "0"]) == ["second", "0"]
 
 
 # --- in a worker ----------------------------------------------------------------------------------

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from typing import Any
 
 KEPT_EVENTS = 20_000
 """Events that are kept for those who poll."""
+KEPT_CANCELS = 20_000
+"""Jobs that are remembered which were cancelled: the latest."""
 GATHER = 0.01
 """Seconds that events are gathered for, where the last were given as short a time ago."""
 KILL_HEARD = 2.0
@@ -30,7 +32,7 @@ class JobEvents:
         self._added = asyncio.Event()
         self._last_answer = 0.0
         self._fetched = 0
-        self._cancelled: deque[str] = deque(maxlen=KEPT_EVENTS)
+        self._cancelled: OrderedDict[str, None] = OrderedDict()
 
     def _add(self, name: str, what: str, about: Any) -> None:
         self._events.append((name, what, about))
@@ -62,12 +64,13 @@ class JobEvents:
 
     async def announce_cancels(self, job_ids: list[str]) -> None:
         """The workers of these jobs are about to be interrupted, and will ask."""
-        self._cancelled += job_ids
+        self._cancelled.update(dict.fromkeys(job_ids))
+        while len(self._cancelled) > KEPT_CANCELS:
+            self._cancelled.popitem(last=False)
 
     async def cancelled_among(self, job_ids: list[str]) -> list[str]:
         """Return those of these jobs that were cancelled."""
-        known = set(self._cancelled)
-        return [job_id for job_id in job_ids if job_id in known]
+        return [job_id for job_id in job_ids if job_id in self._cancelled]
 
     async def poll(self, since: int, timeout: float) -> tuple[int, list[Event], bool]:
         """Wait for events.
