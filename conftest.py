@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
 from pathlib import Path
 from unittest import SkipTest
 
 import pytest
+from support.two_hosts import TwoHosts
 
+ROOT = Path(__file__).resolve().parent
 REQUIRED = bool(os.environ.get("ANYJOB_REQUIRE_ENGINES"))  # now: a test may hide the environment
 
 
@@ -51,98 +51,57 @@ def pytest_runtest_makereport(
 def run_anywhere(
     anyjob_environment: Path, anyjob_cli: Callable[..., subprocess.CompletedProcess[str]]
 ) -> Callable[[str], None]:
-    """Gives a function that runs the sweep of examples/anywhere where one word says."""
+    """Gives a function that runs the sweep of examples/anywhere on the backend that one word names."""
 
-    def run(word: str) -> None:
-        here = anyjob_environment / "anywhere"
-        shutil.copytree(Path(__file__).parent / "examples" / "anywhere", here)
-        config = (here / "anyjob.toml").read_text()
+    def run(backend: str) -> None:
+        directory = anyjob_environment / "anywhere"
+        shutil.copytree(ROOT / "examples" / "anywhere", directory)
+        config = (directory / "anyjob.toml").read_text()
         assert config.count("laptop") == 3  # the comment, the word, and what it names
-        changed = config.replace('default_backend = "laptop"', f'default_backend = "{word}"')
-        (here / "anyjob.toml").write_text(changed)
-        done = anyjob_cli("run", "--json", "sweep.toml", cwd=here, timeout=120)
+        changed = config.replace('default_backend = "laptop"', f'default_backend = "{backend}"')
+        (directory / "anyjob.toml").write_text(changed)
+        done = anyjob_cli("run", "--json", "sweep.toml", cwd=directory, timeout=120)
         assert done.returncode == 0, f"{done.stdout}{done.stderr}"
-        told = json.loads(done.stdout)
-        assert told["backend"] == word
-        assert [job["state"] for job in told["jobs"]] == ["DONE"] * 4
+        report = json.loads(done.stdout)
+        assert report["backend"] == backend
+        assert [job["state"] for job in report["jobs"]] == ["DONE"] * 4
 
     return run
 
 
-class Hosts:
-    """Two hosts, as far as the network is concerned, with a cable between them. One disk serves both.
+@pytest.fixture
+def run_examples(anyjob_environment: Path, tmp_path: Path) -> Callable[..., None]:
+    """Gives a function that executes the examples of a page, with these variables: see tests/run_page.py."""
 
-    Attributes:
-        addresses: what each has.
-        enter: for each, the command that begins one which runs there.
-    """
+    def run(page: Path, **variables: str) -> None:
+        directory = tmp_path / "examples"
+        directory.mkdir()
+        environment = {
+            **os.environ,
+            "HOME": str(tmp_path),
+            "ANYJOB_STATE": str(anyjob_environment / "state"),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PYTHONPATH": os.pathsep.join([str(directory), *filter(None, sys.path)]),
+            "COLUMNS": "100",
+            **variables,
+        }
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "tests" / "run_page.py"), str(page)],
+            cwd=directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=150,
+        )
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}"
 
-    addresses = "10.9.0.1", "10.9.0.2"
-
-    def __init__(self) -> None:
-        self._names = [f"anyjob-{os.getpid()}-{number}" for number in (1, 2)]
-        self.enter = [["ip", "netns", "exec", name] for name in self._names]
-
-    def build(self) -> None:
-        """Make them."""
-        first, second = self._names
-        for name in self._names:
-            ip("netns", "add", name)
-            ip("-n", name, "link", "set", "lo", "up")
-        ip("link", "add", "cable", "netns", first, "type", "veth", "peer", "name", "cable", "netns", second)
-        for name, address in zip(self._names, self.addresses, strict=True):
-            ip("-n", name, "addr", "add", f"{address}/24", "dev", "cable")
-        self.mend()
-
-    def cut(self) -> None:
-        """Let nothing pass between them any more; neither is told."""
-        ip("-n", self._names[1], "link", "set", "cable", "down")
-
-    def mend(self) -> None:
-        """Let everything pass."""
-        for name in self._names:
-            ip("-n", name, "link", "set", "cable", "up")
-
-    def run(self, program: Path, *arguments: str) -> None:
-        """Run a Python program on the first host, and have it find no fault.
-
-        Its arguments are these, the addresses, and the command that begins one which runs on the second. The
-        lines that it writes, ``cut`` or ``mend``, are done, and answered by an empty line.
-        """
-        command = [*self.enter[0], sys.executable, str(program), *arguments, *self.addresses, *self.enter[1]]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        ) as running:
-            assert running.stdin is not None
-            assert running.stdout is not None
-            try:
-                for line in running.stdout:
-                    {"cut": self.cut, "mend": self.mend}[line.strip()]()
-                    running.stdin.write("\n")
-            except BaseException:
-                running.kill()  # it is not waited for
-                raise
-        assert running.returncode == 0, "it has written to stderr what was wrong"
-
-    def tear_down(self) -> None:
-        """Kill what runs there, and remove them."""
-        for name in self._names:
-            found = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True)
-            for pid in found.stdout.split():
-                with suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
-            subprocess.run(["ip", "netns", "del", name], capture_output=True)
-
-
-def ip(*arguments: str) -> None:
-    """Run ``ip``, which must succeed."""
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
+    return run
 
 
 @pytest.fixture
-def two_hosts() -> Iterator[Hosts]:
+def two_hosts() -> Iterator[TwoHosts]:
     """Two hosts, where this machine lets us make them."""
-    hosts = Hosts()
+    hosts = TwoHosts()
     try:
         try:
             hosts.build()

@@ -171,6 +171,16 @@ def test_sessions_of_one_test_find_the_jobs_of_each_other(
     assert second.get_job(job_id).result(HOUR) == 1
 
 
+def test_a_backend_is_made_of_its_options_and_finds_the_jobs_of_another(
+    anyjob_backend: Callable[..., Any],
+) -> None:
+    first, second = anyjob_backend("local", slots=3), anyjob_backend("local", slots=3)
+    assert first is not second
+    assert (first.name(), first.options.slots) == ("local", 3)
+    job_id = first.run(CALL).job_id()
+    assert second.retrieve_job(job_id).result(HOUR) == 1
+
+
 def test_the_session_sees_what_the_isolated_registry_has(
     isolated_registry: IsolatedRegistry, anyjob_session: Session
 ) -> None:

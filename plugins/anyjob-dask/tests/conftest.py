@@ -1,7 +1,8 @@
-"""Clusters, shared by the tests of a session, and sessions of anyjob with directories of their own."""
+"""Clusters, shared by the tests of a session, and backends on them."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,8 +10,6 @@ import dask_lab
 import pytest
 from anyjob_dask.backend import DaskBackend
 from anyjob_dask.cluster import Cluster
-
-from anyjob import Session
 
 Make = Callable[..., DaskBackend]
 
@@ -54,15 +53,9 @@ def local_cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def opened(anyjob_open: Callable[..., Session]) -> Callable[..., Session]:
-    """Gives sessions on one state directory, each as another process would have it."""
-    return lambda **options: anyjob_open({"backends": {"cluster": {"type": "dask", **options}}})
-
-
-@pytest.fixture
-def make(opened: Callable[..., Session]) -> Make:
+def make(anyjob_backend: Make) -> Make:
     """Gives backends with these options."""
-    return lambda **options: opened(**options).get_backend("cluster")
+    return functools.partial(anyjob_backend, "dask")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import dask_calls
 import dask_lab
 from test_dask_work import PATIENCE, until
 
-from anyjob import Call, JobStatus, Session
+from anyjob import Call, JobStatus
 from conftest import Make
 
 cloudpickle.register_pickle_by_value(dask_calls)
@@ -72,11 +72,11 @@ def test_a_worker_that_used_too_much_memory_is_told_apart(make: Make, own_lab: L
 
 
 def test_a_scheduler_that_was_started_anew_has_lost_its_jobs(
-    opened: Callable[..., Session], own_lab: Labs, tmp_path: Path
+    make: Make, own_lab: Labs, tmp_path: Path
 ) -> None:
     lab = own_lab(("--nthreads", "1"))
     lab.wait()
-    backend = opened(address=lab.address, timeout=1.0).get_backend("cluster")
+    backend = make(address=lab.address, timeout=1.0)
     backend.grace = 0.2
     job = backend.run(Call(dask_calls.note_and_wait, (str(tmp_path / "runs"), 60)))
     until(job.running, "a call that runs")

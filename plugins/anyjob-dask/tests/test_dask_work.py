@@ -165,17 +165,18 @@ def test_jobs_that_are_not_durable_leave_the_cluster_with_their_client(
 
 
 def test_a_job_outlives_its_client_and_is_not_submitted_twice(
-    opened: Callable[..., anyjob.Session], lab: dask_lab.Lab, tmp_path: Path
+    anyjob_open: Callable[..., anyjob.Session], lab: dask_lab.Lab, tmp_path: Path
 ) -> None:
     """executorlib#412, PR#721: a job should outlive its client; a restart submitted it twice."""
-    first = opened(address=lab.address)
+    config = {"backends": {"cluster": {"type": "dask", "address": lab.address}}}
+    first = anyjob_open(config)
     job_id = (
         first.get_backend("cluster")
         .run(Call(dask_calls.note_and_wait, (str(tmp_path / "runs"), 1.0)))
         .job_id()
     )
     first.close()
-    job = opened(address=lab.address).get_job(job_id)
+    job = anyjob_open(config).get_job(job_id)
     assert job.result(PATIENCE) == "ran\n"
     assert (tmp_path / "runs").read_text() == "ran\n"
 

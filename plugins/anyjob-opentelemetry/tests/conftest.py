@@ -1,10 +1,8 @@
-"""Tracer and meter providers that export into memory, and sessions with directories of their own."""
+"""Tracer and meter providers that export into memory, and sessions."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from telemetry import Recorded, Spans
 
-from anyjob import Config, Registry, Session
-from anyjob.testing.environment.leftovers import end_leftovers
+from anyjob import Session
 
 Open = Callable[..., Session]
 
@@ -50,29 +47,19 @@ def recorded(_providers: tuple[Spans, InMemoryMetricReader]) -> Recorded:
 
 
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A state directory, and a place for sockets, whose processes end with the test."""
-    runtime = Path(tempfile.mkdtemp(prefix="anyjob-test-", dir="/tmp"))  # sockets need a short path
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    yield tmp_path / "state"
-    end_leftovers(runtime)
-    shutil.rmtree(runtime)
+def opened(anyjob_open: Open) -> Open:
+    """Gives sessions on one state directory: with a backend of one slot, and what else is registered."""
+
+    def open_session(**backends: type[Any]) -> Session:
+        session = anyjob_open({"backends": {"one": {"type": "threads", "slots": 1}}})
+        for name, backend in backends.items():
+            session.registry.register_backend(name, backend)
+        return session
+
+    return open_session
 
 
 @pytest.fixture
-def opened(state: Path) -> Iterator[Open]:
-    """Gives sessions on the state directory: with a backend of one slot, and what else is registered."""
-    made: list[Session] = []
-
-    def make(**backends: type[Any]) -> Session:
-        registry = Registry()
-        for name, backend in backends.items():
-            registry.register_backend(name, backend)
-        values = {"backends": {"one": {"type": "threads", "slots": 1}}}
-        made.append(Session(Config.from_dict(values), registry, state))
-        return made[-1]
-
-    yield make
-    for session in made:
-        session.close()
+def state(anyjob_environment: Path) -> Path:
+    """The state directory of these sessions."""
+    return anyjob_environment / "state"

@@ -2,24 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
-PLUGIN = Path(__file__).resolve().parents[1]
 
-
-def test_examples_of_the_readme_do_what_they_show(state: Path, tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    work.mkdir()
-    run_page = PLUGIN.parents[1] / "tests" / "run_page.py"
-    done = subprocess.run(
-        [sys.executable, str(run_page), str(PLUGIN / "README.md")],
-        cwd=work,
-        env={**os.environ, "HOME": str(tmp_path), "ANYJOB_STATE": str(state), "PYTHONPATH": str(work)},
-        capture_output=True,
-        text=True,
-        timeout=150,
-    )
-    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+def test_examples_of_the_readme_do_what_they_show(run_examples: Callable[..., None]) -> None:
+    run_examples(Path(__file__).resolve().parents[1] / "README.md")

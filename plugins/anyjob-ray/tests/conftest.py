@@ -1,17 +1,14 @@
-"""One Ray for all tests, and sessions with directories of their own."""
+"""One Ray for all tests, and backends on it."""
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import ray_lab
 from anyjob_ray.backend import RayBackend
-
-from anyjob import Config, Session
 
 Make = Callable[..., RayBackend]
 os.environ.update(ray_lab.environment())  # Ray reads them once, when it is imported
@@ -42,29 +39,9 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def opened(connected: ray_lab.Cluster, tmp_path: Path) -> Iterator[Callable[..., Session]]:
-    """Gives sessions on one state directory, each as another process would have it."""
-    made: list[Session] = []
-
-    def open_session(**options: Any) -> Session:
-        given = {"type": "ray", "address": connected.address, **options}
-        made.append(Session(Config.from_dict({"backends": {"cluster": given}}), state=tmp_path / "state"))
-        return made[-1]
-
-    yield open_session
-    for session in made:
-        session.close()
-
-
-@pytest.fixture
-def make(opened: Callable[..., Session]) -> Make:
+def make(anyjob_backend: Make, connected: ray_lab.Cluster) -> Make:
     """Gives backends on the cluster, with these options."""
-
-    def make_backend(**options: Any) -> RayBackend:
-        backend: RayBackend = opened(**options).get_backend("cluster")
-        return backend
-
-    return make_backend
+    return functools.partial(anyjob_backend, "ray", address=connected.address)
 
 
 @pytest.fixture

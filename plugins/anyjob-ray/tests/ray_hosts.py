@@ -1,33 +1,22 @@
-"""A program whose jobs run on two hosts, between which the network goes away for a while.
-
-It asks, by ``cut`` and ``mend``, for that to be done, and is answered by an empty line.
-"""
+"""A program whose jobs run on two hosts, between which the network goes away for a while."""
 
 from __future__ import annotations
 
 import atexit
-import collections
 import faulthandler
 import functools
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import ray_lab
 import ray_work
 from anyjob_ray import notification_listener
+from support.network_outage import run_calls_across_outage
 
 from anyjob import Call, Config, Session
-
-AWAY = 2.0
-"""Seconds that the network is away: less than those after which Ray takes a node for dead."""
-MANY = 600
-
-
-def ask_to(what: str) -> None:
-    print(what, flush=True)
-    sys.stdin.readline()
 
 
 def notify_directly(backend: Any, heard: list[str]) -> None:
@@ -38,27 +27,6 @@ def notify_directly(backend: Any, heard: list[str]) -> None:
     while job.job_id() not in heard:
         assert time.monotonic() < until, "its worker was not heard"
         time.sleep(0.01)
-
-
-def outlast(backend: Any, notes: str) -> None:
-    """What is made when the network goes is made once, and all of it."""
-    jobs = backend.map(functools.partial(ray_work.brief, notes), range(MANY))
-    while len(made(notes)) < MANY / 10:
-        assert not jobs[0].in_final_state() or jobs[0].result() == 0
-        time.sleep(0.01)
-    ask_to("cut")
-    time.sleep(AWAY)
-    assert not all(job.in_final_state() for job in jobs), "all had ended before"
-    ask_to("mend")
-    assert [job.result(60) for job in jobs] == list(range(MANY))
-    assert set(made(notes).values()) == {1}, made(notes).most_common(3)
-
-
-def made(notes: str) -> collections.Counter[str]:
-    if not os.path.exists(notes):
-        return collections.Counter()
-    with open(notes) as stream:
-        return collections.Counter(stream.read().split())
 
 
 def main(state: str, here: str, there: str, *enter: str) -> None:
@@ -84,7 +52,8 @@ def main(state: str, here: str, there: str, *enter: str) -> None:
         for name in tables:
             backend = session.get_backend(name)
             notify_directly(backend, heard)
-            outlast(backend, os.path.join(state, f"notes-{name}"))
+            notes = Path(state, f"notes-{name}")
+            run_calls_across_outage(backend, functools.partial(ray_work.brief, str(notes)), notes)
 
 
 if __name__ == "__main__":

@@ -156,10 +156,12 @@ def test_much_output_is_read_to_its_end(backend: RayBackend) -> None:
 # --- the connection -------------------------------------------------------------------------------
 
 
-def test_a_connection_of_the_program_is_used_and_left(opened: Callable[..., Session]) -> None:
+def test_a_connection_of_the_program_is_used_and_left(
+    anyjob_open: Callable[..., Session], connected: ray_lab.Cluster
+) -> None:
     import ray
 
-    session = opened()
+    session = anyjob_open({"backends": {"cluster": {"type": "ray", "address": connected.address}}})
     assert session.get_backend("cluster").run(Call(abs, (-1,))).result(PATIENCE) == 1
     session.close()
     assert ray.is_initialized()

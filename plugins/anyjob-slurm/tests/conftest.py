@@ -1,4 +1,4 @@
-"""Sessions with directories of their own, on a real cluster where there is one."""
+"""Backends on a real cluster, where there is one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 import slurm_lab
 from anyjob_slurm.backend import SlurmBackend
-
-from anyjob import Session
 
 Make = Callable[..., SlurmBackend]
 
@@ -33,21 +31,14 @@ def programs(cluster: None, tmp_path: Path) -> slurm_lab.Programs:
 
 
 @pytest.fixture
-def opened(anyjob_open: Callable[..., Session], tmp_path: Path) -> Callable[..., Session]:
-    """Gives sessions on one state directory, each as another process would have it."""
-    common = {"type": "slurm", "spool": str(tmp_path / "spool"), "patience": 5.0}
-    return lambda **options: anyjob_open({"backends": {"hpc": {**common, **options}}})
-
-
-@pytest.fixture
-def make(opened: Callable[..., Session], cluster: None) -> Iterator[Make]:
+def make(anyjob_backend: Make, cluster: None, tmp_path: Path) -> Iterator[Make]:
     """Gives backends on the cluster, with these options; jobs that are left are cancelled."""
     made: list[SlurmBackend] = []
 
     def make_backend(**options: Any) -> SlurmBackend:
-        backend: SlurmBackend = opened(**options).get_backend("hpc")
-        made.append(backend)
-        return backend
+        defaults = {"spool": str(tmp_path / "spool"), "patience": 5.0}
+        made.append(anyjob_backend("slurm", **{**defaults, **options}))
+        return made[-1]
 
     yield make_backend
     for backend in made:

@@ -149,14 +149,14 @@ def test_why_a_job_waits_is_shown(make: Make) -> None:
 
 
 def test_what_is_prunable_is_pruned_from_the_spool(
-    make: Make, opened: Callable[..., Session], tmp_path: Path
+    make: Make, anyjob_session: Session, tmp_path: Path
 ) -> None:
     job = make().run(Command(["true"]))
     job.result(PATIENCE)
     spool = tmp_path / "spool" / job.job_id()[:2] / job.job_id()
     assert spool.is_dir()
     assert not list((tmp_path / "spool" / "submissions").iterdir())
-    opened().prune(0)
+    anyjob_session.prune(0)
     assert not spool.exists()
 
 
@@ -265,10 +265,11 @@ def test_a_requeue_is_a_new_attempt_of_the_same_job(backend: SlurmBackend, tmp_p
 
 
 def test_jobs_are_found_when_the_configuration_has_moved_on(
-    make: Make, opened: Callable[..., Session], tmp_path: Path
+    make: Make, anyjob_open: Callable[..., Session], tmp_path: Path
 ) -> None:
     job_id = make().run(Call(pow, (7, 2))).job_id()
-    moved = opened(partition="batch", spool=str(tmp_path / "elsewhere"))
+    options = {"type": "slurm", "partition": "batch", "spool": str(tmp_path / "elsewhere")}
+    moved = anyjob_open({"backends": {"slurm": options}})
     assert moved.get_job(job_id).result(PATIENCE) == 49
 
 

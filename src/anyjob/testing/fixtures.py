@@ -106,6 +106,27 @@ def anyjob_session(
 
 
 @pytest.fixture
+def anyjob_backend(anyjob_open: Callable[[Mapping[str, Any]], Session]) -> Callable[..., Any]:
+    """Give a function that makes a backend of a type, with these options, in a session of its own.
+
+    ::
+
+        def test_a_report_is_written(anyjob_backend, server):
+            backend = anyjob_backend("acme", url=server.url)
+            assert backend.run(Report("sales")).result(60) == "sold"
+
+    Its configured name is its type. The sessions are those of `anyjob_open`: they share a state directory,
+    and are closed at the end.
+    """
+
+    def make(type_name: str, /, **options: Any) -> Any:
+        config = {"backends": {type_name: {"type": type_name, **options}}}
+        return anyjob_open(config).get_backend(type_name)
+
+    return make
+
+
+@pytest.fixture
 def isolated_registry(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[IsolatedRegistry]:

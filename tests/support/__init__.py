@@ -1,0 +1,1 @@
+"""What the tests of the core, those of the plugins, and the programs that they start share."""
