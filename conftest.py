@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from unittest import SkipTest
 
 import pytest
 from support.two_hosts import TwoHosts
 
 ROOT = Path(__file__).resolve().parent
-REQUIRED = bool(os.environ.get("ANYJOB_REQUIRE_ENGINES"))  # now: a test may hide the environment
+pytest_plugins = ["support.required_engines"]
 
 
 def pytest_configure() -> None:
@@ -27,24 +27,6 @@ def pytest_configure() -> None:
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where engines are required (in CI), a test that skips for want of its engine has failed.
-
-    What the conformance kit skips (by SkipTest) does not apply to the engine: it is not missing.
-    """
-    is_of_kit = call.excinfo is not None and isinstance(call.excinfo.value, SkipTest)
-    report = yield
-    engine = item.get_closest_marker("engine")
-    if report.skipped and engine is not None and REQUIRED and not is_of_kit:
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-        report.outcome = "failed"
-        report.longrepr = f"ANYJOB_REQUIRE_ENGINES is set, and {engine.args[0]} is missing: {reason}"
-    return report
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anyjob.testing.environment.isolated import isolated
-from anyjob.testing.environment.leftovers import end_leftovers
+from anyjob.testing.environment.isolated_environment import isolated
+from anyjob.testing.environment.leftover_processes import end_leftovers
 
 if TYPE_CHECKING:
     from helpers import Clock

@@ -11,26 +11,26 @@ from right_backend import RightBackend, RightEngine
 from right_plain import RightPlainBackend, plain_samples
 
 from anyjob.testing import BackendHarness, TaskBackendConformance
-from anyjob.testing.harness.recipe import Origin
+from anyjob.testing.harness.session_factory import SessionFactory
 
 
 @contextmanager
-def place_of(
-    backend: type[Any], home: Path, patience: float = 30.0, never: str | None = None
+def harness_of(
+    backend: type[Any], directory: Path, timeout: float = 30.0, never: str | None = None
 ) -> Iterator[BackendHarness]:
-    """The place of a backend that derives from one of the right ones.
+    """The harness of a backend that derives from one of the right ones.
 
     What it is known to wait for in vain is not waited for at length.
     """
     engine = None
     options: dict[str, Any] = {}
     if issubclass(backend, RightBackend):
-        (home / "engine").mkdir()
-        engine = RightEngine(home / "engine")
-        options["directory"] = str(home / "engine")
+        (directory / "engine").mkdir()
+        engine = RightEngine(directory / "engine")
+        options["directory"] = str(directory / "engine")
     samples = plain_samples() if issubclass(backend, RightPlainBackend) else None
-    origin = Origin("tried", backend, options, home / "state")
-    harness = BackendHarness.of(origin, engine=engine, samples=samples, patience=patience)
+    factory = SessionFactory("tried", backend, options, directory / "state")
+    harness = BackendHarness.from_factory(factory, engine=engine, samples=samples, timeout=timeout)
     if never is not None:
         _give_up_soon(harness, never)
     try:
@@ -42,14 +42,14 @@ def place_of(
 
 
 def _give_up_soon(harness: BackendHarness, never: str) -> None:
-    until = harness.until
+    wait_until = harness.wait_until
 
-    def waits(look: Callable[[], Any], what: str) -> Any:
+    def wait_briefly(condition: Callable[[], Any], what: str) -> Any:
         if never in what:
-            harness.patience = 0.5
-        return until(look, what)
+            harness.timeout = 0.5
+        return wait_until(condition, what)
 
-    harness.until = waits  # type: ignore[method-assign]
+    harness.wait_until = wait_briefly  # type: ignore[method-assign]
 
 
 def check(name: str, harness: BackendHarness) -> None:

@@ -20,7 +20,7 @@ import right_engine
 from anyjob.backend import Capabilities
 from anyjob.errors import BackendUnavailableError
 from anyjob.execution import spawning
-from anyjob.orders import Answer, Observation, Options, Order, Rejected, Ticket
+from anyjob.orders import Answer, Observation, Options, Order, Rejected, Ticket, Unsure
 from anyjob.specs import Command, Outcome
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.taskbackend import TaskBackend
@@ -64,7 +64,7 @@ class RightBackend(TaskBackend):
                 process.stdin.flush()
                 if not process.stdout.readline():
                     raise BackendUnavailableError("the engine has died")
-                yield order, native_id_of(order.job_id)
+                yield order, Unsure() if self.engine.loses_answer() else native_id_of(order.job_id)
 
     def told(self, order: Order) -> dict[str, Any]:
         """Put an order into the engine's words."""
@@ -172,6 +172,10 @@ class RightEngine:
         """Do not take the next order."""
         (self.directory / "reject").touch()
 
+    def lose_next_answer(self) -> None:
+        """Take the next order, and have its client never hear of that."""
+        (self.directory / "answer-lost").touch()
+
     def stop(self) -> None:
         """End all that runs: for the end of a test."""
         (self.directory / "stop").touch()
@@ -183,8 +187,15 @@ class RightEngine:
 
     def rejects(self) -> bool:
         """Whether this order is not taken."""
+        return self._happens("reject")
+
+    def loses_answer(self) -> bool:
+        """Whether the client does not hear that this order was taken."""
+        return self._happens("answer-lost")
+
+    def _happens(self, fault: str) -> bool:
         try:
-            (self.directory / "reject").unlink()
+            (self.directory / fault).unlink()
         except FileNotFoundError:
             return False
         return True

@@ -105,6 +105,6 @@ def report_samples() -> Sequence[Samples]:
             reason="exception",
             slow=lambda seconds: Report("slow", seconds),
             echo=Report,
-            heard=lambda result: str(result["report"]),
+            echoed=lambda result: str(result["report"]),
         )
     ]

@@ -23,16 +23,16 @@ from anyjob.config.settings import Config
 from anyjob.registry.lookup import Registry
 from anyjob.session.facade import Session
 from anyjob.testing import BackendConformance, TaskBackendConformance
-from anyjob.testing.live import NAME, TAG, LiveRun, Verdict, live_checks
+from anyjob.testing.live import NAME, TAG, CheckResult, LiveRun, live_checks
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Iterator[Path]:
     """The directory of an engine, which ends with the test."""
-    place = tmp_path / "engine"
-    place.mkdir()
-    yield place
-    RightEngine(place).stop()
+    found = tmp_path / "engine"
+    found.mkdir()
+    yield found
+    RightEngine(found).stop()
 
 
 def session_of(backend: type[Any], directory: Path) -> Session:
@@ -44,10 +44,10 @@ def session_of(backend: type[Any], directory: Path) -> Session:
 
 
 def run(
-    session: Session, *, patience: float = 20.0, limit: float = 60.0, stop: bool = False
-) -> dict[str, Verdict]:
-    live = LiveRun(session, "mine", patience=patience, limit=limit, stopped=lambda: stop)
-    found = {verdict.check: verdict for verdict in live.verdicts()}
+    session: Session, *, timeout: float = 20.0, limit: float = 60.0, stop: bool = False
+) -> dict[str, CheckResult]:
+    live = LiveRun(session, "mine", timeout=timeout, limit=limit, stopped=lambda: stop)
+    found = {result.check: result for result in live.results()}
     assert set(found) == set(live_checks(session.get_backend("mine")))
     return found
 
@@ -67,10 +67,10 @@ def test_all_of_the_kit_that_is_marked_live_is_run(directory: Path) -> None:
 def test_a_right_backend_keeps_its_promises_and_nothing_is_left(directory: Path) -> None:
     with session_of(RightBackend, directory) as session:
         found = run(session)
-        assert {verdict.state for verdict in found.values()} <= {"ok", "skipped"}
+        assert {result.state for result in found.values()} <= {"ok", "skipped"}
         assert found["work-that-succeeds-is-done-and-gives-its-result"].state == "ok"
         assert found["work-that-runs-is-cancelled"].state == "ok"
-        assert all(verdict.promise.endswith(".") for verdict in found.values())
+        assert all(result.promise.endswith(".") for result in found.values())
         assert session.jobs() == []
         assert not [path for root in session.services.ledger.spools() for path in root.glob("*/*")]
 
@@ -89,19 +89,19 @@ def test_a_wrong_backend_is_found_out_and_the_jobs_that_show_it_stay(
     backend: type[Any], directory: Path
 ) -> None:
     with session_of(backend, directory) as session:
-        verdict = run(session)[WRONG[backend]]
-        assert verdict.state == "failed"
-        assert verdict.told
+        result = run(session)[WRONG[backend]]
+        assert result.state == "failed"
+        assert result.message
         kept = {job.job_id(): job.metadata() for job in session.jobs(name=NAME)}
-        assert set(verdict.jobs) <= set(kept)
-        for job_id in verdict.jobs:
-            assert kept[job_id]["tags"] == {TAG: verdict.check}
-        assert bool(verdict.jobs) is not (backend in (making.Renamed, making.WithOddStatus))
+        assert set(result.jobs) <= set(kept)
+        for job_id in result.jobs:
+            assert kept[job_id]["tags"] == {TAG: result.check}
+        assert bool(result.jobs) is not (backend in (making.Renamed, making.WithOddStatus))
 
 
 def test_of_a_plain_backend_its_work_is_not_known(directory: Path) -> None:
     with session_of(RightPlainBackend, directory) as session:
-        states = {verdict.check: verdict.state for verdict in run(session).values()}
+        states = {result.check: result.state for result in run(session).values()}
     assert states["it-has-the-name-that-it-was-configured-with"] == "ok"
     assert states["work-that-succeeds-is-done-and-gives-its-result"] == "skipped"
 
@@ -109,15 +109,15 @@ def test_of_a_plain_backend_its_work_is_not_known(directory: Path) -> None:
 def test_after_the_limit_no_check_is_begun(directory: Path) -> None:
     with session_of(RightBackend, directory) as session:
         found = run(session, limit=0.0)
-        assert {verdict.state for verdict in found.values()} == {"skipped"}
-        assert "no time was left" in next(iter(found.values())).told
+        assert {result.state for result in found.values()} == {"skipped"}
+        assert "no time was left" in next(iter(found.values())).message
         assert session.jobs() == []
 
 
 def test_what_is_interrupted_is_left_out(directory: Path) -> None:
     with session_of(RightBackend, directory) as session:
         found = run(session, stop=True)
-    assert {(verdict.state, verdict.told) for verdict in found.values()} == {
+    assert {(result.state, result.message) for result in found.values()} == {
         ("skipped", "it was interrupted")
     }
 
@@ -132,12 +132,12 @@ def test_a_backend_that_hangs_keeps_nobody(directory: Path) -> None:
 
     with session_of(Hangs, directory) as session:
         try:
-            found = run(session, patience=0.5, limit=0.1)
+            found = run(session, timeout=0.5, limit=0.1)
         finally:
             goes_on.set()
-    verdict = found["it-says-which-version-it-is-and-how-it-is"]
-    assert verdict.state == "failed"
-    assert "not at an end after" in verdict.told
+    result = found["it-says-which-version-it-is-and-how-it-is"]
+    assert result.state == "failed"
+    assert "not at an end after" in result.message
 
 
 def test_jobs_that_are_left_behind_are_ended_by_the_engine(directory: Path) -> None:
@@ -174,7 +174,7 @@ def test_built_in_backends_keep_their_promises(name: str) -> None:
     assert (done.exit_code, found["ok"], found["backend"]) == (0, True, name)
     assert {each["state"] for each in found["promises"]} <= {"ok", "skipped"}
     assert len(found["promises"]) >= 15
-    assert set(found["promises"][0]) == {"check", "promise", "state", "told", "seconds", "jobs"}
+    assert set(found["promises"][0]) == {"check", "promise", "state", "message", "seconds", "jobs"}
 
 
 def test_the_local_backend_keeps_its_promises(tmp_path: Path) -> None:

@@ -30,15 +30,15 @@ def test_check_tells_of_an_allocation(state: Path, monkeypatch: pytest.MonkeyPat
     done = invoke("backends", "check", "local", "--json")
     found = json.loads(done.stdout)
     assert (done.exit_code, found["ok"]) == (0, True)
-    told = {each["check"]: each for each in found["checks"]}
-    assert told["surroundings"]["state"] == "notice"
-    assert "inside an allocation of Slurm (SLURM_JOB_ID=42)" in told["surroundings"]["told"]
-    assert (told["command"]["state"], told["python"]["state"]) == ("ok", "ok")
+    checks = {each["check"]: each for each in found["checks"]}
+    assert checks["host"]["state"] == "notice"
+    assert "inside an allocation of Slurm (SLURM_JOB_ID=42)" in checks["host"]["message"]
+    assert (checks["command"]["state"], checks["python"]["state"]) == ("ok", "ok")
 
 
 def test_other_backends_have_no_such_notices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "42")
-    assert "surroundings" not in invoke("backends", "check", "threads").stdout
+    assert "host" not in invoke("backends", "check", "threads").stdout
 
 
 def test_nothing_to_notice(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from right_plain import RightPlainBackend, plain_samples
 from right_reports import ReportJob, RightReportsBackend, report_samples
 
 from anyjob.testing import BackendConformance, BackendHarness, Samples, TaskBackendConformance
-from anyjob.testing.environment.leftovers import end_leftovers
+from anyjob.testing.environment.leftover_processes import end_leftovers
 
 
 class TestInlineConforms(TaskBackendConformance):

@@ -12,7 +12,7 @@ from unittest import SkipTest
 import pytest
 import wrong_backends_faults as wrong
 from helpers import CallsOnly
-from kit_trials import place_of
+from kit_trials import harness_of
 from right_backend import RightBackend
 
 from anyjob import BaseBackend, BaseJob, JobNotFoundError, JobStatus
@@ -22,14 +22,14 @@ from anyjob.orders import Observation, Ticket
 from anyjob.specs import Spec
 from anyjob.testing import Samples, TaskBackendConformance
 from anyjob.testing.checks.engine.bulk import Bulk
-from anyjob.testing.checks.engine.crashes import Dying
-from anyjob.testing.checks.engine.faults import EngineFaults
-from anyjob.testing.checks.engine.reattaching import Reattaching, TaskReattaching
+from anyjob.testing.checks.engine.client_crashes import ClientCrashes
+from anyjob.testing.checks.engine.engine_faults import EngineFaults
+from anyjob.testing.checks.engine.reattachment import Reattachment, TaskReattachment
 from anyjob.testing.checks.job.text import TaskText, Text
 from anyjob.testing.harness.backend import BackendHarness
-from anyjob.testing.harness.recipe import Origin
+from anyjob.testing.harness.session_factory import SessionFactory
 
-CHECKS: list[type[Any]] = [Text, TaskText, Reattaching, TaskReattaching, Dying, EngineFaults, Bulk]
+CHECKS: list[type[Any]] = [Text, TaskText, Reattachment, TaskReattachment, ClientCrashes, EngineFaults, Bulk]
 
 FAILURES: list[tuple[type[Any], str, str]] = [
     (wrong.ThroughAShell, "test_text_comes_back_from_the_work_as_it_was_given", "did not run|became"),
@@ -89,7 +89,11 @@ FAILURES: list[tuple[type[Any], str, str]] = [
         "test_a_client_that_dies_after_it_has_submitted_loses_no_job",
         "the engine took job",
     ),
-    (wrong.FailsWhenAway, "test_an_engine_that_is_away_is_told_by_its_own_error", "was said to be .*ERROR"),
+    (
+        wrong.FailsWhenAway,
+        "test_an_engine_that_is_away_is_told_by_its_own_error",
+        "was said to be .*ERROR",
+    ),
     (wrong.RaisesWhenAway, "test_an_engine_that_is_away_is_told_by_its_own_error", "connection refused"),
     (wrong.RaisesWhenAway, "test_a_wait_outlasts_an_engine_that_is_away", "connection refused"),
     (wrong.KeepsForLater, "test_work_for_an_engine_that_is_away_is_refused_at_once", "returned <"),
@@ -112,6 +116,12 @@ FAILURES: list[tuple[type[Any], str, str]] = [
     (wrong.FindsNothing, "test_a_submission_that_was_not_answered_is_made_good", "declares find=True"),
     (wrong.SubmitsAgain, "test_a_submission_that_was_not_answered_is_made_good", "it was found as"),
     (wrong.TriesAgain, "test_a_submission_that_was_not_answered_is_made_good", "was submitted 2 times"),
+    (
+        wrong.TakesSilenceForANo,
+        "test_an_answer_that_is_lost_on_its_way_is_no_rejection",
+        "took that for a no .*no answer",
+    ),
+    (wrong.FindsNothing, "test_an_answer_that_is_lost_on_its_way_is_no_rejection", "declares find=True"),
     (wrong.AsTheyCome, "test_a_thousand_jobs_keep_their_order", "the one that says 'number 0' said"),
     (wrong.OneByOne, "test_many_jobs_are_handed_over_by_one_call", "launch.. was called 4 times"),
     (wrong.ShortLines, "test_a_question_about_a_thousand_jobs_is_answered", "Argument list too long"),
@@ -144,14 +154,17 @@ def run(check: str, harness: BackendHarness) -> None:
 def test_the_wrong_backend_fails_the_check(
     backend: type[Any], check: str, message: str, tmp_path: Path
 ) -> None:
-    patience = getattr(backend, "patience", 20.0)
-    with place_of(backend, tmp_path, patience) as harness, pytest.raises(AssertionError, match=message):
+    timeout = getattr(backend, "check_timeout", 20.0)
+    with harness_of(backend, tmp_path, timeout) as harness, pytest.raises(AssertionError, match=message):
         run(check, harness)
 
 
 def test_of_work_that_has_ended_when_run_returns_nothing_before_is_asked(tmp_path: Path) -> None:
     """Each check would wait for the end of slow work, where an author has launch() wait for it."""
-    with place_of(wrong.WaitsForTheEnd, tmp_path) as harness, pytest.raises(SkipTest, match="nothing before"):
+    with (
+        harness_of(wrong.WaitsForTheEnd, tmp_path) as harness,
+        pytest.raises(SkipTest, match="nothing before"),
+    ):
         run("test_a_deadline_is_kept", harness)
 
 
@@ -171,8 +184,8 @@ class FiledJob(BaseJob):
         raise NotImplementedError
 
     def status(self) -> JobStatus:
-        said = {"quick": JobStatus.DONE, "slow": JobStatus.RUNNING}
-        return said.get(self.file.read_text(), JobStatus.CANCELLED)
+        statuses = {"quick": JobStatus.DONE, "slow": JobStatus.RUNNING}
+        return statuses.get(self.file.read_text(), JobStatus.CANCELLED)
 
     def result(self) -> str:
         return "the answer"
@@ -206,14 +219,19 @@ class ForgetfulBackend(FiledBackend):
         raise JobNotFoundError(f"there is no job {job_id!r}")
 
 
-@pytest.mark.parametrize("check", [name for name in vars(Reattaching) if name.startswith("test_")])
+@pytest.mark.parametrize("check", [name for name in vars(Reattachment) if name.startswith("test_")])
 def test_a_plain_backend_is_held_to_what_it_declares(check: str, tmp_path: Path) -> None:
     sample = Samples(kind="filed", succeeds="quick", value="the answer", slow=lambda seconds: "slow")
     for backend in (FiledBackend, ForgetfulBackend):
-        origin = Origin(backend.__name__.lower(), backend, {"directory": str(tmp_path)}, tmp_path / "state")
+        factory = SessionFactory(
+            backend.__name__.lower(), backend, {"directory": str(tmp_path)}, tmp_path / "state"
+        )
         fails = backend is ForgetfulBackend
         expected: Any = pytest.raises(AssertionError, match="not found") if fails else nullcontext()
-        with closing(BackendHarness.of(origin, samples=[sample], patience=20.0)) as harness, expected:
+        with (
+            closing(BackendHarness.from_factory(factory, samples=[sample], timeout=20.0)) as harness,
+            expected,
+        ):
             run(check, harness)
 
 
@@ -238,12 +256,12 @@ class KeepsFilesToItself(RightBackend):
 @pytest.mark.parametrize(
     ("backend", "kit"),
     [
-        (CannotFind, Dying),
+        (CannotFind, ClientCrashes),
         (CannotFind, EngineFaults),
         (KeepsFilesToItself, TaskText),
-        (KeepsFilesToItself, Dying),
+        (KeepsFilesToItself, ClientCrashes),
         (CallsOnly, TaskText),
-        (CallsOnly, TaskReattaching),
+        (CallsOnly, TaskReattachment),
         (CallsOnly, EngineFaults),
     ],
 )
@@ -251,7 +269,7 @@ def test_who_declares_less_is_held_to_that(backend: type[Any], kit: type[Any], t
     kept = []
     for check in [name for name in vars(kit) if name.startswith("test_")]:
         (tmp_path / check).mkdir()
-        with place_of(backend, tmp_path / check) as harness, suppress(SkipTest):
+        with harness_of(backend, tmp_path / check) as harness, suppress(SkipTest):
             run(check, harness)
             kept.append(check)
     assert kept
@@ -272,8 +290,8 @@ class BreaksWhenToldToEnd(RightBackend):
 def test_a_backend_that_breaks_down_is_told_of_by_the_check_alone(
     backend: type[RightBackend], tmp_path: Path
 ) -> None:
-    with place_of(backend, tmp_path) as harness:
-        sample = next(harness.having("slow"))
+    with harness_of(backend, tmp_path) as harness:
+        sample = next(harness.samples_with("slow"))
         assert sample.slow is not None
         job = harness.run(sample.slow(20.0))
         with pytest.raises(ZeroDivisionError):
@@ -287,5 +305,5 @@ def test_fewer_jobs_need_a_reason_which_is_shown(tmp_path: Path) -> None:
         type("Few", (Bulk,), {"bulk": 10})
     few: Any = type("Few", (Bulk,), {"bulk": 10, "bulk_reason": "each costs a dollar"})()
     shown = "kept with 10 jobs; 1,000 were not tried: each costs a dollar"
-    with place_of(RightBackend, tmp_path) as harness, pytest.raises(SkipTest, match=shown):
+    with harness_of(RightBackend, tmp_path) as harness, pytest.raises(SkipTest, match=shown):
         few.test_a_thousand_jobs_keep_their_order(harness)

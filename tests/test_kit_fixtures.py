@@ -18,10 +18,10 @@ from helpers import EngineBackend, ScriptedJob
 import anyjob
 from anyjob import Call, Command, JobStatus, JobTimeoutError, Session
 from anyjob.errors import BlockedPluginError, UnknownNameError
-from anyjob.testing.environment.clock import FakeClock
-from anyjob.testing.environment.isolated import isolated
-from anyjob.testing.environment.leftovers import leftovers
-from anyjob.testing.environment.registry import IsolatedRegistry
+from anyjob.testing.environment.fake_clock import FakeClock
+from anyjob.testing.environment.isolated_environment import isolated
+from anyjob.testing.environment.isolated_registry import IsolatedRegistry
+from anyjob.testing.environment.leftover_processes import leftovers
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 HOUR = 3600.0
@@ -74,7 +74,7 @@ class TestNowhere(TestThreads):
 def test_what_the_kit_skips_is_told_with_the_name_of_its_check(tmp_path: Path) -> None:
     check = "test_a_rejected_job_is_raised_by_run"
     printed = pytest_on(tmp_path, SKIPS, "-rs", "-k", check)
-    place = r"SKIPPED \[1\] \S+/anyjob/testing/checks/job/failing.py:\d+"
+    place = r"SKIPPED \[1\] \S+/anyjob/testing/checks/job/failures.py:\d+"
     for reason in (r"the fixture `engine` gives nothing with reject_next\(\)", "there is no engine"):
         assert re.search(rf"{place}: {check}: {reason}\n", printed), printed
 

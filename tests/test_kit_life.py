@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit_trials import check, place_of
+from kit_trials import check, harness_of
 from wrong_backends_life import FAILURES, NEVER
 
 
@@ -17,7 +17,7 @@ def test_a_wrong_backend_fails_the_check_for_it(
     backend: type[Any], name: str, says: str, tmp_path: Path
 ) -> None:
     with (
-        place_of(backend, tmp_path, never=NEVER.get(backend)) as harness,
+        harness_of(backend, tmp_path, never=NEVER.get(backend)) as harness,
         pytest.raises(AssertionError, match=says),
     ):
         check(name, harness)

@@ -31,20 +31,20 @@ from anyjob.testing import (
     Samples,
     TaskBackendConformance,
 )
-from anyjob.testing.checks.engine.options import Making, OptionRules
+from anyjob.testing.checks.engine.options import Construction, OptionValidation
 from anyjob.testing.checks.engine.secrets import Secrets
 from anyjob.testing.checks.plugin.distribution import Distribution
 from anyjob.testing.checks.plugin.kinds import Lowering, Naming, Specs
-from anyjob.testing.checks.plugin.providers import Offering
+from anyjob.testing.checks.plugin.listing import check_listing
+from anyjob.testing.checks.plugin.providers import Providers
+from anyjob.testing.checks.plugin.user_input import command_line_fields, files_written, job_file_fields
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.distribution import DistributionHarness
 from anyjob.testing.harness.job_type import JobTypeHarness
 from anyjob.testing.harness.provider import ProviderHarness
-from anyjob.testing.harness.recipe import Origin
 from anyjob.testing.harness.samples import CALL, COMMAND
-from anyjob.testing.observe.audit import connections_while
-from anyjob.testing.observe.forms import in_a_file, laid_out, on_a_line
-from anyjob.testing.observe.imports import check_listing
+from anyjob.testing.harness.session_factory import SessionFactory
+from anyjob.testing.instrumentation.audit_events import record_connections
 
 
 @pytest.fixture
@@ -58,10 +58,10 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def made(directory: Path, tmp_path: Path) -> Iterator[list[BackendHarness]]:
-    """Places that are closed at the end."""
-    places: list[BackendHarness] = []
-    yield places
-    for harness in places:
+    """Harnesses that are closed at the end."""
+    made: list[BackendHarness] = []
+    yield made
+    for harness in made:
         harness.close()
 
 
@@ -76,8 +76,8 @@ def checks_of(*classes: type[Any]) -> set[str]:
 def test_a_backend_that_breaks_a_promise_fails_its_check(
     check: str, backend: type[RightBackend], directory: Path, tmp_path: Path, made: list[BackendHarness]
 ) -> None:
-    origin = Origin("right", backend, {"directory": str(directory)}, tmp_path / "state")
-    made.append(BackendHarness.of(origin))
+    factory = SessionFactory("right", backend, {"directory": str(directory)}, tmp_path / "state")
+    made.append(BackendHarness.from_factory(factory))
     with pytest.raises(AssertionError):
         getattr(TaskBackendConformance(), check)(made[0])
 
@@ -120,17 +120,17 @@ def test_sockets_of_this_machine_are_no_network(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
         server.bind(str(tmp_path / "s"))
         server.listen()
-        with connections_while() as seen:
+        with record_connections() as seen:
             client.connect(str(tmp_path / "s"))
             client.sendmsg([b"x"])
     assert seen == []
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outside, connections_while() as seen:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outside, record_connections() as seen:
         outside.connect(("127.0.0.1", 9))
     assert seen == ["socket.connect of ('127.0.0.1', 9)"]
 
 
 def test_each_check_of_backends_has_a_wrong_one() -> None:
-    assert checks_of(Making, OptionRules, Secrets) == set(wrong.BACKENDS)
+    assert checks_of(Construction, OptionValidation, Secrets) == set(wrong.BACKENDS)
 
 
 class Conforms:
@@ -142,16 +142,18 @@ class Conforms:
 
     @pytest.fixture
     def harness(self, options: Mapping[str, Any], tmp_path: Path) -> Iterator[BackendHarness]:
-        harness = BackendHarness.of(Origin("right", wrong.Secretive, options, tmp_path / "state"))
+        harness = BackendHarness.from_factory(
+            SessionFactory("right", wrong.Secretive, options, tmp_path / "state")
+        )
         yield harness
         harness.close()
 
 
-class TestTheSecretiveConforms(Conforms, Making, OptionRules, Secrets):
+class TestTheSecretiveConforms(Conforms, Construction, OptionValidation, Secrets):
     """Right, and with a secret, so that no check of secrets is skipped."""
 
 
-class TestTheConnectedConforms(Conforms, Making, Secrets):
+class TestTheConnectedConforms(Conforms, Construction, Secrets):
     """A secret that is in the environment already."""
 
     @pytest.fixture
@@ -162,16 +164,13 @@ class TestTheConnectedConforms(Conforms, Making, Secrets):
 
 # --- kinds of work --------------------------------------------------------------------------------
 
-LISTING = "test_to_list_it_does_not_import_its_engine"
-"""The check that is tried with distributions, below."""
-
 
 @pytest.mark.parametrize(("check", "wrong_kind"), wrong_kinds.KINDS.items())
 def test_a_kind_that_breaks_a_promise_fails_its_check(
     check: str, wrong_kind: tuple[str, type[wrong_kinds.ReportJob]], tmp_path: Path
 ) -> None:
     name, job_class = wrong_kind
-    kind = JobTypeHarness(
+    harness = JobTypeHarness(
         name,
         job_class,
         wrong_kinds.samples_of(job_class.spec_type),
@@ -181,13 +180,13 @@ def test_a_kind_that_breaks_a_promise_fails_its_check(
     )
     try:
         with pytest.raises(AssertionError):
-            getattr(JobTypeConformance(), check)(kind)
+            getattr(JobTypeConformance(), check)(harness)
     finally:
-        kind.close()
+        harness.close()
 
 
 def test_each_check_of_kinds_has_a_wrong_one() -> None:
-    assert checks_of(Naming, Specs, Lowering) == {*wrong_kinds.KINDS, LISTING}
+    assert checks_of(Naming, Specs, Lowering) == set(wrong_kinds.KINDS)
 
 
 class TestReportConforms(JobTypeConformance):
@@ -245,8 +244,8 @@ def test_what_a_spec_holds_can_be_written_whatever_it_is(
     title: str, content: bytes, values: dict[str, int]
 ) -> None:
     report = wrong_kinds.Report(title, File("page.txt", content), values)
-    with laid_out(report) as spec:
-        for fields in (in_a_file(spec), on_a_line(spec)):
+    with files_written(report) as spec:
+        for fields in (job_file_fields(spec), command_line_fields(spec)):
             assert with_files(make_spec(wrong_kinds.Report, fields, "here")) == with_files(spec)
     assert msgspec.structs.replace(with_files(spec), template=report.template) == report
 
@@ -259,16 +258,16 @@ def test_a_provider_that_breaks_a_promise_fails_its_check(
     check: str, provider: type[wrong.Cloud], directory: Path, tmp_path: Path
 ) -> None:
     options = {"directory": str(directory)}
-    offer = ProviderHarness(Origin("cloud", provider, options, tmp_path / "state", "providers"))
+    harness = ProviderHarness(SessionFactory("cloud", provider, options, tmp_path / "state", "providers"))
     try:
         with pytest.raises(AssertionError):
-            getattr(ProviderConformance(), check)(offer)
+            getattr(ProviderConformance(), check)(harness)
     finally:
-        offer.close()
+        harness.close()
 
 
 def test_each_check_of_providers_has_a_wrong_one() -> None:
-    assert checks_of(Offering) == {*wrong.PROVIDERS, LISTING}
+    assert checks_of(Providers) == set(wrong.PROVIDERS)
 
 
 class TestCloudConforms(ProviderConformance):
@@ -340,7 +339,7 @@ class TestAnyjobItself(PluginConformance):
 
 # --- listing --------------------------------------------------------------------------------------
 
-
+LISTING = "test_to_list_it_does_not_import_its_engine"
 ACME = {
     "anyjob.api": {"v1": "anyjob_acme"},
     "anyjob.backends": {"acme": "anyjob_acme:Backend"},
@@ -360,14 +359,14 @@ def install_acme(site: Path, hooks: str) -> None:
 
 
 @pytest.fixture
-def list_it(tmp_path: Path, made: list[BackendHarness]) -> Callable[[str], None]:
+def check_of_listing(tmp_path: Path, made: list[BackendHarness]) -> Callable[[str], None]:
     """Do the check of listing of one of the classes of the kit."""
 
     def backend() -> None:
         class Check(TaskBackendConformance):
             sdk = ("other_engine",)
 
-        made.append(BackendHarness.of(Origin("acme", None, {}, tmp_path)))
+        made.append(BackendHarness.from_factory(SessionFactory("acme", None, {}, tmp_path)))
         Check().test_to_list_it_does_not_import_its_engine(made[0])
 
     def kind() -> None:
@@ -382,8 +381,8 @@ def list_it(tmp_path: Path, made: list[BackendHarness]) -> Callable[[str], None]
         class Check(ProviderConformance):
             sdk = ("other_engine",)
 
-        offer = ProviderHarness(Origin("acme", None, {}, tmp_path, "providers"))
-        Check().test_to_list_it_does_not_import_its_engine(offer)
+        harness = ProviderHarness(SessionFactory("acme", None, {}, tmp_path, "providers"))
+        Check().test_to_list_it_does_not_import_its_engine(harness)
 
     found = {"backend": backend, "kind": kind, "provider": provider}
     return lambda which: found[which]()
@@ -394,25 +393,25 @@ SUBJECTS = pytest.mark.parametrize("subject", ["backend", "kind", "provider"])
 
 @SUBJECTS
 def test_a_plugin_whose_engine_is_not_imported_by_listing_passes(
-    subject: str, site: Path, list_it: Callable[[str], None]
+    subject: str, site: Path, check_of_listing: Callable[[str], None]
 ) -> None:
     install_acme(site, HOOKS)
-    list_it(subject)
+    check_of_listing(subject)
 
 
 @SUBJECTS
 @pytest.mark.parametrize("module", ["heavy_engine", "other_engine"])
 def test_a_hook_module_that_imports_the_engine_fails_the_check_of_listing(
-    module: str, subject: str, site: Path, list_it: Callable[[str], None]
+    module: str, subject: str, site: Path, check_of_listing: Callable[[str], None]
 ) -> None:
     install_acme(site, f"import {module}\n{HOOKS}")
     with pytest.raises(AssertionError, match=f"imports {module}, by a hook module of anyjob-acme"):
-        list_it(subject)
+        check_of_listing(subject)
 
 
 @SUBJECTS
 def test_a_name_that_does_not_answer_fails_the_check_of_listing(
-    subject: str, site: Path, list_it: Callable[[str], None]
+    subject: str, site: Path, check_of_listing: Callable[[str], None]
 ) -> None:
     install_acme(site, HOOKS)
     modules = {"other_acme.py": ""}
@@ -422,7 +421,7 @@ def test_a_name_that_does_not_answer_fails_the_check_of_listing(
     }
     install(site, "other-acme", groups=groups, modules=modules)
     with pytest.raises(AssertionError, match=r"does not answer: anyjob-acme is ambiguous, .*other-acme"):
-        list_it(subject)
+        check_of_listing(subject)
 
 
 def test_a_name_that_is_not_installed_is_not_listed() -> None:

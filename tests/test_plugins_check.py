@@ -17,7 +17,7 @@ from wrong_distributions import NAME, WRONG, Change, Wrong, install_changed
 from anyjob.testing.diagnosis.findings import CHECKS
 
 # What a listing tells of other copies, tested below.
-OF_LISTINGS = {"unreadable", "stale", "ambiguous", "incompatible", "twice", "blocked", "shadowed"}
+CHECKS_OF_LISTINGS = {"unreadable", "stale", "ambiguous", "incompatible", "twice", "blocked", "shadowed"}
 
 
 def checked(name: str, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -51,17 +51,17 @@ def test_a_wrong_plugin_is_found_out(wrong: Wrong, site: Path) -> None:
     install_changed(site, *wrong.changes)
     code, report = checked(NAME, "--timeout", "1s" if wrong.check == "hangs" else "60s")
     found = [each for each in report["findings"] if each["check"] == wrong.check]
-    assert [each for each in found if wrong.said in each["what"]], report["findings"]
-    assert [each for each in found if wrong.where in each["where"]], found
+    assert [each for each in found if wrong.message in each["message"]], report["findings"]
+    assert [each for each in found if wrong.location in each["location"]], found
     level = CHECKS[wrong.check][0]
     assert {each["level"] for each in found} == {level}
-    assert all(each["way_out"] for each in found)
+    assert all(each["hint"] for each in found)
     assert code == (1 if "error" in [each["level"] for each in report["findings"]] else 0)
     assert (level == "error") <= (report["state"] != "ok" and report["why"] != "")
 
 
 def test_there_is_a_wrong_plugin_for_every_finding() -> None:
-    assert {wrong.check for wrong in WRONG.values()} | OF_LISTINGS == set(CHECKS)
+    assert {wrong.check for wrong in WRONG.values()} | CHECKS_OF_LISTINGS == set(CHECKS)
 
 
 def test_warnings_count_where_that_is_asked_for_and_notes_never_do(site: Path) -> None:
@@ -109,8 +109,8 @@ def test_two_plugins_of_one_name(site: Path) -> None:
     (report,) = json.loads(done.stdout)
     assert report["state"] == "ambiguous"
     (found,) = [each for each in report["findings"] if each["check"] == "ambiguous"]
-    assert "'first:one' or 'second:one'" in found["what"]
-    assert found["entry"] == "anyjob.backends:one"
+    assert "'first:one' or 'second:one'" in found["message"]
+    assert found["entry_point"] == "anyjob.backends:one"
     both = json.loads(invoke("plugins", "check", "one", "--json").stdout)
     assert [each["distribution"] for each in both] == ["first", "second"]
 
@@ -128,7 +128,7 @@ def test_entry_points_that_cannot_be_read(site: Path) -> None:
     next(site.glob("*.dist-info/entry_points.txt")).write_text("[anyjob.backends]\nnonsense\n")
     code, report = checked(NAME)
     assert (code, names(report), report["state"]) == (1, ["unreadable"], "broken")
-    assert "line 2" in report["findings"][0]["what"]
+    assert "line 2" in report["findings"][0]["message"]
 
 
 def test_what_is_left_over(site: Path) -> None:
@@ -158,7 +158,7 @@ def test_one_name_twice_in_one_distribution(site: Path) -> None:
     code, report = checked(NAME)
     assert code == 1
     (found,) = [each for each in report["findings"] if each["check"] == "twice"]
-    assert "a = x:B is passed over" in found["what"]
+    assert "a = x:B is passed over" in found["message"]
 
 
 def test_what_is_switched_off_is_not_imported(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

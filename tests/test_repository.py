@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from anyjob.testing.environment.leftovers import leftovers
+from anyjob.testing.environment.leftover_processes import leftovers
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -190,7 +190,7 @@ def test_missing_ensurepip_is_told_with_the_way_out(tmp_path: Path) -> None:
 def test_missing_engine_skips_here_and_fails_where_engines_are_required(
     tmp_path: Path, required: str, outcome: str
 ) -> None:
-    shutil.copy(ROOT / "conftest.py", tmp_path)
+    shutil.copy(ROOT / "tests" / "support" / "required_engines.py", tmp_path / "conftest.py")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = engine\n")
     (tmp_path / "test_it.py").write_text(
         'import unittest\n\nimport pytest\n\npytestmark = pytest.mark.engine("slurm")\n\n\n'

@@ -169,11 +169,11 @@ def test_an_interrupt_half_way_is_no_rejection(
 
 def test_who_gives_a_function_is_told_how_calls_are_made(engine: EngineBackend) -> None:
     run: Any = engine.run
-    way_out = r"give a Command\(.*, a Call\(function, \(argument, \.\.\.\)\) or the spec"
-    with pytest.raises(SpecError, match=rf"run\(\) takes one spec, not 2 arguments: {way_out}"):
+    hint = r"give a Command\(.*, a Call\(function, \(argument, \.\.\.\)\) or the spec"
+    with pytest.raises(SpecError, match=rf"run\(\) takes one spec, not 2 arguments: {hint}"):
         run(pow, 3)
     for arguments in ({}, {"x": 3}):
-        with pytest.raises(SpecError, match=rf"is not a spec: {way_out}"):
+        with pytest.raises(SpecError, match=rf"is not a spec: {hint}"):
             run(pow, **arguments)
     assert engine.launched == []
     assert engine.run(spec=call()).native_id() == "n0"

@@ -99,10 +99,10 @@ def test_other_durations_are_refused(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "way_out"), [("1:30", "write 1h30m or 1m30s"), ("90", "write 90s, 90m or 90h")]
+    ("text", "hint"), [("1:30", "write 1h30m or 1m30s"), ("90", "write 90s, 90m or 90h")]
 )
-def test_ambiguous_durations_are_refused_with_both_readings(text: str, way_out: str) -> None:
-    with pytest.raises(SpecError, match=way_out):
+def test_ambiguous_durations_are_refused_with_both_readings(text: str, hint: str) -> None:
+    with pytest.raises(SpecError, match=hint):
         parse_duration(text)
 
 

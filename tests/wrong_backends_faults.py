@@ -19,7 +19,7 @@ from anyjob.execution import runner
 from anyjob.execution.spool import path_of
 from anyjob.job import JOB_FINAL_STATES
 from anyjob.jobtypes import CommandJob, TaskJob
-from anyjob.orders import Answer, Observation, Order, Ticket, Unsure
+from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
 from anyjob.runtime.ledger_recorder import LedgerRecorder
 from anyjob.runtime.recorder import Recorder
 from anyjob.specs import Outcome, Spec
@@ -66,7 +66,7 @@ class CutsArguments(RightBackend):
 class IgnoresDirectories(RightBackend):
     """Runs everything where it likes."""
 
-    patience = 5.0
+    check_timeout = 5.0
 
     def told(self, order: Order) -> dict[str, Any]:
         words = super().told(order)
@@ -135,7 +135,7 @@ class KnowsItsOwn(RightBackend):
 class ObservesItsOwn(KnowsItsOwn):
     """Has an answer only in the process that has submitted."""
 
-    patience = 8.0
+    check_timeout = 8.0
     grace = 60.0
 
     def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
@@ -342,6 +342,14 @@ class TriesAgain(InlineBackend):
         return super().run(spec, **resources) if outcome is not None and outcome.reason == "lost" else job
 
 
+class TakesSilenceForANo(RightBackend):
+    """Takes an answer that did not come for a rejection."""
+
+    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        for order, answer in super().launch(orders):
+            yield order, Rejected("no answer") if isinstance(answer, Unsure) else answer
+
+
 # --- many jobs ------------------------------------------------------------------------------------
 
 
@@ -436,7 +444,7 @@ class BelievesHints(RightBackend):
 class DeafToHints(RightBackend):
     """Does nothing about what the engine tells."""
 
-    patience = 5.0
+    check_timeout = 5.0
 
     def notify(self, job_ids: Iterable[str]) -> None:
         pass

@@ -152,19 +152,19 @@ class Wrong(NamedTuple):
 
     Args:
         check: the check that finds it.
-        where: the place that it names, in part.
-        said: words that it says of it.
+        location: the place that it names, in part.
+        message: words that it says of it.
         changes: what is wrong.
     """
 
     check: str
-    where: str
-    said: str
+    location: str
+    message: str
     changes: Sequence[Change]
 
 
-def _one(check: str, where: str, said: str, file: str, old: str, new: str) -> Wrong:
-    return Wrong(check, where, said, [Change(file, old, new)])
+def _one(check: str, location: str, message: str, file: str, old: str, new: str) -> Wrong:
+    return Wrong(check, location, message, [Change(file, old, new)])
 
 
 WRONG = {

@@ -94,7 +94,7 @@ def samples(slow: Any) -> list[Samples]:
             value=value,
             slow=slow,
             echo=lambda text: Circuit(echo_circuit(text), shots=1),
-            heard=lambda result: decoded(next(iter(result.counts))),
+            echoed=lambda result: decoded(next(iter(result.counts))),
         )
     ]
 

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import pytest
 
 from anyjob.testing.checks.engine.bulk import Bulk
-from anyjob.testing.checks.engine.crashes import Dying
-from anyjob.testing.checks.engine.faults import EngineFaults
-from anyjob.testing.checks.engine.options import Making, OptionRules
-from anyjob.testing.checks.engine.reattaching import Reattaching, TaskReattaching
+from anyjob.testing.checks.engine.client_crashes import ClientCrashes
+from anyjob.testing.checks.engine.engine_faults import EngineFaults
+from anyjob.testing.checks.engine.options import Construction, OptionValidation
+from anyjob.testing.checks.engine.reattachment import Reattachment, TaskReattachment
 from anyjob.testing.checks.engine.secrets import Secrets
-from anyjob.testing.checks.job.cancelling import Cancelling, TaskCancelling
-from anyjob.testing.checks.job.failing import Failing, TaskFailing
+from anyjob.testing.checks.job.cancellation import Cancellation, TaskCancellation
+from anyjob.testing.checks.job.failures import Failures, TaskFailures
 from anyjob.testing.checks.job.handles import Handles, TaskHandles
 from anyjob.testing.checks.job.lifecycle import Lifecycle, TaskLifecycle
 from anyjob.testing.checks.job.logs import Logs
@@ -24,12 +24,21 @@ from anyjob.testing.checks.job.waiting import TaskWaiting, Waiting
 from anyjob.testing.checks.plugin.listing import Listing
 from anyjob.testing.conformance import Conformance
 from anyjob.testing.harness.backend import BackendHarness
-from anyjob.testing.harness.recipe import Origin
 from anyjob.testing.harness.samples import Samples
+from anyjob.testing.harness.session_factory import SessionFactory
 
 
 class BackendConformance(
-    Lifecycle, Waiting, Cancelling, Failing, Handles, Text, Reattaching, Making, Listing, Conformance
+    Lifecycle,
+    Waiting,
+    Cancellation,
+    Failures,
+    Handles,
+    Text,
+    Reattachment,
+    Construction,
+    Listing,
+    Conformance,
 ):
     """What every `BaseBackend` promises. Subclass it, and say which backend: see `TaskBackendConformance`."""
 
@@ -37,7 +46,7 @@ class BackendConformance(
     """The type as installed; where it is empty, that of ``backend_class``."""
     backend_class: ClassVar[type[Any] | None] = None
     """The class, where it is not installed under a name."""
-    patience: ClassVar[float] = 30.0
+    timeout: ClassVar[float] = 30.0
     """Seconds after which something that should happen has not."""
     walltime: ClassVar[float] = BackendHarness.walltime
     """The shortest walltime that the engine keeps to, in seconds."""
@@ -49,7 +58,11 @@ class BackendConformance(
 
     @pytest.fixture
     def engine(self) -> Any:
-        """Faults of the engine: ``down()``, ``forget(native_id)``, ``reject_next()``, as far as there are."""
+        """Faults of the engine, as far as there are any.
+
+        ``down()``, ``forget(native_id)``, ``reject_next()``, ``lose_next_answer()``: see
+        docs/how-to/test-your-plugin.md.
+        """
         return None
 
     @pytest.fixture
@@ -73,12 +86,12 @@ class BackendConformance(
         """The backend in a session of its own."""
         name = self.backend_type or (self.backend_class or type(self)).__name__.lower()
         cls = None if self.backend_type else self.backend_class
-        harness = BackendHarness.of(
-            Origin(name, cls, options, state),
+        harness = BackendHarness.from_factory(
+            SessionFactory(name, cls, options, state),
             engine=engine,
             samples=samples,
             submit=self.submit,
-            patience=self.patience,
+            timeout=self.timeout,
         )
         harness.walltime = self.walltime
         yield harness
@@ -88,16 +101,16 @@ class BackendConformance(
 class TaskBackendConformance(
     TaskLifecycle,
     TaskWaiting,
-    TaskCancelling,
-    TaskFailing,
+    TaskCancellation,
+    TaskFailures,
     TaskHandles,
     Logs,
     TaskText,
-    TaskReattaching,
-    Dying,
+    TaskReattachment,
+    ClientCrashes,
     EngineFaults,
     Bulk,
-    OptionRules,
+    OptionValidation,
     Secrets,
     BackendConformance,
 ):

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anyjob.session.facade import Session
-    from anyjob.testing.environment.clock import FakeClock
-    from anyjob.testing.environment.registry import IsolatedRegistry
+    from anyjob.testing.environment.fake_clock import FakeClock
+    from anyjob.testing.environment.isolated_registry import IsolatedRegistry
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds that a program of `anyjob_cli` may take."""
 
 
@@ -43,7 +43,7 @@ def anyjob_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     No variable ``ANYJOB_…`` is set, and configuration and state are sought below the directory. What the
     ``local`` backend has started in the test is ended after it.
     """
-    from anyjob.testing.environment.isolated import isolated
+    from anyjob.testing.environment.isolated_environment import isolated
 
     with isolated(tmp_path_factory.mktemp("anyjob")) as home:
         yield home
@@ -143,9 +143,9 @@ def isolated_registry(
             assert isolated_registry.backend("acme").__name__ == "TaskBackend"
 
     What is installed so can be imported, by programs that the test starts with ``sys.path``, too. See
-    `anyjob.testing.environment.registry.IsolatedRegistry`.
+    `anyjob.testing.environment.isolated_registry.IsolatedRegistry`.
     """
-    from anyjob.testing.environment.registry import IsolatedRegistry
+    from anyjob.testing.environment.isolated_registry import IsolatedRegistry
 
     registry = IsolatedRegistry(tmp_path_factory.mktemp("registry"))
     monkeypatch.syspath_prepend(str(registry.site))
@@ -165,11 +165,11 @@ def fake_clock() -> Iterator[FakeClock]:
             assert job.outcome(timeout=3600).reason == "lost"    # after a grace of a minute, at once
 
     ``fake_clock.advance(60)`` lets time pass while nobody waits. Ask for it before the fixture that makes
-    the backend. See `anyjob.testing.environment.clock.FakeClock`.
+    the backend. See `anyjob.testing.environment.fake_clock.FakeClock`.
     """
-    from anyjob.testing.environment.clock import FakeClock, ticking
+    from anyjob.testing.environment.fake_clock import FakeClock, installed
 
-    with ticking(FakeClock()) as clock:
+    with installed(FakeClock()) as clock:
         yield clock
 
 
@@ -194,15 +194,15 @@ def anyjob_cli(anyjob_environment: Path) -> Callable[..., subprocess.CompletedPr
 
     def anyjob(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
-        given: dict[str, Any] = {
+        keywords: dict[str, Any] = {
             "cwd": anyjob_environment,
             "env": {**os.environ, "PYTHONPATH": path},
-            "timeout": PATIENCE,
+            "timeout": TIMEOUT,
             "stdin": None if "input" in options else subprocess.DEVNULL,
             **options,
         }
         return subprocess.run(
-            [sys.executable, "-c", program, *arguments], capture_output=True, text=True, **given
+            [sys.executable, "-c", program, *arguments], capture_output=True, text=True, **keywords
         )
 
     return anyjob

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 import pytest
 
 from anyjob.testing.checks.plugin.kinds import Lowering, Naming, Specs
+from anyjob.testing.checks.plugin.listing import Listing
 from anyjob.testing.conformance import Conformance
 from anyjob.testing.harness.job_type import JobTypeHarness
 from anyjob.testing.harness.samples import Samples
 
 
-class JobTypeConformance(Naming, Specs, Lowering, Conformance):
+class JobTypeConformance(Naming, Specs, Lowering, Listing, Conformance):
     """What every kind of work promises.
 
     ::
@@ -39,7 +40,7 @@ class JobTypeConformance(Naming, Specs, Lowering, Conformance):
     """The name that it is registered as; where it is empty, the tag of the specs of ``job_class``."""
     job_class: ClassVar[type[Any] | None] = None
     """The job type, where it is not installed under a name."""
-    patience: ClassVar[float] = 30.0
+    timeout: ClassVar[float] = 30.0
     """Seconds after which a job that should have ended has not."""
 
     @pytest.fixture
@@ -58,17 +59,16 @@ class JobTypeConformance(Naming, Specs, Lowering, Conformance):
         return {"inline": {}, "threads": {}, "processes": {}, "local": {}}
 
     @pytest.fixture
-    def kind(self, samples: Any, invalid: Any, backends: Any, tmp_path: Path) -> Iterator[JobTypeHarness]:
+    def harness(self, samples: Any, invalid: Any, backends: Any, tmp_path: Path) -> Iterator[JobTypeHarness]:
         """The kind of work, in a session of its own."""
-        state = tmp_path / "state"
-        kind = JobTypeHarness(
+        harness = JobTypeHarness(
             self.job_type,
             self.job_class,
             samples,
             invalid=invalid,
             backends=backends,
-            state=state,
-            patience=self.patience,
+            state=tmp_path / "state",
+            timeout=self.timeout,
         )
-        yield kind
-        kind.close()
+        yield harness
+        harness.close()

@@ -19,9 +19,9 @@ from unittest import SkipTest
 from anyjob.errors import AnyjobError
 from anyjob.session.facade import Session
 from anyjob.taskbackend import TaskBackend
-from anyjob.testing.checks.engine.options import Making
-from anyjob.testing.checks.job.cancelling import Cancelling, TaskCancelling
-from anyjob.testing.checks.job.failing import Failing, TaskFailing
+from anyjob.testing.checks.engine.options import Construction
+from anyjob.testing.checks.job.cancellation import Cancellation, TaskCancellation
+from anyjob.testing.checks.job.failures import Failures, TaskFailures
 from anyjob.testing.checks.job.handles import Handles, TaskHandles
 from anyjob.testing.checks.job.lifecycle import Lifecycle, TaskLifecycle
 from anyjob.testing.checks.job.logs import Logs
@@ -35,23 +35,23 @@ TAG = "anyjob-check"
 """The tag that tells their check."""
 WALLTIME = 300.0
 """Seconds after which an engine that can do so ends a job of ours that was left behind."""
-AT_ONCE = 4
+CONCURRENCY = 4
 """Checks that run side by side where the engine is another process, and jobs may have to queue."""
 
-_OF_ALL = (Making, Lifecycle, Waiting, Cancelling, Failing, Handles, Text)
-_OF_TASKS = (TaskLifecycle, TaskCancelling, TaskFailing, TaskHandles, Logs, TaskText)
+_OF_ALL = (Construction, Lifecycle, Waiting, Cancellation, Failures, Handles, Text)
+_OF_TASKS = (TaskLifecycle, TaskCancellation, TaskFailures, TaskHandles, Logs, TaskText)
 
 Check = Callable[[BackendHarness], None]
 
 
-class Verdict(NamedTuple):
+class CheckResult(NamedTuple):
     """What came of one check.
 
     Args:
         check: its name.
         promise: what a backend promises, in a sentence.
         state: ``ok``, ``failed`` or ``skipped``.
-        told: why it is not ``ok``; else empty.
+        message: why it is not ``ok``; else empty.
         seconds: how long it took.
         jobs: the ids of those of its jobs that the ledger still has.
     """
@@ -59,7 +59,7 @@ class Verdict(NamedTuple):
     check: str
     promise: str
     state: str
-    told: str
+    message: str
     seconds: float
     jobs: tuple[str, ...] = ()
 
@@ -81,96 +81,98 @@ class LiveRun:
     Args:
         session: where the backend is configured.
         name: its name there.
-        patience: seconds after which something that should happen has not.
+        timeout: seconds after which something that should happen has not.
         limit: seconds after which no further check is begun.
         stopped: asked before each check; where it gives True, those that are left are skipped.
     """
 
     def __init__(
-        self, session: Session, name: str, *, patience: float, limit: float, stopped: Callable[[], bool]
+        self, session: Session, name: str, *, timeout: float, limit: float, stopped: Callable[[], bool]
     ) -> None:
         self._session, self._name = session, name
-        self._patience = patience
+        self._timeout = timeout
         self._limit = limit
         self._stopped = stopped
-        self._places: list[_LivePlace] = []
-        self._left: deque[tuple[str, Check]] = deque()
-        self._verdicts: SimpleQueue[Verdict] = SimpleQueue()
+        self._harnesses: list[_LiveHarness] = []
+        self._pending: deque[tuple[str, Check]] = deque()
+        self._results: SimpleQueue[CheckResult] = SimpleQueue()
 
     def open_jobs(self) -> list[Any]:
         """Return the jobs that were submitted and whose check goes on."""
-        return [job for harness in list(self._places) for job in harness.jobs]
+        return [job for harness in list(self._harnesses) for job in harness.jobs]
 
-    def verdicts(self) -> Iterator[Verdict]:
+    def results(self) -> Iterator[CheckResult]:
         """Run the checks; yield what came of each as soon as it is known.
 
         One that has not come to an end some time after the limit is given up, as failed.
         """
         backend = self._session.get_backend(self._name)
         checks = live_checks(backend)
-        self._left = deque(checks.items())
-        begun = time.monotonic()
-        for _ in range(AT_ONCE if backend.capabilities.durable else 1):
-            threading.Thread(target=self._work, args=(begun,), name="anyjob-check", daemon=True).start()
+        self._pending = deque(checks.items())
+        started = time.monotonic()
+        for _ in range(CONCURRENCY if backend.capabilities.durable else 1):
+            threading.Thread(
+                target=self._run_pending, args=(started,), name="anyjob-check", daemon=True
+            ).start()
         waiting = dict(checks)
-        until = begun + self._limit + 2 * self._patience
+        deadline = started + self._limit + 2 * self._timeout
         while waiting:
             try:
-                verdict = self._verdicts.get(timeout=max(0.0, until - time.monotonic()))
+                result = self._results.get(timeout=max(0.0, deadline - time.monotonic()))
             except Empty:
                 break
-            del waiting[verdict.check]
-            yield verdict
+            del waiting[result.check]
+            yield result
         for name, check in waiting.items():
-            took = time.monotonic() - begun
-            yield Verdict(name, _promise(check), "failed", f"not at an end after {took:.0f} s", took)
+            took = time.monotonic() - started
+            yield CheckResult(name, _promise(check), "failed", f"not at an end after {took:.0f} s", took)
 
-    def _work(self, begun: float) -> None:
-        while self._left:
+    def _run_pending(self, started: float) -> None:
+        while self._pending:
             try:
-                name, check = self._left.popleft()
+                name, check = self._pending.popleft()
             except IndexError:  # another thread was faster
                 return
             if self._stopped():
                 self._skip(name, check, "it was interrupted")
-            elif time.monotonic() - begun > self._limit:
+            elif time.monotonic() - started > self._limit:
                 self._skip(name, check, f"no time was left: {self._limit:g} s were over (--limit)")
             else:
-                self._verdicts.put(self._run(name, check))
+                self._results.put(self._run(name, check))
 
     def _skip(self, name: str, check: Check, why: str) -> None:
-        self._verdicts.put(Verdict(name, _promise(check), "skipped", why, 0.0))
+        self._results.put(CheckResult(name, _promise(check), "skipped", why, 0.0))
 
-    def _run(self, name: str, check: Check) -> Verdict:
-        harness = _LivePlace(self._session, self._name, name, self._patience)
-        self._places.append(harness)
-        begun = time.monotonic()
-        state, told = "ok", ""
+    def _run(self, name: str, check: Check) -> CheckResult:
+        harness = _LiveHarness(self._session, self._name, name, self._timeout)
+        self._harnesses.append(harness)
+        started = time.monotonic()
+        state, message = "ok", ""
         try:
             check(harness)
         except SkipTest as skipped:
-            state, told = "skipped", str(skipped)
+            state, message = "skipped", str(skipped)
         except AssertionError as failed:
-            state, told = "failed", str(failed)
+            state, message = "failed", str(failed)
         except Exception as error:
-            state, told = "failed", f"{type(error).__name__}: {error}"
-        seconds = time.monotonic() - begun
+            state, message = "failed", f"{type(error).__name__}: {error}"
+        seconds = time.monotonic() - started
         if state == "failed" and self._stopped():
-            state, told = "skipped", "it was interrupted"
-        kept = harness.tidy(forget=state != "failed")
-        self._places.remove(harness)
-        return Verdict(name, _promise(check), state, told, seconds, tuple(kept))
+            state, message = "skipped", "it was interrupted"
+        kept = harness.clean_up(forget=state != "failed")
+        self._harnesses.remove(harness)
+        return CheckResult(name, _promise(check), state, message, seconds, tuple(kept))
 
 
 def _promise(check: Check) -> str:
     return (check.__doc__ or "").strip().partition("\n")[0]
 
 
-class _LivePlace(BackendHarness):
-    """A place in somebody's own session: what it runs is marked, and ended and forgotten with the check."""
+class _LiveHarness(BackendHarness):
+    """A harness in somebody's own session: what it runs is marked, and ended and forgotten with the check."""
 
-    def __init__(self, session: Session, name: str, check: str, patience: float) -> None:
-        super().__init__(session, name, patience=patience)
+    def __init__(self, session: Session, name: str, check: str, timeout: float) -> None:
+        super().__init__(session, name, timeout=timeout)
         self._check = check
 
     @property
@@ -190,13 +192,13 @@ class _LivePlace(BackendHarness):
         tags = {**resources.get("tags", {}), TAG: self._check}
         return {"name": NAME, **walltime, **resources, "tags": tags}
 
-    def tidy(self, *, forget: bool) -> list[str]:
+    def clean_up(self, *, forget: bool) -> list[str]:
         """Cancel what has not ended; forget what has, if asked to. Return the ids of what is left."""
         for job in self._jobs:
             try:
                 if not job.in_final_state():
                     job.cancel()
-                    job.wait_for_final_state(min(self.patience, 10.0), 0.1)
+                    job.wait_for_final_state(min(self.timeout, 10.0), 0.1)
             except Exception:  # of whatever kind: what is left is told of
                 continue
         if not getattr(self.backend, "capabilities", None) or not self.backend.capabilities.durable:

@@ -22,15 +22,15 @@ class PluginConformance(Distribution, Conformance):
 
     distribution: ClassVar[str]
     """The name of the distribution, as pip takes it; it must be installed, in editable mode perhaps."""
-    patience: ClassVar[float] = 30.0
+    timeout: ClassVar[float] = 30.0
     """Seconds for the import of each of its entry points."""
 
     @pytest.fixture
-    def plugin(self) -> DistributionHarness:
+    def harness(self) -> DistributionHarness:
         """The distribution, looked at once for all tests."""
         cls = type(self)
-        if "_plugin" not in vars(cls):
-            cls._plugin = DistributionHarness(cls.distribution, cls.patience)
-        return cls._plugin
+        if "_harness" not in vars(cls):
+            cls._harness = DistributionHarness(cls.distribution, cls.timeout)
+        return cls._harness
 
-    _plugin: ClassVar[DistributionHarness]
+    _harness: ClassVar[DistributionHarness]

@@ -8,15 +8,16 @@ from typing import Any, ClassVar
 
 import pytest
 
-from anyjob.testing.checks.plugin.providers import Offering
+from anyjob.testing.checks.plugin.listing import Listing
+from anyjob.testing.checks.plugin.providers import Providers
 from anyjob.testing.conformance import Conformance
-from anyjob.testing.environment.leftovers import end_leftovers
+from anyjob.testing.environment.leftover_processes import end_leftovers
 from anyjob.testing.harness.provider import ProviderHarness
-from anyjob.testing.harness.recipe import Origin
 from anyjob.testing.harness.samples import Samples
+from anyjob.testing.harness.session_factory import SessionFactory
 
 
-class ProviderConformance(Offering, Conformance):
+class ProviderConformance(Providers, Listing, Conformance):
     """What every `BaseProvider` promises.
 
     ::
@@ -33,7 +34,7 @@ class ProviderConformance(Offering, Conformance):
     """The type as installed; where it is empty, that of ``provider_class``."""
     provider_class: ClassVar[type[Any] | None] = None
     """The class, where it is not installed under a name."""
-    patience: ClassVar[float] = 30.0
+    timeout: ClassVar[float] = 30.0
     """Seconds after which something that should happen has not."""
 
     @pytest.fixture
@@ -47,13 +48,13 @@ class ProviderConformance(Offering, Conformance):
         return None
 
     @pytest.fixture
-    def offer(self, options: Mapping[str, Any], samples: Any, tmp_path: Path) -> Iterator[ProviderHarness]:
+    def harness(self, options: Mapping[str, Any], samples: Any, tmp_path: Path) -> Iterator[ProviderHarness]:
         """The provider in a session of its own."""
         name = self.provider_type or (self.provider_class or type(self)).__name__.lower()
         cls = None if self.provider_type else self.provider_class
-        origin = Origin(name, cls, options, tmp_path / "state", "providers")
-        offer = ProviderHarness(origin, samples, self.patience)
-        yield offer
-        offer.close()
-        if offer.origin.state.exists():
-            end_leftovers(offer.origin.state)
+        factory = SessionFactory(name, cls, options, tmp_path / "state", "providers")
+        harness = ProviderHarness(factory, samples, self.timeout)
+        yield harness
+        harness.close()
+        if factory.state.exists():
+            end_leftovers(factory.state)

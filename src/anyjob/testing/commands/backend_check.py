@@ -14,12 +14,12 @@ from anyjob.session.facade import Session
 from anyjob.session.pruning import forget
 from anyjob.taskbackend import TaskBackend
 from anyjob.testing.harness.samples import CALL, COMMAND, Samples
-from anyjob.testing.live import NAME, TAG, LiveRun, Verdict
+from anyjob.testing.live import NAME, TAG, CheckResult, LiveRun
 
 WORD = "anyjob-was-here"
 
 
-class Checkup:
+class BackendCheck:
     """Checks one backend: whether it works at all, and then whether it keeps what backends promise.
 
     Args:
@@ -27,11 +27,11 @@ class Checkup:
         name: the backend.
         timeout: seconds for each job.
         limit: seconds after which no further promise is looked at; 0 looks at none.
-        told: is given each line as soon as it is known.
+        report: is given each line as soon as it is known.
 
     Attributes:
         checks: the lines of the first part.
-        promises: those of the second: what `anyjob.testing.live.Verdict` has.
+        promises: those of the second: what `anyjob.testing.live.CheckResult` has.
         interrupted: the signal that ended it early, if any.
     """
 
@@ -41,61 +41,63 @@ class Checkup:
         name: str,
         timeout: float,
         limit: float,
-        told: Callable[[dict[str, Any]], None],
+        report: Callable[[dict[str, Any]], None],
     ) -> None:
         self._session, self._name, self._timeout, self._limit = session, name, timeout, limit
-        self._told = told
-        self._begun: list[Any] = []
+        self._report = report
+        self._submitted: list[Any] = []
         self._run: LiveRun | None = None
         self.checks: list[dict[str, Any]] = []
         self.promises: list[dict[str, Any]] = []
         self.interrupted: int | None = None
 
     @property
-    def good(self) -> bool:
+    def ok(self) -> bool:
         """Whether nothing has failed so far."""
         return all(each["state"] != "failed" for each in [*self.checks, *self.promises])
 
     def run(self) -> None:
         """Do it; a signal cancels what is submitted, and leaves out the rest."""
         with Interrupts(self._open_jobs, self._session.cancel, kill=False) as interrupts:
-            for line in _first(self._session, self._name, self._timeout, self._begun):
+            for line in _basic_checks(self._session, self._name, self._timeout, self._submitted):
                 self.checks.append(line)
-                self._told(line)
+                self._report(line)
                 if interrupts.signal is not None:
                     break
-            if self.good and self._limit and interrupts.signal is None:
-                for each in self._verdicts(lambda: interrupts.signal is not None):
+            if self.ok and self._limit and interrupts.signal is None:
+                for each in self._check_promises(lambda: interrupts.signal is not None):
                     self.promises.append({**each._asdict(), "jobs": list(each.jobs)})
-                    self._told(self.promises[-1])
+                    self._report(self.promises[-1])
             self.interrupted = interrupts.signal
-        if self.good:
+        if self.ok:
             self._forget()
 
     def _open_jobs(self) -> list[Any]:
-        return [*self._begun, *(self._run.open_jobs() if self._run is not None else [])]
+        return [*self._submitted, *(self._run.open_jobs() if self._run is not None else [])]
 
-    def _verdicts(self, stopped: Callable[[], bool]) -> Iterator[Verdict]:
+    def _check_promises(self, stopped: Callable[[], bool]) -> Iterator[CheckResult]:
         self._run = LiveRun(
-            self._session, self._name, patience=self._timeout, limit=self._limit, stopped=stopped
+            self._session, self._name, timeout=self._timeout, limit=self._limit, stopped=stopped
         )
-        return self._run.verdicts()
+        return self._run.results()
 
     def _forget(self) -> None:
         """Take the first jobs out of the ledger again, where they are in one."""
-        for job in self._begun:
+        for job in self._submitted:
             if job.backend().capabilities.durable:
                 forget(job.backend().services.ledger, [job.job_id()])
 
 
-def _first(session: Session, name: str, timeout: float, begun: list[Any]) -> Iterator[dict[str, str]]:
+def _basic_checks(
+    session: Session, name: str, timeout: float, submitted: list[Any]
+) -> Iterator[dict[str, str]]:
     """Make a backend and run one piece of work of each basic kind; never raises for what is wrong with it.
 
     Args:
         session: where it is configured.
         name: the backend.
         timeout: seconds for each job.
-        begun: where to put each job as soon as it is submitted.
+        submitted: where to put each job as soon as it is submitted.
 
     Yields:
         for each check what was checked, its state (``ok``, ``notice``, ``failed``, ``skipped``), and words.
@@ -104,7 +106,7 @@ def _first(session: Session, name: str, timeout: float, begun: list[Any]) -> Ite
         backend = session.get_backend(name)
         status = backend.status()
     except Exception as error:
-        yield _line("configuration", "failed", _told(error))
+        yield _line("configuration", "failed", _describe_error(error))
         return
     version = f", version {backend.version()}" if backend.version() else ""
     yield _line("configuration", "ok", f"{type(backend).__name__}{version}")
@@ -115,7 +117,7 @@ def _first(session: Session, name: str, timeout: float, begun: list[Any]) -> Ite
         return
     if backend.queues_in_ledger:
         for notice in notices(backend.services.ledger.state):
-            yield _line("surroundings", "notice", notice)
+            yield _line("host", "notice", notice)
     ran = hangs = False
     for sample in (COMMAND, CALL):
         try:
@@ -129,7 +131,7 @@ def _first(session: Session, name: str, timeout: float, begun: list[Any]) -> Ite
             yield _line(sample.kind, "skipped", "the job before it has not ended in time: mend that first")
             continue
         started = time.monotonic()
-        line = _run(backend, sample, timeout, begun)
+        line = _run(backend, sample, timeout, submitted)
         hangs = line["state"] == "failed" and time.monotonic() - started >= timeout
         yield line
     if not ran:
@@ -138,41 +140,41 @@ def _first(session: Session, name: str, timeout: float, begun: list[Any]) -> Ite
         )
 
 
-def _run(backend: Any, sample: Samples, timeout: float, begun: list[Any]) -> dict[str, str]:
+def _run(backend: Any, sample: Samples, timeout: float, submitted: list[Any]) -> dict[str, str]:
     assert sample.echo is not None
     started = time.monotonic()
     try:
         job = backend.run(sample.echo(WORD), name=NAME, tags={TAG: "first"})
-        begun.append(job)
+        submitted.append(job)
         try:
             value = job.result(timeout)
         except JobTimeoutError:
-            return _line(sample.kind, "failed", _overdue(job, timeout))
-        heard = sample.heard(value) if sample.kind != "command" or backend.capabilities.logs else WORD
+            return _line(sample.kind, "failed", _cancel_overdue(job, timeout))
+        received = sample.echoed(value) if sample.kind != "command" or backend.capabilities.logs else WORD
     except Exception as error:
-        return _line(sample.kind, "failed", _told(error))
-    if heard != WORD:
-        return _line(sample.kind, "failed", f"{WORD!r} came back as {heard[:200]!r}")
+        return _line(sample.kind, "failed", _describe_error(error))
+    if received != WORD:
+        return _line(sample.kind, "failed", f"{WORD!r} came back as {received[:200]!r}")
     return _line(sample.kind, "ok", f"in {time.monotonic() - started:.2f} s")
 
 
-def _overdue(job: Any, timeout: float) -> str:
+def _cancel_overdue(job: Any, timeout: float) -> str:
     """Cancel a job that has not ended in time; say where it is, and why its engine does not tell more."""
-    told = f"still {job.metadata()['status']} after {timeout:g} s"
+    message = f"still {job.metadata()['status']} after {timeout:g} s"
     try:
         job.status()
     except AnyjobError as error:
-        told += f": {error}"
+        message += f": {error}"
     try:
         was_cancelled = job.cancel()
     except AnyjobError:
         was_cancelled = False
-    return f"{told}; it {'was' if was_cancelled else 'could not be'} cancelled"
+    return f"{message}; it {'was' if was_cancelled else 'could not be'} cancelled"
 
 
-def _told(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     return str(error) if isinstance(error, AnyjobError) else f"{type(error).__name__}: {error}"
 
 
-def _line(check: str, state: str, told: str) -> dict[str, str]:
-    return {"check": check, "state": state, "told": told}
+def _line(check: str, state: str, message: str) -> dict[str, str]:
+    return {"check": check, "state": state, "message": message}

@@ -10,20 +10,20 @@ from anyjob.cli.output import is_terminal, printable
 from anyjob.cli.paragraphs import paragraph
 
 
-def tell(line: dict[str, Any]) -> None:
+def print_line(line: dict[str, Any]) -> None:
     """Write one line: of what was looked at first, or of a promise."""
     about = line.get("promise") or line["check"]
-    told = [line["told"]] if line["told"] else []
+    details = [line["message"]] if line["message"] else []
     if line.get("jobs"):
-        told.append(f"its jobs: {', '.join(job_id[:8] for job_id in line['jobs'])}")
+        details.append(f"its jobs: {', '.join(job_id[:8] for job_id in line['jobs'])}")
     if is_terminal(sys.stdout):
-        paragraph(line["state"], about, *told) if "promise" in line else paragraph(
-            line["state"], ": ".join([about, *told])
+        paragraph(line["state"], about, *details) if "promise" in line else paragraph(
+            line["state"], ": ".join([about, *details])
         )
     elif "promise" in line:
-        _write(": ".join([f"{line['state']:<8}{about}", *told]))
+        _write(": ".join([f"{line['state']:<8}{about}", *details]))
     else:
-        _write(": ".join([about, line["state"], *told]))
+        _write(": ".join([about, line["state"], *details]))
 
 
 def _write(text: str) -> None:
@@ -31,7 +31,7 @@ def _write(text: str) -> None:
     print("\n        ".join(printable(line) for line in text.splitlines()), flush=True)
 
 
-def tell_end(promises: Sequence[dict[str, Any]]) -> None:
+def print_summary(promises: Sequence[dict[str, Any]]) -> None:
     """Say how many promises are kept."""
     states = [each["state"] for each in promises]
     if states:

@@ -8,10 +8,10 @@ import click
 
 from anyjob.cli import exits
 from anyjob.cli.completion import backend_names
-from anyjob.cli.context import session
+from anyjob.cli.context import session as open_session
 from anyjob.cli.output import write_json
-from anyjob.testing.commands.backend_check import Checkup
-from anyjob.testing.commands.backend_report import tell, tell_end
+from anyjob.testing.commands.backend_check import BackendCheck
+from anyjob.testing.commands.backend_report import print_line, print_summary
 from anyjob.text.units import parse_duration
 
 
@@ -39,19 +39,24 @@ def check(name: str | None, timeout: str, limit: str, quick: bool, as_json: bool
     """
     seconds = parse_duration(timeout, what="--timeout")
     most = 0.0 if quick else parse_duration(limit, what="--limit")
-    ours = session()
-    name = name or ours.default_backend()
-    checkup = Checkup(ours, name, seconds, most, (lambda line: None) if as_json else tell)
+    session = open_session()
+    name = name or session.default_backend()
+    backend_check = BackendCheck(session, name, seconds, most, (lambda line: None) if as_json else print_line)
     try:
-        checkup.run()
+        backend_check.run()
     finally:
-        ours.close()
+        session.close()
     if as_json:
         write_json(
-            {"backend": name, "ok": checkup.good, "checks": checkup.checks, "promises": checkup.promises}
+            {
+                "backend": name,
+                "ok": backend_check.ok,
+                "checks": backend_check.checks,
+                "promises": backend_check.promises,
+            }
         )
     else:
-        tell_end(checkup.promises)
-    if checkup.interrupted is not None:
-        sys.exit(exits.SIGNALLED + checkup.interrupted)
-    sys.exit(exits.OK if checkup.good else exits.FOUND)
+        print_summary(backend_check.promises)
+    if backend_check.interrupted is not None:
+        sys.exit(exits.SIGNALLED + backend_check.interrupted)
+    sys.exit(exits.OK if backend_check.ok else exits.FOUND)

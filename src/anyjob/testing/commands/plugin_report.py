@@ -14,7 +14,7 @@ from anyjob.testing.diagnosis.reports import Report
 BAD = ("broken", "hangs", "ambiguous", "incompatible", "stale", "faulty")
 
 
-def tell(reports: Sequence[Report]) -> None:
+def print_reports(reports: Sequence[Report]) -> None:
     """Write a table of what was imported, then what was found, then how much of it there is."""
     columns = ["distribution", "version", "registers", "name", "state", "ms", "modules", "brings"]
     rows = [_cells(entry) for report in reports for entry in report.entries]
@@ -36,11 +36,11 @@ def _cells(entry: Mapping[str, Any]) -> list[Any]:
         entry["state"],
         None if entry["seconds"] is None else round(entry["seconds"] * 1000),
         entry["modules"],
-        _some(entry["brings"] or ()),
+        _shortened(entry["brings"] or ()),
     ]
 
 
-def _some(names: Sequence[str]) -> str:
+def _shortened(names: Sequence[str]) -> str:
     more = f", and {len(names) - 3} more" if len(names) > 4 else ""
     return ", ".join(names[: 3 if more else 4]) + more
 
@@ -49,20 +49,20 @@ def _print(report: Report) -> None:
     print()
     for each in report.findings:
         name = report.to_dict()["distribution"]
-        where = f" (at {each.where})" if each.where else ""
-        print(printable(f"{name}: {each.level}: {_entry(each)}{each.what}{where}; {each.way_out}"))
+        where = f" (at {each.location})" if each.location else ""
+        print(printable(f"{name}: {each.level}: {_entry_point(each)}{each.message}{where}; {each.hint}"))
 
 
 def _draw(report: Report) -> None:
     heading(report.title)
     for each in report.findings:
-        below = [each.where] if each.where else []
-        paragraph(each.level, f"{_entry(each)}{each.what}", *below, f"→ {each.way_out}")
+        below = [each.location] if each.location else []
+        paragraph(each.level, f"{_entry_point(each)}{each.message}", *below, f"→ {each.hint}")
 
 
-def _entry(finding: Finding) -> str:
-    group, _, name = finding.entry.partition(":")
-    return f"{group.removeprefix('anyjob.')} {name}: " if finding.entry else ""
+def _entry_point(finding: Finding) -> str:
+    group, _, name = finding.entry_point.partition(":")
+    return f"{group.removeprefix('anyjob.')} {name}: " if finding.entry_point else ""
 
 
 def _summary(reports: Sequence[Report]) -> str:

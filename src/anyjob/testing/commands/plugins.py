@@ -11,7 +11,7 @@ from anyjob.cli.app import COMMANDS
 from anyjob.cli.context import registry
 from anyjob.cli.output import write_json
 from anyjob.registry.metadata import normalise
-from anyjob.testing.commands.plugin_report import tell
+from anyjob.testing.commands.plugin_report import print_reports
 from anyjob.testing.diagnosis.reports import check_all
 from anyjob.text.nearest import nearest
 from anyjob.text.units import parse_duration
@@ -37,9 +37,9 @@ def check(name: str | None, timeout: str, strict: bool, as_json: bool) -> None:
     seconds = parse_duration(timeout, what="--timeout")
     listed = registry().listing(hooks=False)
     if name is not None:
-        meant = {line.distribution for line in listed if name == line.name} | {normalise(name)}
+        wanted = {line.distribution for line in listed if name == line.name} | {normalise(name)}
         known = {each for line in listed for each in (line.distribution, line.name)}
-        listed = [line for line in listed if line.distribution in meant]
+        listed = [line for line in listed if line.distribution in wanted]
         if not listed:
             near = nearest(name, sorted(known))
             raise click.UsageError(
@@ -50,5 +50,5 @@ def check(name: str | None, timeout: str, strict: bool, as_json: bool) -> None:
     if as_json:
         write_json([report.to_dict() for report in reports])
     else:
-        tell(reports)
+        print_reports(reports)
     sys.exit(exits.FOUND if any(report.failed(strict=strict) for report in reports) else exits.OK)

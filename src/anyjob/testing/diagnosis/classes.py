@@ -13,8 +13,8 @@ from anyjob.registry.entry_points import BACKENDS, JOB_TYPES, PROVIDERS
 from anyjob.registry.lookup import Registry
 from anyjob.specs import Spec, kind_of
 from anyjob.taskbackend import TaskBackend
-from anyjob.testing.diagnosis.descriptions import check_fields, check_options
-from anyjob.testing.diagnosis.findings import Finding, place_of
+from anyjob.testing.diagnosis.fields import check_fields, check_options
+from anyjob.testing.diagnosis.findings import Finding, location_of
 
 
 def check_class(group: str, name: str, found: Any) -> Iterator[Finding]:
@@ -26,93 +26,101 @@ def check_class(group: str, name: str, found: Any) -> Iterator[Finding]:
         found: the class, or the command; of the right kind for its group.
     """
     checks: dict[str, Callable[[str, Any], Iterator[Finding]]] = {
-        BACKENDS: _backend,
-        PROVIDERS: _provider,
-        JOB_TYPES: _job_type,
+        BACKENDS: _check_backend,
+        PROVIDERS: _check_provider,
+        JOB_TYPES: _check_job_type,
     }
-    yield from checks.get(group, _command)(name, found)
+    yield from checks.get(group, _check_command)(name, found)
 
 
-def _backend(name: str, found: type[BaseBackend]) -> Iterator[Finding]:
-    yield from _made(found, BaseBackend)
+def _check_backend(name: str, found: type[BaseBackend]) -> Iterator[Finding]:
+    yield from _check_constructible(found, BaseBackend)
     if not isinstance(found.capabilities, (Capabilities, property)):  # which may depend on the options
-        yield _declared(found, "capabilities", found.capabilities, "an anyjob.Capabilities(...)")
+        yield _wrong_declaration(found, "capabilities", found.capabilities, "an anyjob.Capabilities(...)")
     if issubclass(found, TaskBackend):
-        yield from _private(found)
-        yield from _accepts(found)
+        yield from _check_private_names(found)
+        yield from _check_accepts(found)
     if hasattr(found, "Options"):
         yield from check_options(found.Options, found)
 
 
-def _provider(name: str, found: type[BaseProvider]) -> Iterator[Finding]:
-    yield from _made(found, BaseProvider)
+def _check_provider(name: str, found: type[BaseProvider]) -> Iterator[Finding]:
+    yield from _check_constructible(found, BaseProvider)
     if hasattr(found, "Options"):
         yield from check_options(found.Options, found)
 
 
-def _private(found: type[TaskBackend]) -> Iterator[Finding]:
+def _check_private_names(found: type[TaskBackend]) -> Iterator[Finding]:
     """Yield the names that a plugin has given to something of its own, and that are the core's already."""
     for base in found.__mro__[: found.__mro__.index(TaskBackend)]:
         if base.__module__.startswith("anyjob."):
             continue
         for name in vars(base):
             if name.startswith("_") and not name.startswith(("__", "_abc_")) and name in vars(TaskBackend):
-                what = f"{base.__qualname__}.{name} replaces what TaskBackend itself uses under this name"
-                way_out = "have the authors call it otherwise"
-                yield Finding("private", what, way_out, place_of(vars(base)[name]))
+                message = f"{base.__qualname__}.{name} replaces what TaskBackend itself uses under this name"
+                hint = "have the authors call it otherwise"
+                yield Finding("private", message, hint, location_of(vars(base)[name]))
 
 
-def _accepts(found: type[TaskBackend]) -> Iterator[Finding]:
+def _check_accepts(found: type[TaskBackend]) -> Iterator[Finding]:
     accepts = found.accepts
     if isinstance(accepts, property):
         return
     if not isinstance(accepts, (frozenset, set)) or not accepts:
-        yield _declared(found, "accepts", accepts, 'the kinds that it runs, such as frozenset({"command"})')
+        yield _wrong_declaration(
+            found, "accepts", accepts, 'the kinds that it runs, such as frozenset({"command"})'
+        )
         return
-    yield from _kinds(found, "accepts", accepts)
+    yield from _check_kinds(found, "accepts", accepts)
 
 
-def _kinds(found: type, attribute: str, kinds: Any) -> Iterator[Finding]:
+def _check_kinds(found: type, attribute: str, kinds: Any) -> Iterator[Finding]:
     registry = Registry()
     unknown = [kind for kind in sorted(map(str, kinds)) if registry.origin(JOB_TYPES, kind) is None]
     if unknown:
-        what = f"{found.__qualname__}.{attribute} names {', '.join(map(repr, unknown))}, which nobody brings"
-        way_out = "install what brings it; or, for a kind of its own, have the authors register a job type"
-        yield Finding("kind", what, way_out, place_of(found))
+        message = (
+            f"{found.__qualname__}.{attribute} names {', '.join(map(repr, unknown))}, which nobody brings"
+        )
+        hint = "install what brings it; or, for a kind of its own, have the authors register a job type"
+        yield Finding("kind", message, hint, location_of(found))
 
 
-def _job_type(name: str, found: Any) -> Iterator[Finding]:
-    yield from _abstract(found)
+def _check_job_type(name: str, found: Any) -> Iterator[Finding]:
+    yield from _check_abstract(found)
     if not issubclass(found, TaskJob):
         return
     spec_type = getattr(found, "spec_type", None)
     if not (isinstance(spec_type, type) and issubclass(spec_type, Spec)):
-        yield _declared(found, "spec_type", spec_type, "a subclass of anyjob.Spec")
+        yield _wrong_declaration(found, "spec_type", spec_type, "a subclass of anyjob.Spec")
         return
     try:
         kind = kind_of(spec_type)
     except SpecError as error:
-        yield Finding("tag", str(error), "have the authors declare the tag", place_of(spec_type))
+        yield Finding("tag", str(error), "have the authors declare the tag", location_of(spec_type))
         return
     if kind != name:
-        what = f"{spec_type.__qualname__} is of the kind {kind!r}, and its job type is registered as {name!r}"
-        yield Finding("tag", what, "have the authors call both by one name", place_of(spec_type))
+        message = (
+            f"{spec_type.__qualname__} is of the kind {kind!r}, and its job type is registered as {name!r}"
+        )
+        yield Finding("tag", message, "have the authors call both by one name", location_of(spec_type))
     yield from check_fields(spec_type, "field")
-    yield from _flags(name, spec_type)
-    yield from _lowering(found)
+    yield from _check_flags(name, spec_type)
+    yield from _check_lowering(found)
 
 
-def _lowering(found: type[TaskJob]) -> Iterator[Finding]:
+def _check_lowering(found: type[TaskJob]) -> Iterator[Finding]:
     if not isinstance(found.lowers_to, (tuple, list)):
-        yield _declared(found, "lowers_to", found.lowers_to, 'a tuple of kinds, such as ("python",)')
+        yield _wrong_declaration(found, "lowers_to", found.lowers_to, 'a tuple of kinds, such as ("python",)')
         return
-    yield from _kinds(found, "lowers_to", found.lowers_to)
+    yield from _check_kinds(found, "lowers_to", found.lowers_to)
     if found.lowers_to and _function(found.lower) is _function(TaskJob.lower):
-        what = f"{found.__qualname__} says that it lowers to {', '.join(found.lowers_to)}, and has no lower()"
-        yield Finding("abstract", what, "have the authors write it", place_of(found))
+        message = (
+            f"{found.__qualname__} says that it lowers to {', '.join(found.lowers_to)}, and has no lower()"
+        )
+        yield Finding("abstract", message, "have the authors write it", location_of(found))
 
 
-def _flags(name: str, spec_type: type[Spec]) -> Iterator[Finding]:
+def _check_flags(name: str, spec_type: type[Spec]) -> Iterator[Finding]:
     from anyjob.cli.run.command import Run, run
     from anyjob.jobfile.spec_builder import fields_of
 
@@ -124,38 +132,40 @@ def _flags(name: str, spec_type: type[Spec]) -> Iterator[Finding]:
     for field in fields:
         other = next((flag for flag in field.parameter.opts if flag.startswith("--spec-")), None)
         if other is not None and not field.name.startswith("spec_"):
-            what = (
+            message = (
                 f"the field {field.name!r} of {spec_type.__qualname__} is given as {other} on the command "
                 f"line, since `anyjob run` has a --{field.name.replace('_', '-')} of its own"
             )
-            yield Finding("flag", what, "have the authors rename the field", place_of(spec_type))
+            yield Finding("flag", message, "have the authors rename the field", location_of(spec_type))
 
 
-def _command(name: str, found: Any) -> Iterator[Finding]:
+def _check_command(name: str, found: Any) -> Iterator[Finding]:
     if not (found.help or found.short_help):
-        what = f"`anyjob {name} --help` does not say what the command is for"
-        way_out = "have the authors give its function a docstring"
-        yield Finding("undocumented", what, way_out, place_of(found.callback or found))
+        message = f"`anyjob {name} --help` does not say what the command is for"
+        hint = "have the authors give its function a docstring"
+        yield Finding("undocumented", message, hint, location_of(found.callback or found))
 
 
-def _made(found: Any, base: Any) -> Iterator[Finding]:
+def _check_constructible(found: Any, base: Any) -> Iterator[Finding]:
     """What keeps a session from making one: abstract methods, or a constructor that wants something else."""
-    yield from _abstract(found)
+    yield from _check_abstract(found)
     if not inspect.ismethod(found.from_options):
-        what = f"{found.__qualname__}.from_options is no classmethod"
-        yield Finding("constructor", what, "have the authors mark it with @classmethod", place_of(found))
+        message = f"{found.__qualname__}.from_options is no classmethod"
+        yield Finding(
+            "constructor", message, "have the authors mark it with @classmethod", location_of(found)
+        )
         return
     function = _function(found.from_options)
     if function is _function(TaskBackend.from_options):
-        given, keywords = (None, None), {"options": None}
+        positional, keywords = (None, None), {"options": None}
     elif function is _function(base.from_options):
-        given, keywords = (None, None), {}
+        positional, keywords = (None, None), {}
         if base is BaseProvider and _takes_nothing(found):
             return
     else:
-        yield from _binds(found, found.from_options, ("", {}), {"provider": None}, "from_options")
+        yield from _check_signature(found, found.from_options, ("", {}), {"provider": None}, "from_options")
         return
-    yield from _binds(found, found, given, keywords, "the constructor")
+    yield from _check_signature(found, found, positional, keywords, "the constructor")
 
 
 def _takes_nothing(found: Any) -> bool:
@@ -163,11 +173,11 @@ def _takes_nothing(found: Any) -> bool:
     return code is not None and code.co_argcount == 1 and not code.co_flags & inspect.CO_VARARGS
 
 
-def _binds(
-    found: Any, called: Any, given: tuple[Any, ...], keywords: dict[str, Any], name: str
+def _check_signature(
+    found: Any, function: Any, positional: tuple[Any, ...], keywords: dict[str, Any], name: str
 ) -> Iterator[Finding]:
     try:
-        inspect.signature(called).bind(*given, **keywords)
+        inspect.signature(function).bind(*positional, **keywords)
     except TypeError as error:
         wanted = (
             "(name, options, provider=None)"
@@ -176,23 +186,27 @@ def _binds(
                 "(configuration, provider=None, *, options=None)" if keywords else "(configuration, provider)"
             )
         )
-        what = f"{name} of {found.__qualname__} is called with {wanted}, and takes something else: {error}"
-        way_out = "have the authors accept these, or override from_options, which may make it in any way"
-        yield Finding("constructor", what, way_out, place_of(found.__init__ if called is found else called))
+        message = f"{name} of {found.__qualname__} is called with {wanted}, and takes something else: {error}"
+        hint = "have the authors accept these, or override from_options, which may make it in any way"
+        yield Finding(
+            "constructor", message, hint, location_of(found.__init__ if function is found else function)
+        )
     except ValueError:  # built in, so that nothing is known of it
         return
 
 
-def _abstract(found: Any) -> Iterator[Finding]:
+def _check_abstract(found: Any) -> Iterator[Finding]:
     missing = sorted(getattr(found, "__abstractmethods__", ()))
     if missing:
-        what = f"{found.__qualname__} cannot be made: it lacks {', '.join(f'{each}()' for each in missing)}"
-        yield Finding("abstract", what, "have the authors write what is missing", place_of(found))
+        message = (
+            f"{found.__qualname__} cannot be made: it lacks {', '.join(f'{each}()' for each in missing)}"
+        )
+        yield Finding("abstract", message, "have the authors write what is missing", location_of(found))
 
 
-def _declared(found: Any, attribute: str, value: Any, expected: str) -> Finding:
-    what = f"{found.__qualname__}.{attribute} is {value!r:.80}, and should be {expected}"
-    return Finding("declaration", what, "have the authors mend it", place_of(found))
+def _wrong_declaration(found: Any, attribute: str, value: Any, expected: str) -> Finding:
+    message = f"{found.__qualname__}.{attribute} is {value!r:.80}, and should be {expected}"
+    return Finding("declaration", message, "have the authors mend it", location_of(found))
 
 
 def _function(method: Any) -> Any:

@@ -49,36 +49,41 @@ class Finding:
 
     Args:
         check: one of `CHECKS`.
-        what: what is wrong.
-        where: the place, as ``module:line`` or a file; empty where there is none to name.
-        way_out: what to do about it.
-        entry: the entry point, as ``group:name``; empty for what the whole distribution has.
+        message: what is wrong.
+        hint: what to do about it.
+        location: the place, as ``module:line`` or a file; empty where there is none to name.
+        entry_point: the entry point, as ``group:name``; empty for what the whole distribution has.
     """
 
-    __slots__ = ("check", "entry", "level", "way_out", "what", "where")
+    __slots__ = ("check", "entry_point", "hint", "level", "location", "message")
 
-    def __init__(self, check: str, what: str, way_out: str, where: str = "", entry: str = "") -> None:
+    def __init__(
+        self, check: str, message: str, hint: str, location: str = "", entry_point: str = ""
+    ) -> None:
         self.check = check
         self.level = CHECKS[check][0]
-        self.what = what
-        self.where = where
-        self.way_out = way_out
-        self.entry = entry
+        self.message = message
+        self.location = location
+        self.hint = hint
+        self.entry_point = entry_point
 
     def to_dict(self) -> dict[str, str]:
         """Return all of it by name."""
-        return {name: getattr(self, name) for name in ("level", "check", "entry", "what", "where", "way_out")}
+        return {
+            name: getattr(self, name)
+            for name in ("level", "check", "entry_point", "message", "location", "hint")
+        }
 
     @classmethod
     def from_dict(cls, values: dict[str, str]) -> Finding:
         """Return the finding that `to_dict` was made of."""
-        return cls(*(values[name] for name in ("check", "what", "way_out", "where", "entry")))
+        return cls(*(values[name] for name in ("check", "message", "hint", "location", "entry_point")))
 
     def __repr__(self) -> str:
-        return f"<Finding {self.level} {self.check}: {self.what}>"
+        return f"<Finding {self.level} {self.check}: {self.message}>"
 
 
-def place_of(thing: Any) -> str:
+def location_of(thing: Any) -> str:
     """Return where a class or function is defined, as ``module:line``; only the module where that is all.
 
     Args:

@@ -11,10 +11,10 @@ from anyjob.registry.listing import WELL_KNOWN, Listed
 from anyjob.testing.diagnosis.findings import Finding
 from anyjob.testing.diagnosis.requirements import Requirement, requirements
 
-_OF_STATES = {"duplicate": "shadowed"}
+_CHECK_OF_STATE = {"duplicate": "shadowed"}
 """The check that stands for a state of a listing, where it is not called the same."""
 
-_WAYS = {
+_HINTS = {
     "unreadable": "install it again, or uninstall it",
     "stale": "delete what is left over, or install the distribution again",
     "ambiguous": "uninstall one of them, or name the one that you mean as above",
@@ -24,21 +24,21 @@ _WAYS = {
 }
 
 
-def of_states(lines: Sequence[Listed]) -> Iterator[Finding]:
+def check_states(lines: Sequence[Listed]) -> Iterator[Finding]:
     """Yield what keeps entry points from answering to their names, as a listing says it."""
     taken = {(each.group, each.name): each.value for each in lines if each.state != "duplicate"}
     for line in lines:
         where = os.path.join(line.location, "entry_points.txt")
         entry = f"{line.group}:{line.name}" if line.group else ""
         if line.state == "duplicate" and taken.get((line.group, line.name), line.value) != line.value:
-            what = f"{line.name} = {line.value} is passed over: {line.why}"
-            yield Finding("twice", what, "have the authors give one of the two another name", where, entry)
+            message = f"{line.name} = {line.value} is passed over: {line.why}"
+            yield Finding("twice", message, "have the authors give one of the two another name", where, entry)
         elif line.state != "ok":
-            check = "unreadable" if not line.group else _OF_STATES.get(line.state, line.state)
-            yield Finding(check, line.why, _WAYS[check].format(distribution=line.distribution), where, entry)
+            check = "unreadable" if not line.group else _CHECK_OF_STATE.get(line.state, line.state)
+            yield Finding(check, line.why, _HINTS[check].format(distribution=line.distribution), where, entry)
 
 
-def of_names(lines: Sequence[Listed], commands: Sequence[str]) -> Iterator[Finding]:
+def check_names(lines: Sequence[Listed], commands: Sequence[str]) -> Iterator[Finding]:
     """Yield what is wrong with the names that a distribution registers.
 
     Args:
@@ -52,17 +52,17 @@ def of_names(lines: Sequence[Listed], commands: Sequence[str]) -> Iterator[Findi
         if line.group in (BACKENDS, PROVIDERS, JOB_TYPES, COMMANDS) and (
             unasked or not line.name or any(char.isspace() or char == ":" for char in line.name)
         ):
-            what = (
+            message = (
                 f"the name {line.name!r} cannot be asked for: blanks, ':' and '/' have a meaning of their own"
             )
-            yield Finding("name", what, "have the authors choose a name without them", where, entry)
+            yield Finding("name", message, "have the authors choose a name without them", where, entry)
         if line.group == COMMANDS and line.name in commands:
-            what = f"`anyjob {line.name}` is anyjob's own command, which goes before that of a plugin"
-            yield Finding("hidden", what, "have the authors choose another name", where, entry)
+            message = f"`anyjob {line.name}` is anyjob's own command, which goes before that of a plugin"
+            yield Finding("hidden", message, "have the authors choose another name", where, entry)
         if line.group == JOB_TYPES and _needs_prefix(line):
-            what = f"the kind {line.name!r} has no prefix: another plugin may mean something else by it"
-            way_out = f"have the authors call it by a prefix of their own, such as 'acme.{line.name}'"
-            yield Finding("kind", what, way_out, where, entry)
+            message = f"the kind {line.name!r} has no prefix: another plugin may mean something else by it"
+            hint = f"have the authors call it by a prefix of their own, such as 'acme.{line.name}'"
+            yield Finding("kind", message, hint, where, entry)
 
 
 def _needs_prefix(line: Listed) -> bool:
@@ -70,7 +70,7 @@ def _needs_prefix(line: Listed) -> bool:
     return line.distribution not in (CORE, known) and not line.name.partition(".")[2]
 
 
-def of_metadata(line: Listed) -> Iterator[Finding]:
+def check_metadata(line: Listed) -> Iterator[Finding]:
     """Yield what is wrong with what a distribution declares as a whole; one of its lines stands for it."""
     if line.distribution == CORE:
         return
@@ -83,14 +83,14 @@ def of_metadata(line: Listed) -> Iterator[Finding]:
             f'have the authors add [project.entry-points."{API}"] {API_VERSION} = "its package"',
             os.path.join(line.location, "entry_points.txt"),
         )
-    yield from _typed(line)
-    yield from _bounds([each for each in required if each.name == CORE and not each.optional], where)
+    yield from _check_types(line)
+    yield from _check_bounds([each for each in required if each.name == CORE and not each.optional], where)
     for each in required:
         if not each.marker and each.name != CORE:
-            yield from _installed(each, where)
+            yield from _check_installed(each, where)
 
 
-def _typed(line: Listed) -> Iterator[Finding]:
+def _check_types(line: Listed) -> Iterator[Finding]:
     from importlib.util import find_spec
 
     for package in sorted(
@@ -104,13 +104,13 @@ def _typed(line: Listed) -> Iterator[Finding]:
             continue
         marker = os.path.join(os.path.dirname(spec.origin), "py.typed")
         if not (spec.submodule_search_locations and os.path.exists(marker)):
-            way_out = "have the authors put an empty file py.typed into the package"
-            yield Finding("untyped", f"type checkers do not see the types of {package}", way_out, spec.origin)
+            hint = "have the authors put an empty file py.typed into the package"
+            yield Finding("untyped", f"type checkers do not see the types of {package}", hint, spec.origin)
 
 
-def _bounds(required: Sequence[Requirement], where: str) -> Iterator[Finding]:
+def _check_bounds(required: Sequence[Requirement], where: str) -> Iterator[Finding]:
     for each in required:
-        yield from _installed(each, where)
+        yield from _check_installed(each, where)
     lacking = [
         words
         for words, there in (
@@ -120,31 +120,31 @@ def _bounds(required: Sequence[Requirement], where: str) -> Iterator[Finding]:
         if not there
     ]
     if not required:
-        what = "it does not require anyjob, so that pip may install it beside any version, or without"
+        message = "it does not require anyjob, so that pip may install it beside any version, or without"
     elif lacking and not any(each.url for each in required):
-        what = f"it requires {' and '.join(map(str, required))}, without {' and '.join(lacking)} bound"
+        message = f"it requires {' and '.join(map(str, required))}, without {' and '.join(lacking)} bound"
     else:
         return
-    way_out = f'have the authors require, say, "{_example()}", as far as it was tested'
-    yield Finding("bounds", what, way_out, where)
+    hint = f'have the authors require, say, "{_example_bounds()}", as far as it was tested'
+    yield Finding("bounds", message, hint, where)
 
 
-def _example() -> str:
+def _example_bounds() -> str:
     from anyjob import __version__
 
     major, minor, *_ = map(int, re.findall(r"\d+", f"{__version__}.0"))
     return f"anyjob>={major}.{minor},<" + (f"{major}.{minor + 1}" if major == 0 else f"{major + 1}")
 
 
-def _installed(required: Requirement, where: str) -> Iterator[Finding]:
+def _check_installed(required: Requirement, where: str) -> Iterator[Finding]:
     from importlib_metadata import PackageNotFoundError, version
 
-    way_out = f"pip install '{required}'"
+    hint = f"pip install '{required}'"
     try:
-        there = version(required.name)
+        installed = version(required.name)
     except PackageNotFoundError:
-        yield Finding("dependency", f"it requires {required}, which is not installed", way_out, where)
+        yield Finding("dependency", f"it requires {required}, which is not installed", hint, where)
         return
-    if not required.takes(there):
-        what = f"it requires {required}, and {required.name} {there} is installed"
-        yield Finding("dependency", what, way_out, where)
+    if not required.takes(installed):
+        message = f"it requires {required}, and {required.name} {installed} is installed"
+        yield Finding("dependency", message, hint, where)

@@ -11,7 +11,7 @@ from anyjob.cli.plugins.isolation import Said, ask, end_all
 from anyjob.registry.entry_points import CORE
 from anyjob.registry.listing import Listed
 from anyjob.testing.diagnosis.findings import ERROR, LEVELS, WARNING, Finding
-from anyjob.testing.diagnosis.metadata import of_metadata, of_names, of_states
+from anyjob.testing.diagnosis.metadata import check_metadata, check_names, check_states
 
 _IMPORTED = ("ok", "ambiguous")
 
@@ -35,10 +35,10 @@ class Report:
         self.findings: list[Finding] = []
 
     def add(self, *findings: Finding) -> None:
-        """Add to what is to be said; what several entry points of one module have is said once."""
-        known = {(each.check, each.what, each.where): each for each in self.findings}
+        """Add to what is to be result; what several entry points of one module have is said once."""
+        known = {(each.check, each.message, each.location): each for each in self.findings}
         for each in findings:
-            known.setdefault((each.check, each.what, each.where), each)
+            known.setdefault((each.check, each.message, each.location), each)
         self.findings = sorted(known.values(), key=lambda each: LEVELS.index(each.level))
 
     def failed(self, *, strict: bool = False) -> bool:
@@ -68,14 +68,14 @@ class Report:
             "location": line.location,
             "editable": line.editable,
             "state": states[0]["state"] if states else "faulty" if errors else "ok",
-            "why": states[0]["why"] if states else errors[0].what if errors else "",
+            "why": states[0]["why"] if states else errors[0].message if errors else "",
             "seconds": sum(each["seconds"] or 0.0 for each in self.entries),
-            "entry_points": [{key: each[key] for key in _OF_ENTRIES} for each in self.entries],
+            "entry_points": [{key: each[key] for key in _ENTRY_KEYS} for each in self.entries],
             "findings": [each.to_dict() for each in self.findings],
         }
 
 
-_OF_ENTRIES = ("group", "name", "value", "api", "state", "why", "seconds", "modules", "brings")
+_ENTRY_KEYS = ("group", "name", "value", "api", "state", "why", "seconds", "modules", "brings")
 
 
 def check_all(listed: Sequence[Listed], timeout: float, commands: Sequence[str] = ()) -> list[Report]:
@@ -93,15 +93,15 @@ def check_all(listed: Sequence[Listed], timeout: float, commands: Sequence[str] 
     tasks = []
     for lines in _by_distribution(listed):
         report = Report(lines)
-        report.add(*of_states(lines))
+        report.add(*check_states(lines))
         if lines[0].group:
-            report.add(*of_names(lines, commands), *of_metadata(lines[0]))
+            report.add(*check_names(lines, commands), *check_metadata(lines[0]))
         reports.append(report)
         tasks += [
             (report, entry) for entry in report.entries if entry["state"] in _IMPORTED and entry["value"]
         ]
-    for (report, entry), said in zip(tasks, _ask_each([entry for _, entry in tasks], timeout), strict=True):
-        report.add(*_heard(entry, said))
+    for (report, entry), result in zip(tasks, _examine([entry for _, entry in tasks], timeout), strict=True):
+        report.add(*_merge(entry, result))
     return reports
 
 
@@ -112,39 +112,39 @@ def _by_distribution(listed: Sequence[Listed]) -> list[list[Listed]]:
     return [found[key] for key in sorted(found)]
 
 
-def _ask_each(entries: Sequence[dict[str, Any]], timeout: float) -> list[Said]:
-    def one(entry: dict[str, Any]) -> Said:
+def _examine(entries: Sequence[dict[str, Any]], timeout: float) -> list[Said]:
+    def examine(entry: dict[str, Any]) -> Said:
         arguments = (entry["group"], entry["name"], entry["distribution"])
-        return ask("anyjob.testing.diagnosis.imports:examine", *arguments, timeout=timeout)
+        return ask("anyjob.testing.diagnosis.import_check:examine", *arguments, timeout=timeout)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         try:
-            return list(pool.map(one, entries))
+            return list(pool.map(examine, entries))
         except BaseException:  # Ctrl-C: nobody waits for the answers
             pool.shutdown(wait=False, cancel_futures=True)
             end_all()
             raise
 
 
-def _heard(entry: dict[str, Any], said: Said) -> list[Finding]:
+def _merge(entry: dict[str, Any], result: Said) -> list[Finding]:
     """Take what came of an import into the line of the entry point; return what is to be said of it."""
     findings = []
-    if said.answer is None:
-        entry["state"], entry["why"] = said.state, said.why
-        check = "hangs" if said.state == "hangs" else "import"
-        way_out = f"tell its authors; or do without it: pip uninstall {entry['distribution']}"
-        findings = [Finding(check, said.why, way_out, entry["value"].partition(":")[0])]
+    if result.answer is None:
+        entry["state"], entry["why"] = result.state, result.why
+        check = "hangs" if result.state == "hangs" else "import"
+        hint = f"tell its authors; or do without it: pip uninstall {entry['distribution']}"
+        findings = [Finding(check, result.why, hint, entry["value"].partition(":")[0])]
     else:
-        findings = [Finding.from_dict(each) for each in said.answer.pop("findings")]
+        findings = [Finding.from_dict(each) for each in result.answer.pop("findings")]
         if entry["state"] == "ambiguous":  # which it stays, as long as it can be imported
-            said.answer.update(
-                {} if said.answer["state"] != "ok" else {"state": "ambiguous", "why": entry["why"]}
+            result.answer.update(
+                {} if result.answer["state"] != "ok" else {"state": "ambiguous", "why": entry["why"]}
             )
-        entry.update(said.answer)
-        if said.printed.strip():
-            what = f"its import writes: {said.printed.strip().splitlines()[0][:200]}"
-            way_out = "have the authors leave that to functions, or to a logger"
-            findings.append(Finding("prints", what, way_out, entry["value"].partition(":")[0]))
+        entry.update(result.answer)
+        if result.printed.strip():
+            message = f"its import writes: {result.printed.strip().splitlines()[0][:200]}"
+            hint = "have the authors leave that to functions, or to a logger"
+            findings.append(Finding("prints", message, hint, entry["value"].partition(":")[0]))
     for each in findings:
-        each.entry = f"{entry['group']}:{entry['name']}"
+        each.entry_point = f"{entry['group']}:{entry['name']}"
     return findings

@@ -89,13 +89,13 @@ def _within(version: str, operator: str, bound: str) -> bool:
     if operator in ("==", "!="):
         same = _starts(version, bound[:-2]) if bound.endswith(".*") else _same(version, bound)
         return same is (operator == "==")
-    here, there = version_key(version.partition("+")[0]), version_key(bound)
+    ours, theirs = version_key(version.partition("+")[0]), version_key(bound)
     return (
-        here >= there
+        ours >= theirs
         if operator == ">="
-        else here <= there
+        else ours <= theirs
         if operator == "<="
-        else (here > there if operator == ">" else here < there)
+        else (ours > theirs if operator == ">" else ours < theirs)
     )
 
 

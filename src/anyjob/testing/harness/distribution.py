@@ -18,12 +18,12 @@ class DistributionHarness:
 
     Args:
         distribution: its name.
-        patience: seconds for each import.
+        timeout: seconds for each import.
     """
 
-    def __init__(self, distribution: str, patience: float = 30.0) -> None:
+    def __init__(self, distribution: str, timeout: float = 30.0) -> None:
         self.distribution = distribution
-        self.patience = patience
+        self.timeout = timeout
 
     @functools.cached_property
     def entries(self) -> list[Listed]:
@@ -50,7 +50,7 @@ class DistributionHarness:
         from anyjob.cli.app import COMMANDS
         from anyjob.testing.diagnosis.reports import check_all
 
-        reports = check_all(self.entries, self.patience, commands=list(COMMANDS))
+        reports = check_all(self.entries, self.timeout, commands=list(COMMANDS))
         return [finding for report in reports for finding in report.findings]
 
     def findings(self, what: str) -> list[str]:
@@ -60,7 +60,7 @@ class DistributionHarness:
             what: a level (``error``, ``warning``, ``note``), or the name of a check.
         """
         return [
-            f"{each.where or each.entry or self.distribution}: {each.what}; {each.way_out}"
+            f"{each.location or each.entry_point or self.distribution}: {each.message}; {each.hint}"
             for each in self._findings
             if what in (each.level, each.check)
         ]

@@ -8,11 +8,12 @@ from typing import Any
 from unittest import SkipTest
 
 from anyjob.config.settings import Config
+from anyjob.registry.entry_points import JOB_TYPES
 from anyjob.registry.lookup import Registry
 from anyjob.session.facade import Session
 from anyjob.specs import Spec, kind_of
-from anyjob.testing.environment.leftovers import end_leftovers
-from anyjob.testing.harness.samples import Samples, takes
+from anyjob.testing.environment.leftover_processes import end_leftovers
+from anyjob.testing.harness.samples import Samples, can_run
 
 
 class JobTypeHarness:
@@ -25,7 +26,7 @@ class JobTypeHarness:
         invalid: fields of specs that make no sense.
         backends: the types of backends to run it on, and their options.
         state: the directory that durable backends keep their jobs in.
-        patience: seconds after which a job that should have ended has not.
+        timeout: seconds after which a job that should have ended has not.
     """
 
     def __init__(
@@ -37,13 +38,12 @@ class JobTypeHarness:
         invalid: Sequence[Mapping[str, Any]] = (),
         backends: Mapping[str, Mapping[str, Any]],
         state: Path,
-        patience: float = 30.0,
+        timeout: float = 30.0,
     ) -> None:
         self.name = name if name or job_class is None else kind_of(job_class.spec_type)
-        self.is_installed = job_class is None
         self.samples = list(samples)
         self.invalid = list(invalid)
-        self.patience = patience
+        self.timeout = timeout
         self._job_class = job_class
         self._backends = backends
         self._state = state
@@ -57,6 +57,11 @@ class JobTypeHarness:
         tables = {each: {"type": each, **options} for each, options in self._backends.items()}
         config = Config.from_dict({"backends": tables}, origin="the conformance kit")
         return Session(config=config, registry=registry, state=self._state)
+
+    @property
+    def entry_point(self) -> tuple[str, str] | None:
+        """The group and the name that it is installed as; None where it is given as a class."""
+        return (JOB_TYPES, self.name) if self._job_class is None else None
 
     @property
     def job_type(self) -> Any:
@@ -82,21 +87,18 @@ class JobTypeHarness:
         assert found, "give the kit something to try: the fixture `samples` is empty"
         return found
 
-    def on_each(self, *, durable: bool = False) -> Iterator[Any]:
+    def backends(self, *, durable: bool = False) -> Iterator[Any]:
         """Yield the backends that take it; skip the check where none does."""
         found = [self.session.get_backend(each) for each in self._backends]
         found = [
             backend
             for backend in found
-            if self._takes(backend) and (backend.capabilities.durable or not durable)
+            if can_run(backend, self.name) and (backend.capabilities.durable or not durable)
         ]
         if not found:
             names = ", ".join(self._backends)
             raise SkipTest(f"none of {names} takes it{' and is durable' if durable else ''}")
         yield from found
-
-    def _takes(self, backend: Any) -> bool:
-        return takes(backend, self.name)
 
     def close(self) -> None:
         """Close the session, and end the processes that it has started."""

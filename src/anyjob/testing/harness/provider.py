@@ -6,32 +6,38 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from anyjob.testing.harness.backend import OtherProcess
-from anyjob.testing.harness.recipe import NAME, Origin
+from anyjob.registry.entry_points import PROVIDERS
+from anyjob.testing.harness.other_process import OtherProcess
 from anyjob.testing.harness.samples import Samples
+from anyjob.testing.harness.session_factory import NAME, SessionFactory
 
 
 class ProviderHarness:
     """A provider, and what belongs to it.
 
     Args:
-        origin: how this session, another, or another process makes it.
+        factory: makes its session; in another process, too.
         samples: work for its backends; None: commands and calls, where they take them.
-        patience: seconds after which something that should happen has not.
+        timeout: seconds after which something that should happen has not.
     """
 
     def __init__(
-        self, origin: Origin, samples: Sequence[Samples] | None = None, patience: float = 30.0
+        self, factory: SessionFactory, samples: Sequence[Samples] | None = None, timeout: float = 30.0
     ) -> None:
-        self.session = origin.session()
-        self.origin = origin
+        self.session = factory.make_session()
+        self.factory = factory
         self.samples = samples
-        self.patience = patience
+        self.timeout = timeout
 
     @property
     def provider(self) -> Any:
         """The provider that is tested."""
         return self.session.get_provider(NAME)
+
+    @property
+    def entry_point(self) -> tuple[str, str] | None:
+        """The group and the name that it is installed as; None where it is given as a class."""
+        return (PROVIDERS, self.factory.type_name) if self.factory.is_installed else None
 
     def backends(self) -> list[Any]:
         """Return what it offers.
@@ -44,19 +50,19 @@ class ProviderHarness:
         assert found, "backends() is empty: give the kit a provider that offers something"
         return found
 
-    def again(self) -> ProviderHarness:
+    def reopen(self) -> ProviderHarness:
         """Return the same provider in another session, as if it had been started anew."""
-        return ProviderHarness(self.origin, self.samples, self.patience)
+        return ProviderHarness(self.factory, self.samples, self.timeout)
 
-    def elsewhere(self, function: Callable[..., Any]) -> Any:
-        """Return ``function(offer)``, called in another process that has the same provider.
+    def in_other_process(self, function: Callable[..., Any]) -> Any:
+        """Return ``function(harness)``, called in another process that has the same provider.
 
         Raises:
             AssertionError: it raised, or did not end in time.
         """
-        make = functools.partial(ProviderHarness, self.origin, self.samples, self.patience)
-        with OtherProcess(make, function, {}) as other:
-            return other.value(self.patience)
+        make_harness = functools.partial(ProviderHarness, self.factory, self.samples, self.timeout)
+        with OtherProcess(make_harness, function, {}) as other:
+            return other.value(self.timeout)
 
     def close(self) -> None:
         """Close the session."""

@@ -29,7 +29,7 @@ class Samples:
         reason: the reason that its outcome then has.
         slow: makes work that takes this many seconds; None: there is none.
         echo: makes work whose result holds a text; None: there is none.
-        heard: gets that text out of the result.
+        echoed: gets that text out of the result.
     """
 
     kind: str
@@ -39,10 +39,10 @@ class Samples:
     reason: str = "exit-code"
     slow: Callable[[float], Any] | None = None
     echo: Callable[[str], Any] | None = None
-    heard: Callable[[Any], str] = str
+    echoed: Callable[[Any], str] = str
 
 
-def _written(result: CommandResult) -> str:
+def _stdout_text(result: CommandResult) -> str:
     return os.fsdecode(result.stdout.bytes())
 
 
@@ -52,7 +52,7 @@ COMMAND = Samples(
     fails=Command(["sh", "-c", "echo the reason of it >&2; exit 3"]),
     slow=lambda seconds: Command(["sleep", str(seconds)]),
     echo=lambda text: Command(["printf", "%s", text]),
-    heard=_written,
+    echoed=_stdout_text,
 )
 """Programs that every POSIX system has."""
 
@@ -72,10 +72,10 @@ def default_samples(backend: Any) -> list[Samples]:
     """Return the samples of commands and calls that a backend can be handed, directly or by lowering."""
     if not isinstance(backend, TaskBackend):
         return []
-    return [samples for samples in (COMMAND, CALL) if takes(backend, samples.kind)]
+    return [samples for samples in (COMMAND, CALL) if can_run(backend, samples.kind)]
 
 
-def takes(backend: Any, kind: str) -> bool:
+def can_run(backend: Any, kind: str) -> bool:
     """Whether a task backend can be handed work of this kind."""
     try:
         find_route(

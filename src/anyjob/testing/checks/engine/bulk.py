@@ -10,8 +10,8 @@ from unittest import SkipTest
 
 from anyjob.job import JOB_FINAL_STATES, JobStatus
 from anyjob.testing.harness.backend import BackendHarness
-from anyjob.testing.observe.audit import questions_while
-from anyjob.testing.observe.calls import CallRecorder, Changed
+from anyjob.testing.instrumentation.audit_events import record_requests
+from anyjob.testing.instrumentation.call_recorder import AttributesChanged, CallRecorder
 
 MANY = 1000
 """Jobs that are handed over at once."""
@@ -45,7 +45,7 @@ class Bulk:
 
     def test_a_thousand_jobs_keep_their_order(self, harness: BackendHarness) -> None:
         """run_many() of 1,000 gives 1,000 jobs in the order of the work, each with its own result."""
-        samples = list(harness.having("echo"))
+        samples = list(harness.samples_with("echo"))
         # What it runs by itself costs it least.
         sample = ([each for each in samples if each.kind in harness.backend.accepts] or samples)[-1]
         assert sample.echo is not None
@@ -54,16 +54,16 @@ class Bulk:
         assert len(jobs) == len(texts), f"run_many() of {len(texts)} gave {len(jobs)} jobs"
         different = len({job.job_id() for job in jobs})
         assert different == len(jobs), f"{len(jobs)} jobs have {different} different ids"
-        patience = harness.patience + SLOWEST * len(jobs)
-        left = harness.session.wait(jobs, timeout=patience).not_done
-        assert not left, f"{len(left)} of {len(jobs)} jobs have not ended within {patience:g} s"
+        timeout = harness.timeout + SLOWEST * len(jobs)
+        left = harness.session.wait(jobs, timeout=timeout).not_done
+        assert not left, f"{len(left)} of {len(jobs)} jobs have not ended within {timeout:g} s"
         for text, job in zip(texts, jobs, strict=True):
             outcome = job.outcome()
             assert outcome.status is JobStatus.DONE, (
                 f"the job {text!r} of {len(jobs)} ended as {outcome.status.name}: {outcome.message}"
             )
-            heard = sample.heard(job.result())
-            assert heard == text, f"of {len(jobs)} jobs, the one that says {text!r} said {heard!r}"
+            received = sample.echoed(job.result())
+            assert received == text, f"of {len(jobs)} jobs, the one that says {text!r} said {received!r}"
         if self.bulk < MANY:
             raise SkipTest(f"kept with {self.bulk} jobs; {MANY:,} were not tried: {self.bulk_reason}")
 
@@ -77,21 +77,21 @@ class Bulk:
             f"to hand over {len(ids)} jobs, launch() was called {len(launches.calls)} times, "
             f"with {[len(call) for call in launches.calls]} of them"
         )
-        harness.session.wait(jobs, timeout=harness.patience)
+        harness.session.wait(jobs, timeout=harness.timeout)
 
     def test_a_question_about_a_thousand_jobs_is_answered(self, harness: BackendHarness) -> None:
         """The engine can be asked about 1,000 jobs at once, by few connections and programs."""
-        job = harness.begin()
+        job = harness.run_slow()
         ticket = job._record.ticket()
         try:
-            with questions_while() as asked:
+            with record_requests() as requests:
                 answer = harness.backend.observe([ticket] * MANY)
         except Exception as error:
             raise AssertionError(f"asked about {MANY:,} jobs, observe() raised {error!r}") from error
         assert job.job_id() in answer, f"asked about {MANY:,} jobs, the engine leaves out one that it has"
-        assert len(asked) <= FEW, (
-            f"asked about {MANY:,} jobs by one observe(), the backend asked its engine {len(asked):,} times, "
-            f"not {FEW} at most: ask about many jobs at a time (each was a {asked[0]})"
+        assert len(requests) <= FEW, (
+            f"asked about {MANY:,} jobs by one observe(), the backend asked its engine {len(requests):,} "
+            f"times, not {FEW} at most: ask about many jobs at a time (each was a {requests[0]})"
         )
         strange = set(answer) - {job.job_id()}
         assert not strange, f"asked about one job {MANY:,} times, the engine answers about {strange}"
@@ -103,21 +103,21 @@ class Bulk:
         backend = harness.backend
         if not backend.floor:
             raise SkipTest(f"{harness.name} answers from memory: its questions cost nothing (floor = 0)")
-        jobs = [harness.begin()]
-        sample = next(harness.having("slow"))
+        jobs = [harness.run_slow()]
+        sample = next(harness.samples_with("slow"))
         assert sample.slow is not None
-        jobs += harness.run_many([sample.slow(harness.long)] * (SOME - 1))
+        jobs += harness.run_many([sample.slow(harness.slow_seconds)] * (SOME - 1))
         floor = min(backend.floor, INTERVAL)
         with (
-            Changed(backend, floor=floor),
-            CallRecorder(backend, "observe") as tap,
+            AttributesChanged(backend, floor=floor),
+            CallRecorder(backend, "observe") as observed,
             CallRecorder(backend, "notify") as hints,
         ):
             began = time.monotonic()
             with ThreadPoolExecutor(4) as threads:
                 threads.submit(harness.session.wait, jobs, ASKING)
-                list(threads.map(lambda some: _ask(some, began + ASKING), [jobs, jobs, jobs[::-1]]))
-            calls, passed = len(tap.calls), time.monotonic() - began
+                list(threads.map(lambda some: _keep_asking(some, began + ASKING), [jobs, jobs, jobs[::-1]]))
+            calls, passed = len(observed.calls), time.monotonic() - began
             allowed = 2 + passed / floor + sum(map(len, hints.calls))
         assert calls <= allowed, (
             f"4 threads asked about {SOME} jobs, and waited for them, for {passed:.1f} s; the engine was "
@@ -128,14 +128,14 @@ class Bulk:
     def test_an_answer_that_leaves_jobs_out_is_no_verdict(self, harness: BackendHarness) -> None:
         """A job that an answer of the engine leaves out is unknown, and has not ended."""
         # aiida-core#1505, aiida-core#4326, Parsl#1588, Parsl#3316, nextflow#1644
-        job = harness.begin()
-        harness.until(job.running, "a job that runs")
+        job = harness.run_slow()
+        harness.wait_until(job.running, "a job that runs")
         with (
-            CallRecorder(harness.backend, "observe", lambda real, tickets: {}) as tap,
-            Changed(harness.backend, grace=NEVER, floor=min(harness.backend.floor, SHORT)),
+            CallRecorder(harness.backend, "observe", lambda real, tickets: {}) as observed,
+            AttributesChanged(harness.backend, grace=NEVER, floor=min(harness.backend.floor, SHORT)),
         ):
-            harness.until(
-                lambda: job.status() in JOB_FINAL_STATES or tap.about(job.job_id()) >= 3,
+            harness.wait_until(
+                lambda: job.status() in JOB_FINAL_STATES or observed.count(job.job_id()) >= 3,
                 "some questions to the engine",
             )
             status = job.status()
@@ -147,16 +147,16 @@ class Bulk:
     def test_what_the_engine_tells_is_a_hint_and_no_verdict(self, harness: BackendHarness) -> None:
         """A hint that a job has changed makes one question to the engine, and is no answer itself."""
         backend = harness.backend
-        job = harness.begin()
-        harness.until(job.running, "a job that runs")
+        job = harness.run_slow()
+        harness.wait_until(job.running, "a job that runs")
         # But for the hint, nobody asks any more.
-        quiet = {} if not backend.floor else {"floor": NEVER, "ceiling": NEVER}
-        with Changed(backend, **quiet), CallRecorder(backend, "observe") as tap:
+        unpolled = {} if not backend.floor else {"floor": NEVER, "ceiling": NEVER}
+        with AttributesChanged(backend, **unpolled), CallRecorder(backend, "observe") as observed:
             release = job._on_change(lambda: None)
-            before = tap.about(job.job_id())
+            before = observed.count(job.job_id())
             backend.notify([job.job_id()])
-            harness.until(
-                lambda: tap.about(job.job_id()) > before or job._record.outcome is not None,
+            harness.wait_until(
+                lambda: observed.count(job.job_id()) > before or job._record.outcome is not None,
                 "a question to the engine after a hint",
             )
             release()
@@ -165,9 +165,9 @@ class Bulk:
         job.cancel()
 
 
-def _ask(jobs: list[Any], until: float) -> None:
-    """Ask about one job after the other, again and again, until it is that late."""
+def _keep_asking(jobs: list[Any], deadline: float) -> None:
+    """Ask about one job after the other, again and again, until the deadline."""
     for job in itertools.cycle(jobs):
         job.status()
-        if time.monotonic() > until:
+        if time.monotonic() > deadline:
             return

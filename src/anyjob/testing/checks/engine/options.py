@@ -13,14 +13,14 @@ from anyjob.config.secrets import from_config
 from anyjob.errors import AnyjobError, ConfigError
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.marks import live
-from anyjob.testing.observe.audit import connections_while
+from anyjob.testing.instrumentation.audit_events import record_connections
 from anyjob.text.nearest import nearest
 
 CANDIDATES: tuple[Any, ...] = ({"no": ["such"]}, [{"thing": 1}], 2.5, "no such text", True)
 """Values, of which most options take none."""
 
 
-class Making:
+class Construction:
     """A backend is what its configuration says, and is made of nothing else."""
 
     @live
@@ -29,13 +29,13 @@ class Making:
         backend, name = harness.backend, harness.name
         if backend.provider() is not None:
             raise SkipTest("it comes from a provider, which names it")
-        said = {
+        names = {
             "name()": backend.name(),
             "str()": str(backend),
             "configuration().backend_name": backend.configuration().backend_name,
             "status().backend_name": backend.status().backend_name,
         }
-        for where, found in said.items():
+        for where, found in names.items():
             assert found == name, f"the backend is configured as {name!r}, and its {where} is {found!r}"
         shown = repr(backend)
         assert type(backend).__name__ in shown and name in shown, f"its repr() tells not what it is: {shown}"
@@ -77,21 +77,21 @@ class Making:
 
     def test_it_is_made_without_network(self, harness: BackendHarness) -> None:
         """To make a backend connects to nothing: a constructor does no network."""
-        seen = harness.elsewhere(_connections_of_making)
-        assert not seen, f"while it was made it asked the network for {', '.join(seen)}"
+        connections = harness.in_other_process(_connections_made)
+        assert not connections, f"while it was made it asked the network for {', '.join(connections)}"
 
 
-class OptionRules:
+class OptionValidation:
     """The options of a backend are documented, and checked when it is made."""
 
     def test_an_unknown_option_is_refused_with_the_nearest(self, harness: BackendHarness) -> None:
         """An option that there is none of is refused, with its name and the nearest one that there is."""
-        fields = [each.name for each in describe(_declared(harness))]
+        fields = [each.name for each in describe(_options_type(harness))]
         if not fields:
-            _refused(harness, "no-such-option", 1)
+            _assert_refused(harness, "no-such-option", 1)
             return
         typo = f"{fields[0]}x"
-        message = _refused(harness, typo, 1)
+        message = _assert_refused(harness, typo, 1)
         near = nearest(typo, fields)
         assert near is None or near in message, f"the error names not the nearest, {near!r}: {message}"
 
@@ -101,38 +101,38 @@ class OptionRules:
         if not wrong:
             raise SkipTest("no option of it has a type that refuses anything")
         for name, value in wrong:
-            _refused(harness, name, value)
+            _assert_refused(harness, name, value)
 
     def test_a_missing_option_is_refused(self, harness: BackendHarness) -> None:
         """An option that must be given and is not is named when the backend is made."""
-        required = [each.name for each in describe(_declared(harness)) if each.required]
+        required = [each.name for each in describe(_options_type(harness)) if each.required]
         if not required:
             raise SkipTest("no option of it must be given")
         for name in required:
-            _refused(harness, name, None)
+            _assert_refused(harness, name, None)
 
     def test_each_option_is_documented(self, harness: BackendHarness) -> None:
         """Each option says what it is for."""
-        bare = [each.name for each in describe(_declared(harness)) if not each.doc]
+        bare = [each.name for each in describe(_options_type(harness)) if not each.doc]
         assert not bare, (
-            f"{_declared(harness).__name__} says not what these are for: {', '.join(bare)}; write "
+            f"{_options_type(harness).__name__} says not what these are for: {', '.join(bare)}; write "
             'Annotated[…, msgspec.Meta(description="…")], or a section Args: in its docstring'
         )
 
     def test_options_for_another_engine_are_ignored(self, harness: BackendHarness) -> None:
         """What a job is told for another type of engine changes nothing: the same call runs anywhere."""
-        _declared(harness)
+        _options_type(harness)
         for sample in harness.samples:
             try:
                 job = harness.run(sample.succeeds, options={"another-engine": {"queue": "x"}})
             except AnyjobError as error:
                 raise AssertionError(f"{sample.kind}: options of another engine raised {error!r}") from error
-            harness.succeed(job, f"{sample.kind}: with options of another engine, work that succeeds")
+            harness.assert_done(job, f"{sample.kind}: with options of another engine, work that succeeds")
 
     def test_an_unknown_option_of_a_job_is_refused(self, harness: BackendHarness) -> None:
         """What a job is told for this type of engine is refused where the engine has no such option."""
         backend = harness.backend
-        _declared(harness)
+        _options_type(harness)
         options = {backend.type_name: {"no-such-option": 1}}
         for sample in harness.samples:
             try:
@@ -150,20 +150,20 @@ class _Provider:
         return "a provider"
 
 
-def _connections_of_making(harness: BackendHarness) -> list[str]:
-    with connections_while() as seen:
+def _connections_made(harness: BackendHarness) -> list[str]:
+    with record_connections() as connections:
         backend = harness.backend
     backend.close()
-    return seen
+    return connections
 
 
 def _options_of(harness: BackendHarness) -> dict[str, Any]:
     """What `from_options` of the backend is given by a session."""
-    options = dict(harness.origin.options) if harness.origin is not None else {}
+    options = dict(harness.factory.options) if harness.factory is not None else {}
     return options if hasattr(type(harness.backend), "Options") else from_config(options)
 
 
-def _declared(harness: BackendHarness) -> Any:
+def _options_type(harness: BackendHarness) -> Any:
     """The ``Options`` of a backend's class, which may have no fields."""
     declared = getattr(type(harness.backend), "Options", None)
     if declared is None:
@@ -171,25 +171,27 @@ def _declared(harness: BackendHarness) -> Any:
     return declared
 
 
-def _refused(harness: BackendHarness, name: str, value: Any) -> str:
+def _assert_refused(harness: BackendHarness, name: str, value: Any) -> str:
     """Make the backend with this option wrong (None: without it); return what the error says."""
     wrong = harness.with_options(**{name: value})
-    told = f"without {name!r}" if value is None else f"with {name} = {value!r}"
+    change = f"without {name!r}" if value is None else f"with {name} = {value!r}"
     try:
         made = wrong.backend
     except ConfigError as error:
-        assert name in str(error), f"{told} the error names not the option: {error}"
+        assert name in str(error), f"{change} the error names not the option: {error}"
         return str(error)
     except Exception as error:
-        raise AssertionError(f"{told} it raised {type(error).__name__}, not ConfigError: {error}") from error
+        raise AssertionError(
+            f"{change} it raised {type(error).__name__}, not ConfigError: {error}"
+        ) from error
     finally:
         wrong.close()
-    raise AssertionError(f"{told} the backend was made: {made!r}")
+    raise AssertionError(f"{change} the backend was made: {made!r}")
 
 
 def _wrong_values(harness: BackendHarness) -> Iterator[tuple[str, Any]]:
     """For each option a value that its type refuses, where it refuses any."""
-    declared, options = _declared(harness), _options_of(harness)
+    declared, options = _options_type(harness), _options_of(harness)
     for field in msgspec.structs.fields(declared):
         for value in CANDIDATES:
             try:

@@ -17,8 +17,8 @@ from anyjob.config.secrets import Secret
 from anyjob.errors import AnyjobError, ConfigError
 from anyjob.specs import Command
 from anyjob.testing.harness.backend import BackendHarness
-from anyjob.testing.harness.recipe import NAME
-from anyjob.testing.harness.samples import takes
+from anyjob.testing.harness.samples import can_run
+from anyjob.testing.harness.session_factory import NAME
 
 
 class Secrets:
@@ -35,35 +35,37 @@ class Secrets:
                 "its repr()": repr(backend),
                 "its configuration()": f"{backend.configuration()!r} {vars(backend.configuration())!r}",
                 "its options": repr(backend.options),
-                "its status()": repr(_said(backend.status)),
-                "its properties()": repr(_said(backend.properties)),
+                "its status()": repr(_value_or_error(backend.status)),
+                "its properties()": repr(_value_or_error(backend.properties)),
                 "`anyjob backends show`": json.dumps(described(secretive.session, NAME), default=repr),
             }
             for where, text in shown.items():
-                _look(secrets, where, text)
+                _assert_absent(secrets, where, text)
 
     def test_a_secret_is_not_in_errors(self, harness: BackendHarness) -> None:
         """A secret option is in no error, whether of the configuration or of work that fails."""
         with _with_secrets(harness) as (secretive, secrets):
-            _look(secrets, "the error for an unknown option", _chain(_error_of_typo(secretive)))
+            _assert_absent(secrets, "the error for an unknown option", _chain(_error_of_typo(secretive)))
             for sample in secretive.samples:
                 for work in filter(None, (sample.succeeds, sample.fails)):
-                    _look(secrets, f"the error of work of kind {sample.kind}", _chain(_run(secretive, work)))
+                    _assert_absent(
+                        secrets, f"the error of work of kind {sample.kind}", _chain(_run(secretive, work))
+                    )
 
     def test_a_secret_is_not_in_handles(self, harness: BackendHarness) -> None:
         """A secret option is not in the repr, the metadata or the pickle of a job."""
         with _with_secrets(harness) as (secretive, secrets):
             for sample in secretive.samples:
-                job = _submitted(secretive, sample.succeeds)
+                job = _submit(secretive, sample.succeeds)
                 if job is None:
                     continue
                 try:
                     pickled = pickle.dumps(job)
                 except Exception as error:
                     raise AssertionError(f"a job of it cannot be pickled: {error!r}") from error
-                _look(secrets, "the repr() of a job", repr(job))
-                _look(secrets, "the metadata() of a job", repr(job.metadata()))
-                _look(secrets, "the pickle of a job", pickled)
+                _assert_absent(secrets, "the repr() of a job", repr(job))
+                _assert_absent(secrets, "the metadata() of a job", repr(job.metadata()))
+                _assert_absent(secrets, "the pickle of a job", pickled)
 
     def test_a_secret_is_not_in_files(self, harness: BackendHarness) -> None:
         """A secret option is in none of the files that are kept of a job, while it runs and after."""
@@ -71,29 +73,31 @@ class Secrets:
             for sample in secretive.samples:
                 slow = sample.slow(0.3) if sample.slow is not None else None
                 for work in filter(None, (sample.succeeds, sample.fails, slow)):
-                    job = _submitted(secretive, work)
-                    _look_into(secretive.session.services.ledger.state, secrets)
-                    _ended(secretive, job)
-                    _look_into(secretive.session.services.ledger.state, secrets)
+                    job = _submit(secretive, work)
+                    _assert_not_in_files(secretive.session.services.ledger.state, secrets)
+                    _failure(secretive, job)
+                    _assert_not_in_files(secretive.session.services.ledger.state, secrets)
 
     def test_a_secret_is_not_in_the_environment_of_work(self, harness: BackendHarness) -> None:
         """A secret option is not among the variables that work is given."""
         with _with_secrets(harness) as (secretive, secrets):
-            if not takes(secretive.backend, "command") or not secretive.backend.capabilities.logs:
+            if not can_run(secretive.backend, "command") or not secretive.backend.capabilities.logs:
                 raise SkipTest("it runs no programs whose output can be read")
-            job = _submitted(secretive, Command(["env"]))
-            if _ended(secretive, job) is None and job is not None:
-                _look(secrets, "the environment of a program", job.result(secretive.patience).stdout.bytes())
+            job = _submit(secretive, Command(["env"]))
+            if _failure(secretive, job) is None and job is not None:
+                _assert_absent(
+                    secrets, "the environment of a program", job.result(secretive.timeout).stdout.bytes()
+                )
 
     def test_a_secret_is_not_logged(self, harness: BackendHarness) -> None:
         """A secret option is in no message that is logged, however much is asked for."""
-        with _heard() as heard, _with_secrets(harness) as (secretive, secrets):
+        with _logged() as messages, _with_secrets(harness) as (secretive, secrets):
             for sample in secretive.samples:
                 _run(secretive, sample.succeeds)
                 _run(secretive, sample.fails or sample.succeeds)
             secretive.backend.close()
-            for name, text in heard:
-                _look(secrets, f"a message of the logger {name}", text)
+            for name, text in messages:
+                _assert_absent(secrets, f"a message of the logger {name}", text)
 
 
 @contextmanager
@@ -103,7 +107,9 @@ def _with_secrets(harness: BackendHarness) -> Iterator[tuple[BackendHarness, lis
     names = sorted(secret_fields(declared)) if declared is not None else []
     if not names:
         raise SkipTest("no option of it is a Secret")
-    secrets = {name: _given(harness.backend.options, name) or _made_up(name) for name in names}
+    secrets = {
+        name: _configured_secret(harness.backend.options, name) or _invented_secret(name) for name in names
+    }
     secretive = harness.with_options(**_nested(harness, secrets))
     try:
         # What is in the environment of this process goes to jobs, and is nobody's fault.
@@ -112,11 +118,11 @@ def _with_secrets(harness: BackendHarness) -> Iterator[tuple[BackendHarness, lis
         secretive.close()
 
 
-def _made_up(name: str) -> str:
+def _invented_secret(name: str) -> str:
     return f"sesame-{name.replace('.', '-')}-opens-all-doors"
 
 
-def _given(options: Any, name: str) -> str:
+def _configured_secret(options: Any, name: str) -> str:
     """The text of a secret that the author's options hold; the engine may want just this one."""
     value = options
     for key in name.split("."):
@@ -126,7 +132,7 @@ def _given(options: Any, name: str) -> str:
 
 def _nested(harness: BackendHarness, secrets: dict[str, str]) -> dict[str, Any]:
     """Options that hold these texts, those with dots in tables."""
-    options = dict(harness.origin.options) if harness.origin is not None else {}
+    options = dict(harness.factory.options) if harness.factory is not None else {}
     for name, text in secrets.items():
         table = options
         *tables, key = name.split(".")
@@ -137,7 +143,7 @@ def _nested(harness: BackendHarness, secrets: dict[str, str]) -> dict[str, Any]:
     return options
 
 
-def _submitted(harness: BackendHarness, work: Any) -> Any:
+def _submit(harness: BackendHarness, work: Any) -> Any:
     """The job; None where the engine will not have it with secrets that we have made up."""
     try:
         return harness.run(work)
@@ -145,12 +151,12 @@ def _submitted(harness: BackendHarness, work: Any) -> Any:
         return None
 
 
-def _ended(harness: BackendHarness, job: Any) -> BaseException | None:
+def _failure(harness: BackendHarness, job: Any) -> BaseException | None:
     """Wait for the end of a job; return what it failed with."""
     if job is None:
         return None
     try:
-        error: BaseException | None = job.exception(harness.patience)
+        error: BaseException | None = job.exception(harness.timeout)
     except AnyjobError as raised:
         return raised
     return error
@@ -161,12 +167,12 @@ def _run(harness: BackendHarness, work: Any) -> BaseException | None:
         job = harness.run(work)
     except AnyjobError as error:
         return error
-    return _ended(harness, job)
+    return _failure(harness, job)
 
 
-def _said(ask: Any) -> Any:
+def _value_or_error(call: Any) -> Any:
     try:
-        return ask()
+        return call()
     except AnyjobError as error:
         return _chain(error)
 
@@ -184,46 +190,46 @@ def _error_of_typo(harness: BackendHarness) -> BaseException | None:
 
 def _chain(error: BaseException | None) -> str:
     """All that is told of an error: what caused it, too."""
-    told: list[str] = []
-    while error is not None and len(told) < 20:
-        told.append(f"{error!r} {error} {vars(error)!r}")
+    parts: list[str] = []
+    while error is not None and len(parts) < 20:
+        parts.append(f"{error!r} {error} {vars(error)!r}")
         error = error.__cause__ or error.__context__
-    return "\n".join(told)
+    return "\n".join(parts)
 
 
-def _look(secrets: list[Secret], where: str, told: str | bytes) -> None:
+def _assert_absent(secrets: list[Secret], where: str, text: str | bytes) -> None:
     __tracebackhide__ = True  # pytest would show what is looked at, and explain an assert by it
-    found = told if isinstance(told, bytes) else told.encode("utf-8", "surrogateescape")
+    found = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
     for secret in secrets:
         if secret.get().encode() in found:
             raise AssertionError(f"{where} holds the text of a secret option")
 
 
-def _look_into(directory: Path, secrets: list[Secret]) -> None:
+def _assert_not_in_files(directory: Path, secrets: list[Secret]) -> None:
     __tracebackhide__ = True
     for path in sorted(directory.rglob("*")):
         try:
             content = path.read_bytes() if path.is_file() else b""
         except OSError:
             continue  # it is gone meanwhile
-        _look(secrets, f"the file {path.relative_to(directory)} of the state directory", content)
+        _assert_absent(secrets, f"the file {path.relative_to(directory)} of the state directory", content)
 
 
 @contextmanager
-def _heard() -> Iterator[list[tuple[str, str]]]:
+def _logged() -> Iterator[list[tuple[str, str]]]:
     """Collect all that is logged inside."""
-    heard: list[tuple[str, str]] = []
+    messages: list[tuple[str, str]] = []
 
-    class Listener(logging.Handler):
+    class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            heard.append((record.name, self.format(record)))
+            messages.append((record.name, self.format(record)))
 
-    root, listener = logging.getLogger(), Listener(logging.DEBUG)
+    root, collector = logging.getLogger(), Collector(logging.DEBUG)
     level = root.level
-    root.addHandler(listener)
+    root.addHandler(collector)
     root.setLevel(logging.DEBUG)
     try:
-        yield heard
+        yield messages
     finally:
         root.setLevel(level)
-        root.removeHandler(listener)
+        root.removeHandler(collector)

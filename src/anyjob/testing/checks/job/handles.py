@@ -13,7 +13,7 @@ from anyjob.specs import kind_of, with_files
 from anyjob.taskbackend import TaskBackend
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.marks import live
-from anyjob.testing.observe.text import how, short
+from anyjob.testing.harness.messages import describe_end, short_repr
 
 
 class Handles:
@@ -41,7 +41,7 @@ class Handles:
         job = harness.run(harness.samples[0].succeeds)
         again = harness.backend.retrieve_job(job.job_id())
         assert again.job_id() == job.job_id(), f"asked for {job.job_id()}, it gave {again.job_id()}"
-        harness.succeed(again, "found again, work that succeeds")
+        harness.assert_done(again, "found again, work that succeeds")
         try:
             other = harness.backend.retrieve_job("0" * 20)
         except JobNotFoundError:
@@ -59,11 +59,11 @@ class TaskHandles:
         for sample in harness.samples:
             job = harness.run(sample.succeeds)
             before = pickle.dumps(job)
-            value = job.result(harness.patience)
+            value = job.result(harness.timeout)
             for blob in (before, pickle.dumps(job)):
                 again = pickle.loads(blob)
                 assert again == job, f"{sample.kind}: unpickled, {job!r} is {again!r}"
-                assert type(again.result(harness.patience)) is type(value), (
+                assert type(again.result(harness.timeout)) is type(value), (
                     f"{sample.kind}: its result is lost"
                 )
 
@@ -81,7 +81,7 @@ class TaskHandles:
         for sample in harness.samples:
             spec = harness.run(sample.succeeds).spec()
             assert spec == with_files(sample.succeeds), (
-                f"handed {short(sample.succeeds)}, spec() is {short(spec)}"
+                f"handed {short_repr(sample.succeeds)}, spec() is {short_repr(spec)}"
             )
 
     def test_a_job_tells_what_it_is_called(self, harness: BackendHarness) -> None:
@@ -109,7 +109,7 @@ class TaskHandles:
         for sample in harness.samples:
             job = harness.run(sample.succeeds)
             outcome = harness.outcome(job)
-            assert outcome.status is JobStatus.DONE, f"{sample.kind}: the outcome is {how(job)}"
+            assert outcome.status is JobStatus.DONE, f"{sample.kind}: the outcome is {describe_end(job)}"
             assert outcome.reason is None, f"{sample.kind}: it succeeded, with the reason {outcome.reason!r}"
             assert outcome.exit_code in (None, 0), f"{sample.kind}: its exit code is {outcome.exit_code!r}"
             assert outcome.attempt == 1, f"{sample.kind}: it is attempt {outcome.attempt!r}"

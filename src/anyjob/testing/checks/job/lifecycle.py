@@ -9,8 +9,8 @@ from typing import Any
 from anyjob.job import JOB_FINAL_STATES, JobStatus
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.marks import live
+from anyjob.testing.harness.messages import short_repr
 from anyjob.testing.harness.samples import ANY
-from anyjob.testing.observe.text import short
 
 STAGES = {
     JobStatus.INITIALIZING: 0,
@@ -34,10 +34,10 @@ class Lifecycle:
         """Work that succeeds ends as DONE, and its result is what it should be."""
         for sample in harness.samples:
             job = harness.run(sample.succeeds)
-            harness.succeed(job, f"{sample.kind}: work that succeeds")
+            harness.assert_done(job, f"{sample.kind}: work that succeeds")
             value = job.result()
             assert sample.value is ANY or value == sample.value, (
-                f"{sample.kind}: the result is {short(value)}, not {short(sample.value)}"
+                f"{sample.kind}: the result is {short_repr(value)}, not {short_repr(sample.value)}"
             )
 
     @live
@@ -46,7 +46,7 @@ class Lifecycle:
         for sample in harness.samples:
             job = harness.run(sample.succeeds)
             seen: list[JobStatus] = []
-            harness.until(partial(_look, job, seen), f"{sample.kind}: the end of the job")
+            harness.wait_until(partial(_look, job, seen), f"{sample.kind}: the end of the job")
             stages = [STAGES[status] for status in seen]
             assert stages == sorted(stages), (
                 f"{sample.kind}: the job went back: it was seen as {', '.join(s.name for s in seen)}"
@@ -56,7 +56,7 @@ class Lifecycle:
         """A job that has ended stays as it ended, and every question about it is answered alike."""
         for sample in harness.samples:
             job = harness.run(sample.succeeds)
-            harness.succeed(job, f"{sample.kind}: work that succeeds")
+            harness.assert_done(job, f"{sample.kind}: work that succeeds")
             for _ in range(3):
                 status = job.status()
                 assert status is JobStatus.DONE, f"{sample.kind}: it had ended as DONE, and now is {status!r}"
@@ -68,9 +68,9 @@ class Lifecycle:
 
     def test_slow_work_is_seen_to_run(self, harness: BackendHarness) -> None:
         """Work that takes a while is seen as RUNNING, and not as ended while it runs."""
-        job = harness.begin()
+        job = harness.run_slow()
         seen: list[JobStatus] = []
-        harness.until(
+        harness.wait_until(
             lambda: _look(job, seen) or seen[-1] is JobStatus.RUNNING, "a job that is seen as RUNNING"
         )
         names = ", ".join(status.name for status in seen)
@@ -111,19 +111,19 @@ class TaskLifecycle:
         """Each result() gives the same, whatever became of the one before."""
         for sample in harness.samples:
             job = harness.run(sample.succeeds)
-            first, second = job.result(harness.patience), job.result()
+            first, second = job.result(harness.timeout), job.result()
             assert sample.value is ANY or first == second, (
-                f"{sample.kind}: result() gave {short(first)}, and then {short(second)}"
+                f"{sample.kind}: result() gave {short_repr(first)}, and then {short_repr(second)}"
             )
             assert type(first) is type(second), f"{sample.kind}: {type(first)}, and then {type(second)}"
 
     def test_a_result_that_was_changed_does_not_change_the_next(self, harness: BackendHarness) -> None:
         """Whoever changes a result has changed a copy."""
-        harness.needs("python")
+        harness.require_kind("python")
         from anyjob.specs import Call
 
         job = harness.run(Call("builtins:list", ([1, 2],)))
-        first = job.result(harness.patience)
+        first = job.result(harness.timeout)
         assert first == [1, 2], f"list([1, 2]) gave {first!r}"
         first.append(3)
         second = job.result()

@@ -28,12 +28,12 @@ class Logs:
     def test_what_the_work_writes_can_be_read_while_it_runs(self, harness: BackendHarness) -> None:
         """logs() gives what the work has written so far."""
         harness.slow_work()  # skips where nothing runs after run()
-        seconds = harness.long
+        seconds = harness.slow_seconds
         job = harness.run(_writing(harness, f"echo begun; sleep {seconds}", BEGUN.format(seconds)))
-        harness.until(
+        harness.wait_until(
             lambda: list(job.logs()) == ["begun\n"] or job.in_final_state(), "what the work has written"
         )
-        assert harness.goes_on(job), "what the work wrote could be read only when it had ended"
+        assert harness.keeps_running(job), "what the work wrote could be read only when it had ended"
 
     @requires("logs")
     def test_logs_are_followed_to_the_end(self, harness: BackendHarness) -> None:
@@ -51,5 +51,5 @@ def _writing(harness: BackendHarness, script: str, code: str) -> Spec:
     """Return work that writes: a program where the backend runs these, else a call."""
     if "command" in harness.backend.accepts:
         return Command(["sh", "-c", script])
-    harness.needs("python")
+    harness.require_kind("python")
     return Call("builtins:exec", (code, {}))

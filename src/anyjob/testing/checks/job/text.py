@@ -14,8 +14,7 @@ from anyjob.job import JobStatus
 from anyjob.specs import MAX_ARGUMENT, MAX_NAME, Call, Command, File
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.marks import live, requires
-from anyjob.testing.harness.samples import takes
-from anyjob.testing.observe.calls import ended
+from anyjob.testing.harness.samples import can_run
 
 PLAIN = (
     " ",
@@ -60,11 +59,11 @@ class Text:
     @live
     def test_text_comes_back_from_the_work_as_it_was_given(self, harness: BackendHarness) -> None:
         """Text that work echoes comes back as it was given, whatever characters it holds."""
-        for sample in harness.having("echo"):
+        for sample in harness.samples_with("echo"):
             assert sample.echo is not None
             for text in ("\n".join(PLAIN), "--help"):
-                heard = sample.heard(_result(harness.run(sample.echo(text)), harness))
-                _compare(f"the text of {sample.kind}", text.split("\n"), heard.split("\n"))
+                received = sample.echoed(_result(harness.run(sample.echo(text)), harness))
+                _compare(f"the text of {sample.kind}", text.split("\n"), received.split("\n"))
 
 
 class TaskText:
@@ -73,13 +72,13 @@ class TaskText:
     @live
     def test_arguments_reach_a_program_byte_for_byte(self, harness: BackendHarness) -> None:
         """The arguments of a program reach it byte for byte, whatever they hold."""
-        harness.needs("command")
+        harness.require_kind("command")
         _compare("the argument", _bytes(TEXTS), _printed(harness, Command(["printf", "%s\\0", *TEXTS])))
 
     @live
     def test_variables_reach_a_program_byte_for_byte(self, harness: BackendHarness) -> None:
         """The variables of a program reach it byte for byte, whatever they hold."""
-        harness.needs("command")
+        harness.require_kind("command")
         variables = {f"KIT_TEXT_{number}": text for number, text in enumerate(TEXTS)}
         shown = " ".join(f'"${name}"' for name in variables)
         command = Command(["sh", "-c", f"printf '%s\\0' {shown}"], env=variables)
@@ -87,7 +86,7 @@ class TaskText:
 
     def test_the_longest_text_reaches_a_program_and_longer_is_refused(self, harness: BackendHarness) -> None:
         """An argument or variable of up to 128 KiB reaches a program whole, and a longer one is refused."""
-        harness.needs("command")
+        harness.require_kind("command")
         name = "KIT_LONG"
         longest = "x" * (MAX_ARGUMENT - 1) + "y"
         variable = longest[len(name) + 1 :]
@@ -103,34 +102,32 @@ class TaskText:
     @requires("shared_files")
     def test_a_program_runs_in_the_directory_that_it_was_given(self, harness: BackendHarness) -> None:
         """A program runs in the directory that it was given, whatever characters its path holds."""
-        harness.needs("command")
+        harness.require_kind("command")
         with _directory(harness) as home:
             for name in (NAME, "-n", os.fsdecode(b"caf\xe9 \xff")):
                 directory = home / name
                 directory.mkdir()
-                outcome = ended(
-                    harness.run(Command(["touch", "arrived"], cwd=str(directory))), harness.patience
-                )
+                outcome = harness.outcome(harness.run(Command(["touch", "arrived"], cwd=str(directory))))
                 assert outcome.status is JobStatus.DONE, (
                     f"a program did not start in a directory of the name {name!r}: {outcome.message}"
                 )
-                harness.until(
+                harness.wait_until(
                     (directory / "arrived").exists,
                     f"a file of a program that was to run in a directory of the name {name!r}",
                 )
 
     def test_what_a_program_reads_is_what_it_was_given(self, harness: BackendHarness) -> None:
         """A program reads from stdin, byte for byte, what it was given."""
-        harness.needs("command")
+        harness.require_kind("command")
         given = b"\xffno new line at the end\0" + BYTES
         job = harness.run(Command(["cat"], stdin=File(NAME, given)))
-        heard = _result(job, harness).stdout.bytes()
-        _compare("the line of stdin", given.split(b"\n"), heard.split(b"\n"))
+        received = _result(job, harness).stdout.bytes()
+        _compare("the line of stdin", given.split(b"\n"), received.split(b"\n"))
 
     @live
     def test_the_arguments_of_a_call_reach_it(self, harness: BackendHarness) -> None:
         """The arguments of a call reach it as they were given, by position and by name."""
-        harness.needs("python")
+        harness.require_kind("python")
         texts = (*TEXTS, "x" * MAX_ARGUMENT)
         given: list[Any] = [BYTES, *texts]
         named = dict(zip(texts, reversed(texts), strict=True))
@@ -146,11 +143,11 @@ class TaskText:
             ("python", Call("builtins:exec", (r"raise ValueError('\udcff \ud800')", {})), ValueError),
         ]
         for kind, work, expected in failures:
-            if not takes(harness.backend, kind):
+            if not can_run(harness.backend, kind):
                 continue
             job = harness.run(work)
             try:
-                job.wait_for_final_state(timeout=harness.patience)
+                job.wait_for_final_state(timeout=harness.timeout)
                 found = job.exception()
             except Exception as error:
                 raise AssertionError(f"{kind}: the failure of a job could not be told: {error!r}") from error
@@ -174,7 +171,7 @@ class TaskText:
                 job = harness.run(sample.succeeds, name=name, tags=tags)
             except JobRejectedError as error:
                 raise AssertionError(f"a job of the name {name!r} was not taken: {error}") from error
-            outcome = ended(job, harness.patience)
+            outcome = harness.outcome(job)
             assert outcome.status is JobStatus.DONE, (
                 f"a job of the name {name!r} ended as {outcome.status.name}: {outcome.message}"
             )
@@ -192,7 +189,7 @@ class TaskText:
 
 def _result(job: Any, harness: BackendHarness) -> Any:
     """The result of work that does nothing but give back what it was given."""
-    job.wait_for_final_state(timeout=harness.patience)
+    job.wait_for_final_state(timeout=harness.timeout)
     try:
         return job.result()
     except Exception as error:

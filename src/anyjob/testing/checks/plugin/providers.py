@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 from unittest import SkipTest
 
 from anyjob.backend import BaseBackend
 from anyjob.errors import AnyjobError, BackendNotFoundError
-from anyjob.registry.entry_points import PROVIDERS
 from anyjob.taskbackend import TaskBackend
 from anyjob.testing.harness.provider import ProviderHarness
-from anyjob.testing.harness.recipe import NAME
 from anyjob.testing.harness.samples import ANY, default_samples
-from anyjob.testing.observe.audit import connections_while
-from anyjob.testing.observe.imports import check_listing
+from anyjob.testing.harness.session_factory import NAME
+from anyjob.testing.instrumentation.audit_events import record_connections
 
 
-class Offering:
+class Providers:
     """A provider offers backends, and finds the one that is meant."""
 
-    sdk: ClassVar[tuple[str, ...]] = ()
-    """Modules of the engine, beside those of the distributions that the plugin requires."""
-
-    def test_it_offers_backends_under_names_of_their_own(self, offer: ProviderHarness) -> None:
+    def test_it_offers_backends_under_names_of_their_own(self, harness: ProviderHarness) -> None:
         """A provider offers a list of backends, each under another name."""
-        found = offer.backends()
+        found = harness.backends()
         odd = [each for each in found if not isinstance(each, BaseBackend)]
         assert not odd, f"backends() holds {odd[0]!r}, which is no BaseBackend" if odd else ""
         names = [each.name() for each in found]
         twice = sorted({name for name in names if names.count(name) > 1})
         assert not twice, f"several of its backends are called {', '.join(twice)}"
 
-    def test_a_backend_is_found_by_its_name(self, offer: ProviderHarness) -> None:
+    def test_a_backend_is_found_by_its_name(self, harness: ProviderHarness) -> None:
         """A provider gives the backend of a name, and is the provider of that."""
-        provider = offer.provider
-        for each in offer.backends():
+        provider = harness.provider
+        for each in harness.backends():
             name = each.name()
             found = provider.get_backend(name)
             assert found.name() == name, f"get_backend({name!r}) gave {found!r}"
@@ -43,9 +38,9 @@ class Offering:
             origin = found.provider()
             assert origin == provider, f"{name!r} comes from this provider, and its provider() is {origin!r}"
 
-    def test_none_and_several_are_not_found(self, offer: ProviderHarness) -> None:
+    def test_none_and_several_are_not_found(self, harness: ProviderHarness) -> None:
         """A provider that has none or several of what is asked for says so by BackendNotFoundError."""
-        provider, names = offer.provider, [each.name() for each in offer.backends()]
+        provider, names = harness.provider, [each.name() for each in harness.backends()]
         message = _not_found(
             lambda: provider.get_backend("no-such-backend"), "get_backend('no-such-backend')"
         )
@@ -53,9 +48,9 @@ class Offering:
         if len(names) > 1:
             _not_found(provider.get_backend, f"get_backend(), of {len(names)},")
 
-    def test_filters_choose_among_its_backends(self, offer: ProviderHarness) -> None:
+    def test_filters_choose_among_its_backends(self, harness: ProviderHarness) -> None:
         """A provider takes a function, and the values of attributes, to choose backends by."""
-        provider, names = offer.provider, [each.name() for each in offer.backends()]
+        provider, names = harness.provider, [each.name() for each in harness.backends()]
         none = provider.backends(filters=lambda backend: False)
         assert none == [], f"a filter that takes nothing left {none}"
         for name in names:
@@ -66,11 +61,11 @@ class Offering:
                 left = [each.name() for each in found]
                 assert left == [name], f"{how} that takes {name!r} only left {left}"
 
-    def test_an_unknown_filter_is_refused(self, offer: ProviderHarness) -> None:
+    def test_an_unknown_filter_is_refused(self, harness: ProviderHarness) -> None:
         """A provider refuses to choose by an attribute that no backend has, and names it."""
-        offer.backends()
+        harness.backends()
         try:
-            found = offer.provider.backends(no_such_attribute=1)
+            found = harness.provider.backends(no_such_attribute=1)
         except AnyjobError as error:
             assert "no_such_attribute" in str(error), f"the error names not the filter: {error}"
         except Exception as error:
@@ -80,9 +75,9 @@ class Offering:
         else:
             raise AssertionError(f"an unknown filter was ignored: {found!r}")
 
-    def test_it_equals_one_of_the_same_options(self, offer: ProviderHarness) -> None:
+    def test_it_equals_one_of_the_same_options(self, harness: ProviderHarness) -> None:
         """Two providers of the same options are equal, hash alike, and equal nothing else."""
-        provider, other = offer.provider, offer.again()
+        provider, other = harness.provider, harness.reopen()
         try:
             assert provider == other.provider, f"{provider!r} is not equal to one of the same options"
             assert hash(provider) == hash(other.provider), "two that are equal have different hashes"
@@ -90,51 +85,45 @@ class Offering:
         finally:
             other.close()
 
-    def test_it_can_be_closed_twice(self, offer: ProviderHarness) -> None:
+    def test_it_can_be_closed_twice(self, harness: ProviderHarness) -> None:
         """To close a provider a second time does nothing."""
-        provider = offer.provider
+        provider = harness.provider
         provider.close()
         try:
             provider.close()
         except Exception as error:
             raise AssertionError(f"the second close() raised {type(error).__name__}: {error}") from error
 
-    def test_it_is_made_without_network(self, offer: ProviderHarness) -> None:
+    def test_it_is_made_without_network(self, harness: ProviderHarness) -> None:
         """To make a provider connects to nothing: a constructor does no network."""
-        seen = offer.elsewhere(_connections_of_making)
-        assert not seen, f"while it was made it asked the network for {', '.join(seen)}"
+        connections = harness.in_other_process(_connections_made)
+        assert not connections, f"while it was made it asked the network for {', '.join(connections)}"
 
-    def test_a_session_finds_its_backends(self, offer: ProviderHarness) -> None:
+    def test_a_session_finds_its_backends(self, harness: ProviderHarness) -> None:
         """A session gives each of its backends by `provider/backend`."""
-        for each in offer.backends():
+        for each in harness.backends():
             path = f"{NAME}/{each.name()}"
             try:
-                found = offer.session.get_backend(path)
+                found = harness.session.get_backend(path)
             except AnyjobError as error:
                 raise AssertionError(f"a session does not find {path!r}: {error}") from error
             assert found.name() == each.name(), f"{path!r} is {found!r}"
             assert type(found) is type(each), f"{path!r} is a {type(found).__name__}"
 
-    def test_its_jobs_are_found_again(self, offer: ProviderHarness) -> None:
+    def test_its_jobs_are_found_again(self, harness: ProviderHarness) -> None:
         """A job of a durable backend of a provider is found again by another session, with its result."""
         tried = False
-        for each in offer.backends():
+        for each in harness.backends():
             if isinstance(each, TaskBackend) and each.capabilities.durable:
-                tried = _find_again(offer, each.name()) or tried
+                tried = _find_again(harness, each.name()) or tried
         if not tried:
             raise SkipTest("none of its backends is durable, and takes what the kit has")
 
-    def test_to_list_it_does_not_import_its_engine(self, offer: ProviderHarness) -> None:
-        """To list what is installed does not import the libraries of the engine."""
-        if offer.origin.plugin_class is not None:
-            raise SkipTest("the class is given directly, and so is not listed")
-        check_listing(PROVIDERS, offer.origin.type_name, self.sdk)
 
-
-def _not_found(ask: Any, what: str) -> str:
+def _not_found(call: Any, what: str) -> str:
     """See that this finds no single backend; return what the error says."""
     try:
-        found = ask()
+        found = call()
     except BackendNotFoundError as error:
         return str(error)
     except Exception as error:
@@ -142,26 +131,26 @@ def _not_found(ask: Any, what: str) -> str:
     raise AssertionError(f"{what} gave {found!r}")
 
 
-def _connections_of_making(offer: ProviderHarness) -> list[str]:
-    with connections_while() as seen:
-        provider = offer.provider
+def _connections_made(harness: ProviderHarness) -> list[str]:
+    with record_connections() as connections:
+        provider = harness.provider
     provider.close()
-    return seen
+    return connections
 
 
-def _find_again(offer: ProviderHarness, name: str) -> bool:
+def _find_again(harness: ProviderHarness, name: str) -> bool:
     """Run what there is on a backend, and find it again; whether there was anything."""
-    backend = offer.session.get_backend(f"{NAME}/{name}")
-    samples = default_samples(backend) if offer.samples is None else offer.samples
+    backend = harness.session.get_backend(f"{NAME}/{name}")
+    samples = default_samples(backend) if harness.samples is None else harness.samples
     for sample in samples:
         job = backend.run(sample.succeeds)
-        job.wait_for_final_state(timeout=offer.patience)
-        other = offer.again()
+        job.wait_for_final_state(timeout=harness.timeout)
+        other = harness.reopen()
         try:
             found = other.session.get_job(job.job_id())
             assert found.backend().name() == name, f"a job of {name!r} was found on {found.backend()!r}"
             assert found.done(), f"a job of {name!r} was found again as {found!r}"
-            value = found.result(offer.patience)
+            value = found.result(harness.timeout)
             assert sample.value is ANY or value == sample.value, f"it was found again with {value!r}"
         except AnyjobError as error:
             raise AssertionError(f"a job of {name!r} is not found again: {error}") from error

@@ -15,8 +15,8 @@ from anyjob.job import JobStatus
 from anyjob.specs import Command, Outcome
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.marks import requires
-from anyjob.testing.harness.samples import takes
-from anyjob.testing.observe.calls import Changed, ended
+from anyjob.testing.harness.samples import can_run
+from anyjob.testing.instrumentation.call_recorder import AttributesChanged
 
 JOBS = 3
 TAKEN = "taken:"
@@ -24,7 +24,7 @@ SOON = 0.2
 """Seconds after which a job that the engine does not know is taken for lost, where it surely has none."""
 
 
-class Dying:
+class ClientCrashes:
     """The submitting process is killed at each step."""
 
     @requires("durable")
@@ -34,7 +34,7 @@ class Dying:
         """Jobs of a client that was killed before the engine heard of them run once, or end as lost."""
         with _submission(harness, "before") as submission:
             for job, outcome in submission.settled():
-                submission.once_or_never(job, outcome)
+                submission.assert_ran_once_or_lost(job, outcome)
 
     @requires("durable")
     def test_a_client_that_dies_while_it_submits_has_no_job_run_twice(self, harness: BackendHarness) -> None:
@@ -42,9 +42,9 @@ class Dying:
         # executorlib#412: never submitted twice
         with _submission(harness, "between") as submission:
             for job, outcome in submission.settled():
-                submission.once_or_never(job, outcome)
+                submission.assert_ran_once_or_lost(job, outcome)
                 if harness.backend.capabilities.find:
-                    submission.ran_if_taken(job, outcome)
+                    submission.assert_not_lost_if_taken(job, outcome)
 
     @requires("durable")
     def test_a_client_that_dies_after_it_has_submitted_loses_no_job(self, harness: BackendHarness) -> None:
@@ -53,8 +53,8 @@ class Dying:
             settled = submission.settled()
             assert len(settled) == JOBS, f"{JOBS} jobs were submitted, and {len(settled)} are found"
             for job, outcome in settled:
-                submission.once_or_never(job, outcome)
-                submission.ran_if_taken(job, outcome)
+                submission.assert_ran_once_or_lost(job, outcome)
+                submission.assert_not_lost_if_taken(job, outcome)
 
 
 class _Submission:
@@ -76,37 +76,37 @@ class _Submission:
         for job in jobs:
             taken = job.job_id() in self.native
             if taken and (backend.capabilities.find or job.native_id() is not None):
-                ended(job, self.harness.patience, lambda job=job: self._told(job))  # type: ignore[misc]
-        with Changed(backend, grace=SOON):
-            return [(job, ended(job, self.harness.patience)) for job in jobs]
+                self.harness.outcome(job, lambda job=job: self._known_ids(job))  # type: ignore[misc]
+        with AttributesChanged(backend, grace=SOON):
+            return [(job, self.harness.outcome(job)) for job in jobs]
 
-    def _told(self, job: Any) -> str:
+    def _known_ids(self, job: Any) -> str:
         taken, known = self.native[job.job_id()], job.native_id()
         return f"the engine took a job as {taken}; its client died, and here it is known as {known}"
 
-    def once_or_never(self, job: Any, outcome: Outcome) -> None:
+    def assert_ran_once_or_lost(self, job: Any, outcome: Outcome) -> None:
         """What has run has run once and is DONE; what has not is lost, and says so."""
-        said = f"{outcome.status.name} ({outcome.reason or 'no reason'}: {outcome.message or 'no message'})"
+        ending = f"{outcome.status.name} ({outcome.reason or 'no reason'}: {outcome.message or 'no message'})"
         lost = outcome.status is JobStatus.ERROR and outcome.reason == "lost" and outcome.message
-        assert outcome.status is JobStatus.DONE or lost, f"job {job.job_id()} has ended as {said}"
+        assert outcome.status is JobStatus.DONE or lost, f"job {job.job_id()} has ended as {ending}"
         known, native = self.native.get(job.job_id()), job.native_id()
         assert None in (known, native) or known == native, (
             f"the engine took a job as {known}, and it now is {native}: was it submitted once more?"
         )
-        runs = self._count(job)
+        runs = self._count_runs(job)
         if runs is None or self.harness.backend.capabilities.may_run_twice:
             return
         assert runs <= 1, f"job {job.job_id()} has run {runs} times"
-        assert runs == 1 or lost, f"job {job.job_id()} is said to be {said}, and has never run"
+        assert runs == 1 or lost, f"job {job.job_id()} is said to be {ending}, and has never run"
 
-    def ran_if_taken(self, job: Any, outcome: Outcome) -> None:
+    def assert_not_lost_if_taken(self, job: Any, outcome: Outcome) -> None:
         """What the engine has taken is not lost."""
         assert outcome.status is JobStatus.DONE or job.job_id() not in self.native, (
             f"the engine took job {job.job_id()} as {self.native[job.job_id()]}, "
             f"and it has ended as {outcome.status.name}: {outcome.message}"
         )
 
-    def _count(self, job: Any) -> int | None:
+    def _count_runs(self, job: Any) -> int | None:
         """How often a job has run, where that can be seen."""
         if self._runs is None:
             return None
@@ -120,11 +120,11 @@ def _submission(harness: BackendHarness, step: str) -> Iterator[_Submission]:
     state = harness.session.services.ledger.state
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="kit-", dir=state) as directory:
-        runs = Path(directory, "runs") if _counts(harness) else None
-        shown = None if runs is None else str(runs)
-        with harness.started_elsewhere(_dies, step=step, name=name, runs=shown) as other:
+        runs = Path(directory, "runs") if _can_count_runs(harness) else None
+        path = None if runs is None else str(runs)
+        with harness.start_other_process(_submit_and_die, step=step, name=name, runs=path) as other:
             try:
-                out, err = other.process.communicate(timeout=harness.patience)
+                out, err = other.process.communicate(timeout=harness.timeout)
             except subprocess.TimeoutExpired:
                 raise AssertionError("a process that submits does not come to the end of it") from None
             code = other.process.returncode
@@ -133,11 +133,11 @@ def _submission(harness: BackendHarness, step: str) -> Iterator[_Submission]:
         yield _Submission(harness, name, runs, native)
 
 
-def _counts(harness: BackendHarness) -> bool:
-    return bool(harness.backend.capabilities.shared_files) and takes(harness.backend, "command")
+def _can_count_runs(harness: BackendHarness) -> bool:
+    return bool(harness.backend.capabilities.shared_files) and can_run(harness.backend, "command")
 
 
-def _works(harness: BackendHarness, runs: str | None) -> list[Any]:
+def _work(harness: BackendHarness, runs: str | None) -> list[Any]:
     if runs is None:
         return [harness.samples[0].succeeds] * JOBS
     script = 'echo "$ANYJOB_JOB_ID" >> "$1"'
@@ -147,24 +147,24 @@ def _works(harness: BackendHarness, runs: str | None) -> list[Any]:
 # --- what the other process does ------------------------------------------------------------------
 
 
-def _dies(harness: BackendHarness, step: str, name: str, runs: str | None) -> None:
+def _submit_and_die(harness: BackendHarness, step: str, name: str, runs: str | None) -> None:
     backend = harness.backend
     launch = backend.launch
 
-    def noted(orders: Sequence[Any]) -> Iterator[Any]:
+    def launch_noted(orders: Sequence[Any]) -> Iterator[Any]:
         if step == "before":
-            _die()
+            _kill_this_process()
         for order, answer in launch(orders):
             if isinstance(answer, str):
                 print(TAKEN, order.job_id, answer, flush=True)
             if step == "between":
-                _die()
+                _kill_this_process()
             yield order, answer
 
-    backend.launch = noted
-    backend.run_many(_works(harness, runs), name=name)
-    _die()
+    backend.launch = launch_noted
+    backend.run_many(_work(harness, runs), name=name)
+    _kill_this_process()
 
 
-def _die() -> None:
+def _kill_this_process() -> None:
     os.kill(os.getpid(), signal.SIGKILL)

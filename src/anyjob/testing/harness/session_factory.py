@@ -1,4 +1,4 @@
-"""How a process gets what is tested: a session in which that is configured."""
+"""Makes the session in which a backend or a provider is tested: in this process, and in others."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ NAME = "under-test"
 """The configured name of the backend, or the provider, that is tested."""
 
 
-class Origin(NamedTuple):
-    """What any process needs to make the same session.
+class SessionFactory(NamedTuple):
+    """What any process needs to make the same session. Can be pickled.
 
     Args:
         type_name: the type of what is tested, as registered.
@@ -31,7 +31,12 @@ class Origin(NamedTuple):
     state: Path
     section: Literal["backends", "providers"] = "backends"
 
-    def session(self) -> Session:
+    @property
+    def is_installed(self) -> bool:
+        """Whether the type is found by its name, and not given as a class."""
+        return self.plugin_class is None
+
+    def make_session(self) -> Session:
         """Make the session."""
         registry = Registry()
         if self.plugin_class is not None:

@@ -18,7 +18,7 @@ from anyjob.jobfile.spec_builder import Field, alternatives, fields_given, field
 from anyjob.specs import File, Spec, file_fields, with_files
 
 
-def moved(spec: Spec, directory: str) -> Spec:
+def with_files_below(spec: Spec, directory: str) -> Spec:
     """Return the spec with its files taken, as if they were in another directory."""
     taken = with_files(spec)
     number = itertools.count()
@@ -35,7 +35,7 @@ def moved(spec: Spec, directory: str) -> Spec:
 
 
 @contextmanager
-def laid_out(spec: Spec) -> Iterator[Spec]:
+def files_written(spec: Spec) -> Iterator[Spec]:
     """Give the spec with its files as files that there are, as long as it is entered."""
 
     def lay(value: Any) -> None:
@@ -47,13 +47,13 @@ def laid_out(spec: Spec) -> Iterator[Spec]:
                 lay(item)
 
     with TemporaryDirectory() as directory:
-        found = moved(spec, directory)
+        found = with_files_below(spec, directory)
         for name in file_fields(type(found)):
             lay(getattr(found, name))
         yield found
 
 
-def in_a_file(spec: Spec) -> dict[str, Any]:
+def job_file_fields(spec: Spec) -> dict[str, Any]:
     """Return the fields of a spec as a job file has them.
 
     Raises:
@@ -82,7 +82,7 @@ def _with_paths(value: Any) -> Any:
     return value
 
 
-def on_a_line(spec: Spec) -> dict[str, Any]:
+def command_line_fields(spec: Spec) -> dict[str, Any]:
     """Write the fields of a spec as arguments of `anyjob run`, and read them back.
 
     Raises:
@@ -91,7 +91,7 @@ def on_a_line(spec: Spec) -> dict[str, Any]:
     """
     from anyjob.cli.run.command import run
 
-    written = in_a_file(spec)
+    written = job_file_fields(spec)
     assert isinstance(run, click.Command)
     taken = [*getattr(run, "taken_flags", list)(), "--help"]
     fields = fields_of(type(spec), taken)

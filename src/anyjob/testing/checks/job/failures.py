@@ -18,7 +18,7 @@ from anyjob.jobtypes import TaskJob
 from anyjob.specs import Call, Command, Spec
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.marks import live, needs_engine, requires
-from anyjob.testing.observe.text import how, short
+from anyjob.testing.harness.messages import describe_end, short_repr
 
 UNPICKLABLE = """
 import threading
@@ -28,13 +28,13 @@ raise error
 """
 
 
-class Failing:
+class Failures:
     """Work that fails ends as ERROR, and not in silence."""
 
     @live
     def test_work_that_fails_is_an_error(self, harness: BackendHarness) -> None:
         """Work that fails ends as ERROR, and its result() raises."""
-        for sample in harness.having("fails"):
+        for sample in harness.samples_with("fails"):
             job = harness.run(sample.fails)
             harness.wait(job)
             status = job.status()
@@ -44,20 +44,20 @@ class Failing:
                 value = job.result()
             except Exception:
                 continue
-            raise AssertionError(f"{sample.kind}: result() of work that failed returned {short(value)}")
+            raise AssertionError(f"{sample.kind}: result() of work that failed returned {short_repr(value)}")
 
 
-class TaskFailing:
+class TaskFailures:
     """What a task backend says of failures, and what it will not take at all."""
 
     def test_a_failure_has_its_reason(self, harness: BackendHarness) -> None:
         """The outcome of work that fails says why, and exception() returns what result() raises."""
-        for sample in harness.having("fails"):
+        for sample in harness.samples_with("fails"):
             job = harness.run(sample.fails)
             outcome = harness.outcome(job)
             assert outcome.reason == sample.reason, (
                 f"{sample.kind}: the reason of the failure is {outcome.reason!r}, not {sample.reason!r}: "
-                f"it ended as {how(job)}"
+                f"it ended as {describe_end(job)}"
             )
             error = job.exception()
             assert isinstance(error, Exception), (
@@ -69,7 +69,7 @@ class TaskFailing:
     @live
     def test_a_failed_program_says_its_exit_code_and_its_last_words(self, harness: BackendHarness) -> None:
         """A program that exits with 3 raises CommandFailedError with that code and the end of its stderr."""
-        harness.needs("command")
+        harness.require_kind("command")
         job = harness.run(Command(["sh", "-c", "echo first; echo the reason of it >&2; exit 3"]))
         error = _raised(job, harness)
         assert isinstance(error, CommandFailedError), f"a program that exits with 3 raised {error!r}"
@@ -79,7 +79,7 @@ class TaskFailing:
 
     def test_a_program_that_is_not_there_is_named(self, harness: BackendHarness) -> None:
         """A program that cannot be started is an ERROR that names it."""
-        harness.needs("command")
+        harness.require_kind("command")
         job = harness.run(Command(["no-such-program-of-anyjob"]))
         error = _raised(job, harness)
         assert isinstance(error, JobFailedError), f"a program that is not there raised {error!r}"
@@ -87,7 +87,7 @@ class TaskFailing:
 
     def test_a_program_that_a_signal_ends_says_so(self, harness: BackendHarness) -> None:
         """A program that a signal ends has the reason `signal`, and the number of it."""
-        harness.needs("command")
+        harness.require_kind("command")
         outcome = harness.outcome(harness.run(Command(["sh", "-c", "kill -9 $$"])))
         assert outcome.status is JobStatus.ERROR, f"a program that SIGKILL ended is {outcome.status.name}"
         assert outcome.reason == "signal", f"the reason is {outcome.reason!r}, not 'signal'"
@@ -97,7 +97,7 @@ class TaskFailing:
     @requires("walltime")
     def test_what_runs_too_long_is_ended(self, harness: BackendHarness) -> None:
         """Work that runs longer than its walltime ends as ERROR, with the reason `walltime`."""
-        job = harness.begin(walltime=harness.walltime)
+        job = harness.run_slow(walltime=harness.walltime)
         outcome = harness.outcome(job)
         assert outcome.status is JobStatus.ERROR, f"work that ran too long ended as {outcome.status.name}"
         assert outcome.reason == "walltime", f"the reason is {outcome.reason!r}, not 'walltime'"
@@ -108,7 +108,7 @@ class TaskFailing:
     @live
     def test_an_exception_comes_back_with_the_remote_traceback(self, harness: BackendHarness) -> None:
         """What a call raises is raised by result(), with the remote traceback as its cause."""
-        harness.needs("python")
+        harness.require_kind("python")
         error = _raised(harness.run(Call("operator:truediv", (1, 0))), harness)
         assert isinstance(error, ZeroDivisionError), f"1/0 raised {error!r}"
         cause = error.__cause__
@@ -117,7 +117,7 @@ class TaskFailing:
 
     def test_an_exception_that_cannot_be_pickled_is_told(self, harness: BackendHarness) -> None:
         """An exception that cannot be pickled comes back as RemoteError, with its text and traceback."""
-        harness.needs("python")
+        harness.require_kind("python")
         error = _raised(harness.run(Call("builtins:exec", (UNPICKLABLE, {}))), harness)
         assert isinstance(error, RemoteError), f"an exception that cannot be pickled came back as {error!r}"
         assert "the words of it" in str(error), f"the text of the exception is lost: {error}"
@@ -125,7 +125,7 @@ class TaskFailing:
 
     def test_a_result_that_cannot_be_pickled_is_told(self, harness: BackendHarness) -> None:
         """A result that cannot be pickled is an ERROR that says so, or comes back as it is."""
-        harness.needs("python")
+        harness.require_kind("python")
         job = harness.run(Call("threading:Lock"))
         if harness.outcome(job).status is JobStatus.DONE:
             value = job.result()
@@ -136,7 +136,7 @@ class TaskFailing:
 
     def test_an_argument_that_cannot_be_pickled_is_refused(self, harness: BackendHarness) -> None:
         """An argument that cannot be pickled is refused by run(), naming it, or reaches the call."""
-        harness.needs("python")
+        harness.require_kind("python")
         try:
             job = harness.run(Call("operator:not_", (threading.Lock(),)))
         except SerializationError as error:
@@ -149,7 +149,7 @@ class TaskFailing:
 
     def test_a_missing_module_is_named(self, harness: BackendHarness) -> None:
         """A call whose module is not installed there has the reason `missing-module`, naming it."""
-        harness.needs("python")
+        harness.require_kind("python")
         job = harness.run(Call("no_such_module_of_anyjob:function"))
         outcome = harness.outcome(job)
         assert outcome.reason == "missing-module", f"the reason is {outcome.reason!r}, not 'missing-module'"
@@ -208,14 +208,14 @@ class StrangeJob(TaskJob):
 def _raised(job: Any, harness: BackendHarness) -> BaseException:
     """Return what result() raises."""
     try:
-        value = job.result(harness.patience)
+        value = job.result(harness.timeout)
     except Exception as error:
         return error
-    raise AssertionError(f"result() of work that fails returned {short(value)}")
+    raise AssertionError(f"result() of work that fails returned {short_repr(value)}")
 
 
 def _result(job: Any, harness: BackendHarness) -> Any:
     try:
-        return job.result(harness.patience)
+        return job.result(harness.timeout)
     except Exception as error:
         raise AssertionError(f"work that run() has taken failed with {error!r}") from error

@@ -13,21 +13,21 @@ from anyjob.job import JobStatus
 from anyjob.specs import Command
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.marks import live, requires
-from anyjob.testing.observe.text import how
+from anyjob.testing.harness.messages import describe_end
 
 CROWD = 16
 """Slow jobs that are handed over at once, for some to be queued."""
 
 
-class Cancelling:
+class Cancellation:
     """A cancel ends the work, and says whether it will."""
 
     @live
     @requires("cancel_running")
     def test_work_that_runs_is_cancelled(self, harness: BackendHarness) -> None:
         """The cancel of a job that runs is accepted, so cancel() gives True, and ends it as CANCELLED."""
-        job = harness.begin()
-        harness.until(job.running, "a job that runs")
+        job = harness.run_slow()
+        harness.wait_until(job.running, "a job that runs")
         answer = job.cancel()
         assert answer is True, f"the cancel of a job that runs gave {answer!r}, not True"
         _is_cancelled(job, harness)
@@ -36,7 +36,7 @@ class Cancelling:
         """The cancel of a job that has ended gives False, and the job stays DONE."""
         for sample in harness.samples:
             job = harness.run(sample.succeeds)
-            harness.succeed(job, f"{sample.kind}: work that succeeds")
+            harness.assert_done(job, f"{sample.kind}: work that succeeds")
             answer = job.cancel()
             assert answer is False, (
                 f"{sample.kind}: the cancel of a job that is DONE gave {answer!r}, not False"
@@ -45,17 +45,17 @@ class Cancelling:
             assert status is JobStatus.DONE, f"{sample.kind}: it was DONE, and after a cancel is {status!r}"
 
 
-class TaskCancelling:
+class TaskCancellation:
     """What a task backend promises of cancels beside."""
 
     @requires("cancel_running")
     def test_a_cancelled_job_has_no_result(self, harness: BackendHarness) -> None:
         """result() of a cancelled job raises JobCancelledError, and gives no None."""
-        job = harness.begin()
-        harness.until(job.running, "a job that runs")
+        job = harness.run_slow()
+        harness.wait_until(job.running, "a job that runs")
         job.cancel()
         try:
-            value = job.result(harness.patience)
+            value = job.result(harness.timeout)
         except JobCancelledError:
             return
         except JobTimeoutError as error:
@@ -67,7 +67,7 @@ class TaskCancelling:
     def test_what_waits_in_the_queue_is_cancelled(self, harness: BackendHarness) -> None:
         """The cancel of a job that is queued is accepted, and the job never runs."""
         jobs = harness.run_many([harness.slow_work()] * CROWD)
-        harness.until(lambda: any(job.running() for job in jobs), "one of many jobs that runs")
+        harness.wait_until(lambda: any(job.running() for job in jobs), "one of many jobs that runs")
         queued = [job for job in jobs if job.status() is JobStatus.QUEUED]
         if not queued:
             raise SkipTest(f"{harness.name} runs {CROWD} jobs at a time: give it fewer slots by `options`")
@@ -83,8 +83,8 @@ class TaskCancelling:
         """cancel_many() asks the engine once, says for each job whether that was accepted, and ends them."""
         done = harness.run(harness.samples[0].succeeds)
         harness.wait(done)
-        jobs = [harness.begin() for _ in range(3)]
-        calls = _counted(harness.backend)
+        jobs = [harness.run_slow() for _ in range(3)]
+        calls = _record_terminate_calls(harness.backend)
         answers = harness.backend.cancel_many([jobs[0], done, *jobs[1:]])
         assert answers == [True, False, True, True], (
             f"the cancel of a job that runs, one that is DONE, and two that run was answered by {answers}"
@@ -96,17 +96,17 @@ class TaskCancelling:
     @requires("cancel_running", "logs")
     def test_the_process_tree_is_gone(self, harness: BackendHarness) -> None:
         """When a program is cancelled, what it has started ends with it."""
-        harness.needs_native("command")
+        harness.require_native_kind("command")
         job = harness.run(Command(["sh", "-c", "sleep 300 & echo $! $(uname -n); wait"]))
-        said = _first_line(job, harness).split()
-        assert len(said) == 2, f"a program that was to write a process id and a host has written {said}"
-        pid, host = said
+        words = _first_line(job, harness).split()
+        assert len(words) == 2, f"a program that was to write a process id and a host has written {words}"
+        pid, host = words
         if host != os.uname().nodename or not Path("/proc", pid).exists():
             raise SkipTest(f"the work runs where its processes cannot be seen: on {host}")
         try:
             assert job.cancel() is True, "the cancel of a program that runs was not accepted"
             _is_cancelled(job, harness)
-            harness.until(
+            harness.wait_until(
                 lambda: _is_gone(pid), f"the end of process {pid}, which a cancelled program started"
             )
         finally:
@@ -116,20 +116,22 @@ class TaskCancelling:
     @requires("cancel_running", "logs")
     def test_a_program_is_asked_to_end_before_it_is_killed(self, harness: BackendHarness) -> None:
         """A program that is cancelled gets SIGTERM, and time to clean up, before it is killed."""
-        harness.needs_native("command")
+        harness.require_native_kind("command")
         script = "trap 'echo cleaned; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
         job = harness.run(Command(["sh", "-c", script]))
         _first_line(job, harness)
         job.cancel()
         _is_cancelled(job, harness)
-        harness.until(lambda: "cleaned\n" in job.logs(), "the clean-up of a program on SIGTERM")
+        harness.wait_until(lambda: "cleaned\n" in job.logs(), "the clean-up of a program on SIGTERM")
 
 
 def _first_line(job: Any, harness: BackendHarness) -> str:
     """Wait for a program to have written a line, and return that."""
-    harness.until(lambda: "\n" in "".join(job.logs()) or job.in_final_state(), "what a program writes")
+    harness.wait_until(lambda: "\n" in "".join(job.logs()) or job.in_final_state(), "what a program writes")
     lines: list[str] = list(job.logs())
-    assert not job.in_final_state(), f"a program that was to write a line, and to go on, ended as {how(job)}"
+    assert not job.in_final_state(), (
+        f"a program that was to write a line, and to go on, ended as {describe_end(job)}"
+    )
     return lines[0]
 
 
@@ -139,11 +141,11 @@ def _is_cancelled(job: Any, harness: BackendHarness) -> None:
     except AssertionError as error:
         raise AssertionError(f"the cancel of a job was accepted, and the job goes on: {error}") from None
     status = job.status()
-    assert status is JobStatus.CANCELLED, f"a job whose cancel was accepted ended as {how(job)}"
+    assert status is JobStatus.CANCELLED, f"a job whose cancel was accepted ended as {describe_end(job)}"
     assert job.cancelled(), "cancelled() of a cancelled job is not True"
 
 
-def _counted(backend: Any) -> list[int]:
+def _record_terminate_calls(backend: Any) -> list[int]:
     """Have the calls of ``terminate`` counted from now on, by the number of jobs of each."""
     calls: list[int] = []
     terminate = backend.terminate

@@ -12,7 +12,7 @@ import msgspec
 from anyjob.config.options import describe
 from anyjob.config.secrets import Secret
 from anyjob.jobfile.spec_builder import alternatives
-from anyjob.testing.diagnosis.findings import Finding, place_of
+from anyjob.testing.diagnosis.findings import Finding, location_of
 
 _SECRET = re.compile(
     r"(^|_)(token|password|passwd|passphrase|secret|credentials?|(api|access|private|auth)_?key|key)$"
@@ -31,14 +31,16 @@ def check_options(options_type: Any, owner: Any) -> Iterator[Finding]:
         owner: the class.
     """
     if not (isinstance(options_type, type) and issubclass(options_type, msgspec.Struct)):
-        what = f"{owner.__qualname__}.Options is {options_type!r:.80}, which is no msgspec.Struct"
-        yield Finding("declaration", what, "have the authors derive it from anyjob.Options", place_of(owner))
+        message = f"{owner.__qualname__}.Options is {options_type!r:.80}, which is no msgspec.Struct"
+        yield Finding(
+            "declaration", message, "have the authors derive it from anyjob.Options", location_of(owner)
+        )
         return
     yield from check_fields(options_type, "option", secrets=True)
     for name in _names(options_type):
         if name in _RESERVED:
-            what = f"the option {name!r} can never be given: {name!r} {_RESERVED[name]}"
-            yield Finding("option", what, "have the authors rename it", place_of(options_type))
+            message = f"the option {name!r} can never be given: {name!r} {_RESERVED[name]}"
+            yield Finding("option", message, "have the authors rename it", location_of(options_type))
 
 
 def check_fields(struct: Any, called: str, *, secrets: bool = False) -> Iterator[Finding]:
@@ -49,30 +51,30 @@ def check_fields(struct: Any, called: str, *, secrets: bool = False) -> Iterator
         called: what its fields are called in messages.
         secrets: whether to look for fields that had better be an `anyjob.Secret`.
     """
-    where = place_of(struct)
+    where = location_of(struct)
     try:
         fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
         infos = describe(struct)
     except Exception as error:  # an annotation may name anything
-        what = f"the types of {struct.__qualname__} cannot be read: {type(error).__name__}: {error}"
-        way_out = "have the authors import what its annotations name at run time, too"
-        yield Finding("option", what, way_out, where)
+        message = f"the types of {struct.__qualname__} cannot be read: {type(error).__name__}: {error}"
+        hint = "have the authors import what its annotations name at run time, too"
+        yield Finding("option", message, hint, where)
         return
     for info in infos:
         kind = fields[info.name].type
         if not info.doc and not info.name.startswith("_"):
-            what = f"the {called} {info.name!r} of {struct.__qualname__} does not say what it is for"
-            way_out = "have the authors describe it, under `Args:` in the docstring of the class"
-            yield Finding("undocumented", what, way_out, where)
-        wrong = _unfit(kind, (Path, Secret)) if called == "option" else ""
+            message = f"the {called} {info.name!r} of {struct.__qualname__} does not say what it is for"
+            hint = "have the authors describe it, under `Args:` in the docstring of the class"
+            yield Finding("undocumented", message, hint, where)
+        wrong = _why_unusable(kind, (Path, Secret)) if called == "option" else ""
         if wrong:
-            what = f"the {called} {info.name!r} of {struct.__qualname__} cannot be given: {wrong}"
-            way_out = "have the authors declare it as a type that plain data can become"
-            yield Finding("option", what, way_out, where)
+            message = f"the {called} {info.name!r} of {struct.__qualname__} cannot be given: {wrong}"
+            hint = "have the authors declare it as a type that plain data can become"
+            yield Finding("option", message, hint, where)
         elif secrets and _looks_secret(info.name, kind):
-            what = f"the {called} {info.name!r} looks like a secret, and is shown as plain text"
-            way_out = "have the authors declare it as anyjob.Secret; till then, keep it out of shared files"
-            yield Finding("secret", what, way_out, where)
+            message = f"the {called} {info.name!r} looks like a secret, and is shown as plain text"
+            hint = "have the authors declare it as anyjob.Secret; till then, keep it out of shared files"
+            yield Finding("secret", message, hint, where)
         for inner in _structs(kind, struct):
             yield from check_fields(inner, called, secrets=secrets)
 
@@ -87,7 +89,7 @@ def _looks_secret(name: str, kind: Any) -> bool:
     return bool(_SECRET.search(name.lower())) and bool({str, bytes} & set(alternatives(kind)))
 
 
-def _unfit(kind: Any, known: Collection[Any]) -> str:
+def _why_unusable(kind: Any, known: Collection[Any]) -> str:
     """Say why plain data cannot become a value of this type; empty where it can, or where we know how."""
 
     def decode(wanted: type, given: Any) -> Any:

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-QUIET = 0.002
+IDLE = 0.002
 """Real seconds for which all must wait, before time is skipped."""
-WATCHERS = ("anyjob-watch-", "anyjob-poll-")
+THREAD_NAMES = ("anyjob-watch-", "anyjob-poll-")
 """How the names of those threads of anyjob begin that ask about jobs."""
-_PYTHONS_OWN = ("threading", "concurrent", "asyncio", "multiprocessing", "subprocess")
+_STANDARD_LIBRARY = ("threading", "concurrent", "asyncio", "multiprocessing", "subprocess")
 
 _monotonic, _time = time.monotonic, time.time
 
@@ -42,7 +42,7 @@ class FakeClock:
         self._waits: list[_Wait] = []
         self._test = threading.get_ident()
         # Their events are real ones, which do not tell this clock when they wait.
-        self._of_others = weakref.WeakSet(threading.enumerate())
+        self._foreign_threads = weakref.WeakSet(threading.enumerate())
 
     def monotonic(self) -> float:
         """Return what ``time.monotonic()`` gives."""
@@ -73,21 +73,21 @@ class FakeClock:
                     left = until - self.monotonic()
                     if left <= 0:
                         return False
-                    if not self._changed.wait(min(left, QUIET)):
+                    if not self._changed.wait(min(left, IDLE)):
                         self._skip()
                 return True
             finally:
                 self._waits.remove(wait)
 
-    def tell(self) -> None:
+    def wake(self) -> None:
         """Have all who wait look whether it is over."""
         with self._changed:
             self._changed.notify_all()
 
     def _skip(self) -> None:
         """Skip to the next moment at which somebody goes on, where all wait."""
-        ours = (each for each in threading.enumerate() if each not in self._of_others)
-        busy = {self._test} | {each.ident for each in ours if each.name.startswith(WATCHERS)}
+        our_threads = (each for each in threading.enumerate() if each not in self._foreign_threads)
+        busy = {self._test} | {each.ident for each in our_threads if each.name.startswith(THREAD_NAMES)}
         busy -= {wait.thread for wait in self._waits}
         if busy or any(wait.is_over() for wait in self._waits):
             return
@@ -104,28 +104,28 @@ class _Wait(NamedTuple):
 
 
 @contextmanager
-def ticking(clock: FakeClock) -> Iterator[FakeClock]:
+def installed(clock: FakeClock) -> Iterator[FakeClock]:
     """Have all code take its time from a clock, as long as it is entered."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("monotonic", "time", "sleep"):
             patch.setattr(time, name, getattr(clock, name))
-        patch.setattr(threading, "Event", _events_of(clock))
+        patch.setattr(threading, "Event", _event_class(clock))
         patch.setattr("anyjob.tracking.waiting._Queue", lambda: _Queue(clock))
         yield clock
 
 
-def _events_of(clock: FakeClock) -> type[threading.Event]:
+def _event_class(clock: FakeClock) -> type[threading.Event]:
     class Event(threading.Event):
         """An event whose waits take the time of the clock; those that Python makes for itself do not."""
 
         def __init__(self) -> None:
             super().__init__()
             maker = sys._getframe(1).f_globals.get("__name__", "")
-            self._is_real = maker.partition(".")[0] in _PYTHONS_OWN
+            self._is_real = maker.partition(".")[0] in _STANDARD_LIBRARY
 
         def set(self) -> None:
             super().set()
-            clock.tell()
+            clock.wake()
 
         def wait(self, timeout: float | None = None) -> bool:
             return super().wait(timeout) if self._is_real else clock.wait(self.is_set, timeout)
@@ -142,7 +142,7 @@ class _Queue:
 
     def put(self, item: Any) -> None:
         self._items.append(item)
-        self._clock.tell()
+        self._clock.wake()
 
     def get(self, timeout: float | None = None) -> Any:
         if not self._clock.wait(lambda: bool(self._items), timeout):

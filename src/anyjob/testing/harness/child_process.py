@@ -1,4 +1,4 @@
-"""The other process of `BackendHarness.elsewhere`."""
+"""The program that `anyjob.testing.harness.other_process.OtherProcess` starts."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import traceback
 from pathlib import Path
 
 
-def main(home: Path) -> None:
+def main(directory: Path) -> None:
     """Do the task that lies in this directory, and leave the answer there."""
-    make, function, arguments = pickle.loads((home / "task").read_bytes())
-    harness = make()
+    make_harness, function, arguments = pickle.loads((directory / "task").read_bytes())
+    harness = make_harness()
     try:
         answer = True, function(harness, **arguments)
     except Exception:
         answer = False, traceback.format_exc()
     harness.session.close()  # what it has submitted goes on
-    part = home / "answer.part"
+    part = directory / "answer.part"
     part.write_bytes(pickle.dumps(answer))
-    part.rename(home / "answer")
+    part.rename(directory / "answer")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from anyjob.testing.environment.leftovers import end_leftovers
+from anyjob.testing.environment.leftover_processes import end_leftovers
 
 
 @contextmanager

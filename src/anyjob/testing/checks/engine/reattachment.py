@@ -17,34 +17,35 @@ from anyjob.taskbackend import TaskBackend
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.marks import requires
 from anyjob.testing.harness.samples import ANY, Samples
-from anyjob.testing.observe.calls import Changed, ended
+from anyjob.testing.instrumentation.call_recorder import AttributesChanged
 
 TEXT = "said by the work: $(echo executed) 'é'"
 
 
-class Reattaching:
+class Reattachment:
     """What was handed over in one process is found in others. For every backend."""
 
     @requires("durable")
     def test_another_process_finds_a_job_and_its_result(self, harness: BackendHarness) -> None:
         """Another process finds a job by its id, and reads its result."""
         jobs = [harness.run(_work(sample)) for sample in harness.samples]
-        found = harness.elsewhere(_results, job_ids=[job.job_id() for job in jobs])
-        for sample, job, (failure, said) in zip(harness.samples, jobs, found, strict=True):
+        found = harness.in_other_process(_read_results, job_ids=[job.job_id() for job in jobs])
+        for sample, job, (failure, result) in zip(harness.samples, jobs, found, strict=True):
             assert not failure, f"{sample.kind}: in another process its result could not be had: {failure}"
-            _same_result(sample, said, "read in another process")
-            _same_result(sample, _said(sample, job, harness), "read here, after another process")
+            _same_result(sample, result, "read in another process")
+            _same_result(sample, _result(sample, job, harness), "read here, after another process")
 
     @requires("durable")
     def test_the_first_status_that_is_asked_for_is_the_right_one(self, harness: BackendHarness) -> None:
         """Who finds a job again sees at once where it is, although nobody has watched it."""
         # submitit#1707, psij-python#399
         job = harness.run(_work(harness.samples[0]))
-        harness.elsewhere(_results, job_ids=[job.job_id()])
-        with closing(harness.again()) as anew:
+        harness.in_other_process(_read_results, job_ids=[job.job_id()])
+        with closing(harness.reopen()) as anew:
             status = _job(anew, job.job_id()).status()
         assert status is JobStatus.DONE, f"a job that has ended was first said to be {status!r}"
-        with Changed(harness.backend, floor=0.0):  # else that it was taken a moment ago is the answer
+        # Else the answer is that it was taken a moment ago.
+        with AttributesChanged(harness.backend, floor=0.0):
             status = job.status()
         assert status is JobStatus.DONE, (
             f"a job that another process has seen end was first said to be {status!r} here"
@@ -53,30 +54,30 @@ class Reattaching:
     @requires("durable")
     def test_a_job_outlives_the_process_that_submitted_it(self, harness: BackendHarness) -> None:
         """A job runs on when the process that submitted it has ended, and is found by others."""
-        for sample, job_id in zip(harness.samples, harness.elsewhere(_submitted), strict=True):
+        for sample, job_id in zip(harness.samples, harness.in_other_process(_submit), strict=True):
             job = _job(harness, job_id)
-            harness.succeed(job, f"{sample.kind}: work whose submitting process has ended")
-            _same_result(sample, _said(sample, job, harness), "submitted by a process that has ended")
+            harness.assert_done(job, f"{sample.kind}: work whose submitting process has ended")
+            _same_result(sample, _result(sample, job, harness), "submitted by a process that has ended")
 
     @requires("durable", "cancel_running")
     def test_a_job_is_cancelled_from_another_process(self, harness: BackendHarness) -> None:
         """A job can be cancelled by another process than the one that submitted it."""
-        job = harness.begin()
-        accepted = harness.elsewhere(_cancelled, job_id=job.job_id())
+        job = harness.run_slow()
+        accepted = harness.in_other_process(_cancel, job_id=job.job_id())
         assert accepted is True, f"another process was told {accepted!r}: its cancel was not accepted"
         status = _final(job, harness)
         assert status is JobStatus.CANCELLED, f"a job that another process has cancelled ended as {status!r}"
 
 
-class TaskReattaching:
+class TaskReattachment:
     """What other processes can do beside with the jobs of a task backend."""
 
     @requires("durable", "logs")
     def test_what_a_job_wrote_is_read_in_another_process(self, harness: BackendHarness) -> None:
         """What a job has written can be read by another process than the one that submitted it."""
-        harness.needs("command")
+        harness.require_kind("command")
         job = harness.run(Command(["printf", "%s\\n", TEXT]))
-        found = harness.elsewhere(_written, job_id=job.job_id())
+        found = harness.in_other_process(_read_logs, job_id=job.job_id())
         assert found == [f"{TEXT}\n"], f"another process reads {found!r}, and the job wrote {TEXT!r}"
 
     @requires("durable")
@@ -89,9 +90,9 @@ class TaskReattaching:
             handle = pickle.dumps(job)
         except Exception as error:
             raise AssertionError(f"a handle cannot be pickled: {error}") from error
-        job_id, said = harness.elsewhere(_opened, handle=handle)
+        job_id, result = harness.in_other_process(_open_handle, handle=handle)
         assert job_id == job.job_id(), f"the handle on {job.job_id()} became one on {job_id}"
-        _same_result(sample, said, "read by a pickled handle")
+        _same_result(sample, result, "read by a pickled handle")
 
     @requires("durable")
     def test_jobs_are_listed_and_run_anew_by_another_process(self, harness: BackendHarness) -> None:
@@ -100,12 +101,14 @@ class TaskReattaching:
         name, tags = f"the kit's {mark}", {"kit's": f"a $tag {mark}"}
         jobs = harness.run_many([_work(sample) for sample in harness.samples], name=name, tags=tags)
         ids = [job.job_id() for job in jobs]
-        (listed, tagged, short, anew), said = harness.elsewhere(_listed, name=name, tags=tags)
+        (listed, tagged, short, anew), result = harness.in_other_process(
+            _list_and_rerun, name=name, tags=tags
+        )
         assert listed == ids, f"jobs(name={name!r}) gives {listed} in another process, not {ids}"
         assert tagged == ids, f"jobs(tags={tags!r}) gives {tagged} in another process, not {ids}"
         assert short == ids, f"the beginnings of the ids {ids} give {short} in another process"
         assert not set(anew) & set(ids), "jobs that are run anew have the ids of the old ones"
-        for sample, each in zip(harness.samples, said, strict=True):
+        for sample, each in zip(harness.samples, result, strict=True):
             _same_result(sample, each, "run anew by another process")
 
     def test_a_job_that_is_not_durable_leaves_nothing_behind(self, harness: BackendHarness) -> None:
@@ -113,11 +116,11 @@ class TaskReattaching:
         if harness.backend.capabilities.durable:
             raise SkipTest(f"{harness.name} declares durable=True")
         job = harness.run(_work(harness.samples[0]))
-        ended(job, harness.patience)
-        with closing(harness.again()) as anew:
+        harness.outcome(job)
+        with closing(harness.reopen()) as anew:
             found = [each.job_id() for each in anew.session.jobs()]
         assert job.job_id() not in found, "another session finds a job of a backend that is not durable"
-        message = harness.elsewhere(_sought, job_id=job.job_id())
+        message = harness.in_other_process(_not_found_message, job_id=job.job_id())
         assert message is not None, "another process finds a job of a backend that is not durable"
         assert job.job_id() in message, f"that the job is not found is said without its id: {message}"
 
@@ -137,83 +140,85 @@ def _job(harness: BackendHarness, job_id: str) -> Any:
 
 def _final(job: Any, harness: BackendHarness) -> JobStatus:
     try:
-        job.wait_for_final_state(timeout=harness.patience, wait=1)
+        job.wait_for_final_state(timeout=harness.timeout, wait=1)
     except JobTimeoutError as error:
         raise AssertionError(str(error)) from error
     status: JobStatus = job.status()
     return status
 
 
-def _said(sample: Samples, job: Any, harness: BackendHarness) -> Any:
+def _result(sample: Samples, job: Any, harness: BackendHarness) -> Any:
     """The result, as something that another process can be told."""
     _final(job, harness)
     result = job.result()
     if sample.echo is not None:
-        return sample.heard(result)
+        return sample.echoed(result)
     return None if sample.value is ANY else bool(result == sample.value)
 
 
-def _same_result(sample: Samples, said: Any, where: str) -> None:
+def _same_result(sample: Samples, result: Any, where: str) -> None:
     if sample.echo is not None:
-        assert said == TEXT, f"{sample.kind}: the result {where} is {said!r}, not {TEXT!r}"
+        assert result == TEXT, f"{sample.kind}: the result {where} is {result!r}, not {TEXT!r}"
     else:
-        assert said is not False, f"{sample.kind}: the result {where} is not {sample.value!r}"
+        assert result is not False, f"{sample.kind}: the result {where} is not {sample.value!r}"
 
 
 # --- what other processes do ----------------------------------------------------------------------
 
 
-# Who has started it waits as long as the place has patience: here, that of its own place is shorter.
+# Whoever has started the process waits for as long as the timeout is: here, it is shorter.
 
 
-def _results(harness: BackendHarness, job_ids: Sequence[str]) -> list[tuple[str, Any]]:
-    harness.patience /= 3
+def _read_results(harness: BackendHarness, job_ids: Sequence[str]) -> list[tuple[str, Any]]:
+    harness.timeout /= 3
     answers = []
     for sample, job_id in zip(harness.samples, job_ids, strict=False):
-        failure, said = "", None
+        failure, result = "", None
         try:
-            said = _said(sample, _job(harness, job_id), harness)
+            result = _result(sample, _job(harness, job_id), harness)
         except (AnyjobError, AssertionError) as error:
             failure = str(error)
-        answers.append((failure, said))
+        answers.append((failure, result))
     return answers
 
 
-def _submitted(harness: BackendHarness) -> list[str]:
+def _submit(harness: BackendHarness) -> list[str]:
     return [harness.run(_work(sample)).job_id() for sample in harness.samples]
 
 
-def _cancelled(harness: BackendHarness, job_id: str) -> Any:
-    harness.patience /= 3
+def _cancel(harness: BackendHarness, job_id: str) -> Any:
+    harness.timeout /= 3
     job = _job(harness, job_id)
-    harness.until(job.running, "a job that was submitted by another process, and runs")
+    harness.wait_until(job.running, "a job that was submitted by another process, and runs")
     return job.cancel()
 
 
-def _written(harness: BackendHarness, job_id: str) -> list[str]:
-    harness.patience /= 3
+def _read_logs(harness: BackendHarness, job_id: str) -> list[str]:
+    harness.timeout /= 3
     job = _job(harness, job_id)
     _final(job, harness)
     return list(job.logs())
 
 
-def _opened(harness: BackendHarness, handle: bytes) -> tuple[str, Any]:
-    harness.patience /= 3
+def _open_handle(harness: BackendHarness, handle: bytes) -> tuple[str, Any]:
+    harness.timeout /= 3
     set_default_session(harness.session)  # whose registry knows the backend
     job = pickle.loads(handle)
-    return job.job_id(), _said(harness.samples[0], job, harness)
+    return job.job_id(), _result(harness.samples[0], job, harness)
 
 
-def _listed(harness: BackendHarness, name: str, tags: dict[str, str]) -> tuple[list[list[str]], list[Any]]:
-    harness.patience /= 3
+def _list_and_rerun(
+    harness: BackendHarness, name: str, tags: dict[str, str]
+) -> tuple[list[list[str]], list[Any]]:
+    harness.timeout /= 3
     named, tagged = harness.session.jobs(name=name), harness.session.jobs(tags=tags)
     short = [harness.session.get_job(job.job_id()[:-1]) for job in named]
     anew = harness.session.rerun(named)
-    said = [_said(sample, job, harness) for sample, job in zip(harness.samples, anew, strict=False)]
-    return [[job.job_id() for job in some] for some in (named, tagged, short, anew)], said
+    result = [_result(sample, job, harness) for sample, job in zip(harness.samples, anew, strict=False)]
+    return [[job.job_id() for job in some] for some in (named, tagged, short, anew)], result
 
 
-def _sought(harness: BackendHarness, job_id: str) -> str | None:
+def _not_found_message(harness: BackendHarness, job_id: str) -> str | None:
     try:
         harness.session.get_job(job_id)
     except JobNotFoundError as error:

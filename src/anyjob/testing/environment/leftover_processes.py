@@ -10,7 +10,7 @@ from pathlib import Path
 
 from anyjob.builtin.local.process_table import KEEPER, ZYGOTE
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 """Seconds after which processes that were killed should be gone."""
 MARKS = (KEEPER + b"=", ZYGOTE + b"=", b"XDG_RUNTIME_DIR=")
 
@@ -21,7 +21,7 @@ def end_leftovers(directory: Path) -> None:
     Those that a supervisor or keeper has just started are known by their command already, and jobs by
     the marks in their environment.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while left := leftovers(directory):
         assert time.monotonic() < deadline, f"processes {left} cannot be ended"
         for pid in left:
@@ -34,25 +34,25 @@ def end_leftovers(directory: Path) -> None:
 
 def leftovers(directory: Path) -> list[int]:
     """Return the pids of the programs of ours, and of their jobs, that belong to a directory."""
-    harness = os.fsencode(directory)
-    return [pid for name in os.listdir("/proc") if name.isdigit() and _belongs(pid := int(name), harness)]
+    path = os.fsencode(directory)
+    return [pid for name in os.listdir("/proc") if name.isdigit() and _belongs(pid := int(name), path)]
 
 
-def _belongs(pid: int, place: bytes) -> bool:
+def _belongs(pid: int, directory: bytes) -> bool:
     if pid == os.getpid():
         return False
     command = _read(pid, "cmdline").split(b"\0")
     options = dict(itertools.pairwise(command))
-    if any(_is_below(options.get(name, b""), place) for name in (b"--state", b"--runtime")):
+    if any(_is_below(options.get(name, b""), directory) for name in (b"--state", b"--runtime")):
         return True
     environment = _read(pid, "environ").split(b"\0")
     marks = {mark: entry[len(mark) :] for entry in environment for mark in MARKS if entry.startswith(mark)}
     is_ours = MARKS[0] in marks or MARKS[1] in marks
-    return is_ours and any(_is_below(value, place) for value in marks.values())
+    return is_ours and any(_is_below(value, directory) for value in marks.values())
 
 
-def _is_below(path: bytes, place: bytes) -> bool:
-    return path.rstrip(b"/") == place or path.startswith(place + b"/")
+def _is_below(path: bytes, directory: bytes) -> bool:
+    return path.rstrip(b"/") == directory or path.startswith(directory + b"/")
 
 
 def _read(pid: int, name: str) -> bytes:

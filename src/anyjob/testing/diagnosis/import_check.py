@@ -24,7 +24,7 @@ from anyjob.registry.lookup import Registry
 from anyjob.registry.metadata import Source
 from anyjob.testing.diagnosis.classes import check_class
 from anyjob.testing.diagnosis.findings import Finding
-from anyjob.testing.diagnosis.hooks import check_hooks, place_of_error, registered
+from anyjob.testing.diagnosis.hooks import check_hooks, location_of_error, registered_names
 
 SLOW = 1.0
 """Seconds of processor time that an import may take before it is called slow."""
@@ -48,17 +48,17 @@ def examine(group: str, name: str, distribution: str) -> dict[str, Any]:
     loaded, findings = _load(reference)
     seconds, spent = time.perf_counter() - started, time.process_time() - spent
     modules = set(sys.modules) - before
-    brings = _of_others(modules, reference.source)
+    brings = _third_party_packages(modules, reference.source)
     if loaded is not None:
-        findings += _looked_at(reference, loaded)
+        findings += _inspect(reference, loaded)
     broken = [each for each in findings if each.check in ("import", "hook")]
     if group == PLUGINS and not broken:
-        findings += _by_hook(reference)
-        brings = _of_others(set(sys.modules) - before, reference.source)
-    findings += _costs(reference, brings, spent, threading.active_count() - threads)
+        findings += _check_registered(reference)
+        brings = _third_party_packages(set(sys.modules) - before, reference.source)
+    findings += _check_costs(reference, brings, spent, threading.active_count() - threads)
     return {
         "state": "broken" if broken else "ok",
-        "why": "; ".join(each.what for each in broken),
+        "why": "; ".join(each.message for each in broken),
         "seconds": seconds,
         "modules": len(modules),
         "brings": brings,
@@ -66,14 +66,14 @@ def examine(group: str, name: str, distribution: str) -> dict[str, Any]:
     }
 
 
-def _looked_at(reference: Reference, loaded: Any) -> list[Finding]:
+def _inspect(reference: Reference, loaded: Any) -> list[Finding]:
     try:
         if reference.group == PLUGINS:
             return list(check_hooks(reference, loaded))
         return list(check_class(reference.group, reference.name, loaded))
     except Exception as error:  # a class may answer in any way when its attributes are asked for
-        what = f"{reference.value} cannot be looked at: {type(error).__name__}: {error}"
-        return [Finding("declaration", what, "have the authors mend it", _place(error, reference))]
+        message = f"{reference.value} cannot be looked at: {type(error).__name__}: {error}"
+        return [Finding("declaration", message, "have the authors mend it", _location(error, reference))]
 
 
 def _load(reference: Reference) -> tuple[Any, list[Finding]]:
@@ -89,46 +89,50 @@ def _load(reference: Reference) -> tuple[Any, list[Finding]]:
             return load[reference.group](f"{reference.distribution}:{reference.name}"), []
         return reference.load(), []
     except PluginError as error:
-        way_out = (
+        hint = (
             f"mend what it imports; or do without it: pip uninstall {reference.distribution}, "
             f"or ANYJOB_DISABLE_PLUGINS={reference.distribution}"
         )
-        return None, [Finding("import", str(error), way_out, _place(error.__cause__, reference))]
+        return None, [Finding("import", str(error), hint, _location(error.__cause__, reference))]
 
 
-def _place(error: BaseException | None, reference: Reference) -> str:
+def _location(error: BaseException | None, reference: Reference) -> str:
     try:
-        return place_of_error(error, reference.module)
+        return location_of_error(error, reference.module)
     except ValueError:  # the entry point is no module:attribute
         return f"{reference.location}/entry_points.txt"
 
 
-def _by_hook(reference: Reference) -> Iterator[Finding]:
-    names, findings = registered(reference)
+def _check_registered(reference: Reference) -> Iterator[Finding]:
+    names, findings = registered_names(reference)
     yield from findings
     for group, name, found in names:
         for each in check_class(group, name, found):
-            each.what = f"{name!r}, registered by a hook: {each.what}"
+            each.message = f"{name!r}, registered by a hook: {each.message}"
             yield each
 
 
-def _costs(reference: Reference, brings: list[str], spent: float, threads: int) -> Iterator[Finding]:
+def _check_costs(reference: Reference, brings: list[str], spent: float, threads: int) -> Iterator[Finding]:
     where = reference.value.partition(":")[0]
     if brings and reference.group == PLUGINS:
-        what = f"a listing, and the first job of every program, imports {', '.join(brings)} for its hooks"
-        yield Finding("heavy", what, "have the authors import that inside the functions that use it", where)
+        message = f"a listing, and the first job of every program, imports {', '.join(brings)} for its hooks"
+        yield Finding(
+            "heavy", message, "have the authors import that inside the functions that use it", where
+        )
     elif brings and reference.distribution != CORE:
-        what = f"it imports {', '.join(brings)}, wherever {reference.name!r} is named"
-        yield Finding("brings", what, "the authors may import that inside the functions that use it", where)
+        message = f"it imports {', '.join(brings)}, wherever {reference.name!r} is named"
+        yield Finding(
+            "brings", message, "the authors may import that inside the functions that use it", where
+        )
     if spent >= SLOW:
-        what = f"its import took {spent:.1f} s of processor time"
-        yield Finding("slow", what, "have the authors import inside the functions that use it", where)
+        message = f"its import took {spent:.1f} s of processor time"
+        yield Finding("slow", message, "have the authors import inside the functions that use it", where)
     if threads > 0:
-        what = f"its import started {threads} thread{'s' * (threads > 1)}"
-        yield Finding("threads", what, "have the authors start them when a backend is used", where)
+        message = f"its import started {threads} thread{'s' * (threads > 1)}"
+        yield Finding("threads", message, "have the authors start them when a backend is used", where)
 
 
-def _of_others(modules: Iterable[str], source: Source) -> list[str]:
+def _third_party_packages(modules: Iterable[str], source: Source) -> list[str]:
     """The packages among modules that are neither Python's, nor anyjob's, nor of this distribution."""
     tops = {name.partition(".")[0] for name in modules if not name.startswith("_")}
     return sorted(tops - sys.stdlib_module_names - _OF_ANYJOB - _own_packages(source))

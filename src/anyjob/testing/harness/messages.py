@@ -1,20 +1,20 @@
-"""What the kit shows of a value, enough to know it by, and of a job, enough to know why it ended so."""
+"""Values and jobs in the messages of checks: enough to know them by, and why a job has ended so."""
 
 from __future__ import annotations
 
 from typing import Any
 
-SHOWN = 300
+LONGEST = 300
 """Characters of a value, at most."""
 
 
-def short(value: object) -> str:
+def short_repr(value: object) -> str:
     """Return the repr of a value, cut in the middle where it is long."""
     text = repr(value)
-    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]} … {text[-SHOWN // 2 :]}"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
 
 
-def how(job: Any) -> str:
+def describe_end(job: Any) -> str:
     """Return how a job has ended, and why, where it tells."""
     status = job.status()
     name = getattr(status, "name", repr(status))
