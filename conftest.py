@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,18 +14,7 @@ import pytest
 from support.two_hosts import TwoHosts
 
 ROOT = Path(__file__).resolve().parent
-pytest_plugins = ["support.required_engines"]
-
-
-def pytest_configure() -> None:
-    """Set the signals that tests rely on, whatever we were started with: what tests start inherits them.
-
-    ``nohup make test &`` of a shell without job control has SIGHUP and SIGINT ignored.
-    """
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+pytest_plugins = ["support.default_signals", "support.required_engines"]
 
 
 @pytest.fixture

@@ -241,7 +241,7 @@ def test_what_a_test_leaves_running_on_local_is_ended(tmp_path: Path) -> None:
 
 def test_the_tests_set_the_signals_that_they_rely_on(tmp_path: Path) -> None:
     """``nohup make test &`` of a shell without job control starts them with SIGINT and SIGHUP ignored."""
-    shutil.copy(ROOT / "conftest.py", tmp_path)
+    shutil.copy(ROOT / "tests" / "support" / "default_signals.py", tmp_path / "conftest.py")
     (tmp_path / "test_signals_here.py").write_text(
         "import signal, subprocess, sys\n"
         "def test_signals():\n"
