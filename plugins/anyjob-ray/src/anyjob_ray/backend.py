@@ -40,17 +40,17 @@ class RayBackend(TaskBackend):
             configuration, provider, options=options if isinstance(options, RayOptions) else RayOptions()
         )
         self._mode: Mode | None = None
-        self._opening = threading.Lock()
-        self._ended = False
+        self._lock = threading.Lock()
+        self._closed = False
         self.is_durable = self.options.mode == "durable"
         self.capabilities = DURABLE if self.is_durable else FAST
         self.floor = 0.1 if self.is_durable else 0  # type: ignore[misc]
 
     def _open(self) -> Mode:
         """Return the way that jobs run, connected."""
-        with self._opening:
+        with self._lock:
             if self._mode is None:
-                if self._ended:
+                if self._closed:
                     raise BackendError(f"backend {self.name()!r} was closed")
                 if self.is_durable:
                     from anyjob_ray.durable import DurableMode
@@ -104,13 +104,13 @@ class RayBackend(TaskBackend):
         mode = self._mode
         message = "not connected yet: the first job connects" if mode is None else "connected"
         return BackendStatus(
-            self.name(), self.version(), not self._ended, len(self._tracker.open_ids()), message
+            self.name(), self.version(), not self._closed, len(self._tracker.open_ids()), message
         )
 
     def close(self) -> None:
         """Let go of the cluster: jobs of the mode ``fast`` that have not ended are cancelled."""
-        with self._opening:
-            closing, self._ended = not self._ended, True
+        with self._lock:
+            closing, self._closed = not self._closed, True
         if closing and self._mode is not None:
             self._mode.close()
             self._mode = None

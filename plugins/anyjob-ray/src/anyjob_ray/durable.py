@@ -49,14 +49,14 @@ class DurableMode(Mode):
         walltime = wanted[0].resources.walltime
         launch = self.batched_launch(wanted, task_options)
         packer = self.packer(ACTOR_NAME, wanted)
-        given = []
+        submitted = []
         for start in range(0, len(wanted), MAX_MESSAGE_JOBS):
-            some = wanted[start : start + MAX_MESSAGE_JOBS]
-            jobs = [tuple(packer.pack(order)) for order in some]
+            chunk = wanted[start : start + MAX_MESSAGE_JOBS]
+            jobs = [tuple(packer.pack(order)) for order in chunk]
             ref = owner.submit.remote(jobs, task_options, walltime, launch, are_few(wanted))
-            given.append((some, ref))
-        for some, ref in given:
-            yield from self._answers(some, ref)
+            submitted.append((chunk, ref))
+        for chunk, ref in submitted:
+            yield from self._answers(chunk, ref)
 
     def _answers(self, orders: Sequence[Order], ref: Any) -> Iterator[tuple[Order, Answer]]:
         try:
@@ -96,18 +96,18 @@ class DurableMode(Mode):
 
     def collect(self, tickets: Sequence[Ticket]) -> Mapping[str, Outcome]:
         """Return what came of jobs: what was told already, or what the task owner says now."""
-        told: dict[str, tuple[bytes, Any]] = {}
+        outcomes: dict[str, tuple[bytes, Any]] = {}
         for ticket in tickets:
             outcome = self._outcomes.get(ticket.job_id)
             if outcome is not None:
-                told[ticket.job_id] = outcome, None
-        asked = [ticket.job_id for ticket in tickets if ticket.job_id not in told]
+                outcomes[ticket.job_id] = outcome, None
+        asked = [ticket.job_id for ticket in tickets if ticket.job_id not in outcomes]
         if asked:
-            told.update(self._owner.ask(lambda owner: owner.outcomes.remote(asked)) or {})
+            outcomes.update(self._owner.ask(lambda owner: owner.outcomes.remote(asked)) or {})
         found = {}
         for ticket in tickets:
-            if ticket.job_id in told:
-                found[ticket.job_id] = self._outcome(ticket, *told[ticket.job_id])
+            if ticket.job_id in outcomes:
+                found[ticket.job_id] = self._outcome(ticket, *outcomes[ticket.job_id])
                 self._outcomes.pop(ticket.job_id, None)
                 self._job_ids.discard(ticket.job_id)
                 self._cancelling.discard(ticket.job_id)
@@ -173,14 +173,14 @@ class DurableMode(Mode):
         self._report_reads()
 
     def _take_events(self, events: Sequence[Event]) -> None:
-        news = []
+        changed = []
         for job_id, what, outcome in events:
             if job_id in self._job_ids:
-                news.append(job_id)
+                changed.append(job_id)
                 if what == "ENDED" and outcome is not None:
                     self._outcomes[job_id] = outcome
-        if news:
-            self._notify(news)
+        if changed:
+            self._notify(changed)
 
     def _notify(self, job_ids: list[str]) -> None:
         if not self._closed:

@@ -190,15 +190,15 @@ class FastMode(Mode):
                 time.sleep(RETRY_INTERVAL)
                 continue
             failures = 0
-            news = []
+            changed = []
             for name, what, about in events:
                 if what == "KILLING":
                     self._manager.killing_job(name, about)
                 elif what == "BATCH":
-                    news += [task.job_id for task in self._manager.batch_progressed(name, *about)]
+                    changed += [task.job_id for task in self._manager.batch_progressed(name, *about)]
                 elif self._manager.job_started(name, about):
-                    news.append(name)
-            self._notify(news)
+                    changed.append(name)
+            self._notify(changed)
 
     def _announce_cancels(self, job_ids: list[str]) -> None:
         """Have the event actor know of jobs that are to be cancelled, before their workers ask it."""
