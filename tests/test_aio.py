@@ -355,7 +355,7 @@ async def test_logs(threads_backend: Any) -> None:
     with pytest.raises(JobError, match="no stream 'stdwhat'"):
         await collected(aio.logs(job, "stdwhat"))
     with pytest.raises(JobError, match="keeps no logs"):
-        await collected(aio.logs(PlainJob()))
+        await collected(aio.logs(PlainJob()))  # type: ignore[arg-type]
 
 
 async def test_logs_are_followed_while_the_work_runs(threads_backend: Any, tmp_path: Any) -> None:

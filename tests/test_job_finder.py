@@ -505,7 +505,7 @@ def test_a_plain_job_that_its_backend_does_not_know_does_not_hide_others(
     opened: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = opened()
-    backend = first.get_backend("device")
+    backend: Device = first.get_backend("device")
     kept, lost = backend.run(), backend.run()
     del backend.jobs["dev-1"]
     later = opened()

@@ -116,7 +116,7 @@ def test_the_limit_of_an_argument_is_the_real_one() -> None:
 
 
 def test_a_call_takes_what_can_be_called() -> None:
-    assert Call(len, [1]).args == (1,)  # type: ignore[arg-type]
+    assert Call(len, [1]).args == (1,)
     assert Call("os.path:join", ("a", "b")).fn == "os.path:join"
 
 
@@ -128,12 +128,12 @@ def test_a_call_refuses_the_rest(fn: Any) -> None:
 
 def test_a_call_of_what_a_function_returned_is_told() -> None:
     with pytest.raises(SpecError, match="the result of a call"):
-        Call(print())
+        Call(print())  # type: ignore[call-overload]
 
 
 def test_the_arguments_of_a_call_are_no_text() -> None:
     with pytest.raises(SpecError, match=r"args=\('abc',\)"):
-        Call(len, "abc")  # type: ignore[arg-type]
+        Call(len, "abc")
 
 
 # --- File -----------------------------------------------------------------------------------------

@@ -10,25 +10,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, ParamSpec, overload
 
+from anyjob.backend import BaseBackend, BaseProvider
 from anyjob.errors import JobError
 from anyjob.execution import log_reading
+from anyjob.job import BaseJob
+from anyjob.jobtypes import TaskJob
+from anyjob.session.facade import Session
+from anyjob.specs import Outcome, Spec, T
 from anyjob.status import JobStatus, as_status
+from anyjob.taskbackend import AnyBackend
 from anyjob.tracking import async_waiting, waiting
 from anyjob.tracking.offload import offload
+from anyjob.tracking.waiting import J, Waited
 
-if TYPE_CHECKING:
-    from anyjob.backend import BaseBackend, BaseProvider
-    from anyjob.session.facade import Session
-    from anyjob.specs import Outcome, Spec
-    from anyjob.tracking.waiting import Waited
-
+P = ParamSpec("P")
 ALL_COMPLETED = waiting.ALL_COMPLETED
 FIRST_COMPLETED = waiting.FIRST_COMPLETED
 
 
-async def call(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+async def call(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Make any other blocking call on a thread of anyjob's own, and give what it returns.
 
     For what has no twin here: ``await aio.call(job.backend().status)``.
@@ -47,30 +49,30 @@ def _of(session: Session | None) -> Session:
     return default_session()
 
 
-async def get_backend(name: str | None = None, *, session: Session | None = None, **options: Any) -> Any:
+async def get_backend(
+    name: str | None = None, *, session: Session | None = None, **options: Any
+) -> AnyBackend:
     """Return the backend of this name: see `anyjob.Session.get_backend`."""
     return await offload(lambda: _of(session).get_backend(name, **options))
 
 
 async def get_provider(name: str, *, session: Session | None = None) -> BaseProvider:
     """Return the provider of this name: see `anyjob.Session.get_provider`."""
-    provider: BaseProvider = await offload(lambda: _of(session).get_provider(name))
-    return provider
+    return await offload(lambda: _of(session).get_provider(name))
 
 
 async def backends(*args: Any, session: Session | None = None, **filters: Any) -> list[Any]:
     """Return the backends that can be used: see `anyjob.Session.backends`."""
-    found: list[Any] = await offload(lambda: _of(session).backends(*args, **filters))
-    return found
+    return await offload(lambda: _of(session).backends(*args, **filters))
 
 
 async def run(
-    spec: Spec,
+    spec: Spec[T],
     backend: str | BaseBackend | None = None,
     *,
     session: Session | None = None,
     **resources: Any,
-) -> Any:
+) -> TaskJob[T]:
     """Hand one piece of work to a backend; returns its job: see `anyjob.Session.run`.
 
     Work on an ``inline`` backend runs on a thread of anyjob's own. To cancel this await leaves open
@@ -80,45 +82,52 @@ async def run(
 
 
 async def run_many(
-    specs: Iterable[Spec],
+    specs: Iterable[Spec[T]],
     backend: str | BaseBackend | None = None,
     *,
     session: Session | None = None,
     **resources: Any,
-) -> list[Any]:
+) -> list[TaskJob[T]]:
     """Hand many pieces of work to a backend at once; returns their jobs in order.
 
     None takes the default backend. Otherwise as the backend's ``run_many`` does.
     """
-
-    def submit() -> list[Any]:
-        jobs: list[Any] = _backend(backend, session).run_many(specs, **resources)
-        return jobs
-
-    return list(await offload(submit))
+    return await offload(lambda: _backend(backend, session).run_many(specs, **resources))
 
 
+@overload
 async def map(
-    fn: Callable[..., Any],
+    fn: Callable[..., T],
     *iterables: Iterable[Any],
     backend: str | BaseBackend | None = None,
     session: Session | None = None,
     **resources: Any,
-) -> list[Any]:
+) -> list[TaskJob[T]]: ...
+@overload
+async def map(
+    fn: str,
+    *iterables: Iterable[Any],
+    backend: str | BaseBackend | None = None,
+    session: Session | None = None,
+    **resources: Any,
+) -> list[TaskJob[Any]]: ...
+async def map(
+    fn: Callable[..., Any] | str,
+    *iterables: Iterable[Any],
+    backend: str | BaseBackend | None = None,
+    session: Session | None = None,
+    **resources: Any,
+) -> list[TaskJob[Any]]:
     """Call ``fn`` with each item, as the builtin ``map`` does; returns the jobs in order.
 
     None takes the default backend. Otherwise as the backend's ``map`` does.
     """
-
-    def submit() -> list[Any]:
-        jobs: list[Any] = _backend(backend, session).map(fn, *iterables, **resources)
-        return jobs
-
-    return list(await offload(submit))
+    return await offload(lambda: _backend(backend, session).map(fn, *iterables, **resources))
 
 
-def _backend(backend: str | BaseBackend | None, session: Session | None) -> Any:
-    return _of(session).get_backend(backend) if backend is None or isinstance(backend, str) else backend
+def _backend(backend: str | BaseBackend | None, session: Session | None) -> AnyBackend:
+    found: Any = backend
+    return _of(session).get_backend(backend) if backend is None or isinstance(backend, str) else found
 
 
 async def get_job(
@@ -130,14 +139,13 @@ async def get_job(
 
 async def jobs(*, session: Session | None = None) -> list[Any]:
     """Return handles on the jobs of a session: see `anyjob.Session.jobs`."""
-    found: list[Any] = await offload(lambda: _of(session).jobs())
-    return found
+    return await offload(lambda: _of(session).jobs())
 
 
 # --- one job --------------------------------------------------------------------------------------
 
 
-async def status(job: Any) -> JobStatus:
+async def status(job: BaseJob) -> JobStatus:
     """Ask where a job is.
 
     Raises:
@@ -146,12 +154,16 @@ async def status(job: Any) -> JobStatus:
     return as_status(await offload(job.status))
 
 
-async def cancel(job: Any) -> Any:
+async def cancel(job: BaseJob) -> Any:
     """Try to cancel a job. Return whether the cancel was accepted."""
     return await offload(job.cancel)
 
 
-async def result(job: Any, timeout: float | None = None) -> Any:
+@overload
+async def result(job: TaskJob[T], timeout: float | None = None) -> T: ...
+@overload
+async def result(job: BaseJob, timeout: float | None = None) -> Any: ...
+async def result(job: BaseJob, timeout: float | None = None) -> Any:
     """Wait until a job has ended, and return its result, or raise what it raised.
 
     Raises:
@@ -163,30 +175,28 @@ async def result(job: Any, timeout: float | None = None) -> Any:
     return await offload(job.result)
 
 
-async def exception(job: Any, timeout: float | None = None) -> BaseException | None:
+async def exception(job: TaskJob, timeout: float | None = None) -> BaseException | None:
     """Wait until a job has ended, and return what `result` would raise of its failure; None for a success.
 
     Raises:
         JobTimeoutError: it has not ended within ``timeout`` seconds; 0 asks once.
     """
     await async_waiting.wait_for_end(job, timeout)
-    error: BaseException | None = await offload(job.exception)
-    return error
+    return await offload(job.exception)
 
 
-async def outcome(job: Any, timeout: float | None = None) -> Outcome:
+async def outcome(job: TaskJob, timeout: float | None = None) -> Outcome:
     """Wait until a job has ended, and return what came of it, failure and cancel included.
 
     Raises:
         JobTimeoutError: it has not ended within ``timeout`` seconds; 0 asks once.
     """
     await async_waiting.wait_for_end(job, timeout)
-    came_of_it: Outcome = await offload(job.outcome)
-    return came_of_it
+    return await offload(job.outcome)
 
 
 async def wait_for_final_state(
-    job: Any,
+    job: BaseJob,
     timeout: float | None = None,
     wait: float = 5,
     callback: Callable[[str, JobStatus, Any], Any] | None = None,
@@ -203,7 +213,7 @@ async def wait_for_final_state(
     await async_waiting.poll_until_final(job, timeout, wait, callback)
 
 
-async def logs(job: Any, stream: str = "stdout", follow: bool = False) -> AsyncIterator[str]:
+async def logs(job: TaskJob, stream: str = "stdout", follow: bool = False) -> AsyncIterator[str]:
     """Yield what a job wrote, line by line, with line ends.
 
     Args:
@@ -222,10 +232,8 @@ async def logs(job: Any, stream: str = "stdout", follow: bool = False) -> AsyncI
         yield line
 
 
-def log_bytes(job: Any, stream: str = "stdout", follow: bool = False) -> AsyncIterator[bytes]:
+def log_bytes(job: TaskJob, stream: str = "stdout", follow: bool = False) -> AsyncIterator[bytes]:
     """As `logs`, in bytes, as they come."""
-    from anyjob.jobtypes import TaskJob
-
     if not isinstance(job, TaskJob):
         raise JobError(f"{job!r} keeps no logs: only jobs of task backends do")
     log_reading.check_stream(stream)
@@ -237,7 +245,9 @@ def log_bytes(job: Any, stream: str = "stdout", follow: bool = False) -> AsyncIt
 # --- many jobs ------------------------------------------------------------------------------------
 
 
-async def wait(jobs: Iterable[Any], timeout: float | None = None, return_when: str = ALL_COMPLETED) -> Waited:
+async def wait(
+    jobs: Iterable[J], timeout: float | None = None, return_when: str = ALL_COMPLETED
+) -> Waited[J]:
     """Wait for jobs to end, in whichever way: the twin of `anyjob.wait`, which see.
 
     Raises:
@@ -248,7 +258,7 @@ async def wait(jobs: Iterable[Any], timeout: float | None = None, return_when: s
     return waiting.sort_out(jobs, await async_waiting.wait(jobs, timeout, return_when))
 
 
-def as_completed(jobs: Iterable[Any], timeout: float | None = None) -> AsyncIterator[Any]:
+def as_completed(jobs: Iterable[J], timeout: float | None = None) -> AsyncIterator[J]:
     """Yield jobs as they end, in whichever way: the twin of `anyjob.as_completed`, which see.
 
     Raises:

@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from anyjob.errors import BackendUnavailableError, JobRejectedError, SpecError, UnsupportedSpecError
-from anyjob.specs import Call, make_resources
+from anyjob.specs import Call, T, make_resources
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from anyjob.jobtypes import TaskJob
     from anyjob.taskbackend import TaskBackend
 
-
+P = ParamSpec("P")
 SLOTS = 1000
 """How many jobs a library may have under way at a time, where the backend has no number of its own."""
 
@@ -50,9 +50,9 @@ class Executor(concurrent.futures.Executor):
         self._max_workers = int(getattr(self._backend, "slots", SLOTS))
         self._lock = threading.Lock()
         self._shut = False
-        self._futures: set[JobFuture] = set()
+        self._futures: set[JobFuture[Any]] = set()
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> JobFuture:
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> JobFuture[T]:
         """Have ``fn(*args, **kwargs)`` called by a job of the backend.
 
         Work that cannot be handed over (an argument that cannot be pickled, say, or a job that a plugin
@@ -62,6 +62,7 @@ class Executor(concurrent.futures.Executor):
             RuntimeError: the executor was shut down.
             BackendError: the backend cannot take work.
         """
+        future: JobFuture[T]
         (future,) = self._futures_for(1)
         try:
             job = self._backend.run(Call(fn, args, kwargs), **self._resources)
@@ -76,11 +77,11 @@ class Executor(concurrent.futures.Executor):
 
     def map(
         self,
-        fn: Callable[..., Any],
+        fn: Callable[..., T],
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = 1,
-    ) -> Iterator[Any]:
+    ) -> Iterator[T]:
         """Call ``fn`` with each item, as the builtin ``map`` does; yields the results in order.
 
         All is submitted at once, before this returns. What has not begun is cancelled when a call
@@ -126,9 +127,9 @@ class Executor(concurrent.futures.Executor):
         if wait:
             concurrent.futures.wait(futures)
 
-    def _submit(self, calls: Sequence[Call]) -> list[JobFuture]:
+    def _submit(self, calls: Sequence[Call[T]]) -> list[JobFuture[T]]:
         """Hand over many calls at once."""
-        futures = self._futures_for(len(calls))
+        futures: list[JobFuture[T]] = self._futures_for(len(calls))
         try:
             jobs = self._backend.run_many(calls, **self._resources) if calls else []
         except BaseException as error:
@@ -139,8 +140,8 @@ class Executor(concurrent.futures.Executor):
             future._follow(job)
         return futures
 
-    def _futures_for(self, count: int) -> list[JobFuture]:
-        futures = [JobFuture() for _ in range(count)]
+    def _futures_for(self, count: int) -> list[JobFuture[Any]]:
+        futures: list[JobFuture[Any]] = [JobFuture() for _ in range(count)]
         with self._lock:
             if self._shut:
                 raise RuntimeError("cannot schedule new futures after shutdown")
@@ -168,7 +169,7 @@ def _task_backend(backend: str | BaseBackend | None) -> TaskBackend:
     return found
 
 
-class JobFuture(Future[Any]):
+class JobFuture(Future[T]):
     """A future of `Executor`; its ``job`` is a handle on the job, or None where none came to be.
 
     ``cancel()`` cancels a job that has not begun, and returns False for one that runs, as the standard
@@ -177,7 +178,7 @@ class JobFuture(Future[Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.job: TaskJob | None = None
+        self.job: TaskJob[T] | None = None
         self._told = threading.Lock()  # taken once: by who tells that it is cancelled
 
     def cancel(self) -> bool:
@@ -198,7 +199,7 @@ class JobFuture(Future[Any]):
         except BackendUnavailableError:
             return bool(job.metadata()["status"] == JobStatus.RUNNING.name)
 
-    def _follow(self, job: TaskJob) -> None:
+    def _follow(self, job: TaskJob[T]) -> None:
         self.job = job
         if self._told.locked():
             job.cancel()  # in the short while in which there was no job to cancel
@@ -219,7 +220,7 @@ class JobFuture(Future[Any]):
             else:
                 self._succeed(value)
 
-    def _succeed(self, value: Any) -> None:
+    def _succeed(self, value: T) -> None:
         try:
             self.set_result(value)
         except InvalidStateError:
@@ -236,7 +237,7 @@ class JobFuture(Future[Any]):
             self.set_running_or_notify_cancel()
 
 
-def _cancel(futures: Iterable[JobFuture]) -> None:
+def _cancel(futures: Iterable[JobFuture[Any]]) -> None:
     """Cancel those whose jobs have not begun, by one call to the backend."""
     pending = [future for future in futures if not future.done() and not future.running()]
     jobs = [future.job for future in pending if future.job is not None]
@@ -249,18 +250,18 @@ def _cancel(futures: Iterable[JobFuture]) -> None:
             future._set_cancelled()
 
 
-def _call_each(fn: Callable[..., Any], chunk: Sequence[tuple[Any, ...]]) -> list[Any]:
+def _call_each(fn: Callable[..., T], chunk: Sequence[tuple[Any, ...]]) -> list[T]:
     return [fn(*item) for item in chunk]
 
 
-def _flattened(chunks: Iterator[list[Any]]) -> Iterator[Any]:
+def _flattened(chunks: Iterator[list[T]]) -> Iterator[T]:
     for chunk in chunks:
         chunk.reverse()
         while chunk:
             yield chunk.pop()
 
 
-def _results(futures: list[JobFuture], deadline: float | None) -> Iterator[Any]:
+def _results(futures: list[JobFuture[T]], deadline: float | None) -> Iterator[T]:
     futures.reverse()
     try:
         while futures:

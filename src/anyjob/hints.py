@@ -31,13 +31,19 @@ if TYPE_CHECKING:
     from anyjob.runtime.services import Services as Services
     from anyjob.session.facade import Session as Session
     from anyjob.specs import Spec as Spec
+    from anyjob.specs import T as T
     from anyjob.status import JobStatus as JobStatus
+    from anyjob.taskbackend import AnyBackend as AnyBackend
+    from anyjob.tracking.waiting import J as J
     from anyjob.tracking.waiting import Waited as Waited
 
 _INTERNAL = {
+    "AnyBackend": "anyjob.taskbackend",
     "BackendRow": "anyjob.ledger.rows",
     "Ledger": "anyjob.ledger.store",
     "Services": "anyjob.runtime.services",
+    "J": "anyjob.tracking.waiting",
+    "T": "anyjob.specs",
     "Waited": "anyjob.tracking.waiting",
 }
 _ELSEWHERE = ("anyjob", "collections.abc", "typing", "datetime", "os", "types")

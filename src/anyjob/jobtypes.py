@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, NoReturn
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any, ClassVar, Generic, NoReturn
 
 from anyjob.errors import JobError, JobFailedError, JobTimeoutError, UnsupportedSpecError
 from anyjob.execution import log_reading, runner
 from anyjob.execution.outcomes import failure_of, load_value
 from anyjob.execution.outputs import CommandResult, Output, Written
 from anyjob.job import BaseJob
-from anyjob.specs import Call, Command, File, Outcome, Spec, kind_of
+from anyjob.specs import Call, Command, File, Outcome, Spec, T_co, kind_of
 from anyjob.status import JobStatus
 from anyjob.tracking.records import FinalCallback, JobRecord
 
@@ -20,13 +20,13 @@ STDERR_SHOWN = 4000
 """Characters of the end of stderr that an error message holds."""
 
 
-class TaskJob(BaseJob):
+class TaskJob(BaseJob, Generic[T_co]):
     """A job of a task backend; also what a kind of work is, where a plugin registers a subclass.
 
     A kind of work brings ``spec_type``, and then either backends accept it natively, or it says what
     it can be rewritten as::
 
-        class NotebookJob(TaskJob):
+        class NotebookJob(TaskJob[NotebookResult]):
             spec_type = Notebook
             lowers_to = ("python",)
 
@@ -38,7 +38,8 @@ class TaskJob(BaseJob):
             def lift(cls, spec, to, value):
                 return NotebookResult(value)
 
-    Handles are made by the backend's ``run``. They compare by id.
+    In brackets is the type of its results, for type checkers. Handles are made by the backend's ``run``. They
+    compare by id.
     """
 
     spec_type: ClassVar[type[Spec]]
@@ -146,7 +147,7 @@ class TaskJob(BaseJob):
             assert outcome is not None
         return outcome
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: float | None = None) -> T_co:
         """Wait until the job has ended, and return its result: a fresh copy each time.
 
         Raises:
@@ -163,9 +164,10 @@ class TaskJob(BaseJob):
         record = self._record
         job_type = self._backend.services.job_type
         if record.kind == record.native:  # its spec is not needed, and need not be importable here
-            return type(self).read(self, outcome)
+            read: T_co = type(self).read(self, outcome)
+            return read
         classes = [job_type(kind_of(spec)) for spec in record.specs]
-        value = classes[-1].read(self, outcome)
+        value: T_co = classes[-1].read(self, outcome)
         for step in range(len(classes) - 2, -1, -1):
             value = classes[step].lift(record.specs[step], kind_of(record.specs[step + 1]), value)
         return value
@@ -246,6 +248,10 @@ class TaskJob(BaseJob):
     def _on_final(self, callback: FinalCallback) -> Callable[[], None]:
         return self._record.tracker.on_final(self._record, callback)
 
+    def __await__(self) -> Generator[Any, None, T_co]:
+        """``await job`` waits without blocking the event loop, and gives the result."""
+        return super().__await__()
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TaskJob) and other._job_id == self._job_id
 
@@ -262,7 +268,7 @@ class TaskJob(BaseJob):
         return f"<{type(self).__name__}({self._job_id!r}{name}, {status}) on {self._backend!s}>"
 
 
-class CommandJob(TaskJob):
+class CommandJob(TaskJob[CommandResult]):
     """The kind ``command``: a program. Its result is a `CommandResult`."""
 
     spec_type = Command
@@ -289,7 +295,7 @@ class CommandJob(TaskJob):
         return CommandResult(code, stdout, stderr, outcome)
 
 
-class PythonJob(TaskJob):
+class PythonJob(TaskJob[T_co]):
     """The kind ``python``: a call. Its result is what the call returns."""
 
     spec_type = Call

@@ -7,7 +7,7 @@ A `Spec` describes one piece of work; `Resources` says what it needs and what it
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, overload
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -15,6 +15,21 @@ from msgspec.structs import force_setattr
 from anyjob.errors import SpecError
 from anyjob.status import JobStatus
 from anyjob.text import units
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from typing_extensions import TypeVar
+
+    from anyjob.execution.outputs import CommandResult  # noqa: F401 (in the base of Command, as text)
+
+    T_co = TypeVar("T_co", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    T_co = TypeVar("T_co", covariant=True)
+"""What work gives as its result: the parameter of specs and of the jobs that they make."""
+T = TypeVar("T")
 
 MAX_ARGUMENT = 128 * 1024 - 1
 """Bytes that one argument or one ``NAME=value`` may have: Linux's MAX_ARG_STRLEN, less the NUL."""
@@ -53,14 +68,17 @@ class File(msgspec.Struct, frozen=True):
             raise SpecError(f"cannot read the file {self.path!r}: {error.strerror or error}") from error
 
 
-class Spec(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True):
+class Spec(msgspec.Struct, Generic[T_co], frozen=True, tag_field="kind", forbid_unknown_fields=True):
     """What the specs of all kinds of work derive from.
 
     The ``tag`` is the kind's name, and that of its entry point in the group ``anyjob.job_types``::
 
-        class Notebook(Spec, tag="acme.notebook"):
+        class Notebook(Spec[NotebookResult], tag="acme.notebook"):
             path: File
             parameters: dict[str, Any] = {}
+
+    In brackets is the type of the results: type checkers know that a ``run`` of such a spec makes a
+    ``TaskJob[NotebookResult]``. Without them, a result is of any type.
 
     A field declared as `File` also takes a path.
     """
@@ -119,7 +137,7 @@ def with_files(spec: Spec) -> Spec:
     return msgspec.structs.replace(spec, **taken)
 
 
-class Command(Spec, frozen=True, tag="command"):
+class Command(Spec["CommandResult"], frozen=True, tag="command"):
     """A program to run, without a shell: what you give reaches it byte for byte.
 
     Args:
@@ -196,7 +214,7 @@ def _text(value: Any, what: str) -> str:
     return text
 
 
-class Call(Spec, frozen=True, tag="python"):
+class Call(Spec[T_co], frozen=True, tag="python"):
     """A Python call.
 
     Args:
@@ -211,6 +229,18 @@ class Call(Spec, frozen=True, tag="python"):
     fn: Any
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(
+            self, fn: Callable[..., T_co], args: Iterable[Any] = (), kwargs: Mapping[str, Any] = ...
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Call[Any], fn: str, args: Iterable[Any] = (), kwargs: Mapping[str, Any] = ...
+        ) -> None: ...
+        def __init__(self, fn: Any, args: Any = (), kwargs: Any = ...) -> None: ...
 
     def __post_init__(self) -> None:
         if not callable(self.fn) and not (

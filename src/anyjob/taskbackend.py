@@ -8,7 +8,7 @@ import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, overload
 
 from anyjob.backend import BackendConfiguration, BaseBackend, Capabilities
 from anyjob.errors import (
@@ -28,7 +28,7 @@ from anyjob.orders import NO_OPTIONS, Answer, Observation, Options, Order, Rejec
 from anyjob.runtime.recorder import NO_RECORDER, Recorder
 from anyjob.runtime.services import Services
 from anyjob.runtime.submission import submit
-from anyjob.specs import SPECS, Call, Outcome, Resources, Spec, kind_of, make_resources
+from anyjob.specs import SPECS, Call, Outcome, Resources, Spec, T, kind_of, make_resources
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 from anyjob.tracking.tracker import Tracker
@@ -217,7 +217,7 @@ class TaskBackend(BaseBackend):
     # --- what its users call ------------------------------------------------------------------
 
     @_of_one_spec
-    def run(self, spec: Spec, **resources: Any) -> TaskJob:
+    def run(self, spec: Spec[T], **resources: Any) -> TaskJob[T]:
         """Hand over one piece of work.
 
         Args:
@@ -232,13 +232,13 @@ class TaskBackend(BaseBackend):
             JobRejectedError: the engine would not take it.
             BackendUnavailableError: the engine cannot be reached.
         """
-        job = submit(self, [spec], make_resources(resources), raise_refusal=True)[0]
+        (job,) = submit(self, [spec], make_resources(resources), raise_refusal=True)
         outcome = job._record.outcome
         if outcome is not None and outcome.reason == "rejected":
             raise JobRejectedError(f"backend {self.name()!r} would not take the job: {outcome.message}")
         return job
 
-    def run_many(self, specs: Iterable[Spec], **resources: Any) -> list[TaskJob]:
+    def run_many(self, specs: Iterable[Spec[T]], **resources: Any) -> list[TaskJob[T]]:
         """Hand over many pieces of work at once; returns their jobs in order.
 
         One that is refused or rejected comes back as a job in ERROR with reason ``rejected``. Work
@@ -253,7 +253,13 @@ class TaskBackend(BaseBackend):
 
             raise numbered(error, specs) from error.__cause__
 
-    def map(self, fn: Any, *iterables: Iterable[Any], **resources: Any) -> list[TaskJob]:
+    @overload
+    def map(self, fn: Callable[..., T], *iterables: Iterable[Any], **resources: Any) -> list[TaskJob[T]]: ...
+    @overload
+    def map(self, fn: str, *iterables: Iterable[Any], **resources: Any) -> list[TaskJob[Any]]: ...
+    def map(
+        self, fn: Callable[..., Any] | str, *iterables: Iterable[Any], **resources: Any
+    ) -> list[TaskJob[Any]]:
         """Call ``fn`` with each item, as the builtin ``map`` does; returns the jobs in order."""
         return self.run_many(
             [Call(fn, arguments) for arguments in zip(*iterables, strict=False)], **resources
@@ -375,6 +381,23 @@ class TaskBackend(BaseBackend):
         if self.capabilities.durable and self.capabilities.shared_files:
             return spool.path_of(self.spool_root, job_id)
         return None
+
+
+if TYPE_CHECKING:
+
+    class AnyBackend(TaskBackend, Any):  # type: ignore[misc]
+        """What `anyjob.get_backend` returns, for type checkers.
+
+        Most likely it is a task backend, whose jobs have results of known types; but it may be of any class.
+        """
+
+        @overload
+        def run(self, spec: Spec[T], **resources: Any) -> TaskJob[T]: ...
+        @overload
+        def run(self, *args: Any, **kwargs: Any) -> Any: ...
+        def run(self, *args: Any, **kwargs: Any) -> Any: ...
+else:
+    AnyBackend = BaseBackend
 
 
 def _not_ours() -> tuple[tuple[Spec, ...], Resources]:

@@ -57,11 +57,12 @@ def make_spec(spec_type: type[Spec], fields: Mapping[str, Any], where: str, dire
             raise SpecError(f"{where}: {name!r} is missing; expected {in_words(field.type)}")
     ready = {name: _with_files(known[name].type, value, directory) for name, value in fields.items()}
     try:
-        return msgspec.convert(ready, spec_type)
+        made: Spec = msgspec.convert(ready, spec_type)
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, SpecError):
             raise SpecError(f"{where}: {error.__cause__}") from None
         raise SpecError(f"{where}: {_wrong_entry(known, ready)}{error}") from None
+    return made
 
 
 def _wrong_entry(known: Mapping[str, Any], fields: Mapping[str, Any]) -> str:

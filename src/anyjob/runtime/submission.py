@@ -10,7 +10,7 @@ from anyjob.errors import BackendError, Refused, SpecError
 from anyjob.ids import new_id
 from anyjob.lowering import find_route, lower_along
 from anyjob.orders import Order, Rejected, Unsure
-from anyjob.specs import Outcome, Resources, Spec, kind_of
+from anyjob.specs import Outcome, Resources, Spec, T, kind_of
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 
@@ -23,8 +23,8 @@ NOTED = 1.0
 
 
 def submit(
-    backend: TaskBackend, specs: Sequence[Spec], resources: Resources, *, raise_refusal: bool = False
-) -> list[TaskJob]:
+    backend: TaskBackend, specs: Sequence[Spec[T]], resources: Resources, *, raise_refusal: bool = False
+) -> list[TaskJob[T]]:
     """Hand over work; return its jobs in order.
 
     Args:
@@ -56,7 +56,7 @@ def submit(
     for record in records:
         tracker.add(record)
     _Launch(backend, orders, by_id).run()
-    jobs: list[TaskJob] = [tracker.handle(record) for record in records]
+    jobs: list[TaskJob[T]] = [tracker.handle(record) for record in records]
     for job in jobs:
         if job._record.native_id is not None:
             services.submitted(job)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from anyjob.ledger.rows import BackendRow
     from anyjob.session.facade import Session
+    from anyjob.taskbackend import AnyBackend
 
 
 class BackendFactory:
@@ -26,7 +27,7 @@ class BackendFactory:
         self._registry = session.registry
         self._is_checked = False
 
-    def make(self, name: str, overrides: Mapping[str, Any]) -> Any:
+    def make(self, name: str, overrides: Mapping[str, Any]) -> AnyBackend:
         """Make the backend of this name.
 
         Args:
@@ -54,13 +55,13 @@ class BackendFactory:
             changed = self._config.with_overrides(given, origin=f"get_backend({name!r}, …)")
             options = changed.backends[name].options
         options = _prepared(backend_type, options)
-        backend = backend_type.from_options(name, options)
+        backend: AnyBackend = backend_type.from_options(name, options)
         origin = self._registry.origin("anyjob.backends", kind)
         distribution = origin.distribution if origin else ""
         self._adopt(backend, kind, distribution, lambda: _identified(name, kind, distribution, options))
         return backend
 
-    def _offered(self, name: str, provider: str, rest: str, options: Mapping[str, Any]) -> Any:
+    def _offered(self, name: str, provider: str, rest: str, options: Mapping[str, Any]) -> AnyBackend:
         """Make a backend that a provider offers."""
         if options:
             raise ConfigError(
@@ -68,7 +69,7 @@ class BackendFactory:
                 + ", ".join(repr(key) for key in options)
                 + f" to [providers.{provider}]"
             )
-        backend = self._session.get_provider(provider).get_backend(rest)
+        backend: AnyBackend = self._session.get_provider(provider).get_backend(rest)
         entry = self._config.entry("providers", provider)
         kind = f"{entry.type if entry else provider}/{rest}"
         of_provider: Mapping[str, Any] = entry.options if entry else {}

@@ -45,7 +45,7 @@ class Session:
         self.registry = registry
         self.state = state
         self._factory = BackendFactory(self)
-        self._backends: dict[str, t.Any] = {}
+        self._backends: dict[str, t.AnyBackend] = {}
         self._providers: dict[str, t.Any] = {}
         self._extra: list[t.Any] = []  # backends that no name leads to
         self._lock = RLock()
@@ -54,7 +54,7 @@ class Session:
 
     # --- look-up ------------------------------------------------------------------------------
 
-    def get_backend(self, /, name: str | None = None, **options: t.Any) -> t.Any:
+    def get_backend(self, /, name: str | None = None, **options: t.Any) -> t.AnyBackend:
         """Return the backend of this name.
 
         Args:
@@ -65,14 +65,17 @@ class Session:
             UnknownNameError: nothing is configured, and no type is installed, under this name.
             PluginError: the plugin that answers to it cannot be used.
             ConfigError: its options are wrong.
+
+        Type checkers take it for a task backend that may be of any class: what only its own class has is
+        of any type.
         """
         if name is None:
             return self._default(options)
         if options:
-            backend = self._factory.make(name, options)
-            self._extra.append(backend)
-            return backend
-        backend = self._backends.get(name)
+            own = self._factory.make(name, options)
+            self._extra.append(own)
+            return own
+        backend: t.AnyBackend | None = self._backends.get(name)
         if backend is None:
             with self._lock:
                 backend = self._backends.get(name)
@@ -80,7 +83,7 @@ class Session:
                     backend = self._backends[name] = self._factory.make(name, {})
         return backend
 
-    def _default(self, options: t.Mapping[str, t.Any]) -> t.Any:
+    def _default(self, options: t.Mapping[str, t.Any]) -> t.AnyBackend:
         name = self.default_backend()
         try:
             return self.get_backend(name, **options)
@@ -170,8 +173,8 @@ class Session:
     # --- work ---------------------------------------------------------------------------------
 
     def run(
-        self, /, spec: t.Spec, backend: str | t.BaseBackend | None = None, **resources: t.Any
-    ) -> t.TaskJob:
+        self, /, spec: t.Spec[t.T], backend: str | t.BaseBackend | None = None, **resources: t.Any
+    ) -> t.TaskJob[t.T]:
         """Hand one piece of work to a backend.
 
         Args:
@@ -184,13 +187,12 @@ class Session:
             AnyjobError: as `get_backend` and the backend's ``run`` do.
         """
         if backend is None:
-            found = self.choose_backend(spec)
-        else:
-            found = self.get_backend(backend) if isinstance(backend, str) else backend
-        job: t.TaskJob = found.run(spec, **resources)
+            return self.choose_backend(spec).run(spec, **resources)
+        found: t.Any = self.get_backend(backend) if isinstance(backend, str) else backend
+        job: t.TaskJob[t.T] = found.run(spec, **resources)
         return job
 
-    def choose_backend(self, spec: t.Spec) -> t.Any:
+    def choose_backend(self, spec: t.Spec) -> t.AnyBackend:
         """Return the backend for work that names none: what a plugin chooses, else the default.
 
         Raises:
@@ -200,18 +202,18 @@ class Session:
 
         services = self.services
         assert isinstance(services, SessionServices)
-        chosen = services.choose(spec)
+        chosen: str | t.AnyBackend | None = services.choose(spec)
         return self.get_backend(chosen) if chosen is None or isinstance(chosen, str) else chosen
 
     def wait(
-        self, jobs: t.Iterable[t.Any], timeout: float | None = None, return_when: str = "ALL_COMPLETED"
-    ) -> t.Waited:
+        self, jobs: t.Iterable[t.J], timeout: float | None = None, return_when: str = "ALL_COMPLETED"
+    ) -> t.Waited[t.J]:
         """Wait for jobs to end: see `anyjob.wait`."""
         from anyjob.tracking.waiting import wait
 
         return wait(jobs, timeout, return_when)
 
-    def as_completed(self, jobs: t.Iterable[t.Any], timeout: float | None = None) -> t.Iterator[t.Any]:
+    def as_completed(self, jobs: t.Iterable[t.J], timeout: float | None = None) -> t.Iterator[t.J]:
         """Yield jobs as they end: see `anyjob.as_completed`."""
         from anyjob.tracking.waiting import as_completed
 
@@ -258,7 +260,7 @@ class Session:
         """
         return self._finder.select(name, state, backend, tags, since, limit)
 
-    def rerun(self, /, jobs: t.Iterable[t.Any], **resources: t.Any) -> list[t.Any]:
+    def rerun(self, /, jobs: t.Iterable[t.TaskJob[t.T]], **resources: t.Any) -> list[t.TaskJob[t.T]]:
         """Hand over anew what jobs were handed, to their backends; return the new jobs in order.
 
         Args:

@@ -13,6 +13,7 @@ from anyjob.execution import log_reading
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status, backoff
 from anyjob.tracking import waiting
 from anyjob.tracking.offload import ThreadsafeFuture, final_status, offload
+from anyjob.tracking.waiting import J
 
 # --- one job --------------------------------------------------------------------------------------
 
@@ -124,12 +125,12 @@ async def log_chunks(job: Any, read: Callable[[int], bytes], follow: bool) -> As
 # --- many jobs ------------------------------------------------------------------------------------
 
 
-async def wait(jobs: list[Any], timeout: float | None, return_when: str) -> list[Any]:
+async def wait(jobs: list[J], timeout: float | None, return_when: str) -> list[J]:
     """Wait for jobs, each given once, to end; return those that have: see `anyjob.aio.wait`."""
     if timeout is not None and timeout <= 0:
         return await offload(lambda: waiting.ended_now(jobs))
     deadline = deadline_of(timeout)
-    ended: list[Any] = []
+    ended: list[J] = []
     with waiting.Subscription(jobs, ends := _Ends()):
         while len(ended) < len(jobs):
             enough = ended and return_when == waiting.FIRST_COMPLETED
@@ -140,7 +141,7 @@ async def wait(jobs: list[Any], timeout: float | None, return_when: str) -> list
     return ended
 
 
-async def as_completed(jobs: list[Any], timeout: float | None, deadline: float | None) -> AsyncIterator[Any]:
+async def as_completed(jobs: list[J], timeout: float | None, deadline: float | None) -> AsyncIterator[J]:
     """Yield jobs, each given once, as they end: see `anyjob.aio.as_completed`."""
     left = len(jobs)
     if timeout is not None and timeout <= 0:

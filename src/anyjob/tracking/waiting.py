@@ -5,9 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
+
+if TYPE_CHECKING:
+    from anyjob.job import BaseJob
+
+J = TypeVar("J", bound="BaseJob")
 
 FIRST_COMPLETED = "FIRST_COMPLETED"
 ALL_COMPLETED = "ALL_COMPLETED"
@@ -16,14 +21,14 @@ ALL_COMPLETED = "ALL_COMPLETED"
 _Queue = SimpleQueue[tuple[Any, Any]]
 
 
-class Waited(NamedTuple):
+class Waited(NamedTuple, Generic[J]):
     """What `wait` returns: the jobs that have ended, and those that have not, each in the order given."""
 
-    done: list[Any]
-    not_done: list[Any]
+    done: list[J]
+    not_done: list[J]
 
 
-def as_completed(jobs: Iterable[Any], timeout: float | None = None) -> Iterator[Any]:
+def as_completed(jobs: Iterable[J], timeout: float | None = None) -> Iterator[J]:
     """Yield jobs as they end, in whichever way.
 
     Args:
@@ -40,7 +45,7 @@ def as_completed(jobs: Iterable[Any], timeout: float | None = None) -> Iterator[
     return _as_completed(unique(jobs), timeout, deadline)
 
 
-def _as_completed(jobs: list[Any], timeout: float | None, deadline: float | None) -> Iterator[Any]:
+def _as_completed(jobs: list[J], timeout: float | None, deadline: float | None) -> Iterator[J]:
     if timeout is not None and timeout <= 0:
         ended = ended_now(jobs)
         yield from ended
@@ -56,7 +61,7 @@ def _as_completed(jobs: list[Any], timeout: float | None, deadline: float | None
         raise late(left, len(jobs), timeout)
 
 
-def wait(jobs: Iterable[Any], timeout: float | None = None, return_when: str = ALL_COMPLETED) -> Waited:
+def wait(jobs: Iterable[J], timeout: float | None = None, return_when: str = ALL_COMPLETED) -> Waited[J]:
     """Wait for jobs to end, in whichever way.
 
     Args:
@@ -78,7 +83,7 @@ def wait(jobs: Iterable[Any], timeout: float | None = None, return_when: str = A
     jobs = unique(jobs)
     if timeout is not None and timeout <= 0:
         return sort_out(jobs, ended_now(jobs))
-    ended: list[Any] = []
+    ended: list[J] = []
     queue = _Queue()
     with Subscription(jobs, queue):
         while len(ended) < len(jobs):
@@ -124,12 +129,12 @@ class Subscription:
             forget()
 
 
-def unique(jobs: Iterable[Any]) -> list[Any]:
+def unique(jobs: Iterable[J]) -> list[J]:
     """Return each handle once, in the order given."""
     return list({id(job): job for job in jobs}.values())
 
 
-def ended_now(jobs: Iterable[Any]) -> list[Any]:
+def ended_now(jobs: Iterable[J]) -> list[J]:
     """Ask each job once; return those that have ended."""
     return [job for job in jobs if _has_ended(job)]
 
@@ -141,11 +146,11 @@ def _has_ended(job: Any) -> bool:
         return False  # as far as anybody can know now
 
 
-def sort_out(jobs: Iterable[Any], ended: Iterable[Any]) -> Waited:
+def sort_out(jobs: Iterable[J], ended: Iterable[J]) -> Waited[J]:
     """Tell the jobs that have ended from the others."""
     known = {id(job) for job in ended}
-    done: list[Any] = []
-    not_done: list[Any] = []
+    done: list[J] = []
+    not_done: list[J] = []
     for job in jobs:
         (done if id(job) in known else not_done).append(job)
     return Waited(done, not_done)

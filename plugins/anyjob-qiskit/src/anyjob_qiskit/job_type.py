@@ -10,7 +10,7 @@ from anyjob_qiskit.results import CircuitResult
 from anyjob_qiskit.spec import Circuit
 
 
-class CircuitJob(TaskJob):
+class CircuitJob(TaskJob[CircuitResult]):
     """The kind ``circuit``: a backend for circuits runs it as it is; any other one simulates it with Aer.
 
     Its result is a `CircuitResult`.

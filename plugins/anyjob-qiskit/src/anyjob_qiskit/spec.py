@@ -7,13 +7,16 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 from msgspec.structs import force_setattr
 
 from anyjob import File, Spec, SpecError
 from anyjob_qiskit.lazy_program import LazyProgram
+
+if TYPE_CHECKING:
+    from anyjob_qiskit.results import CircuitResult  # noqa: F401 (in the base of Circuit, as text)
 
 Method = Literal[
     "automatic",
@@ -28,7 +31,7 @@ METHODS = get_args(Method)
 _PROGRAM = re.compile(r"(?:\s|//[^\n]*\n|/\*.*?\*/)*OPENQASM\s+[\d.]+\s*;", re.DOTALL)
 
 
-class Circuit(Spec, frozen=True, tag="circuit"):
+class Circuit(Spec["CircuitResult"], frozen=True, tag="circuit"):
     """One or many quantum circuits, to be run a number of times.
 
     Args:

@@ -154,8 +154,8 @@ def described(ours: Session, name: str) -> dict[str, Any]:
     entry = ours.config.entry("backends", name)
     kind = entry.type if entry else name
     if "/" in kind:
-        backend = ours.get_backend(name)
-        found, reference = type(backend), None
+        found: type[Any] = type(ours.get_backend(name))
+        reference = None
     else:
         try:
             found = ours.registry.backend(kind)
