@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from anyjob import Registry, __version__, testing
-from anyjob.cli import exits, main
+from anyjob.cli import exits
+from anyjob.cli.app import main
 from anyjob.config.options import describe
 
 HERE = Path(__file__).resolve().parent

@@ -156,7 +156,7 @@ def test_jobs_that_are_left_behind_are_ended_by_the_engine(directory: Path) -> N
 
 def test_pytest_is_not_needed() -> None:
     program = (
-        "import sys; sys.modules.update(pytest=None, hypothesis=None); from anyjob.cli import main; "
+        "import sys; sys.modules.update(pytest=None, hypothesis=None); from anyjob.cli.app import main; "
         "main(['backends', 'check', 'inline'])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
