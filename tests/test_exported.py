@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import os
+import pickle
 import pkgutil
 import subprocess
 import sys
+import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +44,84 @@ def test_every_public_method_is_documented(name: str) -> None:
     assert undocumented == []
 
 
+def functions_of(thing: Any) -> Iterator[Any]:
+    """The functions that a public name stands for: itself, or those of the class or module."""
+    if inspect.isroutine(thing):
+        yield thing
+    bases = thing.__mro__ if inspect.isclass(thing) else [thing] if inspect.ismodule(thing) else []
+    for base in bases:
+        ours = base.__name__ if inspect.ismodule(base) else base.__module__
+        for member, value in vars(base).items() if ours.startswith("anyjob") else ():
+            if member in ("__init__", "__await__") or not member.startswith("_"):
+                found = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+                if inspect.isfunction(found) and found.__module__.startswith("anyjob"):
+                    yield found
+
+
+@pytest.mark.parametrize("name", anyjob.__all__)
+def test_annotations_of_every_public_name_can_be_evaluated(name: str) -> None:
+    """Tools that show or check signatures evaluate them: Sphinx, typer, beartype."""
+    thing = getattr(anyjob, name)
+    for found in [*([thing] if inspect.isclass(thing) else ()), *functions_of(thing)]:
+        hints = typing.get_type_hints(found)
+        assert not any(isinstance(hint, (str, typing.ForwardRef)) for hint in hints.values())
+        signature = inspect.signature(found, eval_str=True)
+        shown = [parameter.annotation for parameter in signature.parameters.values()]
+        assert not any(isinstance(annotation, str) for annotation in [*shown, signature.return_annotation])
+
+
+def test_functions_of_the_package_have_the_signatures_of_the_sessions_methods() -> None:
+    names = [
+        "get_backend",
+        "get_provider",
+        "get_job_type",
+        "job_types",
+        "backends",
+        "run",
+        "get_job",
+        "jobs",
+        "rerun",
+    ]
+    for name in names:
+        function, method = getattr(anyjob, name), getattr(anyjob.Session(), name)
+        assert inspect.signature(function) == inspect.signature(method)
+        assert function.__doc__ == method.__doc__
+        assert pickle.loads(pickle.dumps(function)) is function
+
+
+def test_every_name_for_annotations_is_what_checkers_take_it_for() -> None:
+    from anyjob import hints
+
+    imports = [
+        node for node in ast.walk(ast.parse(inspect.getsource(hints))) if isinstance(node, ast.ImportFrom)
+    ]
+    names = {alias.asname: node.module for node in imports for alias in node.names if alias.asname}
+    assert len(names) > 20
+    for name, module in names.items():
+        assert getattr(hints, name) is getattr(importlib.import_module(str(module)), name)
+    with pytest.raises(AttributeError, match=r"anyjob\.hints' has no attribute 'Anny'"):
+        _ = hints.Anny  # type: ignore[attr-defined]
+
+
+PREDICATES = {"cancelled", "done", "running", "in_final_state"}
+
+
+@pytest.mark.parametrize("cls", [anyjob.BaseJob, anyjob.BaseBackend, anyjob.BaseProvider])
+def test_help_on_the_original_interface_names_what_is_taken_given_and_raised(cls: type) -> None:
+    for name, value in vars(cls).items():
+        method = getattr(value, "__func__", value)
+        if name.startswith("_") or not inspect.isfunction(method):
+            continue
+        doc = inspect.getdoc(method) or ""
+        signature = inspect.signature(method, eval_str=True)
+        taken = [parameter for parameter in signature.parameters if parameter not in ("self", "cls")]
+        assert [each for each in taken if f"\n    {each}: " not in doc] == [], name
+        assert signature.return_annotation is None or "\nReturns:\n" in doc, name
+        if name in PREDICATES or name == "wait_for_final_state":
+            assert "InvalidStatusError: " in doc, name
+    assert cls is not anyjob.BaseJob or vars(cls).keys() >= PREDICATES
+
+
 def test_no_room_takes_the_name_of_something_public() -> None:
     """An import of ``anyjob.backends.local`` would put a module in the place of the function."""
     modules = {module.name for module in pkgutil.iter_modules(anyjob.__path__)}
@@ -54,8 +136,6 @@ def test_every_error_is_exported() -> None:
 
 
 def test_every_error_is_in_the_drawing_and_pickles() -> None:
-    import pickle
-
     from anyjob import errors
 
     for name, value in vars(errors).items():
@@ -141,5 +221,5 @@ def test_a_call_here_imports_nothing_for_programs_and_files(tmp_path: Path) -> N
 def test_what_is_below_imports_nothing_from_above(module: str) -> None:
     """The arrows of DESIGN.md point downwards."""
     mine = {name for name in imported_by(f"import anyjob.{module}") if name.startswith("anyjob.")}
-    below = {"job", "status", "backend", "errors", "specs", "text", "text.units", "text.nearest"}
+    below = {"hints", "job", "status", "backend", "errors", "specs", "text", "text.units", "text.nearest"}
     assert mine <= {f"anyjob.{name}" for name in below}

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from anyjob import hints as t
 from anyjob.errors import BackendError, BackendNotFoundError, ConfigError
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from typing import Any, Self
 
 
 class _Record:
     """Named values, equal by value: what a frozen dataclass would be, at a tenth of its import time."""
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, **values: t.Any) -> None:
         self.__dict__.update(values)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, t.Any]:
         """Return the values by name."""
         return dict(self.__dict__)
 
@@ -44,12 +42,12 @@ class BackendConfiguration(_Record):
     backend_name: str
     backend_version: str
 
-    def __init__(self, backend_name: str, backend_version: str = "", **options: Any) -> None:
+    def __init__(self, backend_name: str, backend_version: str = "", **options: t.Any) -> None:
         super().__init__(backend_name=backend_name, backend_version=backend_version, **options)
 
     if TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> Any: ...
+        def __getattr__(self, name: str) -> t.Any: ...
 
 
 class BackendStatus(_Record):
@@ -138,53 +136,108 @@ class BaseBackend(ABC):
 
     capabilities: Capabilities = Capabilities()
 
-    def __init__(self, configuration: Any, provider: Any = None) -> None:
+    def __init__(self, configuration: t.Any, provider: t.Any = None) -> None:
         self._configuration = configuration
         self._provider = provider
 
     @classmethod
-    def from_options(cls, name: str, options: Mapping[str, Any], provider: Any = None) -> Self:
+    def from_options(cls, name: str, options: t.Mapping[str, t.Any], provider: t.Any = None) -> t.Self:
         """Make a backend of this type: what the configuration of a session calls.
 
         Args:
             name: the configured name.
             options: what the configuration says of it, less ``type``.
             provider: what it belongs to, if anything.
+
+        Returns:
+            the backend, made by its constructor with a `BackendConfiguration` of the name and the options.
+
+        Raises:
+            ConfigError: an option cannot be used.
         """
         values = dict(options)
         version = values.pop("backend_version", "")
         return cls(BackendConfiguration(name, version, **values), provider)
 
     @abstractmethod
-    def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Hand over work, and return a job."""
+    def run(self, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        """Hand over work.
+
+        Args:
+            args: the work, in the form that this type of backend takes.
+            kwargs: how it is to be run.
+
+        Returns:
+            the job, or several: handles, as a rule a `BaseJob` each.
+
+        Raises:
+            SpecError: the work makes no sense.
+            JobRejectedError: the engine would not take it.
+            BackendError: the backend cannot take work now.
+        """
 
     def name(self) -> str:
-        """Return the name that the backend was configured with."""
+        """Return the name that the backend was configured with.
+
+        Returns:
+            its configuration's ``backend_name``.
+        """
         return str(self._configuration.backend_name)
 
     def version(self) -> str:
-        """Return the version of the backend."""
+        """Return the version of the backend.
+
+        Returns:
+            its configuration's ``backend_version``; empty where none is known.
+        """
         return str(self._configuration.backend_version)
 
-    def configuration(self) -> Any:
-        """Return what the backend was configured with."""
+    def configuration(self) -> t.Any:
+        """Return what the backend was configured with.
+
+        Returns:
+            an object with ``backend_name``, ``backend_version`` and the options as attributes.
+        """
         return self._configuration
 
-    def properties(self) -> Any:
-        """Return measured properties of the backend, or None where it has none."""
+    def properties(self) -> t.Any:
+        """Return measured properties of the backend.
+
+        Returns:
+            an object with the properties as attributes, or None where there are none.
+
+        Raises:
+            BackendError: they cannot be asked for now.
+        """
         return None
 
-    def provider(self) -> Any:
-        """Return what this backend was got from, or None."""
+    def provider(self) -> t.Any:
+        """Return what this backend was got from.
+
+        Returns:
+            the provider, or None for a backend that stands alone.
+        """
         return self._provider
 
-    def status(self) -> Any:
-        """Return what the backend says of itself now."""
+    def status(self) -> t.Any:
+        """Return what the backend says of itself now.
+
+        Returns:
+            a `BackendStatus`; by default one that says that it is operational.
+
+        Raises:
+            BackendError: it cannot be asked now.
+        """
         return BackendStatus(self.name(), self.version())
 
-    def retrieve_job(self, job_id: str) -> Any:
+    def retrieve_job(self, job_id: str) -> t.Any:
         """Return a handle on the job that the backend knows by this id.
+
+        Args:
+            job_id: the backend's own id of the job.
+
+        Returns:
+            the handle: a `BaseJob`, as a rule.
 
         Raises:
             BackendError: this type of backend cannot find its jobs again.
@@ -211,12 +264,12 @@ class ProviderConfiguration(_Record):
 
     provider_name: str
 
-    def __init__(self, provider_name: str, **options: Any) -> None:
+    def __init__(self, provider_name: str, **options: t.Any) -> None:
         super().__init__(provider_name=provider_name, **options)
 
     if TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> Any: ...
+        def __getattr__(self, name: str) -> t.Any: ...
 
 
 class BaseProvider(ABC):
@@ -226,16 +279,24 @@ class BaseProvider(ABC):
     ``backends``, usually by way of `filter_backends`.
     """
 
-    def __init__(self, configuration: Any = None, provider: Any = None) -> None:
+    def __init__(self, configuration: t.Any = None, provider: t.Any = None) -> None:
         self._configuration = configuration
         self._provider = provider
 
     @classmethod
-    def from_options(cls, name: str, options: Mapping[str, Any], provider: Any = None) -> Self:
+    def from_options(cls, name: str, options: t.Mapping[str, t.Any], provider: t.Any = None) -> t.Self:
         """Make a provider of this type: what the configuration of a session calls.
 
         A class whose constructor takes no arguments is called with none, as long as none of its
         options are set.
+
+        Args:
+            name: the configured name.
+            options: what the configuration says of it, less ``type``.
+            provider: what it belongs to, if anything.
+
+        Returns:
+            the provider, made by its constructor with a `ProviderConfiguration` of the name and the options.
 
         Raises:
             ConfigError: it takes no options, and some are set.
@@ -252,18 +313,31 @@ class BaseProvider(ABC):
 
     @abstractmethod
     def backends(
-        self, name: str | None = None, filters: Callable[[Any], bool] | None = None, **kwargs: Any
-    ) -> list[Any]:
+        self, name: str | None = None, filters: t.Callable[[t.Any], bool] | None = None, **kwargs: t.Any
+    ) -> list[t.Any]:
         """Return the backends that match.
 
         Args:
             name: only the one of this name.
             filters: only those for which this returns True.
             kwargs: only those with these attributes, as `filter_backends` has them.
+
+        Returns:
+            the backends, in the provider's own order; none where none matches.
+
+        Raises:
+            BackendError: no backend has an attribute of that name, or the provider cannot be asked now.
         """
 
-    def get_backend(self, name: str | None = None, **kwargs: Any) -> Any:
+    def get_backend(self, name: str | None = None, **kwargs: t.Any) -> t.Any:
         """Return the one backend that matches.
+
+        Args:
+            name: its name; None leaves it to the filters.
+            kwargs: attributes that it has, as `filter_backends` has them.
+
+        Returns:
+            the backend.
 
         Raises:
             BackendNotFoundError: none matches, or several do.
@@ -301,16 +375,16 @@ class BaseProvider(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}({str(self)!r})>"
 
-    _configuration: Any = None
-    _provider: Any = None
+    _configuration: t.Any = None
+    _provider: t.Any = None
 
 
 _ABSENT = object()
 
 
 def filter_backends(
-    backends: Iterable[Any], filters: Callable[[Any], bool] | None = None, **kwargs: Any
-) -> list[Any]:
+    backends: t.Iterable[t.Any], filters: t.Callable[[t.Any], bool] | None = None, **kwargs: t.Any
+) -> list[t.Any]:
     """Return those backends that match.
 
     Args:
@@ -318,6 +392,9 @@ def filter_backends(
         filters: a function of a backend; those for which it returns True are kept.
         kwargs: values of attributes of the backend's configuration, its properties, or its status
             (asked only for what neither of the two has).
+
+    Returns:
+        those that match, in the order given.
 
     Raises:
         BackendError: no backend has an attribute of that name.
@@ -333,7 +410,7 @@ def filter_backends(
     return [backend for backend in kept if filters is None or filters(backend)]
 
 
-def _attribute(backend: Any, key: str) -> Any:
+def _attribute(backend: t.Any, key: str) -> t.Any:
     for source in (backend.configuration, backend.properties, backend.status):
         value = getattr(source(), key, _ABSENT)
         if value is not _ABSENT:

@@ -34,21 +34,20 @@ Every one of them pickles, since a failed job's exception travels between proces
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 
 class AnyjobError(Exception):
     """Base of all that anyjob raises on purpose."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __init__(self, *args: object) -> None:  # which has a signature, as what it replaces has not
+        super().__init__(*args)
+
+    def __reduce__(self) -> tuple[object, ...]:
         # The default calls ``cls(*args)``, which breaks for subclasses whose
         # __init__ takes something else than the message.
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
-def _rebuild(cls: type[AnyjobError], args: tuple[Any, ...], state: dict[str, Any]) -> AnyjobError:
+def _rebuild(cls: type[AnyjobError], args: tuple[object, ...], state: dict[str, object]) -> AnyjobError:
     error = cls.__new__(cls, *args)
     error.args = args
     error.__dict__.update(state)
@@ -81,9 +80,9 @@ class SerializationError(SpecError):
     ``spec`` is the work that it is in, where that is known; it does not travel with the error.
     """
 
-    spec: Any = None
+    spec: object = None
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self), self.args
 
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, ParamSpec
 
+from anyjob.backend import BaseBackend
 from anyjob.errors import BackendUnavailableError, JobRejectedError, SpecError, UnsupportedSpecError
 from anyjob.specs import Call, T, make_resources
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
-    from anyjob.backend import BaseBackend
     from anyjob.jobtypes import TaskJob
     from anyjob.taskbackend import TaskBackend
 

@@ -13,48 +13,63 @@ if TYPE_CHECKING:
     from collections.abc import Iterable as Iterable
     from collections.abc import Iterator as Iterator
     from collections.abc import Mapping as Mapping
+    from collections.abc import Sequence as Sequence
     from datetime import datetime as datetime
     from datetime import timedelta as timedelta
     from os import PathLike as PathLike
+    from pathlib import Path as Path
     from types import TracebackType as TracebackType
     from typing import Any as Any
     from typing import Self as Self
+
+    import click as click
 
     from anyjob.backend import BaseBackend as BaseBackend
     from anyjob.backend import BaseProvider as BaseProvider
     from anyjob.config.settings import Config as Config
     from anyjob.job import BaseJob as BaseJob
     from anyjob.jobtypes import TaskJob as TaskJob
+    from anyjob.ledger.encoding import Context as Context
     from anyjob.ledger.rows import BackendRow as BackendRow
+    from anyjob.ledger.rows import Row as Row
     from anyjob.ledger.store import Ledger as Ledger
+    from anyjob.registry.hooks import HookManager as HookManager
+    from anyjob.registry.listing import Listed as Listed
     from anyjob.registry.lookup import Registry as Registry
     from anyjob.runtime.services import Services as Services
     from anyjob.session.facade import Session as Session
+    from anyjob.specs import Outcome as Outcome
     from anyjob.specs import Spec as Spec
     from anyjob.specs import T as T
     from anyjob.status import JobStatus as JobStatus
     from anyjob.taskbackend import AnyBackend as AnyBackend
     from anyjob.tracking.waiting import J as J
     from anyjob.tracking.waiting import Waited as Waited
+else:
+    _INTERNAL = {
+        "AnyBackend": "anyjob.taskbackend",
+        "BackendRow": "anyjob.ledger.rows",
+        "Context": "anyjob.ledger.encoding",
+        "HookManager": "anyjob.registry.hooks",
+        "J": "anyjob.tracking.waiting",
+        "Ledger": "anyjob.ledger.store",
+        "Listed": "anyjob.registry.listing",
+        "Row": "anyjob.ledger.rows",
+        "Services": "anyjob.runtime.services",
+        "T": "anyjob.specs",
+        "Waited": "anyjob.tracking.waiting",
+    }
+    _ELSEWHERE = ("anyjob", "collections.abc", "typing", "datetime", "os", "pathlib", "types")
 
-_INTERNAL = {
-    "AnyBackend": "anyjob.taskbackend",
-    "BackendRow": "anyjob.ledger.rows",
-    "Ledger": "anyjob.ledger.store",
-    "Services": "anyjob.runtime.services",
-    "J": "anyjob.tracking.waiting",
-    "T": "anyjob.specs",
-    "Waited": "anyjob.tracking.waiting",
-}
-_ELSEWHERE = ("anyjob", "collections.abc", "typing", "datetime", "os", "types")
-
-
-def __getattr__(name: str) -> Any:
-    if not name.startswith("_"):
+    def __getattr__(name: str) -> Any:  # unseen by checkers, which know the names above only
+        if name.startswith("_"):
+            raise AttributeError(f"module 'anyjob.hints' has no attribute {name!r}")
         from importlib import import_module
 
+        if name == "click":
+            return import_module(name)
         for path in (_INTERNAL[name],) if name in _INTERNAL else _ELSEWHERE:
             found = getattr(import_module(path), name, None)
             if found is not None:
                 return found
-    raise AttributeError(f"module 'anyjob.hints' has no attribute {name!r}")
+        raise AttributeError(f"module 'anyjob.hints' has no attribute {name!r}")

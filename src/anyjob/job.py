@@ -9,13 +9,9 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 
+from anyjob import hints as t
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status, backoff
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-    from typing import Any
 
 __all__ = ["JOB_FINAL_STATES", "BaseJob", "JobStatus", "as_status", "backoff"]
 
@@ -31,59 +27,135 @@ class BaseJob(ABC):
         job_id: unique in the context of that backend.
     """
 
-    _backend: Any = None
-    _job_id: Any = None
-    _status_observer: Any = None
+    _backend: t.Any = None
+    _job_id: t.Any = None
+    _status_observer: t.Any = None
 
-    def __init__(self, backend: Any, job_id: str) -> None:
+    def __init__(self, backend: t.Any, job_id: str) -> None:
         self._backend = backend
         self._job_id = job_id
 
     @abstractmethod
-    def submit(self) -> Any:
-        """Hand the work to the backend."""
+    def submit(self) -> t.Any:
+        """Hand the work to the backend.
+
+        Returns:
+            what the subclass says; most return None.
+
+        Raises:
+            JobError: it was submitted already.
+            BackendError: the backend would not take it, or cannot be reached.
+        """
 
     @abstractmethod
-    def result(self) -> Any:
-        """Return what came of the work, in the form that its kind defines; wait for it if need be."""
+    def result(self) -> t.Any:
+        """Return what came of the work; wait for it if need be.
+
+        Returns:
+            the result, in the form that the kind of work defines.
+
+        Raises:
+            JobCancelledError: the job was cancelled.
+            JobFailedError: it has failed; ``reason`` says why.
+            BackendError: the backend cannot give it.
+        """
 
     @abstractmethod
-    def cancel(self) -> Any:
-        """Try to cancel the job. Return True where the cancel was accepted."""
+    def cancel(self) -> t.Any:
+        """Try to cancel the job.
+
+        Returns:
+            True where the cancel was accepted, which does not say that the job has ended.
+
+        Raises:
+            BackendError: the backend cannot be asked to.
+        """
 
     @abstractmethod
-    def status(self) -> Any:
-        """Ask where the job is, and return a `JobStatus`."""
+    def status(self) -> t.Any:
+        """Ask where the job is.
 
-    def backend(self) -> Any:
-        """Return the backend that this job was given to."""
+        Returns:
+            a `JobStatus`. Its name or value, and a member of another enum with such a name, will do.
+
+        Raises:
+            BackendUnavailableError: the backend cannot be reached now; it may be later.
+            BackendError: it cannot tell in another way.
+        """
+
+    def backend(self) -> t.Any:
+        """Return the backend that this job was given to.
+
+        Returns:
+            what the job was made with: a `BaseBackend`, as a rule.
+        """
         return self._backend
 
     def job_id(self) -> str:
-        """Return the id; empty as long as the backend has not given one."""
+        """Return the id of the job.
+
+        Returns:
+            the id, unique in the context of the backend; empty as long as the backend has not given one.
+        """
         return "" if self._job_id is None else str(self._job_id)
 
     def cancelled(self) -> bool:
-        """Ask whether the job has been cancelled."""
+        """Ask whether the job has been cancelled.
+
+        Returns:
+            True where its status is `JobStatus.CANCELLED`.
+
+        Raises:
+            InvalidStatusError: ``status()`` returned something that is no status.
+            BackendUnavailableError: the backend cannot be reached now; it may be later.
+            BackendError: it cannot tell in another way: as ``status()`` does.
+        """
         return self._ask_status() is JobStatus.CANCELLED
 
     def done(self) -> bool:
-        """Ask whether the job has finished successfully."""
+        """Ask whether the job has finished successfully.
+
+        Returns:
+            True where its status is `JobStatus.DONE`.
+
+        Raises:
+            InvalidStatusError: ``status()`` returned something that is no status.
+            BackendUnavailableError: the backend cannot be reached now; it may be later.
+            BackendError: it cannot tell in another way: as ``status()`` does.
+        """
         return self._ask_status() is JobStatus.DONE
 
     def running(self) -> bool:
-        """Ask whether the job is running."""
+        """Ask whether the job is running.
+
+        Returns:
+            True where its status is `JobStatus.RUNNING`.
+
+        Raises:
+            InvalidStatusError: ``status()`` returned something that is no status.
+            BackendUnavailableError: the backend cannot be reached now; it may be later.
+            BackendError: it cannot tell in another way: as ``status()`` does.
+        """
         return self._ask_status() is JobStatus.RUNNING
 
     def in_final_state(self) -> bool:
-        """Ask whether the job has ended, in whichever way."""
+        """Ask whether the job has ended, in whichever way.
+
+        Returns:
+            True where its status is DONE, CANCELLED or ERROR: one of ``JOB_FINAL_STATES``.
+
+        Raises:
+            InvalidStatusError: ``status()`` returned something that is no status.
+            BackendUnavailableError: the backend cannot be reached now; it may be later.
+            BackendError: it cannot tell in another way: as ``status()`` does.
+        """
         return self._ask_status() in JOB_FINAL_STATES
 
     def wait_for_final_state(
         self,
         timeout: float | None = None,
         wait: float = 5,
-        callback: Callable[[str, JobStatus, Any], Any] | None = None,
+        callback: t.Callable[[str, JobStatus, t.Any], t.Any] | None = None,
     ) -> None:
         """Wait until the job has ended, in whichever way.
 
@@ -92,7 +164,7 @@ class BaseJob(ABC):
             wait: seconds between two queries, at most: a backend that hears from its engine wakes
                 the wait at once, and no sleep reaches past the deadline.
             callback: called after each query, the last one too, as
-                ``callback(job_id, job_status, job)``.
+                ``callback(job_id, job_status, job)``; what it returns is ignored.
 
         Raises:
             JobTimeoutError: ``timeout`` seconds have passed and the job has not ended.
@@ -140,14 +212,14 @@ class BaseJob(ABC):
             self._status_observer(status)
         return status
 
-    def _on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
+    def _on_change(self, callback: t.Callable[[], None]) -> t.Callable[[], None]:
         """Have ``callback`` called whenever the backend hears that the job has changed.
 
         Returns what takes the request back. The backend of a plain job is told nothing.
         """
         return lambda: None
 
-    def _on_final(self, callback: Callable[[JobStatus | BaseException], None]) -> Callable[[], None]:
+    def _on_final(self, callback: t.Callable[[JobStatus | BaseException], None]) -> t.Callable[[], None]:
         """Have ``callback`` called once, with the final status or with what asking for it raised.
 
         Returns what takes the request back. Jobs of task backends override this with the watcher
@@ -157,8 +229,13 @@ class BaseJob(ABC):
 
         return poll(self, callback)
 
-    def __await__(self) -> Generator[Any, None, Any]:
-        """``await job`` waits without blocking the event loop, and gives the result."""
+    def __await__(self) -> t.Generator[t.Any, None, t.Any]:
+        """``await job`` waits without blocking the event loop, and gives the result.
+
+        Raises:
+            InvalidStatusError: ``status()`` returned something that is no status.
+            Exception: whatever ``result()`` raises.
+        """
         from anyjob.tracking.offload import after_final
 
         return after_final(self, self.result).__await__()

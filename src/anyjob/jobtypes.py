@@ -93,11 +93,21 @@ class TaskJob(BaseJob, Generic[T_co]):
         )
 
     def status(self) -> JobStatus:
-        """Ask where the job is: by the backend's next bulk query, or an answer younger than its floor."""
+        """Ask where the job is: by the backend's next bulk query, or an answer younger than its floor.
+
+        Raises:
+            InvalidStatusError: the backend said something that is no status.
+            BackendUnavailableError: it cannot be reached now; it may be later.
+            BackendError: it cannot tell in another way.
+        """
         return self._record.tracker.ask(self._record)
 
     def cancel(self) -> bool:
-        """Try to cancel the job. Return whether the cancel was accepted; False for a job that has ended."""
+        """Try to cancel the job. Return whether the cancel was accepted; False for a job that has ended.
+
+        Raises:
+            BackendError: the backend cannot be asked to.
+        """
         return bool(self._backend.cancel_many([self])[0])
 
     def spec(self) -> Any:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from anyjob import hints as t
 from anyjob.specs import Resources, Spec
 from anyjob.status import JobStatus
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +37,7 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     resources: Resources
     environment: dict[str, str]
     options: Any = NO_OPTIONS
-    spool: Path | None = None
+    spool: t.Path | None = None
     attempt: int = 1
 
 
@@ -56,7 +54,7 @@ class Ticket(msgspec.Struct, kw_only=True, gc=False):
     job_id: str
     native_id: str
     submitted: float
-    spool: Path | None = None
+    spool: t.Path | None = None
 
 
 class Observation(msgspec.Struct):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, overload
 
+from anyjob import hints as t
 from anyjob.backend import BackendConfiguration, BaseBackend, Capabilities
 from anyjob.errors import (
     BackendError,
@@ -32,12 +33,6 @@ from anyjob.specs import SPECS, Call, Outcome, Resources, Spec, T, kind_of, make
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 from anyjob.tracking.tracker import Tracker
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from anyjob.ledger.encoding import Context
-    from anyjob.ledger.rows import BackendRow, Row
 
 __all__ = ["Observation", "Options", "Order", "Rejected", "TaskBackend", "Ticket", "Unsure"]
 
@@ -87,7 +82,7 @@ class TaskBackend(BaseBackend):
     """What this type of backend is registered as; else the path of its class."""
     provider_options: Mapping[str, Any] | None = None
     """The options of the provider that it comes from; its type is then ``provider type/backend``."""
-    ledger_row: BackendRow | None = None
+    ledger_row: t.BackendRow | None = None
     """What the ledger calls it, where it was made anew from that."""
     other_host = ""
     """The host that it lives on, where that is another one: what is known of its jobs can be read here."""
@@ -183,7 +178,7 @@ class TaskBackend(BaseBackend):
         It may be called often, and from any thread.
         """
 
-    def context(self, route: tuple[str, ...], resources: bytes) -> Context:
+    def context(self, route: tuple[str, ...], resources: bytes) -> t.Context:
         """Return what is to be kept in the ledger of the process that submits."""
         from anyjob.runtime.ledger_recorder import current_context
 
@@ -327,7 +322,7 @@ class TaskBackend(BaseBackend):
         job: TaskJob = self._tracker.handle(record)
         return job
 
-    def recall(self, row: Row) -> TaskJob:
+    def recall(self, row: t.Row) -> TaskJob:
         """Return a handle on a job of this backend, from what the ledger knows of it."""
         from anyjob.runtime.ledger_recorder import record_of_row
 
@@ -338,7 +333,7 @@ class TaskBackend(BaseBackend):
     # --- how it is done -----------------------------------------------------------------------
 
     @property
-    def spool_root(self) -> Path:
+    def spool_root(self) -> t.Path:
         """Below what the jobs have their directories: the option ``spool``, for a backend that has it."""
         return spool.root(self.services.ledger.state, getattr(self.options, "spool", None))
 
@@ -376,7 +371,7 @@ class TaskBackend(BaseBackend):
     def _forget(self, job_id: str) -> None:
         """Nobody holds a handle any more on a job that had a directory."""
 
-    def _spool(self, job_id: str, spec: Spec) -> Path | None:
+    def _spool(self, job_id: str, spec: Spec) -> t.Path | None:
         """Return the directory that a job gets on this side; None where it needs none."""
         if self.capabilities.durable and self.capabilities.shared_files:
             return spool.path_of(self.spool_root, job_id)

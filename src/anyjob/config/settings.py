@@ -24,16 +24,10 @@ from __future__ import annotations
 
 import os
 
+from anyjob import hints as t
 from anyjob.config.layers import GROUPS, Layer, merge, plain
 from anyjob.config.origins import Origin, Values
 from anyjob.errors import ConfigError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from typing import Any
-
-    from anyjob.config.origins import Path
 
 BUILTIN = {"default_backend": "local"}
 """What holds where nobody configured anything; ``Config.default_backend`` itself is then None."""
@@ -56,7 +50,7 @@ class Entry:
         self.name, self.type, self.options = name, type, options
 
     @property
-    def origins(self) -> Mapping[str, Origin]:
+    def origins(self) -> t.Mapping[str, Origin]:
         """Where each option came from, by dotted key; the table itself under ``""``."""
         return self.options.origins
 
@@ -74,10 +68,10 @@ class Config:
         providers: likewise the providers.
     """
 
-    backends: Mapping[str, Entry]
-    providers: Mapping[str, Entry]
+    backends: t.Mapping[str, Entry]
+    providers: t.Mapping[str, Entry]
 
-    def __init__(self, layers: Iterable[Layer] = ()) -> None:
+    def __init__(self, layers: t.Iterable[Layer] = ()) -> None:
         self._layers = tuple(layers)
         self._values, self._origins = merge(self._layers)
         self._entries = {group: self._make_entries(group) for group in GROUPS}
@@ -87,7 +81,7 @@ class Config:
         )
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], origin: str = "from_dict()") -> Config:
+    def from_dict(cls, values: t.Mapping[str, t.Any], origin: str = "from_dict()") -> Config:
         """Make a configuration of what a program has. Reads no files and no environment.
 
         Args:
@@ -100,7 +94,7 @@ class Config:
     def load(
         cls,
         cwd: str | os.PathLike[str] | None = None,
-        environ: Mapping[str, str] | None = None,
+        environ: t.Mapping[str, str] | None = None,
         user_dir: str | os.PathLike[str] | None = None,
         system_dir: str | os.PathLike[str] | None = None,
     ) -> Config:
@@ -120,7 +114,7 @@ class Config:
         return cls(read(cwd, os.environ if environ is None else environ, user_dir, system_dir))
 
     def with_overrides(
-        self, values: Mapping[str, Any], origin: str = "arguments", *, layer: str = "arguments"
+        self, values: t.Mapping[str, t.Any], origin: str = "arguments", *, layer: str = "arguments"
     ) -> Config:
         """Return this configuration with another layer on top.
 
@@ -162,7 +156,7 @@ class Config:
             raise entry
         return entry
 
-    def origin(self, path: str | Path) -> Origin | None:
+    def origin(self, path: str | tuple[str, ...]) -> Origin | None:
         """Return where a value came from, or None where nothing is configured there.
 
         Args:
@@ -197,8 +191,8 @@ class Config:
         return found + [entry for entry in entries if isinstance(entry, ConfigError)]
 
     def to_dict(
-        self, redact: bool = True, secret_keys: Callable[[Entry], Iterable[str]] | None = None
-    ) -> dict[str, Any]:
+        self, redact: bool = True, secret_keys: t.Callable[[Entry], t.Iterable[str]] | None = None
+    ) -> dict[str, t.Any]:
         """Return what holds in the end, as a file would have it.
 
         Args:
@@ -207,7 +201,7 @@ class Config:
             secret_keys: tells of an entry which of its (dotted) keys are secrets, whatever their names;
                 see `anyjob.config.options.secret_fields`.
         """
-        values: dict[str, Any] = plain({**BUILTIN, **self._values})
+        values: dict[str, t.Any] = plain({**BUILTIN, **self._values})
         if not redact:
             return values
         from anyjob.config.secrets import redacted
@@ -240,12 +234,12 @@ class Config:
                 entries[name] = Entry(name, table["type"], Values(options, f"{group}.{name}", own))
         return entries
 
-    def _problem(self, path: Path, why: str) -> ConfigError:
+    def _problem(self, path: tuple[str, ...], why: str) -> ConfigError:
         place = ".".join(path)
         origin = self._origins.get(path)
         return ConfigError(f"{origin}: {place}: {why}" if origin else f"{place}: {why}")
 
-    def _mistyped(self, path: Path, wanted: str, value: object) -> ConfigError:
+    def _mistyped(self, path: tuple[str, ...], wanted: str, value: object) -> ConfigError:
         from anyjob.text.toml import told
 
         return self._problem(path, f"expected {wanted}, got {told(value)}")

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from anyjob.specs import Outcome
+from anyjob import hints as t
 
 
 class Writer(Protocol):
@@ -36,7 +33,7 @@ class Output:
     def __init__(self, job: Writer, stream: str, spool: str | os.PathLike[str] | None) -> None:
         self._job = job
         self._stream = stream
-        self.path: Path | None = None
+        self.path: t.Path | None = None
         if spool is not None:
             from pathlib import Path  # of no use to a call, and five modules more
 
@@ -88,7 +85,7 @@ class Written:
 class CommandResult:
     """What came of a program that ended with exit code 0."""
 
-    def __init__(self, exit_code: int, stdout: Any, stderr: Any, outcome: Outcome) -> None:
+    def __init__(self, exit_code: int, stdout: Any, stderr: Any, outcome: t.Outcome) -> None:
         self.exit_code = exit_code
         self.stdout = stdout
         self.stderr = stderr

@@ -10,6 +10,7 @@ import os
 import sys
 from _thread import RLock
 
+from anyjob import hints as t
 from anyjob.errors import (
     AmbiguousNameError,
     BlockedPluginError,
@@ -31,20 +32,6 @@ from anyjob.registry.entry_points import (
     Reference,
 )
 from anyjob.registry.metadata import Source, normalise
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
-
-    import click
-
-    from anyjob.backend import BaseBackend, BaseProvider
-    from anyjob.job import BaseJob
-    from anyjob.registry.conflicts import Resolution
-    from anyjob.registry.hooks import HookManager
-    from anyjob.registry.listing import Listed
-
 
 # What the names of a group are called, and what they must be.
 _KINDS = {
@@ -70,7 +57,9 @@ class Registry:
             ``ANYJOB_STRICT_PLUGINS``; None: ``os.environ``, as it then is.
     """
 
-    def __init__(self, path: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, path: t.Sequence[str] | None = None, environ: t.Mapping[str, str] | None = None
+    ) -> None:
         self._path = path
         self._environ = environ
         self._lock = RLock()
@@ -79,12 +68,12 @@ class Registry:
         self._dynamic: dict[tuple[str, str], _Given] = {}
         self._gathering: dict[tuple[str, str], _Given] | None = None
         self._asked = -1
-        self._hooks: HookManager | None = None
-        self._found: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
+        self._hooks: t.HookManager | None = None
+        self._found: dict[str, dict[str, t.Any]] = {group: {} for group in GROUPS}
         self._scanned: Scan | None = None
         self._judged: ConflictResolver | None = None
 
-    def backend(self, name: str) -> type[BaseBackend]:
+    def backend(self, name: str) -> type[t.BaseBackend]:
         """Return the class of a backend type.
 
         Raises:
@@ -94,25 +83,25 @@ class Registry:
             BrokenPluginError: who answers cannot be loaded, or is no backend.
             IncompatiblePluginError: who answers was written for another plugin interface.
         """
-        found: type[BaseBackend] | None = self._found[BACKENDS].get(name)
+        found: type[t.BaseBackend] | None = self._found[BACKENDS].get(name)
         return found if found is not None else self._load(BACKENDS, name)
 
-    def job_type(self, name: str) -> type[BaseJob]:
+    def job_type(self, name: str) -> type[t.BaseJob]:
         """Return the class of a kind of work; raises as `backend` does."""
-        found: type[BaseJob] | None = self._found[JOB_TYPES].get(name)
+        found: type[t.BaseJob] | None = self._found[JOB_TYPES].get(name)
         return found if found is not None else self._load(JOB_TYPES, name)
 
-    def provider(self, name: str) -> type[BaseProvider]:
+    def provider(self, name: str) -> type[t.BaseProvider]:
         """Return the class of a provider type; raises as `backend` does."""
-        found: type[BaseProvider] | None = self._found[PROVIDERS].get(name)
+        found: type[t.BaseProvider] | None = self._found[PROVIDERS].get(name)
         return found if found is not None else self._load(PROVIDERS, name)
 
-    def command(self, name: str) -> click.Command:
+    def command(self, name: str) -> t.click.Command:
         """Return a subcommand of the command line; raises as `backend` does."""
-        found: click.Command | None = self._found[COMMANDS].get(name)
+        found: t.click.Command | None = self._found[COMMANDS].get(name)
         return found if found is not None else self._load(COMMANDS, name)
 
-    def register_backend(self, name: str, cls: type[BaseBackend]) -> None:
+    def register_backend(self, name: str, cls: type[t.BaseBackend]) -> None:
         """Register a class as a backend type in this registry, before all that is installed.
 
         A plugin calls this from ``anyjob_register``; its names come after all that is installed.
@@ -123,16 +112,16 @@ class Registry:
         """
         self._register(BACKENDS, name, cls)
 
-    def register_job_type(self, name: str, cls: type[BaseJob]) -> None:
+    def register_job_type(self, name: str, cls: type[t.BaseJob]) -> None:
         """Register a class as a kind of work; see `register_backend`."""
         self._register(JOB_TYPES, name, cls)
 
-    def register_provider(self, name: str, cls: type[BaseProvider]) -> None:
+    def register_provider(self, name: str, cls: type[t.BaseProvider]) -> None:
         """Register a class as a provider type; see `register_backend`."""
         self._register(PROVIDERS, name, cls)
 
     @property
-    def hooks(self) -> HookManager:
+    def hooks(self) -> t.HookManager:
         """The hook plugins; they are loaded on the first call of a hook."""
         with self._lock:
             if self._hooks is None:
@@ -166,7 +155,7 @@ class Registry:
         except PluginError:
             return None
 
-    def listing(self, group: str | None = None, *, hooks: bool = True) -> list[Listed]:
+    def listing(self, group: str | None = None, *, hooks: bool = True) -> list[t.Listed]:
         """Return all that is known of a group, or of all but ``anyjob.api``, with what is wrong with it.
 
         Never raises, and imports no backend and no job type, but the hook plugins where there are any,
@@ -212,7 +201,7 @@ class Registry:
             if self._hooks is not None:
                 self._hooks.update(self.hook_plugins())
 
-    def _load(self, group: str, name: str) -> Any:
+    def _load(self, group: str, name: str) -> t.Any:
         found = self._found[group]  # this one, should a refresh come in between
         reference = self._resolve(group, name)
         loaded = reference.load()
@@ -227,7 +216,7 @@ class Registry:
         candidates = self._candidates(group, name)
         if not candidates:
             raise UnknownNameError(self._unknown(group, name))
-        by_state: dict[str, list[Resolution]] = {}
+        by_state: dict[str, list[tuple[Reference, str, str]]] = {}
         for verdict in self._judge.verdicts(candidates):
             by_state.setdefault(verdict[1], []).append(verdict)
         if "ok" in by_state:
@@ -258,7 +247,7 @@ class Registry:
         given = self._dynamic.get((group, name))
         return [given] if given is not None else []
 
-    def _register(self, group: str, name: str, cls: Any) -> None:
+    def _register(self, group: str, name: str, cls: t.Any) -> None:
         plugin = self._hooks.current if self._hooks is not None else None
         given = _Given(group, name, cls, plugin)
         _check(given, cls)
@@ -327,13 +316,13 @@ class _Given(Reference):
 
     __slots__ = ("_object",)
 
-    def __init__(self, group: str, name: str, given: Any, plugin: Reference | None) -> None:
+    def __init__(self, group: str, name: str, given: t.Any, plugin: Reference | None) -> None:
         value = f"{getattr(given, '__module__', '?')}:{getattr(given, '__qualname__', repr(given))}"
         source = Source("", "", "", b"") if plugin is None else plugin.source
         super().__init__(group, name, value, source)
         self._object = given
 
-    def load(self) -> Any:
+    def load(self) -> t.Any:
         return self._object
 
 
@@ -345,7 +334,7 @@ _ERRORS: dict[str, type[PluginError]] = {
 }
 
 
-def _check(reference: Reference, loaded: Any) -> None:
+def _check(reference: Reference, loaded: t.Any) -> None:
     """Refuse what is not what the group is for.
 
     Raises:
