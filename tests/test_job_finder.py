@@ -24,6 +24,7 @@ from anyjob import (
     JobStatus,
     Registry,
     Session,
+    aio,
     hookimpl,
 )
 from anyjob.orders import Answer, Order
@@ -457,6 +458,15 @@ def test_a_waiter_in_the_background_writes_it_too(opened: Open) -> None:
     jobs[0].backend().jobs.update({"dev-0": DONE, "dev-1": JobStatus.CANCELLED})
     first.wait(jobs, LONG)
     assert [row.status for row in first.services.ledger.select()] == [DONE, JobStatus.CANCELLED]
+
+
+async def test_what_async_code_sees_is_written_too(opened: Open) -> None:
+    session = opened()
+    first, second = (session.get_backend("device").run() for _ in range(2))
+    first.backend().jobs.update({"dev-0": DONE, "dev-1": RUNNING})
+    await aio.wait_for_final_state(first, timeout=LONG)
+    assert await aio.status(second) is RUNNING
+    assert [row.status for row in session.services.ledger.select()] == [DONE, RUNNING]
 
 
 def test_an_id_that_comes_late_is_entered_then(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from anyjob.job import BaseJob
 from anyjob.jobtypes import TaskJob
 from anyjob.session.facade import Session
 from anyjob.specs import Outcome, Spec, T
-from anyjob.status import JobStatus, as_status
+from anyjob.status import JobStatus
 from anyjob.taskbackend import AnyBackend
 from anyjob.tracking import async_waiting, waiting
 from anyjob.tracking.offload import offload
@@ -151,7 +151,7 @@ async def status(job: BaseJob) -> JobStatus:
     Raises:
         InvalidStatusError: its ``status()`` returned something that is no status.
     """
-    return as_status(await offload(job.status))
+    return await offload(job._ask_status)
 
 
 async def cancel(job: BaseJob) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
 from anyjob.execution import log_reading
-from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status, backoff
+from anyjob.status import JOB_FINAL_STATES, JobStatus, backoff
 from anyjob.tracking import waiting
 from anyjob.tracking.offload import ThreadsafeFuture, final_status, offload
 from anyjob.tracking.waiting import J
@@ -72,7 +72,7 @@ async def poll_until_final(
 
 async def _ask(job: Any) -> JobStatus | BackendUnavailableError:
     try:
-        return as_status(await offload(job.status))
+        return await offload(job._ask_status)
     except BackendUnavailableError as error:
         return error
 
