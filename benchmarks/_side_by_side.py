@@ -20,8 +20,13 @@ ROOT = Path(__file__).resolve().parents[1]
 BARE = "bare interpreter"
 
 
-def environment(*peers: str, directory: Path | None = None) -> Path:
+def environment(*peers: str, directory: Path | None = None, source: Path = ROOT) -> Path:
     """Make (or bring up to date) a virtual environment with anyjob as it is now, and with peers.
+
+    Args:
+        peers: what else is installed.
+        directory: of the environment.
+        source: the checkout that anyjob is installed from.
 
     Returns its interpreter. The peers are in an environment of their own: the project's has none of them.
     """
@@ -30,8 +35,8 @@ def environment(*peers: str, directory: Path | None = None) -> Path:
     if not python.exists():
         venv.create(directory, with_pip=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, str(ROOT), *peers], check=True)
-    subprocess.run([*pip, "--force-reinstall", "--no-deps", str(ROOT)], check=True)
+    subprocess.run([*pip, str(source), *peers], check=True)
+    subprocess.run([*pip, "--force-reinstall", "--no-deps", str(source)], check=True)
     return python
 
 
@@ -42,17 +47,36 @@ def variables(home: Path, **more: str) -> dict[str, str]:
 
 
 def measure(
-    python: Path, programs: Mapping[str, str], environ: Mapping[str, str], rounds: int
+    python: Path,
+    programs: Mapping[str, str | Sequence[str]],
+    environ: Mapping[str, str],
+    rounds: int,
+    own: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, list[float]]:
-    """Time fresh interpreters that run programs; milliseconds by name, round by round."""
-    programs = {BARE: "pass", **programs}
-    times: dict[str, list[float]] = {name: [] for name in programs}
-    for number in range(-2, rounds):  # two rounds to warm the caches up
-        for name, program in programs.items():
+    """Time fresh processes; milliseconds by name, round by round.
+
+    Args:
+        python: the interpreter.
+        programs: by name, what it runs, or a whole command in place of that.
+        environ: the environment of all of them.
+        rounds: how often each is timed, after two rounds that warm caches up.
+        own: by name, environments of some.
+    """
+    commands = {
+        name: [python, "-c", program] if isinstance(program, str) else program
+        for name, program in {BARE: "pass", **programs}.items()
+    }
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for number in range(-2, rounds):
+        for name, command in commands.items():
             start = time.perf_counter()
-            subprocess.run([python, "-c", program], check=True, env=dict(environ))
+            variables = dict((own or {}).get(name, environ))
+            done = subprocess.run(command, env=variables, capture_output=True, text=True)
+            took = (time.perf_counter() - start) * 1000
+            if done.returncode:
+                raise SystemExit(f"{name} ends with {done.returncode}: {done.stderr}")
             if number >= 0:
-                times[name].append((time.perf_counter() - start) * 1000)
+                times[name].append(took)
     return times
 
 

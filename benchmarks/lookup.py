@@ -27,12 +27,14 @@ class Backend(BaseBackend):
         return None
 """
 ANYJOB = "anyjob: Registry().backend(name)"
+GET = "anyjob: get_backend(name)"
 STDLIB = "stdlib: entry_points(group, name), load"
 STEVEDORE = "stevedore: DriverManager"
 PLUGGY = "pluggy: load_setuptools_entrypoints(group)"
 PLUGGY_ONE = "pluggy: load_setuptools_entrypoints(group, name)"
 PROGRAMS = {
     ANYJOB: "from anyjob.registry.lookup import Registry; Registry().backend('p500')",
+    GET: "import anyjob; anyjob.get_backend('p500')",
     STDLIB: (
         "from importlib.metadata import entry_points\n"
         "(e,) = entry_points(group='anyjob.backends', name='p500'); e.load()"
@@ -46,11 +48,11 @@ PROGRAMS = {
         "import pluggy; pluggy.PluginManager('x').load_setuptools_entrypoints('anyjob.backends', 'p500')"
     ),
 }
-LIMITS = [(ANYJOB, STDLIB, 0.4), (ANYJOB, STEVEDORE, 0.25), (ANYJOB, PLUGGY, 0.125)]
+LIMITS = [(GET, STDLIB, 0.35), (ANYJOB, STDLIB, 0.4), (ANYJOB, STEVEDORE, 0.25), (ANYJOB, PLUGGY, 0.125)]
 CHECK = """
 import sys
-from anyjob.registry.lookup import Registry
-Registry().backend('p500')
+import anyjob
+anyjob.get_backend('p500')
 print(sum(name.startswith('anyjob_bench_') for name in sys.modules))
 """
 WARM = """

@@ -125,7 +125,15 @@ def test_a_version_that_nobody_reads() -> None:
                 "anyjob.specs", "anyjob.session.services", "anyjob.ledger.salvage", "click.shell_completion",
             },
         ),
-        (["run", "--", "true"], {"rich", "anyjob.jobfile.reader", "asyncio", "anyjob.cli.run.sweep"}),
+        (
+            ["run", "--", "true"],
+            {
+                "rich", "asyncio", "json", "logging", "hashlib", "shutil", "tempfile", "subprocess",
+                "concurrent", "platformdirs", "anyjob.cli.run.sweep", "anyjob.config.options",
+                "anyjob.jobfile.reader", "anyjob.builtin.local.supervisor", "anyjob.ledger.salvage",
+                "anyjob.execution.serialization",
+            },
+        ),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",
 )  # fmt: skip
@@ -134,9 +142,9 @@ def test_nothing_is_loaded_that_is_not_used(arguments: list[str], unwanted: set[
         "import sys\nfrom anyjob.cli import main\ntry:\n    main()\nfinally:\n"
         "    print('LOADED', *sys.modules, file=sys.stderr)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60, check=True
-    )
+    command = [sys.executable, "-c", program, *arguments]
+    for _ in range(2):  # the first one may have to start daemons, or make a ledger
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     loaded = set(done.stderr.partition("LOADED")[2].split())
     assert "anyjob.cli" in loaded
     assert loaded & unwanted == set()

@@ -13,11 +13,11 @@ from ledgers import files_below
 
 from anyjob import Call, Command, JobStatus, SerializationError, Session, StateError
 from anyjob.execution import spool
-from anyjob.ledger.encoding import Context
 from anyjob.ledger.store import Ledger
 from anyjob.orders import Answer, Order, Unsure
 from anyjob.runtime import ledger_recorder
-from anyjob.specs import Outcome
+from anyjob.runtime.ledger_recorder import current_context
+from anyjob.specs import Outcome, Resources
 
 DONE = Outcome(status=JobStatus.DONE, finished=1.0)
 
@@ -142,9 +142,9 @@ def test_a_ledger_that_fails_half_way_leaves_nothing(
     environment = ledger.state / "env-of-the-bulk"
     add = ledger.add
 
-    def context(self: Any, route: tuple[str, ...], resources: bytes) -> Context:
+    def context(self: Any, route: tuple[str, ...], resources: Resources) -> Any:
         environment.touch()
-        return Context(route, resources, environment=str(environment))
+        return current_context(route, resources, str(environment))
 
     def fails(*args: Any, **kwargs: Any) -> int:
         if kwargs["kind"] == "python":
@@ -202,7 +202,7 @@ def test_prune_forgets_what_has_ended_with_all_it_wrote(
         os.utime(environments / name, None if name == "young" else (1, 1))
 
     def context(name: str) -> Any:
-        return lambda self, route, resources: Context(route, resources, environment=str(environments / name))
+        return lambda self, route, resources: current_context(route, resources, str(environments / name))
 
     monkeypatch.setattr(ClusterBackend, "context", context("kept"))
     ended, waits = backend.map(abs, [1, 2], tags={"k": "v"})

@@ -104,8 +104,13 @@ class TaskBackend(BaseBackend):
             ConfigError: an option is unknown, missing or of the wrong type.
         """
         version = options.get("backend_version", "")
-        checked: Any = NO_OPTIONS
-        if options or cls.Options is not Options:
+        checked: Any = None
+        if not options:
+            try:
+                checked = cls.Options()
+            except Exception:
+                pass  # one is required: it is told below
+        if checked is None:
             from anyjob.config.options import validate
 
             checked = validate(cls.Options, options, where=f"backend {name!r}", skip={"backend_version"})
@@ -178,7 +183,7 @@ class TaskBackend(BaseBackend):
         It may be called often, and from any thread.
         """
 
-    def context(self, route: tuple[str, ...], resources: bytes) -> t.Context:
+    def context(self, route: tuple[str, ...], resources: t.Resources) -> t.Context:
         """Return what is to be kept in the ledger of the process that submits."""
         from anyjob.runtime.ledger_recorder import current_context
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +38,7 @@ def plain_identity(label: str, type_name: str, distribution: str, options: Mappi
 
 def _row(label: str, type_name: str, distribution: str, options: dict[str, Any], host: str) -> BackendRow:
     known = msgspec.json.encode([type_name, distribution, options, host], order="sorted")
-    return BackendRow(hashlib.sha256(known).hexdigest(), label, type_name, distribution, options, host)
+    return BackendRow(known.decode(), label, type_name, distribution, options, host)
 
 
 def referred(options: Any) -> dict[str, Any]:

@@ -27,7 +27,11 @@ CODE = {status: code for code, status in enumerate(STATES)}
 
 
 class BackendRow(NamedTuple):
-    """Which backend a job was given to: what it is, not what it is called."""
+    """Which backend a job was given to: what it is, not what it is called.
+
+    Two are the same where they have the same ``fingerprint``: all that follows the label, as one text. A hash
+    of it would be shorter; but what computes one loads OpenSSL, which takes a fifth of a start of Python.
+    """
 
     fingerprint: str
     label: str

@@ -14,7 +14,6 @@ from typing import Any
 
 from anyjob.errors import JobError, PluginError
 from anyjob.execution import runner, spool
-from anyjob.execution.serialization import explain
 from anyjob.jobtypes import dump_call
 from anyjob.ledger.encoding import Context, decode_outcome, decode_resources, encode_resources
 from anyjob.ledger.identity import identity
@@ -64,7 +63,7 @@ class LedgerRecorder(Recorder):
         try:
             for route, some in routes.items():
                 shared, jobs = self._pack(some)
-                context = self._backend.context(route, encode_resources(resources))
+                context = self._backend.context(route, resources)
                 bulks.append((context, shared, jobs))
             self.ledger.transaction(lambda: self._add(bulks, resources))
         except BaseException:
@@ -239,14 +238,16 @@ def dump(value: Any, of: Spec) -> bytes:
     try:
         return runner.dumps(value)
     except Exception as error:
+        from anyjob.execution.serialization import explain
+
         raise explain(of, error) from error
 
 
-def current_context(route: tuple[str, ...], resources: bytes, environment: str = "") -> Context:
+def current_context(route: tuple[str, ...], resources: Resources, environment: str = "") -> Context:
     """Return what jobs run in that this process submits now."""
     return Context(
         route,
-        resources,
+        encode_resources(resources),
         cwd=os.fsencode(os.getcwd()),
         environment=environment,
         python=sys.executable,

@@ -16,11 +16,11 @@ from anyjob.builtin.local.paths import RuntimePaths, write_private
 from anyjob.errors import BackendUnavailableError, JobRejectedError
 from anyjob.execution import spool
 from anyjob.execution.spawning import GRACE
-from anyjob.ledger.encoding import Context, decode_outcome, decode_resources
+from anyjob.ledger.encoding import Context, decode_outcome
 from anyjob.ledger.rows import FINAL, Row
 from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
 from anyjob.runtime.ledger_recorder import LedgerRecorder, current_context
-from anyjob.specs import Outcome
+from anyjob.specs import Outcome, Resources
 from anyjob.taskbackend import TaskBackend
 from anyjob.tracking.records import JobRecord
 
@@ -91,14 +91,14 @@ class LocalBackend(TaskBackend):
     def _check_all(self) -> None:
         self.notify(self._tracker.open_ids())
 
-    def context(self, route: tuple[str, ...], resources: bytes) -> Context:
+    def context(self, route: tuple[str, ...], resources: Resources) -> Context:
         """Keep the environment that jobs get in a file of mode 0600, until the last of them has ended.
 
         Raises:
             JobRejectedError: a job asks for more than there is.
             BackendUnavailableError: there is no supervisor, and none can be started.
         """
-        cpus = decode_resources(resources).cpus or 1
+        cpus = resources.cpus or 1
         if cpus > self.options.slots:
             raise JobRejectedError(
                 f"backend {self.name()!r} would not take the job: it asks for {cpus} cpus, and there are "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -107,7 +106,7 @@ class SupervisorClient:
         while self._connection is None and not self._closed and self._wanted():
             try:
                 self.open()
-            except (AnyjobError, OSError, subprocess.SubprocessError):
+            except (AnyjobError, OSError):
                 failures += 1
                 time.sleep(backoff(failures, ceiling=RECONNECT))
 
@@ -146,6 +145,8 @@ class SupervisorClient:
         return None
 
     def _start_supervisor(self) -> None:
+        import subprocess  # where one runs already, it is not needed
+
         try:
             started = subprocess.run(
                 self._paths.command("supervisor"),

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.ipc.protocol import CLIENT_PROTOCOL
+from anyjob.reporting import report
 
 Changed = Callable[[list[str], list[str]], None]
 
@@ -91,10 +92,8 @@ class SupervisorConnection:
     def _call(self, callback: Callable[[], None]) -> None:
         try:
             callback()
-        except Exception:  # a callback's, or a ledger's that cannot be read now
-            import logging
-
-            logging.getLogger("anyjob").exception("telling of changed jobs")
+        except Exception as error:  # a callback's, or a ledger's that cannot be read now
+            report("telling of changed jobs: %s", error, level="error", error=error)
 
     def _receive(self) -> None:
         for message in self._frames.receive():

@@ -1,0 +1,87 @@
+"""What short programs cost: the command line in starts of a bare interpreter, and a first result.
+
+The daemons of `local` are warm, and `jobs` lists what `run` has run. What is imported from others is there
+beside. With a checkout of older code, that is measured too, and a first result is compared with that of it,
+by what each takes beyond a bare interpreter.
+
+Usage: python benchmarks/start.py [rounds [checkout]]
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import _side_by_side as bench
+import psutil
+
+FIRST = "import anyjob; assert anyjob.get_backend('inline').run(anyjob.Call('math:sqrt', (4,))).result() == 2"
+RESULT, BEFORE = "a first result of inline", ", before"
+COMMANDS = {
+    "anyjob --version": (["--version"], 2.5),
+    "anyjob jobs": (["jobs"], 5),
+    "anyjob run -- true": (["run", "--", "true"], 6),
+}
+THEIRS = ("import msgspec", "import re, click", "import re, click, msgspec, pickle, socket, pathlib, sqlite3")
+
+
+@contextmanager
+def home() -> Iterator[Path]:
+    """A home whose state nobody serves any more when it goes."""
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            yield Path(directory)
+        finally:
+            ours = [each for each in psutil.process_iter(["cmdline"]) if _serves(each, directory)]
+            for process in ours:
+                process.terminate()
+            psutil.wait_procs(ours, 10)
+
+
+def _serves(process: psutil.Process, directory: str) -> bool:
+    return any(argument.startswith(directory) for argument in process.info["cmdline"] or ())
+
+
+def main() -> int:
+    here = Path(bench.environment())
+    programs = {"import anyjob": "import anyjob", **{each: each for each in THEIRS}, **variants(here)}
+    limits = [(RESULT, f"{RESULT}{BEFORE}", 0.5)] if len(sys.argv) > 2 else []
+    with home() as directory, home() as other:
+        own = {}
+        for checkout in sys.argv[2:]:
+            then = bench.environment(directory=bench.ROOT / ".venv-bench-before", source=Path(checkout))
+            before = {f"{name}{BEFORE}": program for name, program in variants(then).items()}
+            programs.update(before)
+            own = dict.fromkeys(before, bench.variables(other))
+        times = bench.measure(here, programs, bench.variables(directory), bench.rounds(), own)
+    good = bench.report(times, limits)
+    for name, (_, most) in COMMANDS.items():
+        good &= starts(times, name, most)
+        if f"{name}{BEFORE}" in times:
+            starts(times, f"{name}{BEFORE}")
+    return 0 if good else 1
+
+
+def variants(python: Path) -> dict[str, str | list[str]]:
+    """What is measured of an environment."""
+    commands = {name: [str(python.with_name("anyjob")), *words] for name, (words, _) in COMMANDS.items()}
+    return {RESULT: [str(python), "-c", FIRST], **commands}
+
+
+def starts(times: Mapping[str, list[float]], name: str, most: float | None = None) -> bool:
+    """Print how many bare starts something takes; return whether that is within a limit."""
+    ratios = [one / bare for one, bare in zip(times[name], times[bench.BARE], strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    good = most is None or middle <= most
+    limit = "" if most is None else f"; at most {most:g}"
+    mark = "" if good else "   <- too slow"
+    print(f"{name} takes {middle:.2f} bare starts ({low:.2f} to {high:.2f}{limit}){mark}")
+    return good
+
+
+if __name__ == "__main__":
+    sys.exit(main())
