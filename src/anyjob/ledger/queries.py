@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from anyjob.job import JobStatus
 from anyjob.ledger.rows import CODE, FINAL, STATES, Row, as_column
 from anyjob.ledger.sql import placeholders
+from anyjob.status import JobStatus
 
 COLUMNS = (
     "j.n, j.id, j.bulk, j.backend, b.label, k.kind, k.native, k.name, k.created, j.state, j.attempt, "

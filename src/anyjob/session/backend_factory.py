@@ -24,7 +24,6 @@ class BackendFactory:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._config = session.config
-        self._registry = session.registry
         self._is_checked = False
 
     def make(self, name: str, overrides: Mapping[str, Any]) -> AnyBackend:
@@ -49,14 +48,14 @@ class BackendFactory:
         provider, slash, rest = kind.partition("/")
         if slash:
             return self._offered(name, provider, rest, {**options, **overrides})
-        backend_type = self._find("backend", name, kind, self._registry.backend)
+        backend_type = self._find("backend", name, kind, self._session.registry.backend)
         if overrides:
             given = {"backends": {name: {"type": kind, **overrides}}}
             changed = self._config.with_overrides(given, origin=f"get_backend({name!r}, …)")
             options = changed.backends[name].options
         options = _prepared(backend_type, options)
         backend: AnyBackend = backend_type.from_options(name, options)
-        origin = self._registry.origin("anyjob.backends", kind)
+        origin = self._session.registry.origin("anyjob.backends", kind)
         distribution = origin.distribution if origin else ""
         self._adopt(backend, kind, distribution, lambda: _identified(name, kind, distribution, options))
         return backend
@@ -86,7 +85,7 @@ class BackendFactory:
         """
         entry = self._config.entry("providers", name)
         kind, options = (entry.type, entry.options) if entry else (name, {})
-        provider_type = self._find("provider", name, kind, self._registry.provider)
+        provider_type = self._find("provider", name, kind, self._session.registry.provider)
         return provider_type.from_options(name, _prepared(provider_type, options))
 
     def remake(self, row: BackendRow) -> Any:
@@ -98,14 +97,14 @@ class BackendFactory:
         """
         from anyjob.ledger.identity import usable_options
 
-        options = usable_options(row)
+        registry, options = self._session.registry, usable_options(row)
         provider, slash, rest = row.type.rpartition("/")
         if slash:
-            provider_type = self._registry.provider(provider)
+            provider_type = registry.provider(provider)
             offers = provider_type.from_options(provider, _prepared(provider_type, options))
             backend = offers.get_backend(rest)
         else:
-            backend_type = self._registry.backend(row.type) if ":" not in row.type else _imported(row.type)
+            backend_type = registry.backend(row.type) if ":" not in row.type else _imported(row.type)
             backend = backend_type.from_options(row.label, _prepared(backend_type, options))
         backend.ledger_row = row
         self.adopt(backend, row)

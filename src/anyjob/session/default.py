@@ -30,9 +30,8 @@ def default_session() -> Session:
     global _default
     if _default is None or _default[0] != os.getpid():
         from anyjob.config.settings import Config
-        from anyjob.registry.lookup import Registry
 
-        _default = os.getpid(), Session(Config.load(), Registry(), os.environ.get("ANYJOB_STATE"))
+        _default = os.getpid(), Session(Config.load(), state=os.environ.get("ANYJOB_STATE"))
     return _default[1]
 
 

@@ -37,12 +37,8 @@ class Session:
             from anyjob.config.settings import Config
 
             config = Config.from_dict({}, origin="an empty Session()")
-        if registry is None:
-            from anyjob.registry.lookup import Registry
-
-            registry = Registry()
         self.config = config
-        self.registry = registry
+        self._registry = registry
         self.state = state
         self._factory = BackendFactory(self)
         self._backends: dict[str, t.AnyBackend] = {}
@@ -293,6 +289,16 @@ class Session:
         return JobFinder(self)
 
     # --- what it holds ------------------------------------------------------------------------
+
+    @property
+    def registry(self) -> t.Registry:
+        """What is installed."""
+        with self._lock:
+            if self._registry is None:
+                from anyjob.registry.lookup import Registry
+
+                self._registry = Registry()
+            return self._registry
 
     @property
     def ledger(self) -> t.Ledger:

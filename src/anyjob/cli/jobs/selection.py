@@ -18,7 +18,6 @@ from anyjob.ledger.rows import FINAL, Row
 from anyjob.ledger.store import Ledger
 from anyjob.session.facade import Session
 from anyjob.status import JOB_FINAL_STATES, JobStatus
-from anyjob.text.nearest import did_you_mean
 
 SHORTEST = 7
 """Characters of an abbreviated id, at least."""
@@ -69,15 +68,17 @@ def read_filters(given: dict[str, Any]) -> Filters:
         SpecError: ``--since`` is no length of time.
         click.UsageError: a state or a tag is none.
     """
-    from anyjob.text.units import parse_duration
+    since = None
+    if given["since"] is not None:
+        from anyjob.text.units import parse_duration
 
-    since = given["since"]
+        since = time.time() - parse_duration(given["since"], what="--since")
     return Filters(
         given["name"],
         read_states(given["states"]) if given["states"] else None,
         given["backend"],
         pairs(given["tags"], "--tag"),
-        None if since is None else time.time() - parse_duration(since, what="--since"),
+        since,
     )
 
 
@@ -90,6 +91,8 @@ def read_states(texts: Iterable[str]) -> tuple[JobStatus, ...]:
         elif word in JobStatus.__members__:
             found[JobStatus[word]] = None
         else:
+            from anyjob.text.nearest import did_you_mean
+
             known = [*JobStatus.__members__, *_GROUPS]
             raise click.UsageError(f"--state: {word!r} is no state{did_you_mean(word, known)}")
     return tuple(found)
