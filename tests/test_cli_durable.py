@@ -241,6 +241,54 @@ def test_rerun_runs_anew_what_has_failed(tmp_path: Path) -> None:
     assert os.getcwd() == "/"
 
 
+def test_a_rerun_takes_the_place_of_its_original() -> None:
+    """Three times `rerun --state failed` makes three jobs, and a name means the newest."""
+    job_id = ended(shell("exit 3"), name="flaky")
+    made = [job_id]
+    for _ in range(3):
+        (new,) = invoke("rerun", "--name", "flaky", "--state", "failed").stdout.split()
+        assert invoke("wait", new).exit_code == 3
+        made.append(new)
+    shown = json.loads(invoke("show", "flaky", "--json").stdout)
+    assert (shown["job_id"], shown["rerun_of"], shown["superseded_by"]) == (made[3], made[2], None)
+    assert json.loads(invoke("show", made[1], "--json").stdout)["superseded_by"] == made[2]
+    assert f"run anew as  {made[2]}" in invoke("show", made[1]).stdout
+    assert [job["job_id"] for job in json.loads(invoke("jobs", "--name", "flaky", "--json").stdout)] == made[
+        3:
+    ]
+    assert [
+        job["job_id"]
+        for job in json.loads(invoke("jobs", "--name", "flaky", "--json", "--superseded").stdout)
+    ] == made
+    assert [job.job_id() for job in library.jobs(name="flaky")] == made[3:]
+
+
+@pytest.mark.parametrize("command", ["show", "wait", "logs", "result", "cancel", "rerun"])
+def test_a_name_of_hex_digits_means_no_other_job(command: str) -> None:
+    """With a dozen jobs, `cancel e` once meant the one whose id happened to begin with e."""
+    others = [ended(shell("true")) for _ in range(3)]
+    digit = others[0][0]
+    named = ended(shell("echo mine"), name=digit)
+    assert library.get_job(digit).job_id() == named
+    done = invoke(command, digit)
+    assert done.exit_code == 0, done.stderr
+    assert {job.job_id() for job in library.jobs()} >= {*others, *([named] if command != "rerun" else [])}
+
+
+@pytest.mark.parametrize("command", ["show", "wait", "logs", "result", "cancel", "rerun"])
+def test_where_a_name_and_an_id_fit_both_are_listed_and_nothing_is_done(command: str) -> None:
+    other = ended(shell("true"))
+    named = ended(shell("true"), name=other[:7])
+    before = len(library.jobs(superseded=True))
+    done = invoke(command, other[:7])
+    assert done.exit_code == 125
+    assert other in done.stderr
+    assert named in done.stderr
+    assert len(library.jobs(superseded=True)) == before
+    with pytest.raises(library.JobNotFoundError, match="fits several jobs"):
+        library.get_job(other[:7])
+
+
 def test_rerun_by_id_takes_what_is_done_too() -> None:
     job_id = ended(shell("echo again"))
     (new,) = invoke("rerun", job_id).stdout.split()

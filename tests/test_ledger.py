@@ -262,11 +262,11 @@ def test_an_older_ledger_is_brought_up_to_date(ledger: Ledger, monkeypatch: pyte
         "DROP INDEX jobs_native",
     )
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
-    monkeypatch.setattr(schema, "VERSION", 4)
-    monkeypatch.setattr(database, "VERSION", 4)
+    monkeypatch.setattr(schema, "VERSION", 5)
+    monkeypatch.setattr(database, "VERSION", 5)
     assert set(ledger.rows(ids)) == set(ids)
     assert ledger._file.read("SELECT DISTINCT priority FROM jobs") == [(7,)]
-    assert pragma(ledger, "user_version") == 4
+    assert pragma(ledger, "user_version") == 5
     add(Ledger(ledger.state))
 
 
@@ -276,8 +276,8 @@ def test_a_migration_that_fails_changes_nothing(ledger: Ledger, monkeypatch: pyt
     with monkeypatch.context() as patch:
         steps = (*schema.MIGRATIONS, "DROP INDEX jobs_native; DROP TABLE nowhere")
         patch.setattr(schema, "MIGRATIONS", steps)
-        patch.setattr(schema, "VERSION", 3)
-        patch.setattr(database, "VERSION", 3)
+        patch.setattr(schema, "VERSION", 4)
+        patch.setattr(database, "VERSION", 4)
         with pytest.raises(StateError, match="no such table"):
             ledger.rows(ids)
     ledger.launched({ids[0]: "17"})
@@ -286,10 +286,39 @@ def test_a_migration_that_fails_changes_nothing(ledger: Ledger, monkeypatch: pyt
 
 def test_a_ledger_without_notes_gets_a_place_for_them(ledger: Ledger) -> None:
     (old,) = add(ledger)
-    ledger._file.write(lambda db: [db.execute("DROP TABLE notes"), db.execute("PRAGMA user_version = 1")])
+    drops = ("DROP TABLE notes", "DROP TABLE reruns", "PRAGMA user_version = 1")
+    ledger._file.write(lambda db: [db.execute(statement) for statement in drops])
     ledger.close()
     assert ledger.notes(old) == {}
-    assert pragma(ledger, "user_version") == 2
+    assert ledger.superseded_by([old]) == {}
+    assert pragma(ledger, "user_version") == schema.VERSION
+
+
+# --- reruns -----------------------------------------------------------------------------------------
+
+
+def rerun(ledger: Ledger, original: str) -> str:
+    (job_id,) = new_ids(1)
+    context = Context(("python",), b"{}")
+    job = NewJob(job_id, None, rerun_of=original)
+    ledger.add(backend(ledger), [job], kind="python", native="python", context=context, name="fit")
+    return job_id
+
+
+def test_jobs_that_were_run_anew_make_a_line_of_which_the_newest_counts(ledger: Ledger) -> None:
+    (first,) = add(ledger, name="fit")
+    second = rerun(ledger, first)
+    third = rerun(ledger, first)  # by its id, although it was run anew before
+    assert ledger.superseded_by([first, second, third]) == {first: second, second: third}
+    assert ledger.rerun_of([first, second, third]) == {second: first, third: second}
+    assert [row.job_id for row in ledger.select(name="fit", superseded=False)] == [third]
+    assert len(ledger.select(name="fit")) == 3
+    ledger.remove([second])
+    assert ledger.superseded_by([first]) == {}
+
+
+def test_a_rerun_of_what_was_forgotten_supersedes_nothing(ledger: Ledger) -> None:
+    assert ledger.rerun_of([rerun(ledger, "0" * 20)]) == {}
 
 
 # --- notes ------------------------------------------------------------------------------------------

@@ -82,4 +82,5 @@ def test_jobs_of_such_names_are_run_listed_and_run_anew(tmp_path: Path) -> None:
         assert found[0].metadata()["name"] == BAD
         assert found[0].metadata()["tags"] == {BAD: BAD}
         assert [job.outcome(60).status for job in there.rerun(found)] == [JobStatus.DONE] * 2
-        assert len(here.jobs(name=BAD)) == 4
+        assert len(here.jobs(name=BAD)) == 2
+        assert len(here.jobs(name=BAD, superseded=True)) == 4

@@ -101,11 +101,3 @@ def overdue(work: Work, outcome: Outcome) -> Outcome:
 def open_output(directory: Path, stream: str) -> BinaryIO:
     """Open a file, private to the user, that a process writes its output to."""
     return open(os.open(directory / stream, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb")
-
-
-def directory_now() -> str | None:
-    """Return the working directory; None where it is there no more."""
-    try:
-        return os.getcwd()
-    except OSError:
-        return None

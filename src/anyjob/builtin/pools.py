@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from anyjob.backend import Capabilities
-from anyjob.builtin.pool_job import VARIABLES, Endable, Work, directory_now, open_output, overdue
+from anyjob.builtin.pool_job import VARIABLES, Endable, Work, open_output, overdue
 from anyjob.errors import BackendError
 from anyjob.execution import runner, spawning
+from anyjob.execution.directory import submit_directory
 from anyjob.execution.spool import read_range
 from anyjob.orders import Answer, Observation, Options, Order, Ticket
 from anyjob.specs import Call, Command, Held, Outcome, Spec
@@ -179,7 +180,7 @@ class Pool(TaskBackend):
         """Make a job of an order, in the thread that submits: what is wrong with it is raised there."""
         work = Work(order)
         if isinstance(order.spec, Command):  # a call in a thread of this process has this process's own
-            work.cwd = directory_now()
+            work.cwd = submit_directory()
         return work
 
     def _slot(self) -> None:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from anyjob.builtin.pool_job import Endable, Work, directory_now, open_output
+from anyjob.builtin.pool_job import Endable, Work, open_output
 from anyjob.builtin.pools import Pool
 from anyjob.execution import runner, spawning
+from anyjob.execution.directory import submit_directory
 from anyjob.jobtypes import dump_call
 from anyjob.orders import Options, Order
 from anyjob.specs import Call, Outcome
@@ -65,7 +66,7 @@ class ProcessesBackend(Pool):
     def _prepare(self, order: Order) -> Work:
         work = super()._prepare(order)
         if isinstance(order.spec, Call):
-            work.payload = (dump_call(order.spec), order.environment, directory_now())
+            work.payload = (dump_call(order.spec), order.environment, submit_directory())
         return work
 
     def _call(self, work: Work) -> Outcome:

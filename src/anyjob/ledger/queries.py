@@ -43,6 +43,7 @@ class Search:
         since: float | None = None,
         before: float | None = None,
         limit: int | None = None,
+        superseded: bool = True,
     ) -> None:
         self._read = read
         self._name = None if name is None else as_column(name)
@@ -52,6 +53,7 @@ class Search:
         self._since = since
         self._before = before
         self._limit = limit
+        self._superseded = superseded
 
     def rows(self) -> list[Row]:
         """Return the newest that fit, oldest first."""
@@ -123,6 +125,8 @@ class Search:
         if self._before is not None:
             where = [*where, f"j.state >= {FINAL}", "j.finished < ?"]
             values = [*values, self._before]
+        if not self._superseded:
+            where = [*where, "NOT EXISTS (SELECT 1 FROM reruns r WHERE r.original = j.n)"]
         sql = f"SELECT {COLUMNS} FROM {tables} " + ("WHERE " + " AND ".join(where) if where else "")
         sql += f" ORDER BY {order}"
         return (sql, values) if self._limit is None else (f"{sql} LIMIT ?", [*values, self._limit])

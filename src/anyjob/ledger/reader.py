@@ -72,6 +72,7 @@ class LedgerReader:
         since: float | None = None,
         before: float | None = None,
         limit: int | None = None,
+        superseded: bool = True,
     ) -> list[Row]:
         """Return the newest jobs that fit, oldest first.
 
@@ -83,6 +84,7 @@ class LedgerReader:
             since: submitted at this time or later, in seconds since 1970.
             before: ended before this time.
             limit: how many at most.
+            superseded: those that were run anew, too.
         """
         numbers = (
             self._numbers(backend) if isinstance(backend, str) else [backend] if backend is not None else None
@@ -96,8 +98,25 @@ class LedgerReader:
             since=since,
             before=before,
             limit=limit,
+            superseded=superseded,
         )
         return self._file.at_once(search.rows)
+
+    def superseded_by(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """Return for those of these jobs that were run anew the job that each was run anew as, by id."""
+        return self._reruns("o.id, j.id", "o.id", job_ids)
+
+    def rerun_of(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """Return for those of these jobs that run another anew which that is, by id."""
+        return self._reruns("j.id, o.id", "j.id", job_ids)
+
+    def _reruns(self, columns: str, key: str, job_ids: Sequence[str]) -> dict[str, str]:
+        sql = f"SELECT {columns} FROM reruns r JOIN jobs j ON j.n = r.n JOIN jobs o ON o.n = r.original"
+        return {
+            row[0]: row[1]
+            for some in chunks(job_ids)
+            for row in self._file.read(f"{sql} WHERE {key} IN ({placeholders(some)})", some)
+        }
 
     def _numbers(self, called: str) -> list[int]:
         sql = "SELECT n FROM backends WHERE label = ? OR type = ?"

@@ -42,14 +42,15 @@ class BackendRow(NamedTuple):
 
 
 class NewJob(NamedTuple):
-    """A job to be written: its native work as bytes, what it was lowered from, where it was, and what
-    plugins noted of it.
+    """A job to be written: its native work as bytes, what it was lowered from, where it was, what plugins
+    noted of it, and the id of the job that it supersedes.
     """
 
     job_id: str
     payload: bytes | None
     spec: bytes | None = None
     notes: dict[str, str] = {}
+    rerun_of: str | None = None
 
 
 class Row(NamedTuple):

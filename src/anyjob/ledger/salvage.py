@@ -27,7 +27,15 @@ from anyjob.ledger.statedir import is_network
 from anyjob.reporting import report
 from anyjob.specs import Outcome
 
-TABLES = (("backends", "n"), ("bulks", "n"), ("jobs", "n"), ("work", "n"), ("tags", "bulk"))
+TABLES = (
+    ("backends", "n"),
+    ("bulks", "n"),
+    ("jobs", "n"),
+    ("work", "n"),
+    ("tags", "bulk"),
+    ("notes", "n"),
+    ("reruns", "n"),
+)
 """Each with the number that its rows lie in the order of."""
 COMPANIONS = ("-wal", "-shm", "-journal")
 PAGE = 4096
@@ -165,7 +173,7 @@ def _copy(source: sqlite3.Connection, db: sqlite3.Connection, table: str, key: s
 
 
 def _last(source: sqlite3.Connection, table: str, key: str) -> int:
-    numbered = "bulks" if table == "tags" else "jobs" if table == "work" else table
+    numbered = "bulks" if table == "tags" else "jobs" if table in ("work", "notes", "reruns") else table
     for sql in (
         f"SELECT max({key}) FROM {table}",
         f"SELECT seq FROM sqlite_sequence WHERE name = '{numbered}'",
@@ -210,7 +218,7 @@ def _sound(table: str, row: dict[str, Any]) -> dict[str, Any] | None:
         "native",
         "id",
     )
-    numbers = ("n", "backend", "bulk", "state", "attempt", "told", "first", "last")
+    numbers = ("n", "backend", "bulk", "state", "attempt", "told", "first", "last", "original")
     if not all(isinstance(value, str) for key, value in row.items() if key in texts):
         return None
     if not all(isinstance(value, int) for key, value in row.items() if key in numbers):

@@ -6,7 +6,7 @@ import sqlite3
 
 from anyjob.errors import StateError
 
-VERSION = 2
+VERSION = 3
 
 SCHEMA = """
 CREATE TABLE backends (
@@ -28,11 +28,16 @@ CREATE INDEX jobs_state ON jobs (backend, state);
 CREATE INDEX jobs_native ON jobs (native_id) WHERE native_id <> id;
 CREATE TABLE work (n INTEGER PRIMARY KEY, payload BLOB, spec BLOB);
 CREATE TABLE notes (n INTEGER PRIMARY KEY, notes TEXT NOT NULL);
+CREATE TABLE reruns (n INTEGER PRIMARY KEY, original INTEGER NOT NULL UNIQUE);
 """
 # The jobs of a bulk are numbered from `first` to `last`: no index from bulks to jobs is needed. Numbers are
-# never given twice. What a job is to do is written once, and stands apart from where it is.
+# never given twice. What a job is to do is written once, and stands apart from where it is. No two jobs
+# supersede the same one, `original`: those that were run anew make a line, of which the newest counts.
 
-MIGRATIONS: tuple[str, ...] = ("CREATE TABLE notes (n INTEGER PRIMARY KEY, notes TEXT NOT NULL)",)
+MIGRATIONS: tuple[str, ...] = (
+    "CREATE TABLE notes (n INTEGER PRIMARY KEY, notes TEXT NOT NULL)",
+    "CREATE TABLE reruns (n INTEGER PRIMARY KEY, original INTEGER NOT NULL UNIQUE)",
+)
 """``MIGRATIONS[i]``: the statements that make a ledger of version i + 2 of one of version i + 1."""
 
 

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from anyjob.specs import Outcome
 
 T = TypeVar("T")
+_SUPERSEDE = """
+    WITH RECURSIVE line (n) AS (
+        SELECT n FROM jobs WHERE id = :original
+        UNION ALL SELECT reruns.n FROM reruns JOIN line ON reruns.original = line.n)
+    INSERT INTO reruns SELECT :n, max(n) FROM line HAVING max(n) NOT NULL
+"""
+"""Puts a job behind the newest of the line that its original is in; does nothing where that is forgotten."""
 
 
 class Ledger(LedgerReader):
@@ -118,6 +125,8 @@ class Ledger(LedgerReader):
                     import json
 
                     db.execute("INSERT INTO notes VALUES (?, ?)", (n, json.dumps(job.notes)))
+                if job.rerun_of is not None:
+                    db.execute(_SUPERSEDE, {"n": n, "original": job.rerun_of})
             return bulk
 
         return self._file.write(write)
@@ -214,6 +223,7 @@ def _remove(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[str]:
     db.executemany("DELETE FROM jobs WHERE n = ?", numbers)
     db.executemany("DELETE FROM work WHERE n = ?", numbers)
     db.executemany("DELETE FROM notes WHERE n = ?", numbers)
+    db.executemany("DELETE FROM reruns WHERE n = ?1 OR original = ?1", numbers)
     environments = []
     for bulk in {bulk for _, bulk in found}:
         left = (

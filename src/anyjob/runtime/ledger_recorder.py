@@ -14,6 +14,7 @@ from typing import Any
 
 from anyjob.errors import JobError, PluginError
 from anyjob.execution import runner, spool
+from anyjob.execution.directory import submit_directory
 from anyjob.jobtypes import dump_call
 from anyjob.ledger.encoding import Context, decode_outcome, decode_resources, encode_resources
 from anyjob.ledger.identity import identity
@@ -108,7 +109,7 @@ class LedgerRecorder(Recorder):
                 kept = None
             original = record.specs[0]
             spec = None if original is native else dump(original, original)
-            jobs.append(NewJob(record.job_id, kept, spec, dict(record.notes or {})))
+            jobs.append(NewJob(record.job_id, kept, spec, dict(record.notes or {}), record.rerun_of))
         return shared, jobs
 
     def _keep(self, job_id: str, payload: bytes) -> None:
@@ -245,13 +246,18 @@ def dump(value: Any, of: Spec) -> bytes:
 
 def current_context(route: tuple[str, ...], resources: Resources, environment: str = "") -> Context:
     """Return what jobs run in that this process submits now."""
+    cwd = submit_directory()
+    if cwd is None:
+        raise JobError(
+            "the working directory of this process was removed: change into another one, and submit there"
+        )
     return Context(
         route,
         encode_resources(resources),
-        cwd=os.fsencode(os.getcwd()),
+        cwd=os.fsencode(cwd),
         environment=environment,
         python=sys.executable,
-        path=tuple(entry if entry else os.getcwd() for entry in sys.path),
+        path=tuple(entry if entry else cwd for entry in sys.path),
     )
 
 

@@ -23,7 +23,12 @@ NOTED = 1.0
 
 
 def submit(
-    backend: TaskBackend, specs: Sequence[Spec[T]], resources: Resources, *, raise_refusal: bool = False
+    backend: TaskBackend,
+    specs: Sequence[Spec[T]],
+    resources: Resources,
+    *,
+    raise_refusal: bool = False,
+    rerun_of: Sequence[str] = (),
 ) -> list[TaskJob[T]]:
     """Hand over work; return its jobs in order.
 
@@ -32,6 +37,7 @@ def submit(
         specs: the work.
         resources: what each needs and what it is called.
         raise_refusal: raise what a plugin refuses with, in place of a job that has failed so.
+        rerun_of: for each the id of the job that it runs anew, and so supersedes.
 
     Raises:
         AnyjobError: as `TaskBackend.run` and `TaskBackend.run_many` say.
@@ -40,6 +46,8 @@ def submit(
     options = backend.job_options(resources)
     tracker, services = backend._tracker, backend.services
     records = [JobRecord.new(tracker, new_id(), chain, resources) for chain in _lower(backend, specs)]
+    for record, original in zip(records, rerun_of, strict=False):
+        record.rerun_of = original
     orders = []
     for record in records:
         try:

@@ -240,6 +240,7 @@ class Session:
         tags: t.Mapping[str, str] | None = None,
         since: float | str | t.datetime | t.timedelta | None = None,
         limit: int | None = None,
+        superseded: bool = False,
     ) -> list[t.Any]:
         """Return handles on jobs, oldest first: those in the ledger, and those only this process knows.
 
@@ -253,11 +254,15 @@ class Session:
             tags: only those with all of these.
             since: only those submitted since then: a datetime, seconds since 1970, or how long ago ("2h").
             limit: only the newest so many.
+            superseded: also those that were run anew since (see `rerun`), in place of which others count.
         """
-        return self._finder.select(name, state, backend, tags, since, limit)
+        return self._finder.select(name, state, backend, tags, since, limit, superseded)
 
     def rerun(self, /, jobs: t.Iterable[t.TaskJob[t.T]], **resources: t.Any) -> list[t.TaskJob[t.T]]:
         """Hand over anew what jobs were handed, to their backends; return the new jobs in order.
+
+        Each is submitted from the directory that its original was submitted from, and supersedes it: `jobs`,
+        and a name, mean the newest of those that were run anew one after the other.
 
         Args:
             jobs: task jobs, in whatever state.

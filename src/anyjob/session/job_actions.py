@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+import os
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import JobError
+from anyjob.execution.directory import submitting_from
 from anyjob.ledger.encoding import encode_resources
-from anyjob.specs import Resources
+from anyjob.runtime.submission import submit
+from anyjob.specs import Resources, make_resources
 from anyjob.taskbackend import TaskBackend
 
 if TYPE_CHECKING:
+    from anyjob.ledger.store import Ledger
     from anyjob.session.facade import Session
 
 
@@ -34,16 +39,27 @@ def rerun(session: Session, jobs: Iterable[Any], resources: Mapping[str, Any]) -
             raise JobError(
                 f"{job!r} is a plain job: what it was handed is not known, so it cannot be run anew"
             )
-        return id(job.backend()), encode_resources(job._record.resources)
+        return id(job.backend()), encode_resources(job._record.resources), directories.get(job.job_id())
 
     def anew(some: list[Any]) -> list[Any]:
         old = some[0]._record.resources
         same = {field: getattr(old, field) for field in Resources.__struct_fields__}
         backend = _of_this_host(session, some[0].backend())
-        jobs: list[Any] = backend.run_many([job.spec() for job in some], **{**same, **resources})
-        return jobs
+        wanted, originals = make_resources({**same, **resources}), [job.job_id() for job in some]
+        directory = directories.get(originals[0])
+        with submitting_from(directory) if directory else nullcontext():
+            return submit(backend, [job.spec() for job in some], wanted, rerun_of=originals)
 
-    return _by_group(list(jobs), like, anew)
+    jobs = list(jobs)
+    directories = _directories(session.ledger, [job.job_id() for job in jobs])
+    return _by_group(jobs, like, anew)
+
+
+def _directories(ledger: Ledger, job_ids: Sequence[str]) -> dict[str, str]:
+    """Return for each job of the ledger the directory that it was submitted from."""
+    rows = ledger.rows(job_ids) if ledger.exists else {}
+    of_bulk = {bulk: os.fsdecode(ledger.bulk(bulk)[0].cwd) for bulk in {row.bulk for row in rows.values()}}
+    return {job_id: of_bulk[row.bulk] for job_id, row in rows.items()}
 
 
 def _of_this_host(session: Session, backend: Any) -> Any:

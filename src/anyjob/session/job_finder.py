@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import AnyjobError, BackendError, JobNotFoundError
+from anyjob.ledger.designation import meant
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
 from anyjob.reporting import report
@@ -36,32 +37,29 @@ class JobFinder:
         return ledger
 
     def by_id(self, job_id: str) -> Any:
-        """Return a handle on the job of this id, ours or its engine's, or of the one id that begins so.
+        """Return a handle on the job of this id, ours or its engine's, of this name, or whose id begins so.
 
         Raises:
             JobNotFoundError: there is none, or several.
         """
         here = self._by_our_id()
-        found = {
-            ours
-            for ours, job in here.items()
-            if job_id and (ours.startswith(job_id) or job.job_id().startswith(job_id))
-        }
-        exact = {ours for ours in found if job_id in (ours, here[ours].job_id())}
-        if job_id and self._ledger.exists:
-            if not job_id.strip("0123456789abcdef"):
-                found.update(self._ledger.by_prefix(job_id))
-            exact.update(self._ledger.with_native_id(job_id))
-        if job_id in found:
-            exact = {job_id}
-        found = exact or found
+        if job_id in here:
+            return here[job_id]
+        found = meant(self._ledger, job_id)
+        if not found:
+            found = [
+                ours
+                for ours, job in here.items()
+                if job_id and (ours.startswith(job_id) or job.job_id().startswith(job_id))
+            ]
+            found = [ours for ours in found if here[ours].job_id() == job_id] or found
         if not found:
             raise JobNotFoundError(
                 f"no job {job_id!r} is in the ledger {self._ledger.path}, or known to this process; one that "
                 "the backend itself finds again needs get_job(id, backend=…)"
             )
         if len(found) > 1:
-            some = ", ".join(sorted(found)[:5]) + ("…" if len(found) > 5 else "")
+            some = ", ".join(found[:5]) + ("…" if len(found) > 5 else "")
             raise JobNotFoundError(
                 f"job id {job_id!r} fits several jobs ({some}): give more of it, or one of these"
             )
@@ -76,6 +74,7 @@ class JobFinder:
         tags: Mapping[str, str] | None = None,
         since: Any = None,
         limit: int | None = None,
+        superseded: bool = False,
     ) -> list[Any]:
         """Return handles on the jobs that fit, oldest first: see `anyjob.jobs`."""
         states = as_states(state)
@@ -83,9 +82,20 @@ class JobFinder:
         rows: list[Row] = []
         if self._ledger.exists:
             rows = self._ledger.select(
-                name=name, states=states, backend=backend, tags=tags, since=start, limit=limit
+                name=name,
+                states=states,
+                backend=backend,
+                tags=tags,
+                since=start,
+                limit=limit,
+                superseded=superseded,
             )
         here = self._by_our_id()
+        gone = (
+            set()
+            if superseded
+            else {job._record.rerun_of for job in here.values() if hasattr(job, "_record")}
+        )
         found = []
         for row in rows:
             known = here.pop(row.job_id, None)
@@ -94,7 +104,9 @@ class JobFinder:
         found += [
             job
             for job in here.values()
-            if not _is_in_ledger(job) and _fits(job, name, states, backend, tags, start)
+            if not _is_in_ledger(job)
+            and job.job_id() not in gone
+            and _fits(job, name, states, backend, tags, start)
         ]
         return found[max(0, len(found) - limit) :] if limit is not None else found
 

@@ -39,6 +39,7 @@ class JobRecord:
         "notes",
         "outcome",
         "queue_position",
+        "rerun_of",
         "spool",
         "status",
         "submitted",
@@ -63,6 +64,7 @@ class JobRecord:
         self.work: tuple[tuple[Spec, ...], Resources] | None = None
         self.native_id: str | None = None
         self.notes: Mapping[str, str] | None = None  # to be read, where it was handed over elsewhere
+        self.rerun_of: str | None = None
         self.status = JobStatus.INITIALIZING
         self.outcome: Outcome | None = None
         self.message = ""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import groupby
 from typing import Any
 
 from anyjob.errors import BackendUnavailableError
+from anyjob.execution.directory import submit_directory
 from anyjob.execution.serialization import explain
 from anyjob.orders import Answer, Order, Rejected, Unsure
 from anyjob.specs import Call, Resources, Spec
@@ -79,7 +78,7 @@ class Submitter:
         required: dict[str, float],
         message: str,
     ) -> Iterator[tuple[Order, Answer]]:
-        cwd = _working_directory()
+        cwd = submit_directory()
         job_keys = [self._key(order) for order in orders]
         arguments = self._task_arguments(client, payloads)
         self._states.submitted((order.job_id for order in orders), message)
@@ -167,9 +166,3 @@ def _header(order: Order, key: str, cwd: str | None) -> Any:
 
     environment = {name: text for name, text in order.environment.items() if name != "ANYJOB_JOB_ID"}
     return JobHeader(key, order.job_id, environment, order.resources.walltime, cwd)
-
-
-def _working_directory() -> str | None:
-    with suppress(OSError):
-        return os.getcwd()
-    return None

@@ -83,10 +83,7 @@ class Packer:
 
 
 def _command(spec: Any) -> tuple[tuple[bytes, bytes], list[Any]]:
+    from anyjob.execution.directory import submit_directory
     from anyjob.specs import with_files
 
-    try:
-        cwd = os.fsencode(os.getcwd())
-    except OSError:  # the directory is there no more
-        cwd = b""
-    return (runner.dumps(with_files(spec)), cwd), []
+    return (runner.dumps(with_files(spec)), os.fsencode(submit_directory() or "")), []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -98,6 +97,8 @@ def rerun(
 
     The jobs are those of these ids, whatever came of them; or those that fit and, unless --state says
     otherwise, have failed or were cancelled. On a terminal, filters that fit several jobs ask first.
+
+    A new job supersedes the one that it runs anew: of a name, and for filters, the newest counts.
     """
     looked_for = read_filters(given)
     if looked_for and looked_for.states is None:
@@ -107,7 +108,8 @@ def rerun(
     with session() as ours:
         jobs = some_jobs(ours, ids, looked_for)
         confirm("run anew", len(jobs), by_filters=not ids, yes=yes)
-        for job in rerun_where_they_were(ours, jobs, resources):
+        _make_importable(ours, jobs)
+        for job in ours.rerun(jobs, **resources):
             print(job.job_id())
     if not jobs and not given["states"]:
         say("no job fits that has failed or was cancelled: --state says which others are to run anew")
@@ -115,30 +117,11 @@ def rerun(
         say(f"{len(jobs)} run anew" if jobs else "no job fits")
 
 
-def rerun_where_they_were(ours: Session, jobs: list[Any], resources: dict[str, Any]) -> list[Any]:
-    """Run jobs anew, each in the directory that it was submitted in, by one call for each of these."""
-    ledger = ours.ledger
-    rows = ledger.rows([job.job_id() for job in jobs])
-    where: dict[bytes, list[Any]] = {}
-    contexts: dict[int, bytes] = {}
-    for job in jobs:
-        row = rows.get(job.job_id())
-        if row is None:
-            where.setdefault(b"", []).append(job)
-            continue
-        if row.bulk not in contexts:
-            importable(ours, row)
-            contexts[row.bulk] = ledger.bulk(row.bulk)[0].cwd
-        where.setdefault(contexts[row.bulk], []).append(job)
-    made: dict[int, Any] = {}
-    before = os.getcwd()
-    try:
-        for directory, some in where.items():
-            os.chdir(directory or before)
-            made.update(zip(map(id, some), ours.rerun(some, **resources), strict=True))
-    finally:
-        os.chdir(before)
-    return [made[id(job)] for job in jobs]
+def _make_importable(ours: Session, jobs: list[Any]) -> None:
+    """Have what these jobs are made of found by its modules' names."""
+    rows = ours.ledger.rows([job.job_id() for job in jobs])
+    for row in {row.bulk: row for row in rows.values()}.values():
+        importable(ours, row)
 
 
 # --- prune ----------------------------------------------------------------------------------------

@@ -34,9 +34,10 @@ Examples:
     metavar="N",
     help="The newest so many; 0: all.",
 )
+@click.option("--superseded", is_flag=True, help="Those, too, that were run anew since.")
 @click.option("--no-refresh", is_flag=True, help="Ask no backend: show what the ledger knows.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def jobs(limit: int, no_refresh: bool, as_json: bool, **given: Any) -> None:
+def jobs(limit: int, superseded: bool, no_refresh: bool, as_json: bool, **given: Any) -> None:
     """List jobs that outlive the process that submitted them, the newest last.
 
     Ids are cut to what is enough to tell them apart; every command takes them so. Those that have not
@@ -44,7 +45,7 @@ def jobs(limit: int, no_refresh: bool, as_json: bool, **given: Any) -> None:
     """
     with session() as ours:
         ledger = ours.ledger
-        rows = selected(ledger, read_filters(given), limit + 1 if limit else None)
+        rows = selected(ledger, read_filters(given), limit + 1 if limit else None, superseded=superseded)
         more = 0 < limit < len(rows)
         rows = rows[-limit:] if limit else rows
         if not no_refresh:
@@ -54,7 +55,9 @@ def jobs(limit: int, no_refresh: bool, as_json: bool, **given: Any) -> None:
         say(f"the newest {limit}; --limit 0 shows all")
 
 
-def selected(ledger: Ledger, looked_for: Filters, limit: int | None) -> list[Row]:
+def selected(
+    ledger: Ledger, looked_for: Filters, limit: int | None, *, superseded: bool = False
+) -> list[Row]:
     """Return the newest rows that fit, oldest first."""
     if not ledger.exists:
         return []
@@ -65,6 +68,7 @@ def selected(ledger: Ledger, looked_for: Filters, limit: int | None) -> list[Row
         tags=looked_for.tags,
         since=looked_for.since,
         limit=limit,
+        superseded=superseded,
     )
 
 

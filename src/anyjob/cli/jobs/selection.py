@@ -14,13 +14,12 @@ from anyjob.cli.completion import backend_names
 from anyjob.cli.output import is_terminal, say
 from anyjob.errors import AnyjobError, JobNotFoundError
 from anyjob.jobfile.values import pairs
+from anyjob.ledger.designation import SHORTEST, meant
 from anyjob.ledger.rows import FINAL, Row
 from anyjob.ledger.store import Ledger
 from anyjob.session.facade import Session
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 
-SHORTEST = 7
-"""Characters of an abbreviated id, at least."""
 MOST_CANDIDATES = 20
 OPEN = tuple(status for status in JobStatus if status not in JOB_FINAL_STATES)
 _GROUPS = {"OPEN": OPEN, "ENDED": JOB_FINAL_STATES, "FAILED": (JobStatus.ERROR,)}
@@ -107,7 +106,7 @@ def full_id(ledger: Ledger, text: str) -> str:
     Raises:
         JobNotFoundError: there is none, or there are several; the message lists these.
     """
-    found = _candidates(ledger, text.strip())
+    found = meant(ledger, text.strip(), MOST_CANDIDATES + 1)
     if len(found) == 1:
         return found[0]
     if not found:
@@ -121,17 +120,6 @@ def full_id(ledger: Ledger, text: str) -> str:
     raise JobNotFoundError(
         "\n".join([f"job id {text!r} is ambiguous: give more of it; there are", *lines, *more])
     )
-
-
-def _candidates(ledger: Ledger, text: str) -> list[str]:
-    if not text or not ledger.exists:
-        return []
-    prefix = text.lower()
-    ours = [] if prefix.strip("0123456789abcdef") else ledger.by_prefix(prefix, MOST_CANDIDATES + 1)
-    if prefix in ours:
-        return [prefix]
-    found = ledger.with_native_id(text, MOST_CANDIDATES + 1) or ours
-    return found or [row.job_id for row in ledger.select(name=text, limit=MOST_CANDIDATES + 1)]
 
 
 def abbreviations(ledger: Ledger, job_ids: Iterable[str]) -> dict[str, str]:

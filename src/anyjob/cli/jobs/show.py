@@ -83,6 +83,8 @@ def described(ours: Session, row: Row) -> dict[str, Any]:
         "traceback": outcome.traceback,
         "spool": str(directory) if directory.is_dir() else None,
         "queue_position": None,
+        "rerun_of": ledger.rerun_of([row.job_id]).get(row.job_id),
+        "superseded_by": ledger.superseded_by([row.job_id]).get(row.job_id),
     }
     if row.state < FINAL:
         found |= pending(ours, ledger, row)
@@ -176,6 +178,8 @@ def in_words(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("native id", found["native_id"] or ""),
         ("attempt", str(found["attempt"])),
         ("position", str(found["queue_position"] or "")),
+        ("runs anew", found["rerun_of"] or ""),
+        ("run anew as", found["superseded_by"] or ""),
         ("submitted", moment(found["submitted"])),
         ("started", moment(found["started"], f"after {_between(found, 'submitted', 'started')}")),
         ("finished", moment(found["finished"], f"ran {_between(found, 'started', 'finished')}")),
