@@ -183,7 +183,7 @@ class TaskBackend(BaseBackend):
         It may be called often, and from any thread.
         """
 
-    def context(self, route: tuple[str, ...], resources: t.Resources) -> t.Context:
+    def context(self, route: tuple[str, ...], resources: Resources) -> t.Context:
         """Return what is to be kept in the ledger of the process that submits."""
         from anyjob.runtime.ledger_recorder import current_context
 
