@@ -172,6 +172,31 @@ def test_ctrl_c_leaves_and_the_job_goes_on(command: tuple[str, ...], tmp_path: P
     job.cancel()
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_terminal_that_goes_leaves_the_job_running(number: int) -> None:
+    with start("run", "--name", f"left-{number}", "--", "sh", "-c", "echo here; exec sleep 60") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"here\n"
+        process.send_signal(number)
+        _, told = process.communicate(timeout=60)
+    (job,) = library.jobs(name=f"left-{number}")
+    assert process.returncode == 128 + number
+    assert job.status() is JobStatus.RUNNING
+    assert f"job {job.job_id()} goes on: `anyjob wait {job.job_id()}` waits for it" in told.decode()
+    job.cancel()
+
+
+def test_ctrl_c_cancels_what_run_has_started() -> None:
+    with start("run", "--name", "stopped", "--", "sh", "-c", "echo here; exec sleep 60") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"here\n"
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    (job,) = library.jobs(name="stopped")
+    assert process.returncode == 130
+    assert job.status() is JobStatus.CANCELLED
+
+
 def listening(pid: int) -> None:
     """Wait until a process has connected to the supervisor, and so waits for a job."""
     import psutil

@@ -268,8 +268,8 @@ def test_ctrl_c_cancels_and_lets_the_command_clean_up(backend: str) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_other_signals_cancel_too(number: signal.Signals, code: int) -> None:
-    with started("echo $$; exec sleep 60") as process:
+def test_other_signals_cancel_too_what_would_not_outlive_us(number: signal.Signals, code: int) -> None:
+    with started("echo $$; exec sleep 60", "-b", "processes") as process:
         pid = int(read_line(process))
         process.send_signal(number)
         assert finish(process)[0] == code

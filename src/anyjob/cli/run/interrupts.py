@@ -1,4 +1,4 @@
-"""Ctrl-C as a cancel: the first one asks the backend, the second leaves at once."""
+"""Signals while jobs run: Ctrl-C cancels, a second one leaves at once; SIGHUP, SIGTERM may leave them alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
 
@@ -16,6 +17,8 @@ from anyjob.cli.output import is_terminal, say
 from anyjob.errors import AnyjobError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LEAVING = (signal.SIGTERM, signal.SIGHUP)
+"""Those that end us and not the jobs, where these outlive us: a terminal that went, a `kill`, a shutdown."""
 LONGEST = 5.0
 """Seconds between two requests to cancel what no backend has accepted to cancel yet, at most."""
 PATIENCE = 1.0
@@ -26,6 +29,7 @@ _OVER, _CANCEL = 0, 255  # beside the numbers of signals
 class Interrupts:
     """While it is entered, a signal cancels jobs, in a thread of its own, until it is left.
 
+
     The thread hears of signals by a pipe that Python's C code writes to. A handler in Python would not
     do: it runs in the main thread only, and not before that returns from what it waits in.
 
@@ -33,15 +37,21 @@ class Interrupts:
         jobs: gives those jobs that are to be cancelled, as they are known by then.
         cancel: asks for jobs to be cancelled; says of each whether that was accepted.
         kill: whether what this process has started is to be killed when it leaves at once.
+        outlive: whether the jobs outlive this process: SIGTERM and SIGHUP then end it, and leave them alone.
 
     Attributes:
         signal: the first signal that there was, if any.
     """
 
     def __init__(
-        self, jobs: Callable[[], list[Any]], cancel: Callable[[list[Any]], list[bool]], *, kill: bool
+        self,
+        jobs: Callable[[], list[Any]],
+        cancel: Callable[[list[Any]], list[bool]],
+        *,
+        kill: bool,
+        outlive: bool = False,
     ) -> None:
-        self._jobs, self._cancel, self._kill = jobs, cancel, kill
+        self._jobs, self._cancel, self._kill, self._outlive = jobs, cancel, kill, outlive
         self.signal: int | None = None
         self._handled = 0
         self._before: dict[int, Any] = {}
@@ -84,6 +94,8 @@ class Interrupts:
             if heard in SIGNALS:
                 if self.signal is not None:
                     self._leave(heard)
+                if self._outlive and heard in LEAVING:
+                    self._leave_running(heard)
                 self.signal = heard
                 if heard == signal.SIGINT:
                     say("cancelling; Ctrl-C again leaves at once")
@@ -112,6 +124,18 @@ class Interrupts:
             return False
         accepted.update(key for key, taken in zip(asked, answers, strict=False) if taken)
         return not all(answers)
+
+    def _leave_running(self, number: int) -> NoReturn:
+        """End this process, and say where its jobs are found again."""
+        jobs = self._jobs()
+        with suppress(OSError, ValueError):  # the terminal may be what has gone
+            if len(jobs) == 1:
+                job_id = jobs[0].job_id()
+                say(f"job {job_id} goes on: `anyjob wait {job_id}` waits for it; or `anyjob cancel {job_id}`")
+            elif jobs:
+                say(f"{len(jobs)} jobs go on: `anyjob jobs` lists them, and the same command waits for them")
+            sys.stdout.flush()
+        os._exit(SIGNALLED + number)
 
     def _leave(self, number: int) -> NoReturn:
         if self._kill:

@@ -40,7 +40,8 @@ def run_one(
     newcomers = Newcomers(backend)
     line = StateLine()
     stdout = sys.stderr if as_json and not command else sys.stdout
-    with Interrupts(newcomers, cancel, kill=not backend.capabilities.durable) as interrupts:
+    durable = backend.capabilities.durable
+    with Interrupts(newcomers, cancel, kill=not durable, outlive=durable) as interrupts:
         pump = Pump(line, interrupts.cancel, {"stdout": stdout, "stderr": sys.stderr})
         try:
             job = _submitted(backend, spec, resources, newcomers, pump)

@@ -141,7 +141,8 @@ def run_file(
         require_durable(backend)
         return _detach(file, rows, backend, _handed_over(backend, specs, needs, left), as_json=as_json)
     newcomers = Newcomers(backend)
-    with Interrupts(newcomers, session.cancel, kill=not backend.capabilities.durable) as interrupts:
+    durable = backend.capabilities.durable
+    with Interrupts(newcomers, session.cancel, kill=not durable, outlive=durable) as interrupts:
         with Progress(name, len(rows), str(backend)) as progress:
             newcomers.jobs = jobs = _handed_over(backend, specs, needs, left)
             place_of = {id(job): place for place, job in enumerate(jobs)}
