@@ -144,8 +144,8 @@ def run(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
 
     A command's output is passed on byte for byte as it comes, and its exit code is that of anyjob.
     Ctrl-C cancels it; a second Ctrl-C leaves at once. A terminal that is closed, or SIGTERM, leaves jobs
-    running that outlive their submitter, and cancels others. With --json, the last line of stderr is what came
-    of it.
+    running that outlive their submitter, and cancels others. With --json, the last line of stderr is what
+    came of it.
 
     The jobs of a job file (FILE.toml) run side by side; a table tells what came of each. On a backend
     whose jobs outlive this process, a file that is run again goes on where it was left off: what is done

@@ -1,4 +1,4 @@
-"""Signals while jobs run: Ctrl-C cancels, a second one leaves at once; SIGHUP, SIGTERM may leave jobs alone."""
+"""Signals while jobs run: Ctrl-C cancels, again it leaves at once; SIGHUP, SIGTERM may leave jobs alone."""
 
 from __future__ import annotations
 
