@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from anyjob import Registry, __version__, testing
-from anyjob.cli import exits
+from anyjob.cli import exit_codes
 from anyjob.cli.app import main
 from anyjob.config.options import describe
 
@@ -102,7 +102,7 @@ myst_fence_as_directive = ["mermaid"]
 myst_heading_anchors = 3
 # From the program itself, so that page and program cannot differ.
 myst_substitutions = {
-    "exit_codes": table(("code", "means"), *exits.TABLE),
+    "exit_codes": table(("code", "means"), *exit_codes.TABLE),
     "builtin_backends": "".join(map(builtin_backend, ("local", "processes", "threads", "inline"))),
     "benchmarks": "".join(map(benchmark, benchmarks)),
     "promises_of_backends": promises(testing.BackendConformance),

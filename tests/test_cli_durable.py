@@ -237,7 +237,7 @@ def test_many_are_cancelled_by_one_call(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_filters_that_fit_several_ask_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = library.get_backend("local").run_many([Command(["sleep", "60"])] * 2, name="asked")
-    monkeypatch.setattr(selection, "_can_ask", lambda: True)
+    monkeypatch.setattr(selection, "_is_interactive", lambda: True)
     done = invoke("cancel", "--name", "asked")
     assert done.exit_code == 130
     assert "cancel 2 jobs? [y/N]" in done.stderr

@@ -32,7 +32,8 @@ from anyjob import (
     Ticket,
     set_default_session,
 )
-from anyjob.cli.jobs.selection import read_states, span
+from anyjob.cli.jobs.selection import read_states
+from anyjob.cli.times import span
 from anyjob.errors import BackendUnavailableError
 from anyjob.ledger.encoding import Context
 from anyjob.ledger.rows import BackendRow, NewJob

@@ -16,7 +16,8 @@ from cli_program import anyjob, invoke, start
 
 from anyjob import BaseBackend, Config, Order, Registry, Session, Ticket, set_default_session
 from anyjob.builtin.pools import ThreadsBackend
-from anyjob.cli.run.sweep import MOST_OUTPUT, axis, parsed
+from anyjob.cli.run.sweep import parse_axis
+from anyjob.cli.run.sweep_report import MOST_OUTPUT, parse_json_object
 from anyjob.jobtypes import TaskJob
 
 POWERS = """
@@ -83,7 +84,7 @@ def test_the_command_line_goes_before_the_file() -> None:
     [("1,2", [1, 2]), ("a, 2.5", ["a", 2.5]), ('["a,b", true]', ["a,b", True]), ("x", ["x"]), ("{", ["{"])],
 )
 def test_values_of_an_axis(text: str, values: list[Any]) -> None:
-    assert axis(text) == values
+    assert parse_axis(text) == values
 
 
 def test_an_axis_that_is_not_there() -> None:
@@ -129,7 +130,7 @@ def test_results_that_are_no_tables() -> None:
     "written", [b"", b"text", b"[1]", b"{", b'{"a": 1} more', b"{}" + b" " * MOST_OUTPUT]
 )
 def test_output_that_is_no_json_object_is_no_row(written: bytes) -> None:
-    assert parsed(written) is None
+    assert parse_json_object(written) is None
 
 
 def test_output_that_would_move_the_cursor_is_written_out() -> None:

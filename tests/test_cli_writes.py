@@ -11,7 +11,7 @@ import pytest
 from cli_program import invoke
 
 from anyjob import BackendError, Call, Config, Registry, Session, Spec, TaskJob, set_default_session
-from anyjob.cli import exits
+from anyjob.cli import exit_codes
 
 
 class Poem(Spec, frozen=True, tag="acme.poem"):
@@ -87,7 +87,7 @@ def test_a_field_goes_before_a_file_of_the_same_name() -> None:
 )
 def test_a_file_that_cannot_be_made_is_an_error(arguments: list[str], said: str) -> None:
     done = poem(*arguments)
-    assert (done.exit_code, said in done.stderr) == (exits.FAILED, True)
+    assert (done.exit_code, said in done.stderr) == (exit_codes.FAILED, True)
 
 
 def test_a_kind_that_declares_what_it_does_not_do_says_so() -> None:

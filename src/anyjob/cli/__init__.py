@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Be the program ``anyjob``, and leave with an exit code of `anyjob.cli.exits`."""
+    """Be the program ``anyjob``, and leave with an exit code of `anyjob.cli.exit_codes`."""
     if sys.argv[1:] == ["--version"]:  # known before any command, and told before any is imported
         sys.exit(_tell_version())
     # Most of a short command's time is imports. They make thousands of objects, none of them garbage, which
@@ -23,12 +23,12 @@ def main() -> None:
 
 def _tell_version() -> int:
     from anyjob import __version__
-    from anyjob.cli import exits
+    from anyjob.cli import exit_codes
     from anyjob.cli.output import leave_pipe
 
     try:
         print(f"anyjob {__version__}", flush=True)
     except BrokenPipeError:
         leave_pipe()
-        return exits.BROKEN_PIPE
-    return exits.OK
+        return exit_codes.BROKEN_PIPE
+    return exit_codes.OK

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from anyjob import __version__
-from anyjob.cli import exits
-from anyjob.cli.groups import LazyGroup
-from anyjob.cli.output import fail, leave_pipe
+from anyjob.cli import exit_codes
+from anyjob.cli.lazy_group import LazyGroup
+from anyjob.cli.output import leave_pipe, print_error
 from anyjob.errors import AnyjobError
 
 COMMANDS = {
@@ -86,7 +86,7 @@ class Main(LazyGroup):
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 leave_pipe()  # before click hears of it, which has a code of its own
-                sys.exit(exits.BROKEN_PIPE)
+                sys.exit(exit_codes.BROKEN_PIPE)
             self._tell(ctx, error)
 
     def _tell(self, ctx: click.Context, error: Exception) -> None:
@@ -95,10 +95,10 @@ class Main(LazyGroup):
 
             traceback.print_exc()
         if isinstance(error, AnyjobError):
-            fail(str(error))
+            print_error(str(error))
         else:
-            fail(f"{type(error).__name__}: {error}" + ("" if ctx.params.get("debug") else _WHERE))
-        sys.exit(exits.FAILED)
+            print_error(f"{type(error).__name__}: {error}" + ("" if ctx.params.get("debug") else _WHERE))
+        sys.exit(exit_codes.FAILED)
 
     def main(
         self,
@@ -108,7 +108,7 @@ class Main(LazyGroup):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run the command line; ends with an exit code of `anyjob.cli.exits`."""
+        """Run the command line; ends with an exit code of `anyjob.cli.exit_codes`."""
         prog_name = prog_name or "anyjob"
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
@@ -118,18 +118,18 @@ class Main(LazyGroup):
             sys.stdout.flush()
         except click.UsageError as error:
             _tell_usage(error)
-            sys.exit(exits.FAILED)
+            sys.exit(exit_codes.FAILED)
         except click.ClickException as error:  # of a plugin's command
-            fail(error.format_message())
+            print_error(error.format_message())
             sys.exit(error.exit_code)
         except (click.Abort, KeyboardInterrupt):
-            sys.exit(exits.INTERRUPTED)
+            sys.exit(exit_codes.INTERRUPTED)
         except OSError as error:
             if error.errno != errno.EPIPE:
                 raise
             leave_pipe()
-            sys.exit(exits.BROKEN_PIPE)
-        sys.exit(exits.OK)
+            sys.exit(exit_codes.BROKEN_PIPE)
+        sys.exit(exit_codes.OK)
 
 
 _WHERE = "\nThis is a fault of a plugin, or of anyjob: `anyjob --debug …` shows where"
@@ -139,7 +139,7 @@ def _tell_usage(error: click.UsageError) -> None:
     if type(error).__name__ == "NoArgsIsHelpError":  # of click 8.2 and newer: its message is the help
         click.echo(error.format_message(), err=True)
         return
-    fail(error.format_message())
+    print_error(error.format_message())
     if error.ctx is not None:
         click.echo(error.ctx.get_usage(), err=True)
         click.echo(f"Help: {error.ctx.command_path} --help", err=True)

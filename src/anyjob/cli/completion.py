@@ -39,11 +39,11 @@ def backend_names(ctx: click.Context, param: click.Parameter, incomplete: str) -
     try:
         from anyjob.session.default import default_session
 
-        ours = default_session()
-        names = [*ours.config.backends, *ours.registry.names("anyjob.backends", hooks=False)]
+        session = default_session()
+        names = [*session.config.backends, *session.registry.names("anyjob.backends", hooks=False)]
     except Exception:  # half a configuration, say: nothing to be said into a line that is being typed
         return []
-    return _beginning(incomplete, names)
+    return _completions(incomplete, names)
 
 
 def job_types(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -54,10 +54,10 @@ def job_types(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
         names = default_session().registry.names("anyjob.job_types", hooks=False)
     except Exception:
         return []
-    return _beginning(incomplete, names)
+    return _completions(incomplete, names)
 
 
-def _beginning(incomplete: str, names: Iterable[str]) -> list[CompletionItem]:
+def _completions(incomplete: str, names: Iterable[str]) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem  # of use to nobody who runs a command
 
     return [CompletionItem(name) for name in dict.fromkeys(names) if name.startswith(incomplete)]

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from anyjob.cli import exits
-from anyjob.cli.context import session
-from anyjob.cli.output import fail, table, write_json
+from anyjob.cli import exit_codes
+from anyjob.cli.context import open_session
+from anyjob.cli.output import print_error, table, write_json
 from anyjob.errors import AnyjobError, ConfigError
 from anyjob.session.facade import Session
 
@@ -29,10 +29,10 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def show(as_json: bool) -> None:
     """Show what holds, and where each value comes from. Secrets are not shown."""
-    ours = session()
-    values = ours.config.to_dict(secret_keys=lambda entry: secret_keys(ours, entry))
+    session = open_session()
+    values = session.config.to_dict(secret_keys=lambda entry: secret_keys(session, entry))
     lines = [
-        {"key": ".".join(path), "value": value, "origin": str(ours.config.origin(path) or "")}
+        {"key": ".".join(path), "value": value, "origin": str(session.config.origin(path) or "")}
         for path, value in leaves(values)
     ]
     if as_json:
@@ -50,12 +50,12 @@ def leaves(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple
             yield (*path, key), value
 
 
-def secret_keys(ours: Session, entry: Any) -> Iterable[str]:
+def secret_keys(session: Session, entry: Any) -> Iterable[str]:
     """Return the keys of an entry to be hidden: the secrets of its type; all, where that is not known."""
     from anyjob.config.options import secret_fields
 
     try:
-        found = _type_of(ours, entry)
+        found = _type_of(session, entry)
     except AnyjobError:
         # Which of them are secrets, nobody can tell.
         return [".".join(path) for path, _ in leaves(dict(entry.options))]
@@ -63,15 +63,15 @@ def secret_keys(ours: Session, entry: Any) -> Iterable[str]:
     return secret_fields(options_type) if options_type is not None else ()
 
 
-def _type_of(ours: Session, entry: Any) -> Any:
-    provider_entry = ours.config.providers.get(entry.name)
+def _type_of(session: Session, entry: Any) -> Any:
+    provider_entry = session.config.providers.get(entry.name)
     if provider_entry is not None and provider_entry is entry:
-        return ours.registry.provider(entry.type)
+        return session.registry.provider(entry.type)
     provider, slash, _ = entry.type.partition("/")
     if not slash:
-        return ours.registry.backend(entry.type)
-    known = ours.config.providers.get(provider)
-    return ours.registry.provider(known.type if known else provider)
+        return session.registry.backend(entry.type)
+    known = session.config.providers.get(provider)
+    return session.registry.provider(known.type if known else provider)
 
 
 @config.command(
@@ -85,7 +85,7 @@ def path(as_json: bool) -> None:
     """Show each file that is looked for, the weakest first, and whether it is there."""
     lines = [
         {"layer": layer.name, "file": layer.file, "found": layer.found, "note": layer.note}
-        for layer in session().config.layers()
+        for layer in open_session().config.layers()
         if layer.file is not None
     ]
     if as_json:
@@ -109,8 +109,8 @@ def check(as_json: bool) -> None:
     Imports the plugins of the backends that are configured, but makes no backend and reaches for none.
     """
     try:
-        ours = session()
-        found, count = list(problems(ours)), len(ours.config.backends) + len(ours.config.providers)
+        session = open_session()
+        found, count = list(problems(session)), len(session.config.backends) + len(session.config.providers)
     except ConfigError as error:
         found, count = [str(error)], 0
     if as_json:
@@ -119,35 +119,35 @@ def check(as_json: bool) -> None:
         print(f"no problems in {count} configured " + ("entry" if count == 1 else "entries"))
     else:
         for problem in found:
-            fail(problem)
-    sys.exit(exits.FOUND if found else exits.OK)
+            print_error(problem)
+    sys.exit(exit_codes.FOUND if found else exit_codes.OK)
 
 
-def problems(ours: Session) -> Iterator[str]:
+def problems(session: Session) -> Iterator[str]:
     """Yield all that is wrong with a configuration, in words."""
-    configured = ours.config
+    configured = session.config
     for problem in configured.problems():
         yield str(problem)
     for group, entries in (("backends", configured.backends), ("providers", configured.providers)):
         for entry in entries.values():
-            yield from _wrong_with(ours, group, entry)
+            yield from _wrong_with(session, group, entry)
     try:
         name = configured.default_backend
     except ConfigError:
         return  # told above
-    if name and name not in ours.backend_names() and "/" not in name and ":" not in name:
+    if name and name not in session.backend_names() and "/" not in name and ":" not in name:
         from anyjob.text.nearest import did_you_mean
 
         at = configured.origin("default_backend")
-        near = did_you_mean(name, ours.backend_names())
+        near = did_you_mean(name, session.backend_names())
         yield f"{at}: default_backend: no backend is called {name!r}{near}"
 
 
-def _wrong_with(ours: Session, group: str, entry: Any) -> Iterator[str]:
+def _wrong_with(session: Session, group: str, entry: Any) -> Iterator[str]:
     from anyjob.config.options import validate
 
     try:
-        found = _type_of(ours, entry)
+        found = _type_of(session, entry)
     except AnyjobError as error:
         yield f"{entry.options.where('type')}: {error}"
         return

@@ -1,4 +1,4 @@
-"""What the commands work with: the default session, and who hears its warnings."""
+"""What the commands work with: the default session, and where its warnings are written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from anyjob.cli.output import say
+from anyjob.cli.output import print_message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def registry() -> Registry:
     return _registry
 
 
-def session() -> Session:
+def open_session() -> Session:
     """Return the session that the commands, and plugins in them, work with.
 
     Raises:
@@ -38,11 +38,11 @@ def session() -> Session:
     """
     from anyjob.session.default import default_session
 
-    hear_warnings()
+    show_warnings()
     return default_session()
 
 
-def hear_warnings() -> None:
+def show_warnings() -> None:
     """Have warnings and logged problems written as messages of anyjob, on stderr."""
     import warnings
 
@@ -56,28 +56,28 @@ def hear_warnings() -> None:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        say(f"warning: {message}")
+        print_message(f"warning: {message}")
 
-    def listen() -> None:
+    def add_handler() -> None:
         import logging
 
         logging.getLogger("anyjob").addHandler(_handler())
 
-    def deaf() -> None:
+    def restore() -> None:
         warnings.showwarning, reporting.prepare = before, None
         if "logging" in sys.modules:
             sys.modules["logging"].getLogger("anyjob").removeHandler(_handler())
 
-    before, warnings.showwarning, reporting.prepare = warnings.showwarning, show, listen
-    click.get_current_context().find_root().call_on_close(deaf)
+    before, warnings.showwarning, reporting.prepare = warnings.showwarning, show, add_handler
+    click.get_current_context().find_root().call_on_close(restore)
 
 
 @functools.cache
 def _handler() -> logging.Handler:
     import logging
 
-    class Sayer(logging.Handler):
+    class MessageHandler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            say(f"{record.levelname.lower()}: {record.getMessage()}")
+            print_message(f"{record.levelname.lower()}: {record.getMessage()}")
 
-    return Sayer()
+    return MessageHandler()

@@ -28,14 +28,14 @@ def console(stream: TextIO) -> Console:
     return Console(file=stream, highlight=False, soft_wrap=False)
 
 
-def say(text: str) -> None:
+def print_message(text: str) -> None:
     """Tell a person something beside the output: on stderr."""
     print(f"anyjob: {text}", file=sys.stderr, flush=True)
 
 
-def fail(text: str) -> None:
+def print_error(text: str) -> None:
     """Tell of an error, on stderr."""
-    say(f"error: {text}")
+    print_message(f"error: {text}")
 
 
 def leave_pipe() -> None:
@@ -131,3 +131,11 @@ def _cell(value: Any) -> str:
 def printable(text: str) -> str:
     """Return text with what would move a terminal's cursor, or break a line, written out."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def count_states(states: Iterable[str]) -> str:
+    """Return how many of each there are, in words: ``3 DONE, 1 ERROR``."""
+    counts: dict[str, int] = {}
+    for state in states:
+        counts[state] = counts.get(state, 0) + 1
+    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))

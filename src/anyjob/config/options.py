@@ -207,16 +207,19 @@ def in_words(kind: Any) -> str:
     return _WORDS.get(name, name)
 
 
-def _alternatives(kind: Any) -> tuple[Any, ...]:
+def alternatives(kind: Any) -> tuple[Any, ...]:
+    """Return what a type stands for: the members of a union, without None and annotations."""
     if get_origin(kind) is Annotated:
-        return _alternatives(get_args(kind)[0])
+        return alternatives(get_args(kind)[0])
     if get_origin(kind) in (Union, types.UnionType):
-        return tuple(found for arg in get_args(kind) for found in _alternatives(arg))
+        return tuple(
+            found for arg in get_args(kind) for found in alternatives(arg) if found is not types.NoneType
+        )
     return (kind,)
 
 
 def _struct_in(kind: Any) -> Any:
-    structs = [found for found in _alternatives(kind) if hasattr(found, "__struct_fields__")]
+    structs = [found for found in alternatives(kind) if hasattr(found, "__struct_fields__")]
     return structs[0] if len(structs) == 1 else None
 
 
@@ -224,7 +227,7 @@ def secret_fields(options_type: Any) -> frozenset[str]:
     """Return the (dotted) keys of the options that are secrets."""
     found = set()
     for field in msgspec.structs.fields(options_type):
-        if Secret in _alternatives(field.type):
+        if Secret in alternatives(field.type):
             found.add(field.encode_name)
         inner = _struct_in(field.type)
         if inner is not None:

@@ -51,7 +51,7 @@ from typing import Any, NamedTuple
 
 from anyjob.errors import JobFileError, SpecError
 from anyjob.jobfile.matrix import read_matrix, replaced
-from anyjob.jobfile.templates import as_text, fill, names_in, strings
+from anyjob.jobfile.placeholders import as_text, fill, names_in, strings
 from anyjob.specs import Command, Resources, make_resources
 from anyjob.text.nearest import did_you_mean, nearest
 from anyjob.text.toml import Misfit, key_lines, line_of, only_known, parse_toml, read_text, told

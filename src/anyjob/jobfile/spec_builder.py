@@ -1,19 +1,16 @@
-"""Specs from job files and from the command line, by the struct of their kind."""
+"""Specs from plain data, by the struct of their kind: from job files, and from the command line."""
 
 from __future__ import annotations
 
 import functools
 import os
-import types
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
+from collections.abc import Mapping
+from typing import Any, get_args
 
-import click
 import msgspec
 
-from anyjob.config.options import describe, in_words
+from anyjob.config.options import alternatives, in_words
 from anyjob.errors import SpecError
-from anyjob.jobfile.values import guessed, pairs
 from anyjob.session.facade import Session
 from anyjob.specs import File, Spec
 from anyjob.text.nearest import did_you_mean
@@ -97,114 +94,6 @@ def _file(path: Any, directory: str) -> Any:
     return File(os.path.normpath(os.path.join(directory, path)) if directory else path)
 
 
-def alternatives(kind: Any) -> tuple[Any, ...]:
-    """Return what a type stands for: the members of a union, without None and annotations."""
-    if get_origin(kind) is Annotated:
-        return alternatives(get_args(kind)[0])
-    if get_origin(kind) in (Union, types.UnionType):
-        return tuple(one for arg in get_args(kind) for one in alternatives(arg) if one is not types.NoneType)
-    return (kind,)
-
-
 def holds_file(kind: Any) -> bool:
     """Return whether a field of this type is a file, or holds some."""
     return any(one is File or File in get_args(one) for one in alternatives(kind))
-
-
-def _origin(kind: Any) -> Any:
-    one = alternatives(kind)[0]
-    return get_origin(one) or one
-
-
-# --- the command line -----------------------------------------------------------------------------
-
-
-class Field(NamedTuple):
-    """A field of a spec as a parameter of the command line."""
-
-    name: str
-    kind: Any
-    parameter: click.Parameter
-
-    def value(self, given: Any) -> Any:
-        """Return the value of the field, for what click has read."""
-        if _origin(self.kind) in (dict, Mapping):
-            inner = (get_args(alternatives(self.kind)[0]) or (str, Any))[1]
-            return {key: _converted(inner, text) for key, text in pairs(given).items()}
-        if isinstance(given, tuple):
-            inner = (get_args(alternatives(self.kind)[0]) or (Any,))[0]
-            return [_converted(inner, text) for text in given]
-        return given if isinstance(given, bool) else _converted(self.kind, given)
-
-
-def fields_of(spec_type: type[Spec], taken: Iterable[str]) -> list[Field]:
-    """Return the fields of a kind of work as parameters: files positional, the first mapping ``-p``.
-
-    Args:
-        spec_type: the class of its specs.
-        taken: the options that there are already; a field of that name gets ``--spec-NAME``.
-    """
-    taken = set(taken)
-    docs = {info.name: info.doc for info in describe(spec_type)}
-    found = []
-    mapping = False
-    for field in msgspec.structs.fields(spec_type):
-        name, origin = field.encode_name, _origin(field.type)
-        flag = "--" + name.replace("_", "-")
-        if flag in taken:
-            flag = "--spec-" + name.replace("_", "-")
-        if holds_file(field.type) and origin not in (dict, Mapping):
-            parameter = _positional(name, many=origin is not File, required=field.required)
-        else:
-            is_mapping = origin in (dict, Mapping)
-            flags = ["-p", flag] if is_mapping and not mapping else [flag]
-            mapping = mapping or is_mapping
-            parameter = _option(name, flags, field, origin, docs.get(name, ""))
-        found.append(Field(name, field.type, parameter))
-    return found
-
-
-def _positional(name: str, *, many: bool, required: bool) -> click.Parameter:
-    metavar = f"[{name.upper()}]..." if many else name.upper() if required else f"[{name.upper()}]"
-    return click.Argument([f"field_{name}"], nargs=-1 if many else 1, required=required, metavar=metavar)
-
-
-def _option(name: str, flags: list[str], field: Any, origin: Any, doc: str) -> click.Parameter:
-    destination = f"field_{name}"
-    if origin is bool:
-        flag = flags[0]
-        declared = [destination, f"{flag}/--no-{flag.removeprefix('--')}"]
-        return click.Option(declared, default=None, required=field.required, help=doc)
-    many = origin in (dict, Mapping, list, tuple, set, frozenset)
-    metavar = "KEY=VALUE" if origin in (dict, Mapping) else in_words(field.type).upper()
-    if many and origin not in (dict, Mapping):
-        metavar = "VALUE"
-    return click.Option(
-        [destination, *flags],
-        multiple=many,
-        required=field.required,
-        metavar=metavar,
-        help=(doc + (" " if doc else "") + ("May be given several times." if many else "")).strip() or None,
-    )
-
-
-def fields_given(fields: Iterable[Field], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that the command line has given."""
-    given = {}
-    for field in fields:
-        value = params.get(f"field_{field.name}")
-        if value is not None and value != ():
-            given[field.name] = field.value(value)
-    return given
-
-
-def _converted(kind: Any, text: str) -> Any:
-    """A text of the command line as what a field takes; left as it is where `make_spec` had better judge."""
-    if holds_file(kind) or str in alternatives(kind):
-        return text
-    if alternatives(kind) == (Any,):
-        return guessed(text)
-    try:
-        return msgspec.to_builtins(msgspec.convert(text, kind, strict=False))
-    except (msgspec.ValidationError, TypeError):
-        return guessed(text)

@@ -8,9 +8,9 @@ import click
 
 from anyjob.backend import Capabilities
 from anyjob.cli.completion import backend_names
-from anyjob.cli.context import session
-from anyjob.cli.groups import LazyGroup
-from anyjob.cli.output import say, table, write_json
+from anyjob.cli.context import open_session
+from anyjob.cli.lazy_group import LazyGroup
+from anyjob.cli.output import print_message, table, write_json
 from anyjob.errors import AnyjobError, UnknownNameError
 from anyjob.registry.entry_points import BACKENDS, PLUGINS, PROVIDERS
 from anyjob.registry.metadata import normalise
@@ -46,40 +46,40 @@ def list_(timeout: str, as_json: bool) -> None:
     from anyjob.cli.plugins.installed import listing
     from anyjob.text.units import parse_duration
 
-    ours = session()
-    installed, missing = listing(ours.registry, parse_duration(timeout, what="--timeout"))
+    session = open_session()
+    installed, missing = listing(session.registry, parse_duration(timeout, what="--timeout"))
     broken = [line["why"] for line in installed if line["group"] == PLUGINS and line["state"] == "broken"]
     for why in filter(None, [missing, *broken]):
-        say(f"warning: {why}")
-    lines = listed(ours, installed)
+        print_message(f"warning: {why}")
+    lines = backend_lines(session, installed)
     if as_json:
         write_json(lines)
         return
     table(
         ["name", "type", "distribution", "from", "default"],
         (
-            [line["name"], line["type"], _source(line), line["origin"], "*" if line["default"] else ""]
+            [line["name"], line["type"], _distribution(line), line["origin"], "*" if line["default"] else ""]
             for line in lines
         ),
     )
 
 
-def listed(ours: Session, installed: list[dict[str, str]]) -> list[dict[str, Any]]:
+def backend_lines(session: Session, installed: list[dict[str, str]]) -> list[dict[str, Any]]:
     """Return a line for each name that `get_backend` takes.
 
     Args:
-        ours: where backends are configured.
+        session: where backends are configured.
         installed: the lines of `Registry.listing`.
     """
-    default = ours.default_backend()
+    default = session.default_backend()
     usable = (line for line in installed if line["group"] == BACKENDS and line["state"] in _USABLE)
     lines = []
-    for name in dict.fromkeys([*ours.config.backends, *sorted(line["name"] for line in usable)]):
-        entry = ours.config.backends.get(name)
+    for name in dict.fromkeys([*session.config.backends, *sorted(line["name"] for line in usable)]):
+        entry = session.config.backends.get(name)
         kind = entry.type if entry else name
         provider, slash, _ = kind.partition("/")
         if slash:
-            known = ours.config.providers.get(provider)
+            known = session.config.providers.get(provider)
             origin = _origin(installed, PROVIDERS, known.type if known else provider)
         else:
             origin = _origin(installed, BACKENDS, kind)
@@ -109,7 +109,7 @@ def _origin(installed: list[dict[str, str]], group: str, name: str) -> dict[str,
     return None
 
 
-def _source(line: dict[str, Any]) -> str:
+def _distribution(line: dict[str, Any]) -> str:
     return f"{line['distribution']} {line['version']}" if line["distribution"] else "not found"
 
 
@@ -123,8 +123,8 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def show(name: str | None, as_json: bool) -> None:
     """Show a backend's options, where their values come from, and what it can do."""
-    ours = session()
-    found = described(ours, name or ours.default_backend())
+    session = open_session()
+    found = describe_backend(session, name or session.default_backend())
     if as_json:
         write_json(found)
         return
@@ -132,8 +132,8 @@ def show(name: str | None, as_json: bool) -> None:
     if found["doc"]:
         print(f"\n{click.wrap_text(found['doc'].replace('``', ''), 80)}")
     print(f"\naccepts: {', '.join(found['accepts']) or 'what it is written for'}")
-    able = [key for key, value in found["capabilities"].items() if value]
-    print(f"can: {', '.join(able) or '-'}\n")
+    capabilities = [key for key, value in found["capabilities"].items() if value]
+    print(f"can: {', '.join(capabilities) or '-'}\n")
     table(
         ["option", "value", "from", "takes", "for"],
         (
@@ -149,20 +149,20 @@ def show(name: str | None, as_json: bool) -> None:
     )
 
 
-def described(ours: Session, name: str) -> dict[str, Any]:
+def describe_backend(session: Session, name: str) -> dict[str, Any]:
     """Return what can be said of a backend, also where it cannot be made; secrets are masked."""
-    entry = ours.config.entry("backends", name)
+    entry = session.config.entry("backends", name)
     kind = entry.type if entry else name
     if "/" in kind:
-        found: type[Any] = type(ours.get_backend(name))
+        found: type[Any] = type(session.get_backend(name))
         reference = None
     else:
         try:
-            found = ours.registry.backend(kind)
+            found = session.registry.backend(kind)
         except UnknownNameError:
-            ours.get_backend(name)  # whose error names what is configured, too
+            session.get_backend(name)  # whose error names what is configured, too
             raise
-        reference = ours.registry.origin(BACKENDS, kind)
+        reference = session.registry.origin(BACKENDS, kind)
     return {
         "name": name,
         "type": kind,
@@ -170,21 +170,21 @@ def described(ours: Session, name: str) -> dict[str, Any]:
         "class": f"{found.__module__}.{found.__qualname__}",
         "doc": " ".join((found.__doc__ or "").strip().partition("\n\n")[0].split()),
         "accepts": sorted(getattr(found, "accepts", ())),
-        "capabilities": _capabilities(ours, name, found).to_dict(),
-        "options": _options(ours, entry, found),
+        "capabilities": _capabilities(session, name, found).to_dict(),
+        "options": _options(session, entry, found),
     }
 
 
-def _capabilities(ours: Session, name: str, found: Any) -> Capabilities:
+def _capabilities(session: Session, name: str, found: Any) -> Capabilities:
     """What the backend as configured can do; what its class says, where it cannot be made."""
     try:
-        able: Capabilities = ours.get_backend(name).capabilities
+        capabilities: Capabilities = session.get_backend(name).capabilities
     except AnyjobError:
-        able = found.capabilities
-    return able
+        capabilities = found.capabilities
+    return capabilities
 
 
-def _options(ours: Session, entry: Any, found: Any) -> list[dict[str, Any]]:
+def _options(session: Session, entry: Any, found: Any) -> list[dict[str, Any]]:
     from anyjob.config.options import OptionInfo, describe, secret_fields
 
     options_type = getattr(found, "Options", None)
@@ -192,7 +192,7 @@ def _options(ours: Session, entry: Any, found: Any) -> list[dict[str, Any]]:
     values: dict[str, Any] = {}
     if entry is not None:
         secrets = secret_fields(options_type) if options_type is not None else ()
-        masked = ours.config.to_dict(secret_keys=lambda each: secrets if each is entry else ())
+        masked = session.config.to_dict(secret_keys=lambda each: secrets if each is entry else ())
         values = {key: value for key, value in masked["backends"][entry.name].items() if key != "type"}
     unknown = [key for key in values if key not in {info.name for info in infos}]
     infos += [

@@ -9,17 +9,18 @@ from typing import Any
 
 import click
 
-from anyjob.cli import exits
-from anyjob.cli.context import session
-from anyjob.cli.jobs.selection import OPEN, confirm, filters, importable, read_filters, some_jobs
-from anyjob.cli.output import say
+from anyjob.cli import exit_codes
+from anyjob.cli.context import open_session
+from anyjob.cli.jobs.operations import extend_import_path
+from anyjob.cli.jobs.selection import OPEN, confirm, filter_options, find_jobs, read_criteria
+from anyjob.cli.output import print_message
 from anyjob.session.facade import Session
 from anyjob.status import JobStatus
 
 _FAILED = (JobStatus.ERROR, JobStatus.CANCELLED)
 
 
-def _yes(function: Callable[..., None]) -> Callable[..., None]:
+def _yes_option(function: Callable[..., None]) -> Callable[..., None]:
     return click.option("--yes", is_flag=True, help="Do not ask, however many there are.")(function)
 
 
@@ -34,40 +35,40 @@ Examples:
   anyjob cancel --state QUEUED --tag study=a --yes"""
 )
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@filters
-@_yes
-def cancel(ids: tuple[str, ...], yes: bool, **given: Any) -> None:
+@filter_options
+@_yes_option
+def cancel(ids: tuple[str, ...], yes: bool, **options: Any) -> None:
     """Cancel jobs: those of these ids, or those that fit and have not ended.
 
     On a terminal, filters that fit several jobs ask first. The exit code is 1 where a backend would not
     cancel a job that goes on.
     """
-    looked_for = read_filters(given)
-    if looked_for and looked_for.states is None:
-        looked_for = looked_for._replace(states=OPEN)
-    with session() as ours:
-        jobs = some_jobs(ours, ids, looked_for)
+    criteria = read_criteria(options)
+    if criteria and criteria.states is None:
+        criteria = criteria._replace(states=OPEN)
+    with open_session() as session:
+        jobs = find_jobs(session, ids, criteria)
         confirm("cancel", len(jobs), by_filters=not ids, yes=yes)
-        answers = ours.cancel(jobs)
+        answers = session.cancel(jobs)
         left = [job for job, accepted in zip(jobs, answers, strict=True) if not accepted]
         refused = sum(not job.in_final_state() for job in left)
-    told = [(sum(answers), "cancelled"), (len(left) - refused, "ended before"), (refused, "not cancelled")]
-    print(", ".join(f"{count} {what}" for count, what in told if count) or "no job fits")
-    sys.exit(exits.FOUND if refused else exits.OK)
+    counts = [(sum(answers), "cancelled"), (len(left) - refused, "ended before"), (refused, "not cancelled")]
+    print(", ".join(f"{count} {what}" for count, what in counts if count) or "no job fits")
+    sys.exit(exit_codes.FOUND if refused else exit_codes.OK)
 
 
 # --- rerun ----------------------------------------------------------------------------------------
 
 
-def _resources(function: Callable[..., None]) -> Callable[..., None]:
-    taken = {
+def _resource_options(function: Callable[..., None]) -> Callable[..., None]:
+    flags = {
         "--cpus": ("N", "Cores, in place of what it had."),
         "--memory": ("SIZE", "Such as 8GiB."),
         "--gpus": ("N", "Accelerators."),
         "--nodes": ("N", "Machines."),
         "--walltime": ("TIME", "How long it may run: 90s, 2h, 1:30:00."),
     }
-    for flag, (metavar, text) in reversed(taken.items()):
+    for flag, (metavar, text) in reversed(flags.items()):
         function = click.option(flag, metavar=metavar, help=text)(function)
     return function
 
@@ -80,9 +81,9 @@ Examples:
   anyjob rerun --tag study=a --state failed --since 1d --yes"""
 )
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@filters
-@_resources
-@_yes
+@filter_options
+@_resource_options
+@_yes_option
 def rerun(
     ids: tuple[str, ...],
     yes: bool,
@@ -91,7 +92,7 @@ def rerun(
     gpus: str | None,
     nodes: str | None,
     walltime: str | None,
-    **given: Any,
+    **options: Any,
 ) -> None:
     """Hand over anew what jobs were handed, to their backends; print the ids of the new jobs.
 
@@ -100,28 +101,30 @@ def rerun(
 
     A new job supersedes the one that it runs anew: of a name, and for filters, the newest counts.
     """
-    looked_for = read_filters(given)
-    if looked_for and looked_for.states is None:
-        looked_for = looked_for._replace(states=_FAILED)
-    asked = {"cpus": cpus, "memory": memory, "gpus": gpus, "nodes": nodes, "walltime": walltime}
-    resources = {name: value for name, value in asked.items() if value is not None}
-    with session() as ours:
-        jobs = some_jobs(ours, ids, looked_for)
+    criteria = read_criteria(options)
+    if criteria and criteria.states is None:
+        criteria = criteria._replace(states=_FAILED)
+    requested = {"cpus": cpus, "memory": memory, "gpus": gpus, "nodes": nodes, "walltime": walltime}
+    resources = {name: value for name, value in requested.items() if value is not None}
+    with open_session() as session:
+        jobs = find_jobs(session, ids, criteria)
         confirm("run anew", len(jobs), by_filters=not ids, yes=yes)
-        _make_importable(ours, jobs)
-        for job in ours.rerun(jobs, **resources):
+        _make_importable(session, jobs)
+        for job in session.rerun(jobs, **resources):
             print(job.job_id())
-    if not jobs and not given["states"]:
-        say("no job fits that has failed or was cancelled: --state says which others are to run anew")
+    if not jobs and not options["states"]:
+        print_message(
+            "no job fits that has failed or was cancelled: --state says which others are to run anew"
+        )
     else:
-        say(f"{len(jobs)} run anew" if jobs else "no job fits")
+        print_message(f"{len(jobs)} run anew" if jobs else "no job fits")
 
 
-def _make_importable(ours: Session, jobs: list[Any]) -> None:
+def _make_importable(session: Session, jobs: list[Any]) -> None:
     """Have what these jobs are made of found by its modules' names."""
-    rows = ours.ledger.rows([job.job_id() for job in jobs])
+    rows = session.ledger.rows([job.job_id() for job in jobs])
     for row in {row.bulk: row for row in rows.values()}.values():
-        importable(ours, row)
+        extend_import_path(session, row)
 
 
 # --- prune ----------------------------------------------------------------------------------------
@@ -140,11 +143,11 @@ def prune(older_than: str, dry_run: bool) -> None:
     from anyjob.text.units import parse_duration
 
     seconds = parse_duration(older_than, what="--older-than", allow_zero=True)
-    with session() as ours:
+    with open_session() as session:
         if dry_run:
-            ledger = ours.ledger
+            ledger = session.ledger
             count = len(ledger.ended_before(time.time() - seconds)) if ledger.exists else 0
         else:
-            count = len(ours.prune(seconds))
+            count = len(session.prune(seconds))
     print(f"{count} job{'' if count == 1 else 's'} {'would be ' if dry_run else ''}forgotten")
-    sys.exit(exits.OK)
+    sys.exit(exit_codes.OK)

@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
-from anyjob.cli.context import session
-from anyjob.cli.jobs.selection import Filters, abbreviations, age, filters, read_filters, span, up_to_date
-from anyjob.cli.output import say, table, write_json
+from anyjob.cli.context import open_session
+from anyjob.cli.jobs.refresh import refresh
+from anyjob.cli.jobs.selection import Criteria, abbreviations, filter_options, read_criteria
+from anyjob.cli.output import print_message, table, write_json
+from anyjob.cli.times import age, span
 from anyjob.ledger.rows import FINAL, Row
 from anyjob.ledger.store import Ledger
 from anyjob.session.facade import Session
@@ -25,7 +27,7 @@ Examples:
   anyjob jobs --name fit --state failed --since 2h
   anyjob jobs --tag study=a --limit 0 --json"""
 )
-@filters
+@filter_options
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -37,47 +39,45 @@ Examples:
 @click.option("--superseded", is_flag=True, help="Those, too, that were run anew since.")
 @click.option("--no-refresh", is_flag=True, help="Ask no backend: show what the ledger knows.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def jobs(limit: int, superseded: bool, no_refresh: bool, as_json: bool, **given: Any) -> None:
+def jobs(limit: int, superseded: bool, no_refresh: bool, as_json: bool, **options: Any) -> None:
     """List jobs that outlive the process that submitted them, the newest last.
 
     Ids are cut to what is enough to tell them apart; every command takes them so. Those that have not
     ended are asked about first.
     """
-    with session() as ours:
-        ledger = ours.ledger
-        rows = selected(ledger, read_filters(given), limit + 1 if limit else None, superseded=superseded)
+    with open_session() as session:
+        ledger = session.ledger
+        rows = select(ledger, read_criteria(options), limit + 1 if limit else None, superseded=superseded)
         more = 0 < limit < len(rows)
         rows = rows[-limit:] if limit else rows
         if not no_refresh:
-            rows = up_to_date(ours, ledger, rows)
-        show(ours, rows, as_json=as_json)
+            rows = refresh(session, ledger, rows)
+        show(session, rows, as_json=as_json)
     if more:
-        say(f"the newest {limit}; --limit 0 shows all")
+        print_message(f"the newest {limit}; --limit 0 shows all")
 
 
-def selected(
-    ledger: Ledger, looked_for: Filters, limit: int | None, *, superseded: bool = False
-) -> list[Row]:
+def select(ledger: Ledger, criteria: Criteria, limit: int | None, *, superseded: bool = False) -> list[Row]:
     """Return the newest rows that fit, oldest first."""
     if not ledger.exists:
         return []
     return ledger.select(
-        name=looked_for.name,
-        states=looked_for.states,
-        backend=looked_for.backend,
-        tags=looked_for.tags,
-        since=looked_for.since,
-        limit=limit,
+        name=criteria.name,
+        states=criteria.states,
+        backend=criteria.backend,
+        tags=criteria.tags,
+        since=criteria.since,
         superseded=superseded,
+        limit=limit,
     )
 
 
-def show(ours: Session, rows: list[Row], *, as_json: bool) -> None:
+def show(session: Session, rows: list[Row], *, as_json: bool) -> None:
     """Write rows to stdout."""
-    ledger = ours.ledger
+    ledger = session.ledger
     if as_json:
         tags = {bulk: ledger.tags(bulk) for bulk in {row.bulk for row in rows}}
-        write_json([described(row, tags[row.bulk]) for row in rows])
+        write_json([describe(row, tags[row.bulk]) for row in rows])
         return
     short = abbreviations(ledger, [row.job_id for row in rows])
     table(
@@ -91,7 +91,7 @@ def show(ours: Session, rows: list[Row], *, as_json: bool) -> None:
                 row.status.name,
                 row.reason,
                 age(row.submitted),
-                took(row),
+                duration(row),
             ]
             for row in rows
         ),
@@ -99,14 +99,14 @@ def show(ours: Session, rows: list[Row], *, as_json: bool) -> None:
     )
 
 
-def took(row: Row) -> str | None:
+def duration(row: Row) -> str | None:
     """Return how long a job has run, until now if it runs still."""
     if row.started is None or (row.state >= FINAL and row.finished is None):
         return None
     return span(max(0.0, (row.finished or time.time()) - row.started))
 
 
-def described(row: Row, tags: dict[str, str]) -> dict[str, Any]:
+def describe(row: Row, tags: dict[str, str]) -> dict[str, Any]:
     """Return a row for ``--json``; times are in seconds since 1970."""
     return {
         "job_id": row.job_id,

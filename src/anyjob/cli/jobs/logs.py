@@ -8,11 +8,11 @@ from typing import Any, TextIO
 
 import click
 
-from anyjob.cli import exits
-from anyjob.cli.context import session
-from anyjob.cli.jobs.selection import one_job
-from anyjob.cli.output import fail, leave_pipe, say
-from anyjob.cli.run.streaming import Pump, StateLine
+from anyjob.cli import exit_codes
+from anyjob.cli.context import open_session
+from anyjob.cli.jobs.selection import find_job
+from anyjob.cli.output import print_error, print_message
+from anyjob.cli.run.streaming import OutputForwarder, StatusLine
 
 
 @click.command(
@@ -34,11 +34,11 @@ def logs(job_id: str, follow: bool, stream: str) -> None:
     """
     both = {"stdout": sys.stdout, "stderr": sys.stderr}
     targets = both if stream == "both" else {stream: sys.stdout}  # what was asked for is the output
-    with session() as ours:
-        job = one_job(ours, job_id)
+    with open_session() as session:
+        job = find_job(session, job_id)
         if not job.backend().capabilities.logs:
-            fail(f"backend {job.backend()!s} keeps nothing of what its jobs write")
-            sys.exit(exits.FAILED)
+            print_error(f"backend {job.backend()!s} keeps nothing of what its jobs write")
+            sys.exit(exit_codes.FAILED)
         code = _follow(job, targets) if follow else _copy(job, targets)
     sys.exit(code)
 
@@ -49,30 +49,24 @@ def _copy(job: Any, targets: dict[str, TextIO]) -> int:
         for chunk in job.log_bytes(stream):
             target.buffer.write(chunk)
         target.buffer.flush()
-    return exits.OK
+    return exit_codes.OK
 
 
 def _follow(job: Any, targets: dict[str, TextIO]) -> int:
     """Pass on what the job writes until it has ended, or nobody reads that any more."""
     over = threading.Event()
-    line = StateLine()
-    pump = Pump(line, over.set, targets)
+    line = StatusLine()
+    forwarder = OutputForwarder(line, over.set, targets)
 
     def finish() -> None:
-        pump.finish()
+        forwarder.finish()
         over.set()
 
-    pump.start(job)
+    forwarder.start(job)
     threading.Thread(target=finish, name="anyjob-logs", daemon=True).start()
     try:
         over.wait()
     except KeyboardInterrupt:
-        say(f"job {job.job_id()} goes on: `anyjob logs -f` follows it again")
-        sys.exit(exits.INTERRUPTED)
-    if pump.is_broken:
-        leave_pipe()
-        return exits.BROKEN_PIPE
-    if pump.problem is not None:
-        fail(f"what the job writes cannot be passed on: {pump.problem}")
-        return exits.FAILED
-    return exits.OK
+        print_message(f"job {job.job_id()} goes on: `anyjob logs -f` follows it again")
+        sys.exit(exit_codes.INTERRUPTED)
+    return forwarder.exit_code()

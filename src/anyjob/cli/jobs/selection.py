@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -11,21 +10,23 @@ from typing import Any, NamedTuple
 import click
 
 from anyjob.cli.completion import backend_names
-from anyjob.cli.output import is_terminal, say
-from anyjob.errors import AnyjobError, JobNotFoundError
-from anyjob.jobfile.values import pairs
-from anyjob.ledger.designation import SHORTEST, meant
-from anyjob.ledger.rows import FINAL, Row
+from anyjob.cli.output import is_terminal
+from anyjob.cli.times import age
+from anyjob.cli.values import parse_pairs
+from anyjob.errors import JobNotFoundError
+from anyjob.ledger.designation import SHORTEST
 from anyjob.ledger.store import Ledger
 from anyjob.session.facade import Session
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 
+SHORTEST = 7
+"""Characters of an abbreviated id, at least."""
 MOST_CANDIDATES = 20
 OPEN = tuple(status for status in JobStatus if status not in JOB_FINAL_STATES)
 _GROUPS = {"OPEN": OPEN, "ENDED": JOB_FINAL_STATES, "FAILED": (JobStatus.ERROR,)}
 
 
-class Filters(NamedTuple):
+class Criteria(NamedTuple):
     """What jobs are looked for by; None, or no tags, for what does not matter."""
 
     name: str | None
@@ -38,9 +39,9 @@ class Filters(NamedTuple):
         return any(each is not None and each != {} for each in self)
 
 
-def filters(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that `read_filters` takes."""
-    options = (
+def filter_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that `read_criteria` takes."""
+    decorators = (
         click.option("--name", metavar="NAME", help="Of this name."),
         click.option(
             "--state",
@@ -55,28 +56,28 @@ def filters(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="With this tag. Repeatable."),
         click.option("--since", metavar="TIME", help="Submitted since then: 2h, 30m, 7d ago."),
     )
-    for option in reversed(options):
-        function = option(function)
+    for decorate in reversed(decorators):
+        function = decorate(function)
     return function
 
 
-def read_filters(given: dict[str, Any]) -> Filters:
-    """Make sense of the options of `filters`.
+def read_criteria(options: dict[str, Any]) -> Criteria:
+    """Make sense of the options of `filter_options`.
 
     Raises:
         SpecError: ``--since`` is no length of time.
         click.UsageError: a state or a tag is none.
     """
     since = None
-    if given["since"] is not None:
+    if options["since"] is not None:
         from anyjob.text.units import parse_duration
 
-        since = time.time() - parse_duration(given["since"], what="--since")
-    return Filters(
-        given["name"],
-        read_states(given["states"]) if given["states"] else None,
-        given["backend"],
-        pairs(given["tags"], "--tag"),
+        since = time.time() - parse_duration(options["since"], what="--since")
+    return Criteria(
+        options["name"],
+        read_states(options["states"]) if options["states"] else None,
+        options["backend"],
+        parse_pairs(options["tags"], "--tag"),
         since,
     )
 
@@ -106,7 +107,7 @@ def full_id(ledger: Ledger, text: str) -> str:
     Raises:
         JobNotFoundError: there is none, or there are several; the message lists these.
     """
-    found = meant(ledger, text.strip(), MOST_CANDIDATES + 1)
+    found = _candidates(ledger, text.strip())
     if len(found) == 1:
         return found[0]
     if not found:
@@ -134,40 +135,34 @@ def _abbreviated(ledger: Ledger, job_id: str) -> str:
     return job_id
 
 
-def one_job(ours: Session, text: str) -> Any:
+def find_job(session: Session, text: str) -> Any:
     """Return a handle on the job of this id, which may be abbreviated."""
-    return ours.get_job(full_id(ours.ledger, text))
-
-
-def importable(ours: Session, row: Row) -> None:
-    """Have what a job is made of found by its module's name: look where its submitter did, last."""
-    context, _, _ = ours.ledger.bulk(row.bulk)
-    sys.path.extend(entry for entry in context.path if entry not in sys.path)
+    return session.get_job(full_id(session.ledger, text))
 
 
 # --- many -----------------------------------------------------------------------------------------
 
 
-def some_jobs(ours: Session, ids: Sequence[str], looked_for: Filters) -> list[Any]:
+def find_jobs(session: Session, ids: Sequence[str], criteria: Criteria) -> list[Any]:
     """Return handles on the jobs of these ids or, where there are none, on those that fit the filters.
 
     Raises:
         click.UsageError: there are both, or neither.
         JobNotFoundError: an id is unknown or ambiguous.
     """
-    if ids and looked_for:
+    if ids and criteria:
         raise click.UsageError("name the jobs either by their ids or by filters (--name, --state, …)")
     if ids:
-        ledger = ours.ledger
-        return [ours.get_job(each) for each in dict.fromkeys(full_id(ledger, text) for text in ids)]
-    if not looked_for:
+        ledger = session.ledger
+        return [session.get_job(each) for each in dict.fromkeys(full_id(ledger, text) for text in ids)]
+    if not criteria:
         raise click.UsageError("name the jobs: by their ids, or by filters (--name, --state, --tag, …)")
-    return ours.jobs(
-        name=looked_for.name,
-        state=looked_for.states,
-        backend=looked_for.backend,
-        tags=looked_for.tags,
-        since=looked_for.since,
+    return session.jobs(
+        name=criteria.name,
+        state=criteria.states,
+        backend=criteria.backend,
+        tags=criteria.tags,
+        since=criteria.since,
     )
 
 
@@ -177,77 +172,9 @@ def confirm(what: str, count: int, *, by_filters: bool, yes: bool) -> None:
     Raises:
         click.Abort: the answer is no.
     """
-    if by_filters and count > 1 and not yes and _can_ask():
+    if by_filters and count > 1 and not yes and _is_interactive():
         click.confirm(f"{what} {count} jobs?", abort=True, err=True)
 
 
-def _can_ask() -> bool:
+def _is_interactive() -> bool:
     return sys.stdin.isatty() and is_terminal(sys.stderr)
-
-
-def counted(states: Iterable[str]) -> str:
-    """Return how many of each there are, in words: ``3 DONE, 1 ERROR``."""
-    counts: dict[str, int] = {}
-    for state in states:
-        counts[state] = counts.get(state, 0) + 1
-    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-
-
-# --- what the ledger knows, brought up to date -------------------------------------------------------
-
-
-def up_to_date(ours: Session, ledger: Ledger, rows: list[Row]) -> list[Row]:
-    """Have engines asked about those jobs that have not ended; what cannot be asked is left as it is."""
-    here = ("", os.uname().nodename)
-    unfinished = {row.backend: row for row in rows if row.state < FINAL}
-    of = [row for number, row in unfinished.items() if ledger.backend_row(number).host in here]
-    for row in of:
-        try:
-            _ask(ours, row)
-        except AnyjobError as error:
-            say(f"warning: not up to date: {error}")
-    if not of:
-        return rows
-    now = ledger.rows([row.job_id for row in rows])
-    return [now.get(row.job_id, row) for row in rows]
-
-
-def _ask(ours: Session, row: Row) -> None:
-    """Ask the backend of a job about all of its jobs that have not ended, at once."""
-    backend = ours.get_job(row.job_id).backend()
-    if wake(backend):
-        return  # what there is to know is in the ledger now
-    # Handles first, questions second: the first question is about all of them.
-    for job in [job for job in ours.jobs(state=OPEN, backend=row.label) if job.backend() is backend]:
-        job.status()
-
-
-def wake(backend: Any) -> bool:
-    """See to it that somebody keeps a backend's queue, where that is in the ledger; return whether it is.
-
-    Who begins to keep it, after a reboot say, looks first at what has become of its jobs.
-    """
-    if not getattr(backend, "queues_in_ledger", False):
-        return False
-    for _ in backend.launch([]):
-        pass
-    return True
-
-
-# --- times ----------------------------------------------------------------------------------------
-
-
-def age(then: float) -> str:
-    """Return how long ago that was."""
-    return span(max(0.0, time.time() - then))
-
-
-def span(seconds: float) -> str:
-    """Return a length of time for a person: ``0.4s``, ``42s``, ``3m10s``, ``2h05m``, ``12d03h``."""
-    if seconds < 10:
-        return f"{seconds:.1f}s"
-    whole = int(seconds)
-    for size, unit, smaller, part in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
-        if whole >= size:
-            return f"{whole // size}{unit}{whole % size // smaller:02d}{part}"
-    return f"{whole}s"

@@ -10,10 +10,13 @@ from typing import Any
 import click
 import msgspec
 
-from anyjob.cli.context import session
-from anyjob.cli.jobs.listing import described as listed
-from anyjob.cli.jobs.selection import full_id, importable, span, up_to_date
+from anyjob.cli.context import open_session
+from anyjob.cli.jobs.listing import describe as describe_row
+from anyjob.cli.jobs.operations import extend_import_path
+from anyjob.cli.jobs.refresh import refresh
+from anyjob.cli.jobs.selection import full_id
 from anyjob.cli.output import printable, write_json
+from anyjob.cli.times import span
 from anyjob.execution import spool
 from anyjob.jobtypes import TaskJob
 from anyjob.ledger.encoding import decode_outcome, decode_resources
@@ -40,15 +43,15 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def show(job_id: str, as_json: bool) -> None:
     """Show all that is known of a job: its work, where it is, and what came of it."""
-    with session() as ours:
-        ledger = ours.ledger
+    with open_session() as session:
+        ledger = session.ledger
         row = ledger.rows([full_id(ledger, job_id)]).popitem()[1]
-        (row,) = up_to_date(ours, ledger, [row])
-        found = described(ours, row)
+        (row,) = refresh(session, ledger, [row])
+        found = describe(session, row)
     if as_json:
         write_json(found)
         return
-    lines = list(in_words(found))
+    lines = list(labelled_lines(found))
     width = max(len(name) for name, _ in lines)
     for name, text in lines:
         first, *rest = text.splitlines() or [""]
@@ -57,18 +60,18 @@ def show(job_id: str, as_json: bool) -> None:
             print(f"{'':<{width}}  {printable(line)}")
 
 
-def described(ours: Session, row: Row) -> dict[str, Any]:
+def describe(session: Session, row: Row) -> dict[str, Any]:
     """Return all that is known of a job; sizes in bytes, times in seconds."""
-    ledger = ours.ledger
+    ledger = session.ledger
     context, _, _ = ledger.bulk(row.bulk)
     known = ledger.backend_row(row.backend)
     outcome = Outcome(status=row.status) if row.outcome is None else decode_outcome(row.outcome)
     directory = spool.path_of(spool.root(ledger.state, known.options.get("spool")), row.job_id)
     found = {
-        **listed(row, ledger.tags(row.bulk)),
+        **describe_row(row, ledger.tags(row.bulk)),
         "route": list(context.route),
-        "spec": summary(ours, row),
-        "resources": asked_for(decode_resources(context.resources)),
+        "spec": summary(session, row),
+        "resources": requested(decode_resources(context.resources)),
         "cwd": context.cwd.decode("utf-8", "surrogateescape"),
         "python": context.python,
         "backend_type": known.type,
@@ -87,20 +90,20 @@ def described(ours: Session, row: Row) -> dict[str, Any]:
         "superseded_by": ledger.superseded_by([row.job_id]).get(row.job_id),
     }
     if row.state < FINAL:
-        found |= pending(ours, ledger, row)
+        found |= pending(session, ledger, row)
     return found
 
 
-def asked_for(resources: Resources) -> dict[str, Any]:
+def requested(resources: Resources) -> dict[str, Any]:
     """Return what of resources was asked for, less the name and tags."""
-    given = msgspec.structs.asdict(resources)
+    values = msgspec.structs.asdict(resources)
     default = msgspec.structs.asdict(Resources())
-    return {key: given[key] for key in given if key not in ("name", "tags") and given[key] != default[key]}
+    return {key: values[key] for key in values if key not in ("name", "tags") and values[key] != default[key]}
 
 
-def pending(ours: Session, ledger: Ledger, row: Row) -> dict[str, Any]:
+def pending(session: Session, ledger: Ledger, row: Row) -> dict[str, Any]:
     """Return what a job waits for, as far as that is known."""
-    job = ours.get_job(row.job_id)
+    job = session.get_job(row.job_id)
     if not isinstance(job, TaskJob):
         return {}
     record = job._record
@@ -113,11 +116,11 @@ def pending(ours: Session, ledger: Ledger, row: Row) -> dict[str, Any]:
     return {"queue_position": position, "message": message}
 
 
-def summary(ours: Session, row: Row) -> dict[str, Any]:
+def summary(session: Session, row: Row) -> dict[str, Any]:
     """Return what a job was handed, shortened; of its variables the names only, since they may be secret."""
-    importable(ours, row)
+    extend_import_path(session, row)
     try:
-        job = ours.get_job(row.job_id)
+        job = session.get_job(row.job_id)
         if not isinstance(job, TaskJob):
             return {"kind": row.kind, "unreadable": "only its backend knows"}
         spec = job.spec()
@@ -136,22 +139,22 @@ def summary(ours: Session, row: Row) -> dict[str, Any]:
         return {
             "kind": row.kind,
             "fn": spec.fn if isinstance(spec.fn, str) else _named(spec.fn),
-            "args": [short(value) for value in spec.args],
-            "kwargs": {key: short(value) for key, value in spec.kwargs.items()},
+            "args": [short_repr(value) for value in spec.args],
+            "kwargs": {key: short_repr(value) for key, value in spec.kwargs.items()},
         }
-    return {"kind": row.kind, **{name: short(getattr(spec, name)) for name in _fields(spec)}}
+    return {"kind": row.kind, **{name: short_repr(getattr(spec, name)) for name in _fields(spec)}}
 
 
 def _named(fn: Any) -> str:
     module, name = getattr(fn, "__module__", None), getattr(fn, "__qualname__", None)
-    return f"{module}:{name}" if module and name else short(fn)
+    return f"{module}:{name}" if module and name else short_repr(fn)
 
 
 def _fields(spec: Spec) -> tuple[str, ...]:
     return spec.__struct_fields__
 
 
-def short(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """Return a value's repr, cut."""
     try:
         text = value.path if isinstance(value, File) else repr(value)
@@ -163,7 +166,7 @@ def short(value: Any) -> str:
 # --- for a person ---------------------------------------------------------------------------------
 
 
-def in_words(found: dict[str, Any]) -> list[tuple[str, str]]:
+def labelled_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the lines, by name; what is not known has none."""
     lines = [
         ("job", found["job_id"]),
@@ -180,9 +183,9 @@ def in_words(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("position", str(found["queue_position"] or "")),
         ("runs anew", found["rerun_of"] or ""),
         ("run anew as", found["superseded_by"] or ""),
-        ("submitted", moment(found["submitted"])),
-        ("started", moment(found["started"], f"after {_between(found, 'submitted', 'started')}")),
-        ("finished", moment(found["finished"], f"ran {_between(found, 'started', 'finished')}")),
+        ("submitted", point_in_time(found["submitted"])),
+        ("started", point_in_time(found["started"], f"after {_between(found, 'submitted', 'started')}")),
+        ("finished", point_in_time(found["finished"], f"ran {_between(found, 'started', 'finished')}")),
         ("exit code", "" if found["exit_code"] is None else str(found["exit_code"])),
         ("signal", "" if found["signal"] is None else str(found["signal"])),
         ("peak memory", "" if found["peak_memory"] is None else f"{found['peak_memory'] / 2**20:.1f} MiB"),
@@ -207,9 +210,9 @@ def _work(spec: dict[str, Any]) -> str:
     return " ".join(f"{key}={text}" for key, text in spec.items() if key != "kind")
 
 
-def _resources(asked: dict[str, Any]) -> str:
-    words = {"memory": format_memory, "walltime": format_duration}
-    return ", ".join(f"{key} {words.get(key, str)(value)}" for key, value in asked.items())
+def _resources(requested: dict[str, Any]) -> str:
+    formats = {"memory": format_memory, "walltime": format_duration}
+    return ", ".join(f"{key} {formats.get(key, str)(value)}" for key, value in requested.items())
 
 
 def _backend(found: dict[str, Any]) -> str:
@@ -217,7 +220,7 @@ def _backend(found: dict[str, Any]) -> str:
     return f"{found['backend']} (type {found['backend_type']}{where})"
 
 
-def moment(when: float | None, more: str = "") -> str:
+def point_in_time(when: float | None, more: str = "") -> str:
     """Return a time for a person, with how long ago it was or what else is to be said of it."""
     if when is None:
         return ""

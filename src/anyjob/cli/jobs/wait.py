@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from anyjob.cli import exits
-from anyjob.cli.context import session
-from anyjob.cli.jobs.handles import failure, outcome_of
-from anyjob.cli.jobs.selection import counted, filters, full_id, importable, read_filters, some_jobs
-from anyjob.cli.output import fail, say
-from anyjob.cli.run.single import explained
-from anyjob.cli.run.streaming import StateLine, wait_shown
+from anyjob.cli import exit_codes
+from anyjob.cli.context import open_session
+from anyjob.cli.jobs.operations import extend_import_path, failure_of, outcome_of
+from anyjob.cli.jobs.selection import filter_options, find_jobs, full_id, read_criteria
+from anyjob.cli.output import count_states, print_error, print_message
+from anyjob.cli.run.single import explain_failure
+from anyjob.cli.run.streaming import StatusLine, wait_with_status
 from anyjob.errors import AnyjobError, CommandFailedError, JobTimeoutError
 from anyjob.execution.outputs import CommandResult
 from anyjob.job import BaseJob
@@ -39,36 +39,36 @@ Examples:
   anyjob wait --name fit --timeout 2h"""
 )
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@filters
+@filter_options
 @click.option("--timeout", metavar="TIME", help="Wait so long at most; 0s: look once.")
-def wait(ids: tuple[str, ...], timeout: str | None, **given: Any) -> None:
+def wait(ids: tuple[str, ...], timeout: str | None, **options: Any) -> None:
     """Wait for jobs to end: those of these ids, or those that fit.
 
     The exit code for one job is that of `anyjob run` for it; for several it is 0 if all are DONE, else
     1. It is 124 where the timeout was not long enough. Ctrl-C leaves, and the jobs go on.
     """
     seconds = _timeout(timeout)
-    with session() as ours:
-        jobs = some_jobs(ours, ids, read_filters(given))
+    with open_session() as session:
+        jobs = find_jobs(session, ids, read_criteria(options))
         if not jobs:
-            say("no job fits")
+            print_message("no job fits")
         code = _wait_for_one(jobs[0], seconds) if len(jobs) == 1 else _wait_for_all(jobs, seconds)
     sys.exit(code)
 
 
 def _wait_for_one(job: Any, timeout: float | None) -> int:
     if not ended_in_time(job, timeout):
-        return exits.WALLTIME
+        return exit_codes.WALLTIME
     outcome = outcome_of(job)
     if outcome.status.name != "DONE":
         why = f" ({outcome.reason})" if outcome.reason else ""
-        said = f": {outcome.message}" if outcome.message else ""
-        say(f"job {job.job_id()}: {outcome.status.name}{why}{said}")
+        message = f": {outcome.message}" if outcome.message else ""
+        print_message(f"job {job.job_id()}: {outcome.status.name}{why}{message}")
     return code_of(job, outcome)
 
 
 def _wait_for_all(jobs: list[Any], timeout: float | None) -> int:
-    line = StateLine()
+    line = StatusLine()
     ended = 0
     line.show(f"0 of {len(jobs)} jobs have ended")
     try:
@@ -77,28 +77,28 @@ def _wait_for_all(jobs: list[Any], timeout: float | None) -> int:
             line.show(f"{ended} of {len(jobs)} jobs have ended")
     except JobTimeoutError as error:
         line.stop()
-        fail(str(error))
-        return exits.WALLTIME
+        print_error(str(error))
+        return exit_codes.WALLTIME
     finally:
         line.stop()
     states = [outcome_of(job).status.name for job in jobs]
     if jobs:
-        say(counted(states))
-    return exits.OK if set(states) <= {"DONE"} else exits.FOUND
+        print_message(count_states(states))
+    return exit_codes.OK if set(states) <= {"DONE"} else exit_codes.FOUND
 
 
 def ended_in_time(job: BaseJob, timeout: float | None) -> bool:
     """Wait for one job, with a line on a terminal that says where it is; else say that it has not ended."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    line = StateLine()
+    line = StatusLine()
     try:
         if deadline is None:
-            wait_shown(job, line, f"job {job.job_id()[:8]}")
+            wait_with_status(job, line, f"job {job.job_id()[:8]}")
         else:
             job.wait_for_final_state(timeout=timeout)
     except JobTimeoutError as error:
         line.stop()
-        fail(str(error))
+        print_error(str(error))
         return False
     finally:
         line.stop()
@@ -109,10 +109,10 @@ def code_of(job: Any, outcome: Outcome) -> int:
     """Return the exit code that `anyjob run` has for what came of a job."""
     command = isinstance(job, CommandJob)
     if command and outcome.status.name == "ERROR":
-        error = failure(job)
+        error = failure_of(job)
         if isinstance(error, CommandFailedError):  # its program may have run as part of a call
-            return error.exit_code & 0xFF or exits.FAILED
-    return exits.of(outcome, command=command)
+            return error.exit_code & 0xFF or exit_codes.FAILED
+    return exit_codes.of(outcome, command=command)
 
 
 # --- result ---------------------------------------------------------------------------------------
@@ -136,25 +136,25 @@ def result(job_id: str, timeout: str | None, as_json: bool) -> None:
     it. Of a job that failed, its error goes to stderr, and the exit code is that of `anyjob run` for it.
     """
     seconds = _timeout(timeout)
-    with session() as ours:
-        ledger = ours.ledger
+    with open_session() as session:
+        ledger = session.ledger
         full = full_id(ledger, job_id)
-        importable(ours, ledger.rows([full])[full])
-        job = ours.get_job(full)
-        code = exits.WALLTIME
+        extend_import_path(session, ledger.rows([full])[full])
+        job = session.get_job(full)
+        code = exit_codes.WALLTIME
         if ended_in_time(job, seconds):
-            code = _tell(job, as_json=as_json)
+            code = _print_result(job, as_json=as_json)
     sys.exit(code)
 
 
-def _tell(job: Any, *, as_json: bool) -> int:
+def _print_result(job: Any, *, as_json: bool) -> int:
     outcome = outcome_of(job)
     if outcome.status.name == "CANCELLED":
-        said = f": {outcome.message}" if outcome.message else ""
-        fail(f"job {job.job_id()} was cancelled{said}")
+        message = f": {outcome.message}" if outcome.message else ""
+        print_error(f"job {job.job_id()} was cancelled{message}")
     elif outcome.status.name == "ERROR":
-        error = failure(job)
-        fail(str(error) if isinstance(error, AnyjobError) else explained(outcome, error))
+        error = failure_of(job)
+        print_error(str(error) if isinstance(error, AnyjobError) else explain_failure(outcome, error))
     else:
         value = job.result()
         shown = job.show(value) if isinstance(job, TaskJob) and not as_json else None

@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from anyjob.cli.context import hear_warnings, registry
-from anyjob.cli.groups import LazyGroup
-from anyjob.cli.output import is_terminal, printable, say, table, write_json
+from anyjob.cli.context import registry, show_warnings
+from anyjob.cli.lazy_group import LazyGroup
+from anyjob.cli.output import is_terminal, print_message, printable, table, write_json
 
 BAD = ("broken", "ambiguous", "incompatible", "stale")
 
@@ -40,10 +40,10 @@ def list_(timeout: str, as_json: bool) -> None:
     from anyjob.cli.plugins.installed import listing
     from anyjob.text.units import parse_duration
 
-    hear_warnings()
+    show_warnings()
     lines, missing = listing(registry(), parse_duration(timeout, what="--timeout"))
     if missing:
-        say(f"warning: {missing}")
+        print_message(f"warning: {missing}")
     lines.sort(key=lambda line: (line["distribution"] != "anyjob", line["distribution"], line["group"]))
     if as_json:
         write_json(lines)

@@ -26,33 +26,39 @@ def listing(registry: Registry, timeout: float) -> tuple[list[dict[str, str]], s
     hooks = registry.hook_plugins()
     if not hooks:
         return [line.to_dict() for line in registry.listing(hooks=False)], ""
-    from anyjob.cli.plugins.isolation import ask
+    from anyjob.cli.plugins.isolated_process import run_isolated
 
-    said = ask("anyjob.cli.plugins.installed:lines", timeout=timeout)
-    if said.answer is not None:
-        return said.answer["lines"], ""
-    ended = {each: why for each in hooks if (why := said.why if len(hooks) == 1 else _alone(each, timeout))}
+    result = run_isolated("anyjob.cli.plugins.installed:lines", timeout=timeout)
+    if result.value is not None:
+        return result.value["lines"], ""
+    ended = {
+        each: why
+        for each in hooks
+        if (why := result.why if len(hooks) == 1 else _why_it_fails_alone(each, timeout))
+    }
     without = json.dumps([_key(each) for each in ended])
-    said = ask("anyjob.cli.plugins.installed:lines", without, timeout=timeout)
+    result = run_isolated("anyjob.cli.plugins.installed:lines", without, timeout=timeout)
     found = (
-        said.answer["lines"] if said.answer else [line.to_dict() for line in registry.listing(hooks=False)]
+        result.value["lines"] if result.value else [line.to_dict() for line in registry.listing(hooks=False)]
     )
-    return _marked(found, ended), _told(ended, said.why)
+    return _mark_broken(found, ended), _warning(ended, result.why)
 
 
 def lines(without: str = "[]") -> dict[str, Any]:
     """Return the lines of a registry; imports the hook plugins, but for some, given as JSON."""
-    return {"lines": [line.to_dict() for line in _Without(json.loads(without)).listing()]}
+    return {"lines": [line.to_dict() for line in _RegistryWithout(json.loads(without)).listing()]}
 
 
 def load(only: str) -> bool:
     """Import one hook plugin, and have it register its names."""
     registry = Registry()
-    _Without([key for each in registry.hook_plugins() if (key := _key(each)) != json.loads(only)]).listing()
+    _RegistryWithout(
+        [key for each in registry.hook_plugins() if (key := _key(each)) != json.loads(only)]
+    ).listing()
     return True
 
 
-class _Without(Registry):
+class _RegistryWithout(Registry):
     """A registry that leaves some hook plugins out."""
 
     def __init__(self, without: Sequence[Sequence[str]]) -> None:
@@ -63,18 +69,18 @@ class _Without(Registry):
         return [each for each in super().hook_plugins() if _key(each) not in self._without]
 
 
-def _alone(reference: Reference, timeout: float) -> str:
+def _why_it_fails_alone(reference: Reference, timeout: float) -> str:
     """Say how the import of one hook plugin ends the process, or does not end; empty where it goes well."""
-    from anyjob.cli.plugins.isolation import ask
+    from anyjob.cli.plugins.isolated_process import run_isolated
 
-    return ask("anyjob.cli.plugins.installed:load", json.dumps(_key(reference)), timeout=timeout).why
+    return run_isolated("anyjob.cli.plugins.installed:load", json.dumps(_key(reference)), timeout=timeout).why
 
 
 def _key(reference: Reference) -> list[str]:
     return [reference.distribution, reference.name, reference.value]
 
 
-def _marked(found: list[dict[str, str]], ended: dict[Reference, str]) -> list[dict[str, str]]:
+def _mark_broken(found: list[dict[str, str]], ended: dict[Reference, str]) -> list[dict[str, str]]:
     for line in found:
         for each, why in ended.items():
             if (line["group"], line["name"], line["location"]) == (each.group, each.name, each.location):
@@ -82,7 +88,7 @@ def _marked(found: list[dict[str, str]], ended: dict[Reference, str]) -> list[di
     return found
 
 
-def _told(ended: dict[Reference, str], why: str) -> str:
+def _warning(ended: dict[Reference, str], why: str) -> str:
     if why:  # together they do what none does alone
         return f"names that hook plugins register are left out, since {why}: see anyjob plugins check"
     return "; ".join(

@@ -71,19 +71,19 @@ def _check_free(names: Names) -> None:
     from anyjob.registry.entry_points import BACKENDS, JOB_TYPES, PROVIDERS
     from anyjob.registry.metadata import normalise
 
-    ours = normalise(names.distribution)
+    distribution = normalise(names.distribution)
     listed = registry().listing(hooks=False)
-    if find_spec(names.package) is not None and all(line.distribution != ours for line in listed):
+    if find_spec(names.package) is not None and all(line.distribution != distribution for line in listed):
         raise PluginError(
             f"{names.distribution!r} would be imported as {names.package!r}, as is something else that is "
-            f"installed: try 'anyjob-{ours}'"
+            f"installed: try 'anyjob-{distribution}'"
         )
     wanted = [(BACKENDS, "backend", names.backend), (JOB_TYPES, "kind of work", names.kind)]
     if names.flavour == "legacy":
         wanted.append((PROVIDERS, "provider", names.backend))
     for group, what, name in wanted:
         for line in listed if name is not None else ():
-            if (line.group, line.name) == (group, name) and line.distribution != ours:
+            if (line.group, line.name) == (group, name) and line.distribution != distribution:
                 raise PluginError(
                     f"a {what} called {name!r} is installed, by {line.distribution} {line.version}: choose "
                     "another name, so that people can have both"

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from anyjob.cli import exits
+from anyjob.cli import exit_codes
 from anyjob.cli.completion import backend_names, job_types
-from anyjob.cli.context import session
+from anyjob.cli.context import open_session
 
 _OF_COMMANDS = ("env", "cwd", "stdin")
 """Parameters that mean something for ``-- CMD`` only."""
@@ -28,16 +28,17 @@ class Run(click.Command):
             args, ctx.meta["anyjob.argv"] = args[:at], args[at + 1 :]
         kind = _value_of("--type", args)
         if kind is not None and not ctx.resilient_parsing:
-            from anyjob.jobfile.spec_builder import fields_of, spec_type_of
+            from anyjob.cli.run.spec_options import field_parameters
+            from anyjob.jobfile.spec_builder import spec_type_of
 
-            spec_type = spec_type_of(session(), kind)
+            spec_type = spec_type_of(open_session(), kind)
             ctx.meta["anyjob.spec_type"] = spec_type
-            taken = [*self.taken_flags(), *self.get_help_option_names(ctx)]
-            ctx.meta["anyjob.fields"] = fields_of(spec_type, taken)
-            ctx.meta["anyjob.writes"] = _writes(session().get_job_type(kind), ctx)
+            reserved = [*self.reserved_flags(), *self.get_help_option_names(ctx)]
+            ctx.meta["anyjob.fields"] = field_parameters(spec_type, reserved)
+            ctx.meta["anyjob.output_options"] = _output_options(open_session().get_job_type(kind), ctx)
         return super().parse_args(ctx, args)
 
-    def taken_flags(self) -> list[str]:
+    def reserved_flags(self) -> list[str]:
         """Return the options that there are with every ``--type``, so that no field can have their names."""
         return [flag for each in self.params for flag in each.opts if each.name not in _HIDDEN_BY_TYPE]
 
@@ -48,21 +49,23 @@ class Run(click.Command):
         if fields is None:
             return params
         kept = [each for each in params if each.name not in _HIDDEN_BY_TYPE]
-        return [*(field.parameter for field in fields), *ctx.meta["anyjob.writes"], *kept]
+        return [*(field.parameter for field in fields), *ctx.meta["anyjob.output_options"], *kept]
 
 
 _HIDDEN_BY_TYPE = (*_OF_COMMANDS, "file", "parameters")
 
 
-_WRITES = "write_"
+_OUTPUT_PREFIX = "write_"
 """What the parameters begin with that name files to be made of the result."""
 
 
-def _writes(job_type: Any, ctx: click.Context) -> list[click.Parameter]:
+def _output_options(job_type: Any, ctx: click.Context) -> list[click.Parameter]:
     """Return a parameter for each file that a kind of work can make of its result."""
     known = {flag for field in ctx.meta["anyjob.fields"] for flag in field.parameter.opts}
     return [
-        click.Option([_WRITES + what, f"--{what}"], type=click.Path(dir_okay=False, writable=True), help=text)
+        click.Option(
+            [_OUTPUT_PREFIX + what, f"--{what}"], type=click.Path(dir_okay=False, writable=True), help=text
+        )
         for what, text in getattr(job_type, "writes", {}).items()
         if f"--{what}" not in known
     ]
@@ -77,7 +80,7 @@ def _value_of(flag: str, args: list[str]) -> str | None:
     return None
 
 
-def _options(function: Callable[..., None]) -> Callable[..., None]:
+def _resource_options(function: Callable[..., None]) -> Callable[..., None]:
     resources = {
         "--cpus": ("N", "Cores."),
         "--memory": ("SIZE", "Such as 8GiB."),
@@ -107,7 +110,7 @@ Examples:
 
 \b
 Exit codes:
-""" + "\n".join(map(_exit_code, *zip(*exits.TABLE, strict=True)))
+""" + "\n".join(map(_exit_code, *zip(*exit_codes.TABLE, strict=True)))
 
 
 @click.command(cls=Run, epilog=EPILOG, options_metavar="[OPTIONS]")
@@ -121,7 +124,7 @@ Exit codes:
     metavar="AXIS=VALUES",
     help="Values for an axis of the job file: 1,2,3.",
 )
-@_options
+@_resource_options
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="To look for it by. Repeatable.")
 @click.option(
     "--option",
@@ -139,7 +142,7 @@ Exit codes:
 @click.option("--fresh", is_flag=True, help="Run all jobs of the job file anew.")
 @click.option("--json", "as_json", is_flag=True, help="Tell what came of it as JSON.")
 @click.pass_context
-def run(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
+def run(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
     """Run work, and wait for it; or, with --detach, leave it to be found again by `anyjob jobs`.
 
     A command's output is passed on byte for byte as it comes, and its exit code is that of anyjob.
@@ -157,25 +160,25 @@ def run(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
     With --type, one piece of work of that kind is made of its fields: files as arguments, -p KEY=VALUE
     for a mapping, --FIELD for the rest. Its result is printed.
     """
-    ours = session()
+    session = open_session()
     try:
-        code = _run(ctx, ours, given, as_json)
+        code = _run(ctx, session, options, as_json)
     finally:
-        ours.close()
+        session.close()
     sys.exit(code)
 
 
-def _run(ctx: click.Context, ours: Any, given: dict[str, Any], as_json: bool) -> int:
+def _run(ctx: click.Context, session: Any, options: dict[str, Any], as_json: bool) -> int:
     argv: list[str] | None = ctx.meta.get("anyjob.argv")
-    resources = _resources(given)
+    resources = _resources(options)
     if "anyjob.fields" in ctx.meta:
         if argv is not None:
             raise click.UsageError("--type makes the work of its fields: drop the command after --", ctx)
-        _only(ctx, given, ("fresh",), "with a job file")
-        return _run_kind(ctx, ours, given, resources, as_json)
-    file = given["file"]
+        _require_context(ctx, options, ("fresh",), "with a job file")
+        return _run_kind(ctx, session, options, resources, as_json)
+    file = options["file"]
     if argv is None:
-        _only(ctx, given, _OF_COMMANDS, "with a command after --")
+        _require_context(ctx, options, _OF_COMMANDS, "with a command after --")
         if file is None:
             raise click.UsageError("nothing to run: give a job file, or a command after --", ctx)
         if not file.endswith(".toml"):
@@ -184,38 +187,38 @@ def _run(ctx: click.Context, ours: Any, given: dict[str, Any], as_json: bool) ->
                 ctx,
             )
         from anyjob.cli.run.sweep import run_file
-        from anyjob.jobfile.values import pairs
+        from anyjob.cli.values import parse_pairs
 
-        axes = pairs(given["parameters"])
-        how = {"as_json": as_json, "detach": given["detach"], "fresh": given["fresh"]}
-        return run_file(ours, file, given["backend"], resources, axes, **how)
+        axes = parse_pairs(options["parameters"])
+        flags = {"as_json": as_json, "detach": options["detach"], "fresh": options["fresh"]}
+        return run_file(session, file, options["backend"], resources, axes, **flags)
     if file is not None:
         raise click.UsageError(f"either a job file ({file!r}) or a command after --, not both", ctx)
-    _only(ctx, given, ("parameters", "fresh"), "with a job file")
+    _require_context(ctx, options, ("parameters", "fresh"), "with a job file")
     if not argv:
         raise click.UsageError("there is no command after --", ctx)
-    return _run_one(ours, given, _command(argv, given), resources, as_json)
+    return _run_one(session, options, _command(argv, options), resources, as_json)
 
 
-def _only(ctx: click.Context, given: dict[str, Any], names: tuple[str, ...], where: str) -> None:
+def _require_context(ctx: click.Context, options: dict[str, Any], names: tuple[str, ...], where: str) -> None:
     for parameter in ctx.command.params:
-        if parameter.name in names and given[parameter.name]:
+        if parameter.name in names and options[parameter.name]:
             raise click.UsageError(f"{parameter.opts[0]} can be given {where} only", ctx)
 
 
 def _run_one(
-    ours: Any,
-    given: dict[str, Any],
+    session: Any,
+    options: dict[str, Any],
     spec: Any,
     resources: dict[str, Any],
     as_json: bool,
     writes: Mapping[str, str] | None = None,
 ) -> int:
-    from anyjob.cli.jobs.handles import choose
+    from anyjob.cli.jobs.operations import choose_backend
     from anyjob.cli.run.single import run_one
 
-    backend = choose(ours, given["backend"], spec)
-    if given["detach"]:
+    backend = choose_backend(session, options["backend"], spec)
+    if options["detach"]:
         from anyjob.cli.run.detach import detach
 
         return detach(backend, spec, resources, as_json=as_json)
@@ -223,32 +226,37 @@ def _run_one(
 
 
 def _run_kind(
-    ctx: click.Context, ours: Any, given: dict[str, Any], resources: dict[str, Any], as_json: bool
+    ctx: click.Context, session: Any, options: dict[str, Any], resources: dict[str, Any], as_json: bool
 ) -> int:
-    from anyjob.jobfile.spec_builder import fields_given, make_spec
+    from anyjob.cli.run.spec_options import read_fields
+    from anyjob.jobfile.spec_builder import make_spec
 
-    fields = fields_given(ctx.meta["anyjob.fields"], given)
-    spec = make_spec(ctx.meta["anyjob.spec_type"], fields, f"--type {given['kind']}")
-    writes = {name.removeprefix(_WRITES): path for name, path in given.items() if name.startswith(_WRITES)}
+    fields = read_fields(ctx.meta["anyjob.fields"], options)
+    spec = make_spec(ctx.meta["anyjob.spec_type"], fields, f"--type {options['kind']}")
+    writes = {
+        name.removeprefix(_OUTPUT_PREFIX): path
+        for name, path in options.items()
+        if name.startswith(_OUTPUT_PREFIX)
+    }
     writes = {what: path for what, path in writes.items() if path is not None}
     for what, path in writes.items():
-        if given["detach"]:
+        if options["detach"]:
             raise click.UsageError(f"--{what} is made of the result, which --detach does not wait for", ctx)
         if not os.path.isdir(os.path.dirname(path) or "."):
             raise click.UsageError(f"--{what}: there is no directory {os.path.dirname(path)!r}", ctx)
-    if given["kind"] == "python" and os.getcwd() not in sys.path:
+    if options["kind"] == "python" and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` has it
-    return _run_one(ours, given, spec, resources, as_json, writes)
+    return _run_one(session, options, spec, resources, as_json, writes)
 
 
-def _command(argv: list[str], given: dict[str, Any]) -> Any:
+def _command(argv: list[str], options: dict[str, Any]) -> Any:
     from anyjob.specs import Command, File
 
-    stdin = given["stdin"]
+    stdin = options["stdin"]
     return Command(
         argv,
-        env=_environment(given["env"]),
-        cwd=given["cwd"] and os.path.abspath(given["cwd"]),
+        env=_environment(options["env"]),
+        cwd=options["cwd"] and os.path.abspath(options["cwd"]),
         stdin=File("/dev/stdin" if stdin == "-" else stdin) if stdin else None,
     )
 
@@ -267,16 +275,16 @@ def _environment(texts: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _resources(given: dict[str, Any]) -> dict[str, Any]:
-    from anyjob.jobfile.values import guessed, pairs
+def _resources(options: dict[str, Any]) -> dict[str, Any]:
+    from anyjob.cli.values import parse_pairs, parse_value
 
     names = ("cpus", "memory", "gpus", "nodes", "walltime", "name")
-    resources = {name: given[name] for name in names if given[name] is not None}
-    if given["tags"]:
-        resources["tags"] = pairs(given["tags"], "--tag")
-    for key, value in pairs(given["options"], "--option").items():
+    resources = {name: options[name] for name in names if options[name] is not None}
+    if options["tags"]:
+        resources["tags"] = parse_pairs(options["tags"], "--tag")
+    for key, value in parse_pairs(options["options"], "--option").items():
         engine, dot, option = key.partition(".")
         if not dot or not engine or not option:
             raise click.UsageError(f"--option takes TYPE.KEY=VALUE, not {key}={value}")
-        resources.setdefault("options", {}).setdefault(engine, {})[option] = guessed(value)
+        resources.setdefault("options", {}).setdefault(engine, {})[option] = parse_value(value)
     return resources

@@ -1,11 +1,11 @@
-"""``anyjob run --detach``: hands work over, tells its ids, and leaves."""
+"""``anyjob run --detach``: hands work over, prints its ids, and leaves."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from anyjob.cli import exits
-from anyjob.cli.jobs.handles import submit
+from anyjob.cli import exit_codes
+from anyjob.cli.jobs.operations import submit
 from anyjob.cli.output import write_json
 from anyjob.errors import BackendError
 from anyjob.specs import Spec
@@ -32,4 +32,4 @@ def detach(backend: Any, spec: Spec, resources: dict[str, Any], *, as_json: bool
         write_json({"job_id": job.job_id(), "backend": str(backend)})
     else:
         print(job.job_id())
-    return exits.OK
+    return exit_codes.OK

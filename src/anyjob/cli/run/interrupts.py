@@ -12,23 +12,22 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
 
-from anyjob.cli.exits import SIGNALLED
-from anyjob.cli.output import is_terminal, say
+from anyjob.cli.exit_codes import SIGNALLED
+from anyjob.cli.output import is_terminal, print_message
 from anyjob.errors import AnyjobError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LEAVING = (signal.SIGTERM, signal.SIGHUP)
 """Those that end us and not the jobs, where these outlive us: a terminal that went, a `kill`, a shutdown."""
-LONGEST = 5.0
+LONGEST_PAUSE = 5.0
 """Seconds between two requests to cancel what no backend has accepted to cancel yet, at most."""
-PATIENCE = 1.0
+CLEANUP_TIMEOUT = 1.0
 """Seconds that cleaning up may take once there was a second signal."""
-_OVER, _CANCEL = 0, 255  # beside the numbers of signals
+_EXIT, _CANCEL = 0, 255  # beside the numbers of signals
 
 
 class Interrupts:
     """While it is entered, a signal cancels jobs, in a thread of its own, until it is left.
-
 
     The thread hears of signals by a pipe that Python's C code writes to. A handler in Python would not
     do: it runs in the main thread only, and not before that returns from what it waits in.
@@ -76,7 +75,7 @@ class Interrupts:
             signal.signal(number, handler)
         if self._before:
             signal.set_wakeup_fd(self._wakeup)
-        os.write(self._writer, bytes([_OVER]))
+        os.write(self._writer, bytes([_EXIT]))
 
     def cancel(self) -> None:
         """Cancel as a signal does; may be called from any thread."""
@@ -90,58 +89,62 @@ class Interrupts:
     def _serve(self) -> None:
         accepted: set[Any] = set()
         pause, requests = None, 0
-        while (heard := self._heard(pause)) != _OVER:
-            if heard in SIGNALS:
+        while (number := self._next_signal(pause)) != _EXIT:
+            if number in SIGNALS:
                 if self.signal is not None:
-                    self._leave(heard)
-                if self._outlive and heard in LEAVING:
-                    self._leave_running(heard)
-                self.signal = heard
-                if heard == signal.SIGINT:
-                    say("cancelling; Ctrl-C again leaves at once")
-            refused = self._ask(accepted)
+                    self._exit(number)
+                if self._outlive and number in LEAVING:
+                    self._exit_from_running(number)
+                self.signal = number
+                if number == signal.SIGINT:
+                    print_message("cancelling; Ctrl-C again leaves at once")
+            refused = self._cancel_jobs(accepted)
             # Again and again: jobs may still be on their way to the engine, or the engine out of reach.
-            pause = 0.05 if pause is None else min(pause * 2, LONGEST)
+            pause = 0.05 if pause is None else min(pause * 2, LONGEST_PAUSE)
             requests += 1
             if refused and requests == 4:
-                say("the backend does not end what runs; waiting for it")
+                print_message("the backend does not end what runs; waiting for it")
         os.close(self._reader)
         os.close(self._writer)
 
-    def _heard(self, pause: float | None) -> int:
+    def _next_signal(self, pause: float | None) -> int:
         """A signal's number, or one of our own; ``_CANCEL`` also once the pause is over."""
         ready, _, _ = select.select([self._reader], [], [], pause)
         return os.read(self._reader, 1)[0] if ready else _CANCEL
 
-    def _ask(self, accepted: set[Any]) -> bool:
+    def _cancel_jobs(self, accepted: set[Any]) -> bool:
         """Cancel those whose cancel was not accepted yet; return whether some are refused."""
         jobs = {job.job_id() or id(job): job for job in self._jobs()}
-        asked = [key for key in jobs if key not in accepted]
+        pending = [key for key in jobs if key not in accepted]
         try:
-            answers = self._cancel([jobs[key] for key in asked]) if asked else []
+            answers = self._cancel([jobs[key] for key in pending]) if pending else []
         except AnyjobError as error:
-            say(f"not cancelled yet: {error}")
+            print_message(f"not cancelled yet: {error}")
             return False
-        accepted.update(key for key, taken in zip(asked, answers, strict=False) if taken)
+        accepted.update(key for key, taken in zip(pending, answers, strict=False) if taken)
         return not all(answers)
 
-    def _leave_running(self, number: int) -> NoReturn:
+    def _exit_from_running(self, number: int) -> NoReturn:
         """End this process, and say where its jobs are found again."""
         jobs = self._jobs()
         with suppress(OSError, ValueError):  # the terminal may be what has gone
             if len(jobs) == 1:
                 job_id = jobs[0].job_id()
-                say(f"job {job_id} goes on: `anyjob wait {job_id}` waits for it; or `anyjob cancel {job_id}`")
+                print_message(
+                    f"job {job_id} goes on: `anyjob wait {job_id}` waits for it; or `anyjob cancel {job_id}`"
+                )
             elif jobs:
-                say(f"{len(jobs)} jobs go on: `anyjob jobs` lists them, and the same command waits for them")
+                print_message(
+                    f"{len(jobs)} jobs go on: `anyjob jobs` lists them, and the same command waits for them"
+                )
             sys.stdout.flush()
         os._exit(SIGNALLED + number)
 
-    def _leave(self, number: int) -> NoReturn:
+    def _exit(self, number: int) -> NoReturn:
         if self._kill:
             _kill_children()
         # The main thread is on its way out too, and cleans up; but what is cleaned up could hang.
-        threading.Event().wait(PATIENCE)
+        threading.Event().wait(CLEANUP_TIMEOUT)
         if is_terminal(sys.stderr):
             os.write(sys.stderr.fileno(), b"\x1b[?25h\n")  # a progress bar hides the cursor
         os._exit(SIGNALLED + number)

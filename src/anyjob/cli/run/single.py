@@ -1,4 +1,4 @@
-"""One job from start to end: submitted, streamed, cancelled by Ctrl-C, told of."""
+"""One job from start to end: submitted, streamed, cancelled by Ctrl-C, reported."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from anyjob.cli import exits
-from anyjob.cli.jobs.handles import Newcomers, cancel, described, failure, outcome_of, submit
-from anyjob.cli.output import fail, leave_pipe, say, write_json
+from anyjob.cli import exit_codes
+from anyjob.cli.jobs.operations import SubmittedJobs, cancel, describe, failure_of, outcome_of, submit
+from anyjob.cli.output import print_error, print_message, write_json
 from anyjob.cli.run.interrupts import Interrupts
-from anyjob.cli.run.streaming import Pump, StateLine, wait_shown
+from anyjob.cli.run.streaming import OutputForwarder, StatusLine, wait_with_status
 from anyjob.errors import AnyjobError, CommandFailedError
 from anyjob.execution.outputs import CommandResult
 from anyjob.jobtypes import TaskJob
@@ -37,89 +37,85 @@ def run_one(
         writes: files to make of the result, by what they hold: see `anyjob.TaskJob.writes`.
     """
     command = kind_of(spec) == "command"
-    newcomers = Newcomers(backend)
-    line = StateLine()
+    submitted = SubmittedJobs(backend)
+    line = StatusLine()
     stdout = sys.stderr if as_json and not command else sys.stdout
     durable = backend.capabilities.durable
-    with Interrupts(newcomers, cancel, kill=not durable, outlive=durable) as interrupts:
-        pump = Pump(line, interrupts.cancel, {"stdout": stdout, "stderr": sys.stderr})
+    with Interrupts(submitted.in_engine, cancel, kill=not durable, outlive=durable) as interrupts:
+        forwarder = OutputForwarder(line, interrupts.cancel, {"stdout": stdout, "stderr": sys.stderr})
         try:
-            job = _submitted(backend, spec, resources, newcomers, pump)
-            wait_shown(job, line, f"job {job.job_id()[:8]} on {backend}")
-            pump.finish()
+            job = _submit(backend, spec, resources, submitted, forwarder)
+            wait_with_status(job, line, f"job {job.job_id()[:8]} on {backend}")
+            forwarder.finish()
         finally:
             line.stop()
         outcome = outcome_of(job)
-        shown = _Ending(job, outcome, command, pump, interrupts.signal)
+        report = _EndReport(job, outcome, command, forwarder, interrupts.signal)
         if as_json:
-            shown.tell_json(described(job, outcome, make_resources(resources)))
+            report.print_json(describe(job, outcome, make_resources(resources)))
         else:
-            shown.tell()
-        shown.write(writes or {})
-    if pump.is_broken:
-        leave_pipe()
-        return exits.BROKEN_PIPE
-    if pump.problem is not None:
-        fail(f"what the job wrote cannot be passed on: {pump.problem}")
-        return exits.FAILED
-    return shown.code
+            report.print()
+        report.write(writes or {})
+    return forwarder.exit_code() or report.code
 
 
-def _submitted(backend: Any, spec: Spec, resources: dict[str, Any], newcomers: Newcomers, pump: Pump) -> Any:
+def _submit(
+    backend: Any, spec: Spec, resources: dict[str, Any], submitted: SubmittedJobs, forwarder: OutputForwarder
+) -> Any:
     """Hand the work over, and have its output passed on, even where `run` returns when all is done."""
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(0.05):
-            found = newcomers()
+            found = submitted.in_engine()
             if found:
-                pump.start(found[0])
+                forwarder.start(found[0])
                 return
 
-    threading.Thread(target=watch, name="anyjob-newcomer", daemon=True).start()
+    threading.Thread(target=watch, name="anyjob-submitted", daemon=True).start()
     try:
         (job,) = submit(backend, [spec], resources)
     finally:
         done.set()
-    newcomers.jobs = [job]
+    submitted.jobs = [job]
     if isinstance(job, TaskJob):
-        pump.start(job)
+        forwarder.start(job)
     return job
 
 
-class _Ending:
-    """What is left to tell once a job has ended."""
+class _EndReport:
+    """What is reported of a job that has ended: its result, or why there is none."""
 
     def __init__(
-        self, job: Any, outcome: Outcome, command: bool, pump: Pump, interrupted: int | None
+        self, job: Any, outcome: Outcome, command: bool, forwarder: OutputForwarder, interrupted: int | None
     ) -> None:
-        self._job, self._outcome, self._command, self._pump = job, outcome, command, pump
-        self.code = exits.of(outcome, command=command, interrupted=interrupted)
-        self._quiet = interrupted is not None or pump.is_broken
+        self._job, self._outcome, self._command, self._forwarder = job, outcome, command, forwarder
+        self.code = exit_codes.of(outcome, command=command, interrupted=interrupted)
+        self._is_silent = interrupted is not None or forwarder.is_broken
         self._done = outcome.status.name == "DONE"
-        self._error = None if self._done or outcome.status.name == "CANCELLED" else failure(job)
+        self._error = None if self._done or outcome.status.name == "CANCELLED" else failure_of(job)
         if command and isinstance(self._error, CommandFailedError):
-            self.code = self._error.exit_code & 0xFF or exits.FAILED
+            self.code = self._error.exit_code & 0xFF or exit_codes.FAILED
 
-    def tell(self) -> None:
+    def print(self) -> None:
         """Say why the job failed, where its own output does not; print the result of one that did not."""
         if not self._done:
-            self._catch_up()
-            self._say_why()
+            self._forward_late_output()
+            self._print_reason()
             return
         result = self._job.result()
         if self._command and isinstance(self._job, TaskJob):
-            self._catch_up(result)
+            self._forward_late_output(result)
         elif result is not None and not isinstance(result, CommandResult):
             shown = self._job.show(result) if isinstance(self._job, TaskJob) else None
             print(result if shown is None else shown)
 
-    def tell_json(self, known: dict[str, Any]) -> None:
+    def print_json(self, known: dict[str, Any]) -> None:
         """Write it all as one object."""
         known["code"] = self.code
         if self._command:
-            self._catch_up(self._job.result() if self._done else None)
-            if self._pump.open_line:
+            self._forward_late_output(self._job.result() if self._done else None)
+            if self._forwarder.open_line:
                 print(file=sys.stderr)
             write_json(known, sys.stderr)
             return
@@ -137,25 +133,25 @@ class _Ending:
             try:
                 self._job.write(self._job.result(), what, path)
             except AnyjobError as error:
-                fail(f"--{what}: {error}")
-                self.code = exits.FAILED
+                print_error(f"--{what}: {error}")
+                self.code = exit_codes.FAILED
 
-    def _catch_up(self, result: Any = None) -> None:
+    def _forward_late_output(self, result: Any = None) -> None:
         """Of a command that ran as part of a call, what it wrote comes with its result or its error."""
         if not self._command or not isinstance(self._job, TaskJob) or len(self._job.metadata()["route"]) < 2:
             return
         if isinstance(result, CommandResult):
-            self._pump.write(sys.stdout, result.stdout.bytes())
-            self._pump.write(sys.stderr, result.stderr.bytes())
+            self._forwarder.write(sys.stdout, result.stdout.bytes())
+            self._forwarder.write(sys.stderr, result.stderr.bytes())
         elif isinstance(self._error, CommandFailedError):
-            self._pump.write(sys.stderr, self._error.stderr.encode("utf-8", "surrogateescape"))
+            self._forwarder.write(sys.stderr, self._error.stderr.encode("utf-8", "surrogateescape"))
 
-    def _say_why(self) -> None:
+    def _print_reason(self) -> None:
         outcome = self._outcome
-        if self._quiet:
+        if self._is_silent:
             return
         if outcome.status.name == "CANCELLED":
-            say(
+            print_message(
                 f"job {self._job.job_id()} was cancelled"
                 + (f": {outcome.message}" if outcome.message else "")
             )
@@ -165,12 +161,12 @@ class _Ending:
         if isinstance(self._error, CommandFailedError) and self.code not in (126, 127):
             return
         if self._command:
-            fail(outcome.message or f"the job failed: {outcome.reason or 'no reason known'}")
+            print_error(outcome.message or f"the job failed: {outcome.reason or 'no reason known'}")
         else:
-            fail(explained(outcome, self._error))
+            print_error(explain_failure(outcome, self._error))
 
 
-def explained(outcome: Outcome, error: BaseException | None) -> str:
+def explain_failure(outcome: Outcome, error: BaseException | None) -> str:
     """Return why a job that is no command failed: what it raised and where, or the backend's reason."""
     if outcome.traceback:
         return f"the job raised an exception\n{outcome.traceback.rstrip()}"

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-from anyjob.cli.output import console, is_terminal
+from anyjob.cli import exit_codes
+from anyjob.cli.output import console, is_terminal, leave_pipe, print_error
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
 from anyjob.job import BaseJob
 from anyjob.status import JobStatus, backoff
 
 
-class StateLine:
+class StatusLine:
     """A line on a terminal's stderr that says where a job is; nothing elsewhere."""
 
     def __init__(self) -> None:
@@ -58,7 +59,7 @@ class StateLine:
                 self._progress = None
 
 
-class Pump:
+class OutputForwarder:
     """Passes what a job writes on to our own streams, in a thread for each.
 
     Args:
@@ -67,7 +68,7 @@ class Pump:
         targets: where each stream goes.
     """
 
-    def __init__(self, line: StateLine, broken: Callable[[], None], targets: dict[str, TextIO]) -> None:
+    def __init__(self, line: StatusLine, broken: Callable[[], None], targets: dict[str, TextIO]) -> None:
         self._line = line
         self._broken = broken
         self._targets = targets
@@ -83,7 +84,7 @@ class Pump:
             if self._threads:
                 return
             for stream, target in self._targets.items():
-                thread = threading.Thread(target=self._pass_on, args=(job, stream, target), daemon=True)
+                thread = threading.Thread(target=self._forward, args=(job, stream, target), daemon=True)
                 self._threads.append(thread)
                 thread.start()
 
@@ -91,6 +92,16 @@ class Pump:
         """Wait until all of it is passed on, of a job that has ended."""
         for thread in self._threads:
             thread.join()
+
+    def exit_code(self) -> int:
+        """Return the exit code that its failure asks for, which is told; `OK` where there was none."""
+        if self.is_broken:
+            leave_pipe()
+            return exit_codes.BROKEN_PIPE
+        if self.problem is not None:
+            print_error(f"what the job writes cannot be passed on: {self.problem}")
+            return exit_codes.FAILED
+        return exit_codes.OK
 
     def write(self, target: TextIO, data: bytes) -> None:
         """Pass on some bytes, and see to it that they are out."""
@@ -101,9 +112,9 @@ class Pump:
         if target is sys.stderr and data:
             self.open_line = not data.endswith(b"\n")
 
-    def _pass_on(self, job: Any, stream: str, target: TextIO) -> None:
+    def _forward(self, job: Any, stream: str, target: TextIO) -> None:
         try:
-            for chunk in follow(job, stream):
+            for chunk in follow_log(job, stream):
                 self.write(target, chunk)
         except OSError as error:
             if error.errno == errno.EPIPE:
@@ -129,7 +140,7 @@ def _write_all(target: TextIO, data: bytes) -> None:
             select.select([], [descriptor], [])
 
 
-def follow(job: Any, stream: str) -> Iterator[bytes]:
+def follow_log(job: Any, stream: str) -> Iterator[bytes]:
     """Yield what a job writes until it has ended, however often its backend is out of reach meanwhile."""
     passed = failures = 0
     while True:
@@ -146,10 +157,10 @@ def follow(job: Any, stream: str) -> Iterator[bytes]:
             time.sleep(backoff(failures, ceiling=30))
 
 
-def wait_shown(job: BaseJob, line: StateLine, what: str) -> None:
+def wait_with_status(job: BaseJob, line: StatusLine, what: str) -> None:
     """Wait until a job has ended, and show on a terminal where it is meanwhile."""
 
-    def tell(job_id: str, status: JobStatus, _: Any) -> None:
+    def show_status(job_id: str, status: JobStatus, _: Any) -> None:
         position = job.metadata().get("queue_position") if hasattr(job, "metadata") else None
         line.show(f"{what}: {status.value}" + (f" (position {position})" if position is not None else ""))
 
@@ -157,6 +168,6 @@ def wait_shown(job: BaseJob, line: StateLine, what: str) -> None:
         job.wait_for_final_state(timeout=0.3)  # what is soon done needs no line
     except JobTimeoutError:
         if is_terminal(sys.stderr):
-            job.wait_for_final_state(wait=1, callback=tell)
+            job.wait_for_final_state(wait=1, callback=show_status)
         else:
             job.wait_for_final_state()

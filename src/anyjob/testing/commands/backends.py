@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from anyjob.cli import exits
+from anyjob.cli import exit_codes
 from anyjob.cli.completion import backend_names
-from anyjob.cli.context import session as open_session
+from anyjob.cli.context import open_session
 from anyjob.cli.output import write_json
 from anyjob.testing.commands.backend_check import BackendCheck
 from anyjob.testing.commands.backend_report import print_line, print_summary
@@ -58,5 +58,5 @@ def check(name: str | None, timeout: str, limit: str, quick: bool, as_json: bool
     else:
         print_summary(backend_check.promises)
     if backend_check.interrupted is not None:
-        sys.exit(exits.SIGNALLED + backend_check.interrupted)
-    sys.exit(exits.OK if backend_check.ok else exits.FOUND)
+        sys.exit(exit_codes.SIGNALLED + backend_check.interrupted)
+    sys.exit(exit_codes.OK if backend_check.ok else exit_codes.FOUND)

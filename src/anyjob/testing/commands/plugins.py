@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from anyjob.cli import exits
+from anyjob.cli import exit_codes
 from anyjob.cli.app import COMMANDS
 from anyjob.cli.context import registry
 from anyjob.cli.output import write_json
@@ -51,4 +51,4 @@ def check(name: str | None, timeout: str, strict: bool, as_json: bool) -> None:
         write_json([report.to_dict() for report in reports])
     else:
         print_reports(reports)
-    sys.exit(exits.FOUND if any(report.failed(strict=strict) for report in reports) else exits.OK)
+    sys.exit(exit_codes.FOUND if any(report.failed(strict=strict) for report in reports) else exit_codes.OK)

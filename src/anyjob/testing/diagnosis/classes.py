@@ -122,11 +122,11 @@ def _check_lowering(found: type[TaskJob]) -> Iterator[Finding]:
 
 def _check_flags(name: str, spec_type: type[Spec]) -> Iterator[Finding]:
     from anyjob.cli.run.command import Run, run
-    from anyjob.jobfile.spec_builder import fields_of
+    from anyjob.cli.run.spec_options import field_parameters
 
     assert isinstance(run, Run)
     try:
-        fields = fields_of(spec_type, [*run.taken_flags(), "-h", "--help"])
+        fields = field_parameters(spec_type, [*run.reserved_flags(), "-h", "--help"])
     except Exception:  # of types that nothing can be made of, which is told already
         return
     for field in fields:

@@ -9,9 +9,8 @@ from typing import Any
 
 import msgspec
 
-from anyjob.config.options import describe
+from anyjob.config.options import alternatives, describe
 from anyjob.config.secrets import Secret
-from anyjob.jobfile.spec_builder import alternatives
 from anyjob.testing.diagnosis.findings import Finding, location_of
 
 _SECRET = re.compile(

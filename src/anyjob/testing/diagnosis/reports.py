@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from anyjob.cli.plugins.isolation import Said, ask, end_all
+from anyjob.cli.plugins.isolated_process import IsolatedResult, kill_all, run_isolated
 from anyjob.registry.entry_points import CORE
 from anyjob.registry.listing import Listed
 from anyjob.testing.diagnosis.findings import ERROR, LEVELS, WARNING, Finding
@@ -112,37 +112,37 @@ def _by_distribution(listed: Sequence[Listed]) -> list[list[Listed]]:
     return [found[key] for key in sorted(found)]
 
 
-def _examine(entries: Sequence[dict[str, Any]], timeout: float) -> list[Said]:
-    def examine(entry: dict[str, Any]) -> Said:
+def _examine(entries: Sequence[dict[str, Any]], timeout: float) -> list[IsolatedResult]:
+    def examine(entry: dict[str, Any]) -> IsolatedResult:
         arguments = (entry["group"], entry["name"], entry["distribution"])
-        return ask("anyjob.testing.diagnosis.import_check:examine", *arguments, timeout=timeout)
+        return run_isolated("anyjob.testing.diagnosis.import_check:examine", *arguments, timeout=timeout)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         try:
             return list(pool.map(examine, entries))
         except BaseException:  # Ctrl-C: nobody waits for the answers
             pool.shutdown(wait=False, cancel_futures=True)
-            end_all()
+            kill_all()
             raise
 
 
-def _merge(entry: dict[str, Any], result: Said) -> list[Finding]:
+def _merge(entry: dict[str, Any], result: IsolatedResult) -> list[Finding]:
     """Take what came of an import into the line of the entry point; return what is to be said of it."""
     findings = []
-    if result.answer is None:
+    if result.value is None:
         entry["state"], entry["why"] = result.state, result.why
         check = "hangs" if result.state == "hangs" else "import"
         hint = f"tell its authors; or do without it: pip uninstall {entry['distribution']}"
         findings = [Finding(check, result.why, hint, entry["value"].partition(":")[0])]
     else:
-        findings = [Finding.from_dict(each) for each in result.answer.pop("findings")]
+        findings = [Finding.from_dict(each) for each in result.value.pop("findings")]
         if entry["state"] == "ambiguous":  # which it stays, as long as it can be imported
-            result.answer.update(
-                {} if result.answer["state"] != "ok" else {"state": "ambiguous", "why": entry["why"]}
+            result.value.update(
+                {} if result.value["state"] != "ok" else {"state": "ambiguous", "why": entry["why"]}
             )
-        entry.update(result.answer)
-        if result.printed.strip():
-            message = f"its import writes: {result.printed.strip().splitlines()[0][:200]}"
+        entry.update(result.value)
+        if result.output.strip():
+            message = f"its import writes: {result.output.strip().splitlines()[0][:200]}"
             hint = "have the authors leave that to functions, or to a logger"
             findings.append(Finding("prints", message, hint, entry["value"].partition(":")[0]))
     for each in findings:

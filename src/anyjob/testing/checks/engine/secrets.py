@@ -26,7 +26,7 @@ class Secrets:
 
     def test_a_secret_is_not_shown_by_the_backend(self, harness: BackendHarness) -> None:
         """A secret option is in no str, repr or status of the backend, nor in `anyjob backends show`."""
-        from anyjob.cli.backends.commands import described
+        from anyjob.cli.backends.commands import describe_backend
 
         with _with_secrets(harness) as (secretive, secrets):
             backend = secretive.backend
@@ -37,7 +37,7 @@ class Secrets:
                 "its options": repr(backend.options),
                 "its status()": repr(_value_or_error(backend.status)),
                 "its properties()": repr(_value_or_error(backend.properties)),
-                "`anyjob backends show`": json.dumps(described(secretive.session, NAME), default=repr),
+                "`anyjob backends show`": json.dumps(describe_backend(secretive.session, NAME), default=repr),
             }
             for where, text in shown.items():
                 _assert_absent(secrets, where, text)

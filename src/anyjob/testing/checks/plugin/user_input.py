@@ -1,4 +1,4 @@
-"""A spec as people write it: the fields of a job file, and the arguments of a command line."""
+"""A spec as its user writes it: in the fields of a job file, and in the arguments of a command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from unittest import SkipTest
 import click
 import msgspec
 
-from anyjob.jobfile.spec_builder import Field, alternatives, fields_given, fields_of
+from anyjob.cli.run.spec_options import FieldParameter, field_parameters, read_fields
+from anyjob.config.options import alternatives
 from anyjob.specs import File, Spec, file_fields, with_files
 
 
@@ -93,15 +94,15 @@ def command_line_fields(spec: Spec) -> dict[str, Any]:
 
     written = job_file_fields(spec)
     assert isinstance(run, click.Command)
-    taken = [*getattr(run, "taken_flags", list)(), "--help"]
-    fields = fields_of(type(spec), taken)
+    reserved = [*getattr(run, "reserved_flags", list)(), "--help"]
+    fields = field_parameters(type(spec), reserved)
     arguments = [each for field in fields if field.name in written for each in _arguments(field, written)]
     command = click.Command("run", params=[field.parameter for field in fields])
     context = command.make_context("run", arguments)
-    return fields_given(fields, context.params)
+    return read_fields(fields, context.params)
 
 
-def _arguments(field: Field, written: Mapping[str, Any]) -> Iterator[str]:
+def _arguments(field: FieldParameter, written: Mapping[str, Any]) -> Iterator[str]:
     value, parameter = written[field.name], field.parameter
     if isinstance(parameter, click.Argument):
         yield from value if isinstance(value, list) else [value]

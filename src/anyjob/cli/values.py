@@ -1,4 +1,4 @@
-"""What the texts of a command line mean."""
+"""Values from the texts of a command line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 
-def pairs(texts: Iterable[str], what: str = "-p") -> dict[str, str]:
+def parse_pairs(texts: Iterable[str], what: str = "-p") -> dict[str, str]:
     """Return what ``key=value`` texts say.
 
     Raises:
@@ -23,7 +23,7 @@ def pairs(texts: Iterable[str], what: str = "-p") -> dict[str, str]:
     return found
 
 
-def guessed(text: str) -> Any:
+def parse_value(text: str) -> Any:
     """Return a number, boolean, list or table where a text is one as JSON has it; else the text."""
     import json
 

@@ -6,18 +6,25 @@ import pytest
 from cli_program import invoke
 
 from anyjob import JobStatus, Outcome
-from anyjob.cli import exits
+from anyjob.cli import exit_codes
 
 
 def test_help_has_the_table() -> None:
     shown = " ".join(invoke("run", "--help").stdout.split())
-    for code, text in exits.TABLE:
+    for code, text in exit_codes.TABLE:
         assert f"{code} {text}".replace("`", "") in shown
 
 
 def test_codes_of_the_table_are_those_that_are_used() -> None:
-    used = {exits.OK, exits.FOUND, exits.WALLTIME, exits.FAILED, exits.INTERRUPTED, exits.BROKEN_PIPE}
-    assert {str(code) for code in used} <= {code for code, _ in exits.TABLE}
+    used = {
+        exit_codes.OK,
+        exit_codes.FOUND,
+        exit_codes.WALLTIME,
+        exit_codes.FAILED,
+        exit_codes.INTERRUPTED,
+        exit_codes.BROKEN_PIPE,
+    }
+    assert {str(code) for code in used} <= {code for code, _ in exit_codes.TABLE}
 
 
 @pytest.mark.parametrize(
@@ -37,8 +44,8 @@ def test_codes_of_the_table_are_those_that_are_used() -> None:
     ],
 )
 def test_codes_of_outcomes(outcome: Outcome, command: bool, code: int) -> None:
-    assert exits.of(outcome, command=command) == code
+    assert exit_codes.of(outcome, command=command) == code
 
 
 def test_the_signal_that_cancelled_is_told() -> None:
-    assert exits.of(Outcome(status=JobStatus.CANCELLED), command=True, interrupted=15) == 143
+    assert exit_codes.of(Outcome(status=JobStatus.CANCELLED), command=True, interrupted=15) == 143

@@ -1,18 +1,21 @@
-"""What commands do with jobs of any backend, plain ones among them."""
+"""What commands do with jobs of any backend: task backends in bulk, plain ones job by job."""
 
 from __future__ import annotations
 
+import inspect
+import sys
 from typing import Any
 
 from anyjob.errors import SpecError
 from anyjob.jobtypes import TaskJob
+from anyjob.ledger.rows import Row
 from anyjob.session.facade import Session
 from anyjob.specs import Outcome, Resources, Spec
 from anyjob.status import as_status
 from anyjob.taskbackend import TaskBackend
 
 
-def choose(session: Session, name: str | None, spec: Spec) -> Any:
+def choose_backend(session: Session, name: str | None, spec: Spec) -> Any:
     """Return the backend of a name; without one, that which a plugin chooses, or the default."""
     return session.choose_backend(spec) if name is None else session.get_backend(name)
 
@@ -23,18 +26,16 @@ def submit(backend: Any, specs: list[Spec], resources: dict[str, Any]) -> list[A
         return (
             [backend.run(specs[0], **resources)] if len(specs) == 1 else backend.run_many(specs, **resources)
         )
-    taken = _taken(backend, resources)
-    return [backend.run(spec, **taken) for spec in specs]
+    accepted = _accepted_resources(backend, resources)
+    return [backend.run(spec, **accepted) for spec in specs]
 
 
-def _taken(backend: Any, resources: dict[str, Any]) -> dict[str, Any]:
+def _accepted_resources(backend: Any, resources: dict[str, Any]) -> dict[str, Any]:
     """What a plain backend's own ``run`` takes of the resources; only what is a mere label may be dropped.
 
     Raises:
         SpecError: it takes no such resource.
     """
-    import inspect
-
     parameters = inspect.signature(backend.run).parameters
     if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
         return resources
@@ -51,8 +52,8 @@ def cancel(jobs: list[Any]) -> list[bool]:
     return [bool(job.cancel()) for job in jobs]
 
 
-class Newcomers:
-    """The jobs that this process hands to a backend, those too whose submission is under way.
+class SubmittedJobs:
+    """The jobs that this process hands to a backend, those whose submission is under way among them.
 
     Args:
         backend: the backend.
@@ -62,15 +63,15 @@ class Newcomers:
         self._backend = backend
         # Of a durable backend, other jobs than ours may become known at any time.
         self._visible = isinstance(backend, TaskBackend) and not backend.capabilities.durable
-        self._before = set(self._seen())
+        self._before = set(self._known_jobs())
         self.jobs: list[Any] = []
 
-    def _seen(self) -> list[Any]:
+    def _known_jobs(self) -> list[Any]:
         return self._backend.jobs() if self._visible else []
 
-    def __call__(self) -> list[Any]:
+    def in_engine(self) -> list[Any]:
         """Return those that the engine has, and that have not ended as far as is known."""
-        jobs = self.jobs or [job for job in self._seen() if job not in self._before]
+        jobs = self.jobs or [job for job in self._known_jobs() if job not in self._before]
         return [job for job in jobs if not isinstance(job, TaskJob) or job.native_id() is not None]
 
 
@@ -81,12 +82,12 @@ def outcome_of(job: Any) -> Outcome:
     outcome = Outcome(status=as_status(job.status()))
     if outcome.status.name == "ERROR":
         outcome.reason = "exception"
-        error = failure(job)
+        error = failure_of(job)
         outcome.message = f"{type(error).__name__}: {error}" if error is not None else ""
     return outcome
 
 
-def failure(job: Any) -> BaseException | None:
+def failure_of(job: Any) -> BaseException | None:
     """Return what the result of a job that has ended raises; None where it raises nothing."""
     if isinstance(job, TaskJob):
         return job.exception()
@@ -97,7 +98,7 @@ def failure(job: Any) -> BaseException | None:
     return None
 
 
-def described(job: Any, outcome: Outcome, resources: Resources) -> dict[str, Any]:
+def describe(job: Any, outcome: Outcome, resources: Resources) -> dict[str, Any]:
     """Return an outcome for ``--json``: less what is large or pickled."""
     return {
         "job_id": job.job_id(),
@@ -115,3 +116,9 @@ def described(job: Any, outcome: Outcome, resources: Resources) -> dict[str, Any
         "host": outcome.host,
         "attempt": outcome.attempt,
     }
+
+
+def extend_import_path(session: Session, row: Row) -> None:
+    """Have what a job is made of found by its module's name: look where its submitter did, last."""
+    context, _, _ = session.ledger.bulk(row.bulk)
+    sys.path.extend(entry for entry in context.path if entry not in sys.path)

@@ -13,31 +13,31 @@ from typing import Any, NamedTuple
 
 _CHILD = (
     "import json, sys; path = json.loads(sys.argv[1]); sys.path[:] = path; "
-    "from anyjob.cli.plugins import isolation; isolation.answer(*sys.argv[2:])"
+    "from anyjob.cli.plugins import isolated_process; isolated_process.main(*sys.argv[2:])"
 )
-_KEPT = 4000
+_MOST_OUTPUT = 4000
 """Bytes, at most, that are kept of what the process writes."""
 
 _running: set[subprocess.Popen[bytes]] = set()
 
 
-class Said(NamedTuple):
-    """What came of it.
+class IsolatedResult(NamedTuple):
+    """What came of a function that was called in a process of its own.
 
     Args:
-        answer: what the function returned; None where the process ended without, or was ended.
+        value: what the function returned; None where the process ended without, or was ended.
         state: ``ok``; ``hangs`` or ``broken`` where there is no answer.
         why: how the process ended then, in words.
-        printed: the beginning of what it wrote to stdout and stderr.
+        output: the beginning of what it wrote to stdout and stderr.
     """
 
-    answer: Any
+    value: Any
     state: str = "ok"
     why: str = ""
-    printed: str = ""
+    output: str = ""
 
 
-def ask(function: str, *arguments: str, timeout: float) -> Said:
+def run_isolated(function: str, *arguments: str, timeout: float) -> IsolatedResult:
     """Have a function called in a process of its own, on the same ``sys.path``; all it starts ends with it.
 
     Args:
@@ -45,45 +45,47 @@ def ask(function: str, *arguments: str, timeout: float) -> Said:
         arguments: of the function.
         timeout: seconds after which the process is ended.
     """
-    with tempfile.TemporaryFile() as answered, tempfile.TemporaryFile() as printed:
+    with tempfile.TemporaryFile() as answer_file, tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             [
                 sys.executable,
                 "-c",
                 _CHILD,
                 json.dumps(sys.path),
-                str(answered.fileno()),
+                str(answer_file.fileno()),
                 function,
                 *arguments,
             ],
             stdin=subprocess.DEVNULL,
-            stdout=printed,
-            stderr=printed,
-            pass_fds=[answered.fileno()],
+            stdout=output,
+            stderr=output,
+            pass_fds=[answer_file.fileno()],
             start_new_session=True,
         )
         _running.add(process)
         try:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
-            return Said(None, "hangs", f"its import has not ended within {timeout:g} s", _text(printed))
+            return IsolatedResult(
+                None, "hangs", f"its import has not ended within {timeout:g} s", _text(output)
+            )
         finally:
-            _end(process)
-        text = _text(printed)
-        answered.seek(0)
-        answer = answered.read()
+            _reap(process)
+        text = _text(output)
+        answer_file.seek(0)
+        answer = answer_file.read()
     if answer:
-        return Said(json.loads(answer), printed=text)
-    return Said(None, "broken", _ended(process.returncode, text), text)
+        return IsolatedResult(json.loads(answer), output=text)
+    return IsolatedResult(None, "broken", _how_it_ended(process.returncode, text), text)
 
 
-def end_all() -> None:
-    """End all such processes: for who does not want to wait for their answers any more."""
+def kill_all() -> None:
+    """Kill all such processes: for who does not want to wait for their answers any more."""
     for process in list(_running):
         _kill(process)
 
 
-def _ended(code: int, text: str) -> str:
+def _how_it_ended(code: int, text: str) -> str:
     if code >= 0:
         last = text.strip().splitlines()[-1:]
         return ": ".join([f"its import ended the process (exit code {code})", *last])
@@ -94,7 +96,7 @@ def _ended(code: int, text: str) -> str:
     return f"its import crashed: {name} ended the process"
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _reap(process: subprocess.Popen[bytes]) -> None:
     _kill(process)
     process.wait()
     _running.discard(process)
@@ -109,17 +111,17 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 def _text(file: Any) -> str:
     file.seek(0)
-    return str(file.read(_KEPT).decode("utf-8", "replace"))
+    return str(file.read(_MOST_OUTPUT).decode("utf-8", "replace"))
 
 
-def answer(to: str, function: str, *arguments: str) -> None:
+def main(to: str, function: str, *arguments: str) -> None:
     """What the process does: it calls the function, and writes the answer to a file that it has inherited."""
     module, _, name = function.partition(":")
-    said = json.dumps(getattr(import_module(module), name)(*arguments))
+    value = json.dumps(getattr(import_module(module), name)(*arguments))
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError, AttributeError):
             pass  # what was imported has closed it
-    os.write(int(to), said.encode())
+    os.write(int(to), value.encode())
     os._exit(0)  # threads that an import has left behind are not waited for
