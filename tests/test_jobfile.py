@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from anyjob.errors import JobFileError
-from anyjob.jobfile.reader import JobFile, JobLine, load, parse
+from anyjob.jobfile.reader import JobEntry, JobFile, load, parse
 from anyjob.jobfile.spec_builder import make_spec
 from anyjob.specs import Call, Command, File
 
@@ -42,7 +42,7 @@ def test_the_example_of_the_documentation_is_true() -> None:
     assert file.resources == {"cpus": 1, "walltime": "10m"}
     assert file.options == {"slurm": {"partition": "debug"}}
     assert len(file.jobs) == 3 * 10 - 1 + 1
-    assert file.jobs[11] == JobLine(
+    assert file.jobs[11] == JobEntry(
         {"order": 2, "seed": 1, "dir": "out", "out": "out/order-02.json"},
         {
             "argv": ["python3", "fit.py", "--order", "2", "--out", "out/order-02.json"],
@@ -59,7 +59,7 @@ def test_the_example_of_the_documentation_is_true() -> None:
 
 def test_one_job_without_a_matrix() -> None:
     file = read(WORK)
-    assert file == JobFile("/dir/sweep.toml", "", None, "command", {}, {}, [JobLine({}, {"argv": ["true"]})])
+    assert file == JobFile("/dir/sweep.toml", "", None, "command", {}, {}, [JobEntry({}, {"argv": ["true"]})])
 
 
 def test_what_is_read_makes_specs() -> None:

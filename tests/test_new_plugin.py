@@ -22,7 +22,7 @@ from test_examples_and_docs import ROOT, make_environment
 from anyjob.cli.context import registry
 from anyjob.errors import SpecError, StateError
 from anyjob.scaffold.names import Names
-from anyjob.scaffold.render import choose, render
+from anyjob.scaffold.render import render, select_lines
 from anyjob.scaffold.writing import write
 
 ACME = {
@@ -75,8 +75,8 @@ def test_names_are_made_of_names() -> None:
 
 def test_lines_are_for_some_plugins() -> None:
     text = "1\n[[if a b]]\n2\n[[else]]\n3\n[[end]]\n4\n"
-    assert choose(text, frozenset("b")) == "1\n2\n4\n"
-    assert choose(text, frozenset("c")) == "1\n3\n4\n"
+    assert select_lines(text, frozenset("b")) == "1\n2\n4\n"
+    assert select_lines(text, frozenset("c")) == "1\n3\n4\n"
 
 
 @pytest.mark.parametrize("flavour", ACME)

@@ -62,11 +62,11 @@ def merge(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[Path, Origin]]:
     origins: dict[Path, Origin] = {}
     for layer in layers:
         if layer.values:
-            _lay(plain(layer.values, layer.note), values, origins, layer.origin)
+            _merge_into(plain_copy(layer.values, layer.note), values, origins, layer.origin)
     return values, origins
 
 
-def _lay(
+def _merge_into(
     new: dict[str, Any],
     values: dict[str, Any],
     origins: dict[Path, Origin],
@@ -75,8 +75,8 @@ def _lay(
 ) -> None:
     for key, value in new.items():
         here, old = (*path, key), values.get(key)
-        if isinstance(old, dict) and isinstance(value, dict) and _add_up(here, old, value):
-            _lay(value, old, origins, origin, here)
+        if isinstance(old, dict) and isinstance(value, dict) and _is_mergeable(here, old, value):
+            _merge_into(value, old, origins, origin, here)
             continue
         if key in values:
             for gone in [known for known in origins if known[: len(here)] == here]:
@@ -92,7 +92,7 @@ def _record(value: Any, origins: dict[Path, Origin], origin: Callable[[Path], Or
             _record(item, origins, origin, (*path, key))
 
 
-def _add_up(path: Path, old: dict[str, Any], new: dict[str, Any]) -> bool:
+def _is_mergeable(path: Path, old: dict[str, Any], new: dict[str, Any]) -> bool:
     from anyjob.config.secrets import is_reference
 
     if is_reference(old) or is_reference(new):
@@ -101,7 +101,7 @@ def _add_up(path: Path, old: dict[str, Any], new: dict[str, Any]) -> bool:
     return not (is_entry and "type" in new and old.get("type", new["type"]) != new["type"])
 
 
-def plain(value: Any, where: str = "") -> Any:
+def plain_copy(value: Any, where: str = "") -> Any:
     """Return a copy whose mappings are dicts with text for keys, and whose sequences are lists.
 
     Raises:
@@ -111,7 +111,7 @@ def plain(value: Any, where: str = "") -> Any:
         for key in value:
             if not isinstance(key, str):
                 raise ConfigError(f"{where or 'configuration'}: the key {key!r} is no text")
-        return {key: plain(item, where) for key, item in value.items()}
+        return {key: plain_copy(item, where) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item, where) for item in value]
+        return [plain_copy(item, where) for item in value]
     return value

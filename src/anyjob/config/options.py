@@ -71,20 +71,20 @@ def validate(
     elif callable(where):
         find = where
     else:
-        find = _behind(where or "")
-    check = _Check(find, frozenset(textual or ()))
+        find = _with_prefix(where or "")
+    validator = _Validator(find, frozenset(textual or ()))
     own = {key: value for key, value in values.items() if key not in skip}
-    made = check.struct(options_type, own, defaults=defaults)
-    if check.problems:
-        raise ConfigError("\n".join(check.problems))
+    made = validator.struct(options_type, own, defaults=defaults)
+    if validator.problems:
+        raise ConfigError("\n".join(validator.problems))
     return made  # type: ignore[no-any-return]
 
 
-def _behind(prefix: str) -> Callable[[str], str]:
+def _with_prefix(prefix: str) -> Callable[[str], str]:
     return lambda key: ": ".join(filter(None, (prefix, key)))
 
 
-class _Check:
+class _Validator:
     def __init__(self, where: Callable[[str], str], textual: frozenset[str]) -> None:
         self.where, self.textual = where, textual
         self.problems: list[str] = []
@@ -243,7 +243,7 @@ def describe(options_type: Any) -> list[OptionInfo]:
     """
     documented: dict[str, str] = {}
     for base in reversed(options_type.__mro__):
-        documented.update(_documented(base.__dict__.get("__doc__") or ""))
+        documented.update(_docstring_fields(base.__dict__.get("__doc__") or ""))
     return [
         OptionInfo(
             name=field.encode_name,
@@ -267,7 +267,7 @@ def _description(kind: Any) -> str:
     return next((meta.description for meta in metas if getattr(meta, "description", None)), "")
 
 
-def _documented(docstring: str) -> dict[str, str]:
+def _docstring_fields(docstring: str) -> dict[str, str]:
     """What a docstring of Google's style says of each argument or attribute."""
     found: dict[str, str] = {}
     name, inside = "", False

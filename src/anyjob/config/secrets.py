@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from typing import Any, NoReturn
 
-PLACES = ("env", "file", "keyring")
-HIDDEN = "***"
+SOURCES = ("env", "file", "keyring")
+MASK = "***"
 
 
 class Secret:
@@ -36,19 +36,19 @@ class Secret:
         ConfigError: the value is none of these.
     """
 
-    __slots__ = ("_name", "_place", "_where")
-    _place: str
+    __slots__ = ("_name", "_source", "_where")
+    _source: str
     _name: str
     _where: str
 
     def __init__(self, value: str | dict[str, str] | Secret, where: str = "") -> None:
         if isinstance(value, Secret):
-            self._place, self._name, self._where = value._place, value._name, where or value._where
+            self._source, self._name, self._where = value._source, value._name, where or value._where
             return
         if isinstance(value, str):
-            self._place, self._name = "literal", value
+            self._source, self._name = "literal", value
         elif is_reference(value):
-            ((self._place, self._name),) = value.items()
+            ((self._source, self._name),) = value.items()
         else:
             raise ConfigError(
                 f"{where or 'a secret'}: expected a string, or a table with one of env, file and keyring; "
@@ -61,9 +61,9 @@ class Secret:
         at = self._where or "a secret"
         if not self._name:
             raise ConfigError(f"{at}: the secret is empty")
-        if self._place == "keyring" and not all(self._name.rpartition("/")):
+        if self._source == "keyring" and not all(self._name.rpartition("/")):
             raise ConfigError(f"{at}: keyring = {self._name!r} must be of the form 'service/user'")
-        if self._place == "file" and not self._name.startswith(("/", "~")):
+        if self._source == "file" and not self._name.startswith(("/", "~")):
             # Relative, it would be another file in every working directory.
             raise ConfigError(f"{at}: file = {self._name!r} must be an absolute path, or start with '~'")
 
@@ -78,7 +78,7 @@ class Secret:
                 package ``keyring`` is not installed.
         """
         readers = {"env": self._from_env, "file": self._from_file, "keyring": self._from_keyring}
-        reader = readers.get(self._place)
+        reader = readers.get(self._source)
         text = self._name if reader is None else reader()
         if not text:
             self._fail("is empty")
@@ -86,7 +86,7 @@ class Secret:
 
     def reference(self) -> dict[str, str]:
         """Return where the secret is, for the ledger and for people; a literal one as ``***``."""
-        return {self._place: HIDDEN if self._place == "literal" else self._name}
+        return {self._source: MASK if self._source == "literal" else self._name}
 
     def _from_env(self) -> str:
         import os
@@ -117,7 +117,8 @@ class Secret:
             import warnings
 
             warnings.warn(
-                f"the secret {self._told()} can be read by other users: chmod 600 {self._name}", stacklevel=4
+                f"the secret {self._describe()} can be read by other users: chmod 600 {self._name}",
+                stacklevel=4,
             )
 
     def _from_keyring(self) -> str:
@@ -135,18 +136,18 @@ class Secret:
             self._fail(f"is not there: keyring set {service} {user}")
         return str(text)
 
-    def _told(self) -> str:
+    def _describe(self) -> str:
         kinds = {"env": "environment variable", "file": "file", "keyring": "keyring entry"}
-        kind = kinds.get(self._place, "text")
-        name = "" if self._place == "literal" else f" {self._name!r}"
+        kind = kinds.get(self._source, "text")
+        name = "" if self._source == "literal" else f" {self._name!r}"
         return kind + name + (f" ({self._where})" if self._where else "")
 
     def _fail(self, why: str, cause: BaseException | None = None) -> NoReturn:
-        raise SecretError(f"the secret {self._told()} {why}") from cause
+        raise SecretError(f"the secret {self._describe()} {why}") from cause
 
     def __repr__(self) -> str:
-        ((place, name),) = self.reference().items()
-        return f"<Secret {place}={name}>"
+        ((source, name),) = self.reference().items()
+        return f"<Secret {source}={name}>"
 
     def __str__(self) -> str:
         return repr(self)
@@ -157,10 +158,10 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return (self._place, self._name) == (other._place, other._name)
+        return (self._source, self._name) == (other._source, other._name)
 
     def __hash__(self) -> int:
-        return hash((self._place, self._name))
+        return hash((self._source, self._name))
 
     def __copy__(self) -> Secret:
         return self
@@ -169,9 +170,9 @@ class Secret:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._place == "literal":
+        if self._source == "literal":
             raise SecretError(
-                f"the secret {self._told()} is not pickled, so that it does not end up in files: "
+                f"the secret {self._describe()} is not pickled, so that it does not end up in files: "
                 'keep it elsewhere and say where, for instance { env = "TOKEN" }'
             )
         return Secret, (self.reference(), self._where)
@@ -190,10 +191,10 @@ def is_reference(value: object) -> bool:
     if not isinstance(value, dict) or len(value) != 1:
         return False
     ((key, name),) = value.items()
-    return key in PLACES and isinstance(name, str)
+    return key in SOURCES and isinstance(name, str)
 
 
-def redacted(value: Any, path: tuple[str, ...], hidden: Collection[tuple[str, ...]] = ()) -> Any:
+def mask_secrets(value: Any, path: tuple[str, ...], hidden: Collection[tuple[str, ...]] = ()) -> Any:
     """Return what may be shown of a configured value: no secrets, nor passwords in URLs.
 
     Args:
@@ -206,20 +207,20 @@ def redacted(value: Any, path: tuple[str, ...], hidden: Collection[tuple[str, ..
     if isinstance(value, dict):
         if is_reference(value):
             return value
-        return {key: redacted(item, (*path, key), hidden) for key, item in value.items()}
+        return {key: mask_secrets(item, (*path, key), hidden) for key, item in value.items()}
     if isinstance(value, list):
-        return [redacted(item, path, hidden) for item in value]
+        return [mask_secrets(item, path, hidden) for item in value]
     if not isinstance(value, str):
         return value
     import re
 
     # Without the type, a name is all there is to go by; that of a backend tells nothing.
-    tells = "token|secret|passw|pwd|credential|api_?key|access_?key|private_?key|auth"
+    revealing = "token|secret|passw|pwd|credential|api_?key|access_?key|private_?key|auth"
     if len(path) < 3 and path != ("default_backend",):
-        return HIDDEN  # it is in no place that has a meaning, so it may be anything
-    if path in hidden or any(re.search(tells, key, re.IGNORECASE) for key in path[2:]):
-        return HIDDEN
-    return re.sub(r"(://[^/@\s:]*):[^/@\s]*@", rf"\1:{HIDDEN}@", value)
+        return MASK  # it is in no place that has a meaning, so it may be anything
+    if path in hidden or any(re.search(revealing, key, re.IGNORECASE) for key in path[2:]):
+        return MASK
+    return re.sub(r"(://[^/@\s:]*):[^/@\s]*@", rf"\1:{MASK}@", value)
 
 
 def from_config(values: Mapping[str, Any], where: Callable[[str], str] = str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from __future__ import annotations
 import os
 
 from anyjob import hints as t
-from anyjob.config.layers import GROUPS, Layer, merge, plain
+from anyjob.config.layers import GROUPS, Layer, merge, plain_copy
 from anyjob.config.origins import Origin, Values
 from anyjob.errors import ConfigError
 
@@ -201,10 +201,10 @@ class Config:
             secret_keys: tells of an entry which of its (dotted) keys are secrets, whatever their names;
                 see `anyjob.config.options.secret_fields`.
         """
-        values: dict[str, t.Any] = plain({**BUILTIN, **self._values})
+        values: dict[str, t.Any] = plain_copy({**BUILTIN, **self._values})
         if not redact:
             return values
-        from anyjob.config.secrets import redacted
+        from anyjob.config.secrets import mask_secrets
 
         hidden = {
             (group, entry.name, *key.split("."))
@@ -212,7 +212,7 @@ class Config:
             for entry in entries.values()
             for key in (secret_keys(entry) if secret_keys is not None else ())
         }
-        return {key: redacted(value, (key,), hidden) for key, value in values.items()}
+        return {key: mask_secrets(value, (key,), hidden) for key, value in values.items()}
 
     def _make_entries(self, group: str) -> dict[str, Entry | ConfigError]:
         tables = self._values.get(group)
@@ -230,7 +230,7 @@ class Config:
             else:
                 # What is missing in a table is best added beside its type.
                 own = {**origins[name], "": origins[name]["type"]}
-                options = {key: plain(value) for key, value in table.items() if key != "type"}
+                options = {key: plain_copy(value) for key, value in table.items() if key != "type"}
                 entries[name] = Entry(name, table["type"], Values(options, f"{group}.{name}", own))
         return entries
 
@@ -240,9 +240,9 @@ class Config:
         return ConfigError(f"{origin}: {place}: {why}" if origin else f"{place}: {why}")
 
     def _mistyped(self, path: tuple[str, ...], wanted: str, value: object) -> ConfigError:
-        from anyjob.text.toml import told
+        from anyjob.text.toml import type_name
 
-        return self._problem(path, f"expected {wanted}, got {told(value)}")
+        return self._problem(path, f"expected {wanted}, got {type_name(value)}")
 
     def __repr__(self) -> str:
         names = [*self.backends, *self.providers]
@@ -250,14 +250,14 @@ class Config:
 
 
 def _wrong_entry(name: str, table: object) -> str:
-    from anyjob.text.toml import told
+    from anyjob.text.toml import type_name
 
     if not name or "/" in name:
         return "a name is text without '/', which stands between a provider and its backend"
     if not isinstance(table, dict):
-        return f'expected a table with a type, got {told(table)}; write {{ type = "…" }}'
+        return f'expected a table with a type, got {type_name(table)}; write {{ type = "…" }}'
     if "type" not in table:
         return 'has no type; add type = "…" (`anyjob plugins list` shows which there are)'
     if not isinstance(table["type"], str) or not table["type"]:
-        return f"type: expected the name of a type, got {told(table['type'])}"
+        return f"type: expected the name of a type, got {type_name(table['type'])}"
     return ""

@@ -29,13 +29,13 @@ def read(
     """
     system = system_dir or platform_directory("site_config", environ)
     layers = [Layer("built-in", values={}), _file("system", os.path.join(system, "config.toml"))]
-    chosen = environ.get("ANYJOB_CONFIG")
-    if chosen:
-        layers.append(_chosen(chosen))
+    explicit = environ.get("ANYJOB_CONFIG")
+    if explicit:
+        layers.append(_explicit_layer(explicit))
     else:
         user = user_dir or platform_directory("user_config", environ)
         layers.append(_file("user", os.path.join(user, "config.toml")))
-    layers.append(_project(cwd, chosen))
+    layers.append(_project(cwd, explicit))
     lower, _ = merge(layers)
     return [*layers, _environment(environ, lower)]
 
@@ -55,7 +55,7 @@ def _missing(path: str) -> bool:
     return False
 
 
-def _chosen(path: str) -> Layer:
+def _explicit_layer(path: str) -> Layer:
     layer = _read("user", path, note="named by ANYJOB_CONFIG")
     if layer is None:
         raise ConfigError(f"{path}, named by ANYJOB_CONFIG, has no table [tool.anyjob]")
@@ -64,7 +64,7 @@ def _chosen(path: str) -> Layer:
 
 def _read(name: str, path: str, *, note: str = "") -> Layer | None:
     """The layer of a file; None for a pyproject.toml that has no table for us."""
-    from anyjob.text.toml import decode, key_lines, line_of, parse_toml, read_bytes, told
+    from anyjob.text.toml import decode, key_lines, line_of, parse_toml, read_bytes, type_name
 
     prefix = ("tool", "anyjob") if os.path.basename(path) == "pyproject.toml" else ()
     content = read_bytes(path)
@@ -78,7 +78,7 @@ def _read(name: str, path: str, *, note: str = "") -> Layer | None:
     if values is None:
         return None
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: {'.'.join(prefix)}: expected a table, got {told(values)}")
+        raise ConfigError(f"{path}: {'.'.join(prefix)}: expected a table, got {type_name(values)}")
     lines = key_lines(text)
     return Layer(
         name,
@@ -89,7 +89,7 @@ def _read(name: str, path: str, *, note: str = "") -> Layer | None:
     )
 
 
-def _project(cwd: str | os.PathLike[str] | None, chosen: str | None) -> Layer:
+def _project(cwd: str | os.PathLike[str] | None, explicit: str | None) -> Layer:
     try:
         start = os.path.abspath(cwd if cwd is not None else os.getcwd())
     except FileNotFoundError:
@@ -97,11 +97,11 @@ def _project(cwd: str | os.PathLike[str] | None, chosen: str | None) -> Layer:
     for directory in _upwards(start):
         own = os.path.join(directory, "anyjob.toml")
         if os.path.lexists(own):
-            return _passed_over(own, chosen) or _file("project", own)
+            return _ignored_layer(own, explicit) or _file("project", own)
         shared = os.path.join(directory, "pyproject.toml")
-        layer = _read("project", shared) if _opens(shared) else None
+        layer = _read("project", shared) if _is_readable(shared) else None
         if layer is not None:
-            return _passed_over(shared, chosen) or layer
+            return _ignored_layer(shared, explicit) or layer
     return Layer("project", os.path.join(start, "anyjob.toml"), note="nor in a directory above")
 
 
@@ -114,7 +114,7 @@ def _upwards(directory: str) -> Iterator[str]:
         directory = above
 
 
-def _opens(path: str) -> bool:
+def _is_readable(path: str) -> bool:
     # A pyproject.toml that we may not read is somebody else's business.
     try:
         with open(path, "rb"):
@@ -123,11 +123,11 @@ def _opens(path: str) -> bool:
         return False
 
 
-def _passed_over(path: str, chosen: str | None) -> Layer | None:
+def _ignored_layer(path: str, explicit: str | None) -> Layer | None:
     """A layer that says why this file is not read; None where it is."""
-    if chosen and os.path.realpath(path) == os.path.realpath(chosen):
+    if explicit and os.path.realpath(path) == os.path.realpath(explicit):
         return Layer("project", path, note="read already, since ANYJOB_CONFIG names it")
-    why = _untrusted(path)
+    why = _why_untrusted(path)
     if not why:
         return None
     import warnings
@@ -140,7 +140,7 @@ def _passed_over(path: str, chosen: str | None) -> Layer | None:
     return Layer("project", path, note=f"ignored: {why}")
 
 
-def _untrusted(path: str) -> str:
+def _why_untrusted(path: str) -> str:
     # A link counts with what it points to. Root may write everywhere anyway.
     trusted = (0, os.geteuid())
     try:
@@ -174,7 +174,7 @@ def _environment(environ: Mapping[str, str], lower: Mapping[str, Any]) -> Layer:
                     f"environment variable {variable}: two underscores stand between two names, "
                     f"of which there are {MOST_DEEP} at most"
                 )
-            path = _spelt_as_known(lower, [first.removeprefix("ANYJOB_"), *names], variable)
+            path = _match_known_case(lower, [first.removeprefix("ANYJOB_"), *names], variable)
             _put(values, path, environ[variable], variable, variables)
     return Layer(
         "environment",
@@ -183,7 +183,7 @@ def _environment(environ: Mapping[str, str], lower: Mapping[str, Any]) -> Layer:
     )
 
 
-def _spelt_as_known(lower: Mapping[str, Any], names: list[str], variable: str) -> Path:
+def _match_known_case(lower: Mapping[str, Any], names: list[str], variable: str) -> Path:
     path: list[str] = []
     level: Any = lower
     for name in names:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from anyjob.text.nearest import did_you_mean
-from anyjob.text.toml import Misfit, only_known, told
+from anyjob.text.toml import InvalidEntry, require_known_keys, type_name
 
 MOST_JOBS = 1_000_000
 """Jobs that one file may make: a matrix grows fast by mistake."""
@@ -36,7 +36,7 @@ class Matrix(NamedTuple):
         """Yield each combination; without axes and included ones, that is one of nothing.
 
         Raises:
-            Misfit: nothing is left of the matrix.
+            InvalidEntry: nothing is left of the matrix.
         """
         count = 0
         listed_only = not self.axes and bool(self.included)
@@ -49,55 +49,57 @@ class Matrix(NamedTuple):
             count += 1
             yield dict(row)
         if not count:
-            raise Misfit("matrix.exclude", "leaves nothing of the matrix")
+            raise InvalidEntry("matrix.exclude", "leaves nothing of the matrix")
 
 
-def replaced(table: Mapping[str, Any], axes: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+def with_axes(table: Mapping[str, Any], axes: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """Return the table of a matrix with other values for some of its axes.
 
     Raises:
-        Misfit: it has no such axis.
+        InvalidEntry: it has no such axis.
     """
     known = [name for name in table if name not in ("include", "exclude")]
     for name in axes:
         if name not in known:
-            raise Misfit("", f"there is no axis {name!r} in its matrix{did_you_mean(name, known)}")
+            raise InvalidEntry("", f"there is no axis {name!r} in its matrix{did_you_mean(name, known)}")
     return {**table, **{name: list(values) for name, values in axes.items()}}
 
 
-def read_matrix(table: Mapping[str, Any], *, given: bool) -> Matrix:
+def read_matrix(table: Mapping[str, Any], *, is_given: bool) -> Matrix:
     """Make sense of the table of a matrix.
 
     Args:
         table: what the file has.
-        given: whether it has one at all; an empty one is a mistake.
+        is_given: whether it has one at all; an empty one is a mistake.
 
     Raises:
-        Misfit: it makes no sense.
+        InvalidEntry: it makes no sense.
     """
     table = dict(table)
     included = _rows("matrix.include", table.pop("include", []))
     excluded = _rows("matrix.exclude", table.pop("exclude", []))
     axes = {name: _axis(f"matrix.{name}", value) for name, value in table.items()}
-    if given and not axes and not included:
-        raise Misfit("matrix", "is empty: give it an axis, such as order = [1, 2, 3], or drop it")
+    if is_given and not axes and not included:
+        raise InvalidEntry("matrix", "is empty: give it an axis, such as order = [1, 2, 3], or drop it")
     count = math.prod(map(len, axes.values())) + len(included)
     if count > MOST_JOBS:
-        raise Misfit("matrix", f"makes {count:,} jobs; a file may make {MOST_JOBS:,} at most: split it")
+        raise InvalidEntry("matrix", f"makes {count:,} jobs; a file may make {MOST_JOBS:,} at most: split it")
     matrix = Matrix(axes, included, excluded)
     for row in excluded:
-        only_known("matrix.exclude", row, tuple(axes))
+        require_known_keys("matrix.exclude", row, tuple(axes))
     for row in included:
-        only_known("matrix.include", row, matrix.names)
+        require_known_keys("matrix.include", row, matrix.names)
         missing = [name for name in matrix.names if name not in row]
         if missing:
-            raise Misfit("matrix.include", f"every entry gives every parameter; one lacks {missing[0]!r}")
+            raise InvalidEntry(
+                "matrix.include", f"every entry gives every parameter; one lacks {missing[0]!r}"
+            )
     return matrix
 
 
 def _rows(place: str, value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(row, dict) and row for row in value):
-        raise Misfit(place, "expected a list of tables, each with a parameter or more: [{ order = 3 }]")
+        raise InvalidEntry(place, "expected a list of tables, each with a parameter or more: [{ order = 3 }]")
     return value
 
 
@@ -108,19 +110,23 @@ def _axis(place: str, value: Any) -> Sequence[Any]:
     elif isinstance(value, list):
         values = value
     else:
-        raise Misfit(place, f"expected a list of values, or {{ range = [start, stop] }}, got {told(value)}")
+        raise InvalidEntry(
+            place, f"expected a list of values, or {{ range = [start, stop] }}, got {type_name(value)}"
+        )
     if not values:
-        raise Misfit(place, "the axis is empty, and so would be the matrix: give it a value, or drop it")
+        raise InvalidEntry(
+            place, "the axis is empty, and so would be the matrix: give it a value, or drop it"
+        )
     return values
 
 
 def _range(place: str, bounds: Any) -> Sequence[int]:
     whole = isinstance(bounds, list) and all(type(bound) is int for bound in bounds)
     if not whole or len(bounds) not in (2, 3) or bounds[2:] == [0]:
-        raise Misfit(place, "range: expected [start, stop] or [start, stop, step], of whole numbers")
+        raise InvalidEntry(place, "range: expected [start, stop] or [start, stop, step], of whole numbers")
     values = range(*bounds)
     try:
         len(values)
     except OverflowError:
-        raise Misfit(place, f"a file may make {MOST_JOBS:,} jobs at most: split it") from None
+        raise InvalidEntry(place, f"a file may make {MOST_JOBS:,} jobs at most: split it") from None
     return values

@@ -11,26 +11,26 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from anyjob.text.toml import Misfit, told
+from anyjob.text.toml import InvalidEntry, type_name
 
 
-def strings(place: str, value: Any) -> Iterator[tuple[str, str]]:
+def iter_strings(place: str, value: Any) -> Iterator[tuple[str, str]]:
     """Yield every string of a tree, with its place."""
     if isinstance(value, str):
         yield place, value
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from strings(f"{place}.{key}", item)
+            yield from iter_strings(f"{place}.{key}", item)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from strings(f"{place}[{index}]", item)
+            yield from iter_strings(f"{place}[{index}]", item)
 
 
-def names_in(place: str, text: str) -> list[str]:
+def placeholder_names(place: str, text: str) -> list[str]:
     """Return the names of the parameters in a text, in their order.
 
     Raises:
-        Misfit: it has a lone brace.
+        InvalidEntry: it has a lone brace.
     """
     return [name for _, name, _ in _parts(place, text) if name]
 
@@ -39,7 +39,7 @@ def fill(place: str, value: Any, parameters: Mapping[str, Any]) -> Any:
     """Return a tree with its placeholders filled in; alone in its string, a parameter keeps its type.
 
     Raises:
-        Misfit: a parameter's value does not fit its format, or does not go into text.
+        InvalidEntry: a parameter's value does not fit its format, or does not go into text.
     """
     if isinstance(value, dict):
         return {key: fill(f"{place}.{key}", item, parameters) for key, item in value.items()}
@@ -53,7 +53,7 @@ def fill(place: str, value: Any, parameters: Mapping[str, Any]) -> Any:
     return "".join(_part(place, *part, parameters) for part in parts)
 
 
-def as_text(place: str, value: Any, what: str) -> str:
+def to_text(place: str, value: Any, what: str) -> str:
     """Return a value as text: booleans as in TOML, dates as in ISO 8601.
 
     Args:
@@ -62,10 +62,10 @@ def as_text(place: str, value: Any, what: str) -> str:
         what: how an error about it begins, such as ``{x} is``.
 
     Raises:
-        Misfit: it is a table or a list.
+        InvalidEntry: it is a table or a list.
     """
     if isinstance(value, (dict, list)):
-        raise Misfit(place, f"{what} {told(value)}, which does not go into text")
+        raise InvalidEntry(place, f"{what} {type_name(value)}, which does not go into text")
     if isinstance(value, bool):
         return str(value).lower()
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
@@ -76,11 +76,13 @@ def _part(place: str, literal: str, name: str, spec: str, parameters: Mapping[st
         return literal
     value = parameters[name]
     if not spec:
-        return as_text(place, value, f"{{{name}}} is")
+        return to_text(place, value, f"{{{name}}} is")
     try:
         return format(value, spec)
     except (TypeError, ValueError) as error:
-        raise Misfit(place, f"{{{name}:{spec}}} does not fit {told(value)} {value!r}: {error}") from None
+        raise InvalidEntry(
+            place, f"{{{name}:{spec}}} does not fit {type_name(value)} {value!r}: {error}"
+        ) from None
 
 
 _PART = re.compile(r"(\{\{|\}\})|\{([A-Za-z_][A-Za-z0-9_]*)(?::([^{}]*))?\}|([^{}]+)|([{}])")
@@ -89,7 +91,7 @@ _PART = re.compile(r"(\{\{|\}\})|\{([A-Za-z_][A-Za-z0-9_]*)(?::([^{}]*))?\}|([^{
 def _parts(place: str, text: str) -> tuple[tuple[str, str, str], ...]:
     parts, brace = _split(text)
     if brace:
-        raise Misfit(
+        raise InvalidEntry(
             place,
             f"there is a lone {brace!r} in {text!r}: a parameter is {{name}} or {{name:format}}, "
             f"and a brace is written {brace * 2!r}",

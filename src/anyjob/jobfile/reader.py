@@ -50,17 +50,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from anyjob.errors import JobFileError, SpecError
-from anyjob.jobfile.matrix import read_matrix, replaced
-from anyjob.jobfile.placeholders import as_text, fill, names_in, strings
+from anyjob.jobfile.matrix import read_matrix, with_axes
+from anyjob.jobfile.placeholders import fill, iter_strings, placeholder_names, to_text
 from anyjob.specs import Command, Resources, make_resources
 from anyjob.text.nearest import did_you_mean, nearest
-from anyjob.text.toml import Misfit, key_lines, line_of, only_known, parse_toml, read_text, told
+from anyjob.text.toml import (
+    InvalidEntry,
+    key_lines,
+    line_of,
+    parse_toml,
+    read_text,
+    require_known_keys,
+    type_name,
+)
 
 _KEYS = ("name", "backend", "command", "python", "job", "matrix", "parameters", "resources", "options")
 _WORK = ("command", "python", "job")
 
 
-class JobLine(NamedTuple):
+class JobEntry(NamedTuple):
     """One job of a file.
 
     Args:
@@ -91,7 +99,7 @@ class JobFile(NamedTuple):
     kind: str
     resources: dict[str, Any]
     options: dict[str, dict[str, Any]]
-    jobs: list[JobLine]
+    jobs: list[JobEntry]
 
     @property
     def directory(self) -> str:
@@ -127,7 +135,7 @@ def parse(text: str, filename: str, axes: Mapping[str, Sequence[Any]] | None = N
     data = parse_toml(text, filename, error=JobFileError)
     try:
         return _Reader(data, filename).read(axes or {})
-    except Misfit as error:
+    except InvalidEntry as error:
         line = line_of(key_lines(text), tuple(re.split(r"\.|(?=\[)", error.place)))
         at = filename if line is None else f"{filename}:{line}"
         raise JobFileError(f"{at}: {error.place}: {error}" if error.place else f"{at}: {error}") from None
@@ -141,11 +149,11 @@ class _Reader:
     def read(self, axes: Mapping[str, Sequence[Any]]) -> JobFile:
         self.check_tables()
         kind, place, fields = self.work()
-        matrix = read_matrix(replaced(self.table("matrix"), axes), given="matrix" in self.data)
+        matrix = read_matrix(with_axes(self.table("matrix"), axes), is_given="matrix" in self.data)
         parameters = self.table("parameters")
         names = [*matrix.names, *parameters]
         self.check_names(names)
-        order = self.ordered(parameters, names)
+        order = self.in_order(parameters, names)
         self.check_placeholders(place, fields, names)
         self.check_common(names)
         jobs = []
@@ -154,7 +162,7 @@ class _Reader:
                 filled = fill(f"parameters.{name}", parameters[name], combination)
                 combination[name] = filled
             made = fill(place, fields, combination)
-            jobs.append(JobLine(combination, self.finished(kind, place, made)))
+            jobs.append(JobEntry(combination, self.adapt_fields(kind, place, made)))
         return JobFile(
             path=self.filename,
             name=self.text("name") or "",
@@ -171,73 +179,75 @@ class _Reader:
         for key, value in self.data.items():
             if key not in _KEYS and isinstance(value, dict) and nearest(key, _KEYS) is None:
                 why = 'unknown key; another kind of work is written as [job] with type = "…"'
-                raise Misfit(key, why)
-        only_known("", self.data, _KEYS)
+                raise InvalidEntry(key, why)
+        require_known_keys("", self.data, _KEYS)
 
     def table(self, place: str) -> dict[str, Any]:
         value = self.data.get(place, {})
         if not isinstance(value, dict):
-            raise Misfit(place, f"expected a table, got {told(value)}")
+            raise InvalidEntry(place, f"expected a table, got {type_name(value)}")
         return value
 
     def text(self, key: str) -> str | None:
         value = self.data.get(key)
         if value is not None and (not isinstance(value, str) or not value):
-            raise Misfit(key, f"expected text, got {told(value) if value != '' else 'none'}")
+            raise InvalidEntry(key, f"expected text, got {type_name(value) if value != '' else 'none'}")
         return value
 
     def work(self) -> tuple[str, str, dict[str, Any]]:
         """The kind of work, its table's name, and the fields of its spec."""
-        given = [key for key in _WORK if key in self.data]
-        if not given:
-            raise Misfit(
+        tables = [key for key in _WORK if key in self.data]
+        if not tables:
+            raise InvalidEntry(
                 "", "there is no work in it: add [command] with argv, [python] with call, or [job] with type"
             )
-        if len(given) > 1:
-            raise Misfit(
-                given[1], f"a job file has one kind of work, and there is [{given[0]}] too: drop one"
+        if len(tables) > 1:
+            raise InvalidEntry(
+                tables[1], f"a job file has one kind of work, and there is [{tables[0]}] too: drop one"
             )
-        (place,) = given
+        (place,) = tables
         fields = dict(self.table(place))
         kind = fields.pop("type", None) if place == "job" else place
         if not isinstance(kind, str) or not kind:
-            raise Misfit(
+            raise InvalidEntry(
                 "job.type",
                 "expected the name of a kind of work (`anyjob plugins list` shows which there are)",
             )
         if kind == "command":
-            only_known(place, fields, Command.__struct_fields__)
+            require_known_keys(place, fields, Command.__struct_fields__)
             argv = fields.get("argv")
             if not isinstance(argv, list) or not argv:
-                raise Misfit(
+                raise InvalidEntry(
                     f"{place}.argv", 'expected a list of a program and its arguments: ["python3", "fit.py"]'
                 )
         elif kind == "python":
-            only_known(place, fields, ("call", "args", "kwargs"))
+            require_known_keys(place, fields, ("call", "args", "kwargs"))
             call = fields.get("call")
             if not isinstance(call, str) or not all(call.partition(":")):
-                raise Misfit(f"{place}.call", 'expected "module:function"')
+                raise InvalidEntry(f"{place}.call", 'expected "module:function"')
         return kind, place, fields
 
     def resources(self) -> dict[str, Any]:
         table = self.table("resources")
         if "name" in table:
-            raise Misfit("resources.name", "the name of the jobs stands at the head of the file: name = …")
+            raise InvalidEntry(
+                "resources.name", "the name of the jobs stands at the head of the file: name = …"
+            )
         if "options" in table:
-            raise Misfit("resources.options", "options have tables of their own: [options.slurm]")
-        only_known("resources", table, Resources.__struct_fields__)
+            raise InvalidEntry("resources.options", "options have tables of their own: [options.slurm]")
+        require_known_keys("resources", table, Resources.__struct_fields__)
         try:
             make_resources(table)
         except SpecError as error:
-            raise Misfit("resources", str(error)) from None
+            raise InvalidEntry("resources", str(error)) from None
         return table
 
     def options(self) -> dict[str, dict[str, Any]]:
         table = self.table("options")
         for kind, values in table.items():
             if not isinstance(values, dict):
-                raise Misfit(
-                    f"options.{kind}", f"expected a table by the type of a backend, got {told(values)}"
+                raise InvalidEntry(
+                    f"options.{kind}", f"expected a table by the type of a backend, got {type_name(values)}"
                 )
         return table
 
@@ -247,13 +257,13 @@ class _Reader:
         for name in names:
             place = f"parameters.{name}" if name in self.table("parameters") else f"matrix.{name}"
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-                raise Misfit(
+                raise InvalidEntry(
                     place, "the name of a parameter is made of letters, digits and _, with no digit first"
                 )
             if names.count(name) > 1:
-                raise Misfit(place, f"{name!r} is an axis of the matrix too: rename one")
+                raise InvalidEntry(place, f"{name!r} is an axis of the matrix too: rename one")
 
-    def ordered(self, parameters: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    def in_order(self, parameters: Mapping[str, Any], names: Sequence[str]) -> list[str]:
         """The parameters, each after those that it is made of."""
         made_of = {}
         for name, value in parameters.items():
@@ -263,31 +273,31 @@ class _Reader:
             return list(graphlib.TopologicalSorter(made_of).static_order())
         except graphlib.CycleError as error:
             cycle = error.args[1][::-1]
-            raise Misfit(f"parameters.{cycle[0]}", f"made of itself: {' -> '.join(cycle)}") from None
+            raise InvalidEntry(f"parameters.{cycle[0]}", f"made of itself: {' -> '.join(cycle)}") from None
 
     def check_placeholders(self, place: str, value: Any, names: Sequence[str]) -> list[str]:
         """The parameters that are used somewhere in a value."""
         used = []
-        for where, text in strings(place, value):
-            here = names_in(where, text)
+        for where, text in iter_strings(place, value):
+            here = placeholder_names(where, text)
             for name in here:
                 if name not in names:
-                    raise Misfit(where, f"unknown parameter {name!r}" + did_you_mean(name, names))
+                    raise InvalidEntry(where, f"unknown parameter {name!r}" + did_you_mean(name, names))
             used += here
         return used
 
     def check_common(self, names: Sequence[str]) -> None:
         for key in ("name", "backend", "resources", "options"):
-            for where, text in strings(key, self.data.get(key)):
+            for where, text in iter_strings(key, self.data.get(key)):
                 for name in names:
                     if f"{{{name}}}" in text or f"{{{name}:" in text:
-                        raise Misfit(
+                        raise InvalidEntry(
                             where, f"is common to all jobs, so that {{{name}}} is not filled in here"
                         )
 
     # --- filling in ---------------------------------------------------------------------------
 
-    def finished(self, kind: str, place: str, fields: dict[str, Any]) -> dict[str, Any]:
+    def adapt_fields(self, kind: str, place: str, fields: dict[str, Any]) -> dict[str, Any]:
         """What a program is given is text; and it runs beside the file."""
         if kind == "python":
             fields["fn"] = fields.pop("call")
@@ -297,10 +307,10 @@ class _Reader:
             value = fields.get(key)
             if isinstance(value, list):
                 texts = enumerate(value)
-                fields[key] = [as_text(f"{place}.{key}[{i}]", item, "is") for i, item in texts]
+                fields[key] = [to_text(f"{place}.{key}[{i}]", item, "is") for i, item in texts]
             elif isinstance(value, dict):
                 items = value.items()
-                fields[key] = {name: as_text(f"{place}.{key}.{name}", item, "is") for name, item in items}
+                fields[key] = {name: to_text(f"{place}.{key}.{name}", item, "is") for name, item in items}
         if isinstance(fields.get("cwd"), str):
             directory = os.path.dirname(self.filename)
             fields["cwd"] = os.path.normpath(os.path.join(directory, fields["cwd"]))

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from anyjob.config.secrets import HIDDEN, Secret, redacted
+from anyjob.config.secrets import MASK, Secret, mask_secrets
 from anyjob.errors import ConfigError
 from anyjob.ledger.rows import BackendRow
 
@@ -32,7 +32,7 @@ def identity(backend: Any) -> BackendRow:
 def plain_identity(label: str, type_name: str, distribution: str, options: Mapping[str, Any]) -> BackendRow:
     """Return what a plain backend is. Of its options, nothing but their names tells which are secret."""
     plain = msgspec.to_builtins(dict(options), enc_hook=_plainly_or_hidden, str_keys=True)
-    hidden = redacted(plain, ("backends", label))
+    hidden = mask_secrets(plain, ("backends", label))
     return _row(label, type_name, distribution, hidden, "")
 
 
@@ -65,7 +65,7 @@ def _plainly_or_hidden(value: Any) -> Any:
     try:
         return _plainly(value)
     except ConfigError:
-        return HIDDEN
+        return MASK
 
 
 def usable_options(row: BackendRow) -> dict[str, Any]:
@@ -88,4 +88,4 @@ def _hides(value: Any) -> bool:
         return any(map(_hides, value.values()))
     if isinstance(value, list):
         return any(map(_hides, value))
-    return isinstance(value, str) and HIDDEN in value
+    return isinstance(value, str) and MASK in value

@@ -17,35 +17,35 @@ from anyjob.scaffold.names import Names
 
 def render(names: Names) -> dict[str, str]:
     """Return the files of a plugin: the text of each by its path, relative to the plugin's directory."""
-    holds = conditions(names)
+    conditions = true_conditions(names)
     known = _tokens(names)
     pattern = re.compile("|".join(map(re.escape, sorted(known, key=len, reverse=True))))
     made = {}
-    for directory in ("common", *sorted(holds)):
+    for directory in ("common", *sorted(conditions)):
         for path, text in _templates(directory):
             path = pattern.sub(lambda found: known[found[0]], path)
-            made[path] = pattern.sub(lambda found: known[found[0]], choose(text, holds))
+            made[path] = pattern.sub(lambda found: known[found[0]], select_lines(text, conditions))
     return made
 
 
-def conditions(names: Names) -> frozenset[str]:
+def true_conditions(names: Names) -> frozenset[str]:
     """Return the words for which ``[[if …]]`` holds; those that are directories of templates are used."""
     found = {names.flavour or "rest", "backend"} if names.backend is not None else {"kind-only"}
     return frozenset(found | ({"kind"} if names.kind is not None else set()))
 
 
-def choose(text: str, holds: frozenset[str]) -> str:
+def select_lines(text: str, conditions: frozenset[str]) -> str:
     """Return a template with only those of its lines that are for this plugin."""
     lines = []
-    taken = True
+    is_selected = True
     for line in text.splitlines(keepends=True):
         mark = re.fullmatch(r"\[\[(if|else|end)(.*)\]\]\n", line)
         if mark is None:
-            lines += [line] * taken
+            lines += [line] * is_selected
         elif mark[1] == "if":
-            taken = bool(holds.intersection(mark[2].split()))
+            is_selected = bool(conditions.intersection(mark[2].split()))
         else:
-            taken = mark[1] == "end" or not taken
+            is_selected = mark[1] == "end" or not is_selected
     return "".join(lines)
 
 

@@ -135,14 +135,14 @@ def line_of(lines: Mapping[Path, int], path: Path) -> int | None:
     return lines.get(path)
 
 
-def told(value: object) -> str:
+def type_name(value: object) -> str:
     """Return what a value is, in TOML's words; never the value, which may be a secret."""
     words = {bool: "boolean", int: "integer", float: "float", str: "string", dict: "table", list: "array"}
     return words.get(type(value), type(value).__name__)
 
 
-class Misfit(ValueError):
-    """Something in a file that cannot be used.
+class InvalidEntry(ValueError):
+    """An entry of a file that cannot be used.
 
     Args:
         place: where, as in ``command.argv[2]``; empty for the file as a whole.
@@ -154,14 +154,14 @@ class Misfit(ValueError):
         self.place = place
 
 
-def only_known(place: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
+def require_known_keys(place: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
     """Refuse keys that a table does not have.
 
     Raises:
-        Misfit: names the first of them, and the key that was probably meant.
+        InvalidEntry: names the first of them, and the key that was probably meant.
     """
     for key in table:
         if key not in known:
             from anyjob.text.nearest import did_you_mean
 
-            raise Misfit(f"{place}.{key}" if place else key, "unknown key" + did_you_mean(key, known))
+            raise InvalidEntry(f"{place}.{key}" if place else key, "unknown key" + did_you_mean(key, known))

@@ -14,13 +14,11 @@ from anyjob.cli.output import is_terminal
 from anyjob.cli.times import age
 from anyjob.cli.values import parse_pairs
 from anyjob.errors import JobNotFoundError
-from anyjob.ledger.designation import SHORTEST
+from anyjob.ledger.designation import SHORTEST, meant
 from anyjob.ledger.store import Ledger
 from anyjob.session.facade import Session
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 
-SHORTEST = 7
-"""Characters of an abbreviated id, at least."""
 MOST_CANDIDATES = 20
 OPEN = tuple(status for status in JobStatus if status not in JOB_FINAL_STATES)
 _GROUPS = {"OPEN": OPEN, "ENDED": JOB_FINAL_STATES, "FAILED": (JobStatus.ERROR,)}
@@ -107,7 +105,7 @@ def full_id(ledger: Ledger, text: str) -> str:
     Raises:
         JobNotFoundError: there is none, or there are several; the message lists these.
     """
-    found = _candidates(ledger, text.strip())
+    found = meant(ledger, text.strip(), MOST_CANDIDATES + 1)
     if len(found) == 1:
         return found[0]
     if not found:
