@@ -24,8 +24,8 @@ Answer = list[tuple[str, ...]]
 def answer(scan: Scan) -> Answer:
     """All that a scan says, in one shape: what counts, and what does not."""
     found = [each for group in GROUPS for each in scan.find(group)]
-    found += [each for passed in scan.passed_over for group in GROUPS for each in passed.references(group)]
-    states = {passed.source.location: passed.state for passed in scan.passed_over}
+    found += [each for passed in scan.ignored for group in GROUPS for each in passed.references(group)]
+    states = {passed.source.location: passed.state for passed in scan.ignored}
     return sorted(
         (
             each.group,
@@ -205,7 +205,7 @@ def test_an_editable_install_counts_once(tmp_path: Path) -> None:
     """importlib_metadata#410, jupyter_client#692, keyring#486: the entry points were doubled."""
     scan = Scan(editable_twice(tmp_path))
     assert [each.version for each in scan.find(BACKENDS, "twice")] == ["1.0"]
-    (passed,) = scan.passed_over
+    (passed,) = scan.ignored
     assert (passed.state, passed.source.version) == ("duplicate", "1.1.dev0")
 
 
@@ -219,13 +219,13 @@ def test_what_imports_find_first_counts(tmp_path: Path) -> None:
 def test_a_copy_that_has_no_names_shadows_too(tmp_path: Path) -> None:
     scan = Scan(shadowed_by_one_without_names(tmp_path))
     assert scan.find(BACKENDS) == []
-    assert [each.state for each in scan.passed_over] == ["duplicate"]
+    assert [each.state for each in scan.ignored] == ["duplicate"]
 
 
 def test_the_highest_version_in_a_directory_counts_and_the_others_are_stale(tmp_path: Path) -> None:
     scan = Scan(stale_versions(tmp_path))
     assert [each.version for each in scan.find(BACKENDS, "same")] == ["1.10"]
-    assert sorted((each.state, each.source.version) for each in scan.passed_over) == [
+    assert sorted((each.state, each.source.version) for each in scan.ignored) == [
         ("stale", "1.10rc1"),
         ("stale", "1.9"),
     ]
@@ -235,7 +235,7 @@ def test_what_has_no_metadata_loses_but_counts_where_it_is_alone(tmp_path: Path)
     scan = Scan(without_metadata(tmp_path))
     assert [each.version for each in scan.find(BACKENDS, "same")] == ["1.0"]
     assert [each.version for each in scan.find(BACKENDS, "alone")] == ["1.0"]
-    (passed,) = scan.passed_over
+    (passed,) = scan.ignored
     assert passed.state == "stale"
     assert "no METADATA" in passed.why
 
@@ -243,7 +243,7 @@ def test_what_has_no_metadata_loses_but_counts_where_it_is_alone(tmp_path: Path)
 def test_what_pip_left_behind_does_not_count(tmp_path: Path) -> None:
     scan = Scan(left_behind_by_pip(tmp_path))
     assert scan.find(BACKENDS) == []
-    assert [each.state for each in scan.passed_over] == ["stale"]
+    assert [each.state for each in scan.ignored] == ["stale"]
 
 
 @pytest.mark.parametrize("text", ["[anyjob.backends]\nno equals sign\n", b"[anyjob.backends]\nx = \xff\n"])

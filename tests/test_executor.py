@@ -91,7 +91,7 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "processes": lambda: Executor(make(ProcessesBackend, slots=1)),
 }
 CONCURRENT = [name for name in MAKERS if name != "inline"]
-OURS = ["inline", "threads", "processes"]
+GROUP_PREFIX = ["inline", "threads", "processes"]
 
 
 def close(executor: Any) -> None:
@@ -109,7 +109,7 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 everyone = pytest.mark.parametrize("executor", MAKERS, indirect=True)
 concurrent_ones = pytest.mark.parametrize("executor", CONCURRENT, indirect=True)
-ours = pytest.mark.parametrize("executor", OURS, indirect=True)
+ours = pytest.mark.parametrize("executor", GROUP_PREFIX, indirect=True)
 
 
 @everyone

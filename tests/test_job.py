@@ -24,7 +24,7 @@ class TheirStatus(Enum):
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def wait_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Time passes in sleeps only, and how long each was to last is written down."""
     clock = Clock()
     monkeypatch.setattr("anyjob.job.time", clock)
@@ -151,7 +151,7 @@ def test_repr_says_which_job_of_which_backend() -> None:
 # --- the wait -------------------------------------------------------------------------------------
 
 
-def test_the_callback_is_called_after_each_query_the_last_one_too(clock: Clock) -> None:
+def test_the_callback_is_called_after_each_query_the_last_one_too(wait_clock: Clock) -> None:
     """qiskit-ibm-runtime#2251, #523: the wait and its callback were taken away."""
     job = ScriptedJob(QUEUED, RUNNING, DONE)
     calls: list[tuple[Any, ...]] = []
@@ -161,40 +161,42 @@ def test_the_callback_is_called_after_each_query_the_last_one_too(clock: Clock) 
 
     assert job.wait_for_final_state(None, 2, callback) is None  # type: ignore[func-returns-value]
     assert calls == [("7", QUEUED, job, 1), ("7", RUNNING, job, 2), ("7", DONE, job, 3)]
-    assert clock.waits == [2, 2]
+    assert wait_clock.waits == [2, 2]
 
 
-def test_the_wait_sleeps_five_seconds_by_default(clock: Clock) -> None:
+def test_the_wait_sleeps_five_seconds_by_default(wait_clock: Clock) -> None:
     ScriptedJob(QUEUED, DONE).wait_for_final_state()
-    assert clock.waits == [5]
+    assert wait_clock.waits == [5]
 
 
-def test_no_sleep_reaches_past_the_deadline(clock: Clock) -> None:
+def test_no_sleep_reaches_past_the_deadline(wait_clock: Clock) -> None:
     job = ScriptedJob(RUNNING)
     with pytest.raises(JobTimeoutError, match=r"'7' has not ended within 12 s \(still RUNNING\)"):
         job.wait_for_final_state(timeout=12, wait=5)
-    assert clock.waits == [5, 5, 2]
+    assert wait_clock.waits == [5, 5, 2]
     assert job.asked == 4  # once more at the deadline itself
 
 
-def test_a_job_that_ends_at_the_deadline_has_ended(clock: Clock) -> None:
+def test_a_job_that_ends_at_the_deadline_has_ended(wait_clock: Clock) -> None:
     ScriptedJob(RUNNING, DONE).wait_for_final_state(timeout=3, wait=5)
-    assert clock.waits == [3]
+    assert wait_clock.waits == [3]
 
 
-def test_a_timeout_of_nothing_asks_once(clock: Clock) -> None:
+def test_a_timeout_of_nothing_asks_once(wait_clock: Clock) -> None:
     job, calls = ScriptedJob(RUNNING), []
     with pytest.raises(JobTimeoutError):
         job.wait_for_final_state(timeout=0, callback=lambda *args: calls.append(args))
-    assert (job.asked, len(calls), clock.waits) == (1, 1, [])
+    assert (job.asked, len(calls), wait_clock.waits) == (1, 1, [])
 
 
 @pytest.mark.parametrize("timeout", [None, 0, 7.5])
 @pytest.mark.parametrize("status", JOB_FINAL_STATES)
-def test_a_job_that_is_final_is_asked_once(clock: Clock, status: JobStatus, timeout: float | None) -> None:
+def test_a_job_that_is_final_is_asked_once(
+    wait_clock: Clock, status: JobStatus, timeout: float | None
+) -> None:
     job, calls = ScriptedJob(status), []
     job.wait_for_final_state(timeout, callback=lambda *args: calls.append(args))
-    assert (job.asked, calls, clock.waits) == (1, [("7", status, job)], [])
+    assert (job.asked, calls, wait_clock.waits) == (1, [("7", status, job)], [])
 
 
 def test_the_timeout_is_a_job_error_and_a_builtin_timeout() -> None:
@@ -218,22 +220,22 @@ def test_what_the_callback_raises_passes_through() -> None:
     assert job.asked == 1
 
 
-def test_a_backend_that_is_away_is_asked_again(clock: Clock) -> None:
+def test_a_backend_that_is_away_is_asked_again(wait_clock: Clock) -> None:
     """qiskit-aqt-provider#274, qiskit-aqua#752: a transient error while polling ended the wait."""
     away = BackendUnavailableError("gone fishing")
     job, calls = ScriptedJob(QUEUED, away, away, away, QUEUED, away, DONE), []
     job.wait_for_final_state(wait=0.5, callback=lambda _, status, __: calls.append(status))
     assert calls == [QUEUED, QUEUED, DONE]
     # It backs off, and begins anew when the backend has answered.
-    assert clock.waits == [0.5, 0.1, 0.2, 0.4, 0.5, 0.1]
+    assert wait_clock.waits == [0.5, 0.1, 0.2, 0.4, 0.5, 0.1]
 
 
-def test_a_backend_that_stays_away_is_waited_for_until_the_timeout(clock: Clock) -> None:
+def test_a_backend_that_stays_away_is_waited_for_until_the_timeout(wait_clock: Clock) -> None:
     job = ScriptedJob(BackendUnavailableError("gone fishing"))
     with pytest.raises(JobTimeoutError, match="backend unavailable") as caught:
         job.wait_for_final_state(timeout=10)
     assert isinstance(caught.value.__cause__, BackendUnavailableError)
-    assert sum(wait or 0 for wait in clock.waits) == pytest.approx(10)
+    assert sum(wait or 0 for wait in wait_clock.waits) == pytest.approx(10)
 
 
 def test_backoff_doubles_up_to_its_ceiling() -> None:

@@ -281,15 +281,6 @@ class TestCloudConforms(ProviderConformance):
 # --- whole distributions --------------------------------------------------------------------------
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory to install into, on the path of this process and of those that it starts."""
-    directory = tmp_path / "site"
-    directory.mkdir()
-    monkeypatch.syspath_prepend(str(directory))
-    return directory
-
-
 def no_description(site: Path) -> None:
     (metadata,) = site.glob("*.dist-info/METADATA")
     metadata.write_text(metadata.read_text().partition("\n\n")[0] + "\n")

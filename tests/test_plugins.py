@@ -3,7 +3,6 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,28 +17,16 @@ from anyjob.registry.hooks import HookManager
 from anyjob.registry.lookup import Registry
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    directory = tmp_path / "site"
-    directory.mkdir()
-    monkeypatch.syspath_prepend(directory)
-    before = set(sys.modules)
-    yield directory
-    for name in set(sys.modules) - before:
-        if name.startswith("hooks_of_"):
-            del sys.modules[name]
-
-
-def install(site: Path, name: str, text: str) -> None:
+def install(import_site: Path, name: str, text: str) -> None:
     """Install a distribution anyjob-NAME with a hook module hooks_of_NAME."""
     module = f"hooks_of_{name}"
     text = "from anyjob import hookimpl\n" + text
     groups = {PLUGINS: {name: module}}
-    build.install(site, f"anyjob-{name}", groups=groups, modules={f"{module}.py": text})
+    build.install(import_site, f"anyjob-{name}", groups=groups, modules={f"{module}.py": text})
 
 
-def hooks(site: Path, **environ: str) -> HookManager:
-    return Registry([str(site)], environ).hooks
+def hooks(import_site: Path, **environ: str) -> HookManager:
+    return Registry([str(import_site)], environ).hooks
 
 
 GOOD = "@hookimpl\ndef anyjob_job_environment(job_id):\n    return {'SEEN': job_id}\n"
@@ -53,14 +40,14 @@ def submit(manager: HookManager) -> None:
     manager.call("anyjob_before_submit", session=None, backend=None, job_id="7", spec=None, resources=None)
 
 
-def test_an_implementation_is_called_with_what_it_asks_for(site: Path) -> None:
-    install(site, "good", GOOD)
-    assert environment(hooks(site)) == [{"SEEN": "7"}]
+def test_an_implementation_is_called_with_what_it_asks_for(import_site: Path) -> None:
+    install(import_site, "good", GOOD)
+    assert environment(hooks(import_site)) == [{"SEEN": "7"}]
 
 
-def test_plugins_load_on_the_first_call_and_once(site: Path) -> None:
-    install(site, "good", GOOD)
-    manager = hooks(site)
+def test_plugins_load_on_the_first_call_and_once(import_site: Path) -> None:
+    install(import_site, "good", GOOD)
+    manager = hooks(import_site)
     assert "hooks_of_good" not in sys.modules
     assert manager.implements("anyjob_job_environment")
     module = sys.modules["hooks_of_good"]
@@ -68,9 +55,9 @@ def test_plugins_load_on_the_first_call_and_once(site: Path) -> None:
     assert sys.modules["hooks_of_good"] is module
 
 
-def test_the_marker_may_be_left_out(site: Path) -> None:
-    install(site, "plain", GOOD.replace("@hookimpl\n", ""))
-    assert environment(hooks(site)) == [{"SEEN": "7"}]
+def test_the_marker_may_be_left_out(import_site: Path) -> None:
+    install(import_site, "plain", GOOD.replace("@hookimpl\n", ""))
+    assert environment(hooks(import_site)) == [{"SEEN": "7"}]
 
 
 def test_without_plugins_pluggy_is_not_imported(tmp_path: Path) -> None:
@@ -111,12 +98,12 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_broken_plugin_is_reported_and_the_others_work(
-    name: str, site: Path, caplog: pytest.LogCaptureFixture
+    name: str, import_site: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """llm#1280, conda#12460: isolated, and listed with its cause."""
-    install(site, name, BAD[name][0])
-    install(site, "good", GOOD)
-    manager = hooks(site)
+    install(import_site, name, BAD[name][0])
+    install(import_site, "good", GOOD)
+    manager = hooks(import_site)
     assert environment(manager) == [{"SEEN": "7"}]
     environment(manager)
     (problem,) = manager.problems.values()
@@ -127,21 +114,21 @@ def test_a_broken_plugin_is_reported_and_the_others_work(
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_broken_plugin_raises_where_plugins_are_strict(name: str, site: Path) -> None:
+def test_a_broken_plugin_raises_where_plugins_are_strict(name: str, import_site: Path) -> None:
     """opentelemetry-python-contrib#2923, #3550: ``ANYJOB_STRICT_PLUGINS=1`` fails fast in CI."""
-    install(site, name, BAD[name][0])
-    manager = hooks(site, ANYJOB_STRICT_PLUGINS="1")
+    install(import_site, name, BAD[name][0])
+    manager = hooks(import_site, ANYJOB_STRICT_PLUGINS="1")
     for _ in range(2):
         with pytest.raises(BrokenPluginError, match=BAD[name][1]):
             environment(manager)
 
 
 def test_an_implementation_that_raises_is_reported_once_and_the_rest_run(
-    site: Path, caplog: pytest.LogCaptureFixture
+    import_site: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    install(site, "good", GOOD)
-    install(site, "failing", GOOD.replace("return", "raise KeyError('lost') or"))
-    manager = hooks(site)
+    install(import_site, "good", GOOD)
+    install(import_site, "failing", GOOD.replace("return", "raise KeyError('lost') or"))
+    manager = hooks(import_site)
     assert environment(manager) == environment(manager) == [{"SEEN": "7"}]
     (record,) = caplog.records
     assert "anyjob-failing" in record.getMessage()
@@ -150,11 +137,11 @@ def test_an_implementation_that_raises_is_reported_once_and_the_rest_run(
     assert record.levelno == logging.WARNING
 
 
-def test_an_implementation_that_raises_does_where_plugins_are_strict(site: Path) -> None:
+def test_an_implementation_that_raises_does_where_plugins_are_strict(import_site: Path) -> None:
     """opentelemetry-python-contrib#2923: fail fast in CI."""
-    install(site, "failing", GOOD.replace("return", "raise KeyError('lost') or"))
+    install(import_site, "failing", GOOD.replace("return", "raise KeyError('lost') or"))
     with pytest.raises(BrokenPluginError, match=r"anyjob-failing 1\.0 raised KeyError: 'lost'"):
-        environment(hooks(site, ANYJOB_STRICT_PLUGINS="1"))
+        environment(hooks(import_site, ANYJOB_STRICT_PLUGINS="1"))
 
 
 def test_refused_passes_through_from_before_submit_and_from_nowhere_else() -> None:
@@ -210,9 +197,9 @@ def test_the_options_of_the_marker_are_heeded() -> None:
     assert [given["from"] for given in environment(manager)] == ["first", "named"]
 
 
-def test_the_configuration_reaches_plugins_that_are_loaded_later(site: Path) -> None:
-    install(site, "late", "got = []\ndef anyjob_configure(config):\n    got.append(config)\n")
-    manager = hooks(site)
+def test_the_configuration_reaches_plugins_that_are_loaded_later(import_site: Path) -> None:
+    install(import_site, "late", "got = []\ndef anyjob_configure(config):\n    got.append(config)\n")
+    manager = hooks(import_site)
     manager.call("anyjob_configure", config="early")
     assert "hooks_of_late" not in sys.modules
     assert not manager.implements("anyjob_submitted")
@@ -240,31 +227,33 @@ def test_what_a_program_registers_is_checked_at_once() -> None:
         manager.register(type("Plugin", (), {"anyjob_submitted": lambda self: None}))
 
 
-def test_the_same_plugin_from_two_distributions_is_called_once(site: Path) -> None:
-    install(site, "good", GOOD)
-    build.install(site, "anyjob-copy", groups={PLUGINS: {"copy": "hooks_of_good"}})
+def test_the_same_plugin_from_two_distributions_is_called_once(import_site: Path) -> None:
+    install(import_site, "good", GOOD)
+    build.install(import_site, "anyjob-copy", groups={PLUGINS: {"copy": "hooks_of_good"}})
     build.install(
-        site,
+        import_site,
         "anyjob-alias",
         groups={PLUGINS: {"alias": "hooks_of_alias:hooks_of_good"}},
         modules={"hooks_of_alias.py": "import hooks_of_good\n"},
     )
-    assert environment(hooks(site)) == [{"SEEN": "7"}]
+    assert environment(hooks(import_site)) == [{"SEEN": "7"}]
 
 
-def test_a_switched_off_plugin_is_not_loaded(site: Path) -> None:
-    install(site, "good", GOOD)
-    assert environment(hooks(site, ANYJOB_DISABLE_PLUGINS="anyjob-good")) == []
+def test_a_switched_off_plugin_is_not_loaded(import_site: Path) -> None:
+    install(import_site, "good", GOOD)
+    assert environment(hooks(import_site, ANYJOB_DISABLE_PLUGINS="anyjob-good")) == []
     assert "hooks_of_good" not in sys.modules
 
 
-def test_a_plugin_may_call_hooks_while_it_is_imported(site: Path) -> None:
+def test_a_plugin_may_call_hooks_while_it_is_imported(import_site: Path) -> None:
     install(
-        site, "good", "import builtins\nbuiltins.manager_of_test.call('anyjob_submitted', job=None)\n" + GOOD
+        import_site,
+        "good",
+        "import builtins\nbuiltins.manager_of_test.call('anyjob_submitted', job=None)\n" + GOOD,
     )
     import builtins
 
-    manager = hooks(site)
+    manager = hooks(import_site)
     builtins.manager_of_test = manager  # type: ignore[attr-defined]
     try:
         assert environment(manager) == [{"SEEN": "7"}]
@@ -273,10 +262,10 @@ def test_a_plugin_may_call_hooks_while_it_is_imported(site: Path) -> None:
         del builtins.manager_of_test  # type: ignore[attr-defined]
 
 
-def test_threads_that_call_at_once_all_find_the_plugins_loaded(site: Path) -> None:
-    install(site, "good", GOOD)
-    install(site, "other", GOOD)
-    manager = hooks(site)
+def test_threads_that_call_at_once_all_find_the_plugins_loaded(import_site: Path) -> None:
+    install(import_site, "good", GOOD)
+    install(import_site, "other", GOOD)
+    manager = hooks(import_site)
     start = threading.Barrier(6)
     answers: list[Any] = []
 
@@ -292,7 +281,7 @@ def test_threads_that_call_at_once_all_find_the_plugins_loaded(site: Path) -> No
     assert answers == [[{"SEEN": "7"}] * 2] * 6
 
 
-def test_the_manager_says_whose_hook_is_being_called(site: Path) -> None:
+def test_the_manager_says_whose_hook_is_being_called(import_site: Path) -> None:
     manager = HookManager()
     seen: list[Any] = []
     manager.register(SimpleNamespace(anyjob_submitted=lambda: seen.append(manager.current)), "mine")

@@ -28,26 +28,26 @@ class ConflictResolver:
         self._only = _listed(environ.get("ANYJOB_ONLY_PLUGINS", ""))
         self.strict = environ.get("ANYJOB_STRICT_PLUGINS", "") not in ("", "0")
 
-    def verdicts(self, candidates: Sequence[Reference]) -> list[Resolution]:
+    def resolve(self, candidates: Sequence[Reference]) -> list[Resolution]:
         """Say of each of those that contend for one name whether it answers, or why not."""
-        verdicts: list[Resolution] = []
+        resolutions: list[Resolution] = []
         able: list[Reference] = []
         for each in candidates:
             blocked = self.blocked(each)
             if blocked:
-                verdicts.append((each, "blocked", blocked))
+                resolutions.append((each, "blocked", blocked))
             elif API_VERSION not in each.api:
-                verdicts.append((each, "incompatible", _incompatible(each)))
+                resolutions.append((each, "incompatible", _incompatible(each)))
             elif any(other.value == each.value or other.distribution == each.distribution for other in able):
                 other = next(o for o in able if o.value == each.value or o.distribution == each.distribution)
                 why = f"{other} has the same {'value' if other.value == each.value else 'name'}, and answers"
-                verdicts.append((each, "duplicate", why))
+                resolutions.append((each, "duplicate", why))
             else:
                 able.append(each)
         if len(able) == 1:
-            return [(able[0], "ok", ""), *verdicts]
+            return [(able[0], "ok", ""), *resolutions]
         why = _ambiguous(able) if able else ""
-        return [(each, "ambiguous", why) for each in able] + verdicts
+        return [(each, "ambiguous", why) for each in able] + resolutions
 
     def blocked(self, reference: Reference) -> str:
         """Say why a plugin is switched off; empty where it is not."""
@@ -87,8 +87,8 @@ def _incompatible(reference: Reference) -> str:
     )
 
 
-def _ambiguous(rivals: Iterable[Reference]) -> str:
-    rivals = list(rivals)
-    both = "; ".join(str(each) for each in rivals)
-    picks = " or ".join(repr(f"{each.distribution}:{each.name}") for each in rivals)
+def _ambiguous(contenders: Iterable[Reference]) -> str:
+    contenders = list(contenders)
+    both = "; ".join(str(each) for each in contenders)
+    picks = " or ".join(repr(f"{each.distribution}:{each.name}") for each in contenders)
     return f"several distributions have this name: {both}. Pick one by {picks}, or uninstall the other"

@@ -1,13 +1,13 @@
 """Entry points to references, without importing any plugin.
 
-Which of several copies of a distribution counts is decided in one place, `_Choice`. As
+Which of several copies of a distribution counts is decided in one place, `_SourceSelection`. As
 `anyjob.registry.metadata`, this module is on the path of every start.
 """
 
 from __future__ import annotations
 
 from anyjob.registry.entry_points import API, API_VERSION, GROUPS, Reference
-from anyjob.registry.metadata import OURS, discover
+from anyjob.registry.metadata import GROUP_PREFIX, discover
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from anyjob.registry.metadata import Source
 
 
-class PassedOver:
+class IgnoredSource:
     """A copy of a distribution that does not count: ``source``, ``state`` and ``why``."""
 
     __slots__ = ("source", "state", "why")
@@ -37,14 +37,14 @@ class Scan:
 
     Attributes:
         sources: the distributions that mention anyjob and count.
-        passed_over: those that do not: stale, or shadowed by one that is found before.
+        ignored: those that do not: stale, or shadowed by one that is found before.
     """
 
     def __init__(self, path: Iterable[str]) -> None:
-        choice = _Choice(discover(path))
-        self.sources = choice.chosen
-        self.passed_over = choice.passed_over
-        self._roots = choice.roots
+        selection = _SourceSelection(discover(path))
+        self.sources = selection.chosen
+        self.ignored = selection.ignored
+        self._roots = selection.roots
 
     def find(self, group: str, name: str | None = None) -> list[Reference]:
         """Return who answers to a name of a group (or to any), in the order of the path."""
@@ -93,7 +93,7 @@ def version_key(version: str) -> tuple[Any, ...]:
     return (int(epoch) if epoch.isdecimal() else 0, parts, [*tail, (0, "")])
 
 
-class _Choice:
+class _SourceSelection:
     """Which of several copies of a distribution counts.
 
     One with metadata comes before one without (what is left of a removed one), then the one that is
@@ -101,7 +101,7 @@ class _Choice:
     """
 
     def __init__(self, sources: Iterable[Source]) -> None:
-        self.passed_over: list[PassedOver] = []
+        self.ignored: list[IgnoredSource] = []
         self.roots: dict[str, int] = {}
         only: dict[str, Source] = {}
         copies: dict[str, list[Source]] = {}
@@ -111,12 +111,12 @@ class _Choice:
                 copies.setdefault(source.distribution, [first]).append(source)
             self.roots.setdefault(source.root, len(self.roots))
         for name, group in copies.items():
-            if any(OURS in source.data for source in group):
+            if any(GROUP_PREFIX in source.data for source in group):
                 only[name] = self._choose(group)
-        self.chosen = [source for source in only.values() if OURS in source.data]
+        self.chosen = [source for source in only.values() if GROUP_PREFIX in source.data]
         for source in [each for each in self.chosen if each.distribution.startswith("~")]:
             self.chosen.remove(source)
-            self._pass_over(source, "stale", "pip left it behind when it removed the distribution: delete it")
+            self._ignore(source, "stale", "pip left it behind when it removed the distribution: delete it")
 
     def _choose(self, group: list[Source]) -> Source:
         complete = [source for source in group if source.metadata() is not None]
@@ -130,18 +130,18 @@ class _Choice:
                 continue
             if complete and source not in complete:
                 why = f"it has no METADATA, and {best} in {best.location} has: delete it"
-                self._pass_over(source, "stale", why)
+                self._ignore(source, "stale", why)
             elif source.root == best.root:
                 why = f"{best} is in the same directory: delete this one, or install the distribution again"
-                self._pass_over(source, "stale", why)
+                self._ignore(source, "stale", why)
             else:
                 why = f"imports find {best} in {best.location} before"
-                self._pass_over(source, "duplicate", why)
+                self._ignore(source, "duplicate", why)
         return best
 
-    def _pass_over(self, source: Source, state: str, why: str) -> None:
-        if OURS in source.data:
-            self.passed_over.append(PassedOver(source, state, why))
+    def _ignore(self, source: Source, state: str, why: str) -> None:
+        if GROUP_PREFIX in source.data:
+            self.ignored.append(IgnoredSource(source, state, why))
 
 
 def _references(source: Source) -> list[Reference]:

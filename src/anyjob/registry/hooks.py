@@ -108,7 +108,7 @@ class HookManager:
             return []
         if not self.implements(hook):
             return None if hook in _FIRST_RESULT else []
-        return getattr(self._specified().hook, hook)(**arguments)
+        return getattr(self._pluggy_manager().hook, hook)(**arguments)
 
     def register(self, plugin: Any, name: str | None = None) -> None:
         """Add a plugin that a program has at hand: a module or an object with hook implementations.
@@ -129,9 +129,9 @@ class HookManager:
         with self._lock:
             for reference, (known, guards) in self._plugins.items():
                 if known is plugin:
-                    self._specified().unregister(guards)
+                    self._pluggy_manager().unregister(guards)
                     del self._plugins[reference]
-                    self._take_stock()
+                    self._update_implemented()
                     return
         raise ValueError(f"{plugin!r} is not registered as a plugin")
 
@@ -178,8 +178,8 @@ class HookManager:
             if any(plugin is known for known, _ in self._plugins.values()):
                 return
             self._plugins[reference] = (plugin, guards)
-            self._specified().register(guards, name=f"{reference.distribution}:{reference.value}")
-            self._take_stock()
+            self._pluggy_manager().register(guards, name=f"{reference.distribution}:{reference.value}")
+            self._update_implemented()
 
     def _guard(
         self, reference: Reference, hook: str, function: Callable[..., Any], options: dict[str, Any]
@@ -216,7 +216,7 @@ class HookManager:
             self._reported.add((reference, hook))
             report("%s (reported once; the rest goes on)", message, logger=LOGGER, error=error)
 
-    def _specified(self) -> pluggy.PluginManager:
+    def _pluggy_manager(self) -> pluggy.PluginManager:
         """The manager of pluggy, made when there is something to manage."""
         with self._lock:
             if self._manager is None:
@@ -231,7 +231,7 @@ class HookManager:
                 self._manager = manager
             return self._manager
 
-    def _take_stock(self) -> None:
+    def _update_implemented(self) -> None:
         self._generation += 1
         self._implemented = frozenset(name for _, guards in self._plugins.values() for name in vars(guards))
 

@@ -22,7 +22,7 @@ WELL_KNOWN = {
 """Of each group the names that anyjob's own plugins bring, and the distributions that these come in."""
 
 
-class Listed:
+class ListingEntry:
     """One line of a listing.
 
     Attributes:
@@ -70,10 +70,12 @@ class Listed:
         return {name: getattr(self, name) for name in [*names, "editable"]}
 
     def __repr__(self) -> str:
-        return f"<Listed {self.group}: {self.name} from {self.distribution or 'a program'}, {self.state}>"
+        return (
+            f"<ListingEntry {self.group}: {self.name} from {self.distribution or 'a program'}, {self.state}>"
+        )
 
 
-def rivals(references: Iterable[Reference]) -> list[list[Reference]]:
+def group_contenders(references: Iterable[Reference]) -> list[list[Reference]]:
     """Return those that contend for one thing together: a name, or to be loaded as a hook plugin."""
     found: dict[tuple[str, ...], list[Reference]] = {}
     for each in references:
@@ -87,54 +89,56 @@ def rivals(references: Iterable[Reference]) -> list[list[Reference]]:
     return list(found.values())
 
 
-def lines(
+def list_group(
     group: str,
     scan: Scan,
-    judge: ConflictResolver,
-    own: Sequence[Reference],
+    resolver: ConflictResolver,
+    registered: Sequence[Reference],
     dynamic: Sequence[Reference],
     problems: Mapping[Reference, Exception],
-) -> list[Listed]:
+) -> list[ListingEntry]:
     """Return the lines of one group.
 
     Args:
         group: an entry-point group.
         scan: what is installed.
-        judge: says of those that contend for one name who answers.
-        own: what the program has registered; it answers before all else.
+        resolver: says of those that contend for one name who answers.
+        registered: what the program has registered; it answers before all else.
         dynamic: what plugins have registered; it answers where nothing else does.
         problems: the hook plugins that could not be loaded, and why.
     """
     installed = scan.find(group)
-    taken = {each.name for each in own}
-    verdicts = [verdict for found in rivals(installed) for verdict in judge.verdicts(found)]
-    for given in dynamic:
-        if any(given.name == each.name for each in installed):
-            verdicts.append((given, "duplicate", "an entry point answers to this name"))
+    taken = {each.name for each in registered}
+    resolutions = [
+        resolution for found in group_contenders(installed) for resolution in resolver.resolve(found)
+    ]
+    for reference in dynamic:
+        if any(reference.name == each.name for each in installed):
+            resolutions.append((reference, "duplicate", "an entry point answers to this name"))
         else:
-            verdicts += judge.verdicts([given])
-    listed = [Listed(given, "ok", "") for given in own]
-    for each, state, why in verdicts:
+            resolutions += resolver.resolve([reference])
+    listed = [ListingEntry(reference, "ok", "") for reference in registered]
+    for each, state, why in resolutions:
         if each.name in taken:
             state, why = "duplicate", "the program registered this name"
         elif each in problems:
             state, why = "broken", str(problems[each])
-        listed.append(Listed(each, state, why))
-    for passed in scan.passed_over:
-        listed += [Listed(each, passed.state, passed.why) for each in passed.references(group)]
+        listed.append(ListingEntry(each, state, why))
+    for ignored in scan.ignored:
+        listed += [ListingEntry(each, ignored.state, ignored.why) for each in ignored.references(group)]
     return listed
 
 
-def unreadable(scan: Scan) -> list[Listed]:
+def unreadable_entries(scan: Scan) -> list[ListingEntry]:
     """Return a line for each distribution whose entry points cannot be read."""
-    return [Listed(Reference("", "", "", source), "broken", why) for source, why in scan.unreadable()]
+    return [ListingEntry(Reference("", "", "", source), "broken", why) for source, why in scan.unreadable()]
 
 
-def unknown(
+def unknown_name_message(
     kind: str,
     group: str,
     name: str,
-    listed: Sequence[Listed],
+    listed: Sequence[ListingEntry],
     elsewhere: Sequence[str],
     problems: Iterable[Exception],
     scan: Scan,

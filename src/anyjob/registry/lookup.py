@@ -63,15 +63,15 @@ class Registry:
         self._path = path
         self._environ = environ
         self._lock = RLock()
-        self._asking = RLock()
-        self._own: dict[tuple[str, str], _Given] = {}
-        self._dynamic: dict[tuple[str, str], _Given] = {}
-        self._gathering: dict[tuple[str, str], _Given] | None = None
-        self._asked = -1
+        self._registration_lock = RLock()
+        self._registered: dict[tuple[str, str], _RegisteredObject] = {}
+        self._dynamic: dict[tuple[str, str], _RegisteredObject] = {}
+        self._collected: dict[tuple[str, str], _RegisteredObject] | None = None
+        self._registered_generation = -1
         self._hooks: t.HookManager | None = None
         self._found: dict[str, dict[str, t.Any]] = {group: {} for group in GROUPS}
         self._scanned: Scan | None = None
-        self._judged: ConflictResolver | None = None
+        self._cached_resolver: ConflictResolver | None = None
 
     def backend(self, name: str) -> type[t.BaseBackend]:
         """Return the class of a backend type.
@@ -127,7 +127,7 @@ class Registry:
             if self._hooks is None:
                 from anyjob.registry.hooks import HookManager
 
-                self._hooks = HookManager(self.hook_plugins(), strict=self._judge.strict)
+                self._hooks = HookManager(self.hook_plugins(), strict=self._resolver.strict)
             return self._hooks
 
     def hook_plugins(self) -> list[Reference]:
@@ -135,12 +135,12 @@ class Registry:
         installed = self._scan().find(PLUGINS)
         if not installed:
             return []
-        from anyjob.registry.listing import rivals
+        from anyjob.registry.listing import group_contenders
 
         return [
             each
-            for same in rivals(installed)
-            for each, state, _ in self._judge.verdicts(same)
+            for same in group_contenders(installed)
+            for each, state, _ in self._resolver.resolve(same)
             if state == "ok"
         ]
 
@@ -155,7 +155,7 @@ class Registry:
         except PluginError:
             return None
 
-    def listing(self, group: str | None = None, *, hooks: bool = True) -> list[t.Listed]:
+    def listing(self, group: str | None = None, *, hooks: bool = True) -> list[t.ListingEntry]:
         """Return all that is known of a group, or of all but ``anyjob.api``, with what is wrong with it.
 
         Never raises, and imports no backend and no job type, but the hook plugins where there are any,
@@ -166,21 +166,21 @@ class Registry:
             hooks: False imports the hook plugins neither; what they have not registered yet, and what
                 keeps them from being loaded, is not in the listing then.
         """
-        from anyjob.registry.listing import lines, unreadable
+        from anyjob.registry.listing import list_group, unreadable_entries
 
         if hooks:
             try:
-                self._ask_plugins()
+                self._call_register_hooks()
             except PluginError:
                 pass  # only where plugins are strict; what is wrong is listed below
         scan = self._scan()
-        listed = unreadable(scan) if group is None else []
+        listed = unreadable_entries(scan) if group is None else []
         for each in [each for each in GROUPS if each != API] if group is None else [group]:
             own, dynamic = (
                 [given for (of, _), given in names.items() if of == each]
-                for names in (self._own, self._dynamic)
+                for names in (self._registered, self._dynamic)
             )
-            listed += lines(each, scan, self._judge, own, dynamic, self._problems())
+            listed += list_group(each, scan, self._resolver, own, dynamic, self._problems())
         return sorted(listed, key=lambda line: (line.group, line.name, line.distribution, line.location))
 
     def refresh(self) -> None:
@@ -194,10 +194,10 @@ class Registry:
         with self._lock:
             invalidate_caches()
             self._scanned = None
-            self._judged = None
+            self._cached_resolver = None
             self._found = {group: {} for group in GROUPS}
             self._dynamic = {}
-            self._asked = -1
+            self._registered_generation = -1
             if self._hooks is not None:
                 self._hooks.update(self.hook_plugins())
 
@@ -210,29 +210,29 @@ class Registry:
         return loaded
 
     def _resolve(self, group: str, name: str) -> Reference:
-        own = self._own.get((group, name))
+        own = self._registered.get((group, name))
         if own is not None:
             return own
         candidates = self._candidates(group, name)
         if not candidates:
             raise UnknownNameError(self._unknown(group, name))
         by_state: dict[str, list[tuple[Reference, str, str]]] = {}
-        for verdict in self._judge.verdicts(candidates):
-            by_state.setdefault(verdict[1], []).append(verdict)
+        for resolution in self._resolver.resolve(candidates):
+            by_state.setdefault(resolution[1], []).append(resolution)
         if "ok" in by_state:
             return by_state["ok"][0][0]
         for state, error in _ERRORS.items():
             if state in by_state:
                 reference, _, why = by_state[state][0]
                 raise error(f"{_KINDS[group][0]} {name!r}: {why}")
-        raise AssertionError(f"no verdict on {reference!r}")  # pragma: no cover
+        raise AssertionError(f"no resolution on {reference!r}")  # pragma: no cover
 
     def _candidates(self, group: str, name: str) -> list[Reference]:
         """Who has this name, by metadata, else by hook; ``distribution:name`` picks among them."""
         distribution, colon, rest = name.partition(":")
         for dynamic in (False, True):
             if dynamic:
-                self._ask_plugins()
+                self._call_register_hooks()
             found = self._named(group, name, dynamic)
             if not found and colon:
                 found = self._named(group, rest, dynamic)
@@ -249,12 +249,12 @@ class Registry:
 
     def _register(self, group: str, name: str, cls: t.Any) -> None:
         plugin = self._hooks.current if self._hooks is not None else None
-        given = _Given(group, name, cls, plugin)
+        given = _RegisteredObject(group, name, cls, plugin)
         _check(given, cls)
         with self._lock:
-            names = self._own
+            names = self._registered
             if plugin is not None:
-                names = self._dynamic if self._gathering is None else self._gathering
+                names = self._dynamic if self._collected is None else self._collected
             other = names.get((group, name))
             if other is not None and other.load() is not cls:
                 raise AmbiguousNameError(
@@ -264,23 +264,23 @@ class Registry:
             names[group, name] = given
             self._found[group].pop(name, None)
 
-    def _ask_plugins(self) -> None:
+    def _call_register_hooks(self) -> None:
         """Have the hook plugins register their names, once for each set of plugins."""
         if self._hooks is None and not self.hook_plugins():
             return
-        with self._asking:
-            if self._gathering is not None:
+        with self._registration_lock:
+            if self._collected is not None:
                 return  # a plugin looks a name up while it registers others
             generation = self.hooks.generation
-            if generation == self._asked:
+            if generation == self._registered_generation:
                 return
-            self._gathering = {}
+            self._collected = {}
             try:
                 self.hooks.call("anyjob_register", registry=self)
-                self._dynamic = self._gathering
-                self._asked = generation
+                self._dynamic = self._collected
+                self._registered_generation = generation
             finally:
-                self._gathering = None
+                self._collected = None
 
     def _scan(self) -> Scan:
         scan = self._scanned
@@ -293,17 +293,17 @@ class Registry:
         return scan
 
     @property
-    def _judge(self) -> ConflictResolver:
-        if self._judged is None:
-            self._judged = ConflictResolver(os.environ if self._environ is None else self._environ)
-        return self._judged
+    def _resolver(self) -> ConflictResolver:
+        if self._cached_resolver is None:
+            self._cached_resolver = ConflictResolver(os.environ if self._environ is None else self._environ)
+        return self._cached_resolver
 
     def _unknown(self, group: str, name: str) -> str:
-        from anyjob.registry.listing import unknown
+        from anyjob.registry.listing import unknown_name_message
 
         listed = self.listing(group)
         elsewhere = [kind for other, (kind, _, _) in _KINDS.items() if self._scan().find(other, name)]
-        return unknown(
+        return unknown_name_message(
             _KINDS[group][0], group, name, listed, elsewhere, self._problems().values(), self._scan()
         )
 
@@ -311,7 +311,7 @@ class Registry:
         return {} if self._hooks is None else self._hooks.problems
 
 
-class _Given(Reference):
+class _RegisteredObject(Reference):
     """What a program, or a plugin in ``anyjob_register``, has registered: nothing is left to import."""
 
     __slots__ = ("_object",)

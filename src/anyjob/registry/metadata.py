@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Entry = tuple[str, str, str]  # group, name, value
 
-OURS = b"anyjob."
+GROUP_PREFIX = b"anyjob."
 """What the bytes of every distribution hold that may have entry points of ours."""
 
 _INFO = (".dist-info", ".egg-info")
@@ -90,7 +90,7 @@ class Source:
     @property
     def version(self) -> str:
         """The version: from the metadata, else from the directory's name, else empty."""
-        return _header(self.metadata() or "", "version") or _stem(self.location)[1]
+        return _header(self.metadata() or "", "version") or _name_and_version(self.location)[1]
 
     @property
     def editable(self) -> str:
@@ -102,8 +102,8 @@ class Source:
         from urllib.parse import unquote
 
         try:
-            said = json.loads(text)
-            url = said["url"] if said["dir_info"]["editable"] else ""
+            installed = json.loads(text)
+            url = installed["url"] if installed["dir_info"]["editable"] else ""
         except (ValueError, KeyError, TypeError):
             return ""
         return unquote(url.removeprefix("file://")) if isinstance(url, str) else ""
@@ -199,7 +199,9 @@ def _in_directory(root: str) -> list[Source] | None:
         if child.lower().endswith(_INFO):
             location = base + child
             data = _read(f"{location}/entry_points.txt")
-            found.append(Source(_stem(child)[0] or _named(location), root, location, data))
+            found.append(
+                Source(_name_and_version(child)[0] or _name_in_metadata(location), root, location, data)
+            )
     return found
 
 
@@ -220,7 +222,7 @@ def _read(path: str) -> bytes:
         os.close(descriptor)
 
 
-def _stem(location: str) -> tuple[str, str]:
+def _name_and_version(location: str) -> tuple[str, str]:
     """The distribution and the version that the name of a metadata directory tells, as far as it does."""
     child = os.path.basename(location)
     if not child.lower().endswith(_INFO):
@@ -229,7 +231,7 @@ def _stem(location: str) -> tuple[str, str]:
     return normalise(name), version.partition("-py")[0]
 
 
-def _named(location: str) -> str:
+def _name_in_metadata(location: str) -> str:
     return normalise(_header(Source("", "", location, b"").metadata() or "", "name"))
 
 
@@ -272,7 +274,9 @@ def _from_distribution(distribution: Any, finder: Any) -> Source:
             return None
         return text
 
-    name = _stem(location)[0] or normalise(_header(read("METADATA") or read("PKG-INFO") or "", "name"))
+    name = _name_and_version(location)[0] or normalise(
+        _header(read("METADATA") or read("PKG-INFO") or "", "name")
+    )
     text = read("entry_points.txt")
     try:
         entries = [(entry.group, entry.name, entry.value) for entry in distribution.entry_points]
@@ -285,7 +289,7 @@ def _from_distribution(distribution: Any, finder: Any) -> Source:
 
 
 def _broken(location: str, why: str, name: str = "") -> Source:
-    source = _Unreadable(name or location, location, location, OURS)
+    source = _Unreadable(name or location, location, location, GROUP_PREFIX)
     source.why = why
     return source
 

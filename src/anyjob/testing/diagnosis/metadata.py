@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from anyjob.registry.entry_points import API, API_VERSION, BACKENDS, COMMANDS, CORE, JOB_TYPES, PROVIDERS
-from anyjob.registry.listing import WELL_KNOWN, Listed
+from anyjob.registry.listing import WELL_KNOWN, ListingEntry
 from anyjob.testing.diagnosis.findings import Finding
 from anyjob.testing.diagnosis.requirements import Requirement, requirements
 
@@ -24,7 +24,7 @@ _HINTS = {
 }
 
 
-def check_states(lines: Sequence[Listed]) -> Iterator[Finding]:
+def check_states(lines: Sequence[ListingEntry]) -> Iterator[Finding]:
     """Yield what keeps entry points from answering to their names, as a listing says it."""
     taken = {(each.group, each.name): each.value for each in lines if each.state != "duplicate"}
     for line in lines:
@@ -38,7 +38,7 @@ def check_states(lines: Sequence[Listed]) -> Iterator[Finding]:
             yield Finding(check, line.why, _HINTS[check].format(distribution=line.distribution), where, entry)
 
 
-def check_names(lines: Sequence[Listed], commands: Sequence[str]) -> Iterator[Finding]:
+def check_names(lines: Sequence[ListingEntry], commands: Sequence[str]) -> Iterator[Finding]:
     """Yield what is wrong with the names that a distribution registers.
 
     Args:
@@ -65,12 +65,12 @@ def check_names(lines: Sequence[Listed], commands: Sequence[str]) -> Iterator[Fi
             yield Finding("kind", message, hint, where, entry)
 
 
-def _needs_prefix(line: Listed) -> bool:
+def _needs_prefix(line: ListingEntry) -> bool:
     known = WELL_KNOWN[JOB_TYPES].get(line.name)
     return line.distribution not in (CORE, known) and not line.name.partition(".")[2]
 
 
-def check_metadata(line: Listed) -> Iterator[Finding]:
+def check_metadata(line: ListingEntry) -> Iterator[Finding]:
     """Yield what is wrong with what a distribution declares as a whole; one of its lines stands for it."""
     if line.distribution == CORE:
         return
@@ -90,7 +90,7 @@ def check_metadata(line: Listed) -> Iterator[Finding]:
             yield from _check_installed(each, where)
 
 
-def _check_types(line: Listed) -> Iterator[Finding]:
+def _check_types(line: ListingEntry) -> Iterator[Finding]:
     from importlib.util import find_spec
 
     for package in sorted(

@@ -9,7 +9,7 @@ from typing import Any
 
 from anyjob.cli.plugins.isolated_process import IsolatedResult, kill_all, run_isolated
 from anyjob.registry.entry_points import CORE
-from anyjob.registry.listing import Listed
+from anyjob.registry.listing import ListingEntry
 from anyjob.testing.diagnosis.findings import ERROR, LEVELS, WARNING, Finding
 from anyjob.testing.diagnosis.metadata import check_metadata, check_names, check_states
 
@@ -20,12 +20,12 @@ class Report:
     """What was found out about one distribution.
 
     Attributes:
-        entries: its entry points: what `Listed` has, and ``seconds``, ``modules`` and ``brings`` of the
+        entries: its entry points: what `ListingEntry` has, and ``seconds``, ``modules`` and ``brings`` of the
             import of each; None where it was not imported.
         findings: what is to be said of it, the worst first.
     """
 
-    def __init__(self, lines: Sequence[Listed]) -> None:
+    def __init__(self, lines: Sequence[ListingEntry]) -> None:
         self._line = lines[0]
         self.entries: list[dict[str, Any]] = [
             {**line.to_dict(), "seconds": None, "modules": None, "brings": None}
@@ -78,7 +78,7 @@ class Report:
 _ENTRY_KEYS = ("group", "name", "value", "api", "state", "why", "seconds", "modules", "brings")
 
 
-def check_all(listed: Sequence[Listed], timeout: float, commands: Sequence[str] = ()) -> list[Report]:
+def check_all(listed: Sequence[ListingEntry], timeout: float, commands: Sequence[str] = ()) -> list[Report]:
     """Check what is installed: its metadata, and by importing each entry point in a process of its own.
 
     Args:
@@ -105,8 +105,8 @@ def check_all(listed: Sequence[Listed], timeout: float, commands: Sequence[str] 
     return reports
 
 
-def _by_distribution(listed: Sequence[Listed]) -> list[list[Listed]]:
-    found: dict[tuple[bool, str, str], list[Listed]] = {}
+def _by_distribution(listed: Sequence[ListingEntry]) -> list[list[ListingEntry]]:
+    found: dict[tuple[bool, str, str], list[ListingEntry]] = {}
     for line in listed:
         found.setdefault((line.distribution != CORE, line.distribution, line.location), []).append(line)
     return [found[key] for key in sorted(found)]

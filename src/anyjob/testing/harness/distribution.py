@@ -9,7 +9,7 @@ from anyjob.registry.lookup import Registry
 from anyjob.registry.metadata import Source, normalise
 
 if TYPE_CHECKING:
-    from anyjob.registry.listing import Listed
+    from anyjob.registry.listing import ListingEntry
     from anyjob.testing.diagnosis.findings import Finding
 
 
@@ -26,7 +26,7 @@ class DistributionHarness:
         self.timeout = timeout
 
     @functools.cached_property
-    def entries(self) -> list[Listed]:
+    def entries(self) -> list[ListingEntry]:
         """Its entry points, as they are listed.
 
         Raises:
