@@ -13,7 +13,7 @@ from anyjob.testing.environment.isolated_environment import isolated
 from anyjob.testing.environment.leftover_processes import end_leftovers
 
 if TYPE_CHECKING:
-    from helpers import Clock
+    from support.manual_clock import ManualClock
 
 
 @pytest.fixture(autouse=True)
@@ -56,11 +56,11 @@ def import_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     """Time stands still in the tracker, unless a test moves it."""
-    from helpers import Clock  # here, since this file is also used alone
+    from support.manual_clock import ManualClock  # here, since this file is also used alone
 
-    clock = Clock()
+    clock = ManualClock()
     for module in ("records", "transitions", "bulk_query", "watcher"):
         monkeypatch.setattr(f"anyjob.tracking.{module}.time", clock)
     return clock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pickle
 import selectors
@@ -14,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from support.waiting import wait_until
 
 from anyjob.builtin.local import environment_file, process_table
 from anyjob.builtin.local.ipc.frames import FrameSocket
@@ -208,12 +211,7 @@ class Driver:
         self.keeper.wait(LIMIT)
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for something that nobody tells of."""
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {LIMIT} s: {what}"
-        time.sleep(0.005)
+until = functools.partial(wait_until, timeout=LIMIT)
 
 
 @contextlib.contextmanager

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from support.waiting import wait_until
 
 from anyjob import Config, Registry, Session
 from anyjob.builtin.local.backend import LocalBackend
@@ -106,12 +109,7 @@ class Local:
             time.sleep(0.01)
 
 
-def until(condition: Callable[[], Any], what: str) -> None:
-    """Wait for something that nobody tells of."""
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {LIMIT} s: {what}"
-        time.sleep(0.005)
+until = functools.partial(wait_until, timeout=LIMIT)
 
 
 @contextlib.contextmanager

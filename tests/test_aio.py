@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from fake_jobs import Engine, PlainBackend, PlainJob, make
+from support.scripted_backends import FindingBackend, ScriptedJob, UniformEngine, make
 
 from anyjob import (
     BackendAuthError,
@@ -70,7 +70,7 @@ def threads_backend(gate: threading.Event) -> Iterator[Any]:
 @pytest.fixture
 def session() -> Iterator[Session]:
     registry = Registry()
-    registry.register_backend("plain", PlainBackend)
+    registry.register_backend("plain", FindingBackend)
     config = Config.from_dict({"default_backend": "pool", "backends": {"pool": {"type": "threads"}}})
     with Session(config=config, registry=registry) as session:
         yield session
@@ -144,15 +144,15 @@ async def test_the_loop_goes_on_while_a_job_blocks(twin: str, gate: threading.Ev
 async def test_await_gives_the_result(threads_backend: Any) -> None:
     """marqov-sdk#69: async result raised "loop is already running"."""
     assert await threads_backend.run(Call(pow, (2, 5))) == 32
-    assert await PlainJob(answers=[RUNNING, DONE]) == "result of 1"
-    assert await PlainBackend().run(answers=["QUEUED", DONE]) == "result of p0"
+    assert await ScriptedJob(RUNNING, DONE) == "result of 7"
+    assert await FindingBackend().run(answers=["QUEUED", DONE]) == "result of p0"
 
 
 async def test_await_raises_what_the_job_raised(threads_backend: Any) -> None:
     with pytest.raises(ZeroDivisionError):
         await threads_backend.run(Call(divmod, (1, 0)))
     with pytest.raises(KeyError):
-        await PlainJob(answers=[KeyError("status")])
+        await ScriptedJob(KeyError("status"))
     with pytest.raises(RuntimeError, match="StopIteration"):  # as every coroutine has it
         await threads_backend.run(Call(next, (iter(()),)))
 
@@ -212,11 +212,11 @@ async def test_failures_of_one_job(threads_backend: Any) -> None:
     with pytest.raises(ZeroDivisionError):
         await aio.result(failed)
     with pytest.raises(InvalidStatusError):
-        await aio.status(PlainJob(answers=["what?"]))
-    assert await aio.status(PlainJob(answers=["DONE"])) is DONE
+        await aio.status(ScriptedJob("what?"))
+    assert await aio.status(ScriptedJob("DONE")) is DONE
     # A status() that runs into a time limit of its own is not our timeout.
     with pytest.raises(TimeoutError, match="socket"):
-        await aio.result(PlainJob(answers=[TimeoutError("socket")]), LONG)
+        await aio.result(ScriptedJob(TimeoutError("socket")), LONG)
 
 
 async def test_cancel(gate: threading.Event) -> None:
@@ -234,7 +234,7 @@ async def test_cancel(gate: threading.Event) -> None:
 async def test_to_cancel_an_await_does_not_cancel_the_job(
     threads_backend: Any, gate: threading.Event, plain: bool
 ) -> None:
-    job = PlainJob() if plain else threads_backend.run(Call(gate.wait, (LONG,)))
+    job = ScriptedJob() if plain else threads_backend.run(Call(gate.wait, (LONG,)))
     for twin in (aio.result(job), aio.wait([job]), collected(aio.as_completed([job])), final(job)):
         task = asyncio.create_task(twin)
         await asyncio.sleep(0)
@@ -257,10 +257,10 @@ async def test_waits_over_a_mix(threads_backend: Any, gate: threading.Event) -> 
     pools = [make(InlineBackend), threads_backend, make(ProcessesBackend, slots=1)]
     jobs = [
         *(backend.run(Call(abs, (-1,))) for backend in pools),
-        PlainJob(answers=[RUNNING, DONE]),
-        PlainBackend().run(answers=[BackendUnavailableError("away"), DONE]),
+        ScriptedJob(RUNNING, DONE),
+        FindingBackend().run(answers=[BackendUnavailableError("away"), DONE]),
     ]
-    held = [threads_backend.run(Call(gate.wait, (LONG,))), PlainJob()]
+    held = [threads_backend.run(Call(gate.wait, (LONG,))), ScriptedJob()]
     assert await aio.wait([*jobs, *jobs], LONG) == (jobs, [])
     assert await aio.wait([*held, *jobs], 0.2) == (jobs, held)
     done, not_done = await aio.wait([*held, jobs[0]], LONG, aio.FIRST_COMPLETED)
@@ -280,16 +280,16 @@ async def test_waits_over_a_mix(threads_backend: Any, gate: threading.Event) -> 
 async def test_waits_raise_what_asking_raises() -> None:
     for error in (KeyError("x"), BackendAuthError("no")):
         with pytest.raises(type(error)):
-            await aio.wait([PlainJob(), PlainJob(answers=[RUNNING, error])], LONG)
+            await aio.wait([ScriptedJob(), ScriptedJob(RUNNING, error)], LONG)
         with pytest.raises(type(error)):
-            await collected(aio.as_completed([PlainJob(answers=[error])], LONG))
+            await collected(aio.as_completed([ScriptedJob(error)], LONG))
     with pytest.raises(ValueError, match="ALL_COMPLETED"):
         await aio.wait([], return_when="NONE")
 
 
 async def test_wait_for_final_state_asks_and_calls_back() -> None:
     """qiskit-ibm-runtime#523: the wait and its callback were taken away; here both are, in async too."""
-    job = PlainJob(answers=["QUEUED", RUNNING, DONE])
+    job = ScriptedJob("QUEUED", RUNNING, DONE)
     loop_thread = threading.get_ident()
     seen: list[Any] = []
 
@@ -297,7 +297,7 @@ async def test_wait_for_final_state_asks_and_calls_back() -> None:
         seen.append((job_id, status, job, threading.get_ident() == loop_thread))
 
     await aio.wait_for_final_state(job, LONG, 0.001, callback)
-    assert seen == [("1", JobStatus.QUEUED, job, True), ("1", RUNNING, job, True), ("1", DONE, job, True)]
+    assert seen == [("7", JobStatus.QUEUED, job, True), ("7", RUNNING, job, True), ("7", DONE, job, True)]
     assert job.asked == 3
 
 
@@ -308,20 +308,20 @@ async def test_wait_for_final_state_awaits_its_callback() -> None:
         await asyncio.sleep(0)
         seen.append(status)
 
-    await aio.wait_for_final_state(PlainJob(answers=[RUNNING, DONE]), wait=0, callback=callback)
+    await aio.wait_for_final_state(ScriptedJob(RUNNING, DONE), wait=0, callback=callback)
     assert seen == [RUNNING, DONE]
 
 
 async def test_wait_for_final_state_in_time() -> None:
-    job = PlainJob()
-    with pytest.raises(JobTimeoutError, match=r"'1' has not ended within 0 s \(still RUNNING\)"):
+    job = ScriptedJob()
+    with pytest.raises(JobTimeoutError, match=r"'7' has not ended within 0 s \(still RUNNING\)"):
         await aio.wait_for_final_state(job, timeout=0)
     assert job.asked == 1
     with pytest.raises(JobTimeoutError, match="backend unavailable") as caught:
-        await aio.wait_for_final_state(PlainJob(answers=[BackendUnavailableError("down")]), timeout=0.05)
+        await aio.wait_for_final_state(ScriptedJob(BackendUnavailableError("down")), timeout=0.05)
     assert isinstance(caught.value.__cause__, BackendUnavailableError)
     with pytest.raises(ZeroDivisionError):
-        await aio.wait_for_final_state(PlainJob(), callback=lambda *said: 1 / 0)
+        await aio.wait_for_final_state(ScriptedJob(), callback=lambda *said: 1 / 0)
 
 
 async def test_wait_for_final_state_is_woken(threads_backend: Any, gate: threading.Event) -> None:
@@ -338,7 +338,7 @@ async def test_wait_for_final_state_is_woken(threads_backend: Any, gate: threadi
 
 
 async def test_many_awaits_need_no_thread_each() -> None:
-    engine = Engine()
+    engine = UniformEngine()
     jobs = engine.run_many(Call(abs, (n,)) for n in range(200))
     before = threading.active_count()
     waits = [asyncio.create_task(aio.wait([job])) for job in jobs]
@@ -355,7 +355,7 @@ async def test_logs(threads_backend: Any) -> None:
     with pytest.raises(JobError, match="no stream 'stdwhat'"):
         await collected(aio.logs(job, "stdwhat"))
     with pytest.raises(JobError, match="keeps no logs"):
-        await collected(aio.logs(PlainJob()))  # type: ignore[arg-type]
+        await collected(aio.logs(ScriptedJob()))  # type: ignore[arg-type]
 
 
 async def test_logs_are_followed_while_the_work_runs(threads_backend: Any, tmp_path: Any) -> None:
@@ -405,7 +405,7 @@ async def test_a_call_never_queues_behind_one_that_blocks(gate: threading.Event)
 def test_one_loop_after_another(threads_backend: Any, gate: threading.Event) -> None:
     async def main() -> Any:
         job = await aio.run(Call(pow, (2, 4)), threads_backend)
-        await aio.wait([job, PlainJob(answers=[RUNNING, DONE])])
+        await aio.wait([job, ScriptedJob(RUNNING, DONE)])
         return await job
 
     assert [asyncio.run(main()) for _ in range(5)] == [16] * 5
@@ -413,7 +413,7 @@ def test_one_loop_after_another(threads_backend: Any, gate: threading.Event) -> 
 
 def test_loops_in_several_threads(threads_backend: Any, gate: threading.Event) -> None:
     """qBraid#1422: "loop is already running"."""
-    job, plain = threads_backend.run(Call(gate.wait, (LONG,))), PlainJob()
+    job, plain = threads_backend.run(Call(gate.wait, (LONG,))), ScriptedJob()
     answers: list[Any] = []
 
     async def nested() -> None:
@@ -432,13 +432,13 @@ def test_loops_in_several_threads(threads_backend: Any, gate: threading.Event) -
             await aio.call(thread.join)
 
     asyncio.run(main())
-    assert answers == [(2, True, "result of 1")] * 4
+    assert answers == [(2, True, "result of 7")] * 4
 
 
 def test_a_loop_that_is_closed_early(
     threads_backend: Any, gate: threading.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
-    job, plain = threads_backend.run(Call(gate.wait, (LONG,))), PlainJob()
+    job, plain = threads_backend.run(Call(gate.wait, (LONG,))), ScriptedJob()
     loop = asyncio.new_event_loop()
     waits = [loop.create_task(aio.wait([job, plain])), loop.create_task(final(job))]
     waits.append(loop.create_task(aio.call(gate.wait, LONG)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from helpers import EngineBackend, ScriptedBackend
+from support.scripted_backends import ScriptedBackend, ScriptedEngine
 
 from anyjob.backend import BackendConfiguration, BackendStatus, BaseBackend, Capabilities
 from anyjob.errors import BackendError, ConfigError
@@ -75,10 +75,10 @@ def test_from_options_makes_a_configuration_of_them() -> None:
 
 
 def test_from_options_of_a_task_backend_checks_them() -> None:
-    backend = EngineBackend.from_options("e", {})
+    backend = ScriptedEngine.from_options("e", {})
     assert (backend.name(), backend.version()) == ("e", "")
     with pytest.raises(ConfigError, match="partition"):
-        EngineBackend.from_options("e", {"partition": "debug"})
+        ScriptedEngine.from_options("e", {"partition": "debug"})
 
 
 def test_making_a_backend_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def test_making_a_backend_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(socket, "socket", forbidden)
     monkeypatch.setattr(threading.Thread, "start", forbidden)
-    for backend_type in (ScriptedBackend, EngineBackend, ThreadsBackend, ProcessesBackend):
+    for backend_type in (ScriptedBackend, ScriptedEngine, ThreadsBackend, ProcessesBackend):
         backend_type.from_options("x", {}).close()
 
 

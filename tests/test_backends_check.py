@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import wrong_backends_life as life
 import wrong_making as making
-from cli_program import install, invoke, start
-from durable_state import durable_state
 from right_backend import RightBackend, RightEngine
 from right_plain import RightPlainBackend
+from support.cli_program import install, invoke, start
+from support.durable_state import durable_state
 
 from anyjob.config.settings import Config
 from anyjob.registry.lookup import Registry

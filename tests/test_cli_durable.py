@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_program import anyjob, invoke, start
 from click.testing import CliRunner
-from durable_state import durable_state
-from helpers import await_file, until
+from support.cli_program import anyjob, invoke, start
+from support.durable_state import durable_state
+from support.waiting import wait_for_file, wait_until
 
 import anyjob as library
 from anyjob import Call, Command, JobStatus
@@ -201,7 +201,7 @@ def listening(pid: int) -> None:
     """Wait until a process has connected to the supervisor, and so waits for a job."""
     import psutil
 
-    until(lambda: psutil.Process(pid).num_threads() > 1)
+    wait_until(lambda: psutil.Process(pid).num_threads() > 1)
 
 
 def test_nobody_reads_the_logs_any_more() -> None:
@@ -326,7 +326,7 @@ def test_rerun_by_id_takes_what_is_done_too() -> None:
 
 def test_show_tells_what_a_job_waits_for() -> None:
     jobs = library.get_backend("local", slots=1).run_many([Command(["sleep", "60"])] * 3, name="queue")
-    until(lambda: jobs[0].running())
+    wait_until(lambda: jobs[0].running())
     found = json.loads(invoke("show", jobs[2].job_id(), "--json").stdout)
     assert (found["state"], found["queue_position"]) == ("QUEUED", 2)
     assert found["message"] == "waits for its turn: 1 running"
@@ -353,18 +353,18 @@ def test_a_job_outlives_a_client_that_is_killed(tmp_path: Path) -> None:
     go.touch()
     assert invoke("wait", row["job_id"]).exit_code == 0
     assert invoke("logs", row["job_id"]).stdout == "begun\nfinished\n"
-    assert await_file(ran) == "x\n"
+    assert wait_for_file(ran) == "x\n"
 
 
 def test_a_look_is_enough_to_have_lost_jobs_accounted_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Parsl#1588, aiida-core#1505: not taken for finished, and not for running either."""
-    from durable_state import end_programs
+    from support.durable_state import end_programs
 
     with durable_state(tmp_path) as state:
         job = submit(Command(["sleep", "60"]))
-        until(lambda: job.running())
+        wait_until(lambda: job.running())
         job.backend().close()
         end_programs(state)
         (row,) = json.loads(anyjob("jobs", "--json").stdout)

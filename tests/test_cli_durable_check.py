@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_program import invoke
-from durable_state import durable_state
+from support.cli_program import invoke
+from support.durable_state import durable_state
 
 from anyjob.cli.backends import host_limits
 from anyjob.cli.backends.host_limits import logind_settings, notices

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 
 import msgspec
 import pytest
-from cli_program import invoke
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cli_program import invoke
 
 from anyjob import (
     Call,

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_program import invoke, start
-from durable_state import durable_state
-from helpers import until
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cli_program import invoke, start
+from support.durable_state import durable_state
+from support.waiting import wait_until
 
 from anyjob import Call, Command
 from anyjob.cli.run.resume import work_digest
@@ -143,7 +143,7 @@ cwd = "."
 a = { range = [0, 6] }
 """
     with start("run", job_file(text)) as process:
-        until(lambda: Path("ran").exists())
+        wait_until(lambda: Path("ran").exists())
         process.send_signal(signal.SIGKILL)
         process.communicate()
     with start("run", "jobs.toml") as process:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cli_program import invoke
+from support.cli_program import invoke
 
 from anyjob import JobStatus, Outcome
 from anyjob.cli import exit_codes

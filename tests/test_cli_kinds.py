@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_program import invoke
+from support.cli_program import invoke
 
 from anyjob import (
     Call,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_program import PROGRAM, anyjob, install, invoke
+from support.cli_program import PROGRAM, anyjob, install, invoke
 
 from anyjob import __version__, set_default_session
 from anyjob.cli.context import registry

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
-from cli_program import PROGRAM, anyjob, invoke, start
+from support.cli_program import PROGRAM, anyjob, invoke, start
 
 from anyjob import BaseBackend, BaseJob, Config, JobStatus, Registry, Session, set_default_session
 from anyjob.builtin.pools import ThreadsBackend

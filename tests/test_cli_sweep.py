@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_program import anyjob, invoke, start
+from support.cli_program import anyjob, invoke, start
 
 from anyjob import BaseBackend, Config, Order, Registry, Session, Ticket, set_default_session
 from anyjob.builtin.pools import ThreadsBackend

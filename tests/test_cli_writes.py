@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from cli_program import invoke
+from support.cli_program import invoke
 
 from anyjob import BackendError, Call, Config, Registry, Session, Spec, TaskJob, set_default_session
 from anyjob.cli import exit_codes

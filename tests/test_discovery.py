@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import distributions as build
 import importlib_metadata
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support import distributions as build
 
 from anyjob.registry import metadata
 from anyjob.registry.discovery import Scan, version_key

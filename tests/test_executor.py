@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_jobs import Engine, PlainBackend, make
+from support.scripted_backends import FindingBackend, UniformEngine, make
+from support.waiting import wait_until
 
 from anyjob import (
     BackendAuthError,
@@ -73,13 +74,6 @@ def kill_itself() -> None:
 
 def both(a: int, b: int, *, c: int = 0) -> tuple[int, int, int]:
     return a, b, c
-
-
-def await_file(path: Path) -> None:
-    deadline = time.monotonic() + LONG
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path.name} has not come"
-        time.sleep(0.005)
 
 
 MAKERS: dict[str, Callable[[], Any]] = {
@@ -184,7 +178,7 @@ def test_cancel_before_it_runs_and_while_it_runs(executor: Any, tmp_path: Path) 
     held, *_, last = [executor.submit(hold, tmp_path, name) for name in "abcdef"]
     told: list[Any] = []
     last.add_done_callback(told.append)
-    await_file(tmp_path / "a")
+    wait_until((tmp_path / "a").exists)
     assert (held.running(), held.done(), held.cancel(), held.cancelled()) == (True, False, False, False)
     assert (last.running(), last.done()) == (False, False)
     assert last.cancel() is True
@@ -274,7 +268,7 @@ def test_nothing_is_taken_after_shutdown(executor: Any) -> None:
 @concurrent_ones
 def test_shutdown_with_cancel_futures(executor: Any, tmp_path: Path) -> None:
     futures = [executor.submit(hold, tmp_path, name) for name in "abcdef"]
-    await_file(tmp_path / "a")
+    wait_until((tmp_path / "a").exists)
     executor.shutdown(wait=False, cancel_futures=True)
     (tmp_path / "go").touch()
     assert futures[0].result(LONG) == "a"
@@ -359,7 +353,7 @@ def test_a_call_that_exits_does_not_end_the_program(executor: Any) -> None:
 @pytest.mark.parametrize("executor", ["processes"], indirect=True)
 def test_the_job_of_a_future_can_be_cancelled_while_it_runs(executor: Any, tmp_path: Path) -> None:
     future = executor.submit(hold, tmp_path)
-    await_file(tmp_path / "held")
+    wait_until((tmp_path / "held").exists)
     assert future.job.cancel() is True
     with pytest.raises(CancelledError):
         future.result(LONG)
@@ -399,7 +393,7 @@ def test_map_submits_in_bulk() -> None:
 
 
 def test_no_thread_a_job() -> None:
-    engine = Engine()
+    engine = UniformEngine()
     with Executor(engine) as executor:
         before = threading.active_count()
         futures = [executor.submit(abs, -n) for n in range(300)]
@@ -434,16 +428,16 @@ def test_the_backend_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_cannot_be_an_executor_is_refused_at_once() -> None:
-    class OnlyCommands(Engine):
+    class OnlyCommands(UniformEngine):
         accepts = frozenset({"acme.sql"})
 
     with pytest.raises(UnsupportedSpecError, match="python"):
         Executor(OnlyCommands())
     with pytest.raises(UnsupportedSpecError, match="can_run='python'"):
-        Executor(PlainBackend())
+        Executor(FindingBackend())
     with pytest.raises(SpecError, match="cpus"):
-        Executor(Engine(), cpus="many")
-    assert issubclass(PlainBackend, BaseBackend)
+        Executor(UniformEngine(), cpus="many")
+    assert issubclass(FindingBackend, BaseBackend)
 
 
 def test_a_refusal_is_the_failure_of_the_future() -> None:
@@ -464,7 +458,7 @@ def test_a_refusal_is_the_failure_of_the_future() -> None:
 
 
 def test_an_engine_that_cannot_be_reached() -> None:
-    class Down(Engine):
+    class Down(UniformEngine):
         def launch(self, orders: Any) -> Any:
             raise BackendUnavailableError("no route to host")
 
@@ -477,7 +471,7 @@ def test_an_engine_that_cannot_be_reached() -> None:
 
 
 def test_running_and_cancel_while_the_engine_cannot_be_asked() -> None:
-    engine = Engine()
+    engine = UniformEngine()
     engine.floor = 0.001  # type: ignore[misc]
     engine.ceiling = 60  # type: ignore[misc]
     with Executor(engine) as executor:
@@ -491,7 +485,7 @@ def test_running_and_cancel_while_the_engine_cannot_be_asked() -> None:
 
 
 def test_a_permanent_error_of_the_engine_is_that_of_the_future() -> None:
-    engine = Engine()
+    engine = UniformEngine()
     with Executor(engine) as executor:
         engine.trouble.append(BackendAuthError("token expired"))
         future = executor.submit(abs, -1)
@@ -502,7 +496,7 @@ def test_a_permanent_error_of_the_engine_is_that_of_the_future() -> None:
 def test_what_is_cancelled_while_it_is_submitted_is_cancelled() -> None:
     executor: Any = None
 
-    class Slow(Engine):
+    class Slow(UniformEngine):
         terminated: list[str] = []
 
         def launch(self, orders: Any) -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_program import install
+from support.cli_program import install
 
 import anyjob
 

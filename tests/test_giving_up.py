@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from clusters import ClusterBackend, ClusterOptions, new_session
-from helpers import Clock, EngineBackend
+from support.durable_backends import ClusterBackend, ClusterOptions, new_session
+from support.manual_clock import ManualClock
+from support.scripted_backends import ScriptedEngine
 
 from anyjob import Command, JobStatus
 from anyjob.orders import Unsure
@@ -15,7 +16,7 @@ from anyjob.specs import Call
 CALL = Call(len, ("x",))
 
 
-class Renouncing(EngineBackend):
+class Renouncing(ScriptedEngine):
     """An engine that can keep jobs from starting; ``started`` are those that it is too late for."""
 
     grace = 60.0
@@ -28,7 +29,7 @@ class Renouncing(EngineBackend):
         return {job_id: "late" for job_id in job_ids if self.started}
 
 
-def test_what_is_given_up_is_kept_from_starting(clock: Clock) -> None:
+def test_what_is_given_up_is_kept_from_starting(clock: ManualClock) -> None:
     """submitit#1659: sbatch was slow and timed out; what it hands over late must not run unseen."""
     backend = Renouncing.make()
     backend.answers = [Unsure()]
@@ -41,7 +42,7 @@ def test_what_is_given_up_is_kept_from_starting(clock: Clock) -> None:
     assert job.outcome().reason == "lost"
 
 
-def test_what_has_started_after_all_is_not_given_up(clock: Clock) -> None:
+def test_what_has_started_after_all_is_not_given_up(clock: ManualClock) -> None:
     backend = Renouncing.make(started={"any": "late"})
     backend.answers = [Unsure()]
     job = backend.run(CALL)
@@ -52,7 +53,7 @@ def test_what_has_started_after_all_is_not_given_up(clock: Clock) -> None:
 
 
 def test_who_waits_for_one_after_the_other_waits_but_once() -> None:
-    backend = EngineBackend.make(grace=3600.0)
+    backend = ScriptedEngine.make(grace=3600.0)
     jobs = [backend.run(CALL) for _ in range(20)]
     for job in jobs:
         backend.say(str(job.native_id()), JobStatus.DONE)
@@ -62,8 +63,8 @@ def test_who_waits_for_one_after_the_other_waits_but_once() -> None:
     backend.close()
 
 
-def test_an_attempt_is_noted_though_the_job_was_seen_running_only(clock: Clock) -> None:
-    backend = EngineBackend.make(floor=1.0)
+def test_an_attempt_is_noted_though_the_job_was_seen_running_only(clock: ManualClock) -> None:
+    backend = ScriptedEngine.make(floor=1.0)
     job = backend.run(CALL)
     for attempt in (1, 2):
         backend.say("n0", JobStatus.RUNNING, attempt=attempt)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from enum import Enum
 from typing import Any
 
 import pytest
-from helpers import Clock, ScriptedJob
+from support.manual_clock import ManualClock
+from support.scripted_backends import ScriptedJob
 
 from anyjob.errors import BackendUnavailableError, InvalidStatusError, JobError, JobTimeoutError
 from anyjob.job import JOB_FINAL_STATES, BaseJob, JobStatus, as_status, backoff
@@ -24,9 +26,9 @@ class TheirStatus(Enum):
 
 
 @pytest.fixture
-def wait_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def wait_clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     """Time passes in sleeps only, and how long each was to last is written down."""
-    clock = Clock()
+    clock = ManualClock()
     monkeypatch.setattr("anyjob.job.time", clock)
     monkeypatch.setattr("threading.Event", lambda: clock)
     return clock
@@ -122,7 +124,7 @@ def test_predicates_ask(status: JobStatus, holds: set[str]) -> None:
 def test_a_constructor_that_never_calls_ours_and_sets_the_id_late() -> None:
     class Odd(ScriptedJob):
         def __init__(self, circuit: str, *, shots: int) -> None:
-            self.answers, self.asked = [QUEUED, DONE], 0
+            self.answers, self.asked, self.askers = deque([QUEUED, DONE]), 0, set()
 
         def submit(self) -> None:
             self._job_id = 17
@@ -151,7 +153,7 @@ def test_repr_says_which_job_of_which_backend() -> None:
 # --- the wait -------------------------------------------------------------------------------------
 
 
-def test_the_callback_is_called_after_each_query_the_last_one_too(wait_clock: Clock) -> None:
+def test_the_callback_is_called_after_each_query_the_last_one_too(wait_clock: ManualClock) -> None:
     """qiskit-ibm-runtime#2251, #523: the wait and its callback were taken away."""
     job = ScriptedJob(QUEUED, RUNNING, DONE)
     calls: list[tuple[Any, ...]] = []
@@ -164,12 +166,12 @@ def test_the_callback_is_called_after_each_query_the_last_one_too(wait_clock: Cl
     assert wait_clock.waits == [2, 2]
 
 
-def test_the_wait_sleeps_five_seconds_by_default(wait_clock: Clock) -> None:
+def test_the_wait_sleeps_five_seconds_by_default(wait_clock: ManualClock) -> None:
     ScriptedJob(QUEUED, DONE).wait_for_final_state()
     assert wait_clock.waits == [5]
 
 
-def test_no_sleep_reaches_past_the_deadline(wait_clock: Clock) -> None:
+def test_no_sleep_reaches_past_the_deadline(wait_clock: ManualClock) -> None:
     job = ScriptedJob(RUNNING)
     with pytest.raises(JobTimeoutError, match=r"'7' has not ended within 12 s \(still RUNNING\)"):
         job.wait_for_final_state(timeout=12, wait=5)
@@ -177,12 +179,12 @@ def test_no_sleep_reaches_past_the_deadline(wait_clock: Clock) -> None:
     assert job.asked == 4  # once more at the deadline itself
 
 
-def test_a_job_that_ends_at_the_deadline_has_ended(wait_clock: Clock) -> None:
+def test_a_job_that_ends_at_the_deadline_has_ended(wait_clock: ManualClock) -> None:
     ScriptedJob(RUNNING, DONE).wait_for_final_state(timeout=3, wait=5)
     assert wait_clock.waits == [3]
 
 
-def test_a_timeout_of_nothing_asks_once(wait_clock: Clock) -> None:
+def test_a_timeout_of_nothing_asks_once(wait_clock: ManualClock) -> None:
     job, calls = ScriptedJob(RUNNING), []
     with pytest.raises(JobTimeoutError):
         job.wait_for_final_state(timeout=0, callback=lambda *args: calls.append(args))
@@ -192,7 +194,7 @@ def test_a_timeout_of_nothing_asks_once(wait_clock: Clock) -> None:
 @pytest.mark.parametrize("timeout", [None, 0, 7.5])
 @pytest.mark.parametrize("status", JOB_FINAL_STATES)
 def test_a_job_that_is_final_is_asked_once(
-    wait_clock: Clock, status: JobStatus, timeout: float | None
+    wait_clock: ManualClock, status: JobStatus, timeout: float | None
 ) -> None:
     job, calls = ScriptedJob(status), []
     job.wait_for_final_state(timeout, callback=lambda *args: calls.append(args))
@@ -220,7 +222,7 @@ def test_what_the_callback_raises_passes_through() -> None:
     assert job.asked == 1
 
 
-def test_a_backend_that_is_away_is_asked_again(wait_clock: Clock) -> None:
+def test_a_backend_that_is_away_is_asked_again(wait_clock: ManualClock) -> None:
     """qiskit-aqt-provider#274, qiskit-aqua#752: a transient error while polling ended the wait."""
     away = BackendUnavailableError("gone fishing")
     job, calls = ScriptedJob(QUEUED, away, away, away, QUEUED, away, DONE), []
@@ -230,7 +232,7 @@ def test_a_backend_that_is_away_is_asked_again(wait_clock: Clock) -> None:
     assert wait_clock.waits == [0.5, 0.1, 0.2, 0.4, 0.5, 0.1]
 
 
-def test_a_backend_that_stays_away_is_waited_for_until_the_timeout(wait_clock: Clock) -> None:
+def test_a_backend_that_stays_away_is_waited_for_until_the_timeout(wait_clock: ManualClock) -> None:
     job = ScriptedJob(BackendUnavailableError("gone fishing"))
     with pytest.raises(JobTimeoutError, match="backend unavailable") as caught:
         job.wait_for_final_state(timeout=10)
@@ -254,7 +256,7 @@ def test_a_backend_that_notifies_wakes_the_wait_at_once(monkeypatch: pytest.Monk
     monkeypatch.setattr(job, "_on_change", on_change)
 
     def callback(job_id: str, status: JobStatus, job: ScriptedJob) -> None:
-        job.answers = [DONE]
+        job.answers = deque([DONE])
         to_tell[0]()  # between the question and the sleep: must not be missed
 
     job.wait_for_final_state(wait=3600, callback=callback)
@@ -303,7 +305,7 @@ async def test_await_gives_the_result_and_the_loop_goes_on() -> None:
         await asyncio.sleep(0)
     assert not waiting.done()
     go.set()
-    assert await waiting == "the result"
+    assert await waiting == "result of 7"
 
 
 async def _result(job: ScriptedJob) -> Any:

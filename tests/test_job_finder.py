@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import Account, ClusterBackend, Device, new_session
-from ledgers import files_below
+from support.durable_backends import Account, ClusterBackend, Device, new_session
+from support.ledgers import files_below
 
 from anyjob import (
     BackendError,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import until
+from support.waiting import wait_until
 
 from anyjob import Call, Command, Config, JobStatus, Registry, Session
 
@@ -57,7 +57,7 @@ def test_a_job_whose_process_was_killed_is_found_at_once(state: Path, tmp_path: 
     with Session(Config.from_dict({}), Registry(), state=state) as session:
         job = session.get_job(died.stdout.strip())
         assert job.status() in (JobStatus.QUEUED, JobStatus.RUNNING)
-        until(job.running)
+        wait_until(job.running)
         gate.write_text("through\n")
         assert job.result(LONG).stdout.text() == "got through\n"
     with Session(Config.from_dict({}), Registry(), state=state) as later:
@@ -86,7 +86,7 @@ def test_handles_pickle_and_work_in_the_other_process(state: Path, tmp_path: Pat
         waits = backend.run(Command(["sh", "-c", f"read line < {gate}; echo $line"]))
         ended = backend.run(Call(pow, (2, 10)))
         assert ended.result(LONG) == 1024
-        until(waits.running)
+        wait_until(waits.running)
         (tmp_path / "jobs").write_bytes(pickle.dumps((waits, ended)))
         assert pickle.loads(pickle.dumps(ended)) == ended
         other = subprocess.Popen(
@@ -139,7 +139,7 @@ def test_a_ledger_that_is_damaged_while_a_job_runs(
     with Session(Config.from_dict({}), Registry(), state=state) as session:
         backend: Any = session.get_backend("local")
         job = backend.run(Command(["sh", "-c", f"read line < {gate}; echo $line"]))
-        until(job.running)
+        wait_until(job.running)
         session.services.ledger.close()
         with open(session.services.ledger.path, "r+b") as stream:
             stream.write(os.urandom(4096))

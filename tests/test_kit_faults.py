@@ -11,9 +11,9 @@ from unittest import SkipTest
 
 import pytest
 import wrong_backends_faults as wrong
-from helpers import CallsOnly
 from kit_trials import harness_of
 from right_backend import RightBackend
+from support.running_backends import CallsOnly
 
 from anyjob import BaseBackend, BaseJob, JobNotFoundError, JobStatus
 from anyjob.backend import Capabilities

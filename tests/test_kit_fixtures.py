@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import EngineBackend, ScriptedJob
+from support.scripted_backends import ScriptedEngine, ScriptedJob
 
 import anyjob
 from anyjob import Call, Command, JobStatus, JobTimeoutError, Session
@@ -239,12 +239,12 @@ def test_the_isolated_registry_has_an_environment_of_its_own(isolated_registry: 
 
 
 @pytest.fixture
-def slow(fake_clock: FakeClock) -> EngineBackend:
+def slow(fake_clock: FakeClock) -> ScriptedEngine:
     """An engine that may be asked every 10 s, and forgets jobs after a minute."""
-    return EngineBackend.make(floor=10.0, ceiling=100.0, grace=60.0)
+    return ScriptedEngine.make(floor=10.0, ceiling=100.0, grace=60.0)
 
 
-def test_a_grace_period_passes_at_once(fake_clock: FakeClock, slow: EngineBackend) -> None:
+def test_a_grace_period_passes_at_once(fake_clock: FakeClock, slow: ScriptedEngine) -> None:
     before = fake_clock.monotonic()
     job = slow.run(CALL)
     assert job.outcome(timeout=HOUR).reason == "lost"
@@ -253,7 +253,7 @@ def test_a_grace_period_passes_at_once(fake_clock: FakeClock, slow: EngineBacken
 
 
 def test_a_timeout_passes_at_once_and_the_engine_is_asked_meanwhile(
-    fake_clock: FakeClock, slow: EngineBackend
+    fake_clock: FakeClock, slow: ScriptedEngine
 ) -> None:
     before = fake_clock.monotonic()
     job = slow.run(CALL)
@@ -266,7 +266,7 @@ def test_a_timeout_passes_at_once_and_the_engine_is_asked_meanwhile(
 
 
 def test_what_is_said_in_between_is_heard_before_the_timeout(
-    fake_clock: FakeClock, slow: EngineBackend
+    fake_clock: FakeClock, slow: ScriptedEngine
 ) -> None:
     job = slow.run(CALL)
     seen: list[JobStatus] = []
@@ -292,9 +292,9 @@ def test_waits_for_plain_jobs_pass_at_once(fake_clock: FakeClock) -> None:
 
 
 @pytest.fixture
-def left_over() -> Iterator[EngineBackend]:
+def left_over() -> Iterator[ScriptedEngine]:
     """A backend of an earlier test, whose thread asks on by the real time."""
-    engine = EngineBackend.make(ceiling=HOUR, floor=HOUR)
+    engine = ScriptedEngine.make(ceiling=HOUR, floor=HOUR)
     job = engine.run(CALL)
     engine.say("n0", JobStatus.RUNNING)
     with pytest.raises(JobTimeoutError):
@@ -304,7 +304,7 @@ def left_over() -> Iterator[EngineBackend]:
 
 
 def test_threads_that_were_there_before_stop_no_time(
-    left_over: EngineBackend, request: pytest.FixtureRequest
+    left_over: ScriptedEngine, request: pytest.FixtureRequest
 ) -> None:
     clock = request.getfixturevalue("fake_clock")
     before = clock.time()

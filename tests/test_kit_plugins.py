@@ -14,10 +14,10 @@ import msgspec
 import pytest
 import wrong_kinds
 import wrong_making as wrong
-from distributions import install
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from right_backend import RightBackend, RightEngine
+from support.distributions import install
 from wrong_distributions import NAME, install_changed
 from wrong_distributions import WRONG as FAULTS
 
@@ -235,6 +235,7 @@ class TestPythonConforms(JobTypeConformance):
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # each writes files
 @given(
     title=TEXT,
     content=st.binary(),

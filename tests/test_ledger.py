@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledgers import DONE, ERROR, add, backend, files_below, new_ids
+from support.ledgers import DONE, ERROR, add, backend, files_below, new_ids
 
 from anyjob import StateError
 from anyjob.ledger import database, schema

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledgers import DONE, add, backend, files_below, new_ids
+from support.ledgers import DONE, add, backend, files_below, new_ids
 
 from anyjob import StateError
 from anyjob.execution import spool

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clusters import ClusterBackend, ClusterOptions, new_session
-from ledgers import files_below
+from support.durable_backends import ClusterBackend, ClusterOptions, new_session
+from support.ledgers import files_below
 
 from anyjob import Call, Command, JobStatus, SerializationError, Session, StateError
 from anyjob.execution import spool

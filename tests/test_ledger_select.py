@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledgers import DONE, ERROR, add, backend
+from support.ledgers import DONE, ERROR, add, backend
 
 from anyjob.ledger.queries import FEW, Search
 from anyjob.ledger.rows import Row

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ledgers import add, new_ids
+from support.ledgers import add, new_ids
 
 from anyjob import Call, Command, Config, JobStatus, Registry, Session
 from anyjob.ledger import salvage

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import CallsOnly, CommandsOnly, EngineBackend
+from support.running_backends import CallsOnly, CommandsOnly
+from support.scripted_backends import ScriptedEngine
 
 from anyjob import Session
 from anyjob.backend import BackendConfiguration
@@ -210,7 +211,7 @@ def test_a_third_kind_goes_all_the_way_to_a_command(session: Session, commands: 
 
 
 def test_a_backend_that_cannot_run_it_says_what_it_accepts(session: Session) -> None:
-    backend = EngineBackend.make("hpc", accepts=frozenset({"acme.report"}))
+    backend = ScriptedEngine.make("hpc", accepts=frozenset({"acme.report"}))
     backend.services = session.services
     with pytest.raises(
         UnsupportedSpecError, match=r"backend 'hpc': no way from work of kind 'python'.*acme.report"

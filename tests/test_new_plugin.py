@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_program import install, invoke
-from distributions import python
 from run_page import blocks
+from support.cli_program import install, invoke
+from support.distributions import python
 from test_examples_and_docs import ROOT, make_environment
 
 from anyjob.cli.context import registry

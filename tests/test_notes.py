@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import EngineBackend
+from support.scripted_backends import ScriptedEngine
 
 from anyjob import Config, Registry, Session
 from anyjob.backend import Capabilities
@@ -17,7 +17,7 @@ from anyjob.errors import JobError
 from anyjob.specs import Call
 
 
-class Durable(EngineBackend):
+class Durable(ScriptedEngine):
     capabilities = Capabilities(durable=True, find=True)
 
 

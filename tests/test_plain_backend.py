@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fake_jobs import PlainBackend, PlainJob
+from support.scripted_backends import FindingBackend, ScriptedJob
 
 from anyjob import Config, JobNotFoundError, JobStatus, Refused, Registry, Session, hookimpl, wait
 
@@ -57,7 +57,7 @@ class Guard:
 
 def new_session(*plugins: object) -> Session:
     registry = Registry()
-    registry.register_backend("plain", PlainBackend)
+    registry.register_backend("plain", FindingBackend)
     for plugin in plugins:
         registry.hooks.register(plugin)
     return Session(config=Config.from_dict({}), registry=registry)
@@ -100,7 +100,7 @@ def test_a_question_that_fails_does_not_end_the_watch(session: Session, listener
 
 
 def test_each_job_of_a_list_is_followed(listener: Listener) -> None:
-    class Batches(PlainBackend):
+    class Batches(FindingBackend):
         def run(self, work: Any = None, answers: Any = ()) -> Any:
             return [super(Batches, self).run(work, answers) for _ in range(3)]
 
@@ -154,12 +154,12 @@ def test_jobs_that_nobody_holds_are_forgotten() -> None:
 
 
 def test_what_is_constructed_directly_is_left_alone() -> None:
-    backend = PlainBackend()
-    assert backend.run.__func__ is PlainBackend.run  # type: ignore[attr-defined]
+    backend = FindingBackend()
+    assert backend.run.__func__ is FindingBackend.run  # type: ignore[attr-defined]
 
 
 def test_run_keeps_its_signature_and_its_other_results(session: Session) -> None:
-    class Other(PlainBackend):
+    class Other(FindingBackend):
         def run(self, work: Any = None, answers: Any = ()) -> Any:
             """Return no job."""
             return 7
@@ -182,9 +182,9 @@ def test_a_backend_still_pickles_and_copies(session: Session, listener: Listener
 
 
 def test_a_backend_that_two_sessions_share_is_that_of_the_last(listener: Listener) -> None:
-    shared = PlainBackend()
+    shared = FindingBackend()
 
-    class Shared(PlainBackend):
+    class Shared(FindingBackend):
         @classmethod
         def from_options(cls, name: str, options: Any, provider: Any = None) -> Any:
             return shared
@@ -219,5 +219,5 @@ def test_a_hook_that_raises_is_reported_and_harms_nothing(
 
 def test_a_job_of_a_plain_backend_is_itself(session: Session) -> None:
     jobs = [session.get_backend("plain").run(answers=[DONE]) for _ in range(2)]
-    assert all(isinstance(job, PlainJob) for job in jobs)
+    assert all(isinstance(job, ScriptedJob) for job in jobs)
     assert jobs[0] != jobs[1]

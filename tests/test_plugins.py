@@ -7,8 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import distributions as build
 import pytest
+from support import distributions as build
 
 from anyjob.errors import BrokenPluginError, Refused
 from anyjob.hookspecs import hookimpl

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_program import invoke, start
-from distributions import install, install_backend
-from helpers import await_file, await_gone
+from support.cli_program import invoke, start
+from support.distributions import install, install_backend
+from support.waiting import wait_for_exit, wait_for_file
 from wrong_distributions import NAME, WRONG, Change, Wrong, install_changed
 
 from anyjob.testing.diagnosis.findings import CHECKS
@@ -225,11 +225,11 @@ def test_ctrl_c_ends_the_check_and_what_it_has_started(site: Path, monkeypatch: 
     )
     monkeypatch.setenv("PYTHONPATH", str(site))
     with start("plugins", "check", NAME) as process:
-        pid = int(await_file(began))
+        pid = int(wait_for_file(began))
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == 130
-    await_gone(pid)
+    wait_for_exit(pid)
 
 
 def test_of_a_name_that_is_not_there_the_nearest_is_told() -> None:

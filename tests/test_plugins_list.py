@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_program import invoke
-from distributions import install, install_backend
+from support.cli_program import invoke
+from support.distributions import install, install_backend
 
 from anyjob.registry.metadata import Source
 

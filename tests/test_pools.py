@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import await_file, await_gone, until
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.waiting import wait_for_exit, wait_for_file, wait_until
 
 from anyjob.backend import BackendConfiguration
 from anyjob.builtin.inline import InlineBackend
@@ -367,7 +367,7 @@ def test_work_that_is_submitted_while_all_slots_are_busy_runs_as_they_free(
     go = tmp_path / "go"
     first = queue.run(shell('while [ ! -e "$1" ]; do sleep 0.01; done', str(go)))
     later = [queue.run(Call(abs, (-3,))), *queue.map(abs, [-4, -5])]
-    until(first.running)
+    wait_until(first.running)
     assert [job.status() for job in later] == [JobStatus.QUEUED] * 3
     go.touch()
     assert [job.result() for job in later] == [3, 4, 5]
@@ -410,11 +410,11 @@ def test_cancelling_a_running_command_ends_its_process_tree(queue: Pool, tmp_pat
         shell('sleep 100 & echo $! >>"$1.new"; setsid sleep 100 & echo $! >>"$1.new"; echo $$ >>"$1.new"; '
               'mv "$1.new" "$1"; wait', str(pids))
     )  # fmt: skip
-    running = [int(pid) for pid in await_file(pids).split()]
+    running = [int(pid) for pid in wait_for_file(pids).split()]
     assert job.cancel() is True
     job.wait_for_final_state(20)
     assert job.cancelled()
-    await_gone(*running)
+    wait_for_exit(*running)
     assert len(running) == 3
 
 
@@ -423,7 +423,7 @@ def test_a_cancelled_command_may_clean_up(queue: Pool, tmp_path: Path) -> None:
     ready, cleaned = tmp_path / "ready", tmp_path / "cleaned"
     script = 'trap "echo cleaned > $2; exit 0" TERM; echo x > "$1"; while :; do sleep 0.01; done'
     job = queue.run(shell(script, str(ready), str(cleaned)))
-    await_file(ready)
+    wait_for_file(ready)
     assert job.cancel()
     with pytest.raises(JobCancelledError):
         job.result(timeout=20)
@@ -435,11 +435,11 @@ def test_a_command_that_ignores_term_is_killed(queue: Pool, tmp_path: Path) -> N
     """dask-jobqueue#640: TERM, grace, KILL."""
     ready = tmp_path / "ready"
     job = queue.run(shell('trap "" TERM; echo $$ > "$1"; while :; do sleep 0.01; done', str(ready)))
-    pid = int(await_file(ready))
+    pid = int(wait_for_file(ready))
     assert job.cancel()
     job.wait_for_final_state(20)
     assert job.outcome().signal == signal.SIGKILL
-    await_gone(pid)
+    wait_for_exit(pid)
 
 
 def test_a_command_that_runs_longer_than_its_walltime_is_ended(pool: Pool) -> None:
@@ -480,8 +480,8 @@ def test_nothing_is_kept_of_jobs_that_nobody_holds(pool: Pool) -> None:
     for job in [*pool.map(print, ["x"] * 5), pool.run(Command(["true"])), pool.run(Call(fail))]:
         job.wait_for_final_state(20)
     del job
-    until(lambda: not pool._works and not pool._logs and not pool._tracker.open_ids())
-    until(lambda: pool.jobs() == [])
+    wait_until(lambda: not pool._works and not pool._logs and not pool._tracker.open_ids())
+    wait_until(lambda: pool.jobs() == [])
 
 
 # --- the end --------------------------------------------------------------------------------------
@@ -491,14 +491,14 @@ def test_a_closed_pool_cancels_what_has_not_ended(queue: Pool, tmp_path: Path) -
     ready = tmp_path / "ready"
     running = queue.run(shell('echo $$ > "$1"; sleep 100', str(ready)))
     queued = queue.run(Call(len, ("a",)))
-    pid = int(await_file(ready))
+    pid = int(wait_for_file(ready))
     home = Path(running._record.spool).parent
     before = threading.active_count()
     queue.close()
     queue.close()
     assert running.cancelled()
     assert queued.cancelled()
-    await_gone(pid)
+    wait_for_exit(pid)
     assert not home.exists()
     assert threading.active_count() < before
 
@@ -514,7 +514,7 @@ def test_a_closed_pool_takes_no_work(pool: Pool) -> None:
 def test_a_fork_of_the_program_leaves_the_jobs_alone(queue: Pool, tmp_path: Path) -> None:
     ready, go = tmp_path / "ready", tmp_path / "go"
     job = queue.run(shell('echo x > "$1"; while [ ! -e "$2" ]; do sleep 0.01; done', str(ready), str(go)))
-    await_file(ready)
+    wait_for_file(ready)
     home = Path(job._record.spool)
     owner = queue._owner
     queue._owner = -1  # as a child of os.fork() would find it
@@ -576,13 +576,13 @@ def test_ctrl_c_in_inline_work_interrupts_the_caller(tmp_path: Path, monkeypatch
     assert ran == [1]
 
     def interrupted(process: Any) -> None:
-        await_file(tmp_path / "ready")
+        wait_for_file(tmp_path / "ready")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(spawning, "await_end", interrupted)
     with pytest.raises(KeyboardInterrupt):
         backend.run(shell('echo $$ > "$1"; sleep 100', str(tmp_path / "ready")))
-    await_gone(int((tmp_path / "ready").read_text()))
+    wait_for_exit(int((tmp_path / "ready").read_text()))
     assert backend.jobs() == []
     backend.close()
 
@@ -607,7 +607,7 @@ def test_a_running_thread_cannot_be_cancelled_and_says_so() -> None:
 def test_to_be_asked_what_came_of_work_that_runs_does_not_lose_it() -> None:
     backend = make("threads", slots=1)
     job = backend.run(Command(["sleep", "60"]))
-    until(job.running)
+    wait_until(job.running)
     assert backend.collect([job._record.ticket()]) == {}
     assert job.cancel()
     assert job.outcome(20).status is JobStatus.CANCELLED

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
-from helpers import PATIENCE, await_file, await_gone, until
+from support.waiting import TIMEOUT, wait_for_exit, wait_for_file, wait_until
 
 from anyjob.builtin.processes import ProcessesBackend
 from anyjob.errors import JobCancelledError, JobFailedError, RemoteError, SerializationError
@@ -101,7 +101,7 @@ def test_a_call_that_ends_its_process_fails_alone(
 
 
 def await_there(path: str) -> None:
-    until(Path(path).exists)
+    wait_until(Path(path).exists)
 
 
 def test_a_child_that_outlives_the_call_does_not_hide_its_death(
@@ -109,16 +109,16 @@ def test_a_child_that_outlives_the_call_does_not_hide_its_death(
 ) -> None:
     child = tmp_path / "child"
     job = single.run(Call(die, ("kill", str(child))))
-    assert job.outcome(timeout=PATIENCE).reason == "signal"
+    assert job.outcome(timeout=TIMEOUT).reason == "signal"
     assert single.run(Call(abs, (-1,))).result() == 1
-    await_gone(int(child.read_text()))  # and what it started is ended with it
+    wait_for_exit(int(child.read_text()))  # and what it started is ended with it
 
 
 def test_a_worker_that_dies_with_nothing_to_do_fails_nobody(single: ProcessesBackend) -> None:
     pid = single.run(Call(os.getpid)).result()
     os.kill(pid, signal.SIGKILL)
-    until(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-    until(lambda: not any(t.name == f"anyjob-reap-{pid}" for t in threading.enumerate()))
+    wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: not any(t.name == f"anyjob-reap-{pid}" for t in threading.enumerate()))
     assert single.run(Call(os.getpid)).result() != pid
 
 
@@ -249,13 +249,13 @@ def test_a_cancelled_call_may_clean_up(single: ProcessesBackend, tmp_path: Path,
     """dask-jobqueue#640, executorlib#1049: SIGTERM lets `finally` run, and ends a call that goes on."""
     ready, cleaned = tmp_path / "ready", tmp_path / "cleaned"
     job = single.run(Call(wait_for_term, (str(ready), str(cleaned), how)))
-    pid = int(await_file(ready))
+    pid = int(wait_for_file(ready))
     assert job.cancel() is True
     with pytest.raises(JobCancelledError):
-        job.result(timeout=PATIENCE)
+        job.result(timeout=TIMEOUT)
     assert cleaned.read_text() == "cleaned"
     assert job.outcome().signal == signal.SIGTERM  # nobody had to wait for the KILL
-    await_gone(pid)
+    wait_for_exit(pid)
     assert single.run(Call(abs, (-1,))).result() == 1
 
 
@@ -266,11 +266,11 @@ def test_a_call_that_ignores_term_is_killed(
     monkeypatch.setattr(spawning, "GRACE", 0.1)
     ready, cleaned = tmp_path / "ready", tmp_path / "cleaned"
     job = single.run(Call(wait_for_term, (str(ready), str(cleaned), "ignores")))
-    pid = int(await_file(ready))
+    pid = int(wait_for_file(ready))
     assert job.cancel()
-    job.wait_for_final_state(PATIENCE)
+    job.wait_for_final_state(TIMEOUT)
     assert job.cancelled()
-    await_gone(pid)
+    wait_for_exit(pid)
     assert not cleaned.exists()
 
 
@@ -284,17 +284,17 @@ def test_cancelling_a_call_ends_its_process_tree(single: ProcessesBackend, tmp_p
     """qiskit-jku-provider#26, qiskit#638: the process tree ends."""
     pids = tmp_path / "pids"
     job = single.run(Call(spawn_and_wait, (str(pids),)))
-    running = [int(pid) for pid in await_file(pids).split()]
+    running = [int(pid) for pid in wait_for_file(pids).split()]
     assert job.cancel()
-    job.wait_for_final_state(PATIENCE)
-    await_gone(*running)
+    job.wait_for_final_state(TIMEOUT)
+    wait_for_exit(*running)
 
 
 def test_a_call_that_runs_longer_than_its_walltime_is_ended(single: ProcessesBackend) -> None:
     single.run(Call(abs, (1,))).result()
     job = single.run(Call(time.sleep, (100,)), walltime=0.05)
     with pytest.raises(JobFailedError, match=r"longer than the 0\.05 s") as caught:
-        job.result(timeout=PATIENCE)
+        job.result(timeout=TIMEOUT)
     assert caught.value.reason == "walltime"
     assert single.run(Call(abs, (-1,)), walltime="1h").result() == 1
 
@@ -320,7 +320,7 @@ def test_what_a_call_writes_is_in_its_logs(single: ProcessesBackend, tmp_path: P
     go.touch()
     assert list(lines) == ["more\n"]
     for job in jobs:
-        job.wait_for_final_state(PATIENCE)
+        job.wait_for_final_state(TIMEOUT)
     assert [list(job.logs()) for job in jobs] == [["one\n", "more\n"], ["two\n"], ["three\n"]]
     assert [list(job.logs("stderr")) for job in jobs] == [["bad one\n"], ["bad two\n"], ["bad three\n"]]
     assert list(single.run(Call(abs, (1,))).logs(follow=True)) == []
@@ -400,11 +400,11 @@ def test_a_script_needs_no_guard_and_is_not_forked(tmp_path: Path, how: str) -> 
     """psij-python#387: fork in a threaded parent hung. There is no `if __name__ == "__main__"` here, and
     classes of the script come back as themselves; with work left over, the program still ends."""
     program = start(tmp_path, how)
-    out, err = program.communicate(timeout=PATIENCE)
+    out, err = program.communicate(timeout=TIMEOUT)
     assert (program.returncode, err) == (0, "")
     first, *pids = out.split()
     assert first == "8"
-    await_gone(*map(int, pids))
+    wait_for_exit(*map(int, pids))
 
 
 def test_the_workers_go_when_the_program_is_killed(tmp_path: Path) -> None:
@@ -417,7 +417,7 @@ def test_the_workers_go_when_the_program_is_killed(tmp_path: Path) -> None:
     assert set(pids) <= set(workers)
     program.kill()
     program.wait()
-    await_gone(*workers)
+    wait_for_exit(*workers)
     program.stdout.close()
     program.stderr.close()
 
@@ -476,7 +476,7 @@ def test_a_command_gets_ctrl_c_as_ever(single: ProcessesBackend) -> None:
         Command([sys.executable, "-c", script]),
     ):
         job = single.run(spec)
-        job.wait_for_final_state(PATIENCE)
+        job.wait_for_final_state(TIMEOUT)
         if isinstance(spec, Call):
             assert job.result() == -signal.SIGINT
         else:

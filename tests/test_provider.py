@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helpers import ScriptedBackend
+from support.scripted_backends import ScriptedBackend
 
 from anyjob.backend import (
     BackendConfiguration,

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-import distributions as build
 import pytest
+from support import distributions as build
 
 from anyjob.backend import BaseBackend, BaseProvider
 from anyjob.errors import (

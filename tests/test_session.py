@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import CallsOnly, EngineBackend, ScriptedBackend
+from support.running_backends import CallsOnly
+from support.scripted_backends import ScriptedBackend, ScriptedEngine
 
 import anyjob
 from anyjob import Config, Registry, Session
@@ -46,7 +47,7 @@ class Account(BaseProvider):
 def make(**values: Any) -> Session:
     registry = Registry()
     registry.register_backend("acme.plain", ScriptedBackend)
-    registry.register_backend("acme.engine", EngineBackend)
+    registry.register_backend("acme.engine", ScriptedEngine)
     registry.register_backend("acme.calls", CallsOnly)
     registry.register_provider("acme", Account)
     return Session(Config.from_dict(values), registry)
@@ -340,7 +341,7 @@ def test_closing_closes_what_it_has_made_and_nothing_else() -> None:
         engine = session.get_backend("acme.engine")
         pool = session.get_backend("threads", slots=1)
         session.get_backend("ibm/fez")
-        mine = EngineBackend.make()
+        mine = ScriptedEngine.make()
         closed = Account.closed
     assert Account.closed == closed + 1
     assert engine._tracker._watcher.closed

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from helpers import await_file, await_gone, until
+from support.waiting import wait_for_exit, wait_for_file, wait_until
 
 from anyjob.errors import CommandFailedError, JobFailedError
 from anyjob.execution import spawning
@@ -85,11 +85,11 @@ def test_a_tree_is_ended_by_term(tmp_path: Path) -> None:
         "echo x > ready; wait"  # by the shell itself, which has no more than these two children
     )
     process = run(Command(["sh", "-c", script], cwd=str(tmp_path)), tmp_path)
-    await_file(tmp_path / "ready")
+    wait_for_file(tmp_path / "ready")
     children = psutil.Process(process.pid).children(recursive=True)
-    until(lambda: any(os.getpgid(child.pid) != process.pid for child in children))
+    wait_until(lambda: any(os.getpgid(child.pid) != process.pid for child in children))
     spawning.end([process.pid])
-    await_gone(*(child.pid for child in children))
+    wait_for_exit(*(child.pid for child in children))
     assert spawning.reap(process, 0).status is JobStatus.DONE
     assert (tmp_path / "out").read_text() == "cleaned\n"
     assert len(children) == 2
@@ -99,7 +99,7 @@ def test_what_ignores_term_is_killed(tmp_path: Path) -> None:
     process = run(
         Command(["sh", "-c", 'trap "" TERM; echo x > ready; sleep 100'], cwd=str(tmp_path)), tmp_path
     )
-    await_file(tmp_path / "ready")
+    wait_for_file(tmp_path / "ready")
     spawning.end([process.pid], grace=0.05)
     spawning.await_end(process)
     assert spawning.reap(process, 0).signal == signal.SIGKILL
@@ -148,10 +148,10 @@ def test_a_call_that_is_interrupted_ends_its_program(tmp_path: Path, monkeypatch
     ready = tmp_path / "ready"
 
     def interrupted(process: subprocess.Popen[bytes]) -> None:
-        await_file(ready)
+        wait_for_file(ready)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(spawning, "await_end", interrupted)
     with pytest.raises(KeyboardInterrupt):
         spawning.run_command(Command(["sh", "-c", 'echo $$ > "$1"; sleep 100', "sh", str(ready)]))
-    await_gone(int(ready.read_text()))
+    wait_for_exit(int(ready.read_text()))

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from helpers import EngineBackend, until
+from support.scripted_backends import ScriptedEngine
+from support.waiting import wait_until
 
 from anyjob.backend import Capabilities
 from anyjob.errors import (
@@ -32,8 +33,8 @@ DONE = JobStatus.DONE
 
 
 @pytest.fixture
-def engine() -> Iterator[EngineBackend]:
-    backend = EngineBackend.make()
+def engine() -> Iterator[ScriptedEngine]:
+    backend = ScriptedEngine.make()
     yield backend
     backend.close()
 
@@ -72,7 +73,7 @@ def call(argument: str = "x") -> Call:
 # --- launching ------------------------------------------------------------------------------------
 
 
-def test_an_order_holds_what_an_engine_needs(engine: EngineBackend) -> None:
+def test_an_order_holds_what_an_engine_needs(engine: ScriptedEngine) -> None:
     engine.services = Listening()
     engine.say("n0", JobStatus.QUEUED)
     job = engine.run(call(), cpus=2, name="fit")
@@ -87,7 +88,7 @@ def test_an_order_holds_what_an_engine_needs(engine: EngineBackend) -> None:
     assert "name='fit', QUEUED" in repr(job)
 
 
-def test_many_are_launched_at_once_and_keep_their_order(engine: EngineBackend) -> None:
+def test_many_are_launched_at_once_and_keep_their_order(engine: ScriptedEngine) -> None:
     jobs = engine.run_many([call(text) for text in "abc"], tags={"study": "a"})
     assert [job.spec().args for job in jobs] == [("a",), ("b",), ("c",)]
     assert [job.native_id() for job in jobs] == ["n0", "n1", "n2"]
@@ -96,20 +97,20 @@ def test_many_are_launched_at_once_and_keep_their_order(engine: EngineBackend) -
     assert [job.spec().args for job in engine.map(pow, [2, 3], [4, 5])] == [(2, 4), (3, 5)]
 
 
-def test_a_resource_that_is_none_is_refused_before_the_engine_hears(engine: EngineBackend) -> None:
+def test_a_resource_that_is_none_is_refused_before_the_engine_hears(engine: ScriptedEngine) -> None:
     with pytest.raises(SpecError, match="did you mean 'cpus'"):
         engine.run(call(), cpu=2)
     assert engine.launched == []
 
 
-def test_run_raises_a_rejection_in_the_words_of_the_engine(engine: EngineBackend) -> None:
+def test_run_raises_a_rejection_in_the_words_of_the_engine(engine: ScriptedEngine) -> None:
     engine.answers = [Rejected("no such partition: gpu")]
     with pytest.raises(JobRejectedError, match=r"would not take the job: no such partition: gpu$"):
         engine.run(call())
     assert engine.jobs() == []
 
 
-def test_run_many_returns_the_rejected_one_in_error(engine: EngineBackend) -> None:
+def test_run_many_returns_the_rejected_one_in_error(engine: ScriptedEngine) -> None:
     engine.answers = ["first", Rejected("too big"), "third"]
     first, second, third = engine.run_many([call(), call(), call()])
     assert (first.native_id(), second.native_id(), third.native_id()) == ("first", None, "third")
@@ -120,7 +121,7 @@ def test_run_many_returns_the_rejected_one_in_error(engine: EngineBackend) -> No
     assert engine.questions == []  # there was nothing to ask
 
 
-def test_a_plugin_may_refuse(engine: EngineBackend) -> None:
+def test_a_plugin_may_refuse(engine: ScriptedEngine) -> None:
     engine.services = Listening()
     with pytest.raises(Refused, match=r"^not on a Sunday$"):
         engine.run(call("no"))
@@ -134,7 +135,7 @@ def test_a_plugin_may_refuse(engine: EngineBackend) -> None:
     assert [order.spec.args for order in engine.launched] == [("yes",)]  # type: ignore[attr-defined]
 
 
-def test_a_launch_that_raises_at_once_raises_from_run_and_leaves_nothing(engine: EngineBackend) -> None:
+def test_a_launch_that_raises_at_once_raises_from_run_and_leaves_nothing(engine: ScriptedEngine) -> None:
     """Parsl#3235: a missing sbatch was retried ten times. One clear error at once."""
     engine.answers = [BackendUnavailableError("no sbatch on PATH")]
     with pytest.raises(BackendUnavailableError, match="no sbatch"):
@@ -143,7 +144,7 @@ def test_a_launch_that_raises_at_once_raises_from_run_and_leaves_nothing(engine:
     assert engine.launched == []
 
 
-def test_a_launch_that_raises_half_way_loses_no_job(engine: EngineBackend) -> None:
+def test_a_launch_that_raises_half_way_loses_no_job(engine: ScriptedEngine) -> None:
     engine.answers = ["first", BackendUnavailableError("timed out")]
     first, second, third = engine.run_many([call(), call(), call()])
     assert first.native_id() == "first"
@@ -155,7 +156,7 @@ def test_a_launch_that_raises_half_way_loses_no_job(engine: EngineBackend) -> No
 
 
 def test_an_interrupt_half_way_is_no_rejection(
-    engine: EngineBackend, monkeypatch: pytest.MonkeyPatch
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def launch(orders: Any) -> Iterator[Any]:
         yield orders[0], "first"
@@ -167,7 +168,7 @@ def test_an_interrupt_half_way_is_no_rejection(
     assert [job.native_id() for job in engine.jobs()] == ["first"]
 
 
-def test_who_gives_a_function_is_told_how_calls_are_made(engine: EngineBackend) -> None:
+def test_who_gives_a_function_is_told_how_calls_are_made(engine: ScriptedEngine) -> None:
     run: Any = engine.run
     hint = r"give a Command\(.*, a Call\(function, \(argument, \.\.\.\)\) or the spec"
     with pytest.raises(SpecError, match=rf"run\(\) takes one spec, not 2 arguments: {hint}"):
@@ -179,7 +180,7 @@ def test_who_gives_a_function_is_told_how_calls_are_made(engine: EngineBackend) 
     assert engine.run(spec=call()).native_id() == "n0"
 
 
-def test_a_call_of_which_the_engine_has_no_value_gives_no_result(engine: EngineBackend) -> None:
+def test_a_call_of_which_the_engine_has_no_value_gives_no_result(engine: ScriptedEngine) -> None:
     nothing, none = engine.run_many([call(), call()])
     engine.say("n0", DONE)
     engine.say("n1", DONE)
@@ -194,7 +195,7 @@ def test_a_call_of_which_the_engine_has_no_value_gives_no_result(engine: EngineB
 # --- an engine that did not say -------------------------------------------------------------------
 
 
-def test_a_job_that_the_engine_may_have_is_found(engine: EngineBackend) -> None:
+def test_a_job_that_the_engine_may_have_is_found(engine: ScriptedEngine) -> None:
     """submitit#1659: sbatch timed out. The job is found by its id, and not submitted twice."""
     engine.answers = [Unsure()]
     job = engine.run(call())
@@ -207,7 +208,7 @@ def test_a_job_that_the_engine_may_have_is_found(engine: EngineBackend) -> None:
     assert len(engine.launched) == 1
 
 
-def test_a_job_that_cannot_be_found_is_lost_and_says_so(engine: EngineBackend) -> None:
+def test_a_job_that_cannot_be_found_is_lost_and_says_so(engine: ScriptedEngine) -> None:
     """submitit#1659: at most once, never silently."""
     engine.answers = [Unsure()]
     job = engine.run(call())
@@ -220,13 +221,13 @@ def test_a_job_that_cannot_be_found_is_lost_and_says_so(engine: EngineBackend) -
 
 
 def test_an_engine_that_cannot_find_loses_it_at_once() -> None:
-    engine = EngineBackend.make(capabilities=Capabilities(find=False))
+    engine = ScriptedEngine.make(capabilities=Capabilities(find=False))
     engine.answers = [Unsure()]
     assert engine.run(call()).outcome().reason == "lost"
 
 
 def test_an_order_that_the_engine_says_nothing_about_is_unsure(
-    engine: EngineBackend, monkeypatch: pytest.MonkeyPatch
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "launch", lambda orders: [(orders[0], "first")])
     first, silent = engine.run_many([call(), call()])
@@ -235,10 +236,10 @@ def test_an_order_that_the_engine_says_nothing_about_is_unsure(
 
 
 def test_an_answer_that_means_nothing_is_told_and_the_job_not_forgotten(
-    engine: EngineBackend, monkeypatch: pytest.MonkeyPatch
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "launch", lambda orders: [(order, 7) for order in orders])
-    with pytest.raises(BackendError, match=r"launch\(\) of EngineBackend gave 7 for job .* id as text"):
+    with pytest.raises(BackendError, match=r"launch\(\) of ScriptedEngine gave 7 for job .* id as text"):
         engine.run(call())
     (job,) = engine.jobs()
     engine.known[job.job_id()] = "7"
@@ -247,10 +248,10 @@ def test_an_answer_that_means_nothing_is_told_and_the_job_not_forgotten(
     assert job.result() == 3
 
 
-def test_an_observation_that_is_none_is_told(engine: EngineBackend) -> None:
+def test_an_observation_that_is_none_is_told(engine: ScriptedEngine) -> None:
     job = engine.run(call())
     engine.seen["n0"] = "running"  # type: ignore[assignment]
-    with pytest.raises(BackendError, match=r"observe\(\) of EngineBackend gave 'running' for job"):
+    with pytest.raises(BackendError, match=r"observe\(\) of ScriptedEngine gave 'running' for job"):
         job.result(timeout=20)
 
 
@@ -258,7 +259,7 @@ def test_an_observation_that_is_none_is_told(engine: EngineBackend) -> None:
 
 
 @pytest.mark.parametrize("accepted", [True, False])
-def test_cancel_says_whether_it_was_accepted(engine: EngineBackend, accepted: bool) -> None:
+def test_cancel_says_whether_it_was_accepted(engine: ScriptedEngine, accepted: bool) -> None:
     """qiskit-jku-provider#26, qiskit#638: cancel did nothing, or did not say."""
     engine.accept_cancel = accepted
     job = engine.run(call())
@@ -267,7 +268,7 @@ def test_cancel_says_whether_it_was_accepted(engine: EngineBackend, accepted: bo
 
 
 def test_a_cancelled_job_is_asked_about_again_at_once() -> None:
-    engine = EngineBackend.make(floor=3600.0)
+    engine = ScriptedEngine.make(floor=3600.0)
     job = engine.run(call())
     engine.say("n0", JobStatus.CANCELLED)
     assert job.status() is JobStatus.QUEUED  # younger than the floor
@@ -278,7 +279,7 @@ def test_a_cancelled_job_is_asked_about_again_at_once() -> None:
     engine.close()
 
 
-def test_many_are_cancelled_by_one_call(engine: EngineBackend) -> None:
+def test_many_are_cancelled_by_one_call(engine: ScriptedEngine) -> None:
     """submitit#1766, Parsl#2232: a mass cancel timed out."""
     jobs = engine.run_many([call()] * 100)
     assert engine.cancel_many(jobs) == [True] * 100
@@ -286,15 +287,15 @@ def test_many_are_cancelled_by_one_call(engine: EngineBackend) -> None:
     assert engine.cancel_many([]) == []
 
 
-def test_jobs_of_another_backend_are_not_cancelled(engine: EngineBackend) -> None:
-    other = EngineBackend.make("other")
+def test_jobs_of_another_backend_are_not_cancelled(engine: ScriptedEngine) -> None:
+    other = ScriptedEngine.make("other")
     mine, theirs = engine.run(call()), other.run(call())
     with pytest.raises(JobError, match="is of backend other, not of 'engine'"):
         engine.cancel_many([mine, theirs])
     assert engine.terminated == other.terminated == []
 
 
-def test_a_cancelled_job_has_no_result(engine: EngineBackend) -> None:
+def test_a_cancelled_job_has_no_result(engine: ScriptedEngine) -> None:
     """qiskit-ibm-runtime PR#930: a cancelled job returned None."""
     job = engine.run(call())
     engine.say("n0", JobStatus.CANCELLED, message="by the operator")
@@ -306,7 +307,7 @@ def test_a_cancelled_job_has_no_result(engine: EngineBackend) -> None:
 # --- what came of it ------------------------------------------------------------------------------
 
 
-def test_a_result_is_a_fresh_copy_and_the_same_each_time(engine: EngineBackend) -> None:
+def test_a_result_is_a_fresh_copy_and_the_same_each_time(engine: ScriptedEngine) -> None:
     """ibmq-provider#466, qiskit-ibm-runtime#1691, #1205: a cached result was mutated by the user.
     azure-quantum-python#323: each result() came out different."""
     job = engine.run(call())
@@ -318,7 +319,7 @@ def test_a_result_is_a_fresh_copy_and_the_same_each_time(engine: EngineBackend) 
     assert job.result() is not job.result()
 
 
-def test_an_outcome_wins_over_what_the_engine_says(engine: EngineBackend) -> None:
+def test_an_outcome_wins_over_what_the_engine_says(engine: ScriptedEngine) -> None:
     job = engine.run(call())
     engine.say("n0", JobStatus.ERROR, reason="node-failure", message="node 7 went away")
     engine.outcomes["n0"] = Outcome(status=DONE, value=pickle.dumps(1))
@@ -328,7 +329,7 @@ def test_an_outcome_wins_over_what_the_engine_says(engine: EngineBackend) -> Non
 @pytest.mark.parametrize(
     "reason", ["exit-code", "signal", "walltime", "memory", "node-failure", "lost", "missing-module"]
 )
-def test_every_failure_says_its_reason(engine: EngineBackend, reason: str) -> None:
+def test_every_failure_says_its_reason(engine: ScriptedEngine, reason: str) -> None:
     """ibmq-provider#390, submitit PR#1715: poor failure messages."""
     job = engine.run(call())
     engine.say("n0", JobStatus.ERROR, reason=reason, message="in the engine's words")
@@ -338,7 +339,7 @@ def test_every_failure_says_its_reason(engine: EngineBackend, reason: str) -> No
     assert type(job.exception()) is type(caught.value)
 
 
-def test_a_job_without_a_queue_position_is_no_trouble(engine: EngineBackend) -> None:
+def test_a_job_without_a_queue_position_is_no_trouble(engine: ScriptedEngine) -> None:
     """qiskit-metapackage#1458: a monitor crashed without queue_position."""
     job = engine.run(call())
     assert job.metadata()["queue_position"] is None
@@ -349,7 +350,7 @@ def test_a_job_without_a_queue_position_is_no_trouble(engine: EngineBackend) -> 
 
 
 def test_the_host_hears_of_each_change_once() -> None:
-    engine = EngineBackend.make()
+    engine = ScriptedEngine.make()
     engine.services = host = Listening()
     done = threading.Event()
     engine.say("n0", JobStatus.RUNNING)
@@ -376,7 +377,7 @@ def test_a_host_that_raises_keeps_nobody_waiting() -> None:
         def finished(self, backend: Any, record: Any, outcome: Outcome) -> None:
             raise RuntimeError("a plugin is broken")
 
-    engine = EngineBackend.make()
+    engine = ScriptedEngine.make()
     engine.services = Strict()
     engine.say("n0", DONE)
     job = engine.run(call())
@@ -388,7 +389,7 @@ def test_a_host_that_raises_keeps_nobody_waiting() -> None:
 # --- handles --------------------------------------------------------------------------------------
 
 
-def test_handles_are_equal_by_id(engine: EngineBackend) -> None:
+def test_handles_are_equal_by_id(engine: ScriptedEngine) -> None:
     job, other = engine.map(len, ["a", "b"])
     again = engine.retrieve_job(job.job_id())
     assert again == job
@@ -398,7 +399,7 @@ def test_handles_are_equal_by_id(engine: EngineBackend) -> None:
     assert job != job.job_id()
 
 
-def test_handles_pickle(engine: EngineBackend) -> None:
+def test_handles_pickle(engine: ScriptedEngine) -> None:
     """qiskit-aer#240, qiskit#6978: save jobs, pickle handles."""
     job = engine.run(call())
     assert pickle.loads(pickle.dumps(job)) == job
@@ -407,17 +408,17 @@ def test_handles_pickle(engine: EngineBackend) -> None:
     assert job.done()
 
 
-def test_a_job_that_nobody_knows_is_not_found(engine: EngineBackend) -> None:
+def test_a_job_that_nobody_knows_is_not_found(engine: ScriptedEngine) -> None:
     with pytest.raises(JobNotFoundError, match="'engine' has no job 'abc' in this process"):
         engine.retrieve_job("abc")
 
 
-def test_a_job_cannot_be_submitted_again(engine: EngineBackend) -> None:
+def test_a_job_cannot_be_submitted_again(engine: ScriptedEngine) -> None:
     with pytest.raises(JobError, match=r"backend\.run\(job\.spec\(\)\)"):
         engine.run(call()).submit()
 
 
-def test_jobs_lists_those_that_have_not_ended_and_those_that_are_held(engine: EngineBackend) -> None:
+def test_jobs_lists_those_that_have_not_ended_and_those_that_are_held(engine: ScriptedEngine) -> None:
     ids = [engine.run(call()).job_id() for _ in range(2)]
     assert [job.job_id() for job in engine.jobs()] == ids
     engine.say("n0", DONE)
@@ -425,10 +426,10 @@ def test_jobs_lists_those_that_have_not_ended_and_those_that_are_held(engine: En
     kept = engine.retrieve_job(ids[1])
     engine.notify(ids)
     kept.wait_for_final_state(20)
-    until(lambda: [job.job_id() for job in engine.jobs()] == [ids[1]])  # it lets go of the other
+    wait_until(lambda: [job.job_id() for job in engine.jobs()] == [ids[1]])  # it lets go of the other
 
 
-def test_logs_have_two_streams(engine: EngineBackend) -> None:
+def test_logs_have_two_streams(engine: ScriptedEngine) -> None:
     job = engine.run(call())
     assert list(job.logs()) == list(job.logs("stderr")) == []
     with pytest.raises(JobError, match="no stream 'stdlog'"):
@@ -437,7 +438,7 @@ def test_logs_have_two_streams(engine: EngineBackend) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
 def test_lines_of_logs_are_whole_however_they_come(
-    engine: EngineBackend, monkeypatch: pytest.MonkeyPatch, size: int
+    engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     text = "one\n\ntwo\r\nthrée\x85\u2028x\nno end"
     data = text.encode()
@@ -473,7 +474,7 @@ class AskingOptions(Options, frozen=True):
     retries: int = 0
 
 
-def test_options_for_its_own_type_are_checked(engine: EngineBackend) -> None:
+def test_options_for_its_own_type_are_checked(engine: ScriptedEngine) -> None:
     engine.type_name = "engine"
     with pytest.raises(
         SpecError, match="options of the job for 'engine': queue: unknown option; there are none"
@@ -485,7 +486,7 @@ def test_options_for_its_own_type_are_checked(engine: EngineBackend) -> None:
 
 
 def test_a_type_declares_what_its_jobs_may_be_told() -> None:
-    backend = EngineBackend.make(JobOptions=QueueOptions)
+    backend = ScriptedEngine.make(JobOptions=QueueOptions)
     backend.type_name = "acme/device"  # that of a provider
     backend.run_many([call()] * 2, options={"acme": {"queue": "long"}})
     assert [order.options for order in backend.launched] == [QueueOptions("long")] * 2
@@ -499,7 +500,7 @@ def test_a_type_declares_what_its_jobs_may_be_told() -> None:
 
 
 def test_what_a_job_is_not_told_is_as_the_backend_was_told() -> None:
-    backend = EngineBackend.make(JobOptions=AskingOptions)
+    backend = ScriptedEngine.make(JobOptions=AskingOptions)
     backend.type_name, backend.options = "acme", SiteOptions()
     backend.run(call(), options={"acme": {"retries": 2}})
     backend.run(call(), options={"acme": {"queue": "long"}})
@@ -517,7 +518,7 @@ def test_what_a_job_is_not_told_is_as_the_backend_was_told() -> None:
 
 
 def test_a_bulk_shares_one_answer_about_its_options() -> None:
-    backend = EngineBackend.make(JobOptions=QueueOptions)
+    backend = ScriptedEngine.make(JobOptions=QueueOptions)
     backend.type_name = "acme"
     backend.run_many([call()] * 3, options={"acme": {"queue": "long"}})
     first = backend.launched[0].options

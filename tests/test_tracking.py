@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from helpers import Clock, EngineBackend, until
+from support.manual_clock import ManualClock
+from support.scripted_backends import ScriptedEngine
+from support.waiting import wait_until
 
 from anyjob.backend import Capabilities
 from anyjob.errors import (
@@ -29,16 +31,16 @@ CALL = Call(len, ("x",))
 
 
 @pytest.fixture
-def slow() -> Iterator[EngineBackend]:
+def slow() -> Iterator[ScriptedEngine]:
     """An engine that may be asked every 10 s, and forgets jobs after a minute."""
-    backend = EngineBackend.make(floor=10.0, ceiling=100.0, grace=60.0)
+    backend = ScriptedEngine.make(floor=10.0, ceiling=100.0, grace=60.0)
     yield backend
     backend.close()
 
 
 @pytest.fixture
-def engine() -> Iterator[EngineBackend]:
-    backend = EngineBackend.make(grace=3600.0)
+def engine() -> Iterator[ScriptedEngine]:
+    backend = ScriptedEngine.make(grace=3600.0)
     yield backend
     backend.close()
 
@@ -46,7 +48,9 @@ def engine() -> Iterator[EngineBackend]:
 # --- unknown, and lost ----------------------------------------------------------------------------
 
 
-def test_a_job_that_the_engine_does_not_know_is_not_finished(clock: Clock, slow: EngineBackend) -> None:
+def test_a_job_that_the_engine_does_not_know_is_not_finished(
+    clock: ManualClock, slow: ScriptedEngine
+) -> None:
     """aiida-core#1505, #4326, Parsl#1588, #3316, nextflow#1644: absent from the queue was taken for
     finished. It is unknown first, and lost only after a grace period."""
     job = slow.run(CALL)
@@ -71,7 +75,7 @@ def test_a_job_that_the_engine_does_not_know_is_not_finished(clock: Clock, slow:
     assert "for 66 s" in job.outcome().message
 
 
-def test_what_a_lost_job_left_is_looked_at_first(clock: Clock, slow: EngineBackend) -> None:
+def test_what_a_lost_job_left_is_looked_at_first(clock: ManualClock, slow: ScriptedEngine) -> None:
     """aiida-core#1505: a job that has left the queue and has an outcome is taken by that, at once."""
     job = slow.run(CALL)
     clock.now += 11
@@ -82,7 +86,7 @@ def test_what_a_lost_job_left_is_looked_at_first(clock: Clock, slow: EngineBacke
     assert job.result() == 5
 
 
-def test_time_in_which_the_engine_was_away_does_not_count(clock: Clock, slow: EngineBackend) -> None:
+def test_time_in_which_the_engine_was_away_does_not_count(clock: ManualClock, slow: ScriptedEngine) -> None:
     """Parsl#3316: after an outage an engine may know nothing for a while."""
     job = slow.run(CALL)
     clock.now += 11
@@ -102,7 +106,7 @@ def test_time_in_which_the_engine_was_away_does_not_count(clock: Clock, slow: En
 # --- how often ------------------------------------------------------------------------------------
 
 
-def test_an_answer_younger_than_the_floor_is_taken(clock: Clock, slow: EngineBackend) -> None:
+def test_an_answer_younger_than_the_floor_is_taken(clock: ManualClock, slow: ScriptedEngine) -> None:
     """qiskit-ibm-runtime#1547, aiida-core#2535: not stale, and not asked too often either."""
     first, second = slow.run_many([CALL, CALL])
     assert first.status() is QUEUED
@@ -120,7 +124,7 @@ def test_an_answer_younger_than_the_floor_is_taken(clock: Clock, slow: EngineBac
 
 
 def test_jobs_that_the_engine_does_not_know_are_not_asked_more_often(
-    clock: Clock, slow: EngineBackend
+    clock: ManualClock, slow: ScriptedEngine
 ) -> None:
     job = slow.run(CALL)
     clock.now += 11
@@ -129,7 +133,7 @@ def test_jobs_that_the_engine_does_not_know_are_not_asked_more_often(
     assert len(slow.questions) == 1
 
 
-def test_an_engine_that_is_away_is_not_asked_more_often(clock: Clock, slow: EngineBackend) -> None:
+def test_an_engine_that_is_away_is_not_asked_more_often(clock: ManualClock, slow: ScriptedEngine) -> None:
     """submitit#1759: many that ask must not overload what is down already."""
     jobs = slow.run_many([CALL] * 20)
     clock.now += 11
@@ -149,7 +153,7 @@ def test_an_engine_that_is_away_is_not_asked_more_often(clock: Clock, slow: Engi
 def test_those_who_ask_at_once_share_one_question() -> None:
     """qiskit-ibm-runtime#2755, submitit#1759, Snakemake-Profiles/slurm#74, aiida-core#2535: one bulk
     query however many jobs, handles and threads ask."""
-    engine = EngineBackend.make(floor=0.000001, grace=3600.0)
+    engine = ScriptedEngine.make(floor=0.000001, grace=3600.0)
     jobs = engine.run_many([CALL] * 8)
     entered, go = threading.Event(), threading.Event()
     asking, observe = engine.questions, engine.observe
@@ -171,7 +175,7 @@ def test_those_who_ask_at_once_share_one_question() -> None:
 
         others = [threads.submit(ask, job) for job in jobs]
         arrived.wait(20)
-        until(lambda: _waiting(engine) >= 8)
+        wait_until(lambda: _waiting(engine) >= 8)
         go.set()
         assert first.result(20) is QUEUED
         assert [other.result(20) for other in others] == [QUEUED] * 8
@@ -179,7 +183,7 @@ def test_those_who_ask_at_once_share_one_question() -> None:
     engine.close()
 
 
-def _waiting(engine: EngineBackend) -> int:
+def _waiting(engine: ScriptedEngine) -> int:
     """How many threads are inside ``Tracker.ask``."""
     import sys
 
@@ -192,7 +196,7 @@ def _waiting(engine: EngineBackend) -> int:
     return count - 1
 
 
-def test_a_thousand_waits_are_one_thread_and_one_question_an_interval(engine: EngineBackend) -> None:
+def test_a_thousand_waits_are_one_thread_and_one_question_an_interval(engine: ScriptedEngine) -> None:
     """qiskit-ibm-runtime#2755, Snakemake-Profiles/slurm#74: one bulk query an interval."""
     before = threading.active_count()
     jobs = engine.run_many([CALL] * 1000)
@@ -214,11 +218,11 @@ def test_a_thousand_waits_are_one_thread_and_one_question_an_interval(engine: En
     for _ in jobs:
         assert all_ended.acquire(timeout=20)
     assert ended == [DONE] * 1000
-    until(lambda: threading.active_count() == before)  # with nobody to serve it goes home
+    wait_until(lambda: threading.active_count() == before)  # with nobody to serve it goes home
 
 
 def test_an_engine_that_is_away_is_not_asked_more_often_for_what_it_may_have(
-    clock: Clock, slow: EngineBackend
+    clock: ManualClock, slow: ScriptedEngine
 ) -> None:
     """submitit#1759, of jobs of which the engine did not say whether it has taken them."""
     slow.answers = [Unsure()] * 5
@@ -236,7 +240,7 @@ def test_an_engine_that_is_away_is_not_asked_more_often_for_what_it_may_have(
     assert len(slow.sought) == 2
 
 
-def test_what_takes_long_to_fail_is_not_asked_again_at_once(clock: Clock, slow: EngineBackend) -> None:
+def test_what_takes_long_to_fail_is_not_asked_again_at_once(clock: ManualClock, slow: ScriptedEngine) -> None:
     job = slow.run(CALL)
     clock.now += 11
 
@@ -253,7 +257,7 @@ def test_what_takes_long_to_fail_is_not_asked_again_at_once(clock: Clock, slow: 
 
 
 def test_many_that_the_engine_may_have_are_sought_in_chunks(
-    monkeypatch: pytest.MonkeyPatch, clock: Clock, slow: EngineBackend
+    monkeypatch: pytest.MonkeyPatch, clock: ManualClock, slow: ScriptedEngine
 ) -> None:
     monkeypatch.setattr(bulk_query, "CHUNK", 10)
     slow.answers = [Unsure()] * 25
@@ -264,7 +268,9 @@ def test_many_that_the_engine_may_have_are_sought_in_chunks(
     assert [len(ids) for ids in slow.sought] == [10, 10, 5]
 
 
-def test_long_lists_go_in_chunks(monkeypatch: pytest.MonkeyPatch, clock: Clock, slow: EngineBackend) -> None:
+def test_long_lists_go_in_chunks(
+    monkeypatch: pytest.MonkeyPatch, clock: ManualClock, slow: ScriptedEngine
+) -> None:
     monkeypatch.setattr(bulk_query, "CHUNK", 10)
     jobs = slow.run_many([CALL] * 25)
     slow.say("n24", RUNNING)
@@ -273,7 +279,7 @@ def test_long_lists_go_in_chunks(monkeypatch: pytest.MonkeyPatch, clock: Clock, 
     assert [len(question) for question in slow.questions] == [10, 10, 5]
 
 
-def test_the_interval_grows_while_nothing_changes(clock: Clock, slow: EngineBackend) -> None:
+def test_the_interval_grows_while_nothing_changes(clock: ManualClock, slow: ScriptedEngine) -> None:
     """Snakemake-Profiles/slurm#74: between the floor and the ceiling."""
     schedule = slow._tracker._watcher.schedule
     intervals = []
@@ -286,8 +292,8 @@ def test_the_interval_grows_while_nothing_changes(clock: Clock, slow: EngineBack
     assert schedule.due == clock.now + 10
 
 
-def test_a_backend_that_notifies_is_polled_at_its_ceiling(clock: Clock) -> None:
-    engine = EngineBackend.make(floor=1.0, ceiling=30.0, capabilities=Capabilities(notifies=True))
+def test_a_backend_that_notifies_is_polled_at_its_ceiling(clock: ManualClock) -> None:
+    engine = ScriptedEngine.make(floor=1.0, ceiling=30.0, capabilities=Capabilities(notifies=True))
     schedule = engine._tracker._watcher.schedule
     schedule.asked(changed=True)
     assert schedule.interval == 30
@@ -296,7 +302,7 @@ def test_a_backend_that_notifies_is_polled_at_its_ceiling(clock: Clock) -> None:
 def test_what_changed_before_the_backend_listened_is_seen_soon() -> None:
     """The hint for it went to nobody, and the next question at the ceiling would be an hour away."""
 
-    class LateListener(EngineBackend):
+    class LateListener(ScriptedEngine):
         def listen(self) -> None:
             self.say("n0", DONE)
 
@@ -306,7 +312,7 @@ def test_what_changed_before_the_backend_listened_is_seen_soon() -> None:
 
 
 def test_a_backend_that_cannot_listen_now_is_polled() -> None:
-    class DeafBackend(EngineBackend):
+    class DeafBackend(ScriptedEngine):
         def listen(self) -> None:
             raise BackendUnavailableError("away")
 
@@ -320,7 +326,7 @@ def test_a_backend_that_cannot_listen_now_is_polled() -> None:
 # --- faults ---------------------------------------------------------------------------------------
 
 
-def test_a_poll_that_fails_is_tried_again_and_fails_no_job(engine: EngineBackend) -> None:
+def test_a_poll_that_fails_is_tried_again_and_fails_no_job(engine: ScriptedEngine) -> None:
     """qiskit-aqt-provider#274, qiskit-aqua#752: back off and go on until the wait's own timeout."""
     job = engine.run(CALL)
     engine.faults = [BackendUnavailableError("away")] * 3
@@ -330,7 +336,7 @@ def test_a_poll_that_fails_is_tried_again_and_fails_no_job(engine: EngineBackend
     assert len(engine.questions) >= 4
 
 
-def test_a_collect_that_fails_is_tried_again(engine: EngineBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_collect_that_fails_is_tried_again(engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     collect, faults = engine.collect, [BackendUnavailableError("away")]
 
     def failing(tickets: Any) -> Any:
@@ -346,7 +352,7 @@ def test_a_collect_that_fails_is_tried_again(engine: EngineBackend, monkeypatch:
 
 
 @pytest.mark.parametrize("wait", ["result", "wait_for_final_state"])
-def test_refused_credentials_are_raised_from_the_wait(engine: EngineBackend, wait: str) -> None:
+def test_refused_credentials_are_raised_from_the_wait(engine: ScriptedEngine, wait: str) -> None:
     job = engine.run(CALL)
     engine.faults = [BackendAuthError("the token has expired")] * 2
     with pytest.raises(BackendAuthError, match="expired"):
@@ -357,7 +363,7 @@ def test_refused_credentials_are_raised_from_the_wait(engine: EngineBackend, wai
     job.wait_for_final_state(20)  # and with a new token the wait goes well
 
 
-def test_a_status_that_is_none_is_told_to_who_waits(engine: EngineBackend) -> None:
+def test_a_status_that_is_none_is_told_to_who_waits(engine: ScriptedEngine) -> None:
     """qiskit-ibm-runtime#2673, for an engine's plugin."""
     job = engine.run(CALL)
     engine.say("n0", "FINISHED")  # type: ignore[arg-type]
@@ -368,7 +374,7 @@ def test_a_status_that_is_none_is_told_to_who_waits(engine: EngineBackend) -> No
     assert job.status() is DONE
 
 
-def test_a_closed_backend_tells_who_waits_and_who_comes_later(slow: EngineBackend) -> None:
+def test_a_closed_backend_tells_who_waits_and_who_comes_later(slow: ScriptedEngine) -> None:
     job = slow.run(CALL)
     told: list[Any] = []
     job._on_final(told.append)
@@ -381,7 +387,7 @@ def test_a_closed_backend_tells_who_waits_and_who_comes_later(slow: EngineBacken
 # --- final is final -------------------------------------------------------------------------------
 
 
-def test_final_is_final(clock: Clock, slow: EngineBackend) -> None:
+def test_final_is_final(clock: ManualClock, slow: ScriptedEngine) -> None:
     job = slow.run(CALL)
     slow.say("n0", DONE)
     clock.now += 11
@@ -393,7 +399,7 @@ def test_final_is_final(clock: Clock, slow: EngineBackend) -> None:
     assert len(slow.questions) == 1
 
 
-def test_only_a_new_attempt_takes_a_job_back(clock: Clock, slow: EngineBackend) -> None:
+def test_only_a_new_attempt_takes_a_job_back(clock: ManualClock, slow: ScriptedEngine) -> None:
     job = slow.run(CALL)
     seen = []
     for status, attempt in ((RUNNING, 1), (QUEUED, 1), (QUEUED, 2), (RUNNING, 2), (QUEUED, 1)):
@@ -403,9 +409,9 @@ def test_only_a_new_attempt_takes_a_job_back(clock: Clock, slow: EngineBackend) 
     assert seen == [(RUNNING, 1), (RUNNING, 1), (QUEUED, 2), (RUNNING, 2), (RUNNING, 2)]
 
 
-def test_an_answer_that_comes_late_changes_nothing(clock: Clock) -> None:
+def test_an_answer_that_comes_late_changes_nothing(clock: ManualClock) -> None:
     """Two threads ask; the one that was told RUNNING is overtaken by the one that was told DONE."""
-    engine = EngineBackend.make(floor=0.0)
+    engine = ScriptedEngine.make(floor=0.0)
     job = engine.run(CALL)
     engine.say("n0", RUNNING)
     observe = engine.observe
@@ -423,7 +429,7 @@ def test_an_answer_that_comes_late_changes_nothing(clock: Clock) -> None:
 
 
 def test_an_end_that_two_threads_see_is_collected_once() -> None:
-    engine = EngineBackend.make(floor=0.0)
+    engine = ScriptedEngine.make(floor=0.0)
     job = engine.run(CALL)
     engine.say("n0", DONE)
     engine.outcomes["n0"] = Outcome(status=DONE, value=7)
@@ -444,14 +450,14 @@ def test_an_end_that_two_threads_see_is_collected_once() -> None:
 # --- hints, and waits -----------------------------------------------------------------------------
 
 
-def test_a_hint_is_no_verdict(engine: EngineBackend) -> None:
+def test_a_hint_is_no_verdict(engine: ScriptedEngine) -> None:
     job = engine.run(CALL)
     engine.notify([job.job_id(), "a job that nobody knows"])
     assert job.status() is QUEUED
 
 
 def test_a_hint_wakes_the_wait_at_once() -> None:
-    engine = EngineBackend.make(floor=3600.0, ceiling=3600.0, grace=3600.0)
+    engine = ScriptedEngine.make(floor=3600.0, ceiling=3600.0, grace=3600.0)
     engine.say("n0", RUNNING)
     job = engine.run(CALL)
     seen: list[JobStatus] = []
@@ -468,7 +474,7 @@ def test_a_hint_wakes_the_wait_at_once() -> None:
 
 
 def test_a_hint_that_comes_while_the_engine_answers_is_not_missed() -> None:
-    engine = EngineBackend.make(floor=3600.0, ceiling=3600.0, grace=3600.0)
+    engine = ScriptedEngine.make(floor=3600.0, ceiling=3600.0, grace=3600.0)
     engine.say("n0", RUNNING)
     job = engine.run(CALL)
     observe = engine.observe
@@ -489,13 +495,13 @@ def test_a_hint_that_comes_while_the_engine_answers_is_not_missed() -> None:
 
 
 def test_a_question_for_one_who_waits_is_about_all_that_were_heard_of() -> None:
-    engine = EngineBackend.make(floor=3600.0, ceiling=3600.0, grace=3600.0)
+    engine = ScriptedEngine.make(floor=3600.0, ceiling=3600.0, grace=3600.0)
     jobs = engine.run_many([CALL] * 5)
     for number in range(5):
         engine.say(f"n{number}", DONE)
     ended = threading.Event()
     jobs[-1]._on_final(lambda status: ended.set())
-    until(lambda: engine._tracker._watcher.schedule.due > 0)  # its thread has had its first look
+    wait_until(lambda: engine._tracker._watcher.schedule.due > 0)  # its thread has had its first look
     ids = [job.job_id() for job in jobs]
     engine.notify(ids)
     assert ended.wait(20)
@@ -503,14 +509,14 @@ def test_a_question_for_one_who_waits_is_about_all_that_were_heard_of() -> None:
     engine.close()
 
 
-def test_hints_for_which_nobody_waits_are_not_kept(engine: EngineBackend) -> None:
+def test_hints_for_which_nobody_waits_are_not_kept(engine: ScriptedEngine) -> None:
     jobs = engine.run_many([CALL] * 10)
     for _ in range(100):
         engine.notify([job.job_id() for job in jobs])
     assert len(engine._tracker._watcher._hints) == 0
 
 
-def test_a_result_has_a_timeout(engine: EngineBackend) -> None:
+def test_a_result_has_a_timeout(engine: ScriptedEngine) -> None:
     job = engine.run(CALL)
     with pytest.raises(JobTimeoutError, match=r"not ended within 0\.01 s \(still QUEUED\)"):
         job.result(timeout=0.01)
@@ -519,7 +525,7 @@ def test_a_result_has_a_timeout(engine: EngineBackend) -> None:
         job.result(timeout=0)
 
 
-def test_a_result_without_patience_asks_once(clock: Clock, slow: EngineBackend) -> None:
+def test_a_result_without_patience_asks_once(clock: ManualClock, slow: ScriptedEngine) -> None:
     job = slow.run(CALL)
     slow.say("n0", DONE)
     slow.outcomes["n0"] = Outcome(status=DONE, value=3)
@@ -528,7 +534,7 @@ def test_a_result_without_patience_asks_once(clock: Clock, slow: EngineBackend) 
     assert len(slow.questions) == 1
 
 
-def test_a_callback_may_ask_about_another_job(engine: EngineBackend) -> None:
+def test_a_callback_may_ask_about_another_job(engine: ScriptedEngine) -> None:
     """It is called by the thread that asks, which must not wait for itself."""
     first, second = engine.run_many([CALL, CALL])
     said: list[Any] = []
@@ -545,17 +551,17 @@ def test_a_callback_may_ask_about_another_job(engine: EngineBackend) -> None:
     assert said == [QUEUED]
 
 
-def test_a_job_that_has_ended_leaves_nothing_behind(engine: EngineBackend) -> None:
+def test_a_job_that_has_ended_leaves_nothing_behind(engine: ScriptedEngine) -> None:
     job = engine.run(CALL)
     engine.say("n0", DONE)
     job.wait_for_final_state(20)
     del job
     jobs = engine._tracker._jobs
-    until(lambda: not jobs.watched and not jobs.active and not list(jobs.known))
+    wait_until(lambda: not jobs.watched and not jobs.active and not list(jobs.known))
 
 
 def test_the_thread_that_waits_for_a_hint_holds_no_job() -> None:
-    engine = EngineBackend.make(floor=3600.0, ceiling=3600.0, grace=3600.0)
+    engine = ScriptedEngine.make(floor=3600.0, ceiling=3600.0, grace=3600.0)
     engine.say("n0", RUNNING)
     engine.say("n1", RUNNING)
     stays, ends = engine.run_many([CALL, CALL])
@@ -563,10 +569,10 @@ def test_the_thread_that_waits_for_a_hint_holds_no_job() -> None:
     stays._on_final(lambda status: None)
     ends._on_final(lambda status: ended.set())
     engine.notify([name])
-    until(lambda: engine.questions)
+    wait_until(lambda: engine.questions)
     engine.say("n1", DONE)
     engine.notify([name])
     assert ended.wait(20)
     del ends
-    until(lambda: name not in list(engine._tracker._jobs.known))
+    wait_until(lambda: name not in list(engine._tracker._jobs.known))
     engine.close()

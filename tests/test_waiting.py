@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_jobs import Engine, PlainBackend, PlainJob, make
+from support.scripted_backends import FindingBackend, ScriptedJob, UniformEngine, make
 
 from anyjob import (
     BackendAuthError,
@@ -59,9 +59,9 @@ def threads_backend() -> Iterator[Any]:
 def mixed(pools: list[Any]) -> list[Any]:
     return [
         *(backend.run(Call(abs, (-n,))) for n, backend in enumerate(pools)),
-        PlainJob(answers=[JobStatus.QUEUED, RUNNING, DONE]),
-        PlainBackend().run(answers=[RUNNING, JobStatus.ERROR]),
-        PlainJob(PlainBackend(), answers=["CANCELLED"]),
+        ScriptedJob(JobStatus.QUEUED, RUNNING, DONE),
+        FindingBackend().run(answers=[RUNNING, JobStatus.ERROR]),
+        ScriptedJob("CANCELLED", backend=FindingBackend()),
     ]
 
 
@@ -79,7 +79,7 @@ def test_as_completed_over_a_mix(pools: list[Any]) -> None:
 
 def test_as_completed_yields_in_the_order_of_the_ends(threads_backend: Any, gate: threading.Event) -> None:
     late = threads_backend.run(Call(gate.wait, (LONG,)))
-    early = PlainJob(answers=[RUNNING, DONE])
+    early = ScriptedJob(RUNNING, DONE)
     ends = as_completed([late, early], timeout=LONG)
     assert next(ends) is early
     gate.set()
@@ -90,8 +90,8 @@ def test_what_has_not_ended_in_time(threads_backend: Any, gate: threading.Event)
     jobs = [
         threads_backend.run(Call(abs, (1,))),
         threads_backend.run(Call(gate.wait, (LONG,))),
-        PlainJob(),
-        PlainJob(answers=[DONE]),
+        ScriptedJob(),
+        ScriptedJob(DONE),
     ]
     done, not_done = wait(jobs, timeout=0.3)
     assert done == [jobs[0], jobs[3]]
@@ -103,16 +103,16 @@ def test_what_has_not_ended_in_time(threads_backend: Any, gate: threading.Event)
 
 
 def test_timeout_zero_asks_each_once(threads_backend: Any, gate: threading.Event) -> None:
-    ended = PlainJob(answers=[DONE])
-    running = PlainJob(answers=[RUNNING, DONE])
-    unreachable = PlainJob(answers=[BackendUnavailableError("down"), DONE])
+    ended = ScriptedJob(DONE)
+    running = ScriptedJob(RUNNING, DONE)
+    unreachable = ScriptedJob(BackendUnavailableError("down"), DONE)
     held = threads_backend.run(Call(gate.wait, (LONG,)))
     assert wait([running, ended, held, unreachable], timeout=0) == ([ended], [running, held, unreachable])
     assert (ended.asked, running.asked, unreachable.asked) == (1, 1, 1)
 
 
 def test_timeout_zero_asks_an_engine_in_bulk() -> None:
-    engine = Engine()
+    engine = UniformEngine()
     engine.floor = 20  # type: ignore[misc]
     jobs = engine.run_many([Call(abs, (n,)) for n in range(100)])
     engine.notify([job.job_id() for job in jobs])  # else it would be too soon to ask
@@ -122,7 +122,7 @@ def test_timeout_zero_asks_an_engine_in_bulk() -> None:
 
 
 def test_as_completed_timeout_zero_says_how_many_are_left() -> None:
-    jobs = [PlainJob(answers=[DONE]), PlainJob()]
+    jobs = [ScriptedJob(DONE), ScriptedJob()]
     ends = as_completed(jobs, timeout=0)
     assert next(ends) is jobs[0]
     with pytest.raises(JobTimeoutError, match="1 of 2"):
@@ -130,7 +130,7 @@ def test_as_completed_timeout_zero_says_how_many_are_left() -> None:
 
 
 def test_first_completed(threads_backend: Any, gate: threading.Event) -> None:
-    jobs = [threads_backend.run(Call(gate.wait, (LONG,))), PlainJob(answers=[RUNNING, DONE]), PlainJob()]
+    jobs = [threads_backend.run(Call(gate.wait, (LONG,))), ScriptedJob(RUNNING, DONE), ScriptedJob()]
     assert wait(jobs, LONG, "FIRST_COMPLETED") == ([jobs[1]], [jobs[0], jobs[2]])
 
 
@@ -140,13 +140,13 @@ def test_return_when_is_one_of_two() -> None:
 
 
 def test_a_job_given_twice_counts_once(pools: list[Any]) -> None:
-    job, plain = pools[1].run(Call(abs, (1,))), PlainJob(answers=[DONE])
+    job, plain = pools[1].run(Call(abs, (1,))), ScriptedJob(DONE)
     assert wait([job, plain, job, plain], LONG) == ([job, plain], [])
     assert len(list(as_completed([plain, job, plain, job], LONG))) == 2
 
 
 def test_jobs_that_ended_long_ago(pools: list[Any]) -> None:
-    jobs = [*(backend.run(Call(abs, (1,))) for backend in pools), PlainJob(answers=[DONE])]
+    jobs = [*(backend.run(Call(abs, (1,))) for backend in pools), ScriptedJob(DONE)]
     wait(jobs, LONG)
     assert wait(jobs, LONG).done == jobs
     assert len(list(as_completed(jobs, LONG))) == len(jobs)
@@ -159,14 +159,14 @@ def test_nothing_to_wait_for() -> None:
 
 def test_plain_backend_that_is_unavailable_is_asked_again() -> None:
     """qiskit-aqt-provider#274: a transient error while polling ended the wait."""
-    job = PlainJob(answers=[BackendUnavailableError("a"), BackendUnavailableError("b"), RUNNING, DONE])
+    job = ScriptedJob(BackendUnavailableError("a"), BackendUnavailableError("b"), RUNNING, DONE)
     assert wait([job], LONG).done == [job]
     assert job.asked == 4
 
 
 def test_engine_that_is_unavailable_is_asked_again() -> None:
     """qiskit-aqua#752: a transient error while polling ended the wait."""
-    engine = Engine()
+    engine = UniformEngine()
     job = engine.run(Call(abs, (1,)))
     engine.trouble.extend([BackendUnavailableError("a"), BackendUnavailableError("b")])
     engine.status_of_all = DONE
@@ -175,7 +175,7 @@ def test_engine_that_is_unavailable_is_asked_again() -> None:
 
 
 def test_an_outage_lasts_no_longer_than_the_wait() -> None:
-    job = PlainJob(answers=[BackendUnavailableError("down")])
+    job = ScriptedJob(BackendUnavailableError("down"))
     assert wait([job], 0.2) == ([], [job])
     with pytest.raises(JobTimeoutError):
         list(as_completed([job], 0.2))
@@ -183,16 +183,16 @@ def test_an_outage_lasts_no_longer_than_the_wait() -> None:
 
 @pytest.mark.parametrize("error", [KeyError("x"), BackendAuthError("no"), SystemExit(3)])
 def test_what_asking_raises_passes_through(error: BaseException) -> None:
-    job = PlainJob(answers=[RUNNING, error])
+    job = ScriptedJob(RUNNING, error)
     with pytest.raises(type(error)):
-        wait([PlainJob(), job], LONG)
+        wait([ScriptedJob(), job], LONG)
     with pytest.raises(type(error)):
-        list(as_completed([PlainJob(), job], LONG))
+        list(as_completed([ScriptedJob(), job], LONG))
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), BackendAuthError("no"), SystemExit(3)])
 def test_what_asking_an_engine_raises_passes_through(error: BaseException) -> None:
-    engine = Engine()
+    engine = UniformEngine()
     job = engine.run(Call(abs, (1,)))
     for _ in range(2):  # and its watcher lives on
         engine.trouble.append(error)
@@ -206,28 +206,28 @@ def test_what_asking_an_engine_raises_passes_through(error: BaseException) -> No
 def test_unknown_status_is_no_endless_wait(answer: object) -> None:
     """qiskit-ibm-runtime#2673: an unknown status was waited for ever."""
     with pytest.raises(InvalidStatusError):
-        wait([PlainJob(answers=[answer])], LONG)
+        wait([ScriptedJob(answer)], LONG)
 
 
 def test_jobs_of_one_backend_are_asked_by_one_thread() -> None:
-    backend = PlainBackend()
+    backend = FindingBackend()
     jobs = [backend.run(answers=[RUNNING, RUNNING, DONE]) for _ in range(50)]
     wait(jobs, LONG)
     assert len(set.union(*(job.askers for job in jobs))) == 1
 
 
 def test_a_backend_that_hangs_does_not_hold_up_the_others(gate: threading.Event) -> None:
-    class Hangs(PlainJob):
+    class Hangs(ScriptedJob):
         def status(self) -> JobStatus:
             gate.wait(LONG)
             return DONE
 
-    hangs, plain = Hangs(PlainBackend()), PlainJob(PlainBackend(), answers=[RUNNING, DONE])
+    hangs, plain = Hangs(FindingBackend()), ScriptedJob(RUNNING, DONE, backend=FindingBackend())
     assert wait([hangs, plain], LONG, "FIRST_COMPLETED").done == [plain]
 
 
 def test_a_job_is_asked_once_for_all_who_wait() -> None:
-    job = PlainJob()
+    job = ScriptedJob()
     ended: list[Any] = []
     plain_polling.poll(job, ended.append)
     for _ in range(3):
@@ -241,7 +241,7 @@ def test_a_job_is_asked_once_for_all_who_wait() -> None:
 def test_who_begins_to_wait_is_served_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plain_polling, "FLOOR", 3600.0)
     monkeypatch.setattr(plain_polling, "CEILING", 3600.0)
-    job = PlainJob()
+    job = ScriptedJob()
     seen = threading.Event()
     plain_polling.follow(job, lambda status: seen.set())
     assert seen.wait(LONG)
@@ -250,21 +250,21 @@ def test_who_begins_to_wait_is_served_soon(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_nobody_is_asked_when_nobody_waits() -> None:
-    job = PlainJob()
+    job = ScriptedJob()
     forget = plain_polling.poll(job, lambda said: None)
-    (poller,) = [thread for thread in threading.enumerate() if thread.name == "anyjob-poll-PlainJob"]
+    (poller,) = [thread for thread in threading.enumerate() if thread.name == "anyjob-poll-ScriptedJob"]
     forget()
     forget()  # to take it back twice is no harm
     poller.join(LONG)
     assert not poller.is_alive()
-    assert wait([PlainJob(answers=[DONE])], LONG).done  # the next who waits starts another
+    assert wait([ScriptedJob(DONE)], LONG).done  # the next who waits starts another
 
 
 def test_a_callback_that_raises_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     def bad(said: object) -> None:
         raise ZeroDivisionError("division by zero")
 
-    job = PlainJob()
+    job = ScriptedJob()
     plain_polling.poll(job, bad)
     job.end()
     with caplog.at_level(logging.ERROR, "anyjob"):
@@ -274,11 +274,11 @@ def test_a_callback_that_raises_is_reported(caplog: pytest.LogCaptureFixture) ->
 
 FORK = """
 import asyncio, os
-from fake_jobs import PlainBackend
+from support.scripted_backends import FindingBackend
 from anyjob import JobStatus, wait
 from anyjob.tracking import plain_polling
 
-backend = PlainBackend()
+backend = FindingBackend()
 still = backend.run()
 plain_polling.poll(still, print)
 asyncio.run(asyncio.wait_for(backend.run(answers=[JobStatus.DONE]), 30))
@@ -303,11 +303,11 @@ def test_waits_work_in_a_process_that_was_forked() -> None:
 
 
 def test_nothing_is_left_subscribed_when_a_wait_cannot_begin(gate: threading.Event) -> None:
-    class NoJob(PlainJob):
+    class NoJob(ScriptedJob):
         def _on_final(self, callback: Any) -> Any:
             raise LookupError("no watcher")
 
-    engine = Engine()
+    engine = UniformEngine()
     job = engine.run(Call(abs, (1,)))
     with pytest.raises(LookupError):
         wait([job, NoJob()], LONG)

@@ -6,7 +6,7 @@ import gc
 import threading
 import tracemalloc
 
-from fake_jobs import Engine
+from support.scripted_backends import UniformEngine
 
 from anyjob import BackendConfiguration, Call, JobStatus, wait
 from anyjob.tracking.bulk_query import CHUNK
@@ -17,7 +17,7 @@ MANY = 100_000
 
 def test_one_thread_asks_in_bulk_about_100_000_jobs() -> None:
     """submitit#1759: polling overloaded the service; here it is one bulk query an interval."""
-    engine = Engine(BackendConfiguration("many"))
+    engine = UniformEngine(BackendConfiguration("many"))
     engine.floor = engine.ceiling = 0.2  # type: ignore[misc]
     jobs = engine.run_many(Call(abs, (n,)) for n in range(MANY))
     watchers: set[int] = set()
@@ -41,7 +41,7 @@ def test_one_thread_asks_in_bulk_about_100_000_jobs() -> None:
 
 def test_predicates_of_many_jobs_join_one_question() -> None:
     """qiskit-ibm-runtime#2755: polling overloaded the service."""
-    engine = Engine()
+    engine = UniformEngine()
     engine.floor = 20  # type: ignore[misc]
     jobs = engine.run_many(Call(abs, (n,)) for n in range(500))
     engine.notify([job.job_id() for job in jobs])  # else it would be too soon to ask
@@ -52,7 +52,7 @@ def test_predicates_of_many_jobs_join_one_question() -> None:
 def test_predicates_of_jobs_that_the_engine_does_not_mention_join_one_question() -> None:
     """Parsl#1588: a job that is absent from the queue is asked about no more often than any other."""
 
-    class Forgetful(Engine):
+    class Forgetful(UniformEngine):
         floor = 20
 
         def observe(self, tickets):  # type: ignore[no-untyped-def]
@@ -67,7 +67,7 @@ def test_predicates_of_jobs_that_the_engine_does_not_mention_join_one_question()
 
 
 def test_a_handle_that_is_waited_for_is_about_a_kilobyte() -> None:
-    engine = Engine()
+    engine = UniformEngine()
     engine.floor = engine.ceiling = 60  # type: ignore[misc]
     count = 10_000
     engine.run(Call(abs, (0,)))  # what is imported and cached once does not count

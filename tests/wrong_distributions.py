@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from distributions import install
+from support.distributions import install
 
 NAME = "acme-of-tests"
 PACKAGE = "acme_of_tests"

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from anyjob.ledger.rows import Row as Row
     from anyjob.ledger.store import Ledger as Ledger
     from anyjob.registry.hooks import HookManager as HookManager
-    from anyjob.registry.listing import Listed as Listed
+    from anyjob.registry.listing import ListingEntry as ListingEntry
     from anyjob.registry.lookup import Registry as Registry
     from anyjob.runtime.services import Services as Services
     from anyjob.session.facade import Session as Session
@@ -53,7 +53,7 @@ else:
         "HookManager": "anyjob.registry.hooks",
         "J": "anyjob.tracking.waiting",
         "Ledger": "anyjob.ledger.store",
-        "Listed": "anyjob.registry.listing",
+        "ListingEntry": "anyjob.registry.listing",
         "Row": "anyjob.ledger.rows",
         "Services": "anyjob.runtime.services",
         "T": "anyjob.specs",

@@ -11,7 +11,8 @@ from typing import Any
 import cloudpickle
 import dask_calls
 import dask_lab
-from test_dask_work import PATIENCE, until
+from support.waiting import wait_until
+from test_dask_work import PATIENCE
 
 from anyjob import Call, JobStatus
 from conftest import Make
@@ -52,7 +53,7 @@ def test_results_that_a_worker_held_are_lost_with_it_and_not_made_anew(
         found = backend._connection.request("job_states", job_ids=jobs)
         return {each["state"] for each in found.values()}
 
-    until(lambda: states() == {"finished"}, "the end of two jobs that nobody has looked at")
+    wait_until(lambda: states() == {"finished"}, "the end of two jobs that nobody has looked at")
     os.killpg(lab.workers[0].pid, signal.SIGKILL)
     lab.add("--nthreads", "1")
     outcome = large.outcome(PATIENCE)
@@ -79,7 +80,7 @@ def test_a_scheduler_that_was_started_anew_has_lost_its_jobs(
     backend = make(address=lab.address, timeout=1.0)
     backend.grace = 0.2
     job = backend.run(Call(dask_calls.note_and_wait, (str(tmp_path / "runs"), 60)))
-    until(job.running, "a call that runs")
+    wait_until(job.running, "a call that runs")
     lab.restart()
     outcome = job.outcome(PATIENCE)
     assert (outcome.status, outcome.reason) == (JobStatus.ERROR, "lost")

@@ -19,6 +19,7 @@ import pytest
 from anyjob_dask import versions
 from anyjob_dask.backend import DaskBackend
 from anyjob_dask.cluster import Cluster
+from support.waiting import wait_until
 
 import anyjob
 from anyjob import Call, Command, JobStatus
@@ -38,14 +39,6 @@ MANY = 12_500_000
 """Numbers of 8 bytes: 100 MB."""
 
 
-def until(look: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (found := look()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
-    return found
-
-
 def test_where_no_scheduler_is_named_a_cluster_starts_with_the_first_job_and_ends_with_the_backend(
     make: Make,
 ) -> None:
@@ -58,7 +51,7 @@ def test_where_no_scheduler_is_named_a_cluster_starts_with_the_first_job_and_end
         backend.run(Call(pow, (2, 5)), cpus=3)
     cluster = backend._connection._cluster
     slow = backend.run(Command(["sleep", "300"]))
-    until(slow.running, "a program that runs")
+    wait_until(slow.running, "a program that runs")
     backend.close()
     assert not cluster.is_alive
     with pytest.raises(BackendError, match="closed"):
@@ -100,7 +93,9 @@ def test_a_large_result_that_is_nobodys_any_more_leaves_the_cluster(
     client = backend._connection.client()
     assert key in client.run_on_scheduler(_keys)
     del job
-    until(lambda: key not in client.run_on_scheduler(_keys), "the end of a result that nobody can ask for")
+    wait_until(
+        lambda: key not in client.run_on_scheduler(_keys), "the end of a result that nobody can ask for"
+    )
 
 
 def _keys(dask_scheduler: Any = None) -> list[str]:
@@ -117,7 +112,9 @@ def test_what_was_stored_leaves_the_cluster(backend: DaskBackend) -> None:
     assert [job.result(PATIENCE) for job in jobs] == list(range(20))
     client = backend._connection.client()
     mine = {job.native_id() for job in jobs}
-    until(lambda: not mine & set(client.run_on_scheduler(_keys)), "the release of jobs that are written down")
+    wait_until(
+        lambda: not mine & set(client.run_on_scheduler(_keys)), "the release of jobs that are written down"
+    )
     with anyjob.Session(anyjob.Config.from_dict({}), state=backend.services.ledger.state) as again:
         assert again.get_job(jobs[3].job_id()).result(0) == 3
 
@@ -130,12 +127,12 @@ def test_what_is_small_leaves_the_cluster_once_all_work_has_ended_and_what_is_la
     open_job = backend.run(Command(["sleep", "300"]))
     large = backend.run(Call(bytes, (100_000,)))
     assert len(large.result(PATIENCE)) == 100_000
-    until(lambda: _has_left(large), "the release of a large result while another job runs")
+    wait_until(lambda: _has_left(large), "the release of a large result while another job runs")
     small = backend.run(Call(abs, (-1,)))
     assert small.result(PATIENCE) == 1
     assert open_job.cancel()
     assert open_job.outcome(PATIENCE).status is JobStatus.CANCELLED
-    until(lambda: _has_left(small), "the release of a small result once nothing runs")
+    wait_until(lambda: _has_left(small), "the release of a small result once nothing runs")
 
 
 def test_what_is_small_leaves_the_cluster_in_time_while_work_goes_on(
@@ -146,7 +143,7 @@ def test_what_is_small_leaves_the_cluster_in_time_while_work_goes_on(
     open_job = backend.run(Command(["sleep", "300"]))
     small = backend.run(Call(abs, (-1,)))
     assert small.result(PATIENCE) == 1
-    until(lambda: _has_left(small), "the release of a small result")
+    wait_until(lambda: _has_left(small), "the release of a small result")
     assert open_job.cancel()
 
 
@@ -159,9 +156,9 @@ def test_jobs_that_are_not_durable_leave_the_cluster_with_their_client(
     waits = lost.run(Call(abs, (-1,)), options={"dask": {"workers": ["nobody"]}})
     client = other._connection.client()
     mine = {ended.native_id(), waits.native_id()}
-    until(lambda: waits.native_id() in client.run_on_scheduler(_keys), "the arrival of a job that waits")
+    wait_until(lambda: waits.native_id() in client.run_on_scheduler(_keys), "the arrival of a job that waits")
     lost._connection.client().close()  # as when its process is killed: nothing is said by us
-    until(lambda: not mine & set(client.run_on_scheduler(_keys)), "the end of jobs that are nobody's")
+    wait_until(lambda: not mine & set(client.run_on_scheduler(_keys)), "the end of jobs that are nobody's")
 
 
 def test_a_job_outlives_its_client_and_is_not_submitted_twice(
@@ -201,8 +198,8 @@ def anyjob_id() -> str:
 
 def test_what_is_printed_while_it_runs_comes_from_the_worker(backend: DaskBackend) -> None:
     job = backend.run(Command(["sh", "-c", "echo begun; sleep 60"]))
-    until(lambda: list(job.logs()) == ["begun\n"], "what a program that runs has written")
-    until(job.running, "a program that runs")
+    wait_until(lambda: list(job.logs()) == ["begun\n"], "what a program that runs has written")
+    wait_until(job.running, "a program that runs")
     assert job.cancel()
     assert job.outcome(PATIENCE).status is JobStatus.CANCELLED
     assert list(job.logs()) == ["begun\n"]
@@ -265,9 +262,9 @@ def test_what_no_worker_has_is_said_while_the_job_waits(backend: DaskBackend, la
         assert job.status() is JobStatus.QUEUED
         return str(job.metadata()["message"])
 
-    assert "GPU=1" in until(lambda: message(job), "why a job waits")
+    assert "GPU=1" in wait_until(lambda: message(job), "why a job waits")
     licence = backend.run(Call(pow, (2, 5)), options={"dask": {"resources": {"LICENCE": 1}}})
-    assert "LICENCE=1" in until(lambda: message(licence), "why a job waits")
+    assert "LICENCE=1" in wait_until(lambda: message(licence), "why a job waits")
     assert job.cancel()
     helper = lab.add("--nthreads", "1", "--resources", "LICENCE=1")
     assert licence.result(PATIENCE) == 32
@@ -286,7 +283,7 @@ def test_a_running_call_in_a_thread_says_that_it_cannot_be_cancelled(
     """qiskit-jku-provider#26, qiskit#638: cancel did nothing, or did not say."""
     backend = make(address=local_cluster.address, durable=False, isolation="thread")
     job = backend.run(Call(time.sleep, (0.5,)))
-    until(job.running, "a call that runs")
+    wait_until(job.running, "a call that runs")
     assert job.cancel() is False
     assert job.outcome(PATIENCE).status is JobStatus.DONE
 
@@ -311,5 +308,7 @@ def test_who_begins_to_wait_after_the_end_is_served_at_once(
     for _ in range(2):  # the first wait asks by itself
         job = backend.run(Call(abs, (-1,)))
         job_id = job.job_id()
-        until(lambda job_id=job_id: backend._states.last(job_id).state == "finished", "the scheduler's event")
+        wait_until(
+            lambda job_id=job_id: backend._states.last(job_id).state == "finished", "the scheduler's event"
+        )
         assert job.result(PATIENCE) == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 import slurm_lab
 from anyjob_slurm.backend import SlurmBackend
+from support.waiting import wait_until
 
 from anyjob import Call, Command, Config, JobRejectedError, JobStatus, Session
 from conftest import Make
@@ -22,15 +22,6 @@ pytestmark = pytest.mark.engine("slurm")
 PATIENCE = 60.0
 
 
-def until(look: Callable[[], Any]) -> Any:
-    """Wait until this gives something true, and return it: for what no event tells of."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := look()):
-        assert time.monotonic() < deadline, "what the test waits for does not happen"
-        time.sleep(0.05)
-    return found
-
-
 @pytest.fixture(scope="module", autouse=True)
 def doomed(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A job that Slurm ends at its time limit, which it looks at every 30 s, while others are tested."""
@@ -38,7 +29,7 @@ def doomed(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     config = Config.from_dict({"backends": {"hpc": {"type": "slurm", "spool": str(place / "spool")}}})
     with Session(config, state=place / "state") as session:
         job = session.get_backend("hpc").run(Command(["sleep", "1000"]))
-        until(job.running)
+        wait_until(job.running)
         slurm_lab.scontrol("update", f"JobId={job.native_id()}", "EndTime=now+2")
         yield job
 
@@ -144,7 +135,7 @@ def test_resources_reach_slurm(make: Make) -> None:
 
 def test_why_a_job_waits_is_shown(make: Make) -> None:
     job = make(extra=["--hold"]).run(Command(["true"]))
-    until(lambda: job.status() and job.metadata()["message"])
+    wait_until(lambda: job.status() and job.metadata()["message"])
     assert (job.status(), job.metadata()["message"]) == (JobStatus.QUEUED, "JobHeldUser")
 
 
@@ -198,7 +189,7 @@ def test_what_slurm_refuses_is_told_in_its_words(
 def test_whoever_cancels_is_named(backend: SlurmBackend) -> None:
     """submitit#1766: found and cancelled from elsewhere."""
     job = backend.run(Command(["sleep", "100"]))
-    until(job.running)
+    wait_until(job.running)
     subprocess.run(["scancel", str(job.native_id())], check=True)
     outcome = job.outcome(PATIENCE)
     assert (outcome.status, outcome.message) == (JobStatus.CANCELLED, "by root (uid 0)")
@@ -210,7 +201,7 @@ def test_pending_running_and_array_tasks_are_cancelled_at_once(
     """Parsl#2232: a mass cancel is one call."""
     backend = make(programs=str(programs.path))
     jobs = backend.run_many([Command(["sleep", "100"])] * 30)
-    until(lambda: any(job.running() for job in jobs))
+    wait_until(lambda: any(job.running() for job in jobs))
     assert backend.cancel_many(jobs) == [True] * 30
     assert {job.outcome(PATIENCE).status for job in jobs} == {JobStatus.CANCELLED}
     assert len(programs.calls("scancel")) == 1
@@ -231,7 +222,7 @@ def test_clean_up_of_a_call_runs_when_it_is_cancelled(backend: SlurmBackend, tmp
         "finally:\n  open(f'{path}/cleaned', 'w').close()"
     )
     job = backend.run(Call("builtins:exec", (script, {"path": str(tmp_path)})))
-    until((tmp_path / "up").exists)
+    wait_until((tmp_path / "up").exists)
     assert job.cancel()
     assert job.outcome(PATIENCE).status is JobStatus.CANCELLED
     assert (tmp_path / "cleaned").exists()
@@ -240,10 +231,10 @@ def test_clean_up_of_a_call_runs_when_it_is_cancelled(backend: SlurmBackend, tmp
 @pytest.mark.skipif(not slurm_lab.is_root(), reason="only an administrator may take a node down")
 def test_a_node_that_fails_is_named_as_the_reason(make: Make) -> None:
     job = make(extra=["--nodelist=slab2"]).run(Command(["sleep", "100"]))
-    until(job.running)
+    wait_until(job.running)
     slurm_lab.scontrol("update", "NodeName=slab2", "State=DOWN", "Reason=test")
     outcome = job.outcome(PATIENCE)
-    until(lambda: "slab2 idle" in slurm_lab.sinfo())  # it comes back by itself
+    wait_until(lambda: "slab2 idle" in slurm_lab.sinfo())  # it comes back by itself
     assert (outcome.status, outcome.reason) == (JobStatus.ERROR, "node-failure")
 
 
@@ -251,10 +242,10 @@ def test_a_node_that_fails_is_named_as_the_reason(make: Make) -> None:
 def test_a_requeue_is_a_new_attempt_of_the_same_job(backend: SlurmBackend, tmp_path: Path) -> None:
     script = f"echo ran >> {tmp_path}/runs; [ $(wc -l < {tmp_path}/runs) -gt 1 ] || sleep 100"
     job = backend.run(Command(["sh", "-c", script]), restartable=True)
-    until(job.running)
-    until((tmp_path / "runs").exists)
+    wait_until(job.running)
+    wait_until((tmp_path / "runs").exists)
     slurm_lab.scontrol("requeuehold", str(job.native_id()))
-    until(lambda: job.status() is JobStatus.QUEUED)
+    wait_until(lambda: job.status() is JobStatus.QUEUED)
     assert job.metadata()["attempt"] == 2
     # A node does not launch a job in the second in which it has killed it.
     slurm_lab.scontrol("update", f"JobId={job.native_id()}", "StartTime=now+2")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import slurm_lab
 from anyjob_slurm import submission
-from test_slurm_cluster import PATIENCE, until
+from support.waiting import wait_until
+from test_slurm_cluster import PATIENCE
 
 from anyjob import BackendError, BackendUnavailableError, Command, JobStatus
 from conftest import Make
@@ -57,9 +58,9 @@ def test_one_that_lands_after_it_was_given_up_does_not_run(
     outcome = job.outcome(PATIENCE)
     assert (outcome.status, outcome.reason) == (JobStatus.ERROR, "lost")
     landed = programs.path / "landed"
-    until(lambda: landed.exists() and landed.read_text())
+    wait_until(lambda: landed.exists() and landed.read_text())
     native_id = landed.read_text().strip()
-    until(lambda: "JobState=FAILED" in slurm_lab.scontrol("show", "job", native_id))
+    wait_until(lambda: "JobState=FAILED" in slurm_lab.scontrol("show", "job", native_id))
     assert ran(tmp_path / "runs") == 0
 
 
@@ -71,7 +72,7 @@ def test_of_two_copies_one_ends_itself(make: Make, programs: slurm_lab.Programs,
     job = make(programs=str(programs.path)).run(slow)
     job.outcome(PATIENCE)
     copies = [(programs.path / "first").read_text().strip(), str(job.native_id())]
-    until(lambda: all(slurm_lab.has_ended(native_id) for native_id in copies))
+    wait_until(lambda: all(slurm_lab.has_ended(native_id) for native_id in copies))
     assert ran(tmp_path / "runs") == 1
 
 
@@ -89,7 +90,7 @@ def test_a_cluster_without_accounting_tells_what_ends_jobs(make: Make, programs:
     programs.wrap("sacct", around='echo "Slurm accounting storage is disabled" >&2; exit 1')
     backend = make(programs=str(programs.path))
     job = backend.run(Command(["sleep", "100"]))
-    until(job.running)
+    wait_until(job.running)
     subprocess.run(["scancel", str(job.native_id())], check=True)
     assert job.outcome(PATIENCE).status is JobStatus.CANCELLED
     assert backend.run(Command(["sh", "-c", "kill -9 $$"])).outcome(PATIENCE).reason == "signal"
@@ -100,7 +101,7 @@ def test_an_accounting_that_hangs_holds_nothing_up(make: Make, programs: slurm_l
     programs.wrap("sacct", around="exec sleep 60")
     backend = make(programs=str(programs.path), timeout=1.0)
     job = backend.run(Command(["sleep", "100"]))
-    until(job.running)
+    wait_until(job.running)
     subprocess.run(["scancel", str(job.native_id())], check=True)
     assert job.outcome(PATIENCE).status is JobStatus.CANCELLED
 
@@ -147,7 +148,7 @@ def test_an_outage_in_the_middle_of_a_sweep_loses_nothing(
     backend = make(timeout=2.0)
     script = f"echo ran >> {tmp_path}/runs; sleep 1"
     jobs = backend.run_many([Command(["sh", "-c", script])] * 24)
-    until(lambda: any(job.running() for job in jobs))
+    wait_until(lambda: any(job.running() for job in jobs))
     request.getfixturevalue("outage")
     subprocess.run([SCRIPTS / "slurm-up"], check=True, stdout=subprocess.DEVNULL)
     assert {job.outcome(PATIENCE).status for job in jobs} == {JobStatus.DONE}

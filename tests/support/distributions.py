@@ -161,7 +161,7 @@ def python(program: str, *path: Path, **variables: str) -> str:
     """Run a program in a fresh interpreter, with these directories on its path; return what it prints."""
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([*map(str, path), str(Path(__file__).parents[1] / "src")]),
+        "PYTHONPATH": os.pathsep.join([*map(str, path), str(Path(__file__).parents[2] / "src")]),
         **variables,
     }
     done = subprocess.run(
