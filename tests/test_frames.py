@@ -5,8 +5,8 @@ from __future__ import annotations
 import pickle
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +25,7 @@ def ends() -> Iterator[Ends]:
 
 
 def framed(message: object) -> bytes:
-    content = msgspec.msgpack.encode(message)
+    content = pickle.dumps(message)
     return len(content).to_bytes(4, "little") + content
 
 
@@ -80,10 +80,18 @@ def test_sending_never_blocks_and_goes_on_where_it_was(ends: Ends) -> None:
     assert frames.flush()
 
 
-def test_it_can_carry_something_else_than_msgpack() -> None:
-    one, other = socket.socketpair()
-    with one, other:
-        sender = FrameSocket(one, pickle.dumps, pickle.loads)
-        sender.send((1, {2}))
-        assert sender.flush()
-        assert FrameSocket(other, pickle.dumps, pickle.loads).receive() == [(1, {2})]
+def test_what_is_more_than_data_is_refused(ends: Ends) -> None:
+    raw, frames = ends
+    content = pickle.dumps(print)
+    raw.sendall(len(content).to_bytes(4, "little") + content)
+    with pytest.raises(ConnectionError, match=r"builtins\.print is no plain data"):
+        frames.receive()
+
+
+@given(st.binary(max_size=60))
+def test_nonsense_is_data_or_ends_the_connection(content: bytes) -> None:
+    raw, other = socket.socketpair()
+    with raw, other:
+        raw.sendall(len(content).to_bytes(4, "little") + content)
+        with suppress(ConnectionError):
+            assert len(FrameSocket(other).receive()) == 1

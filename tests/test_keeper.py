@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -14,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from keeping import SOURCE, Driver, keeping, until
 
@@ -163,6 +163,19 @@ def test_what_cannot_be_started_says_why(
     assert (event["code"], event["cause"], event["pid"]) == (code, "start-failed", None)
     assert said in event["message"]
     assert driver.log().ended["a"]["message"] == event["message"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"\xc1", "no plain data"), (b"\x80\x04K\x01.", "no variables")]
+)
+def test_an_environment_that_is_damaged_is_not_used(driver: Driver, content: bytes, said: str) -> None:
+    path = driver.environment(A="b")
+    Path(path).write_bytes(content)
+    driver.spawn("a", "/bin/true", environment=path)
+    event = driver.end_of("a")
+    assert event["cause"] == "start-failed"
+    assert f"its environment {path!r} is damaged: " in event["message"]
+    assert said in event["message"]
 
 
 def test_a_program_is_sought_on_the_path_of_the_job(driver: Driver, tmp_path: Path) -> None:
@@ -332,9 +345,18 @@ def test_a_state_directory_that_others_may_write_to_is_refused(tmp_path: Path) -
 def test_the_keeper_stays_small(driver: Driver) -> None:
     """What it is large with, is told of its jobs; and a large parent is slow to spawn from."""
     loaded = Path(f"/proc/{driver.keeper.pid}/maps").read_text()
-    assert "sqlite" not in loaded
+    assert not re.search("sqlite|msgspec|libcrypto|_asyncio", loaded)
     size = int(Path(f"/proc/{driver.keeper.pid}/status").read_text().split("VmHWM:")[1].split()[0])
-    assert size < 24_000
+    assert size < 20_000
+
+
+def test_the_keeper_imports_nothing_that_is_installed() -> None:
+    program = "import sys; before = set(sys.modules); from anyjob.builtin.local.keeper import main;"
+    program += "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
+    said = subprocess.run(
+        [PYTHON, "-c", program], env={**os.environ, "PYTHONPATH": SOURCE}, capture_output=True, text=True
+    )
+    assert set(said.stdout.split()) - {"anyjob"} <= set(sys.stdlib_module_names), said.stderr
 
 
 def test_jobs_run_on_without_a_supervisor_and_the_next_one_finds_them(driver: Driver) -> None:
@@ -454,7 +476,7 @@ def test_what_cannot_be_logged_is_not_started_and_what_has_ended_is_logged_later
 
 def test_it_starts_a_supervisor_when_there_is_none_and_work_is_left(tmp_path: Path) -> None:
     called = tmp_path / "called"
-    command = msgspec.json.encode(["/bin/sh", "-c", f'echo "$ANYJOB_JOB_ID." >> {called}']).decode()
+    command = json.dumps(["/bin/sh", "-c", f'echo "$ANYJOB_JOB_ID." >> {called}'])
     os.environ["ANYJOB_JOB_ID"] = "of-whoever-started-us"
     try:
         driver = Driver(tmp_path, "--supervisor", command)

@@ -155,6 +155,21 @@ def test_two_interpreters_at_once(driver: Driver, tmp_path: Path) -> None:
     assert len(driver.zygotes()) == 2
 
 
+def test_calls_with_the_same_environment_share_a_zygote(driver: Driver) -> None:
+    """Also where jobs have submitted them, which differ in their marks."""
+    known = {"PATH": "/bin", "MINE": "1"}
+    one = driver.environment(**known, ANYJOB_JOB_ID="one")
+    other = driver.environment(**dict(reversed(known.items())), ANYJOB_JOB_ID="other")
+    third = driver.environment(**{**known, "MINE": "2"})
+    driver.call("a", operator.add, 1, 2, environment=one)
+    driver.call("b", operator.add, 1, 2, environment=other)
+    driver.end_of("a", "b")
+    assert len(driver.zygotes()) == 1
+    driver.call("c", operator.add, 1, 2, environment=third)
+    driver.end_of("c")
+    assert len(driver.zygotes()) == 2
+
+
 def test_nothing_leaks_from_call_to_call(driver: Driver) -> None:
     for job in "abc":
         driver.call(job, calls.count, preload=["zygote_calls"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
+from anyjob.builtin.local import plain_data
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ OWN_SUFFIX = ".own"
 
 def encode(variables: Mapping[bytes, bytes]) -> bytes:
     """Return the content of a file."""
-    return msgspec.msgpack.encode(dict(variables))
+    return plain_data.dumps(dict(variables))
 
 
 def decode(content: bytes) -> dict[bytes, bytes]:
@@ -25,7 +25,9 @@ def decode(content: bytes) -> dict[bytes, bytes]:
     Raises:
         ValueError: it is damaged.
     """
-    try:
-        return msgspec.msgpack.decode(content, type=dict[bytes, bytes], strict=False)
-    except msgspec.MsgspecError as error:
-        raise ValueError(str(error)) from None
+    variables = plain_data.loads(content)
+    if isinstance(variables, dict) and all(
+        isinstance(name, bytes) and isinstance(value, bytes) for name, value in variables.items()
+    ):
+        return variables
+    raise ValueError("it holds no variables")

@@ -1,14 +1,13 @@
-"""Messages over a stream socket: 4 bytes of length, little-endian, then that many of content."""
+"""Messages over a stream socket: 4 bytes of length, little-endian, then that many of plain data."""
 
 from __future__ import annotations
 
 import socket
 
-import msgspec
+from anyjob.builtin.local import plain_data
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
 LARGEST = 1 << 30
@@ -25,19 +24,10 @@ class FrameSocket:
 
     Args:
         sock: the socket; it is closed by `close`.
-        encode: makes bytes of a message; msgpack by default.
-        decode: makes a message of bytes.
     """
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        encode: Callable[[Any], bytes] = msgspec.msgpack.encode,
-        decode: Callable[[bytes], Any] = msgspec.msgpack.decode,
-    ) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._encode = encode
-        self._decode = decode
         self._out = bytearray()
         self._in = bytearray()
 
@@ -52,7 +42,7 @@ class FrameSocket:
 
     def send(self, message: Any) -> None:
         """Add a message to what `flush` sends."""
-        content = self._encode(message)
+        content = plain_data.dumps(message)
         self._out += len(content).to_bytes(4, "little")
         self._out += content
 
@@ -94,7 +84,10 @@ class FrameSocket:
                 raise ConnectionError(f"a message of {size} bytes: the other end speaks something else")
             if len(self._in) - at - 4 < size:
                 break
-            messages.append(self._decode(bytes(self._in[at + 4 : at + 4 + size])))
+            try:
+                messages.append(plain_data.loads(bytes(self._in[at + 4 : at + 4 + size])))
+            except ValueError as error:
+                raise ConnectionError(f"{error}: the other end speaks something else") from None
             at += 4 + size
         del self._in[:at]
         return messages

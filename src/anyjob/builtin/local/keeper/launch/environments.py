@@ -17,13 +17,13 @@ KEPT = 64
 
 
 class Environment:
-    """The variables of the process that submitted, and what its file held, to tell them apart by."""
+    """The variables of the process that submitted, less the marks of a job; and what they are known by."""
 
-    __slots__ = ("content", "variables")
+    __slots__ = ("key", "variables")
 
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-        self.variables = without_marks(environment_file.decode(content))
+    def __init__(self, variables: Mapping[bytes, bytes]) -> None:
+        self.variables = without_marks(variables)
+        self.key = frozenset(self.variables.items())
 
 
 class Environments:
@@ -31,7 +31,7 @@ class Environments:
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[int, ...], Environment] = OrderedDict()
-        self._own = Environment(environment_file.encode(os.environb))
+        self._own = Environment(os.environb)
 
     def load(self, path: str | bytes | None) -> Environment:
         """Return the environment that a file holds; without a file, the keeper's own.
@@ -52,7 +52,8 @@ class Environments:
             if known is None:
                 if found.st_uid != os.getuid() or not stat.S_ISREG(found.st_mode):
                     raise StartFailed(NOT_EXECUTABLE, f"its environment {path!r} is not a file of yours")
-                known = self._known[key] = Environment(_read_all(fd, found.st_size))
+                variables = environment_file.decode(_read_all(fd, found.st_size))
+                known = self._known[key] = Environment(variables)
                 if len(self._known) > KEPT:
                     self._known.popitem(last=False)
             else:

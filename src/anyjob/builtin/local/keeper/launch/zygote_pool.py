@@ -105,7 +105,7 @@ class ZygotePool:
     def _zygote_for(self, job: Job) -> ZygoteProcess:
         work = job.work
         environment = self._environments.load(job.environment)
-        key = (work["python"], tuple(work["path"]), environment.content, tuple(work["preload"]))
+        key = (work["python"], tuple(work["path"]), environment.key, tuple(work["preload"]))
         zygote = self._by_key.get(key)
         if zygote is None or not zygote.is_usable:
             zygote = self._start(key, work, environment.variables)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import socket
 import time
@@ -69,7 +68,7 @@ class ZygoteProcess:
             raise
         finally:
             theirs.close()
-        self.frames = FrameSocket(ours, pickle.dumps, pickle.loads)
+        self.frames = FrameSocket(ours)
 
     @property
     def is_usable(self) -> bool:
