@@ -114,7 +114,7 @@ def test_a_spec_takes_circuits_files_and_texts(tmp_path: Path) -> None:
     (tmp_path / "two.qasm").write_text(qasm2.dumps(lab.bell()))
     spec = Circuit([lab.bell("my bell"), tmp_path / "two.qasm", lab.BELL_QASM, File("a.b/c.qasm", V3_BELL)])
     found = [circuits_of(file)[0] for file in spec.circuits]
-    assert [each.name for each in found] == ["my-bell", "two", "circuit", "c"]
+    assert [each.name for each in found] == ["my bell", "two", "circuit", "c"]
     assert [each.count_ops()["measure"] for each in found] == [2, 2, 2, 2]
     assert Circuit(lab.bell()) == Circuit([lab.bell()])
     assert msgspec.json.decode(msgspec.json.encode(Circuit(lab.bell())), type=Circuit) == Circuit(lab.bell())

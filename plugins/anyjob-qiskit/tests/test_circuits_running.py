@@ -13,7 +13,7 @@ import circuits_lab as lab
 import pytest
 from anyjob_qiskit import Circuit, sweep
 from anyjob_qiskit.backend import QiskitBackend
-from anyjob_qiskit.simulation import experiment_data
+from anyjob_qiskit.result_reading import experiment_data
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.result import Result

@@ -154,7 +154,8 @@ class AerBackend(TaskBackend):
         super().close()
 
     def _simulator(self, method: str | None) -> Simulator:
-        from anyjob_qiskit.simulation import CircuitError, Simulator
+        from anyjob_qiskit.result_reading import CircuitError
+        from anyjob_qiskit.simulation import Simulator
 
         method = method or self.options.method
         found = self._simulators.get(method)

@@ -8,8 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from anyjob import (
+    JOB_FINAL_STATES,
     BackendStatus,
     Capabilities,
+    InvalidStatusError,
+    JobError,
     JobStatus,
     Observation,
     Order,
@@ -31,6 +34,8 @@ REMOTE_INTERVALS = (2.0, 30.0)
 """Seconds between two polls of a remote service, at least and at most: each job is a request of its own."""
 LOCAL_INTERVALS = (0.05, 1.0)
 """The same for a backend in this process."""
+MAX_FAILED_POLLS = 3
+"""How often a device may raise in a row where it is asked about one job, which has failed then."""
 
 
 class QiskitBackend(TaskBackend):
@@ -50,6 +55,8 @@ class QiskitBackend(TaskBackend):
         self._device = device
         self._lock = threading.Lock()
         self._jobs: dict[str, Any] = {}
+        self._failed_polls: dict[str, int] = {}
+        self._final_answers: dict[str, Any] = {}
         self._transpiler: Any = None
         self._limits: Any = None
         self.capabilities = Capabilities(durable=self.options.durable, walltime=False)
@@ -156,19 +163,33 @@ class QiskitBackend(TaskBackend):
         with translating_errors(self.name()):
             try:
                 job = self._job(device_job_id)
+            except _UnknownJob:
+                return None
+            try:
                 answer = job.status()
             except Exception as error:
-                if _is_unknown(error):
-                    return None
-                raise
-        status = status_of(answer, job)
-        if status is JobStatus.ERROR:
-            return Observation(status, reason_of(answer), message_of(job))
+                if is_unreachable(error) or is_auth_error(error):
+                    raise
+                return None if _says_not_found(error) else self._failed_poll(device_job_id, error)
+        self._failed_polls.pop(device_job_id, None)
+        try:
+            status = status_of(answer, job)
+        except InvalidStatusError as error:
+            return Observation(JobStatus.ERROR, "exception", str(error))
+        if status in JOB_FINAL_STATES:
+            self._final_answers[device_job_id] = answer
         queued = status is JobStatus.QUEUED
         return Observation(status, queue_position=position_of(job) if queued else None)
 
+    def _failed_poll(self, device_job_id: str, error: Exception) -> Observation:
+        """The device raises where it is asked about this job: one that goes on with that has failed."""
+        failed = self._failed_polls[device_job_id] = self._failed_polls.get(device_job_id, 0) + 1
+        status = JobStatus.ERROR if failed >= MAX_FAILED_POLLS else JobStatus.QUEUED
+        message = f"the device does not tell its status: {type(error).__name__}: {error}"
+        return Observation(status, "exception" if status is JobStatus.ERROR else None, message)
+
     def collect(self, tickets: Sequence[Ticket]) -> dict[str, Outcome]:
-        """Fetch the results of those that have one."""
+        """Fetch the results of those that have one, and the reasons of those that have failed."""
         found = {}
         for device_job_id, some in _by_device_job(tickets).items():
             for ticket in some:
@@ -178,22 +199,40 @@ class QiskitBackend(TaskBackend):
         return found
 
     def _outcome(self, device_job_id: str, ticket: Ticket) -> Outcome | None:
-        from anyjob_qiskit.device_run import experiments
-        from anyjob_qiskit.simulation import CircuitError
-
+        """What came of a job that was observed to have ended; None where nothing is known beside that."""
+        answer = self._final_answers.get(device_job_id)
+        status = JobStatus.RUNNING if answer is None else status_of(answer)
+        if status not in (JobStatus.DONE, JobStatus.ERROR):
+            return None
         with translating_errors(self.name()):
-            try:
-                job = self._job(device_job_id)
-                if status_of(job.status(), job) is not JobStatus.DONE:
-                    return None
-                value = experiments(job.result(), _span(ticket.native_id))
-            except CircuitError as error:
-                return Outcome(status=JobStatus.ERROR, reason="exception", message=str(error))
-            except Exception as error:
-                if _is_unknown(error):
-                    return None
-                raise
-        return Outcome(status=JobStatus.DONE, value=pickle.dumps(value))
+            job = self._job(device_job_id)
+            message = ""
+            if (
+                status is JobStatus.DONE or _span(ticket.native_id) is not None
+            ):  # others of it may have failed
+                try:
+                    value = self._experiments(job.result(), ticket)
+                    return Outcome(status=JobStatus.DONE, value=pickle.dumps(value))
+                except Exception as error:  # whatever a device, or reading what it gave, makes of it
+                    if is_unreachable(error) or is_auth_error(error):
+                        raise
+                    message = _words_of(error)
+            if status is JobStatus.ERROR:
+                message = message_of(job) or message
+        return Outcome(status=JobStatus.ERROR, reason=reason_of(answer), message=message)
+
+    def _experiments(self, result: Any, ticket: Ticket) -> list[dict[str, Any]]:
+        """Read a job's part of a result of the device, by what its spec says of its circuits."""
+        from anyjob_qiskit.lazy_program import circuits_of
+        from anyjob_qiskit.result_reading import classical_bits, experiment_data
+
+        span = _span(ticket.native_id)
+        try:
+            spec = self.retrieve_job(ticket.job_id).spec()
+        except JobError:  # it was attached to: all is known from the result alone
+            return experiment_data(result, span=span)
+        bits = [classical_bits(circuit) for file in spec.circuits for circuit in circuits_of(file)]
+        return experiment_data(result, bits, span=span, per_shot=spec.per_shot)
 
     def terminate(self, tickets: Sequence[Ticket]) -> dict[str, bool]:
         """Ask the device to end jobs; of those that share one, all together or none."""
@@ -202,14 +241,10 @@ class QiskitBackend(TaskBackend):
             ids = {ticket.job_id for ticket in some}
             accepted = False
             if _span(some[0].native_id) is None or ids >= self._open_jobs_of(device_job_id):
-                with translating_errors(self.name()):
-                    job = self._job(device_job_id)
-                    final = status_of(job.status(), job) in (
-                        JobStatus.DONE,
-                        JobStatus.ERROR,
-                        JobStatus.CANCELLED,
-                    )
-                    accepted = not final and accepts_cancel(job)
+                seen = self._observe_device_job(device_job_id)
+                if seen is not None and seen.status not in JOB_FINAL_STATES:
+                    with translating_errors(self.name()):
+                        accepted = accepts_cancel(self._job(device_job_id))
             answers.update(dict.fromkeys(ids, accepted))
         return answers
 
@@ -219,14 +254,27 @@ class QiskitBackend(TaskBackend):
         return {r.job_id for r in records if r.native_id and _device_job_id(r.native_id) == device_job_id}
 
     def _job(self, device_job_id: str) -> Any:
-        """The device's job of this id, which another process may have submitted."""
+        """The device's job of this id, which another process may have submitted.
+
+        Raises:
+            _UnknownJob: the device does not know of it.
+        """
         job = self._jobs.get(device_job_id)
         if job is None:
             from anyjob_qiskit.device_run import retrieve_job
 
-            job = retrieve_job(self.device, device_job_id)
+            try:
+                job = retrieve_job(self.device, device_job_id)
+            except Exception as error:
+                if isinstance(error, LookupError) or _says_not_found(error):
+                    raise _UnknownJob(device_job_id) from error
+                raise
             self._jobs[device_job_id] = job
         return job
+
+
+class _UnknownJob(Exception):
+    """The device does not know of a job."""
 
 
 def _device_job_id(native_id: str) -> str:
@@ -249,6 +297,12 @@ def _by_device_job(tickets: Sequence[Ticket]) -> Mapping[str, list[Ticket]]:
     return found
 
 
-def _is_unknown(error: BaseException) -> bool:
-    """Whether a device says that it does not know of a job."""
-    return isinstance(error, LookupError) or any("NotFound" in each.__name__ for each in type(error).__mro__)
+def _says_not_found(error: BaseException) -> bool:
+    """Whether a device says by an exception that it does not know of a job."""
+    return any("NotFound" in each.__name__ for each in type(error).__mro__)
+
+
+def _words_of(error: Exception) -> str:
+    from anyjob_qiskit.result_reading import CircuitError
+
+    return str(error) if isinstance(error, CircuitError) else f"{type(error).__name__}: {error}"

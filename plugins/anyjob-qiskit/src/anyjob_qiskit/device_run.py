@@ -1,4 +1,4 @@
-"""Hands circuits to a device, by ``backend.run`` or by a sampler, and reads what comes back."""
+"""Hands circuits to a device, by ``backend.run`` or by a sampler, and finds its jobs again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from anyjob import BackendError
 from anyjob_qiskit.batches import Batch
 from anyjob_qiskit.config import RunOptions
-from anyjob_qiskit.simulation import Transpiler, assign_parameters, experiment_data
+from anyjob_qiskit.simulation import Transpiler, assign_parameters
 
 
 def run(device: Any, batch: Batch, options: RunOptions, transpiler: Transpiler) -> Any:
@@ -71,34 +71,3 @@ def retrieve_job(device: Any, job_id: str) -> Any:
         f"{type(device).__name__} has no retrieve_job(), nor has its provider: a job of another process "
         "cannot be found again; set durable = false"
     )
-
-
-def experiments(result: Any, span: tuple[int, int] | None) -> list[dict[str, Any]]:
-    """Return a result of Qiskit's, of ``run`` or of a sampler, as plain data.
-
-    Args:
-        result: a ``Result`` or a ``PrimitiveResult``.
-        span: which circuits are asked for; None: all.
-
-    Raises:
-        CircuitError: the circuits have failed.
-    """
-    found = experiment_data(result) if hasattr(result, "get_counts") else [_sampled(pub) for pub in result]
-    return found if span is None else found[slice(*span)]
-
-
-def _sampled(pub: Any) -> dict[str, Any]:
-    """What a sampler gave for one circuit; it does not tell what that was called."""
-    registers = list(pub.data.items())
-    shots = [array.get_bitstrings() for _, array in reversed(registers)]
-    memory = [" ".join(each) for each in zip(*shots, strict=True)]
-    counts: dict[str, int] = {}
-    for bits in memory:
-        counts[bits] = counts.get(bits, 0) + 1
-    return {
-        "name": str((pub.metadata or {}).get("circuit_metadata", {}).get("name", "circuit")),
-        "shots": len(memory),
-        "counts": dict(sorted(counts.items())),
-        "memory": memory,
-        "registers": [[str(name), int(array.num_bits)] for name, array in registers],
-    }

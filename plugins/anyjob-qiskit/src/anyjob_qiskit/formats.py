@@ -57,11 +57,12 @@ def write(circuit: QuantumCircuit) -> File:
     """Return a circuit as a file: of OpenQASM 3 where that can carry it whole, else of QPY.
 
     Args:
-        circuit: one that is not changed any more, and whose name is fit for a file.
+        circuit: one that is not changed any more.
     """
-    text = write_openqasm(circuit)
+    name = re.sub(r"[^\w.-]", "-", circuit.name)  # that of a file; OpenQASM has no other
+    text = write_openqasm(circuit) if name == circuit.name else None
     content = write_qpy([circuit]) if text is None else text.encode()
-    path = f"{circuit.name}.{'qpy' if text is None else 'qasm'}"
+    path = f"{name}.{'qpy' if text is None else 'qasm'}"
     _cache.put(path, content, [circuit])
     return File(path, content)
 

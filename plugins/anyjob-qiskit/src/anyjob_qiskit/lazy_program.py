@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ class LazyProgram:
     done when its path or its content is asked for: by the ledger, or on the way to another process.
 
     Args:
-        circuit: taken as it is now, under a name that a file can have.
+        circuit: taken as it is now.
 
     Attributes:
         circuit: not to be changed.
@@ -32,7 +31,7 @@ class LazyProgram:
     content: bytes
 
     def __init__(self, circuit: QuantumCircuit) -> None:
-        self.circuit = circuit.copy(re.sub(r"[^\w.-]", "-", circuit.name or "circuit"))
+        self.circuit = circuit.copy(circuit.name or "circuit")
 
     def __getattr__(self, name: str) -> Any:  # of what is not there yet
         if name not in ("path", "content"):

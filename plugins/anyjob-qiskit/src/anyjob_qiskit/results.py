@@ -26,6 +26,9 @@ class Experiment(msgspec.Struct, frozen=True):
             last register first, as Qiskit writes them.
         memory: what each shot gave, in order, where the spec asked for that (``per_shot``).
         registers: name and size of each classical register.
+        positions: the bits of each register by their number among all classical bits; empty where the
+            registers hold every bit once, one after the other. Else counts are of all bits, without spaces.
+        weights: what the device gave where that was no counts: the fraction of each outcome.
     """
 
     name: str
@@ -33,6 +36,14 @@ class Experiment(msgspec.Struct, frozen=True):
     counts: dict[str, int]
     memory: list[str] = []
     registers: list[tuple[str, int]] = []
+    positions: list[list[int]] = []
+    weights: dict[str, float] = {}
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """The fraction of each outcome, from 0 to 1: of the shots, or as the device computed it."""
+        total = sum(self.counts.values())
+        return self.weights or {bits: count / total for bits, count in self.counts.items()}
 
 
 class CircuitResult(msgspec.Struct, frozen=True):
@@ -62,6 +73,11 @@ class CircuitResult(msgspec.Struct, frozen=True):
     def memory(self) -> list[str]:
         """What each shot of the only circuit gave; raises as `counts` does."""
         return self._single().memory
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """The fraction of each outcome of the only circuit; raises as `counts` does."""
+        return self._single().probabilities
 
     def _single(self) -> Experiment:
         if len(self.experiments) != 1:
@@ -115,7 +131,8 @@ class CircuitResult(msgspec.Struct, frozen=True):
     def to_primitive(self) -> PrimitiveResult[Any]:
         """Return it as Qiskit's ``PrimitiveResult``, as a sampler gives it.
 
-        The order of the shots is kept where the spec asked for it (``per_shot``); else they are sorted.
+        The order of the shots is kept where the spec asked for it (``per_shot``); else they are sorted. Bits
+        that are in no register are together in ``loose_bits``.
         """
         from qiskit.primitives import DataBin, PrimitiveResult, SamplerPubResult
 
@@ -131,13 +148,14 @@ def _hexadecimal(bits: str) -> str:
 
 
 def _to_qiskit_experiment(experiment: Experiment) -> dict[str, Any]:
-    size = sum(size for _, size in experiment.registers)
+    size = max((len(bits.replace(" ", "")) for bits in experiment.counts), default=0)
+    tiled = not experiment.positions and sum(size for _, size in experiment.registers) == size
     data: dict[str, Any] = {"counts": {_hexadecimal(bits): n for bits, n in experiment.counts.items()}}
     if experiment.memory:
         data["memory"] = [_hexadecimal(bits) for bits in experiment.memory]
     header = {
         "name": experiment.name,
-        "creg_sizes": [list(register) for register in experiment.registers],
+        "creg_sizes": [list(register) for register in experiment.registers] if tiled else [],
         "memory_slots": size,
         "metadata": {},
     }
@@ -152,13 +170,36 @@ def _to_qiskit_experiment(experiment: Experiment) -> dict[str, Any]:
     }
 
 
+LOOSE_BITS = "loose_bits"
+"""What the bits that are in no register are called together, in a ``PrimitiveResult``."""
+
+
 def _by_register(experiment: Experiment) -> dict[str, Any]:
     """The shots of each register, as Qiskit's arrays of bits."""
+    import numpy as np
     from qiskit.primitives import BitArray
 
-    shots = experiment.memory or [bits for bits, n in sorted(experiment.counts.items()) for _ in range(n)]
-    parts = [bits.split(" ") for bits in shots]
-    found = {}
-    for number, (name, size) in enumerate(reversed(experiment.registers)):
-        found[name] = BitArray.from_samples([part[number] for part in parts], num_bits=size)
-    return dict(reversed(found.items()))
+    outcomes = sorted(experiment.counts)
+    numbers = {bits: number for number, bits in enumerate(outcomes)}
+    if experiment.memory:
+        shots = np.array([numbers[bits] for bits in experiment.memory])
+    else:
+        shots = np.repeat(np.arange(len(outcomes)), [experiment.counts[bits] for bits in outcomes])
+    table = np.array([[bit == "1" for bit in reversed(bits.replace(" ", ""))] for bits in outcomes])
+    return {
+        name: BitArray.from_bool_array(table[:, places][shots], order="little")
+        if places
+        else BitArray(np.zeros((len(shots), 0), dtype=np.uint8), 0)
+        for name, places in _places(experiment, table.shape[1])
+    }
+
+
+def _places(experiment: Experiment, size: int) -> list[tuple[str, list[int]]]:
+    """Which of so many classical bits each register has; those that are in none come last."""
+    names = [name for name, _ in experiment.registers]
+    if experiment.positions or sum(size for _, size in experiment.registers) != size:
+        positions = experiment.positions or [[] for _ in names]
+        loose = sorted(set(range(size)).difference(*positions))
+        return [*zip(names, positions, strict=True), *([(LOOSE_BITS, loose)] if loose else [])]
+    places = iter(range(size))
+    return [(name, [next(places) for _ in range(size)]) for name, size in experiment.registers]

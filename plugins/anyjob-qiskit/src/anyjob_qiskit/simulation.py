@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import os
 import threading
@@ -18,6 +17,8 @@ from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
+from anyjob_qiskit.result_reading import CircuitError, classical_bits, experiment_data
+
 DEFAULT_LEVEL = 1
 """Qiskit's ``optimization_level`` where nobody says."""
 MAX_CACHED = 512
@@ -26,10 +27,6 @@ MAX_CACHED = 512
 
 TARGET = AerSimulator().target
 """What Aer simulates by itself; made when a process loads this, so that its forks need not."""
-
-
-class CircuitError(Exception):
-    """The simulator, or the device, could not run the circuits; the message is in its own words."""
 
 
 class Simulator:
@@ -62,10 +59,11 @@ class Simulator:
         per_shot: bool,
         level: int | None,
     ) -> list[dict[str, Any]]:
-        """Run circuits, and return what came of each as plain data: see `experiment_data`."""
+        """Run circuits, and return what came of each: see `anyjob_qiskit.result_reading.experiment_data`."""
         bound = [assign_parameters(self.transpiled(circuit, level), parameters) for circuit in circuits]
         options: dict[str, Any] = {} if seed is None else {"seed_simulator": seed}
-        return experiment_data(self.backend.run(bound, shots=shots, memory=per_shot, **options).result())
+        result = self.backend.run(bound, shots=shots, memory=per_shot, **options).result()
+        return experiment_data(result, [classical_bits(each) for each in circuits], per_shot=per_shot)
 
     def transpiled(self, circuit: QuantumCircuit, level: int | None) -> QuantumCircuit:
         """Return a circuit in operations that the simulator has; one that was transpiled is cached."""
@@ -196,62 +194,6 @@ def assign_parameters(
 
 def _operations(circuit: QuantumCircuit) -> set[str]:
     return set(circuit.count_ops())
-
-
-def experiment_data(result: Any) -> list[dict[str, Any]]:
-    """Return a result of Qiskit's as plain data, one table for each circuit.
-
-    Each has ``name``, ``shots``, ``counts`` (by bits, the last register first, as Qiskit writes them),
-    ``memory`` (the same for each shot, where that was kept), ``registers`` (name and size of each).
-
-    Raises:
-        CircuitError: the circuits have failed.
-    """
-    if not result.success:
-        each = [str(experiment.status) for experiment in result.results if not experiment.success]
-        raise CircuitError(
-            "; ".join(dict.fromkeys([str(getattr(result, "status", "")), *each])) or "no reason given"
-        )
-    return [_experiment(result, number) for number in range(len(result.results))]
-
-
-def _experiment(result: Any, number: int) -> dict[str, Any]:
-    data = result.results[number]
-    header = data.header if isinstance(data.header, dict) else data.header.to_dict()
-    registers = [(str(name), int(size)) for name, size in header.get("creg_sizes", [])]
-    bitstrings = _Bitstrings(int(header.get("memory_slots", 0)), [size for _, size in registers])
-    counts = getattr(data.data, "counts", None)
-    if counts is None:
-        raise CircuitError(f"nothing was counted for the circuit {header.get('name', number)!r}")
-    return {
-        "name": header.get("name", ""),
-        "shots": int(data.shots),
-        "counts": dict(sorted((bitstrings[value], int(count)) for value, count in counts.items())),
-        "memory": [bitstrings[value] for value in getattr(data.data, "memory", None) or []],
-        "registers": [list(register) for register in registers],
-    }
-
-
-class _Bitstrings(dict[str, str]):
-    """Values of classical bits, "0x5", by what Qiskit shows for them, "01 01"; Qiskit takes longer for it.
-
-    Args:
-        slots: how many bits there are.
-        sizes: of the registers that they are in.
-    """
-
-    def __init__(self, slots: int, sizes: Sequence[int]) -> None:
-        self._format = f"0{slots}b"
-        ends = list(itertools.accumulate(reversed(sizes)))
-        self._cuts = [slice(start, end) for start, end in itertools.pairwise([0, *ends])]
-
-    def __missing__(self, value: str) -> str:
-        number = int(value, 0) if value[:2] in ("0x", "0b") else int(value.replace(" ", ""), 2)
-        text = format(number, self._format)
-        if len(self._cuts) > 1:
-            text = " ".join(text[cut] for cut in self._cuts)
-        self[value] = text
-        return text
 
 
 _local = threading.local()

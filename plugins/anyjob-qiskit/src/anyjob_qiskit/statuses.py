@@ -58,13 +58,24 @@ def reason_of(answer: object) -> str:
 
 
 def message_of(job: Any) -> str:
-    """Return why a job has failed, in the words of its provider; empty where it has none."""
+    """Return why a job has failed, in the words of its provider; empty where it has none.
+
+    Some tell it by ``error_message()``, some only by their result, or by what that raises.
+    """
     ask = getattr(job, "error_message", None)
     try:
         found = ask() if callable(ask) else None
     except Exception:  # it is about a failure, and must not be one
         found = None
-    return str(found or "")
+    if found:
+        return str(found)
+    try:
+        result = job.result()
+    except Exception as error:
+        return str(error) or type(error).__name__
+    failed = [each for each in getattr(result, "results", ()) if not getattr(each, "success", True)]
+    told = [str(getattr(each, "status", "") or "") for each in (result, *failed)]
+    return "; ".join(filter(None, dict.fromkeys(told)))
 
 
 def position_of(job: Any) -> int | None:
