@@ -56,7 +56,8 @@ class OddDevice(BackendV2):
 
     def run(self, circuits: Any, **options: Any) -> OddJob:
         circuits = circuits if isinstance(circuits, list) else [circuits]
-        self.ran.append(options)
+        self.ran.append({**options})
+        options.pop("calibration", None)
         self.circuits += circuits
         job = OddJob(self, str(len(self._kept)))
         self._kept[job.job_id()] = circuits, self._simulator.run(circuits, **options).result()
@@ -120,3 +121,28 @@ class OddDevice(BackendV2):
 
     def _too_wide(self, one: Any) -> None:
         one.data.counts = {"0x1ff": one.shots}
+
+
+class SeedlessDevice(OddDevice):
+    """It lists no option for a seed, and takes one as ``its_seed``."""
+
+    @classmethod
+    def _default_options(cls) -> Options:
+        return Options(shots=1024, memory=False)
+
+    def run(self, circuits: Any, *, its_seed: int = 0, **options: Any) -> OddJob:
+        return super().run(circuits, seed_simulator=its_seed, **options)
+
+
+class HybridQasmSimulatorBackend(OddDevice):
+    """As DDSIM's: it lists one option for the seed, and reads another."""
+
+    def run(self, circuits: Any, *, seed: int = 0, **options: Any) -> OddJob:
+        return super().run(circuits, seed_simulator=seed, **options)
+
+
+class BoundDevice(OddDevice):
+    """It translates only angles that are known, as targets of Clifford gates and T do."""
+
+    def get_translation_stage_plugin(self) -> str:
+        raise RuntimeError("this is asked for only by what transpiles")

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import circuits_lab as lab
 import pytest
-from anyjob_qiskit import Circuit, as_backend_v2
-from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from anyjob_qiskit import Circuit, as_backend_v2, sweep
+from anyjob_qiskit.transpiling import Transpiler
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qasm2, transpile
 from qiskit.circuit import Clbit, Qubit
+from qiskit.circuit.library import CXGate
 from qiskit.primitives import BackendSamplerV2
+from qiskit.transpiler.exceptions import TranspilerError
 from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, depolarizing_error
 
 import anyjob
-from anyjob import JobFailedError, JobStatus, Session
+from anyjob import JobFailedError, JobStatus, Session, SpecError
 
 
-def odd(labs: Session, oddity: str, when: str = "", **options: Any) -> Any:
+def odd(labs: Session, oddity: str = "none", when: str = "", of: str = "OddDevice", **options: Any) -> Any:
     """A backend on a device with an oddity."""
     arguments = {"oddity": oddity, "when": when}
-    return labs.get_backend("fake", backend="circuits_faults:OddDevice", arguments=arguments, **options)
+    options = {"seed": None, **options}
+    return labs.get_backend("fake", backend=f"circuits_faults:{of}", arguments=arguments, **options)
 
 
 # --- failures -------------------------------------------------------------------------------------
@@ -183,3 +191,123 @@ def test_bits_in_no_register_at_all(labs: Session) -> None:
     circuit.measure([0, 1], [0, 1])
     found = labs.get_backend("aer").run(Circuit(circuit, shots=5)).result(60)
     assert found.to_primitive()[0].data.loose_bits.get_counts() == {"10": 5}
+
+
+# --- seeds and other options ----------------------------------------------------------------------
+
+
+def test_a_seed_is_handed_over_or_refused_and_never_dropped(labs: Session) -> None:
+    spec = Circuit(lab.bell(), shots=300, seed=11)
+    bare = AerSimulator().run(lab.bell(), shots=300, seed_simulator=11).result().get_counts()
+    known = odd(labs, of="HybridQasmSimulatorBackend")
+    named = odd(labs, of="SeedlessDevice", seed_option="its_seed")
+    assert [each.run(spec).result(60).counts for each in (known, named)] == [bare, bare]
+    without = odd(labs, of="SeedlessDevice", seed_option="")
+    without.run(spec).result(60)
+    assert without.device.ran == [{"shots": 300, "seed_simulator": 0}]
+    unknown = odd(labs, of="SeedlessDevice")
+    with pytest.raises(SpecError, match="SeedlessDevice lists no option for the seed 11: leave it out, or"):
+        unknown.run_many([Circuit(lab.bell()), spec])
+    assert unknown.device.ran == []
+
+
+def test_a_job_has_options_of_run_for_its_device(labs: Session) -> None:
+    backend = odd(labs, run={"calibration": "old"})
+    backend.run(Circuit(lab.bell(), shots=5)).result(60)
+    backend.run(Circuit(lab.bell(), shots=5), options={"qiskit": {"run": {"calibration": "new"}}}).result(60)
+    assert [each["calibration"] for each in backend.device.ran] == ["old", "new"]
+    model = NoiseModel()
+    model.add_all_qubit_quantum_error(depolarizing_error(1.0, 1), ["x"])
+    noisy = {"qiskit": {"run": {"noise_model": model}}}
+    counts = backend.run(Circuit(lab.flips("1"), shots=2000), options=noisy).result(60).counts
+    assert 800 < counts["0"] < 1200
+    with pytest.raises(SpecError, match="shots and memory are those of the circuit"):
+        backend.run(Circuit(lab.bell()), options={"qiskit": {"run": {"shots": 3}}})
+
+
+@pytest.mark.parametrize("backend", ["aer", "lab"])
+def test_a_walltime_that_nobody_keeps_is_refused(backend: str, labs: Session) -> None:
+    with pytest.raises(SpecError, match="no walltime"):
+        labs.get_backend(backend).run(Circuit(lab.bell()), walltime="1h")
+
+
+# --- transpiling ----------------------------------------------------------------------------------
+
+
+def test_the_noise_of_gates_is_not_transpiled_away(labs: Session, tmp_path: Path) -> None:
+    """Pairs of gates that cancel out are noisy all the same, beside a gate that the model does not have."""
+    model = NoiseModel(basis_gates=["x", "rz", "sx"])
+    model.add_all_qubit_quantum_error(depolarizing_error(0.05, 1), ["x"])
+    (tmp_path / "noise.json").write_text(json.dumps(model.to_dict(serializable=True)))
+    circuit = QuantumCircuit(1, 1)
+    for _ in range(10):
+        circuit.x(0)
+    circuit.h(0)
+    circuit.h(0)
+    circuit.measure(0, 0)
+    counts = labs.get_backend("aer", noise=str(tmp_path / "noise.json")).run(
+        Circuit(circuit, shots=4000, seed=1)
+    )
+    assert counts.result(60).counts["1"] > 400
+    backend = odd(labs, of="HybridQasmSimulatorBackend")
+    backend.run(Circuit(circuit)).result(60)
+    assert backend.device.circuits[0].count_ops()["x"] == 10
+    assert backend.run(Circuit(circuit, level=2)).result(60).counts
+    assert "x" not in backend.device.circuits[1].count_ops()
+
+
+def test_a_circuit_that_is_laid_out_stays_so(labs: Session) -> None:
+    backend = labs.get_backend("fake", level=None)
+    laid_out = transpile(lab.bell(), backend.device, initial_layout=[3, 4], optimization_level=1)
+    rebuilt = QuantumCircuit.from_qasm_str(qasm2.dumps(laid_out))
+    device = backend.device
+    ran: list[QuantumCircuit] = []
+    real = device.run
+    device.run = lambda circuits, **options: (ran.extend(circuits), real(circuits, **options))[1]
+    for circuit in (laid_out, rebuilt):
+        backend.run(Circuit(circuit, seed=1)).result(60)
+        backend.run(Circuit(circuit, seed=1, level=3)).result(60)
+    for circuit in ran[:3]:
+        used = {circuit.find_bit(qubit).index for each in circuit.data for qubit in each.qubits}
+        assert used == {3, 4}
+
+
+def test_circuits_go_as_they_are_where_nothing_is_transpiled(labs: Session) -> None:
+    backend = odd(labs, of="BoundDevice", transpile=False)
+    assert backend.run(Circuit(lab.rotation(), parameters={"theta": 0}, shots=4)).result(60).counts == {
+        "0": 4
+    }
+
+
+def test_parameters_are_bound_before_where_a_target_takes_only_angles_that_are_known(
+    labs: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Transpiler.__call__
+
+    def bound_only(self: Transpiler, circuit: QuantumCircuit, level: int | None) -> QuantumCircuit:
+        if circuit.parameters:
+            raise TranspilerError("which angle?")
+        return real(self, circuit, level)
+
+    monkeypatch.setattr(Transpiler, "__call__", bound_only)
+    jobs = odd(labs).run_many(sweep(Circuit(lab.rotation(), shots=4), theta=[0, math.pi]))
+    assert [job.result(60).counts for job in jobs] == [{"0": 4}, {"1": 4}]
+
+
+def ghz(qubits: int) -> QuantumCircuit:
+    circuit = QuantumCircuit(qubits, qubits)
+    circuit.h(0)
+    for qubit in range(qubits - 1):
+        circuit.cx(qubit, qubit + 1)
+    circuit.barrier()
+    circuit.measure(range(qubits), range(qubits))
+    return circuit
+
+
+@pytest.mark.parametrize("backend", ["aer", "threads"])
+def test_aer_simulates_more_qubits_than_a_state_vector_has(backend: str, labs: Session) -> None:
+    counts = labs.get_backend(backend).run(Circuit(ghz(60), shots=20)).result(60).counts
+    assert set(counts) <= {"0" * 60, "1" * 60}
+    circuit = ghz(40)
+    circuit.append(CXGate().to_mutable().repeat(2), [0, 1])  # Aer has no such gate: it is transpiled
+    assert labs.get_backend(backend).run(Circuit(circuit, shots=20)).result(60)[0].shots == 20

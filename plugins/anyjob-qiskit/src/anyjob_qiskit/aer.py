@@ -19,6 +19,7 @@ from anyjob import (
     Observation,
     Order,
     Outcome,
+    SpecError,
     TaskBackend,
     Ticket,
 )
@@ -79,6 +80,11 @@ class AerBackend(TaskBackend):
             SpecError: a circuit is not fit to be run; then none of the orders is taken.
             ConfigError: the device or the noise model cannot be had.
         """
+        if any(order.resources.walltime is not None for order in orders):
+            raise SpecError(
+                f"{self.name()} cannot end a simulation, and so has no walltime: leave it out, or simulate "
+                "on local, processes or a cluster"
+            )
         queued = [(order, QueuedSimulation(order.job_id, self._prepare(order.spec))) for order in orders]
         queue = self._open_queue()
         for order, simulation in queued:

@@ -25,7 +25,7 @@ from anyjob import (
 )
 from anyjob.orders import Answer
 from anyjob_qiskit.batches import Batch, BatchItem, batched
-from anyjob_qiskit.config import QiskitOptions, instantiate
+from anyjob_qiskit.config import JobOptions, QiskitOptions, instantiate
 from anyjob_qiskit.provider_errors import is_auth_error, is_unreachable, translating_errors
 from anyjob_qiskit.spec import Circuit
 from anyjob_qiskit.statuses import accepts_cancel, message_of, position_of, reason_of, status_of
@@ -46,6 +46,7 @@ class QiskitBackend(TaskBackend):
     """
 
     Options = QiskitOptions
+    JobOptions = JobOptions
     accepts: ClassVar[frozenset[str]] = frozenset({"circuit"})
 
     def __init__(
@@ -101,6 +102,7 @@ class QiskitBackend(TaskBackend):
             SpecError: a circuit is not fit to be run there; then none of the orders is taken.
             BackendUnavailableError: it cannot be reached.
         """
+        from anyjob_qiskit.device_run import check
         from anyjob_qiskit.limits import limits
         from anyjob_qiskit.validation import validated_circuits
 
@@ -112,7 +114,12 @@ class QiskitBackend(TaskBackend):
         for order in orders:
             spec = order.spec
             assert isinstance(spec, Circuit)
+            if order.resources.walltime is not None:
+                raise SpecError(
+                    f"{self.name()} has no walltime for circuits: leave it out, and cancel the job"
+                )
             circuits = validated_circuits(spec, qubits=limit.qubits, shots=limit.shots, where=self.name())
+            check(device, spec, circuits, self.options, order.options)
             if limit.circuits is not None and len(circuits) > limit.circuits:
                 raise SpecError(
                     f"{len(circuits)} circuits are more than a job of {self.name()} takes, "
@@ -125,12 +132,12 @@ class QiskitBackend(TaskBackend):
 
     def _submit_batch(self, device: Any, batch: Batch) -> Iterator[tuple[Order, Answer]]:
         from anyjob_qiskit.device_run import run
-        from anyjob_qiskit.simulation import Transpiler
+        from anyjob_qiskit.transpiling import Transpiler
 
         if self._transpiler is None:
             self._transpiler = Transpiler(device)
         try:
-            job = run(device, batch, self.options, self._transpiler)
+            job = run(device, batch, self.options, batch.items[0].order.options, self._transpiler)
         except SpecError:
             raise
         except Exception as error:

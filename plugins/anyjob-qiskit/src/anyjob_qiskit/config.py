@@ -22,7 +22,19 @@ Interval = Annotated[float, msgspec.Meta(gt=0)]
 Level = Annotated[int, msgspec.Meta(ge=0, le=3)]
 
 
-class RunOptions(Options, frozen=True, kw_only=True):
+class JobOptions(Options, frozen=True, kw_only=True):
+    """What one job may be told for its device: ``options={"qiskit": {…}}``."""
+
+    run: Annotated[
+        dict[str, Any],
+        about("more options of the device's run, such as calibration_set_id; of a sampler, its options"),
+    ] = {}
+    transpile: Annotated[
+        bool, about("whether circuits are transpiled for the device, which may do that by itself")
+    ] = True
+
+
+class RunOptions(JobOptions, frozen=True, kw_only=True):
     """How circuits are run on a device."""
 
     level: Annotated[
@@ -30,6 +42,10 @@ class RunOptions(Options, frozen=True, kw_only=True):
     ] = None
     seed: Annotated[
         AtLeastZero | None, about("the seed of circuits that have none, where it is a simulator")
+    ] = None
+    seed_option: Annotated[
+        str | None,
+        about("what the device's run calls the seed, where it does not list seed_simulator; empty: no seeds"),
     ] = None
     interface: Annotated[
         Literal["auto", "run", "sampler"],

@@ -13,14 +13,12 @@ from typing import Any
 
 import numpy as np
 from qiskit import QuantumCircuit, qpy
-from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
 from anyjob_qiskit.result_reading import CircuitError, classical_bits, experiment_data
+from anyjob_qiskit.transpiling import Transpiler, operations
 
-DEFAULT_LEVEL = 1
-"""Qiskit's ``optimization_level`` where nobody says."""
 MAX_CACHED = 512
 """How many transpiled circuits a simulator caches."""
 
@@ -34,18 +32,20 @@ class Simulator:
 
     Args:
         settings: plain data: ``method``, ``precision``, ``threads`` (0: as many as there are), ``noise`` (a
-            noise model as Aer writes it) and ``device`` (the name of a fake device), as far as they are set.
+            noise model as Aer writes it), ``device`` (the name of a fake device) and ``qubits`` (how many its
+            target has, for the transpiler), as far as they are set.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.backend = make_simulator(settings)
         self.has_device = bool(settings.get("device"))
-        self._transpiler = Transpiler(self.backend)
         has_defaults = set(settings) <= {"threads"}
-        target = (
-            TARGET if has_defaults else self.backend.target
-        )  # Aer makes it anew each time that it is asked for
-        self.num_qubits: int | None = target.num_qubits
+        # Aer makes it anew each time that it is asked for.
+        target = TARGET if has_defaults else self.backend.target
+        self.num_qubits: int | None = target.num_qubits if self.has_device else None
+        self._settings = settings
+        self._transpilers = {target.num_qubits: Transpiler(self.backend)}
+        self._width = target.num_qubits
         self._supported = set(target.operation_names)
         self._transpiled: dict[tuple[int, int | None], tuple[QuantumCircuit, QuantumCircuit]] = {}
 
@@ -67,41 +67,24 @@ class Simulator:
 
     def transpiled(self, circuit: QuantumCircuit, level: int | None) -> QuantumCircuit:
         """Return a circuit in operations that the simulator has; one that was transpiled is cached."""
-        if level is None and not self.has_device and _operations(circuit) <= self._supported:
+        if level is None and not self.has_device and operations(circuit) <= self._supported:
             return circuit
         key = (id(circuit), level)
         known = self._transpiled.get(key)
         if known is None or known[0] is not circuit:
             if len(self._transpiled) >= MAX_CACHED:
                 self._transpiled.clear()
-            known = self._transpiled[key] = circuit, self._transpiler(circuit, level)
+            known = self._transpiled[key] = circuit, self._transpiler(circuit.num_qubits)(circuit, level)
         return known[1]
 
-
-class Transpiler:
-    """Transpiles circuits for one device, the same way each time.
-
-    To build a pass manager takes longer than to run it, so it is kept.
-
-    Args:
-        device: a backend of Qiskit's.
-    """
-
-    def __init__(self, device: Any) -> None:
-        self._device = device
-        self._pass_managers: dict[int, Any] = {}
-        self._lock = threading.Lock()
-
-    def __call__(self, circuit: QuantumCircuit, level: int | None) -> QuantumCircuit:
-        """Return a circuit transpiled to the target of the device."""
-        level = DEFAULT_LEVEL if level is None else level
-        with self._lock:  # a pass manager has state while it runs
-            pass_manager = self._pass_managers.get(level)
-            if pass_manager is None:
-                pass_manager = self._pass_managers[level] = generate_preset_pass_manager(
-                    optimization_level=level, backend=self._device, seed_transpiler=0
-                )
-            return pass_manager.run(circuit)
+    def _transpiler(self, qubits: int) -> Transpiler:
+        """Aer's target has as many qubits as a state vector in its memory; other methods simulate more."""
+        width = self._width if self.has_device else max(qubits, self._width)
+        found = self._transpilers.get(width)
+        if found is None:
+            wider = make_simulator({**self._settings, "qubits": width})
+            found = self._transpilers[width] = Transpiler(wider)
+        return found
 
 
 def make_simulator(settings: Mapping[str, Any]) -> AerSimulator:
@@ -116,6 +99,8 @@ def make_simulator(settings: Mapping[str, Any]) -> AerSimulator:
             options[name] = settings[name]
     if settings.get("threads"):
         options["max_parallel_threads"] = settings["threads"]
+    if settings.get("qubits"):
+        options["n_qubits"] = settings["qubits"]
     if settings.get("noise"):
         options["noise_model"] = noise_model(settings["noise"])
     if settings.get("device"):
@@ -190,10 +175,6 @@ def assign_parameters(
     found = circuit.assign_parameters(values)
     found.name = circuit.name  # else it gets one that is made up
     return found
-
-
-def _operations(circuit: QuantumCircuit) -> set[str]:
-    return set(circuit.count_ops())
 
 
 _local = threading.local()

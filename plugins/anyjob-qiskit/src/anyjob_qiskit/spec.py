@@ -38,7 +38,7 @@ class Circuit(Spec["CircuitResult"], frozen=True, tag="circuit"):
         circuits: files of OpenQASM 2, OpenQASM 3 or QPY; a program may give Qiskit's circuits, and the
             text of programs, too.
         shots: how often each circuit is run.
-        seed: makes a simulation repeatable; a real device ignores it.
+        seed: makes a simulation repeatable; a device that has none refuses it.
         parameters: values for the parameters of the circuits, by name; for a vector of parameters all its
             values.
         per_shot: keep what each shot gave, in order, beside the counts.
