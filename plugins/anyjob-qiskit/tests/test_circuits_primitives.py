@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
 from typing import Any
 
 import circuits_lab as lab
 import numpy as np
 import pytest
-from anyjob_qiskit import as_backend_v2, wrap
+from anyjob_qiskit import Circuit, as_backend_v2, wrap
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2
@@ -15,6 +17,7 @@ from qiskit.providers import JobStatus as QiskitStatus
 from qiskit.providers import JobV1
 from qiskit.quantum_info import SparsePauliOp, Statevector
 from qiskit_aer import AerSimulator
+from qiskit_ibm_runtime import EstimatorV2, SamplerV2
 
 import anyjob
 from anyjob import (
@@ -89,10 +92,50 @@ def test_its_jobs_can_be_cancelled_and_say_so(labs: Session) -> None:
 
 def test_what_it_cannot_do_is_refused(labs: Session) -> None:
     device = as_backend_v2(labs.get_backend("aer"))
-    with pytest.raises(SpecError, match="takes shots, memory and seed_simulator; not meas_level"):
+    with pytest.raises(SpecError, match="gives bits, which is meas_level=2; not meas_level=1"):
         device.run(lab.bell(), meas_level=1)
+    with pytest.raises(SpecError, match="takes shots, memory and seed_simulator; not noise_model"):
+        device.run(lab.bell(), noise_model=3)
     with pytest.raises(SpecError, match="theta"):
         device.run(lab.rotation())
+
+
+def test_the_primitives_of_ibms_runtime_run_on_it(labs: Session) -> None:
+    """They copy the backend deeply, and pass how to measure."""
+    device = as_backend_v2(labs.get_backend("aer"))
+    copied = copy.deepcopy(device)
+    copied.set_options(shots=7)
+    assert (copied.anyjob_backend, device.options.shots) == (device.anyjob_backend, 1024)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sampler, estimator = SamplerV2(mode=device), EstimatorV2(mode=device)
+        sampler.options.execution.meas_type = "classified"
+        pub = sampler.run([lab.flips("10")], shots=20).result()[0]
+        circuit = QuantumCircuit(1)
+        circuit.x(0)
+        energy = estimator.run([(circuit, SparsePauliOp("Z"))]).result()[0].data.evs
+    assert pub.data.c.get_counts() == {"10": 20}
+    assert energy == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("backend", ["aer", "processes"])
+def test_names_and_metadata_of_circuits_come_back(backend: str, labs: Session) -> None:
+    circuits = [lab.flips("10", name="a circuit/of mine"), lab.flips("01", name="other")]
+    circuits[0].metadata = {"xval": np.float64(0.5), "phase": 1j, "array": np.arange(2)}
+    result = as_backend_v2(labs.get_backend(backend)).run(circuits, shots=3).result()
+    headers = [each.header if isinstance(each.header, dict) else vars(each.header) for each in result.results]
+    assert [each["name"] for each in headers] == ["a circuit/of mine", "other"]
+    assert headers[0]["metadata"] is circuits[0].metadata
+    assert result.get_counts(circuits[1]) == {"01": 3}
+
+
+def test_metadata_that_cannot_travel_is_named(labs: Session) -> None:
+    circuit = lab.flips("10")
+    circuit.metadata = {"xval": np.float64(0.5), "values": np.arange(3)}
+    assert labs.get_backend("processes").run(Circuit(circuit, shots=3)).result(60).counts == {"10": 3}
+    circuit.metadata["phase"] = 1j
+    with pytest.raises(SpecError, match="the metadata 'phase' of the circuit 'flips' cannot be written"):
+        labs.get_backend("processes").run(Circuit(circuit, shots=3))
 
 
 # --- jobs of foreign providers --------------------------------------------------------------------

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from qiskit import QuantumCircuit, qasm2, qasm3, qpy
 from qiskit.exceptions import QiskitError
 
 from anyjob import File, SpecError
 from anyjob_qiskit.openqasm import write_openqasm
+from anyjob_qiskit.qpy_writing import MetadataError, write_qpy
 
 MAX_CACHED = 512
 """How many programs are cached with their circuits."""
@@ -61,17 +64,19 @@ def write(circuit: QuantumCircuit) -> File:
     """
     name = re.sub(r"[^\w.-]", "-", circuit.name)  # that of a file; OpenQASM has no other
     text = write_openqasm(circuit) if name == circuit.name else None
-    content = write_qpy([circuit]) if text is None else text.encode()
+    with _telling_metadata():
+        content = write_qpy([circuit]) if text is None else text.encode()
     path = f"{name}.{'qpy' if text is None else 'qasm'}"
     _cache.put(path, content, [circuit])
     return File(path, content)
 
 
-def write_qpy(circuits: list[QuantumCircuit]) -> bytes:
-    """Return circuits as QPY, which holds all that Qiskit knows of them."""
-    stream = io.BytesIO()
-    qpy.dump(circuits, stream)
-    return stream.getvalue()
+@contextlib.contextmanager
+def _telling_metadata() -> Iterator[None]:
+    try:
+        yield
+    except MetadataError as error:
+        raise SpecError(str(error)) from error
 
 
 _last_dump: tuple[tuple[File, ...], bytes] | None = None
@@ -84,7 +89,8 @@ def dump_circuits_once(files: tuple[File, ...], circuits: list[QuantumCircuit]) 
     if known is None or known[0] != files:
         from anyjob_qiskit.simulation import dump_circuits
 
-        known = _last_dump = files, dump_circuits(circuits)
+        with _telling_metadata():
+            known = _last_dump = files, dump_circuits(circuits)
     return known[1]
 
 

@@ -38,7 +38,12 @@ class _NotExpressible(Exception):
 def write_openqasm(circuit: QuantumCircuit) -> str | None:
     """Return a circuit as OpenQASM 3; None where that does not carry it whole, less its name."""
     sizes = sum(r.size for r in circuit.qregs), sum(r.size for r in circuit.cregs)
-    if sizes != (circuit.num_qubits, circuit.num_clbits) or circuit.metadata or circuit.num_vars:
+    if (
+        sizes != (circuit.num_qubits, circuit.num_clbits)
+        or circuit.metadata
+        or circuit.num_vars
+        or circuit.layout
+    ):
         return None
     if isinstance(circuit.global_phase, ParameterExpression) or circuit.global_phase:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -62,31 +63,54 @@ class AnyjobBackendV2(BackendV2):  # type: ignore[misc]
 
     @classmethod
     def _default_options(cls) -> Options:
-        return Options(shots=1024, memory=False, seed_simulator=None)
+        return Options(shots=1024, memory=False, seed_simulator=None, meas_level=2, meas_return="single")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> AnyjobBackendV2:
+        """Return another one, with options of its own, on the same backend of anyjob's."""
+        found = AnyjobBackendV2(self.anyjob_backend, self._target, self._max_jobs, self._resources)
+        found._options = copy.deepcopy(self._options, memo)
+        return found
 
     def run(self, run_input: QuantumCircuit | Sequence[QuantumCircuit], **options: Any) -> AnyjobJobV1:
         """Hand circuits to the backend of anyjob's.
 
         Args:
             run_input: circuits without free parameters.
-            options: ``shots``, ``memory`` and ``seed_simulator``; others are refused.
+            options: ``shots``, ``memory`` and ``seed_simulator``; ``meas_level`` is 2. Others are refused.
 
         Raises:
             SpecError: the circuits are not fit to be run, or there is no such option.
         """
         circuits = [run_input] if isinstance(run_input, QuantumCircuit) else list(run_input)
         run_options = self._run_options(options)
-        specs = [Circuit(part, **run_options) for part in _split(circuits, self._max_jobs)]
-        return AnyjobJobV1(self, self.anyjob_backend.run_many(specs, **self._resources))
+        plain = [_without_metadata(circuit) for circuit in circuits]
+        specs = [Circuit(part, **run_options) for part in _split(plain, self._max_jobs)]
+        jobs = self.anyjob_backend.run_many(specs, **self._resources)
+        return AnyjobJobV1(self, jobs, [(each.name, each.metadata or {}) for each in circuits])
 
     def _run_options(self, options: dict[str, Any]) -> dict[str, Any]:
         given = {**self.options.__dict__, **options}
-        unknown = set(given) - {"shots", "memory", "seed_simulator"}
+        unknown = {key for key, value in given.items() if value is not None} - _TAKEN
         if unknown:
             raise anyjob.SpecError(
-                f"{self.name} takes shots, memory and seed_simulator; not {', '.join(unknown)}"
+                f"{self.name} takes shots, memory and seed_simulator; not {', '.join(sorted(unknown))}"
+            )
+        if given["meas_level"] not in (None, 2):
+            raise anyjob.SpecError(
+                f"{self.name} gives bits, which is meas_level=2; not meas_level={given['meas_level']!r}"
             )
         return {"shots": given["shots"], "per_shot": bool(given["memory"]), "seed": given["seed_simulator"]}
+
+
+_TAKEN = frozenset({"shots", "memory", "seed_simulator", "meas_level", "meas_return"})
+
+
+def _without_metadata(circuit: QuantumCircuit) -> QuantumCircuit:
+    """A circuit without what only its result is to carry again, and what might not be fit to be written."""
+    if circuit.metadata:
+        circuit = circuit.copy(circuit.name)
+        circuit.metadata = {}
+    return circuit
 
 
 def _split(circuits: list[QuantumCircuit], number: int) -> Iterable[tuple[QuantumCircuit, ...]]:
@@ -104,9 +128,12 @@ class AnyjobJobV1(JobV1):  # type: ignore[misc]
         jobs: those of anyjob's.
     """
 
-    def __init__(self, backend: AnyjobBackendV2, jobs: Sequence[TaskJob]) -> None:
+    def __init__(
+        self, backend: AnyjobBackendV2, jobs: Sequence[TaskJob], headers: list[tuple[str, dict[str, Any]]]
+    ) -> None:
         super().__init__(backend, "+".join(job.job_id() for job in jobs))
         self.jobs = list(jobs)
+        self._headers = headers
 
     def submit(self) -> None:
         """Nothing: its circuits were handed over when it was made."""
@@ -120,7 +147,14 @@ class AnyjobJobV1(JobV1):  # type: ignore[misc]
         """
         anyjob.wait(self.jobs, timeout)
         found = [job.result(timeout=0) for job in self.jobs]
-        return CircuitResult([one for each in found for one in each]).to_qiskit()
+        result = CircuitResult([one for each in found for one in each]).to_qiskit()
+        for one, (name, metadata) in zip(result.results, self._headers, strict=True):
+            values = {"name": name, "metadata": metadata}
+            if isinstance(one.header, dict):
+                one.header.update(values)
+            else:  # before Qiskit 2.0
+                vars(one.header).update(values)
+        return result
 
     def cancel(self) -> bool:
         """Try to cancel all of it; return whether that was accepted."""

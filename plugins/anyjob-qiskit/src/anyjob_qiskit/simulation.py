@@ -16,6 +16,7 @@ from qiskit import QuantumCircuit, qpy
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
+from anyjob_qiskit.qpy_writing import write_qpy
 from anyjob_qiskit.result_reading import CircuitError, classical_bits, experiment_data
 from anyjob_qiskit.transpiling import Transpiler, operations
 
@@ -194,9 +195,7 @@ def simulator(settings: Mapping[str, Any]) -> Simulator:
 
 def dump_circuits(circuits: list[QuantumCircuit]) -> bytes:
     """Return circuits as compressed QPY, to be sent with each job of a sweep."""
-    stream = io.BytesIO()
-    qpy.dump(circuits, stream)
-    return zlib.compress(stream.getvalue())
+    return zlib.compress(write_qpy(circuits))
 
 
 def load_circuits(programs: bytes) -> list[QuantumCircuit]:
