@@ -181,7 +181,7 @@ def test_a_terminal_that_goes_leaves_the_job_running(number: int) -> None:
         _, told = process.communicate(timeout=60)
     (job,) = library.jobs(name=f"left-{number}")
     assert process.returncode == 128 + number
-    until(job.running)
+    wait_until(job.running)
     assert f"job {job.job_id()} goes on: `anyjob wait {job.job_id()}` waits for it" in told.decode()
     job.cancel()
 
