@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any
 
 from anyjob.backend import Capabilities
+from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.runner import perform, pickled
 from anyjob.jobtypes import dump_call
 from anyjob.orders import Answer, Observation, Order, Ticket
 from anyjob.specs import Call, Outcome
 from anyjob.status import JobStatus
-from anyjob.taskbackend import TaskBackend, to_outcome
+from anyjob.taskbackend import TaskBackend
 
 
 class RightCallsBackend(TaskBackend):
@@ -41,7 +42,7 @@ class RightCallsBackend(TaskBackend):
 
     def call(self, native_id: str, payload: bytes) -> None:
         """Do one call."""
-        self.outcomes[native_id] = to_outcome(pickled(perform(partial(pickle.loads, payload))))
+        self.outcomes[native_id] = outcome_from_report(pickled(perform(partial(pickle.loads, payload))))
 
     def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
         """Look at what the calls have left."""

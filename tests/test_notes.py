@@ -12,8 +12,8 @@ from support.scripted_backends import ScriptedEngine
 
 from anyjob import Config, Registry, Session
 from anyjob.backend import Capabilities
-from anyjob.builtin.pool_job import VARIABLES
 from anyjob.errors import JobError
+from anyjob.execution.job_environment import job_environment
 from anyjob.specs import Call
 
 
@@ -85,7 +85,7 @@ def test_what_is_no_text_by_name_is_reported_and_left_out(
 
 
 def seen() -> str | None:
-    return (VARIABLES.get() or {}).get("SEEN")
+    return job_environment().get("SEEN")
 
 
 @pytest.mark.parametrize("name", ["inline", "threads"])

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 
-from anyjob.config.options import describe, secret_fields, validate
+from anyjob.config.options import describe, secret_fields, validate_options
+from anyjob.config.origins import Origin, Values
 from anyjob.config.secrets import Secret
 from anyjob.config.settings import Config
 from anyjob.errors import ConfigError
@@ -66,12 +67,12 @@ class Options(Base, kw_only=True):
 
 def problems_of(values: dict[str, Any], **arguments: Any) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        validate(Options, values, **arguments)
+        validate_options(Options, values, **arguments)
     return str(caught.value).splitlines()
 
 
 def test_good_values_make_options() -> None:
-    options = validate(
+    options = validate_options(
         Options,
         {
             "partition": "debug",
@@ -95,10 +96,14 @@ def test_good_values_make_options() -> None:
 
 
 def test_every_problem_is_told_at_once() -> None:
-    assert problems_of(
-        {"partitoin": "x", "slots": "4", "hosts": ["a", 3], "limits": {"coers": 1}, "mode": "quick"},
-        where=lambda key: f"f.toml: backends.hpc.{key}",
-    ) == [
+    values = {
+        "partitoin": "x",
+        "slots": "4",
+        "hosts": ["a", 3],
+        "limits": {"coers": 1},
+        "mode": "quick",
+    }
+    assert problems_of(Values(values, "backends.hpc", {"": Origin("project", "f.toml")})) == [
         "f.toml: backends.hpc.partitoin: unknown option; did you mean 'partition'?",
         "f.toml: backends.hpc.slots: expected integer, got string",
         "f.toml: backends.hpc.partition: is missing; expected string",
@@ -141,18 +146,25 @@ def test_a_wrong_value_is_not_shown() -> None:
 
 
 def test_somebody_elses_keys_are_skipped() -> None:
-    assert validate(Options, {"partition": "p", "version": 3}, skip={"version"}).partition == "p"
+    assert validate_options(Options, {"partition": "p", "version": 3}, skip={"version"}).partition == "p"
+
+
+def from_environment(values: dict[str, Any], *textual: str) -> Values:
+    """These options, some of which come from environment variables."""
+    return Values(values, "backends.hpc", {key: Origin("environment") for key in textual})
 
 
 def test_text_is_converted_only_where_it_had_no_choice() -> None:
     values = {"partition": "7", "slots": "4", "weight": "2", "hosts": '["a"]', "limits": {"cores": "2"},
               "extra": {"a": "1"}}  # fmt: skip
-    options = validate(Options, values, textual=["slots", "weight", "hosts", "limits.cores", "extra.a"])
+    options = validate_options(
+        Options, from_environment(values, "slots", "weight", "hosts", "limits.cores", "extra.a")
+    )
     assert (options.partition, options.slots, options.weight, options.hosts) == ("7", 4, 2.0, ["a"])
     assert options.limits == Limits(cores=2)
     assert options.extra == {"a": 1}
-    assert problems_of(values, textual=["weight", "hosts", "limits.cores", "extra.a"]) == [
-        "slots: expected integer, got string"
+    assert problems_of(from_environment(values, "weight", "hosts", "limits.cores", "extra.a")) == [
+        "backends.hpc.slots: expected integer, got string"
     ]
 
 
@@ -160,8 +172,8 @@ def test_text_is_converted_only_where_it_had_no_choice() -> None:
     ("text", "why"), [("a,b", "got string"), ("[a", "as JSON"), ('["a", []]', "got array")]
 )
 def test_text_that_cannot_be_converted_is_told(text: str, why: str) -> None:
-    (problem,) = problems_of({"partition": "p", "hosts": text}, textual=["hosts"])
-    assert problem.startswith("hosts: expected ")
+    (problem,) = problems_of(from_environment({"partition": "p", "hosts": text}, "hosts"))
+    assert problem.startswith("environment: backends.hpc.hosts: expected ")
     assert why in problem
 
 
@@ -197,5 +209,5 @@ def test_renamed_options_go_by_their_new_names() -> None:
     class Renamed(msgspec.Struct, rename="kebab"):
         max_jobs: int = 1
 
-    assert validate(Renamed, {"max-jobs": 3}).max_jobs == 3
+    assert validate_options(Renamed, {"max-jobs": 3}).max_jobs == 3
     assert describe(Renamed)[0].name == "max-jobs"

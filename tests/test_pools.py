@@ -480,7 +480,7 @@ def test_nothing_is_kept_of_jobs_that_nobody_holds(pool: Pool) -> None:
     for job in [*pool.map(print, ["x"] * 5), pool.run(Command(["true"])), pool.run(Call(fail))]:
         job.wait_for_final_state(20)
     del job
-    wait_until(lambda: not pool._works and not pool._logs and not pool._tracker.open_ids())
+    wait_until(lambda: not pool._jobs and not pool._logs and not pool._tracker.open_ids())
     wait_until(lambda: pool.jobs() == [])
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyjob import StateError
-from anyjob.execution import spool
+from anyjob.execution import private_files, spool
 from anyjob.status import JobStatus
 
 ID = "ab" * 10
@@ -78,7 +78,7 @@ def test_planted_links_are_not_followed(tmp_path: Path, link: str) -> None:
         with pytest.raises(StateError):
             spool.read_payload(here, ID)
         with pytest.raises(OSError):  # noqa: PT011
-            spool.read_range(here / "ab" / ID / "payload.pkl", 0)
+            private_files.read_range(here / "ab" / ID / "payload.pkl", 0)
     assert spool.read_outcome(spool.path_of(here, ID)) is None
     spool.remove(here, ID)
     assert sorted(path.read_bytes() for path in outside.rglob("*.pkl")) == [b"precious", b"precious"]
@@ -99,7 +99,7 @@ def test_what_is_no_file_or_not_ours_is_not_read(tmp_path: Path, monkeypatch: py
     place = directory(tmp_path)
     os.mkfifo(place / "stdout")
     with pytest.raises(StateError, match="not a plain file of yours"):
-        spool.read_range(place / "stdout", 0)
+        private_files.read_range(place / "stdout", 0)
     (place / "outcome.pkl").write_bytes(pickle.dumps({"status": "DONE"}))
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     with pytest.raises(StateError, match="not a plain file of yours"):
@@ -108,10 +108,10 @@ def test_what_is_no_file_or_not_ours_is_not_read(tmp_path: Path, monkeypatch: py
 
 def test_output_is_read_from_an_offset(tmp_path: Path) -> None:
     place = directory(tmp_path)
-    assert spool.read_range(place / "stdout", 0) == b""
+    assert private_files.read_range(place / "stdout", 0) == b""
     (place / "stdout").write_bytes(b"0123456789")
-    assert spool.read_range(place / "stdout", 4, 3) == b"456"
-    assert spool.read_range(place / "stdout", 10) == b""
+    assert private_files.read_range(place / "stdout", 4, 3) == b"456"
+    assert private_files.read_range(place / "stdout", 10) == b""
 
 
 class Hostile:

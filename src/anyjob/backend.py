@@ -311,6 +311,14 @@ class BaseProvider(ABC):
             return cls()
         return cls(ProviderConfiguration(name, **options), provider)
 
+    def configuration(self) -> t.Any:
+        """Return what the provider was configured with.
+
+        Returns:
+            None where it has no configuration.
+        """
+        return self._configuration
+
     @abstractmethod
     def backends(
         self, name: str | None = None, filters: t.Callable[[t.Any], bool] | None = None, **kwargs: t.Any

@@ -152,7 +152,7 @@ def anyjob_job_environment(session: Any, backend: Any, job_id: str, spec: Any) -
     variable, the one that is called last wins.
 
     A call that runs in a thread of the process that submits (of a backend ``inline`` or ``threads``)
-    shares the environment of that process; what it was given is in ``anyjob.builtin.pool_job.VARIABLES``.
+    shares the environment of that process; what it was given is had from `anyjob.sdk.job_environment`.
 
     Example::
 

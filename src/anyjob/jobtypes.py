@@ -348,7 +348,9 @@ class PythonJob(TaskJob[T_co]):
 
 
 def dump_call(spec: Call) -> bytes:
-    """Pickle what to call, its positional and its keyword arguments.
+    """Pickle what to call, its positional and its keyword arguments: a tuple of three.
+
+    The function goes as the text ``"module:function"`` where it was given as such.
 
     Raises:
         SerializationError: something in it cannot be pickled; the message names it.
@@ -356,6 +358,6 @@ def dump_call(spec: Call) -> bytes:
     try:
         return runner.dumps((spec.fn, spec.args, spec.kwargs))
     except Exception as error:
-        from anyjob.execution.serialization import explain
+        from anyjob.execution.serialization import serialization_error
 
-        raise explain(spec, error) from error
+        raise serialization_error(spec, error) from error

@@ -86,3 +86,4 @@ class Unsure(msgspec.Struct, frozen=True):
 
 
 Answer = str | Rejected | Unsure
+"""What `TaskBackend.launch` yields with each order: the engine's id of the job, or what came in its place."""

@@ -354,7 +354,7 @@ class Outcome(msgspec.Struct, kw_only=True):
         peak_memory: the most memory it had resident, in bytes.
         host: where it ran.
         attempt: 1, and one more for each time that the engine started it anew.
-        value: what it returned, pickled; or `Held`, in the process that it ran in.
+        value: what it returned, pickled; or an `anyjob.sdk.LocalValue`, in the process that it ran in.
         exception: what it raised, pickled.
         traceback: where it raised that, as text.
     """
@@ -374,8 +374,15 @@ class Outcome(msgspec.Struct, kw_only=True):
     traceback: str = ""
 
 
-class Held:
-    """A value that cannot be pickled, and so never leaves the process that it was made in."""
+class LocalValue:
+    """Stands in an `anyjob.Outcome` for a value that this process alone can give; others are pickled bytes.
+
+    It is for a value that cannot be pickled, or that lies elsewhere until somebody wants it: then a subclass
+    has ``value`` as a property. In the ledger it is pickled, so it is for backends that are not durable.
+
+    Args:
+        value: what `result()` returns, each time the same object.
+    """
 
     __slots__ = ("value",)
 

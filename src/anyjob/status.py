@@ -30,6 +30,10 @@ def as_status(answer: object, job: object = None) -> JobStatus:
     A member's name or value, and a member of another enum with such a name, are taken as that
     member: all have been seen in the wild.
 
+    Args:
+        answer: what it returned.
+        job: the job, for the error.
+
     Raises:
         InvalidStatusError: for anything else (a dict, None, a coroutine…), since to go on asking
             would be to wait for ever (qiskit-ibm-runtime#2673).

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +22,7 @@ from anyjob.errors import (
     StateError,
 )
 from anyjob.execution import spool
+from anyjob.execution.private_files import read_range
 from anyjob.ids import new_id
 from anyjob.jobtypes import TaskJob
 from anyjob.orders import NO_OPTIONS, Answer, Observation, Options, Order, Rejected, Ticket, Unsure
@@ -111,9 +111,11 @@ class TaskBackend(BaseBackend):
             except Exception:
                 pass  # one is required: it is told below
         if checked is None:
-            from anyjob.config.options import validate
+            from anyjob.config.options import validate_options
 
-            checked = validate(cls.Options, options, where=f"backend {name!r}", skip={"backend_version"})
+            checked = validate_options(
+                cls.Options, options, where=f"backend {name!r}", skip={"backend_version"}
+            )
         fields = {field: getattr(checked, field) for field in checked.__struct_fields__}
         return cls(BackendConfiguration(name, version, **fields), provider, options=checked)
 
@@ -167,7 +169,7 @@ class TaskBackend(BaseBackend):
         """Return what a job wrote from an offset on, at most some MiB at a time; empty: no more now."""
         if ticket.spool is None:
             return b""
-        return spool.read_range(ticket.spool / stream, offset)
+        return read_range(ticket.spool / stream, offset)
 
     def notify(self, job_ids: Iterable[str]) -> None:
         """To be called when the engine was heard to say something of these jobs: a hint, no verdict."""
@@ -203,16 +205,64 @@ class TaskBackend(BaseBackend):
             return self._default_job_options
         if not given and self.JobOptions is Options:
             return NO_OPTIONS
-        from anyjob.config.options import validate
+        from anyjob.config.options import validate_options
 
         where = f"options of the job for {kind!r}"
         try:
-            made = validate(self.JobOptions, given, where=where, defaults=self.options)
+            made = validate_options(self.JobOptions, given, where=where, defaults=self.options)
         except ConfigError as error:
             raise SpecError(str(error)) from None
         if not given:
             self._default_job_options = made
         return made
+
+    # --- what its author calls ----------------------------------------------------------------
+
+    def open_ids(self) -> list[str]:
+        """Return the ids of the jobs that this process knows of and that have not ended."""
+        return self._tracker.open_ids()
+
+    def open_tickets(self) -> list[Ticket]:
+        """Return the tickets of the jobs that this process knows of and that have not ended.
+
+        Only of those that the engine is known to have.
+        """
+        return [record.ticket() for record in self._tracker.open_records() if record.native_id is not None]
+
+    def when_forgotten(self, job_id: str, call: Callable[[], object]) -> None:
+        """Have a function called when nobody holds a handle on a job any more.
+
+        It is for letting go of what is kept of the job. It is called at once where nobody does, else where
+        the last handle is collected, in whatever thread: so it takes no locks. It is not called when the
+        program ends.
+        """
+        self._tracker.when_forgotten(job_id, call)
+
+    def job_directory(self, job_id: str) -> t.Path:
+        """Return the directory of a job of a durable backend on this side, whether it is there or not.
+
+        Where files are shared it is ``order.spool``. Else it is for what the backend fetches, such as
+        ``stdout`` and ``stderr``; `anyjob prune` removes it.
+
+        Raises:
+            StateError: this is no id of a job.
+        """
+        return spool.path_of(self.spool_root, job_id)
+
+    def recorded_outcomes(self, job_ids: Iterable[str]) -> dict[str, Outcome]:
+        """Return what the ledger says came of jobs of a durable backend, as another process may have noted.
+
+        Those that have not ended, as far as the ledger knows, are left out.
+
+        Raises:
+            StateError: the ledger cannot be read.
+        """
+        from anyjob.ledger.encoding import decode_outcome
+
+        rows = self.services.ledger.rows(list(job_ids))
+        return {
+            job_id: decode_outcome(row.outcome) for job_id, row in rows.items() if row.outcome is not None
+        }
 
     # --- what its users call ------------------------------------------------------------------
 
@@ -402,11 +452,3 @@ else:
 
 def _not_ours() -> tuple[tuple[Spec, ...], Resources]:
     raise JobError("anyjob did not submit this job: what it was handed is not known")
-
-
-def to_outcome(said: Mapping[str, Any]) -> Outcome:
-    """Take what the `runner` says of a call."""
-    return Outcome(**{"host": HOST, **said, "status": JobStatus[said["status"]]})
-
-
-HOST = os.uname().nodename

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any, ClassVar, Self
 
 from anyjob.backend import BackendConfiguration, Capabilities
 from anyjob.execution import spawning
+from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.runner import dumps, perform, pickled
 from anyjob.job import JobStatus
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket
 from anyjob.specs import Call, Command, Outcome, Spec
-from anyjob.taskbackend import TaskBackend, to_outcome
+from anyjob.taskbackend import TaskBackend
 
 
 class CommandsOnly(TaskBackend):
@@ -94,7 +96,8 @@ class CallsOnly(TaskBackend):
             call = order.spec
             assert isinstance(call, Call)
             blob = dumps((call.fn, call.args, call.kwargs))
-            self._outcomes[order.job_id] = to_outcome(pickled(perform(lambda blob=blob: pickle.loads(blob))))  # type: ignore[misc]
+            report = pickled(perform(functools.partial(pickle.loads, blob)))
+            self._outcomes[order.job_id] = outcome_from_report(report)
             yield order, f"native-{order.job_id}"
 
     def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:

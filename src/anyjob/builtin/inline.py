@@ -26,9 +26,9 @@ class InlineBackend(Pool):
         """Run each in its turn."""
         self._check_open()
         for order in orders:
-            work = self._works[order.job_id] = self._prepare(order)
+            job = self._jobs[order.job_id] = self._prepare(order)
             yield order, order.job_id
-            self._do(work)
+            self._do(job)
 
     def _perform(self, load: Load) -> dict[str, Any]:
         return runner.perform(load, passes=KeyboardInterrupt)

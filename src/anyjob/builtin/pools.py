@@ -17,27 +17,45 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from anyjob.backend import Capabilities
-from anyjob.builtin.pool_job import VARIABLES, Endable, Work, open_output, overdue
 from anyjob.errors import BackendError
-from anyjob.execution import runner, spawning
+from anyjob.execution import runner
 from anyjob.execution.directory import submit_directory
-from anyjob.execution.spool import read_range
+from anyjob.execution.job_environment import use_job_environment
+from anyjob.execution.job_run import JobRun
+from anyjob.execution.private_files import read_range
+from anyjob.execution.reports import outcome_from_report
+from anyjob.execution.spawning import run_program
 from anyjob.orders import Answer, Observation, Options, Order, Ticket
-from anyjob.specs import Call, Command, Held, Outcome, Spec
+from anyjob.specs import Call, Command, LocalValue, Outcome, Spec
 from anyjob.status import JobStatus
-from anyjob.taskbackend import HOST, TaskBackend, to_outcome
+from anyjob.taskbackend import TaskBackend
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    Logs = dict[str, tuple[Path, int, int | None]]
-    """Which part of which file each stream is: from where, and up to where once it has ended."""
+    from anyjob.execution.worker_process import Logs
 
 Load = Callable[[], tuple[Any, tuple[Any, ...], dict[str, Any]]]
 """Gives what to call, its positional and its keyword arguments."""
 
 QUEUED = Observation(JobStatus.QUEUED)
 RUNNING = Observation(JobStatus.RUNNING)
+
+
+class PoolJob(JobRun):
+    """One job in a pool, with what it was handed over with.
+
+    Attributes:
+        cwd: the working directory of the submitter, whatever it is when the job starts.
+        call: what to call, pickled, where that goes to another process.
+    """
+
+    __slots__ = ("call", "cwd")
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(order)
+        self.cwd: str | None = None
+        self.call: bytes | None = None
 
 
 class Pool(TaskBackend):
@@ -49,9 +67,9 @@ class Pool(TaskBackend):
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options)
-        self._works: dict[str, Work] = {}
+        self._jobs: dict[str, PoolJob] = {}
         self._logs: dict[str, Logs] = {}
-        self._queue: SimpleQueue[Work | None] = SimpleQueue()
+        self._queue: SimpleQueue[PoolJob | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._directory: Path | None = None
@@ -68,77 +86,62 @@ class Pool(TaskBackend):
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         """Queue the work; slots take it in that order."""
-        works = [self._prepare(order) for order in orders]
+        jobs = [self._prepare(order) for order in orders]
         with self._lock:
             self._check_open()
-            for work in works:
-                self._works[work.order.job_id] = work
+            for job in jobs:
+                self._jobs[job.order.job_id] = job
             # Those that have ended are taken out at once, by `collect`.
-            missing = min(self.slots, len(self._works)) - len(self._threads)
+            missing = min(self.slots, len(self._jobs)) - len(self._threads)
             for number in range(max(0, missing)):
                 thread = threading.Thread(
                     target=self._slot, name=f"anyjob-{self.name()}-{number}", daemon=True
                 )
                 self._threads.append(thread)
                 thread.start()
-        for work in works:
-            yield work.order, work.order.job_id
-            self._queue.put(work)
+        for job in jobs:
+            yield job.order, job.order.job_id
+            self._queue.put(job)
 
     def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
         """Look into memory."""
         seen = {}
         for ticket in tickets:
-            work = self._works.get(ticket.job_id)
-            if work is not None:
-                if work.outcome is not None:
-                    seen[ticket.job_id] = Observation(work.outcome.status)
+            job = self._jobs.get(ticket.job_id)
+            if job is not None:
+                if job.outcome is not None:
+                    seen[ticket.job_id] = Observation(job.outcome.status)
                 else:
-                    seen[ticket.job_id] = RUNNING if work.running else QUEUED
+                    seen[ticket.job_id] = RUNNING if job.running else QUEUED
         return seen
 
     def collect(self, tickets: Sequence[Ticket]) -> dict[str, Outcome]:
         """Hand over what came of the work, and keep nothing of it; what has not ended is kept."""
-        works = [self._works.get(ticket.job_id) for ticket in tickets]
-        found = {work.order.job_id: work.outcome for work in works if work and work.outcome}
+        jobs = [self._jobs.get(ticket.job_id) for ticket in tickets]
+        found = {job.order.job_id: job.outcome for job in jobs if job and job.outcome}
         for job_id in found:
-            self._works.pop(job_id, None)
+            self._jobs.pop(job_id, None)
         return found
 
     def terminate(self, tickets: Sequence[Ticket]) -> dict[str, bool]:
         """Take work out of the queue, or end the process that it runs in."""
-        running = self._cancel([work for t in tickets if (work := self._works.get(t.job_id)) is not None])
-        if any(running.values()):
-            ending = [work for work, ends in running.items() if ends]
-            threading.Thread(target=self._end, args=(ending,), name="anyjob-cancel", daemon=True).start()
-        cancelled = {work.order.job_id: work.cancelled for work in running}
-        return {ticket.job_id: cancelled.get(ticket.job_id, False) for ticket in tickets}
+        jobs = [job for ticket in tickets if (job := self._jobs.get(ticket.job_id)) is not None]
+        cancelled = [job for job in jobs if self._cancel(job)]
+        running = [job for job in cancelled if job.running]
+        if running:
+            threading.Thread(
+                target=JobRun.end_processes, args=(running,), name="anyjob-cancel", daemon=True
+            ).start()
+        accepted = {job.order.job_id for job in cancelled}
+        return {ticket.job_id: ticket.job_id in accepted for ticket in tickets}
 
-    def _cancel(self, works: list[Work]) -> dict[Work, bool]:
-        """Mark what can be cancelled, settle what has not started; say which have a process to end."""
-        running = {}
-        for work in works:
-            with work.guard:
-                if work.outcome is not None:
-                    continue
-                ends = work.running and (
-                    self.capabilities.cancel_running or isinstance(work.order.spec, Command)
-                )
-                work.cancelled = work.cancelled or ends or not work.running
-                running[work] = ends
-            if not work.running:
-                self._finish(work, Outcome(status=JobStatus.CANCELLED, finished=time.time()))
-        return running
-
-    def _end(self, works: list[Work]) -> None:
-        """End the processes that these run in."""
-        for work in works:
-            work.ending.acquire()
-        try:
-            spawning.end([work.pid for work in works if work.pid is not None])
-        finally:
-            for work in works:
-                work.ending.release()
+    def _cancel(self, job: PoolJob) -> bool:
+        """Cancel a job that has not ended; say whether that was accepted."""
+        ends = self.capabilities.cancel_running or isinstance(job.order.spec, Command)
+        accepted = job.cancel(ends=ends)
+        if accepted and not job.running:
+            self._finished(job)
+        return accepted
 
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         """Read from the files that the work writes to."""
@@ -156,11 +159,11 @@ class Pool(TaskBackend):
         with self._lock:
             self._ended = True
             threads, self._threads = self._threads, []
-        running = self._cancel(list(self._works.values()))
-        self._end([work for work, ends in running.items() if ends])
+        jobs = list(self._jobs.values())
+        JobRun.end_processes([job for job in jobs if self._cancel(job) and job.running])
         for _ in threads:
             self._queue.put(None)
-        stuck = any(not ends and work.running for work, ends in running.items())
+        stuck = any(job.running and not job.cancelled and job.outcome is None for job in jobs)
         for thread in threads:
             if thread is not threading.current_thread():
                 thread.join(0.1 if stuck else None)
@@ -176,110 +179,69 @@ class Pool(TaskBackend):
 
     # --- slots --------------------------------------------------------------------------------
 
-    def _prepare(self, order: Order) -> Work:
+    def _prepare(self, order: Order) -> PoolJob:
         """Make a job of an order, in the thread that submits: what is wrong with it is raised there."""
-        work = Work(order)
+        job = PoolJob(order)
         if isinstance(order.spec, Command):  # a call in a thread of this process has this process's own
-            work.cwd = submit_directory()
-        return work
+            job.cwd = submit_directory()
+        return job
 
     def _slot(self) -> None:
-        while (work := self._queue.get()) is not None:
+        while (job := self._queue.get()) is not None:
             try:
-                self._do(work)
+                self._do(job)
             except Exception as error:  # of a hook, where plugins are strict: the slot lives on
                 threading.excepthook(
                     threading.ExceptHookArgs((type(error), error, error.__traceback__, None))
                 )
-            del work  # while it waits for the next, it keeps nothing of the last
+            del job  # while it waits for the next, it keeps nothing of the last
         self._close_slot()
 
     def _close_slot(self) -> None:
         """The thread of a slot ends."""
 
-    def _do(self, work: Work) -> None:
-        if not self._begins(work):
+    def _do(self, job: PoolJob) -> None:
+        if not job.begin():
             return
         try:
             if self.services.watches:
-                self.notify([work.order.job_id])
-            outcome = self._command(work) if isinstance(work.order.spec, Command) else self._call(work)
+                self.notify([job.order.job_id])
+            outcome = self._command(job) if isinstance(job.order.spec, Command) else self._call(job)
         except Exception as error:
-            outcome = to_outcome(runner.failure(error))
+            outcome = outcome_from_report(runner.failure(error))
         except BaseException:  # Ctrl-C in work that runs inline
-            self._finish(work, Outcome(status=JobStatus.CANCELLED, finished=time.time(), host=HOST))
+            host = os.uname().nodename
+            self._finish(job, Outcome(status=JobStatus.CANCELLED, finished=time.time(), host=host))
             raise
-        self._settle(work, outcome)
+        self._finish(job, outcome)
 
-    def _begins(self, work: Work) -> bool:
-        """Have work count as running; False where it is not to run any more."""
-        with work.guard:
-            if work.outcome is not None or work.cancelled:
-                return False
-            work.running = True
-        return True
+    def _finish(self, job: PoolJob, outcome: Outcome) -> None:
+        if job.finish(outcome):
+            self._finished(job)
 
-    def _settle(self, work: Work, outcome: Outcome) -> None:
-        """Take in what came of work that ran: it may have been ended."""
-        if work.cancelled:
-            outcome = Outcome(
-                status=JobStatus.CANCELLED,
-                signal=outcome.signal,
-                started=outcome.started,
-                finished=time.time(),
-                peak_memory=outcome.peak_memory,
-                host=outcome.host,
-            )
-        elif work.overdue:
-            outcome = overdue(work, outcome)
-        self._finish(work, outcome)
+    def _finished(self, job: PoolJob) -> None:
+        job.call = None
+        self.notify([job.order.job_id])
 
-    def _finish(self, work: Work, outcome: Outcome) -> None:
-        with work.guard:
-            if work.outcome is not None:
-                return
-            work.outcome = outcome
-        work.payload = None
-        self.notify([work.order.job_id])
-
-    def _call(self, work: Work) -> Outcome:
+    def _call(self, job: PoolJob) -> Outcome:
         """Run a call in the thread of a slot."""
-        call = work.order.spec
+        call = job.order.spec
         assert isinstance(call, Call)
-        token = VARIABLES.set(work.order.environment)
-        try:
-            said = self._perform(lambda: (call.fn, call.args, call.kwargs))
-        finally:
-            VARIABLES.reset(token)
-        if said["status"] == "DONE":
-            said["value"] = _copied(said["value"])
-        return to_outcome(said)
+        with use_job_environment(job.order.environment):
+            report = self._perform(lambda: (call.fn, call.args, call.kwargs))
+        if report["status"] == "DONE":
+            report["value"] = _copied(report["value"])
+        return outcome_from_report(report)
 
     def _perform(self, load: Load) -> dict[str, Any]:
         return runner.perform(load)
 
-    def _command(self, work: Work) -> Outcome:
+    def _command(self, job: PoolJob) -> Outcome:
         """Run a program as a child of this process."""
-        order = work.order
-        spec = order.spec
-        assert isinstance(spec, Command)
+        order = job.order
+        assert isinstance(order.spec, Command)
         assert order.spool is not None
-        order.spool.mkdir(mode=0o700, exist_ok=True)
-        started = time.time()
-        with open_output(order.spool, "stdout") as stdout, open_output(order.spool, "stderr") as stderr:
-            try:
-                process = spawning.start(spec, order.environment, stdout, stderr, order.spool, work.cwd)
-            except OSError as error:
-                return spawning.not_started(spec, error)
-        try:
-            with Endable(work, process.pid, self._end):
-                spawning.await_end(process)
-        except BaseException:
-            spawning.end([process.pid])
-            raise
-        finally:
-            outcome = spawning.reap(process, started)
-        return outcome
+        return run_program(order.spec, order.environment, order.spool, cwd=job.cwd, while_running=job.process)
 
     def _spool(self, job_id: str, spec: Spec) -> Path | None:
         if not isinstance(spec, Command):
@@ -313,7 +275,7 @@ def _copied(value: Any) -> Any:
     try:
         return runner.dumps(value)
     except Exception:
-        return Held(value)
+        return LocalValue(value)
 
 
 class ThreadsOptions(Options, frozen=True):

@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import functools
 import os
-import pickle
-import subprocess
 import sys
 import threading
-import time
-from contextlib import suppress
-from pathlib import Path
-from socket import SHUT_RDWR, socket, socketpair
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 
-from anyjob.builtin.pool_job import Endable, Work, open_output
-from anyjob.builtin.pools import Pool
-from anyjob.execution import runner, spawning
+from anyjob.builtin.pools import Pool, PoolJob
 from anyjob.execution.directory import submit_directory
+from anyjob.execution.reports import outcome_from_report
+from anyjob.execution.worker_process import Logs, WorkerProcess
 from anyjob.jobtypes import dump_call
 from anyjob.orders import Options, Order
 from anyjob.specs import Call, Outcome
-from anyjob.status import JobStatus
-from anyjob.taskbackend import HOST, to_outcome
-
-if TYPE_CHECKING:
-    from anyjob.builtin.pools import Logs
 
 
 class ProcessesOptions(Options, frozen=True):
@@ -63,162 +52,49 @@ class ProcessesBackend(Pool):
         """How many jobs run at a time."""
         return int(self.options.slots)
 
-    def _prepare(self, order: Order) -> Work:
-        work = super()._prepare(order)
+    def _prepare(self, order: Order) -> PoolJob:
+        job = super()._prepare(order)
         if isinstance(order.spec, Call):
-            work.payload = (dump_call(order.spec), order.environment, submit_directory())
-        return work
+            job.call, job.cwd = dump_call(order.spec), submit_directory()
+        return job
 
-    def _call(self, work: Work) -> Outcome:
-        worker: Worker | None = getattr(self._worker, "value", None)
+    def _call(self, job: PoolJob) -> Outcome:
+        assert job.call is not None
+        worker = self._warm()
+        self._logs[job.order.job_id] = worker.next_logs()
+        with job.process(worker.pid):
+            worker.send(job.call, job.order.environment, job.cwd)
+            report = worker.receive()
+        if report is not None and not job.cancelled and not job.overdue:
+            outcome = outcome_from_report(report)
+        else:
+            self._worker.value = None
+            outcome = worker.died()
+        self._keep_logs(job.order.job_id, worker.last_logs())
+        return outcome
+
+    def _warm(self) -> WorkerProcess:
+        """Return the worker of the slot whose thread this is."""
+        worker: WorkerProcess | None = getattr(self._worker, "value", None)
         if worker is not None and not worker.alive():
-            self._discard(worker)  # somebody ended it while it had nothing to do
+            self._close_slot()  # somebody ended it while it had nothing to do
             worker = None
         if worker is None:
-            worker = self._worker.value = self._start()
-        self._logs[work.order.job_id] = worker.logs()
-        started = time.time()
-        with Endable(work, worker.pid, self._end):
-            worker.tell(pickle.dumps(work.payload, 5))
-            said = worker.hear()
-        outcome = self._said(work, worker, said, started)
-        self._keep_logs(work.order.job_id, worker.ended())
-        return outcome
-
-    def _start(self) -> Worker:
-        with self._lock:
-            self._number += 1
-            number = self._number
-        return Worker(self.options.python, self._home(), number)
-
-    def _said(self, work: Work, worker: Worker, said: dict[str, Any] | None, started: float) -> Outcome:
-        """Return what came of a call, by what its worker has said; one that was ended over it is let go."""
-        if said is not None and not work.cancelled and not work.overdue:
-            return to_outcome(said)
-        code = self._discard(worker)
-        outcome = spawning.ended(code, started=started, host=HOST)
-        if outcome.status is JobStatus.DONE:
-            outcome.status, outcome.reason = JobStatus.ERROR, "exit-code"
-        outcome.message = (
-            f"the call ended its process ({outcome.message or 'exit code 0'}) and left no result"
-        )
-        return outcome
+            with self._lock:
+                self._number += 1
+                number = self._number
+            worker = self._worker.value = WorkerProcess(self.options.python, self._home(), number)
+        return worker
 
     def _keep_logs(self, job_id: str, logs: Logs) -> None:
         if logs:
             self._logs[job_id] = logs
-            self._tracker.when_forgotten(job_id, functools.partial(self._logs.pop, job_id, None))
+            self.when_forgotten(job_id, functools.partial(self._logs.pop, job_id, None))
         else:
             del self._logs[job_id]
 
-    def _discard(self, worker: Worker) -> int:
-        self._worker.value = None
-        return worker.close()
-
     def _close_slot(self) -> None:
-        worker: Worker | None = getattr(self._worker, "value", None)
+        worker: WorkerProcess | None = getattr(self._worker, "value", None)
         if worker is not None:
+            self._worker.value = None
             worker.close()
-
-
-class Worker:
-    """A process that runs one call after the other, for the one thread that owns it."""
-
-    def __init__(self, python: str, directory: Path, number: int) -> None:
-        ours, theirs = socketpair()
-        self._socket: socket = ours
-        self._files = {stream: directory / f"worker-{number}.{stream}" for stream in ("stdout", "stderr")}
-        try:
-            self._process = self._start(python, theirs)
-        except BaseException:
-            ours.close()
-            raise
-        self.pid = self._process.pid
-        self._stream = open(ours.fileno(), "rb", closefd=False)  # noqa: SIM115 - close() closes it
-        self._start_sizes = self._sizes = [0, 0]
-        # A child of the call may hold our end of the socket open, so that it is the end of the
-        # worker's process, and not of the stream, that tells of its death.
-        self._reaper = threading.Thread(target=self._await_end, name=f"anyjob-reap-{self.pid}", daemon=True)
-        self._reaper.start()
-
-    def _start(self, python: str, theirs: socket) -> subprocess.Popen[bytes]:
-        out, err = self._files["stdout"], self._files["stderr"]
-        with theirs, open_output(out.parent, out.name) as stdout, open_output(err.parent, err.name) as stderr:
-            return subprocess.Popen(
-                [python, "-u", "-P", runner.__file__, "--serve", str(theirs.fileno()), *sys.path],
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-
-    def alive(self) -> bool:
-        """Whether its process has not ended."""
-        return self._reaper.is_alive()
-
-    def _await_end(self) -> None:
-        try:
-            spawning.await_end(self._process)  # it is reaped by close(): until then the pid is its own
-        except ChildProcessError:
-            pass
-        try:
-            self._socket.shutdown(SHUT_RDWR)
-        except OSError:
-            pass
-
-    def fileno(self) -> int:
-        """The descriptor that its answers come by, for those who wait for many."""
-        return self._socket.fileno()
-
-    def tell(self, request: bytes) -> None:
-        """Have a call run. Of one that has died, it is heard."""
-        with suppress(OSError):
-            runner.write_frame(self._socket.fileno(), request)
-
-    def has_answered(self) -> bool:
-        """Whether the answer is here as a whole, or none will come; asked once there is something to read."""
-        head = self._stream.peek(8)
-        return len(head) < 8 or len(head) - 8 >= int.from_bytes(head[:8], "little")
-
-    def hear(self) -> dict[str, Any] | None:
-        """Wait for what came of the call; None where the worker has died over it."""
-        try:
-            answer: dict[str, Any]
-            answer, self._start_sizes, self._sizes = pickle.loads(runner.read_frame(self._stream))
-        except (OSError, EOFError):
-            self._start_sizes = self._sizes
-            self._sizes = [path.stat().st_size for path in self._files.values()]
-            return None
-        return answer
-
-    def logs(self) -> Logs:
-        """Where what the next call writes will be."""
-        return {
-            s: (path, size, None) for (s, path), size in zip(self._files.items(), self._sizes, strict=True)
-        }
-
-    def ended(self) -> Logs:
-        """Where what the last call wrote is; without the streams that it wrote nothing to."""
-        logs = zip(self._files.items(), self._start_sizes, self._sizes, strict=True)
-        return {stream: (path, start, stop) for (stream, path), start, stop in logs if stop > start}
-
-    def close(self) -> int:
-        """End the worker and what it has started; return the code that it ended with."""
-        try:
-            self._socket.shutdown(SHUT_RDWR)
-        except OSError:
-            pass
-        try:
-            self._process.wait(2)  # an idle worker leaves when its socket closes
-        except subprocess.TimeoutExpired:
-            spawning.end([self.pid], grace=0.5)
-            self._process.wait()
-        self._reaper.join()
-        try:
-            os.killpg(self.pid, 9)
-        except OSError:
-            pass  # the usual case: nobody is left
-        self._stream.close()
-        self._socket.close()
-        return int(self._process.returncode)

@@ -144,7 +144,7 @@ def problems(session: Session) -> Iterator[str]:
 
 
 def _wrong_with(session: Session, group: str, entry: Any) -> Iterator[str]:
-    from anyjob.config.options import validate
+    from anyjob.config.options import validate_options
 
     try:
         found = _type_of(session, entry)
@@ -161,7 +161,7 @@ def _wrong_with(session: Session, group: str, entry: Any) -> Iterator[str]:
     options_type = getattr(found, "Options", None)
     try:
         if options_type is not None:
-            validate(options_type, entry.options, skip=("backend_version",))
+            validate_options(options_type, entry.options, skip=("backend_version",))
         else:
             from anyjob.config.secrets import from_config
 

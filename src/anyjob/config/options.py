@@ -42,37 +42,35 @@ class OptionInfo(NamedTuple):
     doc: str
 
 
-def validate(
+def validate_options(
     options_type: type[T],
     values: Mapping[str, Any],
     *,
-    where: str | Callable[[str], str] | None = None,
-    textual: Collection[str] | None = None,
+    where: str = "",
     skip: Collection[str] = (),
     defaults: object = None,
 ) -> T:
-    """Make options of what a configuration says.
+    """Make options of what a configuration says: what a ``from_options`` does with its ``options``.
 
     Args:
-        options_type: the msgspec struct.
-        values: the options; `Values` know their places themselves.
-        where: words for the place of a (dotted) key, for errors; or what to put before keys.
-        textual: the (dotted) keys whose values are text for want of types, as those of environment
-            variables are: only they are converted (``"4"`` to 4, ``"true"``, ``'["a"]'``).
-        skip: keys that are somebody else's.
+        options_type: a msgspec struct, such as a subclass of `anyjob.Options`. A field may also be an
+            `anyjob.Secret`, or a `pathlib.Path`, of which a leading ``~`` is the home.
+        values: the options by name. Those of a session know where they were configured, and which are text
+            for want of types (those of environment variables), and so are converted (``"4"`` to 4).
+        where: what to put before the name of an option in an error, where the values do not know better.
+        skip: names that are somebody else's.
         defaults: options of another type; what it has, too, is as there, where ``values`` say nothing.
+
+    Returns:
+        the struct.
 
     Raises:
         ConfigError: one line for each option that is unknown, missing or of the wrong type.
     """
-    find: Callable[[str], str]
     if isinstance(values, Values):
-        find, textual = values.where, values.textual if textual is None else textual
-    elif callable(where):
-        find = where
+        validator = _Validator(values.where, values.textual)
     else:
-        find = _with_prefix(where or "")
-    validator = _Validator(find, frozenset(textual or ()))
+        validator = _Validator(_with_prefix(where), frozenset())
     own = {key: value for key, value in values.items() if key not in skip}
     made = validator.struct(options_type, own, defaults=defaults)
     if validator.problems:

@@ -8,14 +8,14 @@ from typing import Any
 
 from anyjob.errors import CommandFailedError, JobCancelledError, JobFailedError, JobRejectedError, RemoteError
 from anyjob.execution.spool import InSpool, load_large
-from anyjob.specs import Held, Outcome
+from anyjob.specs import LocalValue, Outcome
 from anyjob.status import JobStatus
 
 
 def load_value(outcome: Outcome) -> Any:
     """Return what a job returned: a fresh copy, or the object itself where it cannot be pickled."""
     value = outcome.value
-    if isinstance(value, Held):
+    if isinstance(value, LocalValue):
         return value.value
     if isinstance(value, InSpool):
         value = load_large(value)

@@ -1,12 +1,14 @@
 """Runs calls away from home, and writes what came of them.
 
 This one file is all that a compute node needs beside Python: the standard library and, for work
-that needs it, cloudpickle. It is sent along where anyjob is not installed, so it imports nothing of
-anyjob. It is used in three ways: imported (``perform``), as a worker that serves calls over a
-descriptor (``python runner.py --serve FD``), and for one call whose payload lies in the directory
-that ``ANYJOB_SPOOL`` names (``python runner.py``).
+that needs it, cloudpickle. It imports nothing of anyjob, and so is sent along to where that is not installed:
+as a file (``runner.__file__``), or by value (``cloudpickle.register_pickle_by_value(runner)``). It is used in
+three ways: imported (`perform`), as a worker that serves calls over a descriptor
+(``python runner.py --serve FD``), and for one call whose payload lies in the directory that
+``ANYJOB_SPOOL`` names (``python runner.py``), where it leaves ``outcome.pkl``.
 
-What came of a call is a mapping with the fields of `anyjob.specs.Outcome`.
+What came of a call is its report: a mapping with the fields of `anyjob.Outcome`, as far as they are
+known, in builtin types, with the name of the status. ``started`` and ``finished`` are seconds since 1970.
 """
 
 from __future__ import annotations
@@ -22,9 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, BinaryIO
 
+__all__ = ["dumps", "failure", "perform", "pickled", "resolve"]
+
 
 def dumps(value: Any) -> bytes:
-    """Pickle a value: with the standard pickler, or where that cannot, with cloudpickle."""
+    """Pickle a value: with the standard pickler, or where that cannot, with cloudpickle.
+
+    Raises:
+        Exception: neither can; of whatever type the value's own code raises.
+    """
     try:
         blob = pickle.dumps(value, 5)
     except Exception:
@@ -39,7 +47,12 @@ def dumps(value: Any) -> bytes:
 
 
 def resolve(fn: Any) -> Any:
-    """Return what to call: ``"module:function"`` is imported, everything else is itself."""
+    """Return what to call: ``"module:function"`` is imported, everything else is itself.
+
+    Raises:
+        ImportError: there is no such module.
+        AttributeError: it has no such function.
+    """
     if not isinstance(fn, str):
         return fn
     module, _, path = fn.partition(":")
@@ -54,12 +67,15 @@ def perform(
     load: Callable[[], tuple[Any, tuple[Any, ...], dict[str, Any]]],
     passes: type[BaseException] | tuple[()] = (),
 ) -> dict[str, Any]:
-    """Run one call, and say what came of it.
+    """Make one call, and return its report.
 
     Args:
         load: gives what to call, its positional and its keyword arguments. Called in here so that
             what unpickling raises is taken for the call's own failure.
         passes: what is not taken for that, and passes through.
+
+    Returns:
+        the report; ``value`` in it is what the call returned, as it is: see `pickled`.
     """
     started = time.time()
     try:
@@ -68,16 +84,22 @@ def perform(
     except passes:
         raise
     except BaseException as error:
-        said = failure(error)
+        report = failure(error)
     else:
-        said = {"status": "DONE", "value": value}
-    said["started"] = started
-    said["finished"] = time.time()
-    return said
+        report = {"status": "DONE", "value": value}
+    report["started"] = started
+    report["finished"] = time.time()
+    return report
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """Say that a call raised: reason, message, traceback, and the exception where it survives."""
+    """Return the report of a call that raised: reason, message, traceback, and the exception, pickled.
+
+    One that would not come back as what it was is left out.
+
+    Args:
+        error: what it raised, with its traceback.
+    """
     import traceback
 
     # The first frames are this file's own: of no use to whoever reads the traceback.
@@ -85,26 +107,26 @@ def failure(error: BaseException) -> dict[str, Any]:
     while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
     text = "".join(traceback.format_exception(type(error), error, trace))
-    said: dict[str, Any] = {"status": "ERROR", "reason": "exception", "traceback": text}
-    said["message"] = "".join(traceback.format_exception_only(type(error), error)).strip()
+    report: dict[str, Any] = {"status": "ERROR", "reason": "exception", "traceback": text}
+    report["message"] = "".join(traceback.format_exception_only(type(error), error)).strip()
     if isinstance(error, SystemExit):
         code = error.code
-        said["exit_code"] = code if isinstance(code, int) else int(code is not None)
-        said["reason"] = "exit-code"
-        said["message"] = f"the call left by sys.exit({code!r})"
+        report["exit_code"] = code if isinstance(code, int) else int(code is not None)
+        report["reason"] = "exit-code"
+        report["message"] = f"the call left by sys.exit({code!r})"
     elif isinstance(error, ModuleNotFoundError) and error.name:
-        said["reason"] = "missing-module"
-        said["message"] = (
+        report["reason"] = "missing-module"
+        report["message"] = (
             f"module {error.name!r} is not installed where the call ran ({sys.executable}): "
             "install it there, or define the function where it can be sent along"
         )
         if trace is None:
-            return said  # raised by nobody's code but the import of the call itself
+            return report  # raised by nobody's code but the import of the call itself
     elif type(error).__module__ == "anyjob.errors" and hasattr(error, "reason"):
-        said["reason"] = error.reason  # the call has run a program, which failed
-        said["exit_code"] = getattr(error, "exit_code", None)
-    said["exception"] = survivor(error)
-    return said
+        report["reason"] = error.reason  # the call has run a program, which failed
+        report["exit_code"] = getattr(error, "exit_code", None)
+    report["exception"] = survivor(error)
+    return report
 
 
 def survivor(error: BaseException) -> bytes | None:
@@ -117,17 +139,21 @@ def survivor(error: BaseException) -> bytes | None:
     return blob if type(back).__qualname__ == type(error).__qualname__ else None
 
 
-def pickled(said: dict[str, Any]) -> dict[str, Any]:
-    """Pickle the value in what came of a call; the call has failed where that is not possible."""
-    if said["status"] != "DONE":
-        return said
+def pickled(report: dict[str, Any]) -> dict[str, Any]:
+    """Return a report with its value pickled, by `dumps`; the call has failed where that is not possible.
+
+    Args:
+        report: the report, which is changed.
+    """
+    if report["status"] != "DONE":
+        return report
     try:
-        said["value"] = dumps(said["value"])
+        report["value"] = dumps(report["value"])
     except Exception as error:
-        kind = type(said.pop("value")).__name__
-        said["status"], said["reason"] = "ERROR", "exception"
-        said["message"] = f"the call returned a {kind} that cannot be pickled: {error}"
-    return said
+        kind = type(report.pop("value")).__name__
+        report["status"], report["reason"] = "ERROR", "exception"
+        report["message"] = f"the call returned a {kind} that cannot be pickled: {error}"
+    return report
 
 
 # --- as a worker ------------------------------------------------------------------------------
@@ -196,9 +222,9 @@ def serve(fd: int) -> None:
                 busy = True
                 if cwd is not None:
                     os.chdir(cwd)
-                said = pickled(perform(functools.partial(pickle.loads, payload)))
+                report = pickled(perform(functools.partial(pickle.loads, payload)))
             except OSError as error:
-                said = failure(error)
+                report = failure(error)
             finally:
                 busy = False
             if os.getpid() != calling:
@@ -210,8 +236,8 @@ def serve(fd: int) -> None:
                     output.flush()
                 except (AttributeError, OSError, ValueError):
                     pass
-            said["host"] = host
-            write_frame(fd, pickle.dumps((said, start, written()), 5))
+            report["host"] = host
+            write_frame(fd, pickle.dumps((report, start, written()), 5))
             # Nobody waits any more: now is the time to make ready for the next call.
             for name, value in before.items():
                 if value is None:
@@ -255,16 +281,16 @@ def run_spooled(directory: str) -> int:
     with open(os.path.join(directory, "files", "payload.pkl"), "rb") as stream:
         path, payload = pickle.load(stream)
     sys.path += [entry for entry in path if entry not in sys.path]
-    said = pickled(perform(lambda: pickle.loads(payload)))
-    said["host"] = os.uname().nodename
+    report = pickled(perform(lambda: pickle.loads(payload)))
+    report["host"] = os.uname().nodename
     final = os.path.join(directory, "outcome.pkl")
     with open(final + ".part", "wb") as stream:
-        pickle.dump(said, stream, 5)
+        pickle.dump(report, stream, 5)
         stream.flush()
         os.fsync(stream.fileno())
     os.rename(final + ".part", final)
-    if said["status"] != "DONE":
-        sys.stderr.write(said.get("traceback") or said["message"])
+    if report["status"] != "DONE":
+        sys.stderr.write(report.get("traceback") or report["message"])
         return 1
     return 0
 

@@ -10,15 +10,22 @@ from anyjob.execution import runner
 from anyjob.specs import Call, Spec, kind_of
 
 
-def explain(spec: Spec, error: Exception) -> SerializationError:
-    """Return the error that names what in a call, or in the fields of another spec, cannot be pickled."""
+def serialization_error(spec: Spec, error: Exception) -> SerializationError:
+    """Return the error that names what in a call, or in the fields of another spec, cannot be pickled.
+
+    For who pickles a spec otherwise than `anyjob.sdk.dump_call` does.
+
+    Args:
+        spec: what was to be pickled.
+        error: what was raised over it.
+    """
     found = SerializationError(_of_call(spec, error) if isinstance(spec, Call) else _of_fields(spec, error))
     found.spec = spec
     return found
 
 
 def numbered(error: SerializationError, specs: Sequence[Spec]) -> SerializationError:
-    """Return the error of `explain` with the number of the spec among these, where it is one of them."""
+    """Return such an error with the number of its spec among these, where it is one of them."""
     for number, spec in enumerate(specs):
         if spec is error.spec:
             return SerializationError(f"item {number}: {error}")

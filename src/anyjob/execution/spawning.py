@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from anyjob.errors import CommandFailedError, JobFailedError
+from anyjob.execution.private_files import append_private, make_private
 from anyjob.specs import Command, Outcome
 from anyjob.status import JobStatus
 
@@ -20,6 +22,60 @@ GRACE = 5.0
 """Seconds between TERM and KILL."""
 RETURNED = 16 * 1024 * 1024
 """Bytes of each stream that come back where no files are shared: the end of it."""
+
+
+def run_program(
+    spec: Command,
+    environment: Mapping[str, str],
+    directory: Path,
+    *,
+    stdout: BinaryIO | None = None,
+    stderr: BinaryIO | None = None,
+    cwd: str | None = None,
+    grace: float | None = None,
+    while_running: Callable[[int], AbstractContextManager[object]] = nullcontext,
+) -> Outcome:
+    """Run a program to its end, as a child of this process, and return what came of it.
+
+    It leads a session of its own. What interrupts the wait for it (`KeyboardInterrupt`, or what a signal
+    handler raises) ends it with all that it has started, and passes through.
+
+    Args:
+        spec: what to run. Its files are laid into ``files`` below the directory.
+        environment: variables beside those of this process; those of the spec go before them.
+        directory: the job's own, made if it is not there; the program has it as ``ANYJOB_SPOOL``.
+        stdout: where its output goes; by default the file ``stdout`` in the directory.
+        stderr: where its errors go; by default the file ``stderr`` there.
+        cwd: where to run it if the spec does not say; by default where this process is.
+        grace: seconds between TERM and KILL, where it is ended; by default 5.
+        while_running: called with its pid, gives a context manager that is entered until it has ended, and
+            left before it is reaped: for who is to end it, such as `JobRun.process`.
+
+    Returns:
+        the outcome: DONE for exit code 0, else ERROR with a reason, ``exit-code`` or ``signal``. One that
+        cannot be started has the codes that a shell gives, 126 or 127.
+
+    Raises:
+        OSError: the directory, or a file in it, cannot be written.
+    """
+    make_private(directory)
+    started = time.time()
+    with ExitStack() as stack:
+        out = stdout or stack.enter_context(append_private(directory / "stdout"))
+        err = stderr or stack.enter_context(append_private(directory / "stderr"))
+        try:
+            process = start(spec, environment, out, err, directory, cwd)
+        except OSError as error:
+            return not_started(spec, error)
+    try:
+        with while_running(process.pid):
+            await_end(process)
+    except BaseException:
+        end([process.pid], grace)
+        raise
+    finally:
+        outcome = reap(process, started)
+    return outcome
 
 
 def start(
@@ -198,22 +254,8 @@ def run_command(spec: Command) -> tuple[bytes, bytes]:
     from pathlib import Path
 
     with tempfile.TemporaryDirectory(prefix="anyjob-") as directory:
-        spool = Path(directory)
-        started = time.time()
-        with open(spool / "stdout", "w+b") as stdout, open(spool / "stderr", "w+b") as stderr:
-            try:
-                process = start(spec, {}, stdout, stderr, spool)
-            except OSError as error:
-                outcome = not_started(spec, error)
-            else:
-                try:
-                    await_end(process)
-                except BaseException:
-                    end([process.pid])
-                    raise
-                finally:
-                    outcome = reap(process, started)
-            written = _tail(stdout), _tail(stderr)
+        outcome = run_program(spec, {}, Path(directory))
+        written = _tail(Path(directory, "stdout")), _tail(Path(directory, "stderr"))
     if outcome.status is JobStatus.DONE:
         return written
     if outcome.exit_code is not None:
@@ -223,7 +265,7 @@ def run_command(spec: Command) -> tuple[bytes, bytes]:
     raise JobFailedError(outcome.message, reason="signal")
 
 
-def _tail(stream: BinaryIO) -> bytes:
-    size = stream.seek(0, os.SEEK_END)
-    stream.seek(max(0, size - RETURNED))
-    return stream.read()
+def _tail(path: Path) -> bytes:
+    with open(path, "rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - RETURNED))
+        return stream.read()

@@ -6,24 +6,24 @@ ledger. Names in it are made of ids, never of what a user calls a job. Links are
 
 from __future__ import annotations
 
-import io
 import os
-import pickle
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from anyjob.errors import StateError
+from anyjob.execution.private_files import open_private, write_private
+from anyjob.execution.reports import dump_report, load_report, parse_outcome
 from anyjob.specs import Outcome
-from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _ID = re.compile(r"[0-9a-f]{20}")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OUTCOME = "outcome.pkl"
+"""The file that holds the report of a call."""
 KEPT_IN_LEDGER = 64 * 1024
 """Bytes of a value up to which it is kept in the ledger; a larger one stays in the spool."""
 
@@ -68,58 +68,15 @@ def job_ids(spool: Path) -> Iterator[str]:
                             yield job.name
 
 
-def open_own(path: str | os.PathLike[str]) -> int:
-    """Open a file for reading that must be the user's own and no link; return its descriptor.
-
-    Nor may the directory that it is in be a link.
-
-    Raises:
-        StateError: it is somebody else's, or no plain file.
-        OSError: it cannot be opened.
-    """
-    head, name = os.path.split(path)
-    directory = os.open(head or ".", _DIRECTORY)
-    try:
-        descriptor = os.open(
-            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory
-        )
-    finally:
-        os.close(directory)
-    found = os.fstat(descriptor)
-    if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode):
-        os.close(descriptor)
-        raise StateError(f"{path} is not a plain file of yours: it is not read")
-    return descriptor
-
-
-def read_range(path: Path, offset: int, size: int = 1 << 20) -> bytes:
-    """Read from an offset of a file; nothing where there is no such file yet."""
-    try:
-        descriptor = open_own(path)
-    except FileNotFoundError:
-        return b""
-    try:
-        return os.pread(descriptor, size, offset)
-    finally:
-        os.close(descriptor)
-
-
-class _Plain(pickle.Unpickler):
-    """Reads nothing but values of builtin types, which is what an outcome is made of."""
-
-    def find_class(self, module: str, name: str) -> NoReturn:
-        raise pickle.UnpicklingError(f"an outcome holds no {module}.{name}")
-
-
 def read_outcome(directory: Path) -> Outcome | None:
     """Return what the runner left in a job's directory; None where it left nothing whole.
 
     Raises:
         StateError: the file is somebody else's.
     """
-    path = directory / "outcome.pkl"
+    path = directory / OUTCOME
     try:
-        with open(open_own(path), "rb") as stream:
+        with open_private(path) as stream:
             outcome = parse_outcome(stream.read())
     except OSError:
         return None
@@ -128,13 +85,16 @@ def read_outcome(directory: Path) -> Outcome | None:
     return outcome
 
 
-def parse_outcome(data: bytes) -> Outcome | None:
-    """Return what the runner wrote, wherever its file was fetched from; None where that is not whole."""
-    try:
-        said: dict[str, Any] = _Plain(io.BytesIO(data)).load()
-        return Outcome(status=JobStatus[said.pop("status")], **said)
-    except Exception:  # a torn pickle raises whatever its last byte leads to
-        return None
+def keep_large(spool: Path, job_id: str, outcome: Outcome) -> None:
+    """Keep a value that is too large for the ledger in the job's directory; the outcome names the file then.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if isinstance(outcome.value, bytes) and len(outcome.value) > KEPT_IN_LEDGER:
+        path = path_of(spool, job_id) / OUTCOME
+        write_private(path, dump_report(outcome))
+        outcome.value = InSpool(path)
 
 
 def load_large(path: str) -> bytes:
@@ -144,8 +104,8 @@ def load_large(path: str) -> bytes:
         StateError: the file is gone, or somebody else's.
     """
     try:
-        with open(open_own(path), "rb") as stream:
-            value: bytes = _Plain(stream).load()["value"]
+        with open_private(path) as stream:
+            value: bytes = load_report(stream)["value"]
     except OSError as error:
         raise StateError(f"the result in {path} cannot be read: {error.strerror or error}") from error
     return value
@@ -171,7 +131,7 @@ def read_payload(spool: Path, job_id: str) -> bytes:
     """
     path = path_of(spool, job_id) / "payload.pkl"
     try:
-        with open(open_own(path), "rb") as stream:
+        with open_private(path) as stream:
             return stream.read()
     except OSError as error:
         raise StateError(f"the work in {path} cannot be read: {error.strerror or error}") from error

@@ -6,7 +6,7 @@ import msgspec
 
 from anyjob.execution import runner
 from anyjob.execution.spool import InSpool
-from anyjob.specs import Held, Outcome, Resources
+from anyjob.specs import LocalValue, Outcome, Resources
 
 
 class Context(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -57,7 +57,7 @@ def encode_outcome(outcome: Outcome) -> bytes:
     if isinstance(value, InSpool):
         value = str(value)  # msgspec encodes no subclasses of it
     elif value is not None and not isinstance(value, bytes):
-        value = runner.dumps(value.value if isinstance(value, Held) else value)
+        value = runner.dumps(value.value if isinstance(value, LocalValue) else value)
     if value is not outcome.value:
         outcome = msgspec.structs.replace(outcome, value=value)
     try:

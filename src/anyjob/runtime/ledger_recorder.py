@@ -133,9 +133,22 @@ class LedgerRecorder(Recorder):
             )
 
     def settled(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Note what came of jobs."""
+        """Note what came of jobs; what is too large for the ledger is kept in the spool.
+
+        Raises:
+            StateError: it cannot be written.
+        """
         if not self._backend.queues_in_ledger:
+            for job_id, outcome in outcomes.items():
+                self._keep_large(job_id, outcome)
             self.ledger.settle(outcomes)
+
+    def _keep_large(self, job_id: str, outcome: Outcome) -> None:
+        root = self._backend.spool_root
+        try:
+            spool.keep_large(root, job_id, outcome)
+        except OSError as error:
+            raise cannot_write(spool.path_of(root, job_id), error) from error
 
     def claim_finished(self, job_id: str) -> bool:
         """Claim to tell the hooks that a job has finished; return whether nobody had before."""
@@ -239,9 +252,9 @@ def dump(value: Any, of: Spec) -> bytes:
     try:
         return runner.dumps(value)
     except Exception as error:
-        from anyjob.execution.serialization import explain
+        from anyjob.execution.serialization import serialization_error
 
-        raise explain(of, error) from error
+        raise serialization_error(of, error) from error
 
 
 def current_context(route: tuple[str, ...], resources: Resources, environment: str = "") -> Context:

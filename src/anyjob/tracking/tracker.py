@@ -52,7 +52,11 @@ class Tracker:
         """Return the ids of the jobs that have not ended."""
         return [record.job_id for record in self._jobs.active_records()]
 
-    def when_forgotten(self, job_id: str, call: Callable[[], Any]) -> None:
+    def open_records(self) -> list[JobRecord]:
+        """Return the records of the jobs that have not ended."""
+        return self._jobs.active_records()
+
+    def when_forgotten(self, job_id: str, call: Callable[[], object]) -> None:
         """Have ``call`` called when nobody holds a handle on a job any more."""
         record = self._jobs.known.get(job_id)
         if record is None:

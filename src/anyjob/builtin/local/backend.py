@@ -15,6 +15,7 @@ from anyjob.builtin.local.environment_file import JOB_FILE, OWN_SUFFIX
 from anyjob.builtin.local.paths import RuntimePaths, write_private
 from anyjob.errors import BackendUnavailableError, JobRejectedError
 from anyjob.execution import spool
+from anyjob.execution.private_files import read_range
 from anyjob.execution.spawning import GRACE
 from anyjob.ledger.encoding import Context, decode_outcome
 from anyjob.ledger.rows import FINAL, Row
@@ -89,7 +90,7 @@ class LocalBackend(TaskBackend):
         self.notify(ended + moved)
 
     def _check_all(self) -> None:
-        self.notify(self._tracker.open_ids())
+        self.notify(self.open_ids())
 
     def context(self, route: tuple[str, ...], resources: Resources) -> Context:
         """Keep the environment that jobs get in a file of mode 0600, until the last of them has ended.
@@ -173,7 +174,7 @@ class LocalBackend(TaskBackend):
 
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         """Read from the job's spool."""
-        return spool.read_range(spool.path_of(self._paths.spool, ticket.job_id) / stream, offset)
+        return read_range(spool.path_of(self._paths.spool, ticket.job_id) / stream, offset)
 
     def close(self) -> None:
         """Close the connection; what runs runs on."""

@@ -14,6 +14,7 @@ from anyjob.builtin.local.paths import RuntimePaths, write_private
 from anyjob.builtin.local.supervisor.bulks import Bulk
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
 from anyjob.execution import spool
+from anyjob.execution.private_files import open_private
 from anyjob.execution.spawning import GRACE, lay_files
 from anyjob.specs import Command
 
@@ -110,11 +111,10 @@ def _lay_files(command: Command, directory: str) -> str | None:
 def read_own_variables(directory: str) -> dict[bytes, bytes]:
     """Return the variables that plugins have for a job alone."""
     try:
-        descriptor = spool.open_own(Path(directory, JOB_FILE))
+        with open_private(f"{directory}/{JOB_FILE}") as stream:
+            return environment_file.decode(stream.read())
     except FileNotFoundError:
         return {}
-    with open(descriptor, "rb") as stream:
-        return environment_file.decode(stream.read())
 
 
 def remove_own_variables(directory: str) -> None:

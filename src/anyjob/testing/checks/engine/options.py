@@ -8,7 +8,7 @@ from unittest import SkipTest
 
 import msgspec
 
-from anyjob.config.options import describe, validate
+from anyjob.config.options import describe, validate_options
 from anyjob.config.secrets import from_config
 from anyjob.errors import AnyjobError, ConfigError
 from anyjob.testing.harness.backend import BackendHarness
@@ -195,7 +195,7 @@ def _wrong_values(harness: BackendHarness) -> Iterator[tuple[str, Any]]:
     for field in msgspec.structs.fields(declared):
         for value in CANDIDATES:
             try:
-                validate(declared, {**options, field.encode_name: value}, skip={"backend_version"})
+                validate_options(declared, {**options, field.encode_name: value}, skip={"backend_version"})
             except ConfigError:
                 yield field.encode_name, value
                 break

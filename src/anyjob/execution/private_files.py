@@ -1,0 +1,108 @@
+"""Files that are the user's own, and no links: how they are opened, read and written."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, BinaryIO
+
+from anyjob.errors import StateError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def open_private(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file for reading that must be the user's own and no link; nor may its directory be one.
+
+    What is unpickled, or said to be the outcome of a job, is read by way of this.
+
+    Raises:
+        StateError: it is somebody else's, or no plain file.
+        OSError: it cannot be opened.
+    """
+    return open(_opened(path), "rb")
+
+
+def read_range(path: str | os.PathLike[str], offset: int, size: int = 1 << 20) -> bytes:
+    """Read a part of a file, which must be as `open_private` wants it.
+
+    Args:
+        path: the file.
+        offset: bytes from its beginning.
+        size: bytes at most; by default 1 MiB.
+
+    Returns:
+        what there is; nothing where there is no such file yet, and at its end.
+
+    Raises:
+        StateError: it is somebody else's, or no plain file.
+        OSError: it cannot be read.
+    """
+    try:
+        descriptor = _opened(path)
+    except FileNotFoundError:
+        return b""
+    try:
+        return os.pread(descriptor, size, offset)
+    finally:
+        os.close(descriptor)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file of mode 0600, which appears at once or not at all.
+
+    Directories on the way to it that are missing are made, of mode 0700. What was there is replaced; a link
+    is, too, and not followed.
+
+    Args:
+        path: the file.
+        data: all that it is to hold.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    make_private(path.parent)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as stream:
+        stream.write(data)
+    os.rename(part, path)
+
+
+def append_private(path: Path) -> BinaryIO:
+    """Open a file of mode 0600 that what a process writes is added to.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb")
+
+
+def make_private(directory: Path) -> None:
+    """Make a directory of mode 0700, and those above it that are missing.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if not directory.is_dir():
+        if not directory.parent.is_dir():
+            make_private(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
+
+
+def _opened(path: str | os.PathLike[str]) -> int:
+    head, name = os.path.split(path)
+    directory = os.open(head or ".", _DIRECTORY)
+    try:
+        descriptor = os.open(name, _FILE, dir_fd=directory)
+    finally:
+        os.close(directory)
+    found = os.fstat(descriptor)
+    if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise StateError(f"{path} is not a plain file of yours: it is not read")
+    return descriptor

@@ -1,0 +1,163 @@
+"""A process that makes one call after the other, so that a call need not wait for an interpreter to start."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from socket import SHUT_RDWR, socket, socketpair
+from typing import Any
+
+from anyjob.execution import runner, spawning
+from anyjob.execution.private_files import append_private
+from anyjob.specs import Outcome
+from anyjob.status import JobStatus
+
+Logs = dict[str, tuple[Path, int, int | None]]
+"""Which part of which file each stream is, in bytes: from where, and up to where once that is known."""
+
+
+class WorkerProcess:
+    """A warm process of this machine that makes one call after the other, for the one thread that owns it.
+
+    It leads a session, and is not forked from this process. What its calls write goes to two files, one
+    behind the other::
+
+        worker.send(dump_call(spec), order.environment)
+        report = worker.receive()
+        outcome = worker.died() if report is None else outcome_from_report(report)
+
+    Args:
+        python: the path of the interpreter.
+        directory: where its files are: ``worker-NUMBER.stdout`` and ``worker-NUMBER.stderr``.
+        number: tells it from others that have the same directory.
+
+    Attributes:
+        pid: that of the process.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(self, python: str, directory: Path, number: int) -> None:
+        ours, theirs = socketpair()
+        self._socket: socket = ours
+        self._files = {stream: directory / f"worker-{number}.{stream}" for stream in ("stdout", "stderr")}
+        self._sent = time.time()
+        try:
+            self._process = self._start(python, theirs)
+        except BaseException:
+            ours.close()
+            raise
+        self.pid = self._process.pid
+        self._stream = open(ours.fileno(), "rb", closefd=False)  # noqa: SIM115 - close() closes it
+        self._start_sizes = self._sizes = [0, 0]
+        # A child of the call may hold our end of the socket open, so that it is the end of the
+        # worker's process, and not of the stream, that tells of its death.
+        self._reaper = threading.Thread(target=self._await_end, name=f"anyjob-reap-{self.pid}", daemon=True)
+        self._reaper.start()
+
+    def _start(self, python: str, theirs: socket) -> subprocess.Popen[bytes]:
+        out, err = self._files["stdout"], self._files["stderr"]
+        with theirs, append_private(out) as stdout, append_private(err) as stderr:
+            return subprocess.Popen(
+                [python, "-u", "-P", runner.__file__, "--serve", str(theirs.fileno()), *sys.path],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+
+    def alive(self) -> bool:
+        """Return whether its process has not ended."""
+        return self._reaper.is_alive()
+
+    def _await_end(self) -> None:
+        try:
+            spawning.await_end(self._process)  # it is reaped by close(): until then the pid is its own
+        except ChildProcessError:
+            pass
+        try:
+            self._socket.shutdown(SHUT_RDWR)
+        except OSError:
+            pass
+
+    def fileno(self) -> int:
+        """Return the descriptor that its answers come by, for who waits for many."""
+        return self._socket.fileno()
+
+    def send(self, payload: bytes, environment: Mapping[str, str], cwd: str | None = None) -> None:
+        """Have it make a call. If it has died, `receive` says so.
+
+        Args:
+            payload: a pickled tuple: what to call, its positional and its keyword arguments; see `dump_call`.
+            environment: variables beside those of the process, for this call.
+            cwd: where to make it; by default where the last one has left the process.
+        """
+        self._sent = time.time()
+        with suppress(OSError):
+            runner.write_frame(self._socket.fileno(), pickle.dumps((payload, environment, cwd), 5))
+
+    def has_answered(self) -> bool:
+        """Return whether `receive` need not wait; to be asked once there is something to read."""
+        head = self._stream.peek(8)
+        return len(head) < 8 or len(head) - 8 >= int.from_bytes(head[:8], "little")
+
+    def receive(self) -> dict[str, Any] | None:
+        """Wait for the report of the call, its value pickled; None where the process has died over it."""
+        try:
+            answer: dict[str, Any]
+            answer, self._start_sizes, self._sizes = pickle.loads(runner.read_frame(self._stream))
+        except (OSError, EOFError):
+            self._start_sizes = self._sizes
+            self._sizes = [path.stat().st_size for path in self._files.values()]
+            return None
+        return answer
+
+    def died(self) -> Outcome:
+        """Close it, and return what came of a call that has ended the process, or was ended with it."""
+        outcome = spawning.ended(self.close(), started=self._sent)
+        if outcome.status is JobStatus.DONE:
+            outcome.status, outcome.reason = JobStatus.ERROR, "exit-code"
+        outcome.message = (
+            f"the call ended its process ({outcome.message or 'exit code 0'}) and left no result"
+        )
+        return outcome
+
+    def next_logs(self) -> Logs:
+        """Return where what the next call writes will be: of each stream the file, where it begins, None."""
+        return {
+            s: (path, size, None) for (s, path), size in zip(self._files.items(), self._sizes, strict=True)
+        }
+
+    def last_logs(self) -> Logs:
+        """Return where what the last call wrote is: file, begin and end, in bytes, of what is not empty."""
+        logs = zip(self._files.items(), self._start_sizes, self._sizes, strict=True)
+        return {stream: (path, start, stop) for (stream, path), start, stop in logs if stop > start}
+
+    def close(self) -> int:
+        """End it and what it has started; return its exit code, negative where a signal has ended it."""
+        try:
+            self._socket.shutdown(SHUT_RDWR)
+        except OSError:
+            pass
+        try:
+            self._process.wait(2)  # an idle worker leaves when its socket closes
+        except subprocess.TimeoutExpired:
+            spawning.end([self.pid], grace=0.5)
+            self._process.wait()
+        self._reaper.join()
+        try:
+            os.killpg(self.pid, 9)
+        except OSError:
+            pass  # the usual case: nobody is left
+        self._stream.close()
+        self._socket.close()
+        return int(self._process.returncode)

@@ -1,0 +1,90 @@
+"""What the authors of backends, job types, providers and hooks need beside the API of `anyjob` itself.
+
+This is version v1 of the plugin API: a plugin that says ``v1`` in its entry-point group ``anyjob.api`` may
+rely on each of these names, as it may on those of `anyjob`; its tests, on those of `anyjob.testing`. All
+other modules are anyjob's own: they move, and change, without notice.
+
+Names are loaded when they are first used, so that ``import anyjob.sdk`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from anyjob.config.options import validate_options
+    from anyjob.execution import runner
+    from anyjob.execution.job_environment import job_environment, use_job_environment
+    from anyjob.execution.job_run import JobRun
+    from anyjob.execution.private_files import open_private, read_range, write_private
+    from anyjob.execution.reports import outcome_from_report, parse_outcome
+    from anyjob.execution.serialization import serialization_error
+    from anyjob.execution.spawning import run_program
+    from anyjob.execution.spool import read_outcome
+    from anyjob.execution.worker_process import WorkerProcess
+    from anyjob.jobtypes import dump_call
+    from anyjob.orders import Answer
+    from anyjob.specs import LocalValue, kind_of
+    from anyjob.status import as_status
+
+_MODULE_OF = {
+    "Answer": "orders",
+    "JobRun": "execution.job_run",
+    "LocalValue": "specs",
+    "WorkerProcess": "execution.worker_process",
+    "as_status": "status",
+    "dump_call": "jobtypes",
+    "job_environment": "execution.job_environment",
+    "kind_of": "specs",
+    "open_private": "execution.private_files",
+    "outcome_from_report": "execution.reports",
+    "parse_outcome": "execution.reports",
+    "read_outcome": "execution.spool",
+    "read_range": "execution.private_files",
+    "run_program": "execution.spawning",
+    "runner": "execution.runner",
+    "serialization_error": "execution.serialization",
+    "use_job_environment": "execution.job_environment",
+    "validate_options": "config.options",
+    "write_private": "execution.private_files",
+}
+
+__all__ = [
+    "Answer",
+    "JobRun",
+    "LocalValue",
+    "WorkerProcess",
+    "as_status",
+    "dump_call",
+    "job_environment",
+    "kind_of",
+    "open_private",
+    "outcome_from_report",
+    "parse_outcome",
+    "read_outcome",
+    "read_range",
+    "run_program",
+    "runner",
+    "serialization_error",
+    "use_job_environment",
+    "validate_options",
+    "write_private",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'anyjob.sdk' has no attribute {name!r}")
+    from importlib import import_module
+
+    found: Any = import_module(f"anyjob.{module}")
+    if name != "runner":
+        found = getattr(found, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
