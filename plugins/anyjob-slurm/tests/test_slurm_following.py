@@ -318,10 +318,10 @@ def test_a_submission_that_another_process_has_seen_end_is_told_by_the_spool(clu
 def test_old_submissions_are_swept_when_their_jobs_are_forgotten(cluster: Cluster) -> None:
     root = cluster.path / "spool"
     os.utime(cluster.submission, (0, 0))
-    submission.remove_forgotten(root)
+    submission.remove_forgotten(root, lambda job_id: path_of(root, job_id))
     assert cluster.submission.exists()
     shutil.rmtree(cluster.directory())
-    submission.remove_forgotten(root)
+    submission.remove_forgotten(root, lambda job_id: path_of(root, job_id))
     assert not cluster.submission.exists()
 
 

@@ -16,14 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anyjob import ConfigError, SpecError
-from anyjob.config.options import validate
+from anyjob.sdk import validate_options
 from anyjob.specs import make_resources
 
 ID = "0123456789abcdef0123"
 
 
 def arguments(options: dict[str, Any], tasks: int | None = None, **resources: Any) -> list[str]:
-    made, asked = validate(SlurmOptions, options), make_resources(resources)
+    made, asked = validate_options(SlurmOptions, options), make_resources(resources)
     return sbatch.arguments(made, asked, name="n", log=Path("/s/log-%a"), tasks=tasks)
 
 

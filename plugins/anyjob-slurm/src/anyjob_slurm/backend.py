@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from anyjob.backend import BackendStatus, Capabilities
-from anyjob.errors import BackendError, BackendUnavailableError
-from anyjob.execution import spool
-from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
-from anyjob.specs import Outcome
-from anyjob.taskbackend import TaskBackend
+from anyjob import (
+    BackendError,
+    BackendStatus,
+    BackendUnavailableError,
+    Capabilities,
+    Observation,
+    Order,
+    Outcome,
+    Rejected,
+    TaskBackend,
+    Ticket,
+    Unsure,
+)
+from anyjob.sdk import Answer
 from anyjob_slurm import parsing, sbatch, submission
 from anyjob_slurm.follower import Follower
 from anyjob_slurm.options import SlurmJobOptions, SlurmOptions
@@ -89,7 +98,7 @@ class SlurmBackend(TaskBackend):
         root = self.spool_root
         if not self._swept:
             self._swept = True
-            submission.remove_forgotten(root)
+            submission.remove_forgotten(root, self.job_directory)
         launcher = submission.launcher_path(root)
         directory = submission.write_submission(
             root, orders, sbatch.job_environment(os.environb, options.export)
@@ -147,7 +156,7 @@ class SlurmBackend(TaskBackend):
             return
         for order in orders:
             if order.spool is not None:
-                spool.remove(self.spool_root, order.job_id)
+                shutil.rmtree(order.spool, ignore_errors=True)
             yield order, Rejected(message)
 
     # --- asking -------------------------------------------------------------------------------
@@ -178,7 +187,7 @@ class SlurmBackend(TaskBackend):
         found: dict[str, str] = {}
         sought: dict[str, tuple[str, submission.Membership]] = {}
         for job_id in job_ids:
-            directory = spool.path_of(self.spool_root, job_id)
+            directory = self.job_directory(job_id)
             submission.refresh_directory(directory)
             native_id = submission.claimed_by(directory)
             member = submission.membership(directory)
@@ -212,7 +221,5 @@ class SlurmBackend(TaskBackend):
 
     def renounce(self, job_ids: Iterable[str]) -> Mapping[str, str]:
         """See to it that jobs which cannot be found do not start any more."""
-        held = {
-            job_id: submission.claim_for_nobody(spool.path_of(self.spool_root, job_id)) for job_id in job_ids
-        }
+        held = {job_id: submission.claim_for_nobody(self.job_directory(job_id)) for job_id in job_ids}
         return {job_id: native_id for job_id, native_id in held.items() if native_id is not None}

@@ -7,11 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anyjob.errors import BackendUnavailableError, StateError
-from anyjob.execution import spool
-from anyjob.orders import Observation, Ticket
-from anyjob.specs import Outcome
-from anyjob.status import JOB_FINAL_STATES, JobStatus
+from anyjob import (
+    JOB_FINAL_STATES,
+    BackendUnavailableError,
+    JobStatus,
+    Observation,
+    Outcome,
+    StateError,
+    Ticket,
+)
+from anyjob.sdk import read_outcome
 from anyjob_slurm import outcomes, submission
 from anyjob_slurm.parsing import Row, split_id
 from anyjob_slurm.queue import Listing, Queue
@@ -321,7 +326,7 @@ class Follower:
 
 def _read_outcome(directory: Path) -> Outcome | None:
     try:
-        return spool.read_outcome(directory)
+        return read_outcome(directory)
     except StateError as error:  # somebody has laid a file of theirs there
         return Outcome(status=JobStatus.ERROR, reason="exception", message=str(error))
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from anyjob.orders import Options
+from anyjob import Options
 
 MANAGED = (
     "array",

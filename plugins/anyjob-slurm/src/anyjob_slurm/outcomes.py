@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from anyjob.orders import Observation
-from anyjob.specs import Outcome
-from anyjob.status import JOB_FINAL_STATES, JobStatus
+from anyjob import JOB_FINAL_STATES, JobStatus, Observation, Outcome
 from anyjob_slurm.parsing import Row, exit_code
 from anyjob_slurm.states import cancelled_by, meaning
 

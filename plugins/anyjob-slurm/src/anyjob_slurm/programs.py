@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from anyjob.errors import BackendAuthError, BackendError, BackendUnavailableError
+from anyjob import BackendAuthError, BackendError, BackendUnavailableError
 from anyjob_slurm.parsing import error_message
 from anyjob_slurm.sbatch import program_environment
 

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from anyjob.errors import BackendUnavailableError
+from anyjob import BackendUnavailableError
 from anyjob_slurm.parsing import (
     HISTORY_FORMAT,
     QUEUE_FORMAT,

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from math import ceil
 from pathlib import Path
 
-from anyjob.specs import Resources
+from anyjob import Resources
 from anyjob_slurm.options import SlurmJobOptions
 
 SLURM_PREFIXES = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from anyjob.status import JobStatus
+from anyjob import JobStatus
 
 
 class Meaning(NamedTuple):

@@ -17,7 +17,7 @@ import pickle
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -25,12 +25,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from anyjob.errors import StateError
-from anyjob.execution import runner, spool
-from anyjob.execution.spawning import GRACE, lay_files
-from anyjob.jobtypes import dump_call
-from anyjob.orders import Order
-from anyjob.specs import Call, Command
+from anyjob import Call, Command, Order, StateError
+from anyjob.sdk import dump_call, open_private, parse_outcome, read_range, runner
 from anyjob_slurm import launcher
 
 NOT_AN_ARRAY = -1
@@ -48,6 +44,8 @@ sys.path.remove(here)
 sys.exit(main())
 """
 """What the node's Python is called with."""
+GRACE = 5.0
+"""Seconds between TERM and KILL."""
 MAX_SCANNED = 200
 """Submissions that are looked at when old ones are removed."""
 MIN_AGE = 86400.0
@@ -125,7 +123,10 @@ def _write_job(order: Order, submission: str, number: int, cwd: str) -> None:
         if spec.stdin is not None:
             work["stdin"] = True
             _write(directory / "stdin", spec.stdin.taken().content or b"")
-        lay_files(spec, directory)
+        if spec.files:
+            make_directory(directory / "files")
+        for name, file in spec.files.items():
+            _write(directory / "files" / name, file.taken().content or b"")
     head = f"{submission} {number}\n".encode()
     _write(directory / "work.pkl", head + pickle.dumps(work, 4))
 
@@ -175,7 +176,7 @@ def launcher_path(root: Path) -> Path:
 def membership(directory: Path) -> Membership | None:
     """Return which submission the job with this directory is of; None where it was not written."""
     try:
-        with open(spool.open_own(directory / "work.pkl"), "rb") as stream:
+        with open_private(directory / "work.pkl") as stream:
             submission, number = stream.readline(100).split()
     except (OSError, ValueError):
         return None
@@ -185,7 +186,7 @@ def membership(directory: Path) -> Membership | None:
 def claimed_by(directory: Path) -> str | None:
     """Return the native id that has claimed a job; None as long as none has."""
     try:
-        with open(spool.open_own(directory / "claim"), "rb") as stream:
+        with open_private(directory / "claim") as stream:
             claim = stream.readline(200).decode("ascii", "replace").split()
     except OSError:
         return None
@@ -213,8 +214,8 @@ def refresh_directory(directory: Path) -> None:
 def read_observed_end(directory: Path) -> dict[str, Any]:
     """Return what was seen of an end that Slurm may have brought about; empty where nothing was."""
     try:
-        with open(spool.open_own(directory / "ended.pkl"), "rb") as stream:
-            found = spool.parse_outcome(stream.read())
+        with open_private(directory / "ended.pkl") as stream:
+            found = parse_outcome(stream.read())
     except (OSError, StateError):
         return {}
     return {} if found is None else msgspec.structs.asdict(found)
@@ -224,7 +225,7 @@ def end_of_log(log: Path) -> str:
     """Return the end of what was said before the work started, and by Slurm."""
     try:
         size = log.stat().st_size
-        data = spool.read_range(log, max(0, size - 4 * LOG_SHOWN))
+        data = read_range(log, max(0, size - 4 * LOG_SHOWN))
     except (OSError, StateError):
         return ""
     return data.decode("utf-8", "replace").strip()[-LOG_SHOWN:]
@@ -258,7 +259,7 @@ class Journal:
 
     def _read(self) -> bytes:
         try:
-            return spool.read_range(self.path, self._offset)
+            return read_range(self.path, self._offset)
         except (OSError, StateError):
             return b""
 
@@ -286,8 +287,13 @@ def remove(submission: Path) -> None:
     shutil.rmtree(submission, ignore_errors=True)
 
 
-def remove_forgotten(root: Path) -> None:
-    """Remove the submissions, of the first some, whose jobs have all been forgotten."""
+def remove_forgotten(root: Path, directory_of: Callable[[str], Path]) -> None:
+    """Remove the submissions, of the first some, whose jobs have all been forgotten.
+
+    Args:
+        root: below what submissions are.
+        directory_of: gives the directory of a job by its id.
+    """
     try:
         with os.scandir(root / "submissions") as entries:
             old = [
@@ -297,7 +303,7 @@ def remove_forgotten(root: Path) -> None:
             ]
         for path in old:
             ids = Path(path, "jobs").read_text(encoding="ascii").split()
-            if not any(spool.path_of(root, job_id).is_dir() for job_id in ids):
+            if not any(directory_of(job_id).is_dir() for job_id in ids):
                 remove(Path(path))
     except (OSError, ValueError, StateError):
         return  # it is housekeeping, and no more
