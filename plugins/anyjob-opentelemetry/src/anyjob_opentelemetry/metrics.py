@@ -9,7 +9,7 @@ from opentelemetry import metrics
 from opentelemetry.context import Context
 from opentelemetry.metrics import Counter, Histogram
 
-from anyjob.specs import Outcome
+from anyjob import Outcome
 from anyjob_opentelemetry import semconv
 from anyjob_opentelemetry.semconv import Times
 

@@ -6,15 +6,15 @@ capitals, with ``_`` in place of what such a name cannot hold: ``TRACEPARENT``, 
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Mapping
 
 from opentelemetry import context as contexts
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter
+
+from anyjob.sdk import job_environment
 
 
 def variable(key: str) -> str:
@@ -48,14 +48,14 @@ def current_context() -> Context:
     current = contexts.get_current()
     if trace.get_current_span(current).get_span_context().is_valid:
         return current
-    return propagate.extract(_variables(), current, getter=_EnvironmentGetter())
+    return propagate.extract(job_environment(), current, getter=_EnvironmentGetter())
 
 
 class Attached:
     """The context of a job, made the current one until `detach`."""
 
     def __init__(self) -> None:
-        self._token = contexts.attach(propagate.extract(_variables(), getter=_EnvironmentGetter()))
+        self._token = contexts.attach(propagate.extract(job_environment(), getter=_EnvironmentGetter()))
         self._attached = True
 
     def detach(self) -> None:
@@ -69,10 +69,3 @@ class Attached:
 
     def __exit__(self, *exc: object) -> None:
         self.detach()
-
-
-def _variables() -> Mapping[str, str]:
-    """Return the environment of the job that runs here; a call in a thread of its submitter has its own."""
-    module = sys.modules.get("anyjob.builtin.pool_job")
-    variables: Mapping[str, str] | None = None if module is None else module.VARIABLES.get()
-    return os.environ if variables is None else variables

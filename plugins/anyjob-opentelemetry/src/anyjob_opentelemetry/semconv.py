@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any, NamedTuple
 
-from anyjob.errors import AnyjobError
-from anyjob.specs import Outcome, kind_of
-from anyjob.status import JobStatus
+from anyjob import AnyjobError, JobStatus, Outcome
+from anyjob.sdk import kind_of
 
 Attributes = dict[str, str | int]
 BACKEND_NAME = "anyjob.backend.name"

@@ -17,8 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from anyjob.specs import Outcome
-from anyjob.status import JobStatus
+from anyjob import JobStatus, Outcome
 from anyjob_opentelemetry import semconv
 from anyjob_opentelemetry.propagation import current_context
 from anyjob_opentelemetry.semconv import Attributes, Times
