@@ -147,7 +147,7 @@ def test_jobs_on_aer_go_on_where_a_hook_raises(labs: Session, monkeypatch: pytes
     jobs = backend.run_many([Circuit(lab.flips("10"), shots=4)] * 3)
     assert [job.result(60).counts for job in jobs] == [{"10": 4}] * 3
     backend.close()
-    assert heard == ["a hook of a strict session"] * 3
+    assert heard == ["a hook of a strict session"] * 6  # at the start and at the end of each
 
 
 def test_a_backend_that_was_closed_takes_no_more(labs: Session) -> None:

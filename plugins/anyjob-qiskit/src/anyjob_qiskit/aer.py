@@ -17,13 +17,14 @@ from anyjob import (
     ConfigError,
     JobStatus,
     Observation,
+    Options,
     Order,
     Outcome,
     SpecError,
     TaskBackend,
     Ticket,
 )
-from anyjob.orders import Answer, Options
+from anyjob.sdk import Answer
 from anyjob_qiskit.config import AtLeastOne, AtLeastZero, Level, about
 from anyjob_qiskit.simulation_queue import QueuedSimulation, SimulationQueue
 from anyjob_qiskit.spec import Circuit, Method
@@ -120,8 +121,7 @@ class AerBackend(TaskBackend):
             return self._queue
 
     def _on_change(self, simulation: QueuedSimulation) -> None:
-        if simulation.outcome is not None or self.services.watches:
-            self.notify([simulation.job_id])
+        self.notify([simulation.job_id])
 
     def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
         """Look into memory."""

@@ -23,7 +23,7 @@ from anyjob import (
     Ticket,
     Unsure,
 )
-from anyjob.orders import Answer
+from anyjob.sdk import Answer
 from anyjob_qiskit.batches import Batch, BatchItem, batched
 from anyjob_qiskit.config import JobOptions, QiskitOptions, instantiate
 from anyjob_qiskit.provider_errors import is_auth_error, is_unreachable, translating_errors
@@ -257,8 +257,7 @@ class QiskitBackend(TaskBackend):
 
     def _open_jobs_of(self, device_job_id: str) -> set[str]:
         """The ids of our jobs that share one job of the device, as far as they have not ended."""
-        records = [record for record in self._tracker.records() if record.outcome is None]
-        return {r.job_id for r in records if r.native_id and _device_job_id(r.native_id) == device_job_id}
+        return {t.job_id for t in self.open_tickets() if _device_job_id(t.native_id) == device_job_id}
 
     def _job(self, device_job_id: str) -> Any:
         """The device's job of this id, which another process may have submitted.

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from anyjob import ConfigError, Secret
-from anyjob.orders import Options
+from anyjob import ConfigError, Options, Secret
 
 
 def about(text: str) -> Any:

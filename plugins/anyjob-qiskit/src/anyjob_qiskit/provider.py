@@ -6,9 +6,14 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from anyjob import BackendConfiguration, BackendNotFoundError, BaseProvider, ProviderConfiguration
-from anyjob.backend import filter_backends
-from anyjob.config.options import validate
+from anyjob import (
+    BackendConfiguration,
+    BackendNotFoundError,
+    BaseProvider,
+    ProviderConfiguration,
+    filter_backends,
+)
+from anyjob.sdk import validate_options
 from anyjob_qiskit.backend import QiskitBackend
 from anyjob_qiskit.config import ProviderOptions, QiskitOptions, RunOptions, instantiate
 from anyjob_qiskit.provider_errors import translating_errors
@@ -38,7 +43,7 @@ class QiskitProvider(BaseProvider):
         Raises:
             ConfigError: an option is unknown, or of the wrong type.
         """
-        validated = validate(ProviderOptions, options, where=f"provider {name!r}")
+        validated = validate_options(ProviderOptions, options, where=f"provider {name!r}")
         return cls(ProviderConfiguration(name), provider, options=validated)
 
     @property
@@ -115,8 +120,8 @@ class QiskitProvider(BaseProvider):
             self._service = None
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, QiskitProvider) and (self._configuration, self.options) == (
-            other._configuration,
+        return isinstance(other, QiskitProvider) and (self.configuration(), self.options) == (
+            other.configuration(),
             other.options,
         )
 

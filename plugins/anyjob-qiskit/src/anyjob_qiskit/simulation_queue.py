@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -9,8 +10,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from anyjob import JobStatus, Outcome
-from anyjob.execution import runner
-from anyjob.taskbackend import HOST, to_outcome
+from anyjob.sdk import outcome_from_report, runner
 
 
 class QueuedSimulation:
@@ -38,7 +38,8 @@ class QueuedSimulation:
         with self._lock:
             if self.status is not JobStatus.QUEUED or self.outcome is not None:
                 return False
-            self.outcome = Outcome(status=JobStatus.CANCELLED, finished=time.time(), host=HOST)
+            host = os.uname().nodename
+            self.outcome = Outcome(status=JobStatus.CANCELLED, finished=time.time(), host=host)
             return True
 
     def begin(self) -> bool:
@@ -51,7 +52,7 @@ class QueuedSimulation:
     def run(self) -> None:
         """Simulate the circuits, and make an outcome of what came of them."""
         fields = runner.perform(lambda: (self._simulate, (), {}))
-        self.outcome = to_outcome(runner.pickled(fields))
+        self.outcome = outcome_from_report(runner.pickled(fields))
 
 
 class SimulationQueue:

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from anyjob import InvalidStatusError, JobStatus
-from anyjob.job import as_status
+from anyjob.sdk import as_status
 
 STATUS_NAMES = {
     "CREATING": JobStatus.INITIALIZING,
