@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from anyjob.config.options import validate_options
     from anyjob.execution import runner
+    from anyjob.execution.directory import submit_directory
     from anyjob.execution.job_environment import job_environment, use_job_environment
     from anyjob.execution.job_run import JobRun
     from anyjob.execution.private_files import open_private, read_range, write_private
@@ -45,6 +46,7 @@ _MODULE_OF = {
     "run_program": "execution.spawning",
     "runner": "execution.runner",
     "serialization_error": "execution.serialization",
+    "submit_directory": "execution.directory",
     "use_job_environment": "execution.job_environment",
     "validate_options": "config.options",
     "write_private": "execution.private_files",
@@ -67,6 +69,7 @@ __all__ = [
     "run_program",
     "runner",
     "serialization_error",
+    "submit_directory",
     "use_job_environment",
     "validate_options",
     "write_private",

@@ -186,14 +186,9 @@ def test_a_job_knows_where_it_is(make: Make, local_cluster: Cluster) -> None:
 
 
 def anyjob_id() -> str:
-    from anyjob.builtin.pool_job import VARIABLES
+    from anyjob.sdk import job_environment
 
-    variables = VARIABLES.get()
-    if variables is not None:
-        return variables["ANYJOB_JOB_ID"]
-    import os
-
-    return os.environ["ANYJOB_JOB_ID"]
+    return job_environment()["ANYJOB_JOB_ID"]
 
 
 def test_what_is_printed_while_it_runs_comes_from_the_worker(backend: DaskBackend) -> None:

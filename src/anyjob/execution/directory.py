@@ -11,7 +11,12 @@ _other: ContextVar[str | None] = ContextVar("anyjob_submit_directory", default=N
 
 
 def submit_directory() -> str | None:
-    """Return the directory that work is submitted from; None where the working directory is there no more."""
+    """Return the directory that work is submitted from: programs run there, and relative paths begin there.
+
+    Returns:
+        the working directory, or the one that a rerun is submitted from; None where the working directory is
+        there no more.
+    """
     other = _other.get()
     if other is not None:
         return other

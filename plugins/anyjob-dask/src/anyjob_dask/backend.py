@@ -8,13 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from anyjob.backend import BackendStatus, Capabilities
-from anyjob.errors import BackendError
-from anyjob.execution import spool
-from anyjob.ledger.encoding import decode_outcome
-from anyjob.orders import Answer, Observation, Order, Ticket
-from anyjob.specs import Outcome
-from anyjob.taskbackend import TaskBackend, to_outcome
+from anyjob import BackendError, BackendStatus, Capabilities, Observation, Order, Outcome, TaskBackend, Ticket
+from anyjob.sdk import Answer, outcome_from_report, read_range
 from anyjob_dask import keys
 from anyjob_dask.connection import SchedulerConnection
 from anyjob_dask.job_states import JobStates
@@ -59,9 +54,9 @@ class DaskBackend(TaskBackend):
         self._connection = SchedulerConnection(chosen, self._on_event)
         self._states = JobStates(self._connection, fetch_large=chosen.is_durable)
         self._submitter = Submitter(self._connection, self._states, chosen)
-        self._releases = ReleaseQueue(self._connection, self._tracker.open_ids)
-        root = (lambda: self.spool_root) if chosen.is_durable else None
-        self._store = ResultStore(root, self._connection, self._tracker.when_forgotten)
+        self._releases = ReleaseQueue(self._connection, self.open_ids)
+        directory = self.job_directory if chosen.is_durable else None
+        self._store = ResultStore(directory, self._connection, self.when_forgotten)
 
     def status(self) -> BackendStatus:
         """Ask the scheduler; ``pending_jobs`` are those of this process that have not ended."""
@@ -73,7 +68,7 @@ class DaskBackend(TaskBackend):
             return BackendStatus(self.name(), self.version(), False, 0, str(error))
         threads = sum(worker["threads"] for worker in workers.values())
         message = f"{len(workers)} workers, {threads} threads"
-        return BackendStatus(self.name(), self.version(), True, len(self._tracker.open_ids()), message)
+        return BackendStatus(self.name(), self.version(), True, len(self.open_ids()), message)
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         """Submit orders, by one message."""
@@ -120,7 +115,7 @@ class DaskBackend(TaskBackend):
             elif last.state == "no-result":
                 found[ticket.job_id] = outcome_without_result(last)
         if unknown and self.capabilities.durable:
-            found.update(self._outcomes_in_ledger(unknown))
+            found.update(self.recorded_outcomes(unknown))
         for ticket in tickets:
             if ticket.job_id in found:
                 self._release(ticket, may_wait=ticket.job_id in small)
@@ -131,26 +126,19 @@ class DaskBackend(TaskBackend):
 
         if isinstance(result, bytes):
             result = JobResult.from_bytes(result)
-        outcome = to_outcome(result.fields)
+        outcome = outcome_from_report(result.fields)
         for stream, data in result.logs.items():
             self._store.write(ticket, stream, data)
         if result.value is not None:
             outcome.value = self._store.pickled_value(ticket, result.value)
         return outcome
 
-    def _outcomes_in_ledger(self, job_ids: Sequence[str]) -> dict[str, Outcome]:
-        """Return what other processes have written down of jobs."""
-        rows = self.services.ledger.rows(list(job_ids))
-        return {
-            job_id: decode_outcome(row.outcome) for job_id, row in rows.items() if row.outcome is not None
-        }
-
     def _release(self, ticket: Ticket, *, may_wait: bool) -> None:
         """Have a job leave the cluster once its outcome is written down, or its large value not needed."""
         id_in_key = _id_in_key(ticket)
         last = self._states.forget(id_in_key)
         if last is not None and last.large and not self.capabilities.durable:
-            self._tracker.when_forgotten(ticket.job_id, functools.partial(self._releases.add, id_in_key))
+            self.when_forgotten(ticket.job_id, functools.partial(self._releases.add, id_in_key))
         else:
             self._releases.add(id_in_key, may_wait=may_wait)
 
@@ -192,7 +180,7 @@ class DaskBackend(TaskBackend):
 
         directory = self._store.directory(ticket.job_id)
         if directory is not None:
-            return spool.read_range(directory / stream, offset)
+            return read_range(directory / stream, offset)
         id_in_key = _id_in_key(ticket)
         self._states.discard_outdated()
         self._states.refresh([id_in_key])
@@ -208,18 +196,12 @@ class DaskBackend(TaskBackend):
         if self._connection.is_up:
             with suppress(BackendError):
                 if not self.capabilities.durable:
-                    self._terminate_all()
+                    self.terminate(self.open_tickets())  # what has not ended does not outlive the backend
                 elif ready := self._releases.take():
                     self._connection.request("release", job_ids=ready)
         super().close()
         self._connection.close()
         self._store.close()
-
-    def _terminate_all(self) -> None:
-        """End what has not: it does not outlive the backend."""
-        open_ids = set(self._tracker.open_ids())
-        records = [record for record in self._tracker.records() if record.job_id in open_ids]
-        self.terminate([record.ticket() for record in records if record.native_id is not None])
 
 
 def _id_in_key(ticket: Ticket) -> str:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from typing import Any
 
-from anyjob.errors import BackendUnavailableError
+from anyjob import BackendUnavailableError
 
 CLOSE_TIMEOUT = 3.0
 """Seconds that it may take to end."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from anyjob.errors import BackendError, BackendUnavailableError
+from anyjob import BackendError, BackendUnavailableError
 from anyjob_dask import protocol, versions
 from anyjob_dask.options import DaskOptions
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
 
-from anyjob.execution.spool import read_range
-from anyjob.specs import Outcome
-from anyjob.status import JobStatus
+from anyjob import JobStatus, Outcome
+from anyjob.sdk import read_range
 from anyjob_dask.messages import JobResult
 from anyjob_dask.serialization import Serialized
 
-if TYPE_CHECKING:
-    from anyjob.builtin.pools import Logs
-
+Logs = Mapping[str, tuple[Path, int, int | None]]
+"""Which part of which file each stream is, in bytes: from where, and up to where once that is known."""
 MAX_LOG = 16 * 1024 * 1024
 """Bytes of each stream that come back with the result: the end of it."""
 

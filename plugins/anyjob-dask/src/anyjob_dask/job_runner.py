@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import pickle
 import shutil
-import time
+import sys
+import tempfile
+import threading
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from anyjob.backend import BackendConfiguration
-from anyjob.builtin.pool_job import VARIABLES, Endable, Work
-from anyjob.builtin.processes import ProcessesBackend, Worker
-from anyjob.execution import runner
-from anyjob.execution.spool import read_range
-from anyjob.orders import Order, Ticket
-from anyjob.specs import Call, Resources, Spec
-from anyjob.taskbackend import HOST, to_outcome
+from anyjob import Call, Command, Order, Outcome, Resources, Spec
+from anyjob.sdk import (
+    JobRun,
+    WorkerProcess,
+    outcome_from_report,
+    read_range,
+    run_program,
+    runner,
+    use_job_environment,
+)
 from anyjob_dask import process_call
 from anyjob_dask.capture import STREAMS, Capture
 from anyjob_dask.job_results import MAX_LOG, cancelled_result, log_tails, result_of
@@ -32,7 +40,7 @@ MAX_REMEMBERED = 1000
 """Jobs that are remembered which were cancelled before they came, and as many of those that have ended."""
 
 
-class JobRunner(ProcessesBackend):
+class JobRunner:
     """Runs jobs for a worker, which sees to it that there are never more than it has threads.
 
     Args:
@@ -41,112 +49,113 @@ class JobRunner(ProcessesBackend):
     """
 
     def __init__(self, loop: Any, send: Any) -> None:
-        super().__init__(BackendConfiguration("dask-worker"))
         self._starts = StartReports(loop, send)
-        self._idle: list[Worker] = []
-        self._processes: dict[str, Worker] = {}
+        self._lock = threading.Lock()
+        self._runs: dict[str, JobRun] = {}
+        self._directory = Path(tempfile.mkdtemp(prefix="anyjob-dask-worker-"))
+        self._started_processes = 0
+        self._idle: list[WorkerProcess] = []
+        self._processes: dict[str, WorkerProcess] = {}
         self._captures: dict[str, Capture] = {}
         self._cancelled: dict[str, None] = {}
         self._ended_jobs: dict[str, None] = {}
+        atexit.register(_close, weakref.ref(self), os.getpid())
 
     # --- a call in a process ------------------------------------------------------------------------
 
     async def call(self, job: JobHeader, payload: bytes | Serialized) -> JobResult:
         """Make a call in a warm process; called in the worker's event loop."""
-        work = self._start_job(job, _CALL)
+        run = self._start_job(job, _CALL)
         try:
-            if not self._begins(work):
+            if not run.begin():
                 return cancelled_result()
             try:
-                return await self._call_in_process(work, job, payload)
+                return await self._call_in_process(run, job, payload)
             except Exception as error:
-                self._settle(work, to_outcome(runner.failure(error)))
-                return result_of(work.outcome, {})
+                run.finish(outcome_from_report(runner.failure(error)))
+                return result_of(run.outcome, {})
         finally:
             self._end_job(job.job_id)
 
-    async def _call_in_process(self, work: Work, job: JobHeader, payload: bytes | Serialized) -> JobResult:
-        directory = os.path.join(self._home(), job.job_id)
+    async def _call_in_process(self, run: JobRun, job: JobHeader, payload: bytes | Serialized) -> JobResult:
+        directory = os.path.join(self._directory, job.job_id)
         if isinstance(payload, Serialized):
             pickled = await asyncio.to_thread(process_call.pickled_call, payload, directory)
         else:
             pickled = process_call.pickled_call(payload, directory)
-        if work.cancelled:  # meanwhile
+        if run.cancelled:  # meanwhile
             return cancelled_result()
         process = self._processes[job.job_id] = self._idle_process()
-        started = time.time()
         try:
-            with Endable(work, process.pid, self._end):
-                request = pickle.dumps((pickled, work.order.environment, work.cwd), 5)
-                fields = await _request(process, request)
+            with run.process(process.pid):
+                report = await _request(process, pickled, run.order.environment, _working_directory(job))
         except BaseException:  # the Dask worker closes
             process.close()
             raise
-        if fields is None or work.cancelled or work.overdue:
-            self._settle(work, await asyncio.to_thread(self._said, work, process, fields, started))
-            return result_of(work.outcome, process.ended())
-        value = fields.pop("value", None)
-        logs = process.ended()
+        if report is None or run.cancelled or run.overdue:
+            run.finish(await asyncio.to_thread(process.died))
+            return result_of(run.outcome, process.last_logs())
+        value = report.pop("value", None)
+        logs = process.last_logs()
         returned = None if value is None else process_call.returned_value(directory, value)
-        result = JobResult(fields, returned, log_tails(logs))
-        if logs and any(size >= MAX_PROCESS_LOG for _, size, _ in process.logs().values()):
+        result = JobResult(report, returned, log_tails(logs))
+        if logs and any(size >= MAX_PROCESS_LOG for _, size, _ in process.next_logs().values()):
             asyncio.get_running_loop().run_in_executor(None, _retire, process)
         else:
             self._idle.append(process)
         return result
 
-    def _idle_process(self) -> Worker:
+    def _idle_process(self) -> WorkerProcess:
         """Return a process that has nothing to do: a warm one, or a new one."""
         while self._idle:
             process = self._idle.pop()
             if process.alive():
                 return process
             process.close()  # somebody ended it meanwhile
-        return self._start()
+        self._started_processes += 1
+        return WorkerProcess(sys.executable, self._directory, self._started_processes)
 
     # --- a program ----------------------------------------------------------------------------------
 
     def run_program(self, job: JobHeader, payload: bytes | Serialized) -> JobResult:
         """Run a program, in the thread that calls."""
-        work = self._start_job(job, pickle.loads(payload) if isinstance(payload, bytes) else payload.load())
+        spec = pickle.loads(payload) if isinstance(payload, bytes) else payload.load()
+        run = self._start_job(job, spec)
         try:
-            self._do(work)
-            directory = self._home() / job.job_id
+            directory = self._directory / job.job_id
+            if run.begin():
+                run.finish(_outcome_of_program(run, job, directory))
             written = [stream for stream in STREAMS if (directory / stream).exists()]
-            return result_of(work.outcome, {stream: (directory / stream, 0, None) for stream in written})
+            return result_of(run.outcome, {stream: (directory / stream, 0, None) for stream in written})
         finally:
             self._end_job(job.job_id)
 
-    def _start_job(self, job: JobHeader, spec: Spec) -> Work:
+    def _start_job(self, job: JobHeader, spec: Spec) -> JobRun:
         """From now on there is this job; it is cancelled already if that was asked for before it came."""
         job_id = job.job_id
-        order = Order(
-            job_id=job_id,
-            spec=spec,
-            resources=_NO_RESOURCES if job.walltime is None else Resources(walltime=job.walltime),
-            environment={**job.environment, "ANYJOB_JOB_ID": job_id},
-            spool=None if spec is _CALL else self._home() / job_id,
+        run = JobRun(
+            Order(
+                job_id=job_id,
+                spec=spec,
+                resources=_NO_RESOURCES if job.walltime is None else Resources(walltime=job.walltime),
+                environment={**job.environment, "ANYJOB_JOB_ID": job_id},
+            )
         )
-        work = Work(order)
-        work.cwd = job.cwd if job.cwd is not None and os.path.isdir(job.cwd) else None
         with self._lock:
-            self._works[job_id] = work
+            self._runs[job_id] = run
             if job_id in self._cancelled:
                 del self._cancelled[job_id]
-                work.cancelled = True
+                run.cancel()
         self._starts.started(job_id)
-        return work
+        return run
 
     def _end_job(self, job_id: str) -> None:
         self._starts.ended(job_id)
         with self._lock:
-            self._works.pop(job_id, None)
+            self._runs.pop(job_id, None)
             self._processes.pop(job_id, None)
             _remember(self._ended_jobs, job_id)
-        self._forget(job_id)
-
-    def _forget(self, job_id: str) -> None:
-        directory = os.path.join(self._home(), job_id)
+        directory = os.path.join(self._directory, job_id)
         if os.path.isdir(directory):
             shutil.rmtree(directory, ignore_errors=True)
 
@@ -163,12 +172,10 @@ class JobRunner(ProcessesBackend):
                 return cancelled_result()
             self._captures[job_id] = capture
         self._starts.started(job_id)
-        token = VARIABLES.set({**job.environment, "ANYJOB_JOB_ID": job_id})
         try:
-            with capture:
+            with use_job_environment({**job.environment, "ANYJOB_JOB_ID": job_id}), capture:
                 fields = runner.perform(serialized.load)
         finally:
-            VARIABLES.reset(token)
             self._starts.ended(job_id)
             with self._lock:
                 del self._captures[job_id]
@@ -180,7 +187,7 @@ class JobRunner(ProcessesBackend):
                 value = serialize(returned)
             except Exception as error:
                 fields.update(unpicklable_result(error, type(returned).__name__))
-        return JobResult({"host": HOST, **fields}, value, capture.tails(MAX_LOG))
+        return JobResult({"host": os.uname().nodename, **fields}, value, capture.tails(MAX_LOG))
 
     # --- what clients ask -----------------------------------------------------------------------------
 
@@ -191,11 +198,11 @@ class JobRunner(ProcessesBackend):
             return capture.read(stream, offset)
         process = self._processes.get(job_id)
         if process is not None:
-            path, start, _ = process.logs()[stream]
+            path, start, _ = process.next_logs()[stream]
             return read_range(path, start + offset)
-        if job_id not in self._works:
+        if job_id not in self._runs:
             return b""
-        return read_range(self._home() / job_id / stream, offset)
+        return read_range(self._directory / job_id / stream, offset)
 
     def cancel(self, job_id: str) -> str:
         """End a job that runs: ``ending``; of one that has ended, or is a call in a thread: ``refused``.
@@ -203,23 +210,56 @@ class JobRunner(ProcessesBackend):
         One that has ``not-begun`` will not any more.
         """
         with self._lock:
-            if job_id not in self._works and job_id not in self._captures:
+            run = self._runs.get(job_id)
+            if run is None and job_id not in self._captures:
                 if job_id in self._ended_jobs:
                     return "refused"
                 _remember(self._cancelled, job_id)
                 return "not-begun"
-        if job_id in self._captures:
+        if run is None or not run.cancel():
             return "refused"
-        ticket = Ticket(job_id=job_id, native_id="", submitted=0.0)
-        return "ending" if self.terminate([ticket])[job_id] else "refused"
+        threading.Thread(
+            target=JobRun.end_processes, args=([run],), name="anyjob-dask-cancel", daemon=True
+        ).start()
+        return "ending"
+
+    def close(self) -> None:
+        """End what runs, and remove what the jobs wrote."""
+        runs = list(self._runs.values())
+        JobRun.end_processes([run for run in runs if run.cancel()])
+        shutil.rmtree(self._directory, ignore_errors=True)
 
 
-async def _request(process: Worker, request: bytes) -> dict[str, Any] | None:
-    """Have a warm process make a call, and wait for its answer: large messages in a thread."""
-    if len(request) > MAX_WRITTEN_IN_LOOP:
-        await asyncio.to_thread(process.tell, request)
+def _close(reference: weakref.ref[JobRunner], process: int) -> None:
+    """The worker's process ends; of a fork of it, nothing is ours."""
+    found = reference()
+    if found is not None and os.getpid() == process:
+        found.close()
+
+
+def _outcome_of_program(run: JobRun, job: JobHeader, directory: Path) -> Outcome:
+    spec = run.order.spec
+    assert isinstance(spec, Command)
+    cwd = _working_directory(job)
+    try:
+        return run_program(spec, run.order.environment, directory, cwd=cwd, while_running=run.process)
+    except Exception as error:  # its files cannot be written
+        return outcome_from_report(runner.failure(error))
+
+
+def _working_directory(job: JobHeader) -> str | None:
+    """Return where the job was submitted, if there is such a directory here."""
+    return job.cwd if job.cwd is not None and os.path.isdir(job.cwd) else None
+
+
+async def _request(
+    process: WorkerProcess, payload: bytes, environment: Mapping[str, str], cwd: str | None
+) -> dict[str, Any] | None:
+    """Have a warm process make a call, and wait for its report: large messages in a thread."""
+    if len(payload) + sum(map(len, environment.values())) > MAX_WRITTEN_IN_LOOP:
+        await asyncio.to_thread(process.send, payload, environment, cwd)
     else:
-        process.tell(request)
+        process.send(payload, environment, cwd)
     loop = asyncio.get_running_loop()
     readable = loop.create_future()
     loop.add_reader(process.fileno(), _set, readable)
@@ -227,7 +267,7 @@ async def _request(process: Worker, request: bytes) -> dict[str, Any] | None:
         await readable
     finally:
         loop.remove_reader(process.fileno())
-    return process.hear() if process.has_answered() else await asyncio.to_thread(process.hear)
+    return process.receive() if process.has_answered() else await asyncio.to_thread(process.receive)
 
 
 def _set(future: asyncio.Future[None]) -> None:
@@ -235,10 +275,10 @@ def _set(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-def _retire(process: Worker) -> None:
+def _retire(process: WorkerProcess) -> None:
     """End a process that has nothing to do, and whose logs have grown large."""
     process.close()
-    for path, _, _ in process.logs().values():
+    for path, _, _ in process.next_logs().values():
         path.unlink(missing_ok=True)
 
 

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any, NamedTuple
 
-from anyjob.specs import Call, Command, Spec
+from anyjob import Call, Command, Spec
 
 _KEY = re.compile(r"-([0-9a-f]{20})\.([dr]*)$")
 _OTHER = re.compile(r"[^A-Za-z0-9_]+")

@@ -6,9 +6,7 @@ import time
 
 import msgspec
 
-from anyjob.orders import Observation
-from anyjob.specs import Outcome
-from anyjob.status import JobStatus
+from anyjob import JobStatus, Observation, Outcome
 
 
 class LastObservation(msgspec.Struct):

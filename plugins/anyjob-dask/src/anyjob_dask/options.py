@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from anyjob.orders import Options
+from anyjob import Options
 
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 

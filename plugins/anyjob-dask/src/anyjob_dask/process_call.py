@@ -7,7 +7,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from anyjob.execution import runner
+from anyjob.sdk import runner
 from anyjob_dask.serialization import Serialized, serialize
 
 VALUE_FILE = "value.pickle"

@@ -13,10 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from anyjob.errors import JobFailedError
-from anyjob.execution import spool
-from anyjob.ledger.statedir import cannot_write
-from anyjob.orders import Ticket
+from anyjob import JobFailedError, StateError, Ticket
+from anyjob.sdk import write_private
 from anyjob_dask.connection import SchedulerConnection
 from anyjob_dask.serialization import LARGE, FileReference, Serialized
 
@@ -27,18 +25,18 @@ class ResultStore:
     """Directories of jobs: those of durable ones below the spool, others in one that is removed with this.
 
     Args:
-        root: gives the spool; None where jobs are not durable.
+        durable_directory: gives the directory of a durable job; None where jobs are not durable.
         connection: to the cluster, where large values of jobs stay that are not durable.
         when_forgotten: has a function called once nobody holds a handle on a job any more.
     """
 
     def __init__(
         self,
-        root: Callable[[], Path] | None,
+        durable_directory: Callable[[str], Path] | None,
         connection: SchedulerConnection,
         when_forgotten: Callable[[str, Callable[[], Any]], None],
     ) -> None:
-        self._root = root
+        self._durable_directory = durable_directory
         self._connection = connection
         self._when_forgotten = when_forgotten
         self._lock = threading.Lock()
@@ -48,8 +46,8 @@ class ResultStore:
 
     def directory(self, job_id: str) -> Path | None:
         """Return the directory of a job; None where nothing is kept of it."""
-        if self._root is not None:
-            path = spool.path_of(self._root(), job_id)
+        if self._durable_directory is not None:
+            path = self._durable_directory(job_id)
         else:
             temporary = self._temporary
             if temporary is None:
@@ -58,8 +56,8 @@ class ResultStore:
         return path if path.exists() else None
 
     def _make_directory(self, job_id: str) -> Path:
-        if self._root is not None:
-            path = spool.path_of(self._root(), job_id)
+        if self._durable_directory is not None:
+            path = self._durable_directory(job_id)
         else:
             with self._lock:
                 if self._temporary is None:
@@ -74,7 +72,7 @@ class ResultStore:
         """Return a value, pickled; of one that is large a reference to it: into a file, or the cluster."""
         if value.blob and not value.buffers and value.nbytes <= LARGE:
             return value.blob
-        if self._root is not None:
+        if self._durable_directory is not None:
             return pickle.dumps(FileReference(str(self.write(ticket, VALUE_FILE, value))))
         return pickle.dumps(ClusterReference(id(self), self._owner, ticket.native_id))
 
@@ -89,9 +87,13 @@ class ResultStore:
             if isinstance(data, Serialized):
                 data.write(path)
             else:
-                _write(path, data)
+                write_private(path, data)
         except OSError as error:
-            raise cannot_write(Path(error.filename or name), error) from error
+            setting = "TMPDIR" if self._durable_directory is None else "the option `spool`"
+            raise StateError(
+                f"cannot write {error.filename or name}: {error.strerror or error}; set {setting} to a "
+                "directory that can be written"
+            ) from error
         return path
 
     def fetch(self, key: str) -> Any:
@@ -131,8 +133,3 @@ def _fetch(store: int, process: int, key: str) -> Any:
 
 
 _stores: weakref.WeakValueDictionary[int, ResultStore] = weakref.WeakValueDictionary()
-
-
-def _write(path: Path, data: bytes) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as stream:
-        stream.write(data)

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from anyjob.execution import runner
-from anyjob.execution.spool import open_own
+from anyjob.sdk import open_private, runner
 
 LARGE = 64 * 1024
 """Bytes from which a buffer is out of band, and a value is too large for a ledger."""
@@ -67,7 +66,7 @@ class Serialized:
             StateError: it is somebody else's.
             ValueError: it holds something else.
         """
-        with open(open_own(Path(path)), "rb") as stream:
+        with open_private(path) as stream:
             pages = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY))
         start = len(_MAGIC) + 8
         if bytes(pages[: len(_MAGIC)]) != _MAGIC:
@@ -88,7 +87,7 @@ class Serialized:
 
 
 def serialize(value: Any) -> Serialized:
-    """Pickle a value as `anyjob.execution.runner.dumps` does, with its large buffers out of band.
+    """Pickle a value as `anyjob.sdk.runner.dumps` does, with its large buffers out of band.
 
     Modules that cloudpickle was told of, by ``register_pickle_by_value``, are sent along.
 

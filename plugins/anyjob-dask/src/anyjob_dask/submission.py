@@ -6,11 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from anyjob.errors import BackendUnavailableError
-from anyjob.execution.directory import submit_directory
-from anyjob.execution.serialization import explain
-from anyjob.orders import Answer, Order, Rejected, Unsure
-from anyjob.specs import Call, Resources, Spec
+from anyjob import BackendUnavailableError, Call, Order, Rejected, Resources, Spec, Unsure
+from anyjob.sdk import Answer, serialization_error, submit_directory
 from anyjob_dask import keys, worker_resources
 from anyjob_dask.connection import SchedulerConnection
 from anyjob_dask.job_states import JobStates
@@ -158,7 +155,7 @@ def _serialize(spec: Spec) -> Serialized:
     try:
         return serialize((spec.fn, spec.args, spec.kwargs) if isinstance(spec, Call) else spec)
     except Exception as error:
-        raise explain(spec, error) from error
+        raise serialization_error(spec, error) from error
 
 
 def _header(order: Order, key: str, cwd: str | None) -> Any:

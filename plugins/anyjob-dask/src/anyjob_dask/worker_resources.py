@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 
-from anyjob.specs import Resources
+from anyjob import Resources
 
 CPU, MEMORY, GPU = "CPU", "MEMORY", "GPU"
 """What these resources are called in Dask's own documentation."""
