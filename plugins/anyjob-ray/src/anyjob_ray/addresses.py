@@ -9,7 +9,7 @@ import os
 import socket
 from typing import Any
 
-from anyjob.errors import BackendUnavailableError
+from anyjob import BackendUnavailableError
 
 CLIENT = "ray://"
 """How an address begins that Ray's client connects to."""

@@ -5,16 +5,11 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from anyjob.backend import BackendStatus, Capabilities
-from anyjob.errors import BackendError
-from anyjob.execution import spool
-from anyjob.orders import Answer, Observation, Order, Ticket
-from anyjob.specs import Outcome
-from anyjob.taskbackend import TaskBackend
+from anyjob import BackendError, BackendStatus, Capabilities, Observation, Order, Outcome, TaskBackend, Ticket
+from anyjob.sdk import Answer, read_range
 from anyjob_ray.options import RayJobOptions, RayOptions
 
 if TYPE_CHECKING:
@@ -92,7 +87,7 @@ class RayBackend(TaskBackend):
         """Read what a job has written: while it runs too."""
         stored = b""
         if self.is_durable:
-            stored = spool.read_range(self.directory(ticket.job_id) / stream, offset)
+            stored = read_range(self.job_directory(ticket.job_id) / stream, offset)
         return stored or self._open().logs(ticket, stream, offset)
 
     def listen(self) -> None:
@@ -103,9 +98,7 @@ class RayBackend(TaskBackend):
         """Say how the cluster is, as far as this process is connected to it; it connects to nothing."""
         mode = self._mode
         message = "not connected yet: the first job connects" if mode is None else "connected"
-        return BackendStatus(
-            self.name(), self.version(), not self._closed, len(self._tracker.open_ids()), message
-        )
+        return BackendStatus(self.name(), self.version(), not self._closed, len(self.open_ids()), message)
 
     def close(self) -> None:
         """Let go of the cluster: jobs of the mode ``fast`` that have not ended are cancelled."""
@@ -115,14 +108,6 @@ class RayBackend(TaskBackend):
             self._mode.close()
             self._mode = None
         super().close()
-
-    def when_forgotten(self, job_id: str, call: Callable[[], Any]) -> None:
-        """Have ``call`` called when nobody holds a handle on a job any more."""
-        self._tracker.when_forgotten(job_id, call)
-
-    def directory(self, job_id: str) -> Path:
-        """Return where what a durable job wrote, and what is too large for the ledger, is kept."""
-        return spool.path_of(self.spool_root, job_id)
 
 
 def _close(backend: weakref.ref[RayBackend]) -> None:

@@ -6,7 +6,7 @@ import importlib
 import threading
 from typing import Any
 
-from anyjob.errors import BackendAuthError, BackendError, BackendUnavailableError
+from anyjob import BackendAuthError, BackendError, BackendUnavailableError
 from anyjob_ray.addresses import CLIENT, are_same, check_reachable
 from anyjob_ray.library import import_ray
 from anyjob_ray.options import LOCAL, RayOptions
@@ -98,7 +98,7 @@ def _pickle_ours_by_value() -> None:
     """Have our code go to the cluster as it is: that need not have anyjob, nor this version of it."""
     from ray import cloudpickle
 
-    from anyjob.execution import runner
+    from anyjob.sdk import runner
     from anyjob_ray import actors, tasks, worker
 
     for module in (runner, actors, tasks, worker):

@@ -6,10 +6,9 @@ import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from anyjob.errors import BackendError
-from anyjob.orders import Answer, Observation, Order, Ticket, Unsure
-from anyjob.specs import Outcome
-from anyjob_ray import connection, outcome_files
+from anyjob import BackendError, Observation, Order, Outcome, Ticket, Unsure
+from anyjob.sdk import Answer, write_private
+from anyjob_ray import connection
 from anyjob_ray.actors.job_events import Event
 from anyjob_ray.event_poller import EventPoller
 from anyjob_ray.mode import OBSERVATIONS, Mode, are_few
@@ -119,7 +118,10 @@ class DurableMode(Mode):
             blob = self.ray.get(ref, timeout=None)[0]
         outcome, written = load_outcome(blob, ref)
         outcome.value = dump_value(outcome.value)
-        outcome_files.store(self.backend.directory(ticket.job_id), outcome, written)
+        if any(written):
+            directory = self.backend.job_directory(ticket.job_id)
+            for stream, data in zip(("stdout", "stderr"), written, strict=True):
+                write_private(directory / stream, data)
         return outcome
 
     def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:

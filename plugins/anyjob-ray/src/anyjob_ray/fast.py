@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import pickle
+import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
 from typing import Any
 
-from anyjob.errors import BackendUnavailableError
-from anyjob.ids import new_id
-from anyjob.orders import Answer, Observation, Order, Ticket
-from anyjob.specs import Outcome
+from anyjob import BackendUnavailableError, Observation, Order, Outcome, Ticket
+from anyjob.sdk import Answer
 from anyjob_ray import connection
 from anyjob_ray.actors.job_events import JobEvents
 from anyjob_ray.mode import OBSERVATIONS, Mode
@@ -47,7 +46,7 @@ class FastMode(Mode):
         self._written: dict[str, Sequence[Any]] = {}
         self._closed = False
         self._last_check = time.monotonic()
-        self._actor_name = f"anyjob-events-{new_id()}"
+        self._actor_name = f"anyjob-events-{secrets.token_hex(10)}"
         actor_class = self.ray.remote(
             num_cpus=0,
             name=self._actor_name,

@@ -8,7 +8,7 @@ from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from typing import Any
 
-from anyjob.errors import BackendError
+from anyjob import BackendError
 
 EXTENSION = "ray._raylet"
 """The module by which the library is told from a program ``ray.py``, or a directory ``ray``."""

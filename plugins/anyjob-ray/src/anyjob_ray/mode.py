@@ -6,9 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from anyjob.orders import Answer, Observation, Order, Rejected, Ticket
-from anyjob.specs import Outcome, Resources
-from anyjob.status import JobStatus
+from anyjob import JobStatus, Observation, Order, Outcome, Rejected, Resources, Ticket
+from anyjob.sdk import Answer
 from anyjob_ray import connection
 from anyjob_ray.job_logs import read_job_log
 from anyjob_ray.notification_listener import NotificationListener

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from anyjob.taskbackend import Options
+from anyjob import Options
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 LOCAL = "local"

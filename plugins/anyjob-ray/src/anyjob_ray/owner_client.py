@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from anyjob.errors import BackendError, BackendUnavailableError
+from anyjob import BackendError, BackendUnavailableError
 from anyjob_ray import connection
 from anyjob_ray.actors.task_owner import TaskOwner
 from anyjob_ray.options import RayOptions

@@ -7,10 +7,8 @@ import pickle
 import sys
 from typing import Any, NamedTuple
 
-from anyjob.execution import runner
-from anyjob.execution.serialization import explain
-from anyjob.orders import Order
-from anyjob.specs import Call
+from anyjob import Call, Order
+from anyjob.sdk import runner, serialization_error, submit_directory
 from anyjob_ray.worker.job import LaunchContext
 from anyjob_ray.worker.notification import NotifyAddress
 from anyjob_ray.worker.result import dump_out_of_band
@@ -67,7 +65,7 @@ class Packer:
         try:
             work, buffers = self._call(spec) if isinstance(spec, Call) else _command(spec)
         except Exception as error:
-            raise explain(spec, error) from error
+            raise serialization_error(spec, error) from error
         kind = "python" if isinstance(spec, Call) else "command"
         walltime = order.resources.walltime
         payload = (order.job_id, kind, work, order.environment, walltime, self._context)
@@ -83,7 +81,4 @@ class Packer:
 
 
 def _command(spec: Any) -> tuple[tuple[bytes, bytes], list[Any]]:
-    from anyjob.execution.directory import submit_directory
-    from anyjob.specs import with_files
-
-    return (runner.dumps(with_files(spec)), os.fsencode(submit_directory() or "")), []
+    return (runner.dumps(spec), os.fsencode(submit_directory() or "")), []

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-from anyjob.execution import runner
-from anyjob.specs import Held, Outcome
-from anyjob.taskbackend import to_outcome
+from anyjob import Outcome, StateError
+from anyjob.sdk import LocalValue, outcome_from_report, runner
 
 
-class ObjectStoreValue(Held):
+class ObjectStoreValue(LocalValue):
     """A value that lies in Ray's object store: each look at it is a fresh one, without a copy of its
     large parts, which cannot be written to."""
 
@@ -29,8 +28,6 @@ class ObjectStoreValue(Held):
         """
         import ray
 
-        from anyjob.errors import StateError
-
         try:
             parts: Any = ray.get(self._ref)
         except Exception as error:
@@ -47,7 +44,7 @@ def load_outcome(blob: bytes, ref: Any = None) -> tuple[Outcome, tuple[bytes, by
     """
     fields: dict[str, Any] = pickle.loads(blob)
     written = fields.pop("written", (b"", b""))
-    outcome = to_outcome(fields)
+    outcome = outcome_from_report(fields)
     if ref is not None and isinstance(outcome.value, bytes):
         outcome.value = ObjectStoreValue(ref, outcome.value)
     return outcome, written

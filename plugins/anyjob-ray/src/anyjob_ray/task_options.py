@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from anyjob.specs import Resources
+from anyjob import Resources
 from anyjob_ray.options import RayJobOptions, RayOptions
 from anyjob_ray.tasks.nodes import alive_nodes
 

@@ -6,14 +6,16 @@ import os
 import pickle
 from typing import Any
 
-from anyjob.execution.runner import failure
+from anyjob.sdk import runner
 from anyjob_ray.worker.job import Job
+
+failure = runner.failure
 
 
 def run_command(job: Job) -> dict[str, Any]:
     """Run the program of a job, and return what came of it."""
     try:
-        from anyjob.execution import spawning
+        from anyjob.sdk import run_program
 
         spec, cwd = pickle.loads(job.work[0]), job.work[1].decode("utf-8", "surrogateescape") or None
     except ImportError as error:
@@ -23,19 +25,13 @@ def run_command(job: Job) -> dict[str, Any]:
 
     if cwd is not None and not os.path.isdir(cwd):
         cwd = None  # that of another machine
-    with tempfile.TemporaryDirectory(prefix="anyjob-") as directory:
-        with open(os.dup(1), "wb") as stdout, open(os.dup(2), "wb") as stderr:
-            try:
-                process = spawning.start(spec, {}, stdout, stderr, Path(directory), cwd)
-            except OSError as error:
-                return _as_mapping(spawning.not_started(spec, error))
-        try:
-            spawning.await_end(process)
-        except BaseException:
-            spawning.end([process.pid], job.context.grace / 2)
-            raise
-        finally:
-            outcome = spawning.reap(process, job.started)
+    with (
+        tempfile.TemporaryDirectory(prefix="anyjob-") as directory,
+        open(os.dup(1), "wb") as stdout,
+        open(os.dup(2), "wb") as stderr,
+    ):
+        grace = job.context.grace / 2
+        outcome = run_program(spec, {}, Path(directory), stdout=stdout, stderr=stderr, cwd=cwd, grace=grace)
     return _as_mapping(outcome)
 
 

@@ -7,7 +7,7 @@ import pickle
 import sys
 from typing import Any
 
-from anyjob.execution.runner import perform
+from anyjob.sdk import runner
 from anyjob_ray.worker.batch import Batch
 from anyjob_ray.worker.command import run_command
 from anyjob_ray.worker.job import Job, JobInterrupted, LaunchContext, WorkerState
@@ -17,6 +17,7 @@ from anyjob_ray.worker.output import output_sizes
 from anyjob_ray.worker.result import pickle_outcome
 from anyjob_ray.worker.signals import SignalHandling, task_id
 
+perform = runner.perform
 CACHED_FUNCTIONS = 32
 """How many functions a worker process keeps unpickled."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-from anyjob.execution.runner import dumps, pickled
+from anyjob.sdk import runner
 from anyjob_ray.worker.job import Job
 from anyjob_ray.worker.output import written_by
 
+dumps, pickled = runner.dumps, runner.pickled
 LARGE = 256 * 1024
 """Bytes from which the buffers of a value go by the object store, out of band."""
 
