@@ -32,8 +32,8 @@ from anyjob import (
     aio,
 )
 from anyjob.builtin.inline import InlineBackend
-from anyjob.builtin.pools import ThreadsBackend
 from anyjob.builtin.processes import ProcessesBackend
+from anyjob.builtin.threads import ThreadsBackend
 from anyjob.tracking import offload
 
 DONE, RUNNING = JobStatus.DONE, JobStatus.RUNNING

@@ -86,8 +86,8 @@ def test_making_a_backend_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     import socket
     import threading
 
-    from anyjob.builtin.pools import ThreadsBackend
     from anyjob.builtin.processes import ProcessesBackend
+    from anyjob.builtin.threads import ThreadsBackend
 
     def forbidden(*args: Any, **kwargs: Any) -> Any:
         raise AssertionError("a constructor went outside")

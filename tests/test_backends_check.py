@@ -196,7 +196,7 @@ def test_a_quick_check_looks_at_no_promise() -> None:
 
 
 WITHOUT_LOGS = """
-from anyjob.builtin.pools import ThreadsBackend
+from anyjob.builtin.threads import ThreadsBackend
 class Silent(ThreadsBackend):
     def logs(self, ticket, stream, offset):
         return super().logs(ticket, stream, offset) if stream == "stdout" else b""
@@ -282,12 +282,12 @@ def test_each_thing_that_is_wrong_has_a_line() -> None:
 
 WAITS = """
 import sys
-from anyjob.builtin.pools import ThreadsBackend
+from anyjob.builtin.threads import ThreadsBackend
 class Waits(ThreadsBackend):
     def launch(self, orders):
         yield from super().launch(orders)
         print("launched", file=sys.stderr, flush=True)
-    def _slot(self):
+    def _run_job(self, job):
         pass
 """
 

@@ -33,7 +33,7 @@ ACME = """
 from typing import Annotated
 import msgspec
 from anyjob import Options, Secret
-from anyjob.builtin.pools import ThreadsBackend
+from anyjob.builtin.threads import ThreadsBackend
 
 class AcmeOptions(Options, frozen=True):
     \"\"\"Options.
@@ -273,7 +273,9 @@ def test_a_check_that_fails_says_why(acme: Path, place: Path) -> None:
     assert "phrase: is missing" in done.stdout
 
 
-SLOW = ACME.replace("class Acme(ThreadsBackend):", "class Acme(ThreadsBackend):\n    def _slot(self): pass")
+SLOW = ACME.replace(
+    "class Acme(ThreadsBackend):", "class Acme(ThreadsBackend):\n    def _run_job(self, job): pass"
+)
 
 
 def test_a_check_of_a_backend_that_runs_nothing_ends(plugins: Path, place: Path) -> None:
@@ -362,7 +364,7 @@ def test_plugins_are_listed_with_where_they_are(acme: Path, monkeypatch: pytest.
 
 
 REGISTERS = """
-from anyjob.builtin.pools import ThreadsBackend
+from anyjob.builtin.threads import ThreadsBackend
 def anyjob_register(registry):
     registry.register_backend("acme.device", ThreadsBackend)
 """

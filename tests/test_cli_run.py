@@ -19,7 +19,7 @@ import pytest
 from support.cli_program import PROGRAM, anyjob, invoke, start
 
 from anyjob import BaseBackend, BaseJob, Config, JobStatus, Registry, Session, set_default_session
-from anyjob.builtin.pools import ThreadsBackend
+from anyjob.builtin.threads import ThreadsBackend
 
 EVERY_BYTE = "import sys; b = bytes(range(256)); sys.stdout.buffer.write(b); sys.stderr.buffer.write(b[::-1])"
 

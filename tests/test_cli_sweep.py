@@ -15,7 +15,7 @@ import pytest
 from support.cli_program import anyjob, invoke, start
 
 from anyjob import BaseBackend, Config, Order, Registry, Session, Ticket, set_default_session
-from anyjob.builtin.pools import ThreadsBackend
+from anyjob.builtin.threads import ThreadsBackend
 from anyjob.cli.run.sweep import parse_axis
 from anyjob.cli.run.sweep_report import MOST_OUTPUT, parse_json_object
 from anyjob.jobtypes import TaskJob

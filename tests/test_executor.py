@@ -33,8 +33,8 @@ from anyjob import (
     UnsupportedSpecError,
 )
 from anyjob.builtin.inline import InlineBackend
-from anyjob.builtin.pools import ThreadsBackend
 from anyjob.builtin.processes import ProcessesBackend
+from anyjob.builtin.threads import ThreadsBackend
 from anyjob.runtime.services import Services
 
 LONG = 30  # seconds: only ever waited for where something is broken

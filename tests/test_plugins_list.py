@@ -15,7 +15,7 @@ from anyjob.registry.metadata import Source
 
 HANGS = "import threading; threading.Event().wait()"
 REGISTERS = """
-from anyjob.builtin.pools import ThreadsBackend
+from anyjob.builtin.threads import ThreadsBackend
 def anyjob_register(registry):
     registry.register_backend("good.device", ThreadsBackend)
 """

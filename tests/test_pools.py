@@ -19,8 +19,9 @@ from support.waiting import wait_for_exit, wait_for_file, wait_until
 
 from anyjob.backend import BackendConfiguration
 from anyjob.builtin.inline import InlineBackend
-from anyjob.builtin.pools import Pool, ThreadsBackend
+from anyjob.builtin.pool import PoolBackend
 from anyjob.builtin.processes import ProcessesBackend
+from anyjob.builtin.threads import ThreadsBackend
 from anyjob.errors import (
     BackendError,
     CommandFailedError,
@@ -35,7 +36,7 @@ from anyjob.job import JobStatus
 from anyjob.jobtypes import TaskJob
 from anyjob.specs import Call, Command, File
 
-TYPES: dict[str, type[Pool]] = {
+TYPES: dict[str, type[PoolBackend]] = {
     "inline": InlineBackend,
     "threads": ThreadsBackend,
     "processes": ProcessesBackend,
@@ -43,19 +44,19 @@ TYPES: dict[str, type[Pool]] = {
 SLOTS = {"inline": {}, "threads": {"slots": 2}, "processes": {"slots": 2}}
 
 
-def make(name: str, **options: Any) -> Pool:
+def make(name: str, **options: Any) -> PoolBackend:
     return TYPES[name].from_options(name, {**SLOTS[name], **options})
 
 
 @pytest.fixture(params=TYPES)
-def pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
+def pool(request: pytest.FixtureRequest) -> Iterator[PoolBackend]:
     backend = make(request.param)
     yield backend
     backend.close()
 
 
 @pytest.fixture(params=["threads", "processes"])
-def queue(request: pytest.FixtureRequest) -> Iterator[Pool]:
+def queue(request: pytest.FixtureRequest) -> Iterator[PoolBackend]:
     """A pool of one slot, that does not run work in the caller."""
     backend = make(request.param, slots=1)
     yield backend
@@ -92,7 +93,7 @@ def shell(script: str, *arguments: str, **more: Any) -> Command:
 # --- calls ----------------------------------------------------------------------------------------
 
 
-def test_a_call_gives_what_it_returns(pool: Pool) -> None:
+def test_a_call_gives_what_it_returns(pool: PoolBackend) -> None:
     job = pool.run(Call(sorted, ([3, 1, 2],), {"reverse": True}), name="sort")
     assert job.result() == [3, 2, 1]
     assert job.done()
@@ -103,31 +104,31 @@ def test_a_call_gives_what_it_returns(pool: Pool) -> None:
     assert (outcome.started or 0) <= (outcome.finished or 0)
 
 
-def test_a_function_is_named_by_module_and_name(pool: Pool) -> None:
+def test_a_function_is_named_by_module_and_name(pool: PoolBackend) -> None:
     assert pool.run(Call("os.path:join", ("a", "b"))).result() == "a/b"
     assert pool.run(Call("pathlib:Path.cwd")).result() == Path.cwd()
 
 
-def test_a_closure_is_a_call(pool: Pool) -> None:
+def test_a_closure_is_a_call(pool: PoolBackend) -> None:
     factor = 7
     assert [job.result() for job in pool.map(lambda x: factor * x, range(3))] == [0, 7, 14]
 
 
-def test_map_and_run_many_keep_their_order(pool: Pool) -> None:
+def test_map_and_run_many_keep_their_order(pool: PoolBackend) -> None:
     jobs = pool.map(pow, range(20), [2] * 20, name="squares")
     assert [job.spec().args[0] for job in jobs] == list(range(20))
     assert [job.result() for job in jobs] == [n * n for n in range(20)]
     assert {job.metadata()["name"] for job in jobs} == {"squares"}
 
 
-def test_each_result_is_a_fresh_copy(pool: Pool) -> None:
+def test_each_result_is_a_fresh_copy(pool: PoolBackend) -> None:
     """ibmq-provider#466, qiskit-ibm-runtime#1691, #1205, azure-quantum-python#323."""
     job: TaskJob[list[str]] = pool.run(Call(list, ("ab",)))
     job.result().append("c")
     assert job.result() == ["a", "b"]
 
 
-def test_the_original_exception_comes_back(pool: Pool) -> None:
+def test_the_original_exception_comes_back(pool: PoolBackend) -> None:
     """ibmq-provider#390, submitit PR#1715: the original exception, with the remote traceback."""
     job = pool.run(Call(fail))
     with pytest.raises(ValueError, match=r"^oh dear$") as caught:
@@ -142,7 +143,7 @@ def test_the_original_exception_comes_back(pool: Pool) -> None:
     assert job.status() is JobStatus.ERROR
 
 
-def test_an_exception_that_does_not_survive_comes_back_as_text(pool: Pool) -> None:
+def test_an_exception_that_does_not_survive_comes_back_as_text(pool: PoolBackend) -> None:
     job = pool.run(Call(fail, ("unpicklable",)))
     with pytest.raises(RemoteError, match="Unpicklable: 1 and 2") as caught:
         job.result()
@@ -150,7 +151,7 @@ def test_an_exception_that_does_not_survive_comes_back_as_text(pool: Pool) -> No
     assert caught.value.reason == "exception"
 
 
-def test_a_call_that_leaves_by_exit_fails_alone(pool: Pool) -> None:
+def test_a_call_that_leaves_by_exit_fails_alone(pool: PoolBackend) -> None:
     job, neighbour = pool.run(Call(fail, ("exit",))), pool.run(Call(len, ("abc",)))
     with pytest.raises(RemoteError, match=r"sys\.exit\(4\)") as caught:
         job.result()
@@ -159,7 +160,7 @@ def test_a_call_that_leaves_by_exit_fails_alone(pool: Pool) -> None:
     assert neighbour.result() == 3
 
 
-def test_a_module_that_is_missing_is_named_with_the_interpreter(pool: Pool) -> None:
+def test_a_module_that_is_missing_is_named_with_the_interpreter(pool: PoolBackend) -> None:
     for call in (Call("no_such_module:f"), Call(fail, ("module",))):
         job = pool.run(call)
         assert isinstance(job.exception(), (RemoteError, ModuleNotFoundError))
@@ -169,7 +170,7 @@ def test_a_module_that_is_missing_is_named_with_the_interpreter(pool: Pool) -> N
         assert sys.executable in outcome.message
 
 
-def test_a_name_that_a_module_does_not_have_is_told(pool: Pool) -> None:
+def test_a_name_that_a_module_does_not_have_is_told(pool: PoolBackend) -> None:
     with pytest.raises(AttributeError, match="no_such_function"):
         pool.run(Call("os.path:no_such_function")).result()
 
@@ -177,7 +178,7 @@ def test_a_name_that_a_module_does_not_have_is_told(pool: Pool) -> None:
 # --- commands -------------------------------------------------------------------------------------
 
 
-def test_a_command_gives_code_and_output(pool: Pool) -> None:
+def test_a_command_gives_code_and_output(pool: PoolBackend) -> None:
     result = pool.run(shell("echo out; echo err >&2")).result()
     assert result.exit_code == 0
     assert result.stdout.text() == "out\n"
@@ -189,7 +190,7 @@ def test_a_command_gives_code_and_output(pool: Pool) -> None:
     assert "exit_code=0" in repr(result)
 
 
-def test_a_command_that_fails_says_code_and_end_of_stderr(pool: Pool) -> None:
+def test_a_command_that_fails_says_code_and_end_of_stderr(pool: PoolBackend) -> None:
     """ibmq-provider#390, submitit PR#1715: poor failure messages."""
     job = pool.run(shell("seq 100000 >&2; echo no space left >&2; exit 7"))
     with pytest.raises(CommandFailedError, match=r"exit code 7(.|\n)*no space left") as caught:
@@ -199,7 +200,7 @@ def test_a_command_that_fails_says_code_and_end_of_stderr(pool: Pool) -> None:
     assert caught.value.stderr.endswith("\n100000\nno space left\n")
 
 
-def test_a_command_that_is_killed_says_so(pool: Pool) -> None:
+def test_a_command_that_is_killed_says_so(pool: PoolBackend) -> None:
     job = pool.run(shell("kill -9 $$"))
     with pytest.raises(JobFailedError, match="SIGKILL") as caught:
         job.result()
@@ -207,7 +208,7 @@ def test_a_command_that_is_killed_says_so(pool: Pool) -> None:
     assert job.outcome().signal == signal.SIGKILL
 
 
-def test_a_command_that_cannot_start_says_why(pool: Pool, tmp_path: Path) -> None:
+def test_a_command_that_cannot_start_says_why(pool: PoolBackend, tmp_path: Path) -> None:
     plain, headed = tmp_path / "plain", tmp_path / "headed"
     plain.write_text("x")
     headed.write_text("#!/no/such/interpreter\n")
@@ -224,14 +225,14 @@ def test_a_command_that_cannot_start_says_why(pool: Pool, tmp_path: Path) -> Non
         assert caught.value.exit_code == code
 
 
-def test_a_command_reads_nothing_unless_it_is_given_something(pool: Pool, tmp_path: Path) -> None:
+def test_a_command_reads_nothing_unless_it_is_given_something(pool: PoolBackend, tmp_path: Path) -> None:
     assert pool.run(Command(["cat"])).result().stdout.bytes() == b""
     source = tmp_path / "in"
     source.write_bytes(b"\0\xff\n")
     assert pool.run(Command(["cat"], stdin=source)).result().stdout.bytes() == b"\0\xff\n"  # type: ignore[arg-type]
 
 
-def test_files_are_laid_into_the_directory_of_the_job(pool: Pool) -> None:
+def test_files_are_laid_into_the_directory_of_the_job(pool: PoolBackend) -> None:
     job = pool.run(
         shell('cat "$ANYJOB_SPOOL/files/a b"; stat -c %a "$ANYJOB_SPOOL/files/a b"; echo "$ANYJOB_JOB_ID"',
               files={"a b": File("x", b"laid\n")})
@@ -240,7 +241,7 @@ def test_files_are_laid_into_the_directory_of_the_job(pool: Pool) -> None:
 
 
 def test_work_runs_where_it_was_submitted(
-    queue: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    queue: PoolBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go = tmp_path / "go"
     first = queue.run(shell('while [ ! -e "$1" ]; do sleep 0.01; done', str(go)))
@@ -255,7 +256,7 @@ def test_work_runs_where_it_was_submitted(
 
 
 @pytest.fixture(scope="module")
-def three() -> Iterator[list[Pool]]:
+def three() -> Iterator[list[PoolBackend]]:
     backends = [make(name) for name in TYPES]
     yield backends
     for backend in backends:
@@ -277,7 +278,9 @@ print((given, [os.environb[b"V%d" % number] for number in range(len(given))], os
 @given(st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\0", b"")), min_size=1, max_size=4))
 @example(HOSTILE)
 @settings(max_examples=15, deadline=None)
-def test_arguments_environment_and_paths_arrive_byte_for_byte(three: list[Pool], texts: list[bytes]) -> None:
+def test_arguments_environment_and_paths_arrive_byte_for_byte(
+    three: list[PoolBackend], texts: list[bytes]
+) -> None:
     """psij-python#423: values with blanks or `$(…)` were mangled or executed."""
     with tempfile.TemporaryDirectory() as home:
         place = os.path.join(os.fsencode(home), b"p" + texts[0].replace(b"/", b"_"))
@@ -292,7 +295,7 @@ def test_arguments_environment_and_paths_arrive_byte_for_byte(three: list[Pool],
 # --- logs -----------------------------------------------------------------------------------------
 
 
-def test_logs_can_be_followed_while_the_work_runs(queue: Pool, tmp_path: Path) -> None:
+def test_logs_can_be_followed_while_the_work_runs(queue: PoolBackend, tmp_path: Path) -> None:
     go = tmp_path / "go"
     job = queue.run(
         shell('echo one; echo bad >&2; while [ ! -e "$1" ]; do sleep 0.01; done; printf two', str(go))
@@ -307,7 +310,7 @@ def test_logs_can_be_followed_while_the_work_runs(queue: Pool, tmp_path: Path) -
     assert list(job.logs()) == ["one\n", "two"]  # and afterwards
 
 
-def test_much_output_is_streamed_and_not_held(queue: Pool) -> None:
+def test_much_output_is_streamed_and_not_held(queue: PoolBackend) -> None:
     """200 MB go through a file; neither the wait nor reading them line by line holds them."""
     import tracemalloc
 
@@ -326,7 +329,7 @@ def test_much_output_is_streamed_and_not_held(queue: Pool) -> None:
     assert held < 16 << 20
 
 
-def test_the_output_goes_when_nobody_holds_the_job(pool: Pool) -> None:
+def test_the_output_goes_when_nobody_holds_the_job(pool: PoolBackend) -> None:
     job = pool.run(shell("echo out"))
     path = job.result().stdout.path
     assert path.exists()
@@ -335,7 +338,7 @@ def test_the_output_goes_when_nobody_holds_the_job(pool: Pool) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_fails_that_job_alone(pool: Pool) -> None:
+def test_a_full_disk_fails_that_job_alone(pool: PoolBackend) -> None:
     full = pool.run(Command(["sh", "-c", "exec echo hello > /dev/full"]))
     with pytest.raises(CommandFailedError, match="No space left on device"):
         full.result()
@@ -343,7 +346,7 @@ def test_a_full_disk_fails_that_job_alone(pool: Pool) -> None:
 
 
 def test_output_that_cannot_be_written_fails_that_job_alone(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch
+    pool: PoolBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that is full when the job's directory is made."""
 
@@ -362,7 +365,7 @@ def test_output_that_cannot_be_written_fails_that_job_alone(
 
 
 def test_work_that_is_submitted_while_all_slots_are_busy_runs_as_they_free(
-    queue: Pool, tmp_path: Path
+    queue: PoolBackend, tmp_path: Path
 ) -> None:
     go = tmp_path / "go"
     first = queue.run(shell('while [ ! -e "$1" ]; do sleep 0.01; done', str(go)))
@@ -385,7 +388,7 @@ def test_slots_run_at_the_same_time(tmp_path: Path) -> None:
         backend.close()
 
 
-def test_a_queued_job_is_cancelled_and_never_runs(queue: Pool, tmp_path: Path) -> None:
+def test_a_queued_job_is_cancelled_and_never_runs(queue: PoolBackend, tmp_path: Path) -> None:
     """qiskit-jku-provider#26, qiskit#638: cancel did nothing, or did not say."""
     go, ran = tmp_path / "go", tmp_path / "ran"
     first = queue.run(shell('while [ ! -e "$1" ]; do sleep 0.01; done', str(go)))
@@ -403,7 +406,7 @@ def test_a_queued_job_is_cancelled_and_never_runs(queue: Pool, tmp_path: Path) -
     assert not ran.exists()
 
 
-def test_cancelling_a_running_command_ends_its_process_tree(queue: Pool, tmp_path: Path) -> None:
+def test_cancelling_a_running_command_ends_its_process_tree(queue: PoolBackend, tmp_path: Path) -> None:
     """qiskit-jku-provider#26, qiskit#638: the process tree ends, what has left its group too."""
     pids = tmp_path / "pids"
     job = queue.run(
@@ -418,7 +421,7 @@ def test_cancelling_a_running_command_ends_its_process_tree(queue: Pool, tmp_pat
     assert len(running) == 3
 
 
-def test_a_cancelled_command_may_clean_up(queue: Pool, tmp_path: Path) -> None:
+def test_a_cancelled_command_may_clean_up(queue: PoolBackend, tmp_path: Path) -> None:
     """dask-jobqueue#640, executorlib#1049: SIGTERM skipped the clean-up."""
     ready, cleaned = tmp_path / "ready", tmp_path / "cleaned"
     script = 'trap "echo cleaned > $2; exit 0" TERM; echo x > "$1"; while :; do sleep 0.01; done'
@@ -431,7 +434,7 @@ def test_a_cancelled_command_may_clean_up(queue: Pool, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("hasty")
-def test_a_command_that_ignores_term_is_killed(queue: Pool, tmp_path: Path) -> None:
+def test_a_command_that_ignores_term_is_killed(queue: PoolBackend, tmp_path: Path) -> None:
     """dask-jobqueue#640: TERM, grace, KILL."""
     ready = tmp_path / "ready"
     job = queue.run(shell('trap "" TERM; echo $$ > "$1"; while :; do sleep 0.01; done', str(ready)))
@@ -442,7 +445,7 @@ def test_a_command_that_ignores_term_is_killed(queue: Pool, tmp_path: Path) -> N
     wait_for_exit(pid)
 
 
-def test_a_command_that_runs_longer_than_its_walltime_is_ended(pool: Pool) -> None:
+def test_a_command_that_runs_longer_than_its_walltime_is_ended(pool: PoolBackend) -> None:
     job = pool.run(Command(["sleep", "100"]), walltime=0.05)
     with pytest.raises(JobFailedError, match=r"longer than the 0\.05 s that were asked for") as caught:
         job.result(timeout=20)
@@ -452,7 +455,7 @@ def test_a_command_that_runs_longer_than_its_walltime_is_ended(pool: Pool) -> No
 # --- handles --------------------------------------------------------------------------------------
 
 
-def test_handles_compare_hash_and_pickle(pool: Pool) -> None:
+def test_handles_compare_hash_and_pickle(pool: PoolBackend) -> None:
     """qiskit-aer#240, qiskit#6978: save jobs, pickle handles."""
     job, other = pool.map(len, ["a", "b"])
     again = pickle.loads(pickle.dumps(job))
@@ -463,7 +466,7 @@ def test_handles_compare_hash_and_pickle(pool: Pool) -> None:
     assert f"({job.job_id()!r}, DONE) on {pool.name()}>" in repr(again)
 
 
-def test_the_handle_on_a_job_of_another_process_is_not_found(pool: Pool) -> None:
+def test_the_handle_on_a_job_of_another_process_is_not_found(pool: PoolBackend) -> None:
     job = pool.run(Call(len, ("a",)))
     job.result()
     function, arguments = job.__reduce__()
@@ -475,7 +478,7 @@ def test_the_handle_on_a_job_of_another_process_is_not_found(pool: Pool) -> None
         pickle.loads(blob)
 
 
-def test_nothing_is_kept_of_jobs_that_nobody_holds(pool: Pool) -> None:
+def test_nothing_is_kept_of_jobs_that_nobody_holds(pool: PoolBackend) -> None:
     """qiskit-ibm-runtime#1691, #1205: cached results filled memory."""
     for job in [*pool.map(print, ["x"] * 5), pool.run(Command(["true"])), pool.run(Call(fail))]:
         job.wait_for_final_state(20)
@@ -487,7 +490,7 @@ def test_nothing_is_kept_of_jobs_that_nobody_holds(pool: Pool) -> None:
 # --- the end --------------------------------------------------------------------------------------
 
 
-def test_a_closed_pool_cancels_what_has_not_ended(queue: Pool, tmp_path: Path) -> None:
+def test_a_closed_pool_cancels_what_has_not_ended(queue: PoolBackend, tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     running = queue.run(shell('echo $$ > "$1"; sleep 100', str(ready)))
     queued = queue.run(Call(len, ("a",)))
@@ -503,7 +506,7 @@ def test_a_closed_pool_cancels_what_has_not_ended(queue: Pool, tmp_path: Path) -
     assert threading.active_count() < before
 
 
-def test_a_closed_pool_takes_no_work(pool: Pool) -> None:
+def test_a_closed_pool_takes_no_work(pool: PoolBackend) -> None:
     pool.close()
     for spec in (Call(len, ("a",)), Command(["true"])):
         with pytest.raises(BackendError, match="was closed"):
@@ -511,16 +514,16 @@ def test_a_closed_pool_takes_no_work(pool: Pool) -> None:
     assert pool.jobs() == []
 
 
-def test_a_fork_of_the_program_leaves_the_jobs_alone(queue: Pool, tmp_path: Path) -> None:
+def test_a_fork_of_the_program_leaves_the_jobs_alone(queue: PoolBackend, tmp_path: Path) -> None:
     ready, go = tmp_path / "ready", tmp_path / "go"
     job = queue.run(shell('echo x > "$1"; while [ ! -e "$2" ]; do sleep 0.01; done', str(ready), str(go)))
     wait_for_file(ready)
     home = Path(job._record.spool)
-    owner = queue._owner
-    queue._owner = -1  # as a child of os.fork() would find it
+    owner = queue._pid
+    queue._pid = -1  # as a child of os.fork() would find it
     queue.close()
     queue._forget(job.job_id())
-    queue._owner = owner
+    queue._pid = owner
     assert job.running()
     assert home.exists()
     go.touch()

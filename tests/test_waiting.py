@@ -25,8 +25,8 @@ from anyjob import (
     wait,
 )
 from anyjob.builtin.inline import InlineBackend
-from anyjob.builtin.pools import ThreadsBackend
 from anyjob.builtin.processes import ProcessesBackend
+from anyjob.builtin.threads import ThreadsBackend
 from anyjob.tracking import plain_polling
 
 DONE, RUNNING = JobStatus.DONE, JobStatus.RUNNING

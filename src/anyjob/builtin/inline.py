@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from anyjob.backend import Capabilities
-from anyjob.builtin.pools import Load, Pool
+from anyjob.builtin.pool import CallLoader, PoolBackend
 from anyjob.execution import runner
 from anyjob.orders import Answer, Order
 
 
-class InlineBackend(Pool):
+class InlineBackend(PoolBackend):
     """Type ``inline``: work runs in the caller's thread before ``run`` returns.
 
     A breakpoint stops where it should, and what a call prints is seen at once. What it raises is kept
@@ -26,9 +26,9 @@ class InlineBackend(Pool):
         """Run each in its turn."""
         self._check_open()
         for order in orders:
-            job = self._jobs[order.job_id] = self._prepare(order)
+            job = self._jobs[order.job_id] = self._make_job(order)
             yield order, order.job_id
-            self._do(job)
+            self._run_job(job)
 
-    def _perform(self, load: Load) -> dict[str, Any]:
+    def _perform(self, load: CallLoader) -> dict[str, Any]:
         return runner.perform(load, passes=KeyboardInterrupt)

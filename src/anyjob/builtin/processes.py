@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from anyjob.builtin.pools import Pool, PoolJob
+from anyjob.builtin.pool import PoolBackend
+from anyjob.builtin.pool_job import PoolJob
 from anyjob.execution.directory import submit_directory
 from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.worker_process import Logs, WorkerProcess
@@ -33,7 +34,7 @@ class ProcessesOptions(Options, frozen=True):
     python: Annotated[str, msgspec.Meta(description="the interpreter that calls run with")] = sys.executable
 
 
-class ProcessesBackend(Pool):
+class ProcessesBackend(PoolBackend):
     """Type ``processes``: calls in worker processes, a worker a slot; commands as children.
 
     The caller is not forked and needs no ``__main__`` guard. A call that ends its process fails
@@ -44,23 +45,23 @@ class ProcessesBackend(Pool):
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options or ProcessesOptions())
-        self._worker = threading.local()
-        self._number = 0
+        self._slot = threading.local()
+        self._worker_count = 0
 
     @property
     def slots(self) -> int:
         """How many jobs run at a time."""
         return int(self.options.slots)
 
-    def _prepare(self, order: Order) -> PoolJob:
-        job = super()._prepare(order)
+    def _make_job(self, order: Order) -> PoolJob:
+        job = super()._make_job(order)
         if isinstance(order.spec, Call):
             job.call, job.cwd = dump_call(order.spec), submit_directory()
         return job
 
-    def _call(self, job: PoolJob) -> Outcome:
+    def _run_call(self, job: PoolJob) -> Outcome:
         assert job.call is not None
-        worker = self._warm()
+        worker = self._slot_worker()
         self._logs[job.order.job_id] = worker.next_logs()
         with job.process(worker.pid):
             worker.send(job.call, job.order.environment, job.cwd)
@@ -68,22 +69,24 @@ class ProcessesBackend(Pool):
         if report is not None and not job.cancelled and not job.overdue:
             outcome = outcome_from_report(report)
         else:
-            self._worker.value = None
+            self._slot.worker = None
             outcome = worker.died()
         self._keep_logs(job.order.job_id, worker.last_logs())
         return outcome
 
-    def _warm(self) -> WorkerProcess:
+    def _slot_worker(self) -> WorkerProcess:
         """Return the worker of the slot whose thread this is."""
-        worker: WorkerProcess | None = getattr(self._worker, "value", None)
+        worker: WorkerProcess | None = getattr(self._slot, "worker", None)
         if worker is not None and not worker.alive():
             self._close_slot()  # somebody ended it while it had nothing to do
             worker = None
         if worker is None:
             with self._lock:
-                self._number += 1
-                number = self._number
-            worker = self._worker.value = WorkerProcess(self.options.python, self._home(), number)
+                self._worker_count += 1
+                number = self._worker_count
+            worker = self._slot.worker = WorkerProcess(
+                self.options.python, self._temporary_directory(), number
+            )
         return worker
 
     def _keep_logs(self, job_id: str, logs: Logs) -> None:
@@ -94,7 +97,7 @@ class ProcessesBackend(Pool):
             del self._logs[job_id]
 
     def _close_slot(self) -> None:
-        worker: WorkerProcess | None = getattr(self._worker, "value", None)
+        worker: WorkerProcess | None = getattr(self._slot, "worker", None)
         if worker is not None:
-            self._worker.value = None
+            self._slot.worker = None
             worker.close()

@@ -1,6 +1,6 @@
-"""The pools: work in the threads, or in child processes, of the program that submits it.
+"""What the backends have in common whose jobs live and end with the program that submits them.
 
-They live and end with that program: for work that must outlive it there are durable backends.
+For work that must outlive it there are durable backends.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Annotated, Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from anyjob.backend import Capabilities
+from anyjob.builtin.pool_job import PoolJob
+from anyjob.builtin.slot_threads import SlotThreads
 from anyjob.errors import BackendError
 from anyjob.execution import runner
 from anyjob.execution.directory import submit_directory
@@ -25,7 +24,7 @@ from anyjob.execution.job_run import JobRun
 from anyjob.execution.private_files import read_range
 from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.spawning import run_program
-from anyjob.orders import Answer, Observation, Options, Order, Ticket
+from anyjob.orders import Answer, Observation, Order, Ticket
 from anyjob.specs import Call, Command, LocalValue, Outcome, Spec
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
@@ -35,30 +34,14 @@ if TYPE_CHECKING:
 
     from anyjob.execution.worker_process import Logs
 
-Load = Callable[[], tuple[Any, tuple[Any, ...], dict[str, Any]]]
+CallLoader = Callable[[], tuple[Any, tuple[Any, ...], dict[str, Any]]]
 """Gives what to call, its positional and its keyword arguments."""
 
 QUEUED = Observation(JobStatus.QUEUED)
 RUNNING = Observation(JobStatus.RUNNING)
 
 
-class PoolJob(JobRun):
-    """One job in a pool, with what it was handed over with.
-
-    Attributes:
-        cwd: the working directory of the submitter, whatever it is when the job starts.
-        call: what to call, pickled, where that goes to another process.
-    """
-
-    __slots__ = ("call", "cwd")
-
-    def __init__(self, order: Order) -> None:
-        super().__init__(order)
-        self.cwd: str | None = None
-        self.call: bytes | None = None
-
-
-class Pool(TaskBackend):
+class PoolBackend(TaskBackend):
     """Runs work on threads of this process, up to a number of slots; commands as children of it."""
 
     accepts = frozenset({"command", "python"})
@@ -69,13 +52,12 @@ class Pool(TaskBackend):
         super().__init__(configuration, provider, options=options)
         self._jobs: dict[str, PoolJob] = {}
         self._logs: dict[str, Logs] = {}
-        self._queue: SimpleQueue[PoolJob | None] = SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._threads = SlotThreads(self._run_job, self._close_slot)
         self._lock = threading.Lock()
         self._directory: Path | None = None
-        self._ended = False
-        self._owner = os.getpid()
-        _every.add(self)
+        self._is_closed = False
+        self._pid = os.getpid()
+        _all.add(self)
 
     @property
     def slots(self) -> int:
@@ -86,22 +68,16 @@ class Pool(TaskBackend):
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         """Queue the work; slots take it in that order."""
-        jobs = [self._prepare(order) for order in orders]
+        jobs = [self._make_job(order) for order in orders]
         with self._lock:
             self._check_open()
             for job in jobs:
                 self._jobs[job.order.job_id] = job
             # Those that have ended are taken out at once, by `collect`.
-            missing = min(self.slots, len(self._jobs)) - len(self._threads)
-            for number in range(max(0, missing)):
-                thread = threading.Thread(
-                    target=self._slot, name=f"anyjob-{self.name()}-{number}", daemon=True
-                )
-                self._threads.append(thread)
-                thread.start()
+            self._threads.grow(min(self.slots, len(self._jobs)), f"anyjob-{self.name()}")
         for job in jobs:
             yield job.order, job.order.job_id
-            self._queue.put(job)
+            self._threads.put(job)
 
     def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
         """Look into memory."""
@@ -140,7 +116,7 @@ class Pool(TaskBackend):
         ends = self.capabilities.cancel_running or isinstance(job.order.spec, Command)
         accepted = job.cancel(ends=ends)
         if accepted and not job.running:
-            self._finished(job)
+            self._has_finished(job)
         return accepted
 
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
@@ -154,19 +130,14 @@ class Pool(TaskBackend):
 
     def close(self) -> None:
         """Cancel what has not ended, end what runs, and remove what the jobs wrote."""
-        if os.getpid() != self._owner:
+        if os.getpid() != self._pid:
             return  # a fork of the program: the jobs are its parent's
         with self._lock:
-            self._ended = True
-            threads, self._threads = self._threads, []
+            self._is_closed = True
         jobs = list(self._jobs.values())
         JobRun.end_processes([job for job in jobs if self._cancel(job) and job.running])
-        for _ in threads:
-            self._queue.put(None)
         stuck = any(job.running and not job.cancelled and job.outcome is None for job in jobs)
-        for thread in threads:
-            if thread is not threading.current_thread():
-                thread.join(0.1 if stuck else None)
+        self._threads.stop(0.1 if stuck else None)
         super().close()
         with self._lock:
             directory, self._directory = self._directory, None
@@ -174,39 +145,28 @@ class Pool(TaskBackend):
             _remove(directory)
 
     def _check_open(self) -> None:
-        if self._ended:
+        if self._is_closed:
             raise BackendError(f"backend {self.name()!r} was closed")
 
-    # --- slots --------------------------------------------------------------------------------
+    # --- running a job ------------------------------------------------------------------------
 
-    def _prepare(self, order: Order) -> PoolJob:
+    def _make_job(self, order: Order) -> PoolJob:
         """Make a job of an order, in the thread that submits: what is wrong with it is raised there."""
         job = PoolJob(order)
         if isinstance(order.spec, Command):  # a call in a thread of this process has this process's own
             job.cwd = submit_directory()
         return job
 
-    def _slot(self) -> None:
-        while (job := self._queue.get()) is not None:
-            try:
-                self._do(job)
-            except Exception as error:  # of a hook, where plugins are strict: the slot lives on
-                threading.excepthook(
-                    threading.ExceptHookArgs((type(error), error, error.__traceback__, None))
-                )
-            del job  # while it waits for the next, it keeps nothing of the last
-        self._close_slot()
-
     def _close_slot(self) -> None:
         """The thread of a slot ends."""
 
-    def _do(self, job: PoolJob) -> None:
+    def _run_job(self, job: PoolJob) -> None:
         if not job.begin():
             return
         try:
             if self.services.watches:
                 self.notify([job.order.job_id])
-            outcome = self._command(job) if isinstance(job.order.spec, Command) else self._call(job)
+            outcome = self._run_command(job) if isinstance(job.order.spec, Command) else self._run_call(job)
         except Exception as error:
             outcome = outcome_from_report(runner.failure(error))
         except BaseException:  # Ctrl-C in work that runs inline
@@ -217,26 +177,26 @@ class Pool(TaskBackend):
 
     def _finish(self, job: PoolJob, outcome: Outcome) -> None:
         if job.finish(outcome):
-            self._finished(job)
+            self._has_finished(job)
 
-    def _finished(self, job: PoolJob) -> None:
+    def _has_finished(self, job: PoolJob) -> None:
         job.call = None
         self.notify([job.order.job_id])
 
-    def _call(self, job: PoolJob) -> Outcome:
+    def _run_call(self, job: PoolJob) -> Outcome:
         """Run a call in the thread of a slot."""
         call = job.order.spec
         assert isinstance(call, Call)
         with use_job_environment(job.order.environment):
             report = self._perform(lambda: (call.fn, call.args, call.kwargs))
         if report["status"] == "DONE":
-            report["value"] = _copied(report["value"])
+            report["value"] = _pickled_or_local(report["value"])
         return outcome_from_report(report)
 
-    def _perform(self, load: Load) -> dict[str, Any]:
+    def _perform(self, load: CallLoader) -> dict[str, Any]:
         return runner.perform(load)
 
-    def _command(self, job: PoolJob) -> Outcome:
+    def _run_command(self, job: PoolJob) -> Outcome:
         """Run a program as a child of this process."""
         order = job.order
         assert isinstance(order.spec, Command)
@@ -246,14 +206,14 @@ class Pool(TaskBackend):
     def _spool(self, job_id: str, spec: Spec) -> Path | None:
         if not isinstance(spec, Command):
             return None
-        return self._home() / job_id
+        return self._temporary_directory() / job_id
 
     def _forget(self, job_id: str) -> None:
         directory = self._directory
-        if directory is not None and os.getpid() == self._owner:
+        if directory is not None and os.getpid() == self._pid:
             _remove(directory / job_id)
 
-    def _home(self) -> Path:
+    def _temporary_directory(self) -> Path:
         with self._lock:
             self._check_open()
             if self._directory is None:
@@ -270,7 +230,7 @@ def _remove(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _copied(value: Any) -> Any:
+def _pickled_or_local(value: Any) -> Any:
     """Pickle a value, so that each ``result()`` is a fresh copy; hold it where it cannot be."""
     try:
         return runner.dumps(value)
@@ -278,41 +238,11 @@ def _copied(value: Any) -> Any:
         return LocalValue(value)
 
 
-class ThreadsOptions(Options, frozen=True):
-    """Options of the type ``threads``.
-
-    Args:
-        slots: how many jobs run at a time; by default the number of cores and 4, 32 at most.
-    """
-
-    slots: Annotated[int, msgspec.Meta(ge=1, description="how many jobs run at a time")] = min(
-        32, (os.cpu_count() or 1) + 4
-    )
-
-
-class ThreadsBackend(Pool):
-    """Type ``threads``: calls in threads of this process, which share its memory; a running call
-    cannot be cancelled, nor ended at its walltime. Commands are children of this process.
-
-    What calls print goes to this process's own stdout.
-    """
-
-    Options = ThreadsOptions
-    capabilities = Capabilities(
-        shared_files=True, logs=True, notifies=True, cancel_running=False, walltime=False
-    )
-
-    @property
-    def slots(self) -> int:
-        """How many jobs run at a time."""
-        return int(getattr(self.options, "slots", ThreadsOptions().slots))
-
-
-_every: weakref.WeakSet[Pool] = weakref.WeakSet()
+_all: weakref.WeakSet[PoolBackend] = weakref.WeakSet()
 
 
 @atexit.register
 def _close_all() -> None:
-    """What these pools run ends with this process, whether or not anybody closed them."""
-    for pool in list(_every):
-        pool.close()
+    """What these backends run ends with this process, whether or not anybody closed them."""
+    for backend in list(_all):
+        backend.close()

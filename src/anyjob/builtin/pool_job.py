@@ -1,0 +1,22 @@
+"""A job of a backend whose jobs live and end with this program."""
+
+from __future__ import annotations
+
+from anyjob.execution.job_run import JobRun
+from anyjob.orders import Order
+
+
+class PoolJob(JobRun):
+    """One job, with what it was handed over with.
+
+    Attributes:
+        cwd: the working directory of the submitter, whatever it is when the job starts.
+        call: what to call, pickled, where that goes to another process.
+    """
+
+    __slots__ = ("call", "cwd")
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(order)
+        self.cwd: str | None = None
+        self.call: bytes | None = None
