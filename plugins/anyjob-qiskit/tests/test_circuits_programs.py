@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
 import circuits_lab as lab
 import msgspec
+import numpy as np
 import pytest
 from anyjob_qiskit import Circuit, formats, sweep
 from anyjob_qiskit.formats import _parse
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 from qiskit import QuantumCircuit, qasm2
 from qiskit.circuit import ClassicalRegister, Clbit, Gate, Parameter, ParameterVector
 
-from anyjob import File, Session, SpecError
+from anyjob import ConfigError, File, Session, SpecError
 
 
 @st.composite
@@ -246,3 +248,60 @@ def test_one_bad_circuit_of_many_keeps_all_from_being_submitted(labs: Session) -
             labs.get_backend(backend).run_many([Circuit(lab.bell()), Circuit(lab.rotation())])
     assert labs.jobs() == []
     assert labs.get_backend("lab").device.sizes() == []
+
+
+# --- what users have ------------------------------------------------------------------------------
+
+
+def test_numpys_integers_are_integers() -> None:
+    spec = Circuit(lab.bell(), shots=np.int64(7), seed=np.uint8(3), level=np.int32(1))
+    assert (type(spec.shots), spec.shots, spec.seed, spec.level) == (int, 7, 3, 1)
+    with pytest.raises(SpecError, match="shots"):
+        Circuit(lab.bell(), shots=np.int64(0))
+    with pytest.raises(SpecError, match="shots"):
+        Circuit(lab.bell(), shots=7.0)  # type: ignore[arg-type]
+
+
+def test_a_program_includes_what_is_beside_it(tmp_path: Path, labs: Session) -> None:
+    (tmp_path / "mine.inc").write_text("gate flip a { x a; }\n")
+    (tmp_path / "flip.qasm").write_text(
+        'OPENQASM 2.0;\ninclude "qelib1.inc";\ninclude "mine.inc";\n'
+        "qreg q[1];\ncreg c[1];\nflip q[0];\nmeasure q[0] -> c[0];\n"
+    )
+    for backend in ("aer", "processes"):
+        spec = Circuit(tmp_path / "flip.qasm", shots=4)
+        assert labs.get_backend(backend).run(spec).result(60).counts == {"1": 4}
+
+
+@pytest.mark.parametrize("program", [lab.BELL_QASM, qasm2.dumps(lab.bell())])
+def test_a_byte_order_mark_is_no_part_of_a_program(program: str, tmp_path: Path) -> None:
+    (tmp_path / "bell.qasm").write_text(program, encoding="utf-8-sig")
+    for source in (tmp_path / "bell.qasm", "\ufeff" + program):
+        (circuit,) = circuits_of(Circuit(source).circuits[0])
+        assert circuit.num_qubits == 2
+
+
+def test_a_version_of_openqasm_that_there_is_not_yet_is_told(labs: Session) -> None:
+    program = lab.BELL_QASM.replace("3.0", "4.0")
+    with pytest.raises(
+        SpecError, match=r"circuit\.qasm: this is OpenQASM 4, and what can be read is OpenQASM 2 and 3"
+    ):
+        labs.get_backend("aer").run(Circuit(program))
+
+
+def test_a_circuit_that_cannot_be_transpiled_is_refused_before_others_are_taken(labs: Session) -> None:
+    unfit = QuantumCircuit(1, 1, name="unfit")
+    unfit.append(Gate("magic", 1, []), [0])
+    unfit.measure(0, 0)
+    backend = labs.get_backend("lab")
+    with pytest.raises(SpecError, match=r"unfit: it cannot be transpiled for the device: .*magic"):
+        backend.run_many([Circuit(lab.bell())] * 12 + [Circuit(unfit)])
+    assert backend.device.sizes() == []
+
+
+def test_what_is_in_the_extra_is_named_with_it(labs: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [each for each in sys.modules if each.partition(".")[0] == "qiskit_ibm_runtime"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "qiskit_ibm_runtime", None)
+    with pytest.raises(ConfigError, match=r"pip install 'anyjob-qiskit\[ibm\]'"):
+        labs.get_backend("fake").run(Circuit(lab.bell()))

@@ -349,6 +349,28 @@ def test_the_least_busy_backend_is_the_one_that_works_and_has_the_shortest_queue
         provider.least_busy()
 
 
+def test_what_is_no_backend_of_qiskits_does_not_break_the_list(
+    labs: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_TOKEN", "good")
+    provider: Any = labs.get_provider("account")
+    good = provider.service.backends()
+
+    class Targetless(lab.Lab):
+        @property
+        def num_qubits(self) -> int:
+            raise RuntimeError("nobody knows")
+
+    devices = [object(), *good, Targetless(str(good[0].directory), "many")]
+    monkeypatch.setattr(provider.service, "backends", lambda: devices)
+    with pytest.warns(UserWarning, match="provider account has <object object .* which is left out"):
+        assert [each.name() for each in provider.backends()] == ["lab_one", "lab_two", "many"]
+    with pytest.warns(UserWarning, match="left out"):
+        assert provider.get_backend("many").run(Circuit(lab.flips("1"), shots=3)).result(60).counts == {
+            "1": 3
+        }
+
+
 def test_a_service_that_is_away_is_told_from_one_that_refuses(labs: Session) -> None:
     from anyjob_qiskit.provider_errors import translating_errors
 

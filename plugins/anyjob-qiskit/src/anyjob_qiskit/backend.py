@@ -102,14 +102,18 @@ class QiskitBackend(TaskBackend):
             SpecError: a circuit is not fit to be run there; then none of the orders is taken.
             BackendUnavailableError: it cannot be reached.
         """
-        from anyjob_qiskit.device_run import check
+        from anyjob_qiskit.device_run import Preparation, check
         from anyjob_qiskit.limits import limits
+        from anyjob_qiskit.transpiling import Transpiler
         from anyjob_qiskit.validation import validated_circuits
 
         device = self.device
         if self._limits is None:
             self._limits = limits(device, self.options.max_shots)
         limit = self._limits
+        if self._transpiler is None:
+            self._transpiler = Transpiler(device)
+        prepare = Preparation(self._transpiler if orders[0].options.transpile else None)
         items = []
         for order in orders:
             spec = order.spec
@@ -125,21 +129,18 @@ class QiskitBackend(TaskBackend):
                     f"{len(circuits)} circuits are more than a job of {self.name()} takes, "
                     f"{limit.circuits}: hand them over as several jobs, by run_many"
                 )
-            items.append(BatchItem(order, spec, circuits))
+            level = self.options.level if spec.level is None else spec.level
+            ready = [prepare(circuit, spec.parameters, level) for circuit in circuits]
+            items.append(BatchItem(order, spec, ready))
         max_circuits = min(self.options.batch, limit.circuits or self.options.batch)
         for batch in batched(items, max_circuits):
             yield from self._submit_batch(device, batch)
 
     def _submit_batch(self, device: Any, batch: Batch) -> Iterator[tuple[Order, Answer]]:
         from anyjob_qiskit.device_run import run
-        from anyjob_qiskit.transpiling import Transpiler
 
-        if self._transpiler is None:
-            self._transpiler = Transpiler(device)
         try:
-            job = run(device, batch, self.options, batch.items[0].order.options, self._transpiler)
-        except SpecError:
-            raise
+            job = run(device, batch, self.options, batch.items[0].order.options)
         except Exception as error:
             if is_auth_error(error) or (is_unreachable(error) and type(error).__name__ != "ReadTimeout"):
                 with translating_errors(self.name()):

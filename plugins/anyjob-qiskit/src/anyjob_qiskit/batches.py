@@ -10,7 +10,7 @@ from anyjob_qiskit.spec import Circuit
 
 
 class BatchItem(NamedTuple):
-    """One job with its circuits, whose parameters are not bound yet."""
+    """One job with its circuits, ready for the device."""
 
     order: Order
     spec: Circuit

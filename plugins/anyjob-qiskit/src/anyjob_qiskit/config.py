@@ -131,5 +131,7 @@ def import_object(path: str, where: str) -> Any:
         for part in name.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{where}: {path!r} cannot be imported: {error}") from error
+        missing = (getattr(error, "name", None) or "").partition(".")[0]
+        extra = ": pip install 'anyjob-qiskit[ibm]'" if missing == "qiskit_ibm_runtime" else ""
+        raise ConfigError(f"{where}: {path!r} cannot be imported: {error}{extra}") from error
     return found

@@ -41,20 +41,14 @@ def check(
             )
 
 
-def run(
-    device: Any, batch: Batch, options: RunOptions, job_options: JobOptions, transpiler: Transpiler
-) -> Any:
-    """Hand circuits to a device, transpiled for it; return its job.
+def run(device: Any, batch: Batch, options: RunOptions, job_options: JobOptions) -> Any:
+    """Hand circuits, which are ready for it, to a device; return its job.
 
     Raises:
         Exception: whatever the device raises.
     """
     spec = batch.spec
-    level = options.level if spec.level is None else spec.level
-    translated = _Translated(transpiler if job_options.transpile else None, level)
-    circuits = [
-        translated(circuit, item.spec.parameters) for item in batch.items for circuit in item.circuits
-    ]
+    circuits = [circuit for item in batch.items for circuit in item.circuits]
     seed = options.seed if spec.seed is None else spec.seed
     if uses_sampler(device, options):
         return _sample(device, circuits, spec.shots, seed, job_options.run)
@@ -63,35 +57,48 @@ def run(
     return device.run(circuits, shots=spec.shots, **{**more, **seeds, **job_options.run})
 
 
-class _Translated:
-    """Transpiles each circuit once, also that of a sweep, and binds its parameters.
+class Preparation:
+    """Makes the circuits of one launch ready for a device: each is transpiled once, also that of a sweep.
 
     Some targets take no angle that is not known: for these, parameters are bound before.
 
     Args:
-        transpiler: None: circuits stay as they are.
-        level: Qiskit's ``optimization_level``; None: as fits the device.
+        transpiler: None: circuits are only bound.
     """
 
-    def __init__(self, transpiler: Transpiler | None, level: int | None) -> None:
+    def __init__(self, transpiler: Transpiler | None) -> None:
         self._transpiler = transpiler
-        self._level = level
-        self._known: dict[int, Any] = {}
+        self._known: dict[tuple[int, int | None], tuple[Any, Any]] = {}
 
-    def __call__(self, circuit: Any, parameters: Mapping[str, Any]) -> Any:
+    def __call__(self, circuit: Any, parameters: Mapping[str, Any], level: int | None) -> Any:
+        """Return a circuit transpiled, with values for its parameters.
+
+        Raises:
+            SpecError: it cannot be transpiled for the device.
+        """
         if self._transpiler is None:
             return assign_parameters(circuit, parameters)
-        if id(circuit) not in self._known:
+        key = id(circuit), level
+        if key not in self._known:
             try:
-                self._known[id(circuit)] = self._transpiler(circuit, self._level)
-            except Exception:
+                self._known[key] = circuit, self._transpiler(circuit, level)
+            except Exception as error:
                 if not circuit.parameters:
-                    raise
-                self._known[id(circuit)] = None
-        known = self._known[id(circuit)]
-        if known is None:
-            return self._transpiler(assign_parameters(circuit, parameters), self._level)
-        return assign_parameters(known, parameters)
+                    raise _unfit(circuit, error) from error
+                self._known[key] = circuit, None
+        transpiled = self._known[key][1]
+        bound = assign_parameters(circuit if transpiled is None else transpiled, parameters)
+        if transpiled is not None:
+            return bound
+        try:
+            return self._transpiler(bound, level)
+        except Exception as error:
+            raise _unfit(circuit, error) from error
+
+
+def _unfit(circuit: Any, error: Exception) -> SpecError:
+    words = getattr(error, "message", None) or str(error)
+    return SpecError(f"{circuit.name}: it cannot be transpiled for the device: {words}")
 
 
 def uses_sampler(device: Any, options: RunOptions) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
+import os
 import re
 import threading
 from collections import OrderedDict
@@ -112,6 +114,7 @@ def read(file: File) -> list[QuantumCircuit]:
 def _parse(path: str, content: bytes) -> list[QuantumCircuit]:
     if content.startswith(b"QISKIT"):
         return _parse_qpy(path, content)
+    content = content.removeprefix(codecs.BOM_UTF8)
     version = _VERSION.match(_COMMENTS.sub(b"", content))
     try:
         text = content.decode()
@@ -121,9 +124,13 @@ def _parse(path: str, content: bytes) -> list[QuantumCircuit]:
         raise SpecError(
             f"{path}: this is no QPY, and no OpenQASM, which begins with 'OPENQASM 3.0;' or 'OPENQASM 2.0;'"
         )
+    if version[1] not in (b"2", b"3"):
+        raise SpecError(
+            f"{path}: this is OpenQASM {version[1].decode()}, and what can be read is OpenQASM 2 and 3"
+        )
     try:
         if version[1] == b"2":
-            return [_parse_openqasm2(text)]
+            return [_parse_openqasm2(text, os.path.dirname(path))]
         return [qasm3.loads(text)]
     except ImportError as error:
         raise SpecError(
@@ -133,9 +140,12 @@ def _parse(path: str, content: bytes) -> list[QuantumCircuit]:
         raise SpecError(f"{path}: {_error_message(error)}") from None
 
 
-def _parse_openqasm2(text: str) -> QuantumCircuit:
+def _parse_openqasm2(text: str, directory: str) -> QuantumCircuit:
+    """Read a program; what it includes is beside it."""
     try:
-        return qasm2.loads(text, custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
+        return qasm2.loads(
+            text, include_path=(directory or ".",), custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS
+        )
     except TypeError as error:  # its parser counts angles only where there are some
         raise QiskitError(f"a gate lacks its angles: {error}") from error
 

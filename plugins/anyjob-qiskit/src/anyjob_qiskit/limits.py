@@ -22,10 +22,17 @@ def limits(device: Any, max_shots: int | None = None) -> Limits:
     """
     circuits = getattr(device, "max_circuits", None)
     return Limits(
-        _number(getattr(device, "num_qubits", None)),
+        _number(_qubits(device)),
         _number(max_shots) or _shots(device),
         _number(circuits() if callable(circuits) else circuits),
     )
+
+
+def _qubits(device: Any) -> Any:
+    try:
+        return getattr(device, "num_qubits", None)
+    except Exception:  # of one without a target
+        return None
 
 
 def _number(value: Any) -> int | None:

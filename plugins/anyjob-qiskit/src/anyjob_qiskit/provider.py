@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -74,7 +75,7 @@ class QiskitProvider(BaseProvider):
         """
         least = kwargs.pop("min_num_qubits", 0)
         with translating_errors(str(self)):
-            found = [self._offered(device) for device in self.service.backends()]
+            found = [offered for device in self.service.backends() if (offered := self._offered(device))]
         found = [each for each in found if name in (None, each.name())]
         found = [each for each in found if (each.configuration().num_qubits or 0) >= least]
         return filter_backends(found, filters, **kwargs)
@@ -101,16 +102,27 @@ class QiskitProvider(BaseProvider):
             )
         return min(working, key=lambda pair: pair[1].pending_jobs)[0]
 
-    def _offered(self, device: Any) -> QiskitBackend:
+    def _offered(self, device: Any) -> QiskitBackend | None:
+        """A backend of Qiskit's as one of anyjob's; None, with a warning, for what is none."""
+        from qiskit.providers import BackendV2
+
+        from anyjob_qiskit.transpiling import is_simulator
+
+        if not isinstance(device, BackendV2):
+            warnings.warn(
+                f"provider {self} has {device!r:.80}, which is left out: it is no BackendV2 of Qiskit's",
+                stacklevel=3,
+            )
+            return None
         given = {name: getattr(self.options, name) for name in RunOptions.__struct_fields__}
         durable = self.options.is_service if self.options.durable is None else self.options.durable
         options = QiskitOptions(**given, backend=self.options.provider, durable=durable)
-        name = device.name if isinstance(device.name, str) else device.name()
+        name = str(device.name)
         configuration = BackendConfiguration(
             name,
             str(getattr(device, "backend_version", "") or ""),
-            num_qubits=device.num_qubits,
-            simulator="simulator" in name or "aer" in name,
+            num_qubits=_qubits(device),
+            simulator=is_simulator(device),
         )
         return QiskitBackend(configuration, self, options=options, device=device)
 
@@ -127,3 +139,12 @@ class QiskitProvider(BaseProvider):
 
     def __hash__(self) -> int:
         return hash((QiskitProvider, str(self)))
+
+
+def _qubits(device: Any) -> int | None:
+    """How many qubits a device has; some raise where they are asked."""
+    try:
+        found = device.num_qubits
+    except Exception:
+        return None
+    return found if isinstance(found, int) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import os
 import re
 import sys
@@ -28,7 +29,7 @@ Method = Literal[
 ]
 """Ways to simulate a circuit that gives counts, in Aer's words."""
 METHODS = get_args(Method)
-_PROGRAM = re.compile(r"(?:\s|//[^\n]*\n|/\*.*?\*/)*OPENQASM\s+[\d.]+\s*;", re.DOTALL)
+_PROGRAM = re.compile(r"\ufeff?(?:\s|//[^\n]*\n|/\*.*?\*/)*OPENQASM\s+[\d.]+\s*;", re.DOTALL)
 
 
 class Circuit(Spec["CircuitResult"], frozen=True, tag="circuit"):
@@ -66,6 +67,8 @@ class Circuit(Spec["CircuitResult"], frozen=True, tag="circuit"):
             raise SpecError("Circuit needs at least one circuit")
         force_setattr(self, "circuits", found)
         super().__post_init__()
+        for name in ("shots", "seed", "level"):  # numpy's integers among them
+            force_setattr(self, name, _whole(getattr(self, name)))
         if not _is_whole(self.shots) or self.shots < 1:
             raise SpecError(f"shots is how often each circuit is run: 1 or more, not {self.shots!r}")
         if self.seed is not None and (not _is_whole(self.seed) or not 0 <= self.seed < 2**63):
@@ -77,6 +80,12 @@ class Circuit(Spec["CircuitResult"], frozen=True, tag="circuit"):
         force_setattr(self, "parameters", _numbers(self.parameters))
 
 
+def _whole(value: Any) -> Any:
+    """Return an integer of another type as Python's, and all else as it is."""
+    is_other = not isinstance(value, (int, float)) and hasattr(value, "__index__")
+    return operator.index(value) if is_other else value
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -85,7 +94,7 @@ def _file(given: Any) -> Any:
     if isinstance(given, (File, LazyProgram)):
         return given
     if isinstance(given, str) and _PROGRAM.match(given):
-        return File("circuit.qasm", given.encode())
+        return File("circuit.qasm", given.removeprefix("\ufeff").encode())
     if isinstance(given, (str, bytes, os.PathLike)):
         return File(os.fsdecode(given))
     # Whoever has one of Qiskit's circuits has imported Qiskit.
