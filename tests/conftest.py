@@ -56,6 +56,38 @@ def import_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
 
 
 @pytest.fixture
+def engine_directory(tmp_path: Path) -> Iterator[Path]:
+    """The directory of a `RightEngine`, which ends with the test."""
+    from right_backend import RightEngine
+
+    directory = tmp_path / "engine"
+    directory.mkdir()
+    yield directory
+    RightEngine(directory).stop()
+
+
+@pytest.fixture(scope="module")
+def module_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The state directory of the default session in all tests of a module; see `local_cli`."""
+    from support.durable_state import durable_state
+
+    with durable_state(tmp_path_factory.mktemp("module")) as state:
+        yield state
+
+
+@pytest.fixture
+def local_cli(module_state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have the command line of this process use `local`, in an empty directory; gives the state directory."""
+    monkeypatch.setenv(
+        "ANYJOB_STATE", str(module_state)
+    )  # that all variables of ours are taken away comes before
+    monkeypatch.setenv("ANYJOB_BACKEND", "local")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    return module_state
+
+
+@pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     """Time stands still in the tracker, unless a test moves it."""
     from support.manual_clock import ManualClock  # here, since this file is also used alone

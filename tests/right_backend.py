@@ -60,14 +60,14 @@ class RightBackend(TaskBackend):
                 if self.engine.rejects():
                     yield order, Rejected("the queue is closed")
                     continue
-                process.stdin.write(pickle.dumps(self.told(order)))
+                process.stdin.write(pickle.dumps(self.engine_order(order)))
                 process.stdin.flush()
                 if not process.stdout.readline():
                     raise BackendUnavailableError("the engine has died")
                 yield order, Unsure() if self.engine.loses_answer() else native_id_of(order.job_id)
 
-    def told(self, order: Order) -> dict[str, Any]:
-        """Put an order into the engine's words."""
+    def engine_order(self, order: Order) -> dict[str, Any]:
+        """Return an order as the engine takes it."""
         spec, spool = order.spec, order.spool
         assert isinstance(spec, Command)
         assert spool is not None
@@ -101,11 +101,11 @@ class RightBackend(TaskBackend):
         left = super().collect(tickets)
         found = {}
         for ticket in tickets:
-            said = self.outcome(ticket)
-            ended_by_us = said is not None and (
-                said.status is JobStatus.CANCELLED or said.reason == "walltime"
+            by_engine = self.outcome(ticket)
+            ended_by_us = by_engine is not None and (
+                by_engine.status is JobStatus.CANCELLED or by_engine.reason == "walltime"
             )
-            outcome = said if ended_by_us else left.get(ticket.job_id, said)
+            outcome = by_engine if ended_by_us else left.get(ticket.job_id, by_engine)
             if outcome is not None:
                 found[ticket.job_id] = outcome
         return found

@@ -7,14 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import wrong_backends_life as life
-import wrong_making as making
-from right_backend import RightBackend, RightEngine
+import wrong_backends_construction as making
+import wrong_backends_job as life
+from right_backend import RightBackend
 from right_plain import RightPlainBackend
 from support.cli_program import install, invoke, start
 from support.durable_state import durable_state
@@ -26,21 +25,12 @@ from anyjob.testing import BackendConformance, TaskBackendConformance
 from anyjob.testing.live import NAME, TAG, CheckResult, LiveRun, live_checks
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> Iterator[Path]:
-    """The directory of an engine, which ends with the test."""
-    found = tmp_path / "engine"
-    found.mkdir()
-    yield found
-    RightEngine(found).stop()
-
-
-def session_of(backend: type[Any], directory: Path) -> Session:
+def session_of(backend: type[Any], engine_directory: Path) -> Session:
     registry = Registry()
     registry.register_backend("mine", backend)
-    options = {"directory": str(directory)} if issubclass(backend, RightBackend) else {}
+    options = {"directory": str(engine_directory)} if issubclass(backend, RightBackend) else {}
     config = Config.from_dict({"backends": {"mine": {"type": "mine", **options}}})
-    return Session(config=config, registry=registry, state=directory.parent / "state")
+    return Session(config=config, registry=registry, state=engine_directory.parent / "state")
 
 
 def run(
@@ -52,9 +42,9 @@ def run(
     return found
 
 
-def test_all_of_the_kit_that_is_marked_live_is_run(directory: Path) -> None:
+def test_all_of_the_kit_that_is_marked_live_is_run(engine_directory: Path) -> None:
     for kit, backend in ((BackendConformance, RightPlainBackend), (TaskBackendConformance, RightBackend)):
-        with session_of(backend, directory) as session:
+        with session_of(backend, engine_directory) as session:
             marked = {
                 name.removeprefix("test_").replace("_", "-")
                 for name in dir(kit)
@@ -64,8 +54,8 @@ def test_all_of_the_kit_that_is_marked_live_is_run(directory: Path) -> None:
             assert len(marked) >= 5
 
 
-def test_a_right_backend_keeps_its_promises_and_nothing_is_left(directory: Path) -> None:
-    with session_of(RightBackend, directory) as session:
+def test_a_right_backend_keeps_its_promises_and_nothing_is_left(engine_directory: Path) -> None:
+    with session_of(RightBackend, engine_directory) as session:
         found = run(session)
         assert {result.state for result in found.values()} <= {"ok", "skipped"}
         assert found["work-that-succeeds-is-done-and-gives-its-result"].state == "ok"
@@ -86,9 +76,9 @@ WRONG = {
 
 @pytest.mark.parametrize("backend", WRONG, ids=lambda backend: backend.__name__)
 def test_a_wrong_backend_is_found_out_and_the_jobs_that_show_it_stay(
-    backend: type[Any], directory: Path
+    backend: type[Any], engine_directory: Path
 ) -> None:
-    with session_of(backend, directory) as session:
+    with session_of(backend, engine_directory) as session:
         result = run(session)[WRONG[backend]]
         assert result.state == "failed"
         assert result.message
@@ -99,30 +89,30 @@ def test_a_wrong_backend_is_found_out_and_the_jobs_that_show_it_stay(
         assert bool(result.jobs) is not (backend in (making.Renamed, making.WithOddStatus))
 
 
-def test_of_a_plain_backend_its_work_is_not_known(directory: Path) -> None:
-    with session_of(RightPlainBackend, directory) as session:
+def test_of_a_plain_backend_its_work_is_not_known(engine_directory: Path) -> None:
+    with session_of(RightPlainBackend, engine_directory) as session:
         states = {result.check: result.state for result in run(session).values()}
     assert states["it-has-the-name-that-it-was-configured-with"] == "ok"
     assert states["work-that-succeeds-is-done-and-gives-its-result"] == "skipped"
 
 
-def test_after_the_limit_no_check_is_begun(directory: Path) -> None:
-    with session_of(RightBackend, directory) as session:
+def test_after_the_limit_no_check_is_begun(engine_directory: Path) -> None:
+    with session_of(RightBackend, engine_directory) as session:
         found = run(session, limit=0.0)
         assert {result.state for result in found.values()} == {"skipped"}
         assert "no time was left" in next(iter(found.values())).message
         assert session.jobs() == []
 
 
-def test_what_is_interrupted_is_left_out(directory: Path) -> None:
-    with session_of(RightBackend, directory) as session:
+def test_what_is_interrupted_is_left_out(engine_directory: Path) -> None:
+    with session_of(RightBackend, engine_directory) as session:
         found = run(session, stop=True)
     assert {(result.state, result.message) for result in found.values()} == {
         ("skipped", "it was interrupted")
     }
 
 
-def test_a_backend_that_hangs_keeps_nobody(directory: Path) -> None:
+def test_a_backend_that_hangs_keeps_nobody(engine_directory: Path) -> None:
     goes_on = threading.Event()
 
     class Hangs(RightBackend):
@@ -130,7 +120,7 @@ def test_a_backend_that_hangs_keeps_nobody(directory: Path) -> None:
             goes_on.wait()
             return ""
 
-    with session_of(Hangs, directory) as session:
+    with session_of(Hangs, engine_directory) as session:
         try:
             found = run(session, timeout=0.5, limit=0.1)
         finally:
@@ -140,7 +130,7 @@ def test_a_backend_that_hangs_keeps_nobody(directory: Path) -> None:
     assert "not at an end after" in result.message
 
 
-def test_jobs_that_are_left_behind_are_ended_by_the_engine(directory: Path) -> None:
+def test_jobs_that_are_left_behind_are_ended_by_the_engine(engine_directory: Path) -> None:
     seen = []
 
     class Notes(RightBackend):
@@ -148,7 +138,7 @@ def test_jobs_that_are_left_behind_are_ended_by_the_engine(directory: Path) -> N
             seen.append(resources)
             return super().run(spec, **resources)
 
-    with session_of(Notes, directory) as session:
+    with session_of(Notes, engine_directory) as session:
         run(session)
     assert seen
     assert all(given["walltime"] <= 300 and given["name"] == NAME and TAG in given["tags"] for given in seen)

@@ -12,7 +12,7 @@ import pytest
 from support.cli_program import invoke, start
 from support.distributions import install, install_backend
 from support.waiting import wait_for_exit, wait_for_file
-from wrong_distributions import NAME, WRONG, Change, Wrong, install_changed
+from wrong_plugins import NAME, WRONG, Change, Wrong, install_changed
 
 from anyjob.testing.diagnosis.findings import CHECKS
 

@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from anyjob import set_default_session
 from anyjob.session.default import default_session
+from anyjob.testing.environment.leftover_processes import end_leftovers
 
 
 @contextlib.contextmanager
@@ -25,20 +25,4 @@ def durable_state(directory: Path) -> Iterator[Path]:
         finally:
             default_session().close()
             set_default_session(None)
-            end_programs(state)
-
-
-def end_programs(state: Path) -> None:
-    """Kill the programs that keep the jobs of a state directory, and those jobs."""
-    ours = [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if str(state) in (process.info["cmdline"] or []) and process.is_running()
-    ]
-    for process in ours:
-        with contextlib.suppress(psutil.Error):
-            ours += process.children(recursive=True)
-    for process in ours:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(ours, timeout=30)
+            end_leftovers(state)

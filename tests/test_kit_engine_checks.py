@@ -10,7 +10,7 @@ from typing import Any
 from unittest import SkipTest
 
 import pytest
-import wrong_backends_faults as wrong
+import wrong_backends_engine as wrong
 from kit_trials import harness_of
 from right_backend import RightBackend
 from support.running_backends import CallsOnly

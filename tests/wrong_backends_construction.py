@@ -139,18 +139,18 @@ class Handing(Secretive):
 
 
 class WritingDown(Secretive):
-    def told(self, order: Order) -> dict[str, Any]:
-        told = super().told(order)
+    def engine_order(self, order: Order) -> dict[str, Any]:
+        engine_order = super().engine_order(order)
         assert order.spool is not None
         (order.spool / "request").write_text(self.token)
-        return told
+        return engine_order
 
 
 class HandingOn(Secretive):
-    def told(self, order: Order) -> dict[str, Any]:
-        told = super().told(order)
-        told["environment"][b"RIGHT_TOKEN"] = self.token.encode()
-        return told
+    def engine_order(self, order: Order) -> dict[str, Any]:
+        engine_order = super().engine_order(order)
+        engine_order["environment"][b"RIGHT_TOKEN"] = self.token.encode()
+        return engine_order
 
 
 class Logging(Secretive):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from kit_trials import check, harness_of
-from wrong_backends_life import FAILURES, NEVER
+from wrong_backends_job import FAILURES, NEVER
 
 
 @pytest.mark.parametrize(

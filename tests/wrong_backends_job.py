@@ -246,8 +246,8 @@ class Miscounts(Retold):
 class IgnoresWalltimes(RightBackend):
     capabilities = Capabilities(durable=True, shared_files=True, cancel_running=False)
 
-    def told(self, order: Order) -> dict[str, Any]:
-        return {**super().told(order), "walltime": None}
+    def engine_order(self, order: Order) -> dict[str, Any]:
+        return {**super().engine_order(order), "walltime": None}
 
 
 class CannotCancelQueued(RightBackend):

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,7 @@ from anyjob.builtin.local.backend import LocalBackend
 from anyjob.cli.app import main
 from anyjob.cli.jobs import selection
 
-
-@pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with durable_state(tmp_path_factory.mktemp("durable")) as state:
-        yield state
-
-
-@pytest.fixture(autouse=True)
-def _here(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANYJOB_STATE", str(state))  # that all variables of ours are taken away comes before
-    monkeypatch.setenv("ANYJOB_BACKEND", "local")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
+pytestmark = pytest.mark.usefixtures("local_cli")
 
 
 def submit(spec: Any, **resources: Any) -> Any:
@@ -360,13 +348,13 @@ def test_a_look_is_enough_to_have_lost_jobs_accounted_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Parsl#1588, aiida-core#1505: not taken for finished, and not for running either."""
-    from support.durable_state import end_programs
+    from anyjob.testing.environment.leftover_processes import end_leftovers
 
     with durable_state(tmp_path) as state:
         job = submit(Command(["sleep", "60"]))
         wait_until(lambda: job.running())
         job.backend().close()
-        end_programs(state)
+        end_leftovers(state)
         (row,) = json.loads(anyjob("jobs", "--json").stdout)
         assert (row["state"], row["reason"]) == ("ERROR", "lost")
 

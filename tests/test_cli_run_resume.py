@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.cli_program import invoke, start
-from support.durable_state import durable_state
 from support.waiting import wait_until
 
 from anyjob import Call, Command
@@ -30,18 +27,7 @@ a = [1, 2, 3]
 """
 
 
-@pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with durable_state(tmp_path_factory.mktemp("sweeps")) as state:
-        yield state
-
-
-@pytest.fixture(autouse=True)
-def _here(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANYJOB_STATE", str(state))
-    monkeypatch.setenv("ANYJOB_BACKEND", "local")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
+pytestmark = pytest.mark.usefixtures("local_cli")
 
 
 def job_file(text: str) -> str:

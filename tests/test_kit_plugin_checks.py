@@ -12,14 +12,14 @@ from typing import Any
 
 import msgspec
 import pytest
+import wrong_backends_construction as wrong
 import wrong_kinds
-import wrong_making as wrong
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from right_backend import RightBackend, RightEngine
+from right_backend import RightBackend
 from support.distributions import install
-from wrong_distributions import NAME, install_changed
-from wrong_distributions import WRONG as FAULTS
+from wrong_plugins import NAME, install_changed
+from wrong_plugins import WRONG as FAULTS
 
 from anyjob.jobfile.spec_builder import make_spec
 from anyjob.registry.entry_points import BACKENDS
@@ -48,16 +48,7 @@ from anyjob.testing.instrumentation.audit_events import record_connections
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Iterator[Path]:
-    """The directory of an engine, which ends with the test."""
-    found = tmp_path / "engine"
-    found.mkdir()
-    yield found
-    RightEngine(found).stop()
-
-
-@pytest.fixture
-def made(directory: Path, tmp_path: Path) -> Iterator[list[BackendHarness]]:
+def made(engine_directory: Path, tmp_path: Path) -> Iterator[list[BackendHarness]]:
     """Harnesses that are closed at the end."""
     made: list[BackendHarness] = []
     yield made
@@ -74,9 +65,13 @@ def checks_of(*classes: type[Any]) -> set[str]:
 
 @pytest.mark.parametrize(("check", "backend"), wrong.BACKENDS.items())
 def test_a_backend_that_breaks_a_promise_fails_its_check(
-    check: str, backend: type[RightBackend], directory: Path, tmp_path: Path, made: list[BackendHarness]
+    check: str,
+    backend: type[RightBackend],
+    engine_directory: Path,
+    tmp_path: Path,
+    made: list[BackendHarness],
 ) -> None:
-    factory = SessionFactory("right", backend, {"directory": str(directory)}, tmp_path / "state")
+    factory = SessionFactory("right", backend, {"directory": str(engine_directory)}, tmp_path / "state")
     made.append(BackendHarness.from_factory(factory))
     with pytest.raises(AssertionError):
         getattr(TaskBackendConformance(), check)(made[0])
@@ -86,13 +81,13 @@ SECRETS_TEST = """
 import sys
 sys.path.insert(0, {tests!r})
 import pytest
-import wrong_making
+import wrong_backends_construction
 from right_backend import RightEngine
 from anyjob.testing import TaskBackendConformance
 
 
 class TestOpenly(TaskBackendConformance):
-    backend_class = wrong_making.{backend}
+    backend_class = wrong_backends_construction.{backend}
 
     @pytest.fixture
     def options(self, tmp_path):
@@ -137,8 +132,8 @@ class Conforms:
     """The checks of this module alone; the rest is tried elsewhere."""
 
     @pytest.fixture
-    def options(self, directory: Path) -> Mapping[str, Any]:
-        return {"directory": str(directory)}
+    def options(self, engine_directory: Path) -> Mapping[str, Any]:
+        return {"directory": str(engine_directory)}
 
     @pytest.fixture
     def harness(self, options: Mapping[str, Any], tmp_path: Path) -> Iterator[BackendHarness]:
@@ -157,9 +152,9 @@ class TestTheConnectedConforms(Conforms, Construction, Secrets):
     """A secret that is in the environment already."""
 
     @pytest.fixture
-    def options(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]:
+    def options(self, engine_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]:
         monkeypatch.setenv("RIGHT_TOKEN", "open-barley")
-        return {"directory": str(directory), "token": {"env": "RIGHT_TOKEN"}}
+        return {"directory": str(engine_directory), "token": {"env": "RIGHT_TOKEN"}}
 
 
 # --- kinds of work --------------------------------------------------------------------------------
@@ -256,9 +251,9 @@ def test_what_a_spec_holds_can_be_written_whatever_it_is(
 
 @pytest.mark.parametrize(("check", "provider"), wrong.PROVIDERS.items())
 def test_a_provider_that_breaks_a_promise_fails_its_check(
-    check: str, provider: type[wrong.Cloud], directory: Path, tmp_path: Path
+    check: str, provider: type[wrong.Cloud], engine_directory: Path, tmp_path: Path
 ) -> None:
-    options = {"directory": str(directory)}
+    options = {"directory": str(engine_directory)}
     harness = ProviderHarness(SessionFactory("cloud", provider, options, tmp_path / "state", "providers"))
     try:
         with pytest.raises(AssertionError):
@@ -275,8 +270,8 @@ class TestCloudConforms(ProviderConformance):
     provider_class = wrong.Cloud
 
     @pytest.fixture
-    def options(self, directory: Path) -> Mapping[str, Any]:
-        return {"directory": str(directory)}
+    def options(self, engine_directory: Path) -> Mapping[str, Any]:
+        return {"directory": str(engine_directory)}
 
 
 # --- whole distributions --------------------------------------------------------------------------

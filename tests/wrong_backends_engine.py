@@ -33,34 +33,34 @@ from anyjob.tracking.tracker import Tracker
 class ThroughAShell(RightBackend):
     """Makes a line of the arguments, and has a shell read that."""
 
-    def told(self, order: Order) -> dict[str, Any]:
-        words = super().told(order)
-        return {**words, "argv": [b"sh", b"-c", b" ".join(words["argv"])]}
+    def engine_order(self, order: Order) -> dict[str, Any]:
+        engine_order = super().engine_order(order)
+        return {**engine_order, "argv": [b"sh", b"-c", b" ".join(engine_order["argv"])]}
 
 
 class DropsEmptyArguments(RightBackend):
     """Takes an empty argument for none."""
 
-    def told(self, order: Order) -> dict[str, Any]:
-        words = super().told(order)
-        return {**words, "argv": list(filter(None, words["argv"]))}
+    def engine_order(self, order: Order) -> dict[str, Any]:
+        engine_order = super().engine_order(order)
+        return {**engine_order, "argv": list(filter(None, engine_order["argv"]))}
 
 
 class StripsVariables(RightBackend):
     """Reads variables from lines."""
 
-    def told(self, order: Order) -> dict[str, Any]:
-        words = super().told(order)
-        variables = {name: value.strip() for name, value in words["environment"].items()}
-        return {**words, "environment": variables}
+    def engine_order(self, order: Order) -> dict[str, Any]:
+        engine_order = super().engine_order(order)
+        variables = {name: value.strip() for name, value in engine_order["environment"].items()}
+        return {**engine_order, "environment": variables}
 
 
 class CutsArguments(RightBackend):
     """Has a column of the database that is too short."""
 
-    def told(self, order: Order) -> dict[str, Any]:
-        words = super().told(order)
-        return {**words, "argv": [argument[:4096] for argument in words["argv"]]}
+    def engine_order(self, order: Order) -> dict[str, Any]:
+        engine_order = super().engine_order(order)
+        return {**engine_order, "argv": [argument[:4096] for argument in engine_order["argv"]]}
 
 
 class IgnoresDirectories(RightBackend):
@@ -68,34 +68,34 @@ class IgnoresDirectories(RightBackend):
 
     check_timeout = 5.0
 
-    def told(self, order: Order) -> dict[str, Any]:
-        words = super().told(order)
-        return {**words, "cwd": words["spool"]}
+    def engine_order(self, order: Order) -> dict[str, Any]:
+        engine_order = super().engine_order(order)
+        return {**engine_order, "cwd": engine_order["spool"]}
 
 
 class CutsStdin(RightBackend):
     """Hands over what fits into a pipe."""
 
-    def told(self, order: Order) -> dict[str, Any]:
-        words = super().told(order)
-        if words["stdin"] != os.devnull:
-            with open(words["stdin"], "r+b") as stream:
+    def engine_order(self, order: Order) -> dict[str, Any]:
+        engine_order = super().engine_order(order)
+        if engine_order["stdin"] != os.devnull:
+            with open(engine_order["stdin"], "r+b") as stream:
                 stream.truncate(1 << 16)
-        return words
+        return engine_order
 
 
 class StripsArguments(RightBackend):
     """Sends the arguments of a call by way of something that is made for text in lines."""
 
-    def told(self, order: Order) -> dict[str, Any]:
-        words = super().told(order)
-        path = Path(words["spool"], "files", "payload.pkl")
+    def engine_order(self, order: Order) -> dict[str, Any]:
+        engine_order = super().engine_order(order)
+        path = Path(engine_order["spool"], "files", "payload.pkl")
         if path.exists():
             before, payload = pickle.loads(path.read_bytes())
             fn, args, named = pickle.loads(payload)
             named = {name: value.strip() for name, value in named.items()}
             path.write_bytes(pickle.dumps((before, runner.dumps((fn, args, named)))))
-        return words
+        return engine_order
 
 
 class TextOnly(RightBackend):
@@ -108,10 +108,10 @@ class TextOnly(RightBackend):
 class NamesInScripts(RightBackend):
     """Writes a script for the job, with its name in it."""
 
-    def told(self, order: Order) -> dict[str, Any]:
-        words = super().told(order)
+    def engine_order(self, order: Order) -> dict[str, Any]:
+        engine_order = super().engine_order(order)
         script = os.fsencode(f'JOB_NAME="{order.resources.name}"; exec "$@"')
-        return {**words, "argv": [b"sh", b"-c", script, b"sh", *words["argv"]]}
+        return {**engine_order, "argv": [b"sh", b"-c", script, b"sh", *engine_order["argv"]]}
 
 
 # --- other processes ------------------------------------------------------------------------------
@@ -258,10 +258,10 @@ class SubmitsAgain(RightBackend):
 
     again = ""
 
-    def told(self, order: Order) -> dict[str, Any]:
-        words = super().told(order)
-        Path(words["spool"], "order").write_bytes(pickle.dumps(order))
-        return {**words, "native_id": words["native_id"] + self.again}
+    def engine_order(self, order: Order) -> dict[str, Any]:
+        engine_order = super().engine_order(order)
+        Path(engine_order["spool"], "order").write_bytes(pickle.dumps(order))
+        return {**engine_order, "native_id": engine_order["native_id"] + self.again}
 
     def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
         found = super().find(job_ids)
