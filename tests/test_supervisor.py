@@ -39,7 +39,7 @@ def own(tmp_path: Path) -> Iterator[Local]:
 
 
 def command(paths: RuntimePaths, code: str | None = None) -> list[str]:
-    words = paths.command("supervisor")
+    words = [sys.executable, *paths.arguments("supervisor")]
     if code:
         words[words.index("-c") + 1] = f"import sys; sys.path[:] = {sys.path!r}; {code}"
     return words

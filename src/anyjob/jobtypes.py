@@ -317,6 +317,8 @@ class PythonJob(TaskJob[T_co]):
         """Rewrite as a program: an interpreter that runs our `runner` on the pickled call."""
         import sys
 
+        from anyjob.execution.interpreter import find_interpreter
+
         boot = (
             "import os,runpy;"
             "runpy.run_path(os.path.join(os.environ['ANYJOB_SPOOL'],'files','runner.py'),run_name='__main__')"
@@ -326,7 +328,7 @@ class PythonJob(TaskJob[T_co]):
             # With where we import from: a function may be known by the name of a module alone.
             "payload.pkl": File("payload.pkl", pickle.dumps((sys.path, dump_call(spec)))),
         }
-        return Command([sys.executable, "-c", boot], files=files)
+        return Command([find_interpreter(), "-c", boot], files=files)
 
     @classmethod
     def lift(cls, spec: Call, to: str, value: CommandResult) -> Any:

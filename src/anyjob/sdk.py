@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from anyjob.config.options import validate_options
     from anyjob.execution import runner
     from anyjob.execution.directory import submit_directory
+    from anyjob.execution.interpreter import find_interpreter, spawn_interpreter, unmark_interpreter
     from anyjob.execution.job_environment import job_environment, use_job_environment
     from anyjob.execution.job_run import JobRun
     from anyjob.execution.private_files import open_private, read_range, write_private
@@ -36,6 +37,7 @@ _MODULE_OF = {
     "WorkerProcess": "execution.worker_process",
     "as_status": "status",
     "dump_call": "jobtypes",
+    "find_interpreter": "execution.interpreter",
     "job_environment": "execution.job_environment",
     "kind_of": "specs",
     "open_private": "execution.private_files",
@@ -46,7 +48,9 @@ _MODULE_OF = {
     "run_program": "execution.spawning",
     "runner": "execution.runner",
     "serialization_error": "execution.serialization",
+    "spawn_interpreter": "execution.interpreter",
     "submit_directory": "execution.directory",
+    "unmark_interpreter": "execution.interpreter",
     "use_job_environment": "execution.job_environment",
     "validate_options": "config.options",
     "write_private": "execution.private_files",
@@ -59,6 +63,7 @@ __all__ = [
     "WorkerProcess",
     "as_status",
     "dump_call",
+    "find_interpreter",
     "job_environment",
     "kind_of",
     "open_private",
@@ -69,7 +74,9 @@ __all__ = [
     "run_program",
     "runner",
     "serialization_error",
+    "spawn_interpreter",
     "submit_directory",
+    "unmark_interpreter",
     "use_job_environment",
     "validate_options",
     "write_private",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 import threading
 from typing import Annotated, Any
 
@@ -31,7 +30,9 @@ class ProcessesOptions(Options, frozen=True):
     slots: Annotated[int, msgspec.Meta(ge=1, description="how many jobs run at a time")] = len(
         os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     )
-    python: Annotated[str, msgspec.Meta(description="the interpreter that calls run with")] = sys.executable
+    python: Annotated[
+        str, msgspec.Meta(description="the interpreter that calls run with; by default this one")
+    ] = ""
 
 
 class ProcessesBackend(PoolBackend):

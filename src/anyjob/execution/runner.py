@@ -298,6 +298,7 @@ def run_spooled(directory: str) -> int:
 if __name__ == "__main__":
     if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
         del sys.path[0]  # our own directory: its modules would shadow the standard library's
+    os.environ.pop("ANYJOB_INTERPRETER", None)  # see anyjob.execution.interpreter
     if sys.argv[1:2] == ["--serve"]:
         sys.path[:] = sys.argv[3:]
         serve(int(sys.argv[2]))

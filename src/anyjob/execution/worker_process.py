@@ -14,7 +14,7 @@ from pathlib import Path
 from socket import SHUT_RDWR, socket, socketpair
 from typing import Any
 
-from anyjob.execution import runner, spawning
+from anyjob.execution import interpreter, runner, spawning
 from anyjob.execution.private_files import append_private
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
@@ -34,7 +34,7 @@ class WorkerProcess:
         outcome = worker.died() if report is None else outcome_from_report(report)
 
     Args:
-        python: the path of the interpreter.
+        python: the path of the interpreter; empty for that of this process.
         directory: where its files are: ``worker-NUMBER.stdout`` and ``worker-NUMBER.stderr``.
         number: tells it from others that have the same directory.
 
@@ -42,6 +42,7 @@ class WorkerProcess:
         pid: that of the process.
 
     Raises:
+        ConfigError: there is no interpreter.
         OSError: it cannot be started.
     """
 
@@ -66,8 +67,9 @@ class WorkerProcess:
     def _start(self, python: str, theirs: socket) -> subprocess.Popen[bytes]:
         out, err = self._files["stdout"], self._files["stderr"]
         with theirs, append_private(out) as stdout, append_private(err) as stderr:
-            return subprocess.Popen(
-                [python, "-u", "-P", runner.__file__, "--serve", str(theirs.fileno()), *sys.path],
+            return interpreter.spawn_interpreter(
+                ["-u", "-P", runner.__file__, "--serve", str(theirs.fileno()), *sys.path],
+                python=python,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,

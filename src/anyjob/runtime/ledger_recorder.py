@@ -15,6 +15,7 @@ from typing import Any
 from anyjob.errors import JobError, PluginError
 from anyjob.execution import runner, spool
 from anyjob.execution.directory import submit_directory
+from anyjob.execution.interpreter import find_interpreter
 from anyjob.jobtypes import dump_call
 from anyjob.ledger.encoding import Context, decode_outcome, decode_resources, encode_resources
 from anyjob.ledger.identity import identity
@@ -257,20 +258,35 @@ def dump(value: Any, of: Spec) -> bytes:
         raise serialization_error(of, error) from error
 
 
-def current_context(route: tuple[str, ...], resources: Resources, environment: str = "") -> Context:
-    """Return what jobs run in that this process submits now."""
+def current_context(
+    route: tuple[str, ...], resources: Resources, environment: str = "", python: str = ""
+) -> Context:
+    """Return what jobs run in that this process submits now.
+
+    Args:
+        route: the kinds that the spec goes through.
+        resources: what the jobs ask for.
+        environment: the file that their environment is in.
+        python: the interpreter that was configured for calls, which finds what is installed for it.
+
+    Raises:
+        ConfigError: they are calls, and this process knows no interpreter.
+        JobError: the working directory was removed.
+    """
     cwd = submit_directory()
     if cwd is None:
         raise JobError(
             "the working directory of this process was removed: change into another one, and submit there"
         )
+    here = () if python else tuple(entry if entry else cwd for entry in sys.path)
     return Context(
         route,
         encode_resources(resources),
         cwd=os.fsencode(cwd),
         environment=environment,
-        python=sys.executable,
-        path=tuple(entry if entry else cwd for entry in sys.path),
+        python=python
+        or (find_interpreter() if environment and route[-1] == "python" else sys.executable or ""),
+        path=here,
     )
 
 

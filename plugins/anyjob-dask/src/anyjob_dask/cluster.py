@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from anyjob import BackendUnavailableError
+from anyjob.sdk import spawn_interpreter, unmark_interpreter
 
 CLOSE_TIMEOUT = 3.0
 """Seconds that it may take to end."""
@@ -32,8 +33,8 @@ class Cluster:
     def __init__(self, slots: int, memory: str | None, *, one_worker: bool) -> None:
         path = [os.path.abspath(entry) for entry in sys.path]
         code = f"import sys; sys.path[:] = {path!r}; from anyjob_dask.cluster import main; main()"
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code, json.dumps([slots, memory, one_worker])],
+        self._process = spawn_interpreter(
+            ["-c", code, json.dumps([slots, memory, one_worker])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -69,6 +70,7 @@ class Cluster:
 
 def main() -> None:
     """Run the cluster in this process, until the one that started it closes stdin or dies."""
+    unmark_interpreter()
     slots, memory, one_worker = json.loads(sys.argv[1])
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what Dask prints is no address

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -23,7 +22,7 @@ from anyjob import (
     Ticket,
     Unsure,
 )
-from anyjob.sdk import Answer
+from anyjob.sdk import Answer, find_interpreter
 from anyjob_slurm import parsing, sbatch, submission
 from anyjob_slurm.follower import Follower
 from anyjob_slurm.options import SlurmJobOptions, SlurmOptions
@@ -115,7 +114,7 @@ class SlurmBackend(TaskBackend):
         variables = {
             **sbatch.sbatch_environment(os.environ, self.options.conf),
             "ANYJOB_SUBMISSION": str(directory),
-            "ANYJOB_PYTHON": options.python or sys.executable,
+            "ANYJOB_PYTHON": find_interpreter(options.python),
             "ANYJOB_FLAGS": "-S -E" if only_commands else "",
             "ANYJOB_LAUNCHER": str(launcher),
         }

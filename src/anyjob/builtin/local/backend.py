@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from anyjob.backend import Capabilities
-from anyjob.builtin.local import environment_file
+from anyjob.builtin.local import environment_file, process_attributes
 from anyjob.builtin.local.client import SupervisorClient
 from anyjob.builtin.local.environment_file import JOB_FILE, OWN_SUFFIX
 from anyjob.builtin.local.paths import RuntimePaths, write_private
@@ -35,6 +35,9 @@ class LocalOptions(Options, frozen=True):
             ge=1, description="cores that jobs may take at a time; a job takes one, or the cpus it asks for"
         ),
     ] = len(os.sched_getaffinity(0))
+    python: Annotated[
+        str, msgspec.Meta(description="runs calls and our processes: an interpreter,; this one by default")
+    ] = ""
     preload: Annotated[
         tuple[str, ...], msgspec.Meta(description="modules to import once, before calls are forked off")
     ] = ()
@@ -80,7 +83,7 @@ class LocalBackend(TaskBackend):
     def _client(self) -> SupervisorClient:
         if self._lazy_client is None:
             self._lazy_client = SupervisorClient(
-                self._paths, self._changed, self._check_all, self._tracker.waits
+                self._paths, self._changed, self._check_all, self._tracker.waits, self.options.python
             )
         return self._lazy_client
 
@@ -110,8 +113,8 @@ class LocalBackend(TaskBackend):
         path = self._paths.environments / (
             os.urandom(10).hex() + (OWN_SUFFIX if self._have_own_variables else "")
         )
-        write_private(path, environment_file.encode(os.environb))
-        return current_context(route, resources, environment=str(path))
+        write_private(path, environment_file.encode(os.environb, process_attributes.current()))
+        return current_context(route, resources, environment=str(path), python=self.options.python)
 
     def _order(self, record: JobRecord, options: Any) -> Order:
         order = super()._order(record, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -10,15 +11,18 @@ from typing import Any
 
 from anyjob.builtin.local.connection import Changed, SupervisorConnection, await_end, greet
 from anyjob.builtin.local.ipc.frames import FrameSocket
-from anyjob.builtin.local.ipc.protocol import CLIENT_PROTOCOL
+from anyjob.builtin.local.ipc.protocol import CLIENT_PROTOCOL, READY
 from anyjob.builtin.local.ipc.sockets import connect
 from anyjob.builtin.local.locks import lock_holder
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
-from anyjob.errors import AnyjobError, BackendUnavailableError
+from anyjob.errors import AnyjobError, BackendUnavailableError, ConfigError
+from anyjob.execution import interpreter
 from anyjob.status import backoff
 
 ANSWER = 15.0
 """Seconds that a supervisor may take to answer."""
+START = 60.0
+"""Seconds that a supervisor may take to start."""
 RECONNECT = 5.0
 """Seconds between two attempts to connect anew, at most."""
 ATTEMPTS = 8
@@ -33,6 +37,7 @@ class SupervisorClient:
         on_changed: called with the ids of jobs that have ended, and of those that are somewhere else.
         on_open: called when a connection was made: what happened before is not told any more.
         wanted: tells whether somebody still waits for a job, so that a lost connection is made anew.
+        python: the interpreter that runs supervisors; empty for this process's own.
     """
 
     def __init__(
@@ -41,8 +46,10 @@ class SupervisorClient:
         on_changed: Changed,
         on_open: Callable[[], None],
         wanted: Callable[[], bool],
+        python: str = "",
     ) -> None:
         self._paths = paths
+        self._python = python
         self._on_changed = on_changed
         self._on_open = on_open
         self._wanted = wanted
@@ -148,23 +155,39 @@ class SupervisorClient:
         import subprocess  # where one runs already, it is not needed
 
         try:
-            started = subprocess.run(
-                self._paths.command("supervisor"),
+            process = interpreter.spawn_interpreter(
+                self._paths.arguments("supervisor", own_path=not self._python),
+                python=self._python,
+                env=program_environment(),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd="/",
-                env=program_environment(),
-                timeout=60,
-                check=False,
             )
-        except (OSError, subprocess.SubprocessError) as error:
+        except OSError as error:
             raise BackendUnavailableError(
                 f"the supervisor of the local backend cannot be started: {error}"
             ) from error
-        if started.returncode:
-            written = started.stderr.decode("utf-8", "replace").strip()
+        with process:
+            try:
+                said, errors = process.communicate(timeout=START)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise BackendUnavailableError(
+                    f"the supervisor of the local backend has not started within {START:g} s: "
+                    f"see {self._paths.logs / 'supervisor.err'}"
+                ) from None
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            written = errors.decode("utf-8", "replace").strip()
             raise BackendUnavailableError(f"the supervisor of the local backend does not start: {written}")
+        if said.decode("utf-8", "replace").strip() != READY:
+            raise ConfigError(
+                f"{self._python or sys.executable!r} is no interpreter of Python that runs anyjob: "
+                "it was started as one, and did something else; set `python` of the backend"
+            )
 
     def _unavailable(self) -> BackendUnavailableError:
         log = self._paths.logs / "supervisor.err"

@@ -15,7 +15,6 @@ _KEPT = frozenset(
         "USER",
         "LOGNAME",
         "SHELL",
-        "LANG",
         "TZ",
         "TMPDIR",
         "LD_LIBRARY_PATH",
@@ -76,24 +75,28 @@ class RuntimePaths:
                 beside.unlink()
         return runtime_directory(self.state)
 
-    def command(self, program: str) -> list[str]:
-        """Return the command that starts the ``keeper`` or the ``supervisor`` for these paths.
+    def arguments(self, program: str, *, own_path: bool = True) -> list[str]:
+        """Return what an interpreter is given to run the ``keeper`` or the ``supervisor`` for these paths.
 
-        It finds what this process finds, however that came to be importable.
+        Args:
+            program: which of them.
+            own_path: whether it finds what this process finds, however that came to be importable. Another
+                interpreter finds what is installed for it.
         """
-        path = [entry for entry in sys.path if entry]
         module = f"anyjob.builtin.local.{program}.main"
-        code = f"import sys;sys.path[:]={path!r};from {module} import main;sys.exit(main())"
-        return [sys.executable, "-P", "-c", code, "--state", str(self.state), "--runtime", str(self.runtime)]
+        path = f"sys.path[:]={[entry for entry in sys.path if entry]!r};" if own_path else ""
+        code = f"import sys;{path}from {module} import main;sys.exit(main())"
+        return ["-P", "-c", code, "--state", str(self.state), "--runtime", str(self.runtime)]
 
 
 def program_environment() -> dict[str, str]:
     """Return the variables that keeper and supervisor get: neither secrets nor the marks of a job."""
-    return {
+    kept = {
         name: value
         for name, value in os.environ.items()
-        if name in _KEPT or name.startswith(("LC_", "XDG_", "COVERAGE_"))
+        if name in _KEPT or name.startswith(("XDG_", "COVERAGE_"))
     }
+    return {**kept, "LC_ALL": "C.UTF-8"}
 
 
 def write_private(path: str | Path, content: bytes) -> None:

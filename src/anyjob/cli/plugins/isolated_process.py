@@ -11,8 +11,11 @@ import tempfile
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from anyjob.execution.interpreter import spawn_interpreter
+
 _CHILD = (
     "import json, sys; path = json.loads(sys.argv[1]); sys.path[:] = path; "
+    "from anyjob.execution.interpreter import unmark_interpreter as unmark; unmark(); "
     "from anyjob.cli.plugins import isolated_process; isolated_process.main(*sys.argv[2:])"
 )
 _MOST_OUTPUT = 4000
@@ -46,9 +49,8 @@ def run_isolated(function: str, *arguments: str, timeout: float) -> IsolatedResu
         timeout: seconds after which the process is ended.
     """
     with tempfile.TemporaryFile() as answer_file, tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
+        process = spawn_interpreter(
             [
-                sys.executable,
                 "-c",
                 _CHILD,
                 json.dumps(sys.path),

@@ -21,3 +21,5 @@ CLIENT_PROTOCOL = 1
 """The version of what client and supervisor say to each other."""
 KEEPER_PROTOCOL = 1
 """The version of what supervisor and keeper say to each other."""
+READY = "anyjob: a supervisor is ready"
+"""What a supervisor that was started writes to stdout: what is none says something else."""

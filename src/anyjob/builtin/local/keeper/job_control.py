@@ -103,7 +103,7 @@ class JobControl:
                 self.zygotes.dispatch(job)
             else:
                 environment = self._environments.load(job.environment)
-                self.process_started(job, *self._spawner.start_command(job, environment.variables))
+                self.process_started(job, *self._spawner.start_command(job, environment))
         except StartFailed as failure:
             self.start_failed(job, failure)
         except OSError as error:

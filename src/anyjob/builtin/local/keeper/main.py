@@ -7,12 +7,14 @@ import os
 import sys
 import time
 
+from anyjob.builtin.local import process_attributes
 from anyjob.builtin.local.ipc.sockets import listen
 from anyjob.builtin.local.keeper.daemon import adopt_orphans, check_private, detach
 from anyjob.builtin.local.keeper.log import keeper_line
 from anyjob.builtin.local.keeper.log_writer import LogWriter
 from anyjob.builtin.local.keeper.service import Keeper
 from anyjob.builtin.local.locks import take_lock
+from anyjob.execution.interpreter import unmark_interpreter
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     Lock, log and ``keeper.err`` are in ``hosts/HOST`` below the state directory, since several hosts
     may share that.
     """
+    unmark_interpreter()
+    process_attributes.reset()
     given = sys.argv[1:] if arguments is None else arguments
     options = dict(zip(given[::2], given[1::2], strict=True))
     state, runtime = os.path.abspath(options["--state"]), os.path.abspath(options["--runtime"])

@@ -10,6 +10,7 @@ from anyjob.builtin.local.ipc.protocol import KEEPER_PROTOCOL
 from anyjob.builtin.local.keeper.daemon import log_error
 from anyjob.builtin.local.keeper.launch.environments import without_marks
 from anyjob.builtin.local.keeper.launch.errors import StartFailed
+from anyjob.execution.interpreter import MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,7 +152,8 @@ class SupervisorLink:
             return
         self._attempts += 1
         try:
-            self._spawner.spawn(self._command, without_marks(os.environb), (self._spawner.null, 1, 2))
+            variables = {**without_marks(os.environb), os.fsencode(MARK): b"1"}
+            self._spawner.spawn(self._command, variables, (self._spawner.null, 1, 2))
         except StartFailed as failed:
             log_error(failed)
         self._loop.call_later(min(0.5 * 2**self._attempts, BACKOFF), self._start_supervisor)

@@ -18,6 +18,7 @@ from anyjob.builtin.local.locks import lock_holder, take_lock
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
 from anyjob.builtin.local.supervisor import dead_keeper
 from anyjob.errors import StateError
+from anyjob.execution import interpreter
 
 START = 30.0
 """Seconds that a keeper may take to start, and to say hello."""
@@ -73,13 +74,14 @@ def _start_keeper(paths: RuntimePaths) -> subprocess.Popen[bytes]:
     )
     _started[:] = [keeper for keeper in _started if keeper.poll() is None]
     try:
-        keeper = subprocess.Popen(
-            [*paths.command("keeper"), "--supervisor", json.dumps(paths.command("supervisor"))],
+        supervisor = [interpreter.find_interpreter(), *paths.arguments("supervisor")]
+        keeper = interpreter.spawn_interpreter(
+            [*paths.arguments("keeper"), "--supervisor", json.dumps(supervisor)],
+            env=program_environment(),
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,
             cwd="/",
-            env=program_environment(),
             start_new_session=True,
         )
     finally:

@@ -9,15 +9,20 @@ import sys
 import traceback
 from pathlib import Path
 
+from anyjob.builtin.local import process_attributes
+from anyjob.builtin.local.ipc.protocol import READY
 from anyjob.builtin.local.ipc.sockets import listen
 from anyjob.builtin.local.locks import take_lock
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.service import Supervisor
 from anyjob.errors import AnyjobError
+from anyjob.execution.interpreter import unmark_interpreter
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Start a supervisor, and return 0 when it listens, or when another one does."""
+    unmark_interpreter()
+    process_attributes.reset()
     parser = argparse.ArgumentParser(prog="anyjob-supervisor", description=__doc__)
     parser.add_argument("--state", required=True, type=Path)
     parser.add_argument("--runtime", required=True, type=Path)
@@ -28,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         with open(reader, "rb") as stream:
             answer = stream.read().decode("utf-8", "replace")
         if answer == "ready":
+            print(READY)
             return 0
         sys.stderr.write(answer or "it ended while it started\n")
         return 1

@@ -112,7 +112,7 @@ def read_own_variables(directory: str) -> dict[bytes, bytes]:
     """Return the variables that plugins have for a job alone."""
     try:
         with open_private(f"{directory}/{JOB_FILE}") as stream:
-            return environment_file.decode(stream.read())
+            return environment_file.decode(stream.read())[0]
     except FileNotFoundError:
         return {}
 

@@ -52,10 +52,12 @@ def run(
         os._exit(0)  # somebody else has it: this copy comes too late
     for fd in descriptors:
         os.close(fd)
+    umask = os.umask(0o077)  # that of who submitted is for what the call makes
     for number, name in STREAMS:
         fd = os.open(order["spool"] + name, APPEND, 0o600)
         os.dup2(fd, number)
         os.close(fd)
+    os.umask(umask)
     terminated = False
 
     def terminate(signum: int, frame: Any) -> None:
@@ -136,12 +138,14 @@ def write_outcome(order: dict[str, Any], outcome: dict[str, Any], host: str) -> 
     outcome["host"] = host
     final = order["spool"] + "/outcome.pkl"
     part = final + ".part"
+    umask = os.umask(0o077)
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     content = pickle.dumps(outcome, 5)
     while content:
         content = content[os.write(fd, content) :]
     if order["durable"]:
         os.fsync(fd)
+    os.umask(umask)
     os.close(fd)
     os.rename(part, final)
     if outcome["status"] != "DONE":

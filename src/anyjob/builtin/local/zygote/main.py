@@ -243,6 +243,7 @@ def end_with_keeper(keeper: int) -> None:
 def main() -> None:
     """Serve until the keeper closes the connection."""
     fd, runner_path, keeper = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    os.environ.pop("ANYJOB_INTERPRETER", None)  # see anyjob.execution.interpreter
     end_with_keeper(keeper)
     os.set_inheritable(fd, False)
     sys.argv[:] = [""]

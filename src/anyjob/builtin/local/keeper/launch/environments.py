@@ -12,18 +12,20 @@ from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFaile
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 KEPT = 64
 
 
 class Environment:
-    """The variables of the process that submitted, less the marks of a job; and what they are known by."""
+    """What jobs get of the process that submitted, less the marks of a job; and what that is known by."""
 
-    __slots__ = ("key", "variables")
+    __slots__ = ("attributes", "key", "variables")
 
-    def __init__(self, variables: Mapping[bytes, bytes]) -> None:
+    def __init__(self, variables: Mapping[bytes, bytes], attributes: dict[str, Any] | None = None) -> None:
         self.variables = without_marks(variables)
-        self.key = frozenset(self.variables.items())
+        self.attributes = attributes
+        self.key = (frozenset(self.variables.items()), repr(attributes))
 
 
 class Environments:
@@ -52,8 +54,8 @@ class Environments:
             if known is None:
                 if found.st_uid != os.getuid() or not stat.S_ISREG(found.st_mode):
                     raise StartFailed(NOT_EXECUTABLE, f"its environment {path!r} is not a file of yours")
-                variables = environment_file.decode(_read_all(fd, found.st_size))
-                known = self._known[key] = Environment(variables)
+                held = environment_file.decode(_read_all(fd, found.st_size))
+                known = self._known[key] = Environment(*held)
                 if len(self._known) > KEPT:
                     self._known.popitem(last=False)
             else:

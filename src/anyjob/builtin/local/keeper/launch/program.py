@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 
+from anyjob.builtin.local import process_attributes
 from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, NOT_FOUND, StartFailed
 from anyjob.builtin.local.keeper.launch.job_directory import change_directory, close_all, open_streams
 from anyjob.builtin.local.process_table import start_time, ticks_since_boot
@@ -13,26 +15,36 @@ from anyjob.builtin.local.process_table import start_time, ticks_since_boot
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from anyjob.builtin.local.keeper.job import Job
+    from anyjob.builtin.local.keeper.launch.environments import Environment
 
 
 class Spawner:
     """Starts programs; made once the keeper has said which signals it ignores, for they should not."""
 
     def __init__(self) -> None:
+        self._own = _but_umask(process_attributes.current())
         self.null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._ignored = [
             number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN
         ]
 
-    def spawn(self, argv: list[bytes], variables: Mapping[bytes, bytes], streams: tuple[int, ...]) -> int:
+    def spawn(
+        self,
+        argv: list[bytes],
+        variables: Mapping[bytes, bytes],
+        streams: tuple[int, ...],
+        attributes: dict[str, Any] | None = None,
+    ) -> int:
         """Start a program in a session of its own, and return its pid.
 
         Args:
             argv: the program and its arguments.
             variables: all of its environment.
             streams: the descriptors that become its 0, 1, 2 and so on; it gets no other.
+            attributes: what it is to have as `process_attributes`; by default what the keeper has.
 
         Raises:
             StartFailed: it cannot be started.
@@ -40,17 +52,16 @@ class Spawner:
         if not argv:
             raise StartFailed(NOT_FOUND, "cannot start: there is no program to start")
         path = find_program(argv[0], variables)
-        actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(streams)]
         try:
-            return os.posix_spawn(
-                path,
-                argv,
-                variables,
-                file_actions=actions,
-                setsid=True,
-                setsigmask=(),
-                setsigdef=self._ignored,
-            )
+            if attributes is None:
+                return self._spawn(path, argv, variables, streams)
+            if _but_umask(attributes) != self._own:
+                return self._fork(path, argv, variables, streams, attributes)
+            before = os.umask(attributes["umask"])
+            try:
+                return self._spawn(path, argv, variables, streams)
+            finally:
+                os.umask(before)
         except ValueError as error:  # a NUL byte
             raise StartFailed(NOT_EXECUTABLE, f"cannot start: {error}") from None
         except OSError as error:
@@ -59,12 +70,60 @@ class Spawner:
                 raise StartFailed(NOT_FOUND, f"cannot start: {shown!r} is not there") from None
             raise StartFailed(NOT_EXECUTABLE, f"cannot start: {shown!r}: {error.strerror}") from None
 
-    def start_command(self, job: Job, variables: Mapping[bytes, bytes]) -> tuple[int, int]:
+    def _spawn(
+        self, path: bytes, argv: list[bytes], variables: Mapping[bytes, bytes], streams: tuple[int, ...]
+    ) -> int:
+        return os.posix_spawn(
+            path,
+            argv,
+            variables,
+            file_actions=[(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(streams)],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=self._ignored,
+        )
+
+    def _fork(
+        self,
+        path: bytes,
+        argv: list[bytes],
+        variables: Mapping[bytes, bytes],
+        streams: tuple[int, ...],
+        attributes: dict[str, Any],
+    ) -> int:
+        """Start a program with what posix_spawn cannot give it; slower, and for the few."""
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                signal.set_wakeup_fd(-1)
+                writer = fcntl.fcntl(writer, fcntl.F_DUPFD_CLOEXEC, len(streams) + 3)
+                os.setsid()
+                for number, fd in enumerate(streams):
+                    os.dup2(fd, number)
+                    os.set_inheritable(number, True)
+                for ignored in self._ignored:
+                    signal.signal(ignored, signal.SIG_DFL)
+                process_attributes.apply(attributes)
+                os.execve(path, argv, variables)
+            except BaseException as error:
+                os.write(writer, b"%d" % (getattr(error, "errno", None) or errno.EINVAL))
+            finally:
+                os._exit(127)
+        os.close(writer)
+        with open(reader, "rb") as stream:  # it ends when the program begins
+            failed = stream.read()
+        if failed:
+            os.waitpid(pid, 0)
+            raise OSError(int(failed), os.strerror(int(failed)))
+        return pid
+
+    def start_command(self, job: Job, environment: Environment) -> tuple[int, int]:
         """Start the program of a job whose directory is there, and return its pid and its start time.
 
         Args:
             job: which job.
-            variables: its environment, less what is its own.
+            environment: what it gets of the process that submitted it.
 
         Raises:
             StartFailed: it cannot be started.
@@ -72,14 +131,19 @@ class Spawner:
         streams = open_streams(job.spool, job.work.get("stdin"), self.null)
         try:
             change_directory(job.cwd)
-            variables = {**variables, **job.extra, **job.marks}
+            variables = {**environment.variables, **job.extra, **job.marks}
             before = ticks_since_boot()
-            pid = self.spawn(job.work["argv"], variables, streams)
+            pid = self.spawn(job.work["argv"], variables, streams, environment.attributes)
         finally:
             os.chdir("/")
             close_all([fd for fd in streams if fd != self.null])
         # To ask /proc would wait for the new process's exec; mostly there is but one tick it can be.
         return pid, before if before == ticks_since_boot() else start_time(pid)
+
+
+def _but_umask(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attributes without the umask, which may be set for a moment."""
+    return {name: value for name, value in attributes.items() if name != "umask"}
 
 
 def find_program(name: bytes, variables: Mapping[bytes, bytes]) -> bytes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from anyjob.builtin.local.ipc.event_loop import EventLoop
     from anyjob.builtin.local.keeper.job import Job
-    from anyjob.builtin.local.keeper.launch.environments import Environments
+    from anyjob.builtin.local.keeper.launch.environments import Environment, Environments
     from anyjob.builtin.local.keeper.launch.program import Spawner
     from anyjob.builtin.local.keeper.reaper import Death
 
@@ -108,11 +108,11 @@ class ZygotePool:
         key = (work["python"], tuple(work["path"]), environment.key, tuple(work["preload"]))
         zygote = self._by_key.get(key)
         if zygote is None or not zygote.is_usable:
-            zygote = self._start(key, work, environment.variables)
+            zygote = self._start(key, work, environment)
         return zygote
 
-    def _start(self, key: Any, work: Mapping[str, Any], variables: Mapping[bytes, bytes]) -> ZygoteProcess:
-        zygote = ZygoteProcess(key, work, variables, self._state, self._spawner)
+    def _start(self, key: Any, work: Mapping[str, Any], environment: Environment) -> ZygoteProcess:
+        zygote = ZygoteProcess(key, work, environment, self._state, self._spawner)
         self._by_key[key] = self._by_pid[zygote.pid] = zygote
         self._loop.add_reader(zygote.frames, lambda: self._receive(zygote))
         self._loop.send(zygote.frames, (work["path"], work["preload"]))

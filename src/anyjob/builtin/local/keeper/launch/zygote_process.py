@@ -9,6 +9,7 @@ import time
 
 from anyjob.builtin.local import process_table
 from anyjob.builtin.local.ipc.frames import FrameSocket
+from anyjob.execution.interpreter import MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from anyjob.builtin.local.keeper.job import Job
+    from anyjob.builtin.local.keeper.launch.environments import Environment
     from anyjob.builtin.local.keeper.launch.program import Spawner
 
 _LOCAL = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -31,7 +33,7 @@ class ZygoteProcess:
     Args:
         key: what its environment is known by.
         work: the ``work`` of a call: ``python``, ``path``, ``preload``.
-        variables: its environment.
+        environment: what it gets of the process that submitted.
         state: the keeper's state directory, which it is marked with.
         spawner: what starts it.
 
@@ -43,7 +45,7 @@ class ZygoteProcess:
         self,
         key: Any,
         work: Mapping[str, Any],
-        variables: Mapping[bytes, bytes],
+        environment: Environment,
         state: bytes,
         spawner: Spawner,
     ) -> None:
@@ -58,10 +60,15 @@ class ZygoteProcess:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         argv = [self.python, "-P", _PROGRAM, "3", _RUNNER, str(os.getpid())]
-        marked = {**variables, process_table.ZYGOTE: state.ljust(len(state) + _PADDING, b"/")}
+        marked = {
+            **environment.variables,
+            os.fsencode(MARK): b"1",
+            process_table.ZYGOTE: state.ljust(len(state) + _PADDING, b"/"),
+        }
         try:
             streams = (spawner.null, 1, self._stderr, theirs.fileno())
-            self.pid = spawner.spawn([os.fsencode(word) for word in argv], marked, streams)
+            words = [os.fsencode(word) for word in argv]
+            self.pid = spawner.spawn(words, marked, streams, environment.attributes)
         except BaseException:
             ours.close()
             self._close_stderr()
