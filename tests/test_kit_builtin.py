@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from right_backend import RightBackend, RightEngine
 from right_calls import RightCallsBackend
-from right_plain import RightPlainBackend, plain_samples
+from right_plain import RightPlainBackend, SilentJob, plain_samples
 from right_reports import ReportJob, RightReportsBackend, report_samples
 
 from anyjob.testing import BackendConformance, BackendHarness, Samples, TaskBackendConformance
@@ -95,6 +95,20 @@ class TestReportsConforms(TaskBackendConformance):
     def kinds(self, harness: BackendHarness) -> None:
         """What is installed by a plugin is registered here."""
         harness.session.registry.register_job_type("kit.report", ReportJob)
+
+
+class SilentBackend(RightPlainBackend):
+    job_class = SilentJob
+
+
+class TestPlainSilentConforms(BackendConformance):
+    """One whose cancel() gives None, as the documentation of the original interface allowed."""
+
+    backend_class = SilentBackend
+
+    @pytest.fixture
+    def samples(self) -> Sequence[Samples]:
+        return plain_samples()
 
 
 class TestPlainConforms(BackendConformance):

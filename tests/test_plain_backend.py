@@ -124,6 +124,18 @@ def test_work_can_be_refused() -> None:
         assert session.jobs() == [job]
 
 
+@pytest.mark.parametrize(
+    ("after", "accepted"),
+    [(JobStatus.CANCELLED, True), (RUNNING, True), (DONE, False), (JobStatus.ERROR, False)],
+)
+def test_a_cancel_that_says_nothing_is_taken_by_the_status(
+    session: Session, after: JobStatus, accepted: bool
+) -> None:
+    job = session.get_backend("plain").run()
+    job.cancel = lambda: job.end(after)
+    assert session.cancel([job]) == [accepted]
+
+
 def test_a_session_knows_its_jobs(session: Session) -> None:
     backend = session.get_backend("plain")
     jobs = [backend.run(answers=[DONE]) for _ in range(3)]

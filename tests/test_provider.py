@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.scripted_backends import ScriptedBackend
 
+from anyjob import Config, Registry, Session
 from anyjob.backend import (
     BackendConfiguration,
     BackendStatus,
@@ -78,12 +79,26 @@ def test_get_backend_gives_the_one_that_matches(account: Account) -> None:
     assert repr(found) == "<Device('sim') from ibm>"
 
 
-def test_get_backend_raises_for_none_and_says_what_there_is(account: Account) -> None:
-    says = "ibm has no backend that matches 'fez', n_qubits=5; it has: broken, large, sim, small"
+def test_get_backend_raises_for_none_and_says_what_was_asked_for(account: Account) -> None:
+    says = r"ibm has no backend that matches 'fez', n_qubits=5: backends\(\) gives those that it has"
     with pytest.raises(BackendNotFoundError, match=says):
         account.get_backend("fez", n_qubits=5)
     with pytest.raises(LookupError):
         account.get_backend("fez")
+
+
+def test_get_backend_asks_the_account_once() -> None:
+    class Counted(Account):
+        asked = 0
+
+        def backends(self, *args: Any, **kwargs: Any) -> list[Any]:
+            self.asked += 1
+            return super().backends(*args, **kwargs)
+
+    counted = Counted()
+    with pytest.raises(BackendNotFoundError):
+        counted.get_backend("fez")
+    assert counted.asked == 1
 
 
 def test_get_backend_raises_for_several_and_names_them(account: Account) -> None:
@@ -100,6 +115,20 @@ def test_providers_are_equal_by_type_and_values_and_can_be_hashed(account: Accou
     assert account != other
     assert len({account, same, other}) == 2
     assert account != "ibm"
+
+
+def test_what_a_provider_keeps_for_itself_leaves_it_equal() -> None:
+    class Old(Account):
+        def __init__(self, token: str) -> None:
+            super().__init__(token, "hub", "group", url="https://example.org")
+            self.cache: list[str] = []
+
+    one, other = Old("a"), Old("b")
+    one.cache.append("seen")
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != Account()
+    assert str(one) == "Old"
 
 
 def test_str_and_repr(account: Account) -> None:
@@ -128,3 +157,41 @@ def test_a_constructor_that_takes_nothing_is_called_with_nothing() -> None:
     assert names(provider.backends("sim")) == ["sim"]
     with pytest.raises(ConfigError, match=r"provider 'old' \(Old\) takes no options: remove 'token'"):
         Old.from_options("old", {"token": "x"})
+
+
+class Login(Account):
+    def __init__(self, token: str, url: str = "https://example.org", *, verify: bool = True) -> None:
+        super().__init__()
+        self.login = (token, url, verify)
+
+
+def test_options_go_to_a_constructor_by_name() -> None:
+    assert Login.from_options("lab", {"token": "x"}).login == ("x", "https://example.org", True)
+    made = Login.from_options("lab", {"verify": False, "url": "u", "token": "x"})
+    assert made.login == ("x", "u", False)
+
+
+def test_a_constructor_by_name_is_told_what_is_missing_and_what_is_unknown() -> None:
+    with pytest.raises(ConfigError, match=r"provider 'lab' \(Login\) needs 'token': its constructor takes"):
+        Login.from_options("lab", {})
+    with pytest.raises(ConfigError, match="takes no such options: its constructor takes 'token', 'url'"):
+        Login.from_options("lab", {"token": "x", "tokn": "y"})
+
+
+def test_a_constructor_by_name_gets_the_text_of_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_TOKEN", "hush")
+    config = Config.from_dict({"providers": {"lab": {"type": "login", "token": {"env": "LAB_TOKEN"}}}})
+    registry = Registry()
+    registry.register_provider("login", Login)
+    with Session(config=config, registry=registry) as session:
+        assert vars(session.get_provider("lab"))["login"][0] == "hush"
+
+
+def test_a_backend_too_gets_its_options_by_name() -> None:
+    class Machine(ScriptedBackend):
+        def __init__(self, name: str, token: str, provider: Any = None, **more: Any) -> None:
+            super().__init__(BackendConfiguration(name), provider)
+            self.token, self.more = token, more
+
+    made = Machine.from_options("fez", {"token": "x", "shots": 5}, "account")
+    assert (made.name(), made.token, made.more, made.provider()) == ("fez", "x", {"shots": 5}, "account")

@@ -418,6 +418,14 @@ WRONG = {
         "def __init__(self): ...",
         "def __init__(self, configuration, provider, url): ...",
     ),
+    "constructor-of-nearly-a-configuration": _one(
+        "constructor",
+        "acme_of_tests.backend:",
+        "takes 'config' first: only one whose first parameter is 'configuration'",
+        "backend",
+        "def __init__(self): ...",
+        "def __init__(self, config, provider=None): ...",
+    ),
     "private": _one(
         "private",
         "acme_of_tests.backend:",

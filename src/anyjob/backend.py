@@ -150,11 +150,15 @@ class BaseBackend(ABC):
             provider: what it belongs to, if anything.
 
         Returns:
-            the backend, made by its constructor with a `BackendConfiguration` of the name and the options.
+            the backend, made by its constructor with a `BackendConfiguration` of the name and the options;
+            with the options by name where the constructor's first parameter is not ``configuration``.
 
         Raises:
-            ConfigError: an option cannot be used.
+            ConfigError: an option cannot be used, or one is missing.
         """
+        if not takes_configuration(cls):
+            made: t.Self = _made_by_names(cls, f"backend {name!r}", name, options, provider)
+            return made
         values = dict(options)
         version = values.pop("backend_version", "")
         return cls(BackendConfiguration(name, version, **values), provider)
@@ -275,11 +279,19 @@ class ProviderConfiguration(_Record):
 class BaseProvider(ABC):
     """An account or a cluster that offers several backends.
 
-    Two providers are equal when they are of one type and hold the same values. Subclasses bring
+    Two providers of one class are equal, unless they were configured differently. Subclasses bring
     ``backends``, usually by way of `filter_backends`.
+
+    Args:
+        configuration: has ``provider_name`` and the options as attributes, where there is one.
+        provider: what it belongs to, if anything.
+        args: what an older class hands on; not used.
+        kwargs: likewise.
     """
 
-    def __init__(self, configuration: t.Any = None, provider: t.Any = None) -> None:
+    def __init__(
+        self, configuration: t.Any = None, provider: t.Any = None, *args: t.Any, **kwargs: t.Any
+    ) -> None:
         self._configuration = configuration
         self._provider = provider
 
@@ -287,28 +299,21 @@ class BaseProvider(ABC):
     def from_options(cls, name: str, options: t.Mapping[str, t.Any], provider: t.Any = None) -> t.Self:
         """Make a provider of this type: what the configuration of a session calls.
 
-        A class whose constructor takes no arguments is called with none, as long as none of its
-        options are set.
-
         Args:
             name: the configured name.
             options: what the configuration says of it, less ``type``.
             provider: what it belongs to, if anything.
 
         Returns:
-            the provider, made by its constructor with a `ProviderConfiguration` of the name and the options.
+            the provider, made by its constructor with a `ProviderConfiguration` of the name and the options;
+            with the options by name where the constructor's first parameter is not ``configuration``.
 
         Raises:
-            ConfigError: it takes no options, and some are set.
+            ConfigError: an option cannot be used, or one is missing.
         """
-        code = getattr(cls.__init__, "__code__", None)
-        if code is not None and code.co_argcount == 1 and not code.co_flags & 0x04:
-            if options:
-                raise ConfigError(
-                    f"provider {name!r} ({cls.__name__}) takes no options: "
-                    f"remove {', '.join(map(repr, options))}"
-                )
-            return cls()
+        if not takes_configuration(cls):
+            made: t.Self = _made_by_names(cls, f"provider {name!r}", name, options, provider)
+            return made
         return cls(ProviderConfiguration(name, **options), provider)
 
     def configuration(self) -> t.Any:
@@ -357,9 +362,9 @@ class BaseProvider(ABC):
             [repr(name)] * (name is not None) + [f"{key}={value!r}" for key, value in kwargs.items()]
         )
         if not found:
-            known = ", ".join(sorted(str(backend) for backend in self.backends())) or "none"
             raise BackendNotFoundError(
-                f"provider {self} has no backend that matches {asked or 'this'}; it has: {known}"
+                f"provider {self} has no backend that matches {asked or 'this'}: "
+                "backends() gives those that it has"
             )
         names = ", ".join(sorted(str(backend) for backend in found))
         raise BackendNotFoundError(
@@ -371,7 +376,7 @@ class BaseProvider(ABC):
         """Let go of what the provider holds. May be called twice."""
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.__dict__ == self.__dict__
+        return type(other) is type(self) and _configured(other) == _configured(self)
 
     def __hash__(self) -> int:
         return hash(type(self))
@@ -385,6 +390,59 @@ class BaseProvider(ABC):
 
     _configuration: t.Any = None
     _provider: t.Any = None
+
+
+def _configured(provider: BaseProvider) -> t.Any:
+    """What a session configured a provider with; None for one that a program made in its own way."""
+    configuration = provider._configuration
+    return configuration if isinstance(configuration, _Record) else None
+
+
+def takes_configuration(found: type) -> bool:
+    """Tell whether a constructor takes a configuration, and not the options by their names.
+
+    Args:
+        found: a class of backends or providers.
+    """
+    code = getattr(found.__init__, "__code__", None)  # type: ignore[misc]
+    if code is None:
+        return True
+    if code.co_argcount > 1:
+        return bool(code.co_varnames[1] == "configuration" or code.co_posonlyargcount > 1)
+    return bool(code.co_flags & _VARARGS)
+
+
+_VARARGS, _VARKEYWORDS = 0x04, 0x08
+
+
+def _made_by_names(
+    found: t.Any, what: str, name: str, options: t.Mapping[str, t.Any], provider: t.Any
+) -> t.Any:
+    """Call a constructor with options by name, and with ``name`` and ``provider`` where it has these."""
+    code = found.__init__.__code__
+    count = code.co_argcount
+    names = code.co_varnames[1 : count + code.co_kwonlyargcount]
+    defaults = count - len(found.__init__.__defaults__ or ())
+    optional = {*code.co_varnames[defaults:count], *(found.__init__.__kwdefaults__ or ())}
+    given = {key: value for key, value in (("name", name), ("provider", provider)) if key in names}
+    given.update(options)
+    unknown = [] if code.co_flags & _VARKEYWORDS else [key for key in options if key not in names]
+    if unknown:
+        taken = [key for key in names if key not in ("name", "provider")]
+        takes = f"its constructor takes {', '.join(map(repr, taken))}: " if taken else ""
+        raise ConfigError(
+            f"{what} ({found.__name__}) takes no {'such ' if taken else ''}options: {takes}"
+            f"remove {', '.join(map(repr, unknown))}"
+        )
+    missing = [key for key in names if key not in given and key not in optional]
+    if missing:
+        raise ConfigError(
+            f"{what} ({found.__name__}) needs {', '.join(map(repr, missing))}: its constructor takes options "
+            "by their names, so set them in the configuration"
+        )
+    from anyjob.config.secrets import revealed
+
+    return found(**{key: revealed(value) for key, value in given.items()})
 
 
 _ABSENT = object()

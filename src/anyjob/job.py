@@ -65,7 +65,8 @@ class BaseJob(ABC):
         """Try to cancel the job.
 
         Returns:
-            True where the cancel was accepted, which does not say that the job has ended.
+            True where the cancel was accepted, which does not say that the job has ended. One that
+            returns None says nothing: who wants to know asks for the status.
 
         Raises:
             BackendError: the backend cannot be asked to.

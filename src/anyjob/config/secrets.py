@@ -238,6 +238,23 @@ def from_config(values: Mapping[str, Any], where: Callable[[str], str] = str) ->
     return {key: _secrets_in(value, key, where) for key, value in values.items()}
 
 
+def revealed(value: Any) -> Any:
+    """Return what is not ours to keep secret: texts in place of secrets, at any depth.
+
+    For code that knows nothing of `Secret`, and is given what it needs by itself.
+
+    Raises:
+        SecretError: a secret is not where it should be.
+    """
+    if isinstance(value, Secret):
+        return value.get()
+    if isinstance(value, dict):
+        return {key: revealed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [revealed(item) for item in value]
+    return value
+
+
 def _secrets_in(value: Any, key: str, where: Callable[[str], str]) -> Any:
     if is_reference(value):
         return Secret(value, where(key))

@@ -7,11 +7,12 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from anyjob.errors import JobError
+from anyjob.errors import BackendUnavailableError, JobError
 from anyjob.execution.directory import submitting_from
 from anyjob.ledger.encoding import encode_resources
 from anyjob.runtime.submission import submit
 from anyjob.specs import Resources, make_resources
+from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
 from anyjob.taskbackend import TaskBackend
 
 if TYPE_CHECKING:
@@ -26,9 +27,21 @@ def cancel(jobs: Iterable[Any]) -> list[bool]:
         backend = some[0].backend()
         if isinstance(backend, TaskBackend):
             return backend.cancel_many(some)
-        return [bool(job.cancel()) for job in some]
+        return [_cancel_plain(job) for job in some]
 
     return _by_group(list(jobs), lambda job: id(job.backend()), of_one_backend)
+
+
+def _cancel_plain(job: Any) -> bool:
+    """Cancel a plain job; one whose ``cancel()`` says nothing is asked where it is."""
+    answer = job.cancel()
+    if answer is not None:
+        return bool(answer)
+    try:
+        status = as_status(job.status(), job)
+    except BackendUnavailableError:
+        return True  # the cancel itself came through
+    return status is JobStatus.CANCELLED or status not in JOB_FINAL_STATES
 
 
 def rerun(session: Session, jobs: Iterable[Any], resources: Mapping[str, Any]) -> list[Any]:

@@ -45,13 +45,6 @@ def _accepted_resources(backend: Any, resources: dict[str, Any]) -> dict[str, An
     return {name: value for name, value in resources.items() if name in parameters}
 
 
-def cancel(jobs: list[Any]) -> list[bool]:
-    """Cancel jobs of one backend, in bulk where it knows how to; say which it accepted."""
-    if jobs and isinstance(jobs[0], TaskJob):
-        return list(jobs[0].backend().cancel_many(jobs))
-    return [bool(job.cancel()) for job in jobs]
-
-
 class SubmittedJobs:
     """The jobs that this process hands to a backend, those whose submission is under way among them.
 

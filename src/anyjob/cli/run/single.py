@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from anyjob.cli import exit_codes
-from anyjob.cli.jobs.operations import SubmittedJobs, cancel, describe, failure_of, outcome_of, submit
+from anyjob.cli.jobs.operations import SubmittedJobs, describe, failure_of, outcome_of, submit
 from anyjob.cli.output import print_error, print_message, write_json
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.streaming import OutputForwarder, StatusLine, wait_with_status
 from anyjob.errors import AnyjobError, CommandFailedError
 from anyjob.execution.outputs import CommandResult
 from anyjob.jobtypes import TaskJob
+from anyjob.session.job_actions import cancel
 from anyjob.specs import Outcome, Spec, kind_of, make_resources
 
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from anyjob.backend import BaseBackend, BaseProvider, Capabilities
+from anyjob.backend import BaseBackend, BaseProvider, Capabilities, takes_configuration
 from anyjob.errors import SpecError
 from anyjob.jobtypes import TaskJob
 from anyjob.registry.entry_points import BACKENDS, JOB_TYPES, PROVIDERS
@@ -160,7 +160,8 @@ def _check_constructible(found: Any, base: Any) -> Iterator[Finding]:
         positional, keywords = (None, None), {"options": None}
     elif function is _function(base.from_options):
         positional, keywords = (None, None), {}
-        if base is BaseProvider and _takes_nothing(found):
+        if not takes_configuration(found):
+            yield from _check_first_parameter(found)
             return
     else:
         yield from _check_signature(found, found.from_options, ("", {}), {"provider": None}, "from_options")
@@ -168,9 +169,16 @@ def _check_constructible(found: Any, base: Any) -> Iterator[Finding]:
     yield from _check_signature(found, found, positional, keywords, "the constructor")
 
 
-def _takes_nothing(found: Any) -> bool:
-    code = getattr(found.__init__, "__code__", None)
-    return code is not None and code.co_argcount == 1 and not code.co_flags & inspect.CO_VARARGS
+def _check_first_parameter(found: Any) -> Iterator[Finding]:
+    """What is called almost ``configuration`` wants one, and would get an option of its name."""
+    first = next(iter(inspect.signature(found).parameters), "")
+    if first.lower().lstrip("_").startswith("conf"):
+        message = (
+            f"the constructor of {found.__qualname__} takes {first!r} first: only one whose first parameter "
+            "is 'configuration' is given the configuration; others are given the options by their names"
+        )
+        hint = "have the authors call it 'configuration', or override from_options"
+        yield Finding("constructor", message, hint, location_of(found.__init__))
 
 
 def _check_signature(
