@@ -428,12 +428,11 @@ def _made_by_names(
     given.update(options)
     unknown = [] if code.co_flags & _VARKEYWORDS else [key for key in options if key not in names]
     if unknown:
-        taken = [key for key in names if key not in ("name", "provider")]
-        takes = f"its constructor takes {', '.join(map(repr, taken))}: " if taken else ""
-        raise ConfigError(
-            f"{what} ({found.__name__}) takes no {'such ' if taken else ''}options: {takes}"
-            f"remove {', '.join(map(repr, unknown))}"
-        )
+        taken = ", ".join(repr(key) for key in names if key not in ("name", "provider"))
+        remove = f"remove {', '.join(map(repr, unknown))}"
+        if taken:
+            raise ConfigError(f"{what} ({found.__name__}) takes no options but {taken}: {remove}")
+        raise ConfigError(f"{what} ({found.__name__}) takes no options: {remove}")
     missing = [key for key in names if key not in given and key not in optional]
     if missing:
         raise ConfigError(

@@ -6,6 +6,7 @@ The interface is that of ``BaseJob`` in Qiskit's original provider interface
 
 from __future__ import annotations
 
+import sys
 import time
 from abc import ABC, abstractmethod
 
@@ -30,6 +31,19 @@ class BaseJob(ABC):
     _backend: t.Any = None
     _job_id: t.Any = None
     _status_observer: t.Any = None
+
+    def __init_subclass__(cls, **kwargs: t.Any) -> None:
+        super().__init_subclass__(**kwargs)
+        theirs = getattr(sys.modules.get(cls.__module__), "JobTimeoutError", JobTimeoutError)
+        if not (isinstance(theirs, type) and issubclass(theirs, JobTimeoutError)):
+            import warnings
+
+            warnings.warn(
+                f"{cls.__module__} takes BaseJob from anyjob, and JobTimeoutError from "
+                f"{getattr(theirs, '__module__', None)}, which no wait of {cls.__name__} raises: "
+                "import JobTimeoutError from anyjob, too",
+                stacklevel=2,
+            )
 
     def __init__(self, backend: t.Any, job_id: str) -> None:
         self._backend = backend
@@ -170,12 +184,17 @@ class BaseJob(ABC):
         Raises:
             JobTimeoutError: ``timeout`` seconds have passed and the job has not ended.
             InvalidStatusError: ``status()`` returned something that is no status.
+            TypeError: ``timeout`` or ``wait`` is no number.
+            ValueError: one of them is ``nan``.
 
         What ``status()`` and ``callback`` raise passes through, save `BackendUnavailableError`: that
         is transient, so the wait backs off and asks again until the timeout.
         """
         from threading import Event
 
+        from anyjob.text.seconds import seconds, timeout_of
+
+        timeout, wait = timeout_of(timeout), seconds(wait, "wait")
         deadline = None if timeout is None else time.monotonic() + timeout
         alarm = Event()
         release = self._on_change(alarm.set)
@@ -191,6 +210,7 @@ class BaseJob(ABC):
                     failures += 1
                 else:
                     failures = 0
+                    self._status_heard(status, wait)
                     if callback is not None:
                         callback(self.job_id(), status, self)
                     if status in JOB_FINAL_STATES:
@@ -212,6 +232,12 @@ class BaseJob(ABC):
         if self._status_observer is not None:
             self._status_observer(status)
         return status
+
+    def _status_heard(self, status: JobStatus, wait: float) -> None:
+        """Who else polls this job need not, as long as somebody asks every ``wait`` seconds."""
+        polling = sys.modules.get("anyjob.tracking.plain_polling")
+        if polling is not None:
+            polling.heard(self, status, wait)
 
     def _on_change(self, callback: t.Callable[[], None]) -> t.Callable[[], None]:
         """Have ``callback`` called whenever the backend hears that the job has changed.
@@ -238,8 +264,9 @@ class BaseJob(ABC):
             Exception: whatever ``result()`` raises.
         """
         from anyjob.tracking.offload import after_final
+        from anyjob.tracking.thread_loop import with_event_loop
 
-        return after_final(self, self.result).__await__()
+        return after_final(self, with_event_loop(self.result)).__await__()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}({self.job_id()!r}) on {self._backend!s}>"

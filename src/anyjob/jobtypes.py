@@ -14,6 +14,7 @@ from anyjob.execution.outputs import CommandResult, Output, Written
 from anyjob.job import BaseJob
 from anyjob.specs import Call, Command, File, Outcome, Spec, T_co, kind_of
 from anyjob.status import JobStatus
+from anyjob.text.seconds import timeout_of
 from anyjob.tracking.records import FinalCallback, JobRecord
 
 STDERR_SHOWN = 4000
@@ -225,6 +226,7 @@ class TaskJob(BaseJob, Generic[T_co]):
 
     def _wait(self, timeout: float | None) -> None:
         """Wait for the watcher to say that the job has ended."""
+        timeout = timeout_of(timeout)
         told: list[JobStatus | BaseException] = []
         ended = threading.Event()
 
@@ -252,6 +254,9 @@ class TaskJob(BaseJob, Generic[T_co]):
     def _end_of_stderr(self) -> str:
         return Output(self, "stderr", self._record.spool).tail(STDERR_SHOWN)
 
+    def _status_heard(self, status: JobStatus, wait: float) -> None:
+        """The tracker of the backend has heard it already."""
+
     def _on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
         return self._record.tracker.on_change(self._record, callback)
 
@@ -260,7 +265,9 @@ class TaskJob(BaseJob, Generic[T_co]):
 
     def __await__(self) -> Generator[Any, None, T_co]:
         """``await job`` waits without blocking the event loop, and gives the result."""
-        return super().__await__()
+        from anyjob.tracking.offload import after_final
+
+        return after_final(self, self.result).__await__()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TaskJob) and other._job_id == self._job_id

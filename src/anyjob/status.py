@@ -18,6 +18,14 @@ class JobStatus(Enum):
     DONE = "job has successfully run"
     ERROR = "job incurred error"
 
+    def __eq__(self, other: object) -> bool:
+        # Code that takes its `JobStatus` from Qiskit, and the rest from here, compares the two.
+        return self is other or (
+            isinstance(other, Enum) and type(other).__name__ == "JobStatus" and other.name == self.name
+        )
+
+    __hash__ = Enum.__hash__
+
 
 JOB_FINAL_STATES = (JobStatus.DONE, JobStatus.CANCELLED, JobStatus.ERROR)
 

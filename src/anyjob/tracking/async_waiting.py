@@ -11,8 +11,10 @@ from typing import Any
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
 from anyjob.execution import log_reading
 from anyjob.status import JOB_FINAL_STATES, JobStatus, backoff
+from anyjob.text.seconds import seconds, timeout_of
 from anyjob.tracking import waiting
 from anyjob.tracking.offload import ThreadsafeFuture, final_status, offload
+from anyjob.tracking.thread_loop import with_event_loop
 from anyjob.tracking.waiting import J
 
 # --- one job --------------------------------------------------------------------------------------
@@ -24,6 +26,7 @@ async def wait_for_end(job: Any, timeout: float | None) -> None:
     Raises:
         JobTimeoutError: it has not ended within ``timeout`` seconds; 0 asks once.
     """
+    timeout = timeout_of(timeout)
     if timeout is not None and timeout <= 0:
         ended = bool(await offload(lambda: waiting.ended_now([job])))
     else:
@@ -44,6 +47,7 @@ async def poll_until_final(
     job: Any, timeout: float | None, wait: float, callback: Callable[[str, JobStatus, Any], Any] | None
 ) -> None:
     """Ask for a job's status until it has ended: see `anyjob.aio.wait_for_final_state`."""
+    timeout, wait = timeout_of(timeout), seconds(wait, "wait")
     loop = asyncio.get_running_loop()
     deadline = None if timeout is None else loop.time() + timeout
     failures = 0
@@ -52,6 +56,7 @@ async def poll_until_final(
             seen = await _ask(job)
             if isinstance(seen, JobStatus):
                 failures = 0
+                job._status_heard(seen, wait)
                 if callback is not None:
                     said = callback(job.job_id(), seen, job)
                     if inspect.isawaitable(said):
@@ -72,7 +77,7 @@ async def poll_until_final(
 
 async def _ask(job: Any) -> JobStatus | BackendUnavailableError:
     try:
-        return await offload(job._ask_status)
+        return await offload(with_event_loop(job._ask_status))
     except BackendUnavailableError as error:
         return error
 
@@ -127,6 +132,7 @@ async def log_chunks(job: Any, read: Callable[[int], bytes], follow: bool) -> As
 
 async def wait(jobs: list[J], timeout: float | None, return_when: str) -> list[J]:
     """Wait for jobs, each given once, to end; return those that have: see `anyjob.aio.wait`."""
+    timeout = timeout_of(timeout)
     if timeout is not None and timeout <= 0:
         return await offload(lambda: waiting.ended_now(jobs))
     deadline = deadline_of(timeout)
@@ -159,6 +165,7 @@ async def as_completed(jobs: list[J], timeout: float | None, deadline: float | N
 
 def deadline_of(timeout: float | None) -> float | None:
     """Return when so many seconds will have passed, by the time of the running loop."""
+    timeout = timeout_of(timeout)
     return None if timeout is None else asyncio.get_running_loop().time() + timeout
 
 

@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from anyjob.tracking import thread_loop
+
 if TYPE_CHECKING:
     from anyjob.status import JobStatus
 
@@ -48,6 +50,7 @@ class _ThreadPool:
         while (call := self._next()) is not None:
             call()
             del call  # an idle thread holds on to nothing
+        thread_loop.release()
 
     def _next(self) -> Callable[[], None] | None:
         with self._changed:

@@ -16,6 +16,7 @@ from typing import Any
 from anyjob.errors import BackendUnavailableError
 from anyjob.reporting import report
 from anyjob.status import JOB_FINAL_STATES, JobStatus, backoff
+from anyjob.tracking import thread_loop
 
 FLOOR = 0.05
 """Seconds until a job is asked a second time; longer each time after."""
@@ -53,8 +54,23 @@ def follow(job: Any, on_status: Callable[[JobStatus], None]) -> None:
         _poller_of(job).watch(job).followers.append(on_status)
 
 
+def heard(job: Any, status: JobStatus, wait: float) -> None:
+    """Somebody who asks every ``wait`` seconds has heard this: all are told, and the job is asked later."""
+    with _guard:
+        poller = _pollers.get(_key_of(job))
+        watch = None if poller is None else poller.watch_of(job)
+        if poller is None or watch is None:
+            return
+        poller.postpone(watch, wait)
+    poller.told(watch, status)
+
+
+def _key_of(job: Any) -> int:
+    return id(type(job) if job._backend is None else job._backend)
+
+
 def _poller_of(job: Any) -> _Poller:
-    key = id(type(job) if job._backend is None else job._backend)
+    key = _key_of(job)
     poller = _pollers.get(key)
     if poller is None:
         poller = _Poller(key)
@@ -99,6 +115,22 @@ class _Poller:
         self._wake.set()
         return watch
 
+    def watch_of(self, job: Any) -> _Watch | None:
+        """Return what is known of a job that somebody wants to know of."""
+        return self._watches.get(id(job))
+
+    def postpone(self, watch: _Watch, wait: float) -> None:
+        """Ask only where whoever asks at this interval has ceased to."""
+        if watch.turn:
+            self._schedule(watch, max(watch.interval, 1.5 * wait))
+            self._wake.set()
+
+    def told(self, watch: _Watch, status: JobStatus) -> None:
+        """Tell all who want to know; called without the guard."""
+        _call(watch.followers, status)
+        if status in JOB_FINAL_STATES:
+            self._end(watch, status)
+
     def drop_unwanted(self, watch: _Watch) -> None:
         """Ask no more about a job that nobody wants to know of."""
         if not watch.waiters and not watch.followers:
@@ -116,6 +148,12 @@ class _Poller:
 
     def run(self) -> None:
         """Ask, until there is nothing left to ask."""
+        try:
+            self._ask_all()
+        finally:
+            thread_loop.release()
+
+    def _ask_all(self) -> None:
         while True:
             with _guard:
                 while self._due and self._due[0][1] != self._due[0][2].turn:
@@ -134,6 +172,7 @@ class _Poller:
 
     def _ask(self, watch: _Watch) -> None:
         try:
+            thread_loop.provide()
             status = watch.job._ask_status()
         except BackendUnavailableError:
             watch.failures += 1
@@ -143,10 +182,8 @@ class _Poller:
             self._raise(watch, error)
         else:
             watch.failures = 0
-            _call(watch.followers, status)
-            if status in JOB_FINAL_STATES:
-                self._end(watch, status)
-            else:
+            self.told(watch, status)
+            if status not in JOB_FINAL_STATES:
                 self._ask_again(watch)
 
     def _ask_again(self, watch: _Watch) -> None:

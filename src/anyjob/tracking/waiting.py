@@ -8,6 +8,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
+from anyjob.text.seconds import timeout_of
 
 if TYPE_CHECKING:
     from anyjob.job import BaseJob
@@ -41,6 +42,7 @@ def as_completed(jobs: Iterable[J], timeout: float | None = None) -> Iterator[J]
     What asking for a job's status raises passes through, save `BackendUnavailableError`: that is
     transient, and the wait goes on.
     """
+    timeout = timeout_of(timeout)
     deadline = None if timeout is None else time.monotonic() + timeout
     return _as_completed(unique(jobs), timeout, deadline)
 
@@ -79,6 +81,7 @@ def wait(jobs: Iterable[J], timeout: float | None = None, return_when: str = ALL
     What asking for a job's status raises passes through, as in `as_completed`.
     """
     check_return_when(return_when)
+    timeout = timeout_of(timeout)
     deadline = None if timeout is None else time.monotonic() + timeout
     jobs = unique(jobs)
     if timeout is not None and timeout <= 0:
