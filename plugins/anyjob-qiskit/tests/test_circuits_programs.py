@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import sys
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import circuits_lab as lab
 import msgspec
 import numpy as np
 import pytest
-from anyjob_qiskit import Circuit, formats, sweep
+from anyjob_qiskit import Circuit, foreign_circuits, formats, sweep
 from anyjob_qiskit.formats import _parse
 from anyjob_qiskit.lazy_program import LazyProgram, circuits_of
 from anyjob_qiskit.openqasm import GATES
@@ -305,3 +307,50 @@ def test_what_is_in_the_extra_is_named_with_it(labs: Session, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "qiskit_ibm_runtime", None)
     with pytest.raises(ConfigError, match=r"pip install 'anyjob-qiskit\[ibm\]'"):
         labs.get_backend("fake").run(Circuit(lab.bell()))
+
+
+class Foreign:
+    """A circuit of a library that the plugin does not know, and whose author has registered a function."""
+
+    __module__ = "acme.circuits"
+    text = lab.BELL_QASM
+
+    def broken(self) -> str:
+        raise ValueError("there is no OpenQASM for a beam splitter")
+
+
+@pytest.fixture
+def acme(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The function is registered as an entry point, which is loaded when there is such a circuit."""
+    found = [
+        EntryPoint("acme", f"{__name__}:of_acme", foreign_circuits.GROUP),
+        EntryPoint("braket", "anyjob_qiskit.foreign_circuits:of_braket", foreign_circuits.GROUP),
+    ]
+    monkeypatch.setattr(foreign_circuits, "entry_points", lambda group: found)
+    foreign_circuits._converters.cache_clear()
+    yield
+    foreign_circuits._converters.cache_clear()
+
+
+def of_acme(circuit: Foreign) -> Any:
+    return circuit.broken() if not circuit.text else circuit.text
+
+
+@pytest.mark.usefixtures("acme")
+def test_circuits_of_other_libraries_are_taken_by_a_function_that_is_registered(labs: Session) -> None:
+    spec = Circuit([Foreign(), lab.bell()], shots=20)
+    assert set(labs.get_backend("aer").run(spec).result(60)[0].counts) == {"00", "11"}
+    broken = Foreign()
+    broken.text = ""
+    with pytest.raises(
+        SpecError, match=r"this circuit of acme cannot be written as OpenQASM: .* beam splitter"
+    ):
+        Circuit(broken)
+    with pytest.raises(SpecError, match="or one of acme, or one of braket; 3 is of type int"):
+        Circuit(3)  # type: ignore[arg-type]
+    lost = Foreign()
+    lost.__class__ = type("Circuit", (Foreign,), {"__module__": "braket.circuits"})
+    with pytest.raises(
+        SpecError, match="a circuit of braket is taken as Qiskit's: pip install qiskit-braket"
+    ):
+        Circuit(lost)

@@ -101,9 +101,15 @@ def _file(given: Any) -> Any:
     qiskit = sys.modules.get("qiskit")
     if qiskit is not None and isinstance(given, qiskit.QuantumCircuit):
         return LazyProgram(given)
+    from anyjob_qiskit.foreign_circuits import converted, known_packages
+
+    found = converted(given)
+    if found is not None:
+        return _file(found)
+    others = "".join(f", or one of {each}" for each in known_packages())
     raise SpecError(
-        f"a circuit is a QuantumCircuit of Qiskit, a file, or the text of an OpenQASM program; "
-        f"{given!r} is of type {type(given).__name__}"
+        "a circuit is a QuantumCircuit of Qiskit, a file, or the text of an OpenQASM program"
+        f"{others}; {given!r} is of type {type(given).__name__}"
     )
 
 
