@@ -13,12 +13,11 @@ from typing import Any
 from anyjob import SpecError
 
 GROUP = "anyjob_qiskit.circuits"
-"""The name is that of a package, such as ``cirq``; the value a function of one circuit, which gives a text
-of OpenQASM or one of Qiskit's circuits."""
+"""The name is that of a package, such as ``cirq``; the value a function of one circuit."""
 
 
 def converted(given: Any) -> Any:
-    """Return a circuit of another library as OpenQASM, or as one of Qiskit's; None where nobody knows its type.
+    """Return a circuit of another library as OpenQASM, or as one of Qiskit's; None for an unknown type.
 
     Raises:
         SpecError: it cannot be expressed so.

@@ -50,10 +50,11 @@ class Transpiler:
             circuit: stays as it is.
             level: Qiskit's ``optimization_level``; None: as fits the device.
         """
-        target = self._device.target
+        target = getattr(self._device, "target", None)  # BackendV1 has none
         wide = circuit.num_qubits == getattr(target, "num_qubits", None)
         laid_out = circuit.layout is not None
-        if level is None and (wide or laid_out) and _is_native(circuit, target, range(circuit.num_qubits)):
+        keeps = target is not None and level is None and (wide or laid_out)
+        if keeps and _is_native(circuit, target, range(circuit.num_qubits)):
             return circuit
         level = self._default_level if level is None else level
         key = level, circuit.num_qubits if laid_out else None
