@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from fake_jobs import PlainBackend, PlainJob
+from support.scripted_backends import ScriptedBackend, ScriptedJob
 
 import anyjob
 from anyjob import BaseJob, JobStatus, JobTimeoutError, aio
@@ -57,13 +57,15 @@ WAITS = [_wait_for_final_state, _as_completed, _aio_wait_for_final_state, _aio_r
 @pytest.mark.parametrize("wait", WAITS)
 def test_a_timeout_is_any_number(wait: Callable[..., None], zero: Any) -> None:
     with pytest.raises(JobTimeoutError):
-        wait(PlainJob(answers=[RUNNING]), zero)
+        wait(ScriptedJob(answers=[RUNNING]), zero)
 
 
 @pytest.mark.parametrize("wait", WAITS)
 def test_a_timeout_of_infinity_is_none(wait: Callable[..., None]) -> None:
-    wait(PlainJob(answers=[DONE]), float("inf"))
-    wait(PlainJob(answers=[RUNNING, DONE]) if wait is _as_completed else PlainJob(answers=[DONE]), 1e300)
+    wait(ScriptedJob(answers=[DONE]), float("inf"))
+    wait(
+        ScriptedJob(answers=[RUNNING, DONE]) if wait is _as_completed else ScriptedJob(answers=[DONE]), 1e300
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,15 +74,15 @@ def test_a_timeout_of_infinity_is_none(wait: Callable[..., None]) -> None:
 @pytest.mark.parametrize("wait", WAITS)
 def test_what_is_no_number_is_refused(wait: Callable[..., None], wrong: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="timeout is a number of seconds, not "):
-        wait(PlainJob(answers=[DONE]), wrong)
+        wait(ScriptedJob(answers=[DONE]), wrong)
 
 
 def test_the_interval_is_any_number() -> None:
-    PlainJob(answers=[RUNNING, DONE]).wait_for_final_state(wait=Fraction(1, 100))  # type: ignore[arg-type]
+    ScriptedJob(answers=[RUNNING, DONE]).wait_for_final_state(wait=Fraction(1, 100))  # type: ignore[arg-type]
     with pytest.raises(JobTimeoutError):
-        PlainJob(answers=[RUNNING]).wait_for_final_state(0.01, wait=float("inf"))
+        ScriptedJob(answers=[RUNNING]).wait_for_final_state(0.01, wait=float("inf"))
     with pytest.raises(ValueError, match="wait is a number of seconds, not nan"):
-        PlainJob(answers=[DONE]).wait_for_final_state(wait=float("nan"))
+        ScriptedJob(answers=[DONE]).wait_for_final_state(wait=float("nan"))
 
 
 # --- what is imported from Qiskit, and what from here -----------------------------------------------
@@ -91,7 +93,7 @@ Theirs = _make_enum("JobStatus", {status.name: status.value for status in JobSta
 
 def test_a_status_of_qiskit_is_equal_to_ours() -> None:
     seen: list[JobStatus] = []
-    PlainJob(answers=[Theirs.RUNNING, Theirs.DONE]).wait_for_final_state(
+    ScriptedJob(answers=[Theirs.RUNNING, Theirs.DONE]).wait_for_final_state(
         wait=0, callback=lambda job_id, status, job: seen.append(status)
     )
     assert seen == [Theirs.RUNNING, Theirs.DONE]
@@ -122,7 +124,7 @@ async def _answer() -> JobStatus:
     return DONE
 
 
-class LoopJob(PlainJob):
+class LoopJob(ScriptedJob):
     def status(self) -> JobStatus:
         return asyncio.get_event_loop().run_until_complete(_answer())
 
@@ -130,7 +132,7 @@ class LoopJob(PlainJob):
         return self.status().name
 
 
-class RunJob(PlainJob):
+class RunJob(ScriptedJob):
     """Its first question takes the thread's loop away, as ``asyncio.run`` does."""
 
     def status(self) -> JobStatus:
@@ -148,7 +150,7 @@ async def _waited(job: Any) -> Any:
 
 
 def test_a_status_may_run_an_event_loop() -> None:
-    backend = PlainBackend()
+    backend = ScriptedBackend()
     assert anyjob.wait([LoopJob(backend), RunJob(backend, answers=[RUNNING, DONE])], LONG).not_done == []
     assert len(list(anyjob.as_completed([LoopJob(backend), LoopJob(backend)], LONG))) == 2
     assert asyncio.run(_awaited(LoopJob(backend))) == "DONE"
@@ -160,7 +162,7 @@ def test_a_status_may_run_an_event_loop() -> None:
 
 def test_who_follows_a_job_that_is_waited_for_asks_no_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plain_polling, "FLOOR", 0.02)
-    job = PlainJob(PlainBackend(), answers=[RUNNING])
+    job = ScriptedJob(ScriptedBackend(), answers=[RUNNING])
     followed: list[JobStatus] = []
     first, ended = threading.Event(), threading.Event()
 
