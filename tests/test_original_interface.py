@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from support.scripted_backends import ScriptedBackend, ScriptedJob
+from support.scripted_backends import FindingBackend, ScriptedJob
 
 import anyjob
 from anyjob import BaseJob, JobStatus, JobTimeoutError, aio
@@ -57,15 +57,13 @@ WAITS = [_wait_for_final_state, _as_completed, _aio_wait_for_final_state, _aio_r
 @pytest.mark.parametrize("wait", WAITS)
 def test_a_timeout_is_any_number(wait: Callable[..., None], zero: Any) -> None:
     with pytest.raises(JobTimeoutError):
-        wait(ScriptedJob(answers=[RUNNING]), zero)
+        wait(ScriptedJob(RUNNING), zero)
 
 
 @pytest.mark.parametrize("wait", WAITS)
 def test_a_timeout_of_infinity_is_none(wait: Callable[..., None]) -> None:
-    wait(ScriptedJob(answers=[DONE]), float("inf"))
-    wait(
-        ScriptedJob(answers=[RUNNING, DONE]) if wait is _as_completed else ScriptedJob(answers=[DONE]), 1e300
-    )
+    wait(ScriptedJob(DONE), float("inf"))
+    wait(ScriptedJob(RUNNING, DONE) if wait is _as_completed else ScriptedJob(DONE), 1e300)
 
 
 @pytest.mark.parametrize(
@@ -74,15 +72,15 @@ def test_a_timeout_of_infinity_is_none(wait: Callable[..., None]) -> None:
 @pytest.mark.parametrize("wait", WAITS)
 def test_what_is_no_number_is_refused(wait: Callable[..., None], wrong: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="timeout is a number of seconds, not "):
-        wait(ScriptedJob(answers=[DONE]), wrong)
+        wait(ScriptedJob(DONE), wrong)
 
 
 def test_the_interval_is_any_number() -> None:
-    ScriptedJob(answers=[RUNNING, DONE]).wait_for_final_state(wait=Fraction(1, 100))  # type: ignore[arg-type]
+    ScriptedJob(RUNNING, DONE).wait_for_final_state(wait=Fraction(1, 100))  # type: ignore[arg-type]
     with pytest.raises(JobTimeoutError):
-        ScriptedJob(answers=[RUNNING]).wait_for_final_state(0.01, wait=float("inf"))
+        ScriptedJob(RUNNING).wait_for_final_state(0.01, wait=float("inf"))
     with pytest.raises(ValueError, match="wait is a number of seconds, not nan"):
-        ScriptedJob(answers=[DONE]).wait_for_final_state(wait=float("nan"))
+        ScriptedJob(DONE).wait_for_final_state(wait=float("nan"))
 
 
 # --- what is imported from Qiskit, and what from here -----------------------------------------------
@@ -93,7 +91,7 @@ Theirs = _make_enum("JobStatus", {status.name: status.value for status in JobSta
 
 def test_a_status_of_qiskit_is_equal_to_ours() -> None:
     seen: list[JobStatus] = []
-    ScriptedJob(answers=[Theirs.RUNNING, Theirs.DONE]).wait_for_final_state(
+    ScriptedJob(Theirs.RUNNING, Theirs.DONE).wait_for_final_state(
         wait=0, callback=lambda job_id, status, job: seen.append(status)
     )
     assert seen == [Theirs.RUNNING, Theirs.DONE]
@@ -150,11 +148,13 @@ async def _waited(job: Any) -> Any:
 
 
 def test_a_status_may_run_an_event_loop() -> None:
-    backend = ScriptedBackend()
-    assert anyjob.wait([LoopJob(backend), RunJob(backend, answers=[RUNNING, DONE])], LONG).not_done == []
-    assert len(list(anyjob.as_completed([LoopJob(backend), LoopJob(backend)], LONG))) == 2
-    assert asyncio.run(_awaited(LoopJob(backend))) == "DONE"
-    assert asyncio.run(_waited(LoopJob(backend))) == "DONE"
+    backend = FindingBackend()
+    assert (
+        anyjob.wait([LoopJob(backend=backend), RunJob(RUNNING, DONE, backend=backend)], LONG).not_done == []
+    )
+    assert len(list(anyjob.as_completed([LoopJob(backend=backend), LoopJob(backend=backend)], LONG))) == 2
+    assert asyncio.run(_awaited(LoopJob(backend=backend))) == "DONE"
+    assert asyncio.run(_waited(LoopJob(backend=backend))) == "DONE"
 
 
 # --- how often a job is asked --------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_a_status_may_run_an_event_loop() -> None:
 
 def test_who_follows_a_job_that_is_waited_for_asks_no_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plain_polling, "FLOOR", 0.02)
-    job = ScriptedJob(ScriptedBackend(), answers=[RUNNING])
+    job = ScriptedJob(RUNNING, backend=FindingBackend())
     followed: list[JobStatus] = []
     first, ended = threading.Event(), threading.Event()
 
