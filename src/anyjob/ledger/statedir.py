@@ -58,8 +58,8 @@ def private_directory(path: Path) -> Path:
     return path
 
 
-def runtime_directory(state: Path) -> Path:
-    """Return the short path below which the sockets that belong to a state directory are.
+def runtime_directory(state: Path, host: str) -> Path:
+    """Return the short path below which the sockets are that belong to a state directory, on one host.
 
     A socket's path has 107 bytes at most, and a home on a network file system cannot hold one.
     """
@@ -70,7 +70,7 @@ def runtime_directory(state: Path) -> Path:
     private_directory(root)
     import hashlib  # which loads OpenSSL
 
-    name = hashlib.sha256(os.fsencode(os.path.realpath(state))).hexdigest()[:12]
+    name = hashlib.sha256(os.fsencode(os.path.realpath(state)) + b"\0" + os.fsencode(host)).hexdigest()[:12]
     return private_directory(root / name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from anyjob.builtin.local import environment_file, process_attributes
 from anyjob.builtin.local.client import SupervisorClient
 from anyjob.builtin.local.environment_file import JOB_FILE, OWN_SUFFIX
 from anyjob.builtin.local.paths import RuntimePaths, write_private
-from anyjob.errors import BackendUnavailableError, JobRejectedError
+from anyjob.errors import BackendUnavailableError, ConfigError, JobRejectedError
 from anyjob.execution import spool
 from anyjob.execution.private_files import read_range
 from anyjob.execution.spawning import GRACE
@@ -34,7 +35,7 @@ class LocalOptions(Options, frozen=True):
         msgspec.Meta(
             ge=1, description="cores that jobs may take at a time; a job takes one, or the cpus it asks for"
         ),
-    ] = len(os.sched_getaffinity(0))
+    ] = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
     python: Annotated[
         str, msgspec.Meta(description="runs calls and our processes: an interpreter,; this one by default")
     ] = ""
@@ -67,6 +68,11 @@ class LocalBackend(TaskBackend):
     queues_in_ledger = True
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
+        if sys.platform != "linux":
+            raise ConfigError(
+                f"a backend of type `local` needs Linux, and this is {sys.platform}: use `processes`, whose "
+                "jobs end with this process, as by ANYJOB_BACKEND=processes"
+            )
         super().__init__(configuration, provider, options=options or LocalOptions())
         self._lazy_paths: RuntimePaths | None = None
         self._lazy_client: SupervisorClient | None = None

@@ -40,3 +40,11 @@ def lock_holder(path: StrPath) -> int | None:
     finally:
         os.close(descriptor)
     return None if kind == fcntl.F_UNLCK else int(pid)
+
+
+def is_in_place(descriptor: int, path: StrPath) -> bool:
+    """Tell whether the file of a lock that was taken is still the one at its path: nobody has removed it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except OSError:
+        return False

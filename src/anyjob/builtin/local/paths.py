@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from anyjob.ledger import identity
 from anyjob.ledger.statedir import private_directory, runtime_directory
 
 _KEPT = frozenset(
@@ -30,15 +31,17 @@ class RuntimePaths:
 
     Args:
         state: the state directory; made when it is missing.
-        runtime: where the sockets are; by default what belongs to the state directory.
+        runtime: where the sockets are; by default what belongs to the state directory and the host.
+        host: what this machine was called when the first of our processes asked: a machine that is renamed
+            meanwhile does not part locks, sockets and queue.
 
     Raises:
         StateError: one of them is somebody else's, or others may write to it.
     """
 
-    def __init__(self, state: Path, runtime: Path | None = None) -> None:
+    def __init__(self, state: Path, runtime: Path | None = None, host: str = "") -> None:
         self.state = private_directory(Path(state).absolute())
-        self.host = os.uname().nodename
+        self.host = host or identity.HOST
         self.spool = private_directory(self.state / "spool")
         self.environments = private_directory(self.state / "env")
         private_directory(self.state / "hosts")
@@ -66,14 +69,14 @@ class RuntimePaths:
             except FileNotFoundError:
                 pass
             beside = self.logs / f"runtime.{os.getpid()}"
-            write_private(beside, os.fsencode(runtime_directory(self.state)))
+            write_private(beside, os.fsencode(runtime_directory(self.state, self.host)))
             try:
                 os.link(beside, record)
             except FileExistsError:
                 pass  # another process was first
             finally:
                 beside.unlink()
-        return runtime_directory(self.state)
+        return runtime_directory(self.state, self.host)
 
     def arguments(self, program: str, *, own_path: bool = True) -> list[str]:
         """Return what an interpreter is given to run the ``keeper`` or the ``supervisor`` for these paths.
@@ -86,7 +89,8 @@ class RuntimePaths:
         module = f"anyjob.builtin.local.{program}.main"
         path = f"sys.path[:]={[entry for entry in sys.path if entry]!r};" if own_path else ""
         code = f"import sys;{path}from {module} import main;sys.exit(main())"
-        return ["-P", "-c", code, "--state", str(self.state), "--runtime", str(self.runtime)]
+        where = ["--state", str(self.state), "--runtime", str(self.runtime), "--host", self.host]
+        return ["-P", "-c", code, *where]
 
 
 def program_environment() -> dict[str, str]:

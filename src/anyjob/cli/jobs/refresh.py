@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from anyjob.cli.jobs.selection import OPEN
 from anyjob.cli.output import print_message
 from anyjob.errors import AnyjobError
+from anyjob.ledger.identity import HOST
 from anyjob.ledger.rows import FINAL, Row
 from anyjob.ledger.store import Ledger
 from anyjob.session.facade import Session
@@ -15,7 +15,7 @@ from anyjob.session.facade import Session
 
 def refresh(session: Session, ledger: Ledger, rows: list[Row]) -> list[Row]:
     """Have engines asked about those jobs that have not ended; what cannot be asked is left as it is."""
-    here = ("", os.uname().nodename)
+    here = ("", HOST)
     unfinished = {row.backend: row for row in rows if row.state < FINAL}
     to_ask = [row for number, row in unfinished.items() if ledger.backend_row(number).host in here]
     for row in to_ask:

@@ -10,9 +10,10 @@ have started, or to have been queued again.
 On connecting, a supervisor hears ``hello`` of the keeper (``protocol``, ``pid``, ``log``, ``offset``): all
 that happened before is in the first ``offset`` bytes of the log, all else is told. It says ``start`` (see
 `anyjob.builtin.local.supervisor.orders`), ``terminate`` (``id``, ``attempt``, ``cause``, ``grace`` in
-seconds), ``compact`` (``offset``: up to where what has ended may be forgotten) and ``stop`` (once nothing
-runs). It is told ``started`` (``id``, ``attempt``, ``pid``, ``time``), ``ended`` (what the log says of it,
-and ``offset``) and ``compacted`` (``log``, ``offset``).
+seconds), ``compact`` (``offset``: up to where what has ended may be forgotten), ``supervisor``
+(``command``: what starts the next one) and ``stop`` (once nothing runs). It is told ``started`` (``id``,
+``attempt``, ``pid``, ``time``), ``ended`` (what the log says of it, and ``offset``)
+and ``compacted`` (``log``, ``offset``).
 """
 
 from __future__ import annotations

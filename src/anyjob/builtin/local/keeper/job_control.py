@@ -141,6 +141,11 @@ class JobControl:
         else:
             self._terminate(job, cause, grace)
 
+    def terminate_all(self, cause: str) -> None:
+        """Terminate all jobs."""
+        for job in list(self._jobs.values()):
+            self.terminate(job.key, cause, job.grace)
+
     def _end_overdue(self, job: Job) -> None:
         self._terminate(job, "walltime", job.grace)
 

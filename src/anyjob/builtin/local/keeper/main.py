@@ -13,15 +13,15 @@ from anyjob.builtin.local.keeper.daemon import adopt_orphans, check_private, det
 from anyjob.builtin.local.keeper.log import keeper_line
 from anyjob.builtin.local.keeper.log_writer import LogWriter
 from anyjob.builtin.local.keeper.service import Keeper
-from anyjob.builtin.local.locks import take_lock
+from anyjob.builtin.local.locks import is_in_place, take_lock
 from anyjob.execution.interpreter import unmark_interpreter
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Keep jobs until there is nothing more to do; at once where another keeper does. Return 0.
 
-    Takes ``--state DIR --runtime DIR``, and ``--supervisor JSON`` (its command), ``--idle SECONDS``,
-    ``--zygote-idle SECONDS``.
+    Takes ``--state DIR --runtime DIR``, and ``--host NAME``, ``--supervisor JSON`` (its command),
+    ``--idle SECONDS``, ``--zygote-idle SECONDS``.
     Lock, log and ``keeper.err`` are in ``hosts/HOST`` below the state directory, since several hosts
     may share that.
     """
@@ -30,12 +30,13 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     options = dict(zip(given[::2], given[1::2], strict=True))
     state, runtime = os.path.abspath(options["--state"]), os.path.abspath(options["--runtime"])
-    logs = os.path.join(state, "hosts", os.uname().nodename)
+    logs = os.path.join(state, "hosts", options.get("--host") or os.uname().nodename)
     os.makedirs(logs, 0o700, exist_ok=True)
     for directory in (state, logs, runtime):
         check_private(directory)
     detach(os.path.join(logs, "keeper.err"))
-    lock = take_lock(os.path.join(logs, "keeper.lock"))
+    lock_path = os.path.join(logs, "keeper.lock")
+    lock = take_lock(lock_path)
     if lock is None:
         return 0
     os.ftruncate(lock, 0)
@@ -48,12 +49,14 @@ def main(arguments: list[str] | None = None) -> int:
         state,
         listen(path),
         log,
+        in_place=lambda: is_in_place(lock, lock_path),
         supervisor=json.loads(options.get("--supervisor", "[]")),
         idle=float(options.get("--idle", 10)),
         zygote_idle=float(options.get("--zygote-idle", 60)),
     )
     keeper.run()
-    os.unlink(path)
+    if is_in_place(lock, lock_path):  # else the socket is that of the next one
+        os.unlink(path)
     return 0
 
 

@@ -15,6 +15,7 @@ from anyjob.builtin.local.keeper.supervisor_link import SupervisorLink
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from typing import Any
 
     from anyjob.builtin.local.keeper.log_writer import LogWriter
@@ -27,6 +28,7 @@ class Keeper:
         state: the state directory, which the jobs are marked with.
         listener: the socket that the supervisor connects to.
         log: where starts and ends are written.
+        in_place: tells whether the state directory is there, or was removed under us.
         supervisor: the command that starts a supervisor; empty for none.
         idle: seconds without jobs and without a supervisor after which to end.
         zygote_idle: seconds after which a zygote that has nothing to do is ended.
@@ -38,11 +40,13 @@ class Keeper:
         listener: socket.socket,
         log: LogWriter,
         *,
+        in_place: Callable[[], bool],
         supervisor: list[str],
         idle: float,
         zygote_idle: float,
     ) -> None:
         self._idle = idle
+        self._in_place = in_place
         self._idle_since = time.monotonic()
         self._stopping = False
         for number in (signal.SIGHUP, signal.SIGINT):
@@ -64,6 +68,9 @@ class Keeper:
 
     def _is_done(self) -> bool:
         terminator = self._jobs.terminator
+        if not self._in_place() and not self._stopping:
+            self._stopping = True
+            self._jobs.terminate_all("cancel")
         if self._jobs or terminator:
             self._idle_since = time.monotonic()
             return False
@@ -88,6 +95,8 @@ class Keeper:
             case "compact":
                 self._log.compact(self._jobs.running(), message.get("offset"))
                 self._link.tell({"op": "compacted", **self._log.position})
+            case "supervisor":
+                self._link.set_command(message["command"])
             case "stop":
                 self._stopping = True
 

@@ -91,6 +91,10 @@ class SupervisorLink:
         """Whether a supervisor is being started, to be told what has happened."""
         return bool(self._is_behind and self._frames is None and self._command and self._attempts < ATTEMPTS)
 
+    def set_command(self, command: list[str]) -> None:
+        """Take what starts the next supervisor."""
+        self._command = [os.fsencode(word) for word in command]
+
     def tell(self, event: dict[str, Any]) -> None:
         """Tell the supervisor something, if there is one."""
         self._is_behind = True

@@ -30,6 +30,9 @@ class Requests(Protocol):
     def client_lost(self) -> None:
         """A client is gone: perhaps before it has said what it has put into the ledger."""
 
+    def is_current(self) -> bool:
+        """Tell whether this serves new clients, or they are to start the next supervisor."""
+
     def stop(self) -> None:
         """End; what runs runs on."""
 
@@ -76,6 +79,10 @@ class Clients:
             self._drop(client)
 
     def _answer(self, client: FrameSocket, message: dict[str, Any]) -> None:
+        if message["op"] in ("hello", "rescan") and not self._requests.is_current():
+            self._requests.stop()
+            self._drop(client)
+            return
         match message["op"]:
             case "hello":
                 self._send(client, {"op": "welcome", "protocol": CLIENT_PROTOCOL, "pid": os.getpid()})

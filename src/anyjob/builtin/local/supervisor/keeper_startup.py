@@ -66,6 +66,11 @@ def connect_keeper(paths: RuntimePaths, account: Callable[[LoggedJobs], None]) -
     raise StateError(f"no keeper can be started: see {paths.logs / 'keeper.err'}")
 
 
+def supervisor_command(paths: RuntimePaths) -> list[str]:
+    """Return what a keeper is to start a supervisor with, once this one is gone."""
+    return [interpreter.find_interpreter(), *paths.arguments("supervisor")]
+
+
 def _start_keeper(paths: RuntimePaths) -> subprocess.Popen[bytes]:
     errors = os.open(
         paths.logs / "keeper.err",
@@ -74,9 +79,8 @@ def _start_keeper(paths: RuntimePaths) -> subprocess.Popen[bytes]:
     )
     _started[:] = [keeper for keeper in _started if keeper.poll() is None]
     try:
-        supervisor = [interpreter.find_interpreter(), *paths.arguments("supervisor")]
         keeper = interpreter.spawn_interpreter(
-            [*paths.arguments("keeper"), "--supervisor", json.dumps(supervisor)],
+            [*paths.arguments("keeper"), "--supervisor", json.dumps(supervisor_command(paths))],
             env=program_environment(),
             stdin=subprocess.DEVNULL,
             stdout=errors,

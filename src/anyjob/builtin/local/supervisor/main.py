@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="anyjob-supervisor", description=__doc__)
     parser.add_argument("--state", required=True, type=Path)
     parser.add_argument("--runtime", required=True, type=Path)
+    parser.add_argument("--host", default="")
     given = parser.parse_args(arguments)
     reader, writer = os.pipe()
     if os.fork():
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.close(reader)
     os.setsid()
     try:
-        supervisor = _prepare(RuntimePaths(given.state, given.runtime))
+        supervisor = _prepare(RuntimePaths(given.state, given.runtime, given.host))
     except Exception as error:
         message = str(error) if isinstance(error, AnyjobError) else f"{type(error).__name__}: {error}"
         os.write(writer, message.encode())
@@ -61,9 +62,10 @@ def _prepare(paths: RuntimePaths) -> Supervisor | None:
     )
     if os.fstat(errors).st_size > 1 << 20:
         os.ftruncate(errors, 0)
-    if take_lock(paths.supervisor_lock) is None:
+    lock = take_lock(paths.supervisor_lock)
+    if lock is None:
         return None
-    supervisor = Supervisor(paths, listen(paths.supervisor_socket))
+    supervisor = Supervisor(paths, listen(paths.supervisor_socket), lock)
     null = os.open(os.devnull, os.O_RDWR)
     for target, source in ((0, null), (1, errors), (2, errors)):
         os.dup2(source, target)

@@ -45,7 +45,7 @@ class Reconciliation:
         rows = self._ledger.rows([*log.ended, *log.running])
         for job_id, row in rows.items():
             ended, run = log.ended.get(job_id), log.running.get(job_id)
-            if row.state >= FINAL:
+            if row.state >= FINAL or not scheduler.is_here(row.backend):
                 continue
             queue = scheduler.queue(row.backend)
             if run is not None and run["attempt"] == row.attempt:

@@ -6,6 +6,7 @@ It loads no plugins and unpickles no call.
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import time
@@ -16,11 +17,12 @@ from typing import Any
 
 from anyjob.builtin.local.ipc.event_loop import EventLoop
 from anyjob.builtin.local.ipc.frames import FrameSocket
+from anyjob.builtin.local.locks import is_in_place
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor import outcomes
 from anyjob.builtin.local.supervisor.bulks import Bulks
 from anyjob.builtin.local.supervisor.clients import Clients
-from anyjob.builtin.local.supervisor.keeper_startup import connect_keeper
+from anyjob.builtin.local.supervisor.keeper_startup import connect_keeper, supervisor_command
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
 from anyjob.builtin.local.supervisor.reconciliation import Reconciliation
 from anyjob.builtin.local.supervisor.scheduler import Scheduler
@@ -49,10 +51,13 @@ class Supervisor:
     Args:
         paths: where everything is.
         listener: the socket that clients connect to.
+        lock: the lock that it holds.
     """
 
-    def __init__(self, paths: RuntimePaths, listener: socket.socket) -> None:
+    def __init__(self, paths: RuntimePaths, listener: socket.socket, lock: int) -> None:
         self._paths = paths
+        self._lock = lock
+        self._source = _Source()
         self._loop = EventLoop()
         self._ledger = Ledger(paths.state)
         bulks = Bulks(self._ledger)
@@ -76,12 +81,17 @@ class Supervisor:
             self._work()
             self._loop.run_once(self._pause())
             self._stopped = self._stopped or self._is_idle()
+        if not self.has_state:
+            return
         self._writer.write()
         if self._keeper is not None and not self._scheduler.has_running:
             self._keeper.send({"op": "stop"})
             self._loop.flush(self._keeper)
 
     def _work(self) -> None:
+        if not self.has_state:
+            self.stop()
+            return
         try:
             self._start_jobs()
             if self._writer.is_pending and not (self._scheduler.has_running and self._writer.pause):
@@ -157,6 +167,15 @@ class Supervisor:
         """A client is gone: perhaps before it has said what it has put into the ledger."""
         self._scheduler.rescan_all()
 
+    @property
+    def has_state(self) -> bool:
+        """Whether the state directory is there, or was removed under us."""
+        return is_in_place(self._lock, self._paths.supervisor_lock)
+
+    def is_current(self) -> bool:
+        """Tell whether this serves new clients, or they are to start the next supervisor."""
+        return self.has_state and self._source.is_in_place()
+
     def stop(self) -> None:
         """End at the next turn; what runs runs on."""
         self._stopped = True
@@ -196,6 +215,8 @@ class Supervisor:
         self._writer.write()
         found = connect_keeper(self._paths, self._reconciliation.with_dead_keeper)
         self._keeper = found.frames
+        # It may be of another installation, which is gone by now.
+        self._keeper.send({"op": "supervisor", "command": supervisor_command(self._paths)})
         self._logged = self._compacted = 0
         self._loop.add_reader(found.frames, self._receive)
         self._reconciliation.with_keeper(found.log)
@@ -230,6 +251,24 @@ class Supervisor:
         elif event["op"] == "ended":
             job = self._scheduler.ended(job_id)
             self._writer.end(job_id, outcomes.from_event(event, job, self._paths), job.bulk)
+
+
+class _Source:
+    """The file that this was loaded from: where it was removed or replaced, so was all of anyjob."""
+
+    def __init__(self) -> None:
+        self._found = self._look()
+
+    def is_in_place(self) -> bool:
+        return self._look() == self._found
+
+    @staticmethod
+    def _look() -> tuple[int, ...] | None:
+        try:
+            found = os.stat(__file__)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _age(path: Path) -> float:

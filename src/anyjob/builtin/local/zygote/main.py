@@ -1,9 +1,9 @@
 """A zygote: a warm, single-threaded Python that forks a child for each call.
 
-Started by the keeper as ``python -P main.py FD RUNNER KEEPER``: the connection, the file of
-`anyjob.execution.runner`, the keeper's pid. It imports nothing of anyjob, so that it runs in any
-environment with Python 3.11 or newer: the standard library, and cloudpickle for calls that were
-pickled with it. Over FD come and go pickled tuples, each after 4 bytes of length.
+Started by the keeper as ``python -P main.py FD RUNNER CHILD KEEPER``: the connection, the files of
+`anyjob.execution.runner` and of what children do, the keeper's pid. It imports nothing of
+anyjob, so that it runs in any environment with Python 3.11 or newer: the standard library, and cloudpickle
+for calls that were pickled with it. Over FD come and go pickled tuples, each after 4 bytes of length.
 
 First comes ``(path, preload)``. The answer is ``("ready",)``, or ``("failed", message)`` and the end.
 Then come orders, and for each go back: ``("forked", dispatch_id, pid, starttime)`` (0 where that cannot
@@ -26,7 +26,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-CHILD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "child.py")
 MARK = "ANYJOB_ZYGOTE"
 TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 NO_OUTCOME = 74
@@ -242,12 +241,12 @@ def end_with_keeper(keeper: int) -> None:
 
 def main() -> None:
     """Serve until the keeper closes the connection."""
-    fd, runner_path, keeper = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    fd, runner_path, child_path, keeper = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
     os.environ.pop("ANYJOB_INTERPRETER", None)  # see anyjob.execution.interpreter
     end_with_keeper(keeper)
     os.set_inheritable(fd, False)
     sys.argv[:] = [""]
-    child, runner = load_module("anyjob_zygote_child", CHILD), load_module("anyjob_runner", runner_path)
+    child, runner = load_module("anyjob_zygote_child", child_path), load_module("anyjob_runner", runner_path)
     zygote = Zygote(fd, runner, child)
     messages: list[Any] = []
     while not messages:

@@ -20,9 +20,36 @@ if TYPE_CHECKING:
     from anyjob.builtin.local.keeper.launch.environments import Environment
     from anyjob.builtin.local.keeper.launch.program import Spawner
 
+
+class _Source:
+    """A file of ours that zygotes run, which may be removed or replaced while this keeper lives."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        with open(path, "rb") as stream:
+            self._found = os.fstat(stream.fileno())
+            self._text = stream.read()
+        self._copy: int | None = None
+
+    def path(self) -> str:
+        """Return a path where it is as it was when the keeper started."""
+        try:
+            found = os.stat(self._path)
+            if os.path.samestat(found, self._found) and found.st_mtime_ns == self._found.st_mtime_ns:
+                return self._path
+        except OSError:
+            pass
+        if self._copy is None:
+            self._copy = os.memfd_create("anyjob")
+            with open(self._copy, "wb", closefd=False) as stream:
+                stream.write(self._text)
+        return f"/proc/{os.getpid()}/fd/{self._copy}"
+
+
 _LOCAL = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-_PROGRAM = os.path.join(_LOCAL, "zygote", "main.py")
-_RUNNER = os.path.join(os.path.dirname(os.path.dirname(_LOCAL)), "execution", "runner.py")
+_PROGRAM = _Source(os.path.join(_LOCAL, "zygote", "main.py"))
+_CHILD = _Source(os.path.join(_LOCAL, "zygote", "child.py"))
+_RUNNER = _Source(os.path.join(os.path.dirname(os.path.dirname(_LOCAL)), "execution", "runner.py"))
 _PADDING = 512
 """Bytes that the mark of a zygote is longer than its state directory: those of its children go there."""
 
@@ -59,7 +86,7 @@ class ZygoteProcess:
         self._stderr: int | None = os.memfd_create("stderr")
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        argv = [self.python, "-P", _PROGRAM, "3", _RUNNER, str(os.getpid())]
+        argv = [self.python, "-P", _PROGRAM.path(), "3", _RUNNER.path(), _CHILD.path(), str(os.getpid())]
         marked = {
             **environment.variables,
             os.fsencode(MARK): b"1",

@@ -1,0 +1,115 @@
+"""Daemons of `local` when what they stand on goes: their installation, their state, the name of the host."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from keeping import until
+from running_local import SOURCE, TESTS, Local, running
+
+from anyjob import Call, Command
+from anyjob.builtin.local.backend import LocalBackend
+from anyjob.builtin.local.locks import lock_holder
+from anyjob.builtin.local.paths import RuntimePaths
+from anyjob.builtin.local.process_table import read_process
+from anyjob.errors import ConfigError
+from anyjob.ledger import identity
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Local]:
+    with running(tmp_path) as made:
+        yield made
+
+
+def is_gone(pid: int | None) -> bool:
+    return pid is None or read_process(pid) is None
+
+
+def test_the_installation_that_started_the_daemons_is_removed(own: Local, tmp_path: Path) -> None:
+    """issue 14, 5: every call of every environment failed then, without words."""
+    copy = tmp_path / "site"
+    shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    code = (
+        "from running_local import Local; from anyjob import Command; from pathlib import Path; "
+        "import anyjob; "
+        f"own = Local(Path({str(own.root)!r})); assert anyjob.__file__.startswith({str(copy)!r}); "
+        f"print(own.backend.run(Command(['cat', {own.fifo!r}])).job_id())"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{copy}:{TESTS}"}
+    job_id = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True, timeout=60)
+    supervisor, keeper = own.supervisor, own.keeper
+    shutil.rmtree(copy)
+    assert own.backend.run(Call(abs, (-5,))).result(timeout=60) == 5
+    assert own.supervisor != supervisor
+    assert own.keeper == keeper
+    running_still = own.session.get_job(job_id.strip())
+    Path(own.fifo).write_text("done")
+    assert running_still.result(timeout=60).stdout.text() == "done"
+
+
+def test_zygotes_of_a_keeper_run_what_it_was_started_with(own: Local, tmp_path: Path) -> None:
+    copy = tmp_path / "site"
+    shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    code = (
+        "from running_local import Local; from anyjob import Call; from pathlib import Path; "
+        f"print(Local(Path({str(own.root)!r})).backend.run(Call(abs, (-1,))).result(60))"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{copy}:{TESTS}"}
+    subprocess.check_call([sys.executable, "-c", code], env=environment, timeout=60)
+    main = copy / "anyjob" / "builtin" / "local" / "zygote" / "main.py"
+    main.unlink()
+    main.write_text("raise SystemExit('of another version')")
+    assert own.backend.run(Call(abs, (-5,))).result(timeout=60) == 5
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_the_state_directory_is_removed_to_start_over(own: Local, busy: bool) -> None:
+    """issue 14, 8."""
+    jobs = [own.backend.run(Command(["cat", own.fifo]))] if busy else []
+    own.backend.run(Command(["true"])).result(timeout=60)
+    before = own.supervisor, own.keeper
+    shutil.rmtree(own.state)
+    assert own.another().get_backend("local").run(Call(abs, (-5,))).result(timeout=60) == 5
+    own.session.close()
+    until(lambda: all(map(is_gone, before)), "the daemons of the state that was removed have ended")
+    del jobs
+
+
+def test_one_machine_under_two_names_has_two_queues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """issue 14, 6: their supervisors met at one socket, and died of each other's jobs."""
+    own = Local(tmp_path)
+    with monkeypatch.context() as renaming:
+        first = own.backend.run(Command(["cat", own.fifo]))
+        renaming.setattr(identity, "HOST", "renamed")
+        renamed = own.another()
+        there = RuntimePaths(own.state)
+        try:
+            assert renamed.get_backend("local").run(Call(abs, (-5,))).result(timeout=60) == 5
+            assert there.host == "renamed"
+            assert own.supervisor not in (None, lock_holder(there.supervisor_lock))
+            assert there.supervisor_socket != own.paths.supervisor_socket
+            Path(own.fifo).write_text("done")
+            assert first.result(timeout=60).stdout.text() == "done"
+        finally:
+            renamed.close()
+            own.session.close()
+            for lock in (there.supervisor_lock, there.keeper_lock, *(own.paths.logs.glob("*.lock"))):
+                if pid := lock_holder(lock):
+                    os.kill(pid, signal.SIGKILL)
+            for pid in own.marked():
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_elsewhere_than_on_linux_the_way_out_is_told(own: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    """issue 14, 20."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(ConfigError, match="needs Linux, and this is darwin: use `processes`"):
+        LocalBackend.from_options("local", {})
