@@ -10,13 +10,15 @@ from collections.abc import Callable
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
+from queue import Queue
 from typing import Any
 
 import pytest
 from support.scripted_backends import FindingBackend, ScriptedJob
+from support.waiting import wait_until
 
 import anyjob
-from anyjob import BaseJob, JobStatus, JobTimeoutError, aio
+from anyjob import BaseJob, Call, JobStatus, JobTimeoutError, SpecError, aio
 from anyjob.status import JOB_FINAL_STATES
 from anyjob.tracking import plain_polling
 
@@ -114,6 +116,88 @@ def test_a_timeout_of_qiskit_beside_our_base_is_told_at_once(monkeypatch: pytest
     type("Job", (BaseJob,), {"__module__": "legacy_of_tests"})
 
 
+# --- callbacks -----------------------------------------------------------------------------------------
+
+
+def test_a_callback_is_called_once_the_job_has_ended(caplog: pytest.LogCaptureFixture) -> None:
+    job = ScriptedJob(RUNNING, backend=FindingBackend())
+    called: Queue[Any] = Queue()
+
+    def raises(job: Any) -> None:
+        called.put("raised")
+        raise RuntimeError("of the callback")
+
+    job.add_done_callback(raises)
+    job.add_done_callback(called.put)
+    assert called.empty()
+    job.end()
+    assert {called.get(timeout=LONG), called.get(timeout=LONG)} == {"raised", job}
+    job.add_done_callback(called.put)  # it has ended before
+    assert called.get(timeout=LONG) is job
+    assert "of the callback" in caplog.text
+
+
+def test_a_callback_of_a_job_that_cannot_be_asked_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    job = ScriptedJob(OSError("away for good"), backend=FindingBackend())
+    called: Queue[Any] = Queue()
+    job.add_done_callback(called.put)
+    wait_until(lambda: "away for good" in caplog.text)
+    assert called.empty()
+
+
+@pytest.mark.parametrize("backend", ["inline", "threads", "processes"])
+def test_a_callback_of_a_task_job_is_called_whatever_came_of_it(backend: str) -> None:
+    called: Queue[Any] = Queue()
+    place = anyjob.get_backend(backend)
+    good, bad = place.run(Call(abs, (-1,))), place.run(Call(abs, ("text",)))
+    good.add_done_callback(called.put)
+    bad.add_done_callback(called.put)
+    assert {called.get(timeout=LONG), called.get(timeout=LONG)} == {good, bad}
+
+
+# --- resources of items and calls ------------------------------------------------------------------------
+
+
+def test_names_tags_and_resources_may_differ_from_item_to_item() -> None:
+    jobs = anyjob.get_backend("threads").map(
+        abs,
+        [-1, -2, -3],
+        name=lambda index: f"fit-{index}",
+        tags=[{"a": "x"}, {}, {"a": "x"}],
+        cpus=[1, 2, 1],
+    )
+    assert [job.result(LONG) for job in jobs] == [1, 2, 3]
+    assert [job.metadata()["name"] for job in jobs] == ["fit-0", "fit-1", "fit-2"]
+    assert [job.metadata()["tags"] for job in jobs] == [{"a": "x"}, {}, {"a": "x"}]
+    assert [job._record.resources.cpus for job in jobs] == [1, 2, 1]
+
+
+def test_jobs_keep_their_order_where_some_have_the_same_resources() -> None:
+    jobs = anyjob.get_backend("threads").map(abs, [-1, -2, -3, -4], cpus=lambda index: 1 + index % 2)
+    assert [job.result(LONG) for job in jobs] == [1, 2, 3, 4]
+
+
+def test_a_list_has_a_value_for_each_item() -> None:
+    with pytest.raises(SpecError, match="name is a list of 2 for 3 items: give one for each"):
+        anyjob.get_backend("threads").map(abs, [1, 2, 3], name=["a", "b"])
+
+
+def test_a_call_of_an_executor_may_have_resources_of_its_own() -> None:
+    with anyjob.Executor("threads", cpus=1, name="fit") as executor:
+        big, small = executor.with_(cpus=4).submit(abs, -1), executor.submit(abs, -2)
+        assert (big.result(LONG), small.result(LONG)) == (1, 2)
+        assert big.job is not None
+        assert small.job is not None
+        assert big.job._record.resources.cpus == 4
+        assert big.job._record.resources.name == small.job._record.resources.name == "fit"
+        assert small.job._record.resources.cpus == 1
+        other = executor.with_(name="late")
+        with pytest.raises(SpecError, match="unknown resource 'cpu'"):
+            executor.with_(cpu=4)
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        other.submit(abs, -1)
+
+
 # --- a status that runs an event loop ----------------------------------------------------------------
 
 
@@ -133,9 +217,9 @@ class LoopJob(ScriptedJob):
 class RunJob(ScriptedJob):
     """Its first question takes the thread's loop away, as ``asyncio.run`` does."""
 
-    def status(self) -> JobStatus:
+    def status(self) -> Any:
         asyncio.run(_answer())
-        return super().status()  # type: ignore[no-any-return]
+        return super().status()
 
 
 async def _awaited(job: Any) -> Any:
@@ -149,9 +233,8 @@ async def _waited(job: Any) -> Any:
 
 def test_a_status_may_run_an_event_loop() -> None:
     backend = FindingBackend()
-    assert (
-        anyjob.wait([LoopJob(backend=backend), RunJob(RUNNING, DONE, backend=backend)], LONG).not_done == []
-    )
+    jobs: list[ScriptedJob] = [LoopJob(backend=backend), RunJob(RUNNING, DONE, backend=backend)]
+    assert anyjob.wait(jobs, LONG).not_done == []
     assert len(list(anyjob.as_completed([LoopJob(backend=backend), LoopJob(backend=backend)], LONG))) == 2
     assert asyncio.run(_awaited(LoopJob(backend=backend))) == "DONE"
     assert asyncio.run(_waited(LoopJob(backend=backend))) == "DONE"

@@ -429,10 +429,10 @@ def _made_by_names(
     unknown = [] if code.co_flags & _VARKEYWORDS else [key for key in options if key not in names]
     if unknown:
         taken = ", ".join(repr(key) for key in names if key not in ("name", "provider"))
-        remove = f"remove {', '.join(map(repr, unknown))}"
+        surplus = ", ".join(map(repr, unknown))
         if taken:
-            raise ConfigError(f"{what} ({found.__name__}) takes no options but {taken}: {remove}")
-        raise ConfigError(f"{what} ({found.__name__}) takes no options: {remove}")
+            raise ConfigError(f"{what} ({found.__name__}) takes no options but {taken}: remove {surplus}")
+        raise ConfigError(f"{what} ({found.__name__}) takes no options: remove {surplus}")
     missing = [key for key in names if key not in given and key not in optional]
     if missing:
         raise ConfigError(

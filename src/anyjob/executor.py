@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import concurrent.futures
+import copy
 import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec, Self
 
 from anyjob.backend import BaseBackend
 from anyjob.errors import BackendUnavailableError, JobRejectedError, SpecError, UnsupportedSpecError
@@ -49,7 +50,7 @@ class Executor(concurrent.futures.Executor):
         # Not ours alone: libraries (dask) read it off the executors that they are given.
         self._max_workers = int(getattr(self._backend, "slots", SLOTS))
         self._lock = threading.Lock()
-        self._shut = False
+        self._shut = threading.Event()
         self._futures: set[JobFuture[Any]] = set()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> JobFuture[T]:
@@ -74,6 +75,23 @@ class Executor(concurrent.futures.Executor):
         else:
             future._follow(job)
         return future
+
+    def with_(self, **resources: Any) -> Self:
+        """Return this executor, with other resources for what is submitted by what this returns.
+
+        ``executor.with_(cpus=4).submit(fn, item)`` is one call that needs more than the others. Both are one
+        executor: to shut down one shuts down the other.
+
+        Args:
+            resources: beside, or in place of, those that the executor was made with.
+
+        Raises:
+            SpecError: the resources make no sense.
+        """
+        other = copy.copy(self)
+        other._resources = {**self._resources, **resources}
+        make_resources(other._resources)
+        return other
 
     def map(
         self,
@@ -120,7 +138,7 @@ class Executor(concurrent.futures.Executor):
         The backend stays open: it belongs to whoever made it.
         """
         with self._lock:
-            self._shut = True
+            self._shut.set()
             futures = list(self._futures)
         if cancel_futures:
             _cancel(futures)
@@ -143,7 +161,7 @@ class Executor(concurrent.futures.Executor):
     def _futures_for(self, count: int) -> list[JobFuture[Any]]:
         futures: list[JobFuture[Any]] = [JobFuture() for _ in range(count)]
         with self._lock:
-            if self._shut:
+            if self._shut.is_set():
                 raise RuntimeError("cannot schedule new futures after shutdown")
             self._futures.update(futures)
         for future in futures:

@@ -226,6 +226,36 @@ class BaseJob(ABC):
         finally:
             release()
 
+    def add_done_callback(self, callback: t.Callable[[t.Self], t.Any]) -> None:
+        """Have a function called once the job has ended, in whichever way; at once or soon where it has.
+
+        Args:
+            callback: called once, as ``callback(job)``, on a thread of anyjob: it should be short. What it
+                returns is ignored, and what it raises is reported by the logger ``anyjob``.
+
+        Where asking for the status raises something other than `BackendUnavailableError`, nobody can know
+        that the job ends: that is reported likewise, and the callback is not called.
+        """
+
+        def tell(said: JobStatus | BaseException) -> None:
+            from anyjob.reporting import report
+
+            if isinstance(said, BaseException):
+                report(
+                    "the end of %r is not known, so %r is not called",
+                    self,
+                    callback,
+                    level="error",
+                    error=said,
+                )
+                return
+            try:
+                callback(self)
+            except Exception as error:
+                report("%r, called as %r has ended, raised", callback, self, level="error", error=error)
+
+        self._on_final(tell)
+
     def _ask_status(self) -> JobStatus:
         """Ask, and let whoever keeps a record of the job know what was seen."""
         status = as_status(self.status(), self)

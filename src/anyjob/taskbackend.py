@@ -26,6 +26,7 @@ from anyjob.execution.private_files import read_range
 from anyjob.ids import new_id
 from anyjob.jobtypes import TaskJob
 from anyjob.orders import NO_OPTIONS, Answer, Observation, Options, Order, Rejected, Ticket, Unsure
+from anyjob.runtime import item_resources
 from anyjob.runtime.recorder import NO_RECORDER, Recorder
 from anyjob.runtime.services import Services
 from anyjob.runtime.submission import submit
@@ -294,9 +295,17 @@ class TaskBackend(BaseBackend):
         One that is refused or rejected comes back as a job in ERROR with reason ``rejected``. Work
         that makes no sense, or cannot be pickled, raises as `run` does, and nothing is submitted; the
         error says which item it was, counted from 0.
+
+        Args:
+            specs: what to run.
+            resources: as those of `run`; each may also be a list with a value for each item, or a function
+                of the item's index: ``name=lambda index: f"fit-{index}"``. Items that differ in these are
+                handed over one group after the other.
         """
         specs = list(specs)
         try:
+            if item_resources.differ(resources):
+                return self._run_groups(specs, item_resources.group(resources, len(specs)))
             return submit(self, specs, make_resources(resources))
         except SerializationError as error:
             from anyjob.execution.serialization import numbered
@@ -310,7 +319,10 @@ class TaskBackend(BaseBackend):
     def map(
         self, fn: Callable[..., Any] | str, *iterables: Iterable[Any], **resources: Any
     ) -> list[TaskJob[Any]]:
-        """Call ``fn`` with each item, as the builtin ``map`` does; returns the jobs in order."""
+        """Call ``fn`` with each item, as the builtin ``map`` does; returns the jobs in order.
+
+        Resources may differ from item to item, as in `run_many`.
+        """
         return self.run_many(
             [Call(fn, arguments) for arguments in zip(*iterables, strict=False)], **resources
         )
@@ -384,6 +396,19 @@ class TaskBackend(BaseBackend):
         record = self._tracker.get_or_add(row.job_id, lambda: record_of_row(self, row))
         job: TaskJob = self._tracker.handle(record)
         return job
+
+    def _run_groups(
+        self, specs: Sequence[Spec[T]], groups: Iterable[tuple[Resources, Sequence[int]]]
+    ) -> list[TaskJob[T]]:
+        """Hand over each group at once; where one raises, what was handed over before is cancelled."""
+        jobs: dict[int, TaskJob[T]] = {}
+        try:
+            for resources, indices in groups:
+                jobs.update(zip(indices, submit(self, [specs[i] for i in indices], resources), strict=True))
+        except BaseException:
+            self.cancel_many(jobs.values())
+            raise
+        return [jobs[index] for index in range(len(specs))]
 
     # --- how it is done -----------------------------------------------------------------------
 
