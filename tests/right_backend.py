@@ -72,7 +72,7 @@ class RightBackend(TaskBackend):
         assert isinstance(spec, Command)
         assert spool is not None
         spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-        spawning.lay_files(spec, spool)
+        spawning.write_files(spec, spool)
         if spec.stdin is not None:
             (spool / "stdin").write_bytes(spec.stdin.taken().content or b"")
         variables = {**os.environ, **order.environment, **spec.env, "ANYJOB_SPOOL": str(spool)}

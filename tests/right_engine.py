@@ -171,7 +171,7 @@ class Engine:
 def end(process: subprocess.Popen[bytes], why: str) -> str:
     from anyjob.execution import spawning
 
-    spawning.end([process.pid])
+    spawning.terminate([process.pid])
     process.wait()
     return why
 
@@ -191,10 +191,10 @@ def outcome(code: int, ended_for: str) -> dict[str, Any]:
 
 
 def not_started(order: dict[str, Any], error: OSError) -> dict[str, Any]:
-    from anyjob.execution.spawning import not_started
+    from anyjob.execution.spawning import start_failure
     from anyjob.specs import Command
 
-    found = not_started(Command(order["argv"], cwd=order["cwd"]), error)
+    found = start_failure(Command(order["argv"], cwd=order["cwd"]), error)
     return {
         "status": "ERROR",
         "reason": found.reason,

@@ -34,7 +34,7 @@ def test_a_program_is_started_and_reaped(tmp_path: Path) -> None:
     )
     started = time.time()
     process = run(command, tmp_path)
-    spawning.await_end(process)
+    spawning.wait_for_exit(process)
     assert psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE  # its pid is nobody else's yet
     outcome = spawning.reap(process, started=started)
     assert (outcome.status, outcome.reason, outcome.exit_code) == (JobStatus.ERROR, "exit-code", 3)
@@ -46,7 +46,7 @@ def test_a_program_is_started_and_reaped(tmp_path: Path) -> None:
 
 def test_it_leads_a_session_of_its_own(tmp_path: Path) -> None:
     process = run(Command([sys.executable, "-c", "import os; print(os.getsid(0), os.getpid())"]), tmp_path)
-    spawning.await_end(process)
+    spawning.wait_for_exit(process)
     spawning.reap(process, 0)
     session, pid = (tmp_path / "out").read_text().split()
     assert session == pid == str(process.pid)
@@ -56,7 +56,7 @@ def test_no_descriptor_of_ours_is_passed_on(tmp_path: Path) -> None:
     with open(os.devnull) as ours:
         os.set_inheritable(ours.fileno(), True)
         process = run(Command(["sh", "-c", f"ls /proc/self/fd | grep -cx {ours.fileno()}"]), tmp_path)
-        spawning.await_end(process)
+        spawning.wait_for_exit(process)
         spawning.reap(process, 0)
     assert (tmp_path / "out").read_text() == "0\n"
 
@@ -71,7 +71,7 @@ def test_no_descriptor_of_ours_is_passed_on(tmp_path: Path) -> None:
     ],
 )
 def test_codes_are_told(code: int, status: JobStatus, reason: str | None, message: str) -> None:
-    outcome = spawning.ended(code, started=1.0)
+    outcome = spawning.exit_outcome(code, started=1.0)
     assert (outcome.status, outcome.reason, outcome.message) == (status, reason, message)
     assert outcome.exit_code == (code if code >= 0 else None)
     assert outcome.signal == (-code if code < 0 else None)
@@ -88,7 +88,7 @@ def test_a_tree_is_ended_by_term(tmp_path: Path) -> None:
     wait_for_file(tmp_path / "ready")
     children = psutil.Process(process.pid).children(recursive=True)
     wait_until(lambda: any(os.getpgid(child.pid) != process.pid for child in children))
-    spawning.end([process.pid])
+    spawning.terminate([process.pid])
     wait_for_exit(*(child.pid for child in children))
     assert spawning.reap(process, 0).status is JobStatus.DONE
     assert (tmp_path / "out").read_text() == "cleaned\n"
@@ -100,18 +100,18 @@ def test_what_ignores_term_is_killed(tmp_path: Path) -> None:
         Command(["sh", "-c", 'trap "" TERM; echo x > ready; sleep 100'], cwd=str(tmp_path)), tmp_path
     )
     wait_for_file(tmp_path / "ready")
-    spawning.end([process.pid], grace=0.05)
-    spawning.await_end(process)
+    spawning.terminate([process.pid], grace=0.05)
+    spawning.wait_for_exit(process)
     assert spawning.reap(process, 0).signal == signal.SIGKILL
 
 
 def test_ending_what_has_ended_is_no_error(tmp_path: Path) -> None:
     process = run(Command(["true"]), tmp_path)
-    spawning.await_end(process)
-    spawning.end([process.pid])
+    spawning.wait_for_exit(process)
+    spawning.terminate([process.pid])
     spawning.reap(process, 0)
-    spawning.end([process.pid])
-    spawning.end([])
+    spawning.terminate([process.pid])
+    spawning.terminate([])
 
 
 # --- as part of a call ----------------------------------------------------------------------------
@@ -128,7 +128,8 @@ def test_a_program_in_a_call_gives_the_end_of_much_output(monkeypatch: pytest.Mo
 
 def test_to_end_nothing_loads_nothing() -> None:
     program = (
-        "import sys; from anyjob.execution import spawning; spawning.end([]); print('psutil' in sys.modules)"
+        "import sys; from anyjob.execution import spawning; "
+        "spawning.terminate([]); print('psutil' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=60)
     assert done.stdout == b"False\n"

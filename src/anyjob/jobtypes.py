@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, NoReturn
 from anyjob.errors import JobError, JobFailedError, JobTimeoutError, UnsupportedSpecError
 from anyjob.execution import log_reading, runner
 from anyjob.execution.outcomes import failure_of, load_value
-from anyjob.execution.outputs import CommandResult, Output, Written
+from anyjob.execution.outputs import BytesOutput, CommandResult, Output
 from anyjob.job import BaseJob
 from anyjob.specs import Call, Command, File, Outcome, Spec, T_co, kind_of
 from anyjob.status import JobStatus
@@ -302,7 +302,9 @@ class CommandJob(TaskJob[CommandResult]):
     def lift(cls, spec: Command, to: str, value: Any) -> CommandResult:
         """The call has returned what the program wrote."""
         stdout, stderr = value
-        return CommandResult(0, Written(stdout), Written(stderr), Outcome(status=JobStatus.DONE, exit_code=0))
+        return CommandResult(
+            0, BytesOutput(stdout), BytesOutput(stderr), Outcome(status=JobStatus.DONE, exit_code=0)
+        )
 
     @classmethod
     def read(cls, job: TaskJob, outcome: Outcome) -> Any:

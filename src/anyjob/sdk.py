@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from anyjob.config.options import validate_options
     from anyjob.execution import runner
-    from anyjob.execution.directory import submit_directory
     from anyjob.execution.interpreter import find_interpreter, spawn_interpreter, unmark_interpreter
     from anyjob.execution.job_environment import job_environment, use_job_environment
     from anyjob.execution.job_run import JobRun
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from anyjob.execution.serialization import serialization_error
     from anyjob.execution.spawning import run_program
     from anyjob.execution.spool import read_outcome
+    from anyjob.execution.submit_directory import submit_directory
     from anyjob.execution.worker_process import WorkerProcess
     from anyjob.jobtypes import dump_call
     from anyjob.orders import Answer
@@ -49,7 +49,7 @@ _MODULE_OF = {
     "runner": "execution.runner",
     "serialization_error": "execution.serialization",
     "spawn_interpreter": "execution.interpreter",
-    "submit_directory": "execution.directory",
+    "submit_directory": "execution.submit_directory",
     "unmark_interpreter": "execution.interpreter",
     "use_job_environment": "execution.job_environment",
     "validate_options": "config.options",

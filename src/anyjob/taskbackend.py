@@ -308,9 +308,9 @@ class TaskBackend(BaseBackend):
                 return self._run_groups(specs, item_resources.group(resources, len(specs)))
             return submit(self, specs, make_resources(resources))
         except SerializationError as error:
-            from anyjob.execution.serialization import numbered
+            from anyjob.execution.serialization import with_item_number
 
-            raise numbered(error, specs) from error.__cause__
+            raise with_item_number(error, specs) from error.__cause__
 
     @overload
     def map(self, fn: Callable[..., T], *iterables: Iterable[Any], **resources: Any) -> list[TaskJob[T]]: ...

@@ -18,12 +18,12 @@ from anyjob.builtin.pool_job import PoolJob
 from anyjob.builtin.slot_threads import SlotThreads
 from anyjob.errors import BackendError
 from anyjob.execution import runner
-from anyjob.execution.directory import submit_directory
 from anyjob.execution.job_environment import use_job_environment
 from anyjob.execution.job_run import JobRun
 from anyjob.execution.private_files import read_range
 from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.spawning import run_program
+from anyjob.execution.submit_directory import submit_directory
 from anyjob.orders import Answer, Observation, Order, Ticket
 from anyjob.specs import Call, Command, LocalValue, Outcome, Spec
 from anyjob.status import JobStatus

@@ -11,8 +11,8 @@ import msgspec
 
 from anyjob.builtin.pool import PoolBackend
 from anyjob.builtin.pool_job import PoolJob
-from anyjob.execution.directory import submit_directory
 from anyjob.execution.reports import outcome_from_report
+from anyjob.execution.submit_directory import submit_directory
 from anyjob.execution.worker_process import Logs, WorkerProcess
 from anyjob.jobtypes import dump_call
 from anyjob.orders import Options, Order

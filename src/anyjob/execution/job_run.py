@@ -104,7 +104,7 @@ class JobRun:
         for run in runs:
             run._ending.acquire()
         try:
-            spawning.end([run._pid for run in runs if run._pid is not None])
+            spawning.terminate([run._pid for run in runs if run._pid is not None])
         finally:
             for run in runs:
                 run._ending.release()

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from anyjob import hints as t
 
 
-class Writer(Protocol):
-    """Who wrote it: a job that keeps logs, such as `anyjob.TaskJob`."""
+class LoggedJob(Protocol):
+    """A job that keeps logs, such as `anyjob.TaskJob`."""
 
     def job_id(self) -> str: ...  # noqa: D102
     def logs(self, stream: str) -> Iterator[str]: ...  # noqa: D102
@@ -30,7 +30,7 @@ class Output:
             durable it is there as long as somebody holds a handle on the job.
     """
 
-    def __init__(self, job: Writer, stream: str, spool: str | os.PathLike[str] | None) -> None:
+    def __init__(self, job: LoggedJob, stream: str, spool: str | os.PathLike[str] | None) -> None:
         self._job = job
         self._stream = stream
         self.path: t.Path | None = None
@@ -62,7 +62,7 @@ class Output:
         return f"<{self._stream} of job {self._job.job_id()}>"
 
 
-class Written:
+class BytesOutput:
     """What a program wrote, where it came back as bytes; see `Output`."""
 
     path = None

@@ -19,7 +19,7 @@ from anyjob.status import JobStatus
 _HERE = os.uname().nodename
 
 
-class _Plain(pickle.Unpickler):
+class _BuiltinsUnpickler(pickle.Unpickler):
     """Reads nothing but values of builtin types, which is what a report is made of."""
 
     def find_class(self, module: str, name: str) -> NoReturn:
@@ -62,7 +62,7 @@ def load_report(stream: BinaryIO) -> dict[str, Any]:
     Raises:
         Exception: it is none.
     """
-    report: dict[str, Any] = _Plain(stream).load()
+    report: dict[str, Any] = _BuiltinsUnpickler(stream).load()
     return report
 
 

@@ -125,11 +125,11 @@ def failure(error: BaseException) -> dict[str, Any]:
     elif type(error).__module__ == "anyjob.errors" and hasattr(error, "reason"):
         report["reason"] = error.reason  # the call has run a program, which failed
         report["exit_code"] = getattr(error, "exit_code", None)
-    report["exception"] = survivor(error)
+    report["exception"] = pickle_exception(error)
     return report
 
 
-def survivor(error: BaseException) -> bytes | None:
+def pickle_exception(error: BaseException) -> bytes | None:
     """Pickle an exception; None where it would not come back as what it was."""
     try:
         blob = dumps(error)
@@ -217,7 +217,7 @@ def serve(fd: int) -> None:
                 return
             before = {name: os.environ.get(name) for name in environment}
             os.environ.update(environment)
-            start = written()
+            start = output_sizes()
             try:
                 busy = True
                 if cwd is not None:
@@ -237,7 +237,7 @@ def serve(fd: int) -> None:
                 except (AttributeError, OSError, ValueError):
                     pass
             report["host"] = host
-            write_frame(fd, pickle.dumps((report, start, written()), 5))
+            write_frame(fd, pickle.dumps((report, start, output_sizes()), 5))
             # Nobody waits any more: now is the time to make ready for the next call.
             for name, value in before.items():
                 if value is None:
@@ -248,7 +248,7 @@ def serve(fd: int) -> None:
                 signal.signal(signal.SIGTERM, end)
 
 
-def written() -> list[int]:
+def output_sizes() -> list[int]:
     """How much stdout and stderr, which are files, hold by now."""
     sizes = []
     for fd in (1, 2):

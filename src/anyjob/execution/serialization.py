@@ -24,7 +24,7 @@ def serialization_error(spec: Spec, error: Exception) -> SerializationError:
     return found
 
 
-def numbered(error: SerializationError, specs: Sequence[Spec]) -> SerializationError:
+def with_item_number(error: SerializationError, specs: Sequence[Spec]) -> SerializationError:
     """Return such an error with the number of its spec among these, where it is one of them."""
     for number, spec in enumerate(specs):
         if spec is error.spec:

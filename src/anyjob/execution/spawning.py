@@ -66,12 +66,12 @@ def run_program(
         try:
             process = start(spec, environment, out, err, directory, cwd)
         except OSError as error:
-            return not_started(spec, error)
+            return start_failure(spec, error)
     try:
         with while_running(process.pid):
-            await_end(process)
+            wait_for_exit(process)
     except BaseException:
-        end([process.pid], grace)
+        terminate([process.pid], grace)
         raise
     finally:
         outcome = reap(process, started)
@@ -104,7 +104,7 @@ def start(
     variables = {**os.environ, **environment, **spec.env}
     if files is not None:
         variables["ANYJOB_SPOOL"] = str(files)
-        lay_files(spec, files)
+        write_files(spec, files)
     with _stdin(spec) as stdin:
         return subprocess.Popen(
             spec.argv,
@@ -117,7 +117,7 @@ def start(
         )
 
 
-def lay_files(spec: Command, directory: Path) -> None:
+def write_files(spec: Command, directory: Path) -> None:
     """Write the files of a spec into the ``files`` below a job's directory, private to the user."""
     if not spec.files:
         return
@@ -139,7 +139,7 @@ def _stdin(spec: Command) -> BinaryIO:
     return stream
 
 
-def await_end(process: subprocess.Popen[bytes]) -> None:
+def wait_for_exit(process: subprocess.Popen[bytes]) -> None:
     """Wait for a program to end, and leave it to be reaped: until then its pid is nobody else's."""
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
@@ -148,10 +148,10 @@ def reap(process: subprocess.Popen[bytes], started: float) -> Outcome:
     """Reap a program that has ended, and return what came of it."""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    return ended(process.returncode, started=started, peak_memory=usage.ru_maxrss * 1024)
+    return exit_outcome(process.returncode, started=started, peak_memory=usage.ru_maxrss * 1024)
 
 
-def ended(code: int, **known: Any) -> Outcome:
+def exit_outcome(code: int, **known: Any) -> Outcome:
     """Return the outcome of a process by the code that it ended with (negative: by a signal)."""
     known.setdefault("finished", time.time())
     known.setdefault("host", os.uname().nodename)
@@ -168,7 +168,7 @@ def ended(code: int, **known: Any) -> Outcome:
     return Outcome(status=JobStatus.ERROR, reason="signal", message=f"ended by {name}", signal=-code, **known)
 
 
-def not_started(spec: Command, error: OSError) -> Outcome:
+def start_failure(spec: Command, error: OSError) -> Outcome:
     """Return the outcome of a program that could not be started; codes as a shell gives them."""
     program = spec.argv[0]
     if spec.cwd is not None and not os.path.isdir(spec.cwd):
@@ -189,7 +189,7 @@ def not_started(spec: Command, error: OSError) -> Outcome:
     )
 
 
-def end(pids: Iterable[int], grace: float | None = None) -> None:
+def terminate(pids: Iterable[int], grace: float | None = None) -> None:
     """End processes and all that they have started: TERM, grace (`GRACE` seconds by default), KILL.
 
     Each leads a session. What has left its session is found as long as it descends from it. The

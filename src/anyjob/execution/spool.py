@@ -117,7 +117,7 @@ def write_payload(spool: Path, job_id: str, payload: bytes) -> None:
     Raises:
         OSError: it cannot be written, or a link is in its way.
     """
-    with _made(spool, job_id) as directory:
+    with _open_job_directory(spool, job_id) as directory:
         mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open("payload.pkl", mode, 0o600, dir_fd=directory), "wb") as stream:
             stream.write(payload)
@@ -156,7 +156,7 @@ def remove(spool: Path, job_id: str) -> None:
 
 
 @contextmanager
-def _made(spool: Path, job_id: str) -> Iterator[int]:
+def _open_job_directory(spool: Path, job_id: str) -> Iterator[int]:
     """Make a job's directory by way of what is no link; yield its descriptor."""
     path = path_of(spool, job_id)
     spool.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -83,7 +83,7 @@ class WorkerProcess:
 
     def _await_end(self) -> None:
         try:
-            spawning.await_end(self._process)  # it is reaped by close(): until then the pid is its own
+            spawning.wait_for_exit(self._process)  # it is reaped by close(): until then the pid is its own
         except ChildProcessError:
             pass
         try:
@@ -125,7 +125,7 @@ class WorkerProcess:
 
     def died(self) -> Outcome:
         """Close it, and return what came of a call that has ended the process, or was ended with it."""
-        outcome = spawning.ended(self.close(), started=self._sent)
+        outcome = spawning.exit_outcome(self.close(), started=self._sent)
         if outcome.status is JobStatus.DONE:
             outcome.status, outcome.reason = JobStatus.ERROR, "exit-code"
         outcome.message = (
@@ -153,7 +153,7 @@ class WorkerProcess:
         try:
             self._process.wait(2)  # an idle worker leaves when its socket closes
         except subprocess.TimeoutExpired:
-            spawning.end([self.pid], grace=0.5)
+            spawning.terminate([self.pid], grace=0.5)
             self._process.wait()
         self._reaper.join()
         try:

@@ -14,8 +14,8 @@ from typing import Any
 
 from anyjob.errors import JobError, PluginError
 from anyjob.execution import runner, spool
-from anyjob.execution.directory import submit_directory
 from anyjob.execution.interpreter import find_interpreter
+from anyjob.execution.submit_directory import submit_directory
 from anyjob.jobtypes import dump_call
 from anyjob.ledger.encoding import Context, decode_outcome, decode_resources, encode_resources
 from anyjob.ledger.identity import identity

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import BackendUnavailableError, JobError
-from anyjob.execution.directory import submitting_from
+from anyjob.execution.submit_directory import submitting_from
 from anyjob.ledger.encoding import encode_resources
 from anyjob.runtime.submission import submit
 from anyjob.specs import Resources, make_resources

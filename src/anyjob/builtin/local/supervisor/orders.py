@@ -15,7 +15,7 @@ from anyjob.builtin.local.supervisor.bulks import Bulk
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
 from anyjob.execution import spool
 from anyjob.execution.private_files import open_private
-from anyjob.execution.spawning import GRACE, lay_files
+from anyjob.execution.spawning import GRACE, write_files
 from anyjob.specs import Command
 
 
@@ -100,7 +100,7 @@ def _lay_files(command: Command, directory: str) -> str | None:
     if not command.files and command.stdin is None:
         return None
     os.makedirs(directory, 0o700, exist_ok=True)
-    lay_files(command, Path(directory))
+    write_files(command, Path(directory))
     if command.stdin is None:
         return None
     path = directory + "/stdin"

@@ -10,7 +10,7 @@ import msgspec
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
 from anyjob.execution import spool
-from anyjob.execution.spawning import ended
+from anyjob.execution.spawning import exit_outcome
 from anyjob.ledger.encoding import encode_outcome
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
@@ -46,7 +46,7 @@ def from_event(event: dict[str, Any], job: ScheduledJob, paths: RuntimePaths) ->
     if cause == "start-failed":
         message = event.get("message") or "it could not be started"
         return Outcome(status=JobStatus.ERROR, reason="exit-code", exit_code=code, message=message, **known)
-    outcome = ended(code, **known)
+    outcome = exit_outcome(code, **known)
     if job.is_call:
         if outcome.status is JobStatus.DONE:
             outcome.status, outcome.reason = JobStatus.ERROR, "exit-code"
