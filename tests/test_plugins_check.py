@@ -15,6 +15,7 @@ from support.waiting import wait_for_exit, wait_for_file
 from wrong_plugins import NAME, WRONG, Change, Wrong, install_changed
 
 from anyjob.testing.diagnosis.findings import CHECKS
+from anyjob.testing.diagnosis.public_imports import internal_imports
 
 # What a listing tells of other copies, tested below.
 CHECKS_OF_LISTINGS = {"unreadable", "stale", "ambiguous", "incompatible", "twice", "blocked", "shadowed"}
@@ -95,6 +96,67 @@ def test_capabilities_may_depend_on_the_options(site: Path) -> None:
 def test_bounds_may_be_written_in_several_ways(site: Path, requires: str, bounded: bool) -> None:
     install_changed(site, Change("requires", "'anyjob>=0.1,<2'", requires))
     assert names(checked(NAME)[1]) == [] if bounded else ["bounds"]
+
+
+# --- what is read in the sources --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statement", "module"),
+    [
+        ("from anyjob import runner", "anyjob.runner"),
+        ("from anyjob.sdk import _MODULE_OF", "anyjob.sdk._MODULE_OF"),
+        ("import anyjob.ledger.store as ledger", "anyjob.ledger.store"),
+        ("if TYPE_CHECKING:\n    from anyjob.specs import Outcome", "anyjob.specs"),
+        ("def f():\n    from anyjob.execution import spool", "anyjob.execution"),
+        ("import_module('anyjob.specs')", "anyjob.specs"),
+        ("importlib.import_module('anyjob.specs')", "anyjob.specs"),
+        ("__import__('anyjob.specs')", "anyjob.specs"),
+        ("sys.modules['anyjob.specs']", "anyjob.specs"),
+        ("sys.modules.get('anyjob.specs')", "anyjob.specs"),
+        ("Call('anyjob.execution.spool:root', (1,))", "anyjob.execution.spool"),
+    ],
+)
+def test_an_import_of_what_is_not_public_is_found(statement: str, module: str) -> None:
+    (found,) = internal_imports(f"\n{statement}\n".encode())
+    assert (found.line, found.module) == (1 + len(statement.splitlines()), module)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import anyjob, anyjob.sdk, anyjob.aio",
+        "from anyjob import Order, __version__, aio, sdk",
+        "from anyjob.sdk import runner",
+        "from anyjob.testing import Samples",
+        "from anyjob.aio import run",
+        "from anyjob_acme.specs import Outcome",
+        "from . import specs",
+        "# from anyjob.specs import Outcome",
+        "JOB = 'anyjob.job'; attributes['anyjob.job'] = 1; print('anyjob.specs')",
+        "not Python, and anyjob",
+    ],
+)
+def test_what_is_public_or_no_import_is_not(text: str) -> None:
+    assert internal_imports(text.encode()) == []
+
+
+def test_the_way_out_names_where_it_is_to_be_had(site: Path) -> None:
+    names = "Order, read_range, secret_recipe"
+    install_changed(site, Change("hooks", "", f"if False:\n    from anyjob.nowhere import {names}"))
+    (found,) = checked(NAME)[1]["findings"]
+    assert found["hint"] == (
+        "have the authors import Order from anyjob, read_range from anyjob.sdk; "
+        "have them do without secret_recipe, or ask for a public name in an issue of anyjob's"
+    )
+    assert found["location"].endswith("acme_of_tests/hooks.py:13")
+
+
+def test_a_plugin_of_a_single_module_is_read_too(site: Path) -> None:
+    code = "import anyjob.specs\nfrom anyjob import BaseBackend as B\n"
+    groups = {"anyjob.backends": {"acme": "acme_single:B"}}
+    install(site, "acme", groups=groups, modules={"acme_single.py": code})
+    assert "internal" in names(checked("acme")[1])
 
 
 # --- what a listing tells ---------------------------------------------------------------------------

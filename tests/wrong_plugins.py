@@ -225,6 +225,14 @@ WRONG = {
     "old-dependency": _one(
         "dependency", "METADATA", "click<1, and click 8", "requires", "(>=8.0,!=8.0.1)", "<1"
     ),
+    "internal": _one(
+        "internal",
+        "backend.py:2",
+        "it imports anyjob.taskbackend, which is anyjob's own",
+        "backend",
+        "\nfrom pathlib import Path\n",
+        "\nfrom anyjob.taskbackend import Observation; from pathlib import Path\n",
+    ),
     "untyped": _one("untyped", "__init__.py", "acme_of_tests", "__init__", "", "# no py.typed"),
     # what the import does
     "raises": _one(

@@ -27,6 +27,7 @@ CHECKS: dict[str, tuple[str, str]] = {
     "tag": (ERROR, "the kind that a spec declares is not the name of its entry point"),
     "api": (WARNING, "it does not say which version of the plugin interface it was written for"),
     "bounds": (WARNING, "it does not say which versions of anyjob it works with"),
+    "internal": (WARNING, "it imports a module of anyjob's that is not public"),
     "kind": (WARNING, "a kind of work has no prefix, or a kind that is named is not installed"),
     "flag": (WARNING, "a field of a spec has the name of an option of `anyjob run`"),
     "prints": (WARNING, "it writes to stdout or stderr when it is imported"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from importlib.machinery import ModuleSpec
 
 from anyjob.registry.entry_points import API, API_VERSION, BACKENDS, COMMANDS, CORE, JOB_TYPES, PROVIDERS
 from anyjob.registry.listing import WELL_KNOWN, ListingEntry
@@ -90,22 +91,29 @@ def check_metadata(line: ListingEntry) -> Iterator[Finding]:
             yield from _check_installed(each, where)
 
 
-def _check_types(line: ListingEntry) -> Iterator[Finding]:
+def packages_of(line: ListingEntry) -> Iterator[ModuleSpec]:
+    """Yield the packages, or modules, at the top that the entry points of a distribution are in."""
     from importlib.util import find_spec
 
     for package in sorted(
-        {value.partition(":")[0].partition(".")[0] for _, _, value in line.source.entries()}
+        {value.partition(":")[0].partition(".")[0] for _, _, value in line.source.entries()} - {CORE}
     ):
         try:
             spec = find_spec(package)  # of a package at the top, which is not imported for that
         except (ValueError, ImportError):
             continue
-        if spec is None or not spec.origin:
+        if spec is not None:
+            yield spec
+
+
+def _check_types(line: ListingEntry) -> Iterator[Finding]:
+    for spec in packages_of(line):
+        if not spec.origin:
             continue
         marker = os.path.join(os.path.dirname(spec.origin), "py.typed")
         if not (spec.submodule_search_locations and os.path.exists(marker)):
             hint = "have the authors put an empty file py.typed into the package"
-            yield Finding("untyped", f"type checkers do not see the types of {package}", hint, spec.origin)
+            yield Finding("untyped", f"type checkers do not see the types of {spec.name}", hint, spec.origin)
 
 
 def _check_bounds(required: Sequence[Requirement], where: str) -> Iterator[Finding]:

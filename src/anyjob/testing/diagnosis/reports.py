@@ -12,6 +12,7 @@ from anyjob.registry.entry_points import CORE
 from anyjob.registry.listing import ListingEntry
 from anyjob.testing.diagnosis.findings import ERROR, LEVELS, WARNING, Finding
 from anyjob.testing.diagnosis.metadata import check_metadata, check_names, check_states
+from anyjob.testing.diagnosis.public_imports import check_sources
 
 _IMPORTED = ("ok", "ambiguous")
 
@@ -95,7 +96,7 @@ def check_all(listed: Sequence[ListingEntry], timeout: float, commands: Sequence
         report = Report(lines)
         report.add(*check_states(lines))
         if lines[0].group:
-            report.add(*check_names(lines, commands), *check_metadata(lines[0]))
+            report.add(*check_names(lines, commands), *check_metadata(lines[0]), *check_sources(lines[0]))
         reports.append(report)
         tasks += [
             (report, entry) for entry in report.entries if entry["state"] in _IMPORTED and entry["value"]
