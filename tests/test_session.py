@@ -346,7 +346,7 @@ def test_closing_closes_what_it_has_made_and_nothing_else() -> None:
         closed = Account.closed
     assert Account.closed == closed + 1
     assert engine._tracker._watcher.closed
-    assert pool._ended
+    assert pool._is_closed
     assert not mine._tracker._watcher.closed
     session.close()
     assert session.get_backend("acme.engine") is not engine  # it may be used again
@@ -365,7 +365,7 @@ def test_one_that_does_not_close_keeps_no_other_open(
     monkeypatch.setattr(plain, "close", fail)
     with caplog.at_level(logging.WARNING):
         session.close()
-    assert pool._ended
+    assert pool._is_closed
     assert "acme.plain: RuntimeError: stuck" in caplog.text
 
 
