@@ -62,8 +62,8 @@ def measure(
         rounds: how often each is timed, after two rounds that warm caches up.
         own: by name, environments of some.
     """
-    commands = {
-        name: [python, "-c", program] if isinstance(program, str) else program
+    commands: dict[str, Sequence[str]] = {
+        name: [str(python), "-c", program] if isinstance(program, str) else program
         for name, program in {BARE: "pass", **programs}.items()
     }
     times: dict[str, list[float]] = {name: [] for name in commands}

@@ -212,7 +212,8 @@ def test_a_call_here_imports_nothing_for_programs_and_files(tmp_path: Path) -> N
     assert "msgspec" in mine
     unwanted = {
         "asyncio", "click", "cloudpickle", "concurrent", "dataclasses", "hashlib", "json", "logging",
-        "pathlib", "pluggy", "psutil", "random", "rich", "shutil", "sqlite3", "subprocess", "tempfile",
+        "pathlib", "pluggy", "psutil", "random", "rich", "shutil", "signal", "sqlite3", "subprocess",
+        "tempfile",
     }  # fmt: skip
     assert mine & {*unwanted, "anyjob.ledger", "anyjob.cli", "anyjob.text.nearest"} == set()
 

@@ -22,7 +22,6 @@ from anyjob.execution.job_environment import use_job_environment
 from anyjob.execution.job_run import JobRun
 from anyjob.execution.private_files import read_range
 from anyjob.execution.reports import outcome_from_report
-from anyjob.execution.spawning import run_program
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.orders import Answer, Observation, Order, Ticket
 from anyjob.specs import Call, Command, LocalValue, Outcome, Spec
@@ -198,6 +197,8 @@ class PoolBackend(TaskBackend):
 
     def _run_command(self, job: PoolJob) -> Outcome:
         """Run a program as a child of this process."""
+        from anyjob.execution.spawning import run_program  # of no use to a call
+
         order = job.order
         assert isinstance(order.spec, Command)
         assert order.spool is not None

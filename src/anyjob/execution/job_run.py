@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 
 import msgspec
 
-from anyjob.execution import spawning
 from anyjob.orders import Order
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
@@ -101,6 +100,10 @@ class JobRun:
     def end_processes(runs: Iterable[JobRun]) -> None:
         """End the processes of jobs, with all that these have started, and wait for that: TERM, 5 s, KILL."""
         runs = sorted(runs, key=id)  # one order for all: each waits for the locks of several
+        if not runs:
+            return
+        from anyjob.execution import spawning  # of no use to calls in threads
+
         for run in runs:
             run._ending.acquire()
         try:
