@@ -354,7 +354,7 @@ def test_output_that_cannot_be_written_fails_that_job_alone(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(spawning, "lay_files", full)
+        patch.setattr(spawning, "write_files", full)
         job = pool.run(Command(["true"], files={"a": File("a", b"x")}))
         with pytest.raises(JobFailedError, match="No space left on device"):
             job.result()
@@ -582,7 +582,7 @@ def test_ctrl_c_in_inline_work_interrupts_the_caller(tmp_path: Path, monkeypatch
         wait_for_file(tmp_path / "ready")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(spawning, "await_end", interrupted)
+    monkeypatch.setattr(spawning, "wait_for_exit", interrupted)
     with pytest.raises(KeyboardInterrupt):
         backend.run(shell('echo $$ > "$1"; sleep 100', str(tmp_path / "ready")))
     wait_for_exit(int((tmp_path / "ready").read_text()))

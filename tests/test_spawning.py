@@ -152,7 +152,7 @@ def test_a_call_that_is_interrupted_ends_its_program(tmp_path: Path, monkeypatch
         wait_for_file(ready)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(spawning, "await_end", interrupted)
+    monkeypatch.setattr(spawning, "wait_for_exit", interrupted)
     with pytest.raises(KeyboardInterrupt):
         spawning.run_command(Command(["sh", "-c", 'echo $$ > "$1"; sleep 100', "sh", str(ready)]))
     wait_for_exit(int(ready.read_text()))
