@@ -191,7 +191,9 @@ def test_an_older_supervisor_is_retired(own: Local, monkeypatch: pytest.MonkeyPa
     newer = f"{MAIN}clients.CLIENT_PROTOCOL += 1{RUN}"
     with own.another() as other:
         backend = other.get_backend("local")
-        monkeypatch.setattr(backend._paths, "command", lambda program: command(own.paths, newer))
+        monkeypatch.setattr(
+            backend._paths, "arguments", lambda program, own_path: command(own.paths, newer)[1:]
+        )
         assert backend.run(Command(["true"])).result(30).exit_code == 0
         assert own.supervisor != before
         Path(own.fifo).write_text("go\n")
@@ -276,8 +278,8 @@ def test_a_state_directory_that_others_may_write_to_is_refused(tmp_path: Path) -
 def test_why_a_supervisor_does_not_start_is_told(own: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         own.backend._paths,
-        "command",
-        lambda program: [sys.executable, "-c", "import sys; sys.exit('no luck')"],
+        "arguments",
+        lambda program, own_path: ["-c", "import sys; sys.exit('no luck')"],
     )
     with pytest.raises(BackendUnavailableError, match="does not start: no luck"):
         own.backend.run(Command(["true"]))
