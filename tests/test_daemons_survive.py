@@ -108,6 +108,29 @@ def test_one_machine_under_two_names_has_two_queues(tmp_path: Path, monkeypatch:
                 os.kill(pid, signal.SIGKILL)
 
 
+def test_who_waits_is_told_of_a_keeper_that_was_stopped(own: Local, caplog: pytest.LogCaptureFixture) -> None:
+    """issue 14, 8: clients hung without a word."""
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}; from anyjob.builtin.local.supervisor import main, service; "
+        "service.PING = service.SILENCE = 0.2; main.main()"
+    )
+    arguments = own.paths.arguments("supervisor")
+    arguments[arguments.index("-c") + 1] = code
+    done = subprocess.run([sys.executable, *arguments], timeout=60, check=True, capture_output=True)
+    assert done.returncode == 0
+    job = own.backend.run(Command(["cat", own.fifo]))
+    until(job.running, "it runs")
+    keeper = own.keeper
+    assert keeper is not None
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        until(lambda: f"(pid {keeper}) has not answered" in caplog.text, "the warning")
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    Path(own.fifo).write_text("done")
+    assert job.result(timeout=60).stdout.text() == "done"
+
+
 def test_elsewhere_than_on_linux_the_way_out_is_told(own: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     """issue 14, 20."""
     monkeypatch.setattr(sys, "platform", "darwin")

@@ -99,6 +99,10 @@ class SupervisorConnection:
         for message in self._frames.receive():
             if message["op"] == "changed":
                 self._callbacks.append(partial(self._on_changed, message["ended"], message["moved"]))
+            elif message["op"] == "warning":
+                import logging
+
+                logging.getLogger("anyjob").warning("%s", message["text"])
             elif message["op"] == "ack":
                 with self._arrived:
                     if message["ack"] in self._awaited:

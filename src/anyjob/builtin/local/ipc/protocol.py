@@ -7,13 +7,15 @@ it was accepted. ``shutdown`` is not answered: the supervisor ends. Unasked, it 
 ``changed`` in the ledger: the ids of jobs that have ``ended``, and of those that have ``moved``, which is to
 have started, or to have been queued again.
 
+``warning`` has a ``text`` for who waits: the keeper does not answer.
+
 On connecting, a supervisor hears ``hello`` of the keeper (``protocol``, ``pid``, ``log``, ``offset``): all
 that happened before is in the first ``offset`` bytes of the log, all else is told. It says ``start`` (see
 `anyjob.builtin.local.supervisor.orders`), ``terminate`` (``id``, ``attempt``, ``cause``, ``grace`` in
 seconds), ``compact`` (``offset``: up to where what has ended may be forgotten), ``supervisor``
 (``command``: what starts the next one) and ``stop`` (once nothing runs). It is told ``started`` (``id``,
 ``attempt``, ``pid``, ``time``), ``ended`` (what the log says of it, and ``offset``)
-and ``compacted`` (``log``, ``offset``).
+and ``compacted`` (``log``, ``offset``); ``ping`` is answered by ``pong``.
 """
 
 from __future__ import annotations

@@ -95,6 +95,8 @@ class Keeper:
             case "compact":
                 self._log.compact(self._jobs.running(), message.get("offset"))
                 self._link.tell({"op": "compacted", **self._log.position})
+            case "ping":
+                self._link.answer({"op": "pong"})
             case "supervisor":
                 self._link.set_command(message["command"])
             case "stop":

@@ -61,6 +61,11 @@ class Clients:
         for client in list(self._all):
             self._send(client, {"op": "changed", "ended": ended, "moved": moved})
 
+    def warn(self, text: str) -> None:
+        """Tell all of them that what they wait for does not come, and why."""
+        for client in list(self._all):
+            self._send(client, {"op": "warning", "text": text})
+
     def _accept(self) -> None:
         accepted = sockets.accept(self._listener)
         if accepted is not None:

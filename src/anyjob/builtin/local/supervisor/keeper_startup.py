@@ -34,6 +34,7 @@ class KeeperConnection(NamedTuple):
     frames: FrameSocket
     log: LoggedJobs
     events: list[dict[str, Any]]
+    pid: int
 
 
 def connect_keeper(paths: RuntimePaths, account: Callable[[LoggedJobs], None]) -> KeeperConnection:
@@ -110,7 +111,7 @@ def _greet(paths: RuntimePaths, keeper: subprocess.Popen[bytes] | None) -> Keepe
     connection.setblocking(False)
     hello, *events = messages
     with open(hello["log"], "rb") as stream:
-        return KeeperConnection(frames, replay(stream.read(hello["offset"])), events)
+        return KeeperConnection(frames, replay(stream.read(hello["offset"])), events, hello["pid"])
 
 
 def _first_messages(frames: FrameSocket, deadline: float) -> list[dict[str, Any]]:

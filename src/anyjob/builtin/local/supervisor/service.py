@@ -41,6 +41,10 @@ IDLE = 20.0
 """Seconds without work and without clients after which the supervisor ends."""
 UNNEEDED = 3600.0
 """Seconds of age from which an environment that no job in the ledger needs is removed."""
+PING = 5.0
+"""Seconds after which a keeper that has jobs, and says nothing, is asked whether it is there."""
+SILENCE = 15.0
+"""Seconds without an answer after which those who wait are told."""
 COMPACT = 4 << 20
 """Bytes of the keeper's log that are kept though the ledger has them."""
 
@@ -67,7 +71,9 @@ class Supervisor:
         self._clients = Clients(self._loop, listener, self)
         self._keeper: FrameSocket | None = None
         self._logged = self._compacted = 0  # offsets in the keeper's log
-        self._idle_since = time.monotonic()
+        self._idle_since = self._heard = time.monotonic()
+        self._pinged: float | None = None
+        self._keeper_pid = 0
         self._failing = self._stopped = False
 
     # --- the loop -----------------------------------------------------------------------------
@@ -79,6 +85,7 @@ class Supervisor:
         self._remove_unneeded_environments()
         while not self._stopped:
             self._work()
+            self._check_keeper()
             self._loop.run_once(self._pause())
             self._stopped = self._stopped or self._is_idle()
         if not self.has_state:
@@ -119,7 +126,7 @@ class Supervisor:
             return RETRY
         if self._writer.is_pending:
             return self._writer.pause
-        return IDLE / 2
+        return min(PING, IDLE / 2) if self._scheduler.has_running else IDLE / 2
 
     def _is_idle(self) -> bool:
         now = time.monotonic()
@@ -130,6 +137,23 @@ class Supervisor:
             self._scheduler.rescan_all()
             return not self._scheduler.has_waiting
         return False
+
+    def _check_keeper(self) -> None:
+        """Ask a keeper that has said nothing for long; tell clients of one that does not answer."""
+        now = time.monotonic()
+        if self._keeper is None or not self._scheduler.has_running:
+            self._heard, self._pinged = now, None
+        elif self._pinged is None and now - self._heard >= PING:
+            self._pinged = now
+            self._keeper.send({"op": "ping"})
+            self._loop.flush(self._keeper)
+        elif self._pinged is not None and now - self._pinged >= SILENCE:
+            self._heard, self._pinged = now, None  # it is asked, and told, again
+            self._clients.warn(
+                f"the keeper of the local backend (pid {self._keeper_pid}) has not answered for "
+                f"{SILENCE:g} s: its jobs cannot start or end. If it was stopped, have it go on "
+                "(kill -CONT); where it is killed (kill -KILL), what it runs is lost"
+            )
 
     def _start_jobs(self) -> None:
         if self._keeper is None:
@@ -214,7 +238,7 @@ class Supervisor:
         """Connect to the keeper, or to a new one; hold the ledger against what it has logged."""
         self._writer.write()
         found = connect_keeper(self._paths, self._reconciliation.with_dead_keeper)
-        self._keeper = found.frames
+        self._keeper, self._keeper_pid = found.frames, found.pid
         # It may be of another installation, which is gone by now.
         self._keeper.send({"op": "supervisor", "command": supervisor_command(self._paths)})
         self._logged = self._compacted = 0
@@ -227,6 +251,7 @@ class Supervisor:
     def _receive(self) -> None:
         keeper = self._keeper
         assert keeper is not None
+        self._heard, self._pinged = time.monotonic(), None
         try:
             for message in keeper.receive():
                 self._take_event(message)
@@ -237,6 +262,8 @@ class Supervisor:
             self._connect_keeper()
 
     def _take_event(self, event: dict[str, Any]) -> None:
+        if event["op"] == "pong":
+            return
         if event["op"] == "compacted":
             self._logged = self._compacted = event["offset"]
             return
