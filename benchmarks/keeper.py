@@ -26,7 +26,7 @@ from typing import Any
 import _side_by_side as bench
 
 sys.path.insert(0, str(bench.ROOT / "tests"))
-from keeping import Driver, keeping
+from keeper_driver import KeeperDriver, running_keeper
 
 WIDTH = 2
 COMMANDS, CALLS = 1000, 2000
@@ -67,7 +67,7 @@ def loop(program: str) -> tuple[float, int]:
     return float(seconds), int(size[0]) if size else 0
 
 
-def drive(driver: Driver, jobs: int, prefix: str, start: Callable[[str], Any]) -> float:
+def drive(driver: KeeperDriver, jobs: int, prefix: str, start: Callable[[str], Any]) -> float:
     """Seconds that so many jobs take through the keeper."""
     begun = time.perf_counter()
     sent = 0
@@ -83,13 +83,13 @@ def drive(driver: Driver, jobs: int, prefix: str, start: Callable[[str], Any]) -
     return time.perf_counter() - begun
 
 
-def hear(driver: Driver) -> None:
+def hear(driver: KeeperDriver) -> None:
     for message in driver.frames.receive():
         if message["op"] == "ended":
             driver.ended[message["id"]] = message
 
 
-def starter(driver: Driver, work: dict[str, Any], environment: str) -> Callable[[str], None]:
+def starter(driver: KeeperDriver, work: dict[str, Any], environment: str) -> Callable[[str], None]:
     spool = str(driver.state / "spool") + "/"
 
     def start(job: str) -> None:
@@ -111,7 +111,7 @@ def starter(driver: Driver, work: dict[str, Any], environment: str) -> Callable[
     return start
 
 
-def size_of_zygote(driver: Driver) -> int:
+def size_of_zygote(driver: KeeperDriver) -> int:
     (pid,) = driver.zygotes()
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0])
@@ -131,7 +131,7 @@ def main() -> bool:
     names = ("posix_spawn loop", "keeper: commands", "fork loop", "keeper: calls")
     rates: dict[str, list[float]] = {name: [] for name in names}
     sizes = set()
-    with tempfile.TemporaryDirectory() as directory, keeping(Path(directory)) as driver:
+    with tempfile.TemporaryDirectory() as directory, running_keeper(Path(directory)) as driver:
         variables = {name: value for name, value in os.environ.items() if name.isidentifier()}
         environment = driver.environment(**variables)
         commands = starter(driver, command, environment)

@@ -238,7 +238,7 @@ def attempts(state: Path, rows: list[Row]) -> list[str]:
         return [f"{job} ran again" for job in jobs if not job._record.resources.restartable]
 
 
-def harass(root: Path, kills: int, seed: int, clients: int) -> tuple[list[Row], list[str], dict[str, int]]:
+def run_kills(root: Path, kills: int, seed: int, clients: int) -> tuple[list[Row], list[str], dict[str, int]]:
     """Do all of it; return what the ledger says, what is wrong with that, and who was killed how often."""
     killer = Killer(root, seed, clients)
     try:
@@ -263,7 +263,7 @@ def main() -> int:
     root = given.state or Path(tempfile.mkdtemp(prefix="anyjob-kills-"))
     begun = time.monotonic()
     try:
-        rows, wrong, killed = harass(root, given.kills, given.seed, given.clients)
+        rows, wrong, killed = run_kills(root, given.kills, given.seed, given.clients)
     except (AssertionError, AnyjobError) as error:
         print(f"{type(error).__name__}: {error}\nsee {root}")
         return 1

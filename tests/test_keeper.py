@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from keeping import SOURCE, Driver, keeping, until
+from keeper_driver import SOURCE, KeeperDriver, running_keeper, until
 
 from anyjob.builtin.local import process_table
 from anyjob.builtin.local.keeper.log import replay
@@ -32,8 +32,8 @@ DAEMON = (
 
 
 @pytest.fixture
-def driver(tmp_path: Path) -> Iterator[Driver]:
-    with keeping(tmp_path) as one:
+def driver(tmp_path: Path) -> Iterator[KeeperDriver]:
+    with running_keeper(tmp_path) as one:
         yield one
 
 
@@ -42,7 +42,7 @@ def gone(pid: int) -> bool:
     return process is None or process.state == b"Z"
 
 
-def pids_in(driver: Driver, job: str, count: int) -> list[int]:
+def pids_in(driver: KeeperDriver, job: str, count: int) -> list[int]:
     """Wait until a job has written so many pids."""
 
     def written() -> list[str]:
@@ -56,7 +56,7 @@ def pids_in(driver: Driver, job: str, count: int) -> list[int]:
 # --- what a job gets --------------------------------------------------------------------------
 
 
-def test_a_command_runs_and_its_end_is_told_and_logged(driver: Driver) -> None:
+def test_a_command_runs_and_its_end_is_told_and_logged(driver: KeeperDriver) -> None:
     driver.spawn("a", "/bin/sh", "-c", "echo out; echo err >&2; exit 3")
     event = driver.end_of("a")
     assert (event["code"], event["cause"], event["message"]) == (3, None, "")
@@ -71,7 +71,7 @@ def test_a_command_runs_and_its_end_is_told_and_logged(driver: Driver) -> None:
     }
 
 
-def test_arguments_and_environment_arrive_byte_for_byte(driver: Driver) -> None:
+def test_arguments_and_environment_arrive_byte_for_byte(driver: KeeperDriver) -> None:
     """psij-python#423: blanks, ``$(…)`` and bytes that are not UTF-8 are nothing special."""
     hostile = [b"a b", b"$(touch /tmp/x)", b"`id`", b"\xff\xfe'\"\\", b"", b"new\nline", b"*"]
     program = "import os, sys; given = [*map(os.fsencode, sys.argv[1:]), os.environb[b'V']];"
@@ -85,7 +85,7 @@ def test_arguments_and_environment_arrive_byte_for_byte(driver: Driver) -> None:
     assert (driver.state / "spool" / "b" / "stdout").read_bytes() == b"own \xfe $HOME"
 
 
-def test_a_job_runs_where_it_was_submitted(driver: Driver, tmp_path: Path) -> None:
+def test_a_job_runs_where_it_was_submitted(driver: KeeperDriver, tmp_path: Path) -> None:
     place = os.fsencode(tmp_path) + b"/d \xff"
     os.mkdir(place)
     driver.spawn("a", "/bin/pwd", cwd=place)
@@ -93,7 +93,7 @@ def test_a_job_runs_where_it_was_submitted(driver: Driver, tmp_path: Path) -> No
     assert (driver.state / "spool" / "a" / "stdout").read_bytes() == place + b"\n"
 
 
-def test_a_job_gets_three_descriptors_and_a_session_and_no_signal_ignored(driver: Driver) -> None:
+def test_a_job_gets_three_descriptors_and_a_session_and_no_signal_ignored(driver: KeeperDriver) -> None:
     """Locks must not be inherited by children."""
     driver.spawn(
         "a",
@@ -111,13 +111,13 @@ def test_a_job_gets_three_descriptors_and_a_session_and_no_signal_ignored(driver
     assert text.endswith(f"\n{pid} {pid}\n")
 
 
-def test_a_job_knows_who_it_is(driver: Driver) -> None:
+def test_a_job_knows_who_it_is(driver: KeeperDriver) -> None:
     driver.spawn("a", "/bin/sh", "-c", 'echo "$ANYJOB_JOB_ID $ANYJOB_ATTEMPT $ANYJOB_SPOOL $ANYJOB_KEEPER"')
     driver.end_of("a")
     assert driver.text("a") == f"a 1 {driver.state}/spool/a {driver.state}\n"
 
 
-def test_a_command_reads_its_stdin(driver: Driver, tmp_path: Path) -> None:
+def test_a_command_reads_its_stdin(driver: KeeperDriver, tmp_path: Path) -> None:
     (tmp_path / "given").write_bytes(b"from a file")
     driver.spawn("a", "/bin/cat", stdin=str(tmp_path / "given"))
     driver.end_of("a")
@@ -128,7 +128,7 @@ def test_a_command_reads_its_stdin(driver: Driver, tmp_path: Path) -> None:
     assert "missing' cannot be opened" in event["message"]
 
 
-def test_what_a_job_has_is_private(driver: Driver) -> None:
+def test_what_a_job_has_is_private(driver: KeeperDriver) -> None:
     driver.spawn("a", "/bin/true")
     driver.end_of("a")
     spool = driver.state / "spool" / "a"
@@ -156,7 +156,7 @@ def test_what_a_job_has_is_private(driver: Driver) -> None:
     ],
 )
 def test_what_cannot_be_started_says_why(
-    driver: Driver, argv: list[str], more: dict[str, Any], code: int, said: str
+    driver: KeeperDriver, argv: list[str], more: dict[str, Any], code: int, said: str
 ) -> None:
     driver.spawn("a", *argv, **more)
     event = driver.end_of("a")
@@ -168,7 +168,7 @@ def test_what_cannot_be_started_says_why(
 @pytest.mark.parametrize(
     ("content", "said"), [(b"\xc1", "no plain data"), (b"\x80\x04K\x01.", "no variables")]
 )
-def test_an_environment_that_is_damaged_is_not_used(driver: Driver, content: bytes, said: str) -> None:
+def test_an_environment_that_is_damaged_is_not_used(driver: KeeperDriver, content: bytes, said: str) -> None:
     path = driver.environment(A="b")
     Path(path).write_bytes(content)
     driver.spawn("a", "/bin/true", environment=path)
@@ -178,7 +178,7 @@ def test_an_environment_that_is_damaged_is_not_used(driver: Driver, content: byt
     assert said in event["message"]
 
 
-def test_a_program_is_sought_on_the_path_of_the_job(driver: Driver, tmp_path: Path) -> None:
+def test_a_program_is_sought_on_the_path_of_the_job(driver: KeeperDriver, tmp_path: Path) -> None:
     script = tmp_path / "my-program"
     script.write_text("#!/bin/sh\necho mine\n")
     environment = driver.environment(PATH=f"/bin:{tmp_path}")
@@ -190,7 +190,7 @@ def test_a_program_is_sought_on_the_path_of_the_job(driver: Driver, tmp_path: Pa
     assert driver.text("b") == "mine\n"
 
 
-def test_links_in_the_spool_are_not_followed(driver: Driver, tmp_path: Path) -> None:
+def test_links_in_the_spool_are_not_followed(driver: KeeperDriver, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "stdout").write_text("kept")
@@ -204,7 +204,7 @@ def test_links_in_the_spool_are_not_followed(driver: Driver, tmp_path: Path) -> 
     assert (precious / "stdout").read_text() == "kept"
 
 
-def test_an_id_that_is_a_path_is_refused(driver: Driver) -> None:
+def test_an_id_that_is_a_path_is_refused(driver: KeeperDriver) -> None:
     driver.spawn("../a", "/bin/true")
     until(lambda: "no id of a job" in driver.errors(), "the keeper complains")
     driver.connection.close()
@@ -216,14 +216,14 @@ def test_an_id_that_is_a_path_is_refused(driver: Driver) -> None:
 # --- how a job ends ---------------------------------------------------------------------------
 
 
-def test_a_killed_job_says_by_what(driver: Driver) -> None:
+def test_a_killed_job_says_by_what(driver: KeeperDriver) -> None:
     driver.spawn("a", "sleep", "600")
     os.kill(driver.start_of("a"), signal.SIGKILL)
     event = driver.end_of("a")
     assert (event["code"], event["cause"]) == (-signal.SIGKILL, None)
 
 
-def test_cancel_lets_a_job_clean_up(driver: Driver) -> None:
+def test_cancel_lets_a_job_clean_up(driver: KeeperDriver) -> None:
     """dask-jobqueue#640: TERM, grace, KILL."""
     driver.spawn(
         "a", "/bin/sh", "-c", "trap 'echo cleaned; exit 5' TERM; echo $$; while :; do sleep 0.01; done"
@@ -252,7 +252,7 @@ time.sleep(600)
 
 
 @pytest.mark.parametrize("cause", ["cancel", "walltime"])
-def test_a_tree_that_ignores_term_is_killed(driver: Driver, cause: str) -> None:
+def test_a_tree_that_ignores_term_is_killed(driver: KeeperDriver, cause: str) -> None:
     """qiskit#638: cancel ends the whole process tree, wherever it has gone; so does walltime."""
     walltime = 0.5 if cause == "walltime" else None
     driver.spawn("a", PYTHON, "-c", STUBBORN, walltime=walltime, grace=0.2)
@@ -266,7 +266,7 @@ def test_a_tree_that_ignores_term_is_killed(driver: Driver, cause: str) -> None:
     until(lambda: not driver.marked(), "nothing is left")
 
 
-def test_a_second_cancel_can_shorten_the_grace(driver: Driver) -> None:
+def test_a_second_cancel_can_shorten_the_grace(driver: KeeperDriver) -> None:
     driver.spawn("a", PYTHON, "-c", STUBBORN)
     pids_in(driver, "a", 4)
     driver.kill("a", grace=500)
@@ -274,7 +274,7 @@ def test_a_second_cancel_can_shorten_the_grace(driver: Driver) -> None:
     assert driver.end_of("a")["code"] == -signal.SIGKILL
 
 
-def test_the_keeper_serves_others_while_one_is_ending(driver: Driver) -> None:
+def test_the_keeper_serves_others_while_one_is_ending(driver: KeeperDriver) -> None:
     driver.spawn("a", PYTHON, "-c", STUBBORN, grace=500)
     pids_in(driver, "a", 4)
     driver.kill("a", grace=500)
@@ -285,7 +285,7 @@ def test_the_keeper_serves_others_while_one_is_ending(driver: Driver) -> None:
     driver.end_of("a")
 
 
-def test_what_a_job_leaves_behind_is_ended(driver: Driver) -> None:
+def test_what_a_job_leaves_behind_is_ended(driver: KeeperDriver) -> None:
     """In its group; and a daemon, in a session of its own, whose parents are gone."""
     script = f'sleep 600 & echo $!; {PYTHON} -c "{DAEMON}"'
     driver.spawn("a", "/bin/sh", "-c", script)
@@ -294,7 +294,7 @@ def test_what_a_job_leaves_behind_is_ended(driver: Driver) -> None:
     until(lambda: all(map(gone, pids)), "the daemon and the background process are gone")
 
 
-def test_a_daemon_of_a_job_that_runs_is_left_alone(driver: Driver) -> None:
+def test_a_daemon_of_a_job_that_runs_is_left_alone(driver: KeeperDriver) -> None:
     driver.spawn("a", "/bin/sh", "-c", f'{PYTHON} -c "{DAEMON}"; cat /dev/zero >/dev/null')
     (pid,) = pids_in(driver, "a", 1)
     driver.spawn("b", "/bin/sh", "-c", f'{PYTHON} -c "{DAEMON}"')
@@ -307,7 +307,7 @@ def test_a_daemon_of_a_job_that_runs_is_left_alone(driver: Driver) -> None:
     until(lambda: gone(pid), "and so is the other")
 
 
-def test_peak_memory_is_the_jobs_own(driver: Driver) -> None:
+def test_peak_memory_is_the_jobs_own(driver: KeeperDriver) -> None:
     """A process spawned from a large parent reports the parent's peak as its own; so none is told."""
     driver.spawn("small", "/bin/true")
     driver.spawn("large", PYTHON, "-c", "b'x' * 80_000_000")
@@ -324,7 +324,7 @@ def test_peak_memory_is_the_jobs_own(driver: Driver) -> None:
 # --- the keeper itself ------------------------------------------------------------------------
 
 
-def test_a_second_keeper_ends_at_once(driver: Driver) -> None:
+def test_a_second_keeper_ends_at_once(driver: KeeperDriver) -> None:
     assert driver.launch().wait(60) == 0
     driver.spawn("a", "/bin/true")
     assert driver.end_of("a")["code"] == 0
@@ -342,7 +342,7 @@ def test_a_state_directory_that_others_may_write_to_is_refused(tmp_path: Path) -
     assert "others may write to it" in ended.stderr
 
 
-def test_the_keeper_stays_small(driver: Driver) -> None:
+def test_the_keeper_stays_small(driver: KeeperDriver) -> None:
     """What it is large with, is told of its jobs; and a large parent is slow to spawn from."""
     loaded = Path(f"/proc/{driver.keeper.pid}/maps").read_text()
     assert not re.search("sqlite|msgspec|libcrypto|_asyncio", loaded)
@@ -359,7 +359,7 @@ def test_the_keeper_imports_nothing_that_is_installed() -> None:
     assert set(said.stdout.split()) - {"anyjob"} <= set(sys.stdlib_module_names), said.stderr
 
 
-def test_jobs_run_on_without_a_supervisor_and_the_next_one_finds_them(driver: Driver) -> None:
+def test_jobs_run_on_without_a_supervisor_and_the_next_one_finds_them(driver: KeeperDriver) -> None:
     """executorlib#412: what watches may die; the log and the next connection tell the same story."""
     driver.spawn("a", "/bin/sh", "-c", "echo $$; read line", stdin=driver.fifo())
     driver.spawn("b", "sleep", "600")
@@ -377,7 +377,7 @@ def test_jobs_run_on_without_a_supervisor_and_the_next_one_finds_them(driver: Dr
     assert driver.end_of("b")["cause"] == "cancel"
 
 
-def test_a_new_connection_replaces_the_old(driver: Driver) -> None:
+def test_a_new_connection_replaces_the_old(driver: KeeperDriver) -> None:
     old = driver.connection
     driver.connect()
     assert old.recv(1 << 16) == b""
@@ -386,7 +386,7 @@ def test_a_new_connection_replaces_the_old(driver: Driver) -> None:
     old.close()
 
 
-def test_nonsense_ends_the_connection_and_nothing_else(driver: Driver) -> None:
+def test_nonsense_ends_the_connection_and_nothing_else(driver: KeeperDriver) -> None:
     driver.spawn("a", "sleep", "600")
     driver.start_of("a")
     driver.connection.sendall(b"\x03\0\0\0\xc1\xc1\xc1")
@@ -397,7 +397,7 @@ def test_nonsense_ends_the_connection_and_nothing_else(driver: Driver) -> None:
     assert driver.end_of("a")["cause"] == "cancel"
 
 
-def test_the_same_start_twice_runs_once(driver: Driver) -> None:
+def test_the_same_start_twice_runs_once(driver: KeeperDriver) -> None:
     driver.spawn("a", "/bin/sh", "-c", "echo ran; sleep 600")
     driver.spawn("a", "/bin/sh", "-c", "echo ran; sleep 600")
     until(lambda: driver.text("a") == "ran\n" if driver.start_of("a") else False, "it runs")
@@ -406,7 +406,7 @@ def test_the_same_start_twice_runs_once(driver: Driver) -> None:
     assert driver.text("a") == "ran\n"
 
 
-def test_compacting_forgets_what_has_ended(driver: Driver) -> None:
+def test_compacting_forgets_what_has_ended(driver: KeeperDriver) -> None:
     driver.spawn("a", "/bin/true")
     driver.spawn("b", "sleep", "600")
     driver.start_of("b")
@@ -424,7 +424,7 @@ def test_compacting_forgets_what_has_ended(driver: Driver) -> None:
     assert set(driver.log().ended) == {"b"}
 
 
-def test_stop_waits_for_what_runs(driver: Driver) -> None:
+def test_stop_waits_for_what_runs(driver: KeeperDriver) -> None:
     driver.spawn("a", "/bin/sh", "-c", "read line", stdin=driver.fifo())
     driver.start_of("a")
     driver.send(op="stop")
@@ -436,7 +436,7 @@ def test_stop_waits_for_what_runs(driver: Driver) -> None:
 
 
 def test_durability_can_be_asked_for(tmp_path: Path) -> None:
-    with keeping(tmp_path) as driver:
+    with running_keeper(tmp_path) as driver:
         driver.spawn("a", "/bin/true", durable=True)
         driver.call("b", abs, -1, durable=True)
         driver.end_of("a", "b")
@@ -445,7 +445,7 @@ def test_durability_can_be_asked_for(tmp_path: Path) -> None:
 
 
 def test_it_ends_when_nothing_runs_and_nobody_watches(tmp_path: Path) -> None:
-    driver = Driver(tmp_path, "--idle", "0.2")
+    driver = KeeperDriver(tmp_path, "--idle", "0.2")
     driver.spawn("a", "/bin/sh", "-c", "read line", stdin=driver.fifo())
     driver.start_of("a")
     driver.connection.close()
@@ -456,7 +456,9 @@ def test_it_ends_when_nothing_runs_and_nobody_watches(tmp_path: Path) -> None:
     os.close(driver.held.pop())
 
 
-def test_what_cannot_be_logged_is_not_started_and_what_has_ended_is_logged_later(driver: Driver) -> None:
+def test_what_cannot_be_logged_is_not_started_and_what_has_ended_is_logged_later(
+    driver: KeeperDriver,
+) -> None:
     driver.spawn("a", "/bin/sh", "-c", "read line", stdin=driver.fifo())
     driver.start_of("a")
     full = (driver.logs / "keeper.log").stat().st_size + 5
@@ -479,7 +481,7 @@ def test_it_starts_a_supervisor_when_there_is_none_and_work_is_left(tmp_path: Pa
     command = json.dumps(["/bin/sh", "-c", f'echo "$ANYJOB_JOB_ID." >> {called}'])
     os.environ["ANYJOB_JOB_ID"] = "of-whoever-started-us"
     try:
-        driver = Driver(tmp_path, "--supervisor", command)
+        driver = KeeperDriver(tmp_path, "--supervisor", command)
     finally:
         del os.environ["ANYJOB_JOB_ID"]
     driver.spawn("a", "sleep", "600")
@@ -494,7 +496,7 @@ def test_it_starts_a_supervisor_when_there_is_none_and_work_is_left(tmp_path: Pa
     driver.close()
 
 
-def test_after_the_death_of_the_keeper_nothing_of_it_is_left(driver: Driver) -> None:
+def test_after_the_death_of_the_keeper_nothing_of_it_is_left(driver: KeeperDriver) -> None:
     driver.spawn("a", "/bin/sh", "-c", f'{PYTHON} -c "{DAEMON}"; sleep 600')
     pids = [*pids_in(driver, "a", 1), driver.start_of("a")]
     driver.call("b", os.system, "sleep 600")
@@ -515,7 +517,7 @@ def test_after_the_death_of_the_keeper_nothing_of_it_is_left(driver: Driver) -> 
 def test_another_user_is_not_served() -> None:
     if os.getuid() != 0:
         pytest.skip("only root can speak as somebody else")
-    with tempfile.TemporaryDirectory() as directory, keeping(Path(directory)) as driver:
+    with tempfile.TemporaryDirectory() as directory, running_keeper(Path(directory)) as driver:
         for path, mode in ((Path(directory), 0o755), (driver.runtime, 0o755), (driver.socket, 0o666)):
             path.chmod(mode)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keeping import Driver, keeping
+from keeper_driver import KeeperDriver, running_keeper
 
 BACKWARDS = """
 import itertools, time
@@ -15,14 +15,14 @@ main()
 """
 
 
-class BackwardsDriver(Driver):
+class BackwardsKeeper(KeeperDriver):
     """A keeper for which an hour less has passed each time that it looks."""
 
     program = ("-c", BACKWARDS)
 
 
 def test_walltime_cancel_and_ends_hold_while_the_clock_goes_back(tmp_path: Path) -> None:
-    with keeping(tmp_path, driven=BackwardsDriver) as driver:
+    with running_keeper(tmp_path, driven=BackwardsKeeper) as driver:
         driver.spawn("overdue", "/bin/sleep", "60", walltime=0.2)
         driver.spawn("cancelled", "/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.01; done")
         driver.spawn("done", "/bin/true")

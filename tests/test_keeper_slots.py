@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from keeping import Driver, keeping
+from keeper_driver import KeeperDriver, running_keeper
 
 from anyjob.builtin.local.keeper.job import Job
 from anyjob.builtin.local.keeper.slots import Slots
 
 
-def waiter(driver: Driver, job: str, **more: Any) -> Callable[[], object]:
+def waiter(driver: KeeperDriver, job: str, **more: Any) -> Callable[[], object]:
     """Start a job that runs until what is returned is called."""
     driver.spawn(job, "/bin/sh", "-c", "read line", stdin=driver.fifo(f"{job}.fifo"), **more)
     held = driver.held[-1]
@@ -24,7 +24,7 @@ def waiter(driver: Driver, job: str, **more: Any) -> Callable[[], object]:
 
 
 def test_a_job_beyond_the_slots_starts_when_one_has_ended(tmp_path: Path) -> None:
-    with keeping(tmp_path) as driver:
+    with running_keeper(tmp_path) as driver:
         one_slot: dict[str, Any] = {"queue": 1, "capacity": 1}
         go = waiter(driver, "a", **one_slot)
         driver.spawn("b", "/bin/true", **one_slot)
@@ -40,7 +40,7 @@ def test_a_job_beyond_the_slots_starts_when_one_has_ended(tmp_path: Path) -> Non
 
 
 def test_one_that_waits_is_cancelled_without_having_run(tmp_path: Path) -> None:
-    with keeping(tmp_path) as driver:
+    with running_keeper(tmp_path) as driver:
         one_slot: dict[str, Any] = {"queue": 1, "capacity": 1}
         go = waiter(driver, "a", **one_slot)
         driver.spawn("b", "/bin/sh", "-c", "echo ran", **one_slot)
@@ -54,7 +54,7 @@ def test_one_that_waits_is_cancelled_without_having_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_those_that_wait_are_forgotten_with_the_supervisor(tmp_path: Path, jobs: int) -> None:
-    with keeping(tmp_path) as driver:
+    with running_keeper(tmp_path) as driver:
         one_slot: dict[str, Any] = {"queue": 1, "capacity": 1}
         go = waiter(driver, "a", **one_slot)
         for number in range(jobs):
@@ -74,7 +74,7 @@ def test_those_that_wait_are_forgotten_with_the_supervisor(tmp_path: Path, jobs:
 
 
 def test_one_that_waits_is_not_in_a_compacted_log(tmp_path: Path) -> None:
-    with keeping(tmp_path) as driver:
+    with running_keeper(tmp_path) as driver:
         one_slot: dict[str, Any] = {"queue": 1, "capacity": 1}
         go = waiter(driver, "a", **one_slot)
         driver.spawn("b", "/bin/true", **one_slot)

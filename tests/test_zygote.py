@@ -17,7 +17,7 @@ from typing import Any
 import cloudpickle
 import pytest
 import zygote_calls as calls
-from keeping import TESTS, Driver, keeping, until
+from keeper_driver import TESTS, KeeperDriver, running_keeper, until
 
 from anyjob.builtin.local import process_table
 from anyjob.builtin.local.process_table import read_process
@@ -25,12 +25,12 @@ from anyjob.builtin.local.supervisor.dead_keeper import kill_leftovers
 
 
 @pytest.fixture
-def driver(tmp_path: Path) -> Iterator[Driver]:
-    with keeping(tmp_path) as one:
+def driver(tmp_path: Path) -> Iterator[KeeperDriver]:
+    with running_keeper(tmp_path) as one:
         yield one
 
 
-def written(driver: Driver, job: str, text: str) -> None:
+def written(driver: KeeperDriver, job: str, text: str) -> None:
     path = driver.state / "spool" / job / "stdout"
     until(lambda: path.exists() and path.read_text() == text, f"{job} writes {text!r}")
 
@@ -46,7 +46,7 @@ def slay(pid: int) -> None:
 # --- what comes back --------------------------------------------------------------------------
 
 
-def test_a_value_comes_back(driver: Driver) -> None:
+def test_a_value_comes_back(driver: KeeperDriver) -> None:
     driver.call("a", operator.add, 1, 2)
     event = driver.end_of("a")
     assert (event["code"], event["cause"]) == (0, None)
@@ -62,7 +62,7 @@ def test_a_value_comes_back(driver: Driver) -> None:
     }
 
 
-def test_an_exception_comes_back(driver: Driver) -> None:
+def test_an_exception_comes_back(driver: KeeperDriver) -> None:
     driver.call("a", operator.truediv, 1, 0)
     assert driver.end_of("a")["code"] == 1
     said = driver.said("a")
@@ -71,13 +71,13 @@ def test_an_exception_comes_back(driver: Driver) -> None:
 
 
 @pytest.mark.parametrize(("code", "exit_code"), [(0, 0), (7, 7), ("why", 1), (None, 0)])
-def test_sys_exit_is_the_exit_code(driver: Driver, code: Any, exit_code: int) -> None:
+def test_sys_exit_is_the_exit_code(driver: KeeperDriver, code: Any, exit_code: int) -> None:
     driver.call("a", sys.exit, code)
     assert driver.end_of("a")["code"] == exit_code
     assert driver.said("a")["reason"] == "exit-code"
 
 
-def test_what_kills_its_process_fails_alone(driver: Driver) -> None:
+def test_what_kills_its_process_fails_alone(driver: KeeperDriver) -> None:
     driver.call("a", os._exit, 9)
     driver.call("b", os.abort)
     driver.call("c", operator.add, 1, 1)
@@ -86,7 +86,7 @@ def test_what_kills_its_process_fails_alone(driver: Driver) -> None:
     assert not (driver.state / "spool" / "a" / "outcome.pkl").exists()
 
 
-def test_a_value_that_cannot_be_pickled_is_a_failure(driver: Driver) -> None:
+def test_a_value_that_cannot_be_pickled_is_a_failure(driver: KeeperDriver) -> None:
     driver.call("a", calls.draw)
     driver.call("b", iter, [])
     driver.call("c", sys._getframe)
@@ -94,7 +94,7 @@ def test_a_value_that_cannot_be_pickled_is_a_failure(driver: Driver) -> None:
     assert "cannot be pickled" in driver.said("c")["message"]
 
 
-def test_functions_by_value_payloads_from_files_and_names(driver: Driver, tmp_path: Path) -> None:
+def test_functions_by_value_payloads_from_files_and_names(driver: KeeperDriver, tmp_path: Path) -> None:
     path = tmp_path / "payload"
     path.write_bytes(cloudpickle.dumps((lambda x: x + 1, (1,), {})))
     common = {"kind": "call", "python": sys.executable, "path": [TESTS, *sys.path], "preload": []}
@@ -110,7 +110,7 @@ def test_functions_by_value_payloads_from_files_and_names(driver: Driver, tmp_pa
     assert driver.end_of("d")["code"] == 1
 
 
-def test_output_goes_to_the_spool(driver: Driver) -> None:
+def test_output_goes_to_the_spool(driver: KeeperDriver) -> None:
     driver.call("a", calls.speak)
     driver.end_of("a")
     assert sorted(driver.text("a").split()) == ["out", "raw"]
@@ -120,7 +120,7 @@ def test_output_goes_to_the_spool(driver: Driver) -> None:
 # --- where it runs ----------------------------------------------------------------------------
 
 
-def test_a_call_has_the_surroundings_of_who_submitted_it(driver: Driver, tmp_path: Path) -> None:
+def test_a_call_has_the_surroundings_of_who_submitted_it(driver: KeeperDriver, tmp_path: Path) -> None:
     environment = driver.environment(PATH="/bin", MINE=b"a \xff")
     driver.call("a", calls.surroundings, environment=environment, cwd=os.fsencode(tmp_path), extra={"X": "y"})
     driver.end_of("a")
@@ -144,7 +144,7 @@ def test_a_call_has_the_surroundings_of_who_submitted_it(driver: Driver, tmp_pat
     assert (mark.job_id, mark.is_zygote) == ("a", False)
 
 
-def test_two_interpreters_at_once(driver: Driver, tmp_path: Path) -> None:
+def test_two_interpreters_at_once(driver: KeeperDriver, tmp_path: Path) -> None:
     venv.create(tmp_path / "other", with_pip=False, symlinks=True)
     other = str(tmp_path / "other" / "bin" / "python")
     driver.call("a", calls.surroundings)
@@ -155,7 +155,7 @@ def test_two_interpreters_at_once(driver: Driver, tmp_path: Path) -> None:
     assert len(driver.zygotes()) == 2
 
 
-def test_calls_with_the_same_environment_share_a_zygote(driver: Driver) -> None:
+def test_calls_with_the_same_environment_share_a_zygote(driver: KeeperDriver) -> None:
     """Also where jobs have submitted them, which differ in their marks."""
     known = {"PATH": "/bin", "MINE": "1"}
     one = driver.environment(**known, ANYJOB_JOB_ID="one")
@@ -170,7 +170,7 @@ def test_calls_with_the_same_environment_share_a_zygote(driver: Driver) -> None:
     assert len(driver.zygotes()) == 2
 
 
-def test_nothing_leaks_from_call_to_call(driver: Driver) -> None:
+def test_nothing_leaks_from_call_to_call(driver: KeeperDriver) -> None:
     for job in "abc":
         driver.call(job, calls.count, preload=["zygote_calls"])
     driver.end_of("a", "b", "c")
@@ -182,13 +182,13 @@ def test_nothing_leaks_from_call_to_call(driver: Driver) -> None:
     assert driver.value("d") != driver.value("e")
 
 
-def test_a_call_that_forks_and_comes_back_twice_is_told_once(driver: Driver) -> None:
+def test_a_call_that_forks_and_comes_back_twice_is_told_once(driver: KeeperDriver) -> None:
     driver.call("a", calls.return_twice)
     assert driver.end_of("a")["code"] == 0
     assert driver.value("a") == "once"
 
 
-def test_what_python_does_at_its_end_is_done(driver: Driver, tmp_path: Path) -> None:
+def test_what_python_does_at_its_end_is_done(driver: KeeperDriver, tmp_path: Path) -> None:
     driver.call("a", calls.at_exit, str(tmp_path / "left"))
     driver.end_of("a")
     assert (tmp_path / "left").read_text() == "left"
@@ -211,7 +211,7 @@ def test_what_python_does_at_its_end_is_done(driver: Driver, tmp_path: Path) -> 
     ],
 )
 def test_a_zygote_that_cannot_start_says_why(
-    driver: Driver, more: dict[str, Any], code: int, said: str
+    driver: KeeperDriver, more: dict[str, Any], code: int, said: str
 ) -> None:
     """psij-python#387: a parent with threads is not forked."""
     for job in "ab":
@@ -228,7 +228,7 @@ def test_a_zygote_that_cannot_start_says_why(
 # --- ends -------------------------------------------------------------------------------------
 
 
-def test_term_lets_a_call_clean_up(driver: Driver, tmp_path: Path) -> None:
+def test_term_lets_a_call_clean_up(driver: KeeperDriver, tmp_path: Path) -> None:
     """executorlib#1049: SIGTERM raises in the call, so that ``finally`` runs."""
     driver.call("a", calls.clean_up, str(tmp_path / "cleaned"))
     written(driver, "a", "ready\n")
@@ -240,7 +240,7 @@ def test_term_lets_a_call_clean_up(driver: Driver, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cause", ["cancel", "walltime"])
-def test_a_call_that_ignores_term_is_killed(driver: Driver, cause: str) -> None:
+def test_a_call_that_ignores_term_is_killed(driver: KeeperDriver, cause: str) -> None:
     driver.call("a", calls.ignore_term, grace=0.1, walltime=0.3 if cause == "walltime" else None)
     if cause == "cancel":
         written(driver, "a", "ready\n")
@@ -249,7 +249,7 @@ def test_a_call_that_ignores_term_is_killed(driver: Driver, cause: str) -> None:
     assert (event["code"], event["cause"]) == (-signal.SIGKILL, cause)
 
 
-def test_a_call_that_waits_for_its_zygote_can_be_cancelled(driver: Driver, tmp_path: Path) -> None:
+def test_a_call_that_waits_for_its_zygote_can_be_cancelled(driver: KeeperDriver, tmp_path: Path) -> None:
     """qiskit-jku-provider#26: it has not run, and does not any more."""
     os.mkfifo(tmp_path / "gate")
     (tmp_path / "zygote_gate.py").write_text(f"open({str(tmp_path / 'gate')!r}).read()\n")
@@ -263,7 +263,7 @@ def test_a_call_that_waits_for_its_zygote_can_be_cancelled(driver: Driver, tmp_p
     assert (tmp_path / "marks").read_text() == f"{driver.value('b')}\n"
 
 
-def test_a_daemon_that_never_execs_is_known_by_its_mark(driver: Driver) -> None:
+def test_a_daemon_that_never_execs_is_known_by_its_mark(driver: KeeperDriver) -> None:
     driver.call("a", calls.leave_daemon)
     driver.end_of("a")
     pid = driver.value("a")
@@ -282,7 +282,7 @@ def marks(path: Path) -> list[str]:
     return path.read_text().split() if path.exists() else []
 
 
-def test_a_burst_is_pipelined(driver: Driver, tmp_path: Path) -> None:
+def test_a_burst_is_pipelined(driver: KeeperDriver, tmp_path: Path) -> None:
     jobs = [f"j{number}" for number in range(200)]
     for job in jobs:
         driver.call(job, calls.mark, str(tmp_path / "marks"))
@@ -291,7 +291,7 @@ def test_a_burst_is_pipelined(driver: Driver, tmp_path: Path) -> None:
     assert len(driver.zygotes()) == 1
 
 
-def test_calls_survive_their_zygote(driver: Driver, tmp_path: Path) -> None:
+def test_calls_survive_their_zygote(driver: KeeperDriver, tmp_path: Path) -> None:
     driver.call("a", calls.mark, str(tmp_path / "marks"), 600.0)
     pid = driver.start_of("a")
     until(lambda: marks(tmp_path / "marks") == [str(pid)], "it runs")
@@ -307,7 +307,9 @@ def test_calls_survive_their_zygote(driver: Driver, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_each_call_runs_once_whenever_its_zygote_is_killed(driver: Driver, tmp_path: Path, seed: int) -> None:
+def test_each_call_runs_once_whenever_its_zygote_is_killed(
+    driver: KeeperDriver, tmp_path: Path, seed: int
+) -> None:
     """executorlib PR#721: killed at many points, nothing is lost and nothing runs twice."""
     chance = random.Random(seed)
     jobs = [f"j{number}" for number in range(60)]
@@ -345,7 +347,7 @@ for where in {where!r}:
 
 
 @pytest.mark.parametrize("where", [["parent"], ["parent", "child"]])
-def test_a_zygote_killed_around_a_fork(driver: Driver, tmp_path: Path, where: list[str]) -> None:
+def test_a_zygote_killed_around_a_fork(driver: KeeperDriver, tmp_path: Path, where: list[str]) -> None:
     """executorlib PR#721: a child that has claimed goes on, unreported; one that has not never runs."""
     flag, release = str(tmp_path / "held-"), tmp_path / "release"
     program = HELD.format(flag=flag, release=str(release), where=where)
@@ -370,7 +372,7 @@ def test_a_zygote_killed_around_a_fork(driver: Driver, tmp_path: Path, where: li
     assert (driver.value("a") in late) == ("child" not in where)
 
 
-def test_a_zygote_that_is_always_killed_is_given_up(driver: Driver, tmp_path: Path) -> None:
+def test_a_zygote_that_is_always_killed_is_given_up(driver: KeeperDriver, tmp_path: Path) -> None:
     (tmp_path / "zygote_dies.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
     driver.call("a", operator.add, 1, 2, preload=["zygote_dies"], path=[str(tmp_path), *sys.path])
     event = driver.end_of("a")
@@ -379,7 +381,7 @@ def test_a_zygote_that_is_always_killed_is_given_up(driver: Driver, tmp_path: Pa
 
 
 def test_zygotes_with_nothing_to_do_are_ended(tmp_path: Path) -> None:
-    with keeping(tmp_path, "--zygote-idle", "0.2") as driver:
+    with running_keeper(tmp_path, "--zygote-idle", "0.2") as driver:
         driver.call("a", operator.add, 1, 2)
         driver.end_of("a")
         until(lambda: not driver.zygotes(), "it is ended")
@@ -388,7 +390,7 @@ def test_zygotes_with_nothing_to_do_are_ended(tmp_path: Path) -> None:
 
 
 def test_not_too_many_zygotes_are_kept(tmp_path: Path) -> None:
-    with keeping(tmp_path, "--zygote-idle", "20") as driver:
+    with running_keeper(tmp_path, "--zygote-idle", "20") as driver:
         jobs = [f"j{number}" for number in range(10)]
         for job in jobs:
             driver.call(job, operator.add, 1, 2, preload=["operator"] * len(driver.started))
@@ -398,7 +400,7 @@ def test_not_too_many_zygotes_are_kept(tmp_path: Path) -> None:
         until(lambda: len(driver.zygotes()) == 8, "those least used are ended")
 
 
-def test_a_zygote_goes_when_its_keeper_is_killed(driver: Driver) -> None:
+def test_a_zygote_goes_when_its_keeper_is_killed(driver: KeeperDriver) -> None:
     driver.call("a", operator.add, 1, 2)
     driver.end_of("a")
     (zygote,) = driver.zygotes()
@@ -416,7 +418,7 @@ def test_it_needs_nothing_of_anyjob() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_all_is_accounted_for_whatever_is_killed(driver: Driver, tmp_path: Path, seed: int) -> None:
+def test_all_is_accounted_for_whatever_is_killed(driver: KeeperDriver, tmp_path: Path, seed: int) -> None:
     """executorlib#412: zygotes, jobs, the connection and the keeper are killed; marks tell what ran."""
     chance = random.Random(seed)
     jobs = [f"j{number}" for number in range(50)]

@@ -28,7 +28,7 @@ TESTS = str(Path(__file__).resolve().parent)
 LIMIT = 60.0
 
 
-class Driver:
+class KeeperDriver:
     """A keeper of its own, and the connection to it."""
 
     def __init__(self, root: Path, *more: str) -> None:
@@ -215,7 +215,9 @@ until = functools.partial(wait_until, timeout=LIMIT)
 
 
 @contextlib.contextmanager
-def keeping(root: Path, *more: str, driven: type[Driver] = Driver) -> Iterator[Driver]:
+def running_keeper(
+    root: Path, *more: str, driven: type[KeeperDriver] = KeeperDriver
+) -> Iterator[KeeperDriver]:
     """A keeper that is gone at the end, and all that it has started with it."""
     driver = driven(root, *more)
     try:
