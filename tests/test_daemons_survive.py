@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from keeping import until
+from keeper_driver import until
 from running_local import SOURCE, TESTS, Local, running
 
 from anyjob import Call, Command
