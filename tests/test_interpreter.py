@@ -73,7 +73,7 @@ def test_a_frozen_application_is_not_started_as_an_interpreter(application: Path
     assert "local command ConfigError: this is a frozen application" in said
     assert "set `python` of the backend" in said
     assert said.count("frozen application") == 2
-    assert "threads python 5" in said
+    assert "threads python 5" in said, said
 
 
 def test_a_frozen_application_starts_the_interpreter_that_is_configured(
