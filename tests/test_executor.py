@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import itertools
 import multiprocessing
 import os
 import signal
@@ -20,6 +21,7 @@ from support.waiting import wait_until
 
 from anyjob import (
     BackendAuthError,
+    BackendError,
     BackendUnavailableError,
     BaseBackend,
     Executor,
@@ -511,3 +513,106 @@ def test_what_is_cancelled_while_it_is_submitted_is_cancelled() -> None:
     future = executor.submit(abs, -1)
     assert future.cancelled()
     assert Slow.terminated == [future.job.job_id()]
+
+
+# --- callbacks, buffers, and what other executors take ----------------------------------------------
+
+
+def _hold_in_turn(directory: Path, number: int) -> str:
+    return hold(directory, f"held-{number}")
+
+
+def test_map_with_a_timeout_cancels_what_was_waited_for(tmp_path: Path) -> None:
+    """The call that was waited for in vain is cancelled with the others."""
+    backend = make(ThreadsBackend, slots=1)
+    executor = Executor(backend)
+    first = executor.submit(hold, tmp_path)
+    results = executor.map(_hold_in_turn, [tmp_path] * 2, range(2), timeout=0.01)
+    with pytest.raises(TimeoutError):
+        next(results)
+    (tmp_path / "go").touch()
+    assert first.result(LONG) == "held"
+    executor.shutdown()
+    assert not [path.name for path in tmp_path.glob("held-*")]
+    backend.close()
+
+
+@pytest.mark.parametrize("chunksize", [1, 2])
+def test_map_with_a_buffer_reads_its_arguments_as_results_are_taken(chunksize: int) -> None:
+    """As Python 3.14 has it: `map` of an endless iterable."""
+    read: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in itertools.count():
+            read.append(number)
+            yield number
+
+    backend = make(ThreadsBackend, slots=2)
+    results: Any = Executor(backend).map(abs, numbers(), buffersize=4, chunksize=chunksize)
+    assert read == [0, 1, 2, 3]
+    assert next(results) == 0
+    assert len(read) == 4 + chunksize
+    assert list(itertools.islice(results, 20)) == list(range(1, 21))
+    results.close()
+    backend.close()
+
+
+@pytest.mark.parametrize(("given", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError)])
+def test_a_buffer_that_makes_no_sense_is_told(given: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="buffersize"):
+        Executor(make(InlineBackend)).map(abs, [1], buffersize=given)
+
+
+@pytest.mark.parametrize("backend_type", [ThreadsBackend, ProcessesBackend])
+@pytest.mark.parametrize("slots", [1, 3])
+def test_a_done_callback_may_submit_and_wait(backend_type: Any, slots: int) -> None:
+    """The thread that tells of an end has no slot any more."""
+    backend = make(backend_type, slots=slots)
+    executor = Executor(backend)
+    got: list[Any] = []
+    called = threading.Event()
+
+    def again(future: Future[int]) -> None:
+        try:
+            got.append(executor.submit(abs, -future.result() - 1).result(5))
+        except BaseException as error:
+            got.append(error)
+        finally:
+            called.set()
+
+    executor.submit(abs, -1).add_done_callback(again)
+    assert called.wait(LONG)
+    assert got == [2]
+    backend.close()
+
+
+def test_a_thread_that_could_not_be_started_is_started_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = make(ThreadsBackend, slots=2)
+    executor = Executor(backend)
+
+    def cannot(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", cannot)
+        with pytest.raises(BackendError, match="no thread can be started"):
+            executor.submit(abs, -1)
+    both_run = threading.Barrier(2)
+    futures = [executor.submit(both_run.wait, 5) for _ in range(2)]
+    assert sorted(future.result(LONG) for future in futures) == [0, 1]
+    backend.close()
+
+
+@pytest.mark.parametrize("word", ["max_workers", "slots", "initializer", "initargs", "mp_context"])
+def test_what_other_executors_take_is_told_the_way_out(word: str) -> None:
+    given: dict[str, Any] = {word: 2}
+    with pytest.raises(SpecError, match=f"takes no '{word}'"):
+        Executor(make(InlineBackend), **given)
+
+
+def test_libraries_read_how_many_jobs_run_at_a_time() -> None:
+    """dask reads it: of a backend whose slots are an option, it is that."""
+    from anyjob.builtin.local.backend import LocalBackend
+
+    assert Executor(make(LocalBackend, slots=2))._max_workers == 2
+    assert Executor(make(ThreadsBackend, slots=3))._max_workers == 3

@@ -374,7 +374,7 @@ if sys.argv[1] == "hang":
     from pathlib import Path
     import time
     backend.map(lambda _: time.sleep(100), range(2))
-    while backend._threads._queue.qsize(): time.sleep(0.002)
+    while backend._threads.waiting(): time.sleep(0.002)
     print("ready", flush=True)
     time.sleep(100)
 if sys.argv[1] == "leave":

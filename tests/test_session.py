@@ -101,6 +101,16 @@ def test_a_backend_is_made_once_and_anew_for_options_of_your_own(session: Sessio
     assert (both.qubits, both.shots) == (5, 10)
 
 
+def test_a_backend_that_was_closed_is_made_anew(session: Session) -> None:
+    """What others still hold is closed; whoever asks gets one that works."""
+    first = session.get_backend("threads")
+    first.close()
+    again = session.get_backend("threads")
+    assert again is not first
+    assert again is session.get_backend("threads")
+    assert again.run(Call(abs, (-1,))).result(30) == 1
+
+
 def test_many_threads_get_one_backend(session: Session) -> None:
     start, found = threading.Barrier(8), []
 
@@ -346,7 +356,7 @@ def test_closing_closes_what_it_has_made_and_nothing_else() -> None:
         closed = Account.closed
     assert Account.closed == closed + 1
     assert engine._tracker._watcher.closed
-    assert pool._is_closed
+    assert pool.is_closed
     assert not mine._tracker._watcher.closed
     session.close()
     assert session.get_backend("acme.engine") is not engine  # it may be used again
@@ -365,7 +375,7 @@ def test_one_that_does_not_close_keeps_no_other_open(
     monkeypatch.setattr(plain, "close", fail)
     with caplog.at_level(logging.WARNING):
         session.close()
-    assert pool._is_closed
+    assert pool.is_closed
     assert "acme.plain: RuntimeError: stuck" in caplog.text
 
 

@@ -135,6 +135,8 @@ class BaseBackend(ABC):
     """
 
     capabilities: Capabilities = Capabilities()
+    is_closed = False
+    """Whether it was closed, where its class says so: a session then makes another one when asked."""
 
     def __init__(self, configuration: t.Any, provider: t.Any = None) -> None:
         self._configuration = configuration

@@ -7,9 +7,10 @@ import copy
 import itertools
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
-from typing import TYPE_CHECKING, Any, ParamSpec, Self
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, cast
 
 from anyjob.backend import BaseBackend
 from anyjob.errors import BackendUnavailableError, JobRejectedError, SpecError, UnsupportedSpecError
@@ -23,6 +24,24 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 SLOTS = 1000
 """How many jobs a library may have under way at a time, where the backend has no number of its own."""
+
+
+_OF_OTHER_EXECUTORS = {
+    **dict.fromkeys(
+        ("max_workers", "slots"),
+        "how many jobs run at a time is the backend's to say: Executor(anyjob.get_backend(NAME, slots=4))",
+    ),
+    **dict.fromkeys(
+        ("initializer", "initargs"),
+        "jobs share no worker that could be prepared: have the function prepare what it needs, once a "
+        "process (functools.cache), or set `preload` of a backend that has it",
+    ),
+    **dict.fromkeys(
+        ("mp_context", "max_tasks_per_child", "thread_name_prefix"),
+        "how jobs run is the backend's to say: name another one",
+    ),
+}
+"""What is given to the executors of the standard library, and the way out here."""
 
 
 class Executor(concurrent.futures.Executor):
@@ -44,11 +63,15 @@ class Executor(concurrent.futures.Executor):
     """
 
     def __init__(self, backend: str | BaseBackend | None = None, **resources: Any) -> None:
+        for word, way_out in _OF_OTHER_EXECUTORS.items():
+            if word in resources:
+                raise SpecError(f"an anyjob.Executor takes no {word!r}: {way_out}")
         make_resources(resources)
         self._backend = _task_backend(backend)
         self._resources = resources
         # Not ours alone: libraries (dask) read it off the executors that they are given.
-        self._max_workers = int(getattr(self._backend, "slots", SLOTS))
+        of_options = getattr(self._backend.options, "slots", None) or SLOTS
+        self._max_workers = int(getattr(self._backend, "slots", of_options))
         self._lock = threading.Lock()
         self._shut = threading.Event()
         self._futures: set[JobFuture[Any]] = set()
@@ -99,34 +122,56 @@ class Executor(concurrent.futures.Executor):
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = 1,
+        buffersize: int | None = None,
     ) -> Iterator[T]:
         """Call ``fn`` with each item, as the builtin ``map`` does; yields the results in order.
 
-        All is submitted at once, before this returns. What has not begun is cancelled when a call
-        raises, or the iterator is closed.
+        All is submitted at once, before this returns, if there is no ``buffersize``. What has not begun is
+        cancelled when a call raises, a result is late, or the iterator is closed.
 
         Args:
             fn: what to call.
             iterables: its arguments.
             timeout: seconds from now until which a result must be there.
             chunksize: how many calls make one job.
+            buffersize: how many results, at most, are under way or have not been yielded; the arguments of
+                more are not read before. None for no bound.
 
         Raises:
             TimeoutError: (by the iterator) a result was not there in time.
-            ValueError: ``chunksize`` is less than 1.
+            ValueError: ``chunksize`` or ``buffersize`` is less than 1.
+            TypeError: ``buffersize`` is no whole number.
             RuntimeError: the executor was shut down.
             SpecError: something cannot be pickled; nothing is submitted.
             BackendError: the backend cannot take work.
         """
         if chunksize < 1:
             raise ValueError(f"chunksize, the number of calls a job, is 1 or more, not {chunksize!r}")
+        if buffersize is not None and not isinstance(buffersize, int):
+            raise TypeError(f"buffersize is a whole number or None, not {buffersize!r}")
+        if buffersize is not None and buffersize < 1:
+            raise ValueError(f"buffersize, the number of results ahead, is 1 or more, not {buffersize!r}")
         deadline = None if timeout is None else time.monotonic() + timeout
         items = zip(*iterables, strict=False)
         if chunksize == 1:
-            return _results(self._submit([Call(fn, item) for item in items]), deadline)
+            return self._results((Call(fn, item) for item in items), buffersize, deadline)
         chunks = iter(lambda: tuple(itertools.islice(items, chunksize)), ())
-        futures = self._submit([Call(_call_each, (fn, chunk)) for chunk in chunks])
-        return _flattened(_results(futures, deadline))
+        calls = (Call(_call_each, (fn, chunk)) for chunk in chunks)
+        # A buffer of results is one of as many jobs as hold them.
+        jobs = None if buffersize is None else -(-buffersize // chunksize)
+        return _flattened(self._results(calls, jobs, deadline))
+
+    def _results(
+        self, calls: Iterator[Call[T]], buffersize: int | None, deadline: float | None
+    ) -> Iterator[T]:
+        """Submit calls, so many at first and one more for each result; yield their results."""
+
+        def submit_next() -> list[JobFuture[T]]:
+            following = list(itertools.islice(calls, 1))
+            return self._submit(following) if following else []
+
+        futures = deque(self._submit(list(itertools.islice(calls, buffersize))))
+        return _in_order(futures, submit_next, deadline)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more work.
@@ -232,11 +277,15 @@ class JobFuture(Future[T]):
             self._fail(said)
         else:
             try:
-                value = job.result()
-            except BaseException as error:
-                self._fail(error.with_traceback(None))  # which would only show the insides of this
+                error = job.exception()
+                value = job.result() if error is None else None
+            except BaseException as raised:
+                self._fail(raised.with_traceback(None))  # which would only show the insides of this
             else:
-                self._succeed(value)
+                if error is None:
+                    self._succeed(cast(T, value))
+                else:
+                    self._fail(error)
 
     def _succeed(self, value: T) -> None:
         try:
@@ -279,11 +328,14 @@ def _flattened(chunks: Iterator[list[T]]) -> Iterator[T]:
             yield chunk.pop()
 
 
-def _results(futures: list[JobFuture[T]], deadline: float | None) -> Iterator[T]:
-    futures.reverse()
+def _in_order(
+    futures: deque[JobFuture[T]], submit_next: Callable[[], list[JobFuture[T]]], deadline: float | None
+) -> Iterator[T]:
     try:
         while futures:
+            futures[0].exception(None if deadline is None else deadline - time.monotonic())
+            futures.extend(submit_next())
             # Nothing here holds on to a result that was yielded.
-            yield futures.pop().result(None if deadline is None else deadline - time.monotonic())
+            yield futures.popleft().result()
     finally:
         _cancel(futures)

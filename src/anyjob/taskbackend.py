@@ -178,6 +178,7 @@ class TaskBackend(BaseBackend):
 
     def close(self) -> None:
         """Let go of what the backend holds. May be called twice."""
+        self.is_closed = True
         self._tracker.close()
 
     def listen(self) -> None:

@@ -28,7 +28,10 @@ class InlineBackend(PoolBackend):
         for order in orders:
             job = self._jobs[order.job_id] = self._make_job(order)
             yield order, order.job_id
-            self._run_job(job)
+            try:
+                self._run_job(job)
+            finally:
+                self._notify_end(job)
 
     def _perform(self, load: CallLoader) -> dict[str, Any]:
         return runner.perform(load, passes=KeyboardInterrupt)

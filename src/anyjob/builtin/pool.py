@@ -51,10 +51,9 @@ class PoolBackend(TaskBackend):
         super().__init__(configuration, provider, options=options)
         self._jobs: dict[str, PoolJob] = {}
         self._logs: dict[str, Logs] = {}
-        self._threads = SlotThreads(self._run_job, self._close_slot)
+        self._threads = SlotThreads(self.slots, self._run_job, self._notify_end, f"anyjob-{self.name()}")
         self._lock = threading.Lock()
         self._directory: Path | None = None
-        self._is_closed = False
         self._pid = os.getpid()
         _all.add(self)
 
@@ -70,10 +69,9 @@ class PoolBackend(TaskBackend):
         jobs = [self._make_job(order) for order in orders]
         with self._lock:
             self._check_open()
+            self._threads.reserve(len(jobs))
             for job in jobs:
                 self._jobs[job.order.job_id] = job
-            # Those that have ended are taken out at once, by `collect`.
-            self._threads.grow(min(self.slots, len(self._jobs)), f"anyjob-{self.name()}")
         for job in jobs:
             yield job.order, job.order.job_id
             self._threads.put(job)
@@ -115,7 +113,7 @@ class PoolBackend(TaskBackend):
         ends = self.capabilities.cancel_running or isinstance(job.order.spec, Command)
         accepted = job.cancel(ends=ends)
         if accepted and not job.running:
-            self._has_finished(job)
+            self._notify_end(job)
         return accepted
 
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
@@ -132,19 +130,23 @@ class PoolBackend(TaskBackend):
         if os.getpid() != self._pid:
             return  # a fork of the program: the jobs are its parent's
         with self._lock:
-            self._is_closed = True
+            self.is_closed = True
         jobs = list(self._jobs.values())
         JobRun.end_processes([job for job in jobs if self._cancel(job) and job.running])
         stuck = any(job.running and not job.cancelled and job.outcome is None for job in jobs)
         self._threads.stop(0.1 if stuck else None)
+        self._end_workers()
         super().close()
         with self._lock:
             directory, self._directory = self._directory, None
         if directory is not None:
             _remove(directory)
 
+    def _end_workers(self) -> None:
+        """End the processes that wait for calls, of a backend that has some."""
+
     def _check_open(self) -> None:
-        if self._is_closed:
+        if self.is_closed:
             raise BackendError(f"backend {self.name()!r} was closed")
 
     # --- running a job ------------------------------------------------------------------------
@@ -156,10 +158,8 @@ class PoolBackend(TaskBackend):
             job.cwd = submit_directory()
         return job
 
-    def _close_slot(self) -> None:
-        """The thread of a slot ends."""
-
     def _run_job(self, job: PoolJob) -> None:
+        """Run a job, and keep what came of it; `_notify_end` is next."""
         if not job.begin():
             return
         try:
@@ -170,15 +170,11 @@ class PoolBackend(TaskBackend):
             outcome = outcome_from_report(runner.failure(error))
         except BaseException:  # Ctrl-C in work that runs inline
             host = os.uname().nodename
-            self._finish(job, Outcome(status=JobStatus.CANCELLED, finished=time.time(), host=host))
+            job.finish(Outcome(status=JobStatus.CANCELLED, finished=time.time(), host=host))
             raise
-        self._finish(job, outcome)
+        job.finish(outcome)
 
-    def _finish(self, job: PoolJob, outcome: Outcome) -> None:
-        if job.finish(outcome):
-            self._has_finished(job)
-
-    def _has_finished(self, job: PoolJob) -> None:
+    def _notify_end(self, job: PoolJob) -> None:
         job.call = None
         self.notify([job.order.job_id])
 

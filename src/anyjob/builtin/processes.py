@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
 from typing import Annotated, Any
 
 import msgspec
@@ -46,7 +45,7 @@ class ProcessesBackend(PoolBackend):
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options or ProcessesOptions())
-        self._slot = threading.local()
+        self._idle_workers: list[WorkerProcess] = []  # the one that was used last is last
         self._worker_count = 0
 
     @property
@@ -62,33 +61,50 @@ class ProcessesBackend(PoolBackend):
 
     def _run_call(self, job: PoolJob) -> Outcome:
         assert job.call is not None
-        worker = self._slot_worker()
+        worker = self._take_worker()
         self._logs[job.order.job_id] = worker.next_logs()
-        with job.process(worker.pid):
-            worker.send(job.call, job.order.environment, job.cwd)
-            report = worker.receive()
+        try:
+            with job.process(worker.pid):
+                worker.send(job.call, job.order.environment, job.cwd)
+                report = worker.receive()
+        except BaseException:
+            worker.close()
+            raise
         if report is not None and not job.cancelled and not job.overdue:
             outcome = outcome_from_report(report)
+            self._keep_logs(job.order.job_id, worker.last_logs())
+            self._return_worker(worker)
         else:
-            self._slot.worker = None
             outcome = worker.died()
-        self._keep_logs(job.order.job_id, worker.last_logs())
+            self._keep_logs(job.order.job_id, worker.last_logs())
         return outcome
 
-    def _slot_worker(self) -> WorkerProcess:
-        """Return the worker of the slot whose thread this is."""
-        worker: WorkerProcess | None = getattr(self._slot, "worker", None)
-        if worker is not None and not worker.alive():
-            self._close_slot()  # somebody ended it while it had nothing to do
-            worker = None
-        if worker is None:
+    def _take_worker(self) -> WorkerProcess:
+        """Return a worker that has nothing to do."""
+        while True:
             with self._lock:
-                self._worker_count += 1
-                number = self._worker_count
-            worker = self._slot.worker = WorkerProcess(
-                self.options.python, self._temporary_directory(), number
-            )
-        return worker
+                worker = self._idle_workers.pop() if self._idle_workers else None
+                if worker is None:
+                    self._worker_count += 1
+                    number = self._worker_count
+            if worker is None:
+                return WorkerProcess(self.options.python, self._temporary_directory(), number)
+            if worker.alive():
+                return worker
+            worker.close()  # somebody ended it while it had nothing to do
+
+    def _return_worker(self, worker: WorkerProcess) -> None:
+        with self._lock:
+            if not self.is_closed:
+                self._idle_workers.append(worker)
+                return
+        worker.close()
+
+    def _end_workers(self) -> None:
+        with self._lock:
+            workers, self._idle_workers = self._idle_workers, []
+        for worker in workers:
+            worker.close()
 
     def _keep_logs(self, job_id: str, logs: Logs) -> None:
         if logs:
@@ -96,9 +112,3 @@ class ProcessesBackend(PoolBackend):
             self.when_forgotten(job_id, functools.partial(self._logs.pop, job_id, None))
         else:
             del self._logs[job_id]
-
-    def _close_slot(self) -> None:
-        worker: WorkerProcess | None = getattr(self._slot, "worker", None)
-        if worker is not None:
-            self._slot.worker = None
-            worker.close()

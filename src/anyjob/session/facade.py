@@ -72,10 +72,10 @@ class Session:
             self._extra.append(own)
             return own
         backend: t.AnyBackend | None = self._backends.get(name)
-        if backend is None:
+        if backend is None or getattr(backend, "is_closed", False):
             with self._lock:
                 backend = self._backends.get(name)
-                if backend is None:
+                if backend is None or getattr(backend, "is_closed", False):
                     backend = self._backends[name] = self._factory.make(name, {})
         return backend
 
