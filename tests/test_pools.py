@@ -9,8 +9,10 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 from hypothesis import example, given, settings
@@ -70,7 +72,12 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Unpicklable(Exception):
-    """Its constructor takes something else than its arguments: it does not come back."""
+    """It cannot be made of its arguments: it does not come back from another process."""
+
+    def __new__(cls, *arguments: Any) -> Unpicklable:
+        if len(arguments) != 2:
+            raise TypeError("two arguments")
+        return super().__new__(cls)
 
     def __init__(self, left: int, right: int) -> None:
         super().__init__(f"{left} and {right}")
@@ -133,18 +140,23 @@ def test_the_original_exception_comes_back(pool: PoolBackend) -> None:
     job = pool.run(Call(fail))
     with pytest.raises(ValueError, match=r"^oh dear$") as caught:
         job.result()
-    cause = caught.value.__cause__
-    assert isinstance(cause, RemoteError)
-    assert "in fail\n" in cause.traceback
-    assert "runner.py" not in cause.traceback
-    assert cause.reason == job.outcome().reason == "exception"
+    assert job.outcome().reason == "exception"
     assert isinstance(job.exception(), ValueError)
-    assert job.exception() is not job.exception()
+    if isinstance(pool, ProcessesBackend):
+        cause = caught.value.__cause__
+        assert isinstance(cause, RemoteError)
+        assert "in fail\n" in cause.traceback
+        assert "runner.py" not in cause.traceback
+        assert cause.reason == "exception"
+        assert job.exception() is not job.exception()
     assert job.status() is JobStatus.ERROR
 
 
 def test_an_exception_that_does_not_survive_comes_back_as_text(pool: PoolBackend) -> None:
     job = pool.run(Call(fail, ("unpicklable",)))
+    if not isinstance(pool, ProcessesBackend):
+        assert isinstance(job.exception(), Unpicklable)
+        return
     with pytest.raises(RemoteError, match="Unpicklable: 1 and 2") as caught:
         job.result()
     assert "in fail\n" in caught.value.traceback
@@ -615,3 +627,60 @@ def test_to_be_asked_what_came_of_work_that_runs_does_not_lose_it() -> None:
     assert job.cancel()
     assert job.outcome(20).status is JobStatus.CANCELLED
     backend.close()
+
+
+# --- exceptions --------------------------------------------------------------------------------------
+
+
+class Detailed(Exception):
+    """Its constructor takes other things than it leaves in ``args``."""
+
+    def __init__(self, code: int, *, lock: Any = None) -> None:
+        super().__init__(f"code {code}")
+        self.code = code
+        self.lock = lock
+
+
+def raise_http_error() -> None:
+    raise HTTPError("http://example.org/", 404, "Not Found", Message(), None)
+
+
+def raise_detailed() -> None:
+    try:
+        raise KeyError("inner")
+    except KeyError as error:
+        raise Detailed(7, lock=threading.Lock()) from error
+
+
+def raise_group() -> None:
+    raise ExceptionGroup("several", [Detailed(1), ValueError("two")])
+
+
+def test_classes_with_constructors_of_their_own_are_caught_as_such(pool: PoolBackend) -> None:
+    """`except HTTPError` catches what a call raises, wherever it runs."""
+    with pytest.raises(HTTPError, match="404: Not Found") as http:
+        pool.run(Call(raise_http_error)).result()
+    assert (http.value.code, http.value.filename) == (404, "http://example.org/")
+    with pytest.raises(Detailed, match=r"^code 7$") as detailed:
+        pool.run(Call(raise_detailed)).result()
+    assert detailed.value.code == 7
+    with pytest.raises(ExceptionGroup) as group:
+        pool.run(Call(raise_group)).result()
+    assert [str(error) for error in group.value.exceptions] == ["code 1", "two"]
+
+
+@pytest.mark.parametrize("kind", ["inline", "threads"])
+def test_an_exception_of_this_process_is_itself(kind: str) -> None:
+    """With its cause, and the frames of the user's code; raised twice, it is no longer."""
+    pool = make(kind)
+    job = pool.run(Call(raise_detailed))
+    lengths = []
+    for _ in range(2):
+        with pytest.raises(Detailed) as caught:
+            job.result()
+        names = [entry.name for entry in caught.traceback]
+        assert names[-1] == "raise_detailed"
+        lengths.append(len(names))
+        assert isinstance(caught.value.__cause__, KeyError)
+    assert lengths[0] == lengths[1]
+    pool.close()

@@ -166,7 +166,7 @@ class TaskJob(BaseJob, Generic[T_co]):
             JobCancelledError: it was cancelled.
             CommandFailedError: it is a program that ended with a non-zero exit code.
             JobFailedError: it failed in another way; ``reason`` says in which.
-            Exception: a call raised it; the remote traceback is its cause.
+            Exception: a call raised it; from another process, the remote traceback is its cause.
         """
         outcome = self.outcome(timeout)
         error = self._failure(outcome)

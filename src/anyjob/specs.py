@@ -355,7 +355,7 @@ class Outcome(msgspec.Struct, kw_only=True):
         host: where it ran.
         attempt: 1, and one more for each time that the engine started it anew.
         value: what it returned, pickled; or an `anyjob.sdk.LocalValue`, in the process that it ran in.
-        exception: what it raised, pickled.
+        exception: what it raised, pickled; or a `LocalException`, in the process that it ran in.
         traceback: where it raised that, as text.
     """
 
@@ -370,7 +370,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     host: str = ""
     attempt: int = 1
     value: Any = None
-    exception: bytes | None = None
+    exception: bytes | LocalException | None = None
     traceback: str = ""
 
 
@@ -388,3 +388,25 @@ class LocalValue:
 
     def __init__(self, value: Any) -> None:
         self.value = value
+
+
+class LocalException(LocalValue):
+    """Stands in an `anyjob.Outcome` for an exception of this process, with its cause and its frames.
+
+    Args:
+        value: the exception; its traceback is what it has each time that it is raised.
+    """
+
+    __slots__ = ("_traceback",)
+
+    def __init__(self, value: BaseException) -> None:
+        super().__init__(value)
+        self._traceback = value.__traceback__
+
+    def exception(self) -> BaseException:
+        """Return the exception, without the frames that it passed when it was raised here before."""
+        error: BaseException = self.value
+        return error.with_traceback(self._traceback)
+
+    def __reduce__(self) -> Any:
+        return LocalException, (self.value,)

@@ -9,6 +9,7 @@ from anyjob.backend import Capabilities
 from anyjob.builtin.pool import CallLoader, PoolBackend
 from anyjob.execution import runner
 from anyjob.orders import Answer, Order
+from anyjob.specs import LocalException
 
 
 class InlineBackend(PoolBackend):
@@ -34,4 +35,4 @@ class InlineBackend(PoolBackend):
                 self._notify_end(job)
 
     def _perform(self, load: CallLoader) -> dict[str, Any]:
-        return runner.perform(load, passes=KeyboardInterrupt)
+        return runner.perform(load, passes=KeyboardInterrupt, keep=LocalException)

@@ -24,7 +24,7 @@ from anyjob.execution.private_files import read_range
 from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.orders import Answer, Observation, Order, Ticket
-from anyjob.specs import Call, Command, LocalValue, Outcome, Spec
+from anyjob.specs import Call, Command, LocalException, LocalValue, Outcome, Spec
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
 
@@ -189,7 +189,7 @@ class PoolBackend(TaskBackend):
         return outcome_from_report(report)
 
     def _perform(self, load: CallLoader) -> dict[str, Any]:
-        return runner.perform(load)
+        return runner.perform(load, keep=LocalException)
 
     def _run_command(self, job: PoolJob) -> Outcome:
         """Run a program as a child of this process."""

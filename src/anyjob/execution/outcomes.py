@@ -8,7 +8,7 @@ from typing import Any
 
 from anyjob.errors import CommandFailedError, JobCancelledError, JobFailedError, JobRejectedError, RemoteError
 from anyjob.execution.spool import InSpool, load_large
-from anyjob.specs import LocalValue, Outcome
+from anyjob.specs import LocalException, LocalValue, Outcome
 from anyjob.status import JobStatus
 
 
@@ -54,10 +54,15 @@ def failure_of(job_id: str, outcome: Outcome, stderr: Callable[[], str]) -> Base
 
 
 def load_exception(outcome: Outcome) -> BaseException | None:
-    """Return what a job raised, with the remote traceback as its cause; None where it did not survive."""
+    """Return what a job raised; None where it did not survive.
+
+    One that comes from elsewhere has the remote traceback as its cause; one of this process has its own.
+    """
     assert outcome.exception is not None
+    kept = outcome.exception
+    local = isinstance(kept, LocalException)
     try:
-        error = pickle.loads(outcome.exception)
+        error = kept.exception() if isinstance(kept, LocalException) else pickle.loads(kept)
     except Exception:
         return None
     if not isinstance(error, BaseException):
@@ -67,6 +72,8 @@ def load_exception(outcome: Outcome) -> BaseException | None:
     # A SystemExit or KeyboardInterrupt of the job must not end the program that asks about it.
     if not isinstance(error, Exception) or isinstance(error, CancelledError):
         return None
+    if local:
+        return error
     error.__cause__ = RemoteError(
         f"the job raised it ({outcome.reason or 'exception'})" + _because(outcome.message),
         traceback=outcome.traceback,

@@ -66,6 +66,7 @@ def resolve(fn: Any) -> Any:
 def perform(
     load: Callable[[], tuple[Any, tuple[Any, ...], dict[str, Any]]],
     passes: type[BaseException] | tuple[()] = (),
+    keep: Callable[[BaseException], Any] | None = None,
 ) -> dict[str, Any]:
     """Make one call, and return its report.
 
@@ -73,6 +74,7 @@ def perform(
         load: gives what to call, its positional and its keyword arguments. Called in here so that
             what unpickling raises is taken for the call's own failure.
         passes: what is not taken for that, and passes through.
+        keep: what is reported of an exception; `pickle_exception` by default.
 
     Returns:
         the report; ``value`` in it is what the call returned, as it is: see `pickled`.
@@ -84,7 +86,7 @@ def perform(
     except passes:
         raise
     except BaseException as error:
-        report = failure(error)
+        report = failure(error, keep)
     else:
         report = {"status": "DONE", "value": value}
     report["started"] = started
@@ -92,13 +94,14 @@ def perform(
     return report
 
 
-def failure(error: BaseException) -> dict[str, Any]:
+def failure(error: BaseException, keep: Callable[[BaseException], Any] | None = None) -> dict[str, Any]:
     """Return the report of a call that raised: reason, message, traceback, and the exception, pickled.
 
     One that would not come back as what it was is left out.
 
     Args:
         error: what it raised, with its traceback.
+        keep: what is reported of the exception itself; `pickle_exception` by default.
     """
     import traceback
 
@@ -125,18 +128,83 @@ def failure(error: BaseException) -> dict[str, Any]:
     elif type(error).__module__ == "anyjob.errors" and hasattr(error, "reason"):
         report["reason"] = error.reason  # the call has run a program, which failed
         report["exit_code"] = getattr(error, "exit_code", None)
-    report["exception"] = pickle_exception(error)
+    report["exception"] = (keep or pickle_exception)(error.with_traceback(trace))
     return report
 
 
 def pickle_exception(error: BaseException) -> bytes | None:
-    """Pickle an exception; None where it would not come back as what it was."""
+    """Pickle an exception; None where it would not come back as what it was.
+
+    Many classes cannot be made again of what their constructor left in ``args``: those come back without it.
+    """
+    usable = []
+    for dump in (dumps, dump_without_constructor):
+        try:
+            blob = dump(error)
+            back = pickle.loads(blob)
+            if is_alike(back, error):
+                return blob
+        except BaseException:
+            continue
+        if type(back).__qualname__ == type(error).__qualname__:
+            usable.append(blob)  # the text of some holds an address, and is never the same
+    return usable[0] if usable else None
+
+
+def is_alike(back: BaseException, error: BaseException) -> bool:
+    """Return whether an exception has come back as what it was, and those that it holds."""
+    if type(back).__qualname__ != type(error).__qualname__ or str(back) != str(error):
+        return False
+    held, came = (getattr(one, "exceptions", ()) for one in (error, back))
+    return not isinstance(error, BaseExceptionGroup) or all(map(is_alike, came, held))
+
+
+def dump_without_constructor(error: BaseException) -> bytes:
+    """Pickle an exception, and those that it holds, by ``args`` and attributes that can be pickled."""
+    import copyreg
+    import io
+
     try:
-        blob = dumps(error)
-        back = pickle.loads(blob)
-    except BaseException:
-        return None
-    return blob if type(back).__qualname__ == type(error).__qualname__ else None
+        from cloudpickle import Pickler
+    except ImportError:
+        from pickle import Pickler
+
+    class ErrorPickler(Pickler):  # type: ignore[misc,unused-ignore]
+        def reducer_override(self, value: Any) -> Any:
+            if isinstance(value, BaseException):
+                new = copyreg.__newobj__  # type: ignore[attr-defined]
+                return new, (type(value), *value.args), attributes(value)
+            overridden = getattr(super(), "reducer_override", None)
+            return NotImplemented if overridden is None else overridden(value)
+
+    stream = io.BytesIO()
+    ErrorPickler(stream, 5).dump(error)
+    return stream.getvalue()
+
+
+def attributes(error: BaseException) -> dict[str, Any]:
+    """Return the attributes of an exception that can be pickled, those of builtin classes among them."""
+    found: dict[str, Any] = {"args": error.args}
+    for base in type(error).__mro__:
+        for name, member in vars(base).items():
+            if type(member).__name__ == "member_descriptor" and not name.startswith("__"):
+                try:
+                    value = getattr(error, name)
+                    setattr(error, name, value)  # some can only be read
+                    found[name] = value
+                except (AttributeError, TypeError):
+                    continue
+    found.update(error.__dict__)
+    kept = {}
+    for name, value in found.items():
+        try:
+            if value is not None:
+                pickle.loads(dumps(value))
+                kept[name] = value
+        except Exception:
+            if isinstance(value, BaseException):
+                kept[name] = value
+    return kept
 
 
 def pickled(report: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from anyjob.errors import (
 )
 from anyjob.job import JobStatus
 from anyjob.jobtypes import TaskJob
-from anyjob.specs import Call, Command, Spec
+from anyjob.specs import Call, Command, LocalException, Spec
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.marks import live, needs_engine, requires
 from anyjob.testing.harness.messages import describe_end, short_repr
@@ -107,21 +107,30 @@ class TaskFailures:
 
     @live
     def test_an_exception_comes_back_with_the_remote_traceback(self, harness: BackendHarness) -> None:
-        """What a call raises is raised by result(), with the remote traceback as its cause."""
+        """What a call raises is raised by result(), from elsewhere with the remote traceback as its cause."""
         harness.require_kind("python")
-        error = _raised(harness.run(Call("operator:truediv", (1, 0))), harness)
+        job = harness.run(Call("operator:truediv", (1, 0)))
+        error = _raised(job, harness)
         assert isinstance(error, ZeroDivisionError), f"1/0 raised {error!r}"
         cause = error.__cause__
+        if isinstance(harness.outcome(job).exception, LocalException):
+            return  # its frames are its own
         assert isinstance(cause, RemoteError), f"the cause of the exception is {cause!r}, no RemoteError"
         assert "ZeroDivisionError" in cause.traceback, f"the remote traceback is {cause.traceback!r}"
 
     def test_an_exception_that_cannot_be_pickled_is_told(self, harness: BackendHarness) -> None:
-        """An exception that cannot be pickled comes back as RemoteError, with its text and traceback."""
+        """An exception that cannot be pickled comes back without what cannot, or as RemoteError."""
         harness.require_kind("python")
-        error = _raised(harness.run(Call("builtins:exec", (UNPICKLABLE, {}))), harness)
-        assert isinstance(error, RemoteError), f"an exception that cannot be pickled came back as {error!r}"
+        job = harness.run(Call("builtins:exec", (UNPICKLABLE, {})))
+        error = _raised(job, harness)
+        found = isinstance(error, (RemoteError, ValueError))
+        assert found, f"an exception that cannot be pickled came back as {error!r}"
         assert "the words of it" in str(error), f"the text of the exception is lost: {error}"
-        assert "ValueError" in error.traceback, f"the remote traceback is {error.traceback!r}"
+        if isinstance(harness.outcome(job).exception, LocalException):
+            return  # its frames are its own
+        cause = error if isinstance(error, RemoteError) else error.__cause__
+        assert isinstance(cause, RemoteError), f"the cause of the exception is {cause!r}, no RemoteError"
+        assert "ValueError" in cause.traceback, f"the remote traceback is {cause.traceback!r}"
 
     def test_a_result_that_cannot_be_pickled_is_told(self, harness: BackendHarness) -> None:
         """A result that cannot be pickled is an ERROR that says so, or comes back as it is."""
