@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -150,3 +151,21 @@ def test_the_outcome_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         sys.path[:] = path
     assert sorted(file.name for file in tmp_path.iterdir()) == ["files", "outcome.pkl"]
     assert pickle.loads((tmp_path / "outcome.pkl").read_bytes())["message"] == "ValueError: oh"
+
+
+def test_a_module_that_is_registered_is_sent_along(tmp_path: Path) -> None:
+    """cloudpickle.register_pickle_by_value: the far end need not have the module."""
+    (tmp_path / "only_here_by_value.py").write_text("def double(x): return 2 * x\n")
+    script = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import cloudpickle, only_here_by_value
+from anyjob.execution import runner
+cloudpickle.register_pickle_by_value(only_here_by_value)
+sys.stdout.buffer.write(runner.dumps((only_here_by_value.double, (4,), {})))
+"""
+    blob = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, check=True
+    ).stdout
+    fn, args, _ = pickle.loads(blob)
+    assert fn(*args) == 8

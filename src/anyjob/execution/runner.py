@@ -38,12 +38,21 @@ def dumps(value: Any) -> bytes:
     except Exception:
         pass
     else:
-        # What is defined in __main__ pickles by a name that means something else over there.
-        if b"__main__" not in blob:
+        # What is defined in __main__ pickles by a name that means something else over there, and so does
+        # what is in the modules that the user has told cloudpickle to send along.
+        if not any(name in blob for name in (b"__main__", *sent_along())):
             return blob
     import cloudpickle
 
     return bytes(cloudpickle.dumps(value, 5))
+
+
+def sent_along() -> list[bytes]:
+    """Return the names of the modules given to `cloudpickle.register_pickle_by_value`."""
+    cloudpickle = sys.modules.get("cloudpickle")
+    if cloudpickle is None:
+        return []
+    return [name.encode() for name in cloudpickle.list_registry_pickle_by_value()]
 
 
 def resolve(fn: Any) -> Any:
