@@ -370,7 +370,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     host: str = ""
     attempt: int = 1
     value: Any = None
-    exception: bytes | LocalException | None = None
+    exception: Any = None
     traceback: str = ""
 
 
