@@ -57,7 +57,7 @@ def described(name: str, thing: Any) -> Iterator[str]:
 
 
 def signature(thing: Any) -> str:
-    return re.sub("'([^']+)'", r"\1", str(inspect.signature(thing)))  # annotations are text here
+    return re.sub("((?::|->) )'([^']*)'", r"\1\2", str(inspect.signature(thing)))  # annotations are text here
 
 
 def test_the_surface_is_what_was_recorded() -> None:
