@@ -20,7 +20,7 @@ from support.waiting import wait_until
 
 from anyjob.builtin.local import environment_file, process_table
 from anyjob.builtin.local.ipc.frames import FrameSocket
-from anyjob.builtin.local.keeper.log import LoggedJobs, replay
+from anyjob.builtin.local.keeper.log import ReplayedLog, replay
 from anyjob.builtin.local.supervisor.dead_keeper import kill_leftovers
 
 SOURCE = str(Path(__file__).resolve().parents[1] / "src")
@@ -165,7 +165,7 @@ class KeeperDriver:
     def value(self, job: str) -> Any:
         return pickle.loads(self.said(job)["value"])
 
-    def log(self) -> LoggedJobs:
+    def log(self) -> ReplayedLog:
         return replay((self.logs / "keeper.log").read_bytes())
 
     def errors(self) -> str:

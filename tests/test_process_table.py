@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyjob.builtin.local import process_table
-from anyjob.builtin.local.keeper.log import LoggedJobs
+from anyjob.builtin.local.keeper.log import ReplayedLog
 from anyjob.builtin.local.supervisor.dead_keeper import kill_leftovers
 
 
@@ -57,7 +57,7 @@ def test_leftovers_are_ended_and_others_are_not(tmp_path: Path) -> None:
     program = "import os,time; os.environ.clear(); os.execv('/bin/sleep', ['sleep', '600'])"
     unmarked = subprocess.Popen([sys.executable, "-c", program], start_new_session=True, env={})
     reused = subprocess.Popen(["sleep", "600"], start_new_session=True, env={})
-    log = LoggedJobs()
+    log = ReplayedLog()
     for name, process, off in (("b", unmarked, 0), ("c", reused, 1)):
         started = process_table.start_time(process.pid) - off
         log.running[name] = {"pid": process.pid, "starttime": started}

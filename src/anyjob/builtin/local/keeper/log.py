@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class LoggedJobs:
+class ReplayedLog:
     """What a log says, each by job id: mappings with the fields of the lines.
 
     Args:
@@ -37,9 +37,9 @@ class LoggedJobs:
         self.lost: dict[str, dict[str, Any]] = {}
 
 
-def replay(data: bytes) -> LoggedJobs:
+def replay(data: bytes) -> ReplayedLog:
     """Replay a log. A last line without its end, and what is no line of ours, is passed over."""
-    log = LoggedJobs()
+    log = ReplayedLog()
     whole, _, _ = data.rpartition(b"\n")
     for line in whole.split(b"\n"):
         read = _READERS.get(line[:2])
@@ -52,13 +52,13 @@ def replay(data: bytes) -> LoggedJobs:
     return log
 
 
-def _keeper(log: LoggedJobs, fields: list[str]) -> None:
+def _keeper(log: ReplayedLog, fields: list[str]) -> None:
     _pid, _time = int(fields[0]), float(fields[1])
     log.lost.update(log.running)
     log.running.clear()
 
 
-def _start(log: LoggedJobs, fields: list[str]) -> None:
+def _start(log: ReplayedLog, fields: list[str]) -> None:
     job, attempt, time = fields
     log.running[job] = {
         "id": job,
@@ -70,14 +70,14 @@ def _start(log: LoggedJobs, fields: list[str]) -> None:
     log.lost.pop(job, None)
 
 
-def _process(log: LoggedJobs, fields: list[str]) -> None:
+def _process(log: ReplayedLog, fields: list[str]) -> None:
     job, attempt, pid, starttime = fields
     run = log.running[job]
     if run["attempt"] == int(attempt):
         run["pid"], run["starttime"] = int(pid), int(starttime)
 
 
-def _end(log: LoggedJobs, fields: list[str]) -> None:
+def _end(log: ReplayedLog, fields: list[str]) -> None:
     job, attempt, code, cause, started, finished, peak, pid, message = fields
     log.ended[job] = {
         "id": job,
@@ -94,7 +94,7 @@ def _end(log: LoggedJobs, fields: list[str]) -> None:
     log.lost.pop(job, None)
 
 
-_READERS: dict[bytes, Callable[[LoggedJobs, list[str]], None]] = {
+_READERS: dict[bytes, Callable[[ReplayedLog, list[str]], None]] = {
     b"K ": _keeper,
     b"S ": _start,
     b"P ": _process,

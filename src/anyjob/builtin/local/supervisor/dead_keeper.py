@@ -7,17 +7,17 @@ import signal
 import time
 from pathlib import Path
 
-from anyjob.builtin.local.keeper.log import LoggedJobs, replay
+from anyjob.builtin.local.keeper.log import ReplayedLog, replay
 from anyjob.builtin.local.paths import RuntimePaths, write_private
 from anyjob.builtin.local.process_table import Process, Snapshot, boot_id, send_signal
 
 
-def clean_up(paths: RuntimePaths) -> LoggedJobs:
+def clean_up(paths: RuntimePaths) -> ReplayedLog:
     """Kill what is left of the jobs of a keeper that is dead, and return what its log says."""
     try:
         log = replay(paths.keeper_log.read_bytes())
     except FileNotFoundError:
-        log = LoggedJobs()
+        log = ReplayedLog()
     log.running.update(log.lost)
     log.lost.clear()
     # After a reboot its pids mean others, and nothing of it is left.
@@ -47,7 +47,7 @@ def _read(path: Path) -> str:
         return ""
 
 
-def kill_leftovers(log: LoggedJobs, state: str | os.PathLike[str], within: float = 30.0) -> list[int]:
+def kill_leftovers(log: ReplayedLog, state: str | os.PathLike[str], within: float = 30.0) -> list[int]:
     """Kill what is left of the jobs and zygotes of a dead keeper, and wait until it is gone.
 
     Args:
@@ -73,7 +73,7 @@ def kill_leftovers(log: LoggedJobs, state: str | os.PathLike[str], within: float
         time.sleep(0.005)
 
 
-def _leftovers(snapshot: Snapshot, log: LoggedJobs, keeper: str) -> list[Process]:
+def _leftovers(snapshot: Snapshot, log: ReplayedLog, keeper: str) -> list[Process]:
     seeds = []
     for run in (*log.running.values(), *log.lost.values()):
         if run["pid"]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.ipc.sockets import connect
-from anyjob.builtin.local.keeper.log import LoggedJobs, replay
+from anyjob.builtin.local.keeper.log import ReplayedLog, replay
 from anyjob.builtin.local.locks import lock_holder, take_lock
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
 from anyjob.builtin.local.supervisor import dead_keeper
@@ -32,12 +32,12 @@ class KeeperConnection(NamedTuple):
     """A keeper that answers: the connection, what it had logged by then, and what it has told since."""
 
     frames: FrameSocket
-    log: LoggedJobs
+    log: ReplayedLog
     events: list[dict[str, Any]]
     pid: int
 
 
-def connect_keeper(paths: RuntimePaths, account: Callable[[LoggedJobs], None]) -> KeeperConnection:
+def connect_keeper(paths: RuntimePaths, account: Callable[[ReplayedLog], None]) -> KeeperConnection:
     """Connect to the keeper that lives, or to a new one.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyjob.builtin.local.keeper.log import LoggedJobs
+from anyjob.builtin.local.keeper.log import ReplayedLog
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor import outcomes
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
@@ -31,15 +31,15 @@ class Reconciliation:
         self._scheduler = scheduler
         self._paths = paths
 
-    def with_keeper(self, log: LoggedJobs) -> None:
+    def with_keeper(self, log: ReplayedLog) -> None:
         """Adopt what a keeper runs that is alive, and account for all else."""
         self._reconcile(log, alive=True)
 
-    def with_dead_keeper(self, log: LoggedJobs) -> None:
+    def with_dead_keeper(self, log: ReplayedLog) -> None:
         """Account for all that a keeper had that is dead: what ran is lost."""
         self._reconcile(log, alive=False)
 
-    def _reconcile(self, log: LoggedJobs, *, alive: bool) -> None:
+    def _reconcile(self, log: ReplayedLog, *, alive: bool) -> None:
         scheduler, writer = self._scheduler, self._writer
         scheduler.forget_running()
         rows = self._ledger.rows([*log.ended, *log.running])
