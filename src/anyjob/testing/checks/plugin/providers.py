@@ -40,13 +40,13 @@ class Providers:
 
     def test_none_and_several_are_not_found(self, harness: ProviderHarness) -> None:
         """A provider that has none or several of what is asked for says so by BackendNotFoundError."""
-        provider, names = harness.provider, [each.name() for each in harness.backends()]
+        provider, count = harness.provider, len(harness.backends())
         message = _not_found(
             lambda: provider.get_backend("no-such-backend"), "get_backend('no-such-backend')"
         )
-        assert any(name in message for name in names), f"the error names none that there is: {message}"
-        if len(names) > 1:
-            _not_found(provider.get_backend, f"get_backend(), of {len(names)},")
+        assert "no-such-backend" in message, f"the error does not name what was asked for: {message}"
+        if count > 1:
+            _not_found(provider.get_backend, f"get_backend(), of {count},")
 
     def test_filters_choose_among_its_backends(self, harness: ProviderHarness) -> None:
         """A provider takes a function, and the values of attributes, to choose backends by."""
