@@ -7,7 +7,6 @@ from typing import Any
 from anyjob.cli.jobs.selection import OPEN
 from anyjob.cli.output import print_message
 from anyjob.errors import AnyjobError
-from anyjob.ledger.identity import HOST
 from anyjob.ledger.rows import FINAL, Row
 from anyjob.ledger.store import Ledger
 from anyjob.session.facade import Session
@@ -15,8 +14,12 @@ from anyjob.session.facade import Session
 
 def refresh(session: Session, ledger: Ledger, rows: list[Row]) -> list[Row]:
     """Have engines asked about those jobs that have not ended; what cannot be asked is left as it is."""
-    here = ("", HOST)
     unfinished = {row.backend: row for row in rows if row.state < FINAL}
+    if not unfinished:
+        return rows
+    from anyjob.ledger.identity import HOST  # of use only where backends are asked, as msgspec is
+
+    here = ("", HOST)
     to_ask = [row for number, row in unfinished.items() if ledger.backend_row(number).host in here]
     for row in to_ask:
         try:
