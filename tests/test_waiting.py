@@ -250,9 +250,10 @@ def test_who_begins_to_wait_is_served_soon(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_nobody_is_asked_when_nobody_waits() -> None:
-    job = ScriptedJob()
+    job, before = ScriptedJob(), threading.enumerate()
     forget = plain_polling.poll(job, lambda said: None)
-    (poller,) = [thread for thread in threading.enumerate() if thread.name == "anyjob-poll-ScriptedJob"]
+    (poller,) = [thread for thread in threading.enumerate() if thread not in before]
+    assert poller.name == "anyjob-poll-ScriptedJob"
     forget()
     forget()  # to take it back twice is no harm
     poller.join(LONG)

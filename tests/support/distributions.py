@@ -18,7 +18,7 @@ from pathlib import Path
 Groups = Mapping[str, Mapping[str, str]]
 
 BACKEND = """
-from anyjob.backend import BaseBackend
+from anyjob import BaseBackend
 
 
 class {name}(BaseBackend):

@@ -26,10 +26,7 @@ class Cancellation:
     @live
     @requires("cancel_running")
     def test_work_that_runs_is_cancelled(self, harness: BackendHarness) -> None:
-        """The cancel of a job that runs is accepted, so cancel() gives True, and ends it as CANCELLED.
-
-        That of a plain job may give nothing, None: it is then asked where it is.
-        """
+        """The cancel of a job that runs gives True (of a plain job, perhaps None) and makes it CANCELLED."""
         job = harness.run_slow()
         harness.wait_until(job.running, "a job that runs")
         answer = job.cancel()
