@@ -114,7 +114,7 @@ class SlurmBackend(TaskBackend):
         variables = {
             **sbatch.sbatch_environment(os.environ, self.options.conf),
             "ANYJOB_SUBMISSION": str(directory),
-            "ANYJOB_PYTHON": find_interpreter(options.python),
+            "ANYJOB_PYTHON": find_interpreter(options.python or ""),
             "ANYJOB_FLAGS": "-S -E" if only_commands else "",
             "ANYJOB_LAUNCHER": str(launcher),
         }
