@@ -20,6 +20,7 @@ import _side_by_side as bench
 import psutil
 
 FIRST = "import anyjob; assert anyjob.get_backend('inline').run(anyjob.Call('math:sqrt', (4,))).result() == 2"
+THEN = bench.ROOT / ".venv-bench-before"
 RESULT, BEFORE = "a first result of inline", ", before"
 COMMANDS = {
     "anyjob --version": (["--version"], 2.5),
@@ -53,17 +54,21 @@ def _serves(process: psutil.Process, directory: str) -> bool:
 
 
 def main() -> int:
-    here = Path(bench.environment())
-    programs = {"import anyjob": "import anyjob", **THEIRS, **variants(here)}
-    limits = [(RESULT, f"{RESULT}{BEFORE}", 0.5)] if len(sys.argv) > 2 else []
+    now = bench.environment()
+    programs: dict[str, str | list[str]] = {"import anyjob": "import anyjob", **THEIRS}
+    limits = []
     with home() as directory, home() as other:
         own = {}
+        environments = {"": now}
         for checkout in sys.argv[2:]:
-            then = bench.environment(directory=bench.ROOT / ".venv-bench-before", source=Path(checkout))
-            before = {f"{name}{BEFORE}": program for name, program in variants(then).items()}
-            programs.update(before)
-            own = dict.fromkeys(before, bench.variables(other))
-        times = bench.measure(here, programs, bench.variables(directory), bench.rounds(), own)
+            environments[BEFORE] = bench.environment(directory=THEN, source=Path(checkout))
+            limits.append((RESULT, RESULT + BEFORE, 0.5))
+        for name in (RESULT, *COMMANDS):
+            for when, python in environments.items():
+                programs[name + when] = command(python, name)
+                if when:
+                    own[name + when] = bench.variables(other)
+        times = bench.measure(now, programs, bench.variables(directory), bench.rounds(), own)
     good = bench.report(times, limits)
     for name in THEIRS:
         starts(times, name)
@@ -74,10 +79,11 @@ def main() -> int:
     return 0 if good else 1
 
 
-def variants(python: Path) -> dict[str, str | list[str]]:
-    """What is measured of an environment."""
-    commands = {name: [str(python.with_name("anyjob")), *words] for name, (words, _) in COMMANDS.items()}
-    return {RESULT: [str(python), "-c", FIRST], **commands}
+def command(python: Path, name: str) -> list[str]:
+    """Return what is measured, in an environment."""
+    if name == RESULT:
+        return [str(python), "-c", FIRST]
+    return [str(python.with_name("anyjob")), *COMMANDS[name][0]]
 
 
 def starts(times: Mapping[str, list[float]], name: str, most: float | None = None) -> bool:
