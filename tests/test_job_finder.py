@@ -97,6 +97,22 @@ def test_an_id_that_there_is_not(opened: Open, wrong: str) -> None:
         session.get_job(wrong)
 
 
+def test_a_job_of_this_process_and_one_of_the_ledger_may_both_be_meant(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = iter(["abc" + "1" * 17, "abc" + "2" * 17, "d" * 20])
+    monkeypatch.setattr("anyjob.runtime.submission.new_id", lambda: next(ids))
+    session = opened(one_cluster())
+    durable = session.get_backend("hpc").run(Call(abs, (1,)))
+    threads = session.get_backend("threads")
+    here = threads.run(Call(abs, (2,)))
+    with pytest.raises(JobNotFoundError, match="fits several jobs"):
+        session.get_job("abc")
+    assert [session.get_job(job.job_id()[:4]) for job in (durable, here)] == [durable, here]
+    named = threads.run(Call(abs, (3,)), name="abc")
+    assert session.get_job("abc") == named  # a name wins over what merely begins so
+
+
 def test_the_same_handle_is_shared_in_a_process(opened: Open) -> None:
     session = opened(one_cluster())
     job = session.get_backend("hpc").run(Call(pow, (1, 1)))

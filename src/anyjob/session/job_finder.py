@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import AnyjobError, BackendError, JobNotFoundError
-from anyjob.ledger.designation import meant
+from anyjob.ledger.designation import KnownJob, meant
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
 from anyjob.reporting import report
@@ -45,14 +45,12 @@ class JobFinder:
         here = self._by_our_id()
         if job_id in here:
             return here[job_id]
-        found = meant(self._ledger, job_id)
-        if not found:
-            found = [
-                ours
-                for ours, job in here.items()
-                if job_id and (ours.startswith(job_id) or job.job_id().startswith(job_id))
-            ]
-            found = [ours for ours in found if here[ours].job_id() == job_id] or found
+        superseded = _superseded(here.values())
+        known = [
+            KnownJob(ours, job.job_id(), "" if ours in superseded else _name_here(job))
+            for ours, job in here.items()
+        ]
+        found = meant(self._ledger, job_id, known=known)
         if not found:
             raise JobNotFoundError(
                 f"no job {job_id!r} is in the ledger {self._ledger.path}, or known to this process; one that "
@@ -91,11 +89,7 @@ class JobFinder:
                 superseded=superseded,
             )
         here = self._by_our_id()
-        gone = (
-            set()
-            if superseded
-            else {job._record.rerun_of for job in here.values() if hasattr(job, "_record")}
-        )
+        gone = set() if superseded else _superseded(here.values())
         found = []
         for row in rows:
             known = here.pop(row.job_id, None)
@@ -155,6 +149,20 @@ def _reported(row: Row) -> Iterator[None]:
         yield
     except AnyjobError as error:
         report("job %s is left out: %s", row.job_id, error)
+
+
+def _superseded(jobs: Iterable[Any]) -> set[str | None]:
+    """Return the ids of the jobs that one of these runs anew."""
+    return {job._record.rerun_of for job in jobs if hasattr(job, "_record")}
+
+
+def _name_here(job: Any) -> str:
+    """Return the name of a job that the ledger does not have: of its own, it knows which name still counts."""
+    record = getattr(job, "_record", None)
+    if record is None or not record.kind or _is_in_ledger(job):
+        return ""
+    name: str = record.resources.name
+    return name
 
 
 def _is_in_ledger(job: Any) -> bool:
