@@ -157,7 +157,7 @@ def _superseded(jobs: Iterable[Any]) -> set[str | None]:
 
 
 def _name_here(job: Any) -> str:
-    """Return the name of a job that the ledger does not have: of its own, it knows which name still counts."""
+    """Return the name of a job that the ledger does not have; of its own, it knows which name counts."""
     record = getattr(job, "_record", None)
     if record is None or not record.kind or _is_in_ledger(job):
         return ""
