@@ -17,7 +17,7 @@ import pytest
 from running_local import SOURCE, Local, running, until
 
 from anyjob import Call, Command
-from anyjob.builtin.local import client, plain_data
+from anyjob.builtin.local import client
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.ipc.protocol import CLIENT_PROTOCOL
 from anyjob.builtin.local.ipc.sockets import connect
@@ -26,6 +26,7 @@ from anyjob.builtin.local.locks import lock_holder
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
 from anyjob.builtin.local.supervisor import keeper_startup, service
 from anyjob.errors import BackendUnavailableError, StateError
+from anyjob.execution import plain_data
 
 MAIN = "import sys; from anyjob.builtin.local.supervisor import clients, main, service; "
 RUN = "; sys.exit(main.main())"

@@ -9,21 +9,15 @@ import io
 import os
 import pickle
 from collections.abc import Mapping
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 import msgspec
 
+from anyjob.execution.plain_data import PlainUnpickler
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 
 _HERE = os.uname().nodename
-
-
-class _BuiltinsUnpickler(pickle.Unpickler):
-    """Reads nothing but values of builtin types, which is what a report is made of."""
-
-    def find_class(self, module: str, name: str) -> NoReturn:
-        raise pickle.UnpicklingError(f"a report holds no {module}.{name}")
 
 
 def outcome_from_report(report: Mapping[str, Any]) -> Outcome:
@@ -62,7 +56,7 @@ def load_report(stream: BinaryIO) -> dict[str, Any]:
     Raises:
         Exception: it is none.
     """
-    report: dict[str, Any] = _BuiltinsUnpickler(stream).load()
+    report: dict[str, Any] = PlainUnpickler(stream).load()
     return report
 
 

@@ -5,7 +5,7 @@ That of a bulk also holds what else its jobs get of the process that submits: se
 
 from __future__ import annotations
 
-from anyjob.builtin.local import plain_data
+from anyjob.execution import plain_data
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

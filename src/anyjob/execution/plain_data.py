@@ -1,6 +1,7 @@
 """Plain data as bytes: numbers, text, bytes, lists and maps, in pickle's format, but without any classes.
 
-The keeper reads it by the standard library alone, and what it reads can neither make nor call anything.
+The daemons of `local` talk in it, and reports of calls are written so. It is read by the standard library
+alone, and what is read can neither make nor call anything.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 
-class _PlainUnpickler(pickle.Unpickler):
+class PlainUnpickler(pickle.Unpickler):
+    """Reads values of builtin types only, and imports nothing for them."""
+
     def find_class(self, module: str, name: str) -> NoReturn:
         """Refuse what is more than data."""
         raise pickle.UnpicklingError(f"{module}.{name} is no plain data")
@@ -31,6 +34,6 @@ def loads(content: bytes) -> Any:
         ValueError: they hold none.
     """
     try:
-        return _PlainUnpickler(io.BytesIO(content)).load()
+        return PlainUnpickler(io.BytesIO(content)).load()
     except Exception as error:  # what pickle raises over nonsense is not to be foreseen
         raise ValueError(f"no plain data: {error}") from None
