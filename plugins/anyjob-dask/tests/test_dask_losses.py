@@ -11,10 +11,11 @@ from typing import Any
 import cloudpickle
 import dask_calls
 import dask_lab
+import pytest
 from support.waiting import wait_until
 from test_dask_work import PATIENCE
 
-from anyjob import Call, JobStatus
+from anyjob import BackendUnavailableError, Call, JobStatus
 from conftest import Make
 
 cloudpickle.register_pickle_by_value(dask_calls)
@@ -82,6 +83,30 @@ def test_a_scheduler_that_was_started_anew_has_lost_its_jobs(
     job = backend.run(Call(dask_calls.note_and_wait, (str(tmp_path / "runs"), 60)))
     wait_until(job.running, "a call that runs")
     lab.restart()
+    outcome = job.outcome(PATIENCE)
+    assert (outcome.status, outcome.reason) == (JobStatus.ERROR, "lost")
+    lab.add("--nthreads", "1")
+    assert backend.run(Call(pow, (2, 5))).result(PATIENCE) == 32
+
+
+def test_a_scheduler_that_dask_has_reconnected_to_by_itself_gets_our_plugin(
+    make: Make, own_lab: Labs, tmp_path: Path
+) -> None:
+    """Dask answers None where there is no such handler; a job handed to it would be known to nobody."""
+    lab = own_lab(("--nthreads", "1"))
+    lab.wait()
+    backend = make(address=lab.address, timeout=PATIENCE)
+    backend.grace = 0.2
+    job = backend.run(Call(dask_calls.note_and_wait, (str(tmp_path / "runs"), 60)))
+    wait_until(job.running, "a call that runs")
+    client = backend._connection._client
+    before = client.scheduler_comm
+    lab.restart()
+    wait_until(
+        lambda: client.scheduler_comm not in (None, before) and client.status == "running", "Dask's own"
+    )
+    with pytest.raises(BackendUnavailableError, match="was started anew"):
+        backend.run(Call(pow, (2, 4)))
     outcome = job.outcome(PATIENCE)
     assert (outcome.status, outcome.reason) == (JobStatus.ERROR, "lost")
     lab.add("--nthreads", "1")

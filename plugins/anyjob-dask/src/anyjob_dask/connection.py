@@ -157,7 +157,7 @@ class SchedulerConnection:
         """Call a handler of our plugin in the scheduler, and return what it answers.
 
         Raises:
-            BackendUnavailableError: it does not answer in time.
+            BackendUnavailableError: it does not answer in time, or is another one than before.
         """
         return self._request(self.client(), handler, **arguments)
 
@@ -168,7 +168,15 @@ class SchedulerConnection:
         async def call() -> Any:
             return await _handler(client, handler)(**arguments)
 
-        return self._sync(client, call, arguments.get("arrival_timeout", 0))
+        answer = self._sync(client, call, arguments.get("arrival_timeout", 0))
+        if answer is None:
+            # So says a scheduler without such a handler: Dask's client has reconnected by itself, to one that
+            # was started meanwhile. What is handed to that would be known to nobody.
+            with self._lock:
+                if self._client is client:
+                    self._discard_client()
+            raise BackendUnavailableError(f"{self.where} was started anew: the next call connects to it")
+        return answer
 
     def gather(self, keys: Sequence[str]) -> dict[str, Any]:
         """Return the results of tasks that have finished; one that is not there any more is left out."""

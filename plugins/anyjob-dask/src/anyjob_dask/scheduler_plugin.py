@@ -82,11 +82,13 @@ class JobSchedulerPlugin(SchedulerPlugin):
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(arrival, left)
 
-    async def release(self, job_ids: Sequence[str]) -> None:
-        """Keep jobs no longer: what came of them is known."""
-        self._release_keys([key for each in job_ids if (key := self.jobs.keys.get(each)) is not None])
+    async def release(self, job_ids: Sequence[str]) -> int:
+        """Keep jobs no longer: what came of them is known. Returns how many were known here."""
+        keys = [key for each in job_ids if (key := self.jobs.keys.get(each)) is not None]
+        self._release_keys(keys)
         for each in job_ids:
             self.jobs.drop(each)
+        return len(keys)
 
     async def cancel(
         self, job_ids: Sequence[str], not_begun: Sequence[str] = (), arrival_timeout: float = 0
