@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +114,25 @@ def test_a_scheduler_that_dask_has_reconnected_to_by_itself_gets_our_plugin(
     assert (outcome.status, outcome.reason) == (JobStatus.ERROR, "lost")
     lab.add("--nthreads", "1")
     assert backend.run(Call(pow, (2, 5))).result(PATIENCE) == 32
+
+
+def test_a_request_whose_connection_is_closed_meanwhile_says_so(make: Make, lab: dask_lab.Lab) -> None:
+    """Client.sync of Dask has no answer for a call that is cancelled: an UnboundLocalError of its own."""
+    connection = make(address=lab.address)._connection
+    client = connection.client()
+    asked = threading.Event()
+
+    async def wait_for_ever() -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    with ThreadPoolExecutor() as threads:
+        request = threads.submit(connection._sync, client, wait_for_ever, PATIENCE)
+        assert asked.wait(PATIENCE)
+        client.close()
+        error = request.exception(PATIENCE)
+    assert isinstance(error, BackendUnavailableError)
+    assert "the connection was closed meanwhile" in str(error)
 
 
 def test_a_cluster_whose_certificates_are_asked_for(make: Make, own_lab: Labs, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,6 +14,10 @@ from anyjob_dask import protocol, versions
 from anyjob_dask.options import DaskOptions
 
 OnEvent = Callable[[dict[str, Any]], None]
+
+
+# What a call gives whose client was closed while it ran.
+_CLOSED = object()
 
 
 class SchedulerConnection:
@@ -221,8 +226,22 @@ class SchedulerConnection:
 
     def _sync(self, client: Any, call: Callable[[], Awaitable[Any]], more: float) -> Any:
         timeout = self._options.timeout + more
+
+        async def called() -> Any:
+            try:
+                return await call()
+            except asyncio.CancelledError:
+                # Whoever closes a client cancels what runs in its loop. Client.sync has no answer to that,
+                # and asyncio prints what is raised then.
+                if client.status == "running":
+                    raise
+                return _CLOSED
+
         try:
-            return client.sync(call, callback_timeout=timeout)
+            answer = client.sync(called, callback_timeout=timeout)
+            if answer is _CLOSED:
+                raise ConnectionError("the connection was closed meanwhile")
+            return answer
         except (OSError, TimeoutError) as error:
             message = _message(error) or f"no answer within {timeout:g} s"
             raise BackendUnavailableError(f"{self.where} does not answer: {message}") from error
