@@ -173,6 +173,21 @@ def call(worker: WorkerProcess, fn: Any, *arguments: Any, cwd: str | None = None
     return worker.receive()
 
 
+def test_it_outlives_the_thread_that_has_made_it(tmp_path: Path) -> None:
+    """Linux sends the signal of PR_SET_PDEATHSIG at the end of the thread that started the process."""
+    made: list[WorkerProcess] = []
+
+    def make() -> None:
+        made.append(WorkerProcess(sys.executable, tmp_path, 1))
+        call(made[0], "os:getpid")
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    assert outcome_from_report(call(made[0], "os:getpid")).status is JobStatus.DONE
+    assert made[0].close() == 0
+
+
 def test_one_process_makes_one_call_after_the_other(worker: WorkerProcess, tmp_path: Path) -> None:
     first = call(worker, "os:getpid")
     assert outcome_from_report(first).status is JobStatus.DONE

@@ -19,7 +19,6 @@ from anyjob import BaseBackend, BaseJob, JobNotFoundError, JobStatus
 from anyjob.backend import Capabilities
 from anyjob.execution.spool import path_of
 from anyjob.orders import Observation, Ticket
-from anyjob.specs import Spec
 from anyjob.testing import Samples, TaskBackendConformance
 from anyjob.testing.checks.engine.bulk import Bulk
 from anyjob.testing.checks.engine.client_crashes import ClientCrashes
@@ -28,6 +27,7 @@ from anyjob.testing.checks.engine.reattachment import Reattachment, TaskReattach
 from anyjob.testing.checks.job.text import TaskText, Text
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.session_factory import SessionFactory
+from anyjob.tracking.records import JobRecord
 
 CHECKS: list[type[Any]] = [Text, TaskText, Reattachment, TaskReattachment, ClientCrashes, EngineFaults, Bulk]
 
@@ -249,8 +249,8 @@ class KeepsFilesToItself(RightBackend):
 
     capabilities = Capabilities(durable=True, find=True, logs=True)
 
-    def _spool(self, job_id: str, spec: Spec) -> Path:
-        return path_of(self.services.ledger.state / "spool", job_id)
+    def _spool(self, record: JobRecord) -> Path:
+        return path_of(self.services.ledger.state / "spool", record.job_id)
 
 
 @pytest.mark.parametrize(

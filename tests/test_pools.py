@@ -22,7 +22,9 @@ from support.waiting import wait_for_exit, wait_for_file, wait_until
 from anyjob.backend import BackendConfiguration
 from anyjob.builtin.inline import InlineBackend
 from anyjob.builtin.pool import PoolBackend
+from anyjob.builtin.pool_job import PoolJob
 from anyjob.builtin.processes import ProcessesBackend
+from anyjob.builtin.slot_threads import SlotThreads
 from anyjob.builtin.threads import ThreadsBackend
 from anyjob.errors import (
     BackendError,
@@ -36,7 +38,8 @@ from anyjob.errors import (
 from anyjob.execution import spawning
 from anyjob.job import JobStatus
 from anyjob.jobtypes import TaskJob
-from anyjob.specs import Call, Command, File
+from anyjob.orders import Order
+from anyjob.specs import Call, Command, File, Resources
 
 TYPES: dict[str, type[PoolBackend]] = {
     "inline": InlineBackend,
@@ -44,6 +47,8 @@ TYPES: dict[str, type[PoolBackend]] = {
     "processes": ProcessesBackend,
 }
 SLOTS = {"inline": {}, "threads": {"slots": 2}, "processes": {"slots": 2}}
+
+PATIENCE = 60.0
 
 
 def make(name: str, **options: Any) -> PoolBackend:
@@ -507,7 +512,8 @@ def test_a_closed_pool_cancels_what_has_not_ended(queue: PoolBackend, tmp_path: 
     running = queue.run(shell('echo $$ > "$1"; sleep 100', str(ready)))
     queued = queue.run(Call(len, ("a",)))
     pid = int(wait_for_file(ready))
-    home = Path(running._record.spool).parent
+    assert running._record.spool is not None
+    home = running._record.spool.parent
     before = threading.active_count()
     queue.close()
     queue.close()
@@ -530,7 +536,8 @@ def test_a_fork_of_the_program_leaves_the_jobs_alone(queue: PoolBackend, tmp_pat
     ready, go = tmp_path / "ready", tmp_path / "go"
     job = queue.run(shell('echo x > "$1"; while [ ! -e "$2" ]; do sleep 0.01; done', str(ready), str(go)))
     wait_for_file(ready)
-    home = Path(job._record.spool)
+    home = job._record.spool
+    assert home is not None
     owner = queue._pid
     queue._pid = -1  # as a child of os.fork() would find it
     queue.close()
@@ -600,6 +607,26 @@ def test_ctrl_c_in_inline_work_interrupts_the_caller(tmp_path: Path, monkeypatch
     wait_for_exit(int((tmp_path / "ready").read_text()))
     assert backend.jobs() == []
     backend.close()
+
+
+def test_threads_that_are_not_needed_any_more_end() -> None:
+    """While one tells of the end of its job, another has its slot; then no more wait than there are slots."""
+    told, go = threading.Semaphore(0), threading.Event()
+
+    def tell(job: PoolJob) -> None:
+        told.release()
+        go.wait(PATIENCE)
+
+    call = Call(len, ("a",))
+    threads = SlotThreads(2, lambda job: None, tell, "slot")
+    for _ in range(20):
+        threads.put(PoolJob(Order(job_id="0" * 20, spec=call, resources=Resources(), environment={})))
+    for _ in range(20):
+        assert told.acquire(timeout=PATIENCE)
+    assert len(threads._threads) >= 20
+    go.set()
+    wait_until(lambda: len(threads._threads) <= 2, "threads that end")
+    threads.stop(PATIENCE)
 
 
 def test_a_running_thread_cannot_be_cancelled_and_says_so() -> None:

@@ -520,7 +520,7 @@ def test_a_result_has_a_timeout(engine: ScriptedEngine) -> None:
     job = engine.run(CALL)
     with pytest.raises(JobTimeoutError, match=r"not ended within 0\.01 s \(still QUEUED\)"):
         job.result(timeout=0.01)
-    assert job._record.final_callbacks == []  # nothing is left behind
+    assert job._record.final_callbacks == ()  # nothing is left behind
     with pytest.raises(JobTimeoutError):
         job.result(timeout=0)
 

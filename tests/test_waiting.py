@@ -312,4 +312,4 @@ def test_nothing_is_left_subscribed_when_a_wait_cannot_begin(gate: threading.Eve
     job = engine.run(Call(abs, (1,)))
     with pytest.raises(LookupError):
         wait([job, NoJob()], LONG)
-    assert job._record.final_callbacks == []
+    assert job._record.final_callbacks == ()

@@ -436,7 +436,6 @@ class TaskBackend(BaseBackend):
 
     def _order(self, record: JobRecord, options: Any) -> Order:
         job_id = record.job_id
-        record.spool = self._spool(job_id, record.specs[-1])
         if record.spool is not None and not self.capabilities.durable:
             weakref.finalize(record, self._forget, job_id).atexit = False
         environment = self.services.environment(self, job_id, record.specs[0])
@@ -452,10 +451,10 @@ class TaskBackend(BaseBackend):
     def _forget(self, job_id: str) -> None:
         """Nobody holds a handle any more on a job that had a directory."""
 
-    def _spool(self, job_id: str, spec: Spec) -> t.Path | None:
-        """Return the directory that a job gets on this side; None where it needs none."""
+    def _spool(self, record: JobRecord) -> t.Path | None:
+        """Return the directory that a job has on this side; None where it needs none."""
         if self.capabilities.durable and self.capabilities.shared_files:
-            return spool.path_of(self.spool_root, job_id)
+            return spool.path_of(self.spool_root, record.job_id)
         return None
 
 

@@ -14,8 +14,9 @@ from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.runner import dumps, perform, pickled
 from anyjob.job import JobStatus
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket
-from anyjob.specs import Call, Command, Outcome, Spec
+from anyjob.specs import Call, Command, Outcome
 from anyjob.taskbackend import TaskBackend
+from anyjob.tracking.records import JobRecord
 
 
 class CommandsOnly(TaskBackend):
@@ -38,8 +39,8 @@ class CommandsOnly(TaskBackend):
         backend.home = home
         return backend
 
-    def _spool(self, job_id: str, spec: Spec) -> Path:
-        return self.home / job_id
+    def _spool(self, record: JobRecord) -> Path:
+        return self.home / record.job_id
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         for order in orders:

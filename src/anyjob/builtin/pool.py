@@ -24,7 +24,7 @@ from anyjob.execution.private_files import read_range
 from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.orders import Answer, Observation, Order, Ticket
-from anyjob.specs import Call, Command, LocalException, LocalValue, Outcome, Spec
+from anyjob.specs import Call, Command, LocalException, LocalValue, Outcome
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from anyjob.execution.worker_process import Logs
+    from anyjob.tracking.records import JobRecord
 
 CallLoader = Callable[[], tuple[Any, tuple[Any, ...], dict[str, Any]]]
 """Gives what to call, its positional and its keyword arguments."""
@@ -200,10 +201,11 @@ class PoolBackend(TaskBackend):
         assert order.spool is not None
         return run_program(order.spec, order.environment, order.spool, cwd=job.cwd, while_running=job.process)
 
-    def _spool(self, job_id: str, spec: Spec) -> Path | None:
-        if not isinstance(spec, Command):
+    def _spool(self, record: JobRecord) -> Path | None:
+        if record.native != "command":
             return None
-        return self._temporary_directory() / job_id
+        directory = self._temporary_directory() if record.outcome is None else self._directory
+        return None if directory is None else directory / record.job_id
 
     def _forget(self, job_id: str) -> None:
         directory = self._directory

@@ -14,7 +14,7 @@ class SlotThreads:
     """Threads that take jobs from one queue, first in, first out.
 
     A thread that tells of the end of a job has given its slot back: what it calls may submit jobs, and wait
-    for them. So there may be more threads than slots.
+    for them. So there may be more threads than slots; those that are not needed any more end.
 
     Args:
         slots: how many jobs run at a time.
@@ -100,6 +100,8 @@ class SlotThreads:
                 )
             del job  # while it waits for the next, it keeps nothing of the last
             with self._changed:
+                if self._idle >= self._slots:  # others stood in while this one told of the end
+                    break
                 self._idle += 1
         with self._changed:
             self._threads.discard(threading.current_thread())

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from socket import SHUT_RDWR, socket, socketpair
 from typing import Any
 
@@ -51,18 +52,44 @@ class WorkerProcess:
         self._socket: socket = ours
         self._files = {stream: directory / f"worker-{number}.{stream}" for stream in ("stdout", "stderr")}
         self._sent = time.time()
+        # Linux ends the process with the thread that has started it (see `runner.die_with_parent`), so that
+        # is one which lives as long: it waits for the end. The end of the process, and not of the stream,
+        # tells of its death, since a child of the call may hold our end of the socket open.
+        started: SimpleQueue[subprocess.Popen[bytes] | BaseException] = SimpleQueue()
+        self._thread = threading.Thread(
+            target=self._run, args=(python, theirs, started), name=f"anyjob-worker-{number}", daemon=True
+        )
         try:
-            self._process = self._start(python, theirs)
+            self._thread.start()
+            process = started.get()
+            if isinstance(process, BaseException):
+                raise process
         except BaseException:
             ours.close()
+            theirs.close()
             raise
-        self.pid = self._process.pid
+        self._process = process
+        self.pid = process.pid
         self._stream = open(ours.fileno(), "rb", closefd=False)  # noqa: SIM115 - close() closes it
         self._start_sizes = self._sizes = [0, 0]
-        # A child of the call may hold our end of the socket open, so that it is the end of the
-        # worker's process, and not of the stream, that tells of its death.
-        self._reaper = threading.Thread(target=self._await_end, name=f"anyjob-reap-{self.pid}", daemon=True)
-        self._reaper.start()
+
+    def _run(
+        self, python: str, theirs: socket, started: SimpleQueue[subprocess.Popen[bytes] | BaseException]
+    ) -> None:
+        try:
+            process = self._start(python, theirs)
+        except BaseException as error:
+            started.put(error)
+            return
+        started.put(process)
+        try:
+            spawning.wait_for_exit(process)  # it is reaped by close(): until then the pid is its own
+        except ChildProcessError:
+            pass
+        try:
+            self._socket.shutdown(SHUT_RDWR)
+        except OSError:
+            pass
 
     def _start(self, python: str, theirs: socket) -> subprocess.Popen[bytes]:
         out, err = self._files["stdout"], self._files["stderr"]
@@ -79,17 +106,7 @@ class WorkerProcess:
 
     def alive(self) -> bool:
         """Return whether its process has not ended."""
-        return self._reaper.is_alive()
-
-    def _await_end(self) -> None:
-        try:
-            spawning.wait_for_exit(self._process)  # it is reaped by close(): until then the pid is its own
-        except ChildProcessError:
-            pass
-        try:
-            self._socket.shutdown(SHUT_RDWR)
-        except OSError:
-            pass
+        return self._thread.is_alive()
 
     def fileno(self) -> int:
         """Return the descriptor that its answers come by, for who waits for many."""
@@ -155,7 +172,7 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             spawning.terminate([self.pid], grace=0.5)
             self._process.wait()
-        self._reaper.join()
+        self._thread.join()
         try:
             os.killpg(self.pid, 9)
         except OSError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 
 from anyjob.execution import runner
@@ -76,4 +78,5 @@ def decode_outcome(data: bytes) -> Outcome:
     outcome = msgspec.msgpack.decode(data, type=Outcome)
     if isinstance(outcome.value, str):
         outcome.value = InSpool(outcome.value)
+    outcome.host = sys.intern(outcome.host)  # many outcomes may be held, of few hosts
     return outcome

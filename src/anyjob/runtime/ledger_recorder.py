@@ -185,7 +185,6 @@ class LedgerRecorder(Recorder):
         record.attempt = row.attempt
         record.submitted = row.submitted
         record.status = row.status
-        record.spool = spool.path_of(self._backend.spool_root, row.job_id)
         if row.outcome is not None:
             record.outcome = decode_outcome(row.outcome)
 

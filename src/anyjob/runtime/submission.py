@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from anyjob.taskbackend import TaskBackend
 
 NOTED = 1.0
+_NO_NOTES: Mapping[str, str] = {}  # of all jobs that have none
 """Seconds, at most, that the ledger lacks the native ids of a launch that is under way."""
 
 
@@ -45,13 +46,16 @@ def submit(
     backend._check_here("hand it work")
     options = backend.job_options(resources)
     tracker, services = backend._tracker, backend.services
-    records = [JobRecord.new(tracker, new_id(), chain, resources) for chain in _lower(backend, specs)]
+    now = time.time()
+    records = [JobRecord.new(tracker, new_id(), chain, resources, now) for chain in _lower(backend, specs)]
     for record, original in zip(records, rerun_of, strict=False):
         record.rerun_of = original
     orders = []
     for record in records:
         try:
-            record.notes = services.before_submit(backend, record.job_id, record.specs[0], resources) or {}
+            record.notes = (
+                services.before_submit(backend, record.job_id, record.specs[0], resources) or _NO_NOTES
+            )
         except Refused as refusal:
             if raise_refusal:
                 raise

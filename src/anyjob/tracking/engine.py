@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anyjob.backend import Capabilities
     from anyjob.orders import Observation, Ticket
     from anyjob.specs import Outcome
@@ -69,6 +71,9 @@ class Engine(Protocol):
 
     def name(self) -> str:
         """Return what it is called."""
+
+    def _spool(self, record: Any) -> Path | None:
+        """Return the directory that a job has on this side, if it has one."""
 
     def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
         """Ask where jobs are."""

@@ -6,13 +6,15 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from anyjob.orders import Ticket
 from anyjob.specs import Outcome, Resources, Spec, kind_of
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anyjob.tracking.tracker import Tracker
 
 FinalCallback = Callable[[JobStatus | BaseException], None]
@@ -24,6 +26,9 @@ class JobRecord:
 
     __slots__ = (
         "__weakref__",
+        "_resources",
+        "_specs",
+        "_spool",
         "asked_at",
         "attempt",
         "change_callbacks",
@@ -40,12 +45,10 @@ class JobRecord:
         "outcome",
         "queue_position",
         "rerun_of",
-        "spool",
         "status",
         "submitted",
         "tracker",
         "unsure",
-        "work",
     )
 
     def __init__(
@@ -55,13 +58,15 @@ class JobRecord:
         kind: str,
         native: str,
         load: Callable[[], tuple[tuple[Spec, ...], Resources]],
+        submitted: float | None = None,
     ) -> None:
         self.tracker = tracker
         self.job_id = job_id
         self.kind = kind
         self.native = native
         self.load = load
-        self.work: tuple[tuple[Spec, ...], Resources] | None = None
+        self._specs: tuple[Spec, ...] = ()
+        self._resources: Resources | None = None
         self.native_id: str | None = None
         self.notes: Mapping[str, str] | None = None  # to be read, where it was handed over elsewhere
         self.rerun_of: str | None = None
@@ -70,36 +75,63 @@ class JobRecord:
         self.message = ""
         self.queue_position: int | None = None
         self.attempt = 1
-        self.submitted = time.time()
+        self.submitted = time.time() if submitted is None else submitted
         self.asked_at = NEVER
         self.missing_since: float | None = None  # when the engine first did not know of it
         self.collecting = False
         self.unsure = False
-        self.spool: Any = None
-        self.final_callbacks: list[FinalCallback] = []
-        self.change_callbacks: list[Callable[[], None]] = []
+        self._spool: Path | None = None
+        self.final_callbacks: tuple[FinalCallback, ...] = ()
+        self.change_callbacks: tuple[Callable[[], None], ...] = ()
 
     @classmethod
-    def new(cls, tracker: Tracker, job_id: str, specs: tuple[Spec, ...], resources: Resources) -> JobRecord:
+    def new(
+        cls,
+        tracker: Tracker,
+        job_id: str,
+        specs: tuple[Spec, ...],
+        resources: Resources,
+        submitted: float | None = None,
+    ) -> JobRecord:
         """Make the record of a job that is about to be handed over."""
-        record = cls(tracker, job_id, kind_of(specs[0]), kind_of(specs[-1]), _known_here)
-        record.work = specs, resources
+        record = cls(tracker, job_id, kind_of(specs[0]), kind_of(specs[-1]), _known_here, submitted)
+        record._specs, record._resources = specs, resources
         return record
 
     @property
     def specs(self) -> tuple[Spec, ...]:
         """The work as it was handed over, and all that it was rewritten as; the last one is native."""
-        return self._loaded()[0]
+        return self._specs or self._load()[0]
 
     @property
     def resources(self) -> Resources:
         """What the job needs and what it is called."""
-        return self._loaded()[1]
+        return self._resources or self._load()[1]
 
-    def _loaded(self) -> tuple[tuple[Spec, ...], Resources]:
-        if self.work is None:
-            self.work = self.load()
-        return self.work
+    def _load(self) -> tuple[tuple[Spec, ...], Resources]:
+        self._specs, self._resources = specs, resources = self.load()
+        return specs, resources
+
+    @property
+    def spool(self) -> Path | None:
+        """The job's directory on this side, if it has one; what others have submitted has none."""
+        if self._spool is not None or not self.kind:
+            return self._spool
+        spool = self.tracker.spool(self)
+        if self.outcome is None:  # else few will ask, and many such records may be held
+            self._spool = spool
+        return spool
+
+    def settle(self, outcome: Outcome) -> tuple[FinalCallback, ...]:
+        """Take in what came of the job; return whom to tell of it."""
+        self.outcome = outcome
+        self.status = outcome.status
+        self.message = outcome.message
+        self.queue_position = None
+        self.attempt = outcome.attempt
+        self._spool = None
+        callbacks, self.final_callbacks = self.final_callbacks, ()
+        return callbacks
 
     def ticket(self) -> Ticket:
         """Return what an engine is asked about this job with."""

@@ -13,6 +13,8 @@ from anyjob.tracking.transitions import Transitions
 from anyjob.tracking.watcher import Watcher
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from anyjob.specs import Outcome
     from anyjob.tracking.engine import Engine
 
@@ -73,6 +75,10 @@ class Tracker:
         """Return a handle on a job."""
         return self._backend.services.job_type(record.kind)(self._backend, record.job_id, record)
 
+    def spool(self, record: JobRecord) -> Path | None:
+        """Return the directory that a job has on this side, if it has one."""
+        return self._backend._spool(record)
+
     # --- what becomes of it -------------------------------------------------------------------
 
     def ask(self, record: JobRecord) -> JobStatus:
@@ -113,24 +119,24 @@ class Tracker:
         with self._jobs.lock:
             waits = record.outcome is None
             if waits:
-                record.final_callbacks.append(callback)
+                record.final_callbacks += (callback,)
         if not waits:
             callback(record.status)
             return lambda: None
         self.watch(record)
-        return lambda: self._unsubscribe(record, record.final_callbacks, callback)
+        return lambda: self._unsubscribe(record, callback)
 
     def on_change(self, record: JobRecord, callback: Callable[[], None]) -> Callable[[], None]:
         """Have ``callback`` called at each change, and when the wait had better look by itself."""
         with self._jobs.lock:
-            record.change_callbacks.append(callback)
+            record.change_callbacks += (callback,)
         self.watch(record)
-        return lambda: self._unsubscribe(record, record.change_callbacks, callback)
+        return lambda: self._unsubscribe(record, callback)
 
-    def _unsubscribe(self, record: JobRecord, callbacks: list[Any], callback: Any) -> None:
+    def _unsubscribe(self, record: JobRecord, callback: Any) -> None:
         with self._jobs.lock:
-            if callback in callbacks:
-                callbacks.remove(callback)
+            record.final_callbacks = _without(record.final_callbacks, callback)
+            record.change_callbacks = _without(record.change_callbacks, callback)
             if not self._has_callbacks(record) and not self._backend.services.watches:
                 self._jobs.watched.pop(record.job_id, None)
 
@@ -152,3 +158,10 @@ class Tracker:
     def close(self) -> None:
         """Stop asking. Those who still wait are told."""
         self._watcher.close()
+
+
+def _without(callbacks: tuple[Any, ...], callback: Any) -> tuple[Any, ...]:
+    if callback not in callbacks:
+        return callbacks
+    at = callbacks.index(callback)
+    return callbacks[:at] + callbacks[at + 1 :]

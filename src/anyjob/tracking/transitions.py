@@ -45,7 +45,7 @@ class Transitions:
 
     def notify(self, record: JobRecord, old: JobStatus, status: JobStatus) -> None:
         """Tell those who want to know that a job is not where it was."""
-        for callback in tuple(record.change_callbacks):
+        for callback in record.change_callbacks:
             callback()
         if self._backend.services.watches and status is not old:
             self._backend.services.changed(self._backend, record, old, status)
@@ -92,15 +92,10 @@ class Transitions:
             if record.outcome is not None:
                 return
             old = record.status
-            record.outcome = outcome
-            record.status = outcome.status
-            record.message = outcome.message
-            record.queue_position = None
-            record.attempt = outcome.attempt
+            final_callbacks = record.settle(outcome)
             jobs.active.pop(record.job_id, None)
             jobs.watched.pop(record.job_id, None)
-            final_callbacks, record.final_callbacks = record.final_callbacks, []
-        for changed in tuple(record.change_callbacks):
+        for changed in record.change_callbacks:
             changed()
         services = self._backend.services
         try:
@@ -116,8 +111,8 @@ class Transitions:
         for record in records:
             with self._jobs.lock:
                 self._jobs.watched.pop(record.job_id, None)
-                final_callbacks, record.final_callbacks = record.final_callbacks, []
-            for changed in tuple(record.change_callbacks):
+                final_callbacks, record.final_callbacks = record.final_callbacks, ()
+            for changed in record.change_callbacks:
                 changed()
             for final in final_callbacks:
                 final(error)
