@@ -206,7 +206,22 @@ def test_the_output_of_each_call_is_told_from_that_of_the_others(worker: WorkerP
     assert stop is not None
     assert path.read_bytes()[start:stop] == b"two\n"
     assert set(worker.last_logs()) == {"stdout"}
-    assert worker.next_logs()["stdout"] == (path, stop, None)
+
+
+def test_the_output_of_each_call_can_be_removed_without_that_of_others(
+    worker: WorkerProcess, tmp_path: Path
+) -> None:
+    call(worker, print, "one")
+    first = worker.last_logs()["stdout"][0]
+    call(worker, abs, -1)
+    assert worker.last_logs() == {}
+    call(worker, print, "two")
+    second = worker.last_logs()["stdout"][0]
+    first.unlink()
+    assert second.read_text() == "two\n"
+    second.unlink()
+    worker.close()
+    assert not list(tmp_path.iterdir())
 
 
 def test_who_waits_for_many_need_not_wait_for_one(worker: WorkerProcess) -> None:

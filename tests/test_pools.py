@@ -354,6 +354,19 @@ def test_the_output_goes_when_nobody_holds_the_job(pool: PoolBackend) -> None:
     assert not path.parent.exists()
 
 
+def test_what_calls_wrote_goes_when_nobody_holds_the_job() -> None:
+    """The space is given back job by job, whatever jobs of the same worker are still held."""
+    backend = ProcessesBackend.from_options("processes", {"slots": 1})
+    held = backend.run(Call(print, ("held",)))
+    held.result()
+    for _ in range(20):
+        backend.run(Call(print, ("x" * 100_000,))).result()
+    directory = backend._temporary_directory()
+    wait_until(lambda: sum(path.stat().st_size for path in directory.iterdir()) < 300_000, timeout=20)
+    assert [*held.logs()] == ["held\n"]
+    backend.close()
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_fails_that_job_alone(pool: PoolBackend) -> None:
     full = pool.run(Command(["sh", "-c", "exec echo hello > /dev/full"]))

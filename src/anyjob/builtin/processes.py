@@ -62,10 +62,10 @@ class ProcessesBackend(PoolBackend):
     def _run_call(self, job: PoolJob) -> Outcome:
         assert job.call is not None
         worker = self._take_worker()
-        self._logs[job.order.job_id] = worker.next_logs()
         try:
             with job.process(worker.pid):
                 worker.send(job.call, job.order.environment, job.cwd)
+                self._logs[job.order.job_id] = worker.next_logs()
                 report = worker.receive()
         except BaseException:
             worker.close()
@@ -109,6 +109,12 @@ class ProcessesBackend(PoolBackend):
     def _keep_logs(self, job_id: str, logs: Logs) -> None:
         if logs:
             self._logs[job_id] = logs
-            self.when_forgotten(job_id, functools.partial(self._logs.pop, job_id, None))
+            self.when_forgotten(job_id, functools.partial(self._remove_logs, job_id))
         else:
             del self._logs[job_id]
+
+    def _remove_logs(self, job_id: str) -> None:
+        logs = self._logs.pop(job_id, {})
+        if os.getpid() == self._pid:  # else they are our parent's
+            for path, _, _ in logs.values():
+                path.unlink(missing_ok=True)

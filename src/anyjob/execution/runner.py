@@ -262,9 +262,10 @@ class Ended(BaseException):
 def serve(fd: int) -> None:
     """Serve calls that come over a descriptor, one after the other, until its other end closes.
 
-    A request is a pickled tuple: payload, environment (name to text), working directory. The
-    payload is a pickle of what to call, its positional and its keyword arguments. The answer is a
-    pickled pair: what came of the call, and how much stdout and stderr held before and after it.
+    A request is a pickled tuple: payload, environment (name to text), working directory, new files by
+    the descriptor that is to write to them. The payload is a pickle of what to call, its positional and its
+    keyword arguments. The answer is a pickled tuple: what came of the call, how much stdout and stderr held
+    before it, and after it.
     """
     import signal
 
@@ -289,11 +290,12 @@ def serve(fd: int) -> None:
     with open(fd, "rb", closefd=False) as stream:
         while True:
             try:
-                payload, environment, cwd = pickle.loads(read_frame(stream))
+                payload, environment, cwd, outputs = pickle.loads(read_frame(stream))
             except EOFError:
                 return
             before = {name: os.environ.get(name) for name in environment}
             os.environ.update(environment)
+            write_to(outputs)
             start = output_sizes()
             try:
                 busy = True
@@ -323,6 +325,14 @@ def serve(fd: int) -> None:
                     os.environ[name] = value
             if signal.getsignal(signal.SIGTERM) is not end:  # the call has set its own
                 signal.signal(signal.SIGTERM, end)
+
+
+def write_to(outputs: dict[int, str]) -> None:
+    """Have descriptors write to other files, which are there."""
+    for number, path in outputs.items():
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        os.dup2(fd, number)
+        os.close(fd)
 
 
 def output_sizes() -> list[int]:

@@ -20,6 +20,7 @@ from anyjob.execution.private_files import append_private
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 
+STREAMS = ("stdout", "stderr")
 Logs = dict[str, tuple[Path, int, int | None]]
 """Which part of which file each stream is, in bytes: from where, and up to where once that is known."""
 
@@ -27,8 +28,8 @@ Logs = dict[str, tuple[Path, int, int | None]]
 class WorkerProcess:
     """A warm process of this machine that makes one call after the other, for the one thread that owns it.
 
-    It leads a session, and is not forked from this process. What its calls write goes to two files, one
-    behind the other::
+    It leads a session, and is not forked from this process. What a call writes goes to files of its own: who asks for its
+    `last_logs` reads and removes them. It is used like this::
 
         worker.send(dump_call(spec), order.environment)
         report = worker.receive()
@@ -36,7 +37,7 @@ class WorkerProcess:
 
     Args:
         python: the path of the interpreter; empty for that of this process.
-        directory: where its files are: ``worker-NUMBER.stdout`` and ``worker-NUMBER.stderr``.
+        directory: where the files are that its calls write to.
         number: tells it from others that have the same directory.
 
     Attributes:
@@ -50,7 +51,8 @@ class WorkerProcess:
     def __init__(self, python: str, directory: Path, number: int) -> None:
         ours, theirs = socketpair()
         self._socket: socket = ours
-        self._files = {stream: directory / f"worker-{number}.{stream}" for stream in ("stdout", "stderr")}
+        self._directory, self._number, self._calls = directory, number, 0
+        self._files = {stream: self._file(stream) for stream in STREAMS}
         self._sent = time.time()
         # Linux ends the process with the thread that has started it (see `runner.die_with_parent`), so that
         # is one which lives as long: it waits for the end. The end of the process, and not of the stream,
@@ -91,6 +93,9 @@ class WorkerProcess:
         except OSError:
             pass
 
+    def _file(self, stream: str) -> Path:
+        return self._directory / f"worker-{self._number}-{self._calls}.{stream}"
+
     def _start(self, python: str, theirs: socket) -> subprocess.Popen[bytes]:
         out, err = self._files["stdout"], self._files["stderr"]
         with theirs, append_private(out) as stdout, append_private(err) as stderr:
@@ -119,10 +124,26 @@ class WorkerProcess:
             payload: a pickled tuple: what to call, its positional and its keyword arguments; see `dump_call`.
             environment: variables beside those of the process, for this call.
             cwd: where to make it; by default where the last one has left the process.
+
+        Raises:
+            OSError: the files that it is to write to cannot be made.
         """
         self._sent = time.time()
+        request = payload, environment, cwd, self._renew_files()
         with suppress(OSError):
-            runner.write_frame(self._socket.fileno(), pickle.dumps((payload, environment, cwd), 5))
+            runner.write_frame(self._socket.fileno(), pickle.dumps(request, 5))
+
+    def _renew_files(self) -> dict[int, str]:
+        """Make new files in place of those that the last call has written to; return them by descriptor."""
+        self._calls += 1
+        renewed = {}
+        for number, (stream, size) in enumerate(zip(STREAMS, self._sizes, strict=True)):
+            if size:
+                path = self._file(stream)
+                append_private(path).close()
+                self._files[stream], self._sizes[number] = path, 0
+                renewed[number + 1] = str(path)
+        return renewed
 
     def has_answered(self) -> bool:
         """Return whether `receive` need not wait; to be asked once there is something to read."""
@@ -151,7 +172,7 @@ class WorkerProcess:
         return outcome
 
     def next_logs(self) -> Logs:
-        """Return where what the next call writes will be: of each stream the file, where it begins, None."""
+        """Return where what a call writes that was sent: of each stream the file, where it begins, None."""
         return {
             s: (path, size, None) for (s, path), size in zip(self._files.items(), self._sizes, strict=True)
         }
@@ -179,4 +200,8 @@ class WorkerProcess:
             pass  # the usual case: nobody is left
         self._stream.close()
         self._socket.close()
+        for path in self._files.values():
+            with suppress(FileNotFoundError):
+                if not path.stat().st_size:
+                    path.unlink()
         return int(self._process.returncode)

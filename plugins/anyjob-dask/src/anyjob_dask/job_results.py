@@ -17,12 +17,12 @@ MAX_LOG = 16 * 1024 * 1024
 """Bytes of each stream that come back with the result: the end of it."""
 
 
-def result_of(outcome: Outcome | None, logs: Logs) -> JobResult:
+def result_of(outcome: Outcome | None, logs: dict[str, bytes]) -> JobResult:
     """Return the result of a job.
 
     Args:
         outcome: what came of it; None: it was cancelled before it began.
-        logs: where its streams are.
+        logs: the end of what it has written.
     """
     if outcome is None:
         return cancelled_result()
@@ -33,7 +33,7 @@ def result_of(outcome: Outcome | None, logs: Logs) -> JobResult:
     }
     value = fields.pop("value", None)
     fields["status"] = outcome.status.name
-    return JobResult(fields, None if value is None else Serialized(value), log_tails(logs))
+    return JobResult(fields, None if value is None else Serialized(value), logs)
 
 
 def cancelled_result() -> JobResult:

@@ -27,15 +27,13 @@ from anyjob.sdk import (
 )
 from anyjob_dask import process_call
 from anyjob_dask.capture import STREAMS, Capture
-from anyjob_dask.job_results import MAX_LOG, cancelled_result, log_tails, result_of
+from anyjob_dask.job_results import MAX_LOG, Logs, cancelled_result, log_tails, result_of
 from anyjob_dask.messages import JobHeader, JobResult
 from anyjob_dask.serialization import Serialized, serialize, unpicklable_result
 from anyjob_dask.start_reports import StartReports
 
 MAX_WRITTEN_IN_LOOP = 64 * 1024
 """Bytes up to which a message to a process is written in the event loop: its socket has room for them."""
-MAX_PROCESS_LOG = 64 * 1024 * 1024
-"""Bytes that a warm process has written, from which another one replaces it."""
 MAX_REMEMBERED = 1000
 """Jobs that are remembered which were cancelled before they came, and as many of those that have ended."""
 
@@ -94,16 +92,12 @@ class JobRunner:
             raise
         if report is None or run.cancelled or run.overdue:
             run.finish(await asyncio.to_thread(process.died))
-            return result_of(run.outcome, process.last_logs())
+            return result_of(run.outcome, _taken(process.last_logs()))
         value = report.pop("value", None)
-        logs = process.last_logs()
+        logs = _taken(process.last_logs())
         returned = None if value is None else process_call.returned_value(directory, value)
-        result = JobResult(report, returned, log_tails(logs))
-        if logs and any(size >= MAX_PROCESS_LOG for _, size, _ in process.next_logs().values()):
-            asyncio.get_running_loop().run_in_executor(None, _retire, process)
-        else:
-            self._idle.append(process)
-        return result
+        self._idle.append(process)
+        return JobResult(report, returned, logs)
 
     def _idle_process(self) -> WorkerProcess:
         """Return a process that has nothing to do: a warm one, or a new one."""
@@ -126,7 +120,8 @@ class JobRunner:
             if run.begin():
                 run.finish(_outcome_of_program(run, job, directory))
             written = [stream for stream in STREAMS if (directory / stream).exists()]
-            return result_of(run.outcome, {stream: (directory / stream, 0, None) for stream in written})
+            tails = log_tails({stream: (directory / stream, 0, None) for stream in written})
+            return result_of(run.outcome, tails)
         finally:
             self._end_job(job.job_id)
 
@@ -275,11 +270,12 @@ def _set(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-def _retire(process: WorkerProcess) -> None:
-    """End a process that has nothing to do, and whose logs have grown large."""
-    process.close()
-    for path, _, _ in process.next_logs().values():
+def _taken(logs: Logs) -> dict[str, bytes]:
+    """Return the end of what a call in a process has written, and remove the files."""
+    tails = log_tails(logs)
+    for path, _, _ in logs.values():
         path.unlink(missing_ok=True)
+    return tails
 
 
 def _remember(jobs: dict[str, None], job_id: str) -> None:
