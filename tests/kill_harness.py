@@ -32,7 +32,9 @@ from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.process_table import Snapshot
 from anyjob.errors import AnyjobError, BackendUnavailableError
 from anyjob.job import JOB_FINAL_STATES, JobStatus
+from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.rows import Row
+from anyjob.ledger.schema import faults
 
 TESTS = Path(__file__).resolve().parent
 LIMIT = 90.0
@@ -247,7 +249,7 @@ def run_kills(root: Path, kills: int, seed: int, clients: int) -> tuple[list[Row
         killer.end()
     finally:
         killer.end_clients()
-    wrong = account(root, rows) + attempts(killer.state, rows)
+    wrong = account(root, rows) + attempts(killer.state, rows) + LedgerFile(killer.state).write(faults)
     left = [str(path) for path in killer.paths.environments.iterdir()]
     wrong += [f"the environment {path} was left" for path in left[clients + killer.killed["client"] :]]
     return rows, wrong, dict(killer.killed)

@@ -22,7 +22,7 @@ from anyjob.execution import spool
 from anyjob.ledger import salvage
 from anyjob.ledger.encoding import decode_outcome
 from anyjob.ledger.rows import Row
-from anyjob.ledger.schema import migrate
+from anyjob.ledger.schema import faults, migrate
 from anyjob.ledger.store import Ledger
 from anyjob.status import JobStatus
 
@@ -51,6 +51,10 @@ def damage(path: Path, change: Callable[[bytearray], None]) -> None:
     path.write_bytes(content)
 
 
+def faults_of(ledger: Ledger) -> list[str]:
+    return ledger._file.write(faults)
+
+
 def root_page(ledger: Ledger, name: str) -> int:
     found: int = ledger._file.read("SELECT rootpage FROM sqlite_schema WHERE name = ?", (name,))[0][0]
     ledger.close()
@@ -76,6 +80,7 @@ def test_a_file_that_is_no_database_is_replaced(tmp_path: Path, caplog: pytest.L
     assert record.levelno == logging.WARNING
     assert str(aside) in record.getMessage()
     assert "0 jobs" in record.getMessage()
+    assert "(0 of them without" in record.getMessage()
     assert set(ledger.rows([*ids, new])) == {new}
     assert len(files_below(ledger.state)) == len({"ledger", "-wal", "-shm", "lock", aside})
 
@@ -121,7 +126,28 @@ def test_damaged_pages_cost_only_what_was_on_them(tmp_path: Path, seed: int) -> 
     assert len(found) >= len(ids) - 3 * 80
     for job_id, row in found.items():
         assert row.status is (JobStatus.DONE if ids.index(job_id) % 2 == 0 else JobStatus.QUEUED)
+    assert faults_of(ledger) == []
+
+
+def test_a_ledger_that_sqlite_finds_sound_may_have_lost_what_its_rows_name(tmp_path: Path) -> None:
+    ledger, ids = filled(tmp_path / "s", bulks=2)
+    assert faults_of(ledger) == []
+
+    def lose(db: sqlite3.Connection) -> None:
+        db.execute("DELETE FROM jobs WHERE id = ?", (ids[0],))
+        db.execute("DELETE FROM backends")
+        db.execute("UPDATE bulks SET last = last - 1 WHERE n = 2")
+        db.execute("UPDATE sqlite_sequence SET seq = 39 WHERE name = 'jobs'")
+
+    ledger._file.write(lose)
     assert ledger._file.read("PRAGMA integrity_check") == [("ok",)]
+    assert faults_of(ledger) == [
+        "39 rows of jobs whose backend is not in backends",
+        "2 rows of bulks whose backend is not in backends",
+        "1 rows of work whose n is not in jobs",
+        "1 jobs outside of the numbers of their bulk",
+        "1 jobs whose number may be given twice",
+    ]
 
 
 def test_a_job_is_found_whose_bulk_is_lost(tmp_path: Path) -> None:
@@ -136,6 +162,7 @@ def test_a_job_is_found_whose_bulk_is_lost(tmp_path: Path) -> None:
     assert len(ledger.select(states=[JobStatus.QUEUED])) == len(ids) // 2
     assert ledger.backend_row(found[ids[0]].backend).label == "here"
     assert ledger.bulk(found[ids[0]].bulk)[0].route == ()
+    assert faults_of(ledger) == [], "no tag is left of a bulk that is not there"
 
 
 def test_what_was_not_yet_in_the_main_file_is_carried_over(tmp_path: Path) -> None:
@@ -148,6 +175,19 @@ def test_what_was_not_yet_in_the_main_file_is_carried_over(tmp_path: Path) -> No
     ledger.path.write_bytes(b"not a database at all" + main[21:])
     Path(f"{ledger.path}-wal").write_bytes(wal)
     assert set(ledger.rows(ids)) == set(ids)
+
+
+def test_how_many_have_lost_their_work_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ledger, ids = filled(tmp_path / "s")
+    page = root_page(ledger, "work")
+    damage(
+        ledger.path,
+        lambda content: content.__setitem__(slice((page - 1) * PAGE, page * PAGE), os.urandom(PAGE)),
+    )
+    ledger.work(ids[0])
+    assert set(ledger.rows(ids)) == set(ids)
+    assert f"{len(ids)} jobs that could be read ({len(ids)} of them without the work" in caplog.text
+    assert faults_of(ledger) == []
 
 
 # --- the spool ------------------------------------------------------------------------------------

@@ -28,8 +28,8 @@ Logs = dict[str, tuple[Path, int, int | None]]
 class WorkerProcess:
     """A warm process of this machine that makes one call after the other, for the one thread that owns it.
 
-    It leads a session, and is not forked from this process. What a call writes goes to files of its own: who asks for its
-    `last_logs` reads and removes them. It is used like this::
+    It leads a session, and is not forked from this process. What a call writes goes to files of its own: who
+    asks for its `last_logs` reads and removes them. It is used like this::
 
         worker.send(dump_call(spec), order.environment)
         report = worker.receive()

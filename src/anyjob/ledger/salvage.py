@@ -22,7 +22,7 @@ from anyjob.errors import StateError
 from anyjob.execution import spool
 from anyjob.ledger.encoding import Context, decode_outcome, encode_outcome
 from anyjob.ledger.rows import CODE, FINAL, of_column
-from anyjob.ledger.schema import migrate
+from anyjob.ledger.schema import REFERENCES, migrate
 from anyjob.ledger.statedir import is_network
 from anyjob.reporting import report
 from anyjob.specs import Outcome
@@ -89,28 +89,30 @@ def _rebuild(path: Path, aside: Path, why: str) -> None:
         db.execute(f"PRAGMA journal_mode = {'DELETE' if is_network(path.parent) else 'WAL'}")
         migrate(db, path)
         db.execute("BEGIN IMMEDIATE")
-        carried = carry_over(aside, db)
+        carried, workless = carry_over(aside, db)
         found = take_spools(path.parent / "spool", db)
         db.execute("COMMIT")
     new.rename(path)
     report(
-        "the ledger %s is damaged (%s): it is kept as %s; a new one has the %d jobs that could be read, "
-        "and %d outcomes that lay in the spool; jobs that are in neither are not known any more",
-        path, why, aside, carried, found,
+        "the ledger %s is damaged (%s): it is kept as %s; a new one has the %d jobs that could be read "
+        "(%d of them without the work that they were handed), and %d outcomes that lay in the spool; jobs "
+        "that are in neither are not known any more",
+        path, why, aside, carried, workless, found,
     )  # fmt: skip
 
 
 # --- from the old ledger --------------------------------------------------------------------------
 
 
-def carry_over(aside: Path, db: sqlite3.Connection) -> int:
-    """Copy the rows that can be read into a new ledger; return how many jobs there are among them."""
+def carry_over(aside: Path, db: sqlite3.Connection) -> tuple[int, int]:
+    """Copy the rows that can be read into a new ledger; return how many jobs, and how many without work."""
     for source in _readings(aside):
         with closing(source):
             for table, key in TABLES:
                 _copy(source, db, table, key)
     _mend(db)
-    return int(db.execute("SELECT count(*) FROM jobs").fetchone()[0])
+    jobs, work = db.execute("SELECT (SELECT count(*) FROM jobs), (SELECT count(*) FROM work)").fetchone()
+    return jobs, jobs - work
 
 
 def _readings(aside: Path) -> Iterator[sqlite3.Connection]:
@@ -242,8 +244,8 @@ def _sound(table: str, row: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _mend(db: sqlite3.Connection) -> None:
-    """Give the jobs whose bulk or backend is lost others, so that they are found all the same."""
-    db.execute("DELETE FROM work WHERE n NOT IN (SELECT n FROM jobs)")
+    """Have what is left fit together: jobs whose bulk or backend is lost get others, and so are found."""
+    db.execute("DELETE FROM bulks WHERE n NOT IN (SELECT bulk FROM jobs)")
     db.execute(
         "INSERT INTO bulks (n, backend, kind, native, name, created, first, last, context) "
         "SELECT bulk, min(backend), '', '', '', ?, min(n), max(n), ? FROM jobs "
@@ -251,9 +253,17 @@ def _mend(db: sqlite3.Connection) -> None:
         (time.time(), _NO_CONTEXT),
     )
     db.execute(
+        "UPDATE bulks SET backend = found.backend, first = min(first, low), last = max(last, high) FROM "
+        "(SELECT bulk, min(backend) backend, min(n) low, max(n) high FROM jobs GROUP BY bulk) found "
+        "WHERE bulks.n = found.bulk"
+    )
+    db.execute(
         "INSERT INTO backends SELECT DISTINCT backend, 'lost ' || backend, 'lost', 'lost', '', '{}', '' "
         "FROM jobs WHERE backend NOT IN (SELECT n FROM backends)"
     )
+    for table, column, target in REFERENCES:
+        if table not in ("jobs", "bulks"):
+            db.execute(f"DELETE FROM {table} WHERE {column} NOT IN (SELECT n FROM {target})")
 
 
 _NO_CONTEXT = msgspec.msgpack.encode(Context((), b"{}"))

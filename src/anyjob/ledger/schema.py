@@ -34,6 +34,18 @@ CREATE TABLE reruns (n INTEGER PRIMARY KEY, original INTEGER NOT NULL UNIQUE);
 # never given twice. What a job is to do is written once, and stands apart from where it is. No two jobs
 # supersede the same one, `original`: those that were run anew make a line, of which the newest counts.
 
+REFERENCES = (
+    ("jobs", "bulk", "bulks"),
+    ("jobs", "backend", "backends"),
+    ("bulks", "backend", "backends"),
+    ("tags", "bulk", "bulks"),
+    ("work", "n", "jobs"),
+    ("notes", "n", "jobs"),
+    ("reruns", "n", "jobs"),
+    ("reruns", "original", "jobs"),
+)
+"""Each column that holds the number of a row of another table: table, column, the other table."""
+
 MIGRATIONS: tuple[str, ...] = (
     "CREATE TABLE notes (n INTEGER PRIMARY KEY, notes TEXT NOT NULL)",
     "CREATE TABLE reruns (n INTEGER PRIMARY KEY, original INTEGER NOT NULL UNIQUE)",
@@ -44,6 +56,28 @@ MIGRATIONS: tuple[str, ...] = (
 def version_of(db: sqlite3.Connection) -> int:
     """Return the version of a ledger; 0 for one without tables."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def faults(db: sqlite3.Connection) -> list[str]:
+    """Return what is wrong with a ledger that SQLite can read; nothing where it all fits together."""
+    found = [line for (line,) in db.execute("PRAGMA integrity_check") if line != "ok"]
+    wrong = [
+        (f"rows of {table} whose {column} is not in {target}",
+         f"{table} WHERE {column} NOT IN (SELECT n FROM {target})")
+        for table, column, target in REFERENCES
+    ]  # fmt: skip
+    of_bulk = "jobs j JOIN bulks k ON k.n = j.bulk WHERE"
+    wrong += [
+        ("jobs outside of the numbers of their bulk", f"{of_bulk} j.n NOT BETWEEN k.first AND k.last"),
+        ("jobs of another backend than their bulk", f"{of_bulk} j.backend <> k.backend"),
+        ("jobs whose number may be given twice",
+         "jobs WHERE n > (SELECT seq FROM sqlite_sequence WHERE name = 'jobs')"),
+    ]  # fmt: skip
+    for what, rows in wrong:
+        (count,) = db.execute(f"SELECT count(*) FROM {rows}").fetchone()
+        if count:
+            found.append(f"{count} {what}")
+    return found
 
 
 def migrate(db: sqlite3.Connection, path: object) -> bool:
