@@ -3,7 +3,7 @@
 Jobs leave marks: a line at their start and one at their end, with id, attempt and pid, appended to a file.
 What the ledger says at the end is held against these: each job has ended, none has started twice in an
 attempt, only restartable ones have had a second attempt, what is DONE has come to its end, and no process is
-left.
+left. Clients fork now and then: the child goes on with what it has inherited, and its parent may leave.
 
 Usage: python tests/kill_harness.py [--kills 300] [--seed 1] [--clients 2] [--state DIR]
 """
@@ -13,13 +13,16 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import math
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +42,9 @@ from anyjob.ledger.schema import faults
 TESTS = Path(__file__).resolve().parent
 LIMIT = 90.0
 VICTIMS = {"supervisor": 8, "job": 6, "zygote": 4, "keeper": 3, "client": 1}
+FORKS = 0.3
+"""How likely a client forks before it submits."""
+CHILD_ROUNDS = 4
 MARK = 'echo "$0 $ANYJOB_JOB_ID $ANYJOB_ATTEMPT $$" >> "$MARKS"'
 
 
@@ -61,35 +67,56 @@ def call(marks: str, seconds: float) -> int:
 
 def _mark(marks: str, what: str) -> None:
     line = f"{what} {os.environ['ANYJOB_JOB_ID']} {os.environ['ANYJOB_ATTEMPT']} {os.getpid()}\n"
-    descriptor = os.open(marks, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    _append(Path(marks), line)
+
+
+def _append(path: Path, line: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(descriptor, line.encode())
     os.close(descriptor)
 
 
 def client(state: str, seed: int) -> None:
-    """Submit jobs until somebody kills us; note the ids of those that we were told are submitted."""
+    """Submit jobs until somebody kills us; a child of a fork ends by itself."""
     chance = random.Random(seed)
-    marks = str(Path(state).parent / "marks")
-    os.environ["MARKS"] = marks
+    root = Path(state).parent
+    os.environ["MARKS"] = str(root / "marks")
     backend = session(Path(state)).get_backend("local")
     mine: list[Any] = []
-    while True:
-        restartable = chance.random() < 0.4
-        seconds = [round(chance.random() ** 3 * 0.1, 3) for _ in range(chance.randint(1, 12))]
-        specs: list[Any] = [Call(call, (marks, pause)) for pause in seconds]
-        if chance.random() < 0.5:
-            script = f"{MARK}; sleep $1; set -- $1; {MARK.replace('$0', 'end')}"
-            specs = [Command(["sh", "-c", script, "start", str(pause)]) for pause in seconds]
+    left = math.inf
+    while left > 0:
+        left -= 1
+        if left == math.inf and chance.random() < FORKS:
+            leaves = chance.random() < 0.3
+            if os.fork() == 0:
+                _append(root / "forks", f"{os.getpid()}\n")
+                chance.seed(os.getpid())
+                left = CHILD_ROUNDS
+            elif leaves:
+                return
         try:
-            jobs = backend.run_many(specs, restartable=restartable)
-            with open(str(Path(state).parent / "submitted"), "a", encoding="ascii") as stream:
-                stream.write("".join(f"{job.job_id()}\n" for job in jobs))
-            if chance.random() < 0.2:
-                backend.cancel_many(jobs[::2])
-            mine = [*mine, *jobs][-40:]
+            mine = [*mine, *submit(backend, root, chance)][-40:]
             anyjob.wait(mine[:20], timeout=20)
         except BackendUnavailableError as error:
             print(f"client: {error}", file=sys.stderr, flush=True)
+        except BaseException:
+            (root / "failed").write_text(traceback.format_exc())
+            raise
+
+
+def submit(backend: Any, root: Path, chance: random.Random) -> list[Any]:
+    """Submit some jobs, and cancel some; note the ids of those that we were told are submitted."""
+    restartable = chance.random() < 0.4
+    seconds = [round(chance.random() ** 3 * 0.1, 3) for _ in range(chance.randint(1, 12))]
+    specs: list[Any] = [Call(call, (os.environ["MARKS"], pause)) for pause in seconds]
+    if chance.random() < 0.5:
+        script = f"{MARK}; sleep $1; set -- $1; {MARK.replace('$0', 'end')}"
+        specs = [Command(["sh", "-c", script, "start", str(pause)]) for pause in seconds]
+    jobs: list[Any] = backend.run_many(specs, restartable=restartable)
+    _append(root / "submitted", "".join(f"{job.job_id()}\n" for job in jobs))
+    if chance.random() < 0.2:
+        backend.cancel_many(jobs[::2])
+    return jobs
 
 
 # --- the killer ---------------------------------------------------------------------------------
@@ -104,6 +131,8 @@ class Killer:
         self.paths = RuntimePaths(self.state)
         self.chance = random.Random(seed)
         self.killed: collections.Counter[str] = collections.Counter()
+        # The other end of this one is held by clients and their children, as long as they live.
+        self._ends, self._held = (open(end, mode) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True))  # noqa: SIM115
         self.clients = [self._client() for _ in range(clients)]
 
     def _client(self) -> subprocess.Popen[bytes]:
@@ -115,6 +144,7 @@ class Killer:
                 env={**os.environ, "PYTHONPATH": path},
                 stdout=errors,
                 stderr=errors,
+                pass_fds=[self._held.fileno()],
             )
 
     def kill(self) -> bool:
@@ -158,16 +188,25 @@ class Killer:
             # The points in time are random: this is what is tested.
             time.sleep(self.chance.random() ** 2 * 0.25)
             self.kill()
-            for process in self.clients:
-                assert process.poll() is None, (
-                    f"a client has failed: {(self.root / 'clients.err').read_text()}"
-                )
+            for index, process in enumerate(self.clients):
+                code = process.poll()
+                assert not code, f"a client has failed: {(self.root / 'clients.err').read_text()}"
+                if code == 0:  # it has left its child behind
+                    self.clients[index] = self._client()
         self.end_clients()
 
     def end_clients(self) -> None:
+        """End the clients, and wait for their children, which are about to end by themselves."""
         for process in self.clients:
             process.kill()
             process.wait()
+        self._held.close()
+        if not self._ends.closed:
+            ended, _, _ = select.select([self._ends], [], [], LIMIT)
+            self._ends.close()
+            assert ended, f"children of clients have not ended:\n{self.errors()}"
+        failed = self.root / "failed"
+        assert not failed.exists(), f"a child of a client has failed: {failed.read_text()}"
 
     def settle(self) -> list[Row]:
         """Wait for all that is open, as anybody may who comes later; return what the ledger says then."""
@@ -252,7 +291,7 @@ def run_kills(root: Path, kills: int, seed: int, clients: int) -> tuple[list[Row
     wrong = account(root, rows) + attempts(killer.state, rows) + LedgerFile(killer.state).write(faults)
     left = [str(path) for path in killer.paths.environments.iterdir()]
     wrong += [f"the environment {path} was left" for path in left[clients + killer.killed["client"] :]]
-    return rows, wrong, dict(killer.killed)
+    return rows, wrong, {**killer.killed, "forks": len(_lines(root / "forks"))}
 
 
 def main() -> int:
@@ -270,7 +309,8 @@ def main() -> int:
         print(f"{type(error).__name__}: {error}\nsee {root}")
         return 1
     states = collections.Counter(f"{row.status.name} {row.reason or ''}".strip() for row in rows)
-    print(f"{sum(killed.values())} kills in {time.monotonic() - begun:.0f} s: {killed}")
+    forks = killed.pop("forks")
+    print(f"{sum(killed.values())} kills in {time.monotonic() - begun:.0f} s: {killed}; {forks} forks")
     print(f"{len(rows)} jobs: {dict(states)}; {sum(row.attempt > 1 for row in rows)} ran again")
     for line in wrong[:20]:
         print("WRONG:", line)

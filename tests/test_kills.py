@@ -14,4 +14,5 @@ def test_every_job_is_accounted_for_in_hundreds_of_kills(tmp_path: Path) -> None
     rows, wrong, killed = run_kills(tmp_path, kills=250, seed=20, clients=2)
     assert not wrong
     assert len(rows) > 100
+    assert killed.pop("forks") > 0
     assert set(killed) == {"supervisor", "keeper", "zygote", "job", "client"}

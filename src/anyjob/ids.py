@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections import deque
 
+from anyjob.forks import in_each_process
+
 SIZE = 10
 """Bytes of an id."""
 _STOCK = 256
 
 _ready: deque[str] = deque()
-os.register_at_fork(after_in_child=_ready.clear)
+in_each_process(_ready.clear)
 
 
 def new_id() -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import sqlite3
 import stat
-import threading
-import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from anyjob.errors import StateError
+from anyjob.ledger.process_connection import FileIdentity, ProcessConnection
 from anyjob.ledger.schema import VERSION, migrate, version_of
 from anyjob.ledger.statedir import cannot_write, exclusive, is_network, private_directory
 
@@ -21,10 +19,9 @@ PATIENCE = 30.0
 """Seconds to wait for other processes that write."""
 
 T = TypeVar("T")
-_every: weakref.WeakSet[LedgerFile] = weakref.WeakSet()
 
 
-class LedgerFile:
+class LedgerFile(ProcessConnection):
     """The SQLite database of a state directory, with one connection for all threads of this process.
 
     It is opened at the first use. A damaged one is put aside, and what is sound of it goes into a new
@@ -45,11 +42,7 @@ class LedgerFile:
         self.opened = 0
         """How many times it was opened: numbers that were learnt before are good for that file only."""
         self._full = durability == "full"
-        self._lock = threading.RLock()
-        self._db: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
-        self._abandoned: list[sqlite3.Connection] = []
-        _every.add(self)
+        super().__init__()
 
     @property
     def exists(self) -> bool:
@@ -87,18 +80,6 @@ class LedgerFile:
         """
         return self._guarded(lambda: self._transaction(work))
 
-    def __del__(self) -> None:
-        # Who has not closed it has not done wrong: from Python 3.13 on, sqlite3 would complain.
-        with suppress(Exception):
-            self.close()
-
-    def close(self) -> None:
-        """Close it; the next use opens it anew."""
-        with self._lock:
-            db, self._db, self._file = self._db, None, None
-            if db is not None:
-                db.close()
-
     # --- one use ------------------------------------------------------------------------------
 
     def _guarded(self, use: Callable[[], T]) -> T:
@@ -109,9 +90,11 @@ class LedgerFile:
                 try:
                     return use()
                 except sqlite3.Error as error:
-                    if last or not is_damage(error):
+                    closed = self._db is None and isinstance(error, sqlite3.ProgrammingError)  # for a fork
+                    if last or not (closed or is_damage(error)):
                         raise self._unusable(error) from error
-                    self._replace(error)
+                    if not closed:
+                        self._replace(error)
         raise AssertionError("the second use returns or raises")
 
     def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -203,6 +186,8 @@ class LedgerFile:
                 f"{self.path} is not a plain file of yours: what is in it is not trusted; move it away"
             )
         self._file = _identity(self.path)
+        if self._is_refused:
+            raise self._forked()
         uri = f"{self.path.as_uri()}?mode=rw"  # a plain path would be made where there is none
         try:
             db = sqlite3.connect(
@@ -250,7 +235,16 @@ class LedgerFile:
                     db.execute("ROLLBACK")
                 db.close()
 
+    def _forked(self) -> StateError:
+        return StateError(
+            f"the ledger {self.path} cannot be used in this process: it was forked off while its parent had "
+            "the ledger open, so SQLite's locks are not its own; start it as a program of its own "
+            "(multiprocessing: the method 'spawn'), and fork in no signal handler"
+        )
+
     def _unusable(self, error: sqlite3.Error) -> StateError:
+        if self._is_refused:
+            return self._forked()
         code = getattr(error, "sqlite_errorname", None) or ""
         way_out = "set ANYJOB_STATE to another directory"
         if code.startswith(("SQLITE_FULL", "SQLITE_IOERR_WRITE")):
@@ -264,13 +258,6 @@ class LedgerFile:
         else:
             why = f"{error} ({code or type(error).__name__}); if it persists, move it away, or {way_out}"
         return StateError(f"the ledger {self.path} cannot be used: {why}")
-
-    def _forget_after_fork(self) -> None:
-        """A connection must not be used, nor closed, in a child; and another thread may have had the lock."""
-        self._lock = threading.RLock()
-        if self._db is not None:
-            self._abandoned.append(self._db)
-            self._db = self._file = None
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -291,7 +278,7 @@ def _is_sound(path: Path) -> bool:
         db.close()
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path) -> FileIdentity | None:
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -301,20 +288,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _journal(db: sqlite3.Connection) -> str:
     return str(db.execute("PRAGMA journal_mode").fetchone()[0])
-
-
-def _after_fork() -> None:
-    for ledger in list(_every):
-        ledger._forget_after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-@atexit.register
-def _close_all() -> None:
-    """Whoever is the last to close a ledger has SQLite put all of it into one file."""
-    for ledger in list(_every):
-        if ledger._lock.acquire(blocking=False):  # a thread that is busy with it is not waited for
-            ledger.close()
-            ledger._lock.release()
