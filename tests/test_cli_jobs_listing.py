@@ -341,7 +341,9 @@ def test_an_engine_that_is_away_leaves_what_is_known(
     monkeypatch.setattr(engine, "is_up", False)
     done = invoke("jobs")
     assert (done.exit_code, done.stdout.count("QUEUED")) == (0, 3)
-    assert done.stderr == "anyjob: warning: not up to date: the engine has its day off\n"
+    assert done.stderr == (
+        "anyjob: warning: backend 'engine': 3 jobs are not up to date: the engine has its day off\n"
+    )
 
 
 def test_an_engines_own_id_will_do(engine: type[Engine]) -> None:

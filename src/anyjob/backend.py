@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from anyjob import hints as t
-from anyjob.errors import BackendError, BackendNotFoundError, ConfigError
+from anyjob.errors import BackendError, BackendNotFoundError, ConfigError, in_words
 
 TYPE_CHECKING = False
 
@@ -463,18 +463,38 @@ def filter_backends(
     Returns:
         those that match, in the order given.
 
+    A backend that cannot be asked now (any exception) does not match, and is reported by the logger
+    ``anyjob``; where none can be, that is raised.
+
     Raises:
         BackendError: no backend has an attribute of that name.
     """
     every = kept = list(backends)
     for key, wanted in kwargs.items():
-        values = {id(backend): _attribute(backend, key) for backend in every}
+        values, failed = _attributes(every, key)
         if every and all(value is _ABSENT for value in values.values()):
+            if failed is not None:
+                raise failed
             raise BackendError(
                 f"unknown filter {key!r}: no backend has it in its configuration, properties or status"
             )
         kept = [b for b in kept if values[id(b)] is not _ABSENT and values[id(b)] == wanted]
     return [backend for backend in kept if filters is None or filters(backend)]
+
+
+def _attributes(backends: t.Iterable[t.Any], key: str) -> tuple[dict[int, t.Any], Exception | None]:
+    """Return the attribute of each backend, by its identity; and what kept one of them from being asked."""
+    from anyjob.reporting import report
+
+    values: dict[int, t.Any] = {}
+    failed = None
+    for backend in backends:
+        try:
+            values[id(backend)] = _attribute(backend, key)
+        except Exception as error:
+            values[id(backend)], failed = _ABSENT, error
+            report("backend %s cannot be asked for %r: %s", backend, key, in_words(error))
+    return values, failed
 
 
 def _attribute(backend: t.Any, key: str) -> t.Any:

@@ -54,6 +54,14 @@ def _rebuild(cls: type[AnyjobError], args: tuple[object, ...], state: dict[str, 
     return error
 
 
+def in_words(error: BaseException) -> str:
+    """Return what an error says; of one that is not ours, its type goes before."""
+    if isinstance(error, AnyjobError):
+        return str(error)
+    said = str(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
 class ConfigError(AnyjobError):
     """A configuration that cannot be used; the message names file, place, key and the way out."""
 

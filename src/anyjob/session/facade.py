@@ -8,7 +8,7 @@ from __future__ import annotations
 from _thread import RLock
 
 from anyjob import hints as t
-from anyjob.errors import AnyjobError, UnknownNameError
+from anyjob.errors import UnknownNameError
 from anyjob.session.backend_factory import BackendFactory
 
 TYPE_CHECKING = False
@@ -139,19 +139,17 @@ class Session:
             can_run: only those that can run this work: a kind, a spec, or a class of specs.
             durable: only those whose jobs outlive the process that submits them (True), or do not.
 
-        Those that cannot be made (a broken plugin, an option that is missing) are left out, and
-        reported by the logger ``anyjob``.
+        Those that cannot be made (a broken plugin, an option that is missing), or for which ``filters``
+        raises (an account that cannot be reached now), are left out, and reported by the logger ``anyjob``.
         """
         found = []
         for name in self.backend_names():
             try:
                 backend = self.get_backend(name)
-                suits = self._suits(backend, can_run, durable)
-            except AnyjobError as error:
+                if self._suits(backend, can_run, durable) and (filters is None or filters(backend)):
+                    found.append(backend)
+            except Exception as error:  # of a plugin, or of a service that is away: the others are asked
                 _report(name, error)
-                continue
-            if suits and (filters is None or filters(backend)):
-                found.append(backend)
         return found
 
     def _suits(self, backend: t.Any, can_run: t.Any, durable: bool | None) -> bool:

@@ -11,6 +11,7 @@ from anyjob.errors import BackendUnavailableError, JobError
 from anyjob.execution.submit_directory import submitting_from
 from anyjob.ledger.encoding import encode_resources
 from anyjob.runtime.submission import submit
+from anyjob.session.failures import Failures
 from anyjob.specs import Resources, make_resources
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
 from anyjob.taskbackend import TaskBackend
@@ -21,15 +22,19 @@ if TYPE_CHECKING:
 
 
 def cancel(jobs: Iterable[Any]) -> list[bool]:
-    """Cancel jobs; say for each whether that was accepted."""
+    """Cancel jobs; say for each whether that was accepted. What one backend raises keeps no other from it."""
+    failures = Failures("not cancelled")
 
     def of_one_backend(some: list[Any]) -> list[bool]:
         backend = some[0].backend()
+        who = id(backend), str(backend)
         if isinstance(backend, TaskBackend):
-            return backend.cancel_many(some)
-        return [_cancel_plain(job) for job in some]
+            return failures.attempt(*who, backend.cancel_many, some) or [False] * len(some)
+        return [bool(failures.attempt(*who, _cancel_plain, job)) for job in some]
 
-    return _by_group(list(jobs), lambda job: id(job.backend()), of_one_backend)
+    answers = _by_group(list(jobs), lambda job: id(job.backend()), of_one_backend)
+    failures.raise_first()
+    return answers
 
 
 def _cancel_plain(job: Any) -> bool:

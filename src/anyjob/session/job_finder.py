@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from anyjob.errors import AnyjobError, BackendError, JobNotFoundError
+from anyjob.errors import BackendError, JobNotFoundError
 from anyjob.ledger.designation import KnownJob, meant
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
-from anyjob.reporting import report
+from anyjob.session.failures import Failures
 from anyjob.session.ledger_backends import LedgerBackends
 from anyjob.session.plain_backend import PlainRun
 from anyjob.session.plain_job import KIND, LedgerEntry
@@ -90,23 +90,59 @@ class JobFinder:
             )
         here = self._by_our_id()
         gone = set() if superseded else _superseded(here.values())
-        found = []
-        for row in rows:
-            known = here.pop(row.job_id, None)
-            with _reported(row):
-                found.append(self._handle(row) if known is None else known)
-        found += [
-            job
-            for job in here.values()
-            if not _is_in_ledger(job)
-            and job.job_id() not in gone
-            and _fits(job, name, states, backend, tags, start)
-        ]
+        failures = Failures("left out")
+        found = self._handles(rows, here, failures)
+        of_ledger = {row.job_id for row in rows}
+        for job_id, job in here.items():
+            if job_id in of_ledger or _is_in_ledger(job) or job.job_id() in gone:
+                continue
+            called = job.backend().name()
+            if failures.attempt(called, called, _fits, job, name, states, backend, tags, start):
+                found.append(job)
+        failures.report()
         return found[max(0, len(found) - limit) :] if limit is not None else found
 
-    def here(self) -> list[Any]:
-        """Return handles on the jobs that this process knows without the ledger."""
-        return list(self._by_our_id().values())
+    def refresh(self, rows: Iterable[Row]) -> None:
+        """Have backends asked about these jobs, each about its own; what they say is in the ledger then.
+
+        What keeps one from being asked is reported.
+        """
+        here = self._by_our_id()
+        of_backend: dict[int, list[Row]] = {}
+        for row in rows:
+            of_backend.setdefault(row.backend, []).append(row)
+        failures = Failures("not up to date")
+        for number, some in of_backend.items():
+            label = some[0].label
+            if failures.attempt(number, label, self._keep_queue, some[0]):
+                continue  # what there is to know is in the ledger
+            # Handles first, questions second: the first question is about all of them.
+            for job in self._handles(some, here, failures):
+                failures.attempt(number, label, job._ask_status)
+        failures.report()
+
+    def _keep_queue(self, row: Row) -> bool:
+        """See to it that somebody keeps a backend's queue, where that is in the ledger; return whether it is.
+
+        Who begins to keep it, after a reboot say, looks first at what has become of its jobs.
+        """
+        backend = self._backends.of(row)
+        if not getattr(backend, "queues_in_ledger", False):
+            return False
+        for _ in backend.launch([]):
+            pass
+        return True
+
+    def _handles(self, rows: Iterable[Row], here: Mapping[str, Any], failures: Failures) -> list[Any]:
+        """Return handles on the jobs of these rows, less those that cannot be had."""
+        found = []
+        for row in rows:
+            job = here.get(row.job_id)
+            if job is None:
+                job = failures.attempt(row.backend, row.label, self._handle, row)
+            if job is not None:
+                found.append(job)
+        return found
 
     def _by_our_id(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -140,15 +176,6 @@ class JobFinder:
                 backend._tracker.watch(job._record)
         elif not row.told:
             self._session.services.finished(backend, job._record, job._record.outcome)
-
-
-@contextmanager
-def _reported(row: Row) -> Iterator[None]:
-    """Have a job that cannot be shown left out of a list, and reported, so that the others are shown."""
-    try:
-        yield
-    except AnyjobError as error:
-        report("job %s is left out: %s", row.job_id, error)
 
 
 def _superseded(jobs: Iterable[Any]) -> set[str | None]:
@@ -206,7 +233,7 @@ def _fits(
     if record is None:  # a plain job has neither name nor tags, and is asked
         if name is not None or tags or since is not None:
             return False
-        return states is None or as_status(job.status()) in states
+        return states is None or job._ask_status() in states
     if (
         states is not None
         and (record.status if record.status in JOB_FINAL_STATES else job.status()) not in states

@@ -23,6 +23,7 @@ from anyjob.ledger.encoding import decode_outcome, decode_resources
 from anyjob.ledger.rows import FINAL, Row
 from anyjob.ledger.store import Ledger
 from anyjob.session.facade import Session
+from anyjob.session.plain_job import KIND as PLAIN
 from anyjob.specs import Call, Command, File, Outcome, Resources, Spec
 from anyjob.status import JobStatus
 from anyjob.text.units import format_duration, format_memory
@@ -103,9 +104,9 @@ def requested(resources: Resources) -> dict[str, Any]:
 
 def pending(session: Session, ledger: Ledger, row: Row) -> dict[str, Any]:
     """Return what a job waits for, as far as that is known."""
-    job = session.get_job(row.job_id)
-    if not isinstance(job, TaskJob):
+    if row.kind == PLAIN:
         return {}
+    job: TaskJob = session.get_job(row.job_id)
     record = job._record
     position, message = record.queue_position, record.message
     if row.status is JobStatus.QUEUED and job.backend().queues_in_ledger:
@@ -118,12 +119,11 @@ def pending(session: Session, ledger: Ledger, row: Row) -> dict[str, Any]:
 
 def summary(session: Session, row: Row) -> dict[str, Any]:
     """Return what a job was handed, shortened; of its variables the names only, since they may be secret."""
+    if row.kind == PLAIN:
+        return {"kind": row.kind, "unreadable": "only its backend knows"}
     extend_import_path(session, row)
     try:
-        job = session.get_job(row.job_id)
-        if not isinstance(job, TaskJob):
-            return {"kind": row.kind, "unreadable": "only its backend knows"}
-        spec = job.spec()
+        spec = session.get_job(row.job_id).spec()
     except Exception as error:  # what it needs may not be importable here
         return {"kind": row.kind, "unreadable": f"{type(error).__name__}: {error}"}
     if isinstance(spec, Command):
