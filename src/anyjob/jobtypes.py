@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, Generic, NoReturn
 
 from anyjob.errors import JobError, JobFailedError, JobTimeoutError, UnsupportedSpecError
@@ -239,10 +240,14 @@ class TaskJob(BaseJob, Generic[T_co]):
         forget = self._on_final(tell)
         try:
             if not ended.wait(timeout):
-                raise JobTimeoutError(
-                    f"job {self._job_id} has not ended within {timeout:g} s "
-                    f"(still {self._record.status.name})"
-                )
+                with suppress(Exception):  # then what was heard last is told
+                    self.status()
+                if self._record.outcome is None:
+                    raise JobTimeoutError(
+                        f"job {self._job_id} has not ended within {timeout:g} s "
+                        f"(still {self._record.status_in_words()})"
+                    )
+                return
         finally:
             forget()
         if isinstance(told[0], BaseException):
@@ -281,7 +286,7 @@ class TaskJob(BaseJob, Generic[T_co]):
 
     def __repr__(self) -> str:
         name = f", name={self._record.resources.name!r}" if self._record.resources.name else ""
-        status = self._record.status.name
+        status = self._record.status_in_words()
         return f"<{type(self).__name__}({self._job_id!r}{name}, {status}) on {self._backend!s}>"
 
 

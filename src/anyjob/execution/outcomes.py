@@ -22,6 +22,16 @@ def load_value(outcome: Outcome) -> Any:
     return pickle.loads(value) if isinstance(value, bytes) else value
 
 
+def unreadable(why: str, attempt: int = 1) -> Outcome:
+    """Return the outcome of a job that has ended, of which nobody can read what came."""
+    return Outcome(
+        status=JobStatus.ERROR,
+        reason="lost",
+        message=f"what came of it cannot be read: {why}",
+        attempt=attempt,
+    )
+
+
 def failure_of(job_id: str, outcome: Outcome, stderr: Callable[[], str]) -> BaseException | None:
     """Return the exception that tells of a failed or cancelled job; None for one that has succeeded.
 

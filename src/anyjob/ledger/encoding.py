@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import msgspec
 
 from anyjob.execution import runner
+from anyjob.execution.outcomes import unreadable
 from anyjob.execution.spool import InSpool
 from anyjob.specs import LocalValue, Outcome, Resources
+from anyjob.status import JobStatus
 
 
 class Context(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -69,13 +72,31 @@ def encode_outcome(outcome: Outcome) -> bytes:
         return msgspec.msgpack.encode(msgspec.structs.replace(outcome, **told))
 
 
+def make_writable(outcome: Outcome) -> Outcome:
+    """Return an outcome that the ledger can hold: a call may have left anything in its own."""
+    try:
+        encode_outcome(outcome)
+    except Exception as error:
+        return Outcome(
+            status=JobStatus.ERROR,
+            reason=outcome.reason if isinstance(outcome.reason, str) else "exception",
+            message=ascii(outcome.message) if outcome.message else f"its outcome cannot be kept: {error}",
+            finished=time.time(),
+            attempt=outcome.attempt,
+        )
+    return outcome
+
+
 def _escaped(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def decode_outcome(data: bytes) -> Outcome:
-    """The inverse of `encode_outcome`."""
-    outcome = msgspec.msgpack.decode(data, type=Outcome)
+    """The inverse of `encode_outcome`; of what is damaged, the outcome says so."""
+    try:
+        outcome = msgspec.msgpack.decode(data, type=Outcome)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return unreadable(f"the ledger holds something else ({error})")
     if isinstance(outcome.value, str):
         outcome.value = InSpool(outcome.value)
     outcome.host = sys.intern(outcome.host)  # many outcomes may be held, of few hosts

@@ -12,12 +12,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from anyjob.errors import JobError, PluginError
+from anyjob.errors import AnyjobError, JobError, PluginError
 from anyjob.execution import runner, spool
 from anyjob.execution.interpreter import find_interpreter
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.jobtypes import dump_call
-from anyjob.ledger.encoding import Context, decode_outcome, decode_resources, encode_resources
+from anyjob.ledger.encoding import (
+    Context,
+    decode_outcome,
+    decode_resources,
+    encode_resources,
+    make_writable,
+)
 from anyjob.ledger.identity import identity
 from anyjob.ledger.rows import FINAL, NewJob, Row
 from anyjob.ledger.statedir import cannot_write
@@ -26,7 +32,7 @@ from anyjob.lowering import lower_along
 from anyjob.runtime.recorder import Recorder
 from anyjob.specs import Call, Outcome, Resources, Spec, kind_of
 from anyjob.status import JobStatus
-from anyjob.tracking.records import JobRecord
+from anyjob.tracking.records import NEVER, JobRecord
 
 LARGE = 1 << 20
 """Bytes from which a job's payload is kept in its spool, not in the ledger."""
@@ -133,16 +139,27 @@ class LedgerRecorder(Recorder):
                 for record, status in moves
             )
 
-    def settled(self, outcomes: Mapping[str, Outcome]) -> None:
+    def settled(self, outcomes: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
         """Note what came of jobs; what is too large for the ledger is kept in the spool.
+
+        Returns:
+            the outcomes as the ledger has them: one that it cannot hold says so.
 
         Raises:
             StateError: it cannot be written.
         """
-        if not self._backend.queues_in_ledger:
-            for job_id, outcome in outcomes.items():
-                self._keep_large(job_id, outcome)
+        if self._backend.queues_in_ledger:
+            return outcomes
+        for job_id, outcome in outcomes.items():
+            self._keep_large(job_id, outcome)
+        try:
             self.ledger.settle(outcomes)
+        except (AnyjobError, OSError):
+            raise
+        except Exception:  # what pickle makes of a value is not to be foreseen
+            outcomes = {job_id: make_writable(outcome) for job_id, outcome in outcomes.items()}
+            self.ledger.settle(outcomes)
+        return outcomes
 
     def _keep_large(self, job_id: str, outcome: Outcome) -> None:
         root = self._backend.spool_root
@@ -185,6 +202,8 @@ class LedgerRecorder(Recorder):
         record.attempt = row.attempt
         record.submitted = row.submitted
         record.status = row.status
+        if not self._backend.queues_in_ledger:
+            record.heard_at = NEVER  # who heard it, and when, is not written down
         if row.outcome is not None:
             record.outcome = decode_outcome(row.outcome)
 

@@ -24,8 +24,9 @@ class Recorder:
     def moved(self, moves: Sequence[tuple[JobRecord, JobStatus]]) -> None:
         """Jobs are elsewhere now, and have not ended."""
 
-    def settled(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Jobs have ended."""
+    def settled(self, outcomes: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
+        """Jobs have ended; return the outcomes as they are kept."""
+        return outcomes
 
     def claim_finished(self, job_id: str) -> bool:
         """Claim to tell the hooks that a job has finished; return whether nobody had before."""

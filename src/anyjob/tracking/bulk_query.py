@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from anyjob.errors import BackendError, BackendUnavailableError
+from anyjob.errors import AnyjobError, BackendError, BackendUnavailableError, in_words
+from anyjob.execution.outcomes import unreadable
 from anyjob.orders import Observation
 from anyjob.specs import Outcome
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
@@ -99,7 +100,7 @@ class BulkQuery:
                     f"observe() of {type(self._backend).__qualname__} gave {observation!r:.80} for job "
                     f"{record.job_id}: it gives an Observation for each job that the engine knows"
                 )
-            record.missing_since = None
+            record.missing_since, record.heard_at = None, now
             status = as_status(observation.status, record.job_id)
             if status in JOB_FINAL_STATES:
                 ended.append((record, observation))
@@ -157,7 +158,7 @@ class BulkQuery:
             return False
         settled = False
         try:
-            outcomes = dict(self._backend.collect([record.ticket() for record, _ in ended]))
+            outcomes = self._outcomes(ended)
             for record, seen in ended:
                 if record.job_id not in outcomes and seen is not None:
                     outcomes[record.job_id] = Outcome(
@@ -166,15 +167,44 @@ class BulkQuery:
                         message=seen.message,
                         attempt=seen.attempt,
                     )
-            self._backend.recorder.settled(outcomes)
+            kept = self._backend.recorder.settled(outcomes)
             for record, _ in ended:
-                if record.job_id in outcomes:
-                    self._transitions.settle(record, outcomes[record.job_id])
+                if record.job_id in kept:
+                    self._transitions.settle(record, kept[record.job_id])
                     settled = True
         finally:
             for record, _ in ended:
                 record.collecting = False
         return settled
+
+    def _outcomes(self, ended: list[tuple[JobRecord, Observation | None]]) -> dict[str, Outcome]:
+        """Return what came of these jobs. What one has left, and cannot be read, is the trouble of no other.
+
+        Raises:
+            AnyjobError: the engine cannot be asked: that says nothing of any job.
+            OSError: likewise.
+        """
+        try:
+            found = dict(self._backend.collect([record.ticket() for record, _ in ended]))
+        except (AnyjobError, OSError):
+            raise
+        except Exception:
+            found = {}
+            for record, seen in ended:
+                try:
+                    found.update(self._backend.collect([record.ticket()]))
+                except (AnyjobError, OSError):
+                    continue  # it is asked again
+                except Exception as error:
+                    if seen is not None:  # the engine says that it has ended
+                        found[record.job_id] = unreadable(in_words(error), record.attempt)
+        return {job_id: _checked(outcome) for job_id, outcome in found.items()}
+
+
+def _checked(outcome: Any) -> Outcome:
+    if isinstance(outcome, Outcome) and outcome.status in JOB_FINAL_STATES:
+        return outcome
+    return unreadable(f"collect() gave {outcome!r:.80}, and not an Outcome with a final status")
 
 
 def _chunks(records: list[JobRecord]) -> Iterator[list[JobRecord]]:

@@ -40,8 +40,8 @@ class Writer(Protocol):
     def launched(self, native_ids: Mapping[str, str]) -> None:
         """The engine was found to have taken jobs."""
 
-    def settled(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Jobs have ended."""
+    def settled(self, outcomes: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
+        """Jobs have ended; return the outcomes as they are kept."""
 
 
 class Engine(Protocol):

@@ -34,6 +34,7 @@ class JobRecord:
         "change_callbacks",
         "collecting",
         "final_callbacks",
+        "heard_at",
         "job_id",
         "kind",
         "load",
@@ -77,6 +78,7 @@ class JobRecord:
         self.attempt = 1
         self.submitted = time.time() if submitted is None else submitted
         self.asked_at = NEVER
+        self.heard_at = time.monotonic()  # when that was the status, as far as is known
         self.missing_since: float | None = None  # when the engine first did not know of it
         self.collecting = False
         self.unsure = False
@@ -132,6 +134,15 @@ class JobRecord:
         self._spool = None
         callbacks, self.final_callbacks = self.final_callbacks, ()
         return callbacks
+
+    def status_in_words(self) -> str:
+        """Return the status as it was last heard, and when that was: nobody is asked."""
+        if self.outcome is not None:
+            return self.status.name
+        if self.heard_at == NEVER:
+            return f"{self.status.name} when last looked at"
+        ago = time.monotonic() - self.heard_at
+        return self.status.name + (f" {ago:.0f} s ago" if ago >= 1 else "")
 
     def ticket(self) -> Ticket:
         """Return what an engine is asked about this job with."""

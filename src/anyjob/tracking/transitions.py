@@ -52,7 +52,7 @@ class Transitions:
 
     def launched(self, record: JobRecord, native_id: str) -> None:
         """The engine has taken a job; whoever has heard that notes it in the recorder, of many at a time."""
-        record.asked_at = time.monotonic()  # to have taken it is an answer
+        record.asked_at = record.heard_at = time.monotonic()  # to have taken it is an answer
         record.native_id = native_id
         if record.status is JobStatus.INITIALIZING:
             old = self.observed(record, JobStatus.QUEUED, Observation(JobStatus.QUEUED))
@@ -82,8 +82,8 @@ class Transitions:
 
     def end(self, record: JobRecord, outcome: Outcome) -> None:
         """Write down that a job has ended, and settle it."""
-        self._backend.recorder.settled({record.job_id: outcome})
-        self.settle(record, outcome)
+        kept = self._backend.recorder.settled({record.job_id: outcome})
+        self.settle(record, kept[record.job_id])
 
     def settle(self, record: JobRecord, outcome: Outcome) -> None:
         """The job has ended with this outcome; the first one counts, since final is final."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from anyjob.cli.jobs.operations import describe, failure_of, outcome_of
 from anyjob.cli.output import print_error, print_message, printable, table, write_json
-from anyjob.errors import CommandFailedError
+from anyjob.errors import CommandFailedError, in_words
 from anyjob.execution.outputs import CommandResult
 from anyjob.jobfile.reader import JobFile
 from anyjob.jobtypes import TaskJob
@@ -41,7 +41,11 @@ class SweepRow:
         self.state = outcome.status.name
         self.known = describe(self.job, outcome, make_resources(dict(resources)))
         if self.state == "DONE":
-            self.result = result_of(self.job)
+            try:
+                self.result = result_of(self.job)
+            except Exception as error:  # the other jobs have results that can be read
+                self.state = self.known["state"] = "ERROR"
+                self.why = f"its result cannot be read: {in_words(error)}"
         elif self.state == "ERROR":
             self.why = reason_of(self.job, outcome)
 

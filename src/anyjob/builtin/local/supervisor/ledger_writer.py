@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.builtin.local.supervisor import outcomes
 from anyjob.builtin.local.supervisor.bulks import Bulks
 from anyjob.builtin.local.supervisor.orders import remove_own_variables
 from anyjob.execution import spool
+from anyjob.ledger.encoding import make_writable
 from anyjob.ledger.store import Ledger
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
@@ -83,7 +83,7 @@ class LedgerWriter:
             self._ledger.transaction(write)
         except (TypeError, ValueError):
             for job_id, (outcome, bulk) in ended.items():
-                ended[job_id] = outcomes.make_writable(outcome), bulk
+                ended[job_id] = make_writable(outcome), bulk
             self._ledger.transaction(write)
         self._moved, self._ended = {}, {}
         self._written = time.monotonic()

@@ -11,7 +11,6 @@ from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
 from anyjob.execution import spool
 from anyjob.execution.spawning import exit_outcome
-from anyjob.ledger.encoding import encode_outcome
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 
@@ -95,18 +94,3 @@ def not_started(error: Exception, attempt: int) -> Outcome:
     return Outcome(
         status=JobStatus.ERROR, reason="exception", message=message, finished=time.time(), attempt=attempt
     )
-
-
-def make_writable(outcome: Outcome) -> Outcome:
-    """Return an outcome that the ledger can hold: a call may have left anything in its own."""
-    try:
-        encode_outcome(outcome)
-    except Exception as error:
-        return Outcome(
-            status=JobStatus.ERROR,
-            reason=outcome.reason if isinstance(outcome.reason, str) else "exception",
-            message=ascii(outcome.message) if outcome.message else f"its outcome cannot be kept: {error}",
-            finished=time.time(),
-            attempt=outcome.attempt,
-        )
-    return outcome
