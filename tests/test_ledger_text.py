@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,17 @@ from hypothesis import strategies as st
 from support.ledgers import add, new_ids
 
 from anyjob import Call, Command, Config, JobStatus, Registry, Session
+from anyjob.execution.spool import InSpool
 from anyjob.ledger import salvage
-from anyjob.ledger.encoding import decode_outcome, decode_resources, encode_outcome, encode_resources
+from anyjob.ledger.encoding import (
+    Context,
+    decode_context,
+    decode_outcome,
+    decode_resources,
+    encode_context,
+    encode_outcome,
+    encode_resources,
+)
 from anyjob.ledger.rows import as_column, of_column
 from anyjob.ledger.store import Ledger
 from anyjob.specs import Outcome, Resources
@@ -32,6 +42,18 @@ def test_a_column_gives_back_what_was_put_into_it(text: str) -> None:
 def test_resources_are_read_back(name: str, tags: dict[str, str], partition: str) -> None:
     resources = Resources(name=name, tags=tags, cpus=2, options={"x": {"partition": partition}})
     assert decode_resources(encode_resources(resources)) == resources
+
+
+@given(cwd=st.binary(), paths=st.lists(ANY, min_size=2).map(tuple))
+def test_what_jobs_run_in_is_read_back(cwd: bytes, paths: tuple[str, ...]) -> None:
+    context = Context(("acme.x", "command"), b"{}", cwd, environment=paths[0], python=paths[1], path=paths)
+    assert decode_context(encode_context(context)) == context
+
+
+@given(path=st.binary(min_size=1).map(os.fsdecode))
+def test_a_large_value_is_found_by_a_path_of_any_bytes(path: str) -> None:
+    kept = decode_outcome(encode_outcome(Outcome(status=JobStatus.DONE, value=InSpool(path)))).value
+    assert (type(kept), kept) == (InSpool, path)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])

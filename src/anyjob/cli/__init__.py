@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
     """Be the program ``anyjob``, and leave with an exit code of `anyjob.cli.exit_codes`."""
+    _open_streams()
     if sys.argv[1:] == ["--version"]:  # known before any command, and told before any is imported
         sys.exit(_tell_version())
     # Most of a short command's time is imports. They make thousands of objects, none of them garbage, which
@@ -19,6 +21,18 @@ def main() -> None:
     from anyjob.cli.app import main as group
 
     group()
+
+
+def _open_streams() -> None:
+    """Have what was closed of stdin, stdout and stderr (``2>&-``) lead nowhere.
+
+    Else Python has None there, and the next file or socket takes its number: what a library writes to it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode)  # noqa: SIM115 - it takes the lowest number: the one that is free
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def _tell_version() -> int:

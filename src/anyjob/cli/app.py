@@ -90,12 +90,16 @@ class Main(LazyGroup):
             self._tell(ctx, error)
 
     def _tell(self, ctx: click.Context, error: Exception) -> None:
+        from anyjob.execution.submit_directory import submit_directory
+
         if ctx.params.get("debug"):
             import traceback
 
             traceback.print_exc()
         if isinstance(error, AnyjobError):
             print_error(str(error))
+        elif isinstance(error, FileNotFoundError) and error.filename is None and submit_directory() is None:
+            print_error("the working directory was removed: change into another one, or give whole paths")
         else:
             print_error(f"{type(error).__name__}: {error}" + ("" if ctx.params.get("debug") else _WHERE))
         sys.exit(exit_codes.FAILED)

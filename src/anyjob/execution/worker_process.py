@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 import subprocess
@@ -23,6 +24,14 @@ from anyjob.status import JobStatus
 STREAMS = ("stdout", "stderr")
 Logs = dict[str, tuple[Path, int, int | None]]
 """Which part of which file each stream is, in bytes: from where, and up to where once that is known."""
+
+
+def _above_streams(end: socket) -> socket:
+    """Return a socket that has none of the numbers of stdin, stdout and stderr, which may be closed."""
+    if end.fileno() > 2:
+        return end
+    with end:
+        return socket(fileno=fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3))
 
 
 class WorkerProcess:
@@ -49,7 +58,7 @@ class WorkerProcess:
     """
 
     def __init__(self, python: str, directory: Path, number: int) -> None:
-        ours, theirs = socketpair()
+        ours, theirs = map(_above_streams, socketpair())
         self._socket: socket = ours
         self._directory, self._number, self._calls = directory, number, 0
         self._files = {stream: self._file(stream) for stream in STREAMS}

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from anyjob.errors import StateError
 from anyjob.ledger.process_connection import FileIdentity, ProcessConnection
+from anyjob.ledger.rows import as_column
 from anyjob.ledger.schema import VERSION, migrate, version_of
 from anyjob.ledger.statedir import cannot_write, exclusive, is_network, private_directory
 
@@ -57,12 +58,15 @@ class LedgerFile(ProcessConnection):
                 self._db.execute("PRAGMA synchronous = FULL")
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        """Return the rows of a query.
+        """Return the rows of a query, whatever characters are in the text that it asks for.
 
         Raises:
             StateError: the ledger cannot be read.
         """
-        return self._guarded(lambda: self._connection().execute(sql, values).fetchall())
+        try:
+            return self._guarded(lambda: self._connection().execute(sql, values).fetchall())
+        except UnicodeEncodeError:  # what cannot be written in UTF-8 stands in the ledger as bytes
+            return self.read(sql, [as_column(value) if isinstance(value, str) else value for value in values])
 
     def at_once(self, work: Callable[[], T]) -> T:
         """Do some reading that sees one moment: a job that moves meanwhile is neither seen twice nor missed.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -12,6 +15,9 @@ from anyjob.execution.outcomes import unreadable
 from anyjob.execution.spool import InSpool
 from anyjob.specs import LocalValue, Outcome, Resources
 from anyjob.status import JobStatus
+
+_IN_SPOOL = 1
+"""What msgpack is told that a path is which stands for a value."""
 
 
 class Context(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -25,14 +31,48 @@ class Context(msgspec.Struct, frozen=True, omit_defaults=True):
     path: tuple[str, ...] = ()
 
 
+class _BytePaths(Context, frozen=True, omit_defaults=True):
+    """A context as it is written where a path is no UTF-8: paths stand in bytes."""
+
+    environment: bytes = b""  # type: ignore[assignment]
+    python: bytes = b""  # type: ignore[assignment]
+    path: tuple[bytes, ...] = ()  # type: ignore[assignment]
+
+
 def encode_context(context: Context) -> bytes:
-    """Return a context as bytes."""
-    return msgspec.msgpack.encode(context)
+    """Return a context as bytes, whatever bytes its paths hold."""
+    try:
+        return msgspec.msgpack.encode(context)
+    except UnicodeEncodeError:
+        return msgspec.msgpack.encode(_converted(context, _BytePaths, _to_bytes))
 
 
 def decode_context(data: bytes) -> Context:
     """The inverse of `encode_context`."""
-    return msgspec.msgpack.decode(data, type=Context)
+    try:
+        return msgspec.msgpack.decode(data, type=Context)
+    except msgspec.ValidationError:
+        return _converted(msgspec.msgpack.decode(data, type=_BytePaths), Context, _of_bytes)
+
+
+def _converted(context: Context, to: type[Context], convert: Callable[[Any], Any]) -> Context:
+    """Return a context with each of its paths converted."""
+    return to(
+        context.route,
+        context.resources,
+        context.cwd,
+        convert(context.environment),
+        convert(context.python),
+        tuple(map(convert, context.path)),
+    )
+
+
+def _to_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _of_bytes(text: bytes) -> str:
+    return text.decode("utf-8", "surrogatepass")
 
 
 def encode_resources(resources: Resources) -> bytes:
@@ -43,7 +83,7 @@ def encode_resources(resources: Resources) -> bytes:
         import json  # msgspec takes no text that is no text
 
         text = json.dumps(msgspec.to_builtins(resources), ensure_ascii=False)
-        return text.encode("utf-8", "surrogatepass")
+        return _to_bytes(text)
 
 
 def decode_resources(data: bytes) -> Resources:
@@ -53,14 +93,14 @@ def decode_resources(data: bytes) -> Resources:
     except UnicodeDecodeError:
         import json
 
-        return Resources(**json.loads(data.decode("utf-8", "surrogatepass")))
+        return Resources(**json.loads(_of_bytes(data)))
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
     """Return an outcome as bytes; what it holds in memory is pickled."""
     value = outcome.value
     if isinstance(value, InSpool):
-        value = str(value)  # msgspec encodes no subclasses of it
+        value = msgspec.msgpack.Ext(_IN_SPOOL, os.fsencode(value))
     elif value is not None and not isinstance(value, bytes):
         value = runner.dumps(value.value if isinstance(value, LocalValue) else value)
     if value is not outcome.value:
@@ -97,7 +137,7 @@ def decode_outcome(data: bytes) -> Outcome:
         outcome = msgspec.msgpack.decode(data, type=Outcome)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return unreadable(f"the ledger holds something else ({error})")
-    if isinstance(outcome.value, str):
-        outcome.value = InSpool(outcome.value)
+    if isinstance(outcome.value, msgspec.msgpack.Ext):
+        outcome.value = InSpool(os.fsdecode(bytes(outcome.value.data)))
     outcome.host = sys.intern(outcome.host)  # many outcomes may be held, of few hosts
     return outcome

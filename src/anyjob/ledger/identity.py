@@ -37,8 +37,14 @@ def plain_identity(label: str, type_name: str, distribution: str, options: Mappi
 
 
 def _row(label: str, type_name: str, distribution: str, options: dict[str, Any], host: str) -> BackendRow:
-    known = msgspec.json.encode([type_name, distribution, options, host], order="sorted")
-    return BackendRow(known.decode(), label, type_name, distribution, options, host)
+    known = [type_name, distribution, options, host]
+    try:
+        fingerprint = msgspec.json.encode(known, order="sorted").decode()
+    except UnicodeEncodeError:  # of a path that is no UTF-8
+        import json
+
+        fingerprint = json.dumps(known, sort_keys=True)
+    return BackendRow(fingerprint, label, type_name, distribution, options, host)
 
 
 def referred(options: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from anyjob.ledger.rows import CODE, FINAL, STATES, Row, as_column
+from anyjob.ledger.rows import CODE, FINAL, STATES, Row
 from anyjob.ledger.sql import placeholders
 from anyjob.status import JobStatus
 
@@ -46,10 +46,10 @@ class Search:
         superseded: bool = True,
     ) -> None:
         self._read = read
-        self._name = None if name is None else as_column(name)
+        self._name = name
         self._codes = None if states is None else sorted({CODE[status] for status in states})
         self._backends = backends
-        self._tags = {as_column(key): as_column(value) for key, value in (tags or {}).items()}
+        self._tags = dict(tags or {})
         self._since = since
         self._before = before
         self._limit = limit
@@ -99,8 +99,8 @@ class Search:
             for code in self._codes
         ]
 
-    def _rarest(self) -> tuple[str, list[str], list[Any], tuple[str | bytes, ...]]:
-        ways: list[tuple[int, str, list[str], list[Any], tuple[str | bytes, ...]]] = []
+    def _rarest(self) -> tuple[str, list[str], list[Any], tuple[str, ...]]:
+        ways: list[tuple[int, str, list[str], list[Any], tuple[str, ...]]] = []
         if self._name is not None:
             count = self._count(f"bulks k WHERE {_NAMED}", [self._name])
             ways.append((count, "bulks k", [_NAMED], [self._name], ()))
@@ -131,7 +131,7 @@ class Search:
         sql += f" ORDER BY {order}"
         return (sql, values) if self._limit is None else (f"{sql} LIMIT ?", [*values, self._limit])
 
-    def _bulk_filter(self, *leading: str | bytes) -> tuple[list[str], list[Any]]:
+    def _bulk_filter(self, *leading: str) -> tuple[list[str], list[Any]]:
         """Return what a bulk must fulfil, less the tags that lead to it."""
         where: list[str] = []
         values: list[Any] = []

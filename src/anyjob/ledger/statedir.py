@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anyjob.config.directories import platform_directory
@@ -21,6 +21,11 @@ NETWORK_FILE_SYSTEMS = frozenset((
 ))
 # fmt: on
 """Those that several machines may write to; the ``fuse.`` ones are taken for such as well."""
+
+SHARED = "/tmp"
+"""Where every user may make a directory, and somebody else one that is called as ours."""
+LONGEST_ROOT = 80
+"""Bytes of the path of a directory for sockets; a socket's own path has 107 at most."""
 
 
 def default_state(environ: Mapping[str, str] | None = None) -> Path:
@@ -61,17 +66,38 @@ def private_directory(path: Path) -> Path:
 def runtime_directory(state: Path, host: str) -> Path:
     """Return the short path below which the sockets are that belong to a state directory, on one host.
 
-    A socket's path has 107 bytes at most, and a home on a network file system cannot hold one.
+    It is where the user's session has such things; else in ``/tmp``; and below the state directory where
+    these are somebody else's, as ``su`` and containers have it, or cannot be written.
+
+    Raises:
+        StateError: none of these can be had; below the state directory, since a home on a network file
+            system may hold no socket, or its path is too long.
     """
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    root = Path(base) / "anyjob" if base and os.path.isdir(base) else Path(f"/tmp/anyjob-{os.getuid()}")
-    if len(os.fsencode(root)) > 80:
-        root = Path(f"/tmp/anyjob-{os.getuid()}")
-    private_directory(root)
     import hashlib  # which loads OpenSSL
 
     name = hashlib.sha256(os.fsencode(os.path.realpath(state)) + b"\0" + os.fsencode(host)).hexdigest()[:12]
-    return private_directory(root / name)
+    reasons = []
+    for root in _socket_roots(state):
+        if len(os.fsencode(root)) > LONGEST_ROOT:
+            reasons.append(f"the path {root} has more than {LONGEST_ROOT} bytes")
+            continue
+        try:
+            return private_directory(private_directory(root) / name)
+        except StateError as error:
+            reasons.append(str(error).partition(": ")[0])
+    raise StateError(
+        f"there is no place for sockets: {', '.join(reasons)}; set XDG_RUNTIME_DIR to a directory of your "
+        "own whose path is short"
+    )
+
+
+def _socket_roots(state: Path) -> Iterator[Path]:
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    with suppress(OSError):
+        if base and os.stat(base).st_uid == os.geteuid():  # after su it is that of another user
+            yield Path(base) / "anyjob"
+    yield Path(SHARED) / f"anyjob-{os.getuid()}"
+    yield state / "run"
 
 
 @contextmanager

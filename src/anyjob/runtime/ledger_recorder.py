@@ -73,6 +73,9 @@ class LedgerRecorder(Recorder):
                 shared, jobs = self._pack(some)
                 context = self._backend.context(route, resources)
                 bulks.append((context, shared, jobs))
+                if not context.cwd:
+                    for record in some:
+                        _check_own_directory(record.specs[-1])
             self.ledger.transaction(lambda: self._add(bulks, resources))
         except BaseException:
             self._clear(
@@ -289,14 +292,9 @@ def current_context(
 
     Raises:
         ConfigError: they are calls, and this process knows no interpreter.
-        JobError: the working directory was removed.
     """
-    cwd = submit_directory()
-    if cwd is None:
-        raise JobError(
-            "the working directory of this process was removed: change into another one, and submit there"
-        )
-    here = () if python else tuple(entry if entry else cwd for entry in sys.path)
+    cwd = submit_directory() or ""
+    here = () if python else tuple(entry or cwd for entry in sys.path if entry or cwd)
     return Context(
         route,
         encode_resources(resources),
@@ -306,6 +304,19 @@ def current_context(
         or (find_interpreter() if environment and route[-1] == "python" else sys.executable or ""),
         path=here,
     )
+
+
+def _check_own_directory(spec: Spec) -> None:
+    """Make sure that work runs in a directory that it names itself, there being no other.
+
+    Raises:
+        JobError: it does not.
+    """
+    if not os.path.isabs(getattr(spec, "cwd", None) or ""):
+        raise JobError(
+            "the working directory of this process was removed: change into another one, and submit there; "
+            "or have the work name a whole path as its own (cwd=)"
+        )
 
 
 def record_of_row(backend: Any, row: Row) -> JobRecord:

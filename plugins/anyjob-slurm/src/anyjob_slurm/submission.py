@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from anyjob import Call, Command, Order, StateError
-from anyjob.sdk import dump_call, open_private, parse_outcome, read_range, runner
+from anyjob.sdk import dump_call, open_private, parse_outcome, read_range, runner, submit_directory
 from anyjob_slurm import launcher
 
 NOT_AN_ARRAY = -1
@@ -82,7 +82,7 @@ def write_submission(root: Path, orders: Sequence[Order], environment: bytes) ->
         StateError: it cannot be written.
     """
     submission = root / "submissions" / orders[0].job_id
-    cwd = os.getcwd()
+    cwd = submit_directory() or ""
     try:
         make_directory(submission)
         _write(submission / "environment", environment)
@@ -112,7 +112,7 @@ def _write_job(order: Order, submission: str, number: int, cwd: str) -> None:
     }
     spec = order.spec
     if isinstance(spec, Call):
-        path = [entry or cwd for entry in sys.path]
+        path = [entry or cwd for entry in sys.path if entry or cwd]
         work.update(kind="python", path=path, payload=dump_call(spec))
     else:
         assert isinstance(spec, Command)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+from anyjob.errors import StateError
 from anyjob.ledger import identity
 from anyjob.ledger.statedir import private_directory, runtime_directory
 
@@ -61,13 +63,12 @@ class RuntimePaths:
         """
         record = self.logs / "runtime"
         for _ in range(2):
-            try:
+            with suppress(FileNotFoundError):
                 runtime = Path(os.fsdecode(record.read_bytes()))
-                if runtime.is_absolute() and runtime.is_dir():
-                    return private_directory(runtime)
-                record.unlink(missing_ok=True)  # it went with the session that it belonged to
-            except FileNotFoundError:
-                pass
+                with suppress(StateError):
+                    if runtime.is_absolute() and runtime.is_dir():
+                        return private_directory(runtime)
+                record.unlink()  # it went with the session that it belonged to, or somebody else has it now
             beside = self.logs / f"runtime.{os.getpid()}"
             write_private(beside, os.fsencode(runtime_directory(self.state, self.host)))
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from datetime import datetime
@@ -73,7 +74,7 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
         "route": list(context.route),
         "spec": summary(session, row),
         "resources": requested(decode_resources(context.resources)),
-        "cwd": context.cwd.decode("utf-8", "surrogateescape"),
+        "cwd": os.fsdecode(context.cwd) or None,
         "python": context.python,
         "backend_type": known.type,
         "backend_distribution": known.distribution,

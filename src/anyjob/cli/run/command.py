@@ -244,8 +244,11 @@ def _run_kind(
             raise click.UsageError(f"--{what} is made of the result, which --detach does not wait for", ctx)
         if not os.path.isdir(os.path.dirname(path) or "."):
             raise click.UsageError(f"--{what}: there is no directory {os.path.dirname(path)!r}", ctx)
-    if options["kind"] == "python" and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as `python -m` has it
+    from anyjob.execution.submit_directory import submit_directory
+
+    here = submit_directory()
+    if options["kind"] == "python" and here is not None and here not in sys.path:
+        sys.path.insert(0, here)  # as `python -m` has it
     return _run_one(session, options, spec, resources, as_json, writes)
 
 

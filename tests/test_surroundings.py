@@ -1,0 +1,208 @@
+"""What surrounds a process may be odd: paths that are no UTF-8, closed streams, a directory that is gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running_local import Local, running
+from support.cli_program import PROGRAM, anyjob, invoke
+
+from anyjob import Call, Command, Config, JobError, Registry, Session, StateError
+from anyjob.builtin.local.backend import LocalBackend
+from anyjob.ledger import statedir
+from anyjob.ledger.statedir import runtime_directory
+from anyjob.testing.environment.leftover_processes import end_leftovers
+
+ODD = os.fsdecode(b"caf\xe9")
+"""A name as it is written in Latin-1: no UTF-8."""
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Iterator[Path]:
+    """A directory of such a name, below which nothing is left running."""
+    directory = tmp_path / ODD
+    directory.mkdir()
+    yield directory
+    end_leftovers(directory)
+
+
+# --- bytes that are not UTF-8 -------------------------------------------------------------------
+
+
+def test_jobs_run_where_home_state_and_imports_are_no_utf8(odd: Path) -> None:
+    """issue 14, 15: UnicodeEncodeError."""
+    (odd / "helper.py").write_text("def twice(x): return 2 * x\n")
+    (odd / "script.py").write_text(
+        "import anyjob, helper, large\nfrom anyjob import Call, Command\n"
+        "local = anyjob.get_backend('local')\n"
+        "jobs = [local.run(Call(f, (21,))) for f in (helper.twice, lambda x: x + 21)]\n"
+        "program = local.run(Command(['echo', 'x']))\n"
+        "print([job.result(60) for job in jobs], program.result(60).stdout.text())\n"
+        "print(len(local.run(Call(large.value)).result(60)))\n"
+    )
+    modules = odd / "modules"
+    modules.mkdir()
+    (modules / "large.py").write_text("def value(): return b'x' * 1_000_000\n")
+    environment = {**os.environ, "HOME": str(odd), "PYTHONPATH": str(modules)}
+    environment.pop("ANYJOB_STATE", None)
+    done = subprocess.run(
+        [sys.executable, str(odd / "script.py")], env=environment, capture_output=True, timeout=120
+    )
+    assert done.stdout == b"[42, 42] x\n\n1000000\n", done.stderr
+
+
+def test_the_command_line_takes_names_and_files_that_are_no_utf8(
+    odd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANYJOB_STATE", str(odd / "state"))
+    monkeypatch.chdir(odd)
+    (odd / "jobs.toml").write_text('[command]\nargv = ["cat"]\nstdin = "data"\n')
+    (odd / "data").write_text("x")
+    run = anyjob("run", "-b", "local", "--name", ODD, "--", "sh", "-c", "pwd; exit 3")
+    assert (run.returncode, run.stdout) == (3, os.fsencode(odd) + b"\n"), run.stderr
+    for command in ("show", "logs", "wait", "result", "cancel", "rerun"):
+        done = anyjob(command, ODD)
+        assert done.returncode == {"wait": 3, "result": 3}.get(command, 0), (command, done.stderr)
+    sweep = anyjob("run", "-b", "local", str(odd / "jobs.toml"))
+    assert sweep.returncode == 0, sweep.stderr
+    unknown = anyjob("cancel", ODD + "x")
+    assert (unknown.returncode, unknown.stderr[:26]) == (125, b"anyjob: error: no job 'caf")
+
+
+def test_an_interpreter_and_a_backend_of_any_name(odd: Path) -> None:
+    """A backend is known by its options, whatever characters are in them."""
+    (odd / "python").symlink_to(sys.executable)
+    known = {"l": {"type": "local", "python": str(odd / "python")}}
+    for _ in range(2):
+        registry = Registry()
+        registry.register_backend("local", LocalBackend)
+        with Session(Config.from_dict({"backends": known}), registry, state=odd / "state") as session:
+            backend: Any = session.get_backend("l")
+            numbers = {backend.recorder.number}
+            assert session.jobs(backend=ODD) == []
+    assert numbers == {1}
+
+
+# --- streams that were closed -------------------------------------------------------------------
+
+CLOSED = ["0<&-", "1>&-", "2>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"]
+
+
+@pytest.mark.parametrize("closed", CLOSED)
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["run", "-b", "local", "--", "sh", "-c", "echo said; echo y >&2; exit 3"], 3),
+        (["jobs"], 0),
+        (["--help"], 0),
+        (["plugins", "check", "anyjob"], 0),
+        (["show", "nothing"], 125),
+    ],
+)
+def test_the_command_line_works_without_some_of_its_streams(
+    closed: str, arguments: list[str], code: int, module_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """issue 14, 15: 'NoneType' object has no attribute 'isatty'."""
+    monkeypatch.setenv("ANYJOB_STATE", str(module_state))
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", *PROGRAM, *arguments], capture_output=True, timeout=60
+    )
+    assert done.returncode == code, done.stderr
+    assert b"fault of a plugin" not in done.stderr
+    assert bool(done.stdout) == (arguments[0] != "show" and "1>&-" not in closed)
+
+
+@pytest.mark.parametrize("closed", CLOSED)
+@pytest.mark.parametrize("backend", ["processes", "threads", "inline"])
+def test_calls_and_programs_run_without_some_of_the_streams(
+    closed: str, backend: str, tmp_path: Path
+) -> None:
+    """What a worker is spoken to over must not have the number of one of its streams."""
+    code = (
+        "import anyjob, os, sys; from anyjob import Call, Command\n"
+        f"backend = anyjob.get_backend({backend!r})\n"
+        "call, program = backend.run(Call(abs, (-5,))), backend.run(Command(['echo', 'x']))\n"
+        "came = call.result(60), program.result(60).stdout.text()\n"
+        "backend.close()\n"
+        f"open({str(tmp_path / 'came')!r}, 'w').write(repr(came))\n"
+    )
+    subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", sys.executable, "-c", code], timeout=60)
+    assert (tmp_path / "came").read_text() == "(5, 'x\\n')"
+
+
+# --- a working directory that was removed -------------------------------------------------------
+
+
+@pytest.fixture
+def gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = tmp_path / "gone"
+    directory.mkdir()
+    monkeypatch.chdir(directory)
+    directory.rmdir()
+
+
+def test_work_that_names_its_directory_needs_no_other(gone: None, tmp_path: Path) -> None:
+    """issue 14, 15."""
+    with running(tmp_path) as own:
+        named = own.backend.run(Command(["pwd"], cwd=str(tmp_path)))
+        assert named.result(60).stdout.text() == f"{tmp_path}\n"
+        (again,) = own.session.rerun([named])
+        assert again.result(60).stdout.text() == f"{tmp_path}\n"
+        for work in (Command(["pwd"]), Command(["pwd"], cwd="."), Call(os.getcwd)):
+            with pytest.raises(JobError, match=r"was removed: change into another one.*cwd="):
+                own.backend.run(work)
+        assert not list(own.paths.environments.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["run", "jobs.toml"], ["new-plugin", "acme", "--backend", "acme"]])
+def test_relative_paths_say_that_the_directory_is_gone(gone: None, arguments: list[str]) -> None:
+    done = invoke(*arguments)
+    assert done.stderr == (
+        "anyjob: error: the working directory was removed: change into another one, or give whole paths\n"
+    )
+
+
+# --- a directory for sockets that is somebody else's --------------------------------------------
+
+
+def test_sockets_are_below_the_state_where_their_directories_are_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """issue 14, 15: cron, su, containers."""
+    shared, session = tmp_path / "tmp", tmp_path / "user"
+    for directory in (shared, session):
+        directory.mkdir()
+    monkeypatch.setattr(statedir, "SHARED", str(shared))
+    monkeypatch.setattr(statedir, "LONGEST_ROOT", 200)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(session))
+    state = tmp_path / "state"
+    assert runtime_directory(state, "host").parent == session / "anyjob"
+    (session / "anyjob").chmod(0o777)
+    theirs = shared / f"anyjob-{os.getuid()}"
+    assert runtime_directory(state, "host").parent == theirs
+    theirs.chmod(0o777)
+    assert runtime_directory(state, "host").parent == state / "run"
+    monkeypatch.setattr(statedir, "LONGEST_ROOT", len(str(theirs)))
+    with pytest.raises(StateError, match=r"others may write to .*more than \d+ bytes; set XDG_RUNTIME_DIR"):
+        runtime_directory(tmp_path / ("long" * 20), "host")
+
+
+def test_a_recorded_directory_that_somebody_else_has_now_is_left(tmp_path: Path) -> None:
+    local = Local(tmp_path)
+    local.session.close()
+    before = local.paths.runtime
+    before.chmod(0o777)
+    (local.paths.logs / "runtime").write_bytes(os.fsencode(before))
+    try:
+        after = type(local.paths)(local.state).runtime
+    except StateError:
+        pytest.fail("it is used, though others may write to it")
+    finally:
+        before.chmod(0o700)
+    assert after != before
