@@ -206,3 +206,44 @@ def test_a_recorded_directory_that_somebody_else_has_now_is_left(tmp_path: Path)
     finally:
         before.chmod(0o700)
     assert after != before
+
+
+# --- Ctrl-C, wherever it comes ------------------------------------------------------------------
+
+INTERRUPT_IN = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv[0], where = "anyjob", os.path.join("anyjob", sys.argv.pop(1))
+def seen(frame, event, argument):
+    if frame.f_code.co_filename.endswith(where):
+        sys.setprofile(None)
+        os.kill(os.getpid(), signal.SIGINT)
+from anyjob.cli import main
+sys.setprofile(seen)
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "cli/app.py",
+        "errors.py",
+        "cli/run/command.py",
+        "session/facade.py",
+        "config/layers.py",
+        "registry/lookup.py",
+        "ledger/statedir.py",
+        "builtin/local/client.py",
+    ],
+)
+def test_whatever_ctrl_c_interrupts_there_is_an_exit_code_and_no_traceback(
+    module: str, module_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """issue 14, 15: KeyboardInterrupt at every step."""
+    monkeypatch.setenv("ANYJOB_STATE", str(module_state))
+    arguments = ["run", "-b", "local", "--", "sleep", "0.1"]
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPT_IN, module, *arguments], capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stderr.strip()) == (130, b"")

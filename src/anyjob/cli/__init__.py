@@ -8,9 +8,16 @@ import sys
 
 def main() -> None:
     """Be the program ``anyjob``, and leave with an exit code of `anyjob.cli.exit_codes`."""
-    _open_streams()
-    if sys.argv[1:] == ["--version"]:  # known before any command, and told before any is imported
-        sys.exit(_tell_version())
+    try:
+        _open_streams()
+        if sys.argv[1:] == ["--version"]:  # known before any command, and told before any is imported
+            sys.exit(_tell_version())
+        _run_command()
+    except KeyboardInterrupt:  # what is imported was interrupted: no command has begun that would see to it
+        sys.exit(130)
+
+
+def _run_command() -> None:
     # Most of a short command's time is imports. They make thousands of objects, none of them garbage, which
     # Python would search again and again, and take apart one by one at the end.
     import atexit
@@ -20,7 +27,13 @@ def main() -> None:
     atexit.register(gc.freeze)
     from anyjob.cli.app import main as group
 
-    group()
+    try:
+        group()
+    finally:
+        import signal
+
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is said: what ends Python need not be told
 
 
 def _open_streams() -> None:
