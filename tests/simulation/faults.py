@@ -1,0 +1,178 @@
+"""What goes wrong, and when: at the so-and-so-manieth call of the outside by a process of a role."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import signal
+import sqlite3
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from simulation.machine import Process
+    from simulation.world import World
+
+ROLES = ("supervisor",) * 6 + ("keeper",) * 5 + ("client",) * 3 + ("zygote",) * 2 + ("call", "job", "launcher")
+KINDS = ("kill",) * 8 + ("stop",) * 3 + ("fail",) * 3 + ("tear",) * 2 + ("full", "jump", "end", "late")
+WRITERS = ("keeper", "supervisor", "client")
+_SQL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_READ", "SQLITE_BUSY", "SQLITE_CANTOPEN")
+
+
+class Fault(NamedTuple):
+    """One thing that goes wrong.
+
+    Args:
+        role: of the process that it happens to.
+        at: how many calls of the outside processes of that role have made by then.
+        kind: ``kill``; ``stop`` for a while; ``end``: SIGTERM; ``fail``: the next write, or the next statement,
+            fails; ``tear``: killed in the midst of the next write; ``full``: no write succeeds for a while;
+            ``jump``: the wall clock is set; ``late``: it goes on only after some time.
+        amount: seconds, or which error.
+    """
+
+    role: str
+    at: int
+    kind: str
+    amount: float
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.role} at its call {self.at} ({self.amount:g})"
+
+
+def draw(seed: int) -> list[Fault]:
+    """Return what goes wrong in a run."""
+    drawn = random.Random(f"faults {seed}")
+    faults = []
+    for _ in range(drawn.choice((0, 1, 1, 2, 2, 3, 4, 6))):
+        kind, role = drawn.choice(KINDS), drawn.choice(ROLES)
+        if kind in ("fail", "tear", "full"):
+            role = drawn.choice(WRITERS)
+        if kind == "end":
+            role = "supervisor"
+        amount = drawn.choice((0.05, 0.5, 3.0, 20.0, 40.0)) if kind != "jump" else drawn.choice((-7200.0, 7200.0))
+        if kind == "fail":
+            amount = drawn.randrange(len(_SQL))
+        faults.append(Fault(role, int(4 * 400 ** drawn.random()), kind, amount))
+    return faults
+
+
+class Faults:
+    """Has faults happen.
+
+    Args:
+        world: where.
+        planned: which.
+    """
+
+    def __init__(self, world: World, planned: list[Fault]) -> None:
+        self._world = world
+        self._machine = world.machine
+        self._counts: dict[str, int] = {}
+        self._due: dict[str, list[Fault]] = {}
+        for fault in sorted(planned, key=lambda fault: -fault.at):
+            self._due.setdefault(fault.role, []).append(fault)
+        self._armed: dict[str, tuple[Fault, Process]] = {}
+        self._full_until = 0.0
+        self.happened: list[Fault] = []
+        self.over_at = 0.0  # when the last has had its effect
+
+    @property
+    def any_failed(self) -> bool:
+        """Whether something could not be written or read."""
+        return any(fault.kind in ("fail", "full") for fault in self.happened)
+
+    def stop(self) -> None:
+        """No more from now on."""
+        self._due.clear()
+        self._armed.clear()
+        self._full_until = 0.0
+
+    def on_step(self, what: str) -> None:
+        """A process asks something of the outside."""
+        process = self._machine.process
+        role = process.role
+        count = self._counts[role] = self._counts.get(role, 0) + 1
+        due = self._due.get(role)
+        if due and due[-1].at <= count:
+            self._happen(due.pop(), process)
+
+    def _happen(self, fault: Fault, process: Process) -> None:
+        machine = self._machine
+        machine.say(f"FAULT: {fault}")
+        self.happened.append(fault)
+        self.over_at = machine.now + 1
+        match fault.kind:
+            case "kill":
+                self._world.truth.killed(process)
+                machine.end(process, signal.SIGKILL)
+            case "end":
+                machine.signal(process, signal.SIGTERM)
+            case "stop" | "late":
+                self.over_at += fault.amount
+                if fault.kind == "late":
+                    if machine.task is not None:
+                        machine.task.held_until = machine.now + fault.amount
+                else:
+                    machine.signal(process, signal.SIGSTOP)
+                    machine.call_later(fault.amount, lambda: machine.signal(process, signal.SIGCONT))
+            case "fail" | "tear":
+                self._armed[fault.role] = fault, process
+            case "full":
+                self._full_until = machine.now + fault.amount
+                self.over_at += fault.amount
+            case "jump":
+                machine.wall_offset += fault.amount
+
+    def check_write(self, what: str, path: Any) -> int | None:
+        """Something is written to a file; return how much of it, if not all.
+
+        Raises:
+            OSError: that fails.
+        """
+        machine = self._machine
+        if machine.now < self._full_until:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        fault, process = self._armed.get(machine.process.role, (None, None))
+        if fault is None or process is not machine.process:
+            return None
+        del self._armed[fault.role]
+        if fault.kind == "fail":
+            code = errno.EIO if fault.amount > 1 else errno.ENOSPC
+            machine.say(f"FAULT: {what} fails with {os.strerror(code)}")
+            raise OSError(code, os.strerror(code), path)
+        if what != "write":
+            return None
+        machine.say("FAULT: killed in the midst of a write")
+        self._world.truth.killed(process)
+        machine.call_later(0, lambda: machine.end(process, signal.SIGKILL))
+        machine.task.held_until = machine.now + 1  # type: ignore[union-attr]
+        return machine.random.randrange(30)
+
+    def check_statement(self, sql: str) -> None:
+        """A statement is about to be executed.
+
+        Raises:
+            sqlite3.OperationalError: that fails.
+        """
+        machine = self._machine
+        if sql.startswith(("ROLLBACK", "PRAGMA")):
+            return
+        is_read = sql.startswith(("SELECT", "WITH"))
+        if machine.now < self._full_until and not is_read and not sql.startswith("BEGIN"):
+            raise self._error("SQLITE_FULL")
+        fault, process = self._armed.get(machine.process.role, (None, None))
+        if fault is None or process is not machine.process or fault.kind != "fail":
+            return
+        name = _SQL[int(fault.amount)]
+        if is_read == (name in ("SQLITE_FULL", "SQLITE_IOERR_WRITE")):
+            return
+        del self._armed[fault.role]
+        machine.say(f"FAULT: {sql[:40]} fails with {name}")
+        raise self._error(name)
+
+    @staticmethod
+    def _error(name: str) -> sqlite3.OperationalError:
+        error = sqlite3.OperationalError(f"simulated {name}")
+        error.sqlite_errorname = name
+        return error

@@ -1,0 +1,170 @@
+"""What has really happened, and what has to hold whatever goes wrong."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from anyjob.ledger.rows import CODE, FINAL, STATES
+from anyjob.ledger.encoding import decode_outcome
+from anyjob.status import JobStatus
+
+if TYPE_CHECKING:
+    from simulation.machine import Process
+    from simulation.workload import Plan
+    from simulation.world import World
+
+_QUERY = "SELECT id, state, attempt, reason, outcome FROM jobs"
+
+
+class Truth:
+    """What the jobs did, by themselves; and what clients were told.
+
+    Args:
+        world: where.
+        plans: the jobs that clients hand over, by number.
+    """
+
+    def __init__(self, world: World, plans: list[Plan]) -> None:
+        self._world = world
+        self.plans = plans
+        self.starts: Counter[tuple[str, int]] = Counter()
+        self.runs: dict[tuple[str, int], tuple[Plan, Process, float]] = {}
+        self.ends: dict[tuple[str, int], float] = {}
+        self.by_job: dict[str, Plan] = {}
+        self.cancel_asked: set[str] = set()
+        self.cancel_accepted: set[str] = set()
+        self.killed_jobs: set[tuple[str, int]] = set()
+        self.told: dict[tuple[str, str], str] = {}  # (job, who waited) to the state that was told
+
+    def started(self, number: int, process: Process) -> None:
+        """The work of a job begins in a process."""
+        world, plan = self._world, self.plans[number]
+        key = process.variables["ANYJOB_JOB_ID"], int(process.variables["ANYJOB_ATTEMPT"])
+        job_id, attempt = key
+        self.by_job[job_id] = plan
+        self.starts[key] += 1
+        world.machine.say(f"WORK of plan {number} begins: job {job_id[:4]} attempt {attempt}", process)
+        check = world.checks
+        check.that(self.starts[key] == 1, f"job {job_id[:4]} runs twice in attempt {attempt}")
+        alive = [run for run in self.runs if not self.runs[run][1].dead]
+        check.that(not any(job == job_id for job, _ in alive), f"two attempts of job {job_id[:4]} run at once")
+        check.that(attempt == 1 or plan.restartable, f"job {job_id[:4]} is not restartable and runs again")
+        check.that(job_id not in world.checks.final, f"job {job_id[:4]} starts though it has ended")
+        if job_id in self.cancel_accepted:
+            check.that(attempt == 1, f"job {job_id[:4]} runs anew though its cancel was accepted")
+        used = sum(self.runs[run][0].cpus for run in alive if self.runs[run][0].client_slots == plan.client_slots)
+        check.that(used + plan.cpus <= plan.client_slots, f"{used + plan.cpus} of {plan.client_slots} slots used")
+        self.runs[key] = plan, process, world.machine.now
+
+        def ended() -> None:
+            self.ends[key] = world.machine.now
+
+        process.on_death = ended
+
+    def killed(self, process: Process) -> None:
+        """A fault kills a process."""
+        for key, (_, of, _) in self.runs.items():
+            if of is process:
+                self.killed_jobs.add(key)
+
+
+class Checks:
+    """Looks, at each commit, for what must not be; and at the end.
+
+    Args:
+        world: where.
+        ledger: a connection of its own.
+    """
+
+    def __init__(self, world: World, ledger: sqlite3.Connection) -> None:
+        self._world = world
+        self._ledger = ledger
+        self.violations: list[str] = []
+        self.final: dict[str, tuple[Any, ...]] = {}
+        self.states: dict[str, tuple[int, int]] = {}
+
+    def that(self, holds: object, otherwise: str) -> None:
+        """Something has to hold."""
+        if not holds:
+            self._world.machine.say(f"VIOLATION: {otherwise}")
+            self.violations.append(otherwise)
+
+    def rows(self) -> dict[str, tuple[Any, ...]]:
+        """Return what the ledger says of each job: id, state, attempt, reason, outcome."""
+        return {row[0]: row for row in self._ledger.execute(_QUERY).fetchall()}
+
+    def committed(self) -> None:
+        """A process has written to the ledger."""
+        rows = self.rows()
+        for job_id, row in rows.items():
+            _, state, attempt, _, _ = row
+            if job_id in self.final:
+                self.that(self.final[job_id] == row, f"job {job_id[:4]} had ended and is {row[1:4]} now")
+                continue
+            before = self.states.get(job_id)
+            if before is not None:
+                self.that(attempt >= before[1], f"the attempt of job {job_id[:4]} goes back to {attempt}")
+                if before[0] == CODE[JobStatus.RUNNING] and state < before[0]:
+                    self.that(attempt > before[1], f"job {job_id[:4]} is queued again in the same attempt")
+            self.states[job_id] = state, attempt
+            if state >= FINAL:
+                self.final[job_id] = row
+                self._ended(row)
+        for job_id in self.states.keys() - rows.keys():
+            self.that(job_id not in self._world.truth.by_job, f"job {job_id[:4]} has run and is forgotten")
+            del self.states[job_id]
+
+    def _ended(self, row: tuple[Any, ...]) -> None:
+        """The ledger says that a job has ended: it must be so."""
+        world, truth = self._world, self._world.truth
+        job_id, state, attempt, reason, data = row
+        key, name = (job_id, attempt), job_id[:4]
+        plan, status = truth.by_job.get(job_id), STATES[state]
+        outcome = None if data is None else decode_outcome(data)
+        for other, (_, process, _) in truth.runs.items():
+            if other[0] == job_id:
+                self.that(process.dead, f"job {name} is {status.name}, and attempt {other[1]} of it runs")
+        if status is JobStatus.DONE:
+            self.that(truth.starts[key] == 1, f"job {name} is DONE, and attempt {attempt} never ran")
+            self.that(plan is not None and plan.code == 0, f"job {name} is DONE, and has failed")
+            self.that(key not in truth.killed_jobs or (plan and plan.is_call), f"job {name} is DONE, and was killed")
+            if plan is not None and key in truth.ends:
+                ran = truth.ends[key] - truth.runs[key][2]
+                self.that(ran >= plan.seconds, f"job {name} is DONE, and ended after {ran:.2f} s of {plan.seconds}")
+        elif status is JobStatus.CANCELLED:
+            self.that(job_id in truth.cancel_asked, f"job {name} is CANCELLED, and nobody asked for it")
+        elif reason == "lost":
+            self.that(world.keeper_died, f"job {name} is lost, and no keeper has died")
+            self.that(plan is None or not plan.restartable or truth.starts[key] == 0, f"job {name} is lost: restartable")
+        elif reason == "walltime":
+            self.that(plan is not None and plan.walltime, f"job {name} has no walltime, and ended by it")
+        elif reason == "exit-code" and outcome is not None and outcome.exit_code in (126, 127):
+            self.that(world.faults.any_failed, f"job {name} cannot be started: {outcome.message}")
+        elif reason in ("exit-code", "exception") and plan is not None and plan.code:
+            pass
+        elif reason == "signal" or (outcome is not None and "signal" in outcome.message):
+            self.that(key in truth.killed_jobs, f"job {name} was killed by nobody: {outcome}")
+        else:
+            self.that(world.faults.any_failed, f"job {name}: {status.name} {reason} {outcome and outcome.message}")
+
+    def at_end(self) -> None:
+        """Nothing goes wrong any more, and all that waits or runs has ended."""
+        world, truth = self._world, self._world.truth
+        rows = self.rows()
+        for job_id, row in rows.items():
+            self.that(row[1] >= FINAL, f"job {job_id[:4]} has not ended: {STATES[row[1]].name}")
+        for job_id in truth.by_job:
+            self.that(job_id in rows, f"job {job_id[:4]} has run, and the ledger does not know it")
+        for (job_id, who), said in truth.told.items():
+            now = STATES[rows[job_id][1]].name if job_id in rows else "forgotten"
+            self.that(said == now, f"{who} was told that job {job_id[:4]} is {said}, and it is {now}")
+        for process in world.machine.processes.values():
+            if process.pid != 1:
+                self.that(False, f"{process} is left over")
+        left = list((world.state / "env").iterdir())
+        self.that(len(left) <= world.submissions_killed, f"{len(left)} environments are left over")
+        for error in world.crashes:
+            self.that(False, error)

@@ -1,0 +1,210 @@
+"""One run: clients, what goes wrong for them, and whether all that has to hold does."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+import traceback
+import types
+from pathlib import Path
+from typing import Any
+
+from anyjob import ids
+from anyjob.builtin.local import process_attributes
+from anyjob.builtin.local.ipc.frames import FrameSocket
+from anyjob.builtin.local.keeper import daemon
+from anyjob.builtin.local.supervisor import keeper_startup
+from anyjob.builtin.local.zygote import child as zygote_child
+from anyjob.builtin.local.zygote import main as zygote_main
+from anyjob.errors import AnyjobError
+from anyjob.execution import interpreter
+from anyjob.jobtypes import CommandJob, PythonJob
+from anyjob.ledger import schema, statedir
+from anyjob import reporting
+from simulation import facades, faults, programs, sql, workload
+from simulation.files import Files
+from simulation.invariants import Checks, Truth
+from simulation.machine import Machine, Process, Stuck
+
+PATIENCE = 400.0
+"""Seconds within which all has ended, once nothing goes wrong any more."""
+IDLE = 200.0
+"""Seconds within which our programs have ended by themselves, once nobody needs them."""
+_PLACES: list[tuple[Any, str, int]] = []
+_TEMPLATE = Path(tempfile.gettempdir())
+
+
+class World:
+    """One run.
+
+    Args:
+        seed: what all is drawn from.
+        planned: what goes wrong; by default what the seed draws.
+        traced: whether to note the schedule for a reader.
+    """
+
+    def __init__(self, seed: int, planned: list[faults.Fault] | None = None, *, traced: bool = False) -> None:
+        self.seed = seed
+        self.planned = faults.draw(seed) if planned is None else planned
+        root = "/dev/shm" if os.path.isdir("/dev/shm") else None
+        self.root = Path(tempfile.mkdtemp(prefix="sim", dir=root))
+        self.state, self.runtime = self.root / "state", self.root / "run"
+        self.runtime.mkdir(0o700)
+        self.machine = machine = Machine(seed)
+        if traced:
+            machine.trace = []
+        self.random = machine.random
+        self.files = Files(machine)
+        self.connections: set[Any] = set()
+        self.crashes: list[str] = []
+        self.keeper_died = 0
+        self.submissions_killed = 0
+        self.job_types = {"command": CommandJob, "python": PythonJob}
+        self.clients = [
+            workload.Client(self, f"client {n}", plan) for n, plan in enumerate(workload.draw(seed))
+        ]
+        plans = [plan for client in self.clients for bulk in client._plan.bulks for plan in bulk]
+        self.truth = Truth(self, plans)
+        self.faults = faults.Faults(self, self.planned)
+        machine.on_step = self.faults.on_step
+        machine.on_crash = self._crashed
+        machine.on_end = self.files.drop_descriptors
+        self.os = facades.Os(machine, self.files)
+        self.os.may_write = self.faults.check_write
+        self.programs = programs.Programs(self)
+        self.os.spawned = self.programs.spawned
+
+    def run(self) -> list[str]:
+        """Run, and return what did not hold."""
+        if not _PLACES:
+            _PLACES.extend(facades.places())
+        programs.current = self
+        ids._ready.clear()
+        keeper_startup._started.clear()
+        self._make_ledger()
+        ledger = sqlite3.connect(self.state / "ledger.sqlite", timeout=0)
+        self.checks = Checks(self, ledger)
+        hashed = FrameSocket.__hash__
+        try:
+            FrameSocket.__hash__ = lambda frames: hash(frames._sock)  # type: ignore[method-assign]
+            with facades.installed(self._replacements(), _PLACES):
+                try:
+                    self._go()
+                finally:
+                    self._clean_up()
+        finally:
+            FrameSocket.__hash__ = hashed  # type: ignore[method-assign]
+            programs.current = None
+            ledger.close()
+            shutil.rmtree(self.root, ignore_errors=True)
+        return self.checks.violations
+
+    def _go(self) -> None:
+        machine, checks = self.machine, self.checks
+        try:
+            for client in self.clients:
+                client.start()
+            self._run_until(lambda: all(client.process.dead for client in self.clients if client.process))
+            self.faults.stop()
+            auditor = workload.Auditor(self, "the auditor", workload.ClientPlan(9, [], 0.0, "outcome"))
+            auditor.start()
+            self._run_until(lambda: auditor.process is None or auditor.process.dead)
+            if not checks.violations:
+                machine.run(lambda: len(machine.processes) == 1 or checks.violations, IDLE)
+        except Stuck as stuck:
+            waiting = [f"{t.process} {t.name}" for t in machine.tasks]
+            checks.that(False, f"{stuck}; these wait: {', '.join(waiting)}")
+        if not checks.violations:
+            checks.at_end()
+
+    def _run_until(self, done: Any) -> None:
+        machine = self.machine
+        until = lambda: done() or self.checks.violations  # noqa: E731
+        while not until():
+            seconds = max(PATIENCE, self.faults.over_at - machine.now + PATIENCE)
+            before = self.faults.over_at
+            try:
+                machine.run(until, seconds)
+            except Stuck:
+                if self.faults.over_at == before:
+                    raise
+
+    def _make_ledger(self) -> None:
+        self.state.mkdir(0o700)
+        db = sqlite3.connect(self.state / "ledger.sqlite", isolation_level=None)
+        os.chmod(self.state / "ledger.sqlite", 0o600)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = OFF")
+        schema.migrate(db, self.state)
+        db.close()
+
+    def _replacements(self) -> dict[int, Any]:
+        nothing = lambda *_: None  # noqa: E731
+        return {
+            **facades.make_replacements(self.machine, self.files, self.os),
+            id(sqlite3): sql.make_module(self),
+            id(traceback): types.SimpleNamespace(
+                **{**vars(traceback), "print_exc": lambda: self._reported(), "print_exception": self._failed}
+            ),
+            id(daemon.log_error): self._failed,
+            id(daemon.detach): nothing,
+            id(daemon.adopt_orphans): nothing,
+            id(process_attributes.reset): nothing,
+            id(process_attributes.current): lambda: {"umask": 0o022, "nice": 0, "processors": [0], "limits": {}},
+            id(statedir.is_network): lambda path: False,
+            id(interpreter.spawn_interpreter): self.programs.spawn_interpreter,
+            id(reporting.report): self._told,
+            id(sys): types.SimpleNamespace(**{**vars(sys), "stderr": io.StringIO()}),
+            id(zygote_main.mark_memory): lambda: memoryview(bytearray()),
+            id(zygote_child.finalize): nothing,
+            id(zygote_child.reset_inherited_state): nothing,
+        }
+
+    def _clean_up(self) -> None:
+        machine = self.machine
+        for process in list(machine.processes.values()):
+            if process is not machine.init:
+                process.parent = machine.init
+                machine.end(process, 9)
+        machine._unwind()
+        for connection in list(self.connections):
+            sqlite3.Connection.close(connection)
+
+    # --- what is told -------------------------------------------------------------------------
+
+    def submitted(self, job_id: str, plan: workload.Plan) -> None:
+        """A client was told that a job is handed over: it must be in the ledger."""
+        self.truth.by_job[job_id] = plan
+        self.checks.that(job_id in self.checks.rows(), f"job {job_id[:4]} was submitted, and is not in the ledger")
+
+    def check_not_submitted(self, bulk: list[workload.Plan], error: Exception) -> None:
+        """A client was told that a bulk was not handed over."""
+
+    def _crashed(self, process: Process, error: BaseException) -> None:
+        self._judge(process, error)
+
+    def _reported(self) -> None:
+        error = sys.exc_info()[1]
+        if error is not None:
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        self._judge(self.machine.process, error)
+
+    def _told(self, message: str, *arguments: Any, error: BaseException | None = None, **_: Any) -> None:
+        self.machine.say(f"reports: {message % arguments}")
+        if error is not None:
+            self._judge(self.machine.process, error)
+
+    def _judge(self, process: Process, error: BaseException) -> None:
+        """Something was raised: by what goes wrong outside, or by a fault of ours."""
+        self.machine.say(f"raised {error!r}", process)
+        if isinstance(error, (AnyjobError, OSError, EOFError, sqlite3.Error)):
+            return
+        text = "".join(traceback.format_exception(error))
+        self.crashes.append(f"{process}: {text}")
+        self.checks.that(False, f"{process}: {text}")
