@@ -64,6 +64,23 @@ def test_a_transaction_is_all_or_nothing(ledger: Ledger) -> None:
     add(ledger, number=number, ids=[job_id])
 
 
+def test_the_number_of_a_backend_is_not_kept_from_a_transaction_that_fails(ledger: Ledger) -> None:
+    def fail() -> None:
+        backend(ledger, "first")
+        raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"):
+        ledger.transaction(fail)
+    other = Ledger(ledger.state)
+    theirs = backend(other, "theirs")
+    other.close()
+
+    (job_id,) = add(ledger, number=backend(ledger, "first"))
+
+    assert backend(ledger, "first") != theirs
+    assert ledger.rows([job_id])[job_id].label == "first"
+
+
 def test_the_first_outcome_counts(ledger: Ledger) -> None:
     (job_id,) = add(ledger)
     ledger.settle({job_id: DONE})

@@ -84,6 +84,11 @@ class LedgerFile(ProcessConnection):
         """
         return self._guarded(lambda: self._transaction(work))
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether what was written last can still be rolled back."""
+        return self._db is not None and self._db.in_transaction
+
     # --- one use ------------------------------------------------------------------------------
 
     def _guarded(self, use: Callable[[], T]) -> T:

@@ -69,6 +69,8 @@ class Ledger(LedgerReader):
         number = self._backends.get(row.fingerprint) if self._opened == self._file.opened else None
         if number is None:
             number = self._file.write(lambda db: _number_of(db, row))
+            if self._file.in_transaction:
+                return number  # and not kept: the transaction may be rolled back
             if self._opened != self._file.opened:
                 self._backends.clear()
                 self._opened = self._file.opened
