@@ -476,6 +476,31 @@ def test_what_cannot_be_logged_is_not_started_and_what_has_ended_is_logged_later
     assert not driver.log().running
 
 
+def test_an_end_that_cannot_be_logged_is_told_to_who_comes_next(tmp_path: Path) -> None:
+    driver = KeeperDriver(tmp_path, "--idle", "0.2")
+    driver.spawn("a", "/bin/sh", "-c", "read line", stdin=driver.fifo())
+    driver.start_of("a")
+    full = (driver.logs / "keeper.log").stat().st_size
+    before = resource.prlimit(driver.keeper.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+    with open(driver.state / "fifo", "w") as stream:
+        stream.write("go\n")
+    assert driver.end_of("a")["code"] == 0
+    driver.connection.close()  # whoever has heard it is gone, and has written nothing down
+    driver.ended.clear()
+
+    driver.connect()
+
+    assert set(driver.log().running) == {"a"}, "the log knows nothing of it"
+    assert driver.end_of("a")["code"] == 0
+    driver.connection.close()
+    with pytest.raises(subprocess.TimeoutExpired):
+        driver.keeper.wait(1)  # many times as long as it stays for nothing
+    resource.prlimit(driver.keeper.pid, resource.RLIMIT_FSIZE, before)
+    assert driver.keeper.wait(60) == 0
+    assert driver.log().ended["a"]["code"] == 0
+    os.close(driver.held.pop())
+
+
 def test_it_starts_a_supervisor_when_there_is_none_and_work_is_left(tmp_path: Path) -> None:
     called = tmp_path / "called"
     command = json.dumps(["/bin/sh", "-c", f'echo "$ANYJOB_JOB_ID." >> {called}'])

@@ -31,7 +31,8 @@ class JobLog:
     def __init__(self, writer: LogWriter, loop: EventLoop) -> None:
         self._writer = writer
         self._loop = loop
-        self._backlog: list[bytes] = []
+        self.unwritten: list[dict[str, Any]] = []
+        """The ends that could not be written yet, as the messages say that tell them."""
 
     @property
     def position(self) -> dict[str, Any]:
@@ -58,12 +59,11 @@ class JobLog:
 
     def ended(self, event: dict[str, Any]) -> None:
         """A job has ended, as the message says that tells it."""
-        line = end_line(event)
         try:
-            self._append(line, sync=True)
+            self._append(end_line(event), sync=True)
         except OSError as error:
             log_error(error)
-            self._backlog.append(line)
+            self.unwritten.append(event)
             self._loop.call_later(RETRY, self._retry)
 
     def compact(self, running: Iterable[Job], offset: int | None) -> None:
@@ -81,16 +81,16 @@ class JobLog:
 
     def _append(self, line: bytes, sync: bool = False) -> None:
         """Write a line, after those that could not be written before."""
-        self._write_backlog()
+        self._write_ends()
         self._writer.append(line, sync=sync)
 
-    def _write_backlog(self) -> None:
-        while self._backlog:
-            self._writer.append(self._backlog[0], sync=True)
-            del self._backlog[0]
+    def _write_ends(self) -> None:
+        while self.unwritten:
+            self._writer.append(end_line(self.unwritten[0]), sync=True)
+            del self.unwritten[0]
 
     def _retry(self) -> None:
         try:
-            self._write_backlog()
+            self._write_ends()
         except OSError:
             self._loop.call_later(RETRY, self._retry)

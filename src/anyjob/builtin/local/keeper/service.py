@@ -71,7 +71,9 @@ class Keeper:
         if not self._in_place() and not self._stopping:
             self._stopping = True
             self._jobs.terminate_all("cancel")
-        if self._jobs or terminator:
+        # What was asked to stop has told all ends, and its supervisor has written them.
+        is_behind = bool(self._log.unwritten) and not self._stopping
+        if self._jobs or terminator or is_behind:
             self._idle_since = time.monotonic()
             return False
         if not self._stopping:

@@ -132,6 +132,8 @@ class SupervisorLink:
         self._loop.add_reader(frames, self._receive)
         hello = {"op": "hello", "protocol": KEEPER_PROTOCOL, "pid": os.getpid()}
         self._loop.send(frames, {**hello, **self._log.position})
+        for event in self._log.unwritten:  # the log should say so, and cannot yet
+            self._loop.send(frames, {**event, "offset": self._log.position["offset"]})
 
     def _disconnect(self) -> None:
         frames, self._frames = self._frames, None
