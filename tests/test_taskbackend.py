@@ -220,6 +220,15 @@ def test_a_job_that_cannot_be_found_is_lost_and_says_so(engine: ScriptedEngine) 
     assert len(engine.launched) == 1
 
 
+def test_a_job_that_the_engine_may_have_is_looked_for_before_it_is_cancelled(engine: ScriptedEngine) -> None:
+    engine.answers = [Unsure()]
+    job = engine.run(call())
+    engine.known[job.job_id()] = "after-all"
+    engine.say("after-all", JobStatus.RUNNING)
+    assert job.cancel()
+    assert engine.terminated == [[job.job_id()]]
+
+
 def test_an_engine_that_cannot_find_loses_it_at_once() -> None:
     engine = ScriptedEngine.make(capabilities=Capabilities(find=False))
     engine.answers = [Unsure()]

@@ -331,6 +331,8 @@ class TaskBackend(BaseBackend):
     def cancel_many(self, jobs: Iterable[TaskJob]) -> list[bool]:
         """Cancel jobs by one call to the engine; says for each whether that was accepted.
 
+        One of which the engine has not said whether it has taken it is looked for there first.
+
         Raises:
             JobError: a job is not of this backend.
         """
@@ -339,6 +341,9 @@ class TaskBackend(BaseBackend):
             if job._record.tracker is not self._tracker:
                 raise JobError(f"job {job.job_id()} is of backend {job.backend()!s}, not of {self.name()!r}")
         self._check_here("cancel its jobs")
+        for job in jobs:
+            if job._record.unsure:  # it may be with the engine, which has to be asked for its id
+                self._tracker.ask(job._record)
         open_jobs = [job for job in jobs if job._record.outcome is None and job._record.native_id is not None]
         answers = self.terminate([job._record.ticket() for job in open_jobs]) if open_jobs else {}
         accepted = [job.job_id() for job in open_jobs if answers.get(job.job_id())]
