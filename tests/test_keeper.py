@@ -456,7 +456,7 @@ def test_it_ends_when_nothing_runs_and_nobody_watches(tmp_path: Path) -> None:
     os.close(driver.held.pop())
 
 
-def test_what_cannot_be_logged_is_not_started_and_what_has_ended_is_logged_later(
+def test_what_cannot_be_logged_is_started_when_it_can_be_and_what_has_ended_is_logged_later(
     driver: KeeperDriver,
 ) -> None:
     driver.spawn("a", "/bin/sh", "-c", "read line", stdin=driver.fifo())
@@ -464,15 +464,17 @@ def test_what_cannot_be_logged_is_not_started_and_what_has_ended_is_logged_later
     full = (driver.logs / "keeper.log").stat().st_size + 5
     before = resource.prlimit(driver.keeper.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
     driver.spawn("b", "/bin/true")
-    event = driver.end_of("b")
-    assert (event["cause"], event["pid"]) == ("start-failed", None)
-    assert "No space left" in event["message"]
+    driver.spawn("c", "/bin/true")
+    driver.wait(lambda: "keeper.log: the disk is full (No space left" in str(driver.others), "it is told why")
+    driver.kill("c")
+    assert driver.end_of("c")["cause"] == "cancel"
     with open(driver.state / "fifo", "w") as stream:
         stream.write("go\n")
     assert driver.end_of("a")["code"] == 0
     assert set(driver.log().running) == {"a"}, "a line is there whole or not at all"
     resource.prlimit(driver.keeper.pid, resource.RLIMIT_FSIZE, before)
-    until(lambda: set(driver.log().ended) == {"a", "b"}, "both ends are logged")
+    assert driver.end_of("b")["code"] == 0
+    until(lambda: set(driver.log().ended) == {"a", "b", "c"}, "all ends are logged")
     assert not driver.log().running
 
 

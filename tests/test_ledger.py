@@ -364,6 +364,14 @@ def test_a_newer_ledger_is_refused(ledger: Ledger) -> None:
     assert len(files_below(ledger.state)) < 5  # it was not taken for damaged
 
 
+def test_all_that_have_ended_are_found_however_many(ledger: Ledger) -> None:
+    """A dry run of prune once counted to 500."""
+    ids = add(ledger, 1200)
+    ledger.settle(dict.fromkeys(ids, DONE))
+    assert ledger.ended_before(2.0) == ids
+    assert ledger.ended_before(1.0) == []
+
+
 # --- what goes wrong --------------------------------------------------------------------------------
 
 
@@ -371,7 +379,7 @@ def test_a_full_disk_is_said_and_nothing_is_half_written(ledger: Ledger) -> None
     (job_id,) = add(ledger)
     pages = pragma(ledger, "page_count")
     pragma(ledger, f"max_page_count = {pages}")
-    with pytest.raises(StateError, match=r"no space.*anyjob prune.*ANYJOB_STATE"):
+    with pytest.raises(StateError, match=r"the disk is full.*anyjob prune.*ANYJOB_STATE"):
         add(ledger, 5000)
     assert ledger.counts() == {"QUEUED": 1}
     pragma(ledger, f"max_page_count = {1 << 30}")

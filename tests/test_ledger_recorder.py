@@ -164,11 +164,11 @@ def test_a_ledger_that_fails_half_way_leaves_nothing(
 def test_a_spool_that_is_full_is_said(
     session: Session, backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(spool, "write_payload", full)
-    with pytest.raises(StateError, match="No space left on device; set ANYJOB_STATE"):
+    with pytest.raises(StateError, match=r"the disk is full \(No space left.*ANYJOB_STATE"):
         backend.run(Call(len, (bytes(ledger_recorder.LARGE + 1),)))
     assert ClusterBackend.clusters == {}
 

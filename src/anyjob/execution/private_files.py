@@ -52,7 +52,7 @@ def read_range(path: str | os.PathLike[str], offset: int, size: int = 1 << 20) -
         os.close(descriptor)
 
 
-def write_private(path: Path, data: bytes) -> None:
+def write_private(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Write a file of mode 0600, which appears at once or not at all.
 
     Directories on the way to it that are missing are made, of mode 0700. What was there is replaced; a link
@@ -61,16 +61,48 @@ def write_private(path: Path, data: bytes) -> None:
     Args:
         path: the file.
         data: all that it is to hold.
+        durable: have it, and its name in its directory, reach the disk before this returns. The directories
+            above are the caller's to `sync_directories`.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written; nothing of it is left.
     """
     make_private(path.parent)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as stream:
-        stream.write(data)
-    os.rename(part, path)
+    try:
+        with open(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            if durable:
+                os.fsync(descriptor)
+        os.rename(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_directories(path.parent)
+
+
+def sync_directories(lowest: Path, highest: Path | None = None) -> None:
+    """Have the names in a directory reach the disk, and those in each above it.
+
+    Args:
+        lowest: the directory.
+        highest: the last one; by default the same.
+
+    Raises:
+        OSError: the disk has failed.
+    """
+    highest = lowest if highest is None else highest
+    for directory in (lowest, *lowest.parents):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if directory == highest:
+            return
 
 
 def append_private(path: Path) -> BinaryIO:

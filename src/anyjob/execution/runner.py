@@ -370,16 +370,67 @@ def run_spooled(directory: str) -> int:
     sys.path += [entry for entry in path if entry not in sys.path]
     report = pickled(perform(lambda: pickle.loads(payload)))
     report["host"] = os.uname().nodename
-    final = os.path.join(directory, "outcome.pkl")
-    with open(final + ".part", "wb") as stream:
-        pickle.dump(report, stream, 5)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.rename(final + ".part", final)
+    written = leave_outcome(directory, report, durable=True)
+    return 0 if written and report["status"] == "DONE" else 1
+
+
+def leave_outcome(directory: str, report: dict[str, Any], *, durable: bool = False) -> bool:
+    """Write what came of a call into a directory, for `anyjob.execution.spool.read_outcome`.
+
+    The file ``outcome.pkl`` appears at once or not at all. Where it cannot be written, nothing of it stays,
+    and a link, ``outcome.error``, says why: that has room on a disk that is full.
+
+    Args:
+        directory: that of the job.
+        report: what came of the call, its value pickled; of a failure, stderr gets the traceback.
+        durable: have it reach the disk before this returns, and the directory and the one above it, too.
+
+    Returns:
+        whether it was written.
+    """
+    written = True
+    part, final = directory + "/outcome.pkl.part", directory + "/outcome.pkl"
+    try:
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        try:
+            content = memoryview(pickle.dumps(report, 5))
+            while content:
+                content = content[os.write(fd, content) :]
+            if durable:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(part, final)
+        for path in (directory, os.path.dirname(directory)) if durable else ():
+            fd = os.open(path, os.O_RDONLY)
+            os.fsync(fd)
+            os.close(fd)
+    except OSError as error:
+        written = False
+        say_unwritten(directory, report, error)
     if report["status"] != "DONE":
-        sys.stderr.write(report.get("traceback") or report["message"])
-        return 1
-    return 0
+        try:
+            sys.stderr.write(report.get("traceback") or report["message"] + "\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            pass  # on the same disk
+    return written
+
+
+def say_unwritten(directory: str, report: dict[str, Any], error: OSError) -> None:
+    """Leave a link that says what could not be written, and why, in place of the outcome of a call."""
+    what = f"a result of {len(report['value'])} bytes" if report["status"] == "DONE" else report["message"]
+    said = f"{error.errno} {what}".encode("utf-8", "backslashreplace").replace(b"\0", b"")
+    try:
+        os.unlink(directory + "/outcome.pkl.part")
+    except OSError:
+        pass
+    for size in (1000, 50):  # what is short takes no block of the disk
+        try:
+            os.symlink(said[:size], os.fsencode(directory) + b"/outcome.error")
+            return
+        except OSError:
+            continue
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from anyjob.errors import CommandFailedError, JobFailedError
-from anyjob.execution.private_files import append_private, make_private
+from anyjob.execution.private_files import append_private, make_private, write_private
 from anyjob.specs import Command, Outcome
 from anyjob.status import JobStatus
 
@@ -119,13 +119,8 @@ def start(
 
 def write_files(spec: Command, directory: Path) -> None:
     """Write the files of a spec into the ``files`` below a job's directory, private to the user."""
-    if not spec.files:
-        return
-    (directory / "files").mkdir(mode=0o700, exist_ok=True)
     for name, file in spec.files.items():
-        descriptor = os.open(directory / "files" / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "wb") as stream:
-            stream.write(file.taken().content or b"")
+        write_private(directory / "files" / name, file.taken().content or b"")
 
 
 def _stdin(spec: Command) -> BinaryIO:

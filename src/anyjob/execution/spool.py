@@ -13,9 +13,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from anyjob.errors import StateError
-from anyjob.execution.private_files import open_private, write_private
+from anyjob.execution.private_files import open_private, sync_directories, write_private
 from anyjob.execution.reports import dump_report, load_report, parse_outcome
 from anyjob.specs import Outcome
+from anyjob.status import JobStatus
+from anyjob.text.full_disk import explain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +26,8 @@ _ID = re.compile(r"[0-9a-f]{20}")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OUTCOME = "outcome.pkl"
 """The file that holds the report of a call."""
+UNWRITTEN = "outcome.error"
+"""The link that says why there is no such file."""
 KEPT_IN_LEDGER = 64 * 1024
 """Bytes of a value up to which it is kept in the ledger; a larger one stays in the spool."""
 
@@ -79,13 +83,27 @@ def read_outcome(directory: Path) -> Outcome | None:
         with open_private(path) as stream:
             outcome = parse_outcome(stream.read())
     except OSError:
-        return None
+        return _unwritten(directory)
     if outcome is not None and isinstance(outcome.value, bytes) and len(outcome.value) > KEPT_IN_LEDGER:
         outcome.value = InSpool(path)
     return outcome
 
 
-def keep_large(spool: Path, job_id: str, outcome: Outcome) -> None:
+def _unwritten(directory: Path) -> Outcome | None:
+    """Return what the runner says where it could not write the outcome: see `runner.leave_outcome`."""
+    path = directory / UNWRITTEN
+    try:
+        code, _, what = os.readlink(path).partition(" ")
+        if os.lstat(path).st_uid != os.geteuid():
+            return None
+        error = OSError(int(code), os.strerror(int(code)))
+    except (OSError, ValueError, OverflowError):
+        return None
+    message = f"what came of the call could not be written: {explain(error)}; it was {what}"
+    return Outcome(status=JobStatus.ERROR, reason="exception", message=message)
+
+
+def keep_large(spool: Path, job_id: str, outcome: Outcome, *, durable: bool = False) -> None:
     """Keep a value that is too large for the ledger in the job's directory; the outcome names the file then.
 
     Raises:
@@ -93,7 +111,9 @@ def keep_large(spool: Path, job_id: str, outcome: Outcome) -> None:
     """
     if isinstance(outcome.value, bytes) and len(outcome.value) > KEPT_IN_LEDGER:
         path = path_of(spool, job_id) / OUTCOME
-        write_private(path, dump_report(outcome))
+        write_private(path, dump_report(outcome), durable=durable)
+        if durable:
+            sync_directories(path.parent, spool)
         outcome.value = InSpool(path)
 
 
@@ -111,8 +131,14 @@ def load_large(path: str) -> bytes:
     return value
 
 
-def write_payload(spool: Path, job_id: str, payload: bytes) -> None:
+def write_payload(spool: Path, job_id: str, payload: bytes, *, durable: bool = False) -> None:
     """Keep a payload that is too large for the ledger in the job's directory.
+
+    Args:
+        spool: below what the jobs have their directories.
+        job_id: which job.
+        payload: all of it.
+        durable: have it, and all directories up to the spool, reach the disk before this returns.
 
     Raises:
         OSError: it cannot be written, or a link is in its way.
@@ -121,6 +147,11 @@ def write_payload(spool: Path, job_id: str, payload: bytes) -> None:
         mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open("payload.pkl", mode, 0o600, dir_fd=directory), "wb") as stream:
             stream.write(payload)
+            stream.flush()
+            if durable:
+                os.fsync(stream.fileno())
+    if durable:
+        sync_directories(path_of(spool, job_id), spool)
 
 
 def read_payload(spool: Path, job_id: str) -> bytes:

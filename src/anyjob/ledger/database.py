@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from anyjob.errors import StateError
+from anyjob.execution.private_files import sync_directories
 from anyjob.ledger.process_connection import FileIdentity, ProcessConnection
 from anyjob.ledger.rows import as_column
 from anyjob.ledger.schema import VERSION, migrate, version_of
 from anyjob.ledger.statedir import cannot_write, exclusive, is_network, private_directory
+from anyjob.text.full_disk import WAY_OUT, has_space
 
 PATIENCE = 30.0
 """Seconds to wait for other processes that write."""
 
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
 T = TypeVar("T")
 
 
@@ -43,6 +46,7 @@ class LedgerFile(ProcessConnection):
         self.opened = 0
         """How many times it was opened: numbers that were learnt before are good for that file only."""
         self._full = durability == "full"
+        self._is_alone = False
         super().__init__()
 
     @property
@@ -53,9 +57,9 @@ class LedgerFile(ProcessConnection):
     def require_full(self) -> None:
         """Have what is written from now on survive the death of the machine."""
         with self._lock:
+            if self._db is not None and not self._full:
+                self._flush_commits(self._db)
             self._full = True
-            if self._db is not None:
-                self._db.execute("PRAGMA synchronous = FULL")
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """Return the rows of a query, whatever characters are in the text that it asks for.
@@ -104,7 +108,15 @@ class LedgerFile(ProcessConnection):
                         raise self._unusable(error) from error
                     if not closed:
                         self._replace(error)
+                finally:
+                    if self._is_alone:
+                        self._let_others_in()
         raise AssertionError("the second use returns or raises")
+
+    def _let_others_in(self) -> None:
+        self._is_alone = False
+        self.opened -= self._db is not None  # the file is the same next time
+        self.close()
 
     def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
         db = self._connection()
@@ -197,6 +209,16 @@ class LedgerFile(ProcessConnection):
         self._file = _identity(self.path)
         if self._is_refused:
             raise self._forked()
+        try:
+            return self._connect_as("NORMAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_IOERR_SHMSIZE":
+                raise
+            # The disk is full, and nobody has it open: who has it to himself needs no shared memory.
+            self._is_alone = True
+            return self._connect_as("EXCLUSIVE")
+
+    def _connect_as(self, locking: str) -> sqlite3.Connection:
         uri = f"{self.path.as_uri()}?mode=rw"  # a plain path would be made where there is none
         try:
             db = sqlite3.connect(
@@ -206,6 +228,7 @@ class LedgerFile(ProcessConnection):
             os.lstat(self.path)  # it may be on its way aside: that is not found, and looked at once more
             raise
         try:
+            db.execute(f"PRAGMA locking_mode = {locking}")
             version_of(db)  # fails where it is no database
         except sqlite3.Error:
             db.close()
@@ -213,10 +236,20 @@ class LedgerFile(ProcessConnection):
         return db
 
     def _tuned(self, db: sqlite3.Connection, network: bool) -> sqlite3.Connection:
-        db.execute(f"PRAGMA synchronous = {'FULL' if self._full or network else 'NORMAL'}")
+        if self._full:
+            self._flush_commits(db)
+        else:
+            db.execute(f"PRAGMA synchronous = {'FULL' if network else 'NORMAL'}")
         db.execute("PRAGMA cache_size = -16384")  # KiB
         db.execute("PRAGMA wal_autocheckpoint = 4000")  # pages
         return db
+
+    def _flush_commits(self, db: sqlite3.Connection) -> None:
+        """Have each commit reach the disk from now on, in files whose names have."""
+        db.execute("PRAGMA synchronous = FULL")
+        for directory in (self.state, *self.state.parents):
+            with suppress(PermissionError):  # which is none that we have made
+                sync_directories(directory)
 
     # --- what goes wrong ----------------------------------------------------------------------
 
@@ -256,8 +289,8 @@ class LedgerFile(ProcessConnection):
             return self._forked()
         code = getattr(error, "sqlite_errorname", None) or ""
         way_out = "set ANYJOB_STATE to another directory"
-        if code.startswith(("SQLITE_FULL", "SQLITE_IOERR_WRITE")):
-            why = f"no space is left for it ({error}); free some (`anyjob prune`), or {way_out}"
+        if code.startswith(_FULL) or not (code.startswith("SQLITE_BUSY") or has_space(self.state)):
+            why = f"the disk is full, or your quota of it ({error}): {WAY_OUT}, or {way_out}"
         elif code.startswith("SQLITE_BUSY"):
             why = f"another process has kept it locked for {PATIENCE:g} s ({error}); see which one is stuck"
         elif code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")):

@@ -9,7 +9,7 @@ from anyjob.errors import StateError
 from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.queries import JOINED, Search
 from anyjob.ledger.rows import CODE, FINAL, STATES, BackendRow, Row, of_column
-from anyjob.ledger.sql import CHUNK, chunks, placeholders
+from anyjob.ledger.sql import chunks, placeholders
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
@@ -122,10 +122,10 @@ class LedgerReader:
         sql = "SELECT n FROM backends WHERE label = ? OR type = ?"
         return [row[0] for row in self._file.read(sql, (called, called))]
 
-    def ended_before(self, before: float, after: int = 0, limit: int = CHUNK) -> list[tuple[int, str]]:
-        """Return jobs that ended before a time: n and id, in the order of n, from the one after ``after``."""
-        sql = f"SELECT n, id FROM jobs WHERE n > ? AND state >= {FINAL} AND finished < ? ORDER BY n LIMIT ?"
-        return self._file.read(sql, (after, before, limit))
+    def ended_before(self, before: float) -> list[str]:
+        """Return the ids of the jobs that ended before a time, oldest first."""
+        sql = f"SELECT id FROM jobs WHERE state >= {FINAL} AND finished < ? ORDER BY n"
+        return [row[0] for row in self._file.read(sql, (before,))]
 
     def counts(self) -> dict[str, int]:
         """Return how many jobs are in each state that has any, by its name."""

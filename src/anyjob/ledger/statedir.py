@@ -12,6 +12,7 @@ from pathlib import Path
 
 from anyjob.config.directories import platform_directory
 from anyjob.errors import StateError
+from anyjob.text.full_disk import WAY_OUT, explain, is_full
 
 # fmt: off
 NETWORK_FILE_SYSTEMS = frozenset((
@@ -49,7 +50,7 @@ def private_directory(path: Path) -> Path:
     except FileExistsError:
         raise StateError(f"{path} is not a directory: move it away, or {way_out}") from None
     except OSError as error:
-        raise StateError(f"cannot make the directory {path}: {error.strerror or error}; {way_out}") from error
+        raise StateError(f"cannot make the directory {path}: {explain(error)}; {way_out}") from error
     if found.st_uid != os.geteuid():
         raise StateError(
             f"the directory {path} belongs to uid {found.st_uid}, not to you (uid {os.geteuid()}): what lies "
@@ -124,8 +125,10 @@ def exclusive(lock: Path) -> Iterator[None]:
 
 def cannot_write(path: Path, error: OSError) -> StateError:
     """Return the error for a file of the state directory that cannot be written."""
+    if is_full(error):
+        return StateError(f"cannot write {path}: {explain(error)}: {WAY_OUT}, or set ANYJOB_STATE")
     return StateError(
-        f"cannot write {path}: {error.strerror or error}; set ANYJOB_STATE to a directory that can be written"
+        f"cannot write {path}: {explain(error)}; set ANYJOB_STATE to a directory that can be written"
     )
 
 

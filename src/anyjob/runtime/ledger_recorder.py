@@ -49,7 +49,8 @@ class LedgerRecorder(Recorder):
         self.spool = ledger.state / "spool"
         self._backend = backend
         self._bulks: OrderedDict[int, Bulk] = OrderedDict()
-        if getattr(backend.options, "durability", "") == "full":
+        self._durable = getattr(backend.options, "durability", "") == "full"
+        if self._durable:
             ledger.require_full()
 
     @property
@@ -124,7 +125,7 @@ class LedgerRecorder(Recorder):
 
     def _keep(self, job_id: str, payload: bytes) -> None:
         try:
-            spool.write_payload(self.spool, job_id, payload)
+            spool.write_payload(self.spool, job_id, payload, durable=self._durable)
         except OSError as error:
             raise cannot_write(spool.path_of(self.spool, job_id), error) from error
 
@@ -167,7 +168,7 @@ class LedgerRecorder(Recorder):
     def _keep_large(self, job_id: str, outcome: Outcome) -> None:
         root = self._backend.spool_root
         try:
-            spool.keep_large(root, job_id, outcome)
+            spool.keep_large(root, job_id, outcome, durable=self._durable)
         except OSError as error:
             raise cannot_write(spool.path_of(root, job_id), error) from error
 

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from anyjob.errors import StateError
 from anyjob.execution import spool
+from anyjob.ledger.reserve import Reserve
+from anyjob.ledger.sql import chunks
 from anyjob.text.units import parse_duration
 
 if TYPE_CHECKING:
@@ -23,28 +26,33 @@ OLD_ENVIRONMENT = 3600.0
 def prune(ledger: Ledger, older_than: Any) -> list[str]:
     """Forget jobs that ended longer ago than this, with their spools; return their ids."""
     before = time.time() - parse_duration(older_than, what="older_than", allow_zero=True)
-    forgotten: list[str] = []
     if not ledger.exists:
-        return forgotten
-    after = 0
-    while ended := ledger.ended_before(before, after, AT_ONCE):
-        after = ended[-1][0]
-        job_ids = [job_id for _, job_id in ended]
-        forget(ledger, job_ids)
-        forgotten += job_ids
+        return []
+    forgotten = ledger.ended_before(before)
+    forget(ledger, forgotten)
     _sweep_environments(ledger)
     return forgotten
 
 
 def forget(ledger: Ledger, job_ids: Sequence[str]) -> None:
-    """Take jobs that have ended out of a ledger, and remove what they wrote."""
+    """Take jobs that have ended out of a ledger, and remove what they wrote.
+
+    That goes first: on a disk that is full it makes the room that the ledger needs for what it is to forget.
+    """
     roots = ledger.spools()
     for job_id in job_ids:
         for root in roots:
             spool.remove(root, job_id)
-    for path in ledger.remove(job_ids):
-        with suppress(OSError):
-            os.unlink(path)
+    for some in chunks(job_ids, AT_ONCE):
+        try:
+            environments = ledger.remove(some)
+        except StateError:
+            if not Reserve(ledger.state).give_up():
+                raise
+            environments = ledger.remove(some)
+        for path in environments:
+            with suppress(OSError):
+                os.unlink(path)
 
 
 def _sweep_environments(ledger: Ledger) -> None:

@@ -13,13 +13,14 @@ from anyjob.backend import Capabilities
 from anyjob.builtin.local import environment_file, process_attributes
 from anyjob.builtin.local.client import SupervisorClient
 from anyjob.builtin.local.environment_file import JOB_FILE, OWN_SUFFIX
-from anyjob.builtin.local.paths import RuntimePaths, write_private
+from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.errors import BackendUnavailableError, ConfigError, JobRejectedError
 from anyjob.execution import spool
-from anyjob.execution.private_files import read_range
+from anyjob.execution.private_files import read_range, sync_directories, write_private
 from anyjob.execution.spawning import GRACE
 from anyjob.ledger.encoding import Context, decode_outcome
 from anyjob.ledger.rows import FINAL, Row
+from anyjob.ledger.statedir import cannot_write
 from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
 from anyjob.runtime.ledger_recorder import LedgerRecorder, current_context
 from anyjob.specs import Outcome, Resources
@@ -86,6 +87,10 @@ class LocalBackend(TaskBackend):
         return self._lazy_paths
 
     @property
+    def _is_durable(self) -> bool:
+        return bool(self.options.durability == "full")
+
+    @property
     def _client(self) -> SupervisorClient:
         if self._lazy_client is None:
             self._lazy_client = SupervisorClient(
@@ -107,6 +112,7 @@ class LocalBackend(TaskBackend):
         Raises:
             JobRejectedError: a job asks for more than there is.
             BackendUnavailableError: there is no supervisor, and none can be started.
+            StateError: it cannot be written.
         """
         cpus = resources.cpus or 1
         if cpus > self.options.slots:
@@ -119,7 +125,13 @@ class LocalBackend(TaskBackend):
         path = self._paths.environments / (
             os.urandom(10).hex() + (OWN_SUFFIX if self._have_own_variables else "")
         )
-        write_private(path, environment_file.encode(os.environb, process_attributes.current()))
+        content = environment_file.encode(os.environb, process_attributes.current())
+        try:
+            write_private(path, content, durable=self._is_durable)
+            if self._is_durable:
+                sync_directories(self._paths.state)
+        except OSError as error:
+            raise cannot_write(path, error) from error
         return current_context(route, resources, environment=str(path), python=self.options.python)
 
     def _order(self, record: JobRecord, options: Any) -> Order:
@@ -127,9 +139,15 @@ class LocalBackend(TaskBackend):
         variables = {name: value for name, value in order.environment.items() if name != "ANYJOB_JOB_ID"}
         if variables and order.spool is not None:
             self._have_own_variables = True
-            order.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
             encoded = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
-            write_private(order.spool / JOB_FILE, environment_file.encode(encoded))
+            path = order.spool / JOB_FILE
+            try:
+                write_private(path, environment_file.encode(encoded), durable=self._is_durable)
+                if self._is_durable:
+                    sync_directories(order.spool.parent, self._paths.spool)
+            except OSError as error:
+                spool.remove(self._paths.spool, order.job_id)
+                raise cannot_write(path, error) from error
         return order
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:

@@ -100,9 +100,7 @@ class SupervisorConnection:
             if message["op"] == "changed":
                 self._callbacks.append(partial(self._on_changed, message["ended"], message["moved"]))
             elif message["op"] == "warning":
-                import logging
-
-                logging.getLogger("anyjob").warning("%s", message["text"])
+                _warn(message["text"])
             elif message["op"] == "ack":
                 with self._arrived:
                     if message["ack"] in self._awaited:
@@ -114,6 +112,12 @@ class SupervisorConnection:
         while number not in self._answers:
             wait_ready(self._frames, select.POLLIN, deadline)
             self._receive()
+
+
+def _warn(text: str) -> None:
+    import logging
+
+    logging.getLogger("anyjob").warning("%s", text)
 
 
 def greet(frames: FrameSocket, deadline: float) -> int:
@@ -128,6 +132,8 @@ def greet(frames: FrameSocket, deadline: float) -> int:
         wait_ready(frames, select.POLLIN, deadline, sending=True)
         for message in frames.receive():
             if message["op"] == "welcome":
+                if message.get("trouble"):
+                    _warn(message["trouble"])
                 return int(message["protocol"])
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from anyjob.errors import StateError
+from anyjob.execution.private_files import write_private
 from anyjob.ledger import identity
 from anyjob.ledger.statedir import private_directory, runtime_directory
 
@@ -102,10 +103,3 @@ def program_environment() -> dict[str, str]:
         if name in _KEPT or name.startswith(("XDG_", "COVERAGE_"))
     }
     return {**kept, "LC_ALL": "C.UTF-8"}
-
-
-def write_private(path: str | Path, content: bytes) -> None:
-    """Write a file that only its owner may read."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as stream:
-        stream.write(content)

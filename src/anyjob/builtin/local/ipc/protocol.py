@@ -1,13 +1,13 @@
 """What the programs of the `local` backend say to each other: maps with an ``op``, over `frames`.
 
-A client says ``hello`` (``protocol``), and the supervisor ``welcome`` (``protocol``, ``pid``). Then the
-client asks ``rescan`` (``backend``: its number in the ledger, where new jobs are) and ``cancel`` (``ids``),
-each with an ``ack``, a number that the answer ``ack`` repeats; to a cancel it has ``answers``: id to whether
-it was accepted. ``shutdown`` is not answered: the supervisor ends. Unasked, it tells all clients what has
-``changed`` in the ledger: the ids of jobs that have ``ended``, and of those that have ``moved``, which is to
-have started, or to have been queued again.
+A client says ``hello`` (``protocol``), and the supervisor ``welcome`` (``protocol``, ``pid``, ``trouble``:
+why nothing goes on, or nothing). Then the client asks ``rescan`` (``backend``: its number in the ledger,
+where new jobs are) and ``cancel`` (``ids``), each with an ``ack``, a number that the answer ``ack``
+repeats; to a cancel it has ``answers``: id to whether it was accepted. ``shutdown`` is not answered: the
+supervisor ends. Unasked, it tells all clients what has ``changed`` in the ledger: the ids of jobs that have
+``ended``, and of those that have ``moved``, which is to have started, or to have been queued again.
 
-``warning`` has a ``text`` for who waits: the keeper does not answer.
+``warning`` has a ``text`` for who waits: the keeper does not answer, or the disk is full.
 
 On connecting, a supervisor hears ``hello`` of the keeper (``protocol``, ``pid``, ``log``, ``offset``): all
 that happened before is in the first ``offset`` bytes of the log, all else is told. It says ``start`` (see
@@ -15,7 +15,8 @@ that happened before is in the first ``offset`` bytes of the log, all else is to
 seconds), ``compact`` (``offset``: up to where what has ended may be forgotten), ``supervisor``
 (``command``: what starts the next one) and ``stop`` (once nothing runs). It is told ``started`` (``id``,
 ``attempt``, ``pid``, ``time``), ``ended`` (what the log says of it, and ``offset``)
-and ``compacted`` (``log``, ``offset``); ``ping`` is answered by ``pong``.
+and ``compacted`` (``log``, ``offset``); ``ping`` is answered by ``pong``. ``hindered`` has a
+``message``: a job cannot start, since the disk is full.
 """
 
 from __future__ import annotations

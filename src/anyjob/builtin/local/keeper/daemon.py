@@ -49,14 +49,3 @@ def detach(errors: str) -> None:
 def adopt_orphans() -> None:
     """Have Linux make us the parent of what our jobs and zygotes leave behind."""
     ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1)
-
-
-def log_error(error: BaseException) -> None:
-    """Write an error to stderr, which is ``keeper.err``."""
-    import traceback
-
-    try:
-        traceback.print_exception(error)
-        sys.stderr.flush()
-    except OSError:
-        return

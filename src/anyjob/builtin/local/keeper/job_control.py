@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
-from anyjob.builtin.local.keeper.daemon import log_error
+from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.keeper.job import Job, Key
 from anyjob.builtin.local.keeper.launch.environments import Environments
 from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFailed
@@ -16,6 +16,7 @@ from anyjob.builtin.local.keeper.reaper import Death, PeakMemory, reap_children
 from anyjob.builtin.local.keeper.slots import Slots
 from anyjob.builtin.local.keeper.termination import Termination, Terminator
 from anyjob.builtin.local.process_table import start_time
+from anyjob.text.full_disk import explain, is_full
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from anyjob.builtin.local.keeper.launch.program import Spawner
     from anyjob.builtin.local.keeper.supervisor_link import SupervisorLink
 
+ROOM = 1.0
+"""Seconds after which a job that found the disk full is started anew."""
 RETRY = 0.2
 """Seconds after which a cancel that could not be done is tried again."""
 
@@ -96,6 +99,11 @@ class JobControl:
             self._launch(job)
 
     def _launch(self, job: Job) -> None:
+        if self._jobs.get(job.key) is not job:
+            return  # it was cancelled, while it waited for room
+        if job.cause is not None:
+            self.job_ended(job, -signal.SIGTERM, None)
+            return
         try:
             self._log.starting(job)
             make_spool(job.spool)
@@ -105,12 +113,23 @@ class JobControl:
                 environment = self._environments.load(job.environment)
                 self.process_started(job, *self._spawner.start_command(job, environment))
         except StartFailed as failure:
-            self.start_failed(job, failure)
+            if is_full(failure.__cause__):
+                self._launch_later(job, failure.message)
+            else:
+                self.start_failed(job, failure)
         except OSError as error:
-            self.start_failed(job, StartFailed(NOT_EXECUTABLE, f"cannot start: {error}"))
+            if is_full(error):
+                self._launch_later(job, f"{error.filename}: {explain(error)}")
+            else:
+                self.start_failed(job, StartFailed(NOT_EXECUTABLE, f"cannot start: {error}"))
         except Exception as error:
             log_error(error)
             self.start_failed(job, StartFailed(NOT_EXECUTABLE, f"cannot start: {error!r}"))
+
+    def _launch_later(self, job: Job, why: str) -> None:
+        """The disk is full, which is no fault of the job: it keeps its slots, and waits for room."""
+        self._link.answer({"op": "hindered", "message": why})
+        self._loop.call_later(ROOM, self._launch, job)
 
     def start_failed(self, job: Job, failure: StartFailed) -> None:
         """A job cannot be started."""

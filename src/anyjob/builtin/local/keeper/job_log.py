@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from anyjob.builtin.local.keeper.daemon import log_error
+from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.keeper.log import end_line, keeper_line, process_line, start_line
 
 TYPE_CHECKING = False
@@ -47,7 +47,8 @@ class JobLog:
         """
         # The log is common to all jobs, so that from the first one that asks for it on, all lines
         # reach the disk.
-        self._writer.durable = self._writer.durable or job.durable
+        if job.durable:
+            self._writer.make_durable()
         self._append(start_line(job.id, job.attempt, time.time()), sync=True)
 
     def process_started(self, job: Job, pid: int) -> None:

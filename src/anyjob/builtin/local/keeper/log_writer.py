@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from anyjob.execution.private_files import sync_directories
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,6 +53,22 @@ class LogWriter:
             raise
         self.size += len(line)
 
+    def make_durable(self) -> None:
+        """Have each start and each end reach the disk from now on, in a file whose name has.
+
+        Raises:
+            OSError: the disk has failed.
+        """
+        if not self.durable:
+            self._sync_name()
+            self.durable = True
+
+    def _sync_name(self) -> None:
+        from pathlib import Path
+
+        logs = Path(self.path).parent
+        sync_directories(logs, logs.parent)
+
     def compact(self, running: Iterable[bytes], offset: int | None = None) -> None:
         """Forget what has ended.
 
@@ -72,7 +90,10 @@ class LogWriter:
             os.rename(beside, self.path)
         except OSError:
             os.close(fd)
+            os.unlink(beside)
             raise
+        if self.durable:
+            self._sync_name()
         os.close(self._fd)
         self._fd, self.size = fd, len(content)
 

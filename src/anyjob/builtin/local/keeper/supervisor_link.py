@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
+from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.ipc import sockets
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.ipc.protocol import KEEPER_PROTOCOL
-from anyjob.builtin.local.keeper.daemon import log_error
 from anyjob.builtin.local.keeper.launch.environments import without_marks
 from anyjob.builtin.local.keeper.launch.errors import StartFailed
 from anyjob.execution.interpreter import MARK

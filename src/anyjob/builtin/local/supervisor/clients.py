@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-import traceback
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.ipc import sockets
 from anyjob.builtin.local.ipc.event_loop import EventLoop
 from anyjob.builtin.local.ipc.frames import FrameSocket
@@ -44,6 +44,9 @@ class Clients:
         loop: the supervisor's event loop.
         listener: the socket that they connect to.
         requests: who does what they ask.
+
+    Attributes:
+        trouble: what they are told when they come; empty for nothing.
     """
 
     def __init__(self, loop: EventLoop, listener: socket.socket, requests: Requests) -> None:
@@ -51,6 +54,7 @@ class Clients:
         self._listener = listener
         self._requests = requests
         self._all: set[FrameSocket] = set()
+        self.trouble = ""
         loop.add_reader(listener, self._accept)
 
     def __bool__(self) -> bool:
@@ -79,8 +83,8 @@ class Clients:
                 self._answer(client, message)
         except (EOFError, OSError):
             self._drop(client)
-        except (AnyjobError, LookupError, TypeError, ValueError):
-            traceback.print_exc()  # it speaks something else
+        except (AnyjobError, LookupError, TypeError, ValueError) as error:
+            log_error(error)  # it speaks something else
             self._drop(client)
 
     def _answer(self, client: FrameSocket, message: dict[str, Any]) -> None:
@@ -90,7 +94,8 @@ class Clients:
             return
         match message["op"]:
             case "hello":
-                self._send(client, {"op": "welcome", "protocol": CLIENT_PROTOCOL, "pid": os.getpid()})
+                welcome = {"op": "welcome", "protocol": CLIENT_PROTOCOL, "pid": os.getpid()}
+                self._send(client, {**welcome, "trouble": self.trouble})
             case "rescan":
                 self._requests.rescan(message["backend"])
                 self._send(client, {"op": "ack", "ack": message["ack"]})

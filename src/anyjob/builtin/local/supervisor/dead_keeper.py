@@ -7,9 +7,11 @@ import signal
 import time
 from pathlib import Path
 
+from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.keeper.log import ReplayedLog, replay
-from anyjob.builtin.local.paths import RuntimePaths, write_private
+from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.process_table import Process, Snapshot, boot_id, send_signal
+from anyjob.execution.private_files import write_private
 
 
 def clean_up(paths: RuntimePaths) -> ReplayedLog:
@@ -24,7 +26,7 @@ def clean_up(paths: RuntimePaths) -> ReplayedLog:
     if _read(paths.boot) == boot_id():
         left = kill_leftovers(log, paths.state)
         if left:
-            print(f"processes {left} of jobs of a keeper that is dead cannot be ended", flush=True)
+            log_error(f"processes {left} of jobs of a keeper that is dead cannot be ended")
     return log
 
 
@@ -35,9 +37,7 @@ def archive_log(paths: RuntimePaths) -> None:
     except FileNotFoundError:
         pass
     if _read(paths.boot) != boot_id():
-        beside = paths.boot.with_suffix(".new")
-        write_private(beside, boot_id().encode())
-        beside.rename(paths.boot)
+        write_private(paths.boot, boot_id().encode())
 
 
 def _read(path: Path) -> str:

@@ -19,6 +19,7 @@ from anyjob.builtin.local.paths import RuntimePaths, program_environment
 from anyjob.builtin.local.supervisor import dead_keeper
 from anyjob.errors import StateError
 from anyjob.execution import interpreter
+from anyjob.text.full_disk import WAY_OUT, has_space
 
 START = 30.0
 """Seconds that a keeper may take to start, and to say hello."""
@@ -64,6 +65,8 @@ def connect_keeper(paths: RuntimePaths, account: Callable[[ReplayedLog], None]) 
         if found is not None:
             found.frames.close()
         _kill_keeper(paths)
+    if not has_space(paths.logs):
+        raise StateError(f"no keeper can be started: the disk of {paths.logs} is full: {WAY_OUT}")
     raise StateError(f"no keeper can be started: see {paths.logs / 'keeper.err'}")
 
 

@@ -6,10 +6,10 @@ import argparse
 import gc
 import os
 import sys
-import traceback
 from pathlib import Path
 
 from anyjob.builtin.local import process_attributes
+from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.ipc.protocol import READY
 from anyjob.builtin.local.ipc.sockets import listen
 from anyjob.builtin.local.locks import take_lock
@@ -79,8 +79,8 @@ def _serve(supervisor: Supervisor) -> None:
     gc.freeze()
     try:
         supervisor.run()
-    except Exception:
-        traceback.print_exc()
+    except Exception as error:
+        log_error(error)
     # The socket stays: it is only ever replaced by one who has the lock.
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from anyjob.builtin.local import environment_file
 from anyjob.builtin.local.environment_file import JOB_FILE
-from anyjob.builtin.local.paths import RuntimePaths, write_private
+from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.bulks import Bulk
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
 from anyjob.execution import spool
-from anyjob.execution.private_files import open_private
+from anyjob.execution.private_files import open_private, sync_directories, write_private
 from anyjob.execution.spawning import GRACE, write_files
 from anyjob.specs import Command
 
@@ -92,6 +92,8 @@ class OrderBuilder:
     def _make_directory(self, directory: str) -> None:
         if directory not in self._made:
             os.makedirs(directory, 0o700, exist_ok=True)
+            if self.durable:
+                sync_directories(Path(self._spool))
             self._made.add(directory)
 
 
@@ -103,9 +105,9 @@ def _lay_files(command: Command, directory: str) -> str | None:
     write_files(command, Path(directory))
     if command.stdin is None:
         return None
-    path = directory + "/stdin"
+    path = Path(directory, "stdin")
     write_private(path, command.stdin.content or b"")
-    return path
+    return str(path)
 
 
 def read_own_variables(directory: str) -> dict[bytes, bytes]:

@@ -72,7 +72,7 @@ def from_spool(job: ScheduledJob, paths: RuntimePaths) -> Outcome | None:
 def remove_attempt(job: ScheduledJob, paths: RuntimePaths) -> None:
     """Remove what an attempt has left, before the next."""
     directory = spool.path_of(paths.spool, job.job_id)
-    for path in (*directory.glob("claim*"), directory / "outcome.pkl.part", directory / "outcome.pkl"):
+    for path in (*directory.glob("claim*"), *directory.glob("outcome.*")):
         path.unlink(missing_ok=True)
 
 

@@ -13,6 +13,7 @@ from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
 from anyjob.errors import StateError
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
+from anyjob.text.full_disk import is_full
 
 PREFETCH = 8
 """Jobs, at most, that the keeper has beside those that there are slots for: it starts them without asking."""
@@ -95,14 +96,22 @@ class Queue:
             yield job, order
 
     def prepare(self, count: int) -> bool:
-        """Have the orders of so many that wait at hand; return whether there is any."""
+        """Have the orders of so many that wait at hand; return whether there is any.
+
+        Raises:
+            OSError: the disk is full.
+        """
         while len(self._ready) < count and (self._waiting or self._read()):
-            _, job_id, number, attempt, payload = self._waiting.popleft()
+            waiting = self._waiting.popleft()
+            _, job_id, number, attempt, payload = waiting
             bulk = self._bulks.get(number)
             job = ScheduledJob(job_id, attempt, number, bulk)
             try:
                 self._ready.append((job, self._orders.build(job, bulk, payload)))
             except Exception as error:
+                if is_full(error):
+                    self._waiting.appendleft(waiting)  # until there is room for what it is to find
+                    raise
                 self._ready.append((job, error))
         return bool(self._ready)
 

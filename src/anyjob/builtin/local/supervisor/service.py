@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,9 @@ from anyjob.builtin.local.supervisor.keeper_startup import connect_keeper, super
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
 from anyjob.builtin.local.supervisor.reconciliation import Reconciliation
 from anyjob.builtin.local.supervisor.scheduler import Scheduler
+from anyjob.builtin.local.supervisor.trouble import Trouble
 from anyjob.errors import StateError
+from anyjob.ledger.reserve import Reserve
 from anyjob.ledger.rows import Row
 from anyjob.ledger.sql import chunks
 from anyjob.ledger.store import Ledger
@@ -35,8 +36,6 @@ from anyjob.status import JobStatus
 
 READY = 2
 """Orders that a queue has at hand before there are slots for them."""
-RETRY = 1.0
-"""Seconds after which a ledger that could not be written is written again."""
 IDLE = 20.0
 """Seconds without work and without clients after which the supervisor ends."""
 UNNEEDED = 3600.0
@@ -69,20 +68,19 @@ class Supervisor:
         self._scheduler = Scheduler(self._ledger, paths, bulks, self._writer.write)
         self._reconciliation = Reconciliation(self._ledger, self._writer, self._scheduler, paths)
         self._clients = Clients(self._loop, listener, self)
+        self._trouble = Trouble(self._clients, Reserve(paths.state))
         self._keeper: FrameSocket | None = None
         self._logged = self._compacted = 0  # offsets in the keeper's log
         self._idle_since = self._heard = time.monotonic()
         self._pinged: float | None = None
         self._keeper_pid = 0
-        self._failing = self._stopped = False
+        self._stopped = False
 
     # --- the loop -----------------------------------------------------------------------------
 
     def run(self) -> None:
         """Serve until there has been nothing to do for a while."""
         self._handle_signals()
-        self._connect_keeper()
-        self._remove_unneeded_environments()
         while not self._stopped:
             self._work()
             self._check_keeper()
@@ -99,21 +97,22 @@ class Supervisor:
         if not self.has_state:
             self.stop()
             return
+        if self._trouble and self._trouble.pause:
+            return
         try:
+            if self._keeper is None:
+                self._connect_keeper()
             self._start_jobs()
             if self._writer.is_pending and not (self._scheduler.has_running and self._writer.pause):
                 self._writer.write()
             self._scheduler.prepare(READY)
-            self._failing = False
+            self._trouble.is_over()
             if self._ledger._file.opened > 1:
                 self.stop()  # it was damaged, and replaced: what we have learnt of its numbers is void
             if not self._paths.supervisor_socket.exists():
                 self.stop()  # somebody has cleaned up: the next one makes it anew
-        except StateError:
-            # No space, most likely. What is to be written is kept, and tried again.
-            if not self._failing:
-                traceback.print_exc()
-            self._failing = True
+        except (StateError, OSError) as error:
+            self._trouble.begin(error)
 
     def _handle_signals(self) -> None:
         self._loop.on_signal(lambda: None)
@@ -122,8 +121,8 @@ class Supervisor:
             signal.signal(number, signal.SIG_IGN)
 
     def _pause(self) -> float:
-        if self._failing:
-            return RETRY
+        if self._trouble:
+            return self._trouble.pause
         if self._writer.is_pending:
             return self._writer.pause
         return min(PING, IDLE / 2) if self._scheduler.has_running else IDLE / 2
@@ -216,11 +215,14 @@ class Supervisor:
                 answers[job_id] = True
         if self._keeper is not None:
             self._loop.flush(self._keeper)
-        self._writer.write()
-        for some in chunks([job_id for job_id in job_ids if not answers[job_id]]):
-            for row in self._ledger.rows(some).values():
-                answers[row.job_id] = self._cancel_waiting(row)
+        try:
             self._writer.write()
+            for some in chunks([job_id for job_id in job_ids if not answers[job_id]]):
+                for row in self._ledger.rows(some).values():
+                    answers[row.job_id] = self._cancel_waiting(row)
+                self._writer.write()
+        except StateError as error:  # what is to be written is, as soon as it can be
+            self._trouble.begin(error)
         return answers
 
     def _cancel_waiting(self, row: Row) -> bool:
@@ -237,6 +239,7 @@ class Supervisor:
     def _connect_keeper(self) -> None:
         """Connect to the keeper, or to a new one; hold the ledger against what it has logged."""
         self._writer.write()
+        self._remove_unneeded_environments()
         found = connect_keeper(self._paths, self._reconciliation.with_dead_keeper)
         self._keeper, self._keeper_pid = found.frames, found.pid
         # It may be of another installation, which is gone by now.
@@ -259,10 +262,12 @@ class Supervisor:
             self._keeper = None
             self._loop.remove_reader(keeper)
             keeper.close()
-            self._connect_keeper()
 
     def _take_event(self, event: dict[str, Any]) -> None:
         if event["op"] == "pong":
+            return
+        if event["op"] == "hindered":
+            self._trouble.tell(f"jobs of the local backend cannot start: {event['message']}")
             return
         if event["op"] == "compacted":
             self._logged = self._compacted = event["offset"]

@@ -78,7 +78,7 @@ def run(
     if os.getpid() != pid:
         os._exit(0)  # the call forked, and its child came back here
     if not terminated:
-        write_outcome(order, outcome, host)
+        write_outcome(order, outcome, runner, host)
     set_handler(SIGTERM, SIG_DFL)
     finalize()
     if terminated:
@@ -133,23 +133,12 @@ def exit_code(outcome: dict[str, Any]) -> int:
     return code & 0xFF if isinstance(code, int) else 1
 
 
-def write_outcome(order: dict[str, Any], outcome: dict[str, Any], host: str) -> None:
-    """Write what came of a call: the file appears at once, or not at all."""
+def write_outcome(order: dict[str, Any], outcome: dict[str, Any], runner: Any, host: str) -> None:
+    """Write what came of a call, for nobody's eyes but the user's."""
     outcome["host"] = host
-    final = order["spool"] + "/outcome.pkl"
-    part = final + ".part"
     umask = os.umask(0o077)
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    content = pickle.dumps(outcome, 5)
-    while content:
-        content = content[os.write(fd, content) :]
-    if order["durable"]:
-        os.fsync(fd)
+    runner.leave_outcome(order["spool"], outcome, durable=order["durable"])
     os.umask(umask)
-    os.close(fd)
-    os.rename(part, final)
-    if outcome["status"] != "DONE":
-        sys.stderr.write(outcome.get("traceback") or outcome["message"] + "\n")
 
 
 def finalize() -> None:

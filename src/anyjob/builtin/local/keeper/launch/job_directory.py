@@ -6,6 +6,7 @@ import os
 import stat
 
 from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFailed
+from anyjob.text.full_disk import explain
 
 
 def make_spool(path: str) -> None:
@@ -27,8 +28,8 @@ def make_spool(path: str) -> None:
             return
     except OSError as error:
         raise StartFailed(
-            NOT_EXECUTABLE, f"its directory {path!r} cannot be made: {error.strerror}"
-        ) from None
+            NOT_EXECUTABLE, f"its directory {path!r} cannot be made: {explain(error)}"
+        ) from error
 
 
 def open_streams(spool: str, stdin: str | None, null: int) -> tuple[int, int, int]:
@@ -48,7 +49,7 @@ def open_streams(spool: str, stdin: str | None, null: int) -> tuple[int, int, in
             opened.append(os.open(path, mode, 0o600))
     except OSError as error:
         close_all(opened)
-        raise StartFailed(NOT_EXECUTABLE, f"{path!r} cannot be opened: {error.strerror}") from None
+        raise StartFailed(NOT_EXECUTABLE, f"{path!r} cannot be opened: {explain(error)}") from error
     return source, opened[-2], opened[-1]
 
 

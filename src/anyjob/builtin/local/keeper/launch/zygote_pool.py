@@ -6,7 +6,7 @@ import os
 import time
 
 from anyjob.builtin.local import process_table
-from anyjob.builtin.local.keeper.daemon import log_error
+from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFailed
 from anyjob.builtin.local.keeper.launch.job_directory import change_directory
 from anyjob.builtin.local.keeper.launch.zygote_process import ZygoteProcess, call_order, claim_for_keeper
