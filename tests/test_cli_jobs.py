@@ -317,7 +317,7 @@ def test_show_tells_what_a_job_waits_for() -> None:
     wait_until(lambda: jobs[0].running())
     found = json.loads(invoke("show", jobs[2].job_id(), "--json").stdout)
     assert (found["state"], found["queue_position"]) == ("QUEUED", 2)
-    assert found["message"] == "waits for its turn: 1 running"
+    assert found["message"] == "waits for its turn: 1 running on 1 slot"
     invoke("cancel", "--name", "queue", "--yes")
 
 

@@ -113,7 +113,7 @@ def listed(*arguments: str) -> list[str]:
 def test_no_jobs(book: Book) -> None:
     done = invoke("jobs")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert cells(done.stdout) == [["id", "name", "kind", "backend", "state", "reason", "age", "took"]]
+    assert cells(done.stdout) == [["id", "name", "backend", "state", "reason", "age", "took", "work"]]
     assert json.loads(invoke("jobs", "--json").stdout) == []
 
 
@@ -123,9 +123,9 @@ def test_a_line_for_each_job_the_newest_last(book: Book) -> None:
     book.add(job_id("b"), name="bad", status=ERROR, reason="walltime", ago=60)
     book.add(job_id("c"), name="now", status=RUNNING)
     rows = cells(invoke("jobs").stdout)[1:]
-    assert rows[0] == ["a000000", "old", "command", "there", "DONE", "1h01m", "2m00s"]
-    assert rows[1] == ["b000000", "bad", "command", "there", "ERROR", "walltime", "1m00s"]
-    assert rows[2][4] == "RUNNING"
+    assert rows[0] == ["a000000", "old", "there", "DONE", "1h01m", "2m00s"]
+    assert rows[1] == ["b000000", "bad", "there", "ERROR", "walltime", "1m00s"]
+    assert rows[2][3] == "RUNNING"
     assert float(rows[2][-1].removesuffix("s")) >= 5
 
 
@@ -167,12 +167,15 @@ def test_json_has_all_of_a_row(book: Book) -> None:
     assert row == {
         "job_id": job_id("b"),
         "name": "n",
+        "work": "",
+        "parameters": {},
         "tags": {"k": "v"},
         "kind": "command",
         "backend": "there",
         "native_id": None,
         "state": "ERROR",
         "reason": "signal",
+        "message": "",
         "attempt": 1,
         "started": 5.0,
         "finished": 6.0,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
-import select
 import signal
 import subprocess
 import sys
@@ -16,7 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from support.cli_program import PROGRAM, anyjob, invoke, start
+from support.cli_program import PROGRAM, anyjob, invoke, on_terminal, start
 
 from anyjob import BaseBackend, BaseJob, Config, JobStatus, Registry, Session, set_default_session
 from anyjob.builtin.threads import ThreadsBackend
@@ -301,25 +299,6 @@ def test_ctrl_c_where_the_backend_cannot_end_what_runs() -> None:
 
 
 # --- a terminal -----------------------------------------------------------------------------------
-
-
-def on_terminal(*arguments: str, **variables: str) -> str:
-    """What the program writes to a terminal of 80 columns."""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", **variables}
-    process = subprocess.Popen(
-        [*PROGRAM, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
-    )
-    os.close(theirs)
-    written = b""
-    with process:
-        while select.select([ours], [], [], 60)[0]:
-            try:
-                written += os.read(ours, 65536)
-            except OSError:  # the other end is closed
-                break
-    os.close(ours)
-    return written.decode()
 
 
 def test_a_terminal_shows_where_the_job_is_until_it_writes() -> None:

@@ -134,9 +134,9 @@ def test_output_that_is_no_json_object_is_no_row(written: bytes) -> None:
 
 
 def test_output_that_would_move_the_cursor_is_written_out() -> None:
-    text = """[command]\nargv = ["printf", '{{"text": "a\\\\u001b[2J\\\\nb"}}']\n"""
+    text = """[command]\nargv = ["printf", '{{"text": "a\\\\u001b[2J\\\\nb"}}']\n[matrix]\nn = [1]\n"""
     done = invoke("run", job_file(text))
-    assert rows(done.stdout)[1] == ["DONE", "a\\x1b[2J\\nb"]
+    assert rows(done.stdout)[1] == ["1", "DONE", "a\\x1b[2J\\nb"]
 
 
 @pytest.mark.parametrize(

@@ -279,11 +279,12 @@ def test_an_older_ledger_is_brought_up_to_date(ledger: Ledger, monkeypatch: pyte
         "DROP INDEX jobs_native",
     )
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
-    monkeypatch.setattr(schema, "VERSION", 5)
-    monkeypatch.setattr(database, "VERSION", 5)
+    newest = schema.VERSION + 2
+    monkeypatch.setattr(schema, "VERSION", newest)
+    monkeypatch.setattr(database, "VERSION", newest)
     assert set(ledger.rows(ids)) == set(ids)
     assert ledger._file.read("SELECT DISTINCT priority FROM jobs") == [(7,)]
-    assert pragma(ledger, "user_version") == 5
+    assert pragma(ledger, "user_version") == newest
     add(Ledger(ledger.state))
 
 
@@ -293,8 +294,8 @@ def test_a_migration_that_fails_changes_nothing(ledger: Ledger, monkeypatch: pyt
     with monkeypatch.context() as patch:
         steps = (*schema.MIGRATIONS, "DROP INDEX jobs_native; DROP TABLE nowhere")
         patch.setattr(schema, "MIGRATIONS", steps)
-        patch.setattr(schema, "VERSION", 4)
-        patch.setattr(database, "VERSION", 4)
+        patch.setattr(database, "VERSION", schema.VERSION + 1)
+        patch.setattr(schema, "VERSION", schema.VERSION + 1)
         with pytest.raises(StateError, match="no such table"):
             ledger.rows(ids)
     ledger.launched({ids[0]: "17"})
@@ -303,7 +304,7 @@ def test_a_migration_that_fails_changes_nothing(ledger: Ledger, monkeypatch: pyt
 
 def test_a_ledger_without_notes_gets_a_place_for_them(ledger: Ledger) -> None:
     (old,) = add(ledger)
-    drops = ("DROP TABLE notes", "DROP TABLE reruns", "PRAGMA user_version = 1")
+    drops = ("DROP TABLE notes", "DROP TABLE reruns", "DROP TABLE summaries", "PRAGMA user_version = 1")
     ledger._file.write(lambda db: [db.execute(statement) for statement in drops])
     ledger.close()
     assert ledger.notes(old) == {}

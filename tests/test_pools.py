@@ -493,7 +493,7 @@ def test_handles_compare_hash_and_pickle(pool: PoolBackend) -> None:
     assert hash(again) == hash(job)
     assert job != other
     assert again.result() == 1
-    assert f"({job.job_id()!r}, DONE) on {pool.name()}>" in repr(again)
+    assert f"({job.job_id()!r}, DONE, len('a')) on {pool.name()}>" in repr(again)
 
 
 def test_the_handle_on_a_job_of_another_process_is_not_found(pool: PoolBackend) -> None:

@@ -150,7 +150,7 @@ def test_a_table_of_results_shows_those_that_can_be_read(
         ["2", "ERROR"],
         ["3", "DONE", "30"],
     ]
-    assert "its result cannot be read: ValueError: invalid literal for int()" in done.stderr
+    assert "and its result cannot be read here: ValueError: invalid literal for int()" in done.stderr
 
 
 class Moving(ScriptedEngine):

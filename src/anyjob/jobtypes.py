@@ -20,6 +20,8 @@ from anyjob.tracking.records import FinalCallback, JobRecord
 
 STDERR_SHOWN = 4000
 """Characters of the end of stderr that an error message holds."""
+WORK_SHOWN = 60
+"""Characters of what the work is that the ``repr`` of a handle holds."""
 
 
 class TaskJob(BaseJob, Generic[T_co]):
@@ -71,6 +73,18 @@ class TaskJob(BaseJob, Generic[T_co]):
     def read(cls, job: TaskJob, outcome: Outcome) -> Any:
         """Read the result of a job that ran natively as this kind; by default, what it returned."""
         return load_value(outcome)
+
+    @classmethod
+    def describe(cls, spec: Any) -> str:
+        """Return in a line what work of this kind does, for listings; by default, the fields of its spec.
+
+        It is asked when a job is submitted. Values that may be secret do not belong into it.
+        """
+        from anyjob.text.brief import arguments
+
+        given = {name: getattr(spec, name) for name in spec.__struct_fields__}
+        defaults = dict(zip(reversed(given), reversed(spec.__struct_defaults__), strict=False))
+        return arguments((), {key: value for key, value in given.items() if value != defaults.get(key)})
 
     @classmethod
     def show(cls, value: Any) -> str | None:
@@ -285,9 +299,32 @@ class TaskJob(BaseJob, Generic[T_co]):
         return found
 
     def __repr__(self) -> str:
-        name = f", name={self._record.resources.name!r}" if self._record.resources.name else ""
-        status = self._record.status_in_words()
-        return f"<{type(self).__name__}({self._job_id!r}{name}, {status}) on {self._backend!s}>"
+        name = f", name={self._record.name!r}" if self._record.name else ""
+        from anyjob.text.printable import shortened
+
+        what = shortened(self._work(), WORK_SHOWN)
+        told = ", ".join(filter(None, [self._record.status_in_words(), what]))
+        return f"<{type(self).__name__}({self._job_id!r}{name}, {told}) on {self._backend!s}>"
+
+    def _work(self) -> str:
+        """Return in a line what the work is; of a job found again, as it was written down."""
+        record = self._record
+        if record.is_loaded:
+            return describe(type(self), record.specs[0])
+        with suppress(Exception):  # a repr is asked for where other things have gone wrong, too
+            return str(self._backend.recorder.work(self._job_id))
+        return ""
+
+
+def describe(job_type: type[TaskJob], spec: Spec) -> str:
+    """Return in a line, cut to a length, what a piece of work does; a plugin's ``describe`` may fail."""
+    from anyjob.text.brief import LONGEST
+    from anyjob.text.printable import printable, shortened
+
+    try:
+        return shortened(printable(str(job_type.describe(spec))), LONGEST)
+    except Exception:
+        return ""
 
 
 class CommandJob(TaskJob[CommandResult]):
@@ -295,6 +332,15 @@ class CommandJob(TaskJob[CommandResult]):
 
     spec_type = Command
     lowers_to = ("python",)
+
+    @classmethod
+    def describe(cls, spec: Command) -> str:
+        """Return the command as a shell has it."""
+        import shlex
+
+        from anyjob.text.brief import LONGEST
+
+        return shlex.join(argument[:LONGEST] for argument in spec.argv[:LONGEST])
 
     @classmethod
     def lower(cls, spec: Command, to: str) -> Spec:
@@ -325,6 +371,14 @@ class PythonJob(TaskJob[T_co]):
     spec_type = Call
     lowers_to = ("command",)
     needs_shared_files = ("command",)
+
+    @classmethod
+    def describe(cls, spec: Call) -> str:
+        """Return the function with its arguments."""
+        from anyjob.text.brief import arguments, brief
+
+        function = spec.fn if isinstance(spec.fn, str) else brief(spec.fn)
+        return f"{function}({arguments(spec.args, spec.kwargs)})"
 
     @classmethod
     def lower(cls, spec: Call, to: str) -> Spec:

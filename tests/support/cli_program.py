@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import pty
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,6 +38,25 @@ def start(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
                 for child in psutil.Process(process.pid).children(recursive=True):
                     child.kill()
                 process.kill()
+
+
+def on_terminal(*arguments: str, **variables: str) -> str:
+    """What the program writes to a terminal of 80 columns."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", **variables}
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    )
+    os.close(theirs)
+    written = b""
+    with process:
+        while select.select([ours], [], [], 60)[0]:
+            try:
+                written += os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+    os.close(ours)
+    return written.decode()
 
 
 def invoke(*arguments: str) -> Result:

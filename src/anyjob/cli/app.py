@@ -13,7 +13,7 @@ from anyjob import __version__
 from anyjob.cli import exit_codes
 from anyjob.cli.lazy_group import LazyGroup
 from anyjob.cli.output import leave_pipe, print_error
-from anyjob.errors import AnyjobError
+from anyjob.errors import AnyjobError, in_words
 
 COMMANDS = {
     "run": ("anyjob.cli.run.command:run", "Run a command, or the jobs of a job file, and wait for them."),
@@ -101,7 +101,9 @@ class Main(LazyGroup):
         elif isinstance(error, FileNotFoundError) and error.filename is None and submit_directory() is None:
             print_error("the working directory was removed: change into another one, or give whole paths")
         else:
-            print_error(f"{type(error).__name__}: {error}" + ("" if ctx.params.get("debug") else _WHERE))
+            from anyjob.cli.blame import blame
+
+            print_error(in_words(error) + ("" if ctx.params.get("debug") else f"\n{blame(error)}"))
         sys.exit(exit_codes.FAILED)
 
     def main(
@@ -134,9 +136,6 @@ class Main(LazyGroup):
             leave_pipe()
             sys.exit(exit_codes.BROKEN_PIPE)
         sys.exit(exit_codes.OK)
-
-
-_WHERE = "\nThis is a fault of a plugin, or of anyjob: `anyjob --debug …` shows where"
 
 
 def _tell_usage(error: click.UsageError) -> None:

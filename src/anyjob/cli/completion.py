@@ -46,6 +46,14 @@ def backend_names(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return _completions(incomplete, names)
 
 
+def column_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the columns of ``anyjob jobs``: after a comma, the next."""
+    from anyjob.cli.jobs.columns import COLUMNS
+
+    before, comma, _ = incomplete.rpartition(",")
+    return _completions(incomplete, (before + comma + name for name in COLUMNS))
+
+
 def job_types(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a kind of work; imports no plugin, and never fails."""
     try:

@@ -10,7 +10,7 @@ import click
 
 from anyjob.cli import exit_codes
 from anyjob.cli.context import open_session
-from anyjob.cli.output import print_error, table, write_json
+from anyjob.cli.output import print_error, table, write_json, write_line
 from anyjob.errors import AnyjobError, ConfigError
 from anyjob.session.facade import Session
 
@@ -116,7 +116,7 @@ def check(as_json: bool) -> None:
     if as_json:
         write_json({"ok": not found, "problems": found})
     elif not found:
-        print(f"no problems in {count} configured " + ("entry" if count == 1 else "entries"))
+        write_line(f"no problems in {count} configured " + ("entry" if count == 1 else "entries"))
     else:
         for problem in found:
             print_error(problem)

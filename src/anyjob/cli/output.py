@@ -5,6 +5,15 @@ from __future__ import annotations
 import os
 import sys
 
+from anyjob.text.printable import printable, shortened
+
+LAYOUT = "\n\t"
+"""What lays out a text of several lines."""
+LONGEST, LONGEST_HEADER = 100, 40
+"""Characters of a cell that is cut, and of a header, at most."""
+LEAST = 12
+"""Columns of a terminal that a cell which is cut gets, however many others there are."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,8 +38,18 @@ def console(stream: TextIO) -> Console:
 
 
 def print_message(text: str) -> None:
-    """Tell a person something beside the output: on stderr."""
-    print(f"anyjob: {text}", file=sys.stderr, flush=True)
+    """Tell a person something beside the output: on stderr. It may have several lines."""
+    print(f"anyjob: {printable(text, keep=LAYOUT)}", file=sys.stderr, flush=True)
+
+
+def write_line(text: str, stream: TextIO | None = None) -> None:
+    """Write a line, to stdout unless another stream is given: it stays one line, whatever is in it."""
+    print(printable(text), file=stream or sys.stdout)
+
+
+def write_text(text: str) -> None:
+    """Write text of several lines to stdout: into a pipe as it is; on a terminal it moves no cursor."""
+    print(printable(text, keep=LAYOUT) if is_terminal(sys.stdout) else text)
 
 
 def print_error(text: str) -> None:
@@ -63,21 +82,36 @@ def _plain(value: Any) -> Any:
         return str(value)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, marks: Sequence[str] = ()) -> None:
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    marks: Sequence[str] = (),
+    cut: Iterable[str] = (),
+) -> None:
     """Write a table to stdout: drawn on a terminal, aligned by blanks in a pipe.
 
     Args:
         columns: the headers.
         rows: the cells; numbers are aligned to the right, None is left empty.
         marks: of a column ``state``, the words that are bad.
+        cut: the columns whose cells are cut: to what is left of a terminal's width, to `LONGEST` in a pipe.
     """
     rows = [list(row) for row in rows]
-    cells = [[_cell(value) for value in row] for row in rows]
+    is_cut = [column in set(cut) for column in columns]
+    cells = [
+        [
+            shortened(_cell(value), LONGEST) if short else _cell(value)
+            for value, short in zip(row, is_cut, strict=True)
+        ]
+        for row in rows
+    ]
+    columns = [shortened(printable(column), LONGEST_HEADER) for column in columns]
     numeric = [
         bool(rows) and all(row[i] is None or _is_number(row[i]) for row in rows) for i in range(len(columns))
     ]
     if is_terminal(sys.stdout):
-        _draw(columns, cells, numeric, marks)
+        _draw(columns, cells, numeric, marks, is_cut)
         return
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     for line in [list(columns), *cells]:
@@ -85,23 +119,45 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, marks: Seque
             text.rjust(width) if right else text.ljust(width)
             for text, width, right in zip(line, widths, numeric, strict=True)
         )
-        print("  ".join(padded).rstrip())
+        write_line("  ".join(padded).rstrip())
 
 
 def _draw(
-    columns: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool], marks: Sequence[str]
+    columns: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    numeric: Sequence[bool],
+    marks: Sequence[str],
+    is_cut: Sequence[bool],
 ) -> None:
     from rich import box
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name, right in zip(columns, numeric, strict=True):
-        drawn.add_column(Text(name), justify="right" if right else "left", overflow="fold")
+    out = console(sys.stdout)
+    widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+    free = [width for width, short in zip(widths, is_cut, strict=True) if short]
+    share = _share(free, out.width - 2 * len(columns) - sum(widths) + sum(free))
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name, right, short in zip(columns, numeric, is_cut, strict=True):
+        shape: dict[str, Any] = (
+            {"overflow": "ellipsis", "no_wrap": True, "max_width": share} if short else {"overflow": "fold"}
+        )
+        drawn.add_column(Text(name), justify="right" if right else "left", **shape)
     for row in cells:
         # Text, and not str: what comes from elsewhere must not be taken for markup.
         drawn.add_row(*(Text(text, style=_style(text, marks)) for text in row))
-    console(sys.stdout).print(drawn)
+    out.print(drawn)
+
+
+def _share(widths: Sequence[int], left: int) -> int:
+    """Return how wide the widest of some columns may be, where the narrower ones have what they need."""
+    for index, width in enumerate(sorted(widths)):
+        fair = left // (len(widths) - index)
+        if width > fair:
+            return max(LEAST, fair)
+        left -= width
+    return max(LEAST, *widths, 0)
 
 
 def _style(text: str, marks: Sequence[str]) -> str:
@@ -126,11 +182,6 @@ def _cell(value: Any) -> str:
     import json
 
     return printable(json.dumps(value, default=str))
-
-
-def printable(text: str) -> str:
-    """Return text with what would move a terminal's cursor, or break a line, written out."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def count_states(states: Iterable[str]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import textwrap
 
-from anyjob.cli.output import console, printable
+from anyjob.cli.output import console
+from anyjob.text.printable import printable
 
 _COLOURS = {
     "error": "bold red",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from anyjob.errors import StateError
 from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.queries import JOINED, Search
-from anyjob.ledger.rows import CODE, FINAL, STATES, BackendRow, Row, of_column
+from anyjob.ledger.rows import CODE, FINAL, STATES, BackendRow, Row, Summary, of_column
 from anyjob.ledger.sql import chunks, placeholders
 from anyjob.status import JobStatus
 
@@ -197,6 +197,19 @@ class LedgerReader:
         sql = "SELECT o.notes FROM jobs j JOIN notes o ON o.n = j.n WHERE j.id = ?"
         found = self._file.read(sql, (job_id,))
         return json.loads(found[0][0]) if found else {}
+
+    def summaries(self, job_ids: Sequence[str]) -> dict[str, Summary]:
+        """Return for a person what these jobs are, by id; those of which nothing is written are left out."""
+        import json
+
+        sql = "SELECT j.id, s.work, s.parameters FROM jobs j JOIN summaries s ON s.n = j.n"
+        return {
+            job_id: Summary(work, json.loads(parameters))
+            for some in chunks(job_ids)
+            for job_id, work, parameters in self._file.read(
+                f"{sql} WHERE j.id IN ({placeholders(some)})", some
+            )
+        }
 
     def spools(self) -> set[Path]:
         """Return the directories below which jobs have theirs: our own, and those of the option ``spool``."""

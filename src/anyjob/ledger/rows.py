@@ -6,7 +6,7 @@ Whoever only looks into the ledger needs no more than this; how work and outcome
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from anyjob.status import JobStatus
@@ -41,9 +41,16 @@ class BackendRow(NamedTuple):
     host: str = ""
 
 
+class Summary(NamedTuple):
+    """What a job is, for a person: its work in a line, and its values of the axes of a job file."""
+
+    work: str = ""
+    parameters: Mapping[str, Any] = {}
+
+
 class NewJob(NamedTuple):
     """A job to be written: its native work as bytes, what it was lowered from, where it was, what plugins
-    noted of it, and the id of the job that it supersedes.
+    noted of it, the id of the job that it supersedes, and what it is, for a person.
     """
 
     job_id: str
@@ -51,6 +58,7 @@ class NewJob(NamedTuple):
     spec: bytes | None = None
     notes: dict[str, str] = {}
     rerun_of: str | None = None
+    summary: Summary = Summary()
 
 
 class Row(NamedTuple):

@@ -35,6 +35,7 @@ TABLES = (
     ("tags", "bulk"),
     ("notes", "n"),
     ("reruns", "n"),
+    ("summaries", "n"),
 )
 """Each with the number that its rows lie in the order of."""
 COMPANIONS = ("-wal", "-shm", "-journal")
@@ -175,7 +176,9 @@ def _copy(source: sqlite3.Connection, db: sqlite3.Connection, table: str, key: s
 
 
 def _last(source: sqlite3.Connection, table: str, key: str) -> int:
-    numbered = "bulks" if table == "tags" else "jobs" if table in ("work", "notes", "reruns") else table
+    numbered = (
+        "bulks" if table == "tags" else "jobs" if table in ("work", "notes", "reruns", "summaries") else table
+    )
     for sql in (
         f"SELECT max({key}) FROM {table}",
         f"SELECT seq FROM sqlite_sequence WHERE name = '{numbered}'",

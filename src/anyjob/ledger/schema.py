@@ -6,7 +6,7 @@ import sqlite3
 
 from anyjob.errors import StateError
 
-VERSION = 3
+VERSION = 4
 
 SCHEMA = """
 CREATE TABLE backends (
@@ -29,6 +29,7 @@ CREATE INDEX jobs_native ON jobs (native_id) WHERE native_id <> id;
 CREATE TABLE work (n INTEGER PRIMARY KEY, payload BLOB, spec BLOB);
 CREATE TABLE notes (n INTEGER PRIMARY KEY, notes TEXT NOT NULL);
 CREATE TABLE reruns (n INTEGER PRIMARY KEY, original INTEGER NOT NULL UNIQUE);
+CREATE TABLE summaries (n INTEGER PRIMARY KEY, work TEXT NOT NULL, parameters TEXT NOT NULL);
 """
 # The jobs of a bulk are numbered from `first` to `last`: no index from bulks to jobs is needed. Numbers are
 # never given twice. What a job is to do is written once, and stands apart from where it is. No two jobs
@@ -49,6 +50,7 @@ REFERENCES = (
 MIGRATIONS: tuple[str, ...] = (
     "CREATE TABLE notes (n INTEGER PRIMARY KEY, notes TEXT NOT NULL)",
     "CREATE TABLE reruns (n INTEGER PRIMARY KEY, original INTEGER NOT NULL UNIQUE)",
+    "CREATE TABLE summaries (n INTEGER PRIMARY KEY, work TEXT NOT NULL, parameters TEXT NOT NULL)",
 )
 """``MIGRATIONS[i]``: the statements that make a ledger of version i + 2 of one of version i + 1."""
 

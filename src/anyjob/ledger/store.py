@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -122,6 +122,7 @@ class Ledger(LedgerReader):
                 "INSERT INTO work VALUES (?, ?, ?)",
                 ((n, job.payload, job.spec) for n, job in enumerate(jobs, first)),
             )
+            db.executemany("INSERT INTO summaries VALUES (?, ?, ?)", _summaries(jobs, first))
             for n, job in enumerate(jobs, first):
                 if job.notes:
                     import json
@@ -195,6 +196,15 @@ class Ledger(LedgerReader):
             self._file.write(lambda db: db.executemany(sql, values))
 
 
+def _summaries(jobs: Sequence[NewJob], first: int) -> Iterator[tuple[int, str, str]]:
+    import json
+
+    for n, job in enumerate(jobs, first):
+        work, parameters = job.summary
+        if work or parameters:
+            yield n, work.encode("utf-8", "backslashreplace").decode(), json.dumps(parameters, default=str)
+
+
 def _number_of(db: sqlite3.Connection, row: BackendRow) -> int:
     known = "UPDATE backends SET label = ? WHERE fingerprint = ? RETURNING n"
     found = db.execute(known, (row.label, row.fingerprint)).fetchall()
@@ -225,6 +235,7 @@ def _remove(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[str]:
     db.executemany("DELETE FROM jobs WHERE n = ?", numbers)
     db.executemany("DELETE FROM work WHERE n = ?", numbers)
     db.executemany("DELETE FROM notes WHERE n = ?", numbers)
+    db.executemany("DELETE FROM summaries WHERE n = ?", numbers)
     db.executemany("DELETE FROM reruns WHERE n = ?1 OR original = ?1", numbers)
     environments = []
     for bulk in {bulk for _, bulk in found}:

@@ -16,7 +16,7 @@ from anyjob.errors import AnyjobError, JobError, PluginError
 from anyjob.execution import runner, spool
 from anyjob.execution.interpreter import find_interpreter
 from anyjob.execution.submit_directory import submit_directory
-from anyjob.jobtypes import dump_call
+from anyjob.jobtypes import describe, dump_call
 from anyjob.ledger.encoding import (
     Context,
     decode_outcome,
@@ -25,7 +25,7 @@ from anyjob.ledger.encoding import (
     make_writable,
 )
 from anyjob.ledger.identity import identity
-from anyjob.ledger.rows import FINAL, NewJob, Row
+from anyjob.ledger.rows import FINAL, NewJob, Row, Summary
 from anyjob.ledger.statedir import cannot_write
 from anyjob.ledger.store import Ledger
 from anyjob.lowering import lower_along
@@ -102,6 +102,7 @@ class LedgerRecorder(Recorder):
     def _pack(self, records: Sequence[JobRecord]) -> tuple[bytes | None, list[NewJob]]:
         """Return what these jobs share, and what each has for itself."""
         first = records[0].specs[-1]
+        job_type = self._backend.services.job_type
         shared = None
         if isinstance(first, Call) and all(
             getattr(record.specs[-1], "fn", None) is first.fn for record in records
@@ -120,7 +121,8 @@ class LedgerRecorder(Recorder):
                 kept = None
             original = record.specs[0]
             spec = None if original is native else dump(original, original)
-            jobs.append(NewJob(record.job_id, kept, spec, dict(record.notes or {}), record.rerun_of))
+            what = Summary(describe(job_type(record.kind), original), record.parameters)
+            jobs.append(NewJob(record.job_id, kept, spec, dict(record.notes or {}), record.rerun_of, what))
         return shared, jobs
 
     def _keep(self, job_id: str, payload: bytes) -> None:
@@ -193,6 +195,10 @@ class LedgerRecorder(Recorder):
         """Return what plugins noted of a job when it was submitted."""
         return self.ledger.notes(job_id)
 
+    def work(self, job_id: str) -> str:
+        """Return in a line what a job of the ledger does."""
+        return self.ledger.summaries([job_id]).get(job_id, Summary()).work
+
     def row(self, job_id: str) -> Row | None:
         """Return the row of the job of this id, ours or the engine's, if this backend was given it."""
         ours = self.ledger.by_native_id(self.number, job_id)
@@ -203,7 +209,7 @@ class LedgerRecorder(Recorder):
     def fill(self, record: JobRecord, row: Row) -> None:
         """Fill a record with what the ledger knows."""
         record.native_id = row.native_id or row.job_id if self._backend.queues_in_ledger else row.native_id
-        record.attempt = row.attempt
+        record.attempt, record.name = row.attempt, row.name
         record.submitted = row.submitted
         record.status = row.status
         if not self._backend.queues_in_ledger:

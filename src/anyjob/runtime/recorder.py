@@ -36,6 +36,10 @@ class Recorder:
         """Return what plugins noted of a job when it was submitted."""
         return {}
 
+    def work(self, job_id: str) -> str:
+        """Return in a line what a job of another process does."""
+        return ""
+
     def remove(self, job_ids: Sequence[str]) -> None:
         """Jobs never came to be."""
 

@@ -30,6 +30,7 @@ def submit(
     *,
     raise_refusal: bool = False,
     rerun_of: Sequence[str] = (),
+    parameters: Sequence[Mapping[str, Any]] = (),
 ) -> list[TaskJob[T]]:
     """Hand over work; return its jobs in order.
 
@@ -39,6 +40,7 @@ def submit(
         resources: what each needs and what it is called.
         raise_refusal: raise what a plugin refuses with, in place of a job that has failed so.
         rerun_of: for each the id of the job that it runs anew, and so supersedes.
+        parameters: for each its values of the axes of a job file, for listings.
 
     Raises:
         AnyjobError: as `TaskBackend.run` and `TaskBackend.run_many` say.
@@ -50,6 +52,8 @@ def submit(
     records = [JobRecord.new(tracker, new_id(), chain, resources, now) for chain in _lower(backend, specs)]
     for record, original in zip(records, rerun_of, strict=False):
         record.rerun_of = original
+    for record, values in zip(records, parameters, strict=False):
+        record.parameters = values
     orders = []
     for record in records:
         try:

@@ -66,10 +66,14 @@ def rerun(session: Session, jobs: Iterable[Any], resources: Mapping[str, Any]) -
         wanted, originals = make_resources({**same, **resources}), [job.job_id() for job in some]
         directory = directories.get(originals[0])
         with submitting_from(directory) if directory else nullcontext():
-            return submit(backend, [job.spec() for job in some], wanted, rerun_of=originals)
+            specs, values = [job.spec() for job in some], [parameters.get(ours, {}) for ours in originals]
+            return submit(backend, specs, wanted, rerun_of=originals, parameters=values)
 
     jobs = list(jobs)
-    directories = _directories(session.ledger, [job.job_id() for job in jobs])
+    ids, ledger = [job.job_id() for job in jobs], session.ledger
+    directories = _directories(ledger, ids)
+    known = ledger.summaries(ids) if ledger.exists else {}
+    parameters = {job_id: summary.parameters for job_id, summary in known.items()}
     return _by_group(jobs, like, anew)
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from anyjob.orders import Ticket
 from anyjob.specs import Outcome, Resources, Spec, kind_of
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from anyjob.tracking.tracker import Tracker
 
+_NO_PARAMETERS: Mapping[str, Any] = {}
 FinalCallback = Callable[[JobStatus | BaseException], None]
 NEVER = float("-inf")
 
@@ -40,10 +41,12 @@ class JobRecord:
         "load",
         "message",
         "missing_since",
+        "name",
         "native",
         "native_id",
         "notes",
         "outcome",
+        "parameters",
         "queue_position",
         "rerun_of",
         "status",
@@ -65,12 +68,14 @@ class JobRecord:
         self.job_id = job_id
         self.kind = kind
         self.native = native
+        self.name = ""
         self.load = load
         self._specs: tuple[Spec, ...] = ()
         self._resources: Resources | None = None
         self.native_id: str | None = None
         self.notes: Mapping[str, str] | None = None  # to be read, where it was handed over elsewhere
         self.rerun_of: str | None = None
+        self.parameters: Mapping[str, Any] = _NO_PARAMETERS  # of a job file
         self.status = JobStatus.INITIALIZING
         self.outcome: Outcome | None = None
         self.message = ""
@@ -98,7 +103,13 @@ class JobRecord:
         """Make the record of a job that is about to be handed over."""
         record = cls(tracker, job_id, kind_of(specs[0]), kind_of(specs[-1]), _known_here, submitted)
         record._specs, record._resources = specs, resources
+        record.name = resources.name
         return record
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the work is at hand, so that to ask for it reads nothing."""
+        return self._resources is not None
 
     @property
     def specs(self) -> tuple[Spec, ...]:

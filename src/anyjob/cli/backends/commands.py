@@ -10,7 +10,7 @@ from anyjob.backend import Capabilities
 from anyjob.cli.completion import backend_names
 from anyjob.cli.context import open_session
 from anyjob.cli.lazy_group import LazyGroup
-from anyjob.cli.output import print_message, table, write_json
+from anyjob.cli.output import print_message, table, write_json, write_line, write_text
 from anyjob.errors import AnyjobError, UnknownNameError
 from anyjob.registry.entry_points import BACKENDS, PLUGINS, PROVIDERS
 from anyjob.registry.metadata import normalise
@@ -128,12 +128,12 @@ def show(name: str | None, as_json: bool) -> None:
     if as_json:
         write_json(found)
         return
-    print(f"{found['name']}: type {found['type']}, from {found['distribution'] or 'this program'}")
+    write_line(f"{found['name']}: type {found['type']}, from {found['distribution'] or 'this program'}")
     if found["doc"]:
-        print(f"\n{click.wrap_text(found['doc'].replace('``', ''), 80)}")
-    print(f"\naccepts: {', '.join(found['accepts']) or 'what it is written for'}")
+        write_text(f"\n{click.wrap_text(found['doc'].replace('``', ''), 80)}")
+    write_text(f"\naccepts: {', '.join(found['accepts']) or 'what it is written for'}")
     capabilities = [key for key, value in found["capabilities"].items() if value]
-    print(f"can: {', '.join(capabilities) or '-'}\n")
+    write_text(f"can: {', '.join(capabilities) or '-'}\n")
     table(
         ["option", "value", "from", "takes", "for"],
         (

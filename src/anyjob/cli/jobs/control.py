@@ -13,7 +13,7 @@ from anyjob.cli import exit_codes
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.operations import extend_import_path
 from anyjob.cli.jobs.selection import OPEN, confirm, filter_options, find_jobs, read_criteria
-from anyjob.cli.output import print_message
+from anyjob.cli.output import print_message, write_line
 from anyjob.session.facade import Session
 from anyjob.status import JobStatus
 
@@ -53,7 +53,7 @@ def cancel(ids: tuple[str, ...], yes: bool, **options: Any) -> None:
         left = [job for job, accepted in zip(jobs, answers, strict=True) if not accepted]
         refused = sum(not job.in_final_state() for job in left)
     counts = [(sum(answers), "cancelled"), (len(left) - refused, "ended before"), (refused, "not cancelled")]
-    print(", ".join(f"{count} {what}" for count, what in counts if count) or "no job fits")
+    write_line(", ".join(f"{count} {what}" for count, what in counts if count) or "no job fits")
     sys.exit(exit_codes.FOUND if refused else exit_codes.OK)
 
 
@@ -111,7 +111,7 @@ def rerun(
         confirm("run anew", len(jobs), by_filters=not ids, yes=yes)
         _make_importable(session, jobs)
         for job in session.rerun(jobs, **resources):
-            print(job.job_id())
+            write_line(job.job_id())
     if not jobs and not options["states"]:
         print_message(
             "no job fits that has failed or was cancelled: --state says which others are to run anew"
@@ -149,5 +149,5 @@ def prune(older_than: str, dry_run: bool) -> None:
             count = len(ledger.ended_before(time.time() - seconds)) if ledger.exists else 0
         else:
             count = len(session.prune(seconds))
-    print(f"{count} job{'' if count == 1 else 's'} {'would be ' if dry_run else ''}forgotten")
+    write_line(f"{count} job{'' if count == 1 else 's'} {'would be ' if dry_run else ''}forgotten")
     sys.exit(exit_codes.OK)

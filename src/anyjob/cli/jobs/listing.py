@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import time
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
+from anyjob.cli.completion import column_names
 from anyjob.cli.context import open_session
+from anyjob.cli.jobs.columns import COLUMNS, CUT, DEFAULT, ListedJob, message, read_columns
 from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import Criteria, abbreviations, filter_options, read_criteria
-from anyjob.cli.output import print_message, table, write_json
-from anyjob.cli.times import age, span
-from anyjob.ledger.rows import FINAL, Row
+from anyjob.cli.output import is_terminal, print_message, table, write_json
+from anyjob.ledger.rows import Row, Summary
 from anyjob.ledger.store import Ledger
 from anyjob.session.facade import Session
 
@@ -25,6 +27,7 @@ Examples:
   anyjob jobs
   anyjob jobs --state open
   anyjob jobs --name fit --state failed --since 2h
+  anyjob jobs --columns id,state,parameters,message
   anyjob jobs --tag study=a --limit 0 --json"""
 )
 @filter_options
@@ -36,15 +39,26 @@ Examples:
     metavar="N",
     help="The newest so many; 0: all.",
 )
+@click.option(
+    "--columns",
+    multiple=True,
+    metavar="NAMES",
+    help=f"What to show: {', '.join(COLUMNS)}.",
+    shell_complete=column_names,
+)
 @click.option("--superseded", is_flag=True, help="Those, too, that were run anew since.")
 @click.option("--no-refresh", is_flag=True, help="Ask no backend: show what the ledger knows.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def jobs(limit: int, superseded: bool, no_refresh: bool, as_json: bool, **options: Any) -> None:
+def jobs(
+    limit: int, columns: tuple[str, ...], superseded: bool, no_refresh: bool, as_json: bool, **options: Any
+) -> None:
     """List jobs that outlive the process that submitted them, the newest last.
 
     Ids are cut to what is enough to tell them apart; every command takes them so. Those that have not
-    ended are asked about first.
+    ended are asked about first. The work is the command, or the function with its arguments, after the
+    values of a job file's axes; it is cut where it is long, and --json has more of it.
     """
+    wanted = read_columns(columns)
     with open_session() as session:
         ledger = session.ledger
         rows = select(ledger, read_criteria(options), limit + 1 if limit else None, superseded=superseded)
@@ -52,7 +66,7 @@ def jobs(limit: int, superseded: bool, no_refresh: bool, as_json: bool, **option
         rows = rows[-limit:] if limit else rows
         if not no_refresh:
             rows = refresh(session, ledger, rows)
-        show(session, rows, as_json=as_json)
+        show(session, rows, wanted, as_json=as_json)
     if more:
         print_message(f"the newest {limit}; --limit 0 shows all")
 
@@ -72,51 +86,41 @@ def select(ledger: Ledger, criteria: Criteria, limit: int | None, *, superseded:
     )
 
 
-def show(session: Session, rows: list[Row], *, as_json: bool) -> None:
+def show(session: Session, rows: list[Row], columns: Sequence[str], *, as_json: bool) -> None:
     """Write rows to stdout."""
     ledger = session.ledger
+    tags = {bulk: ledger.tags(bulk) for bulk in {row.bulk for row in rows}}
+    ids = [row.job_id for row in rows]
+    known = ledger.summaries(ids) if rows else {}
+    summaries = [known.get(job_id, Summary()) for job_id in ids]
     if as_json:
-        tags = {bulk: ledger.tags(bulk) for bulk in {row.bulk for row in rows}}
-        write_json([describe(row, tags[row.bulk]) for row in rows])
+        write_json([describe(row, tags[row.bulk], what) for row, what in zip(rows, summaries, strict=True)])
         return
-    short = abbreviations(ledger, [row.job_id for row in rows])
-    table(
-        ["id", "name", "kind", "backend", "state", "reason", "age", "took"],
-        (
-            [
-                short[row.job_id],
-                row.name,
-                row.kind,
-                row.label,
-                row.status.name,
-                row.reason,
-                age(row.submitted),
-                duration(row),
-            ]
-            for row in rows
-        ),
-        marks=("ERROR", "CANCELLED"),
-    )
+    short = abbreviations(ledger, ids)
+    jobs = [
+        ListedJob(row, tags[row.bulk], what, short[row.job_id])
+        for row, what in zip(rows, summaries, strict=True)
+    ]
+    cells = {name: [COLUMNS[name](job) for job in jobs] for name in columns or DEFAULT}
+    if jobs and not columns and is_terminal(sys.stdout):  # there, room is dear
+        cells = {name: column for name, column in cells.items() if any(column)}
+    table(list(cells), zip(*cells.values(), strict=True), marks=("ERROR", "CANCELLED"), cut=CUT)
 
 
-def duration(row: Row) -> str | None:
-    """Return how long a job has run, until now if it runs still."""
-    if row.started is None or (row.state >= FINAL and row.finished is None):
-        return None
-    return span(max(0.0, (row.finished or time.time()) - row.started))
-
-
-def describe(row: Row, tags: dict[str, str]) -> dict[str, Any]:
+def describe(row: Row, tags: Mapping[str, str], summary: Summary) -> dict[str, Any]:
     """Return a row for ``--json``; times are in seconds since 1970."""
     return {
         "job_id": row.job_id,
         "name": row.name,
+        "work": summary.work,
+        "parameters": summary.parameters,
         "tags": tags,
         "kind": row.kind,
         "backend": row.label,
         "native_id": row.native_id,
         "state": row.status.name,
         "reason": row.reason,
+        "message": message(row),
         "attempt": row.attempt,
         "submitted": row.submitted,
         "started": row.started,

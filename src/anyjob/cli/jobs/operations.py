@@ -6,7 +6,7 @@ import inspect
 import sys
 from typing import Any
 
-from anyjob.errors import SpecError
+from anyjob.errors import AnyjobError, JobError, SpecError, in_words
 from anyjob.jobtypes import TaskJob
 from anyjob.ledger.rows import Row
 from anyjob.session.facade import Session
@@ -89,6 +89,21 @@ def failure_of(job: Any) -> BaseException | None:
     except Exception as error:
         return error
     return None
+
+
+def result_of(job: Any) -> Any:
+    """Return the result of a job that is DONE.
+
+    Raises:
+        AnyjobError: it cannot be read here: its class is not, or does as it likes when it is unpickled.
+    """
+    try:
+        return job.result()
+    except AnyjobError:
+        raise
+    except Exception as error:
+        why = f"job {job.job_id()} is DONE, and its result cannot be read here: {in_words(error)}"
+        raise JobError(why) from error
 
 
 def describe(job: Any, outcome: Outcome, resources: Resources) -> dict[str, Any]:

@@ -12,21 +12,20 @@ import click
 import msgspec
 
 from anyjob.cli.context import open_session
+from anyjob.cli.jobs.columns import pairs
 from anyjob.cli.jobs.listing import describe as describe_row
 from anyjob.cli.jobs.operations import extend_import_path
+from anyjob.cli.jobs.queueing import queue_place
 from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import full_id
-from anyjob.cli.output import printable, write_json
+from anyjob.cli.output import write_json, write_line
 from anyjob.cli.times import span
 from anyjob.execution import spool
-from anyjob.jobtypes import TaskJob
 from anyjob.ledger.encoding import decode_outcome, decode_resources
-from anyjob.ledger.rows import FINAL, Row
-from anyjob.ledger.store import Ledger
+from anyjob.ledger.rows import FINAL, Row, Summary
 from anyjob.session.facade import Session
 from anyjob.session.plain_job import KIND as PLAIN
 from anyjob.specs import Call, Command, File, Outcome, Resources, Spec
-from anyjob.status import JobStatus
 from anyjob.text.units import format_duration, format_memory
 
 LONGEST = 300
@@ -57,9 +56,9 @@ def show(job_id: str, as_json: bool) -> None:
     width = max(len(name) for name, _ in lines)
     for name, text in lines:
         first, *rest = text.splitlines() or [""]
-        print(f"{name:<{width}}  {printable(first)}")
+        write_line(f"{name:<{width}}  {first}")
         for line in rest:
-            print(f"{'':<{width}}  {printable(line)}")
+            write_line(f"{'':<{width}}  {line}")
 
 
 def describe(session: Session, row: Row) -> dict[str, Any]:
@@ -70,7 +69,7 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
     outcome = Outcome(status=row.status) if row.outcome is None else decode_outcome(row.outcome)
     directory = spool.path_of(spool.root(ledger.state, known.options.get("spool")), row.job_id)
     found = {
-        **describe_row(row, ledger.tags(row.bulk)),
+        **describe_row(row, ledger.tags(row.bulk), ledger.summaries([row.job_id]).get(row.job_id, Summary())),
         "route": list(context.route),
         "spec": summary(session, row),
         "resources": requested(decode_resources(context.resources)),
@@ -92,7 +91,7 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
         "superseded_by": ledger.superseded_by([row.job_id]).get(row.job_id),
     }
     if row.state < FINAL:
-        found |= pending(session, ledger, row)
+        found |= pending(session, row)
     return found
 
 
@@ -103,25 +102,18 @@ def requested(resources: Resources) -> dict[str, Any]:
     return {key: values[key] for key in values if key not in ("name", "tags") and values[key] != default[key]}
 
 
-def pending(session: Session, ledger: Ledger, row: Row) -> dict[str, Any]:
+def pending(session: Session, row: Row) -> dict[str, Any]:
     """Return what a job waits for, as far as that is known."""
     if row.kind == PLAIN:
         return {}
-    job: TaskJob = session.get_job(row.job_id)
-    record = job._record
-    position, message = record.queue_position, record.message
-    if row.status is JobStatus.QUEUED and job.backend().queues_in_ledger:
-        waiting = [job_id for job_id, _ in ledger.in_state(row.backend, JobStatus.QUEUED)]
-        running = len(ledger.in_state(row.backend, JobStatus.RUNNING))
-        position = waiting.index(row.job_id) + 1 if row.job_id in waiting else None
-        message = f"waits for {'a slot' if position == 1 else 'its turn'}: {running} running"
+    position, message = queue_place(session.get_job(row.job_id))
     return {"queue_position": position, "message": message}
 
 
 def summary(session: Session, row: Row) -> dict[str, Any]:
     """Return what a job was handed, shortened; of its variables the names only, since they may be secret."""
     if row.kind == PLAIN:
-        return {"kind": row.kind, "unreadable": "only its backend knows"}
+        return {"kind": row.kind, "unreadable": ""}
     extend_import_path(session, row)
     try:
         spec = session.get_job(row.job_id).spec()
@@ -176,7 +168,8 @@ def labelled_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("state", found["state"] + (f" ({found['reason']})" if found["reason"] else "")),
         ("message", found["message"]),
         ("kind", " -> ".join(found["route"])),
-        ("work", _work(found["spec"])),
+        ("parameters", pairs(found["parameters"])),
+        ("work", _work(found["spec"]) or found["work"]),
         ("resources", _resources(found["resources"])),
         ("backend", _backend(found)),
         ("native id", found["native_id"] or ""),
@@ -200,6 +193,8 @@ def labelled_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _work(spec: dict[str, Any]) -> str:
+    if spec.get("unreadable") == "":
+        return ""  # only its backend knows
     if "unreadable" in spec:
         return f"cannot be read here: {spec['unreadable']}"
     if "argv" in spec:

@@ -10,9 +10,10 @@ import click
 
 from anyjob.cli import exit_codes
 from anyjob.cli.context import open_session
-from anyjob.cli.jobs.operations import extend_import_path, failure_of, outcome_of
+from anyjob.cli.jobs.operations import extend_import_path, failure_of, outcome_of, result_of
+from anyjob.cli.jobs.queueing import explained_wait
 from anyjob.cli.jobs.selection import filter_options, find_jobs, full_id, read_criteria
-from anyjob.cli.output import count_states, print_error, print_message
+from anyjob.cli.output import count_states, print_error, print_message, write_text
 from anyjob.cli.run.single import explain_failure
 from anyjob.cli.run.streaming import StatusLine, wait_with_status
 from anyjob.errors import AnyjobError, CommandFailedError, JobTimeoutError
@@ -72,9 +73,10 @@ def _wait_for_all(jobs: list[Any], timeout: float | None) -> int:
     ended = 0
     line.show(f"0 of {len(jobs)} jobs have ended")
     try:
-        for _ in as_completed(jobs, timeout):
-            ended += 1
-            line.show(f"{ended} of {len(jobs)} jobs have ended")
+        with explained_wait(jobs):
+            for _ in as_completed(jobs, timeout):
+                ended += 1
+                line.show(f"{ended} of {len(jobs)} jobs have ended")
     except JobTimeoutError as error:
         line.stop()
         print_error(str(error))
@@ -95,7 +97,8 @@ def ended_in_time(job: BaseJob, timeout: float | None) -> bool:
         if deadline is None:
             wait_with_status(job, line, f"job {job.job_id()[:8]}")
         else:
-            job.wait_for_final_state(timeout=timeout)
+            with explained_wait([job]):
+                job.wait_for_final_state(timeout=timeout)
     except JobTimeoutError as error:
         line.stop()
         print_error(str(error))
@@ -156,7 +159,7 @@ def _print_result(job: Any, *, as_json: bool) -> int:
         error = failure_of(job)
         print_error(str(error) if isinstance(error, AnyjobError) else explain_failure(outcome, error))
     else:
-        value = job.result()
+        value = result_of(job)
         shown = job.show(value) if isinstance(job, TaskJob) and not as_json else None
         _print(value if shown is None else shown, as_json=as_json)
     return code_of(job, outcome)
@@ -164,13 +167,13 @@ def _print_result(job: Any, *, as_json: bool) -> int:
 
 def _print(value: Any, *, as_json: bool) -> None:
     if as_json:
-        print(_json(value))
+        write_text(_json(value))
     elif isinstance(value, CommandResult):
         _print_bytes(value.stdout.bytes())
     elif isinstance(value, bytes):
         _print_bytes(value)
     else:
-        print(value if isinstance(value, str) else repr(value))
+        write_text(value if isinstance(value, str) else repr(value))
 
 
 def _print_bytes(data: bytes) -> None:

@@ -8,7 +8,7 @@ import click
 
 from anyjob.cli.context import registry, show_warnings
 from anyjob.cli.lazy_group import LazyGroup
-from anyjob.cli.output import is_terminal, print_message, printable, table, write_json
+from anyjob.cli.output import is_terminal, print_message, table, write_json, write_line
 
 BAD = ("broken", "ambiguous", "incompatible", "stale")
 
@@ -57,10 +57,10 @@ def _print(lines: list[dict[str, str]]) -> None:
     table(columns, ([*_cells(line), _place(line)] for line in lines))
     wrong = [line for line in lines if line["why"] and line["state"] != "ok"]
     if wrong:
-        print()
+        write_line("")
     for line in wrong:
         about = " ".join(filter(None, (line["distribution"], line["group"], line["name"])))
-        print(printable(f"{about}: {line['state']}: {line['why']}"))
+        write_line(f"{about}: {line['state']}: {line['why']}")
 
 
 def _draw(lines: list[dict[str, str]]) -> None:
@@ -77,7 +77,7 @@ def _draw(lines: list[dict[str, str]]) -> None:
     places = {line["location"]: line for line in lines if line["location"]}.values()
     names = [f"{line['distribution']} {line['version']}" for line in places]
     for name, line in zip(names, places, strict=True):
-        print(printable(f"{name:<{max(map(len, names))}}  {_place(line)}"))
+        write_line(f"{name:<{max(map(len, names))}}  {_place(line)}")
     reasons: dict[tuple[str, str], list[str]] = {}
     for line in lines:
         if line["why"] and line["state"] != "ok":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from anyjob.cli.output import write_text
 from anyjob.scaffold.names import FLAVOURS
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def new_plugin(
     _check_free(names)
     target = Path(directory or distribution)
     write(target, render(names))
-    print(
+    write_text(
         f"Written: {target}\n\n"
         f"  cd {shlex.quote(str(target))}\n"
         "  pip install -e '.[test]'\n"

@@ -150,7 +150,8 @@ def run(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
     running that outlive their submitter, and cancels others. With --json, the last line of stderr is what
     came of it.
 
-    The jobs of a job file (FILE.toml) run side by side; a table tells what came of each. On a backend
+    The jobs of a job file (FILE.toml) run side by side; a table tells what came of each. One job alone,
+    without a matrix, is shown as a command is. On a backend
     whose jobs outlive this process, a file that is run again goes on where it was left off: what is done
     is not run again, what is queued or runs is waited for, and what has failed or was cancelled runs
     anew, as does all with --fresh. A job is the same one if it comes from the same file and its work is

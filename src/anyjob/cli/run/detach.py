@@ -6,7 +6,7 @@ from typing import Any
 
 from anyjob.cli import exit_codes
 from anyjob.cli.jobs.operations import submit
-from anyjob.cli.output import write_json
+from anyjob.cli.output import write_json, write_line
 from anyjob.errors import BackendError
 from anyjob.specs import Spec
 
@@ -31,5 +31,5 @@ def detach(backend: Any, spec: Spec, resources: dict[str, Any], *, as_json: bool
     if as_json:
         write_json({"job_id": job.job_id(), "backend": str(backend)})
     else:
-        print(job.job_id())
+        write_line(job.job_id())
     return exit_codes.OK

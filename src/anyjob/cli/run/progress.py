@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from anyjob.cli.output import console, is_terminal, print_message
+from anyjob.cli.output import console, is_terminal, print_message, write_line
 from anyjob.cli.run.sweep_report import SweepRow
+from anyjob.text.printable import printable
 
 
 class Progress:
@@ -33,7 +34,9 @@ class Progress:
                 redirect_stderr=False,
                 expand=True,
             )
-            self._task = self._bar.add_task(f"{self._name} on {self._backend}", total=self._total, failed="")
+            self._task = self._bar.add_task(
+                printable(f"{self._name} on {self._backend}"), total=self._total, failed=""
+            )
             self._bar.start()
         else:
             print_message(f"{self._name}: {self._total} jobs on {self._backend}")
@@ -52,4 +55,4 @@ class Progress:
             self._bar.update(self._task, completed=self._ended, failed=failed)
         elif not before:
             count = str(self._ended).rjust(len(str(self._total)))
-            print(f"[{count}/{self._total}] {row.state} {row.label()}".rstrip(), file=sys.stderr, flush=True)
+            write_line(f"[{count}/{self._total}] {row.state} {row.label()}".rstrip(), sys.stderr)

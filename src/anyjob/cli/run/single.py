@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from anyjob.cli import exit_codes
-from anyjob.cli.jobs.operations import SubmittedJobs, describe, failure_of, outcome_of, submit
-from anyjob.cli.output import print_error, print_message, write_json
+from anyjob.cli.jobs.operations import SubmittedJobs, describe, failure_of, outcome_of, result_of, submit
+from anyjob.cli.output import print_error, print_message, write_json, write_line, write_text
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.streaming import OutputForwarder, StatusLine, wait_with_status
 from anyjob.errors import AnyjobError, CommandFailedError
@@ -26,6 +26,7 @@ def run_one(
     *,
     as_json: bool,
     writes: Mapping[str, str] | None = None,
+    earlier: Any = None,
 ) -> int:
     """Run one job, and return the exit code.
 
@@ -36,6 +37,7 @@ def run_one(
         as_json: tell of the outcome as JSON: of a command on the last line of stderr, since stdout is
             its own; of another kind of work on stdout, and what it writes goes to stderr.
         writes: files to make of the result, by what they hold: see `anyjob.TaskJob.writes`.
+        earlier: its job, where it was handed over before.
     """
     command = kind_of(spec) == "command"
     submitted = SubmittedJobs(backend)
@@ -45,7 +47,11 @@ def run_one(
     with Interrupts(submitted.in_engine, cancel, kill=not durable, outlive=durable) as interrupts:
         forwarder = OutputForwarder(line, interrupts.cancel, {"stdout": stdout, "stderr": sys.stderr})
         try:
-            job = _submit(backend, spec, resources, submitted, forwarder)
+            if earlier is None:
+                job = _submit(backend, spec, resources, submitted, forwarder)
+            else:
+                submitted.jobs = [job] = [earlier]
+                forwarder.start(job)
             wait_with_status(job, line, f"job {job.job_id()[:8]} on {backend}")
             forwarder.finish()
         finally:
@@ -104,24 +110,24 @@ class _EndReport:
             self._forward_late_output()
             self._print_reason()
             return
-        result = self._job.result()
+        result = result_of(self._job)
         if self._command and isinstance(self._job, TaskJob):
             self._forward_late_output(result)
         elif result is not None and not isinstance(result, CommandResult):
             shown = self._job.show(result) if isinstance(self._job, TaskJob) else None
-            print(result if shown is None else shown)
+            write_text(str(result) if shown is None else shown)
 
     def print_json(self, known: dict[str, Any]) -> None:
         """Write it all as one object."""
         known["code"] = self.code
         if self._command:
-            self._forward_late_output(self._job.result() if self._done else None)
+            self._forward_late_output(result_of(self._job) if self._done else None)
             if self._forwarder.open_line:
-                print(file=sys.stderr)
+                write_line("", sys.stderr)
             write_json(known, sys.stderr)
             return
         if self._done:
-            known["result"] = self._job.result()
+            known["result"] = result_of(self._job)
         elif self._error is not None:
             known["error"] = f"{type(self._error).__name__}: {self._error}"
         write_json(known)
@@ -132,7 +138,7 @@ class _EndReport:
             return
         for what, path in writes.items():
             try:
-                self._job.write(self._job.result(), what, path)
+                self._job.write(result_of(self._job), what, path)
             except AnyjobError as error:
                 print_error(f"--{what}: {error}")
                 self.code = exit_codes.FAILED
@@ -159,16 +165,25 @@ class _EndReport:
             return
         if self._command and outcome.reason == "exit-code" and self.code not in (126, 127):
             return  # as env(1): the command has said it, or its code does
-        if isinstance(self._error, CommandFailedError) and self.code not in (126, 127):
+        if self._command and isinstance(self._error, CommandFailedError) and self.code not in (126, 127):
             return
         if self._command:
             print_error(outcome.message or f"the job failed: {outcome.reason or 'no reason known'}")
         else:
-            print_error(explain_failure(outcome, self._error))
+            print_error(explain_failure(outcome, self._error, self._forwarder.last_errors))
 
 
-def explain_failure(outcome: Outcome, error: BaseException | None) -> str:
-    """Return why a job that is no command failed: what it raised and where, or the backend's reason."""
-    if outcome.traceback:
+def explain_failure(outcome: Outcome, error: BaseException | None, shown: bytes = b"") -> str:
+    """Return why a job that is no command failed: what it raised and where, or the backend's reason.
+
+    Args:
+        outcome: what came of it.
+        error: what its result raises.
+        shown: the end of what it wrote to stderr, where that is on the screen already.
+    """
+    trace = outcome.traceback.strip()
+    if trace and trace.encode("utf-8", "surrogateescape") in shown:
+        return f"the job raised an exception: {trace.splitlines()[-1]}"
+    if trace:
         return f"the job raised an exception\n{outcome.traceback.rstrip()}"
     return outcome.message or (f"{type(error).__name__}: {error}" if error is not None else "the job failed")

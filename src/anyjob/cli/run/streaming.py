@@ -12,10 +12,15 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from anyjob.cli import exit_codes
+from anyjob.cli.jobs.queueing import explained_wait
 from anyjob.cli.output import console, is_terminal, leave_pipe, print_error
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
 from anyjob.job import BaseJob
 from anyjob.status import JobStatus, backoff
+from anyjob.text.printable import printable
+
+KEPT = 64 * 1024
+"""Bytes of the end of stderr that are kept, so that a traceback in it need not be shown twice."""
 
 
 class StatusLine:
@@ -34,7 +39,7 @@ class StatusLine:
                 return
             if self._progress is None:
                 self._start()
-            self._progress.update(self._task, description=text)
+            self._progress.update(self._task, description=printable(text))
 
     def _start(self) -> None:
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -77,6 +82,7 @@ class OutputForwarder:
         self.is_broken = False
         self.problem: Exception | None = None
         self.open_line = False
+        self.last_errors = b""
 
     def start(self, job: Any) -> None:
         """Begin to pass on; may be called again, to no effect."""
@@ -111,6 +117,7 @@ class OutputForwarder:
         _write_all(target, data)
         if target is sys.stderr and data:
             self.open_line = not data.endswith(b"\n")
+            self.last_errors = (self.last_errors + data)[-KEPT:]
 
     def _forward(self, job: Any, stream: str, target: TextIO) -> None:
         try:
@@ -170,4 +177,5 @@ def wait_with_status(job: BaseJob, line: StatusLine, what: str) -> None:
         if is_terminal(sys.stderr):
             job.wait_for_final_state(wait=1, callback=show_status)
         else:
-            job.wait_for_final_state()
+            with explained_wait([job]):
+                job.wait_for_final_state()

@@ -9,16 +9,23 @@ from typing import Any
 
 from anyjob.cli import exit_codes
 from anyjob.cli.jobs.operations import SubmittedJobs, choose_backend, submit
-from anyjob.cli.output import print_message, write_json
+from anyjob.cli.jobs.queueing import explained_wait
+from anyjob.cli.output import print_message, write_json, write_line
 from anyjob.cli.run.detach import require_durable
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.progress import Progress
 from anyjob.cli.run.resume import TAG, EarlierJobs, find_earlier_jobs, sweep_tag
+from anyjob.cli.run.single import run_one
 from anyjob.cli.run.sweep_report import SweepRow, print_report
 from anyjob.cli.values import parse_value
+from anyjob.errors import SerializationError
+from anyjob.execution.serialization import with_item_number
 from anyjob.jobfile import reader
 from anyjob.jobfile.spec_builder import make_spec, spec_type_of
+from anyjob.runtime import submission
 from anyjob.session.facade import Session
+from anyjob.specs import make_resources
+from anyjob.taskbackend import TaskBackend
 from anyjob.tracking.waiting import as_completed
 
 
@@ -66,20 +73,23 @@ def run_file(
     if detach:
         require_durable(backend)
         return _detach(
-            file, rows, backend, _submit_missing(backend, specs, resources, earlier), as_json=as_json
+            file, rows, backend, _submit_missing(backend, specs, rows, resources, earlier), as_json=as_json
         )
+    if len(rows) == 1 and not rows[0].parameters and not as_json:  # what is wanted of it is what it writes
+        return run_one(backend, specs[0], resources, as_json=False, earlier=earlier.jobs[0])
     submitted = SubmittedJobs(backend)
     durable = backend.capabilities.durable
     with Interrupts(submitted.in_engine, session.cancel, kill=not durable, outlive=durable) as interrupts:
         with Progress(name, len(rows), str(backend)) as progress:
-            submitted.jobs = jobs = _submit_missing(backend, specs, resources, earlier)
+            submitted.jobs = jobs = _submit_missing(backend, specs, rows, resources, earlier)
             index_of = {id(job): index for index, job in enumerate(jobs)}
             for row, job in zip(rows, jobs, strict=True):
                 row.job = job
-            for job in as_completed(jobs):
-                row = rows[index_of[id(job)]]
-                row.record_outcome(resources)
-                progress.ended(row, before=index_of[id(job)] in earlier.done)
+            with explained_wait(jobs):
+                for job in as_completed(jobs):
+                    row = rows[index_of[id(job)]]
+                    row.record_outcome(resources)
+                    progress.ended(row, before=index_of[id(job)] in earlier.done)
         stopped = interrupts.signal
     print_report(file, rows, backend, as_json=as_json)
     if stopped is not None:
@@ -88,12 +98,17 @@ def run_file(
 
 
 def _submit_missing(
-    backend: Any, specs: list[Any], resources: dict[str, Any], earlier: EarlierJobs
+    backend: Any,
+    specs: list[Any],
+    rows: list[SweepRow],
+    resources: dict[str, Any],
+    earlier: EarlierJobs,
 ) -> list[Any]:
     """Return the jobs in order: those that there are, and those that are handed over now."""
     jobs = list(earlier.jobs)
     indices = [index for index, job in enumerate(jobs) if job is None]
-    new = _submit(backend, [specs[index] for index in indices], resources) if indices else []
+    missing = [specs[index] for index in indices], [rows[index] for index in indices]
+    new = _submit(backend, *missing, resources) if indices else []
     for index, job in zip(indices, new, strict=True):
         jobs[index] = job
     return jobs
@@ -110,13 +125,20 @@ def _detach(
         ]
         write_json({"name": file.name, "file": file.path, "backend": str(backend), "jobs": records})
     else:
-        print("\n".join(job.job_id() for job in jobs))
+        for job in jobs:
+            write_line(job.job_id())
     return exit_codes.OK
 
 
-def _submit(backend: Any, specs: list[Any], resources: dict[str, Any]) -> list[Any]:
-    many = getattr(backend, "run_many", None)
-    return submit(backend, specs, resources) if many is None else list(many(specs, **resources))
+def _submit(backend: Any, specs: list[Any], rows: list[SweepRow], resources: dict[str, Any]) -> list[Any]:
+    if not isinstance(backend, TaskBackend):
+        return submit(backend, specs, resources)
+    try:
+        return submission.submit(
+            backend, specs, make_resources(resources), parameters=[row.parameters for row in rows]
+        )
+    except SerializationError as error:
+        raise with_item_number(error, specs) from error.__cause__
 
 
 def parse_axis(text: str) -> list[Any]:

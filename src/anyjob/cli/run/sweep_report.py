@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from anyjob.cli.jobs.operations import describe, failure_of, outcome_of
-from anyjob.cli.output import print_error, print_message, printable, table, write_json
-from anyjob.errors import CommandFailedError, in_words
+from anyjob.cli.jobs.operations import result_of as read_result
+from anyjob.cli.output import print_error, print_message, table, write_json
+from anyjob.errors import AnyjobError, CommandFailedError
 from anyjob.execution.outputs import CommandResult
 from anyjob.jobfile.reader import JobFile
 from anyjob.jobtypes import TaskJob
 from anyjob.specs import make_resources
+from anyjob.text.printable import printable
 
 MOST_OUTPUT = 256 * 1024
 """Bytes of a job's stdout that are looked at for a result: more is no row of a table."""
@@ -43,9 +45,9 @@ class SweepRow:
         if self.state == "DONE":
             try:
                 self.result = result_of(self.job)
-            except Exception as error:  # the other jobs have results that can be read
+            except AnyjobError as error:  # the other jobs have results that can be read
                 self.state = self.known["state"] = "ERROR"
-                self.why = f"its result cannot be read: {in_words(error)}"
+                self.why = str(error)
         elif self.state == "ERROR":
             self.why = reason_of(self.job, outcome)
 
@@ -53,7 +55,7 @@ class SweepRow:
 def result_of(job: Any) -> Any:
     """Return a job's result where it can stand in a table: what it returned, or its stdout as JSON."""
     if not isinstance(job, TaskJob) or job.metadata()["route"][-1] != "command":
-        result = job.result()
+        result = read_result(job)
         if not isinstance(result, CommandResult):
             return result
         return parse_json_object(result.stdout.bytes())
@@ -63,7 +65,7 @@ def result_of(job: Any) -> Any:
         if len(written) > MOST_OUTPUT:
             break
     if job.metadata()["kind"] != "command":
-        result = job.result()
+        result = read_result(job)
         return parse_json_object(written) if isinstance(result, CommandResult) else result
     return parse_json_object(written)
 
@@ -100,11 +102,9 @@ def print_report(file: JobFile, rows: list[SweepRow], backend: Any, *, as_json: 
         write_json({"name": file.name, "file": file.path, "backend": str(backend), "jobs": jobs})
     else:
         columns = list(columns_of(rows))
-        table(
-            [name for name, _ in columns],
-            ([cells.get(id(row)) for _, cells in columns] for row in rows),
-            marks=("ERROR", "CANCELLED"),
-        )
+        names = [name for name, _ in columns]
+        cells = ([cells.get(id(row)) for _, cells in columns] for row in rows)
+        table(names, cells, marks=("ERROR", "CANCELLED"), cut=set(names) - {"state"})
     print_failures(rows)
 
 
@@ -137,6 +137,6 @@ def print_failures(rows: Iterable[SweepRow]) -> None:
     for why, failed in list(by_reason.items())[:MOST_FAILURES]:
         example = f" ({failed[0].label()})" if failed[0].parameters else ""
         many = f"{len(failed)} jobs failed, the first" if len(failed) > 1 else "a job failed"
-        print_error(f"{many}{example}: " + "\n  ".join(map(printable, why.splitlines())))
+        print_error(f"{many}{example}: " + "\n  ".join(why.splitlines()))
     if len(by_reason) > MOST_FAILURES:
         print_message(f"and {len(by_reason) - MOST_FAILURES} failures of other kinds: --json tells them all")

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from anyjob.cli.output import is_terminal, printable
+from anyjob.cli.output import is_terminal, write_line, write_text
 from anyjob.cli.paragraphs import paragraph
+from anyjob.text.printable import printable
 
 
 def print_line(line: dict[str, Any]) -> None:
@@ -28,7 +29,7 @@ def print_line(line: dict[str, Any]) -> None:
 
 def _write(text: str) -> None:
     """Write a text; its further lines are set in."""
-    print("\n        ".join(printable(line) for line in text.splitlines()), flush=True)
+    write_text("\n        ".join(printable(line) for line in text.splitlines()))
 
 
 def print_summary(promises: Sequence[dict[str, Any]]) -> None:
@@ -36,4 +37,4 @@ def print_summary(promises: Sequence[dict[str, Any]]) -> None:
     states = [each["state"] for each in promises]
     if states:
         parts = [f"{states.count('ok')} promises kept", f"{states.count('failed')} broken"]
-        print(f"{', '.join(parts)}, {states.count('skipped')} not looked at")
+        write_line(f"{', '.join(parts)}, {states.count('skipped')} not looked at")

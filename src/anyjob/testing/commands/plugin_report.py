@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from anyjob.cli.output import is_terminal, printable, table
+from anyjob.cli.output import is_terminal, table, write_line, write_text
 from anyjob.cli.paragraphs import heading, paragraph
 from anyjob.testing.diagnosis.findings import LEVELS, Finding
 from anyjob.testing.diagnosis.reports import Report
@@ -24,7 +24,7 @@ def print_reports(reports: Sequence[Report]) -> None:
     for report in reports:
         if report.findings:
             (_draw if is_terminal(sys.stdout) else _print)(report)
-    print(f"\n{_summary(reports)}")
+    write_text(f"\n{_summary(reports)}")
 
 
 def _cells(entry: Mapping[str, Any]) -> list[Any]:
@@ -46,11 +46,11 @@ def _shortened(names: Sequence[str]) -> str:
 
 
 def _print(report: Report) -> None:
-    print()
+    write_line("")
     for each in report.findings:
         name = report.to_dict()["distribution"]
         where = f" (at {each.location})" if each.location else ""
-        print(printable(f"{name}: {each.level}: {_entry_point(each)}{each.message}{where}; {each.hint}"))
+        write_line(f"{name}: {each.level}: {_entry_point(each)}{each.message}{where}; {each.hint}")
 
 
 def _draw(report: Report) -> None:

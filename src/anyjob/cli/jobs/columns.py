@@ -1,0 +1,92 @@
+"""The columns of ``anyjob jobs``: what each shows of a job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import click
+
+from anyjob.cli.times import age, span
+from anyjob.ledger.rows import FINAL, Row, Summary
+
+DEFAULT = ("id", "name", "backend", "state", "reason", "age", "took", "work")
+CUT = ("work", "parameters", "tags", "message")
+
+
+class ListedJob(NamedTuple):
+    """A job of a listing: what the ledger knows of it, its tags, and the shortest id that means no other."""
+
+    row: Row
+    tags: Mapping[str, str]
+    summary: Summary
+    short: str
+
+
+def work(summary: Summary) -> str:
+    """Return what a job is, in a line: its values of the axes of a job file go before."""
+    values = pairs(summary.parameters)
+    return f"{values}: {summary.work}" if values and summary.work else values or summary.work
+
+
+def pairs(values: Mapping[str, Any]) -> str:
+    """Return names and values in a line: ``seed=3 lr=0.1``."""
+    return " ".join(f"{name}={value}" for name, value in values.items())
+
+
+def duration(row: Row) -> str | None:
+    """Return how long a job has run, until now if it runs still."""
+    if row.started is None or (row.state >= FINAL and row.finished is None):
+        return None
+    return span(max(0.0, (row.finished or time.time()) - row.started))
+
+
+def message(row: Row) -> str:
+    """Return what is said of the end of a job."""
+    if row.outcome is None:
+        return ""
+    from anyjob.ledger.encoding import decode_outcome
+
+    return decode_outcome(row.outcome).message
+
+
+def _time(then: float | None) -> str | None:
+    return None if then is None else datetime.fromtimestamp(then).strftime("%Y-%m-%d %H:%M:%S")
+
+
+COLUMNS: dict[str, Callable[[ListedJob], Any]] = {
+    "id": lambda job: job.short,
+    "job-id": lambda job: job.row.job_id,
+    "name": lambda job: job.row.name,
+    "work": lambda job: work(job.summary),
+    "parameters": lambda job: pairs(job.summary.parameters),
+    "tags": lambda job: pairs(job.tags),
+    "kind": lambda job: job.row.kind,
+    "backend": lambda job: job.row.label,
+    "native-id": lambda job: job.row.native_id,
+    "state": lambda job: job.row.status.name,
+    "reason": lambda job: job.row.reason,
+    "message": lambda job: message(job.row),
+    "attempt": lambda job: job.row.attempt,
+    "age": lambda job: age(job.row.submitted),
+    "took": lambda job: duration(job.row),
+    "submitted": lambda job: _time(job.row.submitted),
+    "started": lambda job: _time(job.row.started),
+    "finished": lambda job: _time(job.row.finished),
+}
+"""Each with what stands in its cells."""
+
+
+def read_columns(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns that somebody has asked for, in that order.
+
+    Raises:
+        click.UsageError: one is none.
+    """
+    names = [name.strip().lower() for text in texts for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in COLUMNS:
+            raise click.UsageError(f"--columns: {name!r} is none: there are {', '.join(COLUMNS)}")
+    return tuple(dict.fromkeys(names))

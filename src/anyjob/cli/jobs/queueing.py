@@ -1,0 +1,61 @@
+"""Why a job does not run yet: told by ``anyjob show``, and once by what waits where there is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from anyjob.cli.output import is_terminal, print_message
+from anyjob.jobtypes import TaskJob
+from anyjob.status import JobStatus
+
+PATIENCE = 3.0
+"""Seconds of waiting after which a pipe or a log is told why nothing happens."""
+
+
+def queue_place(job: TaskJob) -> tuple[int | None, str]:
+    """Return the place of a job in its queue, and what it waits for, as far as that is known."""
+    record, backend = job._record, job.backend()
+    if record.status is not JobStatus.QUEUED or not backend.queues_in_ledger:
+        return record.queue_position, record.message
+    ledger = backend.services.ledger
+    number = backend.recorder.number
+    queue = [job_id for job_id, _ in ledger.in_state(number, JobStatus.QUEUED)]
+    running = len(ledger.in_state(number, JobStatus.RUNNING))
+    position = queue.index(job.job_id()) + 1 if job.job_id() in queue else None
+    slots = getattr(backend.options, "slots", None)
+    of_slots = "" if slots is None else f" on {slots} slot{'' if slots == 1 else 's'}"
+    return position, f"waits for {'a slot' if position == 1 else 'its turn'}: {running} running{of_slots}"
+
+
+@contextmanager
+def explained_wait(jobs: Sequence[Any]) -> Iterator[None]:
+    """While it is entered, say once why none of these jobs runs, where no terminal shows where they are."""
+    if is_terminal(sys.stderr):
+        yield
+        return
+    timer = threading.Timer(PATIENCE, _say_why, [jobs])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _say_why(jobs: Sequence[Any]) -> None:
+    with suppress(Exception):  # who waits hears of what goes wrong; this is but a word about it
+        states = [job.status() for job in jobs]
+        if any(state not in (JobStatus.QUEUED, JobStatus.INITIALIZING) for state in states):
+            return
+        first = jobs[0]
+        position, why = queue_place(first) if isinstance(first, TaskJob) else (None, "")
+        told = [f"{states[0].name} on {first.backend()}"]
+        if position is not None:
+            told.append(f"position {position}")
+        told.append(why or "its engine does not say why")
+        many = f"none of {len(jobs)} jobs runs yet; the first, " if len(jobs) > 1 else ""
+        print_message(f"{many}job {first.job_id()[:8]}: {', '.join(told)}")
