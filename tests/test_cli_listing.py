@@ -404,7 +404,7 @@ def test_a_hook_plugin_that_hangs_does_not_hang_a_listing(acme: Path, group: str
 def test_completion_imports_no_plugin(acme: Path, line: str) -> None:
     install(acme, "stuck", "[anyjob.plugins]\ns = stuck_of_tests\n",
             stuck_of_tests="import threading; threading.Event().wait()")  # fmt: skip
-    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+    words = {"COMP_LINE": line, "COMP_POINT": str(len(line))}
     done = anyjob(env={**os.environ, "_ANYJOB_COMPLETE": "bash_complete", **words})
     assert done.stdout.decode().split() == ["plain,acme" if line.endswith("ac") else "plain,command"]
 
@@ -505,7 +505,7 @@ def test_completion_scripts(shell: str) -> None:
 )  # fmt: skip
 def test_names_are_completed(line: str, completed: str, place: Path) -> None:
     (place / "anyjob.toml").write_text(CONFIG)
-    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+    words = {"COMP_LINE": line, "COMP_POINT": str(len(line))}
     done = anyjob(env={**os.environ, "_ANYJOB_COMPLETE": "bash_complete", **words})
     assert done.stdout.decode().split() == [f"plain,{completed}"]
     (place / "anyjob.toml").write_text("broken = ")

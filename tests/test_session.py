@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import threading
@@ -195,6 +196,17 @@ def test_a_backend_that_cannot_be_made_is_left_out_and_reported(caplog: pytest.L
 
 
 # --- work -----------------------------------------------------------------------------------------
+
+
+def test_run_takes_a_function_with_its_arguments(session: Session) -> None:
+    """Every peer's submit(fn, *args)."""
+    inline = session.get_backend("inline")
+    assert session.run(divmod, 17, 5, backend="inline").result() == (3, 2)
+    assert session.run(divmod, 17, 5, backend=inline, name="by name").metadata()["name"] == "by name"
+    assert session.run("math:sqrt", 4, backend="inline").result() == 2
+    assert session.run(str.upper, "inline", backend="inline").result() == "INLINE"
+    assert session.run(Call(abs, (-1,)), "inline").result() == 1
+    assert asyncio.run(anyjob.aio.run(divmod, 17, 5, backend="inline", session=session)).result() == (3, 2)
 
 
 def test_run_takes_a_name_a_backend_or_the_default(session: Session) -> None:

@@ -204,6 +204,8 @@ def test_resources_take_what_people_write() -> None:
         options={"slurm": {"partition": "gpu"}}, restartable=True,
     )  # fmt: skip
     assert make_resources({}) == Resources()
+    assert make_resources({"memory": "8B"}).memory == 8
+    assert make_resources({"memory": 2**20}).memory == 2**20
     assert make_resources({"walltime": "2h"}).walltime == 7200
 
 
@@ -226,6 +228,8 @@ def test_resources_take_what_people_write() -> None:
         ({"options": 3}, "options go by the type of the backend"),
         ({"restartable": "yes"}, "restartable is True or False"),
         ({"cpu": 3}, "unknown resource 'cpu'; did you mean 'cpus'?"),
+        ({"memory": 8}, 'memory = 8 is in bytes: write "8GiB" or "8MiB", or "8B" if bytes are meant'),
+        ({"memory": 4000}, 'write "4000GiB" or "4000MiB"'),
         ({"partition": "x"}, "unknown resource 'partition'; there are: cpus, memory"),
     ],
 )

@@ -168,14 +168,25 @@ def test_an_interrupt_half_way_is_no_rejection(
     assert [job.native_id() for job in engine.jobs()] == ["first"]
 
 
-def test_who_gives_a_function_is_told_how_calls_are_made(engine: ScriptedEngine) -> None:
+def test_a_function_is_given_with_its_arguments(engine: ScriptedEngine) -> None:
+    """Every peer's submit(fn, *args); keywords are resources."""
+    for work in (pow, "builtins:pow"):
+        job = engine.run(work, 2, 5, name="power", cpus=2)
+        assert job.spec() == Call(work, (2, 5))
+        assert (job.metadata()["name"], engine.launched[-1].resources.cpus) == ("power", 2)
+    assert engine.run(dict).spec() == Call(dict)
+
+
+def test_what_is_neither_is_told_how_work_is_given(engine: ScriptedEngine) -> None:
     run: Any = engine.run
-    hint = r"give a Command\(.*, a Call\(function, \(argument, \.\.\.\)\) or the spec"
-    with pytest.raises(SpecError, match=rf"run\(\) takes one spec, not 2 arguments: {hint}"):
-        run(pow, 3)
-    for arguments in ({}, {"x": 3}):
-        with pytest.raises(SpecError, match=rf"is not a spec: {hint}"):
-            run(pow, **arguments)
+    hint = r"give a Command\(.*, a function and its arguments, a Call\(.* or the spec of a plugin"
+    with pytest.raises(SpecError, match=rf"run\(\) takes a spec alone, and was given 1 arguments.*{hint}"):
+        run(call(), 3)
+    for work in (7, "ls -l", Call, None):
+        with pytest.raises(SpecError, match="is not a spec"):
+            run(work)
+    with pytest.raises(SpecError, match=r"'base' is none.*run\(Call\(pow, …, \{'base': …\}\)\)"):
+        run(pow, 2, base=3)
     assert engine.launched == []
     assert engine.run(spec=call()).native_id() == "n0"
 

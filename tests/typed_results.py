@@ -84,6 +84,9 @@ def a_backend(backend: TaskBackend) -> None:
     assert_type(backend.run(Command(["true"])).result(), CommandResult)
     assert_type(backend.run(Notebook("a.ipynb")).result(), NotebookResult)
     assert_type(backend.run(Untyped()).result(), Any)
+    assert_type(backend.run(half, 3, cpus=2).result(), float)
+    assert_type(backend.run(Fit, 3).result(), Fit)
+    assert_type(backend.run("math:sqrt", 4).result(), Any)
     assert_type(backend.map(half, range(3)), list[TaskJob[float]])
     assert_type(backend.map("math:sqrt", range(3)), list[TaskJob[Any]])
     assert_type(backend.run_many(Call(half, (n,)) for n in range(3)), list[TaskJob[float]])
@@ -93,7 +96,7 @@ def a_backend(backend: TaskBackend) -> None:
 def a_wrong_use(backend: TaskBackend) -> None:
     text: str = backend.run(Call(half, (3,))).result()  # type: ignore[assignment]
     text.upper()
-    backend.run(half, 3)  # type: ignore[arg-type, call-arg]
+    backend.run(3)  # type: ignore[call-overload]
     Call(3)  # type: ignore[call-overload]
 
 
@@ -114,9 +117,11 @@ def the_default_session() -> None:
     assert_type(backend.run(Call(half, (3,))), TaskJob[float])
     assert_type(backend.map(half, [1])[0].result(), float)
     assert_type(anyjob.run(Command(["true"]), "hpc", cpus=4), TaskJob[CommandResult])
+    assert_type(anyjob.run(half, 3, backend="hpc"), TaskJob[float])
+    assert_type(backend.run(half, 3), TaskJob[float])
     assert_type(anyjob.run(Notebook("a.ipynb"), backend=backend).result(), NotebookResult)
     assert_type(anyjob.rerun(backend.map(half, [1])), list[TaskJob[float]])
-    anyjob.run(Command(["true"]), bakend="hpc", backend=3)  # type: ignore[arg-type]
+    anyjob.run(Command(["true"]), bakend="hpc", backend=3)  # type: ignore[call-overload]
     anyjob.get_job_type(3)  # type: ignore[arg-type]
 
 

@@ -17,7 +17,7 @@ from anyjob.backend import BackendStatus, BaseProvider, filter_backends
 from anyjob.config.secrets import Secret
 from anyjob.errors import BackendNotFoundError
 from anyjob.orders import Answer, Order, Rejected, Ticket
-from anyjob.specs import Outcome, Spec
+from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 
 # --- how a backend is made ------------------------------------------------------------------------
@@ -94,7 +94,7 @@ class ReadingOthersOptions(RightBackend):
 
 
 class IgnoringOwnOptions(RightBackend):
-    def run(self, spec: Spec, **resources: Any) -> Any:
+    def run(self, spec: Any, *args: Any, **resources: Any) -> Any:
         resources.pop("options", None)
         return super().run(spec, **resources)
 
@@ -132,7 +132,7 @@ class FailingOpenly(Secretive):
 
 
 class Handing(Secretive):
-    def run(self, spec: Spec, **resources: Any) -> Any:
+    def run(self, spec: Any, *args: Any, **resources: Any) -> Any:
         job = super().run(spec, **resources)
         job._record.message = f"submitted with {self.token}"
         return job

@@ -200,7 +200,7 @@ class LockedJob(CommandJob):
 class LockedHandles(RightBackend):
     """Makes handles of its own, which hold a lock."""
 
-    def run(self, spec: Spec, **resources: Any) -> TaskJob:
+    def run(self, spec: Any, *args: Any, **resources: Any) -> TaskJob:
         return _locked(super().run(spec, **resources))
 
     def run_many(self, specs: Iterable[Spec], **resources: Any) -> list[TaskJob]:
@@ -336,7 +336,7 @@ class AsksTheEngineAlone(RightBackend):
 class TriesAgain(InlineBackend):
     """Submits once more what was not answered."""
 
-    def run(self, spec: Spec, **resources: Any) -> TaskJob:
+    def run(self, spec: Any, *args: Any, **resources: Any) -> TaskJob:
         job = super().run(spec, **resources)
         outcome = job._record.outcome
         return super().run(spec, **resources) if outcome is not None and outcome.reason == "lost" else job

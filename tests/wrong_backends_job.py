@@ -22,7 +22,7 @@ from anyjob.errors import JobRejectedError, JobTimeoutError, SerializationError,
 from anyjob.job import JOB_FINAL_STATES, JobStatus
 from anyjob.jobtypes import TaskJob
 from anyjob.orders import Answer, Order, Rejected, Ticket
-from anyjob.specs import Command, Outcome, Spec
+from anyjob.specs import Command, Outcome
 
 ENGINE = str(Path(__file__).with_name("wrong_engine.py"))
 
@@ -303,7 +303,7 @@ class KeepsTheFirstLine(RightBackend):
 
 
 class NamesNoArgument(RightBackend):
-    def run(self, spec: Spec, **resources: Any) -> TaskJob:
+    def run(self, spec: Any, *args: Any, **resources: Any) -> TaskJob:
         try:
             return super().run(spec, **resources)
         except SerializationError as error:
@@ -311,7 +311,7 @@ class NamesNoArgument(RightBackend):
 
 
 class TakesAnything(RightBackend):
-    def run(self, spec: Spec, **resources: Any) -> TaskJob:
+    def run(self, spec: Any, *args: Any, **resources: Any) -> TaskJob:
         try:
             return super().run(spec, **resources)
         except UnsupportedSpecError:
@@ -319,7 +319,7 @@ class TakesAnything(RightBackend):
 
 
 class RejectsInSilence(RightBackend):
-    def run(self, spec: Spec, **resources: Any) -> TaskJob:
+    def run(self, spec: Any, *args: Any, **resources: Any) -> TaskJob:
         try:
             return super().run(spec, **resources)
         except JobRejectedError:
@@ -327,7 +327,7 @@ class RejectsInSilence(RightBackend):
 
 
 class ForgetsTags(RightBackend):
-    def run(self, spec: Spec, **resources: Any) -> TaskJob:
+    def run(self, spec: Any, *args: Any, **resources: Any) -> TaskJob:
         resources.pop("tags", None)
         return super().run(spec, **resources)
 
@@ -339,7 +339,7 @@ def handing(handle: type[Any]) -> type[RightBackend]:
     """Make a backend whose ``run`` gives handles of this class mixed into the right one."""
 
     class Handing(RightBackend):
-        def run(self, spec: Spec, **resources: Any) -> TaskJob:
+        def run(self, spec: Any, *args: Any, **resources: Any) -> TaskJob:
             job = super().run(spec, **resources)
             job.__class__ = type(handle.__name__, (handle, type(job)), {})
             return job

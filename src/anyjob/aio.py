@@ -66,19 +66,39 @@ async def backends(*args: Any, session: Session | None = None, **filters: Any) -
     return await offload(lambda: _of(session).backends(*args, **filters))
 
 
+@overload
 async def run(
     spec: Spec[T],
     backend: str | BaseBackend | None = None,
     *,
     session: Session | None = None,
     **resources: Any,
-) -> TaskJob[T]:
+) -> TaskJob[T]: ...
+@overload
+async def run(
+    spec: Callable[..., T],
+    *args: Any,
+    backend: str | BaseBackend | None = None,
+    session: Session | None = None,
+    **resources: Any,
+) -> TaskJob[T]: ...
+@overload
+async def run(
+    spec: str,
+    *args: Any,
+    backend: str | BaseBackend | None = None,
+    session: Session | None = None,
+    **resources: Any,
+) -> TaskJob[Any]: ...
+async def run(
+    spec: Any, *args: Any, backend: Any = None, session: Session | None = None, **resources: Any
+) -> TaskJob[Any]:
     """Hand one piece of work to a backend; returns its job: see `anyjob.Session.run`.
 
     Work on an ``inline`` backend runs on a thread of anyjob's own. To cancel this await leaves open
     whether the work was handed over.
     """
-    return await offload(lambda: _of(session).run(spec, backend, **resources))
+    return await offload(lambda: _of(session).run(spec, *args, backend=backend, **resources))
 
 
 async def run_many(

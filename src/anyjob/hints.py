@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType as TracebackType
     from typing import Any as Any
     from typing import Self as Self
+    from typing import overload as overload
 
     import click as click
 
@@ -60,6 +61,10 @@ else:
         "Waited": "anyjob.tracking.waiting",
     }
     _ELSEWHERE = ("anyjob", "collections.abc", "typing", "datetime", "os", "pathlib", "types")
+
+    def overload(function):  # which is run, and need not import typing
+        """Say nothing: overloads are for checkers."""
+        return function
 
     def __getattr__(name: str) -> Any:  # unseen by checkers, which know the names above only
         if name.startswith("_"):

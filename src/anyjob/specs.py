@@ -33,7 +33,12 @@ T = TypeVar("T")
 
 MAX_ARGUMENT = 128 * 1024 - 1
 """Bytes that one argument or one ``NAME=value`` may have: Linux's MAX_ARG_STRLEN, less the NUL."""
-SPECS = 'give a Command(["program", ...]), a Call(function, (argument, ...)) or the spec of a plugin'
+SMALLEST_MEMORY = 2**20
+"""Bytes below which a bare number was not meant as bytes: nothing runs in so few."""
+SPECS = (
+    'give a Command(["program", ...]), a function and its arguments, a Call(function, (argument, ...)) '
+    "or the spec of a plugin"
+)
 """What work is made as, for errors."""
 MAX_NAME = 255
 """Bytes that the name of a job, or that of a file in its directory, may have: Linux's NAME_MAX."""
@@ -243,9 +248,7 @@ class Call(Spec[T_co], frozen=True, tag="python"):
         def __init__(self, fn: Any, args: Any = (), kwargs: Any = ...) -> None: ...
 
     def __post_init__(self) -> None:
-        if not callable(self.fn) and not (
-            isinstance(self.fn, str) and all(part for part in self.fn.partition(":"))
-        ):
+        if not callable(self.fn) and not is_function(self.fn):
             raise SpecError(
                 f"Call takes something callable, or 'module:function'; it was given {self.fn!r}"
                 + (" (the result of a call? drop the brackets)" if self.fn is None else "")
@@ -254,6 +257,37 @@ class Call(Spec[T_co], frozen=True, tag="python"):
             raise SpecError(f"the args of a Call are a tuple: args=({self.args!r},)")
         if type(self.args) is not tuple:
             force_setattr(self, "args", tuple(self.args))
+
+
+def is_function(work: Any) -> bool:
+    """Tell whether something is what a `Call` calls: anything callable, or ``"module:function"``."""
+    if isinstance(work, str):
+        return all(work.partition(":"))
+    return callable(work) and not (isinstance(work, type) and issubclass(work, Spec))
+
+
+def as_spec(work: Any, args: tuple[Any, ...], given: Iterable[str] = ()) -> Spec:
+    """Return what ``run(work, *args, **given)`` means: a spec as it is, or the call of a function.
+
+    Raises:
+        SpecError: it is neither, or a keyword is an argument of the function, as it seems.
+    """
+    if not is_function(work):
+        if isinstance(work, type):
+            raise SpecError(f"{work.__name__} is not a spec, but a class of them: {SPECS}")
+        kind_of(work)
+        if args:
+            raise SpecError(
+                f"run() takes a spec alone, and was given {len(args)} arguments beside it: {SPECS}"
+            )
+        return work  # type: ignore[no-any-return]
+    for word in set(given).difference(Resources.__struct_fields__):
+        name = work if isinstance(work, str) else getattr(work, "__qualname__", type(work).__name__)
+        raise SpecError(
+            f"keywords of run() are resources, and {word!r} is none; for an argument of the function: "
+            f"run(Call({name}, …, {{{word!r}: …}}))"
+        )
+    return Call(work, args)
 
 
 class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -335,6 +369,12 @@ def make_resources(given: dict[str, Any]) -> Resources:
         raise SpecError(
             f"unknown resource {word!r}; {hint} (What one engine alone knows goes by its type: "
             f'options={{"slurm": {{{word!r}: …}}}})'
+        )
+    memory = given.get("memory")
+    if isinstance(memory, (int, float)) and 0 < memory < SMALLEST_MEMORY:
+        raise SpecError(
+            f'memory = {memory} is in bytes: write "{memory:g}GiB" or "{memory:g}MiB", or "{memory:g}B" '
+            "if bytes are meant"
         )
     return Resources(**given)
 

@@ -30,7 +30,7 @@ from anyjob.runtime import item_resources
 from anyjob.runtime.recorder import NO_RECORDER, Recorder
 from anyjob.runtime.services import Services
 from anyjob.runtime.submission import submit
-from anyjob.specs import SPECS, Call, Outcome, Resources, Spec, T, kind_of, make_resources
+from anyjob.specs import Call, Outcome, Resources, Spec, T, as_spec, make_resources
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 from anyjob.tracking.tracker import Tracker
@@ -41,14 +41,11 @@ Run = TypeVar("Run", bound=Callable[..., Any])
 
 
 def _of_one_spec(run: Run) -> Run:
-    """Have a ``run`` say how calls are made where it is given a function, and perhaps its arguments."""
+    """Have a ``run`` of specs take a function with its arguments, too."""
 
     @functools.wraps(run)
-    def checked(self: Any, spec: Any, *arguments: Any, **resources: Any) -> Any:
-        if arguments:
-            raise SpecError(f"run() takes one spec, not {1 + len(arguments)} arguments: {SPECS}")
-        kind_of(spec)
-        return run(self, spec, **resources)
+    def checked(self: Any, /, spec: Any, *args: Any, **resources: Any) -> Any:
+        return run(self, as_spec(spec, args, resources), **resources)
 
     return cast(Run, checked)
 
@@ -268,12 +265,19 @@ class TaskBackend(BaseBackend):
 
     # --- what its users call ------------------------------------------------------------------
 
+    @overload
+    def run(self, spec: Spec[T], **resources: Any) -> TaskJob[T]: ...
+    @overload
+    def run(self, spec: Callable[..., T], *args: Any, **resources: Any) -> TaskJob[T]: ...
+    @overload
+    def run(self, spec: str, *args: Any, **resources: Any) -> TaskJob[Any]: ...
     @_of_one_spec
-    def run(self, spec: Spec[T], **resources: Any) -> TaskJob[T]:
+    def run(self, spec: Any, *args: Any, **resources: Any) -> TaskJob[Any]:
         """Hand over one piece of work.
 
         Args:
-            spec: what to run.
+            spec: what to run; or a function (``"module:function"`` will do): a `Call` is made of it.
+            args: the positional arguments of the function.
             resources: what it needs and what it is called: see `anyjob.Resources`.
 
         Raises:
@@ -473,6 +477,8 @@ if TYPE_CHECKING:
 
         @overload
         def run(self, spec: Spec[T], **resources: Any) -> TaskJob[T]: ...
+        @overload
+        def run(self, spec: Callable[..., T], *args: Any, **resources: Any) -> TaskJob[T]: ...
         @overload
         def run(self, *args: Any, **kwargs: Any) -> Any: ...
         def run(self, *args: Any, **kwargs: Any) -> Any: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from anyjob.cli.lazy_group import LazyGroup
 from anyjob.cli.output import leave_pipe, print_error
 from anyjob.errors import AnyjobError, in_words
 
+VARIABLE = "_ANYJOB_COMPLETE"
+"""The variable by which a shell asks for completions."""
 COMMANDS = {
     "run": ("anyjob.cli.run.command:run", "Run a command, or the jobs of a job file, and wait for them."),
     "jobs": ("anyjob.cli.jobs.listing:jobs", "List the jobs that outlive their submitter."),
@@ -116,6 +119,10 @@ class Main(LazyGroup):
     ) -> Any:
         """Run the command line; ends with an exit code of `anyjob.cli.exit_codes`."""
         prog_name = prog_name or "anyjob"
+        if VARIABLE in os.environ:
+            from anyjob.cli.completion import register
+
+            register()
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         try:

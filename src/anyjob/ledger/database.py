@@ -20,6 +20,8 @@ from anyjob.text.full_disk import WAY_OUT, has_space
 
 PATIENCE = 30.0
 """Seconds to wait for other processes that write."""
+PURGE_PATIENCE = 2.0
+"""Seconds to wait for other processes that read, where the journal is to be emptied."""
 
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
 T = TypeVar("T")
@@ -87,6 +89,23 @@ class LedgerFile(ProcessConnection):
             StateError: the ledger cannot be written.
         """
         return self._guarded(lambda: self._transaction(work))
+
+    def purge(self) -> bool:
+        """Empty the journal, in which what was deleted stands still; return whether nobody was in the way.
+
+        Raises:
+            StateError: the ledger cannot be written.
+        """
+
+        def use() -> bool:
+            db = self._connection()
+            db.execute(f"PRAGMA busy_timeout = {PURGE_PATIENCE * 1000:.0f}")
+            try:
+                return not db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                db.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}")
+
+        return self._guarded(use)
 
     @property
     def in_transaction(self) -> bool:
@@ -242,6 +261,7 @@ class LedgerFile(ProcessConnection):
             db.execute(f"PRAGMA synchronous = {'FULL' if network else 'NORMAL'}")
         db.execute("PRAGMA cache_size = -16384")  # KiB
         db.execute("PRAGMA wal_autocheckpoint = 4000")  # pages
+        db.execute("PRAGMA secure_delete = ON")  # what is forgotten may be secret
         return db
 
     def _flush_commits(self, db: sqlite3.Connection) -> None:

@@ -184,6 +184,16 @@ class LedgerReader:
         found = self._file.read("SELECT key, value FROM tags WHERE bulk = ?", (bulk,))
         return {of_column(key): of_column(value) for key, value in found}
 
+    def names(self, limit: int) -> list[str]:
+        """Return the names that jobs have, the newest first."""
+        sql = "SELECT name FROM bulks WHERE name <> '' GROUP BY name ORDER BY max(n) DESC LIMIT ?"
+        return [of_column(row[0]) for row in self._file.read(sql, (limit,))]
+
+    def known_tags(self, limit: int) -> list[tuple[str, str]]:
+        """Return the tags that jobs have, the newest first."""
+        sql = "SELECT key, value FROM tags GROUP BY key, value ORDER BY max(bulk) DESC LIMIT ?"
+        return [(of_column(key), of_column(value)) for key, value in self._file.read(sql, (limit,))]
+
     def work(self, job_id: str) -> tuple[bytes | None, bytes | None]:
         """Return a job's native payload, and the pickled spec that it was lowered from."""
         sql = "SELECT w.payload, w.spec FROM jobs j JOIN work w ON w.n = j.n WHERE j.id = ?"

@@ -191,18 +191,28 @@ class Ledger(LedgerReader):
         """Forget jobs, and bulks that none is left of; return the environment files that these had."""
         return self._file.write(lambda db: [path for some in chunks(job_ids) for path in _remove(db, some)])
 
+    def purge(self) -> bool:
+        """Have what was forgotten in no file of the ledger; return whether that was possible now.
+
+        Another process that reads just then keeps the journal as it is.
+        """
+        return self._file.purge()
+
     def _write_many(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
         if values:
             self._file.write(lambda db: db.executemany(sql, values))
 
 
 def _summaries(jobs: Sequence[NewJob], first: int) -> Iterator[tuple[int, str, str]]:
-    import json
-
     for n, job in enumerate(jobs, first):
         work, parameters = job.summary
+        encoded = "{}"
+        if parameters:
+            import json
+
+            encoded = json.dumps(parameters, default=str)
         if work or parameters:
-            yield n, work.encode("utf-8", "backslashreplace").decode(), json.dumps(parameters, default=str)
+            yield n, work.encode("utf-8", "backslashreplace").decode(), encoded
 
 
 def _number_of(db: sqlite3.Connection, row: BackendRow) -> int:

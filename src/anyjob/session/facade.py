@@ -166,13 +166,31 @@ class Session:
 
     # --- work ---------------------------------------------------------------------------------
 
+    @t.overload
     def run(
         self, /, spec: t.Spec[t.T], backend: str | t.BaseBackend | None = None, **resources: t.Any
-    ) -> t.TaskJob[t.T]:
+    ) -> t.TaskJob[t.T]: ...
+    @t.overload
+    def run(
+        self,
+        /,
+        spec: t.Callable[..., t.T],
+        *args: t.Any,
+        backend: str | t.BaseBackend | None = None,
+        **resources: t.Any,
+    ) -> t.TaskJob[t.T]: ...
+    @t.overload
+    def run(
+        self, /, spec: str, *args: t.Any, backend: str | t.BaseBackend | None = None, **resources: t.Any
+    ) -> t.TaskJob[t.Any]: ...
+    def run(
+        self, /, spec: t.Any, *args: t.Any, backend: t.Any = None, **resources: t.Any
+    ) -> t.TaskJob[t.Any]:
         """Hand one piece of work to a backend.
 
         Args:
-            spec: what to run.
+            spec: what to run; or a function: a `Call` is made of it.
+            args: the positional arguments of the function; after a spec, the backend.
             backend: the backend, or its name; None lets a plugin's ``anyjob_choose_backend`` decide,
                 and else takes the default.
             resources: what it needs and what it is called: see `anyjob.Resources`.
@@ -180,10 +198,15 @@ class Session:
         Raises:
             AnyjobError: as `get_backend` and the backend's ``run`` do.
         """
+        from anyjob.specs import as_spec, is_function
+
+        if len(args) == 1 and backend is None and not is_function(spec):
+            (backend,), args = args, ()
         if backend is None:
-            return self.choose_backend(spec).run(spec, **resources)
+            spec, args = as_spec(spec, args, resources), ()
+            backend = self.choose_backend(spec)
         found: t.Any = self.get_backend(backend) if isinstance(backend, str) else backend
-        job: t.TaskJob[t.T] = found.run(spec, **resources)
+        job: t.TaskJob[t.Any] = found.run(spec, *args, **resources)
         return job
 
     def choose_backend(self, spec: t.Spec) -> t.AnyBackend:

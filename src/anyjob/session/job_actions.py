@@ -7,12 +7,14 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from anyjob.errors import BackendUnavailableError, JobError
 from anyjob.execution.submit_directory import submitting_from
 from anyjob.ledger.encoding import encode_resources
 from anyjob.runtime.submission import submit
 from anyjob.session.failures import Failures
-from anyjob.specs import Resources, make_resources
+from anyjob.specs import make_resources
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
 from anyjob.taskbackend import TaskBackend
 
@@ -60,10 +62,10 @@ def rerun(session: Session, jobs: Iterable[Any], resources: Mapping[str, Any]) -
         return id(job.backend()), encode_resources(job._record.resources), directories.get(job.job_id())
 
     def anew(some: list[Any]) -> list[Any]:
-        old = some[0]._record.resources
-        same = {field: getattr(old, field) for field in Resources.__struct_fields__}
+        changed = make_resources(dict(resources))
         backend = _of_this_host(session, some[0].backend())
-        wanted, originals = make_resources({**same, **resources}), [job.job_id() for job in some]
+        originals = [job.job_id() for job in some]
+        wanted = replace(some[0]._record.resources, **{name: getattr(changed, name) for name in resources})
         directory = directories.get(originals[0])
         with submitting_from(directory) if directory else nullcontext():
             specs, values = [job.spec() for job in some], [parameters.get(ours, {}) for ours in originals]

@@ -12,6 +12,7 @@ from anyjob.errors import StateError
 from anyjob.execution import spool
 from anyjob.ledger.reserve import Reserve
 from anyjob.ledger.sql import chunks
+from anyjob.reporting import report
 from anyjob.text.units import parse_duration
 
 if TYPE_CHECKING:
@@ -31,7 +32,23 @@ def prune(ledger: Ledger, older_than: Any) -> list[str]:
     forgotten = ledger.ended_before(before)
     forget(ledger, forgotten)
     _sweep_environments(ledger)
+    _purge(ledger)
     return forgotten
+
+
+def _purge(ledger: Ledger) -> None:
+    """Have what was forgotten in no file any more: commands, and values of variables, may be secret."""
+    why = "another process reads it just now"
+    try:
+        if ledger.purge():
+            return
+    except StateError as error:
+        why = str(error)
+    report(
+        "what was forgotten is still in the journal %s-wal, until that is written anew (%s): prune again",
+        ledger.path,
+        why,
+    )
 
 
 def forget(ledger: Ledger, job_ids: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from anyjob.cli import exit_codes
+from anyjob.cli.completion import job_ids, open_job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.operations import extend_import_path
 from anyjob.cli.jobs.selection import OPEN, confirm, filter_options, find_jobs, read_criteria
@@ -34,7 +35,7 @@ Examples:
   anyjob cancel --name fit
   anyjob cancel --state QUEUED --tag study=a --yes"""
 )
-@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=open_job_ids)
 @filter_options
 @_yes_option
 def cancel(ids: tuple[str, ...], yes: bool, **options: Any) -> None:
@@ -80,7 +81,7 @@ Examples:
   anyjob rerun --name fit --walltime 4h
   anyjob rerun --tag study=a --state failed --since 1d --yes"""
 )
-@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=job_ids)
 @filter_options
 @_resource_options
 @_yes_option

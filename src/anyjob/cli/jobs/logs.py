@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import click
 
 from anyjob.cli import exit_codes
+from anyjob.cli.completion import job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.selection import find_job
 from anyjob.cli.output import print_error, print_message
@@ -22,7 +23,7 @@ Examples:
   anyjob logs -f 3f2a91c
   anyjob logs --stderr 3f2a91c | grep -i warning"""
 )
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=job_ids)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
 @click.option("--stdout", "stream", flag_value="stdout", help="Only that.")
 @click.option("--stderr", "stream", flag_value="stderr", help="Only that, to stdout.")

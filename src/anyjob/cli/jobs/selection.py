@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from anyjob.cli.completion import backend_names
+from anyjob.cli.completion import backend_names, job_names, job_tags, states
 from anyjob.cli.output import is_terminal
 from anyjob.cli.times import age
 from anyjob.cli.values import parse_pairs
@@ -22,6 +22,8 @@ from anyjob.status import JOB_FINAL_STATES, JobStatus
 MOST_CANDIDATES = 20
 OPEN = tuple(status for status in JobStatus if status not in JOB_FINAL_STATES)
 _GROUPS = {"OPEN": OPEN, "ENDED": JOB_FINAL_STATES, "FAILED": (JobStatus.ERROR,)}
+STATE_WORDS = (*_GROUPS, *JobStatus.__members__)
+"""What ``--state`` takes."""
 
 
 class Criteria(NamedTuple):
@@ -40,18 +42,26 @@ class Criteria(NamedTuple):
 def filter_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that `read_criteria` takes."""
     decorators = (
-        click.option("--name", metavar="NAME", help="Of this name."),
+        click.option("--name", metavar="NAME", help="Of this name.", shell_complete=job_names),
         click.option(
             "--state",
             "states",
             multiple=True,
             metavar="STATE",
+            shell_complete=states,
             help="In this state: QUEUED, RUNNING, DONE, …; or open, ended, failed. Repeatable.",
         ),
         click.option(
             "-b", "--backend", metavar="NAME", help="Given to this backend.", shell_complete=backend_names
         ),
-        click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="With this tag. Repeatable."),
+        click.option(
+            "--tag",
+            "tags",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="With this tag. Repeatable.",
+            shell_complete=job_tags,
+        ),
         click.option("--since", metavar="TIME", help="Submitted since then: 2h, 30m, 7d ago."),
     )
     for decorate in reversed(decorators):
@@ -91,8 +101,7 @@ def read_states(texts: Iterable[str]) -> tuple[JobStatus, ...]:
         else:
             from anyjob.text.nearest import did_you_mean
 
-            known = [*JobStatus.__members__, *_GROUPS]
-            raise click.UsageError(f"--state: {word!r} is no state{did_you_mean(word, known)}")
+            raise click.UsageError(f"--state: {word!r} is no state{did_you_mean(word, STATE_WORDS)}")
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import msgspec
 
+from anyjob.cli.completion import job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.columns import pairs
 from anyjob.cli.jobs.listing import describe as describe_row
@@ -40,7 +41,7 @@ Examples:
   anyjob show 3f2a91c
   anyjob show 3f2a91c --json"""
 )
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=job_ids)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def show(job_id: str, as_json: bool) -> None:
     """Show all that is known of a job: its work, where it is, and what came of it."""

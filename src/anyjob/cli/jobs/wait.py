@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from anyjob.cli import exit_codes
+from anyjob.cli.completion import job_ids, open_job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.operations import extend_import_path, failure_of, outcome_of, result_of
 from anyjob.cli.jobs.queueing import explained_wait
@@ -39,7 +40,7 @@ Examples:
   anyjob wait 3f2a91c
   anyjob wait --name fit --timeout 2h"""
 )
-@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=open_job_ids)
 @filter_options
 @click.option("--timeout", metavar="TIME", help="Wait so long at most; 0s: look once.")
 def wait(ids: tuple[str, ...], timeout: str | None, **options: Any) -> None:
@@ -128,7 +129,7 @@ Examples:
   anyjob result 3f2a91c --json | jq .rms
   anyjob result 3f2a91c --timeout 0s"""
 )
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=job_ids)
 @click.option("--timeout", metavar="TIME", help="Wait so long at most; 0s: not at all.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def result(job_id: str, timeout: str | None, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from anyjob.cli import exit_codes
-from anyjob.cli.completion import backend_names, job_types
+from anyjob.cli.completion import backend_names, directories, files, job_tags, job_types
 from anyjob.cli.context import open_session
 
 _OF_COMMANDS = ("env", "cwd", "stdin")
@@ -45,6 +45,8 @@ class Run(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the parameters; with ``--type``, those of the kind in place of those of commands."""
         params = super().get_params(ctx)
+        if ctx.resilient_parsing and "anyjob.argv" in ctx.meta:
+            return [each for each in params if each.name == "file"]  # a command's own words are completed
         fields = ctx.meta.get("anyjob.fields")
         if fields is None:
             return params
@@ -114,7 +116,7 @@ Exit codes:
 
 
 @click.command(cls=Run, epilog=EPILOG, options_metavar="[OPTIONS]")
-@click.argument("file", required=False, metavar="[FILE.toml | -- COMMAND [ARG]...]")
+@click.argument("file", required=False, metavar="[FILE.toml | -- COMMAND [ARG]...]", shell_complete=files)
 @click.option("-b", "--backend", metavar="NAME", help="Where to run it.", shell_complete=backend_names)
 @click.option("--type", "kind", metavar="KIND", help="Run work of this kind.", shell_complete=job_types)
 @click.option(
@@ -125,7 +127,14 @@ Exit codes:
     help="Values for an axis of the job file: 1,2,3.",
 )
 @_resource_options
-@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="To look for it by. Repeatable.")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="To look for it by. Repeatable.",
+    shell_complete=job_tags,
+)
 @click.option(
     "--option",
     "options",
@@ -136,8 +145,12 @@ Exit codes:
 @click.option(
     "--env", multiple=True, metavar="NAME[=VALUE]", help="A variable for the command; alone: as it is here."
 )
-@click.option("--cwd", metavar="DIR", help="Where the command runs; by default here.")
-@click.option("--stdin", metavar="FILE", help="What the command reads; by default nothing.")
+@click.option(
+    "--cwd", metavar="DIR", help="Where the command runs; by default here.", shell_complete=directories
+)
+@click.option(
+    "--stdin", metavar="FILE", help="What the command reads; by default nothing.", shell_complete=files
+)
 @click.option("--detach", is_flag=True, help="Hand it over, print the id, and leave.")
 @click.option("--fresh", is_flag=True, help="Run all jobs of the job file anew.")
 @click.option("--json", "as_json", is_flag=True, help="Tell what came of it as JSON.")
