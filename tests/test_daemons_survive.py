@@ -19,7 +19,7 @@ from anyjob.builtin.local.backend import LocalBackend
 from anyjob.builtin.local.locks import lock_holder
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.process_table import read_process
-from anyjob.errors import ConfigError
+from anyjob.errors import ConfigError, JobFailedError
 from anyjob.ledger import identity
 
 
@@ -81,6 +81,18 @@ def test_the_state_directory_is_removed_to_start_over(own: Local, busy: bool) ->
     own.session.close()
     until(lambda: all(map(is_gone, before)), "the daemons of the state that was removed have ended")
     del jobs
+
+
+def test_who_waits_is_told_that_the_state_directory_was_removed(own: Local) -> None:
+    """issue 14, 8: a waiting client hung."""
+    job = own.backend.run(Command(["cat", own.fifo]))
+    until(job.running, "it runs")
+    with own.another() as other:
+        waiting = other.get_job(job.job_id())
+        waiting._on_final(lambda said: None)  # it is connected
+        shutil.rmtree(own.state)
+        with pytest.raises(JobFailedError, match=r"\(lost\): it is not in the ledger any more"):
+            waiting.result(timeout=60)
 
 
 def test_one_machine_under_two_names_has_two_queues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -303,22 +306,74 @@ def test_one_that_hangs_is_reported_within_a_bound(own: Local, monkeypatch: pyte
         os.kill(pid, signal.SIGCONT)
 
 
+def test_who_waits_is_told_of_one_that_was_stopped(
+    own: Local, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """issue 14, 8: everything that waits says on what, after a while."""
+    monkeypatch.setattr("anyjob.builtin.local.connection.QUIET", 0.2)
+    job = own.backend.run(Command(["cat", own.fifo]))
+    until(job.running, "it runs")
+    pid = own.supervisor
+    assert pid is not None
+    waiting = threading.Thread(target=job.wait_for_final_state, daemon=True)
+    waiting.start()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        until(lambda: f"(pid {pid}) does not answer" in caplog.text, "the warning")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    Path(own.fifo).write_text("done")
+    waiting.join(60)
+    assert job.result(timeout=60).stdout.text() == "done"
+
+
 # --- it and the keeper --------------------------------------------------------------------------
 
 
-def test_a_keeper_that_hangs_is_replaced(own: Local, monkeypatch: pytest.MonkeyPatch) -> None:
-    own.backend.run(Command(["true"])).result(30)
-    own.session.close()
+def test_a_keeper_that_was_stopped_keeps_its_jobs(own: Local, caplog: pytest.LogCaptureFixture) -> None:
+    """issue 14, 8: a new supervisor killed it after 30 s, and all that it ran was lost."""
+    job = own.backend.run(Command(["cat", own.fifo]))
+    until(job.running, "it runs")
     keeper = own.keeper
     assert keeper is not None
     os.kill(keeper, signal.SIGSTOP)
-    own.kill("supervisor")
-    monkeypatch.setattr(keeper_startup, "START", 0.5)
-    accounted: list[Any] = []
-    found = keeper_startup.connect_keeper(own.paths, accounted.append)
-    found.frames.close()
-    assert own.keeper not in (None, keeper)
-    assert len(accounted) == 1
+    try:
+        own.session.close()
+        own.kill("supervisor")
+        code = f"{MAIN}service.PATIENCE = service.SILENCE = 0.2{RUN}"
+        assert subprocess.run(command(own.paths, code), timeout=60).returncode == 0
+        with own.another() as other:
+            later = other.get_backend("local").run(Command(["true"]))
+            waiting = threading.Thread(target=later.wait_for_final_state, daemon=True)
+            waiting.start()
+            until(lambda: f"(pid {keeper}) has not answered" in caplog.text, "who waits is told")
+            with pytest.raises(BackendUnavailableError, match=rf"pid {keeper}.*kill -CONT"):
+                later.cancel()
+            assert own.keeper == keeper
+            os.kill(keeper, signal.SIGCONT)
+            waiting.join(60)
+            assert later.result(60).exit_code == 0
+            Path(own.fifo).write_text("done")
+            assert other.get_job(job.job_id()).result(60).stdout.text() == "done"
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+
+
+def test_jobs_outlive_the_directory_of_the_sockets(own: Local) -> None:
+    """It goes when its user logs out (XDG_RUNTIME_DIR); a new supervisor lost what the keeper ran."""
+    job = own.backend.run(Command(["cat", own.fifo]))
+    until(job.running, "it runs")
+    keeper, supervisor, before = own.keeper, own.supervisor, own.paths.runtime
+    shutil.rmtree(before)
+    with tempfile.TemporaryDirectory() as elsewhere, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", elsewhere)
+        with own.another() as other:
+            assert other.get_backend("local").run(Command(["true"])).result(60).exit_code == 0
+            assert own.supervisor not in (None, supervisor)
+            assert own.keeper == keeper
+            Path(own.fifo).write_text("done")
+            assert other.get_job(job.job_id()).result(60).stdout.text() == "done"
+        assert job.result(60).stdout.text() == "done"  # of a client that was connected before
 
 
 def test_a_keeper_on_the_log_of_one_that_died_is_put_away(own: Local) -> None:

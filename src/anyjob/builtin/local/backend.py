@@ -24,8 +24,13 @@ from anyjob.ledger.statedir import cannot_write
 from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
 from anyjob.runtime.ledger_recorder import LedgerRecorder, current_context
 from anyjob.specs import Outcome, Resources
+from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
 from anyjob.tracking.records import JobRecord
+
+_FORGOTTEN = (
+    "it is not in the ledger any more: the state directory was removed, or `anyjob prune` has forgotten it"
+)
 
 
 class LocalOptions(Options, frozen=True):
@@ -170,13 +175,15 @@ class LocalBackend(TaskBackend):
         self._client.open()
 
     def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
-        """Read the ledger."""
+        """Read the ledger: what is not there any more is nowhere."""
         rows = self.services.ledger.rows([ticket.job_id for ticket in tickets])
         # What has ended is collected next: it need not be read twice.
         self._seen_ended = {job_id: row for job_id, row in rows.items() if row.state >= FINAL}
-        return {
+        seen = {
             job_id: Observation(row.status, row.reason, attempt=row.attempt) for job_id, row in rows.items()
         }
+        forgotten = Observation(JobStatus.ERROR, "lost", _FORGOTTEN)
+        return {ticket.job_id: seen.get(ticket.job_id, forgotten) for ticket in tickets}
 
     def collect(self, tickets: Sequence[Ticket]) -> dict[str, Outcome]:
         """Read the ledger."""

@@ -17,6 +17,7 @@ from anyjob.builtin.local.locks import lock_holder
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
 from anyjob.errors import AnyjobError, BackendUnavailableError, ConfigError
 from anyjob.execution import interpreter
+from anyjob.reporting import report
 from anyjob.status import backoff
 
 ANSWER = 15.0
@@ -25,6 +26,8 @@ START = 60.0
 """Seconds that a supervisor may take to start."""
 RECONNECT = 5.0
 """Seconds between two attempts to connect anew, at most."""
+TOLD = 3
+"""Attempts to connect anew of which the last is told, since somebody waits."""
 ATTEMPTS = 8
 """Attempts to start a supervisor, before its absence is reported."""
 
@@ -62,12 +65,15 @@ class SupervisorClient:
         """Ask the supervisor something, and return its answer.
 
         Raises:
-            BackendUnavailableError: it does not answer within a bound, and neither does a new one.
+            BackendUnavailableError: it does not answer within a bound, and neither does a new one; or it
+                cannot do now what it is asked.
         """
         for _ in range(2):
             connection = self._connected()
             answer = connection.ask(message, time.monotonic() + ANSWER)
             if answer is not None:
+                if "unavailable" in answer:
+                    raise BackendUnavailableError(answer["unavailable"])
                 return answer
             self._lose(connection)
         raise self._unavailable()
@@ -95,7 +101,12 @@ class SupervisorClient:
         with self._lock:
             if self._connection is None or self._connection.is_lost:
                 self._connection = SupervisorConnection(
-                    self._connect(), self._on_changed, self._on_open, self._reconnect
+                    self._connect(),
+                    self._on_changed,
+                    self._on_open,
+                    self._reconnect,
+                    self._wanted,
+                    lambda: report("%s", self._unavailable()),
                 )
                 self._connection.start()
             return self._connection
@@ -113,13 +124,17 @@ class SupervisorClient:
         while self._connection is None and not self._closed and self._wanted():
             try:
                 self.open()
-            except (AnyjobError, OSError):
+            except (AnyjobError, OSError) as error:
                 failures += 1
+                if failures == TOLD:
+                    report("who waits for jobs of the local backend cannot be told of them: %s", error)
                 time.sleep(backoff(failures, ceiling=RECONNECT))
 
     def _connect(self) -> FrameSocket:
         """Return a connection to a supervisor that has welcomed us, and tells us of changes from now on."""
         for attempt in range(1, ATTEMPTS + 1):
+            if attempt > 1:
+                self._paths.find_sockets()
             socket = connect(self._paths.supervisor_socket)
             if socket is not None and (frames := self._handshake(FrameSocket(socket))):
                 return frames

@@ -16,10 +16,21 @@ from anyjob.builtin.local.ipc.protocol import CLIENT_PROTOCOL
 from anyjob.reporting import report
 
 Changed = Callable[[list[str], list[str]], None]
+QUIET = 10.0
+"""Seconds in which a supervisor may say nothing to who waits, before it is asked; and as many to answer."""
 
 
 class SupervisorConnection:
-    """A connection that the supervisor has welcomed, and the thread that reads from it."""
+    """A connection that the supervisor has welcomed, and the thread that reads from it.
+
+    Args:
+        frames: the connection.
+        on_changed: called with the ids of jobs that have ended, and of those that are somewhere else.
+        on_open: called first.
+        on_end: called last.
+        wanted: tells whether somebody waits for a job.
+        on_silence: called where the supervisor says nothing though somebody waits, and it was asked to.
+    """
 
     def __init__(
         self,
@@ -27,10 +38,14 @@ class SupervisorConnection:
         on_changed: Changed,
         on_open: Callable[[], None],
         on_end: Callable[[SupervisorConnection], None],
+        wanted: Callable[[], bool],
+        on_silence: Callable[[], None],
     ) -> None:
         self._frames = frames
         self._on_changed = on_changed
         self._on_end = on_end
+        self._wanted = wanted
+        self._on_silence = on_silence
         self._next_number = itertools.count()
         self._awaited: set[int] = set()
         self._answers: dict[int, dict[str, Any]] = {}
@@ -81,6 +96,7 @@ class SupervisorConnection:
             while True:
                 while self._callbacks:
                     self._call(self._callbacks.popleft())
+                self._await_message()
                 self._receive()
         except (EOFError, OSError):
             pass
@@ -88,6 +104,20 @@ class SupervisorConnection:
         with self._send_lock:
             self._frames.close()
         self._on_end(self)
+
+    def _await_message(self) -> None:
+        """Wait until there is something to read: one that was stopped neither speaks nor hangs up."""
+        poll = select.poll()
+        poll.register(self._frames, select.POLLIN)
+        silent = 0
+        while not poll.poll(QUIET * 1000):
+            silent = silent + 1 if self._wanted() else 0
+            if silent == 1:
+                with self._send_lock:
+                    self._frames.send({"op": "ping", "ack": next(self._next_number)})
+                    self._frames.flush()
+            elif silent == 2:
+                self._on_silence()
 
     def _call(self, callback: Callable[[], None]) -> None:
         try:

@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from anyjob.builtin.local.ipc.sockets import KEEPER_SOCKET, RUNTIME_RECORD, SUPERVISOR_SOCKET
 from anyjob.errors import StateError
 from anyjob.execution.private_files import write_private
 from anyjob.ledger import identity
@@ -43,26 +44,33 @@ class RuntimePaths:
     """
 
     def __init__(self, state: Path, runtime: Path | None = None, host: str = "") -> None:
-        self.state = private_directory(Path(state).absolute())
+        self.state = Path(state).absolute()
         self.host = host or identity.HOST
-        self.spool = private_directory(self.state / "spool")
-        self.environments = private_directory(self.state / "env")
-        private_directory(self.state / "hosts")
-        self.logs = private_directory(self.state / "hosts" / self.host)
-        self.runtime = private_directory(runtime) if runtime else self._recorded_runtime()
-        self.supervisor_socket = self.runtime / "supervisor.sock"
-        self.keeper_socket = self.runtime / "keeper.sock"
+        self.spool = self.state / "spool"
+        self.environments = self.state / "env"
+        self.logs = self.state / "hosts" / self.host
         self.supervisor_lock = self.logs / "supervisor.lock"
         self.keeper_lock = self.logs / "keeper.lock"
         self.keeper_log = self.logs / "keeper.log"
         self.boot = self.logs / "boot"
+        self._given_runtime = runtime
+        self.find_sockets()
+
+    def find_sockets(self) -> None:
+        """Find out where the sockets are now: their directory may go with a session, or with the state."""
+        for directory in (self.state, self.spool, self.environments, self.logs.parent, self.logs):
+            private_directory(directory)
+        given = self._given_runtime
+        self.runtime = private_directory(given) if given else self._recorded_runtime()
+        self.supervisor_socket = self.runtime / SUPERVISOR_SOCKET
+        self.keeper_socket = self.runtime / KEEPER_SOCKET
 
     def _recorded_runtime(self) -> Path:
         """Return where the sockets are: where the first process that asked would have them.
 
         Not all processes of a user have the same ``XDG_RUNTIME_DIR``: one that cron starts has none.
         """
-        record = self.logs / "runtime"
+        record = self.logs / RUNTIME_RECORD
         for _ in range(2):
             with suppress(FileNotFoundError):
                 runtime = Path(os.fsdecode(record.read_bytes()))

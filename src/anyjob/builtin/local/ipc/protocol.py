@@ -3,9 +3,10 @@
 A client says ``hello`` (``protocol``), and the supervisor ``welcome`` (``protocol``, ``pid``, ``trouble``:
 why nothing goes on, or nothing). Then the client asks ``rescan`` (``backend``: its number in the ledger,
 where new jobs are) and ``cancel`` (``ids``), each with an ``ack``, a number that the answer ``ack``
-repeats; to a cancel it has ``answers``: id to whether it was accepted. ``shutdown`` is not answered: the
-supervisor ends. Unasked, it tells all clients what has ``changed`` in the ledger: the ids of jobs that have
-``ended``, and of those that have ``moved``, which is to have started, or to have been queued again.
+repeats; to a cancel it has ``answers``: id to whether it was accepted; or ``unavailable``: why that cannot be
+done now. ``ping`` is answered, too. ``shutdown`` is not: the supervisor ends. Unasked, it tells all clients
+what has ``changed`` in the ledger: the ids of jobs that have ``ended``, and of those that have ``moved``,
+which is to have started, or to have been queued again.
 
 ``warning`` has a ``text`` for who waits: the keeper does not answer, or the disk is full.
 

@@ -8,6 +8,10 @@ import struct
 
 from anyjob.errors import StateError
 
+SUPERVISOR_SOCKET = "supervisor.sock"
+KEEPER_SOCKET = "keeper.sock"
+RUNTIME_RECORD = "runtime"
+"""The file that says where these are."""
 CONNECT = 10.0
 """Seconds that a listener may take to accept: one that was stopped never does."""
 

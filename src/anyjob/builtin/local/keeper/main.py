@@ -8,11 +8,12 @@ import sys
 import time
 
 from anyjob.builtin.local import process_attributes
-from anyjob.builtin.local.ipc.sockets import listen
+from anyjob.builtin.local.ipc.sockets import RUNTIME_RECORD
 from anyjob.builtin.local.keeper.daemon import adopt_orphans, check_private, detach
 from anyjob.builtin.local.keeper.log import keeper_line
 from anyjob.builtin.local.keeper.log_writer import LogWriter
 from anyjob.builtin.local.keeper.service import Keeper
+from anyjob.builtin.local.keeper.socket_place import SocketPlace
 from anyjob.builtin.local.locks import is_in_place, take_lock
 from anyjob.execution.interpreter import unmark_interpreter
 
@@ -44,11 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
     adopt_orphans()
     log = LogWriter(os.path.join(logs, "keeper.log"))
     log.append(keeper_line(time.time()))
-    path = os.path.join(runtime, "keeper.sock")
+    place = SocketPlace(os.path.join(logs, RUNTIME_RECORD), runtime)
     keeper = Keeper(
         state,
-        listen(path),
+        place.listen(),
         log,
+        listen_anew=place.listen_anew,
         in_place=lambda: is_in_place(lock, lock_path),
         supervisor=json.loads(options.get("--supervisor", "[]")),
         idle=float(options.get("--idle", 10)),
@@ -56,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     keeper.run()
     if is_in_place(lock, lock_path):  # else the socket is that of the next one
-        os.unlink(path)
+        place.remove()
     return 0
 
 

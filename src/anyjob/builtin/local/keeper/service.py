@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from anyjob.builtin.local.keeper.log_writer import LogWriter
 
+LOOK = 1.0
+"""Seconds between two looks for where supervisors expect us, at most, while there is none."""
+
 
 class Keeper:
     """One thread, one loop: nothing in it waits.
@@ -29,6 +32,7 @@ class Keeper:
         listener: the socket that the supervisor connects to.
         log: where starts and ends are written.
         in_place: tells whether the state directory is there, or was removed under us.
+        listen_anew: gives another socket to listen on, once supervisors look for us elsewhere.
         supervisor: the command that starts a supervisor; empty for none.
         idle: seconds without jobs and without a supervisor after which to end.
         zygote_idle: seconds after which a zygote that has nothing to do is ended.
@@ -44,9 +48,11 @@ class Keeper:
         supervisor: list[str],
         idle: float,
         zygote_idle: float,
+        listen_anew: Callable[[], socket.socket | None] = lambda: None,
     ) -> None:
         self._idle = idle
         self._in_place = in_place
+        self._listen_anew = listen_anew
         self._idle_since = time.monotonic()
         self._stopping = False
         for number in (signal.SIGHUP, signal.SIGINT):
@@ -62,7 +68,7 @@ class Keeper:
     def run(self) -> None:
         """Serve until there is nothing more to do."""
         while not self._is_done():
-            self._loop.run_once(self._idle)
+            self._loop.run_once(self._idle if self._link.is_connected else min(self._idle, LOOK))
             self._jobs.terminator.drop_snapshot()
         self._jobs.zygotes.kill_all()
 
@@ -71,6 +77,8 @@ class Keeper:
         if not self._in_place() and not self._stopping:
             self._stopping = True
             self._jobs.terminate_all("cancel")
+        if not self._link.is_connected and (listener := self._listen_anew()) is not None:
+            self._link.listen_on(listener)
         # What was asked to stop has told all ends, and its supervisor has written them.
         is_behind = bool(self._log.unwritten) and not self._stopping
         if self._jobs or terminator or is_behind:

@@ -81,6 +81,13 @@ class SupervisorLink:
         self._flushes_soon = False
         loop.add_reader(listener, self._accept)
 
+    def listen_on(self, listener: socket.socket) -> None:
+        """Have supervisors connect to another socket from now on."""
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
+        self._listener = listener
+        self._loop.add_reader(listener, self._accept)
+
     @property
     def is_connected(self) -> bool:
         """Whether there is a supervisor."""

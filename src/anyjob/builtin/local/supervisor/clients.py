@@ -12,7 +12,7 @@ from anyjob.builtin.local.ipc import sockets
 from anyjob.builtin.local.ipc.event_loop import EventLoop
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.ipc.protocol import CLIENT_PROTOCOL
-from anyjob.errors import AnyjobError
+from anyjob.errors import AnyjobError, BackendUnavailableError
 
 UNREAD = 64 << 20
 """Bytes that a client may leave unread; it is told no more then, and looks for itself when it is back."""
@@ -25,7 +25,11 @@ class Requests(Protocol):
         """There are new jobs of a backend in the ledger."""
 
     def cancel(self, job_ids: list[str]) -> dict[str, bool]:
-        """Cancel jobs; say of each whether that was accepted."""
+        """Cancel jobs; say of each whether that was accepted.
+
+        Raises:
+            BackendUnavailableError: that cannot be done now.
+        """
 
     def client_lost(self) -> None:
         """A client is gone: perhaps before it has said what it has put into the ledger."""
@@ -100,8 +104,14 @@ class Clients:
                 self._requests.rescan(message["backend"])
                 self._send(client, {"op": "ack", "ack": message["ack"]})
             case "cancel":
-                answers = self._requests.cancel(message["ids"])
-                self._send(client, {"op": "ack", "ack": message["ack"], "answers": answers})
+                answer: dict[str, Any] = {"op": "ack", "ack": message["ack"]}
+                try:
+                    answer["answers"] = self._requests.cancel(message["ids"])
+                except BackendUnavailableError as error:
+                    answer["unavailable"] = str(error)
+                self._send(client, answer)
+            case "ping":
+                self._send(client, {"op": "ack", "ack": message["ack"]})
             case "shutdown":
                 # A client of a newer version wants a supervisor of its own, which takes over what
                 # runs as after a kill.

@@ -1,4 +1,8 @@
-"""How a supervisor connects to the keeper, and starts a new one where it is dead or does not answer."""
+"""How a supervisor connects to the keeper, and starts a new one where it is dead.
+
+One that lives and does not answer is waited for, however long that takes: it was stopped, or its machine or
+disk is busy, and with it all that it runs would be lost.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from anyjob.builtin.local.ipc.frames import FrameSocket
@@ -21,8 +25,10 @@ from anyjob.errors import StateError
 from anyjob.execution import interpreter
 from anyjob.text.full_disk import WAY_OUT, has_space
 
-START = 30.0
-"""Seconds that a keeper may take to start, and to say hello."""
+DEATH = 30.0
+"""Seconds that a keeper may take to die once it was killed."""
+LONGEST_PAUSE = 0.5
+"""Seconds between two looks for a keeper that does not answer, at most."""
 ATTEMPTS = 5
 """Keepers that are tried."""
 _started: list[subprocess.Popen[bytes]] = []
@@ -38,12 +44,18 @@ class KeeperConnection(NamedTuple):
     pid: int
 
 
-def connect_keeper(paths: RuntimePaths, account: Callable[[ReplayedLog], None]) -> KeeperConnection:
+def connect_keeper(
+    paths: RuntimePaths, account: Callable[[ReplayedLog], None], wait: Callable[[], bool]
+) -> KeeperConnection | None:
     """Connect to the keeper that lives, or to a new one.
 
     Args:
         paths: where it is.
         account: called with what the log says of one that has died, once what it has left is gone.
+        wait: called again and again as long as one lives that does not answer; tells whether to go on.
+
+    Returns:
+        None where ``wait`` has said so.
 
     Raises:
         StateError: none can be started.
@@ -58,13 +70,15 @@ def connect_keeper(paths: RuntimePaths, account: Callable[[ReplayedLog], None]) 
             finally:
                 os.close(lock)
             keeper = _start_keeper(paths)
-        found = _greet(paths, keeper)
+        try:
+            found = _greet(paths, keeper, wait)
+        except _Enough:
+            return None
         if found is not None and not found.log.lost:
             return found
-        # It does not answer, or it has taken over the log of one that we have not accounted for.
-        if found is not None:
+        if found is not None:  # it has taken over the log of one that we have not accounted for
             found.frames.close()
-        _kill_keeper(paths)
+            _kill_keeper(paths)
     if not has_space(paths.logs):
         raise StateError(f"no keeper can be started: the disk of {paths.logs} is full: {WAY_OUT}")
     raise StateError(f"no keeper can be started: see {paths.logs / 'keeper.err'}")
@@ -98,42 +112,55 @@ def _start_keeper(paths: RuntimePaths) -> subprocess.Popen[bytes]:
     return keeper
 
 
-def _greet(paths: RuntimePaths, keeper: subprocess.Popen[bytes] | None) -> KeeperConnection | None:
-    """Connect to a keeper, and hear what it has logged; None where it does not answer."""
-    deadline = time.monotonic() + START
+class _Enough(Exception):
+    """Whoever waits for a keeper does not want to any more."""
+
+
+def _greet(
+    paths: RuntimePaths, keeper: subprocess.Popen[bytes] | None, wait: Callable[[], bool]
+) -> KeeperConnection | None:
+    """Connect to a keeper, and hear what it has logged; None where there is none any more."""
+    pauses = _pauses(wait)
     while (connection := connect(paths.keeper_socket)) is None:
-        gone = lock_holder(paths.keeper_lock) is None and (keeper is None or keeper.poll() is not None)
-        if gone or time.monotonic() > deadline:
+        if lock_holder(paths.keeper_lock) is None and (keeper is None or keeper.poll() is not None):
             return None
-        time.sleep(0.003)
+        time.sleep(next(pauses))
     frames = FrameSocket(connection)
-    messages = _first_messages(frames, deadline)
-    if not messages:
+    poll = select.poll()
+    poll.register(frames, select.POLLIN)
+    messages: list[dict[str, Any]] = []
+    try:
+        while not messages:
+            if poll.poll(next(pauses) * 1000):
+                messages = frames.receive()
+    except (EOFError, OSError):
         frames.close()
         return None
+    except _Enough:
+        frames.close()
+        raise
     connection.setblocking(False)
     hello, *events = messages
     with open(hello["log"], "rb") as stream:
         return KeeperConnection(frames, replay(stream.read(hello["offset"])), events, hello["pid"])
 
 
-def _first_messages(frames: FrameSocket, deadline: float) -> list[dict[str, Any]]:
-    """Return the first that a keeper says; empty where it says nothing."""
-    poll = select.poll()
-    poll.register(frames, select.POLLIN)
-    try:
-        while poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            messages = frames.receive()
-            if messages:
-                return messages
-    except (EOFError, OSError):
-        return []
-    return []
+def _pauses(wait: Callable[[], bool]) -> Iterator[float]:
+    """Yield how many seconds to pause, again and again, and longer and longer.
+
+    Raises:
+        _Enough: it is not to be waited any more.
+    """
+    pause = 0.003
+    while wait():
+        yield pause
+        pause = min(pause * 1.5, LONGEST_PAUSE)
+    raise _Enough
 
 
 def _kill_keeper(paths: RuntimePaths) -> None:
     """End a keeper that is of no use; its jobs are accounted for as after any other death of it."""
-    deadline = time.monotonic() + START
+    deadline = time.monotonic() + DEATH
     while (pid := lock_holder(paths.keeper_lock)) is not None and time.monotonic() < deadline:
         try:
             os.kill(pid, signal.SIGKILL)

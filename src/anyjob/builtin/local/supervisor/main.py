@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     process_attributes.reset()
     parser = argparse.ArgumentParser(prog="anyjob-supervisor", description=__doc__)
     parser.add_argument("--state", required=True, type=Path)
-    parser.add_argument("--runtime", required=True, type=Path)
+    parser.add_argument("--runtime", help="where the sockets were; what is recorded counts")
     parser.add_argument("--host", default="")
     given = parser.parse_args(arguments)
     reader, writer = os.pipe()
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.close(reader)
     os.setsid()
     try:
-        supervisor = _prepare(RuntimePaths(given.state, given.runtime, given.host))
+        supervisor = _prepare(RuntimePaths(given.state, host=given.host))
     except Exception as error:
         message = str(error) if isinstance(error, AnyjobError) else f"{type(error).__name__}: {error}"
         os.write(writer, message.encode())

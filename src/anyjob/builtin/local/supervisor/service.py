@@ -16,7 +16,7 @@ from typing import Any
 
 from anyjob.builtin.local.ipc.event_loop import EventLoop
 from anyjob.builtin.local.ipc.frames import FrameSocket
-from anyjob.builtin.local.locks import is_in_place
+from anyjob.builtin.local.locks import is_in_place, lock_holder
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor import outcomes
 from anyjob.builtin.local.supervisor.bulks import Bulks
@@ -26,7 +26,7 @@ from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
 from anyjob.builtin.local.supervisor.reconciliation import Reconciliation
 from anyjob.builtin.local.supervisor.scheduler import Scheduler
 from anyjob.builtin.local.supervisor.trouble import Trouble
-from anyjob.errors import StateError
+from anyjob.errors import BackendUnavailableError, StateError
 from anyjob.ledger.reserve import Reserve
 from anyjob.ledger.rows import Row
 from anyjob.ledger.sql import chunks
@@ -40,6 +40,8 @@ IDLE = 20.0
 """Seconds without work and without clients after which the supervisor ends."""
 UNNEEDED = 3600.0
 """Seconds of age from which an environment that no job in the ledger needs is removed."""
+PATIENCE = 5.0
+"""Seconds that a keeper may take to say hello, or to start, before clients are served without it."""
 PING = 5.0
 """Seconds after which a keeper that has jobs, and says nothing, is asked whether it is there."""
 SILENCE = 15.0
@@ -71,7 +73,7 @@ class Supervisor:
         self._trouble = Trouble(self._clients, Reserve(paths.state))
         self._keeper: FrameSocket | None = None
         self._logged = self._compacted = 0  # offsets in the keeper's log
-        self._idle_since = self._heard = time.monotonic()
+        self._idle_since = self._heard = self._told = time.monotonic()
         self._pinged: float | None = None
         self._keeper_pid = 0
         self._stopped = False
@@ -148,11 +150,14 @@ class Supervisor:
             self._loop.flush(self._keeper)
         elif self._pinged is not None and now - self._pinged >= SILENCE:
             self._heard, self._pinged = now, None  # it is asked, and told, again
-            self._clients.warn(
-                f"the keeper of the local backend (pid {self._keeper_pid}) has not answered for "
-                f"{SILENCE:g} s: its jobs cannot start or end. If it was stopped, have it go on "
-                "(kill -CONT); where it is killed (kill -KILL), what it runs is lost"
-            )
+            self._clients.warn(self._silence())
+
+    def _silence(self) -> str:
+        return (
+            f"the keeper of the local backend (pid {self._keeper_pid}) has not answered for {SILENCE:g} s: "
+            "its jobs cannot start or end. If it was stopped, have it go on (kill -CONT); where it is "
+            "killed (kill -KILL), what it runs is lost"
+        )
 
     def _start_jobs(self) -> None:
         if self._keeper is None:
@@ -204,17 +209,22 @@ class Supervisor:
         self._stopped = True
 
     def cancel(self, job_ids: list[str]) -> dict[str, bool]:
-        """Cancel jobs; say of each whether that was accepted."""
+        """Cancel jobs; say of each whether that was accepted.
+
+        Raises:
+            BackendUnavailableError: what waits is not known, as the keeper does not answer.
+        """
+        if self._keeper is None:
+            raise BackendUnavailableError(self._silence())
         answers = dict.fromkeys(job_ids, False)
         for job_id in job_ids:
             running = self._scheduler.running(job_id)
-            if running is not None and self._keeper is not None:
+            if running is not None:
                 job, queue = running
                 message = {"op": "terminate", "id": job_id, "attempt": job.attempt}
                 self._keeper.send({**message, "cause": "cancel", "grace": queue.grace})
                 answers[job_id] = True
-        if self._keeper is not None:
-            self._loop.flush(self._keeper)
+        self._loop.flush(self._keeper)
         try:
             self._writer.write()
             for some in chunks([job_id for job_id in job_ids if not answers[job_id]]):
@@ -240,7 +250,11 @@ class Supervisor:
         """Connect to the keeper, or to a new one; hold the ledger against what it has logged."""
         self._writer.write()
         self._remove_unneeded_environments()
-        found = connect_keeper(self._paths, self._reconciliation.with_dead_keeper)
+        self._heard = self._told = time.monotonic()
+        found = connect_keeper(self._paths, self._reconciliation.with_dead_keeper, self._await_keeper)
+        if found is None:
+            self.stop()
+            return
         self._keeper, self._keeper_pid = found.frames, found.pid
         # It may be of another installation, which is gone by now.
         self._keeper.send({"op": "supervisor", "command": supervisor_command(self._paths)})
@@ -250,6 +264,18 @@ class Supervisor:
         for event in found.events:
             self._take_event(event)
         self._scheduler.rescan_all()
+
+    def _await_keeper(self) -> bool:
+        """A keeper lives, and says nothing: serve clients, and tell them. Return whether to go on."""
+        now = time.monotonic()
+        if now - self._heard >= PATIENCE:
+            self._keeper_pid = lock_holder(self._paths.keeper_lock) or 0
+            self._loop.run_once(0)
+            if now - self._told >= SILENCE:
+                self._told = now
+                self._clients.warn(self._silence())
+        self._stopped = self._stopped or not self.has_state or self._is_idle()
+        return not self._stopped
 
     def _receive(self) -> None:
         keeper = self._keeper
