@@ -15,7 +15,7 @@ import pytest
 from support.waiting import wait_for_exit, wait_for_file
 
 from anyjob import Call, Command, File, JobStatus, Order, Resources
-from anyjob.execution import runner, spawning
+from anyjob.execution import child_program, runner
 from anyjob.sdk import JobRun, WorkerProcess, dump_call, outcome_from_report, run_program
 
 
@@ -150,7 +150,7 @@ def test_what_interrupts_the_wait_ends_the_program(tmp_path: Path, monkeypatch: 
         wait_for_file(tmp_path / "ready")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(spawning, "wait_for_exit", interrupted)
+    monkeypatch.setattr(child_program, "wait_for_exit", interrupted)
     script = 'echo $$ > "$1"; exec sleep 100'
     with pytest.raises(KeyboardInterrupt):
         run_program(Command(["sh", "-c", script, "sh", str(tmp_path / "ready")]), {}, tmp_path / "job")

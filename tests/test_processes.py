@@ -19,7 +19,7 @@ from support.waiting import TIMEOUT, wait_for_exit, wait_for_file, wait_until
 
 from anyjob.builtin.processes import ProcessesBackend
 from anyjob.errors import JobCancelledError, JobFailedError, RemoteError, SerializationError
-from anyjob.execution import runner, spawning
+from anyjob.execution import pickle_streams, spawning
 from anyjob.job import JobStatus
 from anyjob.runtime.services import Services
 from anyjob.specs import Call, Command
@@ -440,17 +440,17 @@ def test_the_workers_go_when_the_pool_is_closed(tmp_path: Path) -> None:
 
 def test_frames_are_whole_or_none() -> None:
     read, write = os.pipe()
-    runner.write_frame(write, b"")
-    runner.write_frame(write, b"abc")
+    pickle_streams.write_frame(write, b"")
+    pickle_streams.write_frame(write, b"abc")
     os.write(write, (9).to_bytes(8, "little") + b"half")
     os.close(write)
     with open(read, "rb") as stream:
-        assert runner.read_frame(stream) == b""
-        assert runner.read_frame(stream) == b"abc"
+        assert pickle_streams.read_frame(stream) == b""
+        assert pickle_streams.read_frame(stream) == b"abc"
         with pytest.raises(EOFError):
-            runner.read_frame(stream)
+            pickle_streams.read_frame(stream)
         with pytest.raises(EOFError):
-            runner.read_frame(stream)
+            pickle_streams.read_frame(stream)
 
 
 def test_a_call_that_forks_answers_once(single: ProcessesBackend) -> None:

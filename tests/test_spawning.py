@@ -14,12 +14,12 @@ import pytest
 from support.waiting import wait_for_exit, wait_for_file, wait_until
 
 from anyjob.errors import CommandFailedError, JobFailedError
-from anyjob.execution import spawning
+from anyjob.execution import child_program, spawning
 from anyjob.job import JobStatus
 from anyjob.specs import Command, File
 
 
-def run(command: Command, directory: Path) -> subprocess.Popen[bytes]:
+def run(command: Command, directory: Path) -> child_program.Program:
     with open(directory / "out", "wb") as out, open(directory / "err", "wb") as err:
         return spawning.start(command, {"GIVEN": "by a plugin", "BOTH": "plugin"}, out, err, directory)
 
@@ -34,9 +34,9 @@ def test_a_program_is_started_and_reaped(tmp_path: Path) -> None:
     )
     started = time.time()
     process = run(command, tmp_path)
-    spawning.wait_for_exit(process)
+    process.wait()
     assert psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE  # its pid is nobody else's yet
-    outcome = spawning.reap(process, started=started)
+    outcome = process.reap(started)
     assert (outcome.status, outcome.reason, outcome.exit_code) == (JobStatus.ERROR, "exit-code", 3)
     assert outcome.started == started
     assert (outcome.peak_memory or 0) > 100_000
@@ -46,8 +46,8 @@ def test_a_program_is_started_and_reaped(tmp_path: Path) -> None:
 
 def test_it_leads_a_session_of_its_own(tmp_path: Path) -> None:
     process = run(Command([sys.executable, "-c", "import os; print(os.getsid(0), os.getpid())"]), tmp_path)
-    spawning.wait_for_exit(process)
-    spawning.reap(process, 0)
+    process.wait()
+    process.reap(0)
     session, pid = (tmp_path / "out").read_text().split()
     assert session == pid == str(process.pid)
 
@@ -56,8 +56,8 @@ def test_no_descriptor_of_ours_is_passed_on(tmp_path: Path) -> None:
     with open(os.devnull) as ours:
         os.set_inheritable(ours.fileno(), True)
         process = run(Command(["sh", "-c", f"ls /proc/self/fd | grep -cx {ours.fileno()}"]), tmp_path)
-        spawning.wait_for_exit(process)
-        spawning.reap(process, 0)
+        process.wait()
+        process.reap(0)
     assert (tmp_path / "out").read_text() == "0\n"
 
 
@@ -71,7 +71,7 @@ def test_no_descriptor_of_ours_is_passed_on(tmp_path: Path) -> None:
     ],
 )
 def test_codes_are_told(code: int, status: JobStatus, reason: str | None, message: str) -> None:
-    outcome = spawning.exit_outcome(code, started=1.0)
+    outcome = child_program.exit_outcome(code, started=1.0)
     assert (outcome.status, outcome.reason, outcome.message) == (status, reason, message)
     assert outcome.exit_code == (code if code >= 0 else None)
     assert outcome.signal == (-code if code < 0 else None)
@@ -90,7 +90,7 @@ def test_a_tree_is_ended_by_term(tmp_path: Path) -> None:
     wait_until(lambda: any(os.getpgid(child.pid) != process.pid for child in children))
     spawning.terminate([process.pid])
     wait_for_exit(*(child.pid for child in children))
-    assert spawning.reap(process, 0).status is JobStatus.DONE
+    assert process.reap(0).status is JobStatus.DONE
     assert (tmp_path / "out").read_text() == "cleaned\n"
     assert len(children) == 2
 
@@ -101,15 +101,15 @@ def test_what_ignores_term_is_killed(tmp_path: Path) -> None:
     )
     wait_for_file(tmp_path / "ready")
     spawning.terminate([process.pid], grace=0.05)
-    spawning.wait_for_exit(process)
-    assert spawning.reap(process, 0).signal == signal.SIGKILL
+    process.wait()
+    assert process.reap(0).signal == signal.SIGKILL
 
 
 def test_ending_what_has_ended_is_no_error(tmp_path: Path) -> None:
     process = run(Command(["true"]), tmp_path)
-    spawning.wait_for_exit(process)
+    process.wait()
     spawning.terminate([process.pid])
-    spawning.reap(process, 0)
+    process.reap(0)
     spawning.terminate([process.pid])
     spawning.terminate([])
 
@@ -148,11 +148,11 @@ def test_a_program_in_a_call_that_fails_raises() -> None:
 def test_a_call_that_is_interrupted_ends_its_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ready = tmp_path / "ready"
 
-    def interrupted(process: subprocess.Popen[bytes]) -> None:
+    def interrupted(process: child_program.Program) -> None:
         wait_for_file(ready)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(spawning, "wait_for_exit", interrupted)
+    monkeypatch.setattr(child_program.Program, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         spawning.run_command(Command(["sh", "-c", 'echo $$ > "$1"; sleep 100', "sh", str(ready)]))
     wait_for_exit(int(ready.read_text()))

@@ -180,7 +180,7 @@ class Executor(concurrent.futures.Executor):
             wait: return only when all that was submitted has ended.
             cancel_futures: cancel what has not begun.
 
-        The backend stays open: it belongs to whoever made it.
+        The backend stays open: it belongs to whoever made it. Workers of it that have nothing to do end.
         """
         with self._lock:
             self._shut.set()
@@ -189,6 +189,7 @@ class Executor(concurrent.futures.Executor):
             _cancel(futures)
         if wait:
             concurrent.futures.wait(futures)
+        self._backend.end_idle_workers()
 
     def _submit(self, calls: Sequence[Call[T]]) -> list[JobFuture[T]]:
         """Hand over many calls at once."""

@@ -184,6 +184,9 @@ class TaskBackend(BaseBackend):
         It may be called often, and from any thread.
         """
 
+    def end_idle_workers(self) -> None:
+        """An `Executor` was shut down: what is kept warm for calls is of no use, as far as it knows."""
+
     def context(self, route: tuple[str, ...], resources: Resources) -> t.Context:
         """Return what is to be kept in the ledger of the process that submits."""
         from anyjob.runtime.ledger_recorder import current_context

@@ -49,7 +49,7 @@ class CommandsOnly(TaskBackend):
             order.spool.mkdir()
             with open(order.spool / "stdout", "wb") as out, open(order.spool / "stderr", "wb") as err:
                 try:
-                    process = spawning.start(order.spec, order.environment, out, err, order.spool)
+                    process = spawning.start(order.spec, order.environment, out, err, order.spool).process
                 except OSError as error:
                     yield order, Rejected(str(error))
                     continue

@@ -26,9 +26,9 @@ class InlineBackend(PoolBackend):
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         """Run each in its turn."""
         self._check_open()
-        for order in orders:
-            job = self._jobs[order.job_id] = self._make_job(order)
-            yield order, order.job_id
+        for job in self._make_jobs(orders):
+            self._jobs[job.order.job_id] = job
+            yield job.order, job.order.job_id
             try:
                 self._run_job(job)
             finally:

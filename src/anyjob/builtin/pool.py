@@ -22,6 +22,7 @@ from anyjob.execution.job_environment import use_job_environment
 from anyjob.execution.job_run import JobRun
 from anyjob.execution.private_files import read_range
 from anyjob.execution.reports import outcome_from_report
+from anyjob.execution.stored_values import store
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.orders import Answer, Observation, Order, Ticket
 from anyjob.specs import Call, Command, LocalException, LocalValue, Outcome
@@ -67,7 +68,7 @@ class PoolBackend(TaskBackend):
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         """Queue the work; slots take it in that order."""
-        jobs = [self._make_job(order) for order in orders]
+        jobs = self._make_jobs(orders)
         with self._lock:
             self._check_open()
             self._threads.reserve(len(jobs))
@@ -136,15 +137,12 @@ class PoolBackend(TaskBackend):
         JobRun.end_processes([job for job in jobs if self._cancel(job) and job.running])
         stuck = any(job.running and not job.cancelled and job.outcome is None for job in jobs)
         self._threads.stop(0.1 if stuck else None)
-        self._end_workers()
+        self.end_idle_workers()
         super().close()
         with self._lock:
             directory, self._directory = self._directory, None
         if directory is not None:
             _remove(directory)
-
-    def _end_workers(self) -> None:
-        """End the processes that wait for calls, of a backend that has some."""
 
     def _check_open(self) -> None:
         if self.is_closed:
@@ -152,12 +150,13 @@ class PoolBackend(TaskBackend):
 
     # --- running a job ------------------------------------------------------------------------
 
-    def _make_job(self, order: Order) -> PoolJob:
-        """Make a job of an order, in the thread that submits: what is wrong with it is raised there."""
-        job = PoolJob(order)
-        if isinstance(order.spec, Command):  # a call in a thread of this process has this process's own
-            job.cwd = submit_directory()
-        return job
+    def _make_jobs(self, orders: Sequence[Order]) -> list[PoolJob]:
+        """Make jobs of orders, in the thread that submits: what is wrong with one is raised there."""
+        jobs = [PoolJob(order) for order in orders]
+        for job in jobs:
+            if isinstance(job.order.spec, Command):  # a call in a thread has this process's own
+                job.cwd = submit_directory()
+        return jobs
 
     def _run_job(self, job: PoolJob) -> None:
         """Run a job, and keep what came of it; `_notify_end` is next."""
@@ -232,7 +231,7 @@ def _remove(directory: Path) -> None:
 def _pickled_or_local(value: Any) -> Any:
     """Pickle a value, so that each ``result()`` is a fresh copy; hold it where it cannot be."""
     try:
-        return runner.dumps(value)
+        return store(value)
     except Exception:
         return LocalValue(value)
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from anyjob.execution.job_run import JobRun
 from anyjob.orders import Order
+
+if TYPE_CHECKING:
+    from anyjob.execution.packed_call import Part
+    from anyjob.execution.worker_process import Surroundings
 
 
 class PoolJob(JobRun):
@@ -11,7 +17,7 @@ class PoolJob(JobRun):
 
     Attributes:
         cwd: the working directory of the submitter, whatever it is when the job starts.
-        call: what to call, pickled, where that goes to another process.
+        call: what to call, and what it is to find, where that goes to another process.
     """
 
     __slots__ = ("call", "cwd")
@@ -19,4 +25,4 @@ class PoolJob(JobRun):
     def __init__(self, order: Order) -> None:
         super().__init__(order)
         self.cwd: str | None = None
-        self.call: bytes | None = None
+        self.call: tuple[tuple[Part, Part], Surroundings] | None = None

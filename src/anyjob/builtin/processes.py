@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
+import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 
 from anyjob.builtin.pool import PoolBackend
 from anyjob.builtin.pool_job import PoolJob
+from anyjob.execution import stored_values
+from anyjob.execution.call_server import current_variables
+from anyjob.execution.packed_call import Packer
 from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.submit_directory import submit_directory
-from anyjob.execution.worker_process import Logs, WorkerProcess
-from anyjob.jobtypes import dump_call
+from anyjob.execution.worker_process import Logs, Outdated, PoolWorker, Surroundings
 from anyjob.orders import Options, Order
 from anyjob.specs import Call, Outcome
 
@@ -45,31 +50,50 @@ class ProcessesBackend(PoolBackend):
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options or ProcessesOptions())
-        self._idle_workers: list[WorkerProcess] = []  # the one that was used last is last
+        self._idle_workers: list[PoolWorker] = []  # the one that was used last is last
         self._worker_count = 0
+        self._surroundings: Surroundings | None = None
 
     @property
     def slots(self) -> int:
         """How many jobs run at a time."""
         return int(self.options.slots)
 
-    def _make_job(self, order: Order) -> PoolJob:
-        job = super()._make_job(order)
-        if isinstance(order.spec, Call):
-            job.call, job.cwd = dump_call(order.spec), submit_directory()
-        return job
+    def _make_jobs(self, orders: Sequence[Order]) -> list[PoolJob]:
+        jobs = super()._make_jobs(orders)
+        packer, surroundings = Packer(), self._current_surroundings()
+        for job in jobs:
+            if isinstance(job.order.spec, Call):
+                job.call = packer.pack(job.order.spec), surroundings
+                job.cwd = submit_directory()
+        return jobs
+
+    def _current_surroundings(self) -> Surroundings:
+        """Return what calls find that are handed over now; as long as that is the same, it is held once."""
+        found, known = Surroundings(current_variables(), list(sys.path), time.time()), self._surroundings
+        if known is not None and known[:2] == found[:2]:
+            found = known._replace(submitted=found.submitted)
+        self._surroundings = found
+        return found
 
     def _run_call(self, job: PoolJob) -> Outcome:
+        while True:
+            worker = self._take_worker()
+            try:
+                return self._run_in(worker, job)
+            except Outdated:
+                worker.close()
+            except BaseException:
+                worker.close()
+                raise
+
+    def _run_in(self, worker: PoolWorker, job: PoolJob) -> Outcome:
         assert job.call is not None
-        worker = self._take_worker()
-        try:
-            with job.process(worker.pid):
-                worker.send(job.call, job.order.environment, job.cwd)
-                self._logs[job.order.job_id] = worker.next_logs()
-                report = worker.receive()
-        except BaseException:
-            worker.close()
-            raise
+        call, surroundings = job.call
+        with job.process(worker.pid):
+            worker.send_call(call, job.order.environment, job.cwd, surroundings, stored_values.new_path())
+            self._logs[job.order.job_id] = worker.next_logs()
+            report = worker.receive()
         if report is not None and not job.cancelled and not job.overdue:
             outcome = outcome_from_report(report)
             self._keep_logs(job.order.job_id, worker.last_logs())
@@ -79,7 +103,7 @@ class ProcessesBackend(PoolBackend):
             self._keep_logs(job.order.job_id, worker.last_logs())
         return outcome
 
-    def _take_worker(self) -> WorkerProcess:
+    def _take_worker(self) -> PoolWorker:
         """Return a worker that has nothing to do."""
         while True:
             with self._lock:
@@ -88,19 +112,20 @@ class ProcessesBackend(PoolBackend):
                     self._worker_count += 1
                     number = self._worker_count
             if worker is None:
-                return WorkerProcess(self.options.python, self._temporary_directory(), number)
+                return PoolWorker(self.options.python, self._temporary_directory(), number)
             if worker.alive():
                 return worker
             worker.close()  # somebody ended it while it had nothing to do
 
-    def _return_worker(self, worker: WorkerProcess) -> None:
+    def _return_worker(self, worker: PoolWorker) -> None:
         with self._lock:
             if not self.is_closed:
                 self._idle_workers.append(worker)
                 return
         worker.close()
 
-    def _end_workers(self) -> None:
+    def end_idle_workers(self) -> None:
+        """End the workers that have nothing to do."""
         with self._lock:
             workers, self._idle_workers = self._idle_workers, []
         for worker in workers:

@@ -3,9 +3,8 @@
 This one file is all that a compute node needs beside Python: the standard library and, for work
 that needs it, cloudpickle. It imports nothing of anyjob, and so is sent along to where that is not installed:
 as a file (``runner.__file__``), or by value (``cloudpickle.register_pickle_by_value(runner)``). It is used in
-three ways: imported (`perform`), as a worker that serves calls over a descriptor
-(``python runner.py --serve FD``), and for one call whose payload lies in the directory that
-``ANYJOB_SPOOL`` names (``python runner.py``), where it leaves ``outcome.pkl``.
+two ways: imported (`perform`), and for one call whose payload lies in the directory that ``ANYJOB_SPOOL``
+names (``python runner.py``), where it leaves ``outcome.pkl``.
 
 What came of a call is its report: a mapping with the fields of `anyjob.Outcome`, as far as they are
 known, in builtin types, with the name of the status. ``started`` and ``finished`` are seconds since 1970.
@@ -13,7 +12,7 @@ known, in builtin types, with the name of the status. ``started`` and ``finished
 
 from __future__ import annotations
 
-import functools
+import io
 import os
 import pickle
 import sys
@@ -22,8 +21,9 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, BinaryIO
+    from typing import Any
 
+_HERE = os.path.dirname(__file__)
 __all__ = ["dumps", "failure", "perform", "pickled", "resolve"]
 
 
@@ -38,21 +38,124 @@ def dumps(value: Any) -> bytes:
     except Exception:
         pass
     else:
-        # What is defined in __main__ pickles by a name that means something else over there, and so does
-        # what is in the modules that the user has told cloudpickle to send along.
-        if not any(name in blob for name in (b"__main__", *sent_along())):
+        if not names_sent_along(blob):
             return blob
-    import cloudpickle
-
-    return bytes(cloudpickle.dumps(value, 5))
+    return dumps_by_value(value)
 
 
-def sent_along() -> list[bytes]:
+def dump_out_of_band(value: Any, large: int) -> tuple[bytes, list[Any]]:
+    """Pickle a value as `dumps` does, with its large buffers left out.
+
+    Args:
+        value: the value.
+        large: bytes from which a buffer is left out.
+
+    Returns:
+        the pickle, and as memoryviews what `pickle.loads` takes as ``buffers``.
+
+    Raises:
+        Exception: it cannot be pickled; of whatever type the value's own code raises.
+    """
+    left_out: list[Any] = []
+
+    def keep(buffer: Any) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes >= large:
+            left_out.append(raw)
+        return bool(raw.nbytes < large)
+
+    try:
+        blob = pickle.dumps(value, 5, buffer_callback=keep)
+    except Exception:
+        pass
+    else:
+        if not names_sent_along(blob):
+            return blob, left_out
+    left_out.clear()
+    return dumps_by_value(value, keep), left_out
+
+
+def names_sent_along(blob: bytes) -> bool:
+    """Tell whether a pickle may name something in a module that is sent along with what uses it.
+
+    What is defined in __main__ pickles by a name that means something else over there, and so does what is in
+    the modules given to `cloudpickle.register_pickle_by_value`.
+    """
+    return b"__main__" in blob or any(name.encode() in blob for name in registered())
+
+
+def registered() -> set[str]:
     """Return the names of the modules given to `cloudpickle.register_pickle_by_value`."""
     cloudpickle = sys.modules.get("cloudpickle")
-    if cloudpickle is None:
-        return []
-    return [name.encode() for name in cloudpickle.list_registry_pickle_by_value()]
+    return set() if cloudpickle is None else cloudpickle.list_registry_pickle_by_value()
+
+
+def dumps_by_value(value: Any, buffer_callback: Callable[[Any], object] | None = None) -> bytes:
+    """Pickle a value with cloudpickle, with what is defined in modules that are sent along.
+
+    Args:
+        value: the value.
+        buffer_callback: as that of `pickle.Pickler`.
+
+    Raises:
+        Exception: it cannot be; of whatever type the value's own code raises.
+    """
+    stream = io.BytesIO()
+    dump_by_value(value, stream, buffer_callback)
+    return stream.getvalue()
+
+
+def dump_by_value(value: Any, stream: Any, buffer_callback: Callable[[Any], object] | None = None) -> None:
+    """Do what `dumps_by_value` does, into a stream."""
+    import types
+
+    import cloudpickle
+
+    pickler: Any = cloudpickle.Pickler(stream, 5, buffer_callback=buffer_callback)
+    by_cloudpickle, known = pickler.reducer_override, pickler.dispatch_table
+
+    def reduce(value: Any) -> Any:
+        reduced = by_cloudpickle(value)
+        if reduced is not NotImplemented or isinstance(value, (type, types.FunctionType)):
+            return reduced
+        return reduced if type(value) in known else reduce_what_is_named(value)
+
+    pickler.reducer_override = reduce
+    try:
+        pickler.dump(value)
+    finally:
+        del pickler.reducer_override  # else it would hold all that it has seen
+
+
+def reduce_what_is_named(value: Any) -> Any:
+    """Return what an object pickles as; something more than its name where that means nothing elsewhere."""
+    reduced = value.__reduce_ex__(5)
+    if not isinstance(reduced, str) or is_known_elsewhere(value, reduced):
+        return reduced
+    import functools
+    import typing
+
+    cached: Any = getattr(functools, "_lru_cache_wrapper", ())
+    if isinstance(value, cached):  # with nothing in its cache
+        sizes = value.cache_parameters()
+        made_of = (value.__wrapped__, sizes["maxsize"], sizes["typed"], vars(functools)["_CacheInfo"])
+        return type(value), made_of, vars(value)
+    if isinstance(value, typing.NewType):
+        return typing.NewType, (value.__name__, value.__supertype__), vars(value)
+    if isinstance(value, (typing.ParamSpec, typing.TypeVarTuple)):
+        return type(value), (value.__name__,)
+    raise pickle.PicklingError(
+        f"it pickles as no more than the name {value.__module__}.{reduced}, which means nothing where the "
+        "call runs: define it in a module that can be imported there"
+    )
+
+
+def is_known_elsewhere(value: Any, name: str) -> bool:
+    """Tell whether what pickles as its name is found by that where nothing of this program is."""
+    module = pickle.whichmodule(value, name)  # type: ignore[attr-defined,unused-ignore]
+    if module == "__main__" or any(f"{module}.".startswith(f"{one}.") for one in registered()):
+        return False
+    return "<locals>" not in name
 
 
 def resolve(fn: Any) -> Any:
@@ -114,9 +217,9 @@ def failure(error: BaseException, keep: Callable[[BaseException], Any] | None = 
     """
     import traceback
 
-    # The first frames are this file's own: of no use to whoever reads the traceback.
+    # The first frames are those of this file and its like: of no use to whoever reads the traceback.
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+    while trace is not None and os.path.dirname(trace.tb_frame.f_code.co_filename) == _HERE:
         trace = trace.tb_next
     text = "".join(traceback.format_exception(type(error), error, trace))
     report: dict[str, Any] = {"status": "ERROR", "reason": "exception", "traceback": text}
@@ -171,7 +274,6 @@ def is_alike(back: BaseException, error: BaseException) -> bool:
 def dump_without_constructor(error: BaseException) -> bytes:
     """Pickle an exception, and those that it holds, by ``args`` and attributes that can be pickled."""
     import copyreg
-    import io
 
     try:
         from cloudpickle import Pickler
@@ -216,16 +318,17 @@ def attributes(error: BaseException) -> dict[str, Any]:
     return kept
 
 
-def pickled(report: dict[str, Any]) -> dict[str, Any]:
-    """Return a report with its value pickled, by `dumps`; the call has failed where that is not possible.
+def pickled(report: dict[str, Any], dump: Callable[[Any], bytes | None] | None = None) -> dict[str, Any]:
+    """Return a report with its value pickled; the call has failed where that is not possible.
 
     Args:
         report: the report, which is changed.
+        dump: pickles the value in place of `dumps`; gives None where it has done that to elsewhere.
     """
     if report["status"] != "DONE":
         return report
     try:
-        report["value"] = dumps(report["value"])
+        report["value"] = (dump or dumps)(report["value"])
     except Exception as error:
         kind = type(report.pop("value")).__name__
         report["status"], report["reason"] = "ERROR", "exception"
@@ -233,128 +336,8 @@ def pickled(report: dict[str, Any]) -> dict[str, Any]:
     return report
 
 
-# --- as a worker ------------------------------------------------------------------------------
-
-
-def read_frame(stream: BinaryIO) -> bytes:
-    """Read one frame: 8 bytes of length, then that many. Raises EOFError at the end."""
-    head = stream.read(8)
-    if len(head) < 8:
-        raise EOFError
-    size = int.from_bytes(head, "little")
-    data = stream.read(size)
-    if len(data) < size:
-        raise EOFError
-    return data
-
-
-def write_frame(fd: int, data: bytes) -> None:
-    """Write one frame."""
-    view = memoryview(len(data).to_bytes(8, "little") + data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
 class Ended(BaseException):
     """Raised in a call by SIGTERM, so that its clean-up runs."""
-
-
-def serve(fd: int) -> None:
-    """Serve calls that come over a descriptor, one after the other, until its other end closes.
-
-    A request is a pickled tuple: payload, environment (name to text), working directory, new files by
-    the descriptor that is to write to them. The payload is a pickle of what to call, its positional and its
-    keyword arguments. The answer is a pickled tuple: what came of the call, how much stdout and stderr held
-    before it, and after it.
-    """
-    import signal
-
-    busy = ended = False
-
-    def end(signum: int, frame: Any) -> None:
-        nonlocal ended
-        ended = True
-        if busy:
-            raise Ended
-        leave()
-
-    def leave() -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.kill(calling, signal.SIGTERM)
-
-    os.set_inheritable(fd, False)
-    die_with_parent()
-    calling = os.getpid()
-    host = os.uname().nodename
-    signal.signal(signal.SIGTERM, end)
-    with open(fd, "rb", closefd=False) as stream:
-        while True:
-            try:
-                payload, environment, cwd, outputs = pickle.loads(read_frame(stream))
-            except EOFError:
-                return
-            before = {name: os.environ.get(name) for name in environment}
-            os.environ.update(environment)
-            write_to(outputs)
-            start = output_sizes()
-            try:
-                busy = True
-                if cwd is not None:
-                    os.chdir(cwd)
-                report = pickled(perform(functools.partial(pickle.loads, payload)))
-            except OSError as error:
-                report = failure(error)
-            finally:
-                busy = False
-            if os.getpid() != calling:
-                os._exit(0)  # the call forked, and the child came back here
-            if ended:
-                leave()  # the call has cleaned up behind itself
-            for output in (sys.stdout, sys.stderr):
-                try:
-                    output.flush()
-                except (AttributeError, OSError, ValueError):
-                    pass
-            report["host"] = host
-            write_frame(fd, pickle.dumps((report, start, output_sizes()), 5))
-            # Nobody waits any more: now is the time to make ready for the next call.
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
-            if signal.getsignal(signal.SIGTERM) is not end:  # the call has set its own
-                signal.signal(signal.SIGTERM, end)
-
-
-def write_to(outputs: dict[int, str]) -> None:
-    """Have descriptors write to other files, which are there."""
-    for number, path in outputs.items():
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        os.dup2(fd, number)
-        os.close(fd)
-
-
-def output_sizes() -> list[int]:
-    """How much stdout and stderr, which are files, hold by now."""
-    sizes = []
-    for fd in (1, 2):
-        try:
-            sizes.append(os.fstat(fd).st_size)
-        except OSError:  # the call has closed it
-            sizes.append(0)
-    return sizes
-
-
-def die_with_parent() -> None:
-    """Have Linux end this process when the one that started it is killed; elsewhere nothing."""
-    try:
-        import ctypes
-        import signal
-
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    except Exception:
-        return
 
 
 # --- for one call, through files --------------------------------------------------------------
@@ -437,8 +420,4 @@ if __name__ == "__main__":
     if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
         del sys.path[0]  # our own directory: its modules would shadow the standard library's
     os.environ.pop("ANYJOB_INTERPRETER", None)  # see anyjob.execution.interpreter
-    if sys.argv[1:2] == ["--serve"]:
-        sys.path[:] = sys.argv[3:]
-        serve(int(sys.argv[2]))
-    else:
-        sys.exit(run_spooled(os.environ["ANYJOB_SPOOL"]))
+    sys.exit(run_spooled(os.environ["ANYJOB_SPOOL"]))

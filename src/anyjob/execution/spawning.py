@@ -10,12 +10,12 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from anyjob.errors import CommandFailedError, JobFailedError
+from anyjob.execution.child_program import Program, ReportedProgram
 from anyjob.execution.private_files import append_private, make_private, write_private
 from anyjob.specs import Command, Outcome
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
 GRACE = 5.0
@@ -69,12 +69,12 @@ def run_program(
             return start_failure(spec, error)
     try:
         with while_running(process.pid):
-            wait_for_exit(process)
+            process.wait()
     except BaseException:
         terminate([process.pid], grace)
         raise
     finally:
-        outcome = reap(process, started)
+        outcome = process.reap(started)
     return outcome
 
 
@@ -85,7 +85,7 @@ def start(
     stderr: BinaryIO,
     files: Path | None,
     cwd: str | None = None,
-) -> subprocess.Popen[bytes]:
+) -> Program:
     """Start a program in a session of its own, so that all that it starts can be ended with it.
 
     Args:
@@ -99,14 +99,14 @@ def start(
     Raises:
         OSError: it cannot be started.
     """
-    import subprocess  # of no use to who only waits for a program
-
     variables = {**os.environ, **environment, **spec.env}
     if files is not None:
         variables["ANYJOB_SPOOL"] = str(files)
         write_files(spec, files)
+    ignored = signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
+    kind = ReportedProgram if ignored else Program
     with _stdin(spec) as stdin:
-        return subprocess.Popen(
+        return kind(
             spec.argv,
             cwd=cwd if spec.cwd is None else spec.cwd,
             env=variables,
@@ -132,35 +132,6 @@ def _stdin(spec: Command) -> BinaryIO:
     stream.write(spec.stdin.taken().content or b"")
     stream.seek(0)
     return stream
-
-
-def wait_for_exit(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a program to end, and leave it to be reaped: until then its pid is nobody else's."""
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-
-
-def reap(process: subprocess.Popen[bytes], started: float) -> Outcome:
-    """Reap a program that has ended, and return what came of it."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return exit_outcome(process.returncode, started=started, peak_memory=usage.ru_maxrss * 1024)
-
-
-def exit_outcome(code: int, **known: Any) -> Outcome:
-    """Return the outcome of a process by the code that it ended with (negative: by a signal)."""
-    known.setdefault("finished", time.time())
-    known.setdefault("host", os.uname().nodename)
-    if code == 0:
-        return Outcome(status=JobStatus.DONE, exit_code=0, **known)
-    if code > 0:
-        return Outcome(
-            status=JobStatus.ERROR, reason="exit-code", message=f"exit code {code}", exit_code=code, **known
-        )
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return Outcome(status=JobStatus.ERROR, reason="signal", message=f"ended by {name}", signal=-code, **known)
 
 
 def start_failure(spec: Command, error: OSError) -> Outcome:

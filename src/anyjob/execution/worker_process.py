@@ -9,21 +9,47 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from socket import SHUT_RDWR, socket, socketpair
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from anyjob.execution import interpreter, runner, spawning
+from anyjob.execution import call_server, interpreter, spawning
+from anyjob.execution.child_program import exit_outcome, wait_for_exit
+from anyjob.execution.packed_call import Part
+from anyjob.execution.pickle_streams import MessageWriter, read_frame
 from anyjob.execution.private_files import append_private
+from anyjob.execution.stored_values import StoredValue
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
+
+if TYPE_CHECKING:
+    from anyjob.execution.call_server import Request
 
 STREAMS = ("stdout", "stderr")
 Logs = dict[str, tuple[Path, int, int | None]]
 """Which part of which file each stream is, in bytes: from where, and up to where once that is known."""
+
+
+_BOOT = (
+    "import sys,types;p=sys.modules['anyjob_worker']=types.ModuleType('anyjob_worker');"
+    "p.__path__=[sys.argv.pop(1)];from anyjob_worker.call_server import main;main()"
+)
+"""Imports our modules from where they are, as a package of their own: anyjob may not be installed there."""
+
+
+class Surroundings(NamedTuple):
+    """What calls find that were handed over at one time: see `anyjob.execution.call_server.Request`."""
+
+    variables: dict[bytes, bytes]
+    path: list[str]
+    submitted: float
+
+
+class Outdated(Exception):
+    """Raised where a worker has made no call, for modules that it has imported are others by now."""
 
 
 def _above_streams(end: socket) -> socket:
@@ -63,9 +89,9 @@ class WorkerProcess:
         self._directory, self._number, self._calls = directory, number, 0
         self._files = {stream: self._file(stream) for stream in STREAMS}
         self._sent = time.time()
-        # Linux ends the process with the thread that has started it (see `runner.die_with_parent`), so that
-        # is one which lives as long: it waits for the end. The end of the process, and not of the stream,
-        # tells of its death, since a child of the call may hold our end of the socket open.
+        # Linux ends the process with the thread that has started it (see `call_server.die_with_parent`), so
+        # that is one which lives as long: it waits for the end. That, and not the end of the stream, tells of
+        # its death, since a child of the call may hold our end of the socket open.
         started: SimpleQueue[subprocess.Popen[bytes] | BaseException] = SimpleQueue()
         self._thread = threading.Thread(
             target=self._run, args=(python, theirs, started), name=f"anyjob-worker-{number}", daemon=True
@@ -83,6 +109,9 @@ class WorkerProcess:
         self.pid = process.pid
         self._stream = open(ours.fileno(), "rb", closefd=False)  # noqa: SIM115 - close() closes it
         self._start_sizes = self._sizes = [0, 0]
+        self._surroundings: Surroundings | None = None
+        self._value_file = ""
+        self._is_reaped = False
 
     def _run(
         self, python: str, theirs: socket, started: SimpleQueue[subprocess.Popen[bytes] | BaseException]
@@ -94,9 +123,9 @@ class WorkerProcess:
             return
         started.put(process)
         try:
-            spawning.wait_for_exit(process)  # it is reaped by close(): until then the pid is its own
+            wait_for_exit(process)  # it is reaped by close(): until then the pid is its own
         except ChildProcessError:
-            pass
+            self._is_reaped = True  # by the system, since this program ignores SIGCHLD
         try:
             self._socket.shutdown(SHUT_RDWR)
         except OSError:
@@ -108,8 +137,9 @@ class WorkerProcess:
     def _start(self, python: str, theirs: socket) -> subprocess.Popen[bytes]:
         out, err = self._files["stdout"], self._files["stderr"]
         with theirs, append_private(out) as stdout, append_private(err) as stderr:
+            ours = os.path.dirname(call_server.__file__)
             return interpreter.spawn_interpreter(
-                ["-u", "-P", runner.__file__, "--serve", str(theirs.fileno()), *sys.path],
+                ["-u", "-P", "-c", _BOOT, ours, str(theirs.fileno()), *sys.path],
                 python=python,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
@@ -137,10 +167,38 @@ class WorkerProcess:
         Raises:
             OSError: the files that it is to write to cannot be made.
         """
+        self._request([Part(payload)], environment, cwd)
+
+    def _request(
+        self,
+        call: Sequence[Part],
+        environment: Mapping[str, str],
+        cwd: str | None,
+        surroundings: Surroundings | None = None,
+    ) -> None:
+        known, self._surroundings = self._surroundings, surroundings
+        request: Request = {
+            "parts": [call_server.STREAMED if part.pickled is None else len(part.buffers) for part in call],
+            "environment": {os.fsencode(name): os.fsencode(value) for name, value in environment.items()},
+            "cwd": cwd,
+            "outputs": self._renew_files(),
+            "submitted": 0.0,
+            "value_file": self._value_file,
+            "variables": None,
+            "path": None,
+        }
+        if surroundings is not None:
+            request["submitted"] = surroundings.submitted
+            if known is None or known.variables != surroundings.variables:
+                request["variables"] = surroundings.variables
+            if known is None or known.path != surroundings.path:
+                request["path"] = surroundings.path
         self._sent = time.time()
-        request = payload, environment, cwd, self._renew_files()
-        with suppress(OSError):
-            runner.write_frame(self._socket.fileno(), pickle.dumps(request, 5))
+        message = MessageWriter(self._socket.fileno())
+        message.write(pickle.dumps(request, 5))
+        for part in call:
+            part.write(message)
+        message.end()
 
     def _renew_files(self) -> dict[int, str]:
         """Make new files in place of those that the last call has written to; return them by descriptor."""
@@ -162,22 +220,29 @@ class WorkerProcess:
     def receive(self) -> dict[str, Any] | None:
         """Wait for the report of the call, its value pickled; None where the process has died over it."""
         try:
-            answer: dict[str, Any]
-            answer, self._start_sizes, self._sizes = pickle.loads(runner.read_frame(self._stream))
+            answer = pickle.loads(read_frame(self._stream))
         except (OSError, EOFError):
             self._start_sizes = self._sizes
             self._sizes = [path.stat().st_size for path in self._files.values()]
+            if self._value_file:
+                with suppress(OSError):
+                    os.unlink(self._value_file)
             return None
-        return answer
+        if answer is None:
+            raise Outdated
+        report: dict[str, Any]
+        report, self._start_sizes, self._sizes, stored = answer
+        if stored:
+            report["value"] = StoredValue(self._value_file)
+        return report
 
     def died(self) -> Outcome:
         """Close it, and return what came of a call that has ended the process, or was ended with it."""
-        outcome = spawning.exit_outcome(self.close(), started=self._sent)
+        outcome = exit_outcome(self.close(), started=self._sent)
         if outcome.status is JobStatus.DONE:
             outcome.status, outcome.reason = JobStatus.ERROR, "exit-code"
-        outcome.message = (
-            f"the call ended its process ({outcome.message or 'exit code 0'}) and left no result"
-        )
+        how = "how is not known: this program ignores SIGCHLD" if self._is_reaped else outcome.message
+        outcome.message = f"the call ended its process ({how or 'exit code 0'}) and left no result"
         return outcome
 
     def next_logs(self) -> Logs:
@@ -197,12 +262,11 @@ class WorkerProcess:
             self._socket.shutdown(SHUT_RDWR)
         except OSError:
             pass
-        try:
-            self._process.wait(2)  # an idle worker leaves when its socket closes
-        except subprocess.TimeoutExpired:
+        self._thread.join(2)  # an idle worker leaves when its socket closes
+        if self._thread.is_alive():
             spawning.terminate([self.pid], grace=0.5)
-            self._process.wait()
-        self._thread.join()
+            self._thread.join()
+        self._process.wait()
         try:
             os.killpg(self.pid, 9)
         except OSError:
@@ -214,3 +278,30 @@ class WorkerProcess:
                 if not path.stat().st_size:
                     path.unlink()
         return int(self._process.returncode)
+
+
+class PoolWorker(WorkerProcess):
+    """A worker whose calls find what they were submitted with, and give large values back in files."""
+
+    def send_call(
+        self,
+        call: Sequence[Part],
+        environment: Mapping[str, str],
+        cwd: str | None,
+        surroundings: Surroundings,
+        value_file: str,
+    ) -> None:
+        """Have it make a call, as `send` does; what is large in it is pickled while it is sent.
+
+        Args:
+            call: the call, as one pickle, or as what to call and its arguments.
+            environment: variables beside those of the surroundings.
+            cwd: where to make it.
+            surroundings: what it finds.
+            value_file: where its value goes, if that is large: then it is a `StoredValue`.
+
+        Raises:
+            Exception: something in it cannot be pickled, now; the process is of no use any more.
+        """
+        self._value_file = value_file
+        self._request(call, environment, cwd, surroundings)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import pickle
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -89,33 +88,10 @@ class Serialized:
 def serialize(value: Any) -> Serialized:
     """Pickle a value as `anyjob.sdk.runner.dumps` does, with its large buffers out of band.
 
-    Modules that cloudpickle was told of, by ``register_pickle_by_value``, are sent along.
-
     Raises:
         Exception: it cannot be pickled.
     """
-    buffers: list[Any] = []
-
-    def keep_in_band(buffer: pickle.PickleBuffer) -> bool:
-        raw = buffer.raw()
-        if raw.nbytes < LARGE:
-            return True
-        buffers.append(raw)
-        return False
-
-    cloudpickle_module = sys.modules.get("cloudpickle")
-    if cloudpickle_module is None or not cloudpickle_module.list_registry_pickle_by_value():
-        try:
-            blob = pickle.dumps(value, 5, buffer_callback=keep_in_band)
-        except Exception:
-            pass
-        else:
-            if b"__main__" not in blob:
-                return Serialized(blob, buffers)
-    import cloudpickle
-
-    buffers.clear()
-    return Serialized(bytes(cloudpickle.dumps(value, 5, buffer_callback=keep_in_band)), buffers)
+    return Serialized(*runner.dump_out_of_band(value, LARGE))
 
 
 def load_file(path: str) -> Any:

@@ -40,12 +40,10 @@ def dump_out_of_band(value: Any) -> tuple[bytes, list[Any]]:
     try:
         blob = pickle.dumps(value, 5, buffer_callback=buffers.append)
     except Exception:
-        blob = b"__main__"
-    if b"__main__" in blob:  # what is defined there means something else elsewhere
-        import cloudpickle
-
+        blob = None
+    if blob is None or runner.names_sent_along(blob):
         buffers.clear()
-        blob = cloudpickle.dumps(value, 5, buffer_callback=buffers.append)
+        blob = runner.dumps_by_value(value, buffers.append)
     if buffers and sum(buffer.raw().nbytes for buffer in buffers) < LARGE:
         return dumps(value), []
     return blob, buffers

@@ -10,7 +10,7 @@ import msgspec
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
 from anyjob.execution import spool
-from anyjob.execution.spawning import exit_outcome
+from anyjob.execution.child_program import exit_outcome
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 
