@@ -35,7 +35,7 @@ from anyjob.errors import (
     JobNotFoundError,
     RemoteError,
 )
-from anyjob.execution import child_program
+from anyjob.execution import child_program, spawning
 from anyjob.job import JobStatus
 from anyjob.jobtypes import TaskJob
 from anyjob.orders import Order

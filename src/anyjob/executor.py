@@ -19,6 +19,7 @@ from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
     from anyjob.jobtypes import TaskJob
+    from anyjob.runtime.handover import Handover
     from anyjob.taskbackend import TaskBackend
 
 P = ParamSpec("P")
@@ -49,8 +50,8 @@ class Executor(concurrent.futures.Executor):
 
     It is what `ThreadPoolExecutor` and `ProcessPoolExecutor` are, with these differences: its futures
     have a ``job``; work that is still under way when the program ends shares the fate of the
-    backend's other jobs; a call's `SystemExit` comes back as a `RemoteError`. It starts no threads,
-    and leaves the backend open.
+    backend's other jobs; a call's `SystemExit` comes back as a `RemoteError`. It leaves the
+    backend open.
 
     Args:
         backend: a backend, or its name; None takes the default one.
@@ -75,20 +76,30 @@ class Executor(concurrent.futures.Executor):
         self._lock = threading.Lock()
         self._shut = threading.Event()
         self._futures: set[JobFuture[Any]] = set()
+        # To write to a disk, or to ask a cluster, takes long for who has an event loop to run.
+        self._handover = _handover(self._backend) if self._backend.capabilities.durable else None
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> JobFuture[T]:
         """Have ``fn(*args, **kwargs)`` called by a job of the backend.
 
         Work that cannot be handed over (an argument that cannot be pickled, say, or a job that a plugin
-        refuses) makes a future that has failed, as it does in a `ProcessPoolExecutor`.
+        refuses) makes a future that has failed, as it does in a `ProcessPoolExecutor`. A durable backend is
+        handed it soon, on a thread, with what else was submitted meanwhile: to wait for that, ask for the
+        future's ``job``.
 
         Raises:
             RuntimeError: the executor was shut down.
-            BackendError: the backend cannot take work.
+            BackendError: the backend, which is not durable, cannot take work.
         """
         future: JobFuture[T]
         (future,) = self._futures_for(1)
         try:
+            if self._handover is not None:
+                future._await_job()
+                self._handover.put(
+                    Call(fn, args, kwargs), self._resources, lambda: not future.done(), future._told_of
+                )
+                return future
             job = self._backend.run(Call(fn, args, kwargs), **self._resources)
         except (SpecError, JobRejectedError) as error:
             future._fail(error)
@@ -233,8 +244,14 @@ def _task_backend(backend: str | BaseBackend | None) -> TaskBackend:
     return found
 
 
+def _handover(backend: TaskBackend) -> Handover:
+    from anyjob.runtime.handover import Handover
+
+    return Handover(backend)
+
+
 class JobFuture(Future[T]):
-    """A future of `Executor`; its ``job`` is a handle on the job, or None where none came to be.
+    """A future of `Executor`.
 
     ``cancel()`` cancels a job that has not begun, and returns False for one that runs, as the standard
     library has it; ``future.job.cancel()`` ends one that runs too, where the backend can.
@@ -242,8 +259,27 @@ class JobFuture(Future[T]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.job: TaskJob[T] | None = None
+        self._job: TaskJob[T] | None = None
+        self._has_job: threading.Event | None = None
         self._told = threading.Lock()  # taken once: by who tells that it is cancelled
+
+    @property
+    def job(self) -> TaskJob[T] | None:
+        """A handle on the job, or None where none came to be. It waits until the backend was handed it."""
+        if self._has_job is not None:
+            self._has_job.wait()
+        return self._job
+
+    def _await_job(self) -> None:
+        """The job is to come."""
+        self._has_job = threading.Event()
+
+    def _told_of(self, job: TaskJob[T] | BaseException) -> None:
+        """The job has come, or an error in place of it."""
+        if isinstance(job, BaseException):
+            self._fail(job)
+        else:
+            self._follow(job)
 
     def cancel(self) -> bool:
         """Cancel the job if it has not begun. Return whether it is cancelled.
@@ -255,7 +291,7 @@ class JobFuture(Future[T]):
 
     def running(self) -> bool:
         """Ask whether the job runs; while the backend cannot be reached, whether it did when last asked."""
-        job = self.job
+        job = self._job
         if job is None or self.done():
             return False
         try:
@@ -264,13 +300,15 @@ class JobFuture(Future[T]):
             return bool(job.metadata()["status"] == JobStatus.RUNNING.name)
 
     def _follow(self, job: TaskJob[T]) -> None:
-        self.job = job
+        self._job = job
+        if self._has_job is not None:
+            self._has_job.set()
         if self._told.locked():
             job.cancel()  # in the short while in which there was no job to cancel
         job._on_final(self._ended)
 
     def _ended(self, said: JobStatus | BaseException) -> None:
-        job = self.job
+        job = self._job
         assert job is not None
         if said is JobStatus.CANCELLED:
             self._set_cancelled()
@@ -295,6 +333,8 @@ class JobFuture(Future[T]):
             pass  # cancelled meanwhile
 
     def _fail(self, error: BaseException) -> None:
+        if self._has_job is not None:
+            self._has_job.set()
         try:
             self.set_exception(error)
         except InvalidStateError:
@@ -303,18 +343,20 @@ class JobFuture(Future[T]):
     def _set_cancelled(self) -> None:
         if self._told.acquire(blocking=False) and super().cancel():
             self.set_running_or_notify_cancel()
+            if self._job is None and self._has_job is not None:
+                self._has_job.set()  # none comes
 
 
 def _cancel(futures: Iterable[JobFuture[Any]]) -> None:
     """Cancel those whose jobs have not begun, by one call to the backend."""
     pending = [future for future in futures if not future.done() and not future.running()]
-    jobs = [future.job for future in pending if future.job is not None]
+    jobs = [future._job for future in pending if future._job is not None]
     try:
         accepted = dict(zip(jobs, jobs[0].backend().cancel_many(jobs), strict=True)) if jobs else {}
     except BackendUnavailableError:
         accepted = {}
     for future in pending:
-        if future.job is None or accepted.get(future.job):
+        if future._job is None or accepted.get(future._job):
             future._set_cancelled()
 
 

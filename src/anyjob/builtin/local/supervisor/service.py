@@ -239,7 +239,7 @@ class Supervisor:
         """Cancel a job that waits; whether it did, and is ours."""
         if row.status is not JobStatus.QUEUED or not self._scheduler.is_here(row.backend):
             return False
-        self._scheduler.queue(row.backend).restart_scan()
+        self._scheduler.queue(row.backend).drop(row.job_id)
         outcome = Outcome(status=JobStatus.CANCELLED, finished=time.time(), attempt=row.attempt)
         self._writer.end(row.job_id, outcome, row.bulk)
         return True

@@ -1,0 +1,139 @@
+"""What single submissions, cancels and an event loop cost on `local`, next to an earlier build.
+
+- 200 single `run` calls, next to one `map` of 200, until all have ended;
+- 20,000 queued jobs cancelled, next to the earlier build;
+- 500 `run_in_executor`, by how long they hold the event loop, next to `processes`.
+
+Variants take turns, each in a program of its own; ratios within one round are compared.
+
+Usage: python benchmarks/local_speed.py [rounds] CHECKOUT-OF-THE-EARLIER-BUILD
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import _local
+import _side_by_side as bench
+
+RUNS, CANCELLED, SUBMITTED = 200, 20_000, 500
+VARIANTS = ["runs", "map", "cancel", "loop", "loop on processes"]
+
+
+def runs(backend: Any) -> float:
+    from anyjob import Call
+
+    start = time.perf_counter()
+    for job in [backend.run(Call(abs, (number,))) for number in range(RUNS)]:
+        job.result()
+    return time.perf_counter() - start
+
+
+def mapped(backend: Any) -> float:
+    start = time.perf_counter()
+    for job in backend.map(abs, range(RUNS)):
+        job.result()
+    return time.perf_counter() - start
+
+
+def cancel(backend: Any) -> float:
+    from anyjob import Command
+
+    gate = backend.run(Command(["sleep", "1000"]))
+    while not gate.running():
+        time.sleep(0.01)
+    jobs = backend.map(abs, range(CANCELLED))
+    start = time.perf_counter()
+    accepted = backend.cancel_many(jobs)
+    for job in jobs:
+        job.wait_for_final_state()
+    took = time.perf_counter() - start
+    assert all(accepted)
+    gate.cancel()
+    return took
+
+
+def loop(backend: Any) -> float:
+    from anyjob import Executor
+
+    executor = Executor(backend)
+
+    async def submit() -> float:
+        running = asyncio.get_running_loop()
+        start = time.perf_counter()
+        futures = [running.run_in_executor(executor, abs, number) for number in range(SUBMITTED)]
+        held = time.perf_counter() - start
+        await asyncio.gather(*futures)
+        return held
+
+    return asyncio.run(submit())
+
+
+def run_variant(name: str) -> float:
+    from anyjob import Call, Config, Registry, Session
+
+    if name == "loop on processes":
+        config = Config.from_dict(
+            {"backends": {"p": {"type": "processes", "slots": 2}}}, origin="a benchmark"
+        )
+        with Session(config=config, registry=Registry()) as session:
+            backend = session.get_backend("p")
+            backend.run(Call(abs, (1,))).result()
+            return loop(backend)
+    of = {"runs": runs, "map": mapped, "cancel": cancel, "loop": loop}[name]
+    with _local.backend(tempfile.mkdtemp(), slots=1 if name == "cancel" else 2) as backend:
+        backend.run(Call(abs, (1,))).result()  # the daemons run, and so does the zygote
+        return of(backend)
+
+
+def main() -> int:
+    rounds = bench.rounds(7)
+    before = Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else None
+    builds = {"now": bench.ROOT, **({"before": before} if before else {})}
+    times: dict[tuple[str, str], list[float]] = {(b, name): [] for name in VARIANTS for b in builds}
+    with tempfile.TemporaryDirectory() as directory:
+        for _ in range(rounds):
+            for build, name in times:
+                environ = {**os.environ, "TMPDIR": directory, "PYTHONPATH": f"{builds[build]}/src"}
+                command = [sys.executable, __file__, "--variant", name]
+                said = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=600)
+                if said.returncode:
+                    raise SystemExit(f"{name}, {build}: {said.stderr}")
+                times[build, name].append(float(said.stdout))
+    for (build, name), values in times.items():
+        print(f"{name:18} {build:7} {statistics.median(values) * 1000:9.0f} ms")
+    print()
+
+    def ratio(one: tuple[str, str], other: tuple[str, str]) -> float:
+        return statistics.median(a / b for a, b in zip(times[one], times[other], strict=True))
+
+    good = True
+    for what, one, other, limit in (
+        (f"{RUNS} runs to a map of {RUNS}", ("now", "runs"), ("now", "map"), 4.0),
+        ("the same before", ("before", "runs"), ("before", "map"), None),
+        (f"{CANCELLED} cancelled, to before", ("now", "cancel"), ("before", "cancel"), 0.1),
+        (f"{SUBMITTED} in a loop, to processes", ("now", "loop"), ("now", "loop on processes"), 1.0),
+        ("the same before", ("before", "loop"), ("before", "loop on processes"), None),
+    ):
+        if one not in times or other not in times:
+            continue
+        found = ratio(one, other)
+        good &= limit is None or found <= limit
+        mark = "" if limit is None else f"   (at most {limit:g})" + ("" if found <= limit else "   <- missed")
+        print(f"{what:32} {found:7.2f}{mark}")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    if _local.variant() is not None:
+        print(run_variant(str(_local.variant())))
+    else:
+        sys.exit(main())
