@@ -204,7 +204,7 @@ def test_a_plain_plugin_is_found_at_the_price_of_its_own_import(tmp_path: Path) 
     assert "acme_of_tests" in mine
     assert mine & {*HEAVY, "enum", "functools", "threading", "json", "pickle", "pathlib", "sqlite3"} == set()
     rooms = {name.split(".")[1] for name in mine if name.startswith("anyjob.")}
-    assert rooms == {"config", "registry", "session", "backend", "errors", "hints"}
+    assert rooms == {"config", "registry", "session", "backend", "errors", "hints", "forks", "living"}
 
 
 def test_a_call_here_imports_nothing_for_programs_and_files(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,7 @@ class Program:
             stdout=subprocess.PIPE,
             text=True,
             bufsize=1,
+            start_new_session=True,
         )
 
     def said(self) -> str:
@@ -85,7 +88,8 @@ def program(tmp_path: Path) -> Iterator[Callable[[str], Program]]:
 
     yield start
     for started in programs:
-        started.process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(started.process.pid, signal.SIGKILL)  # and what it has forked off
         started.process.communicate()
 
 

@@ -545,23 +545,6 @@ def test_a_closed_pool_takes_no_work(pool: PoolBackend) -> None:
     assert pool.jobs() == []
 
 
-def test_a_fork_of_the_program_leaves_the_jobs_alone(queue: PoolBackend, tmp_path: Path) -> None:
-    ready, go = tmp_path / "ready", tmp_path / "go"
-    job = queue.run(shell('echo x > "$1"; while [ ! -e "$2" ]; do sleep 0.01; done', str(ready), str(go)))
-    wait_for_file(ready)
-    home = job._record.spool
-    assert home is not None
-    owner = queue._pid
-    queue._pid = -1  # as a child of os.fork() would find it
-    queue.close()
-    queue._forget(job.job_id())
-    queue._pid = owner
-    assert job.running()
-    assert home.exists()
-    go.touch()
-    assert job.result().exit_code == 0
-
-
 @pytest.mark.parametrize("name", ["threads", "processes"])
 @pytest.mark.parametrize("slots", [0, -1, "many"])
 def test_slots_that_make_no_sense_are_refused(name: str, slots: Any) -> None:

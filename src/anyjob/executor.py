@@ -9,16 +9,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, InvalidStateError
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, Self
 
 from anyjob.backend import BaseBackend
-from anyjob.errors import BackendUnavailableError, JobRejectedError, SpecError, UnsupportedSpecError
+from anyjob.errors import JobRejectedError, SpecError, UnsupportedSpecError
+from anyjob.forks import in_each_process
+from anyjob.future import JobFuture, cancel_pending
 from anyjob.specs import Call, T, make_resources
-from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
-    from anyjob.jobtypes import TaskJob
     from anyjob.runtime.handover import Handover
     from anyjob.taskbackend import TaskBackend
 
@@ -73,9 +72,7 @@ class Executor(concurrent.futures.Executor):
         # Not ours alone: libraries (dask) read it off the executors that they are given.
         of_options = getattr(self._backend.options, "slots", None) or SLOTS
         self._max_workers = int(getattr(self._backend, "slots", of_options))
-        self._lock = threading.Lock()
-        self._shut = threading.Event()
-        self._futures: set[JobFuture[Any]] = set()
+        self._futures = _OpenFutures()
         # To write to a disk, or to ask a cluster, takes long for who has an event loop to run.
         self._handover = _handover(self._backend) if self._backend.capabilities.durable else None
 
@@ -95,19 +92,19 @@ class Executor(concurrent.futures.Executor):
         (future,) = self._futures_for(1)
         try:
             if self._handover is not None:
-                future._await_job()
+                future.await_job()
                 self._handover.put(
-                    Call(fn, args, kwargs), self._resources, lambda: not future.done(), future._told_of
+                    Call(fn, args, kwargs), self._resources, lambda: not future.done(), future.told_of
                 )
                 return future
             job = self._backend.run(Call(fn, args, kwargs), **self._resources)
         except (SpecError, JobRejectedError) as error:
-            future._fail(error)
+            future.fail(error)
         except BaseException as error:
-            future._fail(error)
+            future.fail(error)
             raise
         else:
-            future._follow(job)
+            future.follow(job)
         return future
 
     def with_(self, **resources: Any) -> Self:
@@ -193,11 +190,9 @@ class Executor(concurrent.futures.Executor):
 
         The backend stays open: it belongs to whoever made it. Workers of it that have nothing to do end.
         """
-        with self._lock:
-            self._shut.set()
-            futures = list(self._futures)
+        futures = self._futures.shut()
         if cancel_futures:
-            _cancel(futures)
+            cancel_pending(futures)
         if wait:
             concurrent.futures.wait(futures)
         self._backend.end_idle_workers()
@@ -209,21 +204,46 @@ class Executor(concurrent.futures.Executor):
             jobs = self._backend.run_many(calls, **self._resources) if calls else []
         except BaseException as error:
             for future in futures:
-                future._fail(error)
+                future.fail(error)
             raise
         for future, job in zip(futures, jobs, strict=True):
-            future._follow(job)
+            future.follow(job)
         return futures
 
     def _futures_for(self, count: int) -> list[JobFuture[Any]]:
         futures: list[JobFuture[Any]] = [JobFuture() for _ in range(count)]
+        self._futures.add(futures)
+        return futures
+
+
+class _OpenFutures:
+    """The futures of an executor, and of those that `Executor.with_` makes of it, that are not done.
+
+    In a child of a fork there are none: those of its parent are its parent's.
+    """
+
+    def __init__(self) -> None:
+        self._shut = False
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
+        self._lock = threading.Lock()
+        self._futures: set[JobFuture[Any]] = set()
+
+    def add(self, futures: Sequence[JobFuture[Any]]) -> None:
+        """Take in new ones, as long as the executor is not shut."""
         with self._lock:
-            if self._shut.is_set():
+            if self._shut:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             self._futures.update(futures)
         for future in futures:
             future.add_done_callback(self._futures.discard)
-        return futures
+
+    def shut(self) -> list[JobFuture[Any]]:
+        """Take in no more; return those that there are."""
+        with self._lock:
+            self._shut = True
+            return list(self._futures)
 
 
 def _task_backend(backend: str | BaseBackend | None) -> TaskBackend:
@@ -250,116 +270,6 @@ def _handover(backend: TaskBackend) -> Handover:
     return Handover(backend)
 
 
-class JobFuture(Future[T]):
-    """A future of `Executor`.
-
-    ``cancel()`` cancels a job that has not begun, and returns False for one that runs, as the standard
-    library has it; ``future.job.cancel()`` ends one that runs too, where the backend can.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._job: TaskJob[T] | None = None
-        self._has_job: threading.Event | None = None
-        self._told = threading.Lock()  # taken once: by who tells that it is cancelled
-
-    @property
-    def job(self) -> TaskJob[T] | None:
-        """A handle on the job, or None where none came to be. It waits until the backend was handed it."""
-        if self._has_job is not None:
-            self._has_job.wait()
-        return self._job
-
-    def _await_job(self) -> None:
-        """The job is to come."""
-        self._has_job = threading.Event()
-
-    def _told_of(self, job: TaskJob[T] | BaseException) -> None:
-        """The job has come, or an error in place of it."""
-        if isinstance(job, BaseException):
-            self._fail(job)
-        else:
-            self._follow(job)
-
-    def cancel(self) -> bool:
-        """Cancel the job if it has not begun. Return whether it is cancelled.
-
-        One whose backend cannot be reached now is not.
-        """
-        _cancel([self])
-        return self.cancelled()
-
-    def running(self) -> bool:
-        """Ask whether the job runs; while the backend cannot be reached, whether it did when last asked."""
-        job = self._job
-        if job is None or self.done():
-            return False
-        try:
-            return job.running()
-        except BackendUnavailableError:
-            return bool(job.metadata()["status"] == JobStatus.RUNNING.name)
-
-    def _follow(self, job: TaskJob[T]) -> None:
-        self._job = job
-        if self._has_job is not None:
-            self._has_job.set()
-        if self._told.locked():
-            job.cancel()  # in the short while in which there was no job to cancel
-        job._on_final(self._ended)
-
-    def _ended(self, said: JobStatus | BaseException) -> None:
-        job = self._job
-        assert job is not None
-        if said is JobStatus.CANCELLED:
-            self._set_cancelled()
-        elif isinstance(said, BaseException):
-            self._fail(said)
-        else:
-            try:
-                error = job.exception()
-                value = job.result() if error is None else None
-            except BaseException as raised:
-                self._fail(raised.with_traceback(None))  # which would only show the insides of this
-            else:
-                if error is None:
-                    self._succeed(cast(T, value))
-                else:
-                    self._fail(error)
-
-    def _succeed(self, value: T) -> None:
-        try:
-            self.set_result(value)
-        except InvalidStateError:
-            pass  # cancelled meanwhile
-
-    def _fail(self, error: BaseException) -> None:
-        if self._has_job is not None:
-            self._has_job.set()
-        try:
-            self.set_exception(error)
-        except InvalidStateError:
-            pass
-
-    def _set_cancelled(self) -> None:
-        if self._told.acquire(blocking=False) and super().cancel():
-            self.set_running_or_notify_cancel()
-            if self._job is None and self._has_job is not None:
-                self._has_job.set()  # none comes
-
-
-def _cancel(futures: Iterable[JobFuture[Any]]) -> None:
-    """Cancel those whose jobs have not begun, by one call to the backend."""
-    pending = [future for future in futures if not future.done() and not future.running()]
-    jobs = [future._job for future in pending if future._job is not None]
-    try:
-        accepted = dict(zip(jobs, jobs[0].backend().cancel_many(jobs), strict=True)) if jobs else {}
-    except BackendUnavailableError:
-        accepted = {}
-    for future in pending:
-        if future._job is None or accepted.get(future._job):
-            future._set_cancelled()
-
-
 def _call_each(fn: Callable[..., T], chunk: Sequence[tuple[Any, ...]]) -> list[T]:
     return [fn(*item) for item in chunk]
 
@@ -381,4 +291,4 @@ def _in_order(
             # Nothing here holds on to a result that was yielded.
             yield futures.popleft().result()
     finally:
-        _cancel(futures)
+        cancel_pending(futures)

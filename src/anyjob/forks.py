@@ -18,37 +18,50 @@ if TYPE_CHECKING:
 generation = 0
 """How many forks lie between the process that has imported this and this one."""
 
-_makers: dict[int, Callable[[], Any]] = {}  # each gives what is to be called; None: its object is gone
+_calls: dict[
+    int, tuple[weakref.ref[Any] | None, Callable[..., object]]
+] = {}  # whose method, and the function
 _numbers = itertools.count()
 
 
 def in_each_process(make: Callable[[], object]) -> None:
-    """Call a function now, and first thing in each process that is forked off this one.
+    """Call a function now, and first thing in each process that is forked off this one; see `in_children`.
 
     Args:
-        make: makes what belongs to one process: locks, threads, connections. It is called without any other
-            thread. A method is called as long as its object is alive, which this does not keep it.
+        make: makes what belongs to one process: locks, threads, connections.
+    """
+    in_children(make)
+    make()
+
+
+def in_children(call: Callable[[], object]) -> None:
+    """Call a function first thing in each process that is forked off this one, while there is one thread.
+
+    Args:
+        call: lets go of what is the parent's. A method is called as long as its object is alive, which this
+            does not keep it.
     """
     number = next(_numbers)
-    if hasattr(make, "__func__"):
-        _makers[number] = weakref.WeakMethod(make, lambda _: _makers.pop(number, None))
+    function: Callable[..., object] | None = getattr(call, "__func__", None)
+    if function is None:
+        _calls[number] = None, call
     else:
-        _makers[number] = lambda: make
-    make()
+        forget = _calls.pop  # by name, it is gone when the program ends
+        _calls[number] = weakref.ref(call.__self__, lambda _: forget(number, None)), function  # type: ignore[attr-defined]
 
 
 def _in_child() -> None:
     global generation
     generation += 1
-    for maker in list(_makers.values()):  # what is made may register what belongs to it
-        make = maker()
-        if make is not None:
+    for owner, function in list(_calls.values()):  # what is called may register what it makes
+        of = () if owner is None else (owner(),)
+        if of != (None,):
             try:
-                make()
+                function(*of)
             except Exception as error:  # the others are to be called all the same
                 from anyjob.reporting import report
 
-                report("%r in a process that was forked off: %s", make, error, level="error", error=error)
+                report("%r in a process that was forked off: %s", function, error, level="error", error=error)
 
 
 if hasattr(os, "register_at_fork"):

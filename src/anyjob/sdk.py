@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from anyjob.execution.spool import read_outcome
     from anyjob.execution.submit_directory import submit_directory
     from anyjob.execution.worker_process import WorkerProcess
+    from anyjob.forks import in_children, in_each_process
     from anyjob.jobtypes import dump_call
     from anyjob.orders import Answer
     from anyjob.specs import LocalValue, kind_of
@@ -38,6 +39,8 @@ _MODULE_OF = {
     "as_status": "status",
     "dump_call": "jobtypes",
     "find_interpreter": "execution.interpreter",
+    "in_children": "forks",
+    "in_each_process": "forks",
     "job_environment": "execution.job_environment",
     "kind_of": "specs",
     "open_private": "execution.private_files",
@@ -64,6 +67,8 @@ __all__ = [
     "as_status",
     "dump_call",
     "find_interpreter",
+    "in_children",
+    "in_each_process",
     "job_environment",
     "kind_of",
     "open_private",

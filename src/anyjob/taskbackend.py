@@ -347,6 +347,7 @@ class TaskBackend(BaseBackend):
         for job in jobs:
             if job._record.tracker is not self._tracker:
                 raise JobError(f"job {job.job_id()} is of backend {job.backend()!s}, not of {self.name()!r}")
+            self._tracker.check(job._record)
         self._check_here("cancel its jobs")
         for job in jobs:
             if job._record.unsure:  # it may be with the engine, which has to be asked for its id

@@ -24,6 +24,8 @@ from anyjob.execution.private_files import read_range
 from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.stored_values import store
 from anyjob.execution.submit_directory import submit_directory
+from anyjob.forks import in_each_process
+from anyjob.living import living
 from anyjob.orders import Answer, Observation, Order, Ticket
 from anyjob.specs import Call, Command, LocalException, LocalValue, Outcome
 from anyjob.status import JobStatus
@@ -51,13 +53,15 @@ class PoolBackend(TaskBackend):
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options)
-        self._jobs: dict[str, PoolJob] = {}
         self._logs: dict[str, Logs] = {}
+        in_each_process(self._make_own)
+        _all[id(self)] = self
+
+    def _make_own(self) -> None:
+        self._jobs: dict[str, PoolJob] = {}
         self._threads = SlotThreads(self.slots, self._run_job, self._notify_end, f"anyjob-{self.name()}")
         self._lock = threading.Lock()
         self._directory: Path | None = None
-        self._pid = os.getpid()
-        _all.add(self)
 
     @property
     def slots(self) -> int:
@@ -129,8 +133,6 @@ class PoolBackend(TaskBackend):
 
     def close(self) -> None:
         """Cancel what has not ended, end what runs, and remove what the jobs wrote."""
-        if os.getpid() != self._pid:
-            return  # a fork of the program: the jobs are its parent's
         with self._lock:
             self.is_closed = True
         jobs = list(self._jobs.values())
@@ -208,7 +210,7 @@ class PoolBackend(TaskBackend):
 
     def _forget(self, job_id: str) -> None:
         directory = self._directory
-        if directory is not None and os.getpid() == self._pid:
+        if directory is not None:
             _remove(directory / job_id)
 
     def _temporary_directory(self) -> Path:
@@ -236,11 +238,11 @@ def _pickled_or_local(value: Any) -> Any:
         return LocalValue(value)
 
 
-_all: weakref.WeakSet[PoolBackend] = weakref.WeakSet()
+_all: weakref.WeakValueDictionary[int, PoolBackend] = weakref.WeakValueDictionary()
 
 
 @atexit.register
 def _close_all() -> None:
     """What these backends run ends with this process, whether or not anybody closed them."""
-    for backend in list(_all):
+    for backend in living(_all).values():
         backend.close()

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from anyjob import forks
 from anyjob.builtin.pool import PoolBackend
 from anyjob.builtin.pool_job import PoolJob
 from anyjob.execution import stored_values
@@ -50,6 +51,9 @@ class ProcessesBackend(PoolBackend):
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options or ProcessesOptions())
+
+    def _make_own(self) -> None:
+        super()._make_own()
         self._idle_workers: list[PoolWorker] = []  # the one that was used last is last
         self._worker_count = 0
         self._surroundings: Surroundings | None = None
@@ -134,12 +138,12 @@ class ProcessesBackend(PoolBackend):
     def _keep_logs(self, job_id: str, logs: Logs) -> None:
         if logs:
             self._logs[job_id] = logs
-            self.when_forgotten(job_id, functools.partial(self._remove_logs, job_id))
+            self.when_forgotten(job_id, functools.partial(self._remove_logs, job_id, forks.generation))
         else:
             del self._logs[job_id]
 
-    def _remove_logs(self, job_id: str) -> None:
+    def _remove_logs(self, job_id: str, generation: int) -> None:
         logs = self._logs.pop(job_id, {})
-        if os.getpid() == self._pid:  # else they are our parent's
+        if generation == forks.generation:  # else they are our parent's
             for path, _, _ in logs.values():
                 path.unlink(missing_ok=True)

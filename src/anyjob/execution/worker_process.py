@@ -22,6 +22,7 @@ from anyjob.execution.packed_call import Part
 from anyjob.execution.pickle_streams import MessageWriter, read_frame
 from anyjob.execution.private_files import append_private
 from anyjob.execution.stored_values import StoredValue
+from anyjob.forks import in_children
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 
@@ -112,6 +113,12 @@ class WorkerProcess:
         self._surroundings: Surroundings | None = None
         self._value_file = ""
         self._is_reaped = False
+        in_children(self._let_go)
+
+    def _let_go(self) -> None:
+        """It is our parent's, and ends with that, as the end of the socket tells it."""
+        self._socket.close()
+        self._process.returncode = 0
 
     def _run(
         self, python: str, theirs: socket, started: SimpleQueue[subprocess.Popen[bytes] | BaseException]

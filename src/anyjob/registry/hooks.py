@@ -9,6 +9,7 @@ from __future__ import annotations
 from _thread import RLock, _local
 
 from anyjob.errors import BrokenPluginError, PluginError, Refused
+from anyjob.forks import in_each_process
 from anyjob.registry.entry_points import PLUGINS, Reference
 from anyjob.registry.metadata import Source
 
@@ -44,7 +45,6 @@ class HookManager:
     def __init__(self, references: Iterable[Reference] = (), *, strict: bool = False) -> None:
         self.problems: dict[Reference, PluginError] = {}
         self._strict = strict
-        self._lock = RLock()
         self._local = _local()
         self._pending: list[Reference] = []
         self._plugins: dict[Reference, tuple[Any, Any]] = {}  # the plugin, and its guards
@@ -53,7 +53,11 @@ class HookManager:
         self._generation = 0
         self._history: list[tuple[str, dict[str, Any]]] = []
         self._reported: set[object] = set()
+        in_each_process(self._make_own)
         self.update(references)
+
+    def _make_own(self) -> None:
+        self._lock = RLock()
 
     @property
     def current(self) -> Reference | None:

@@ -19,6 +19,7 @@ from anyjob.errors import (
     PluginError,
     UnknownNameError,
 )
+from anyjob.forks import in_each_process
 from anyjob.registry.conflicts import ConflictResolver
 from anyjob.registry.discovery import Scan
 from anyjob.registry.entry_points import (
@@ -62,16 +63,19 @@ class Registry:
     ) -> None:
         self._path = path
         self._environ = environ
-        self._lock = RLock()
-        self._registration_lock = RLock()
         self._registered: dict[tuple[str, str], _RegisteredObject] = {}
         self._dynamic: dict[tuple[str, str], _RegisteredObject] = {}
-        self._collected: dict[tuple[str, str], _RegisteredObject] | None = None
         self._registered_generation = -1
         self._hooks: t.HookManager | None = None
         self._found: dict[str, dict[str, t.Any]] = {group: {} for group in GROUPS}
         self._scanned: Scan | None = None
         self._cached_resolver: ConflictResolver | None = None
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
+        self._lock = RLock()
+        self._registration_lock = RLock()
+        self._collected: dict[tuple[str, str], _RegisteredObject] | None = None  # while plugins register
 
     def backend(self, name: str) -> type[t.BaseBackend]:
         """Return the class of a backend type.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import threading
 import time
@@ -11,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anyjob.errors import JobRejectedError, SpecError
+from anyjob.forks import in_each_process
 from anyjob.jobtypes import TaskJob, dump_call
 from anyjob.specs import Call
 
@@ -43,10 +43,12 @@ class Handover:
 
     def __init__(self, backend: TaskBackend) -> None:
         self._backend = backend
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
         self._lock = threading.Lock()
         self._waiting: deque[Waiting] = deque()
         self._thread: threading.Thread | None = None
-        self._pid = os.getpid()
 
     def put(
         self,
@@ -68,9 +70,6 @@ class Handover:
         """
         waiting = Waiting(dump_call(call), resources, wanted, told)
         with self._lock:
-            if self._pid != os.getpid():  # a fork of the program: what waited is its parent's
-                self._waiting.clear()
-                self._thread, self._pid = None, os.getpid()
             self._waiting.append(waiting)
             if self._thread is not None:
                 return

@@ -89,10 +89,9 @@ def find_here(job_id: str, backend: str) -> Any:
     """What a pickled handle becomes in a process that has the job's backend."""
     from anyjob.tracking.tracker import Tracker
 
-    for tracker in list(Tracker.instances):
-        job = tracker.job(job_id)
-        if job is not None:
-            return job
+    job = Tracker.find(job_id)
+    if job is not None:
+        return job
     raise JobNotFoundError(
         f"job {job_id} is not known in this process: backend {backend!r} is not durable, so a job of it "
         "lives in the process that submitted it, until it has ended and nobody there holds a handle on it"

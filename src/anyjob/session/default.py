@@ -17,42 +17,39 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     R = TypeVar("R")
 
-_default: tuple[int, Session] | None = None
-_by_state: dict[tuple[int, str], Session] = {}
+_default: Session | None = None
+_by_state: dict[str, Session] = {}
 
 
 def default_session() -> Session:
     """Return the session that the functions of the package ``anyjob`` use.
 
-    It is made at the first use, of the configuration files and the environment as they are then. A
-    process that was forked makes its own, since threads do not survive a fork.
+    It is made at the first use, of the configuration files and the environment as they are then.
     """
     global _default
-    if _default is None or _default[0] != os.getpid():
+    if _default is None:
         from anyjob.config.settings import Config
 
-        _default = os.getpid(), Session(Config.load(), state=os.environ.get("ANYJOB_STATE"))
-    return _default[1]
+        _default = Session(Config.load(), state=os.environ.get("ANYJOB_STATE"))
+    return _default
 
 
 def set_default_session(session: Session | None) -> None:
     """Have the functions of the package ``anyjob`` use this session; None: make a new one when needed."""
     global _default
-    _default = None if session is None else (os.getpid(), session)
+    _default = session
 
 
 def find_anywhere(job_id: str, state: str) -> Any:
     """Return a handle on the job of a ledger: what a pickled handle becomes."""
     from anyjob.tracking.tracker import Tracker
 
-    for tracker in list(Tracker.instances):
-        job = tracker.job(job_id)
-        if job is not None:
-            return job
+    job = Tracker.find(job_id)
+    if job is not None:
+        return job
     session = default_session()
     if str(session.ledger.state) != state:
-        key = os.getpid(), state
-        session = _by_state.setdefault(key, Session(session.config, session.registry, state))
+        session = _by_state.setdefault(state, Session(session.config, session.registry, state))
     return session.get_job(job_id)
 
 

@@ -9,6 +9,7 @@ from _thread import RLock
 
 from anyjob import hints as t
 from anyjob.errors import UnknownNameError
+from anyjob.forks import in_each_process
 from anyjob.session.backend_factory import BackendFactory
 
 TYPE_CHECKING = False
@@ -44,9 +45,12 @@ class Session:
         self._backends: dict[str, t.AnyBackend] = {}
         self._providers: dict[str, t.Any] = {}
         self._extra: list[t.Any] = []  # backends that no name leads to
-        self._lock = RLock()
         self._services: t.Services | None = None
         self._ledger: t.Ledger | None = None
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
+        self._lock = RLock()
 
     # --- look-up ------------------------------------------------------------------------------
 

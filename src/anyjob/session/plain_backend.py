@@ -8,6 +8,7 @@ from __future__ import annotations
 import weakref
 
 from anyjob.backend import BaseBackend
+from anyjob.living import living
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class PlainRun:
 
     def jobs(self) -> Mapping[str, Any]:
         """Return the jobs that somebody holds a handle on, oldest first, by our ids."""
-        return dict(self._jobs)
+        return living(self._jobs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run as the backend does, and tell the hooks of the session.

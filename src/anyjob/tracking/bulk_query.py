@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import AnyjobError, BackendError, BackendUnavailableError, in_words
 from anyjob.execution.outcomes import unreadable
+from anyjob.forks import in_each_process
 from anyjob.orders import Observation
 from anyjob.specs import Outcome
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
@@ -35,11 +36,14 @@ class BulkQuery:
     """
 
     def __init__(self, backend: Engine, jobs: JobTable, transitions: Transitions) -> None:
-        self.under_way = threading.RLock()  # a hook that it calls may ask about another job
         self._backend = backend
         self._jobs = jobs
         self._transitions = transitions
         self._unavailable: tuple[float, BackendUnavailableError] | None = None
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
+        self.under_way = threading.RLock()  # a hook that it calls may ask about another job
 
     def status(self, record: JobRecord) -> JobStatus:
         """Return where a job is, by the next bulk question or an answer younger than the floor.

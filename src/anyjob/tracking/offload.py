@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from anyjob.forks import in_each_process
 from anyjob.tracking import thread_loop
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ class _ThreadPool:
     from ending, as those of a `ThreadPoolExecutor` would."""
 
     def __init__(self) -> None:
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
         self._changed = threading.Condition()
         self._calls: deque[Callable[[], None]] = deque()
         self._count = self._idle = 0
@@ -65,15 +68,6 @@ class _ThreadPool:
 
 
 _threads = _ThreadPool()
-
-
-def _after_fork() -> None:
-    global _threads
-    _threads = _ThreadPool()  # threads do not survive a fork
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class ThreadsafeFuture(Generic[T]):

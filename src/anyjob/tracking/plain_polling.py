@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from anyjob.errors import BackendUnavailableError
+from anyjob.forks import in_each_process
 from anyjob.reporting import report
 from anyjob.status import JOB_FINAL_STATES, JobStatus, backoff
 from anyjob.tracking import thread_loop
@@ -22,7 +22,7 @@ FLOOR = 0.05
 """Seconds until a job is asked a second time; longer each time after."""
 CEILING = 5.0
 
-_guard = threading.Lock()
+_guard: threading.Lock
 _pollers: dict[int, _Poller] = {}
 
 
@@ -217,11 +217,10 @@ def _call(callbacks: Iterable[Callable[[Any], None]], said: Any) -> None:
             report("%r, told of a job that it is %s, raised", callback, said, level="error", error=error)
 
 
-def _after_fork() -> None:
+def _make_own() -> None:
     global _guard
     _guard = threading.Lock()
-    _pollers.clear()  # threads do not survive a fork
+    _pollers.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+in_each_process(_make_own)

@@ -8,6 +8,8 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from anyjob.forks import in_each_process
+from anyjob.living import living
 from anyjob.orders import Ticket
 from anyjob.specs import Outcome, Resources, Spec, kind_of
 from anyjob.status import JobStatus
@@ -177,10 +179,13 @@ class JobTable:
     """
 
     def __init__(self) -> None:
+        self.known: weakref.WeakValueDictionary[str, JobRecord] = weakref.WeakValueDictionary()
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
         self.lock = threading.Lock()
         self.active: dict[str, JobRecord] = {}
         self.watched: dict[str, JobRecord] = {}
-        self.known: weakref.WeakValueDictionary[str, JobRecord] = weakref.WeakValueDictionary()
 
     def add(self, record: JobRecord) -> None:
         """Take in a new job."""
@@ -189,17 +194,30 @@ class JobTable:
 
     def get_or_add(self, job_id: str, make: Callable[[], JobRecord]) -> JobRecord:
         """Return the record of a job; made where there is none."""
-        with self.lock:
-            record = self.known.get(job_id)
-            if record is None:
-                record = make()
-                self._add(record)
-            return record
+        record = self.known.get(job_id)
+        if record is None:
+            made = make()  # without the lock: it may import a plugin, which may do anything
+            with self.lock:
+                record = self.known.get(job_id)
+                if record is None:
+                    record = made
+                    self._add(record)
+        return record
 
     def _add(self, record: JobRecord) -> None:
         self.known[record.job_id] = record
         if record.outcome is None:  # else it was refused, or has ended
             self.active[record.job_id] = record
+
+    def adopt(self, record: JobRecord) -> None:
+        """Take in a job that was known before this process was forked off, if it has not ended.
+
+        Those who waited for it then are not here.
+        """
+        with self.lock:
+            if record.outcome is None and record.job_id not in self.active:
+                record.final_callbacks, record.change_callbacks, record.collecting = (), (), False
+                self._add(record)
 
     def remove(self, record: JobRecord) -> None:
         """Forget a job that never came to be."""
@@ -210,7 +228,7 @@ class JobTable:
     def records(self) -> list[JobRecord]:
         """Return all that are known."""
         with self.lock:
-            return list(self.known.values())
+            return list(living(self.known).values())
 
     def active_records(self) -> list[JobRecord]:
         """Return those of the jobs that have not ended."""

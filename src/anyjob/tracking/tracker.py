@@ -6,6 +6,9 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from anyjob import forks
+from anyjob.errors import BackendError
+from anyjob.living import living
 from anyjob.status import JobStatus
 from anyjob.tracking.bulk_query import BulkQuery
 from anyjob.tracking.records import FinalCallback, JobRecord, JobTable
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 class Tracker:
     """The jobs of one backend in this process."""
 
-    instances: weakref.WeakSet[Tracker] = weakref.WeakSet()
+    _instances: weakref.WeakValueDictionary[int, Tracker] = weakref.WeakValueDictionary()
 
     def __init__(self, backend: Engine) -> None:
         self._backend = backend
@@ -30,7 +33,18 @@ class Tracker:
         self._transitions = Transitions(backend, self._jobs, self.watch)
         self._query = BulkQuery(backend, self._jobs, self._transitions)
         self._watcher = Watcher(backend, self._jobs, self._query, self._transitions)
-        Tracker.instances.add(self)
+        Tracker._instances[id(self)] = self
+        forks.in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
+        if not self._backend.capabilities.durable:  # its jobs are those of the process that was forked
+            self._jobs.known = weakref.WeakValueDictionary()
+
+    @classmethod
+    def find(cls, job_id: str) -> Any:
+        """Return a handle on a job of any backend that is known in this process; None where it is not."""
+        found = (tracker.job(job_id) for tracker in living(cls._instances).values())
+        return next((job for job in found if job is not None), None)
 
     # --- what is known ------------------------------------------------------------------------
 
@@ -86,6 +100,7 @@ class Tracker:
 
         Raises whatever the backend's ``observe`` raises.
         """
+        self.check(record)
         return self._query.status(record)
 
     def hint(self, job_ids: Iterable[str]) -> None:
@@ -112,10 +127,29 @@ class Tracker:
 
     def watch(self, record: JobRecord) -> None:
         """Ask about a job until it has ended, so that callbacks and hooks are told."""
+        self.check(record)
         self._watcher.watch(record)
+
+    def check(self, record: JobRecord) -> None:
+        """Have a job that is known from before this process was forked off be one of this process, too.
+
+        Raises:
+            BackendError: it cannot be: its backend is not durable.
+        """
+        jobs = self._jobs
+        if not forks.generation or record.outcome is not None or record.job_id in jobs.active:
+            return
+        if self._backend.capabilities.durable:
+            jobs.adopt(record)
+        elif jobs.known.get(record.job_id) is not record and record.outcome is None:
+            raise BackendError(
+                f"job {record.job_id} is one of the process that this one was forked off from: backend "
+                f"{self._backend.name()!r} is not durable, so only there is it known what becomes of the job"
+            )
 
     def on_final(self, record: JobRecord, callback: FinalCallback) -> Callable[[], None]:
         """Have ``callback`` called once with the final status; returns what takes that back."""
+        self.check(record)
         with self._jobs.lock:
             waits = record.outcome is None
             if waits:
@@ -123,14 +157,15 @@ class Tracker:
         if not waits:
             callback(record.status)
             return lambda: None
-        self.watch(record)
+        self._watcher.watch(record)
         return lambda: self._unsubscribe(record, callback)
 
     def on_change(self, record: JobRecord, callback: Callable[[], None]) -> Callable[[], None]:
         """Have ``callback`` called at each change, and when the wait had better look by itself."""
+        self.check(record)
         with self._jobs.lock:
             record.change_callbacks += (callback,)
-        self.watch(record)
+        self._watcher.watch(record)
         return lambda: self._unsubscribe(record, callback)
 
     def _unsubscribe(self, record: JobRecord, callback: Any) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from anyjob.errors import BackendError, BackendUnavailableError
+from anyjob.forks import in_each_process
 from anyjob.status import backoff
 from anyjob.tracking.records import NEVER
 
@@ -84,11 +85,14 @@ class Watcher:
         self._jobs = jobs
         self._query = query
         self._transitions = transitions
+        self.closed = False
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
         self._hints: deque[str] = deque()
         self._later: deque[str] = deque()  # hints about jobs that nobody waited for
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        self.closed = False
 
     def watch(self, record: JobRecord) -> None:
         """Ask about a job from now on, until it has ended or is watched no more."""

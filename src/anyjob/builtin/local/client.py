@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -17,6 +16,7 @@ from anyjob.builtin.local.locks import lock_holder
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
 from anyjob.errors import AnyjobError, BackendUnavailableError, ConfigError
 from anyjob.execution import interpreter
+from anyjob.forks import in_each_process
 from anyjob.reporting import report
 from anyjob.status import backoff
 
@@ -56,10 +56,12 @@ class SupervisorClient:
         self._on_changed = on_changed
         self._on_open = on_open
         self._wanted = wanted
+        self._closed = False
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
         self._lock = threading.RLock()
         self._connection: SupervisorConnection | None = None
-        self._pid = os.getpid()
-        self._closed = False
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """Ask the supervisor something, and return its answer.
@@ -85,19 +87,17 @@ class SupervisorClient:
             BackendUnavailableError: no supervisor can be reached.
         """
         connection = self._connection
-        if connection is None or connection.is_lost or self._pid != os.getpid():
+        if connection is None or connection.is_lost:
             self._connected()
 
     def close(self) -> None:
         """Close the connection; what runs runs on."""
         self._closed = True
         connection = self._connection
-        if connection is not None and self._pid == os.getpid():
+        if connection is not None:
             self._lose(connection)
 
     def _connected(self) -> SupervisorConnection:
-        if self._pid != os.getpid():  # the connection, its thread and its locks are those of our parent
-            self._lock, self._connection, self._pid = threading.RLock(), None, os.getpid()
         with self._lock:
             if self._connection is None or self._connection.is_lost:
                 self._connection = SupervisorConnection(

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.ipc.protocol import CLIENT_PROTOCOL
+from anyjob.forks import in_children
 from anyjob.reporting import report
 
 Changed = Callable[[list[str], list[str]], None]
@@ -54,6 +55,7 @@ class SupervisorConnection:
         self._callbacks: deque[Callable[[], None]] = deque([on_open])
         self._thread = threading.Thread(target=self._run, name="anyjob-local", daemon=True)
         self.is_lost = False
+        in_children(frames.close)  # it is our parent's, of whose end the supervisor is to hear
 
     def start(self) -> None:
         """Receive from now on."""

@@ -1,0 +1,158 @@
+"""The futures of `anyjob.Executor`: each is done when its job has ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from concurrent.futures import Future, InvalidStateError
+from typing import TYPE_CHECKING, Any, cast
+
+from anyjob import forks
+from anyjob.errors import BackendError, BackendUnavailableError
+from anyjob.specs import T
+from anyjob.status import JobStatus
+
+if TYPE_CHECKING:
+    from anyjob.jobtypes import TaskJob
+
+
+class JobFuture(Future[T]):
+    """A future of `Executor`.
+
+    ``cancel()`` cancels a job that has not begun, and returns False for one that runs, as the standard
+    library has it; ``future.job.cancel()`` ends one that runs too, where the backend can.
+    """
+
+    def __init__(self) -> None:
+        self._generation = forks.generation
+        super().__init__()
+        self._job: TaskJob[T] | None = None
+        self._has_job: threading.Event | None = None
+        self._told = threading.Lock()  # taken once: by who tells that it is cancelled
+
+    @property
+    def job(self) -> TaskJob[T] | None:
+        """A handle on the job, or None where none came to be. It waits until the backend was handed it."""
+        if not self.done() and self._has_job is not None:
+            self._has_job.wait()
+        return self._job
+
+    def await_job(self) -> None:
+        """The job is to come: `told_of` is called with it, on another thread."""
+        self._has_job = threading.Event()
+
+    def told_of(self, job: TaskJob[T] | BaseException) -> None:
+        """The job has come, or an error in place of it."""
+        if isinstance(job, BaseException):
+            self.fail(job)
+        else:
+            self.follow(job)
+
+    @property
+    def _condition(self) -> threading.Condition:
+        """What every use of a future begins with: in a child of a fork, its job is followed anew before.
+
+        What was to be called when it is done is the parent's to call.
+        """
+        if self._generation != forks.generation:
+            self._generation = forks.generation
+            vars(self).update(
+                _own_condition=threading.Condition(), _told=threading.Lock(), _waiters=[], _done_callbacks=[]
+            )
+            self._has_job = None  # nobody here would tell of it
+            if not self.done():
+                self._follow_here()
+        return self._own_condition
+
+    @_condition.setter
+    def _condition(self, made: threading.Condition) -> None:
+        self._own_condition = made
+
+    def _follow_here(self) -> None:
+        try:
+            if self._job is None:
+                raise BackendError("this process was forked off while another thread handed over this work")
+            self._job._on_final(self._ended)
+        except Exception as error:
+            self.fail(error)
+
+    def cancel(self) -> bool:
+        """Cancel the job if it has not begun. Return whether it is cancelled.
+
+        One whose backend cannot be reached now is not.
+        """
+        cancel_pending([self])
+        return self.cancelled()
+
+    def running(self) -> bool:
+        """Ask whether the job runs; while the backend cannot be reached, whether it did when last asked."""
+        job = self._job
+        if job is None or self.done():
+            return False
+        try:
+            return job.running()
+        except BackendUnavailableError:
+            return bool(job.metadata()["status"] == JobStatus.RUNNING.name)
+
+    def follow(self, job: TaskJob[T]) -> None:
+        """Be done when this job has ended."""
+        self._job = job
+        if self._has_job is not None:
+            self._has_job.set()
+        if self._told.locked():
+            job.cancel()  # in the short while in which there was no job to cancel
+        job._on_final(self._ended)
+
+    def _ended(self, said: JobStatus | BaseException) -> None:
+        job = self._job
+        assert job is not None
+        if said is JobStatus.CANCELLED:
+            self.set_cancelled()
+        elif isinstance(said, BaseException):
+            self.fail(said)
+        else:
+            try:
+                error = job.exception()
+                value = job.result() if error is None else None
+            except BaseException as raised:
+                self.fail(raised.with_traceback(None))  # which would only show the insides of this
+            else:
+                if error is None:
+                    self._succeed(cast(T, value))
+                else:
+                    self.fail(error)
+
+    def _succeed(self, value: T) -> None:
+        try:
+            self.set_result(value)
+        except InvalidStateError:
+            pass  # cancelled meanwhile
+
+    def fail(self, error: BaseException) -> None:
+        """Be done, with this error, unless it is done already."""
+        if self._has_job is not None:
+            self._has_job.set()
+        try:
+            self.set_exception(error)
+        except InvalidStateError:
+            pass
+
+    def set_cancelled(self) -> None:
+        """Be done, as cancelled, unless it is done already."""
+        if self._told.acquire(blocking=False) and super().cancel():
+            self.set_running_or_notify_cancel()
+            if self._job is None and self._has_job is not None:
+                self._has_job.set()  # none comes
+
+
+def cancel_pending(futures: Iterable[JobFuture[Any]]) -> None:
+    """Cancel those whose jobs have not begun, by one call to the backend."""
+    pending = [future for future in futures if not future.done() and not future.running()]
+    jobs = [future._job for future in pending if future._job is not None]
+    try:
+        accepted = dict(zip(jobs, jobs[0].backend().cancel_many(jobs), strict=True)) if jobs else {}
+    except BackendUnavailableError:
+        accepted = {}
+    for future in pending:
+        if future._job is None or accepted.get(future._job):
+            future.set_cancelled()
