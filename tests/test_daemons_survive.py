@@ -19,7 +19,7 @@ from anyjob.builtin.local.backend import LocalBackend
 from anyjob.builtin.local.locks import lock_holder
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.process_table import read_process
-from anyjob.errors import ConfigError, JobFailedError
+from anyjob.errors import BackendError, ConfigError, JobFailedError, JobTimeoutError
 from anyjob.ledger import identity
 
 
@@ -118,6 +118,36 @@ def test_one_machine_under_two_names_has_two_queues(tmp_path: Path, monkeypatch:
                     os.kill(pid, signal.SIGKILL)
             for pid in own.marked():
                 os.kill(pid, signal.SIGKILL)
+
+
+def test_what_waits_under_an_old_name_can_be_run(own: Local, caplog: pytest.LogCaptureFixture) -> None:
+    """issue 14, 6: such jobs waited for ever, without a word."""
+    own.backend.run(Command(["true"])).result(timeout=60)  # under our own name, which goes on
+    code = (
+        "import os, signal; from anyjob import Command\n"
+        f"jobs = local.backend.run_many([Command(['cat', {own.fifo!r}])] * 2 + [Command(['true'])])\n"
+        "while not all(job.running() for job in jobs[:2]): pass\n"
+        "os.kill(local.supervisor, signal.SIGKILL); os.kill(local.keeper, signal.SIGKILL)\n"
+        "print(*(job.job_id() for job in jobs))"
+    )
+    with own.program(code, ANYJOB_HOST="old") as renamed:
+        ids = renamed.communicate(timeout=60)[0].split()
+    waiting = own.session.get_job(ids[2])
+    with pytest.raises(JobTimeoutError):
+        waiting.result(timeout=0.1)
+    assert "jobs of host old are run there" in caplog.text
+    with pytest.raises(BackendError, match=r"cancel its jobs there.*ANYJOB_HOST=old"):
+        waiting.cancel()
+    code = "print(*(local.session.get_job(i).outcome(60).reason for i in INPUT.split()))"
+    with own.program(code.replace("INPUT", repr(" ".join(ids))), ANYJOB_HOST="old") as back:
+        assert back.communicate(timeout=120)[0] == "lost lost None\n"
+    assert waiting.result(timeout=60).exit_code == 0
+
+
+def test_a_host_is_called_by_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "HOST", "../other")
+    with pytest.raises(ConfigError, match=r"'\.\./other' is no name of a host: set ANYJOB_HOST"):
+        RuntimePaths(tmp_path)
 
 
 def test_who_waits_is_told_of_a_keeper_that_was_stopped(own: Local, caplog: pytest.LogCaptureFixture) -> None:

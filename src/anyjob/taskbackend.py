@@ -348,11 +348,12 @@ class TaskBackend(BaseBackend):
             if job._record.tracker is not self._tracker:
                 raise JobError(f"job {job.job_id()} is of backend {job.backend()!s}, not of {self.name()!r}")
             self._tracker.check(job._record)
-        self._check_here("cancel its jobs")
         for job in jobs:
             if job._record.unsure:  # it may be with the engine, which has to be asked for its id
                 self._tracker.ask(job._record)
         open_jobs = [job for job in jobs if job._record.outcome is None and job._record.native_id is not None]
+        if open_jobs:
+            self._check_here("cancel its jobs")
         answers = self.terminate([job._record.ticket() for job in open_jobs]) if open_jobs else {}
         accepted = [job.job_id() for job in open_jobs if answers.get(job.job_id())]
         if accepted:
@@ -445,7 +446,10 @@ class TaskBackend(BaseBackend):
 
     def _check_here(self, what: str) -> None:
         if self.other_host:
-            raise BackendError(f"backend {self.name()!r} is that of host {self.other_host}: {what} there")
+            raise BackendError(
+                f"backend {self.name()!r} is that of host {self.other_host}: {what} there; if this machine "
+                f"was called so, or that one is gone for good: ANYJOB_HOST={self.other_host} has it done here"
+            )
 
     def _order(self, record: JobRecord, options: Any) -> Order:
         job_id = record.job_id

@@ -13,7 +13,8 @@ from anyjob.config.secrets import MASK, Secret, mask_secrets
 from anyjob.errors import ConfigError
 from anyjob.ledger.rows import BackendRow
 
-HOST = os.uname().nodename
+HOST = os.environ.get("ANYJOB_HOST") or os.uname().nodename
+"""What this machine is called, which queues of ours belong to."""
 
 
 def identity(backend: Any) -> BackendRow:

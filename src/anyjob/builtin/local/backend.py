@@ -22,6 +22,7 @@ from anyjob.ledger.encoding import Context, decode_outcome
 from anyjob.ledger.rows import FINAL, Row
 from anyjob.ledger.statedir import cannot_write
 from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
+from anyjob.reporting import report
 from anyjob.runtime.ledger_recorder import LedgerRecorder, current_context
 from anyjob.specs import Outcome, Resources
 from anyjob.status import JobStatus
@@ -82,7 +83,7 @@ class LocalBackend(TaskBackend):
         super().__init__(configuration, provider, options=options or LocalOptions())
         self._lazy_paths: RuntimePaths | None = None
         self._lazy_client: SupervisorClient | None = None
-        self._have_own_variables = False
+        self._have_own_variables = self._has_told_host = False
         self._seen_ended: dict[str, Row] = {}
 
     @property
@@ -172,7 +173,17 @@ class LocalBackend(TaskBackend):
 
     def listen(self) -> None:
         """Have what changes told to this process."""
-        self._client.open()
+        if not self.other_host:
+            self._client.open()
+            return
+        if not self._has_told_host:
+            self._has_told_host = True
+            report(
+                "jobs of host %s are run there, and what came of them is told there: they are waited for. If "
+                "this machine was called so, or that one is gone for good, ANYJOB_HOST=%s has them run here",
+                self.other_host,
+                self.other_host,
+            )
 
     def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
         """Read the ledger: what is not there any more is nowhere."""

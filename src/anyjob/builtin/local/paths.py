@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from anyjob.builtin.local.ipc.sockets import KEEPER_SOCKET, RUNTIME_RECORD, SUPERVISOR_SOCKET
-from anyjob.errors import StateError
+from anyjob.errors import ConfigError, StateError
 from anyjob.execution.private_files import write_private
 from anyjob.ledger import identity
 from anyjob.ledger.statedir import private_directory, runtime_directory
@@ -40,12 +40,15 @@ class RuntimePaths:
             meanwhile does not part locks, sockets and queue.
 
     Raises:
+        ConfigError: the host has no name that a directory can have.
         StateError: one of them is somebody else's, or others may write to it.
     """
 
     def __init__(self, state: Path, runtime: Path | None = None, host: str = "") -> None:
         self.state = Path(state).absolute()
         self.host = host or identity.HOST
+        if "/" in self.host or self.host in (".", ".."):
+            raise ConfigError(f"{self.host!r} is no name of a host: set ANYJOB_HOST to one without slashes")
         self.spool = self.state / "spool"
         self.environments = self.state / "env"
         self.logs = self.state / "hosts" / self.host

@@ -19,6 +19,8 @@ PATIENCE = 3.0
 def queue_place(job: TaskJob) -> tuple[int | None, str]:
     """Return the place of a job in its queue, and what it waits for, as far as that is known."""
     record, backend = job._record, job.backend()
+    if backend.other_host:
+        return record.queue_position, f"is on host {backend.other_host}, and only there it is run and told of"
     if record.status is not JobStatus.QUEUED or not backend.queues_in_ledger:
         return record.queue_position, record.message
     ledger = backend.services.ledger
