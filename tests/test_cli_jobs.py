@@ -244,7 +244,7 @@ def test_rerun_runs_anew_what_has_failed(tmp_path: Path) -> None:
     assert invoke("wait", "--name", "again").exit_code == 1
     Path("mark").touch()
     os.chdir("/")
-    done = invoke("rerun", "--name", "again", "--walltime", "1m")
+    done = invoke("rerun", "--name", "again", "--walltime", "1m", "--detach")
     assert (done.exit_code, done.stderr) == (0, "anyjob: 1 run anew\n")
     (job_id,) = done.stdout.split()
     assert invoke("result", job_id).stdout == f"{tmp_path}/fixed\n"
@@ -259,7 +259,7 @@ def test_a_rerun_takes_the_place_of_its_original() -> None:
     job_id = ended(shell("exit 3"), name="flaky")
     made = [job_id]
     for _ in range(3):
-        (new,) = invoke("rerun", "--name", "flaky", "--state", "failed").stdout.split()
+        (new,) = invoke("rerun", "--detach", "--name", "flaky", "--state", "failed").stdout.split()
         assert invoke("wait", new).exit_code == 3
         made.append(new)
     shown = json.loads(invoke("show", "flaky", "--json").stdout)
@@ -304,9 +304,36 @@ def test_where_a_name_and_an_id_fit_both_are_listed_and_nothing_is_done(command:
 
 def test_rerun_by_id_takes_what_is_done_too() -> None:
     job_id = ended(shell("echo again"))
-    (new,) = invoke("rerun", job_id).stdout.split()
+    (new,) = invoke("rerun", job_id, "--detach").stdout.split()
     assert new != job_id
     assert invoke("result", new).stdout == "again\n"
+
+
+def test_rerun_waits_as_run_does(tmp_path: Path) -> None:
+    job_id = ended(shell(f"cat {tmp_path}/code; exit $(cat {tmp_path}/code)"))
+    for code in (3, 0):
+        (tmp_path / "code").write_text(str(code))
+        done = anyjob("rerun", job_id)
+        assert (done.returncode, done.stdout) == (code, str(code).encode()), done.stderr
+    backend = library.get_backend("local")
+    backend.run_many([shell("exit 3")] * 2, name="both")
+    invoke("wait", "--name", "both")
+    several = invoke("rerun", "--name", "both")
+    assert (several.exit_code, several.stdout) == (1, "")
+    assert several.stderr == "anyjob: 2 run anew\nanyjob: 2 ERROR\n"
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_ctrl_c_cancels_what_is_run_anew(several: bool) -> None:
+    name = f"stopped-{several}"
+    jobs = library.get_backend("local").run_many([Command(["sleep", "1000"])] * (1 + several), name=name)
+    library.get_backend("local").cancel_many(jobs)
+    library.wait(jobs, timeout=60)
+    with start("rerun", "--name", name) as process:
+        wait_until(lambda: any(job.running() for job in library.jobs(name=name)), timeout=60)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert {job.status().name for job in library.jobs(name=name)} == {"CANCELLED"}
 
 
 # --- show -----------------------------------------------------------------------------------------

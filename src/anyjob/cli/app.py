@@ -26,7 +26,7 @@ COMMANDS = {
     "logs": ("anyjob.cli.jobs.logs:logs", "Show what a job has written, or writes."),
     "result": ("anyjob.cli.jobs.wait:result", "Print what a job returned."),
     "cancel": ("anyjob.cli.jobs.control:cancel", "Cancel jobs."),
-    "rerun": ("anyjob.cli.jobs.control:rerun", "Run jobs anew."),
+    "rerun": ("anyjob.cli.jobs.rerun:rerun", "Run jobs anew."),
     "prune": ("anyjob.cli.jobs.control:prune", "Forget jobs that have ended a while ago."),
     "backends": ("anyjob.cli.backends.commands:backends", "List, show and check the places that run work."),
     "plugins": ("anyjob.cli.plugins.commands:plugins", "List and check what is installed."),

@@ -54,7 +54,7 @@ def wait(ids: tuple[str, ...], timeout: str | None, **options: Any) -> None:
         jobs = find_jobs(session, ids, read_criteria(options))
         if not jobs:
             print_message("no job fits")
-        code = _wait_for_one(jobs[0], seconds) if len(jobs) == 1 else _wait_for_all(jobs, seconds)
+        code = _wait_for_one(jobs[0], seconds) if len(jobs) == 1 else wait_for_all(jobs, seconds)
     sys.exit(code)
 
 
@@ -69,7 +69,8 @@ def _wait_for_one(job: Any, timeout: float | None) -> int:
     return code_of(job, outcome)
 
 
-def _wait_for_all(jobs: list[Any], timeout: float | None) -> int:
+def wait_for_all(jobs: list[Any], timeout: float | None) -> int:
+    """Wait for several jobs, with a line on a terminal that says how many have ended; return an exit code."""
     line = StatusLine()
     ended = 0
     line.show(f"0 of {len(jobs)} jobs have ended")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from anyjob.cli import exit_codes
-from anyjob.cli.jobs.operations import SubmittedJobs, describe, failure_of, outcome_of, result_of, submit
+from anyjob.cli.jobs import operations
+from anyjob.cli.jobs.operations import SubmittedJobs, describe, failure_of, outcome_of, result_of
 from anyjob.cli.output import print_error, print_message, write_json, write_line, write_text
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.streaming import OutputForwarder, StatusLine, wait_with_status
@@ -26,7 +27,7 @@ def run_one(
     *,
     as_json: bool,
     writes: Mapping[str, str] | None = None,
-    earlier: Any = None,
+    submit: Callable[[], list[Any]] | None = None,
 ) -> int:
     """Run one job, and return the exit code.
 
@@ -37,8 +38,9 @@ def run_one(
         as_json: tell of the outcome as JSON: of a command on the last line of stderr, since stdout is
             its own; of another kind of work on stdout, and what it writes goes to stderr.
         writes: files to make of the result, by what they hold: see `anyjob.TaskJob.writes`.
-        earlier: its job, where it was handed over before.
+        submit: hands it over, where that is not done as usual; returns the one job.
     """
+    hand_over = submit or (lambda: operations.submit(backend, [spec], resources))
     command = kind_of(spec) == "command"
     submitted = SubmittedJobs(backend)
     line = StatusLine()
@@ -47,11 +49,7 @@ def run_one(
     with Interrupts(submitted.in_engine, cancel, kill=not durable, outlive=durable) as interrupts:
         forwarder = OutputForwarder(line, interrupts.cancel, {"stdout": stdout, "stderr": sys.stderr})
         try:
-            if earlier is None:
-                job = _submit(backend, spec, resources, submitted, forwarder)
-            else:
-                submitted.jobs = [job] = [earlier]
-                forwarder.start(job)
+            job = _submit(hand_over, submitted, forwarder)
             wait_with_status(job, line, f"job {job.job_id()[:8]} on {backend}")
             forwarder.finish()
         finally:
@@ -66,9 +64,7 @@ def run_one(
     return forwarder.exit_code() or report.code
 
 
-def _submit(
-    backend: Any, spec: Spec, resources: dict[str, Any], submitted: SubmittedJobs, forwarder: OutputForwarder
-) -> Any:
+def _submit(hand_over: Callable[[], list[Any]], submitted: SubmittedJobs, forwarder: OutputForwarder) -> Any:
     """Hand the work over, and have its output passed on, even where `run` returns when all is done."""
     done = threading.Event()
 
@@ -81,7 +77,7 @@ def _submit(
 
     threading.Thread(target=watch, name="anyjob-submitted", daemon=True).start()
     try:
-        (job,) = submit(backend, [spec], resources)
+        (job,) = hand_over()
     finally:
         done.set()
     submitted.jobs = [job]

@@ -76,7 +76,9 @@ def run_file(
             file, rows, backend, _submit_missing(backend, specs, rows, resources, earlier), as_json=as_json
         )
     if len(rows) == 1 and not rows[0].parameters and not as_json:  # what is wanted of it is what it writes
-        return run_one(backend, specs[0], resources, as_json=False, earlier=earlier.jobs[0])
+        known = earlier.jobs[0]
+        hand_over = None if known is None else lambda: [known]
+        return run_one(backend, specs[0], resources, as_json=False, submit=hand_over)
     submitted = SubmittedJobs(backend)
     durable = backend.capabilities.durable
     with Interrupts(submitted.in_engine, session.cancel, kill=not durable, outlive=durable) as interrupts:
