@@ -81,6 +81,19 @@ def test_the_number_of_a_backend_is_not_kept_from_a_transaction_that_fails(ledge
     assert ledger.rows([job_id])[job_id].label == "first"
 
 
+def test_the_number_of_a_backend_is_known_once_its_transaction_is_committed(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PATIENCE", 0.0)
+    number = ledger.transaction(lambda: backend(ledger, "first"))
+    other = sqlite3.connect(ledger.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # so that nobody else can write
+
+    assert backend(ledger, "first") == number
+
+    other.close()
+
+
 def test_the_first_outcome_counts(ledger: Ledger) -> None:
     (job_id,) = add(ledger)
     ledger.settle({job_id: DONE})

@@ -49,6 +49,7 @@ class LedgerFile(ProcessConnection):
         """How many times it was opened: numbers that were learnt before are good for that file only."""
         self._full = durability == "full"
         self._is_alone = False
+        self._after_commit: list[Callable[[], object]] = []
         super().__init__()
 
     @property
@@ -107,10 +108,13 @@ class LedgerFile(ProcessConnection):
 
         return self._guarded(use)
 
-    @property
-    def in_transaction(self) -> bool:
-        """Whether what was written last can still be rolled back."""
-        return self._db is not None and self._db.in_transaction
+    def after_commit(self, call: Callable[[], object]) -> None:
+        """Have something called once what was written is committed; never, where that is rolled back."""
+        with self._lock:
+            if self._db is not None and self._db.in_transaction:
+                self._after_commit.append(call)
+            else:
+                call()
 
     # --- one use ------------------------------------------------------------------------------
 
@@ -147,8 +151,12 @@ class LedgerFile(ProcessConnection):
                 if self._is_current():
                     result = work(db)
                     db.execute("COMMIT")
+                    for call in self._after_commit:
+                        call()
+                    self._after_commit.clear()
                     return result
             except BaseException:
+                self._after_commit.clear()
                 with suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
                 raise

@@ -68,14 +68,15 @@ class Ledger(LedgerReader):
         """Return the number of a backend, which gets one when it is seen for the first time."""
         number = self._backends.get(row.fingerprint) if self._opened == self._file.opened else None
         if number is None:
-            number = self._file.write(lambda db: _number_of(db, row))
-            if self._file.in_transaction:
-                return number  # and not kept: the transaction may be rolled back
-            if self._opened != self._file.opened:
-                self._backends.clear()
-                self._opened = self._file.opened
-            self._backends[row.fingerprint] = number
+            found = number = self._file.write(lambda db: _number_of(db, row))
+            self._file.after_commit(lambda: self._keep_number(row, found))
         return number
+
+    def _keep_number(self, row: BackendRow, number: int) -> None:
+        if self._opened != self._file.opened:
+            self._backends.clear()
+            self._opened = self._file.opened
+        self._backends[row.fingerprint] = number
 
     def add(
         self,
