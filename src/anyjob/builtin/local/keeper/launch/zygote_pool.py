@@ -151,7 +151,8 @@ class ZygotePool:
 
     def _end(self, job: Job, peak_memory: int | None) -> None:
         assert job.code is not None
-        if job.code and not os.path.lexists(job.claim):
+        # One that was ended by a signal before it came to its claim has not failed to make it.
+        if job.code > 0 and not os.path.lexists(job.claim):
             self._fail(job, f"cannot start: {job.claim!r} could not be made; see keeper.err")
         else:
             self._events.job_ended(job, job.code, peak_memory)
