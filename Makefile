@@ -7,10 +7,12 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 # Which of them test-plugins tests: make test-plugins TESTED=plugins/anyjob-ray
 TESTED := $(PLUGINS)
 KILLS := 3000
+# How many runs of the simulation; for an hour, where it is empty.
+RUNS :=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-wheel test-plugins test-matrix soak lint docs bench clean
+.PHONY: help demo test test-core test-wheel test-plugins test-matrix simulate soak lint docs bench clean
 .DELETE_ON_ERROR:
 
 help:  ## say what there is to make
@@ -36,6 +38,9 @@ test-plugins: $(VENV)/.stamp-dev  ## test each plugin by itself, its wheel in an
 
 test-matrix: $(VENV)/.stamp-dev  ## test with the oldest and the newest dependencies; PARTS='core plugins/anyjob-ray' for some
 	scripts/test-matrix $(PARTS)
+
+simulate: $(VENV)/.stamp-dev  ## run the local backend in a simulated world, where things go wrong, for an hour; RUNS=2000 for so many
+	$(BIN)/python tests/simulation/run.py $(if $(RUNS),--runs $(RUNS),)
 
 soak: $(VENV)/.stamp-dev  ## kill clients, supervisors, keepers and jobs for a long time, and account for every job
 	$(BIN)/python tests/kill_harness.py --kills $(KILLS)

@@ -10,34 +10,47 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from simulation.machine import Process
+    from simulation.processes import Process
     from simulation.world import World
 
-ROLES = ("supervisor",) * 6 + ("keeper",) * 5 + ("client",) * 3 + ("zygote",) * 2 + ("call", "job", "launcher")
+ROLES = (
+    ("supervisor",) * 6 + ("keeper",) * 5 + ("client",) * 3 + ("zygote",) * 4 + ("call", "job", "launcher")
+)
 KINDS = ("kill",) * 8 + ("stop",) * 3 + ("fail",) * 3 + ("tear",) * 2 + ("full", "jump", "end", "late")
+CALLS = (
+    "COMMIT", "committed", "BEGIN ", "INSERT", "UPDATE", "SELECT", "write", "send", "receive", "accept",
+    "spawn", "fork", "kill", "reap", "rename", "unlink", "symlink", "open", "lock",
+)  # fmt: skip
 WRITERS = ("keeper", "supervisor", "client")
 _SQL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_READ", "SQLITE_BUSY", "SQLITE_CANTOPEN")
+READS_FAIL = False
+"""Whether reads of the ledger fail, too: not before a failed one loses no wake-up."""
 
 
 class Fault(NamedTuple):
     """One thing that goes wrong.
 
     Args:
-        role: of the process that it happens to.
-        at: how many calls of the outside processes of that role have made by then.
-        kind: ``kill``; ``stop`` for a while; ``end``: SIGTERM; ``fail``: the next write, or the next statement,
-            fails; ``tear``: killed in the midst of the next write; ``full``: no write succeeds for a while;
+        role: of the processes whose calls of the outside are counted.
+        at: at the so-and-so-manieth of these.
+        kind: ``kill``; ``stop`` for a while; ``end``: SIGTERM; ``fail``: the next write, or statement, fails;
+            ``tear``: killed in the midst of the next write; ``full``: no write succeeds for a while;
             ``jump``: the wall clock is set; ``late``: it goes on only after some time.
         amount: seconds, or which error.
+        on: what calls are counted, such as ``COMMIT``; all by default.
+        victim: the role of the process that it happens to; by default the one that makes that call.
     """
 
     role: str
     at: int
     kind: str
-    amount: float
+    amount: float = 0.0
+    on: str = ""
+    victim: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.role} at its call {self.at} ({self.amount:g})"
+        what = f"{self.kind} {self.victim or self.role}"
+        return f"{what} at call {self.at} of {self.role} {self.on} ({self.amount:g})"
 
 
 def draw(seed: int) -> list[Fault]:
@@ -50,11 +63,26 @@ def draw(seed: int) -> list[Fault]:
             role = drawn.choice(WRITERS)
         if kind == "end":
             role = "supervisor"
-        amount = drawn.choice((0.05, 0.5, 3.0, 20.0, 40.0)) if kind != "jump" else drawn.choice((-7200.0, 7200.0))
+        amount = (
+            drawn.choice((0.05, 0.5, 3.0, 20.0, 40.0)) if kind != "jump" else drawn.choice((-7200.0, 7200.0))
+        )
         if kind == "fail":
             amount = drawn.randrange(len(_SQL))
-        faults.append(Fault(role, int(4 * 400 ** drawn.random()), kind, amount))
+        fault = Fault(role, int(4 * 400 ** drawn.random()), kind, amount)
+        if drawn.random() < 0.5:
+            fault = fault._replace(at=int(30 ** drawn.random()), on=drawn.choice(CALLS))
+        if drawn.random() < 0.15 and kind in ("kill", "stop"):
+            fault = fault._replace(victim=drawn.choice(("supervisor", "keeper", "zygote")))
+        faults.append(fault)
     return faults
+
+
+class _Due:
+    """The faults of one role that are counted by the same calls, the last one first."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.faults: list[Fault] = []
 
 
 class Faults:
@@ -68,10 +96,9 @@ class Faults:
     def __init__(self, world: World, planned: list[Fault]) -> None:
         self._world = world
         self._machine = world.machine
-        self._counts: dict[str, int] = {}
-        self._due: dict[str, list[Fault]] = {}
+        self._due: dict[str, dict[str, _Due]] = {}
         for fault in sorted(planned, key=lambda fault: -fault.at):
-            self._due.setdefault(fault.role, []).append(fault)
+            self._due.setdefault(fault.role, {}).setdefault(fault.on, _Due()).faults.append(fault)
         self._armed: dict[str, tuple[Fault, Process]] = {}
         self._full_until = 0.0
         self.happened: list[Fault] = []
@@ -90,15 +117,27 @@ class Faults:
 
     def on_step(self, what: str) -> None:
         """A process asks something of the outside."""
-        process = self._machine.process
-        role = process.role
-        count = self._counts[role] = self._counts.get(role, 0) + 1
-        due = self._due.get(role)
-        if due and due[-1].at <= count:
-            self._happen(due.pop(), process)
+        of_role = self._due.get(self._machine.process.role)
+        if not of_role:
+            return
+        for on in ("", what):
+            due = of_role.get(on)
+            if due is not None:
+                due.count += 1
+                if due.faults[-1].at <= due.count:
+                    fault = due.faults.pop()
+                    if not due.faults:
+                        del of_role[on]
+                    self._happen(fault)
 
-    def _happen(self, fault: Fault, process: Process) -> None:
+    def _happen(self, fault: Fault) -> None:
         machine = self._machine
+        process = machine.process
+        if fault.victim:
+            others = [p for p in machine.processes.values() if p.role == fault.victim and not p.dead]
+            if not others:
+                return
+            process = others[0]
         machine.say(f"FAULT: {fault}")
         self.happened.append(fault)
         self.over_at = machine.now + 1
@@ -111,13 +150,12 @@ class Faults:
             case "stop" | "late":
                 self.over_at += fault.amount
                 if fault.kind == "late":
-                    if machine.task is not None:
-                        machine.task.held_until = machine.now + fault.amount
+                    process.tasks[0].held_until = machine.now + fault.amount
                 else:
                     machine.signal(process, signal.SIGSTOP)
                     machine.call_later(fault.amount, lambda: machine.signal(process, signal.SIGCONT))
             case "fail" | "tear":
-                self._armed[fault.role] = fault, process
+                self._armed[process.role] = fault, process
             case "full":
                 self._full_until = machine.now + fault.amount
                 self.over_at += fault.amount
@@ -136,7 +174,7 @@ class Faults:
         fault, process = self._armed.get(machine.process.role, (None, None))
         if fault is None or process is not machine.process:
             return None
-        del self._armed[fault.role]
+        del self._armed[process.role]
         if fault.kind == "fail":
             code = errno.EIO if fault.amount > 1 else errno.ENOSPC
             machine.say(f"FAULT: {what} fails with {os.strerror(code)}")
@@ -165,9 +203,11 @@ class Faults:
         if fault is None or process is not machine.process or fault.kind != "fail":
             return
         name = _SQL[int(fault.amount)]
+        if is_read and not READS_FAIL:
+            return
         if is_read == (name in ("SQLITE_FULL", "SQLITE_IOERR_WRITE")):
             return
-        del self._armed[fault.role]
+        del self._armed[process.role]
         machine.say(f"FAULT: {sql[:40]} fails with {name}")
         raise self._error(name)
 

@@ -1,4 +1,4 @@
-"""What processes talk and wait by: pipes, sockets, selectors, and locks on files. Plain files are real ones."""
+"""What processes talk and wait by: sockets, selectors, and locks on files. Plain files are real ones."""
 
 from __future__ import annotations
 
@@ -11,109 +11,11 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any
 
+from simulation.descriptions import Connection, Description, Listener, pair
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from simulation.machine import Machine, Process
-
-CAPACITY = 200_000
-"""Bytes that a pipe or socket takes before somebody reads."""
-
-
-class Stream:
-    """Bytes on their way, in one direction."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.ended = self.broken = self.reset = False
-
-
-class Description:
-    """What a descriptor stands for; several may stand for the same."""
-
-    blocking = True
-
-    def __init__(self, incoming: Stream | None, outgoing: Stream | None) -> None:
-        self.incoming, self.outgoing = incoming, outgoing
-        self.references = 0
-
-    def is_readable(self) -> bool:
-        """Whether a read returns at once."""
-        stream = self.incoming
-        return stream is not None and bool(stream.data or stream.ended or stream.reset)
-
-    def is_writable(self) -> bool:
-        """Whether a write takes something at once, or fails."""
-        stream = self.outgoing
-        return stream is not None and (stream.broken or len(stream.data) < CAPACITY)
-
-    def read(self, size: int) -> bytes:
-        """Take what is there; nothing at the end. The caller has waited."""
-        stream = self.incoming
-        assert stream is not None
-        data = bytes(stream.data[:size])
-        del stream.data[:size]
-        if not data and stream.reset:
-            raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
-        return data
-
-    def write(self, data: bytes) -> int:
-        """Add what there is room for."""
-        stream = self.outgoing
-        assert stream is not None
-        if stream.broken:
-            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
-        room = CAPACITY - len(stream.data)
-        if room <= 0:
-            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-        stream.data += data[:room]
-        return min(room, len(data))
-
-    def release(self) -> None:
-        """One descriptor less."""
-        self.references -= 1
-        if self.references == 0:
-            self.close()
-
-    def close(self) -> None:
-        """The last descriptor is gone."""
-        if self.outgoing is not None:
-            self.outgoing.ended = True
-        if self.incoming is not None:
-            self.incoming.broken = True
-            if self.incoming.data and self.outgoing is not None:
-                self.outgoing.reset = True  # as Linux does where something was not read
-
-
-class Listener(Description):
-    """A socket that is listened on."""
-
-    def __init__(self, path: str, owner: Process) -> None:
-        super().__init__(None, None)
-        self.path = path
-        self.owner = owner
-        self.backlog: list[tuple[Connection, Process]] = []
-        self.open = True
-
-    def is_readable(self) -> bool:
-        return bool(self.backlog)
-
-    def close(self) -> None:
-        self.open = False
-        for connection, _ in self.backlog:
-            connection.close()
-
-
-class Connection(Description):
-    """One end of a connected socket."""
-
-    peer: tuple[int, int] = (0, 0)
-
-
-def pair() -> tuple[Connection, Connection]:
-    """Return the two ends of a connection."""
-    one, other = Stream(), Stream()
-    return Connection(one, other), Connection(other, one)
+    from simulation.machine import Machine
+    from simulation.processes import Process
 
 
 class Files:
@@ -187,7 +89,7 @@ def identity(descriptor: int) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def make_socket_class(files: Files) -> type:
+def make_socket_class(files: Files) -> Any:
     """Return what stands for `socket.socket`."""
     machine = files.machine
 
@@ -280,7 +182,7 @@ def make_socket_class(files: Files) -> type:
     return Socket
 
 
-def make_selector_class(files: Files) -> type:
+def make_selector_class(files: Files) -> Any:
     """Return what stands for `selectors.DefaultSelector`."""
     machine = files.machine
 
@@ -305,8 +207,15 @@ def make_selector_class(files: Files) -> type:
             held = machine.process.files
             watched = [(key, held[number]) for number, key in self._keys.items() if number in held]
 
-            def is_ready() -> bool:
-                return any(_events(found, key.events) for key, found in watched)
+            readers = [found for key, found in watched if key.events & selectors.EVENT_READ]
+            writers = [found for key, found in watched if key.events & selectors.EVENT_WRITE]
+
+            def is_ready() -> bool:  # the hub asks it at each turn
+                for found in readers:
+                    stream = found.incoming
+                    if found.is_readable() if stream is None else stream.data or stream.ended or stream.reset:
+                        return True
+                return any(found.is_writable() for found in writers)
 
             machine.wait(is_ready, timeout)
             ready = [(key, mask) for key, found in watched if (mask := _events(found, key.events))]
@@ -317,7 +226,7 @@ def make_selector_class(files: Files) -> type:
     return Selector
 
 
-def make_poll_class(files: Files) -> Callable[[], Any]:
+def make_poll_class(files: Files) -> Any:
     """Return what stands for `select.poll`."""
     machine = files.machine
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from anyjob.ledger.rows import CODE, FINAL, STATES
+from anyjob.builtin.local.process_table import read_mark
 from anyjob.ledger.encoding import decode_outcome
+from anyjob.ledger.rows import CODE, FINAL, STATES
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
-    from simulation.machine import Process
+    from simulation.processes import Process
     from simulation.workload import Plan
     from simulation.world import World
 
+SOON = 20.0
+"""Seconds within which what was accepted is done, where nothing goes wrong."""
 _QUERY = "SELECT id, state, attempt, reason, outcome FROM jobs"
 
 
@@ -34,8 +36,11 @@ class Truth:
         self.runs: dict[tuple[str, int], tuple[Plan, Process, float]] = {}
         self.ends: dict[tuple[str, int], float] = {}
         self.by_job: dict[str, Plan] = {}
+        self.job_of: dict[int, str] = {}
         self.cancel_asked: set[str] = set()
         self.cancel_accepted: set[str] = set()
+        self.cancelled: dict[str, int] = {}
+        self.cancelled_at: dict[str, float] = {}
         self.killed_jobs: set[tuple[str, int]] = set()
         self.told: dict[tuple[str, str], str] = {}  # (job, who waited) to the state that was told
 
@@ -46,17 +51,30 @@ class Truth:
         job_id, attempt = key
         self.by_job[job_id] = plan
         self.starts[key] += 1
+        first = self.job_of.setdefault(number, job_id)
+        self._world.checks.that(
+            first == job_id, f"job {first[:4]} was handed over once more, as {job_id[:4]}"
+        )
         world.machine.say(f"WORK of plan {number} begins: job {job_id[:4]} attempt {attempt}", process)
         check = world.checks
         check.that(self.starts[key] == 1, f"job {job_id[:4]} runs twice in attempt {attempt}")
         alive = [run for run in self.runs if not self.runs[run][1].dead]
-        check.that(not any(job == job_id for job, _ in alive), f"two attempts of job {job_id[:4]} run at once")
+        check.that(
+            not any(job == job_id for job, _ in alive), f"two attempts of job {job_id[:4]} run at once"
+        )
         check.that(attempt == 1 or plan.restartable, f"job {job_id[:4]} is not restartable and runs again")
         check.that(job_id not in world.checks.final, f"job {job_id[:4]} starts though it has ended")
         if job_id in self.cancel_accepted:
             check.that(attempt == 1, f"job {job_id[:4]} runs anew though its cancel was accepted")
-        used = sum(self.runs[run][0].cpus for run in alive if self.runs[run][0].client_slots == plan.client_slots)
-        check.that(used + plan.cpus <= plan.client_slots, f"{used + plan.cpus} of {plan.client_slots} slots used")
+        if self.cancelled.get(job_id) == world.keeper_died:
+            late = max(self.cancelled_at[job_id], world.faults.over_at) + SOON
+            check.that(world.machine.now < late, f"job {job_id[:4]} starts though its cancel was accepted")
+        used = sum(
+            self.runs[run][0].cpus for run in alive if self.runs[run][0].client_slots == plan.client_slots
+        )
+        check.that(
+            used + plan.cpus <= plan.client_slots, f"{used + plan.cpus} of {plan.client_slots} slots used"
+        )
         self.runs[key] = plan, process, world.machine.now
 
         def ended() -> None:
@@ -66,9 +84,9 @@ class Truth:
 
     def killed(self, process: Process) -> None:
         """A fault kills a process."""
-        for key, (_, of, _) in self.runs.items():
-            if of is process:
-                self.killed_jobs.add(key)
+        mark = read_mark(bytes(process.environ))
+        if mark is not None and process.role in ("call", "job"):
+            self.killed_jobs.add((mark.job_id, mark.attempt))
 
 
 class Checks:
@@ -130,15 +148,26 @@ class Checks:
         if status is JobStatus.DONE:
             self.that(truth.starts[key] == 1, f"job {name} is DONE, and attempt {attempt} never ran")
             self.that(plan is not None and plan.code == 0, f"job {name} is DONE, and has failed")
-            self.that(key not in truth.killed_jobs or (plan and plan.is_call), f"job {name} is DONE, and was killed")
+            self.that(
+                key not in truth.killed_jobs or (plan and plan.is_call), f"job {name} is DONE, and was killed"
+            )
+            if job_id in truth.cancelled and truth.cancelled[job_id] == world.keeper_died:
+                self.that(
+                    plan is None or plan.seconds < 1000, f"job {name} ran to its end, its cancel accepted"
+                )
             if plan is not None and key in truth.ends:
                 ran = truth.ends[key] - truth.runs[key][2]
-                self.that(ran >= plan.seconds, f"job {name} is DONE, and ended after {ran:.2f} s of {plan.seconds}")
+                self.that(
+                    ran >= plan.seconds, f"job {name} is DONE, and ended after {ran:.2f} s of {plan.seconds}"
+                )
         elif status is JobStatus.CANCELLED:
             self.that(job_id in truth.cancel_asked, f"job {name} is CANCELLED, and nobody asked for it")
         elif reason == "lost":
             self.that(world.keeper_died, f"job {name} is lost, and no keeper has died")
-            self.that(plan is None or not plan.restartable or truth.starts[key] == 0, f"job {name} is lost: restartable")
+            self.that(
+                plan is None or not plan.restartable or truth.starts[key] == 0,
+                f"job {name} is lost: restartable",
+            )
         elif reason == "walltime":
             self.that(plan is not None and plan.walltime, f"job {name} has no walltime, and ended by it")
         elif reason == "exit-code" and outcome is not None and outcome.exit_code in (126, 127):
@@ -148,7 +177,9 @@ class Checks:
         elif reason == "signal" or (outcome is not None and "signal" in outcome.message):
             self.that(key in truth.killed_jobs, f"job {name} was killed by nobody: {outcome}")
         else:
-            self.that(world.faults.any_failed, f"job {name}: {status.name} {reason} {outcome and outcome.message}")
+            self.that(
+                world.faults.any_failed, f"job {name}: {status.name} {reason} {outcome and outcome.message}"
+            )
 
     def at_end(self) -> None:
         """Nothing goes wrong any more, and all that waits or runs has ended."""
@@ -165,6 +196,7 @@ class Checks:
             if process.pid != 1:
                 self.that(False, f"{process} is left over")
         left = list((world.state / "env").iterdir())
-        self.that(len(left) <= world.submissions_killed, f"{len(left)} environments are left over")
+        died = sum(fault.kind in ("kill", "tear", "full", "fail") for fault in world.faults.happened)
+        self.that(len(left) <= died, f"{len(left)} environments are left over")  # they are removed when old
         for error in world.crashes:
             self.that(False, error)

@@ -1,4 +1,4 @@
-"""The machine: processes whose threads are greenlets, a clock that skips what nobody does anything in, signals.
+"""The machine: threads that are greenlets, a clock that skips what nobody does anything in, signals.
 
 One thread runs at a time. It may be put off at each call of the outside (`Machine.step`), and there faults
 happen, too. Who goes on is drawn from the seed.
@@ -9,76 +9,16 @@ from __future__ import annotations
 import random
 import signal
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 import greenlet
 
-if TYPE_CHECKING:
-    from simulation.files import Description
+from simulation.processes import FIRST_PID, Exited, Killed, Process, Stuck, Task
 
 INIT = 1
-FIRST_PID = 1 << 23
-"""Higher than any that Linux gives: none of ours is ever that of a real process."""
 TICK = 0.00005
 """Seconds that each call of the outside takes."""
 MOST_STEPS = 60_000
 """Calls of the outside after which a run is taken for one that does not end."""
-
-
-class Killed(BaseException):
-    """Unwinds what a process was doing that is dead: nothing that it still does has an effect."""
-
-
-class Exited(BaseException):
-    """A program ends itself."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-class Stuck(Exception):
-    """Nothing can go on, or it goes on for ever."""
-
-
-class Task:
-    """A thread of a process."""
-
-    def __init__(self, process: Process, run: Callable[[], object], name: str) -> None:
-        self.process = process
-        self.name = name
-        self.waits_for: Callable[[], object] | None = None
-        self.deadline: float | None = None
-        self.held_until = 0.0
-        self.thread: Any = None
-        self.greenlet = greenlet.greenlet(run)
-
-
-class Process:
-    """A process, its state as the system has it."""
-
-    def __init__(self, pid: int, role: str, parent: Process | None, variables: dict[str, str]) -> None:
-        self.pid = pid
-        self.role = role
-        self.parent = parent
-        self.group = self.session = pid if parent is None else parent.group
-        self.started = 0
-        self.variables = variables
-        self.environ = b"".join(b"%s=%s\0" % (k.encode(), v.encode()) for k, v in variables.items())
-        self.handlers: dict[int, Any] = {}
-        self.pending: list[int] = []
-        self.wakeup = -1
-        self.files: dict[int, Description] = {}
-        self.descriptors: set[int] = set()
-        self.connections: set[Any] = set()
-        self.tasks: list[Task] = []
-        self.adopts = self.dies_with_parent = False
-        self.stopped = self.dead = self.reaped = False
-        self.status = 0
-        self.on_death: Callable[[], None] | None = None
-
-    def __repr__(self) -> str:
-        return f"{self.role} {self.pid - FIRST_PID}"
 
 
 class Machine:
@@ -184,7 +124,7 @@ class Machine:
             if self.alarms and self.alarms[0][0] <= self.now:
                 self.alarms.pop(0)[2]()
                 continue
-            ready = [task for task in self.tasks if self._can_go_on(task)]
+            ready = self._ready()
             if ready:
                 if self.now > end or self.steps > MOST_STEPS:
                     raise Stuck(f"after {self.steps} steps and {self.now - end + seconds:.0f} s")
@@ -202,14 +142,22 @@ class Machine:
             self.now = max(self.now, min(due))
         self._unwind()
 
-    def _can_go_on(self, task: Task) -> bool:
-        if task.process.stopped or task.held_until > self.now:
-            return False
-        if task.waits_for is None or (task.deadline is not None and task.deadline <= self.now):
-            return True
-        if task.process.pending and task is task.process.tasks[0]:
-            return True
-        return bool(task.waits_for())
+    def _ready(self) -> list[Task]:
+        """Return the threads that can go on."""
+        now = self.now
+        ready = []
+        for task in self.tasks:
+            process = task.process
+            if process.stopped or task.held_until > now:
+                continue
+            if (
+                task.waits_for is None
+                or (task.deadline is not None and task.deadline <= now)
+                or (process.pending and task is process.tasks[0])
+                or task.waits_for()
+            ):
+                ready.append(task)
+        return ready
 
     def _go_on(self, task: Task) -> None:
         self.task = task

@@ -125,8 +125,8 @@ def adopts_nothing() -> Any:
 def looks_not_again() -> Any:
     """A client that has connected anew does not look for what has happened meanwhile."""
 
-    def make(self: Any, frames: Any, on_changed: Any, on_open: Any, on_end: Any) -> None:
-        real(self, frames, on_changed, lambda: None, on_end)
+    def make(self: Any, frames: Any, on_changed: Any, on_open: Any, *more: Any) -> None:
+        real(self, frames, on_changed, lambda: None, *more)
 
     real = connection.SupervisorConnection.__init__
     return mock.patch.object(connection.SupervisorConnection, "__init__", make)

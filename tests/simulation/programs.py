@@ -5,21 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from anyjob.builtin.local.ipc.protocol import READY
 from anyjob.builtin.local.keeper import main as keeper_main
 from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.builtin.local.ipc.protocol import READY
 from anyjob.builtin.local.supervisor import main as supervisor_main
 from anyjob.builtin.local.zygote import child
 from anyjob.builtin.local.zygote.main import Zygote
 from anyjob.execution import runner
-from pathlib import Path
-
-from simulation.machine import Exited, Process
+from simulation.processes import Exited, Process
 
 if TYPE_CHECKING:
-    from simulation.files import Description
+    from simulation.descriptions import Description
     from simulation.world import World
 
 JOB = "/sim/job"
@@ -84,8 +83,8 @@ class Programs:
             return process
         if words[2].endswith("main.py"):
             process = self._machine.start(
-                "zygote", lambda: self._zygote(int(words[6])), parent=self._machine.process, variables=variables,
-                own_session=True,
+                "zygote", lambda: self._zygote(int(words[6])), parent=self._machine.process,
+                variables=variables, own_session=True,
             )  # fmt: skip
             for number, description in given.items():
                 self._world.files.add(description, process, number)
@@ -213,7 +212,13 @@ def work(number: int) -> int:
     machine = world.machine
     world.truth.started(number, machine.process)
     if plan.leaves:
-        machine.start("leftover", lambda: machine.sleep(10_000), parent=machine.process)
+        child = machine.start(
+            "leftover",
+            lambda: machine.sleep(10_000),
+            parent=machine.process,
+            own_session=plan.leaves == "session",
+        )
+        child.environ = bytes(machine.process.environ)
     machine.sleep(plan.seconds)
     if plan.code:
         raise ValueError(plan.code)
@@ -223,5 +228,3 @@ def work(number: int) -> int:
 def environment_of(world: World) -> dict[str, str]:
     """Return the variables of a client."""
     return {"PATH": "/sim", "HOME": "/sim", "XDG_RUNTIME_DIR": str(world.runtime)}
-
-

@@ -1,8 +1,8 @@
 """Runs many seeds, on all processors, and shows the schedule of one that fails, with as few faults as do it.
 
-    python tests/simulation/run.py                 for an hour
-    python tests/simulation/run.py --runs 2000     so many
-    python tests/simulation/run.py --seed 4711     one, with its schedule
+python tests/simulation/run.py                 for an hour
+python tests/simulation/run.py --runs 2000     so many
+python tests/simulation/run.py --seed 4711     one, with its schedule
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import re
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -18,8 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from simulation import faults  # noqa: E402
-from simulation.world import World  # noqa: E402
+from simulation import faults
+from simulation.world import World
 
 CHUNK = 20
 
@@ -53,11 +54,17 @@ def explain(seed: int, planned: list[faults.Fault] | None = None) -> bool:
     found = world.run()
     started = world.machine.trace[0][0] if world.machine.trace else 0.0
     for at, step, who, what in world.machine.trace or ():
-        print(f"{at - started:10.4f} {step:6} {who:16} {what}")
+        print(f"{at - started:10.4f} {step:6} {who:16} {_readable(world, what)}")
     print(f"seed {seed}: {world.machine.steps} steps; faults: {'; '.join(map(str, world.planned)) or 'none'}")
     for what in found:
-        print(f"DID NOT HOLD: {what}")
+        print(f"DID NOT HOLD: {_readable(world, what)}")
     return not found
+
+
+def _readable(world: World, text: str) -> str:
+    """Leave out what differs from run to run: names of temporary directories."""
+    text = text.replace(str(world.root), "").replace(world.root.name, "")
+    return re.sub(r"\b[0-9a-f]{12}(?=/(?:supervisor|keeper)\.sock| 448)", "runtime", text)
 
 
 def run_many(runs: int | None, seconds: float, first: int = 0) -> list[tuple[int, list[str]]]:
@@ -81,7 +88,9 @@ def run_many(runs: int | None, seconds: float, first: int = 0) -> list[tuple[int
 
 def main() -> int:
     """Run what the arguments say; return 1 where something did not hold."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, help="how many seeds")
     parser.add_argument("--seconds", type=float, default=3600.0, help="how long at most (default: an hour)")
     parser.add_argument("--first", type=int, default=0, help="the first seed")

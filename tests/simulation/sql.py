@@ -34,7 +34,14 @@ def make_connection_class(world: World) -> type[sqlite3.Connection]:
                     if not error.sqlite_errorname.startswith("SQLITE_BUSY") or machine.now >= end:
                         raise
                 machine.sleep(AGAIN)
-            if machine.trace is not None and sql[:6] in ("BEGIN ", "COMMIT", "UPDATE", "INSERT", "ROLLBA", "DELETE"):
+            if machine.trace is not None and sql[:6] in (
+                "BEGIN ",
+                "COMMIT",
+                "UPDATE",
+                "INSERT",
+                "ROLLBA",
+                "DELETE",
+            ):
                 machine.say(f"{' '.join(sql.split())[:60]} {str(values)[:100] if values else ''}")
             if sql == "COMMIT":
                 world.checks.committed()

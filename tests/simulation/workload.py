@@ -14,11 +14,10 @@ from anyjob.ledger.store import Ledger
 from anyjob.runtime.services import Services
 from anyjob.specs import Call, Command
 from anyjob.tracking.waiting import as_completed, wait
-
 from simulation import programs
 
 if TYPE_CHECKING:
-    from simulation.machine import Process
+    from simulation.processes import Process
     from simulation.world import World
 
 
@@ -53,7 +52,7 @@ class ClientPlan:
 def draw(seed: int) -> list[ClientPlan]:
     """Return what the clients of a run do."""
     drawn = random.Random(f"workload {seed}")
-    clients = []
+    clients: list[ClientPlan] = []
     count = 0
     for number in range(drawn.choice((1, 1, 2, 2, 3))):
         slots = drawn.choice((1, 2, 3)) if number != 1 or drawn.random() < 0.5 else clients[0].slots
@@ -88,6 +87,8 @@ def draw(seed: int) -> list[ClientPlan]:
 
 LONG = 1000.0
 """Seconds that a job takes that is to be cancelled."""
+CANCELS_ARE_KEPT = False
+"""Whether a cancel that was accepted outlives the keeper: not yet."""
 WAITS = ("outcome", "wait", "as_completed", "final_state", "leaves")
 
 
@@ -103,6 +104,20 @@ class Watching(Services):
     def finished(self, backend: Any, record: Any, outcome: Any) -> None:
         if backend.recorder.claim_finished(record.job_id):
             self._finished.append(record.job_id)
+
+
+class Told(LocalBackend):
+    """Checks that what is told is in the ledger."""
+
+    world: Any = None
+
+    def _changed(self, ended: list[str], moved: list[str]) -> None:
+        checks = self.world.checks
+        for job_id in ended:
+            checks.that(
+                job_id in checks.final, f"job {job_id[:4]} is said to have ended before the ledger says so"
+            )
+        super()._changed(ended, moved)
 
 
 class Client:
@@ -130,7 +145,8 @@ class Client:
 
     def _backend(self) -> LocalBackend:
         options = LocalOptions(slots=self._plan.slots, python="/sim/python")
-        backend = LocalBackend(BackendConfiguration("laptop", ""), options=options)
+        backend = Told(BackendConfiguration("laptop", ""), options=options)
+        backend.world = self._world
         backend.type_name = "local"
         if self._plan.watches:
             backend.services = Watching(self.finished)
@@ -181,9 +197,8 @@ class Client:
                 jobs = backend.run_many(
                     specs, restartable=first.restartable, walltime=first.walltime, cpus=first.cpus
                 )
-            except AnyjobError as error:
+            except (AnyjobError, OSError) as error:
                 self._machine.say(f"cannot submit: {error}")
-                self._world.check_not_submitted(bulk, error)
                 self._machine.sleep(1.0)
                 continue
             for job, plan in zip(jobs, bulk, strict=True):
@@ -191,23 +206,39 @@ class Client:
             return list(zip(jobs, bulk, strict=True))
 
     def _cancel(self, job: Any, after: float) -> None:
+        """Cancel a job; once more where that failed, or the keeper that was asked has died."""
         self._machine.sleep(after)
-        truth = self._world.truth
+        checks, job_id = self._world.checks, job.job_id()
         while True:
-            truth.cancel_asked.add(job.job_id())
-            try:
-                accepted = job.cancel()
-            except AnyjobError as error:
-                self._machine.say(f"cannot cancel: {error}")
-                self._machine.sleep(1.0)
-                continue
-            name, checks = job.job_id()[:4], self._world.checks
-            self._machine.say(f"cancel of {name}: {accepted}")
-            if accepted:
-                truth.cancel_accepted.add(job.job_id())
-            else:
-                checks.that(job.job_id() in checks.final, f"a cancel of job {name} is refused, and it has not ended")
-            return
+            died = self._world.keeper_died
+            if not self._cancel_once(job):
+                return
+            self._machine.wait(lambda died=died: job_id in checks.final or self._world.keeper_died > died)  # type: ignore[misc]
+            if job_id in checks.final or CANCELS_ARE_KEPT:
+                return
+
+    def _cancel_once(self, job: Any) -> bool:
+        """Ask until somebody answers; return whether the cancel was accepted."""
+        truth, checks, job_id = self._world.truth, self._world.checks, job.job_id()
+        truth.cancel_asked.add(job_id)
+        died = self._world.keeper_died
+        try:
+            accepted: bool = job.cancel()
+        except (AnyjobError, OSError) as error:
+            self._machine.say(f"cannot cancel: {error}")
+            self._machine.sleep(1.0)
+            return self._cancel_once(job)
+        self._machine.say(f"cancel of {job_id[:4]}: {accepted}")
+        if accepted:
+            truth.cancelled[job_id] = died
+            truth.cancelled_at[job_id] = self._machine.now
+            if CANCELS_ARE_KEPT:
+                truth.cancel_accepted.add(job_id)
+        else:
+            checks.that(
+                job_id in checks.final, f"a cancel of job {job_id[:4]} is refused, and it has not ended"
+            )
+        return accepted
 
     def _wait(self, jobs: list[Any], how: str) -> None:
         """Wait until jobs have ended, as users do."""
@@ -225,7 +256,7 @@ class Client:
                     case "final_state":
                         for job in jobs:
                             job.wait_for_final_state(wait=1e9)
-            except AnyjobError as error:
+            except (AnyjobError, OSError) as error:
                 self._machine.say(f"cannot wait: {error}")
                 self._machine.sleep(1.0)
                 continue
@@ -234,7 +265,9 @@ class Client:
     def _note(self, job: Any) -> None:
         """It was told that a job has ended."""
         outcome = job._record.outcome
-        self._world.checks.that(outcome is not None, f"{self._name} waited for {job.job_id()[:4]}, and knows nothing")
+        self._world.checks.that(
+            outcome is not None, f"{self._name} waited for {job.job_id()[:4]}, and knows nothing"
+        )
         if outcome is not None:
             self._world.truth.told[job.job_id(), self._name] = outcome.status.name
 
