@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 ROLES = (
     ("supervisor",) * 6 + ("keeper",) * 5 + ("client",) * 3 + ("zygote",) * 4 + ("call", "job", "launcher")
 )
-KINDS = ("kill",) * 8 + ("stop",) * 3 + ("fail",) * 3 + ("tear",) * 2 + ("full", "jump", "end", "late")
+KINDS = (
+    ("kill",) * 8 + ("stop",) * 3 + ("fail",) * 3 + ("tear",) * 2 + ("full", "jump", "end", "late", "sweep")
+)
 CALLS = (
     "COMMIT", "committed", "BEGIN ", "INSERT", "UPDATE", "SELECT", "write", "send", "receive", "accept",
     "spawn", "fork", "kill", "reap", "rename", "unlink", "symlink", "open", "lock",
@@ -35,7 +37,8 @@ class Fault(NamedTuple):
         at: at the so-and-so-manieth of these.
         kind: ``kill``; ``stop`` for a while; ``end``: SIGTERM; ``fail``: the next write, or statement, fails;
             ``tear``: killed in the midst of the next write; ``full``: no write succeeds for a while;
-            ``jump``: the wall clock is set; ``late``: it goes on only after some time.
+            ``jump``: the wall clock is set; ``sweep``: the sockets are removed; ``late``: it goes on only
+            after some time.
         amount: seconds, or which error.
         on: what calls are counted, such as ``COMMIT``; all by default.
         victim: the role of the process that it happens to; by default the one that makes that call.
@@ -159,6 +162,9 @@ class Faults:
             case "full":
                 self._full_until = machine.now + fault.amount
                 self.over_at += fault.amount
+            case "sweep":
+                for path in self._world.runtime.rglob("*.sock"):
+                    path.unlink()
             case "jump":
                 machine.wall_offset += fault.amount
 

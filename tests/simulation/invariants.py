@@ -102,6 +102,7 @@ class Checks:
         self._ledger = ledger
         self.violations: list[str] = []
         self.final: dict[str, tuple[Any, ...]] = {}
+        self.final_at: dict[str, float] = {}
         self.states: dict[str, tuple[int, int]] = {}
 
     def that(self, holds: object, otherwise: str) -> None:
@@ -130,6 +131,7 @@ class Checks:
             self.states[job_id] = state, attempt
             if state >= FINAL:
                 self.final[job_id] = row
+                self.final_at[job_id] = self._world.machine.now
                 self._ended(row)
         for job_id in self.states.keys() - rows.keys():
             self.that(job_id not in self._world.truth.by_job, f"job {job_id[:4]} has run and is forgotten")

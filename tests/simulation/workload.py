@@ -15,6 +15,7 @@ from anyjob.runtime.services import Services
 from anyjob.specs import Call, Command
 from anyjob.tracking.waiting import as_completed, wait
 from simulation import programs
+from simulation.invariants import SOON
 
 if TYPE_CHECKING:
     from simulation.processes import Process
@@ -170,6 +171,8 @@ class Client:
         threads.append(partial(self._wait, [job for job, _ in jobs], self._plan.waits))
         if self._plan.watches:
             threads.append(partial(self._wait, [job for job, _ in jobs], "outcome"))
+        for job, _ in jobs:
+            job._on_final(partial(self._told, job.job_id()))
         process = self._machine.process
         for thread in threads[1:]:
             self._machine.start_task(process, partial(self._thread, thread, cancelled), "thread")
@@ -261,6 +264,13 @@ class Client:
                 self._machine.sleep(1.0)
                 continue
             break
+
+    def _told(self, job_id: str, said: Any) -> None:
+        """Somebody who waited is told."""
+        checks, now = self._world.checks, self._machine.now
+        known = max(checks.final_at.get(job_id, now), self._world.faults.over_at)
+        if not isinstance(said, BaseException):
+            checks.that(now < known + SOON, f"{self._name} is told {now - known:.0f} s late of {job_id[:4]}")
 
     def _note(self, job: Any) -> None:
         """It was told that a job has ended."""
