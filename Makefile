@@ -42,8 +42,8 @@ test-matrix: $(VENV)/.stamp-dev  ## test with the oldest and the newest dependen
 simulate: $(VENV)/.stamp-dev  ## run the local backend in a simulated world, where things go wrong, for an hour; RUNS=2000 for so many
 	$(BIN)/python tests/simulation/run.py $(if $(RUNS),--runs $(RUNS),)
 
-soak: $(VENV)/.stamp-dev  ## kill clients, supervisors, keepers and jobs for a long time, and account for every job
-	$(BIN)/python tests/kill_harness.py --kills $(KILLS)
+soak: $(VENV)/.stamp-dev  ## kill clients, supervisors, keepers and jobs for a long time, stop them, fill the disk; account for every job
+	$(BIN)/python tests/kill_harness.py --kills $(KILLS) --faults
 	[ -e .venv-plugins/anyjob-ray/.complete ] || scripts/plugin-venv plugins/anyjob-ray
 	.venv-plugins/anyjob-ray/bin/python plugins/anyjob-ray/tests/ray_soak.py --kills $(KILLS)
 

@@ -4,8 +4,9 @@ Jobs leave marks: a line at their start and one at their end, with id, attempt a
 What the ledger says at the end is held against these: each job has ended, none has started twice in an
 attempt, only restartable ones have had a second attempt, what is DONE has come to its end, and no process is
 left. Clients fork now and then: the child goes on with what it has inherited, and its parent may leave.
+With ``--faults`` processes are stopped for a while, the disk gets full, the clock jumps: see `soak_faults`.
 
-Usage: python tests/kill_harness.py [--kills 300] [--seed 1] [--clients 2] [--state DIR]
+Usage: python tests/kill_harness.py [--kills 300] [--seed 1] [--clients 2] [--state DIR] [--faults]
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import contextlib
 import math
 import os
 import random
+import re
 import select
 import signal
 import subprocess
@@ -27,15 +29,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from soak_faults import Faults, clock_that_jumps, disk_of_its_own
+
 import anyjob
 from anyjob import Call, Command, Config, Registry, Session
 from anyjob.builtin.local.backend import LocalBackend
 from anyjob.builtin.local.locks import lock_holder
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.process_table import Snapshot
-from anyjob.errors import AnyjobError, BackendUnavailableError
+from anyjob.errors import AnyjobError, BackendUnavailableError, StateError
 from anyjob.job import JOB_FINAL_STATES, JobStatus
 from anyjob.ledger.database import LedgerFile
+from anyjob.ledger.encoding import decode_outcome
 from anyjob.ledger.rows import Row
 from anyjob.ledger.schema import faults
 
@@ -97,7 +102,7 @@ def client(state: str, seed: int) -> None:
         try:
             mine = [*mine, *submit(backend, root, chance)][-40:]
             anyjob.wait(mine[:20], timeout=20)
-        except BackendUnavailableError as error:
+        except (BackendUnavailableError, StateError) as error:  # nobody answers, or the disk is full
             print(f"client: {error}", file=sys.stderr, flush=True)
         except BaseException:
             (root / "failed").write_text(traceback.format_exc())
@@ -125,8 +130,9 @@ def submit(backend: Any, root: Path, chance: random.Random) -> list[Any]:
 class Killer:
     """One state directory, the clients that use it, and whoever is to be killed."""
 
-    def __init__(self, root: Path, seed: int, clients: int) -> None:
+    def __init__(self, root: Path, seed: int, clients: int, python: str = sys.executable) -> None:
         self.root = root
+        self.python = python
         self.state = root / "state"
         self.paths = RuntimePaths(self.state)
         self.chance = random.Random(seed)
@@ -140,7 +146,7 @@ class Killer:
         code = f"import kill_harness; kill_harness.client({str(self.state)!r}, {self.chance.getrandbits(32)})"
         with open(self.root / "clients.err", "ab") as errors:
             return subprocess.Popen(
-                [sys.executable, "-c", code],
+                [self.python, "-c", code],
                 env={**os.environ, "PYTHONPATH": path},
                 stdout=errors,
                 stderr=errors,
@@ -161,6 +167,10 @@ class Killer:
             self.clients[index].wait()
             self.clients[index] = self._client()
         return True
+
+    def victims(self) -> dict[str, int | None]:
+        """Return one of each sort, as far as there is one."""
+        return {what: self._find(what) for what in VICTIMS}
 
     def _find(self, what: str) -> int | None:
         if what == "client":
@@ -268,7 +278,9 @@ def _check(row: Row, starts: Any, ends: Any) -> Iterator[str]:
     if row.status is JobStatus.DONE and ends[row.job_id, row.attempt] != 1:
         yield f"{row.job_id} is DONE, and has not come to its end"
     if row.status is JobStatus.ERROR and row.reason not in ("lost", "signal", "exit-code"):
-        yield f"{row.job_id} failed for {row.reason}"
+        message = decode_outcome(row.outcome).message if row.outcome else ""
+        if not re.search("No space left|disk is full", message):
+            yield f"{row.job_id} failed for {row.reason}: {message}"
 
 
 def attempts(state: Path, rows: list[Row]) -> list[str]:
@@ -279,11 +291,30 @@ def attempts(state: Path, rows: list[Row]) -> list[str]:
         return [f"{job} ran again" for job in jobs if not job._record.resources.restartable]
 
 
-def run_kills(root: Path, kills: int, seed: int, clients: int) -> tuple[list[Row], list[str], dict[str, int]]:
-    """Do all of it; return what the ledger says, what is wrong with that, and who was killed how often."""
-    killer = Killer(root, seed, clients)
+def run_kills(
+    root: Path, kills: int, seed: int, clients: int, faults: bool = False, disk: bool = True
+) -> tuple[list[Row], list[str], dict[str, int]]:
+    """Do all of it; return what the ledger says, what is wrong with that, and what happened how often.
+
+    With ``faults``, processes stop, the clock jumps and, with ``disk``, the disk gets full.
+    """
+    if not faults:
+        return _run_kills(Killer(root, seed, clients), kills, contextlib.nullcontext())
+    python, jumps = clock_that_jumps(root)
+    with disk_of_its_own(root / "state") if disk else contextlib.nullcontext() as full:
+        killer = Killer(root, seed, clients, python)
+        happening = Faults(seed, killer.victims, full, jumps)
+        rows, wrong, happened = _run_kills(killer, kills, happening)
+        return rows, wrong, {**happened, **happening.counts}  # these have other names
+
+
+def _run_kills(
+    killer: Killer, kills: int, happening: contextlib.AbstractContextManager[object]
+) -> tuple[list[Row], list[str], dict[str, int]]:
+    root, clients = killer.root, len(killer.clients)
     try:
-        killer.run(kills)
+        with happening:
+            killer.run(kills)
         rows = killer.settle()
         killer.end()
     finally:
@@ -300,17 +331,19 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=2)
     parser.add_argument("--state", type=Path)
+    parser.add_argument("--faults", action="store_true")
     given = parser.parse_args()
     root = given.state or Path(tempfile.mkdtemp(prefix="anyjob-kills-"))
     begun = time.monotonic()
     try:
-        rows, wrong, killed = run_kills(root, given.kills, given.seed, given.clients)
+        rows, wrong, killed = run_kills(root, given.kills, given.seed, given.clients, given.faults)
     except (AssertionError, AnyjobError) as error:
         print(f"{type(error).__name__}: {error}\nsee {root}")
         return 1
     states = collections.Counter(f"{row.status.name} {row.reason or ''}".strip() for row in rows)
     forks = killed.pop("forks")
-    print(f"{sum(killed.values())} kills in {time.monotonic() - begun:.0f} s: {killed}; {forks} forks")
+    kills = sum(killed.get(what, 0) for what in VICTIMS)
+    print(f"{kills} kills in {time.monotonic() - begun:.0f} s: {killed}; {forks} forks")
     print(f"{len(rows)} jobs: {dict(states)}; {sum(row.attempt > 1 for row in rows)} ran again")
     for line in wrong[:20]:
         print("WRONG:", line)

@@ -16,3 +16,12 @@ def test_every_job_is_accounted_for_in_hundreds_of_kills(tmp_path: Path) -> None
     assert len(rows) > 100
     assert killed.pop("forks") > 0
     assert set(killed) == {"supervisor", "keeper", "zygote", "job", "client"}
+
+
+@pytest.mark.timeout(300)
+def test_every_job_is_accounted_for_where_processes_stop_and_the_clock_jumps(tmp_path: Path) -> None:
+    rows, wrong, happened = run_kills(tmp_path, kills=40, seed=21, clients=2, faults=True, disk=False)
+    assert not wrong
+    assert rows
+    assert happened["clock jump"]
+    assert any(what.startswith("stopped ") for what in happened)
