@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import resource
 import sys
 import threading
 from pathlib import Path
@@ -124,6 +125,17 @@ def test_large_buffers_are_not_copied() -> None:
     blob = pickle.dumps(serialized, 5, buffer_callback=buffers.append)
     assert len(blob) < 2000
     assert np.shares_memory(pickle.loads(blob, buffers=buffers).load()[1], array)
+
+
+def test_what_cannot_be_written_is_not_left_half(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            serialize(np.zeros(1000)).write(tmp_path / "value")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_value_in_a_file_is_a_fresh_copy_each_time(tmp_path: Path) -> None:

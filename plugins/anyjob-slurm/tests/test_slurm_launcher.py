@@ -109,6 +109,19 @@ def test_a_call_comes_back(tmp_path: Path) -> None:
     assert "ZeroDivisionError" in node.text("stderr", 1)
 
 
+def test_a_result_that_cannot_be_written_is_the_error_of_its_call(tmp_path: Path) -> None:
+    """The part of it that was written was once published."""
+    code = "(__import__('resource').setrlimit(1, (1000, -1)), bytes(5000))[1]"  # 1 is RLIMIT_FSIZE
+    node = Node(tmp_path, Call("builtins:eval", (code,)), restartable=True)
+    assert node.run()[0] == 1
+    outcome = node.outcome()
+    assert outcome is not None
+    assert "could not be written: the limit on the size of files is reached" in outcome.message
+    assert not list(node.directory().glob("*.part"))
+    node.run(restarts=1)
+    assert node.outcome() == outcome, "it has ended"
+
+
 def test_a_second_copy_ends_itself(tmp_path: Path) -> None:
     """executorlib#412, PR#721: what was submitted twice runs once."""
     node = Node(tmp_path, Command(["sh", "-c", "echo ran"]))

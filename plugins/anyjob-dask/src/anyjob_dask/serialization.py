@@ -41,18 +41,21 @@ class Serialized:
         """Write it to a file, which appears at once or not at all.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: it cannot be written; nothing of it is left.
         """
         part = path.with_name(path.name + ".part")
         sizes = [len(self.blob), *(memoryview(each).nbytes for each in self.buffers)]
         head = pickle.dumps(sizes, 5)
-        with open(
-            os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb"
-        ) as stream:
-            stream.write(_MAGIC + len(head).to_bytes(8, "little") + head + self.blob)
-            for each in self.buffers:
-                stream.write(memoryview(each))
-        os.rename(part, path)
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        try:
+            with open(fd, "wb") as stream:
+                stream.write(_MAGIC + len(head).to_bytes(8, "little") + head + self.blob)
+                for each in self.buffers:
+                    stream.write(memoryview(each))
+            os.rename(part, path)
+        except BaseException:
+            os.unlink(part)
+            raise
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Serialized:

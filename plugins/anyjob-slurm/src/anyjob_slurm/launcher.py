@@ -83,7 +83,7 @@ class Job:
         if claimed_by != [self.native_id]:
             sys.stderr.write(f"anyjob: {self.directory} is claimed by {claimed_by}: this copy ends itself\n")
             return False
-        if os.path.exists(self.path("outcome.pkl")):
+        if os.path.exists(self.path("outcome.pkl")) or self.is_unwritten():
             return False
         if not self.work["restartable"]:
             message = (
@@ -111,6 +111,14 @@ class Job:
         """Have what was written appear, at once or not at all."""
         name = "ended.pkl" if uncertain else "outcome.pkl"
         os.rename(self.path("outcome.part"), self.path(name))
+        self.note_end()
+
+    def is_unwritten(self) -> bool:
+        """Tell whether a call has ended whose outcome could not be written; a link says why."""
+        return os.path.islink(self.path("outcome.error"))
+
+    def note_end(self) -> None:
+        """The job has ended, and what came of it is there to be read."""
         self.append_to_journal("E")
         if not self.work["restartable"]:
             self.remove_environment()
@@ -290,7 +298,12 @@ def call(job: Job) -> int:
     import resource
 
     outcome["peak_memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    write(job.path("outcome.part"), pickle.dumps(outcome, 4), os.O_TRUNC)
+    try:
+        write(job.path("outcome.part"), pickle.dumps(outcome, 4), os.O_TRUNC)
+    except OSError as error:
+        os.unlink(job.path("outcome.part"))
+        runner.say_unwritten(job.directory, outcome, error)
+        return 1
     if outcome["status"] == "DONE":
         return 0
     sys.stderr.write(outcome.get("traceback") or outcome["message"] + "\n")
@@ -360,6 +373,9 @@ def run(job: Job, watcher: Watcher) -> int:
     elif is_call and os.path.exists(job.path("outcome.part")):
         job.publish(uncertain=uncertain)
         return 1 if status else 0
+    elif is_call and job.is_unwritten():
+        job.note_end()
+        return 1
     else:
         outcome = outcome_by_status(status)
         uncertain = uncertain or is_uncertain(outcome)
