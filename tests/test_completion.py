@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.cli_program import anyjob
-from support.interactive_shell import Bash, bash
+from support.interactive_shell import InteractiveShell, interactive_shell
 
 from anyjob import Command, Session, wait
 
@@ -48,12 +48,12 @@ def jobs(local_cli: Path, tmp_path: Path) -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def shell(scripts: Path, jobs: list[str], tmp_path: Path) -> Iterator[Bash]:
-    with bash(scripts, tmp_path, scripts / "anyjob.bash") as shell:
+def shell(scripts: Path, jobs: list[str], tmp_path: Path) -> Iterator[InteractiveShell]:
+    with interactive_shell("bash", scripts, tmp_path, scripts / "anyjob.bash") as shell:
         yield shell
 
 
-def test_a_bash_completes_what_there_is(shell: Bash, jobs: list[str]) -> None:
+def test_a_bash_completes_what_there_is(shell: InteractiveShell, jobs: list[str]) -> None:
     ended, open_job = jobs
     # commands and options, as before
     assert shell.completed("anyjob compl") == ["anyjob", "completion"]
@@ -89,13 +89,13 @@ def test_a_bash_completes_what_there_is(shell: Bash, jobs: list[str]) -> None:
     assert {"fit-one", ended[:7], open_job[:7]} <= shell.offered("anyjob show ")
 
 
-def test_nothing_is_said_into_the_line(shell: Bash, tmp_path: Path) -> None:
+def test_nothing_is_said_into_the_line(shell: InteractiveShell, tmp_path: Path) -> None:
     (tmp_path / "anyjob.toml").write_text("this is [ no TOML\n")
     assert shell.completed("anyjob jobs --name fit-") == ["anyjob", "jobs", "--name", "fit-"]
     assert shell.completed("anyjob run sweep") == ["anyjob", "run", "sweep.toml"]
 
 
-def test_names_that_no_line_can_hold_are_not_offered(shell: Bash, local_cli: Path) -> None:
+def test_names_that_no_line_can_hold_are_not_offered(shell: InteractiveShell, local_cli: Path) -> None:
     with Session(state=local_cli) as session:
         wait([session.get_backend("local").run(Command(["true"]), name="evil\n;\x1b[2Jtouch owned")], LONG)
         wait([session.get_backend("local").run(Command(["true"]), name="ev$(touch owned)`il")], LONG)
@@ -104,22 +104,25 @@ def test_names_that_no_line_can_hold_are_not_offered(shell: Bash, local_cli: Pat
     assert not Path("owned").exists()
 
 
-@pytest.mark.parametrize("name", ["zsh", "fish"])
-def test_other_shells_take_the_script(name: str, scripts: Path, jobs: list[str], tmp_path: Path) -> None:
-    program = shutil.which(name)
-    if program is None:
-        pytest.skip(f"there is no {name} here")
-    script = scripts / f"anyjob.{name}"
-    done = subprocess.run([program, "-n", str(script)], capture_output=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, b"")
-    if name == "fish":
-        line = f"source {script}; complete -C 'anyjob jobs --name fit'; complete -C 'anyjob run sweep'"
-        environment = {**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}"}
-        done = subprocess.run(
-            [program, "--no-config", "-c", line],
-            capture_output=True,
-            timeout=60,
-            cwd=tmp_path,
-            env=environment,
-        )
-        assert done.stdout.decode().split() == ["fit-one", "sweep.toml"]
+def found(name: str) -> str:
+    return shutil.which(name) or pytest.skip(f"there is no {name} here")
+
+
+def test_a_zsh_completes_what_there_is(scripts: Path, jobs: list[str], tmp_path: Path) -> None:
+    found("zsh")
+    with interactive_shell("zsh", scripts, tmp_path, scripts / "anyjob.zsh") as shell:
+        assert shell.completed("anyjob run sweep") == ["anyjob", "run", "sweep.toml"]
+        assert shell.completed("anyjob jobs --tag study=a")[-1] == "study=alpha"
+        assert shell.completed("anyjob logs fit-")[-1] == "fit-one"
+
+
+def test_a_fish_completes_what_there_is(scripts: Path, jobs: list[str], tmp_path: Path) -> None:
+    lines = "complete -C 'anyjob jobs --name fit'; complete -C 'anyjob run sweep'"
+    done = subprocess.run(
+        [found("fish"), "--no-config", "-c", f"source {scripts / 'anyjob.fish'}; {lines}"],
+        capture_output=True,
+        timeout=LONG,
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}"},
+    )
+    assert done.stdout.decode().split() == ["fit-one", "sweep.toml"]

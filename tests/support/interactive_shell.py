@@ -13,17 +13,24 @@ from pathlib import Path
 
 HOME, TAB = "\x01", "\t"
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x07|\r")
-_SETTINGS = (
-    "set enable-bracketed-paste off",
-    "set show-all-if-ambiguous on",
-    "set completion-query-items -1",
-    "set page-completions off",
-    "set bell-style none",
-)
+_COMMANDS = {"bash": ["bash", "--norc", "--noprofile", "-i"], "zsh": ["zsh", "-f", "-i"]}
+_SETTINGS = {
+    "bash": "; ".join(
+        f"bind 'set {setting}'"
+        for setting in (
+            "enable-bracketed-paste off",
+            "show-all-if-ambiguous on",
+            "completion-query-items -1",
+            "page-completions off",
+            "bell-style none",
+        )
+    ),
+    "zsh": "PS1='$ '; unset zle_bracketed_paste; autoload -Uz compinit; compinit -u -D",
+}
 
 
-class Bash:
-    """A bash at a terminal of 200 columns."""
+class InteractiveShell:
+    """A shell at a terminal of 200 columns."""
 
     def __init__(self, terminal: int) -> None:
         self._terminal = terminal
@@ -54,19 +61,13 @@ class Bash:
 
 
 @contextmanager
-def bash(path: Path, directory: Path, *sourced: Path) -> Iterator[Bash]:
-    """Start a bash that finds the programs of a directory first, in another directory."""
+def interactive_shell(name: str, path: Path, directory: Path, script: Path) -> Iterator[InteractiveShell]:
+    """Start a bash or zsh in a directory, which finds the programs of a path first, and sources a script."""
     ours, theirs = pty.openpty()
-    environment = {
-        **os.environ,
-        "PATH": f"{path}:{os.environ['PATH']}",
-        "PS1": "$ ",
-        "TERM": "dumb",
-        "COLUMNS": "200",
-    }
-    command = ["bash", "--norc", "--noprofile", "-i"]
+    search = f"{path}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": search, "PS1": "$ ", "TERM": "dumb", "COLUMNS": "200"}
     with subprocess.Popen(
-        command,
+        _COMMANDS[name],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -76,10 +77,8 @@ def bash(path: Path, directory: Path, *sourced: Path) -> Iterator[Bash]:
     ) as process:
         os.close(theirs)
         try:
-            shell = Bash(ours)
-            shell.run("; ".join(f"bind '{setting}'" for setting in _SETTINGS))
-            for script in sourced:
-                shell.run(f"source '{script}'")
+            shell = InteractiveShell(ours)
+            shell.run(f"{_SETTINGS[name]}; source '{script}'")
             yield shell
         finally:
             process.kill()
