@@ -83,8 +83,8 @@ def clouds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]
 
     with session() as first:
         for name in ("far", "near"):
-            for _ in range(5):
-                first.get_backend(name).run()
+            for number in range(5):
+                first.get_backend(name).run({"circuit": number})
     Cloud.away.add("far")
     Cloud.requests.clear()
     with session() as again:
@@ -146,6 +146,7 @@ def test_what_a_listing_hears_is_written_down(clouds: Session) -> None:
 def test_show_tells_what_is_known(clouds: Session) -> None:
     done = invoke("show", "far-3")
     assert done.exit_code == 0
+    assert "{'circuit': 3}" in done.stdout
     assert "far-3" in done.stdout
     assert done.stderr.count("NoRoute") == 1
 

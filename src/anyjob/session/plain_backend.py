@@ -82,7 +82,9 @@ class PlainRun:
                 job_id = new_id()
                 self._jobs[job_id] = job
                 if self._finds_jobs():
-                    job._status_observer = LedgerEntry(self._session, job_id, job, self.identity)
+                    job._status_observer = LedgerEntry(
+                        self._session, job_id, job, self.identity, work=_described(args)
+                    )
                 services.submitted(job)
                 self._follow(job)
         return returned
@@ -117,3 +119,14 @@ class PlainRun:
     def __reduce__(self) -> Any:
         # A copy of the backend, in another process perhaps, has its own run, which nobody follows.
         return getattr, (self._backend, "run")
+
+
+def _described(args: tuple[Any, ...]) -> str:
+    """Return in a line what a plain backend was handed; what went by keyword may be a token."""
+    from anyjob.text.brief import LONGEST, arguments
+    from anyjob.text.printable import printable, shortened
+
+    try:
+        return shortened(printable(arguments(args)), LONGEST)
+    except Exception:  # of an object that does as it likes when it is looked at
+        return ""

@@ -32,12 +32,14 @@ class LedgerEntry:
         job: BaseJob,
         backend: BackendRow,
         status: JobStatus | None = None,
+        work: str = "",
     ) -> None:
         self._session = session
         self._job_id = job_id
         self._job = weakref.ref(job)
         self._backend = backend
         self._last = status
+        self._work = work
         self.entered = status is not None
         if not self.entered:
             self._write(JobStatus.INITIALIZING)
@@ -61,15 +63,14 @@ class LedgerEntry:
         if self.entered or not native_id:
             return  # as long as the engine has given it no id, nobody can find it
         from anyjob.ledger.encoding import Context
-        from anyjob.ledger.rows import NewJob
+        from anyjob.ledger.rows import NewJob, Summary
 
         ledger = self._session.ledger
+        job_row = NewJob(self._job_id, None, summary=Summary(self._work))
 
         def write() -> None:
             number = ledger.backend(self._backend)
-            ledger.add(
-                number, [NewJob(self._job_id, None)], kind=KIND, native=KIND, context=Context((KIND,), b"{}")
-            )
+            ledger.add(number, [job_row], kind=KIND, native=KIND, context=Context((KIND,), b"{}"))
             ledger.launched({self._job_id: native_id})
 
         ledger.transaction(write)
