@@ -106,7 +106,7 @@ def look(ledger: Ledger) -> None:
         ),
         "those of a name that failed": lambda: ledger.select(name="sweep 7", states=[JobStatus.ERROR]),
         "the newest 50 of a tag": lambda: ledger.select(tags={"study": "7"}, limit=50),
-        "the newest 50 of a backend": lambda: ledger.select(backend="laptop", limit=50),
+        "the newest 50 of a backend": lambda: ledger.select(backends=[1], limit=50),
         "the newest 50 since a second ago": lambda: ledger.select(since=since, limit=50),
         "a name that there is not": lambda: ledger.select(name="none", limit=50),
         "an id by its first 7 digits": lambda: ledger.by_prefix("abcdef1"),

@@ -157,7 +157,7 @@ def test_filters(book: Book) -> None:
     assert listed("--tag", "study=x", "--tag", "more=1") == ["c"]
     assert listed("--since", "1h") == ["b", "c"]
     assert listed("--backend", "there") == ["a", "b", "c"]
-    assert listed("-b", "elsewhere") == []
+    assert listed("-b", "inline") == []
 
 
 def test_json_has_all_of_a_row(book: Book) -> None:

@@ -24,6 +24,7 @@ from anyjob import (
     JobStatus,
     Registry,
     Session,
+    UnknownNameError,
     aio,
     hookimpl,
 )
@@ -296,7 +297,9 @@ def test_jobs_are_listed_by_what_they_are(opened: Open) -> None:
     assert later.jobs(tags={"k": "v"}, limit=1) == [fits[2]]
     assert later.jobs(backend="hpc", since="1h") == [*fits, other]
     assert later.jobs(backend="cluster") == [*fits, other]
-    assert later.jobs(backend="nowhere") == later.jobs(since=4e9) == []
+    assert later.jobs(backend="inline") == later.jobs(since=4e9) == []
+    with pytest.raises(UnknownNameError, match="no backend is called 'hcp'; did you mean 'hpc'"):
+        later.jobs(backend="hcp")
     local = later.get_backend("inline").run(Call(abs, (1,)), name="fit")
     assert later.jobs(name="fit") == [*fits, local]
 

@@ -57,14 +57,13 @@ def slowly(ledger: Ledger, **asked: Any) -> list[Row]:
 
     everything = ledger.select()
     tags_of = {bulk: ledger.tags(bulk) for bulk in {row.bulk for row in everything}}
-    backends = {number: ledger.backend_row(number) for number in {row.backend for row in everything}}
 
     def fits(row: Row) -> bool:
-        tags, known = tags_of[row.bulk], backends[row.backend]
+        tags = tags_of[row.bulk]
         return (
             (asked.get("name") is None or row.name == asked["name"])
             and (asked.get("states") is None or row.status in asked["states"])
-            and (asked.get("backend") is None or asked["backend"] in (known.label, known.type, row.backend))
+            and (asked.get("backends") is None or row.backend in asked["backends"])
             and all(tags.get(key) == value for key, value in asked.get("tags", {}).items())
             and (asked.get("since") is None or row.submitted >= asked["since"])
             and (
@@ -85,7 +84,7 @@ def test_all_ways_in_find_the_same(ledger: Ledger, few: int, monkeypatch: pytest
     choices: dict[str, list[Any]] = {
         "name": ["fit", "plot", "none"],
         "states": [[QUEUED], [RUNNING, JobStatus.ERROR], [], list(JobStatus)],
-        "backend": ["laptop", "slurm", "nowhere", 1],
+        "backends": [[1], [2], [1, 2], []],
         "tags": [{"study": "a"}, {"study": "b", "fold": "2"}, {"none": ""}],
         "since": [1030.0, 0.0, 9999.0],
         "before": [1.5, 2.5],

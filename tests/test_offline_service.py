@@ -13,7 +13,8 @@ from support.cli_program import invoke
 from support.scripted_backends import ScriptedBackend
 
 from anyjob import BaseBackend, BaseJob, JobStatus, Registry, Session, set_default_session
-from anyjob.backend import BackendConfiguration, BackendStatus, filter_backends
+from anyjob.backend import BackendConfiguration, BackendStatus
+from anyjob.provider import filter_backends
 
 DONE, QUEUED, RUNNING = JobStatus.DONE, JobStatus.QUEUED, JobStatus.RUNNING
 
@@ -138,7 +139,8 @@ def test_what_a_listing_hears_is_written_down(clouds: Session) -> None:
     """qiskit-ibm-runtime#1547: a plain job stayed QUEUED in the ledger unless somebody waited for it."""
     Cloud.services["near"].update({"near-1": RUNNING, "near-2": DONE})
     assert invoke("jobs").exit_code == 0
-    rows = clouds.ledger.select(backend="near")
+    near = [number for number, row in clouds.ledger.backend_rows().items() if row.label == "near"]
+    rows = clouds.ledger.select(backends=near)
     assert [row.status for row in rows] == [QUEUED, RUNNING, DONE, QUEUED, QUEUED]
     assert listed()[6:8] == [("near-1", "RUNNING"), ("near-2", "DONE")]
 

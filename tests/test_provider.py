@@ -9,14 +9,9 @@ import pytest
 from support.scripted_backends import ScriptedBackend
 
 from anyjob import Config, Registry, Session
-from anyjob.backend import (
-    BackendConfiguration,
-    BackendStatus,
-    BaseProvider,
-    ProviderConfiguration,
-    filter_backends,
-)
+from anyjob.backend import BackendConfiguration, BackendStatus
 from anyjob.errors import BackendError, BackendNotFoundError, ConfigError
+from anyjob.provider import BaseProvider, ProviderConfiguration, filter_backends
 
 
 class Device(ScriptedBackend):

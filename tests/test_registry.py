@@ -9,7 +9,7 @@ import click
 import pytest
 from support import distributions as build
 
-from anyjob.backend import BaseBackend, BaseProvider
+from anyjob.backend import BaseBackend
 from anyjob.errors import (
     AmbiguousNameError,
     BlockedPluginError,
@@ -19,6 +19,7 @@ from anyjob.errors import (
     UnknownNameError,
 )
 from anyjob.job import BaseJob
+from anyjob.provider import BaseProvider
 from anyjob.registry.entry_points import BACKENDS, COMMANDS, GROUPS, JOB_TYPES, PLUGINS, PROVIDERS
 from anyjob.registry.listing import ListingEntry
 from anyjob.registry.lookup import Registry
@@ -52,7 +53,7 @@ def test_a_name_gives_the_class(import_site: Path) -> None:
 
 def test_each_kind_of_name_gives_its_object(import_site: Path) -> None:
     module = (
-        "import click\nfrom anyjob.backend import BaseProvider\nfrom anyjob.job import BaseJob\n"
+        "import click\nfrom anyjob.provider import BaseProvider\nfrom anyjob.job import BaseJob\n"
         "class Job(BaseJob): pass\nclass Provider(BaseProvider): pass\n@click.command()\ndef tell(): pass\n"
     )
     groups = {
@@ -388,7 +389,7 @@ def test_only_the_right_classes_can_be_registered(import_site: Path) -> None:
     found = registry(import_site)
     with pytest.raises(BrokenPluginError, match="the class Mine, which is not a subclass of anyjob"):
         found.register_job_type("mine", Mine)  # type: ignore[arg-type]
-    with pytest.raises(BrokenPluginError, match=r"not a subclass of anyjob\.backend\.BaseProvider"):
+    with pytest.raises(BrokenPluginError, match=r"not a subclass of anyjob\.provider\.BaseProvider"):
         found.register_provider("mine", Mine)  # type: ignore[arg-type]
 
 

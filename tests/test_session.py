@@ -16,7 +16,7 @@ from support.scripted_backends import ScriptedBackend, ScriptedEngine
 
 import anyjob
 from anyjob import Config, Registry, Session
-from anyjob.backend import BackendConfiguration, BaseProvider, Capabilities, filter_backends
+from anyjob.backend import BackendConfiguration, Capabilities
 from anyjob.errors import (
     BackendNotFoundError,
     BrokenPluginError,
@@ -28,6 +28,7 @@ from anyjob.errors import (
 )
 from anyjob.job import JobStatus
 from anyjob.orders import Options
+from anyjob.provider import BaseProvider, filter_backends
 from anyjob.registry.hooks import HookManager
 from anyjob.specs import Call, Command
 
@@ -140,7 +141,9 @@ def test_a_typo_names_the_nearest_configured(session: Session) -> None:
 def test_options_that_are_wrong_are_refused(session: Session) -> None:
     with pytest.raises(ConfigError, match="slots"):
         session.get_backend("pool", slosts=3)
-    with pytest.raises(ConfigError, match=r"comes from provider 'ibm'.*move 'shots' to \[providers\.ibm\]"):
+    with pytest.raises(
+        ConfigError, match=r"comes from provider 'ibm', .* move 'shots' to \[providers\.ibm\]"
+    ):
         session.get_backend("fez", shots=3)
 
 

@@ -13,10 +13,11 @@ from typing import Annotated, Any, Self
 import msgspec
 from right_backend import RightBackend, RightOptions
 
-from anyjob.backend import BackendStatus, BaseProvider, filter_backends
+from anyjob.backend import BackendStatus
 from anyjob.config.secrets import Secret
-from anyjob.errors import BackendNotFoundError
+from anyjob.errors import BackendError, BackendNotFoundError
 from anyjob.orders import Answer, Order, Rejected, Ticket
+from anyjob.provider import BaseProvider, filter_backends
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 
@@ -254,6 +255,19 @@ class Picky(Cloud):
         return super().get_backend(name.removeprefix("device-"), **kwargs)
 
 
+class TellingItsName(RightBackend):
+    """Tells its engine, which knows its machines by their own names, what its user calls it."""
+
+    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        if self.name().rpartition("/")[2] not in ("small", "large"):
+            raise BackendError(f"there is no machine {self.name()!r}")
+        yield from super().launch(orders)
+
+
+class CloudOfNames(Cloud):
+    device = TellingItsName
+
+
 class Forgetful(RightBackend):
     def collect(self, tickets: Sequence[Ticket]) -> Mapping[str, Outcome]:
         return {ticket.job_id: Outcome(status=JobStatus.CANCELLED) for ticket in tickets}
@@ -273,6 +287,7 @@ PROVIDERS: Mapping[str, type[BaseProvider]] = {
     "test_it_can_be_closed_twice": CloudClosedOnce,
     "test_it_is_made_without_network": ConnectingCloud,
     "test_a_session_finds_its_backends": Picky,
+    "test_its_backends_work_under_other_names": CloudOfNames,
     "test_its_jobs_are_found_again": ForgetfulCloud,
 }
 """For each check of providers one that fails it."""

@@ -14,10 +14,7 @@ if TYPE_CHECKING:
         BackendConfiguration,
         BackendStatus,
         BaseBackend,
-        BaseProvider,
         Capabilities,
-        ProviderConfiguration,
-        filter_backends,
     )
     from anyjob.config.secrets import Secret
     from anyjob.config.settings import Config
@@ -57,6 +54,7 @@ if TYPE_CHECKING:
     from anyjob.job import BaseJob
     from anyjob.jobtypes import CommandJob, PythonJob, TaskJob
     from anyjob.orders import Observation, Options, Order, Rejected, Ticket, Unsure
+    from anyjob.provider import BaseProvider, ProviderConfiguration, filter_backends
     from anyjob.registry.lookup import Registry
     from anyjob.session.default import (
         backends,
@@ -82,10 +80,7 @@ _WHERE = {
         "BackendConfiguration",
         "BackendStatus",
         "BaseBackend",
-        "BaseProvider",
         "Capabilities",
-        "ProviderConfiguration",
-        "filter_backends",
     ),
     "config.settings": ("Config",),
     "errors": (
@@ -126,6 +121,7 @@ _WHERE = {
     "execution.outputs": ("CommandResult",),
     "registry.lookup": ("Registry",),
     "config.secrets": ("Secret",),
+    "provider": ("BaseProvider", "ProviderConfiguration", "filter_backends"),
     "session.default": (
         "backends",
         "default_session",

@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Any, ParamSpec, overload
 
-from anyjob.backend import BaseBackend, BaseProvider
+from anyjob.backend import BaseBackend
 from anyjob.errors import JobError
 from anyjob.execution import log_reading
 from anyjob.job import BaseJob
 from anyjob.jobtypes import TaskJob
+from anyjob.provider import BaseProvider
 from anyjob.session.facade import Session
 from anyjob.specs import Outcome, Spec, T
 from anyjob.status import JobStatus

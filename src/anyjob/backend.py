@@ -1,7 +1,7 @@
-"""A backend: a place that runs work; and a provider: what offers several of them.
+"""A backend: a place that runs work.
 
-The interfaces are those of ``BaseBackend`` and ``BaseProvider`` in Qiskit's original provider
-interface (``qiskit.providers``, 0.7 to 0.17), with their meaning kept and their traps removed.
+The interface is that of ``BaseBackend`` in Qiskit's original provider interface (``qiskit.providers``,
+0.7 to 0.17), with its meaning kept and its traps removed.
 """
 
 from __future__ import annotations
@@ -9,16 +9,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from anyjob import hints as t
-from anyjob.errors import BackendError, BackendNotFoundError, ConfigError, in_words
+from anyjob.errors import BackendError, ConfigError
 
 TYPE_CHECKING = False
 
 
-class _Record:
-    """Named values, equal by value: what a frozen dataclass would be, at a tenth of its import time."""
+class Record:
+    """Named values, equal by value: what a frozen dataclass would be, at a tenth of its import time.
+
+    Text whose name says that it is secret can be used as it is, and is not shown.
+    """
 
     def __init__(self, **values: t.Any) -> None:
         self.__dict__.update(values)
+
+    def _conceal(self, options: t.Mapping[str, t.Any]) -> None:
+        if options:
+            from anyjob.config.secrets import concealed
+
+            self.__dict__.update(concealed(options))
 
     def to_dict(self) -> dict[str, t.Any]:
         """Return the values by name."""
@@ -35,7 +44,7 @@ class _Record:
         return f"{type(self).__name__}({values})"
 
 
-class BackendConfiguration(_Record):
+class BackendConfiguration(Record):
     """What a backend was configured with: ``backend_name``, ``backend_version``, and its options
     as attributes of their own."""
 
@@ -43,14 +52,15 @@ class BackendConfiguration(_Record):
     backend_version: str
 
     def __init__(self, backend_name: str, backend_version: str = "", **options: t.Any) -> None:
-        super().__init__(backend_name=backend_name, backend_version=backend_version, **options)
+        super().__init__(backend_name=backend_name, backend_version=backend_version)
+        self._conceal(options)
 
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> t.Any: ...
 
 
-class BackendStatus(_Record):
+class BackendStatus(Record):
     """What a backend says of itself now."""
 
     backend_name: str
@@ -76,7 +86,7 @@ class BackendStatus(_Record):
         )
 
 
-class Capabilities(_Record):
+class Capabilities(Record):
     """What a backend can do, so that programs can choose by it and the conformance kit knows.
 
     Args:
@@ -137,6 +147,10 @@ class BaseBackend(ABC):
     capabilities: Capabilities = Capabilities()
     is_closed = False
     """Whether it was closed, where its class says so: a session then makes another one when asked."""
+    options: t.Any = None
+    """The options that its type, or that of its provider, declares, as they were configured; else None."""
+    configured_name = ""
+    """What the session that made it calls it: a configured name, ``PROVIDER/BACKEND``, or its type."""
 
     def __init__(self, configuration: t.Any, provider: t.Any = None) -> None:
         self._configuration = configuration
@@ -153,17 +167,14 @@ class BaseBackend(ABC):
 
         Returns:
             the backend, made by its constructor with a `BackendConfiguration` of the name and the options;
-            with the options by name where the constructor's first parameter is not ``configuration``.
+            with the options by name where the constructor's first parameter is not ``configuration``. Where
+            the class has ``Options``, a msgspec struct, they are checked, and ``options`` of the backend.
 
         Raises:
             ConfigError: an option cannot be used, or one is missing.
         """
-        if not takes_configuration(cls):
-            made: t.Self = _made_by_names(cls, f"backend {name!r}", name, options, provider)
-            return made
-        values = dict(options)
-        version = values.pop("backend_version", "")
-        return cls(BackendConfiguration(name, version, **values), provider)
+        made: t.Self = made_of_options(cls, "backend", BackendConfiguration, name, options, provider)
+        return made
 
     @abstractmethod
     def run(self, *args: t.Any, **kwargs: t.Any) -> t.Any:
@@ -262,142 +273,58 @@ class BaseBackend(ABC):
 
     def __repr__(self) -> str:
         origin = f" from {self._provider}" if self._provider is not None else ""
-        return f"<{type(self).__name__}({self.name()!r}){origin}>"
+        return f"<{type(self).__name__}({(self.configured_name or self.name())!r}){origin}>"
 
 
-class ProviderConfiguration(_Record):
-    """What a provider was configured with: ``provider_name``, and its options as attributes."""
-
-    provider_name: str
-
-    def __init__(self, provider_name: str, **options: t.Any) -> None:
-        super().__init__(provider_name=provider_name, **options)
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> t.Any: ...
+def options_type(found: t.Any) -> t.Any:
+    """Return the ``Options`` that a class of backends or providers declares; None where it has none."""
+    declared = getattr(found, "Options", None)
+    return declared if hasattr(declared, "__struct_fields__") else None
 
 
-class BaseProvider(ABC):
-    """An account or a cluster that offers several backends.
-
-    Two providers of one class are equal, unless they were configured differently. Subclasses bring
-    ``backends``, usually by way of `filter_backends`.
+def made_of_options(
+    found: t.Any, what: str, configuration: t.Any, name: str, options: t.Mapping[str, t.Any], provider: t.Any
+) -> t.Any:
+    """Make a backend or a provider of its options, which are checked where its class declares them.
 
     Args:
-        configuration: has ``provider_name`` and the options as attributes, where there is one.
+        found: its class.
+        what: ``backend`` or ``provider``.
+        configuration: what its constructor takes: a class that is made of the name and the options.
+        name: what it is called.
+        options: as they were configured.
         provider: what it belongs to, if anything.
-        args: what an older class hands on; not used.
-        kwargs: likewise.
+
+    Raises:
+        ConfigError: an option cannot be used, or one is missing.
     """
+    declared, values, checked = options_type(found), dict(options), None
+    if declared is not None:
+        from anyjob.config.options import validate_options
 
-    def __init__(
-        self, configuration: t.Any = None, provider: t.Any = None, *args: t.Any, **kwargs: t.Any
-    ) -> None:
-        self._configuration = configuration
-        self._provider = provider
-
-    @classmethod
-    def from_options(cls, name: str, options: t.Mapping[str, t.Any], provider: t.Any = None) -> t.Self:
-        """Make a provider of this type: what the configuration of a session calls.
-
-        Args:
-            name: the configured name.
-            options: what the configuration says of it, less ``type``.
-            provider: what it belongs to, if anything.
-
-        Returns:
-            the provider, made by its constructor with a `ProviderConfiguration` of the name and the options;
-            with the options by name where the constructor's first parameter is not ``configuration``.
-
-        Raises:
-            ConfigError: an option cannot be used, or one is missing.
-        """
-        if not takes_configuration(cls):
-            made: t.Self = _made_by_names(cls, f"provider {name!r}", name, options, provider)
-            return made
-        return cls(ProviderConfiguration(name, **options), provider)
-
-    def configuration(self) -> t.Any:
-        """Return what the provider was configured with.
-
-        Returns:
-            None where it has no configuration.
-        """
-        return self._configuration
-
-    @abstractmethod
-    def backends(
-        self, name: str | None = None, filters: t.Callable[[t.Any], bool] | None = None, **kwargs: t.Any
-    ) -> list[t.Any]:
-        """Return the backends that match.
-
-        Args:
-            name: only the one of this name.
-            filters: only those for which this returns True.
-            kwargs: only those with these attributes, as `filter_backends` has them.
-
-        Returns:
-            the backends, in the provider's own order; none where none matches.
-
-        Raises:
-            BackendError: no backend has an attribute of that name, or the provider cannot be asked now.
-        """
-
-    def get_backend(self, name: str | None = None, **kwargs: t.Any) -> t.Any:
-        """Return the one backend that matches.
-
-        Args:
-            name: its name; None leaves it to the filters.
-            kwargs: attributes that it has, as `filter_backends` has them.
-
-        Returns:
-            the backend.
-
-        Raises:
-            BackendNotFoundError: none matches, or several do.
-        """
-        found = self.backends(name, **kwargs)
-        if len(found) == 1:
-            return found[0]
-        asked = ", ".join(
-            [repr(name)] * (name is not None) + [f"{key}={value!r}" for key, value in kwargs.items()]
-        )
-        if not found:
-            raise BackendNotFoundError(
-                f"provider {self} has no backend that matches {asked or 'this'}: "
-                "backends() gives those that it has"
-            )
-        names = ", ".join(sorted(str(backend) for backend in found))
-        raise BackendNotFoundError(
-            f"provider {self} has {len(found)} backends that match {asked or 'everything'} "
-            f"({names}): name one, or add filters"
-        )
-
-    def close(self) -> None:
-        """Let go of what the provider holds. May be called twice."""
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and _configured(other) == _configured(self)
-
-    def __hash__(self) -> int:
-        return hash(type(self))
-
-    def __str__(self) -> str:
-        name = getattr(self._configuration, "provider_name", None)
-        return str(name) if name else type(self).__name__
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}({str(self)!r})>"
-
-    _configuration: t.Any = None
-    _provider: t.Any = None
+        skip = {"backend_version"} if what == "backend" else ()
+        checked = validate_options(declared, options, where=f"{what} {name!r}", skip=skip)
+        values = {key: values[key] for key in skip if key in values}
+        values.update((field, getattr(checked, field)) for field in checked.__struct_fields__)
+    if not takes_configuration(found):
+        made = _made_by_names(found, f"{what} {name!r}", name, values, provider)
+    elif checked is not None and _takes(found, "options"):
+        made = found(configuration(name, **values), provider, options=checked)
+    else:
+        made = found(configuration(name, **values), provider)
+    if checked is not None and made.options is not checked:
+        made.options = checked
+    return made
 
 
-def _configured(provider: BaseProvider) -> t.Any:
-    """What a session configured a provider with; None for one that a program made in its own way."""
-    configuration = provider._configuration
-    return configuration if isinstance(configuration, _Record) else None
+def _takes(found: t.Any, name: str) -> bool:
+    """Tell whether a constructor has a parameter of this name, or takes any."""
+    code = getattr(found.__init__, "__code__", None)
+    if code is None:
+        return False
+    return bool(
+        code.co_flags & _VARKEYWORDS or name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    )
 
 
 def takes_configuration(found: type) -> bool:
@@ -444,62 +371,3 @@ def _made_by_names(
     from anyjob.config.secrets import revealed
 
     return found(**{key: revealed(value) for key, value in given.items()})
-
-
-_ABSENT = object()
-
-
-def filter_backends(
-    backends: t.Iterable[t.Any], filters: t.Callable[[t.Any], bool] | None = None, **kwargs: t.Any
-) -> list[t.Any]:
-    """Return those backends that match.
-
-    Args:
-        backends: the ones to choose from.
-        filters: a function of a backend; those for which it returns True are kept.
-        kwargs: values of attributes of the backend's configuration, its properties, or its status
-            (asked only for what neither of the two has).
-
-    Returns:
-        those that match, in the order given.
-
-    A backend that cannot be asked now (any exception) does not match, and is reported by the logger
-    ``anyjob``; where none can be, that is raised.
-
-    Raises:
-        BackendError: no backend has an attribute of that name.
-    """
-    every = kept = list(backends)
-    for key, wanted in kwargs.items():
-        values, failed = _attributes(every, key)
-        if every and all(value is _ABSENT for value in values.values()):
-            if failed is not None:
-                raise failed
-            raise BackendError(
-                f"unknown filter {key!r}: no backend has it in its configuration, properties or status"
-            )
-        kept = [b for b in kept if values[id(b)] is not _ABSENT and values[id(b)] == wanted]
-    return [backend for backend in kept if filters is None or filters(backend)]
-
-
-def _attributes(backends: t.Iterable[t.Any], key: str) -> tuple[dict[int, t.Any], Exception | None]:
-    """Return the attribute of each backend, by its identity; and what kept one of them from being asked."""
-    from anyjob.reporting import report
-
-    values: dict[int, t.Any] = {}
-    failed = None
-    for backend in backends:
-        try:
-            values[id(backend)] = _attribute(backend, key)
-        except Exception as error:
-            values[id(backend)], failed = _ABSENT, error
-            report("backend %s cannot be asked for %r: %s", backend, key, in_words(error))
-    return values, failed
-
-
-def _attribute(backend: t.Any, key: str) -> t.Any:
-    for source in (backend.configuration, backend.properties, backend.status):
-        value = getattr(source(), key, _ABSENT)
-        if value is not _ABSENT:
-            return value
-    return _ABSENT

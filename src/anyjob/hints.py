@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import click as click
 
     from anyjob.backend import BaseBackend as BaseBackend
-    from anyjob.backend import BaseProvider as BaseProvider
     from anyjob.config.settings import Config as Config
     from anyjob.job import BaseJob as BaseJob
     from anyjob.jobtypes import TaskJob as TaskJob
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from anyjob.ledger.rows import BackendRow as BackendRow
     from anyjob.ledger.rows import Row as Row
     from anyjob.ledger.store import Ledger as Ledger
+    from anyjob.provider import BaseProvider as BaseProvider
     from anyjob.registry.hooks import HookManager as HookManager
     from anyjob.registry.listing import ListingEntry as ListingEntry
     from anyjob.registry.lookup import Registry as Registry

@@ -77,11 +77,9 @@ class TaskBackend(BaseBackend):
     distribution = ""
     """The distribution that this type of backend comes from, where a session knows."""
     type_name = ""
-    """What this type of backend is registered as; else the path of its class."""
-    provider_options: Mapping[str, Any] | None = None
-    """The options of the provider that it comes from; its type is then ``provider type/backend``."""
+    """What it is registered as, or ``PROVIDER TYPE/BACKEND``; else the path of its class."""
     ledger_row: t.BackendRow | None = None
-    """What the ledger calls it, where it was made anew from that."""
+    """What it is for the ledger, where its own options do not tell: of a provider, or made anew."""
     other_host = ""
     """The host that it lives on, where that is another one: what is known of its jobs can be read here."""
 
@@ -116,6 +114,15 @@ class TaskBackend(BaseBackend):
             )
         fields = {field: getattr(checked, field) for field in checked.__struct_fields__}
         return cls(BackendConfiguration(name, version, **fields), provider, options=checked)
+
+    def name(self) -> str:
+        """Return what the session that made the backend calls it.
+
+        Returns:
+            the configured name, ``PROVIDER/BACKEND``, or its type. What its provider calls it is its
+            configuration's ``backend_name``, which is also its name where no session has made it.
+        """
+        return self.configured_name or super().name()
 
     # --- what the author of a plugin writes ---------------------------------------------------
 

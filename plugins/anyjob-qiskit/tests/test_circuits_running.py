@@ -331,6 +331,16 @@ def test_the_backends_of_an_account_are_found_filtered_and_run(
     assert found.run(Circuit(lab.flips("101"), shots=3)).result(60).counts == {"101": 3}
 
 
+def test_each_backend_of_an_account_runs_circuits_in_its_own_way(
+    labs: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_TOKEN", "good")
+    one, other = labs.get_backend("account/lab_one", level=3), labs.get_backend("account/lab_two")
+    assert [each.options.level for each in (one, other)] == [3, labs.get_provider("account").options.level]
+    assert one.options.backend == other.options.backend
+    assert one.run(Circuit(lab.flips("01"), shots=3)).result(60).counts == {"01": 3}
+
+
 def test_the_least_busy_backend_is_the_one_that_works_and_has_the_shortest_queue(
     labs: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,7 +350,7 @@ def test_the_least_busy_backend_is_the_one_that_works_and_has_the_shortest_queue
     for device, operational, pending in ((one, True, 3), (two, True, 2)):
         device.status = lambda o=operational, p=pending: anyjob.BackendStatus("", "", o, p)
     assert provider.least_busy().name() == "lab_two"
-    assert labs.get_backend("account/least_busy").name() == "lab_two"
+    assert labs.get_backend("account/least_busy").name() == "account/lab_two"
     assert provider.least_busy(filters=lambda each: each.name() != "lab_two").name() == "lab_one"
     two.status = lambda: anyjob.BackendStatus("", "", False, 0)
     assert provider.least_busy().name() == "lab_one"

@@ -8,10 +8,12 @@ from typing import Any
 
 import click
 
+from anyjob.backend import options_type
 from anyjob.cli import exit_codes
 from anyjob.cli.context import open_session
 from anyjob.cli.output import print_error, table, write_json, write_line
 from anyjob.errors import AnyjobError, ConfigError
+from anyjob.provider import backend_options
 from anyjob.session.facade import Session
 
 
@@ -55,23 +57,36 @@ def secret_keys(session: Session, entry: Any) -> Iterable[str]:
     from anyjob.config.options import secret_fields
 
     try:
-        found = _type_of(session, entry)
+        declared = declared_options(session, entry)
     except AnyjobError:
         # Which of them are secrets, nobody can tell.
         return [".".join(path) for path, _ in leaves(dict(entry.options))]
-    options_type = getattr(found, "Options", None)
-    return secret_fields(options_type) if options_type is not None else ()
+    return secret_fields(declared) if declared is not None else ()
 
 
-def _type_of(session: Session, entry: Any) -> Any:
-    provider_entry = session.config.providers.get(entry.name)
-    if provider_entry is not None and provider_entry is entry:
-        return session.registry.provider(entry.type)
-    provider, slash, _ = entry.type.partition("/")
-    if not slash:
-        return session.registry.backend(entry.type)
-    known = session.config.providers.get(provider)
-    return session.registry.provider(known.type if known else provider)
+def declared_options(session: Session, entry: Any) -> Any:
+    """Return the msgspec struct with the options that an entry may have; None where nothing tells.
+
+    Raises:
+        PluginError: its type is not installed, or cannot be used.
+    """
+    is_provider = session.config.providers.get(entry.name) is entry
+    if is_provider:
+        return options_type(session.registry.provider(entry.type))
+    if "/" in entry.type:
+        return provider_type(session, entry.type).BackendOptions
+    return options_type(session.registry.backend(entry.type))
+
+
+def provider_type(session: Session, kind: str) -> Any:
+    """Return the class of the provider that ``PROVIDER/BACKEND`` comes from.
+
+    Raises:
+        PluginError: it is not installed, or cannot be used.
+    """
+    account = kind.partition("/")[0]
+    entry = session.config.providers.get(account)
+    return session.registry.provider(entry.type if entry else account)
 
 
 @config.command(
@@ -145,26 +160,34 @@ def problems(session: Session) -> Iterator[str]:
 
 def _wrong_with(session: Session, group: str, entry: Any) -> Iterator[str]:
     from anyjob.config.options import validate_options
+    from anyjob.config.secrets import from_config
 
     try:
-        found = _type_of(session, entry)
+        declared = declared_options(session, entry)
     except AnyjobError as error:
         yield f"{entry.options.where('type')}: {error}"
         return
-    if group == "backends" and "/" in entry.type:
-        if entry.options:
-            keys = ", ".join(repr(key) for key in entry.options)
-            provider = entry.type.partition("/")[0]
-            where = entry.options.where()
-            yield f"{where}: the provider has the options: move {keys} to [providers.{provider}]"
-        return
-    options_type = getattr(found, "Options", None)
     try:
-        if options_type is not None:
-            validate_options(options_type, entry.options, skip=("backend_version",))
+        if group == "backends" and "/" in entry.type:
+            of_provider = _options_of_provider(session, entry)
+            account = entry.type.partition("/")[0]
+            found = provider_type(session, entry.type)
+            backend_options(found, of_provider, account, entry.name, entry.options)
+        elif declared is not None:
+            validate_options(declared, entry.options, skip=("backend_version",))
         else:
-            from anyjob.config.secrets import from_config
-
             from_config(entry.options, entry.options.where)
     except ConfigError as error:
         yield from str(error).splitlines()
+
+
+def _options_of_provider(session: Session, entry: Any) -> Any:
+    """The options of a provider, as far as they are right: its backends have them where they do not say."""
+    from anyjob.config.options import validate_options
+
+    account = session.config.providers.get(entry.type.partition("/")[0])
+    declared = options_type(provider_type(session, entry.type))
+    try:
+        return None if declared is None else validate_options(declared, account.options if account else {})
+    except ConfigError:
+        return None  # told of the provider itself

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args
 import msgspec
 
 from anyjob.config.origins import Values
-from anyjob.config.secrets import Secret
+from anyjob.config.secrets import Secret, plain_text
 from anyjob.errors import ConfigError
 from anyjob.text.nearest import did_you_mean
 
@@ -137,7 +137,7 @@ class _Validator:
 
         lenient = any(text == key or text.startswith(f"{key}.") for text in self.textual)
         try:
-            return msgspec.convert(value, kind, strict=not lenient, dec_hook=other)
+            return msgspec.convert(plain_text(value), kind, strict=not lenient, dec_hook=other)
         except msgspec.ValidationError:
             if not (lenient and isinstance(value, str) and value[:1] in ("[", "{")):
                 raise

@@ -212,15 +212,78 @@ def mask_secrets(value: Any, path: tuple[str, ...], hidden: Collection[tuple[str
         return [mask_secrets(item, path, hidden) for item in value]
     if not isinstance(value, str):
         return value
-    import re
-
-    # Without the type, a name is all there is to go by; that of a backend tells nothing.
-    revealing = "token|secret|passw|pwd|credential|api_?key|access_?key|private_?key|auth"
     if len(path) < 3 and path != ("default_backend",):
         return MASK  # it is in no place that has a meaning, so it may be anything
-    if path in hidden or any(re.search(revealing, key, re.IGNORECASE) for key in path[2:]):
+    if path in hidden or any(map(_is_telling, path[2:])):
         return MASK
-    return re.sub(r"(://[^/@\s:]*):[^/@\s]*@", rf"\1:{MASK}@", value)
+    return _without_password(value)
+
+
+def _without_password(text: str) -> str:
+    import re
+
+    return re.sub(r"(://[^/@\s:]*):[^/@\s]*@", rf"\1:{MASK}@", text)
+
+
+def _is_telling(name: str) -> bool:
+    """Ask whether a name says that what it stands for is secret: all there is to go by without a type."""
+    folded = name.lower().replace("_", "").replace("-", "")
+    return any(word in folded for word in _TELLING)
+
+
+_TELLING = ("token", "secret", "passw", "pwd", "credential", "apikey", "accesskey", "privatekey", "auth")
+
+
+class HiddenText(str):
+    """Text that can be used as it is, and is not shown by a repr: a secret where a class wants plain text."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(MASK)
+
+
+class UrlWithPassword(HiddenText):
+    """An address with a password in it, which a repr leaves out."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(_without_password(self))
+
+
+def concealed(values: Mapping[str, Any], *, names: bool = True) -> dict[str, Any]:
+    """Return values of which those whose names say that they are secret are not shown, at any depth.
+
+    Args:
+        values: by name.
+        names: False where the names of the outermost say nothing.
+    """
+    return {key: _concealed(value, names and _is_telling(key)) for key, value in values.items()}
+
+
+def _concealed(value: Any, hidden: bool) -> Any:
+    if type(value) is dict and value and not is_reference(value):
+        return {
+            key: _concealed(item, hidden or (isinstance(key, str) and _is_telling(key)))
+            for key, item in value.items()
+        }
+    if type(value) is list:
+        return [_concealed(item, hidden) for item in value]
+    if type(value) is not str:
+        return value
+    if hidden and value:
+        return HiddenText(value)
+    return UrlWithPassword(value) if "://" in value and "@" in value else value
+
+
+def plain_text(value: Any) -> Any:
+    """The inverse of `concealed`: ordinary text, at any depth."""
+    if isinstance(value, dict):
+        return {key: plain_text(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain_text(item) for item in value]
+    return str(value) if isinstance(value, HiddenText) else value
 
 
 def from_config(values: Mapping[str, Any], where: Callable[[str], str] = str) -> dict[str, Any]:

@@ -73,7 +73,8 @@ class Config:
 
     def __init__(self, layers: t.Iterable[Layer] = ()) -> None:
         self._layers = tuple(layers)
-        self._values, self._origins = merge(self._layers)
+        values, self._origins = merge(self._layers)
+        self._values = _concealed(values)
         self._entries = {group: self._make_entries(group) for group in GROUPS}
         self.backends, self.providers = (
             {name: entry for name, entry in entries.items() if isinstance(entry, Entry)}
@@ -202,9 +203,11 @@ class Config:
                 see `anyjob.config.options.secret_fields`.
         """
         values: dict[str, t.Any] = plain_copy({**BUILTIN, **self._values})
+        from anyjob.config.secrets import mask_secrets, plain_text
+
         if not redact:
-            return values
-        from anyjob.config.secrets import mask_secrets
+            plain: dict[str, t.Any] = plain_text(values)
+            return plain
 
         hidden = {
             (group, entry.name, *key.split("."))
@@ -247,6 +250,16 @@ class Config:
     def __repr__(self) -> str:
         names = [*self.backends, *self.providers]
         return f"<Config of {', '.join(names) if names else 'nothing'}>"
+
+
+def _concealed(values: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Have secrets that stand in a configuration itself not shown when somebody looks at it."""
+    tables = {group: values[group] for group in GROUPS if isinstance(values.get(group), dict)}
+    if not any(tables.values()):
+        return values
+    from anyjob.config.secrets import concealed
+
+    return {**values, **{group: concealed(entries, names=False) for group, entries in tables.items()}}
 
 
 def _wrong_entry(name: str, table: object) -> str:

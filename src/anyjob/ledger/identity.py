@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +24,49 @@ def identity(backend: Any) -> BackendRow:
     known: BackendRow | None = backend.ledger_row
     if known is not None:
         return known
-    options = backend.options if backend.provider_options is None else backend.provider_options
     host = HOST if backend.queues_in_ledger else ""
-    return _row(backend.name(), backend.type_name, backend.distribution, referred(options), host)
+    label, options = backend.name(), referred(backend.options)
+    return _row(label, backend.type_name, backend.distribution, options, host, (options, label))
 
 
-def plain_identity(label: str, type_name: str, distribution: str, options: Mapping[str, Any]) -> BackendRow:
-    """Return what a plain backend is. Of its options, nothing but their names tells which are secret."""
-    plain = msgspec.to_builtins(dict(options), enc_hook=_plainly_or_hidden, str_keys=True)
-    hidden = mask_secrets(plain, ("backends", label))
-    return _row(label, type_name, distribution, hidden, "")
+def plain_identity(label: str, type_name: str, distribution: str, options: Any) -> BackendRow:
+    """Return what a plain backend is."""
+    written = _written(options)
+    return _row(label, type_name, distribution, written, "", (written, label))
 
 
-def _row(label: str, type_name: str, distribution: str, options: dict[str, Any], host: str) -> BackendRow:
-    known = [type_name, distribution, options, host]
+def offered_identity(
+    label: str, type_name: str, distribution: str, account: str, provider_options: Any, options: Any
+) -> BackendRow:
+    """Return what a backend is that a provider offers.
+
+    Args:
+        label: what it is called.
+        type_name: the type of the provider, and the backend's own name there: ``acme/machine-1``.
+        distribution: what brings the provider.
+        account: what the provider is called, which is a label, too.
+        provider_options: the provider's.
+        options: the backend's own, if any.
+    """
+    counts = {"provider": _written(provider_options), "backend": _written(options)}
+    written = {"account": account, **counts}
+    return _row(label, type_name, distribution, written, "", (counts, account))
+
+
+def _row(
+    label: str,
+    type_name: str,
+    distribution: str,
+    options: dict[str, Any],
+    host: str,
+    counts: tuple[dict[str, Any], str],
+) -> BackendRow:
+    """Return the row of a backend.
+
+    What counts of its options is in its fingerprint; and the name, too, where the options hide a secret that
+    stands in the configuration itself, since nothing else tells two accounts apart then.
+    """
+    known = [type_name, distribution, counts[0], host, *([counts[1]] if _hides(counts[0]) else [])]
     try:
         fingerprint = msgspec.json.encode(known, order="sorted").decode()
     except UnicodeEncodeError:  # of a path that is no UTF-8
@@ -46,6 +74,17 @@ def _row(label: str, type_name: str, distribution: str, options: dict[str, Any],
 
         fingerprint = json.dumps(known, sort_keys=True)
     return BackendRow(fingerprint, label, type_name, distribution, options, host)
+
+
+def _written(options: Any) -> dict[str, Any]:
+    """Return options as plain values; without types, their names are all that tells what is secret."""
+    if options is None:
+        return {}
+    if hasattr(options, "__struct_fields__"):
+        return referred(options)
+    plain = msgspec.to_builtins(dict(options), enc_hook=_plainly_or_hidden, str_keys=True)
+    hidden: dict[str, Any] = mask_secrets(plain, ("backends", ""))
+    return hidden
 
 
 def referred(options: Any) -> dict[str, Any]:
@@ -63,7 +102,7 @@ def _plainly(value: Any) -> Any:
         return value.reference()
     if isinstance(value, (set, frozenset)):
         return sorted(value)
-    if isinstance(value, Path):
+    if isinstance(value, (Path, str)):  # a subclass of str, of which msgspec knows nothing
         return str(value)
     raise ConfigError(f"an option of type {type(value).__name__} cannot be kept in the ledger: {value!r}")
 

@@ -67,7 +67,7 @@ class LedgerReader:
         *,
         name: str | None = None,
         states: Sequence[JobStatus] | None = None,
-        backend: str | int | None = None,
+        backends: Sequence[int] | None = None,
         tags: Mapping[str, str] | None = None,
         since: float | None = None,
         before: float | None = None,
@@ -79,21 +79,18 @@ class LedgerReader:
         Args:
             name: of this name.
             states: in one of these.
-            backend: given to the backend of this label, type or number.
+            backends: given to one of the backends of these numbers.
             tags: with all of these.
             since: submitted at this time or later, in seconds since 1970.
             before: ended before this time.
             limit: how many at most.
             superseded: those that were run anew, too.
         """
-        numbers = (
-            self._numbers(backend) if isinstance(backend, str) else [backend] if backend is not None else None
-        )
         search = Search(
             self._file.read,
             name=name,
             states=states,
-            backends=numbers,
+            backends=backends,
             tags=tags,
             since=since,
             before=before,
@@ -117,10 +114,6 @@ class LedgerReader:
             for some in chunks(job_ids)
             for row in self._file.read(f"{sql} WHERE {key} IN ({placeholders(some)})", some)
         }
-
-    def _numbers(self, called: str) -> list[int]:
-        sql = "SELECT n FROM backends WHERE label = ? OR type = ?"
-        return [row[0] for row in self._file.read(sql, (called, called))]
 
     def ended_before(self, before: float) -> list[str]:
         """Return the ids of the jobs that ended before a time, oldest first."""
@@ -223,21 +216,25 @@ class LedgerReader:
 
     def spools(self) -> set[Path]:
         """Return the directories below which jobs have theirs: our own, and those of the option ``spool``."""
-        import json
-
         from anyjob.execution import spool
 
-        options = [json.loads(text) for (text,) in self._file.read("SELECT options FROM backends")]
+        options = [row.own_options for row in self.backend_rows().values()]
         configured = {known["spool"] for known in options if isinstance(known.get("spool"), str)}
         return {spool.root(self.state, path) for path in (None, *configured)}
 
     def backend_row(self, number: int) -> BackendRow:
         """Return which backend has this number."""
+        found = self.backend_rows().get(number)
+        if found is None:
+            raise StateError(f"backend {number} is not in the ledger {self.path} any more")
+        return found
+
+    def backend_rows(self) -> dict[int, BackendRow]:
+        """Return the backends that jobs were given to, by their numbers."""
         import json
 
-        sql = "SELECT fingerprint, label, type, distribution, options, host FROM backends WHERE n = ?"
-        found = self._file.read(sql, (number,))
-        if not found:
-            raise StateError(f"backend {number} is not in the ledger {self.path} any more")
-        fingerprint, label, type_name, distribution, options, host = found[0]
-        return BackendRow(fingerprint, label, type_name, distribution, json.loads(options), host)
+        sql = "SELECT n, fingerprint, label, type, distribution, options, host FROM backends"
+        return {
+            number: BackendRow(fingerprint, label, type_name, distribution, json.loads(options), host)
+            for number, fingerprint, label, type_name, distribution, options, host in self._file.read(sql, ())
+        }

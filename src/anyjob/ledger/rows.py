@@ -31,6 +31,9 @@ class BackendRow(NamedTuple):
 
     Two are the same where they have the same ``fingerprint``: all that follows the label, as one text. A hash
     of it would be shorter; but what computes one loads OpenSSL, which takes a fifth of a start of Python.
+
+    The ``options`` of one that a provider offers are three: ``account`` is what the provider is called,
+    ``provider`` has its options, and ``backend`` those of the backend alone.
     """
 
     fingerprint: str
@@ -39,6 +42,24 @@ class BackendRow(NamedTuple):
     distribution: str
     options: dict[str, Any]
     host: str = ""
+
+    @property
+    def account(self) -> str:
+        """The name of the provider that it comes from; empty where it stands alone."""
+        return str(self.options.get("account", "")) if "/" in self.type else ""
+
+    @property
+    def own_options(self) -> dict[str, Any]:
+        """Its own options, without those of the provider that it comes from."""
+        own: dict[str, Any] = self.options.get("backend", {}) if "/" in self.type else self.options
+        return own
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All that it is called: its label, its type, and ``PROVIDER/BACKEND``."""
+        account = self.account
+        path = [f"{account}/{self.type.partition('/')[2]}"] if account else []
+        return frozenset([self.label, self.type, *path])
 
 
 class Summary(NamedTuple):

@@ -219,14 +219,18 @@ def _summaries(jobs: Sequence[NewJob], first: int) -> Iterator[tuple[int, str, s
 def _number_of(db: sqlite3.Connection, row: BackendRow) -> int:
     known = "UPDATE backends SET label = ? WHERE fingerprint = ? RETURNING n"
     found = db.execute(known, (row.label, row.fingerprint)).fetchall()
-    if not found:
-        import json
+    if found and not row.account:
+        return int(found[0][0])
+    import json
 
+    options = json.dumps(row.options)
+    if found:  # what its account is called is a label, too
+        db.execute("UPDATE backends SET options = ? WHERE n = ?", (options, *found[0]))
+    else:
         new = (
             "INSERT INTO backends (fingerprint, label, type, distribution, options, host) "
             "VALUES (?, ?, ?, ?, ?, ?) RETURNING n"
         )
-        options = json.dumps(row.options)
         values = (row.fingerprint, row.label, row.type, row.distribution, options, row.host)
         found = db.execute(new, values).fetchall()
     return int(found[0][0])

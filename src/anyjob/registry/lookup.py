@@ -38,7 +38,7 @@ from anyjob.registry.metadata import Source, normalise
 _KINDS = {
     BACKENDS: ("backend", "anyjob.backend", "BaseBackend"),
     JOB_TYPES: ("job type", "anyjob.job", "BaseJob"),
-    PROVIDERS: ("provider", "anyjob.backend", "BaseProvider"),
+    PROVIDERS: ("provider", "anyjob.provider", "BaseProvider"),
     COMMANDS: ("command", "click", "Command"),
 }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from anyjob.errors import ConfigError, UnknownNameError
+from anyjob.backend import BaseBackend, options_type
+from anyjob.config.origins import Origin, Values
+from anyjob.errors import UnknownNameError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,38 +46,88 @@ class BackendFactory:
                 report("%s", problem)
         entry = self._config.entry("backends", name)
         kind = entry.type if entry else name
-        options: Mapping[str, Any] = entry.options if entry else {}
-        provider, slash, rest = kind.partition("/")
-        if slash:
-            return self._offered(name, provider, rest, {**options, **overrides})
+        options = self._options(name, overrides)
+        if "/" in kind:
+            return self._offered(name, kind, options)
         backend_type = self._find("backend", name, kind, self._session.registry.backend)
-        if overrides:
-            given = {"backends": {name: {"type": kind, **overrides}}}
-            changed = self._config.with_overrides(given, origin=f"get_backend({name!r}, …)")
-            options = changed.backends[name].options
-        options = _prepared(backend_type, options)
-        backend: AnyBackend = backend_type.from_options(name, options)
-        origin = self._session.registry.origin("anyjob.backends", kind)
-        distribution = origin.distribution if origin else ""
-        self._adopt(backend, kind, distribution, lambda: _identified(name, kind, distribution, options))
+        backend: AnyBackend = backend_type.from_options(name, _prepared(backend_type, options))
+        backend.configured_name = name
+        distribution = self._distribution("anyjob.backends", kind)
+        has_options = options_type(backend_type) is not None
+
+        def identify() -> BackendRow:
+            from anyjob.ledger.identity import plain_identity
+
+            return plain_identity(name, kind, distribution, backend.options if has_options else options)
+
+        self._adopt(backend, kind, distribution, identify)
         return backend
 
-    def _offered(self, name: str, provider: str, rest: str, options: Mapping[str, Any]) -> AnyBackend:
+    def _options(self, name: str, overrides: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what is configured of a backend of its own, and what a caller has in place of it."""
+        entry, origin = self._config.entry("backends", name), f"get_backend({name!r}, …)"
+        if overrides and "/" in name:
+            return Values(overrides, name, {"": Origin("arguments", label=origin)})
+        if overrides:
+            given = {"backends": {name: {"type": entry.type if entry else name, **overrides}}}
+            changed = self._config.with_overrides(given, origin=origin)
+            entry = changed.backends[name]
+        return entry.options if entry else {}
+
+    def _offered(self, name: str, kind: str, options: Mapping[str, Any]) -> AnyBackend:
         """Make a backend that a provider offers."""
-        if options:
-            raise ConfigError(
-                f"backend {name!r} comes from provider {provider!r}, which it gets its options from: move "
-                + ", ".join(repr(key) for key in options)
-                + f" to [providers.{provider}]"
-            )
-        backend: AnyBackend = self._session.get_provider(provider).get_backend(rest)
-        entry = self._config.entry("providers", provider)
-        kind = f"{entry.type if entry else provider}/{rest}"
-        of_provider: Mapping[str, Any] = entry.options if entry else {}
-        self._adopt(backend, kind, "", lambda: _identified(name, kind, "", of_provider))
-        if hasattr(backend, "launch"):
-            backend.provider_options = of_provider
-        return backend
+        account, _, asked = kind.partition("/")
+        provider: Any = self._session.get_provider(account)
+        own = self._own_options(account, name, options)
+        backend = provider.get_backend(asked)
+        if getattr(backend, "configured_name", ""):
+            # Its provider gives the same object each time, and that has a name and options already.
+            provider = self._session.another_provider(account)
+            backend = provider.get_backend(asked)
+        # What was asked for may stand for another one: that which was renamed, or is least busy now.
+        found = str(getattr(backend.configuration(), "backend_name", asked))
+        label = f"{account}/{found}" if name == kind else name
+        return self._taken_in(backend, provider, own, self._offered_row(label, account, found, own))
+
+    def _taken_in(self, backend: Any, provider: Any, options: Any, row: BackendRow) -> AnyBackend:
+        """Let a backend of a provider know its options, and what it is called here."""
+        if options is not None:
+            backend = provider.configure_backend(backend, options)
+        self.adopt(backend, row)
+        taken: AnyBackend = backend
+        return taken
+
+    def offered_row(self, name: str) -> BackendRow:
+        """Return what a backend of a provider is for the ledger, without asking the provider.
+
+        Raises:
+            AnyjobError: the provider cannot be made, or the options cannot be used.
+        """
+        entry = self._config.entry("backends", name)
+        account, _, asked = (entry.type if entry else name).partition("/")
+        own = self._own_options(account, name, entry.options if entry else {})
+        return self._offered_row(name, account, asked, own)
+
+    def _own_options(self, account: str, name: str, given: Mapping[str, Any]) -> Any:
+        from anyjob.provider import backend_options
+
+        provider: Any = self._session.get_provider(account)
+        return backend_options(type(provider), provider.options, account, name, given)
+
+    def _offered_row(self, label: str, account: str, own_name: str, options: Any) -> BackendRow:
+        from anyjob.ledger.identity import offered_identity
+
+        provider: Any = self._session.get_provider(account)
+        entry = self._config.entry("providers", account)
+        kind = entry.type if entry else account
+        typed = options_type(type(provider)) is not None
+        of_provider = provider.options if typed else entry.options if entry else {}
+        distribution = self._distribution("anyjob.providers", kind)
+        return offered_identity(label, f"{kind}/{own_name}", distribution, account, of_provider, options)
+
+    def _distribution(self, group: str, kind: str) -> str:
+        origin = self._session.registry.origin(group, kind)
+        return origin.distribution if origin else ""
 
     def make_provider(self, name: str) -> Any:
         """Make the provider of this name: a configured one, or an installed type.
@@ -96,29 +148,31 @@ class BackendFactory:
             ConfigError: its options cannot be used any more.
         """
         from anyjob.ledger.identity import usable_options
+        from anyjob.provider import backend_options
 
         registry, options = self._session.registry, usable_options(row)
-        provider, slash, rest = row.type.rpartition("/")
+        provider_type, slash, own_name = row.type.partition("/")
         if slash:
-            provider_type = registry.provider(provider)
-            offers = provider_type.from_options(provider, _prepared(provider_type, options))
-            backend = offers.get_backend(rest)
-        else:
-            backend_type = registry.backend(row.type) if ":" not in row.type else _imported(row.type)
-            backend = backend_type.from_options(row.label, _prepared(backend_type, options))
-        backend.ledger_row = row
+            cls = registry.provider(provider_type)
+            account = row.account or provider_type
+            provider = cls.from_options(account, _prepared(cls, options["provider"]))
+            own = backend_options(cls, provider.options, account, row.label, options["backend"])
+            return self._taken_in(provider.get_backend(own_name), provider, own, row)
+        backend_type = registry.backend(row.type) if ":" not in row.type else _imported(row.type)
+        backend = backend_type.from_options(row.label, _prepared(backend_type, options))
         self.adopt(backend, row)
         return backend
 
     def adopt(self, backend: Any, row: BackendRow) -> None:
-        """Let a backend that stands for one of the ledger know whose it is."""
+        """Let a backend that stands for one of the ledger know whose it is, and what it is called."""
+        backend.configured_name = row.label
+        if hasattr(backend, "launch"):
+            backend.ledger_row = row
         self._adopt(backend, row.type, row.distribution, lambda: row)
 
     def _adopt(
         self, backend: Any, type_name: str, distribution: str, identify: Callable[[], BackendRow]
     ) -> None:
-        from anyjob.backend import BaseBackend
-
         if hasattr(backend, "services") and hasattr(backend, "launch"):
             backend.services = self._session.services
             backend.type_name, backend.distribution = type_name, distribution
@@ -149,17 +203,11 @@ class BackendFactory:
 
 def _prepared(found_type: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Options for a type that declares none of its own: their secrets are to be resolved at use."""
-    if not options or hasattr(found_type, "Options"):
+    if not options or options_type(found_type) is not None:
         return options
     from anyjob.config.secrets import from_config
 
     return from_config(options, getattr(options, "where", str))
-
-
-def _identified(label: str, type_name: str, distribution: str, options: Mapping[str, Any]) -> BackendRow:
-    from anyjob.ledger.identity import plain_identity
-
-    return plain_identity(label, type_name, distribution, options)
 
 
 def _imported(path: str) -> Any:

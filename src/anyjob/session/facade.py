@@ -44,6 +44,7 @@ class Session:
         self._factory = BackendFactory(self)
         self._backends: dict[str, t.AnyBackend] = {}
         self._providers: dict[str, t.Any] = {}
+        self._made_providers: list[t.Any] = []
         self._extra: list[t.Any] = []  # backends that no name leads to
         self._services: t.Services | None = None
         self._ledger: t.Ledger | None = None
@@ -105,11 +106,22 @@ class Session:
         Raises:
             UnknownNameError: neither is there.
             PluginError: the plugin that answers to it cannot be used.
+            ConfigError: its options are wrong.
         """
         with self._lock:
             provider: t.BaseProvider | None = self._providers.get(name)
             if provider is None:
-                provider = self._providers[name] = self._factory.make_provider(name)
+                provider = self._providers[name] = self.another_provider(name)
+        return provider
+
+    def another_provider(self, name: str) -> t.BaseProvider:
+        """Return the provider of this name, made anew: for a backend that cannot share it with others.
+
+        Raises:
+            AnyjobError: as `get_provider` says.
+        """
+        provider: t.BaseProvider = self._factory.make_provider(name)
+        self._made_providers.append(provider)
         return provider
 
     def get_job_type(self, name: str) -> type[t.BaseJob]:
@@ -275,11 +287,15 @@ class Session:
         Args:
             name: only those of this name.
             state: only those in this state, or one of these.
-            backend: only those given to the backend of this name (or, in the ledger, of this type).
+            backend: only those given to the backend of this name: one that it is configured under, or
+                was when it was given the jobs, its type, or ``PROVIDER/BACKEND``.
             tags: only those with all of these.
             since: only those submitted since then: a datetime, seconds since 1970, or how long ago ("2h").
             limit: only the newest so many.
             superseded: also those that were run anew since (see `rerun`), in place of which others count.
+
+        Raises:
+            UnknownNameError: no backend is called so.
         """
         return self._finder.select(name, state, backend, tags, since, limit, superseded)
 
@@ -359,6 +375,24 @@ class Session:
         with self._lock:
             return [*self._backends.values(), *self._extra]
 
+    def offered_row(self, name: str) -> t.BackendRow:
+        """Return what a backend of a provider is for the ledger, without asking the provider.
+
+        Raises:
+            AnyjobError: the provider cannot be made, or the options cannot be used.
+        """
+        return self._factory.offered_row(name)
+
+    def backend_numbers(self, name: str) -> list[int]:
+        """Return the numbers of the backends in the ledger that are called so, by any of their names.
+
+        Raises:
+            UnknownNameError: no backend is called so.
+        """
+        from anyjob.session.ledger_backends import LedgerBackends
+
+        return LedgerBackends(self).numbers(name)
+
     def remake_backend(self, row: t.BackendRow) -> t.Any:
         """Make a backend as it was when it was given a job, for one that is configured no more.
 
@@ -378,10 +412,11 @@ class Session:
     def close(self) -> None:
         """Close the backends and providers that this session has made. May be called twice."""
         with self._lock:
-            made = [*self._backends.values(), *self._extra, *self._providers.values()]
+            made = [*self._backends.values(), *self._extra, *self._made_providers]
             self._backends.clear()
             self._extra.clear()
             self._providers.clear()
+            self._made_providers.clear()
         for thing in made:
             try:
                 thing.close()

@@ -13,7 +13,7 @@ from anyjob.ledger.designation import KnownJob, meant
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
 from anyjob.session.failures import Failures
-from anyjob.session.ledger_backends import LedgerBackends
+from anyjob.session.ledger_backends import LedgerBackends, names_of
 from anyjob.session.plain_backend import PlainRun
 from anyjob.session.plain_job import KIND, LedgerEntry
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
@@ -78,11 +78,12 @@ class JobFinder:
         states = as_states(state)
         start = as_time(since)
         rows: list[Row] = []
+        numbers = None if backend is None else self._backends.numbers(backend)
         if self._ledger.exists:
             rows = self._ledger.select(
                 name=name,
                 states=states,
-                backend=backend,
+                backends=numbers,
                 tags=tags,
                 since=start,
                 limit=limit,
@@ -228,7 +229,7 @@ def _fits(
     since: float | None,
 ) -> bool:
     record = getattr(job, "_record", None)
-    if backend is not None and job.backend().name() != backend:
+    if backend is not None and backend not in names_of(job.backend()):
         return False
     if record is None:  # a plain job has neither name nor tags, and is asked
         if name is not None or tags or since is not None:

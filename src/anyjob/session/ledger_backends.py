@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from anyjob.backend import BackendConfiguration, Capabilities
-from anyjob.errors import AnyjobError, BackendError, PluginError
+from anyjob.errors import AnyjobError, BackendError, PluginError, UnknownNameError
 from anyjob.ledger.identity import HOST
 from anyjob.orders import Answer, Observation, Order, Ticket
+from anyjob.registry.entry_points import BACKENDS, PROVIDERS
 from anyjob.runtime.ledger_recorder import LedgerRecorder
 from anyjob.session.plain_backend import PlainRun
 from anyjob.taskbackend import TaskBackend
+from anyjob.text.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from anyjob.ledger.rows import BackendRow, Row
@@ -36,6 +38,40 @@ class LedgerBackends:
             self._found[row.backend] = backend
         return backend
 
+    def numbers(self, name: str) -> list[int]:
+        """Return the numbers of the backends in the ledger that are called so.
+
+        That is by the name under which it was last given a job, by its type, by ``PROVIDER/BACKEND``, and by
+        every name that it is configured under today.
+
+        Raises:
+            UnknownNameError: no backend is called so, in the ledger or outside of it.
+        """
+        session = self._session
+        rows = session.ledger.backend_rows() if session.ledger.exists else {}
+        found = [number for number, row in rows.items() if name in row.names]
+        entry = session.config.entry("backends", name)
+        if entry is not None:
+            found += [
+                number
+                for number, row in rows.items()
+                if number not in found and self._may_be(entry.type, row) and self._is_now(name, row)
+            ]
+        if not found and entry is None:
+            self._require_known(name, rows.values())
+        return found
+
+    def _require_known(self, name: str, rows: Iterable[BackendRow]) -> None:
+        session = self._session
+        provider, slash, _ = name.partition("/")
+        installed = session.registry.origin(PROVIDERS if slash else BACKENDS, provider if slash else name)
+        if installed is not None or (slash and provider in session.config.providers):
+            return
+        known = {*session.backend_names(), *(each for row in rows for each in row.names)}
+        known.update(each for backend in session.made() for each in names_of(backend))
+        if name not in known:
+            raise UnknownNameError(f"no backend is called {name!r}{did_you_mean(name, known)}")
+
     def _find(self, known: BackendRow) -> Any:
         session = self._session
         for backend in session.made():
@@ -43,11 +79,10 @@ class LedgerBackends:
                 return backend
         for name in self._names(known):
             try:
-                backend = session.get_backend(name)
+                if self._is_now(name, known):
+                    return session.get_backend(name)
             except Exception:  # what else is configured, or not fully, keeps nobody from what is sought
                 continue
-            if _is(backend, known):
-                return backend
         return None
 
     def _names(self, known: BackendRow) -> list[str]:
@@ -56,20 +91,29 @@ class LedgerBackends:
             return []
         config = self._session.config
         entries = {name: config.entry("backends", name) for name in config.backends}
-        offered = "/" in known.type
-        names = [
-            name
-            for name, entry in entries.items()
-            if entry is not None and (entry.type == known.type or (offered and "/" in entry.type))
-        ]
+        names = [name for name, entry in entries.items() if entry and self._may_be(entry.type, known)]
         names.sort(key=lambda name: name != known.label)
+        provider, offered, own_name = known.type.partition("/")
         if offered:
-            provider, _, rest = known.type.partition("/")
-            offers = {name: config.entry("providers", name) for name in config.providers}
-            names += [f"{name}/{rest}" for name, entry in offers.items() if entry and entry.type == provider]
+            accounts = [entry.name for entry in config.providers.values() if entry.type == provider]
+            names += [f"{account}/{own_name}" for account in accounts]
         if known.type not in entries and ":" not in known.type:
             names.append(known.type)
         return names
+
+    def _may_be(self, configured: str, known: BackendRow) -> bool:
+        """Ask whether what is configured to be of a type may be one of the ledger, as far as types tell."""
+        account, slash, own_name = configured.partition("/")
+        if not slash:
+            return configured == known.type
+        entry = self._session.config.providers.get(account)
+        return f"{entry.type if entry else account}/{own_name}" == known.type
+
+    def _is_now(self, name: str, known: BackendRow) -> bool:
+        """Ask whether a name leads to one of the ledger today; no provider is asked for it."""
+        if "/" in known.type:
+            return self._session.offered_row(name).fingerprint == known.fingerprint
+        return _is(self._session.get_backend(name), known)
 
     def _remade(self, known: BackendRow) -> Any:
         backend: Any
@@ -95,6 +139,16 @@ def _is(backend: Any, known: BackendRow) -> bool:
     return plain is not None and plain.identity.fingerprint == known.fingerprint
 
 
+def names_of(backend: Any) -> frozenset[str]:
+    """Return all that a backend of this process is called."""
+    row = getattr(backend, "ledger_row", None)
+    plain = PlainRun.of(backend)
+    if plain is not None:
+        row = plain.identity
+    own = {backend.name(), backend.configured_name, getattr(backend, "type_name", "")} - {""}
+    return frozenset(own) | (row.names if row is not None else frozenset())
+
+
 class MissingBackend(TaskBackend):
     """Shows what the ledger and the spool know of its jobs; whatever else is asked of it raises.
 
@@ -109,8 +163,6 @@ class MissingBackend(TaskBackend):
 
     def __init__(self, row: BackendRow, why: AnyjobError) -> None:
         super().__init__(BackendConfiguration(row.label))
-        self.ledger_row = row
-        self.type_name = row.type
         self.why = why
 
     def launch(self, orders: Sequence[Order]) -> Iterable[tuple[Order, Answer]]:

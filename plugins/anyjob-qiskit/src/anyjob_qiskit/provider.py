@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any
 
 from anyjob import (
     BackendConfiguration,
@@ -14,7 +14,6 @@ from anyjob import (
     ProviderConfiguration,
     filter_backends,
 )
-from anyjob.sdk import validate_options
 from anyjob_qiskit.backend import QiskitBackend
 from anyjob_qiskit.config import ProviderOptions, QiskitOptions, RunOptions, instantiate
 from anyjob_qiskit.provider_errors import translating_errors
@@ -30,22 +29,14 @@ class QiskitProvider(BaseProvider):
     """
 
     Options = ProviderOptions
+    BackendOptions = RunOptions
 
     def __init__(self, configuration: Any = None, provider: Any = None, *, options: Any = None) -> None:
-        super().__init__(configuration or ProviderConfiguration("qiskit"), provider)
-        self.options: ProviderOptions = options or ProviderOptions()
+        super().__init__(
+            configuration or ProviderConfiguration("qiskit"), provider, options=options or ProviderOptions()
+        )
         self._service: Any = None
         self._lock = threading.Lock()
-
-    @classmethod
-    def from_options(cls, name: str, options: Mapping[str, Any], provider: Any = None) -> Self:
-        """Make a provider of this type, with its options checked.
-
-        Raises:
-            ConfigError: an option is unknown, or of the wrong type.
-        """
-        validated = validate_options(ProviderOptions, options, where=f"provider {name!r}")
-        return cls(ProviderConfiguration(name), provider, options=validated)
 
     @property
     def service(self) -> Any:
@@ -114,9 +105,6 @@ class QiskitProvider(BaseProvider):
                 stacklevel=3,
             )
             return None
-        given = {name: getattr(self.options, name) for name in RunOptions.__struct_fields__}
-        durable = self.options.is_service if self.options.durable is None else self.options.durable
-        options = QiskitOptions(**given, backend=self.options.provider, durable=durable)
         name = str(device.name)
         configuration = BackendConfiguration(
             name,
@@ -124,21 +112,23 @@ class QiskitProvider(BaseProvider):
             num_qubits=_qubits(device),
             simulator=is_simulator(device),
         )
+        options = self._device_options(self.options)
         return QiskitBackend(configuration, self, options=options, device=device)
+
+    def configure_backend(self, backend: Any, options: Any) -> Any:
+        """Return the backend with options of its own: how circuits are run on it."""
+        own = self._device_options(options)
+        return QiskitBackend(backend.configuration(), self, options=own, device=backend.device)
+
+    def _device_options(self, options: RunOptions) -> QiskitOptions:
+        given = {name: getattr(options, name) for name in RunOptions.__struct_fields__}
+        durable = self.options.is_service if self.options.durable is None else self.options.durable
+        return QiskitOptions(**given, backend=self.options.provider, durable=durable)
 
     def close(self) -> None:
         """Let go of the account."""
         with self._lock:
             self._service = None
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, QiskitProvider) and (self.configuration(), self.options) == (
-            other.configuration(),
-            other.options,
-        )
-
-    def __hash__(self) -> int:
-        return hash((QiskitProvider, str(self)))
 
 
 def _qubits(device: Any) -> int | None:

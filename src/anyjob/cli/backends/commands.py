@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from anyjob.backend import Capabilities
+from anyjob.backend import Capabilities, options_type
 from anyjob.cli.completion import backend_names
+from anyjob.cli.config import provider_type
 from anyjob.cli.context import open_session
 from anyjob.cli.lazy_group import LazyGroup
 from anyjob.cli.output import print_message, table, write_json, write_line, write_text
@@ -74,7 +75,8 @@ def backend_lines(session: Session, installed: list[dict[str, str]]) -> list[dic
     default = session.default_backend()
     usable = (line for line in installed if line["group"] == BACKENDS and line["state"] in _USABLE)
     lines = []
-    for name in dict.fromkeys([*session.config.backends, *sorted(line["name"] for line in usable)]):
+    offered = [default] if "/" in default else []
+    for name in dict.fromkeys([*session.config.backends, *offered, *sorted(line["name"] for line in usable)]):
         entry = session.config.backends.get(name)
         kind = entry.type if entry else name
         provider, slash, _ = kind.partition("/")
@@ -90,7 +92,7 @@ def backend_lines(session: Session, installed: list[dict[str, str]]) -> list[dic
                 "configured": entry is not None,
                 "distribution": origin["distribution"] if origin else None,
                 "version": origin["version"] if origin else None,
-                "origin": str(entry.origins[""]) if entry else "installed",
+                "origin": str(entry.origins[""]) if entry else "its provider" if slash else "installed",
                 "default": name == default,
             }
         )
@@ -153,9 +155,17 @@ def describe_backend(session: Session, name: str) -> dict[str, Any]:
     """Return what can be said of a backend, also where it cannot be made; secrets are masked."""
     entry = session.config.entry("backends", name)
     kind = entry.type if entry else name
-    if "/" in kind:
+    account, slash, _ = kind.partition("/")
+    known = session.config.entry("providers", account) if slash else None
+    if slash:
         found: type[Any] = type(session.get_backend(name))
-        reference = None
+        of_provider = provider_type(session, kind)
+        reference = session.registry.origin(PROVIDERS, known.type if known else account)
+        shared = _options(session, known, options_type(of_provider), f"providers.{account}")
+        options = [
+            _as_provider(each, shared) for each in _options(session, entry, of_provider.BackendOptions)
+        ]
+        options += shared
     else:
         try:
             found = session.registry.backend(kind)
@@ -163,15 +173,17 @@ def describe_backend(session: Session, name: str) -> dict[str, Any]:
             session.get_backend(name)  # whose error names what is configured, too
             raise
         reference = session.registry.origin(BACKENDS, kind)
+        options = _options(session, entry, options_type(found))
     return {
         "name": name,
         "type": kind,
-        "distribution": f"{reference.distribution} {reference.version}" if reference else None,
+        "provider": account if slash else None,
+        "distribution": str(reference.source) if reference and reference.distribution else None,
         "class": f"{found.__module__}.{found.__qualname__}",
         "doc": " ".join((found.__doc__ or "").strip().partition("\n\n")[0].split()),
         "accepts": sorted(getattr(found, "accepts", ())),
         "capabilities": _capabilities(session, name, found).to_dict(),
-        "options": _options(session, entry, found),
+        "options": options,
     }
 
 
@@ -184,24 +196,32 @@ def _capabilities(session: Session, name: str, found: Any) -> Capabilities:
     return capabilities
 
 
-def _options(session: Session, entry: Any, found: Any) -> list[dict[str, Any]]:
+def _options(session: Session, entry: Any, declared: Any, place: str = "") -> list[dict[str, Any]]:
+    """The options of a table, and those that it might have.
+
+    Args:
+        session: where it is configured.
+        entry: the backend or provider; None where it is not configured.
+        declared: what tells which options it may have; None where nothing does.
+        place: what to put before their names.
+    """
     from anyjob.config.options import OptionInfo, describe, secret_fields
 
-    options_type = getattr(found, "Options", None)
-    infos = describe(options_type) if options_type is not None else []
+    infos = describe(declared) if declared is not None else []
     values: dict[str, Any] = {}
     if entry is not None:
-        secrets = secret_fields(options_type) if options_type is not None else ()
+        secrets = secret_fields(declared) if declared is not None else ()
         masked = session.config.to_dict(secret_keys=lambda each: secrets if each is entry else ())
-        values = {key: value for key, value in masked["backends"][entry.name].items() if key != "type"}
+        group = "providers" if place else "backends"
+        values = {key: value for key, value in masked[group][entry.name].items() if key != "type"}
     unknown = [key for key in values if key not in {info.name for info in infos}]
     infos += [
-        OptionInfo(key, "anything" if options_type is None else "unknown option", False, None, "")
+        OptionInfo(key, "anything" if declared is None else "unknown option", False, None, "")
         for key in unknown
     ]
     return [
         {
-            "name": info.name,
+            "name": f"{place}.{info.name}" if place else info.name,
             "type": info.type,
             "required": info.required,
             "default": _plain(info.default),
@@ -212,6 +232,15 @@ def _options(session: Session, entry: Any, found: Any) -> list[dict[str, Any]]:
         }
         for info in infos
     ]
+
+
+def _as_provider(option: dict[str, Any], shared: list[dict[str, Any]]) -> dict[str, Any]:
+    """An option of one backend of a provider, which has it as the provider where the backend does not say."""
+    for each in shared if not option["set"] else ():
+        if each["name"].rpartition(".")[2] == option["name"]:
+            same = ("set", "value", "default", "origin", "required")
+            return option | {key: each[key] for key in same}
+    return option
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,6 @@ from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import Criteria, abbreviations, filter_options, read_criteria
 from anyjob.cli.output import is_terminal, print_message, table, write_json
 from anyjob.ledger.rows import Row, Summary
-from anyjob.ledger.store import Ledger
 from anyjob.session.facade import Session
 
 NEWEST = 50
@@ -61,7 +60,7 @@ def jobs(
     wanted = read_columns(columns)
     with open_session() as session:
         ledger = session.ledger
-        rows = select(ledger, read_criteria(options), limit + 1 if limit else None, superseded=superseded)
+        rows = select(session, read_criteria(options), limit + 1 if limit else None, superseded=superseded)
         more = 0 < limit < len(rows)
         rows = rows[-limit:] if limit else rows
         if not no_refresh:
@@ -71,14 +70,20 @@ def jobs(
         print_message(f"the newest {limit}; --limit 0 shows all")
 
 
-def select(ledger: Ledger, criteria: Criteria, limit: int | None, *, superseded: bool = False) -> list[Row]:
-    """Return the newest rows that fit, oldest first."""
+def select(session: Session, criteria: Criteria, limit: int | None, *, superseded: bool = False) -> list[Row]:
+    """Return the newest rows that fit, oldest first.
+
+    Raises:
+        UnknownNameError: no backend is called as the criteria have it.
+    """
+    ledger = session.ledger
+    numbers = None if criteria.backend is None else session.backend_numbers(criteria.backend)
     if not ledger.exists:
         return []
     return ledger.select(
         name=criteria.name,
         states=criteria.states,
-        backend=criteria.backend,
+        backends=numbers,
         tags=criteria.tags,
         since=criteria.since,
         superseded=superseded,

@@ -68,7 +68,7 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
     context, _, _ = ledger.bulk(row.bulk)
     known = ledger.backend_row(row.backend)
     outcome = Outcome(status=row.status) if row.outcome is None else decode_outcome(row.outcome)
-    directory = spool.path_of(spool.root(ledger.state, known.options.get("spool")), row.job_id)
+    directory = spool.path_of(spool.root(ledger.state, known.own_options.get("spool")), row.job_id)
     found = {
         **describe_row(row, ledger.tags(row.bulk), ledger.summaries([row.job_id]).get(row.job_id, Summary())),
         "route": list(context.route),
@@ -77,6 +77,7 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
         "cwd": os.fsdecode(context.cwd) or None,
         "python": context.python,
         "backend_type": known.type,
+        "backend_provider": known.account or None,
         "backend_distribution": known.distribution,
         "backend_options": known.options,
         "backend_host": known.host or None,
@@ -214,6 +215,7 @@ def _resources(requested: dict[str, Any]) -> str:
 
 def _backend(found: dict[str, Any]) -> str:
     where = f", on {found['backend_host']}" if found["backend_host"] else ""
+    where += f", of provider {found['backend_provider']}" if found["backend_provider"] else ""
     return f"{found['backend']} (type {found['backend_type']}{where})"
 
 

@@ -6,9 +6,10 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from anyjob.backend import BaseBackend, BaseProvider, Capabilities, takes_configuration
+from anyjob.backend import BaseBackend, Capabilities, takes_configuration
 from anyjob.errors import SpecError
 from anyjob.jobtypes import TaskJob
+from anyjob.provider import BaseProvider
 from anyjob.registry.entry_points import BACKENDS, JOB_TYPES, PROVIDERS
 from anyjob.registry.lookup import Registry
 from anyjob.specs import Spec, kind_of

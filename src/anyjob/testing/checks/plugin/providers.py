@@ -7,6 +7,7 @@ from unittest import SkipTest
 
 from anyjob.backend import BaseBackend
 from anyjob.errors import AnyjobError, BackendNotFoundError
+from anyjob.session.facade import Session
 from anyjob.taskbackend import TaskBackend
 from anyjob.testing.harness.provider import ProviderHarness
 from anyjob.testing.harness.samples import ANY, default_samples
@@ -107,8 +108,18 @@ class Providers:
                 found = harness.session.get_backend(path)
             except AnyjobError as error:
                 raise AssertionError(f"a session does not find {path!r}: {error}") from error
-            assert found.name() == each.name(), f"{path!r} is {found!r}"
+            own = found.configuration().backend_name
+            assert own == each.configuration().backend_name, f"{path!r} is {own!r} for its provider"
             assert type(found) is type(each), f"{path!r} is a {type(found).__name__}"
+
+    def test_its_backends_work_under_other_names(self, harness: ProviderHarness) -> None:
+        """A backend of a provider runs work whatever its user calls it."""
+        tried = False
+        for each in harness.backends():
+            if isinstance(each, TaskBackend):
+                tried = _run_as(harness, each.name(), "a-name-of-its-user") or tried
+        if not tried:
+            raise SkipTest("none of its backends takes what the kit has")
 
     def test_its_jobs_are_found_again(self, harness: ProviderHarness) -> None:
         """A job of a durable backend of a provider is found again by another session, with its result."""
@@ -138,6 +149,26 @@ def _connections_made(harness: ProviderHarness) -> list[str]:
     return connections
 
 
+def _run_as(harness: ProviderHarness, own_name: str, name: str) -> bool:
+    """Run what there is on a backend that is configured under a name; whether there was anything."""
+    tables = {"backends": {name: {"type": f"{NAME}/{own_name}"}}}
+    session = harness.session
+    with Session(session.config.with_overrides(tables), session.registry, session.state) as other:
+        backend = other.get_backend(name)
+        assert backend.name() == name, (
+            f"{own_name!r} is configured as {name!r}, and called {backend.name()!r}"
+        )
+        samples = default_samples(backend) if harness.samples is None else harness.samples
+        for sample in samples:
+            try:
+                backend.run(sample.succeeds).result(harness.timeout)
+            except AnyjobError as error:
+                raise AssertionError(
+                    f"{own_name!r}, configured as {name!r}, runs nothing: {error}"
+                ) from error
+    return bool(samples)
+
+
 def _find_again(harness: ProviderHarness, name: str) -> bool:
     """Run what there is on a backend, and find it again; whether there was anything."""
     backend = harness.session.get_backend(f"{NAME}/{name}")
@@ -148,7 +179,9 @@ def _find_again(harness: ProviderHarness, name: str) -> bool:
         other = harness.reopen()
         try:
             found = other.session.get_job(job.job_id())
-            assert found.backend().name() == name, f"a job of {name!r} was found on {found.backend()!r}"
+            assert found.backend().name() == backend.name(), (
+                f"a job of {name!r} was found on {found.backend()!r}"
+            )
             assert found.done(), f"a job of {name!r} was found again as {found!r}"
             value = found.result(harness.timeout)
             assert sample.value is ANY or value == sample.value, f"it was found again with {value!r}"
