@@ -404,3 +404,27 @@ def test_lengths_of_time(seconds: float, text: str) -> None:
 def test_groups_of_states() -> None:
     assert set(read_states(["open"])) | set(read_states(["ended"])) == set(JobStatus)
     assert read_states(["failed,ERROR"]) == (ERROR,)
+
+
+# --- usage ----------------------------------------------------------------------------------------
+
+
+def test_costs_are_shown_and_summed_up_by_currency(book: Book) -> None:
+    book.add(job_id("a"), status=DONE, name="fit", started=10.0, finished=70.0, cost=0.1, currency="USD")
+    book.add(job_id("b"), status=ERROR, name="fit", started=10.0, finished=40.0, cost=0.2, currency="USD")
+    book.add(job_id("c"), status=DONE, name="plot", started=10.0, finished=20.0, cost=3.0, currency="credits")
+    book.add(job_id("d"), name="plot")
+    assert shown("a")["cost"] == "0.1 USD"
+    assert json.loads(invoke("show", "c", "--json").stdout)["cost"] == 3.0
+    assert "cost" not in shown("d")
+    (line,) = json.loads(invoke("usage", "--json").stdout)
+    assert (line["backend"], line["jobs"], line["done"], line["failed"]) == ("there", 4, 2, 1)
+    assert (line["seconds"], line["cost"]) == (100.0, {"USD": pytest.approx(0.3), "credits": 3.0})
+    by_name = invoke("usage", "--by", "name").stdout.splitlines()
+    assert [" ".join(line.split()) for line in by_name] == [
+        "name jobs done failed ran cost",
+        "fit 2 1 1 1m30s 0.3 USD",
+        "plot 2 1 0 10s 3 credits",
+    ]
+    assert json.loads(invoke("usage", "--name", "nothing", "--json").stdout) == []
+    assert len(json.loads(invoke("usage", "--by", "kind", "--by", "day", "--json").stdout)) == 1

@@ -135,9 +135,10 @@ class TaskJob(BaseJob, Generic[T_co]):
         return self._record.native_id
 
     def metadata(self) -> dict[str, Any]:
-        """Return what is known of the job without asking: name, tags, kind, route, times."""
+        """Return what is known of the job without asking: name, tags, kind, route, times, cost."""
         record = self._record
         resources = record.resources
+        told = record.outcome or record
         return {
             "job_id": self._job_id,
             "native_id": record.native_id,
@@ -149,6 +150,8 @@ class TaskJob(BaseJob, Generic[T_co]):
             "status": record.status.name,
             "message": record.message,
             "queue_position": record.queue_position,
+            "cost": told.cost,
+            "currency": told.currency,
             "attempt": record.attempt,
             "submitted": record.submitted,
         }

@@ -66,6 +66,9 @@ class Observation(msgspec.Struct):
         message: the same, or why it is waiting, in the engine's words.
         queue_position: how many are before it, where the engine tells.
         attempt: which attempt this is, where the engine starts work anew by itself.
+        cost: what the job has cost so far, in ``currency``, where the engine tells; it is kept with what came
+            of the job, unless its `anyjob.Outcome` has one.
+        currency: what the cost is counted in: ``USD``, or a unit of the engine's own, such as ``credits``.
     """
 
     status: JobStatus
@@ -73,6 +76,8 @@ class Observation(msgspec.Struct):
     message: str = ""
     queue_position: int | None = None
     attempt: int = 1
+    cost: float | None = None
+    currency: str = ""
 
 
 class Rejected(msgspec.Struct, frozen=True):

@@ -397,6 +397,8 @@ class Outcome(msgspec.Struct, kw_only=True):
         value: what it returned, pickled; or an `anyjob.sdk.LocalValue`, in the process that it ran in.
         exception: what it raised, pickled; or a `LocalException`, in the process that it ran in.
         traceback: where it raised that, as text.
+        cost: what it has cost, in ``currency``, where the engine tells.
+        currency: what the cost is counted in: ``USD``, or a unit of the engine's own, such as ``credits``.
     """
 
     status: JobStatus
@@ -412,6 +414,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     value: Any = None
     exception: Any = None
     traceback: str = ""
+    cost: float | None = None
+    currency: str = ""
 
 
 class LocalValue:

@@ -21,6 +21,7 @@ VARIABLE = "_ANYJOB_COMPLETE"
 COMMANDS = {
     "run": ("anyjob.cli.run.command:run", "Run a command, or the jobs of a job file, and wait for them."),
     "jobs": ("anyjob.cli.jobs.listing:jobs", "List the jobs that outlive their submitter."),
+    "usage": ("anyjob.cli.jobs.usage:usage", "Sum up how long jobs ran, and what they cost."),
     "show": ("anyjob.cli.jobs.show:show", "Show all that is known of a job."),
     "wait": ("anyjob.cli.jobs.wait:wait", "Wait for jobs to end."),
     "logs": ("anyjob.cli.jobs.logs:logs", "Show what a job has written, or writes."),

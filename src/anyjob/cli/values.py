@@ -31,3 +31,8 @@ def parse_value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def money(cost: float, currency: str) -> str:
+    """Return a cost for a person: ``0.35 USD``."""
+    return f"{cost:.10g} {currency}".rstrip()

@@ -171,6 +171,8 @@ class BulkQuery:
                         message=seen.message,
                         attempt=seen.attempt,
                     )
+                if record.job_id in outcomes:
+                    _add_cost(outcomes[record.job_id], seen, record)
             kept = self._backend.recorder.settled(outcomes)
             for record, _ in ended:
                 if record.job_id in kept:
@@ -209,6 +211,13 @@ def _checked(outcome: Any) -> Outcome:
     if isinstance(outcome, Outcome) and outcome.status in JOB_FINAL_STATES:
         return outcome
     return unreadable(f"collect() gave {outcome!r:.80}, and not an Outcome with a final status")
+
+
+def _add_cost(outcome: Outcome, *told: Observation | JobRecord | None) -> None:
+    """Keep what a job has cost, as the engine told last, with what came of it."""
+    for each in told:
+        if outcome.cost is None and each is not None and each.cost is not None:
+            outcome.cost, outcome.currency = each.cost, each.currency
 
 
 def _chunks(records: list[JobRecord]) -> Iterator[list[JobRecord]]:

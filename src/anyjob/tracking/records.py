@@ -36,6 +36,8 @@ class JobRecord:
         "attempt",
         "change_callbacks",
         "collecting",
+        "cost",
+        "currency",
         "final_callbacks",
         "heard_at",
         "job_id",
@@ -82,6 +84,8 @@ class JobRecord:
         self.outcome: Outcome | None = None
         self.message = ""
         self.queue_position: int | None = None
+        self.cost: float | None = None
+        self.currency = ""
         self.attempt = 1
         self.submitted = time.time() if submitted is None else submitted
         self.asked_at = NEVER

@@ -35,6 +35,8 @@ class Transitions:
             if record.outcome is not None:
                 return None  # final is final
             record.message, record.queue_position = seen.message, seen.queue_position
+            if seen.cost is not None:
+                record.cost, record.currency = seen.cost, seen.currency
             old = record.status
             # Only a new attempt takes a job from RUNNING back.
             if seen.attempt <= record.attempt and old in (status, JobStatus.RUNNING):

@@ -123,6 +123,8 @@ def describe(job: Any, outcome: Outcome, resources: Resources) -> dict[str, Any]
         "peak_memory": outcome.peak_memory,
         "host": outcome.host,
         "attempt": outcome.attempt,
+        "cost": outcome.cost,
+        "currency": outcome.currency,
     }
 
 

@@ -21,6 +21,7 @@ from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import full_id
 from anyjob.cli.output import write_json, write_line
 from anyjob.cli.times import span
+from anyjob.cli.values import money
 from anyjob.execution import spool
 from anyjob.ledger.encoding import decode_outcome, decode_resources
 from anyjob.ledger.rows import FINAL, Row, Summary
@@ -89,6 +90,8 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
         "traceback": outcome.traceback,
         "spool": str(directory) if directory.is_dir() else None,
         "queue_position": None,
+        "cost": outcome.cost,
+        "currency": outcome.currency,
         "rerun_of": ledger.rerun_of([row.job_id]).get(row.job_id),
         "superseded_by": ledger.superseded_by([row.job_id]).get(row.job_id),
     }
@@ -108,8 +111,10 @@ def pending(session: Session, row: Row) -> dict[str, Any]:
     """Return what a job waits for, as far as that is known."""
     if row.kind == PLAIN:
         return {}
-    position, message = queue_place(session.get_job(row.job_id))
-    return {"queue_position": position, "message": message}
+    job = session.get_job(row.job_id)
+    position, message = queue_place(job)
+    cost = {"cost": job._record.cost, "currency": job._record.currency}
+    return {"queue_position": position, "message": message, **cost}
 
 
 def summary(session: Session, row: Row) -> dict[str, Any]:
@@ -185,6 +190,7 @@ def labelled_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("exit code", "" if found["exit_code"] is None else str(found["exit_code"])),
         ("signal", "" if found["signal"] is None else str(found["signal"])),
         ("peak memory", "" if found["peak_memory"] is None else f"{found['peak_memory'] / 2**20:.1f} MiB"),
+        ("cost", "" if found["cost"] is None else money(found["cost"], found["currency"])),
         ("host", found["host"] or ""),
         ("cwd", found["spec"].get("cwd") or found["cwd"]),
         ("python", found["python"]),
