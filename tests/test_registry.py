@@ -575,7 +575,12 @@ def test_a_listing_tells_what_metadata_tells(import_site: Path) -> None:
         "api": "v1",
         "state": "ok",
         "why": "",
+        "renamed": "",
+        "deprecated": False,
         "editable": "",
+        "summary": "",
+        "links": {},
+        "docs": "",
     }
     assert {each.group for each in Registry().listing()} <= set(GROUPS)
 

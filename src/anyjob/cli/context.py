@@ -12,7 +12,7 @@ from anyjob.cli.output import print_message
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
-    from typing import TextIO
+    from typing import Any, TextIO
 
     from anyjob.registry.lookup import Registry
     from anyjob.session.facade import Session
@@ -21,13 +21,25 @@ _registry: Registry | None = None
 
 
 def registry() -> Registry:
-    """Return what is installed; needs no configuration, so that it is there where that is broken."""
+    """Return what is installed, and switched on; it is there where the configuration is broken, too."""
     global _registry
     if _registry is None:
         from anyjob.registry.lookup import Registry
 
-        _registry = Registry()
+        _registry = Registry(**switched_on())
     return _registry
+
+
+def switched_on() -> dict[str, Any]:
+    """Return which plugins the configuration switches on: what a registry takes."""
+    from anyjob.config.settings import Config
+    from anyjob.errors import ConfigError
+
+    try:
+        plugins = Config.load().plugins
+    except ConfigError:
+        return {}  # it is told by whatever needs the configuration
+    return {"allow": plugins.allow, "deny": plugins.deny}
 
 
 def open_session() -> Session:

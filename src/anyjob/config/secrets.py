@@ -212,7 +212,7 @@ def mask_secrets(value: Any, path: tuple[str, ...], hidden: Collection[tuple[str
         return [mask_secrets(item, path, hidden) for item in value]
     if not isinstance(value, str):
         return value
-    if len(path) < 3 and path != ("default_backend",):
+    if len(path) < 3 and path != ("default_backend",) and path[:1] != ("plugins",):
         return MASK  # it is in no place that has a meaning, so it may be anything
     if path in hidden or any(map(_is_telling, path[2:])):
         return MASK

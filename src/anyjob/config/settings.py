@@ -32,7 +32,21 @@ from anyjob.errors import ConfigError
 BUILTIN = {"default_backend": "local"}
 """What holds where nobody configured anything; ``Config.default_backend`` itself is then None."""
 
-KEYS = ("default_backend", *GROUPS)
+KEYS = ("default_backend", *GROUPS, "plugins")
+
+
+class Plugins:
+    """Which plugins are switched on: see `anyjob.Registry`.
+
+    Args:
+        allow: these only; None: all.
+        deny: not these.
+    """
+
+    __slots__ = ("allow", "deny")
+
+    def __init__(self, allow: list[str] | None = None, deny: t.Iterable[str] = ()) -> None:
+        self.allow, self.deny = allow, list(deny)
 
 
 class Entry:
@@ -139,6 +153,25 @@ class Config:
             raise self._mistyped(("default_backend",), "the name of a backend", name)
         return name
 
+    @property
+    def plugins(self) -> Plugins:
+        """Which plugins are switched on.
+
+        Raises:
+            ConfigError: the table ``plugins`` is none, or has anything but the lists ``allow`` and ``deny``.
+        """
+        table = self._values.get("plugins", {})
+        if not isinstance(table, dict):
+            raise self._mistyped(("plugins",), "a table", table)
+        for key, value in table.items():
+            if key not in Plugins.__slots__:
+                from anyjob.text.nearest import did_you_mean
+
+                raise self._problem(("plugins", key), "unknown key" + did_you_mean(key, Plugins.__slots__))
+            if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+                raise self._mistyped(("plugins", key), "an array of names", value)
+        return Plugins(**table)
+
     def entry(self, group: str, name: str) -> Entry | None:
         """Return what is configured under a name, or None where nothing is.
 
@@ -184,10 +217,11 @@ class Config:
                 found.append(self._problem((key,), "unknown key" + did_you_mean(key, KEYS)))
             elif key in GROUPS and not isinstance(value, dict):
                 found.append(self._mistyped((key,), "a table", value))
-        try:
-            _ = self.default_backend
-        except ConfigError as error:
-            found.append(error)
+        for ask in (lambda: self.default_backend, lambda: self.plugins):
+            try:
+                ask()
+            except ConfigError as error:
+                found.append(error)
         entries = (entry for group in GROUPS for entry in self._entries[group].values())
         return found + [entry for entry in entries if isinstance(entry, ConfigError)]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from anyjob.registry.entry_points import API_VERSION, CORE, Reference
-from anyjob.registry.metadata import normalise
+from anyjob.registry.entry_points import API_VERSION, NAMED, Reference, wrong_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
+
+    from anyjob.registry.selection import Selection
 
     Resolution = tuple[Reference, str, str]
     """Who it is about, the state (``ok`` for who answers), and what is behind it in words."""
@@ -17,25 +18,23 @@ class ConflictResolver:
     """Says who of several answers to a name.
 
     Args:
-        environ: switches plugins off, by ``ANYJOB_DISABLE_PLUGINS`` and ``ANYJOB_ONLY_PLUGINS``.
-
-    Attributes:
+        selection: which plugins are switched on.
         strict: whether ``ANYJOB_STRICT_PLUGINS`` is set.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._disabled = _listed(environ.get("ANYJOB_DISABLE_PLUGINS", ""))
-        self._only = _listed(environ.get("ANYJOB_ONLY_PLUGINS", ""))
-        self.strict = environ.get("ANYJOB_STRICT_PLUGINS", "") not in ("", "0")
+    def __init__(self, selection: Selection, strict: bool) -> None:
+        self._selection = selection
+        self.strict = strict
 
     def resolve(self, candidates: Sequence[Reference]) -> list[Resolution]:
         """Say of each of those that contend for one name whether it answers, or why not."""
         resolutions: list[Resolution] = []
         able: list[Reference] = []
         for each in candidates:
-            blocked = self.blocked(each)
-            if blocked:
+            if blocked := self._selection.blocked(each):
                 resolutions.append((each, "blocked", blocked))
+            elif wrong := wrong_name(each.name) if each.group in NAMED else "":
+                resolutions.append((each, "broken", f"{each} cannot be asked for: {wrong}"))
             elif API_VERSION not in each.api:
                 resolutions.append((each, "incompatible", _incompatible(each)))
             elif any(other.value == each.value or other.distribution == each.distribution for other in able):
@@ -48,35 +47,6 @@ class ConflictResolver:
             return [(able[0], "ok", ""), *resolutions]
         why = _ambiguous(able) if able else ""
         return [(each, "ambiguous", why) for each in able] + resolutions
-
-    def blocked(self, reference: Reference) -> str:
-        """Say why a plugin is switched off; empty where it is not."""
-        if not self._disabled and not self._only:
-            return ""
-        core = reference.distribution == CORE
-        disabled = [each for each in self._disabled if _matches(each, reference, exactly=core)]
-        if disabled:
-            return f"{reference} is switched off: ANYJOB_DISABLE_PLUGINS has {disabled[0]!r}"
-        if self._only and not core and not any(_matches(each, reference) for each in self._only):
-            return f"{reference} is switched off: ANYJOB_ONLY_PLUGINS is set and does not name it"
-        return ""
-
-
-def _listed(text: str) -> list[str]:
-    return [each.strip() for each in text.split(",") if each.strip()]
-
-
-def _matches(pattern: str, reference: Reference, *, exactly: bool = False) -> bool:
-    """Ask whether a name, or a distribution, is meant; the core's are only by their exact names."""
-    if pattern == reference.name:
-        return True
-    if exactly:
-        return False
-    if "*" not in pattern:
-        return normalise(pattern) == reference.distribution
-    from fnmatch import fnmatchcase
-
-    return fnmatchcase(reference.name, pattern) or fnmatchcase(reference.distribution, normalise(pattern))
 
 
 def _incompatible(reference: Reference) -> str:

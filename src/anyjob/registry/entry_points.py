@@ -20,11 +20,21 @@ COMMANDS = "anyjob.commands"
 API = "anyjob.api"
 GROUPS = (BACKENDS, JOB_TYPES, PROVIDERS, PLUGINS, COMMANDS, API)
 
+NAMED = frozenset((BACKENDS, JOB_TYPES, PROVIDERS, COMMANDS))
+"""The groups whose names are asked for."""
+
 CORE = "anyjob"
 """The distribution of the core, which is never switched off as a whole."""
 
 API_VERSION = "v1"
 """The version of the plugin interface that this anyjob has."""
+
+
+def wrong_name(name: str) -> str:
+    """Say why this cannot be the name of a backend, a provider, a kind or a command; empty where it can."""
+    if name[:1] not in ("", "-", ".") and all(letter.isalnum() or letter in "-_." for letter in name):
+        return ""
+    return f"{name!r} is no name: it has letters, digits, '_', '-' and '.', and begins with no '-' or '.'"
 
 
 class Reference:
@@ -48,6 +58,23 @@ class Reference:
         self.value = value
         self.api = api
         self.source = source
+
+    @property
+    def marks(self) -> list[str]:
+        """What stands in brackets behind the value: ``[renamed, new-name]`` or ``[deprecated]``."""
+        _, bracket, rest = self.value.partition("[")
+        return [each.strip() for each in rest.rstrip().removesuffix("]").split(",")] if bracket else []
+
+    @property
+    def renamed(self) -> str:
+        """The name that has taken the place of this one; empty where none has."""
+        marks = self.marks
+        return marks[1] if len(marks) == 2 and marks[0] == "renamed" else ""
+
+    @property
+    def deprecated(self) -> bool:
+        """Whether this name is not to be used any more."""
+        return self.marks[:1] in (["renamed"], ["deprecated"])
 
     @property
     def distribution(self) -> str:

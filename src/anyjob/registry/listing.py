@@ -5,6 +5,7 @@ Nothing here is needed to look a name up that somebody answers to.
 
 from __future__ import annotations
 
+from anyjob import hints as t
 from anyjob.registry.discovery import Scan
 from anyjob.registry.entry_points import API, BACKENDS, CORE, JOB_TYPES, PLUGINS, PROVIDERS, Reference
 
@@ -31,15 +32,18 @@ class ListingEntry:
             program registered.
         source: the metadata of what brings it.
         api: the versions of the plugin interface that it was written for, such as ``"v1"``.
+        renamed: the name that has taken the place of this one; empty where none has.
+        deprecated: whether this name is not to be used any more: it was renamed, or is going to be removed.
         state: ``ok``; ``ambiguous`` (several answer to the name); ``blocked`` (switched off by the
             environment); ``incompatible`` (written for another plugin interface); ``stale`` (left over
             from another version); ``duplicate`` (somebody else answers, to no harm); ``broken`` (cannot
-            be read or, for hook plugins, loaded).
+            be read, has a name that is none or, of hook plugins, cannot be loaded).
         why: what is behind the state, in words; empty for ``ok``.
     """
 
     __slots__ = (
-        "api", "distribution", "group", "location", "name", "source", "state", "value", "version", "why"
+        "api", "deprecated", "distribution", "group", "location", "name", "renamed", "source", "state",
+        "value", "version", "why",
     )  # fmt: skip
 
     def __init__(self, reference: Reference, state: str, why: str) -> None:
@@ -51,6 +55,8 @@ class ListingEntry:
         self.location = reference.location
         self.source = reference.source
         self.api = ", ".join(reference.api)
+        self.renamed = reference.renamed
+        self.deprecated = reference.deprecated
         self.state = state
         self.why = why
 
@@ -60,14 +66,29 @@ class ListingEntry:
         return self.state in ("ok", "ambiguous")
 
     @property
+    def summary(self) -> str:
+        """What the distribution is, in one line, as its metadata has it."""
+        return self.source.summary
+
+    @property
+    def links(self) -> dict[str, str]:
+        """The addresses that its metadata names, by what they lead to."""
+        return self.source.links
+
+    @property
+    def docs(self) -> str:
+        """The address of its documentation; empty where its metadata names none."""
+        return next((url for label, url in self.links.items() if label.lower()[:3] == "doc"), "")
+
+    @property
     def editable(self) -> str:
         """The directory of its sources, where it is installed in editable mode; else empty."""
         return self.source.editable
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, t.Any]:
         """Return all of it by name, ``source`` aside."""
         names = [name for name in self.__slots__ if name != "source"]
-        return {name: getattr(self, name) for name in [*names, "editable"]}
+        return {name: getattr(self, name) for name in [*names, "editable", "summary", "links", "docs"]}
 
     def __repr__(self) -> str:
         return (
@@ -156,6 +177,8 @@ def unknown_name_message(
     """
     from difflib import get_close_matches
 
+    from anyjob.text.nearest import few
+
     names = sorted({each.name for each in listed if each.usable})
     well_known = WELL_KNOWN.get(group, {})
     brought_by = {each: pip for known in WELL_KNOWN.values() for each, pip in known.items()}
@@ -163,7 +186,7 @@ def unknown_name_message(
     hints = []
     if near and near != [name]:
         hints.append(f"did you mean {' or '.join(map(repr, sorted(near)))}?")
-    hints.append(f"installed: {', '.join(names) or 'none'}")
+    hints.append(f"installed: {few(name, names) or 'none'}")
     hints += [
         f"{each!r} comes with: pip install {brought_by[each]}"
         for each in near

@@ -31,8 +31,10 @@ from anyjob.registry.entry_points import (
     PLUGINS,
     PROVIDERS,
     Reference,
+    wrong_name,
 )
 from anyjob.registry.metadata import Source, normalise
+from anyjob.registry.selection import Selection
 
 # What the names of a group are called, and what they must be.
 _KINDS = {
@@ -56,13 +58,29 @@ class Registry:
         path: where to look for installed distributions; None: ``sys.path``, as it then is.
         environ: where to look for ``ANYJOB_DISABLE_PLUGINS``, ``ANYJOB_ONLY_PLUGINS`` and
             ``ANYJOB_STRICT_PLUGINS``; None: ``os.environ``, as it then is.
+        allow: the only plugins that are on, beside what anyjob itself brings; None: all. Each text is the
+            name of a distribution or of what one registers, ``GROUP/NAME`` (``plugins/*``: all hook
+            plugins), or one of these behind ``DISTRIBUTION:``; ``*`` stands for any text.
+        deny: the plugins that are off, likewise.
+
+    Raises:
+        ConfigError: one of these texts names a group that there is not.
     """
 
     def __init__(
-        self, path: t.Sequence[str] | None = None, environ: t.Mapping[str, str] | None = None
+        self,
+        path: t.Sequence[str] | None = None,
+        environ: t.Mapping[str, str] | None = None,
+        *,
+        allow: t.Iterable[str] | None = None,
+        deny: t.Iterable[str] = (),
     ) -> None:
         self._path = path
         self._environ = environ
+        self._allow = None if allow is None else list(allow)
+        self._deny = list(deny)
+        if self._allow or self._deny:
+            Selection({}, self._allow, self._deny)  # what is wrong with them is told here
         self._registered: dict[tuple[str, str], _RegisteredObject] = {}
         self._dynamic: dict[tuple[str, str], _RegisteredObject] = {}
         self._registered_generation = -1
@@ -111,7 +129,7 @@ class Registry:
         A plugin calls this from ``anyjob_register``; its names come after all that is installed.
 
         Raises:
-            BrokenPluginError: this is no subclass of `BaseBackend`.
+            BrokenPluginError: this is no subclass of `BaseBackend`, or the name cannot be one.
             AmbiguousNameError: another class is registered under the name.
         """
         self._register(BACKENDS, name, cls)
@@ -149,11 +167,20 @@ class Registry:
         ]
 
     def names(self, group: str, *, hooks: bool = True) -> list[str]:
-        """Return the names of a group that can be asked for, sorted; imports what `listing` does."""
+        """Return the names of a group that can be asked for, sorted; imports what `listing` does.
+
+        Raises:
+            UnknownNameError: there is no such group.
+        """
         return sorted({each.name for each in self.listing(group, hooks=hooks) if each.usable})
 
     def origin(self, group: str, name: str) -> Reference | None:
-        """Return who answers to a name, without loading it; None where nobody does, or several do."""
+        """Return who answers to a name, without loading it; None where nobody does, or several do.
+
+        Raises:
+            UnknownNameError: there is no such group.
+        """
+        _require_group(group)
         try:
             return self._resolve(group, name)
         except PluginError:
@@ -162,14 +189,19 @@ class Registry:
     def listing(self, group: str | None = None, *, hooks: bool = True) -> list[t.ListingEntry]:
         """Return all that is known of a group, or of all but ``anyjob.api``, with what is wrong with it.
 
-        Never raises, and imports no backend and no job type, but the hook plugins where there are any,
-        since only they know the names that they register.
+        Imports no backend and no job type, but the hook plugins where there are any, since only they know
+        the names that they register. What is wrong with plugins is in the lines.
 
         Args:
             group: an entry-point group.
             hooks: False imports the hook plugins neither; what they have not registered yet, and what
                 keeps them from being loaded, is not in the listing then.
+
+        Raises:
+            UnknownNameError: there is no such group.
         """
+        if group is not None:
+            _require_group(group)
         from anyjob.registry.listing import list_group, unreadable_entries
 
         if hooks:
@@ -210,6 +242,8 @@ class Registry:
         reference = self._resolve(group, name)
         loaded = reference.load()
         _check(reference, loaded)
+        if reference.deprecated:
+            _warn_of_deprecated(reference)
         found[name] = loaded
         return loaded
 
@@ -254,6 +288,8 @@ class Registry:
     def _register(self, group: str, name: str, cls: t.Any) -> None:
         plugin = self._hooks.current if self._hooks is not None else None
         given = _RegisteredObject(group, name, cls, plugin)
+        if wrong := wrong_name(name):
+            raise BrokenPluginError(f"{_KINDS[group][0]} {given}: {wrong}")
         _check(given, cls)
         with self._lock:
             names = self._registered
@@ -299,7 +335,10 @@ class Registry:
     @property
     def _resolver(self) -> ConflictResolver:
         if self._cached_resolver is None:
-            self._cached_resolver = ConflictResolver(os.environ if self._environ is None else self._environ)
+            environ = os.environ if self._environ is None else self._environ
+            strict = environ.get("ANYJOB_STRICT_PLUGINS", "") not in ("", "0")
+            selection = Selection(environ, self._allow, self._deny)
+            self._cached_resolver = ConflictResolver(selection, strict)
         return self._cached_resolver
 
     def _unknown(self, group: str, name: str) -> str:
@@ -335,7 +374,23 @@ _ERRORS: dict[str, type[PluginError]] = {
     "ambiguous": AmbiguousNameError,
     "incompatible": IncompatiblePluginError,
     "blocked": BlockedPluginError,
+    "broken": BrokenPluginError,
 }
+
+
+def _require_group(group: str) -> None:
+    if group not in GROUPS:
+        from anyjob.text.nearest import did_you_mean
+
+        raise UnknownNameError(f"no group of plugins is called {group!r}{did_you_mean(group, GROUPS)}")
+
+
+def _warn_of_deprecated(reference: Reference) -> None:
+    import warnings
+
+    kind, new = _KINDS[reference.group][0], reference.renamed
+    way_out = f"is called {new!r} now: name it so" if new else "is going to be removed: see its documentation"
+    warnings.warn(f"{kind} {reference.name!r} of {reference.source} {way_out}", FutureWarning, stacklevel=2)
 
 
 def _check(reference: Reference, loaded: t.Any) -> None:

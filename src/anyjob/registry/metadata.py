@@ -37,7 +37,7 @@ class Source:
             passed over without parsing them.
     """
 
-    __slots__ = ("_entries", "_read", "data", "distribution", "location", "root")
+    __slots__ = ("_entries", "_headers", "_read", "data", "distribution", "location", "root")
 
     def __init__(
         self,
@@ -54,6 +54,7 @@ class Source:
         self.data = data
         self._entries = entries
         self._read = read
+        self._headers: list[tuple[str, str]] | None = None
 
     def entries(self) -> list[Entry]:
         """Return the entry points as (group, name, value).
@@ -90,7 +91,29 @@ class Source:
     @property
     def version(self) -> str:
         """The version: from the metadata, else from the directory's name, else empty."""
-        return _header(self.metadata() or "", "version") or _name_and_version(self.location)[1]
+        return self.header("version") or _name_and_version(self.location)[1]
+
+    @property
+    def summary(self) -> str:
+        """What it is, in one line; empty where its metadata does not say."""
+        return self.header("summary")
+
+    @property
+    def links(self) -> dict[str, str]:
+        """The addresses that its metadata names, by what they lead to, such as ``Documentation``."""
+        named = [value.partition(",") for key, value in self._read_headers() if key == "project-url"]
+        found = {label.strip(): url.strip() for label, _, url in named if url.strip()}
+        home = self.header("home-page")
+        return {"Homepage": home, **found} if home else found
+
+    def header(self, field: str) -> str:
+        """Return the first header of METADATA of this name, in lower case; empty where there is none."""
+        return next((value for key, value in self._read_headers() if key == field), "")
+
+    def _read_headers(self) -> list[tuple[str, str]]:
+        if self._headers is None:
+            self._headers = list(_headers(self.metadata() or ""))
+        return self._headers
 
     @property
     def editable(self) -> str:
@@ -235,14 +258,17 @@ def _name_in_metadata(location: str) -> str:
     return normalise(_header(Source("", "", location, b"").metadata() or "", "name"))
 
 
-def _header(text: str, field: str) -> str:
+def _headers(text: str) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         if not line.strip():
             break
-        key, _, value = line.partition(":")
-        if key.lower() == field:
-            return value.strip()
-    return ""
+        key, colon, value = line.partition(":")
+        if colon and not line[0].isspace():  # else it goes on with the one before, which nobody asks for
+            yield key.lower(), value.strip()
+
+
+def _header(text: str, field: str) -> str:
+    return next((value for key, value in _headers(text) if key == field), "")
 
 
 def _ask_importlib_metadata(root: str) -> Iterator[Source]:

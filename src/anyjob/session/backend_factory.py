@@ -52,7 +52,7 @@ class BackendFactory:
         backend_type = self._find("backend", name, kind, self._session.registry.backend)
         backend: AnyBackend = backend_type.from_options(name, _prepared(backend_type, options))
         backend.configured_name = name
-        distribution = self._distribution("anyjob.backends", kind)
+        distribution, kind = self._origin("anyjob.backends", kind)
         has_options = options_type(backend_type) is not None
 
         def identify() -> BackendRow:
@@ -122,12 +122,13 @@ class BackendFactory:
         kind = entry.type if entry else account
         typed = options_type(type(provider)) is not None
         of_provider = provider.options if typed else entry.options if entry else {}
-        distribution = self._distribution("anyjob.providers", kind)
+        distribution, kind = self._origin("anyjob.providers", kind)
         return offered_identity(label, f"{kind}/{own_name}", distribution, account, of_provider, options)
 
-    def _distribution(self, group: str, kind: str) -> str:
+    def _origin(self, group: str, kind: str) -> tuple[str, str]:
+        """Return what brings a type, and the name that it has now."""
         origin = self._session.registry.origin(group, kind)
-        return origin.distribution if origin else ""
+        return (origin.distribution, origin.renamed or kind) if origin else ("", kind)
 
     def make_provider(self, name: str) -> Any:
         """Make the provider of this name: a configured one, or an installed type.
@@ -193,12 +194,11 @@ class BackendFactory:
                 ) from None
             if not configured:
                 raise
-            from anyjob.text.nearest import nearest
+            from anyjob.text.nearest import few, nearest
 
             near = nearest(name, configured)
             hint = f"; did you mean the configured {near!r}?" if near else ""
-            names = ", ".join(map(repr, configured))
-            raise UnknownNameError(f"{error}\nconfigured: {names}{hint}") from None
+            raise UnknownNameError(f"{error}\nconfigured: {few(name, configured)}{hint}") from None
 
 
 def _prepared(found_type: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -46,6 +46,7 @@ class Session:
         self._providers: dict[str, t.Any] = {}
         self._made_providers: list[t.Any] = []
         self._extra: list[t.Any] = []  # backends that no name leads to
+        self._reported: set[str] = set()
         self._services: t.Services | None = None
         self._ledger: t.Ledger | None = None
         in_each_process(self._make_own)
@@ -156,7 +157,8 @@ class Session:
             durable: only those whose jobs outlive the process that submits them (True), or do not.
 
         Those that cannot be made (a broken plugin, an option that is missing), or for which ``filters``
-        raises (an account that cannot be reached now), are left out, and reported by the logger ``anyjob``.
+        raises (an account that cannot be reached now), are left out, and reported by the logger ``anyjob``,
+        once a session.
         """
         found = []
         for name in self.backend_names():
@@ -165,7 +167,9 @@ class Session:
                 if self._suits(backend, can_run, durable) and (filters is None or filters(backend)):
                     found.append(backend)
             except Exception as error:  # of a plugin, or of a service that is away: the others are asked
-                _report(name, error)
+                if str(error) not in self._reported:  # it is asked often, and this is said once
+                    self._reported.add(str(error))
+                    _report(name, error)
         return found
 
     def _suits(self, backend: t.Any, can_run: t.Any, durable: bool | None) -> bool:
@@ -343,7 +347,7 @@ class Session:
             if self._registry is None:
                 from anyjob.registry.lookup import Registry
 
-                self._registry = Registry()
+                self._registry = Registry(allow=self.config.plugins.allow, deny=self.config.plugins.deny)
             return self._registry
 
     @property

@@ -6,6 +6,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+MANY = 12
+"""Names that an error still lists, all of them."""
+
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the known name that is most like a word; None where none is like it.
@@ -20,10 +23,21 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     return next(iter(difflib.get_close_matches(word, list(known), 1, cutoff)), None)
 
 
+def few(word: str, known: Iterable[str]) -> str:
+    """Return the known names for an error; where they are many, the five that are most like a word."""
+    names = sorted(known)
+    if len(names) <= MANY:
+        return ", ".join(names)
+    import difflib
+
+    near = difflib.get_close_matches(word, names, 5, 0)
+    return f"{', '.join(near)} and {len(names) - len(near):,} more"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return the end of an error: the name nearest to a wrong one, or else those that there are."""
-    names = sorted(known)
+    names = list(known)
     near = nearest(word, names)
     if near is not None:
         return f"; did you mean {near!r}?"
-    return f"; there are: {', '.join(names)}" if names else "; there are none"
+    return f"; there are: {few(word, names)}" if names else "; there are none"

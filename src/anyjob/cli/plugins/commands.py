@@ -91,7 +91,9 @@ def _draw(lines: list[dict[str, str]]) -> None:
 
 def _cells(line: dict[str, str]) -> list[str]:
     registers = line["group"].removeprefix("anyjob.")
-    return [line["distribution"] or "(program)", line["version"], registers, line["name"], line["state"]]
+    old = f", now {line['renamed']}" if line["renamed"] else ", deprecated" if line["deprecated"] else ""
+    state = line["state"] + old
+    return [line["distribution"] or "(program)", line["version"], registers, line["name"], state]
 
 
 def _place(line: dict[str, str]) -> str:

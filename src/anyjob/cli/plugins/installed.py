@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from anyjob.cli.context import switched_on
 from anyjob.registry.lookup import Registry
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def lines(without: str = "[]") -> dict[str, Any]:
 
 def load(only: str) -> bool:
     """Import one hook plugin, and have it register its names."""
-    registry = Registry()
+    registry = Registry(**switched_on())
     _RegistryWithout(
         [key for each in registry.hook_plugins() if (key := _key(each)) != json.loads(only)]
     ).listing()
@@ -62,7 +63,7 @@ class _RegistryWithout(Registry):
     """A registry that leaves some hook plugins out."""
 
     def __init__(self, without: Sequence[Sequence[str]]) -> None:
-        super().__init__()
+        super().__init__(**switched_on())
         self._without = without
 
     def hook_plugins(self) -> list[Reference]:
