@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 
-from anyjob.config.options import describe, secret_fields, validate_options
+from anyjob.config.options import OptionInfo, describe, secret_fields, validate_options
 from anyjob.config.origins import Origin, Values
 from anyjob.config.secrets import Secret
 from anyjob.config.settings import Config
@@ -188,11 +188,11 @@ def test_configured_values_know_their_places() -> None:
 def test_options_are_described() -> None:
     shown = {info.name: info for info in describe(Options)}
     assert [info.name for info in describe(Options)][:2] == ["slots", "partition"]
-    assert shown["slots"] == ("slots", "integer", False, 1, "how many at once.")
-    assert shown["partition"] == ("partition", "string", True, None, "where it queues.")
-    assert shown["token"][1:4] == ("secret", False, None)
+    assert shown["slots"] == OptionInfo("slots", "integer", False, 1, "how many at once.")
+    assert shown["partition"] == OptionInfo("partition", "string", True, None, "where it queues.")
+    assert (shown["token"][1:4], shown["token"].secret) == (("secret", False, None), True)
     assert shown["spool"].doc == "a directory."
-    assert shown["weight"][1:] == ("float", False, 1.0, "relative")
+    assert shown["weight"][1:5] == ("float", False, 1.0, "relative")
     words = {name: info.type for name, info in shown.items()}
     assert words["mode"] == "'fast' or 'slow'"
     assert words["colour"] == "'red' or 'blue'"

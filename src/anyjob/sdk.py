@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from anyjob.config.options import validate_options
+    from anyjob.config.schema import fields, json_schema, schema_hook
     from anyjob.execution import runner
     from anyjob.execution.interpreter import find_interpreter, spawn_interpreter, unmark_interpreter
     from anyjob.execution.job_environment import job_environment, use_job_environment
@@ -38,10 +39,12 @@ _MODULE_OF = {
     "WorkerProcess": "execution.worker_process",
     "as_status": "status",
     "dump_call": "jobtypes",
+    "fields": "config.schema",
     "find_interpreter": "execution.interpreter",
     "in_children": "forks",
     "in_each_process": "forks",
     "job_environment": "execution.job_environment",
+    "json_schema": "config.schema",
     "kind_of": "specs",
     "open_private": "execution.private_files",
     "outcome_from_report": "execution.reports",
@@ -50,6 +53,7 @@ _MODULE_OF = {
     "read_range": "execution.private_files",
     "run_program": "execution.spawning",
     "runner": "execution.runner",
+    "schema_hook": "config.schema",
     "serialization_error": "execution.serialization",
     "spawn_interpreter": "execution.interpreter",
     "submit_directory": "execution.submit_directory",
@@ -66,10 +70,12 @@ __all__ = [
     "WorkerProcess",
     "as_status",
     "dump_call",
+    "fields",
     "find_interpreter",
     "in_children",
     "in_each_process",
     "job_environment",
+    "json_schema",
     "kind_of",
     "open_private",
     "outcome_from_report",
@@ -78,6 +84,7 @@ __all__ = [
     "read_range",
     "run_program",
     "runner",
+    "schema_hook",
     "serialization_error",
     "spawn_interpreter",
     "submit_directory",

@@ -8,12 +8,10 @@ from typing import Any
 
 import click
 
-from anyjob.backend import options_type
 from anyjob.cli import exit_codes
 from anyjob.cli.context import open_session
 from anyjob.cli.output import print_error, table, write_json, write_line
 from anyjob.errors import AnyjobError, ConfigError
-from anyjob.provider import backend_options
 from anyjob.session.facade import Session
 
 
@@ -55,6 +53,7 @@ def leaves(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple
 def secret_keys(session: Session, entry: Any) -> Iterable[str]:
     """Return the keys of an entry to be hidden: the secrets of its type; all, where that is not known."""
     from anyjob.config.options import secret_fields
+    from anyjob.session.config_check import declared_options
 
     try:
         declared = declared_options(session, entry)
@@ -62,31 +61,6 @@ def secret_keys(session: Session, entry: Any) -> Iterable[str]:
         # Which of them are secrets, nobody can tell.
         return [".".join(path) for path, _ in leaves(dict(entry.options))]
     return secret_fields(declared) if declared is not None else ()
-
-
-def declared_options(session: Session, entry: Any) -> Any:
-    """Return the msgspec struct with the options that an entry may have; None where nothing tells.
-
-    Raises:
-        PluginError: its type is not installed, or cannot be used.
-    """
-    is_provider = session.config.providers.get(entry.name) is entry
-    if is_provider:
-        return options_type(session.registry.provider(entry.type))
-    if "/" in entry.type:
-        return provider_type(session, entry.type).BackendOptions
-    return options_type(session.registry.backend(entry.type))
-
-
-def provider_type(session: Session, kind: str) -> Any:
-    """Return the class of the provider that ``PROVIDER/BACKEND`` comes from.
-
-    Raises:
-        PluginError: it is not installed, or cannot be used.
-    """
-    account = kind.partition("/")[0]
-    entry = session.config.providers.get(account)
-    return session.registry.provider(entry.type if entry else account)
 
 
 @config.command(
@@ -119,13 +93,13 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def check(as_json: bool) -> None:
-    """Say all that is wrong: unknown keys, missing types, options that their types do not take.
+    """Say all that is wrong: unknown keys, missing types, options that types do not take, unset secrets.
 
     Imports the plugins of the backends that are configured, but makes no backend and reaches for none.
     """
     try:
         session = open_session()
-        found, count = list(problems(session)), len(session.config.backends) + len(session.config.providers)
+        found, count = session.check(), len(session.config.backends) + len(session.config.providers)
     except ConfigError as error:
         found, count = [str(error)], 0
     if as_json:
@@ -136,58 +110,3 @@ def check(as_json: bool) -> None:
         for problem in found:
             print_error(problem)
     sys.exit(exit_codes.FOUND if found else exit_codes.OK)
-
-
-def problems(session: Session) -> Iterator[str]:
-    """Yield all that is wrong with a configuration, in words."""
-    configured = session.config
-    for problem in configured.problems():
-        yield str(problem)
-    for group, entries in (("backends", configured.backends), ("providers", configured.providers)):
-        for entry in entries.values():
-            yield from _wrong_with(session, group, entry)
-    try:
-        name = configured.default_backend
-    except ConfigError:
-        return  # told above
-    if name and name not in session.backend_names() and "/" not in name and ":" not in name:
-        from anyjob.text.nearest import did_you_mean
-
-        at = configured.origin("default_backend")
-        near = did_you_mean(name, session.backend_names())
-        yield f"{at}: default_backend: no backend is called {name!r}{near}"
-
-
-def _wrong_with(session: Session, group: str, entry: Any) -> Iterator[str]:
-    from anyjob.config.options import validate_options
-    from anyjob.config.secrets import from_config
-
-    try:
-        declared = declared_options(session, entry)
-    except AnyjobError as error:
-        yield f"{entry.options.where('type')}: {error}"
-        return
-    try:
-        if group == "backends" and "/" in entry.type:
-            of_provider = _options_of_provider(session, entry)
-            account = entry.type.partition("/")[0]
-            found = provider_type(session, entry.type)
-            backend_options(found, of_provider, account, entry.name, entry.options)
-        elif declared is not None:
-            validate_options(declared, entry.options, skip=("backend_version",))
-        else:
-            from_config(entry.options, entry.options.where)
-    except ConfigError as error:
-        yield from str(error).splitlines()
-
-
-def _options_of_provider(session: Session, entry: Any) -> Any:
-    """The options of a provider, as far as they are right: its backends have them where they do not say."""
-    from anyjob.config.options import validate_options
-
-    account = session.config.providers.get(entry.type.partition("/")[0])
-    declared = options_type(provider_type(session, entry.type))
-    try:
-        return None if declared is None else validate_options(declared, account.options if account else {})
-    except ConfigError:
-        return None  # told of the provider itself

@@ -33,6 +33,7 @@ class OptionInfo(NamedTuple):
         required: whether it must be given.
         default: what holds where it is not given; None where it is required.
         doc: what it is for.
+        secret: whether it is a secret.
     """
 
     name: str
@@ -40,6 +41,7 @@ class OptionInfo(NamedTuple):
     required: bool
     default: Any
     doc: str
+    secret: bool = False
 
 
 def validate_options(
@@ -249,6 +251,7 @@ def describe(options_type: Any) -> list[OptionInfo]:
             required=field.required,
             default=_default(field),
             doc=_description(field.type) or documented.get(field.name, ""),
+            secret=Secret in alternatives(field.type),
         )
         for field in msgspec.structs.fields(options_type)
     ]

@@ -44,6 +44,8 @@ _KINDS = {
     COMMANDS: ("command", "click", "Command"),
 }
 
+_DESCRIBED = (BACKENDS, PROVIDERS, JOB_TYPES)
+
 
 class Registry:
     """Resolves names of backends, job types, providers and commands.
@@ -185,6 +187,39 @@ class Registry:
             return self._resolve(group, name)
         except PluginError:
             return None
+
+    def describe(self, name: str, group: str | None = None) -> dict[str, t.Any]:
+        """Return what a name stands for, as plain data that can be written as JSON; imports its plugin.
+
+        Args:
+            name: of a backend type, a provider type, or a kind of work.
+            group: its entry-point group, such as ``anyjob.providers``; None: whichever has the name.
+
+        Returns:
+            ``group``, ``name``, ``distribution``, ``version``, ``summary``, ``links``, ``renamed``,
+            ``deprecated``, ``class`` and ``doc``. Of a backend also ``options``, ``job_options``, ``accepts``
+            and ``capabilities``; of a provider ``options`` and ``backend_options``; of a kind ``spec`` and
+            ``lowers_to``. Options and specs are lists of fields, each with ``name``, ``type``, ``required``,
+            ``default``, ``doc`` and ``secret``; with ``_schema`` behind their names, they are JSON Schemas.
+            Both are None where the class declares nothing.
+
+        Raises:
+            AmbiguousNameError: several groups have the name.
+            PluginError: as `backend` does.
+        """
+        if group is None:
+            groups = [each for each in _DESCRIBED if self.origin(each, name) is not None]
+            if len(groups) > 1:
+                picks = " or ".join(f"group={each!r}" for each in groups)
+                raise AmbiguousNameError(f"several things are called {name!r}: say which by {picks}")
+            group = groups[0] if groups else BACKENDS
+        elif group not in _DESCRIBED:
+            _require_group(group)
+            raise UnknownNameError(f"nothing is described of {group!r}: there are {', '.join(_DESCRIBED)}")
+        from anyjob.registry.description import describe
+
+        found = self._load(group, name)
+        return describe(self._resolve(group, name), found)
 
     def listing(self, group: str | None = None, *, hooks: bool = True) -> list[t.ListingEntry]:
         """Return all that is known of a group, or of all but ``anyjob.api``, with what is wrong with it.

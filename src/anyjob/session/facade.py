@@ -413,6 +413,16 @@ class Session:
         self._factory.adopt(backend, row)
         self._extra.append(backend)
 
+    def check(self) -> list[str]:
+        """Return all that is wrong with the configuration, in words: what ``anyjob config check`` prints.
+
+        That is unknown keys, types that are missing, options that their types do not take, and secrets that
+        are unset. It imports the plugins of what is configured, makes no backend, and uses no network.
+        """
+        from anyjob.session.config_check import problems
+
+        return list(problems(self))
+
     def close(self) -> None:
         """Close the backends and providers that this session has made. May be called twice."""
         with self._lock:

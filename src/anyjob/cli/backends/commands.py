@@ -8,7 +8,6 @@ import click
 
 from anyjob.backend import Capabilities, options_type
 from anyjob.cli.completion import backend_names
-from anyjob.cli.config import provider_type
 from anyjob.cli.context import open_session
 from anyjob.cli.lazy_group import LazyGroup
 from anyjob.cli.output import print_message, table, write_json, write_line, write_text
@@ -153,6 +152,8 @@ def show(name: str | None, as_json: bool) -> None:
 
 def describe_backend(session: Session, name: str) -> dict[str, Any]:
     """Return what can be said of a backend, also where it cannot be made; secrets are masked."""
+    from anyjob.session.config_check import provider_type
+
     entry = session.config.entry("backends", name)
     kind = entry.type if entry else name
     account, slash, _ = kind.partition("/")
