@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from anyjob.job import BaseJob
     from anyjob.jobtypes import CommandJob, PythonJob, TaskJob
     from anyjob.orders import Observation, Options, Order, Rejected, Ticket, Unsure
-    from anyjob.provider import BaseProvider, ProviderConfiguration, filter_backends
+    from anyjob.provider import BaseProvider, ProviderConfiguration, filter_backends, least_busy
     from anyjob.registry.lookup import Registry
     from anyjob.session.default import (
         backends,
@@ -121,7 +121,7 @@ _WHERE = {
     "execution.outputs": ("CommandResult",),
     "registry.lookup": ("Registry",),
     "config.secrets": ("Secret",),
-    "provider": ("BaseProvider", "ProviderConfiguration", "filter_backends"),
+    "provider": ("BaseProvider", "ProviderConfiguration", "filter_backends", "least_busy"),
     "session.default": (
         "backends",
         "default_session",
@@ -217,6 +217,7 @@ __all__ = [
     "hookimpl",
     "job_types",
     "jobs",
+    "least_busy",
     "rerun",
     "run",
     "set_default_session",

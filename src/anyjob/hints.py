@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from anyjob.registry.lookup import Registry as Registry
     from anyjob.runtime.services import Services as Services
     from anyjob.session.facade import Session as Session
+    from anyjob.session.offers import Offers as Offers
     from anyjob.specs import Outcome as Outcome
     from anyjob.specs import Spec as Spec
     from anyjob.specs import T as T
@@ -55,6 +56,7 @@ else:
         "J": "anyjob.tracking.waiting",
         "Ledger": "anyjob.ledger.store",
         "ListingEntry": "anyjob.registry.listing",
+        "Offers": "anyjob.session.offers",
         "Row": "anyjob.ledger.rows",
         "Services": "anyjob.runtime.services",
         "T": "anyjob.specs",

@@ -141,6 +141,21 @@ class BaseProvider(ABC):
             f"({names}): name one, or add filters"
         )
 
+    def least_busy(self, filters: t.Callable[[t.Any], bool] | None = None, **kwargs: t.Any) -> t.Any:
+        """Return the backend that works and has the fewest jobs waiting, of those that match.
+
+        Args:
+            filters: only those for which this returns True.
+            kwargs: only those with these attributes, as `filter_backends` has them.
+
+        Returns:
+            the backend.
+
+        Raises:
+            BackendNotFoundError: none matches and works.
+        """
+        return least_busy(self.backends(filters=filters, **kwargs), f"provider {self}")
+
     def configure_backend(self, backend: t.Any, options: t.Any) -> t.Any:
         """Give a backend what the configuration says of it alone: what a session calls with each.
 
@@ -224,7 +239,7 @@ def filter_backends(
         backends: the ones to choose from.
         filters: a function of a backend; those for which it returns True are kept.
         kwargs: values of attributes of the backend's configuration, its properties, or its status
-            (asked only for what neither of the two has).
+            (asked only for what neither of the two has). One that cannot be reached has none.
 
     Returns:
         those that match, in the order given.
@@ -237,10 +252,10 @@ def filter_backends(
     """
     every = kept = list(backends)
     for key, wanted in kwargs.items():
-        values, failed = _attributes(every, key)
+        values, failures = _attributes(every, key)
         if every and all(value is _ABSENT for value in values.values()):
-            if failed is not None:
-                raise failed
+            if len(failures) == len(every):
+                raise failures[0]
             raise BackendError(
                 f"unknown filter {key!r}: no backend has it in its configuration, properties or status"
             )
@@ -248,19 +263,20 @@ def filter_backends(
     return [backend for backend in kept if filters is None or filters(backend)]
 
 
-def _attributes(backends: t.Iterable[t.Any], key: str) -> tuple[dict[int, t.Any], Exception | None]:
-    """Return the attribute of each backend, by its identity; and what kept one of them from being asked."""
+def _attributes(backends: t.Iterable[t.Any], key: str) -> tuple[dict[int, t.Any], list[Exception]]:
+    """Return the attribute of each backend, by its identity; and what kept some from being asked."""
     from anyjob.reporting import report
 
     values: dict[int, t.Any] = {}
-    failed = None
+    failures = []
     for backend in backends:
         try:
             values[id(backend)] = _attribute(backend, key)
         except Exception as error:
-            values[id(backend)], failed = _ABSENT, error
+            values[id(backend)] = _ABSENT
+            failures.append(error)
             report("backend %s cannot be asked for %r: %s", backend, key, in_words(error))
-    return values, failed
+    return values, failures
 
 
 def _attribute(backend: t.Any, key: str) -> t.Any:
@@ -269,3 +285,34 @@ def _attribute(backend: t.Any, key: str) -> t.Any:
         if value is not _ABSENT:
             return value
     return _ABSENT
+
+
+def least_busy(backends: t.Iterable[t.Any], who: str = "") -> t.Any:
+    """Return the backend that works and has the fewest jobs waiting, by its ``status()``.
+
+    Args:
+        backends: the ones to choose from; all are asked at once. One that cannot be asked now does not work.
+        who: whose they are, for the error.
+
+    Raises:
+        BackendNotFoundError: none works.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    known = list(backends)
+    with ThreadPoolExecutor(16, "anyjob-status") as pool:
+        statuses = list(pool.map(_status_if_it_works, known))
+    working = [index for index, status in enumerate(statuses) if status is not None]
+    if not working:
+        raise BackendNotFoundError(
+            f"{who or 'what was asked for'} has no backend that matches and works, of {len(known)}"
+        )
+    return known[min(working, key=lambda index: statuses[index].pending_jobs)]
+
+
+def _status_if_it_works(backend: t.Any) -> t.Any:
+    try:
+        status = backend.status()
+    except BackendError:
+        return None
+    return status if status.operational else None

@@ -30,6 +30,7 @@ COMMANDS = {
     "rerun": ("anyjob.cli.jobs.rerun:rerun", "Run jobs anew."),
     "prune": ("anyjob.cli.jobs.control:prune", "Forget jobs that have ended a while ago."),
     "backends": ("anyjob.cli.backends.commands:backends", "List, show and check the places that run work."),
+    "providers": ("anyjob.cli.providers.commands:providers", "List, show and check what offers backends."),
     "plugins": ("anyjob.cli.plugins.commands:plugins", "List and check what is installed."),
     "config": ("anyjob.cli.config:config", "Show and check the configuration."),
     "new-plugin": ("anyjob.cli.plugins.new:new_plugin", "Write a plugin to start from."),

@@ -89,6 +89,26 @@ class BackendFactory:
         label = f"{account}/{found}" if name == kind else name
         return self._taken_in(backend, provider, own, self._offered_row(label, account, found, own))
 
+    def take(self, account: str, backend: Any) -> AnyBackend | None:
+        """Return what a provider offers as ``PROVIDER/BACKEND`` of the session; None where it is configured.
+
+        Raises:
+            AnyjobError: it cannot be used without options of its own.
+        """
+        own_name = str(getattr(backend.configuration(), "backend_name", backend.name()))
+        name = f"{account}/{own_name}"
+        if any(entry.type == name for entry in self._config.backends.values()):
+            return None
+
+        def make() -> AnyBackend:
+            if backend.configured_name:  # it is shared with another name
+                return self.make(name, {})
+            own = self._own_options(account, name, {})
+            provider = self._session.get_provider(account)
+            return self._taken_in(backend, provider, own, self._offered_row(name, account, own_name, own))
+
+        return self._session.known_backend(name, make)
+
     def _taken_in(self, backend: Any, provider: Any, options: Any, row: BackendRow) -> AnyBackend:
         """Let a backend of a provider know its options, and what it is called here."""
         if options is not None:

@@ -47,6 +47,7 @@ class Session:
         self._made_providers: list[t.Any] = []
         self._extra: list[t.Any] = []  # backends that no name leads to
         self._reported: set[str] = set()
+        self._offers: t.Offers | None = None
         self._services: t.Services | None = None
         self._ledger: t.Ledger | None = None
         in_each_process(self._make_own)
@@ -79,10 +80,7 @@ class Session:
             return own
         backend: t.AnyBackend | None = self._backends.get(name)
         if backend is None or getattr(backend, "is_closed", False):
-            with self._lock:
-                backend = self._backends.get(name)
-                if backend is None or getattr(backend, "is_closed", False):
-                    backend = self._backends[name] = self._factory.make(name, {})
+            return self.known_backend(name, lambda: self._factory.make(name, {}))
         return backend
 
     def _default(self, options: t.Mapping[str, t.Any]) -> t.AnyBackend:
@@ -145,9 +143,12 @@ class Session:
 
     def backends(
         self,
+        /,
         filters: t.Callable[[t.Any], bool] | None = None,
         can_run: str | t.Spec | type[t.Spec] | None = None,
         durable: bool | None = None,
+        offered: bool = False,
+        **attributes: t.Any,
     ) -> list[t.Any]:
         """Return the backends that can be used, configured ones first.
 
@@ -155,22 +156,67 @@ class Session:
             filters: a function of a backend; those for which it returns True are returned.
             can_run: only those that can run this work: a kind, a spec, or a class of specs.
             durable: only those whose jobs outlive the process that submits them (True), or do not.
+            offered: those, too, that the providers offer, as ``PROVIDER/BACKEND``. The providers are asked at
+                once, and once a session; one that does not answer is reported, once.
+            attributes: only those with these values in their configuration, properties or status, as
+                `anyjob.filter_backends` has them.
 
         Those that cannot be made (a broken plugin, an option that is missing), or for which ``filters``
         raises (an account that cannot be reached now), are left out, and reported by the logger ``anyjob``,
         once a session.
+
+        Raises:
+            BackendError: no backend has an attribute of that name.
         """
         found = []
         for name in self.backend_names():
             try:
                 backend = self.get_backend(name)
-                if self._suits(backend, can_run, durable) and (filters is None or filters(backend)):
-                    found.append(backend)
+                suits = self._suits(backend, can_run, durable)
             except Exception as error:  # of a plugin, or of a service that is away: the others are asked
-                if str(error) not in self._reported:  # it is asked often, and this is said once
-                    self._reported.add(str(error))
-                    _report(name, error)
-        return found
+                self.report_once(name, error)
+                continue
+            if suits:
+                found.append(backend)
+        if offered:
+            found += [backend for backend in self.offers.backends() if self._suits(backend, can_run, durable)]
+        if attributes:
+            from anyjob.provider import filter_backends
+
+            found = filter_backends(found, **attributes)
+        return found if filters is None else [b for b in found if self._passes(b, filters)]
+
+    def _passes(self, backend: t.Any, filters: t.Callable[[t.Any], bool]) -> bool:
+        try:
+            return bool(filters(backend))
+        except Exception as error:
+            self.report_once(str(backend), error)
+            return False
+
+    def known_backend(self, name: str, make: t.Callable[[], t.AnyBackend]) -> t.AnyBackend:
+        """Return the backend of this name; where there is none, what is made, which has it from now on."""
+        with self._lock:
+            backend: t.AnyBackend | None = self._backends.get(name)
+            if backend is None or getattr(backend, "is_closed", False):
+                backend = self._backends[name] = make()
+        return backend
+
+    @property
+    def offers(self) -> t.Offers:
+        """What the providers offer."""
+        with self._lock:
+            if self._offers is None:
+                from anyjob.session.offers import Offers
+
+                self._offers = Offers(self, self._factory)
+            return self._offers
+
+    def report_once(self, name: str, error: Exception) -> None:
+        """Say what cannot be used; what is asked often is said once."""
+        told = f"{name}: {error}"
+        if told not in self._reported:
+            self._reported.add(told)
+            _report(name, error)
 
     def _suits(self, backend: t.Any, can_run: t.Any, durable: bool | None) -> bool:
         # The made backend is asked, not its class: what it is capable of may depend on its options.

@@ -9,7 +9,6 @@ from typing import Any
 
 from anyjob import (
     BackendConfiguration,
-    BackendNotFoundError,
     BaseProvider,
     ProviderConfiguration,
     filter_backends,
@@ -78,20 +77,6 @@ class QiskitProvider(BaseProvider):
             BackendNotFoundError: none matches, or several do.
         """
         return self.least_busy(**kwargs) if name == LEAST_BUSY else super().get_backend(name, **kwargs)
-
-    def least_busy(self, filters: Callable[[Any], bool] | None = None, **kwargs: Any) -> Any:
-        """Return the backend that works and has the fewest jobs waiting, of those that match: see `backends`.
-
-        Raises:
-            BackendNotFoundError: none matches and works.
-        """
-        known = [(each, each.status()) for each in self.backends(filters=filters, **kwargs)]
-        working = [(each, status) for each, status in known if status.operational]
-        if not working:
-            raise BackendNotFoundError(
-                f"provider {self} has no backend that matches and works, of {len(known)}"
-            )
-        return min(working, key=lambda pair: pair[1].pending_jobs)[0]
 
     def _offered(self, device: Any) -> QiskitBackend | None:
         """A backend of Qiskit's as one of anyjob's; None, with a warning, for what is none."""

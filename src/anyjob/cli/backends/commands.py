@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -34,56 +35,84 @@ def backends() -> None:
     epilog="""\b
 Examples:
   anyjob backends list
-  anyjob backends list --json""",
+  anyjob backends list --all
+  anyjob backends list --filter num_qubits=27 --filter operational=true --json""",
 )
-@click.option("--timeout", default="10s", show_default=True, metavar="TIME", help="For hook plugins.")
+@click.option(
+    "-a", "--all", "offered", is_flag=True, help="Those, too, that providers offer: they are asked."
+)
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="With this value in its configuration, properties or status; makes and asks them all. Repeatable.",
+)
+@click.option(
+    "--timeout", default="10s", show_default=True, metavar="TIME", help="For hook plugins, and each provider."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def list_(timeout: str, as_json: bool) -> None:
+def list_(offered: bool, filters: tuple[str, ...], timeout: str, as_json: bool) -> None:
     """List the configured backends, then the installed types. Imports none of them.
 
-    Hook plugins may register more types: they are imported, in a process of their own.
+    Hook plugins may register more types: they are imported, in a process of their own. With --all, providers
+    are asked for what they offer, at once; one that does not answer is named.
     """
     from anyjob.cli.plugins.installed import listing
     from anyjob.text.units import parse_duration
 
-    session = open_session()
-    installed, missing = listing(session.registry, parse_duration(timeout, what="--timeout"))
+    session, seconds = open_session(), parse_duration(timeout, what="--timeout")
+    installed, missing = listing(session.registry, seconds)
     broken = [line["why"] for line in installed if line["group"] == PLUGINS and line["state"] == "broken"]
     for why in filter(None, [missing, *broken]):
         print_message(f"warning: {why}")
-    lines = backend_lines(session, installed)
+    paths = [each.configured_name for each in session.offers.backends(seconds)] if offered or filters else []
+    lines = backend_lines(session, installed, paths)
+    if filters:
+        kept = {each.configured_name for each in session.backends(offered=True, **_attributes(filters))}
+        lines = [line for line in lines if line["name"] in kept]
     if as_json:
         write_json(lines)
         return
     table(
         ["name", "type", "distribution", "from", "default"],
         (
-            [line["name"], line["type"], _distribution(line), line["origin"], "*" if line["default"] else ""]
+            [line["name"], line["type"], what_brings(line), line["origin"], "*" if line["default"] else ""]
             for line in lines
         ),
     )
 
 
-def backend_lines(session: Session, installed: list[dict[str, str]]) -> list[dict[str, Any]]:
+def _attributes(texts: tuple[str, ...]) -> dict[str, Any]:
+    from anyjob.cli.values import parse_pairs, parse_value
+
+    return {key: parse_value(value) for key, value in parse_pairs(texts, "--filter").items()}
+
+
+def backend_lines(
+    session: Session, installed: list[dict[str, str]], paths: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """Return a line for each name that `get_backend` takes.
 
     Args:
         session: where backends are configured.
         installed: the lines of `Registry.listing`.
+        paths: what providers offer, as ``PROVIDER/BACKEND``.
     """
     default = session.default_backend()
     usable = (line for line in installed if line["group"] == BACKENDS and line["state"] in _USABLE)
     lines = []
-    offered = [default] if "/" in default else []
-    for name in dict.fromkeys([*session.config.backends, *offered, *sorted(line["name"] for line in usable)]):
+    paths = [default, *paths] if "/" in default else paths
+    types = sorted(line["name"] for line in usable)
+    for name in dict.fromkeys([*session.config.backends, *types, *paths]):
         entry = session.config.backends.get(name)
         kind = entry.type if entry else name
         provider, slash, _ = kind.partition("/")
         if slash:
             known = session.config.providers.get(provider)
-            origin = _origin(installed, PROVIDERS, known.type if known else provider)
+            origin = origin_of(installed, PROVIDERS, known.type if known else provider)
         else:
-            origin = _origin(installed, BACKENDS, kind)
+            origin = origin_of(installed, BACKENDS, kind)
         lines.append(
             {
                 "name": name,
@@ -98,8 +127,8 @@ def backend_lines(session: Session, installed: list[dict[str, str]]) -> list[dic
     return lines
 
 
-def _origin(installed: list[dict[str, str]], group: str, name: str) -> dict[str, str] | None:
-    """The line of who answers to a name, if one does: `Registry.origin`, without importing hook plugins."""
+def origin_of(installed: list[dict[str, str]], group: str, name: str) -> dict[str, str] | None:
+    """Return the line of who answers to a name, if one does; imports no hook plugins for it."""
     distribution, _, rest = name.partition(":")
     picked = rest, normalise(distribution)
     for line in installed:
@@ -110,7 +139,8 @@ def _origin(installed: list[dict[str, str]], group: str, name: str) -> dict[str,
     return None
 
 
-def _distribution(line: dict[str, Any]) -> str:
+def what_brings(line: dict[str, Any]) -> str:
+    """Return the distribution of a line of a listing, with its version."""
     return f"{line['distribution']} {line['version']}" if line["distribution"] else "not found"
 
 
@@ -135,6 +165,11 @@ def show(name: str | None, as_json: bool) -> None:
     write_text(f"\naccepts: {', '.join(found['accepts']) or 'what it is written for'}")
     capabilities = [key for key, value in found["capabilities"].items() if value]
     write_text(f"can: {', '.join(capabilities) or '-'}\n")
+    print_options(found["options"])
+
+
+def print_options(lines: list[dict[str, Any]]) -> None:
+    """Write what `option_lines` gives as a table."""
     table(
         ["option", "value", "from", "takes", "for"],
         (
@@ -145,7 +180,7 @@ def show(name: str | None, as_json: bool) -> None:
                 each["type"],
                 each["doc"],
             ]
-            for each in found["options"]
+            for each in lines
         ),
     )
 
@@ -162,11 +197,10 @@ def describe_backend(session: Session, name: str) -> dict[str, Any]:
         found: type[Any] = type(session.get_backend(name))
         of_provider = provider_type(session, kind)
         reference = session.registry.origin(PROVIDERS, known.type if known else account)
-        shared = _options(session, known, options_type(of_provider), f"providers.{account}")
-        options = [
-            _as_provider(each, shared) for each in _options(session, entry, of_provider.BackendOptions)
-        ]
-        options += shared
+        shared = option_lines(session, known, options_type(of_provider), "providers")
+        own = option_lines(session, entry, of_provider.BackendOptions)
+        options = [_as_provider(each, shared) for each in own]
+        options += [{**each, "name": f"providers.{account}.{each['name']}"} for each in shared]
     else:
         try:
             found = session.registry.backend(kind)
@@ -174,7 +208,7 @@ def describe_backend(session: Session, name: str) -> dict[str, Any]:
             session.get_backend(name)  # whose error names what is configured, too
             raise
         reference = session.registry.origin(BACKENDS, kind)
-        options = _options(session, entry, options_type(found))
+        options = option_lines(session, entry, options_type(found))
     return {
         "name": name,
         "type": kind,
@@ -197,14 +231,16 @@ def _capabilities(session: Session, name: str, found: Any) -> Capabilities:
     return capabilities
 
 
-def _options(session: Session, entry: Any, declared: Any, place: str = "") -> list[dict[str, Any]]:
-    """The options of a table, and those that it might have.
+def option_lines(
+    session: Session, entry: Any, declared: Any, group: str = "backends"
+) -> list[dict[str, Any]]:
+    """Return the options of a table, and those that it might have; secrets are masked.
 
     Args:
         session: where it is configured.
         entry: the backend or provider; None where it is not configured.
         declared: what tells which options it may have; None where nothing does.
-        place: what to put before their names.
+        group: where the table is: ``backends`` or ``providers``.
     """
     from anyjob.config.options import OptionInfo, describe, secret_fields
 
@@ -213,7 +249,6 @@ def _options(session: Session, entry: Any, declared: Any, place: str = "") -> li
     if entry is not None:
         secrets = secret_fields(declared) if declared is not None else ()
         masked = session.config.to_dict(secret_keys=lambda each: secrets if each is entry else ())
-        group = "providers" if place else "backends"
         values = {key: value for key, value in masked[group][entry.name].items() if key != "type"}
     unknown = [key for key in values if key not in {info.name for info in infos}]
     infos += [
@@ -222,7 +257,7 @@ def _options(session: Session, entry: Any, declared: Any, place: str = "") -> li
     ]
     return [
         {
-            "name": f"{place}.{info.name}" if place else info.name,
+            "name": info.name,
             "type": info.type,
             "required": info.required,
             "default": _plain(info.default),
@@ -238,7 +273,7 @@ def _options(session: Session, entry: Any, declared: Any, place: str = "") -> li
 def _as_provider(option: dict[str, Any], shared: list[dict[str, Any]]) -> dict[str, Any]:
     """An option of one backend of a provider, which has it as the provider where the backend does not say."""
     for each in shared if not option["set"] else ():
-        if each["name"].rpartition(".")[2] == option["name"]:
+        if each["name"] == option["name"]:
             same = ("set", "value", "default", "origin", "required")
             return option | {key: each[key] for key in same}
     return option

@@ -1,0 +1,1 @@
+"""`anyjob providers`: the accounts and clusters that offer backends."""
