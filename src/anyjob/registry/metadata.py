@@ -259,7 +259,7 @@ def _name_in_metadata(location: str) -> str:
 
 
 def _headers(text: str) -> Iterator[tuple[str, str]]:
-    for line in text.splitlines():
+    for line in text.partition("\n\n")[0].splitlines():  # what follows is long
         if not line.strip():
             break
         key, colon, value = line.partition(":")

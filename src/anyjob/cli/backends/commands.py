@@ -199,7 +199,7 @@ def describe_backend(session: Session, name: str) -> dict[str, Any]:
         reference = session.registry.origin(PROVIDERS, known.type if known else account)
         shared = option_lines(session, known, options_type(of_provider), "providers")
         own = option_lines(session, entry, of_provider.BackendOptions)
-        options = [_as_provider(each, shared) for each in own]
+        options = [as_provider(each, shared) for each in own]
         options += [{**each, "name": f"providers.{account}.{each['name']}"} for each in shared]
     else:
         try:
@@ -270,8 +270,8 @@ def option_lines(
     ]
 
 
-def _as_provider(option: dict[str, Any], shared: list[dict[str, Any]]) -> dict[str, Any]:
-    """An option of one backend of a provider, which has it as the provider where the backend does not say."""
+def as_provider(option: dict[str, Any], shared: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return an option of one backend of a provider, which is as the provider has it if it is not set."""
     for each in shared if not option["set"] else ():
         if each["name"] == option["name"]:
             same = ("set", "value", "default", "origin", "required")

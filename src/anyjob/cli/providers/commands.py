@@ -9,7 +9,7 @@ import click
 
 from anyjob.backend import options_type
 from anyjob.cli import exit_codes
-from anyjob.cli.backends.commands import option_lines, origin_of, print_options, what_brings
+from anyjob.cli.backends.commands import as_provider, option_lines, origin_of, print_options, what_brings
 from anyjob.cli.context import open_session
 from anyjob.cli.output import print_message, table, write_json, write_line, write_text
 from anyjob.errors import AnyjobError
@@ -82,14 +82,16 @@ def show(name: str, as_json: bool) -> None:
         session.get_provider(name)  # whose error names what is configured, too
         raise
     reference = session.registry.origin(PROVIDERS, kind)
+    options = option_lines(session, entry, options_type(found), "providers")
+    own = option_lines(session, None, found.BackendOptions)
     shown: dict[str, Any] = {
         "name": name,
         "type": kind,
         "distribution": str(reference.source) if reference and reference.distribution else None,
         "class": f"{found.__module__}.{found.__qualname__}",
         "doc": " ".join((found.__doc__ or "").strip().partition("\n\n")[0].split()),
-        "options": option_lines(session, entry, options_type(found), "providers"),
-        "backend_options": option_lines(session, None, found.BackendOptions, "backends"),
+        "options": options,
+        "backend_options": [as_provider(each, options) for each in own],
     }
     if as_json:
         write_json(shown)
