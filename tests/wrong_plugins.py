@@ -490,6 +490,14 @@ WRONG = {
         "Capabilities(logs=True)",
         '{"logs"}',
     ),
+    "backend-options": _one(
+        "declaration",
+        "acme_of_tests.backend:",
+        "AcmeProvider.BackendOptions is {'turns': 1}, which is no msgspec.Struct",
+        "backend",
+        "    def __init__(self): ...\n    def backends(",
+        "    BackendOptions = {'turns': 1}\n    def __init__(self): ...\n    def backends(",
+    ),
     "fields-that-raise": _one(
         "declaration",
         "acme_of_tests.backend:",

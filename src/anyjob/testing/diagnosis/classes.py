@@ -49,6 +49,8 @@ def _check_provider(name: str, found: type[BaseProvider]) -> Iterator[Finding]:
     yield from _check_constructible(found, BaseProvider)
     if hasattr(found, "Options"):
         yield from check_options(found.Options, found)
+    if found.BackendOptions is not None:
+        yield from check_options(found.BackendOptions, found, "BackendOptions")
 
 
 def _check_private_names(found: type[TaskBackend]) -> Iterator[Finding]:

@@ -22,15 +22,16 @@ _RESERVED = {
 }
 
 
-def check_options(options_type: Any, owner: Any) -> Iterator[Finding]:
+def check_options(options_type: Any, owner: Any, called: str = "Options") -> Iterator[Finding]:
     """Yield what is wrong with the ``Options`` of a backend or a provider.
 
     Args:
         options_type: what the class declares as such.
         owner: the class.
+        called: the name of the attribute.
     """
     if not (isinstance(options_type, type) and issubclass(options_type, msgspec.Struct)):
-        message = f"{owner.__qualname__}.Options is {options_type!r:.80}, which is no msgspec.Struct"
+        message = f"{owner.__qualname__}.{called} is {options_type!r:.80}, which is no msgspec.Struct"
         yield Finding(
             "declaration", message, "have the authors derive it from anyjob.Options", location_of(owner)
         )
