@@ -74,7 +74,7 @@ class Faults:
 
     def _repeat(self, fault: Callable[[], None]) -> None:
         # The points in time are random: this is what is tested.
-        while not self._ended.wait(self._chance.random() ** 2 * 3):
+        while not self._ended.wait(self._chance.random() * 5):
             fault()
 
     def _stop(self) -> None:
