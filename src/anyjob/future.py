@@ -72,7 +72,7 @@ class JobFuture(Future[T]):
         try:
             if self._job is None:
                 raise BackendError("this process was forked off while another thread handed over this work")
-            self._job._on_final(self._ended)
+            self._job._call_at_end(self._ended)
         except Exception as error:
             self.fail(error)
 
@@ -101,7 +101,7 @@ class JobFuture(Future[T]):
             self._has_job.set()
         if self._told.locked():
             job.cancel()  # in the short while in which there was no job to cancel
-        job._on_final(self._ended)
+        job._call_at_end(self._ended)
 
     def _ended(self, said: JobStatus | BaseException) -> None:
         job = self._job

@@ -254,7 +254,7 @@ class BaseJob(ABC):
             except Exception as error:
                 report("%r, called as %r has ended, raised", callback, self, level="error", error=error)
 
-        self._on_final(tell)
+        self._call_at_end(tell)
 
     def _ask_status(self) -> JobStatus:
         """Ask, and let whoever keeps a record of the job know what was seen."""
@@ -285,6 +285,12 @@ class BaseJob(ABC):
         from anyjob.tracking.plain_polling import poll
 
         return poll(self, callback)
+
+    def _call_at_end(self, callback: t.Callable[[JobStatus | BaseException], t.Any]) -> None:
+        """As `_on_final`, for a callback of the user, which may take long, and wait for other jobs."""
+        from anyjob.tracking.callback_threads import call_at_end
+
+        call_at_end(self, callback)
 
     def __await__(self) -> t.Generator[t.Any, None, t.Any]:
         """``await job`` waits without blocking the event loop, and gives the result.

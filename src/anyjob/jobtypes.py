@@ -285,6 +285,12 @@ class TaskJob(BaseJob, Generic[T_co]):
     def _on_final(self, callback: FinalCallback) -> Callable[[], None]:
         return self._record.tracker.on_final(self._record, callback)
 
+    def _call_at_end(self, callback: FinalCallback) -> None:
+        if self._backend.has_threads_to_spare:
+            self._on_final(callback)
+        else:
+            super()._call_at_end(callback)
+
     def __await__(self) -> Generator[Any, None, T_co]:
         """``await job`` waits without blocking the event loop, and gives the result."""
         from anyjob.tracking.offload import after_final

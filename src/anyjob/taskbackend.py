@@ -74,6 +74,8 @@ class TaskBackend(BaseBackend):
     """Seconds that a job may be unknown to the engine before it is taken for lost."""
     queues_in_ledger: ClassVar[bool] = False
     """Whether the engine is of our own making, and reads and writes the ledger by itself."""
+    has_threads_to_spare: ClassVar[bool] = False
+    """Whether the threads that tell of the end of jobs may be held by what they call."""
     distribution = ""
     """The distribution that this type of backend comes from, where a session knows."""
     type_name = ""

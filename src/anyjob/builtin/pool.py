@@ -50,6 +50,7 @@ class PoolBackend(TaskBackend):
     accepts = frozenset({"command", "python"})
     capabilities = Capabilities(shared_files=True, logs=True, notifies=True)
     floor = 0
+    has_threads_to_spare = True
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options)

@@ -1,4 +1,4 @@
-"""One connection to a supervisor: what is asked over it, and the thread that hears what it tells."""
+"""One connection to a supervisor: what is asked over it, and the threads that hear it, and tell others."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import itertools
 import select
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NoReturn
 
 from anyjob.builtin.local.ipc.frames import FrameSocket
@@ -22,7 +20,10 @@ QUIET = 10.0
 
 
 class SupervisorConnection:
-    """A connection that the supervisor has welcomed, and the thread that reads from it.
+    """A connection that the supervisor has welcomed.
+
+    One thread reads from it, and so serves who waits for an answer at once. Another tells of changes, of all
+    that have come meanwhile: the callbacks that this leads to may ask something.
 
     Args:
         frames: the connection.
@@ -44,6 +45,7 @@ class SupervisorConnection:
     ) -> None:
         self._frames = frames
         self._on_changed = on_changed
+        self._on_open = on_open
         self._on_end = on_end
         self._wanted = wanted
         self._on_silence = on_silence
@@ -52,14 +54,18 @@ class SupervisorConnection:
         self._answers: dict[int, dict[str, Any]] = {}
         self._send_lock = threading.Lock()
         self._arrived = threading.Condition()
-        self._callbacks: deque[Callable[[], None]] = deque([on_open])
+        self._changed = threading.Condition()
+        self._ended: list[str] = []
+        self._moved: list[str] = []
         self._thread = threading.Thread(target=self._run, name="anyjob-local", daemon=True)
+        self._teller = threading.Thread(target=self._tell, name="anyjob-local-tells", daemon=True)
         self.is_lost = False
         in_children(frames.close)  # it is our parent's, of whose end the supervisor is to hear
 
     def start(self) -> None:
         """Receive from now on."""
         self._thread.start()
+        self._teller.start()
 
     def ask(self, message: dict[str, Any], deadline: float) -> dict[str, Any] | None:
         """Return the answer to a message; None where none comes in time.
@@ -74,8 +80,6 @@ class SupervisorConnection:
             with self._send_lock:
                 self._frames.send({**message, "ack": number})
                 wait_ready(self._frames, 0, deadline, sending=True)
-            if threading.current_thread() is self._thread:
-                self._receive_until(number, deadline)
             with self._arrived:
                 self._arrived.wait_for(
                     lambda: number in self._answers or self.is_lost, deadline - time.monotonic()
@@ -91,13 +95,13 @@ class SupervisorConnection:
         with self._arrived:
             self.is_lost = True
             self._arrived.notify_all()
+        with self._changed:
+            self._changed.notify_all()
         self._frames.shutdown()
 
     def _run(self) -> None:
         try:
             while True:
-                while self._callbacks:
-                    self._call(self._callbacks.popleft())
                 self._await_message()
                 self._receive()
         except (EOFError, OSError):
@@ -121,16 +125,30 @@ class SupervisorConnection:
             elif silent == 2:
                 self._on_silence()
 
-    def _call(self, callback: Callable[[], None]) -> None:
+    def _tell(self) -> None:
+        self._call(self._on_open)
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ended or self._moved or self.is_lost)
+                ended, self._ended = self._ended, []
+                moved, self._moved = self._moved, []
+            if not ended and not moved:
+                return
+            self._call(self._on_changed, ended, moved)
+
+    def _call(self, callback: Callable[..., None], *arguments: list[str]) -> None:
         try:
-            callback()
+            callback(*arguments)
         except Exception as error:  # a callback's, or a ledger's that cannot be read now
             report("telling of changed jobs: %s", error, level="error", error=error)
 
     def _receive(self) -> None:
         for message in self._frames.receive():
             if message["op"] == "changed":
-                self._callbacks.append(partial(self._on_changed, message["ended"], message["moved"]))
+                with self._changed:
+                    self._ended += message["ended"]
+                    self._moved += message["moved"]
+                    self._changed.notify()
             elif message["op"] == "warning":
                 _warn(message["text"])
             elif message["op"] == "ack":
@@ -138,12 +156,6 @@ class SupervisorConnection:
                     if message["ack"] in self._awaited:
                         self._answers[message["ack"]] = message
                         self._arrived.notify_all()
-
-    def _receive_until(self, number: int, deadline: float) -> None:
-        """A callback of ours asks something: nobody else reads meanwhile."""
-        while number not in self._answers:
-            wait_ready(self._frames, select.POLLIN, deadline)
-            self._receive()
 
 
 def _warn(text: str) -> None:
