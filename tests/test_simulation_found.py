@@ -43,6 +43,12 @@ def test_a_job_of_which_the_supervisor_said_nothing_is_cancelled() -> None:
     )
 
 
+def test_a_cancel_that_cannot_be_looked_into_on_a_full_disk_says_so() -> None:
+    """Seed 40544: it was refused, as that of a job which has ended."""
+    jobs = [command(0, 5.0), command(1), command(2), command(3, 1000.0)]
+    run([client(*jobs, cancels={3: 1.0})], Fault("job", 1, "full", 3.0))
+
+
 def test_a_client_whose_first_submission_failed_submits_later() -> None:
     """Seed 253: its process had kept the number of a backend that the ledger did not."""
     run([client(command())], Fault("client", 2, "fail", 1, on="INSERT"))

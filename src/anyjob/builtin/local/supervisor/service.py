@@ -212,7 +212,8 @@ class Supervisor:
         """Cancel jobs; say of each whether that was accepted.
 
         Raises:
-            BackendUnavailableError: what waits is not known, as the keeper does not answer.
+            BackendUnavailableError: what waits is not known, as the keeper does not answer, or the ledger
+                cannot be used.
         """
         if self._keeper is None:
             raise BackendUnavailableError(self._silence())
@@ -233,6 +234,8 @@ class Supervisor:
                 self._writer.write()
         except StateError as error:  # what is to be written is, as soon as it can be
             self._trouble.begin(error)
+            if not all(answers.values()):  # of some of them, nobody knows whether they have ended
+                raise BackendUnavailableError(str(error)) from error
         return answers
 
     def _cancel_waiting(self, row: Row) -> bool:
