@@ -77,7 +77,9 @@ def run_many(runs: int | None, seconds: float, first: int = 0) -> list[tuple[int
     with ProcessPoolExecutor(workers) as pool:
         waiting = [pool.submit(run_chunk, number) for number in islice(chunks, 2 * workers)]
         while waiting:
-            failed += waiting.pop(0).result()
+            for seed, found in waiting.pop(0).result():
+                print(f"seed {seed}: {found[0].strip().splitlines()[-1]}", flush=True)
+                failed.append((seed, found))
             done += CHUNK
             if time.monotonic() < end and len(failed) < 20:
                 waiting += [pool.submit(run_chunk, number) for number in islice(chunks, 1)]
@@ -100,8 +102,6 @@ def main() -> int:
     if given.seed is not None:
         return not explain(given.seed, None if given.all_faults else shrink(given.seed) or None)
     failed = run_many(given.runs, given.seconds, given.first)
-    for seed, found in failed:
-        print(f"seed {seed}: {found[0].strip().splitlines()[-1]}")
     if failed:
         print(f"the schedule of one of them: python {__file__} --seed {failed[0][0]}")
     return bool(failed)
