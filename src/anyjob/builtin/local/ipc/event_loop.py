@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     Source = int | socket.socket | FrameSocket
 
 
+class Timer:
+    """When something is due, and what."""
+
+    __slots__ = ("call", "due")
+
+    def __init__(self, due: float, call: Callable[[], object]) -> None:
+        self.due = due
+        self.call: Callable[[], object] | None = call
+
+    def __lt__(self, other: Timer) -> bool:
+        return self.due < other.due
+
+
 class EventLoop:
     """Calls back when something can be read, when a timer is due, and when a signal has come.
 
@@ -30,12 +43,12 @@ class EventLoop:
         self._readers: dict[Source, Callable[[], object]] = {}
         self._to_flush: set[FrameSocket] = set()
         self._blocked: set[FrameSocket] = set()
-        self._timers: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
-        self._timer_count = 0
+        self._timers: list[Timer] = []
+        self._cancelled = 0  # of the timers
 
     def run_once(self, limit: float) -> None:
         """Wait until something happens, at most ``limit`` seconds, and call whoever it concerns."""
-        due = self._timers[0][0] - time.monotonic() if self._timers else limit
+        due = self._timers[0].due - time.monotonic() if self._timers else limit
         for key, events in self._selector.select(min(max(due, 0.0), limit)):
             if events & selectors.EVENT_WRITE:
                 self.flush(key.data)
@@ -43,17 +56,31 @@ class EventLoop:
             if events & selectors.EVENT_READ and callback is not None:
                 callback()
         now = time.monotonic()
-        while self._timers and self._timers[0][0] <= now:
-            _, _, callback, arguments = heapq.heappop(self._timers)
-            callback(*arguments)
+        while self._timers and self._timers[0].due <= now:
+            timer = heapq.heappop(self._timers)
+            if timer.call is None:
+                self._cancelled -= 1
+            else:
+                call, timer.call = timer.call, None
+                call()
         for frames in list(self._to_flush):
             self.flush(frames)
 
-    def call_later(self, seconds: float, callback: Callable[..., object], *arguments: Any) -> None:
-        """Have a function called after so many seconds."""
-        self._timer_count += 1
-        due = time.monotonic() + seconds
-        heapq.heappush(self._timers, (due, self._timer_count, callback, arguments))
+    def call_later(self, seconds: float, callback: Callable[..., object], *arguments: Any) -> Timer:
+        """Have a function called after so many seconds; return what `cancel` takes."""
+        timer = Timer(time.monotonic() + seconds, lambda: callback(*arguments))
+        heapq.heappush(self._timers, timer)
+        return timer
+
+    def cancel(self, timer: Timer) -> None:
+        """Have a timer call nothing, and hold on to nothing. It may be due already."""
+        if timer.call is not None:
+            timer.call = None
+            self._cancelled += 1
+            if self._cancelled * 2 > len(self._timers):  # else those that are far off would heap up
+                self._timers = [each for each in self._timers if each.call is not None]
+                heapq.heapify(self._timers)
+                self._cancelled = 0
 
     def on_signal(self, callback: Callable[[], object]) -> None:
         """Have signals that Python handles end the wait, and a function called after each."""

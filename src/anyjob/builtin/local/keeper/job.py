@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from anyjob.builtin.local.ipc.event_loop import Timer
     from anyjob.builtin.local.keeper.launch.zygote_process import ZygoteProcess
 
 Key = tuple[str, int]
@@ -43,6 +44,7 @@ class Job:
         "id",
         "is_call",
         "marks",
+        "overdue",
         "pid",
         "queue",
         "slots",
@@ -78,6 +80,7 @@ class Job:
             process_table.SPOOL: os.fsencode(self.spool),
         }
         self.cause: str | None = None
+        self.overdue: Timer | None = None  # its walltime
         self.code: int | None = None
         self.pid: int | None = None
         self.started: float | None = None
@@ -101,7 +104,3 @@ class Job:
     def claim(self) -> str:
         """The file that the one child makes that runs this call, of the zygote it was last sent to."""
         return f"{self.spool}/claim.{self.attempt}.{self.dispatch_id}"
-
-    def drop_payload(self) -> None:
-        """Let go of what is large: a timer may hold on to a job long after its end."""
-        self.work, self.extra, self.marks = {}, {}, {}

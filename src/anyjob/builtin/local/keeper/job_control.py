@@ -145,7 +145,7 @@ class JobControl:
             {"op": "started", "id": job.id, "attempt": job.attempt, "pid": pid, "time": job.started}
         )
         if job.walltime is not None:
-            self._loop.call_later(job.walltime, self._end_overdue, job)
+            job.overdue = self._loop.call_later(job.walltime, self._end_overdue, job)
 
     # --- terminating --------------------------------------------------------------------------
 
@@ -243,6 +243,8 @@ class JobControl:
         if job.pid is not None:
             del self._by_pid[job.pid]
             self.terminator.clean_up_after(job.key, job.pid, job.starttime, job.grace)
-        job.drop_payload()
+        if job.overdue is not None:
+            self._loop.cancel(job.overdue)  # which may be days off, and holds the job
+            job.overdue = None
         for following in self._slots.release(job):
             self._launch(following)
