@@ -25,7 +25,7 @@ from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.ipc.protocol import CLIENT_PROTOCOL
 from anyjob.builtin.local.ipc.sockets import connect
 from anyjob.builtin.local.keeper.log import replay
-from anyjob.builtin.local.locks import lock_holder
+from anyjob.builtin.local.locks import lock_holder, take_lock
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
 from anyjob.builtin.local.supervisor import keeper_startup, service
 from anyjob.errors import BackendUnavailableError, StateError
@@ -430,6 +430,45 @@ def test_a_lock_tells_who_has_it(tmp_path: Path) -> None:
         assert lock_holder(path) == other.pid
         other.kill()
     assert lock_holder(path) is None
+
+
+def test_a_holder_in_another_pid_namespace_is_not_killed(tmp_path: Path) -> None:
+    """To who cannot see it the kernel says that its pid is 0, which to ``kill`` is a whole process group."""
+    path = tmp_path / "keeper.lock"
+    ours = take_lock(path)
+    assert ours is not None
+    code = """
+import os, sys
+from pathlib import Path
+from types import SimpleNamespace
+from anyjob.builtin.local.locks import lock_holder
+from anyjob.builtin.local.supervisor import keeper_startup
+from anyjob.errors import StateError
+lock = Path(sys.argv[1])
+print(lock_holder(lock), flush=True)
+try:
+    keeper_startup._kill_keeper(SimpleNamespace(keeper_lock=lock))
+except StateError as error:
+    print(error)
+"""
+    inside = ["unshare", "--fork", "--pid", "--mount-proc", sys.executable, "-c", code, str(path)]
+    try:
+        found = subprocess.run(
+            inside,
+            env={**os.environ, "PYTHONPATH": str(SOURCE)},
+            start_new_session=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    finally:
+        os.close(ours)
+    if "unshare" in found.stderr and "Traceback" not in found.stderr:
+        pytest.skip(f"no pid namespace can be made here: {found.stderr.strip()}")
+    assert found.returncode == 0, found.stderr
+    holder, told = found.stdout.splitlines()
+    assert holder == "0"
+    assert "end it there" in told
 
 
 def test_what_clients_say_has_a_version() -> None:

@@ -12,7 +12,7 @@ from anyjob.builtin.local.connection import Changed, SupervisorConnection, await
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.ipc.protocol import CLIENT_PROTOCOL, READY
 from anyjob.builtin.local.ipc.sockets import connect
-from anyjob.builtin.local.locks import lock_holder
+from anyjob.builtin.local.locks import UNSEEN, lock_holder
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
 from anyjob.errors import AnyjobError, BackendUnavailableError, ConfigError
 from anyjob.execution import interpreter
@@ -209,7 +209,8 @@ class SupervisorClient:
         pid = lock_holder(self._paths.supervisor_lock)
         if pid is None:
             return BackendUnavailableError(f"no supervisor of the local backend can be reached: see {log}")
+        who = f"pid {pid}" if pid != UNSEEN else "its pid is not seen from here, as from another container"
         return BackendUnavailableError(
-            f"the supervisor of the local backend (pid {pid}) does not answer within {ANSWER:g} s: see {log}"
+            f"the supervisor of the local backend ({who}) does not answer within {ANSWER:g} s: see {log}"
             "; it may be killed at any time: jobs run on, and a new one takes over"
         )

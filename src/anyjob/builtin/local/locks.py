@@ -28,8 +28,16 @@ def take_lock(path: StrPath) -> int | None:
     return descriptor
 
 
+UNSEEN = 0
+"""What `lock_holder` says of a process in another pid namespace (a container's, or the host's), or on
+another machine. It is no pid: to ``kill`` it means all of a process group."""
+
+
 def lock_holder(path: StrPath) -> int | None:
-    """Return the pid of the process that has a lock; None where none has. It is not taken for that."""
+    """Return the pid of the process that has a lock; None where none has. It is not taken for that.
+
+    `UNSEEN` where that process has no pid here.
+    """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -39,7 +47,7 @@ def lock_holder(path: StrPath) -> int | None:
         kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
     finally:
         os.close(descriptor)
-    return None if kind == fcntl.F_UNLCK else int(pid)
+    return None if kind == fcntl.F_UNLCK else max(int(pid), UNSEEN)
 
 
 def is_in_place(descriptor: int, path: StrPath) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.ipc.sockets import connect
 from anyjob.builtin.local.keeper.log import ReplayedLog, replay
-from anyjob.builtin.local.locks import lock_holder, take_lock
+from anyjob.builtin.local.locks import UNSEEN, lock_holder, take_lock
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
 from anyjob.builtin.local.supervisor import dead_keeper
 from anyjob.errors import StateError
@@ -159,9 +159,19 @@ def _pauses(wait: Callable[[], bool]) -> Iterator[float]:
 
 
 def _kill_keeper(paths: RuntimePaths) -> None:
-    """End a keeper that is of no use; its jobs are accounted for as after any other death of it."""
+    """End a keeper that is of no use; its jobs are accounted for as after any other death of it.
+
+    Raises:
+        StateError: it is none of ours to end.
+    """
     deadline = time.monotonic() + DEATH
     while (pid := lock_holder(paths.keeper_lock)) is not None and time.monotonic() < deadline:
+        if pid == UNSEEN:
+            raise StateError(
+                f"the keeper that has {paths.keeper_lock} does not answer, and runs where its pid cannot be "
+                "seen, such as in another container: end it there, or set ANYJOB_STATE to another directory "
+                "in one of the two"
+            )
         try:
             os.kill(pid, signal.SIGKILL)
         except OSError:
