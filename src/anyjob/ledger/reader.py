@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from anyjob.errors import StateError
 from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.queries import JOINED, Search
-from anyjob.ledger.rows import CODE, FINAL, STATES, BackendRow, Row, Summary, of_column
+from anyjob.ledger.rows import CANCELLING, CODE, FINAL, STATES, BackendRow, Row, Summary, of_column
 from anyjob.ledger.sql import chunks, placeholders
 from anyjob.status import JobStatus
 
@@ -145,6 +145,11 @@ class LedgerReader:
         """Return id and attempt of the jobs of a backend that are in one state."""
         sql = "SELECT id, attempt FROM jobs WHERE backend = ? AND state = ? ORDER BY n"
         return self._file.read(sql, (backend, CODE[status]))
+
+    def being_cancelled(self, backend: int) -> list[str]:
+        """Return the ids of the jobs of a backend that have not ended, and a cancel of which was accepted."""
+        sql = f"SELECT id FROM jobs WHERE backend = ? AND state IN ({OPEN}) AND reason = ?"
+        return [row[0] for row in self._file.read(sql, (backend, CANCELLING))]
 
     def open_in_bulk(self, bulk: int) -> int:
         """Return how many jobs of a bulk have not ended."""

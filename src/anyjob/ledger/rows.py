@@ -23,6 +23,8 @@ STATES = (
 """States are kept as numbers, in this order."""
 FINAL = 4
 """The first of the final states."""
+CANCELLING = "cancel"
+"""What stands as the reason of a job that has not ended, once a cancel of it was accepted."""
 CODE = {status: code for code, status in enumerate(STATES)}
 
 
@@ -113,6 +115,11 @@ class Row(NamedTuple):
     def status(self) -> JobStatus:
         """Where the job is."""
         return STATES[self.state]
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Whether a cancel of it was accepted, and it has not ended."""
+        return self.state < FINAL and self.reason == CANCELLING
 
 
 def as_column(text: str) -> str | bytes:

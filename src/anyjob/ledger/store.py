@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from anyjob.errors import StateError
 from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.reader import LedgerReader
-from anyjob.ledger.rows import CODE, FINAL, BackendRow, NewJob, as_column
+from anyjob.ledger.rows import CANCELLING, CODE, FINAL, BackendRow, NewJob, as_column
 from anyjob.ledger.sql import chunks, placeholders
 from anyjob.status import JobStatus
 
@@ -155,6 +155,11 @@ class Ledger(LedgerReader):
         self._write_many(
             sql, [(job_id, CODE[to], attempt, started) for job_id, to, attempt, started in moves]
         )
+
+    def cancel_accepted(self, job_ids: Sequence[str]) -> None:
+        """Note that a cancel of jobs is accepted that have not ended: they do not run again."""
+        sql = f"UPDATE jobs SET reason = ? WHERE id = ? AND state < {FINAL}"
+        self._write_many(sql, [(CANCELLING, job_id) for job_id in job_ids])
 
     def settle(self, outcomes: Mapping[str, Outcome]) -> None:
         """Note what came of jobs; the first outcome of a job counts, since final is final."""

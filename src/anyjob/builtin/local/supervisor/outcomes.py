@@ -88,6 +88,11 @@ def lost(job: ScheduledJob) -> Outcome:
     )
 
 
+def cancelled(attempt: int) -> Outcome:
+    """Return the outcome of a job that was cancelled, and of which the keeper does not tell."""
+    return Outcome(status=JobStatus.CANCELLED, finished=time.time(), attempt=attempt)
+
+
 def not_started(error: Exception, attempt: int) -> Outcome:
     """Return the outcome of a job that no order can be made of."""
     message = f"it cannot be started: {type(error).__name__}: {error}"

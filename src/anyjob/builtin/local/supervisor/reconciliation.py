@@ -8,7 +8,7 @@ from anyjob.builtin.local.supervisor import outcomes
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
 from anyjob.builtin.local.supervisor.scheduler import Scheduler
-from anyjob.ledger.rows import FINAL
+from anyjob.ledger.rows import FINAL, Row
 from anyjob.ledger.store import Ledger
 from anyjob.status import JobStatus
 
@@ -31,15 +31,19 @@ class Reconciliation:
         self._scheduler = scheduler
         self._paths = paths
 
-    def with_keeper(self, log: ReplayedLog) -> None:
-        """Adopt what a keeper runs that is alive, and account for all else."""
-        self._reconcile(log, alive=True)
+    def with_keeper(self, log: ReplayedLog) -> list[str]:
+        """Adopt what a keeper runs that is alive, and account for all else.
+
+        Returns:
+            The jobs that it runs of which a cancel was accepted: it may not have heard of that.
+        """
+        return self._reconcile(log, alive=True)
 
     def with_dead_keeper(self, log: ReplayedLog) -> None:
         """Account for all that a keeper had that is dead: what ran is lost."""
         self._reconcile(log, alive=False)
 
-    def _reconcile(self, log: ReplayedLog, *, alive: bool) -> None:
+    def _reconcile(self, log: ReplayedLog, *, alive: bool) -> list[str]:
         scheduler, writer = self._scheduler, self._writer
         scheduler.forget_running()
         rows = self._ledger.rows([*log.ended, *log.running])
@@ -53,20 +57,29 @@ class Reconciliation:
                     scheduler.adopt(row)
                     writer.move(job_id, JobStatus.RUNNING, row.attempt, run["time"])
                 else:
-                    self._lost(queue.job(row))
+                    self._lost(queue.job(row), row)
             elif ended is not None and ended["attempt"] == row.attempt:
                 writer.end(job_id, outcomes.from_event(ended, queue.job(row), self._paths), row.bulk)
         writer.write()
+        cancelling = []
         for number in self._ledger.open_backends(self._paths.host):
+            for row in self._ledger.rows(self._ledger.being_cancelled(number)).values():
+                if scheduler.running(row.job_id) is not None:
+                    cancelling.append(row.job_id)
+                elif row.status is not JobStatus.RUNNING:
+                    writer.end(row.job_id, outcomes.cancelled(row.attempt), row.bulk)
             ids = [job_id for job_id, _ in self._ledger.in_state(number, JobStatus.RUNNING)]
             rows = self._ledger.rows([job_id for job_id in ids if scheduler.running(job_id) is None])
             for row in rows.values():
-                self._lost(scheduler.queue(number).job(row))
+                self._lost(scheduler.queue(number).job(row), row)
         writer.write()
+        return cancelling
 
-    def _lost(self, job: ScheduledJob) -> None:
+    def _lost(self, job: ScheduledJob, row: Row) -> None:
         """A job ran when its keeper died, or the machine."""
         outcome = outcomes.from_spool(job, self._paths)
+        if outcome is None and row.is_cancelling:
+            outcome = outcomes.cancelled(job.attempt)
         if outcome is None and job.restartable:
             outcomes.remove_attempt(job, self._paths)
             self._writer.move(job.job_id, JobStatus.QUEUED, job.attempt + 1, None)

@@ -31,7 +31,6 @@ from anyjob.ledger.reserve import Reserve
 from anyjob.ledger.rows import Row
 from anyjob.ledger.sql import chunks
 from anyjob.ledger.store import Ledger
-from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 
 READY = 2
@@ -218,14 +217,14 @@ class Supervisor:
         if self._keeper is None:
             raise BackendUnavailableError(self._silence())
         answers = dict.fromkeys(job_ids, False)
-        for job_id in job_ids:
-            running = self._scheduler.running(job_id)
-            if running is not None:
-                job, queue = running
-                message = {"op": "terminate", "id": job_id, "attempt": job.attempt}
-                self._keeper.send({**message, "cause": "cancel", "grace": queue.grace})
-                answers[job_id] = True
-        self._loop.flush(self._keeper)
+        # Written before it is answered: whoever dies next, it is not forgotten.
+        started = [job_id for job_id in job_ids if self._scheduler.running(job_id) is not None]
+        try:
+            self._ledger.cancel_accepted(started)
+        except StateError as error:  # ended they are all the same: one of them may be what fills the disk
+            self._trouble.begin(error)
+        answers.update(dict.fromkeys(started, True))
+        self._terminate(started)
         try:
             self._writer.write()
             for some in chunks([job_id for job_id in job_ids if not answers[job_id]]):
@@ -238,13 +237,24 @@ class Supervisor:
                 raise BackendUnavailableError(str(error)) from error
         return answers
 
+    def _terminate(self, job_ids: list[str]) -> None:
+        """Have the keeper terminate jobs that it has; where there is none, the next is told."""
+        if self._keeper is None:
+            return
+        for job_id in job_ids:
+            running = self._scheduler.running(job_id)
+            if running is not None:
+                job, queue = running
+                message = {"op": "terminate", "id": job_id, "attempt": job.attempt}
+                self._keeper.send({**message, "cause": "cancel", "grace": queue.grace})
+        self._loop.flush(self._keeper)
+
     def _cancel_waiting(self, row: Row) -> bool:
         """Cancel a job that waits; whether it did, and is ours."""
         if row.status is not JobStatus.QUEUED or not self._scheduler.is_here(row.backend):
             return False
         self._scheduler.queue(row.backend).drop(row.job_id)
-        outcome = Outcome(status=JobStatus.CANCELLED, finished=time.time(), attempt=row.attempt)
-        self._writer.end(row.job_id, outcome, row.bulk)
+        self._writer.end(row.job_id, outcomes.cancelled(row.attempt), row.bulk)
         return True
 
     # --- what the keeper tells ----------------------------------------------------------------
@@ -263,9 +273,10 @@ class Supervisor:
         self._keeper.send({"op": "supervisor", "command": supervisor_command(self._paths)})
         self._logged = self._compacted = 0
         self._loop.add_reader(found.frames, self._receive)
-        self._reconciliation.with_keeper(found.log)
+        cancelling = self._reconciliation.with_keeper(found.log)
         for event in found.events:
             self._take_event(event)
+        self._terminate(cancelling)
         self._scheduler.rescan_all()
 
     def _await_keeper(self) -> bool:
