@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
+from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.bulks import Bulks
 from anyjob.builtin.local.supervisor.orders import remove_own_variables
@@ -42,12 +44,13 @@ class LedgerWriter:
         self._on_written = on_written
         self._moved: dict[str, tuple[str, JobStatus, int, float | None]] = {}
         self._ended: dict[str, tuple[Outcome, int]] = {}
+        self._to_clean: deque[tuple[str, int]] = deque()
         self._written = 0.0
 
     @property
     def is_pending(self) -> bool:
         """Whether there is something to be written."""
-        return bool(self._moved or self._ended)
+        return bool(self._moved or self._ended or self._to_clean)
 
     @property
     def pause(self) -> float:
@@ -67,10 +70,8 @@ class LedgerWriter:
         """Write what has happened.
 
         Raises:
-            StateError: it cannot be written; it is kept.
+            StateError: it cannot be written, or what the jobs needed cannot be looked up; it is kept.
         """
-        if not self.is_pending:
-            return
         moved, ended = self._moved, self._ended
 
         def write() -> None:
@@ -79,16 +80,30 @@ class LedgerWriter:
             if ended:
                 self._ledger.settle({job_id: outcome for job_id, (outcome, _) in ended.items()})
 
+        if moved or ended:
+            try:
+                self._ledger.transaction(write)
+            except (TypeError, ValueError):
+                for job_id, (outcome, bulk) in ended.items():
+                    ended[job_id] = make_writable(outcome), bulk
+                self._ledger.transaction(write)
+            self._moved, self._ended = {}, {}
+            self._written = time.monotonic()
+            self._to_clean.extend((job_id, bulk) for job_id, (_, bulk) in ended.items())
         try:
-            self._ledger.transaction(write)
-        except (TypeError, ValueError):
-            for job_id, (outcome, bulk) in ended.items():
-                ended[job_id] = make_writable(outcome), bulk
-            self._ledger.transaction(write)
-        self._moved, self._ended = {}, {}
-        self._written = time.monotonic()
-        for job_id, (_, bulk) in ended.items():
-            if self._bulks.get(bulk).has_own_variables:
-                remove_own_variables(str(spool.path_of(self._paths.spool, job_id)))
-            self._bulks.job_ended(bulk)
-        self._on_written([*ended], [*moved])
+            self._clean_up()
+        finally:  # whatever comes of that, the ledger has them
+            if moved or ended:
+                self._on_written([*ended], [*moved])
+
+    def _clean_up(self) -> None:
+        """Remove the variables of jobs that have ended."""
+        while self._to_clean:
+            job_id, bulk = self._to_clean[0]
+            try:
+                if self._bulks.get(bulk).has_own_variables:
+                    remove_own_variables(str(spool.path_of(self._paths.spool, job_id)))
+                self._bulks.job_ended(bulk)
+            except OSError as error:
+                log_error(error)  # `anyjob prune` may have more luck
+            self._to_clean.popleft()

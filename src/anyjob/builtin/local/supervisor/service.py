@@ -75,7 +75,7 @@ class Supervisor:
         self._idle_since = self._heard = self._told = time.monotonic()
         self._pinged: float | None = None
         self._keeper_pid = 0
-        self._stopped = False
+        self._stopped = self._must_rescan = False
 
     # --- the loop -----------------------------------------------------------------------------
 
@@ -103,6 +103,9 @@ class Supervisor:
         try:
             if self._keeper is None:
                 self._connect_keeper()
+            if self._must_rescan:
+                self._scheduler.rescan_all()
+                self._must_rescan = False
             self._start_jobs()
             if self._writer.is_pending and not (self._scheduler.has_running and self._writer.pause):
                 self._writer.write()
@@ -192,7 +195,7 @@ class Supervisor:
 
     def client_lost(self) -> None:
         """A client is gone: perhaps before it has said what it has put into the ledger."""
-        self._scheduler.rescan_all()
+        self._must_rescan = True  # at the next turn: others are being told something now
 
     @property
     def has_state(self) -> bool:

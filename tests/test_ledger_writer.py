@@ -1,0 +1,60 @@
+"""What the supervisor of the `local` backend has written, it tells, whatever comes of its cleaning up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support import ledgers
+
+from anyjob import JobStatus
+from anyjob.builtin.local.environment_file import OWN_SUFFIX
+from anyjob.builtin.local.paths import RuntimePaths
+from anyjob.builtin.local.supervisor.bulks import Bulks
+from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
+from anyjob.errors import StateError
+from anyjob.ledger.encoding import Context
+from anyjob.ledger.store import Ledger
+
+
+class FailingBulks(Bulks):
+    """Cannot be read once."""
+
+    faults = 1
+
+    def job_ended(self, number: int) -> None:
+        if self.faults:
+            self.faults -= 1
+            raise StateError("the ledger is locked")
+        super().job_ended(number)
+
+
+def test_the_supervisor_tells_of_an_end_before_it_cleans_up(tmp_path: Path) -> None:
+    """What could not be cleaned up is, later; and what cannot be, keeps nothing from going on."""
+    ledger = Ledger(tmp_path / "state")
+    paths = RuntimePaths(ledger.state)
+    number = ledgers.backend(ledger, host=paths.host)
+    removable, stuck = paths.environments / f"a{OWN_SUFFIX}", paths.environments / "b"
+    removable.touch()
+    stuck.mkdir()  # no file: it cannot be removed as one
+    first, second = (
+        ledgers.add(ledger, number=number, context=Context(("command",), b"{}", environment=str(path)))[0]
+        for path in (removable, stuck)
+    )
+    bulks = {row.job_id: row.bulk for row in ledger.rows([first, second]).values()}
+    told: list[list[str]] = []
+    writer = LedgerWriter(ledger, paths, FailingBulks(ledger), lambda ended, moved: told.append([*ended]))
+    writer.end(first, ledgers.DONE, bulks[first])
+    with pytest.raises(StateError):
+        writer.write()
+    assert told == [[first]]
+    assert ledger.rows([first])[first].status is JobStatus.DONE
+    assert writer.is_pending
+    writer.write()
+    assert not removable.exists()
+    assert told == [[first]]
+    writer.end(second, ledgers.DONE, bulks[second])
+    writer.write()
+    assert told == [[first], [second]]
+    assert not writer.is_pending
+    ledger.close()
