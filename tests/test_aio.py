@@ -379,7 +379,7 @@ async def test_what_was_cancelled_before_it_began_is_not_done(
     monkeypatch: pytest.MonkeyPatch, gate: threading.Event
 ) -> None:
     monkeypatch.setattr(offload, "LIMIT", 1)
-    monkeypatch.setattr(offload, "_threads", offload._ThreadPool())
+    monkeypatch.setattr(offload, "_pools", offload._Pools())
     made: list[int] = []
     first = asyncio.create_task(aio.call(gate.wait, LONG))
     second = asyncio.create_task(aio.call(made.append, 2))
@@ -457,3 +457,29 @@ def test_a_loop_that_is_closed_early(
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         with contextlib.suppress(RuntimeError):  # asyncio's own queue needs its loop even to end
             task.get_coro().close()
+
+
+# --- what blocks keeps nobody else waiting --------------------------------------------------------
+
+
+async def test_work_that_runs_while_it_is_handed_over_starves_no_other_await(gate: threading.Event) -> None:
+    """On ``inline`` a call runs on the thread that hands it over: as many as there are keep no other call."""
+    inline, threads = make(InlineBackend), make(ThreadsBackend, slots=1)
+    begun = asyncio.Semaphore(0)
+    loop = asyncio.get_running_loop()
+
+    def block() -> bool:
+        loop.call_soon_threadsafe(begun.release)
+        return gate.wait(LONG)
+
+    blocked = [asyncio.create_task(aio.run(Call(block), inline)) for _ in range(offload.LIMIT + 10)]
+    for _ in range(offload.LIMIT):
+        await begun.acquire()
+    assert await aio.call(pow, 2, 3) == 8
+    job = await aio.run(Call(pow, (2, 4)), threads)
+    assert await job == 16
+    assert not any(task.done() for task in blocked)
+    gate.set()
+    assert [await (await task) for task in blocked] == [True] * len(blocked)
+    threads.close()
+    inline.close()

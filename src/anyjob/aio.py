@@ -19,7 +19,7 @@ from anyjob.job import BaseJob
 from anyjob.jobtypes import TaskJob
 from anyjob.provider import BaseProvider
 from anyjob.session.facade import Session
-from anyjob.specs import Outcome, Spec, T
+from anyjob.specs import Outcome, Spec, T, as_spec, is_function
 from anyjob.status import JobStatus
 from anyjob.taskbackend import AnyBackend
 from anyjob.tracking import async_waiting, waiting
@@ -96,10 +96,16 @@ async def run(
 ) -> TaskJob[Any]:
     """Hand one piece of work to a backend; returns its job: see `anyjob.Session.run`.
 
-    Work on an ``inline`` backend runs on a thread of anyjob's own. To cancel this await leaves open
-    whether the work was handed over.
+    Work on an ``inline`` backend runs on a thread of anyjob's own, 64 at a time. To cancel this await leaves
+    open whether the work was handed over.
     """
-    return await offload(lambda: _of(session).run(spec, *args, backend=backend, **resources))
+    if len(args) == 1 and backend is None and not is_function(spec):
+        (backend,), args = args, ()
+    if backend is None:
+        spec, args = as_spec(spec, args, resources), ()
+    chosen = await _backend(backend, session, spec)
+    job: TaskJob[Any] = await offload(lambda: chosen.run(spec, *args, **resources), chosen)
+    return job
 
 
 async def run_many(
@@ -113,7 +119,8 @@ async def run_many(
 
     None takes the default backend. Otherwise as the backend's ``run_many`` does.
     """
-    return await offload(lambda: _backend(backend, session).run_many(specs, **resources))
+    chosen = await _backend(backend, session)
+    return await offload(lambda: chosen.run_many(specs, **resources), chosen)
 
 
 @overload
@@ -143,12 +150,21 @@ async def map(
 
     None takes the default backend. Otherwise as the backend's ``map`` does.
     """
-    return await offload(lambda: _backend(backend, session).map(fn, *iterables, **resources))
+    chosen = await _backend(backend, session)
+    return await offload(lambda: chosen.map(fn, *iterables, **resources), chosen)
 
 
-def _backend(backend: str | BaseBackend | None, session: Session | None) -> AnyBackend:
+async def _backend(
+    backend: str | BaseBackend | None, session: Session | None, spec: Spec | None = None
+) -> AnyBackend:
+    """Return the backend that is meant; where none is named, that for a spec."""
+    if backend is None and spec is not None:
+        return await offload(lambda: _of(session).choose_backend(spec))
+    if backend is None or isinstance(backend, str):
+        return await get_backend(backend, session=session)
     found: Any = backend
-    return _of(session).get_backend(backend) if backend is None or isinstance(backend, str) else found
+    given: AnyBackend = found
+    return given
 
 
 async def get_job(

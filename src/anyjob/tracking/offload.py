@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from anyjob.forks import in_each_process
 from anyjob.tracking import thread_loop
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LIMIT = 64
-"""Threads at most. What runs on them asks, reads or submits; none of it waits for a job to end."""
+"""Threads of a pool, at most. What runs on them asks, reads or submits; none of it waits for a job to end."""
 IDLE = 10.0
 """Seconds after which a thread with nothing to do ends."""
 
@@ -67,7 +68,30 @@ class _ThreadPool:
             return self._calls.popleft()
 
 
-_threads = _ThreadPool()
+class _Pools:
+    """One for questions, and one for each backend that is handed work: one that does it at once, such as
+    ``inline``, keeps nobody waiting but who hands it more."""
+
+    def __init__(self) -> None:
+        self._questions = _ThreadPool()
+        self._of_backends: WeakKeyDictionary[Any, _ThreadPool] = WeakKeyDictionary()
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
+        self._lock = threading.Lock()
+
+    def of(self, backend: Any) -> _ThreadPool:
+        """Return the pool of a backend; of None that for questions."""
+        if backend is None:
+            return self._questions
+        with self._lock:
+            pool = self._of_backends.get(backend)
+            if pool is None:
+                pool = self._of_backends[backend] = _ThreadPool()
+            return pool
+
+
+_pools = _Pools()
 
 
 class ThreadsafeFuture(Generic[T]):
@@ -89,10 +113,14 @@ class ThreadsafeFuture(Generic[T]):
             self.future.set_result(value)
 
 
-async def offload(call: Callable[[], T]) -> T:
+async def offload(call: Callable[[], T], backend: Any = None) -> T:
     """Make a blocking call on a thread of our own, with the caller's context; await what it returns.
 
     A call that has not begun when the await is cancelled is not made.
+
+    Args:
+        call: what to do.
+        backend: the one that is handed work by it.
     """
     returned = ThreadsafeFuture[tuple[T | None, BaseException | None]]()
     context = contextvars.copy_context()
@@ -108,7 +136,7 @@ async def offload(call: Callable[[], T]) -> T:
             said = None, error
         returned.set(said)
 
-    _threads.start(work)
+    _pools.of(backend).start(work)
     value, error = await returned.future
     if error is not None:
         raise error
