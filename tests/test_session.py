@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from support.running_backends import CallsOnly
 from support.scripted_backends import ScriptedBackend, ScriptedEngine
+from support.waiting import wait_until
 
 import anyjob
 from anyjob import Config, Registry, Session
@@ -337,26 +338,50 @@ def test_a_hook_may_refuse(session: Session, hooks: Hooks) -> None:
     assert not [event for event in hooks.heard if event[0] == "submitted"]
 
 
+class RaisesOnce(list[Any]):
+    """What a hook hears, which raises once: at the first event of which this is a part."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__()
+        self.at: str | None = at
+
+    def append(self, event: Any) -> None:
+        if self.at in event:
+            self.at = None
+            raise RuntimeError("broken")
+        super().append(event)
+
+
 @pytest.mark.parametrize("name", ["inline", "threads", "processes"])
-def test_a_strict_hook_that_raises_keeps_nobody_waiting(
-    session: Session, hooks: Hooks, monkeypatch: pytest.MonkeyPatch, name: str
+@pytest.mark.parametrize("at", ["QUEUED", "RUNNING", "submitted", "DONE", "finished"])
+def test_a_strict_hook_that_raises_once_changes_nothing_of_the_jobs(
+    session: Session, hooks: Hooks, name: str, at: str
 ) -> None:
-    """opentelemetry-python-contrib#2923, #3550: fail fast in CI; that is not to hang."""
-    seen: list[BaseException | None] = []
-    monkeypatch.setattr(threading, "excepthook", lambda unhandled: seen.append(unhandled.exc_value))
+    """opentelemetry-python-contrib#2923, #3550: fail fast in CI; that is neither to hang nor to lose jobs."""
+    hooks.heard = RaisesOnce(at)
+    backend = session.get_backend(name)
+    jobs: list[Any] = []
+    raised = []
 
-    def broken(job: Any, old: Any, new: JobStatus) -> None:
-        if new is not JobStatus.QUEUED:
-            raise RuntimeError(f"broken at {new.name}")
+    def outcomes() -> list[JobStatus]:
+        found = []
+        for job in jobs:
+            try:
+                found.append(job.outcome(timeout=20).status)
+            except BrokenPluginError as error:
+                raised.append(error)
+        return found
 
-    monkeypatch.setattr(hooks, "anyjob_status_changed", broken)
     try:
-        job = session.run(Call(abs, (1,)), name)
-    except BrokenPluginError:
-        assert name == "inline"  # there it is the caller who runs the hook
-        return
-    assert isinstance(job.exception(timeout=20), BrokenPluginError)
-    assert session.run(Call(abs, (1,)), name).outcome(timeout=20).status is JobStatus.ERROR
+        jobs = backend.map(abs, range(6))
+    except BrokenPluginError as error:  # as early as it was known; what was handed over is cancelled, or done
+        raised.append(error)
+    wait_until(lambda: (outcomes() and raised) or not jobs)
+    assert outcomes() == [JobStatus.DONE] * len(jobs)
+    assert len(raised) == 1
+    assert [job.result(20) for job in backend.map(abs, range(-3, 0))] == [3, 2, 1]
+    for job in backend.jobs():
+        assert job.outcome(timeout=20).status in (JobStatus.DONE, JobStatus.CANCELLED)
 
 
 # --- its life -------------------------------------------------------------------------------------

@@ -169,11 +169,11 @@ class TaskJob(BaseJob, Generic[T_co]):
         Raises:
             JobTimeoutError: it has not ended within ``timeout`` seconds.
         """
-        outcome = self._record.outcome
-        if outcome is None:
+        if self._record.outcome is None:
             self._wait(timeout)
-            outcome = self._record.outcome
-            assert outcome is not None
+        self._record.raise_hook_error()
+        outcome = self._record.outcome
+        assert outcome is not None
         return outcome
 
     def result(self, timeout: float | None = None) -> T_co:

@@ -29,7 +29,7 @@ from anyjob.orders import NO_OPTIONS, Answer, Observation, Options, Order, Rejec
 from anyjob.runtime import item_resources
 from anyjob.runtime.recorder import NO_RECORDER, Recorder
 from anyjob.runtime.services import Services
-from anyjob.runtime.submission import submit
+from anyjob.runtime.submission import submit, take_back
 from anyjob.specs import Call, Outcome, Resources, Spec, T, as_spec, make_resources
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
@@ -429,8 +429,8 @@ class TaskBackend(BaseBackend):
         try:
             for resources, indices in groups:
                 jobs.update(zip(indices, submit(self, [specs[i] for i in indices], resources), strict=True))
-        except BaseException:
-            self.cancel_many(jobs.values())
+        except BaseException as error:
+            take_back(self, {job.job_id(): job._record for job in jobs.values()}, error)
             raise
         return [jobs[index] for index in range(len(specs))]
 

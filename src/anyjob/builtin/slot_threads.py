@@ -94,7 +94,7 @@ class SlotThreads:
                 finally:
                     self._give_back()
                 self._tell(job)
-            except Exception as error:  # of a hook, where plugins are strict: the slot lives on
+            except Exception as error:  # of whoever was told: the slot lives on
                 threading.excepthook(
                     threading.ExceptHookArgs((type(error), error, error.__traceback__, None))
                 )

@@ -146,8 +146,8 @@ class LedgerFile(ProcessConnection):
         if db.in_transaction:
             return work(db)
         while True:
-            db.execute("BEGIN IMMEDIATE")
             try:
+                db.execute("BEGIN IMMEDIATE")
                 if self._is_current():
                     result = work(db)
                     db.execute("COMMIT")
@@ -168,8 +168,8 @@ class LedgerFile(ProcessConnection):
         db = self._connection()
         if db.in_transaction:
             return work()
-        db.execute("BEGIN")
         try:
+            db.execute("BEGIN")
             return work()
         finally:
             with suppress(sqlite3.Error):

@@ -78,10 +78,11 @@ class LedgerRecorder(Recorder):
                     for record in some:
                         _check_own_directory(record.specs[-1])
             self.ledger.transaction(lambda: self._add(bulks, resources))
-        except BaseException:
-            self._clear(
-                [record.job_id for record in records], [context.environment for context, _, _ in bulks]
-            )
+        except BaseException as error:
+            job_ids = [record.job_id for record in records]
+            # Ctrl-C may come when they have just been entered, all of them: then they need what is theirs.
+            if isinstance(error, Exception) or not self.entered(job_ids[:1]):
+                self._clear(job_ids, [context.environment for context, _, _ in bulks])
             raise
 
     def _add(self, bulks: Sequence[tuple[Context, bytes | None, list[NewJob]]], resources: Resources) -> None:
@@ -130,6 +131,14 @@ class LedgerRecorder(Recorder):
             spool.write_payload(self.spool, job_id, payload, durable=self._durable)
         except OSError as error:
             raise cannot_write(spool.path_of(self.spool, job_id), error) from error
+
+    def entered(self, job_ids: Sequence[str]) -> list[str]:
+        """Return those of these jobs that stand in the ledger.
+
+        Raises:
+            StateError: it cannot be read.
+        """
+        return list(self.ledger.rows(job_ids))
 
     def launched(self, native_ids: Mapping[str, str]) -> None:
         """Note the engine's ids, before ``run`` returns."""

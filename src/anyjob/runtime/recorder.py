@@ -18,6 +18,10 @@ class Recorder:
     def enter(self, records: Sequence[JobRecord], resources: Resources) -> None:
         """Jobs are about to be given to the engine."""
 
+    def entered(self, job_ids: Sequence[str]) -> list[str]:
+        """Return those of these jobs that were entered."""
+        return []
+
     def launched(self, native_ids: Mapping[str, str]) -> None:
         """The engine has taken jobs."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from anyjob.errors import BackendError, Refused, SpecError
+from anyjob.errors import BackendError, Refused, SpecError, StateError
 from anyjob.ids import new_id
 from anyjob.lowering import find_route, lower_along
 from anyjob.orders import Order, Rejected, Unsure
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
     from anyjob.jobtypes import TaskJob
     from anyjob.taskbackend import TaskBackend
 
+SHOWN = 10
+"""Ids of jobs that an error names, at most."""
 NOTED = 1.0
-_NO_NOTES: Mapping[str, str] = {}  # of all jobs that have none
 """Seconds, at most, that the ledger lacks the native ids of a launch that is under way."""
+_NO_NOTES: Mapping[str, str] = {}  # of all jobs that have none
 
 
 def submit(
@@ -67,16 +70,62 @@ def submit(
         else:
             orders.append(backend._order(record, options))
     by_id = {record.job_id: record for record in records}
-    if backend.capabilities.durable:
+    entered = False
+    try:
         backend.recorder.enter([by_id[order.job_id] for order in orders], resources)
-    for record in records:
-        tracker.add(record)
-    _Launch(backend, orders, by_id).run()
-    jobs: list[TaskJob[T]] = [tracker.handle(record) for record in records]
-    for job in jobs:
-        if job._record.native_id is not None:
-            services.submitted(job)
-    return jobs
+        entered = True
+        for record in records:
+            tracker.add(record)
+        _Launch(backend, orders, by_id).run()
+        jobs: list[TaskJob[T]] = [tracker.handle(record) for record in records]
+        for job in jobs:
+            if job._record.native_id is not None:
+                tracker.submitted(job)
+        for record in records:
+            record.raise_hook_error()
+        return jobs
+    except BaseException as error:
+        if entered or not isinstance(error, Exception):
+            take_back(backend, by_id, error)
+        raise
+
+
+def take_back(backend: TaskBackend, records: Mapping[str, JobRecord], error: BaseException) -> None:
+    """Cancel the jobs that the engine has, since nobody gets their handles; the error tells of them.
+
+    What stands in the ledger is not deleted: the engine may have it.
+
+    Args:
+        backend: what they were handed to.
+        records: all jobs of a call that raises, by id.
+        error: what it raises.
+    """
+    with suppress(StateError):
+        for job_id in backend.recorder.entered([i for i in records if records[i].native_id is None]):
+            if backend.queues_in_ledger:  # so it was handed over
+                records[job_id].unsure = False
+                backend._tracker.launched(records[job_id], job_id)
+            elif records[job_id].outcome is None:
+                backend._tracker.unsure(records[job_id])
+    handed = [record for record in records.values() if record.native_id is not None and not record.outcome]
+    unsure = [record.job_id for record in records.values() if record.unsure]
+    cancelled: list[str] = []
+    try:
+        if handed:
+            answers = backend.terminate([record.ticket() for record in handed])
+            cancelled = [record.job_id for record in handed if answers.get(record.job_id)]
+    except BaseException as failure:  # Ctrl-C once more, or nobody answers
+        error.add_note(f"anyjob: they could not be cancelled: {type(failure).__name__}: {failure}")
+    known = set(cancelled)
+    left = [record.job_id for record in handed if record.job_id not in known]
+    for job_ids, what in ((cancelled, "cancelled"), (left, "left to run"), (unsure, "perhaps handed over")):
+        if job_ids:
+            error.add_note(f"anyjob: jobs of backend {backend.name()!r} that were {what}: {_listed(job_ids)}")
+
+
+def _listed(job_ids: Sequence[str]) -> str:
+    more = f" and {len(job_ids) - SHOWN} more" if len(job_ids) > SHOWN else ""
+    return ", ".join(job_ids[:SHOWN]) + more
 
 
 def _lower(backend: TaskBackend, specs: Sequence[Spec]) -> list[tuple[Spec, ...]]:
@@ -101,7 +150,7 @@ class _Launch:
     """One call of a backend's ``launch``, and what is done with each of its answers.
 
     Those that the engine has are not lost to the caller: only where it has none is an error of ``launch``
-    raised. Else it is what came of the others.
+    raised. Else it is what came of the others. What an interrupt leaves without an answer may be there.
     """
 
     def __init__(
@@ -159,13 +208,18 @@ class _Launch:
                 self._nonsense = f"{answer!r:.80} for job {job_id}"
 
     def _give_up(self, error: BaseException, nothing: bool) -> None:
+        backend = self._backend
+        interrupted = backend.capabilities.durable and not isinstance(error, Exception)
+        may_be_taken = interrupted or backend.queues_in_ledger
         for job_id in self._unanswered:
-            if nothing:
+            if may_be_taken:
+                self._tracker.unsure(self._records[job_id])
+            elif nothing:
                 self._tracker.remove(self._records[job_id])
             else:
                 self._tracker.end(self._records[job_id], _rejected(f"{type(error).__name__}: {error}"))
-        if nothing:
-            self._backend.recorder.remove(list(self._unanswered))
+        if nothing and not may_be_taken:
+            backend.recorder.remove(list(self._unanswered))
 
 
 def _rejected(reason: str) -> Outcome:

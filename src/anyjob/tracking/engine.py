@@ -24,6 +24,9 @@ class Listener(Protocol):
     def job_type(self, kind: str) -> Any:
         """Return the class of the jobs of a kind."""
 
+    def submitted(self, job: Any) -> None:
+        """Told when the engine has taken a job."""
+
     def changed(self, backend: Any, record: Any, old: JobStatus, new: JobStatus) -> None:
         """Told once for each change of a job's status."""
 

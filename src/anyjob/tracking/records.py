@@ -40,6 +40,7 @@ class JobRecord:
         "currency",
         "final_callbacks",
         "heard_at",
+        "hook_error",
         "job_id",
         "kind",
         "load",
@@ -96,6 +97,7 @@ class JobRecord:
         self._spool: Path | None = None
         self.final_callbacks: tuple[FinalCallback, ...] = ()
         self.change_callbacks: tuple[Callable[[], None], ...] = ()
+        self.hook_error: Exception | None = None  # of a strict plugin, and not raised yet
 
     @classmethod
     def new(
@@ -160,6 +162,17 @@ class JobRecord:
             return f"{self.status.name} when last looked at"
         ago = time.monotonic() - self.heard_at
         return self.status.name + (f" {ago:.0f} s ago" if ago >= 1 else "")
+
+    def take_hook_error(self) -> Exception | None:
+        """Return what a hook of a strict plugin raised when it was told of this job: once."""
+        error, self.hook_error = self.hook_error, None
+        return error
+
+    def raise_hook_error(self) -> None:
+        """Raise what a hook of a strict plugin raised when it was told of this job: once."""
+        error = self.take_hook_error()
+        if error is not None:
+            raise error
 
     def ticket(self) -> Ticket:
         """Return what an engine is asked about this job with."""

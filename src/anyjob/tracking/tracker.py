@@ -98,10 +98,12 @@ class Tracker:
     def ask(self, record: JobRecord) -> JobStatus:
         """Return where a job is, by the next bulk question or an answer younger than the floor.
 
-        Raises whatever the backend's ``observe`` raises.
+        Raises whatever the backend's ``observe`` raises, and a hook of a strict plugin.
         """
         self.check(record)
-        return self._query.status(record)
+        status = self._query.status(record)
+        record.raise_hook_error()
+        return status
 
     def hint(self, job_ids: Iterable[str]) -> None:
         """The engine was heard to say something of these jobs: ask about them soon, once."""
@@ -114,6 +116,10 @@ class Tracker:
     def unsure(self, record: JobRecord) -> None:
         """The engine has taken a job, or not: to be found out."""
         self._transitions.unsure(record)
+
+    def submitted(self, job: Any) -> None:
+        """Tell the hooks that a job was handed over."""
+        self._transitions.call_hooks(job._record, self._backend.services.submitted, job)
 
     def end(self, record: JobRecord, outcome: Outcome) -> None:
         """Write down that a job has ended, and settle it."""
@@ -155,7 +161,7 @@ class Tracker:
             if waits:
                 record.final_callbacks += (callback,)
         if not waits:
-            callback(record.status)
+            callback(record.take_hook_error() or record.status)
             return lambda: None
         self._watcher.watch(record)
         return lambda: self._unsubscribe(record, callback)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from anyjob.orders import Observation
+from anyjob.reporting import report
 from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 
@@ -50,7 +51,17 @@ class Transitions:
         for callback in record.change_callbacks:
             callback()
         if self._backend.services.watches and status is not old:
-            self._backend.services.changed(self._backend, record, old, status)
+            self.call_hooks(record, self._backend.services.changed, self._backend, record, old, status)
+
+    @staticmethod
+    def call_hooks(record: JobRecord, call: Callable[..., None], *arguments: object) -> None:
+        """Have hooks called. What those of a strict plugin raise changes nothing of the job: it is reported,
+        and raised by whatever is next asked about that."""
+        try:
+            call(*arguments)
+        except Exception as error:
+            report("%s", error, logger="anyjob.plugins", level="error", error=error)
+            record.hook_error = record.hook_error or error
 
     def launched(self, record: JobRecord, native_id: str) -> None:
         """The engine has taken a job; whoever has heard that notes it in the recorder, of many at a time."""
@@ -102,11 +113,12 @@ class Transitions:
         services = self._backend.services
         try:
             if services.watches:
-                services.changed(self._backend, record, old, outcome.status)
-                services.finished(self._backend, record, outcome)
-        finally:  # where plugins are strict, a hook's error passes through
+                self.call_hooks(record, services.changed, self._backend, record, old, outcome.status)
+                self.call_hooks(record, services.finished, self._backend, record, outcome)
+        finally:  # Ctrl-C in a hook keeps nobody waiting
+            said = (record.take_hook_error() if final_callbacks else None) or outcome.status
             for final in final_callbacks:
-                final(outcome.status)
+                final(said)
 
     def fail_waits(self, records: Iterable[JobRecord], error: BaseException) -> None:
         """Jobs cannot be asked about: leave them as they are, and tell those who wait for them."""
