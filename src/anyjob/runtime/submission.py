@@ -107,7 +107,10 @@ def take_back(backend: TaskBackend, records: Mapping[str, JobRecord], error: Bas
                 backend._tracker.launched(records[job_id], job_id)
             elif records[job_id].outcome is None:
                 backend._tracker.unsure(records[job_id])
-    handed = [record for record in records.values() if record.native_id is not None and not record.outcome]
+    there = [record for record in records.values() if record.native_id is not None]
+    handed = [record for record in there if record.outcome is None]
+    open_ids = {record.job_id for record in handed}
+    ended = [record.job_id for record in there if record.job_id not in open_ids]
     unsure = [record.job_id for record in records.values() if record.unsure]
     cancelled: list[str] = []
     try:
@@ -118,7 +121,12 @@ def take_back(backend: TaskBackend, records: Mapping[str, JobRecord], error: Bas
         error.add_note(f"anyjob: they could not be cancelled: {type(failure).__name__}: {failure}")
     known = set(cancelled)
     left = [record.job_id for record in handed if record.job_id not in known]
-    for job_ids, what in ((cancelled, "cancelled"), (left, "left to run"), (unsure, "perhaps handed over")):
+    for job_ids, what in (
+        (ended, "at their end"),
+        (cancelled, "cancelled"),
+        (left, "not cancelled"),
+        (unsure, "perhaps handed over"),
+    ):
         if job_ids:
             error.add_note(f"anyjob: jobs of backend {backend.name()!r} that were {what}: {_listed(job_ids)}")
 
