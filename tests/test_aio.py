@@ -6,12 +6,16 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
+from running_local import running, until
 from support.scripted_backends import FindingBackend, ScriptedJob, UniformEngine, make
 
 from anyjob import (
@@ -32,6 +36,7 @@ from anyjob import (
     aio,
 )
 from anyjob.builtin.inline import InlineBackend
+from anyjob.builtin.local.backend import LocalBackend
 from anyjob.builtin.processes import ProcessesBackend
 from anyjob.builtin.threads import ThreadsBackend
 from anyjob.tracking import offload
@@ -483,3 +488,45 @@ async def test_work_that_runs_while_it_is_handed_over_starves_no_other_await(gat
     assert [await (await task) for task in blocked] == [True] * len(blocked)
     threads.close()
     inline.close()
+
+
+@pytest.mark.parametrize("who", ["supervisor", "nobody"])
+async def test_the_loop_goes_on_while_a_supervisor_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """To begin to wait is to be registered: who listens to the supervisor is another thread."""
+    with running(tmp_path) as local:
+        submitted = local.backend.run(Command(["sh", "-c", "read x < $FIFO"], env={"FIFO": local.fifo}))
+        await aio.call(until, submitted.running)
+        local.session.close()
+        supervisor = local.supervisor
+        assert supervisor is not None
+        if who == "supervisor":
+            os.kill(supervisor, signal.SIGSTOP)
+        else:
+            local.kill("supervisor")
+        local.session = local.another()
+        listened: set[int] = set()
+        listen = LocalBackend.listen
+
+        def recorded(backend: LocalBackend) -> None:
+            listened.add(threading.get_ident())
+            listen(backend)
+
+        monkeypatch.setattr(LocalBackend, "listen", recorded)
+        job = local.session.get_job(submitted.job_id())
+        waits = [
+            asyncio.ensure_future(job),
+            asyncio.create_task(aio.wait([job])),
+            asyncio.create_task(aio.wait_for_final_state(job)),
+            asyncio.create_task(aio.result(job)),
+        ]
+        await asyncio.sleep(0)  # all of them have begun, and nobody has answered
+        assert not any(task.done() for task in waits)
+        os.kill(supervisor, signal.SIGCONT) if who == "supervisor" else None
+        Path(local.fifo).write_text("go\n")
+        async with asyncio.timeout(60):
+            await asyncio.gather(*waits)
+        assert job.done()
+        assert listened
+        assert threading.get_ident() not in listened

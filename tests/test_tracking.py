@@ -284,6 +284,7 @@ def test_the_interval_grows_while_nothing_changes(clock: ManualClock, slow: Scri
     schedule = slow._tracker._watcher.schedule
     intervals = []
     for changed in (True, False, False, False, False, False, False, False, True):
+        schedule.begin()
         schedule.asked(changed)
         intervals.append(schedule.interval)
     assert intervals[:4] == [10, 15, 22.5, 33.75]

@@ -186,6 +186,7 @@ class BaseJob(ABC):
             InvalidStatusError: ``status()`` returned something that is no status.
             TypeError: ``timeout`` or ``wait`` is no number.
             ValueError: one of them is ``nan``.
+            JobError: a hook or a callback waits on the thread that would have to tell it of the job.
 
         What ``status()`` and ``callback`` raise passes through, save `BackendUnavailableError`: that
         is transient, so the wait backs off and asks again until the timeout.
@@ -193,6 +194,7 @@ class BaseJob(ABC):
         from threading import Event
 
         from anyjob.text.seconds import seconds, timeout_of
+        from anyjob.tracking.telling import check_may_wait
 
         timeout, wait = timeout_of(timeout), seconds(wait, "wait")
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -222,6 +224,7 @@ class BaseJob(ABC):
                         f"job {self.job_id()!r} has not ended within {timeout:g} s ({seen})"
                     ) from unavailable
                 pause = backoff(failures, ceiling=max(wait, 1.0)) if failures else max(wait, 0.0)
+                check_may_wait(self)
                 alarm.wait(pause if left is None else min(pause, left))
         finally:
             release()
@@ -291,6 +294,11 @@ class BaseJob(ABC):
         from anyjob.tracking.callback_threads import call_at_end
 
         call_at_end(self, callback)
+
+    def _teller(self) -> object:
+        """Return who tells of this job, by a thread that must not wait for it; None where nobody has to."""
+        polling = sys.modules.get("anyjob.tracking.plain_polling")
+        return None if polling is None else polling.poller_of(self)
 
     def __await__(self) -> t.Generator[t.Any, None, t.Any]:
         """``await job`` waits without blocking the event loop, and gives the result.

@@ -17,6 +17,7 @@ from anyjob.specs import Call, Command, File, Outcome, Spec, T_co, kind_of
 from anyjob.status import JobStatus
 from anyjob.text.seconds import timeout_of
 from anyjob.tracking.records import FinalCallback, JobRecord
+from anyjob.tracking.telling import check_may_wait
 
 STDERR_SHOWN = 4000
 """Characters of the end of stderr that an error message holds."""
@@ -234,6 +235,7 @@ class TaskJob(BaseJob, Generic[T_co]):
 
     def _pause(self, seconds: float) -> None:
         """Sleep, at most until the job has ended."""
+        check_may_wait(self)
         alarm = threading.Event()
         release = self._on_change(alarm.set)
         try:
@@ -254,6 +256,7 @@ class TaskJob(BaseJob, Generic[T_co]):
 
         if timeout is not None and timeout <= 0 and self.in_final_state():
             return  # to be asked once does not need a watcher
+        check_may_wait(self)
         forget = self._on_final(tell)
         try:
             if not ended.wait(timeout):
@@ -290,6 +293,9 @@ class TaskJob(BaseJob, Generic[T_co]):
             self._on_final(callback)
         else:
             super()._call_at_end(callback)
+
+    def _teller(self) -> object:
+        return None if self._record.outcome is not None else self._record.tracker
 
     def __await__(self) -> Generator[Any, None, T_co]:
         """``await job`` waits without blocking the event loop, and gives the result."""

@@ -190,7 +190,7 @@ class TaskBackend(BaseBackend):
     def listen(self) -> None:
         """Somebody waits for a job: what the engine tells is wanted from now on.
 
-        It may be called often, and from any thread.
+        It is called by the thread that watches, may be called often, and may block.
         """
 
     def end_idle_workers(self) -> None:
@@ -452,6 +452,11 @@ class TaskBackend(BaseBackend):
             else:
                 self._recorder = NO_RECORDER
         return self._recorder
+
+    @property
+    def answers_from_memory(self) -> bool:
+        """Whether asking where jobs are costs nothing and never blocks: they live in this process."""
+        return not self.floor and not self.capabilities.durable
 
     def _check_here(self, what: str) -> None:
         if self.other_host:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import AnyjobError, BackendError, BackendUnavailableError, in_words
@@ -13,6 +13,7 @@ from anyjob.forks import in_each_process
 from anyjob.orders import Observation
 from anyjob.specs import Outcome
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
+from anyjob.tracking.telling import telling
 
 if TYPE_CHECKING:
     from anyjob.tracking.engine import Engine
@@ -33,9 +34,16 @@ class BulkQuery:
         backend: whose jobs they are.
         jobs: the records of these.
         transitions: takes in what has changed.
+        teller: who tells of them, for `anyjob.tracking.telling`.
+
+    Attributes:
+        under_way: held while a backend is asked that has a floor.
+        repeat: called with the records that could not be asked about, or taken in.
     """
 
-    def __init__(self, backend: Engine, jobs: JobTable, transitions: Transitions) -> None:
+    def __init__(self, backend: Engine, jobs: JobTable, transitions: Transitions, teller: object) -> None:
+        self._teller = teller
+        self.repeat: Callable[[list[JobRecord]], None] = lambda records: None
         self._backend = backend
         self._jobs = jobs
         self._transitions = transitions
@@ -44,6 +52,9 @@ class BulkQuery:
 
     def _make_own(self) -> None:
         self.under_way = threading.RLock()  # a hook that it calls may ask about another job
+        # What was learnt, and could not be written yet: an engine may say it only once.
+        self._moved: list[tuple[JobRecord, JobStatus, JobStatus]] = []
+        self._collected: dict[str, Outcome] = {}
 
     def status(self, record: JobRecord) -> JobStatus:
         """Return where a job is, by the next bulk question or an answer younger than the floor.
@@ -72,7 +83,20 @@ class BulkQuery:
         self.ask(self._jobs.active_records())
 
     def ask(self, records: list[JobRecord]) -> bool:
-        """Ask the engine about these, and take in what it says. Return whether anything changed."""
+        """Ask the engine about these, and take in what it says. Return whether anything changed.
+
+        Where that fails, whoever else waits for them is asked for anew.
+        """
+        try:
+            if self._backend.answers_from_memory:  # by many threads, each of which may wait for another
+                return self._ask(records)
+            with telling(self._teller):
+                return self._ask(records)
+        except BaseException:
+            self.repeat(records)
+            raise
+
+    def _ask(self, records: list[JobRecord]) -> bool:
         changed = False
         try:
             for chunk in _chunks([record for record in records if record.unsure]):
@@ -110,11 +134,23 @@ class BulkQuery:
                 ended.append((record, observation))
             elif (old := self._transitions.observed(record, status, observation)) is not None:
                 moved.append((record, old, status))
-        if moved:
+        self._move(moved)
+        return self._collect(ended) or bool(moved)
+
+    def _move(self, moved: list[tuple[JobRecord, JobStatus, JobStatus]]) -> None:
+        """Write, and then tell, that jobs are elsewhere; those too that could not be written before."""
+        with self._jobs.lock:
+            moved, self._moved = self._moved + moved, []
+        if not moved:
+            return
+        try:
             self._backend.recorder.moved([(record, status) for record, _, status in moved])
+        except BaseException:
+            with self._jobs.lock:
+                self._moved = moved + self._moved
+            raise
         for record, old, status in moved:
             self._transitions.notify(record, old, status)
-        return self._collect(ended) or bool(moved)
 
     def _missing(self, record: JobRecord, now: float) -> Observation | None:
         """An id that the engine does not answer for is unknown, and lost only after a grace period."""
@@ -162,7 +198,11 @@ class BulkQuery:
             return False
         settled = False
         try:
-            outcomes = self._outcomes(ended)
+            known = self._collected
+            unknown = [(record, seen) for record, seen in ended if record.job_id not in known]
+            if unknown:
+                known.update(self._outcomes(unknown))
+            outcomes = {r.job_id: known[r.job_id] for r, _ in ended if r.job_id in known}
             for record, seen in ended:
                 if record.job_id not in outcomes and seen is not None:
                     outcomes[record.job_id] = Outcome(
@@ -177,6 +217,7 @@ class BulkQuery:
             for record, _ in ended:
                 if record.job_id in kept:
                     self._transitions.settle(record, kept[record.job_id])
+                    known.pop(record.job_id, None)
                     settled = True
         finally:
             for record, _ in ended:

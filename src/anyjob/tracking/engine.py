@@ -57,6 +57,10 @@ class Engine(Protocol):
         """Seconds between two questions, at least."""
 
     @property
+    def answers_from_memory(self) -> bool:
+        """Whether asking it costs nothing and never blocks."""
+
+    @property
     def ceiling(self) -> float:
         """Seconds between two questions while jobs are waited for, at most."""
 
@@ -91,4 +95,4 @@ class Engine(Protocol):
         """See to it that jobs which cannot be found do not start any more; return those that have."""
 
     def listen(self) -> None:
-        """Somebody waits for a job."""
+        """Somebody waits for a job; called by the watcher's thread."""

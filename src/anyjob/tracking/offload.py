@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from anyjob.forks import in_each_process
 from anyjob.tracking import thread_loop
+from anyjob.tracking.telling import check_may_wait
 
 if TYPE_CHECKING:
     from anyjob.status import JobStatus
@@ -149,6 +150,7 @@ async def final_status(job: Any) -> JobStatus:
     Cancelling the await takes the request back, and leaves the job alone. Raises what asking for
     the status raised.
     """
+    check_may_wait(job)
     ended = ThreadsafeFuture[Any]()
     unsubscribe = job._on_final(ended.set)
     try:

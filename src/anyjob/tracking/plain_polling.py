@@ -17,6 +17,7 @@ from anyjob.forks import in_each_process
 from anyjob.reporting import report
 from anyjob.status import JOB_FINAL_STATES, JobStatus, backoff
 from anyjob.tracking import thread_loop
+from anyjob.tracking.telling import telling
 
 FLOOR = 0.05
 """Seconds until a job is asked a second time; longer each time after."""
@@ -63,6 +64,11 @@ def heard(job: Any, status: JobStatus, wait: float) -> None:
             return
         poller.postpone(watch, wait)
     poller.told(watch, status)
+
+
+def poller_of(job: Any) -> object:
+    """Return who asks about the jobs of a job's backend; None as long as nobody waits for any."""
+    return _pollers.get(_key_of(job))
 
 
 def _key_of(job: Any) -> int:
@@ -149,7 +155,8 @@ class _Poller:
     def run(self) -> None:
         """Ask, until there is nothing left to ask."""
         try:
-            self._ask_all()
+            with telling(self):
+                self._ask_all()
         finally:
             thread_loop.release()
 

@@ -31,8 +31,9 @@ class Tracker:
         self._backend = backend
         self._jobs = JobTable()
         self._transitions = Transitions(backend, self._jobs, self.watch)
-        self._query = BulkQuery(backend, self._jobs, self._transitions)
+        self._query = BulkQuery(backend, self._jobs, self._transitions, self)
         self._watcher = Watcher(backend, self._jobs, self._query, self._transitions)
+        self._query.repeat = self._watcher.repeat
         Tracker._instances[id(self)] = self
         forks.in_each_process(self._make_own)
 
@@ -163,15 +164,22 @@ class Tracker:
         if not waits:
             callback(record.take_hook_error() or record.status)
             return lambda: None
-        self._watcher.watch(record)
-        return lambda: self._unsubscribe(record, callback)
+        return self._watched(record, callback)
 
     def on_change(self, record: JobRecord, callback: Callable[[], None]) -> Callable[[], None]:
         """Have ``callback`` called at each change, and when the wait had better look by itself."""
         self.check(record)
         with self._jobs.lock:
             record.change_callbacks += (callback,)
-        self._watcher.watch(record)
+        return self._watched(record, callback)
+
+    def _watched(self, record: JobRecord, callback: Any) -> Callable[[], None]:
+        """Have a job watched for a callback; return what takes that back."""
+        try:
+            self._watcher.watch(record)
+        except BaseException:
+            self._unsubscribe(record, callback)
+            raise
         return lambda: self._unsubscribe(record, callback)
 
     def _unsubscribe(self, record: JobRecord, callback: Any) -> None:

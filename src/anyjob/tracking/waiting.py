@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
 from anyjob.text.seconds import timeout_of
+from anyjob.tracking.telling import check_may_wait
 
 if TYPE_CHECKING:
     from anyjob.job import BaseJob
@@ -122,6 +123,7 @@ class Subscription:
         put = self._put
         try:
             for job in self._jobs:
+                check_may_wait(job)
                 self._forget.append(job._on_final(lambda said, job=job: put((job, said))))
         except BaseException:
             self.__exit__()

@@ -6,11 +6,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from anyjob.errors import BackendError, BackendUnavailableError
+from anyjob.errors import BackendError, BackendUnavailableError, StateError
 from anyjob.forks import in_each_process
+from anyjob.reporting import report
 from anyjob.status import backoff
 from anyjob.tracking.records import NEVER
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from anyjob.tracking.engine import Engine
     from anyjob.tracking.records import JobRecord, JobTable
     from anyjob.tracking.transitions import Transitions
+
+FLOOR = 0.05
+"""Seconds between two questions, at least, to a backend that has no floor and cannot notify now."""
+NEVER_DUE = float("inf")
 
 
 class PollSchedule:
@@ -36,16 +40,31 @@ class PollSchedule:
         self._backend = backend
         self.interval = self.due = 0.0
         self.failures = 0
+        self._failing_since: float | None = None
 
     def soon(self) -> None:
         """Ask soon, however long the interval has grown: somebody has just begun to wait."""
         self.interval = self._backend.floor
         self.due = min(self.due, time.monotonic() + self.interval)
 
+    def begin(self) -> None:
+        """All are asked about now; who begins to wait meanwhile is not among them."""
+        self.due = NEVER_DUE
+
     def failed(self) -> None:
-        """The engine could not be reached: back off."""
+        """It could not be asked: back off."""
         self.failures += 1
+        self._failing_since = self._failing_since or time.monotonic()
         self.due = time.monotonic() + backoff(self.failures, ceiling=self._backend.ceiling)
+
+    def succeeded(self) -> None:
+        """It could be asked."""
+        self.failures, self._failing_since = 0, None
+
+    @property
+    def failing_for(self) -> float:
+        """For how many seconds it could not be asked."""
+        return 0.0 if self._failing_since is None else time.monotonic() - self._failing_since
 
     def asked(self, changed: bool, all_known: bool = True) -> None:
         """All were asked about that are watched.
@@ -54,20 +73,22 @@ class PollSchedule:
             changed: whether anything had changed.
             all_known: whether the engine knows, and so would tell of, each of them.
         """
+        floor = self._backend.floor or FLOOR
         if self._backend.capabilities.notifies and all_known:
             self.interval = self._backend.ceiling
         elif changed:
-            self.interval = self._backend.floor
+            self.interval = floor
         else:
-            self.interval = min(self.interval * 1.5, self._backend.ceiling)
-        self.due = time.monotonic() + self.interval
+            self.interval = min(max(self.interval * 1.5, floor), self._backend.ceiling)
+        self.due = min(self.due, time.monotonic() + self.interval)
 
 
 class Watcher:
     """Asks about what is watched, when it is due and when the engine was heard to say something.
 
-    Its thread runs while there is something to watch. A backend whose floor is 0 answers from memory, and
-    needs none.
+    Its thread runs while there is something to watch, and has the engine listen. What it could not ask or
+    write is asked again. A backend that answers from memory is asked at once, and needs a thread only for
+    what could not be taken in.
 
     Args:
         backend: whose jobs they are.
@@ -93,33 +114,49 @@ class Watcher:
         self._later: deque[str] = deque()  # hints about jobs that nobody waited for
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._listens = False
 
     def watch(self, record: JobRecord) -> None:
-        """Ask about a job from now on, until it has ended or is watched no more."""
-        if not self._backend.floor:
-            self._backend.listen()
-            # What ended between the last look and this request has sent its hint already.
-            self._ask_now([record])
-            return
+        """Ask about a job from now on, until it has ended or is watched no more. It does not block."""
         if self.closed:
             self._transitions.fail_waits([record], self._was_closed())
             return
-        if self._thread is None:
-            with suppress(BackendUnavailableError):  # transient: until then it is polled
-                self._backend.listen()
+        if self._backend.answers_from_memory:
+            self._ask_now([record])  # what ended before this request has sent its hint already
+            return
         with self._jobs.lock:
             if record.outcome is not None or record.job_id in self._jobs.watched:
                 return
             self._jobs.watched[record.job_id] = record
-            self.schedule.soon()
+            if self._backend.floor:
+                self.schedule.soon()
+            else:  # what changes is told; so nobody has to ask about all but once
+                self._hints.append(record.job_id)
             # What the engine has told while nobody waited is asked about at once.
             self._hints.extend(_taken(self._later))
             self._wake.set()
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name=f"anyjob-watch-{self._backend.name()}", daemon=True
-                )
-                self._thread.start()
+            self._start()
+
+    def repeat(self, records: Iterable[JobRecord]) -> None:
+        """What was to be learnt of these was not: ask again, where somebody waits for it.
+
+        A backend that has a floor is polled by all means.
+        """
+        if self._backend.floor:
+            return
+        watches = self._backend.services.watches
+        with self._jobs.lock:
+            waited_for = [
+                record.job_id
+                for record in records
+                if record.outcome is None and (watches or record.final_callbacks or record.change_callbacks)
+            ]
+            if waited_for and not self.closed:
+                self._hints.extend(waited_for)
+                if threading.current_thread() is not self._thread:  # else it backs off by itself
+                    self.schedule.failed()
+                    self._wake.set()
+                    self._start()
 
     def hint(self, job_ids: Iterable[str]) -> None:
         """The engine was heard to say something of these jobs: ask about them soon, once."""
@@ -137,16 +174,52 @@ class Watcher:
     def _ask_now(self, records: list[JobRecord]) -> None:
         self._query.ask([record for record in records if record.outcome is None])
 
+    def _start(self) -> None:
+        """Have a thread; with the lock held."""
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._run, name=f"anyjob-watch-{self._backend.name()}", daemon=True
+            )
+            self._thread.start()
+
+    def _listen(self) -> None:
+        """Have the engine listened to; where that is not possible now, it is polled until then."""
+        try:
+            self._backend.listen()
+        except BackendUnavailableError:
+            self._listens = False
+        except BaseException as error:
+            with self._jobs.lock:
+                watched = list(self._jobs.watched.values())
+            self._failed(watched, error)
+        else:
+            self._listens = True
+
+    def _failed(self, records: list[JobRecord], error: BaseException) -> None:
+        """Ask again soon where that may help; else tell those who wait, and leave the jobs as they are.
+
+        A ledger that is locked, or a process without a descriptor left, may be well in a moment; credentials
+        that are refused, or a fault in the plugin (SystemExit too), will not.
+        """
+        schedule = self.schedule
+        schedule.failed()
+        may_pass = isinstance(error, StateError | OSError) and schedule.failing_for < self._backend.grace
+        if not may_pass:
+            self._transitions.fail_waits(records, error)
+        elif schedule.failures == 1:
+            report("asking backend %r for its jobs, which is tried again: %s", self._backend.name(), error)
+
     def _run(self) -> None:
         schedule, active = self.schedule, self._jobs.active
-        schedule.failures = 0
+        self._listen()
         while True:
-            self._wake.wait(max(0.0, schedule.due - time.monotonic()))
+            self._wake.wait(max(0.0, min(schedule.due - time.monotonic(), threading.TIMEOUT_MAX)))
             self._wake.clear()
             hinted = _taken(self._hints)
             with self._jobs.lock:
-                if self.closed or not self._jobs.watched:
+                if self.closed or not (self._jobs.watched or hinted):
                     self._thread = None
+                    schedule.succeeded()
                     return
                 due = time.monotonic() >= schedule.due
                 if hinted or due:  # those that nobody waits for take part in a question that is asked anyway
@@ -155,6 +228,10 @@ class Watcher:
                 of = active if due else hinted
                 old: list[JobRecord] = []
                 records = [active[job_id] for job_id in of if job_id in active]
+                if due:
+                    schedule.begin()
+            if due and not self._listens:
+                self._listen()
             if not due and not records:
                 continue
             try:
@@ -166,16 +243,15 @@ class Watcher:
             except BackendUnavailableError:
                 schedule.failed()
             except BaseException as error:
-                # Permanent (credentials), or a fault in the plugin (SystemExit too): the jobs are
-                # left as they are, and whoever waits for them is told.
-                self._transitions.fail_waits(records, error)
+                self._failed(records, error)
             else:
-                schedule.failures = 0
+                schedule.succeeded()
                 if due:
                     # Of a job that the engine does not know it tells nothing; and one that was not asked
                     # about now may have changed before we began to listen.
                     all_known = len(old) == len(records) and all(r.missing_since is None for r in records)
-                    schedule.asked(changed, all_known)
+                    with self._jobs.lock:
+                        schedule.asked(changed, all_known and self._listens)
             records = old = []  # while this thread waits it holds no job that nobody else does
 
     def close(self) -> None:

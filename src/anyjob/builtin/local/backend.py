@@ -85,6 +85,7 @@ class LocalBackend(TaskBackend):
         self._lazy_client: SupervisorClient | None = None
         self._have_own_variables = self._has_told_host = False
         self._seen_ended: dict[str, Row] = {}
+        self._unheard = False
 
     @property
     def _paths(self) -> RuntimePaths:
@@ -172,18 +173,26 @@ class LocalBackend(TaskBackend):
             yield order, order.job_id
 
     def listen(self) -> None:
-        """Have what changes told to this process."""
-        if not self.other_host:
-            self._client.open()
+        """Have what changes told to this process; that nobody tells it, is reported once."""
+        if self.other_host:
+            if not self._has_told_host:
+                self._has_told_host = True
+                report(
+                    "jobs of host %s are run there, and what came of them is told there: they are waited for. "
+                    "If this machine was called so, or that one is gone for good, ANYJOB_HOST=%s has them run "
+                    "here",
+                    self.other_host,
+                    self.other_host,
+                )
             return
-        if not self._has_told_host:
-            self._has_told_host = True
-            report(
-                "jobs of host %s are run there, and what came of them is told there: they are waited for. If "
-                "this machine was called so, or that one is gone for good, ANYJOB_HOST=%s has them run here",
-                self.other_host,
-                self.other_host,
-            )
+        try:
+            self._client.open()
+        except BackendUnavailableError as error:
+            if not self._unheard:
+                report("%s; those who wait go on, and it is tried again", error)
+            self._unheard = True
+            raise
+        self._unheard = False
 
     def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
         """Read the ledger: what is not there any more is nowhere."""

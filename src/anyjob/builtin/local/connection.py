@@ -140,7 +140,7 @@ class SupervisorConnection:
         try:
             callback(*arguments)
         except Exception as error:  # a callback's, or a ledger's that cannot be read now
-            report("telling of changed jobs: %s", error, level="error", error=error)
+            report("telling of changed jobs, which is tried again: %s", error, level="error", error=error)
 
     def _receive(self) -> None:
         for message in self._frames.receive():
