@@ -290,3 +290,28 @@ def test_nothing_is_left_of_what_is_gone() -> None:
     assert len(forks._calls) <= before
     os.close(report)
     os.close(reader)
+
+
+def test_what_is_done_when_a_job_is_forgotten_is_the_parents_to_do(root: Path) -> None:
+    """A child lets go of handles that it has inherited: their files are its parent's."""
+    code = """
+import gc
+from anyjob import forks
+
+job = backend.run(Call(divmod, (7, 2)))
+assert job.result(LONG) == (3, 1)
+forgotten = []
+backend.when_forgotten(job.job_id(), lambda: forgotten.append("by when_forgotten"))
+
+def child():
+    global job
+    del job
+    gc.collect()
+    assert forgotten == []
+
+in_child(child)
+del job
+gc.collect()
+assert forgotten == ["by when_forgotten"]
+"""
+    run(root, "threads", code)

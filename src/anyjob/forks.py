@@ -50,6 +50,15 @@ def in_children(call: Callable[[], object]) -> None:
         _calls[number] = weakref.ref(call.__self__, lambda _: forget(number, None)), function  # type: ignore[attr-defined]
 
 
+def only_here(call: Callable[[], object]) -> Callable[[], object]:
+    """Return a function that makes a call, but not in a process that is forked off this one.
+
+    It is for what is done when something is collected, or when the program ends.
+    """
+    made_in = generation
+    return lambda: call() if generation == made_in else None
+
+
 def _in_child() -> None:
     global generation
     generation += 1

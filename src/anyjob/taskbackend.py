@@ -23,6 +23,7 @@ from anyjob.errors import (
 )
 from anyjob.execution import spool
 from anyjob.execution.private_files import read_range
+from anyjob.forks import only_here
 from anyjob.ids import new_id
 from anyjob.jobtypes import TaskJob
 from anyjob.orders import NO_OPTIONS, Answer, Observation, Options, Order, Rejected, Ticket, Unsure
@@ -468,7 +469,8 @@ class TaskBackend(BaseBackend):
     def _order(self, record: JobRecord, options: Any) -> Order:
         job_id = record.job_id
         if record.spool is not None and not self.capabilities.durable:
-            weakref.finalize(record, self._forget, job_id).atexit = False
+            forget = only_here(functools.partial(self._forget, job_id))
+            weakref.finalize(record, forget).atexit = False
         environment = self.services.environment(self, job_id, record.specs[0])
         return Order(
             job_id=job_id,

@@ -79,7 +79,7 @@ class Tracker:
         if record is None:
             call()
         else:
-            weakref.finalize(record, call).atexit = False
+            weakref.finalize(record, forks.only_here(call)).atexit = False
 
     def job(self, job_id: str) -> Any:
         """Return a handle on a job that is known here; None for one that is not."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from anyjob import BackendError, BackendStatus, Capabilities, Observation, Order, Outcome, TaskBackend, Ticket
-from anyjob.sdk import Answer, outcome_from_report, read_range
+from anyjob.sdk import Answer, in_each_process, outcome_from_report, read_range
 from anyjob_dask import keys
 from anyjob_dask.connection import SchedulerConnection
 from anyjob_dask.job_states import JobStates
@@ -50,7 +49,10 @@ class DaskBackend(TaskBackend):
             walltime=in_processes,
             notifies=True,
         )
-        self._owner = os.getpid()
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
+        chosen: DaskOptions = self.options
         self._connection = SchedulerConnection(chosen, self._on_event)
         self._states = JobStates(self._connection, fetch_large=chosen.is_durable)
         self._submitter = Submitter(self._connection, self._states, chosen)
@@ -191,8 +193,6 @@ class DaskBackend(TaskBackend):
 
     def close(self) -> None:
         """Close the connection; jobs of a cluster that is not ours run on if they are durable."""
-        if os.getpid() != self._owner:
-            return
         if self._connection.is_up:
             with suppress(BackendError):
                 if not self.capabilities.durable:

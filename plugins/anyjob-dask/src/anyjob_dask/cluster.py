@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from anyjob import BackendUnavailableError
-from anyjob.sdk import spawn_interpreter, unmark_interpreter
+from anyjob.sdk import in_children, spawn_interpreter, unmark_interpreter
 
 CLOSE_TIMEOUT = 3.0
 """Seconds that it may take to end."""
@@ -39,6 +39,7 @@ class Cluster:
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
+        in_children(self._let_go)
         assert self._process.stdout is not None
         self.address = self._process.stdout.readline().decode().strip()
         if not self.address:
@@ -47,6 +48,15 @@ class Cluster:
                 f"a Dask cluster of {slots} slots did not start on this machine (exit code {exit_code}): "
                 "what it says of that is on stderr"
             )
+
+    def _let_go(self) -> None:
+        """In a child of a fork: it ends with our parent, as the end of its stdin tells it."""
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        process.stdout.close()
+        process.returncode = 0
 
     @property
     def is_alive(self) -> bool:

@@ -6,10 +6,12 @@ import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 from anyjob import BackendError, BackendUnavailableError
+from anyjob.sdk import in_children
 from anyjob_dask import protocol, versions
 from anyjob_dask.options import DaskOptions
 
@@ -35,9 +37,18 @@ class SchedulerConnection:
         self._client: Any = None
         self._cluster: Any = None
         self._closed = False
-        self._owner = os.getpid()
+        in_children(self._let_go)
         self.generation = 0
         """How often a connection was made: what was reported by one before may be out of date."""
+
+    def _let_go(self) -> None:
+        """In a child of a fork: its client is our parent's; neither its thread nor that of Dask is here."""
+        self._closed = True
+        if self._client is not None:
+            self._client.status = "closed"
+            import distributed.utils
+
+            distributed.utils._offload_executor = ThreadPoolExecutor(1, "Dask-Offload")
 
     @property
     def where(self) -> str:
@@ -65,7 +76,7 @@ class SchedulerConnection:
             return client
         with self._lock:
             client = self._client
-            if self._closed or os.getpid() != self._owner:
+            if self._closed:
                 raise BackendError(f"the connection to {self.where} was closed")
             if client is not None and client.status != "running":
                 self._discard_client()
@@ -253,8 +264,6 @@ class SchedulerConnection:
 
     def close(self) -> None:
         """Close the connection; a cluster that was started for it ends."""
-        if os.getpid() != self._owner:
-            return
         with self._lock:
             self._closed = True
             client, self._client = self._client, None

@@ -24,7 +24,7 @@ from anyjob import (
     TaskBackend,
     Ticket,
 )
-from anyjob.sdk import Answer
+from anyjob.sdk import Answer, in_each_process
 from anyjob_qiskit.config import AtLeastOne, AtLeastZero, Level, about
 from anyjob_qiskit.simulation_queue import QueuedSimulation, SimulationQueue
 from anyjob_qiskit.spec import Circuit, Method
@@ -68,11 +68,14 @@ class AerBackend(TaskBackend):
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options or AerOptions())
+        self._closed = False
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
         self._simulators: dict[str, Simulator] = {}
         self._simulations: dict[str, QueuedSimulation] = {}
         self._queue: SimulationQueue | None = None
         self._lock = threading.Lock()
-        self._closed = False
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         """Check the circuits, and queue them.

@@ -23,7 +23,7 @@ from anyjob import (
     Ticket,
     Unsure,
 )
-from anyjob.sdk import Answer
+from anyjob.sdk import Answer, in_each_process
 from anyjob_qiskit.batches import Batch, BatchItem, batched
 from anyjob_qiskit.config import JobOptions, QiskitOptions, instantiate
 from anyjob_qiskit.provider_errors import is_auth_error, is_unreachable, translating_errors
@@ -53,17 +53,21 @@ class QiskitBackend(TaskBackend):
         self, configuration: Any, provider: Any = None, *, options: Any = None, device: Any = None
     ) -> None:
         super().__init__(configuration, provider, options=options)
-        self._device = device
-        self._lock = threading.Lock()
-        self._jobs: dict[str, Any] = {}
-        self._failed_polls: dict[str, int] = {}
-        self._final_answers: dict[str, Any] = {}
-        self._transpiler: Any = None
+        self._given_device = device
+        in_each_process(self._make_own)
         self._limits: Any = None
         self.capabilities = Capabilities(durable=self.options.durable, walltime=False)
         floor, ceiling = REMOTE_INTERVALS if self.options.durable else LOCAL_INTERVALS
         self.floor = self.options.interval or floor  # type: ignore[misc]
         self.ceiling = max(ceiling, self.floor)  # type: ignore[misc]
+
+    def _make_own(self) -> None:
+        self._lock = threading.Lock()
+        self._device = self._given_device  # of one that is made here, a child makes its own connection
+        self._jobs: dict[str, Any] = {}
+        self._failed_polls: dict[str, int] = {}
+        self._final_answers: dict[str, Any] = {}
+        self._transpiler: Any = None
 
     @property
     def device(self) -> Any:

@@ -15,6 +15,7 @@ from qiskit import QuantumCircuit, qasm2, qasm3, qpy
 from qiskit.exceptions import QiskitError
 
 from anyjob import File, SpecError
+from anyjob.sdk import in_each_process
 from anyjob_qiskit.openqasm import write_openqasm
 from anyjob_qiskit.qpy_writing import MetadataError, write_qpy
 
@@ -34,6 +35,9 @@ class _CircuitCache:
 
     def __init__(self) -> None:
         self._circuits: OrderedDict[tuple[str, bytes], list[QuantumCircuit]] = OrderedDict()
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
         self._lock = threading.Lock()
 
     def get(self, path: str, content: bytes) -> list[QuantumCircuit] | None:

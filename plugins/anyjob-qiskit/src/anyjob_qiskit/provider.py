@@ -13,6 +13,7 @@ from anyjob import (
     ProviderConfiguration,
     filter_backends,
 )
+from anyjob.sdk import in_each_process
 from anyjob_qiskit.backend import QiskitBackend
 from anyjob_qiskit.config import ProviderOptions, QiskitOptions, RunOptions, instantiate
 from anyjob_qiskit.provider_errors import translating_errors
@@ -34,6 +35,9 @@ class QiskitProvider(BaseProvider):
         super().__init__(
             configuration or ProviderConfiguration("qiskit"), provider, options=options or ProviderOptions()
         )
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
         self._service: Any = None
         self._lock = threading.Lock()
 

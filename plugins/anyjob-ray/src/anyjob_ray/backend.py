@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anyjob import BackendError, BackendStatus, Capabilities, Observation, Order, Outcome, TaskBackend, Ticket
-from anyjob.sdk import Answer, read_range
+from anyjob.sdk import Answer, in_each_process, read_range
 from anyjob_ray.options import RayJobOptions, RayOptions
 
 if TYPE_CHECKING:
@@ -34,12 +34,15 @@ class RayBackend(TaskBackend):
         super().__init__(
             configuration, provider, options=options if isinstance(options, RayOptions) else RayOptions()
         )
-        self._mode: Mode | None = None
-        self._lock = threading.Lock()
         self._closed = False
+        in_each_process(self._make_own)
         self.is_durable = self.options.mode == "durable"
         self.capabilities = DURABLE if self.is_durable else FAST
         self.floor = 0.1 if self.is_durable else 0  # type: ignore[misc]
+
+    def _make_own(self) -> None:
+        self._mode: Mode | None = None
+        self._lock = threading.Lock()
 
     def _open(self) -> Mode:
         """Return the way that jobs run, connected."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import sys
 import threading
 from typing import Any
 
 from anyjob import BackendAuthError, BackendError, BackendUnavailableError
+from anyjob.sdk import in_children
 from anyjob_ray.addresses import CLIENT, are_same, check_reachable
 from anyjob_ray.library import import_ray
 from anyjob_ray.options import LOCAL, RayOptions
@@ -15,6 +18,21 @@ _lock = threading.Lock()
 _users = 0
 _connected_to: str | None = None
 """The address that we have connected this process to; None where somebody else has."""
+_is_fork = False
+"""Whether this process was forked off one that was connected."""
+
+
+def _let_go() -> None:
+    """In a child: Ray's threads are not here, and to shut it down ends our parent and its cluster."""
+    global _lock, _users, _connected_to, _is_fork
+    ray: Any = sys.modules.get("ray")
+    _is_fork = bool(ray and ray.is_initialized())
+    if _connected_to is not None:
+        atexit.unregister(ray.shutdown)
+    _lock, _users, _connected_to = threading.Lock(), 0, None
+
+
+in_children(_let_go)
 
 
 def connect(options: RayOptions, name: str) -> Any:
@@ -35,6 +53,12 @@ def connect(options: RayOptions, name: str) -> Any:
     global _users, _connected_to
     with _lock:
         ray = import_ray(name)
+        if _is_fork:
+            raise BackendError(
+                f"backend {name!r}: this process was forked off one that was connected to Ray, which "
+                "does not survive that: connect after the fork, or start this process as a program of its "
+                "own (multiprocessing: the method 'spawn')"
+            )
         if ray.is_initialized():
             _check_same_cluster(ray, options, name)
         else:

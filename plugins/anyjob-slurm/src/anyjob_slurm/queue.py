@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from anyjob import BackendUnavailableError
+from anyjob.sdk import in_each_process
 from anyjob_slurm.parsing import (
     HISTORY_FORMAT,
     QUEUE_FORMAT,
@@ -88,11 +89,10 @@ class Queue:
     """What Slurm says of this user's jobs on one cluster; shared by all backends that mean that cluster."""
 
     _shared: weakref.WeakValueDictionary[ClusterKey, Queue] = weakref.WeakValueDictionary()
-    _shared_lock = threading.Lock()
+    _shared_lock: threading.Lock
 
     def __init__(self, programs: Programs) -> None:
         self._programs = programs
-        self._lock = threading.RLock()
         self.listing = Listing()
         self.asked_at = NEVER
         self._interval = MIN_INTERVAL
@@ -105,6 +105,15 @@ class Queue:
         self._history_asked_at = NEVER
         self._history_interval = MIN_INTERVAL
         self._no_accounting_at = NEVER
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
+        self._lock = threading.RLock()
+
+    @classmethod
+    def make_shared_lock(cls) -> None:
+        """Make the lock of those that are shared."""
+        cls._shared_lock = threading.Lock()
 
     @classmethod
     def shared(cls, programs: Programs) -> Queue:
@@ -227,3 +236,6 @@ class Queue:
             self._no_accounting_at = time.monotonic()
             return []
         raise program_error("sacct", done)
+
+
+in_each_process(Queue.make_shared_lock)

@@ -178,9 +178,9 @@ class LocalBackend(TaskBackend):
             if not self._has_told_host:
                 self._has_told_host = True
                 report(
-                    "jobs of host %s are run there, and what came of them is told there: they are waited for. "
-                    "If this machine was called so, or that one is gone for good, ANYJOB_HOST=%s has them run "
-                    "here",
+                    "jobs of host %s are run there, and what came of them is told there: they are waited "
+                    "for. If this machine was called so, or that one is gone for good, ANYJOB_HOST=%s has "
+                    "them run here",
                     self.other_host,
                     self.other_host,
                 )
