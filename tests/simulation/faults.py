@@ -143,7 +143,8 @@ class Faults:
             process = others[0]
         machine.say(f"FAULT: {fault}")
         self.happened.append(fault)
-        self.over_at = machine.now + 1
+        lasts = fault.amount if fault.kind in ("stop", "late", "full") else 0.0
+        self.over_at = max(self.over_at, machine.now + lasts + 1)
         match fault.kind:
             case "kill":
                 self._world.truth.killed(process)
@@ -151,7 +152,6 @@ class Faults:
             case "end":
                 machine.signal(process, signal.SIGTERM)
             case "stop" | "late":
-                self.over_at += fault.amount
                 if fault.kind == "late":
                     process.tasks[0].held_until = machine.now + fault.amount
                 else:
@@ -161,7 +161,6 @@ class Faults:
                 self._armed[process.role] = fault, process
             case "full":
                 self._full_until = machine.now + fault.amount
-                self.over_at += fault.amount
             case "sweep":
                 for path in self._world.runtime.rglob("*.sock"):
                     path.unlink()
