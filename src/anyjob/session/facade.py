@@ -6,10 +6,12 @@ A program that embeds anyjob makes its own, which reads no file and no variable,
 from __future__ import annotations
 
 from _thread import RLock
+from weakref import WeakValueDictionary
 
 from anyjob import hints as t
 from anyjob.errors import UnknownNameError
 from anyjob.forks import in_each_process
+from anyjob.living import living
 from anyjob.session.backend_factory import BackendFactory
 
 TYPE_CHECKING = False
@@ -45,7 +47,8 @@ class Session:
         self._backends: dict[str, t.AnyBackend] = {}
         self._providers: dict[str, t.Any] = {}
         self._made_providers: list[t.Any] = []
-        self._extra: list[t.Any] = []  # backends that no name leads to
+        self._extra: list[t.Any] = []  # those of the ledger that no name leads to
+        self._own: WeakValueDictionary[int, t.Any] = WeakValueDictionary()  # made for somebody alone
         self._reported: set[str] = set()
         self._offers: t.Offers | None = None
         self._services: t.Services | None = None
@@ -62,7 +65,8 @@ class Session:
 
         Args:
             name: a configured name, ``provider/backend``, or an installed type; None: the default.
-            options: to be used in place of those configured; the backend is then made for you alone.
+            options: to be used in place of those configured; the backend is then made for you alone: close
+                it when you are done with it, or else the session does when it is closed.
 
         Raises:
             UnknownNameError: nothing is configured, and no type is installed, under this name.
@@ -76,7 +80,7 @@ class Session:
             return self._default(options)
         if options:
             own = self._factory.make(name, options)
-            self._extra.append(own)
+            self._own[id(own)] = own
             return own
         backend: t.AnyBackend | None = self._backends.get(name)
         if backend is None or getattr(backend, "is_closed", False):
@@ -423,7 +427,7 @@ class Session:
     def made(self) -> list[t.Any]:
         """Return the backends that this session has made."""
         with self._lock:
-            return [*self._backends.values(), *self._extra]
+            return [*self._backends.values(), *self._extra, *living(self._own).values()]
 
     def offered_row(self, name: str) -> t.BackendRow:
         """Return what a backend of a provider is for the ledger, without asking the provider.
@@ -472,9 +476,10 @@ class Session:
     def close(self) -> None:
         """Close the backends and providers that this session has made. May be called twice."""
         with self._lock:
-            made = [*self._backends.values(), *self._extra, *self._made_providers]
+            made = [*self.made(), *self._made_providers]
             self._backends.clear()
             self._extra.clear()
+            self._own.clear()
             self._providers.clear()
             self._made_providers.clear()
         for thing in made:
