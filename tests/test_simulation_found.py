@@ -39,7 +39,7 @@ def test_a_job_of_which_the_supervisor_said_nothing_is_cancelled() -> None:
     """Seed 4857: the cancel was refused, and the job ran on."""
     run(
         [client(command(seconds=1000.0), cancels={0: 0.0})],
-        Fault("client", 1, "stop", 40.0, on="COMMIT", victim="supervisor"),
+        Fault("client", 1, "stop", 200.0, on="COMMIT", victim="supervisor"),
     )
 
 

@@ -38,9 +38,7 @@ class Truth:
         self.by_job: dict[str, Plan] = {}
         self.job_of: dict[int, str] = {}
         self.cancel_asked: set[str] = set()
-        self.cancel_accepted: set[str] = set()
-        self.cancelled: dict[str, int] = {}
-        self.cancelled_at: dict[str, float] = {}
+        self.cancelled: dict[str, tuple[float, int]] = {}  # when that was accepted, and in which attempt
         self.killed_jobs: set[tuple[str, int]] = set()
         self.told: dict[tuple[str, str], str] = {}  # (job, who waited) to the state that was told
 
@@ -64,11 +62,10 @@ class Truth:
         )
         check.that(attempt == 1 or plan.restartable, f"job {job_id[:4]} is not restartable and runs again")
         check.that(job_id not in world.checks.final, f"job {job_id[:4]} starts though it has ended")
-        if job_id in self.cancel_accepted:
-            check.that(attempt == 1, f"job {job_id[:4]} runs anew though its cancel was accepted")
-        if self.cancelled.get(job_id) == world.keeper_died:
-            late = max(self.cancelled_at[job_id], world.faults.over_at) + SOON
-            check.that(world.machine.now < late, f"job {job_id[:4]} starts though its cancel was accepted")
+        if job_id in self.cancelled:
+            accepted, last = self.cancelled[job_id]
+            in_time = world.machine.now < max(accepted, world.faults.over_at) + SOON
+            check.that(in_time and attempt <= last, f"job {job_id[:4]} starts though its cancel was accepted")
         used = sum(
             self.runs[run][0].cpus for run in alive if self.runs[run][0].client_slots == plan.client_slots
         )
@@ -153,7 +150,7 @@ class Checks:
             self.that(
                 key not in truth.killed_jobs or (plan and plan.is_call), f"job {name} is DONE, and was killed"
             )
-            if job_id in truth.cancelled and truth.cancelled[job_id] == world.keeper_died:
+            if job_id in truth.cancelled:
                 self.that(
                     plan is None or plan.seconds < 1000, f"job {name} ran to its end, its cancel accepted"
                 )

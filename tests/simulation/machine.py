@@ -226,7 +226,8 @@ class Machine:
         except Exited as exited:
             code = exited.code
         except BaseException as error:
-            self.on_crash(process, error)
+            if not process.dead:
+                self.on_crash(process, error)
             code = 1
         if not process.dead:
             self.end(process, code << 8)
@@ -238,7 +239,8 @@ class Machine:
         except Killed:
             return
         except BaseException as error:
-            self.on_crash(process, error)
+            if not process.dead:
+                self.on_crash(process, error)
 
     def end(self, process: Process, status: int) -> None:
         """A process ends, in the way that a wait status says."""

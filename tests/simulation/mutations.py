@@ -119,7 +119,7 @@ def reads_before_it_writes() -> Any:
 
 def adopts_nothing() -> Any:
     """A new supervisor does not take in what runs."""
-    return mock.patch.object(reconciliation.Reconciliation, "with_keeper", return_value=None)
+    return mock.patch.object(reconciliation.Reconciliation, "with_keeper", return_value=[])
 
 
 def looks_not_again() -> Any:
@@ -177,7 +177,7 @@ SCHEDULES: dict[Callable[[], Any], tuple[list[ClientPlan], list[Fault]]] = {
     looks_not_again: (_one(False, 5.0), [Fault("supervisor", 2, "kill", on="committed")]),
     keeps_what_was_rolled_back: (_one(False, 0.0), [Fault("client", 2, "fail", 1, on="INSERT")]),
     asks_not_for_the_unsure: (
-        _one(False, 1000.0, {0: 0.0}), [Fault("client", 1, "stop", 40.0, on="COMMIT", victim="supervisor")]
+        _one(False, 1000.0, {0: 0.0}), [Fault("client", 1, "stop", 200.0, on="COMMIT", victim="supervisor")]
     ),
 }  # fmt: skip
 """Those that need more: what goes wrong, for each."""

@@ -88,8 +88,6 @@ def draw(seed: int) -> list[ClientPlan]:
 
 LONG = 1000.0
 """Seconds that a job takes that is to be cancelled."""
-CANCELS_ARE_KEPT = False
-"""Whether a cancel that was accepted outlives the keeper: not yet."""
 WAITS = ("outcome", "wait", "as_completed", "final_state", "leaves")
 
 
@@ -171,8 +169,7 @@ class Client:
         threads.append(partial(self._wait, [job for job, _ in jobs], self._plan.waits))
         if self._plan.watches:
             threads.append(partial(self._wait, [job for job, _ in jobs], "outcome"))
-        for job, _ in jobs:
-            job._on_final(partial(self._told, job.job_id()))
+        threads.append(partial(self._listen, [job for job, _ in jobs]))
         process = self._machine.process
         for thread in threads[1:]:
             self._machine.start_task(process, partial(self._thread, thread, cancelled), "thread")
@@ -209,39 +206,18 @@ class Client:
             return list(zip(jobs, bulk, strict=True))
 
     def _cancel(self, job: Any, after: float) -> None:
-        """Cancel a job; once more where that failed, or the keeper that was asked has died."""
+        """Cancel a job; again where nobody answers."""
         self._machine.sleep(after)
-        checks, job_id = self._world.checks, job.job_id()
-        while True:
-            died = self._world.keeper_died
-            if not self._cancel_once(job):
-                return
-            self._machine.wait(lambda died=died: job_id in checks.final or self._world.keeper_died > died)  # type: ignore[misc]
-            if job_id in checks.final or CANCELS_ARE_KEPT:
-                return
-
-    def _cancel_once(self, job: Any) -> bool:
-        """Ask until somebody answers; return whether the cancel was accepted."""
         truth, checks, job_id = self._world.truth, self._world.checks, job.job_id()
         truth.cancel_asked.add(job_id)
-        died = self._world.keeper_died
-        try:
-            accepted: bool = job.cancel()
-        except (AnyjobError, OSError) as error:
-            self._machine.say(f"cannot cancel: {error}")
-            self._machine.sleep(1.0)
-            return self._cancel_once(job)
+        accepted: bool = self._until_answered(job.cancel)
         self._machine.say(f"cancel of {job_id[:4]}: {accepted}")
         if accepted:
-            truth.cancelled[job_id] = died
-            truth.cancelled_at[job_id] = self._machine.now
-            if CANCELS_ARE_KEPT:
-                truth.cancel_accepted.add(job_id)
+            truth.cancelled[job_id] = self._machine.now, checks.states[job_id][1]
         else:
             checks.that(
                 job_id in checks.final, f"a cancel of job {job_id[:4]} is refused, and it has not ended"
             )
-        return accepted
 
     def _wait(self, jobs: list[Any], how: str) -> None:
         """Wait until jobs have ended, as users do."""
@@ -265,6 +241,20 @@ class Client:
                 continue
             break
 
+    def _listen(self, jobs: list[Any]) -> None:
+        """Have the end of each told as soon as it is known."""
+        for job in jobs:
+            self._until_answered(partial(job._on_final, partial(self._told, job.job_id())))
+
+    def _until_answered(self, ask: Any) -> Any:
+        """Ask, and again where nobody answers or the ledger cannot be used; return the answer."""
+        while True:
+            try:
+                return ask()
+            except (AnyjobError, OSError) as error:
+                self._machine.say(f"raised {error}")
+                self._machine.sleep(1.0)
+
     def _told(self, job_id: str, said: Any) -> None:
         """Somebody who waited is told."""
         checks, now = self._world.checks, self._machine.now
@@ -287,8 +277,8 @@ class Auditor(Client):
 
     def _run(self) -> None:
         backend = self._backend()
-        backend._client.open()
-        rows = backend.services.ledger.select()
+        self._until_answered(backend._client.open)
+        rows = self._until_answered(backend.services.ledger.select)
         for row in rows:
             maker = self._backend_of(backend, row)
             job = maker.recall(row)

@@ -209,6 +209,7 @@ class World:
 
     def _crashed(self, process: Process, error: BaseException) -> None:
         self._judge(process, error)
+        self.checks.that(process.role != "client", f"{process} crashed: {error!r}")
 
     def _reported(self) -> None:
         error = sys.exc_info()[1]
