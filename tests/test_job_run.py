@@ -150,7 +150,7 @@ def test_what_interrupts_the_wait_ends_the_program(tmp_path: Path, monkeypatch: 
         wait_for_file(tmp_path / "ready")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(child_program, "wait_for_exit", interrupted)
+    monkeypatch.setattr(child_program.Program, "wait", interrupted)
     script = 'echo $$ > "$1"; exec sleep 100'
     with pytest.raises(KeyboardInterrupt):
         run_program(Command(["sh", "-c", script, "sh", str(tmp_path / "ready")]), {}, tmp_path / "job")

@@ -597,7 +597,7 @@ def test_ctrl_c_in_inline_work_interrupts_the_caller(tmp_path: Path, monkeypatch
         wait_for_file(tmp_path / "ready")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(child_program, "wait_for_exit", interrupted)
+    monkeypatch.setattr(child_program.Program, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         backend.run(shell('echo $$ > "$1"; sleep 100', str(tmp_path / "ready")))
     wait_for_exit(int((tmp_path / "ready").read_text()))

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 from right_backend import RightBackend
+from right_calls import RightCallsBackend
 from right_plain import Circuit, RightJob, RightPlainBackend
 
 from anyjob.backend import Capabilities
@@ -281,6 +282,16 @@ class ClosesTheQueue(RightBackend):
             yield order, Rejected("closed") if closed else answer
 
 
+class IgnoresOutputFiles(RightBackend):
+    capabilities = Capabilities(durable=True, shared_files=True, find=True, logs=True, output_files=True)
+
+
+class IgnoresTheDirectoryOfCalls(RightCallsBackend):
+    capabilities = Capabilities(
+        shared_files=True, cancel_running=False, walltime=False, call_environment=True
+    )
+
+
 class LosesStderr(RightBackend):
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         return b"" if stream == "stderr" else super().logs(ticket, stream, offset)
@@ -482,6 +493,12 @@ FAILURES: list[tuple[type[Any], str, str]] = [
     (ForgetsTags, "test_a_job_tells_what_it_is_called", "is {}, not {'study'"),
     (Miscounts, "test_an_outcome_tells_how_it_went", "it is attempt 2"),
     (handing(HasNoNativeId), "test_a_job_is_found_by_the_id_of_the_engine", "is None, no text"),
+    (IgnoresOutputFiles, "test_a_program_writes_to_the_files_that_it_names", r"are the lines \["),
+    (
+        IgnoresTheDirectoryOfCalls,
+        "test_a_call_is_made_in_the_environment_that_it_asks_for",
+        "that was to be made in",
+    ),
     (LosesStderr, "test_what_the_work_wrote_can_be_read", r"logs\('stderr'\) gave \[\]"),
     (
         KeepsLogsToTheEnd,

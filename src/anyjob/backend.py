@@ -98,6 +98,8 @@ class Capabilities(Record):
         walltime: it ends work that runs longer than asked for.
         notifies: it hears of changes, so that waits need not poll.
         may_run_twice: its engine may by itself run a task a second time.
+        call_environment: a call gets the ``env`` and the ``cwd`` of its own that it asks for.
+        output_files: a program writes to the ``stdout`` and the ``stderr`` that it names.
     """
 
     durable: bool
@@ -108,6 +110,8 @@ class Capabilities(Record):
     walltime: bool
     notifies: bool
     may_run_twice: bool
+    call_environment: bool
+    output_files: bool
 
     def __init__(
         self,
@@ -120,6 +124,8 @@ class Capabilities(Record):
         walltime: bool = True,
         notifies: bool = False,
         may_run_twice: bool = False,
+        call_environment: bool = False,
+        output_files: bool = False,
     ) -> None:
         super().__init__(
             durable=durable,
@@ -130,6 +136,8 @@ class Capabilities(Record):
             walltime=walltime,
             notifies=notifies,
             may_run_twice=may_run_twice,
+            call_environment=call_environment,
+            output_files=output_files,
         )
 
 

@@ -6,7 +6,7 @@ import pickle
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, ClassVar, Generic, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn
 
 from anyjob.errors import JobError, JobFailedError, JobTimeoutError, UnsupportedSpecError
 from anyjob.execution import log_reading, runner
@@ -18,6 +18,9 @@ from anyjob.status import JobStatus
 from anyjob.text.seconds import timeout_of
 from anyjob.tracking.records import FinalCallback, JobRecord
 from anyjob.tracking.telling import check_may_wait
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STDERR_SHOWN = 4000
 """Characters of the end of stderr that an error message holds."""
@@ -377,7 +380,33 @@ class CommandJob(TaskJob[CommandResult]):
         """The program has run as a job of its own."""
         code = 0 if outcome.exit_code is None else outcome.exit_code
         stdout, stderr = (Output(job, stream, job._record.spool) for stream in ("stdout", "stderr"))
+        if isinstance(job, CommandJob):
+            for output, stream in ((stdout, "stdout"), (stderr, "stderr")):
+                output.path = job._output_file(stream) or output.path
         return CommandResult(code, stdout, stderr, outcome)
+
+    def log_bytes(self, stream: str = "stdout", follow: bool = False) -> Iterator[bytes]:
+        """As `logs`, in bytes, as they come; from the file that the program was told to write."""
+        log_reading.check_stream(stream)
+        path = self._output_file(stream)
+        if path is None:
+            return super().log_bytes(stream, follow)
+        return log_reading.chunks(
+            lambda offset: log_reading.read_file(path, offset),
+            lambda: not follow or self.in_final_state(),
+            self._pause,
+        )
+
+    def _output_file(self, stream: str) -> Path | None:
+        """Return the file that the program was told to write."""
+        if not self._backend.capabilities.shared_files:
+            return None
+        path = getattr(self._record.specs[0], stream)
+        if path is None:
+            return None
+        from pathlib import Path
+
+        return Path(path)
 
 
 class PythonJob(TaskJob[T_co]):
@@ -411,7 +440,7 @@ class PythonJob(TaskJob[T_co]):
             # With where we import from: a function may be known by the name of a module alone.
             "payload.pkl": File("payload.pkl", pickle.dumps((sys.path, dump_call(spec)))),
         }
-        return Command([find_interpreter(), "-c", boot], files=files)
+        return Command([find_interpreter(), "-c", boot], files=files, env=spec.env, cwd=spec.cwd)
 
     @classmethod
     def lift(cls, spec: Call, to: str, value: CommandResult) -> Any:

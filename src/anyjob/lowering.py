@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 from anyjob.errors import AnyjobError, SpecError, UnsupportedSpecError
-from anyjob.specs import Spec, kind_of, with_files
+from anyjob.execution.submit_directory import submit_directory
+from anyjob.specs import Spec, anchored, kind_of, with_files
 
 
 def find_route(
@@ -76,7 +77,8 @@ def lower_along(spec: Spec, route: tuple[str, ...], job_type: Callable[[str], An
         UnsupportedSpecError: a step did not give what its class declares.
         SpecError: a step refuses this spec.
     """
-    specs = [with_files(spec)]
+    directory = submit_directory()
+    specs = [anchored(with_files(spec), directory)]
     for here, target in pairwise(route):
         step = job_type(here)
         try:
@@ -91,5 +93,5 @@ def lower_along(spec: Spec, route: tuple[str, ...], job_type: Callable[[str], An
             raise UnsupportedSpecError(
                 f"{step.__name__}.lower() was to give a spec of kind {target!r}, and gave {lowered!r}"
             )
-        specs.append(with_files(lowered))
+        specs.append(anchored(with_files(lowered), directory))
     return tuple(specs)

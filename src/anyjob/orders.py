@@ -25,7 +25,8 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
         job_id: ours; usable as an idempotency key.
         spec: of a kind that the backend accepts.
         resources: what it needs and what it is called.
-        environment: variables for the job beside those of its spec.
+        environment: variables for the job: those of a `Call` itself are among them, those of a `Command` are
+            in its spec.
         options: the ``JobOptions`` of the backend: what the job was told for this engine, and what the
             backend is told for all of its jobs. All orders of one launch share them, and their resources.
         spool: the job's directory, where files are shared; else None.

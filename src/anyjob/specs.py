@@ -150,6 +150,9 @@ class Command(Spec["CommandResult"], frozen=True, tag="command"):
         env: variables to set beside those of the process that submits.
         cwd: the directory to run in; by default that of the process that submits.
         stdin: a file that the program reads; by default it reads nothing.
+        stdout: a file for what it writes there, written anew; by default that is kept with the job. A
+            relative path begins where the program runs. ``logs()`` and the result read it if it is seen here.
+        stderr: the same for what it writes there; it may be the same file.
         files: files to lay into the job's directory, by name; its path is in ``ANYJOB_SPOOL``.
 
     Raises:
@@ -161,6 +164,8 @@ class Command(Spec["CommandResult"], frozen=True, tag="command"):
     cwd: str | None = None
     stdin: File | None = None
     files: dict[str, File] = {}
+    stdout: str | None = None
+    stderr: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -172,16 +177,14 @@ class Command(Spec["CommandResult"], frozen=True, tag="command"):
         force_setattr(self, "argv", [_text(item, "an argument") for item in self.argv])
         if not self.argv or not self.argv[0]:
             raise SpecError("Command needs at least the name of a program")
-        env = {}
-        for name, value in self.env.items():
-            key, text = _text(name, "the name of a variable"), _text(value, f"the variable {name!r}")
-            if not key or "=" in key:
-                raise SpecError(f"{key!r} cannot be the name of an environment variable")
-            _text(f"{key}={text}", f"the variable {key!r}")
-            env[key] = text
-        force_setattr(self, "env", env)
-        if self.cwd is not None:
-            force_setattr(self, "cwd", _text(self.cwd, "cwd"))
+        force_setattr(self, "env", _variables(self.env))
+        for field in ("cwd", "stdout", "stderr"):
+            if getattr(self, field) is not None:
+                force_setattr(self, field, _text(getattr(self, field), field))
+        if "" in (self.stdout, self.stderr):
+            raise SpecError(
+                "stdout and stderr of a Command are paths of files, and one that was given is empty"
+            )
         for name in self.files:
             if name in ("", ".", "..") or "/" in name or len(os.fsencode(_text(name, "a name"))) > MAX_NAME:
                 raise SpecError(
@@ -195,25 +198,35 @@ class Command(Spec["CommandResult"], frozen=True, tag="command"):
         )
 
 
-def _text(value: Any, what: str) -> str:
+def _variables(env: Mapping[Any, Any], of: str = "a Command") -> dict[str, str]:
+    """Return environment variables as text that the operating system takes."""
+    variables = {}
+    for name, value in env.items():
+        key, text = _text(name, "the name of a variable", of), _text(value, f"the variable {name!r}", of)
+        if not key or "=" in key:
+            raise SpecError(f"{key!r} cannot be the name of an environment variable")
+        _text(f"{key}={text}", f"the variable {key!r}", of)
+        variables[key] = text
+    return variables
+
+
+def _text(value: Any, what: str, of: str = "a Command") -> str:
     """Text as the operating system takes it; bytes that are not UTF-8 as surrogates (PEP 383)."""
     try:
         text = os.fsdecode(value)
     except TypeError:
         raise SpecError(
-            f"{what} of a Command is {value!r}, of type {type(value).__name__}: give text, bytes or a path"
+            f"{what} of {of} is {value!r}, of type {type(value).__name__}: give text, bytes or a path"
         ) from None
     if "\0" in text:
-        raise SpecError(f"{what} of a Command holds a NUL byte, which no program can be given: {text[:60]!r}")
+        raise SpecError(f"{what} of {of} holds a NUL byte, which no program can be given: {text[:60]!r}")
     try:
         size = len(os.fsencode(text))
     except UnicodeEncodeError:
-        raise SpecError(
-            f"{what} of a Command is no text that can be written as bytes: {text[:60]!r}"
-        ) from None
+        raise SpecError(f"{what} of {of} is no text that can be written as bytes: {text[:60]!r}") from None
     if size > MAX_ARGUMENT:
         raise SpecError(
-            f"{what} of a Command has {size:,} bytes; the operating system takes "
+            f"{what} of {of} has {size:,} bytes; the operating system takes "
             f"{MAX_ARGUMENT:,} at most: put it into a file, or on stdin"
         )
     return text
@@ -226,26 +239,43 @@ class Call(Spec[T_co], frozen=True, tag="python"):
         fn: what to call: anything callable, or ``"module:function"``.
         args: its positional arguments.
         kwargs: its keyword arguments.
+        env: variables to set for it beside those of the process that submits.
+        cwd: the directory to make it in; by default that of the process that submits. Both are for backends
+            that make each call in a process of its own; others refuse them.
 
     Raises:
-        SpecError: ``fn`` is neither.
+        SpecError: ``fn`` is neither, or ``env`` or ``cwd`` could not be set anywhere.
     """
 
     fn: Any
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
+    env: dict[str, str] = {}
+    cwd: str | None = None
 
     if TYPE_CHECKING:
 
         @overload
         def __init__(
-            self, fn: Callable[..., T_co], args: Iterable[Any] = (), kwargs: Mapping[str, Any] = ...
+            self,
+            fn: Callable[..., T_co],
+            args: Iterable[Any] = (),
+            kwargs: Mapping[str, Any] = ...,
+            env: Mapping[str, str] = ...,
+            cwd: str | os.PathLike[str] | None = None,
         ) -> None: ...
         @overload
         def __init__(
-            self: Call[Any], fn: str, args: Iterable[Any] = (), kwargs: Mapping[str, Any] = ...
+            self: Call[Any],
+            fn: str,
+            args: Iterable[Any] = (),
+            kwargs: Mapping[str, Any] = ...,
+            env: Mapping[str, str] = ...,
+            cwd: str | os.PathLike[str] | None = None,
         ) -> None: ...
-        def __init__(self, fn: Any, args: Any = (), kwargs: Any = ...) -> None: ...
+        def __init__(
+            self, fn: Any, args: Any = (), kwargs: Any = ..., env: Any = ..., cwd: Any = None
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         if not callable(self.fn) and not is_function(self.fn):
@@ -257,6 +287,23 @@ class Call(Spec[T_co], frozen=True, tag="python"):
             raise SpecError(f"the args of a Call are a tuple: args=({self.args!r},)")
         if type(self.args) is not tuple:
             force_setattr(self, "args", tuple(self.args))
+        if self.env:
+            force_setattr(self, "env", _variables(self.env, "a Call"))
+        if self.cwd is not None:
+            force_setattr(self, "cwd", _text(self.cwd, "cwd", "a Call"))
+
+
+def anchored(spec: Spec, directory: str | None) -> Spec:
+    """Return a spec with those paths made absolute that would mean something else where it runs."""
+    if directory is None or not isinstance(spec, (Command, Call)):
+        return spec
+    cwd = directory if spec.cwd is None else os.path.join(directory, spec.cwd)
+    paths: dict[str, Any] = {"cwd": cwd} if isinstance(spec, Call) and spec.cwd is not None else {}
+    for stream in ("stdout", "stderr"):
+        path = getattr(spec, stream, None)
+        if path is not None:
+            paths[stream] = os.path.join(cwd, path)
+    return msgspec.structs.replace(spec, **paths) if paths else spec
 
 
 def is_function(work: Any) -> bool:

@@ -472,11 +472,13 @@ class TaskBackend(BaseBackend):
             forget = only_here(functools.partial(self._forget, job_id))
             weakref.finalize(record, forget).atexit = False
         environment = self.services.environment(self, job_id, record.specs[0])
+        native = record.specs[-1]
+        own = native.env if isinstance(native, Call) else {}
         return Order(
             job_id=job_id,
-            spec=record.specs[-1],
+            spec=native,
             resources=record.resources,
-            environment={**environment, "ANYJOB_JOB_ID": job_id},
+            environment={**environment, **own, "ANYJOB_JOB_ID": job_id},
             options=options,
             spool=record.spool,
         )

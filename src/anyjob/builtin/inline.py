@@ -20,7 +20,12 @@ class InlineBackend(PoolBackend):
     """
 
     capabilities = Capabilities(
-        shared_files=True, logs=True, notifies=True, cancel_running=False, walltime=False
+        shared_files=True,
+        logs=True,
+        notifies=True,
+        cancel_running=False,
+        walltime=False,
+        output_files=True,
     )
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:

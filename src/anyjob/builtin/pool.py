@@ -48,7 +48,7 @@ class PoolBackend(TaskBackend):
     """Runs work on threads of this process, up to a number of slots; commands as children of it."""
 
     accepts = frozenset({"command", "python"})
-    capabilities = Capabilities(shared_files=True, logs=True, notifies=True)
+    capabilities = Capabilities(shared_files=True, logs=True, notifies=True, output_files=True)
     floor = 0
     has_threads_to_spare = True
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 from anyjob import forks
+from anyjob.backend import Capabilities
 from anyjob.builtin.pool import PoolBackend
 from anyjob.builtin.pool_job import PoolJob
 from anyjob.execution import stored_values
@@ -48,6 +49,9 @@ class ProcessesBackend(PoolBackend):
     """
 
     Options = ProcessesOptions
+    capabilities = Capabilities(
+        shared_files=True, logs=True, notifies=True, call_environment=True, output_files=True
+    )
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options or ProcessesOptions())
@@ -69,7 +73,7 @@ class ProcessesBackend(PoolBackend):
         for job in jobs:
             if isinstance(job.order.spec, Call):
                 job.call = packer.pack(job.order.spec), surroundings
-                job.cwd = submit_directory()
+                job.cwd = job.order.spec.cwd or submit_directory()
         return jobs
 
     def _current_surroundings(self) -> Surroundings:

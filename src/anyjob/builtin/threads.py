@@ -33,7 +33,12 @@ class ThreadsBackend(PoolBackend):
 
     Options = ThreadsOptions
     capabilities = Capabilities(
-        shared_files=True, logs=True, notifies=True, cancel_running=False, walltime=False
+        shared_files=True,
+        logs=True,
+        notifies=True,
+        cancel_running=False,
+        walltime=False,
+        output_files=True,
     )
 
     @property

@@ -44,8 +44,8 @@ def run_program(
         spec: what to run. Its files are laid into ``files`` below the directory.
         environment: variables beside those of this process; those of the spec go before them.
         directory: the job's own, made if it is not there; the program has it as ``ANYJOB_SPOOL``.
-        stdout: where its output goes; by default the file ``stdout`` in the directory.
-        stderr: where its errors go; by default the file ``stderr`` there.
+        stdout: where its output goes, if the spec does not say; by default the file ``stdout`` there.
+        stderr: where its errors go, if the spec does not say; by default the file ``stderr`` there.
         cwd: where to run it if the spec does not say; by default where this process is.
         grace: seconds between TERM and KILL, where it is ended; by default 5.
         while_running: called with its pid, gives a context manager that is entered until it has ended, and
@@ -61,9 +61,13 @@ def run_program(
     make_private(directory)
     started = time.time()
     with ExitStack() as stack:
-        out = stdout or stack.enter_context(append_private(directory / "stdout"))
-        err = stderr or stack.enter_context(append_private(directory / "stderr"))
         try:
+            where = os.path.join(cwd or "", spec.cwd or "")
+            out = _own_output(spec.stdout, where, stack) or stdout
+            out = out or stack.enter_context(append_private(directory / "stdout"))
+            err = out if spec.stderr and spec.stderr == spec.stdout else None
+            err = err or _own_output(spec.stderr, where, stack) or stderr
+            err = err or stack.enter_context(append_private(directory / "stderr"))
             process = start(spec, environment, out, err, directory, cwd)
         except OSError as error:
             return start_failure(spec, error)
@@ -123,6 +127,20 @@ def write_files(spec: Command, directory: Path) -> None:
         write_private(directory / "files" / name, file.taken().content or b"")
 
 
+def _own_output(path: str | None, where: str, stack: ExitStack) -> BinaryIO | None:
+    """Open the file that a program was told to write, if it was."""
+    if path is None:
+        return None
+    try:
+        return stack.enter_context(open(os.path.join(where, path), "wb"))
+    except OSError as error:
+        raise _OutputError(error.errno, error.strerror, path) from error
+
+
+class _OutputError(OSError):
+    """A file that a program was told to write cannot be opened."""
+
+
 def _stdin(spec: Command) -> BinaryIO:
     if spec.stdin is None:
         return open(os.devnull, "rb")
@@ -137,7 +155,9 @@ def _stdin(spec: Command) -> BinaryIO:
 def start_failure(spec: Command, error: OSError) -> Outcome:
     """Return the outcome of a program that could not be started; codes as a shell gives them."""
     program = spec.argv[0]
-    if spec.cwd is not None and not os.path.isdir(spec.cwd):
+    if isinstance(error, _OutputError):
+        code, why = 126, f"its output {error.filename!r} cannot be written: {error.strerror}"
+    elif spec.cwd is not None and not os.path.isdir(spec.cwd):
         code, why = 126, f"its directory {spec.cwd!r} is not there"
     elif isinstance(error, FileNotFoundError) and os.sep in program and os.path.exists(program):
         code, why = 127, f"the interpreter that the first line of {program!r} names is not there"
@@ -232,6 +252,8 @@ def run_command(spec: Command) -> tuple[bytes, bytes]:
 
 
 def _tail(path: Path) -> bytes:
+    if not path.exists():  # it went to a file of the user's own
+        return b""
     with open(path, "rb") as stream:
         stream.seek(max(0, stream.seek(0, os.SEEK_END) - RETURNED))
         return stream.read()

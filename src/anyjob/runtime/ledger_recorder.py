@@ -113,7 +113,13 @@ class LedgerRecorder(Recorder):
         for record in records:
             native = record.specs[-1]
             if isinstance(native, Call):
-                payload = dump((native.args, native.kwargs), native) if shared else dump_call(native)
+                # What a call has of its own beside these three goes after them, where it has something.
+                own = (native.env, native.cwd) if native.env or native.cwd else ()
+                given = (native.args, native.kwargs, *own)
+                if shared:
+                    payload = dump(given, native)
+                else:
+                    payload = dump((native.fn, *given), native) if own else dump_call(native)
             else:
                 payload = dump(native, native)
             kept: bytes | None = payload
@@ -251,10 +257,8 @@ class LedgerRecorder(Recorder):
         if known.native != "python":
             return (pickle.loads(payload),)
         if known.shared is not None:
-            args, kwargs = pickle.loads(payload)
-            return (Call(known.fn, args, kwargs),)
-        fn, args, kwargs = pickle.loads(payload)
-        return (Call(fn, args, kwargs),)
+            return (Call(known.fn, *pickle.loads(payload)),)
+        return (Call(*pickle.loads(payload)),)
 
     def _bulk(self, number: int) -> Bulk:
         bulk = self._bulks.get(number)

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from anyjob.errors import BackendError, Refused, SpecError, StateError
+from anyjob.errors import BackendError, Refused, SpecError, StateError, UnsupportedSpecError
 from anyjob.ids import new_id
 from anyjob.lowering import find_route, lower_along
 from anyjob.orders import Order, Rejected, Unsure
-from anyjob.specs import Outcome, Resources, Spec, T, kind_of
+from anyjob.specs import Call, Command, Outcome, Resources, Spec, T, kind_of
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 
@@ -150,8 +150,30 @@ def _lower(backend: TaskBackend, specs: Sequence[Spec]) -> list[tuple[Spec, ...]
                 )
             except SpecError as error:
                 raise type(error)(f"backend {backend.name()!r}: {error}") from None
-        lowered.append(lower_along(spec, route, job_type))
+        chain = lower_along(spec, route, job_type)
+        _check_supported(backend, chain[-1])
+        lowered.append(chain)
     return lowered
+
+
+def _check_supported(backend: TaskBackend, native: Spec) -> None:
+    """See to it that nothing which a spec asks for is ignored.
+
+    Raises:
+        UnsupportedSpecError: this backend cannot do it.
+    """
+    can = backend.capabilities
+    if isinstance(native, Call) and (native.env or native.cwd is not None) and not can.call_environment:
+        raise UnsupportedSpecError(
+            f"backend {backend.name()!r} has no environment or directory for one call alone: leave out env "
+            "and cwd of the Call, or choose one that has, such as `local` or `processes`"
+        )
+    redirected = isinstance(native, Command) and (native.stdout is not None or native.stderr is not None)
+    if redirected and not can.output_files:
+        raise UnsupportedSpecError(
+            f"backend {backend.name()!r} keeps what a program writes by itself: leave out stdout and stderr "
+            "of the Command, and read the job's logs"
+        )
 
 
 class _Launch:

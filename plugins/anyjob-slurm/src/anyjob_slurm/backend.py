@@ -48,7 +48,9 @@ class SlurmBackend(TaskBackend):
     Options = SlurmOptions
     JobOptions = SlurmJobOptions
     accepts = frozenset({"command", "python"})
-    capabilities = Capabilities(durable=True, shared_files=True, find=True, logs=True)
+    capabilities = Capabilities(
+        durable=True, shared_files=True, find=True, logs=True, call_environment=True, output_files=True
+    )
     floor = 0.2  # the spool is looked at as often as that; Slurm is not: see `queue`
     ceiling = 3.0
     grace = 120.0

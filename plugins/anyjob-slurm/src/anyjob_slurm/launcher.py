@@ -228,15 +228,21 @@ def reset_signals() -> None:
 
 
 def open_streams(job: Job) -> None:
-    """Have stdout and stderr in the job's directory; a later attempt writes after the first."""
-    appending = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    """Have stdout and stderr where they are to be; a later attempt writes after the first."""
+    writing = os.O_WRONLY | os.O_CREAT
     stdin = job.path("stdin") if job.work["stdin"] else os.devnull
-    for number, path, how in (
-        (0, stdin, os.O_RDONLY),
-        (1, job.path("stdout"), appending),
-        (2, job.path("stderr"), appending),
-    ):
-        fd = os.open(path, how, 0o600)
+    outputs = job.work.get("outputs") or (None, None)
+    opened = [(0, os.open(stdin, os.O_RDONLY))]
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        own = outputs[number - 1]
+        if own is None:
+            fd = os.open(job.path(name), writing | os.O_APPEND, 0o600)
+        elif number == 2 and own == outputs[0]:
+            fd = os.dup(opened[-1][1])
+        else:  # a file of the user's own
+            fd = os.open(own, writing | (os.O_APPEND if job.attempt > 1 else os.O_TRUNC), 0o666)
+        opened.append((number, fd))
+    for number, fd in opened:
         os.dup2(fd, number)
         os.close(fd)
 
@@ -290,8 +296,15 @@ def call(job: Job) -> int:
     try:
         os.chdir(job.work["cwd"])
     except OSError:  # a call need not have to do with files
-        os.chdir(job.directory)
-    outcome: dict[str, Any] = runner.pickled(runner.perform(lambda: pickle.loads(job.work["payload"])))
+        if not job.work.get("must_be_there"):
+            os.chdir(job.directory)
+
+    def load() -> Any:
+        if job.work.get("must_be_there"):
+            os.chdir(job.work["cwd"])  # which says that it is not
+        return pickle.loads(job.work["payload"])
+
+    outcome: dict[str, Any] = runner.pickled(runner.perform(load))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     outcome["host"] = os.uname().nodename
     outcome["attempt"] = job.attempt
@@ -353,7 +366,8 @@ def run(job: Job, watcher: Watcher) -> int:
         try:
             open_streams(job)
         except OSError as error:
-            os.write(write_end, pickle.dumps((False, error.errno, error.strerror)))
+            what = f"{os.fsdecode(error.filename)!r} cannot be opened: {error.strerror}"
+            os.write(write_end, pickle.dumps((False, 0, what)))
             os._exit(127)
         if not is_call:
             execute(job, write_end)

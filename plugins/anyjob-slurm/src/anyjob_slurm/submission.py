@@ -112,6 +112,9 @@ def _write_job(order: Order, submission: str, number: int, cwd: str) -> None:
     }
     spec = order.spec
     if isinstance(spec, Call):
+        if spec.cwd is not None:
+            work["cwd"] = os.fsencode(spec.cwd)
+            work["must_be_there"] = True
         path = [entry or cwd for entry in sys.path if entry or cwd]
         work.update(kind="python", path=path, payload=dump_call(spec))
     else:
@@ -120,6 +123,7 @@ def _write_job(order: Order, submission: str, number: int, cwd: str) -> None:
         work["environment"].update(_encode(spec.env))
         if spec.cwd is not None:
             work["cwd"] = os.fsencode(os.path.join(cwd, spec.cwd))
+        work["outputs"] = [path and os.fsencode(path) for path in (spec.stdout, spec.stderr)]
         if spec.stdin is not None:
             work["stdin"] = True
             _write(directory / "stdin", spec.stdin.taken().content or b"")

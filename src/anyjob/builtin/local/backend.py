@@ -70,7 +70,15 @@ class LocalBackend(TaskBackend):
 
     Options = LocalOptions
     accepts = frozenset({"command", "python"})
-    capabilities = Capabilities(durable=True, shared_files=True, find=True, logs=True, notifies=True)
+    capabilities = Capabilities(
+        durable=True,
+        shared_files=True,
+        find=True,
+        logs=True,
+        notifies=True,
+        call_environment=True,
+        output_files=True,
+    )
     floor = 0
     queues_in_ledger = True
 

@@ -68,6 +68,9 @@ class OrderBuilder:
                 "kind": "command",
                 "argv": [os.fsencode(argument) for argument in command.argv],
                 "stdin": _lay_files(command, directory),
+                "outputs": [
+                    None if path is None else os.fsencode(path) for path in (command.stdout, command.stderr)
+                ],
             }
             extra.update((os.fsencode(name), os.fsencode(value)) for name, value in command.env.items())
             if command.cwd is not None:

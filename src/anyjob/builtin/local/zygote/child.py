@@ -120,9 +120,11 @@ def load_call(order: dict[str, Any]) -> Any:
             if os.fstat(fd).st_uid != os.getuid():
                 raise PermissionError(f"{order['payload_file']} is somebody else's: it is not unpickled")
             payload = stream.read()
-    if order["shared"] is None:
-        return pickle.loads(payload)
-    return (pickle.loads(order["shared"]), *pickle.loads(payload))
+    shared = [] if order["shared"] is None else [pickle.loads(order["shared"])]
+    call: list[Any] = [*shared, *pickle.loads(payload)]
+    if len(call) > 3 and call[4]:  # the directory of its own; its variables have come by now
+        os.chdir(call[4])
+    return call[:3]
 
 
 def exit_code(outcome: dict[str, Any]) -> int:

@@ -116,6 +116,36 @@ class TaskText:
                     f"a file of a program that was to run in a directory of the name {name!r}",
                 )
 
+    @requires("shared_files", "output_files")
+    def test_a_program_writes_to_the_files_that_it_names(self, harness: BackendHarness) -> None:
+        """A program writes to the files that it names as its stdout and stderr, one or two, and anew."""
+        harness.require_kind("command")
+        script = ["sh", "-c", "echo out; echo else >&2"]
+        with _directory(harness) as home:
+            for stdout, stderr in (("one", "two"), (NAME, NAME)):
+                (home / stdout).write_text("what was there before, which is longer")
+                job = harness.run(Command(script, cwd=str(home), stdout=stdout, stderr=stderr))
+                outcome = harness.outcome(job)
+                assert outcome.status is JobStatus.DONE, f"such a program fails: {outcome.message}"
+                found = sorted(line for name in {stdout, stderr} for line in _lines(home / name))
+                assert found == ["else", "out"], f"in {stdout!r} and {stderr!r} are the lines {found}"
+                logs = list(job.logs())
+                assert "out\n" in logs, f"it wrote 'out' to its file, and logs() gave {logs}"
+
+    @requires("shared_files", "call_environment")
+    def test_a_call_is_made_in_the_environment_that_it_asks_for(self, harness: BackendHarness) -> None:
+        """A call has the variables and the working directory that it asks for, and the next has not."""
+        harness.require_kind("python")
+        with _directory(harness) as home:
+            look = Call("os:getcwd", env={"ANYJOB_CHECK": NAME}, cwd=str(home))
+            there = _result(harness.run(look), harness)
+            assert os.path.samefile(there, home), f"a call that was to be made in {home} was in {there}"
+            asked = Call("os:getenv", ("ANYJOB_CHECK",), env={"ANYJOB_CHECK": NAME})
+            value = _result(harness.run(asked), harness)
+            assert value == NAME, f"the variable that a call has of its own is {value!r}, not {NAME!r}"
+            later = _result(harness.run(Call("os:getenv", ("ANYJOB_CHECK",))), harness)
+            assert later is None, f"the call after it has the variable, too: {later!r}"
+
     def test_what_a_program_reads_is_what_it_was_given(self, harness: BackendHarness) -> None:
         """A program reads from stdin, byte for byte, what it was given."""
         harness.require_kind("command")
@@ -226,3 +256,7 @@ def _directory(harness: BackendHarness) -> Iterator[Path]:
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="kit-", dir=state) as directory:
         yield Path(directory)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []

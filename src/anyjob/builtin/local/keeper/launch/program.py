@@ -25,7 +25,8 @@ class Spawner:
     """Starts programs; made once the keeper has said which signals it ignores, for they should not."""
 
     def __init__(self) -> None:
-        self._own = _but_umask(process_attributes.current())
+        self._attributes = process_attributes.current()
+        self._own = _but_umask(self._attributes)
         self.null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._ignored = [
             number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN
@@ -128,7 +129,11 @@ class Spawner:
         Raises:
             StartFailed: it cannot be started.
         """
-        streams = open_streams(job.spool, job.work.get("stdin"), self.null)
+        outputs = job.work.get("outputs") or (None, None)
+        umask = (environment.attributes or self._attributes)["umask"]
+        streams = open_streams(
+            job.spool, job.work.get("stdin"), self.null, outputs, umask=umask, again=job.attempt > 1
+        )
         try:
             change_directory(job.cwd)
             variables = {**environment.variables, **job.extra, **job.marks}
