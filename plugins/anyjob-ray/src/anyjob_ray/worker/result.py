@@ -9,7 +9,9 @@ from anyjob.sdk import runner
 from anyjob_ray.worker.job import Job
 from anyjob_ray.worker.output import written_by
 
+# The functions, and not the module: it is they that are sent along.
 dumps, pickled = runner.dumps, runner.pickled
+names_sent_along, dumps_by_value = runner.names_sent_along, runner.dumps_by_value
 LARGE = 256 * 1024
 """Bytes from which the buffers of a value go by the object store, out of band."""
 
@@ -41,9 +43,9 @@ def dump_out_of_band(value: Any) -> tuple[bytes, list[Any]]:
         blob = pickle.dumps(value, 5, buffer_callback=buffers.append)
     except Exception:
         blob = None
-    if blob is None or runner.names_sent_along(blob):
+    if blob is None or names_sent_along(blob):
         buffers.clear()
-        blob = runner.dumps_by_value(value, buffers.append)
+        blob = dumps_by_value(value, buffers.append)
     if buffers and sum(buffer.raw().nbytes for buffer in buffers) < LARGE:
         return dumps(value), []
     return blob, buffers
