@@ -25,8 +25,6 @@ CALLS = (
 )  # fmt: skip
 WRITERS = ("keeper", "supervisor", "client")
 _SQL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_READ", "SQLITE_BUSY", "SQLITE_CANTOPEN")
-READS_FAIL = False
-"""Whether reads of the ledger fail, too: not before a failed one loses no wake-up."""
 
 
 class Fault(NamedTuple):
@@ -208,8 +206,6 @@ class Faults:
         if fault is None or process is not machine.process or fault.kind != "fail":
             return
         name = _SQL[int(fault.amount)]
-        if is_read and not READS_FAIL:
-            return
         if is_read == (name in ("SQLITE_FULL", "SQLITE_IOERR_WRITE")):
             return
         del self._armed[process.role]
