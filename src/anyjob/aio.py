@@ -19,7 +19,7 @@ from anyjob.job import BaseJob
 from anyjob.jobtypes import TaskJob
 from anyjob.provider import BaseProvider
 from anyjob.session.facade import Session
-from anyjob.specs import Outcome, Spec, T, as_spec, is_function
+from anyjob.specs import Outcome, Spec, T
 from anyjob.status import JobStatus
 from anyjob.taskbackend import AnyBackend
 from anyjob.tracking import async_waiting, waiting
@@ -99,6 +99,8 @@ async def run(
     Work on an ``inline`` backend runs on a thread of anyjob's own, 64 at a time. To cancel this await leaves
     open whether the work was handed over.
     """
+    from anyjob.specs import as_spec, is_function
+
     if len(args) == 1 and backend is None and not is_function(spec):
         (backend,), args = args, ()
     if backend is None:
