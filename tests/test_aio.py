@@ -339,7 +339,7 @@ async def test_wait_for_final_state_is_woken(threads_backend: Any, gate: threadi
 
     await asyncio.wait_for(aio.wait_for_final_state(job, None, 3600, callback), LONG)
     assert seen[-1] is DONE
-    assert job._record.change_callbacks == []
+    assert job._record.change_callbacks == ()
 
 
 async def test_many_awaits_need_no_thread_each() -> None:
