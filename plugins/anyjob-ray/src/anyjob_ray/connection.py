@@ -23,7 +23,7 @@ _is_fork = False
 
 
 def _let_go() -> None:
-    """In a child: Ray's threads are not here, and to shut it down ends our parent and its cluster."""
+    """In a child of a fork: Ray's threads are not here, and to shut it down would wait for them for ever."""
     global _lock, _users, _connected_to, _is_fork
     ray: Any = sys.modules.get("ray")
     _is_fork = bool(ray and ray.is_initialized())
