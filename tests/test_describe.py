@@ -151,7 +151,9 @@ def test_a_backend_a_provider_and_a_kind_are_described(registry: Registry) -> No
     assert [each["secret"] for each in cloud["options"]] == [False, True, False]
     command = registry.describe("command")
     assert (command["group"], command["distribution"]) == ("anyjob.job_types", "anyjob")
-    assert [each["name"] for each in command["spec"]] == ["argv", "env", "cwd", "stdin", "files"]
+    assert [each["name"] for each in command["spec"]] == [
+        "argv", "env", "cwd", "stdin", "files", "stdout", "stderr",
+    ]  # fmt: skip
 
 
 def test_a_name_of_several_groups_or_of_none_is_an_error(registry: Registry) -> None:

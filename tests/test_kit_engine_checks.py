@@ -49,6 +49,16 @@ FAILURES: list[tuple[type[Any], str, str]] = [
         "test_a_program_runs_in_the_directory_that_it_was_given",
         "a file of a program that was to run in a directory of the name",
     ),
+    (
+        wrong.IgnoresOutputFiles,
+        "test_a_program_writes_to_the_files_that_it_names",
+        "in 'one' and 'two' are the lines",
+    ),
+    (
+        wrong.IgnoresWhatCallsNeed,
+        "test_a_call_is_made_in_the_environment_that_it_asks_for",
+        "a call that was to be made in",
+    ),
     (wrong.CutsStdin, "test_what_a_program_reads_is_what_it_was_given", "the line of stdin number"),
     (wrong.StripsArguments, "test_the_arguments_of_a_call_reach_it", "the argument of a call number"),
     (wrong.TextOnly, "test_what_failed_is_told_whatever_it_says", "could not be told: UnicodeDecodeError"),

@@ -23,6 +23,7 @@ CHECKS_OF_LISTINGS = {"unreadable", "stale", "ambiguous", "incompatible", "twice
 
 def checked(name: str, *arguments: str) -> tuple[int, dict[str, Any]]:
     done = invoke("plugins", "check", name, "--json", *arguments)
+    assert done.stdout, (done.stderr, done.exception)
     (report,) = [each for each in json.loads(done.stdout) if each["distribution"] == name]
     return done.exit_code, report
 

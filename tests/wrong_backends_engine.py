@@ -13,6 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 from right_backend import RightBackend
 
+from anyjob.backend import Capabilities
 from anyjob.builtin.inline import InlineBackend
 from anyjob.errors import BackendUnavailableError
 from anyjob.execution import runner
@@ -26,6 +27,12 @@ from anyjob.specs import Outcome, Spec
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 from anyjob.tracking.tracker import Tracker
+
+
+def capabilities_and(**others: bool) -> Capabilities:
+    """Return what the right one can do, and what it cannot."""
+    return Capabilities(durable=True, shared_files=True, find=True, logs=True, **others)
+
 
 # --- text -----------------------------------------------------------------------------------------
 
@@ -44,6 +51,12 @@ class DropsEmptyArguments(RightBackend):
     def engine_order(self, order: Order) -> dict[str, Any]:
         engine_order = super().engine_order(order)
         return {**engine_order, "argv": list(filter(None, engine_order["argv"]))}
+
+
+class IgnoresOutputFiles(RightBackend):
+    """Says that it knows of files for output, which its engine does not."""
+
+    capabilities = capabilities_and(output_files=True)
 
 
 class StripsVariables(RightBackend):
@@ -71,6 +84,12 @@ class IgnoresDirectories(RightBackend):
     def engine_order(self, order: Order) -> dict[str, Any]:
         engine_order = super().engine_order(order)
         return {**engine_order, "cwd": engine_order["spool"]}
+
+
+class IgnoresWhatCallsNeed(IgnoresDirectories):
+    """Says that calls have directories of their own."""
+
+    capabilities = capabilities_and(call_environment=True)
 
 
 class CutsStdin(RightBackend):
@@ -225,11 +244,6 @@ class LeavesRows(InlineBackend):
     @property
     def recorder(self) -> Recorder:
         return LedgerRecorder(self.services.ledger, self)
-
-    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
-        records = [record for record in self._tracker.records() if record.outcome is None]
-        self.recorder.enter(records, orders[0].resources)
-        return super().launch(orders)
 
 
 # --- a client that dies ---------------------------------------------------------------------------

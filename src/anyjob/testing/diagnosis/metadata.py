@@ -12,7 +12,7 @@ from anyjob.registry.listing import WELL_KNOWN, ListingEntry
 from anyjob.testing.diagnosis.findings import Finding
 from anyjob.testing.diagnosis.requirements import Requirement, requirements
 
-_CHECK_OF_STATE = {"duplicate": "shadowed"}
+_CHECK_OF_STATE = {"duplicate": "shadowed", "broken": "name"}
 """The check that stands for a state of a listing, where it is not called the same."""
 
 _HINTS = {
@@ -21,6 +21,7 @@ _HINTS = {
     "ambiguous": "uninstall one of them, or name the one that you mean as above",
     "incompatible": "pip install --upgrade {distribution}, or another version of anyjob",
     "blocked": "take it out of ANYJOB_DISABLE_PLUGINS, or into ANYJOB_ONLY_PLUGINS, to use it",
+    "name": "have the authors choose another one",
     "shadowed": "nothing need be done; uninstall it where it is not meant to be there",
 }
 
