@@ -89,8 +89,11 @@ def test_who_waits_is_told_that_the_state_directory_was_removed(own: Local) -> N
     until(job.running, "it runs")
     with own.another() as other:
         waiting = other.get_job(job.job_id())
-        waiting._on_final(lambda said: None)  # it is connected
-        shutil.rmtree(own.state)
+        waiting._on_final(lambda said: None)
+        client = waiting.backend()._client
+        until(lambda: client._connection is not None, "it is connected")
+        while own.state.exists():  # daemons may write to it meanwhile
+            shutil.rmtree(own.state, ignore_errors=True)
         with pytest.raises(JobFailedError, match=r"\(lost\): it is not in the ledger any more"):
             waiting.result(timeout=60)
 

@@ -390,8 +390,8 @@ def test_the_end_is_pushed_whatever_the_wait_says(own: Local) -> None:
     assert seen[-2:] == [JobStatus.RUNNING, JobStatus.DONE]
 
 
-def test_thousands_of_waits_are_two_threads(own: Local) -> None:
-    """One hears what the supervisor tells, and one watches."""
+def test_thousands_of_waits_are_three_threads(own: Local) -> None:
+    """One hears the supervisor, one tells of what it has said, and one watches."""
     import threading
 
     before = set(threading.enumerate())
@@ -400,7 +400,7 @@ def test_thousands_of_waits_are_two_threads(own: Local) -> None:
     done: list[Any] = []
     for job in jobs:
         job._on_final(done.append)
-    assert len(set(threading.enumerate()) - before) == 2
+    assert len(set(threading.enumerate()) - before) == 3
     own.session.cancel(jobs)
     gate.cancel()
     until(lambda: len(done) == 2000, "all are told")

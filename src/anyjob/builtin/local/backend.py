@@ -90,7 +90,6 @@ class LocalBackend(TaskBackend):
             )
         super().__init__(configuration, provider, options=options or LocalOptions())
         self._lazy_paths: RuntimePaths | None = None
-        self._lazy_client: SupervisorClient | None = None
         self._have_own_variables = self._has_told_host = False
         self._seen_ended: dict[str, Row] = {}
         self._unheard = False
@@ -107,11 +106,13 @@ class LocalBackend(TaskBackend):
 
     @property
     def _client(self) -> SupervisorClient:
-        if self._lazy_client is None:
-            self._lazy_client = SupervisorClient(
+        client: SupervisorClient | None = vars(self).get("_made_client")
+        if client is None:
+            made = SupervisorClient(
                 self._paths, self._changed, self._check_all, self._tracker.waits, self.options.python
             )
-        return self._lazy_client
+            client = vars(self).setdefault("_made_client", made)  # another thread may make one meanwhile
+        return client
 
     def _changed(self, ended: list[str], moved: list[str]) -> None:
         if not self.services.watches:  # then few want to know more than that a job has ended
@@ -240,9 +241,9 @@ class LocalBackend(TaskBackend):
 
     def close(self) -> None:
         """Close the connection; what runs runs on."""
-        if self._lazy_client is not None:
-            self._lazy_client.close()
-            self._lazy_client = None
+        client: SupervisorClient | None = vars(self).pop("_made_client", None)
+        if client is not None:
+            client.close()
         super().close()
 
 
