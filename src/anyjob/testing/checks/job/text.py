@@ -137,13 +137,13 @@ class TaskText:
         """A call has the variables and the working directory that it asks for, and the next has not."""
         harness.require_kind("python")
         with _directory(harness) as home:
-            look = Call("os:getcwd", env={"ANYJOB_CHECK": NAME}, cwd=str(home))
+            look = Call("os:getcwd", env={"KIT_CHECK": NAME}, cwd=str(home))
             there = _result(harness.run(look), harness)
             assert os.path.samefile(there, home), f"a call that was to be made in {home} was in {there}"
-            asked = Call("os:getenv", ("ANYJOB_CHECK",), env={"ANYJOB_CHECK": NAME})
+            asked = Call("os:getenv", ("KIT_CHECK",), env={"KIT_CHECK": NAME})
             value = _result(harness.run(asked), harness)
             assert value == NAME, f"the variable that a call has of its own is {value!r}, not {NAME!r}"
-            later = _result(harness.run(Call("os:getenv", ("ANYJOB_CHECK",))), harness)
+            later = _result(harness.run(Call("os:getenv", ("KIT_CHECK",))), harness)
             assert later is None, f"the call after it has the variable, too: {later!r}"
 
     def test_what_a_program_reads_is_what_it_was_given(self, harness: BackendHarness) -> None:
