@@ -212,6 +212,9 @@ def work():
         anyjob.jobs(limit=3)
         anyjob.get_backend(name)
 
+# What is imported at the first use is imported now: Python's locks of modules stay locked in a child, too.
+anyjob.wait([backend.run(Command(["true"]))], LONG)
+anyjob.jobs(limit=3)
 threads = [threading.Thread(target=work) for _ in range(3)]
 for thread in threads:
     thread.start()
