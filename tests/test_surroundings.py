@@ -15,6 +15,7 @@ from support.cli_program import PROGRAM, anyjob, invoke
 
 from anyjob import Call, Command, Config, JobError, Registry, Session, StateError
 from anyjob.builtin.local.backend import LocalBackend
+from anyjob.errors import UnknownNameError
 from anyjob.ledger import statedir
 from anyjob.ledger.statedir import runtime_directory
 from anyjob.testing.environment.leftover_processes import end_leftovers
@@ -85,7 +86,8 @@ def test_an_interpreter_and_a_backend_of_any_name(odd: Path) -> None:
         with Session(Config.from_dict({"backends": known}), registry, state=odd / "state") as session:
             backend: Any = session.get_backend("l")
             numbers = {backend.recorder.number}
-            assert session.jobs(backend=ODD) == []
+            with pytest.raises(UnknownNameError, match="no backend is called"):
+                session.jobs(backend=ODD)
     assert numbers == {1}
 
 

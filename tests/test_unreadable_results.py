@@ -176,11 +176,11 @@ def test_a_wait_in_vain_says_where_the_job_is() -> None:
 
 def test_a_handle_says_when_it_was_told_so(clock: ManualClock) -> None:
     (job,) = Moving.make().map(abs, [1])
-    assert repr(job).endswith("QUEUED) on engine>")
+    assert repr(job).endswith("QUEUED, abs(1)) on engine>")
     clock.now += 60
-    assert repr(job).endswith("QUEUED 60 s ago) on engine>")
+    assert repr(job).endswith("QUEUED 60 s ago, abs(1)) on engine>")
     job._record.tracker.settle(job._record, Outcome(status=DONE))
-    assert repr(job).endswith("DONE) on engine>")
+    assert repr(job).endswith("DONE, abs(1)) on engine>")
 
 
 def test_of_a_job_found_again_nobody_knows_when(tmp_path: Path) -> None:
@@ -189,4 +189,4 @@ def test_of_a_job_found_again_nobody_knows_when(tmp_path: Path) -> None:
     with Session(registry=registry, state=tmp_path / "state") as session:
         job_id = session.get_backend("reading").run(Command(["true"])).job_id()
     with Session(registry=registry, state=tmp_path / "state") as session:
-        assert "QUEUED when last looked at)" in repr(session.get_job(job_id))
+        assert "QUEUED when last looked at, true)" in repr(session.get_job(job_id))
