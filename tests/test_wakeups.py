@@ -233,6 +233,7 @@ def test_a_callback_that_waits_for_what_its_engine_is_asked_about_is_told_so() -
 
 
 def test_a_callback_on_the_thread_that_polls_plain_jobs_is_told_so() -> None:
+    """Those of users have threads of their own: see test_done_callbacks."""
     backend = ScriptedBackend(BackendConfiguration("plain"))
     first, second = backend.run(RUNNING), backend.run(RUNNING)
     raised: list[Any] = []
@@ -242,7 +243,7 @@ def test_a_callback_on_the_thread_that_polls_plain_jobs_is_told_so() -> None:
             anyjob.wait([second])
         raised.append(error)
 
-    first.add_done_callback(wait)
+    first._on_final(lambda said: wait(first))
     first.end()
     wait_until(lambda: raised)
     second.end()
