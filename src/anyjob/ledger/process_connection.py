@@ -61,8 +61,9 @@ class ProcessConnection:
         """
         if self._lock.acquire(timeout=FORK_PATIENCE):
             self._forks_in = threading.get_ident()
-            if self._db is not None and not self._db.in_transaction:
-                self.close()
+            with suppress(sqlite3.ProgrammingError):  # whoever is at work with it has closed it
+                if self._db is not None and not self._db.in_transaction:
+                    self.close()
 
     def after_fork(self) -> None:
         """The fork is done; this is the process that was there before."""
