@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 from right_backend import RightEngine
+from support.forking import IN_CHILD
 from support.waiting import TIMEOUT
 
 from anyjob import forks
 
-HEAD = """
+HEAD = (
+    IN_CHILD
+    + """
 import asyncio, concurrent.futures, os, sys, threading, traceback
 from pathlib import Path
 import anyjob
@@ -42,17 +45,6 @@ LONG = 60
 def open_gate(path=gate):
     path.write_text("go\\n")
 
-def in_child(do):
-    child = os.fork()
-    if not child:
-        try:
-            do()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
-
 def sockets():
     found = []
     for number in os.listdir("/proc/self/fd"):
@@ -62,6 +54,7 @@ def sockets():
             pass
     return [path for path in found if path.startswith("socket:")]
 """
+)
 
 
 @pytest.fixture

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import dask_lab
+from support.forking import run_forking
 
 PROGRAM = """
-import os, sys, time, traceback
+import sys, time
 from pathlib import Path
 from anyjob import BackendError, Call, Config, Registry, Session
-
-def in_child(do):
-    child = os.fork()
-    if not child:
-        try:
-            do()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
 
 table = {"type": "dask", **({"address": sys.argv[2]} if len(sys.argv) > 2 else {"slots": 1})}
 session = Session(Config.from_dict({"backends": {"b": table}}), Registry(), Path(sys.argv[1]) / "state")
@@ -52,15 +40,9 @@ print("over")
 """
 
 
-def run(program: str, *arguments: str) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", program, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=170, start_new_session=True)
-    assert (done.returncode, done.stdout) == (0, "over\n"), done.stderr
-
-
 def test_a_child_connects_anew(tmp_path: Path, lab: dask_lab.Lab) -> None:
-    run(PROGRAM, str(tmp_path), lab.address)
+    run_forking(PROGRAM, str(tmp_path), lab.address)
 
 
 def test_a_child_has_a_cluster_of_its_own(tmp_path: Path) -> None:
-    run(PROGRAM, str(tmp_path))
+    run_forking(PROGRAM, str(tmp_path))

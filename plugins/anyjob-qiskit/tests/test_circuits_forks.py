@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
+from support.forking import run_forking
+
 PROGRAM = """
-import os, sys, time, traceback
+import sys, time
 from pathlib import Path
 from anyjob_qiskit import Circuit
 from qiskit import QuantumCircuit
 from anyjob import BackendError, Call, Config, Registry, Session
-
-def in_child(do):
-    child = os.fork()
-    if not child:
-        try:
-            do()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
 
 table = {"type": "aer", "threads": 2}
 session = Session(Config.from_dict({"backends": {"b": table}}), Registry(), Path(sys.argv[1]) / "state")
@@ -50,11 +39,5 @@ print("over")
 """
 
 
-def run(program: str, *arguments: str) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", program, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=170, start_new_session=True)
-    assert (done.returncode, done.stdout) == (0, "over\n"), done.stderr
-
-
 def test_a_child_simulates_its_own(tmp_path: Path) -> None:
-    run(PROGRAM, str(tmp_path))
+    run_forking(PROGRAM, str(tmp_path))
