@@ -447,7 +447,7 @@ def test_a_forked_child_has_a_connection_of_its_own(own: Local) -> None:
     own.backend.run(Command(["true"])).result(30)
     code = "import os; from anyjob import Command\n"
     code += "run = lambda: local.backend.run(Command(['true'])).result(30)\n"
-    code += "run(); pid = os.fork(); run(); print('ok', flush=True)\n"
+    code += "run(); pid = os.fork(); run(); os.write(1, b'ok\\n')\n"
     code += "if pid: os.waitpid(pid, 0)\nelse: os._exit(0)"
     with own.program(code) as other:
         out, err = other.communicate(timeout=60)

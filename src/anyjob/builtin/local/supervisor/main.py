@@ -6,15 +6,16 @@ import argparse
 import gc
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from anyjob.builtin.local import process_attributes
 from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.ipc.protocol import READY
 from anyjob.builtin.local.ipc.sockets import listen
-from anyjob.builtin.local.locks import take_lock
+from anyjob.builtin.local.locks import UNSEEN, lock_holder, take_lock
 from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.builtin.local.supervisor.service import Supervisor
+from anyjob.builtin.local.supervisor.service import WAKE, Supervisor
 from anyjob.errors import AnyjobError
 from anyjob.execution.interpreter import unmark_interpreter
 
@@ -64,6 +65,8 @@ def _prepare(paths: RuntimePaths) -> Supervisor | None:
         os.ftruncate(errors, 0)
     lock = take_lock(paths.supervisor_lock)
     if lock is None:
+        if not paths.supervisor_socket.exists():
+            _wake(paths)
         return None
     supervisor = Supervisor(paths, listen(paths.supervisor_socket), lock)
     null = os.open(os.devnull, os.O_RDWR)
@@ -72,6 +75,14 @@ def _prepare(paths: RuntimePaths) -> Supervisor | None:
     os.close(null)
     os.close(errors)
     return supervisor
+
+
+def _wake(paths: RuntimePaths) -> None:
+    """Have the one that serves look whether it can be found, and make room for the next if not."""
+    pid = lock_holder(paths.supervisor_lock)
+    if pid is not None and pid != UNSEEN:
+        with suppress(OSError):  # it has ended
+            os.kill(pid, WAKE)
 
 
 def _serve(supervisor: Supervisor) -> None:

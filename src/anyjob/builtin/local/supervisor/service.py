@@ -48,6 +48,9 @@ SILENCE = 15.0
 COMPACT = 4 << 20
 """Bytes of the keeper's log that are kept though the ledger has them."""
 
+WAKE = signal.SIGURG
+"""Has a supervisor look around at once. One that has not come so far ignores it, as every process does."""
+
 
 class Supervisor:
     """The event loop of one supervisor, which holds the lock and listens.
@@ -85,7 +88,7 @@ class Supervisor:
         while not self._stopped:
             self._work()
             self._check_keeper()
-            self._loop.run_once(self._pause())
+            self._loop.run_once(0 if self._stopped else self._pause())
             self._stopped = self._stopped or self._is_idle()
         if not self.has_state:
             return
@@ -120,6 +123,7 @@ class Supervisor:
 
     def _handle_signals(self) -> None:
         self._loop.on_signal(lambda: None)
+        signal.signal(WAKE, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self.stop())
         for number in (signal.SIGPIPE, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
