@@ -135,6 +135,20 @@ def test_a_request_whose_connection_is_closed_meanwhile_says_so(make: Make, lab:
     assert "the connection was closed meanwhile" in str(error)
 
 
+def test_large_work_for_a_worker_that_was_stopped_is_not_sent_for_ever(make: Make, own_lab: Labs) -> None:
+    lab = own_lab(("--nthreads", "1"))
+    lab.wait()
+    backend = make(address=lab.address, timeout=1.0)
+    assert backend.run(Call(pow, (2, 5))).result(PATIENCE) == 32
+    os.killpg(lab.workers[0].pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(BackendUnavailableError, match=r"8\.0 MB did not reach a worker within 9\.0 s"):
+            backend.run(Call(len, (bytes(8_000_000),)))
+    finally:
+        os.killpg(lab.workers[0].pid, signal.SIGCONT)
+    assert backend.run(Call(len, (bytes(8_000_000),))).result(PATIENCE) == 8_000_000
+
+
 def test_a_cluster_whose_certificates_are_asked_for(make: Make, own_lab: Labs, tmp_path: Path) -> None:
     dask_lab.make_certificates(tmp_path)
     files: dict[str, Any] = {

@@ -18,6 +18,8 @@ from anyjob_dask.options import DaskOptions
 OnEvent = Callable[[dict[str, Any]], None]
 
 
+SLOWEST = 1e6
+"""Bytes a second of a network that is still waited for, when something large is sent."""
 # What a call gives whose client was closed while it ran.
 _CLOSED = object()
 
@@ -209,6 +211,32 @@ class SchedulerConnection:
 
         found: dict[str, Any] = self._sync(client, call, 0)
         return found
+
+    def scatter(self, client: Any, data: Sequence[Any], nbytes: int) -> list[Any]:
+        """Send data to workers ahead of tasks; return a future of each.
+
+        Args:
+            client: of this connection.
+            data: what to send.
+            nbytes: how large it is together: the larger, the longer it may take.
+
+        Raises:
+            BackendUnavailableError: it has not arrived in time, as where a worker was stopped.
+        """
+        options = self._options
+        direct = True if options.owns_cluster else options.direct
+
+        async def call() -> Any:
+            return await client._scatter(data, hash=False, direct=direct, timeout=options.timeout)
+
+        more = nbytes / SLOWEST
+        try:
+            futures: list[Any] = self._sync(client, call, more)
+        except BackendUnavailableError as error:
+            raise BackendUnavailableError(
+                f"{nbytes / 1e6:.1f} MB did not reach a worker within {options.timeout + more:.1f} s: {error}"
+            ) from error
+        return futures
 
     def run_on(self, address: str, function: Any, *arguments: Any) -> Any:
         """Call a function in a worker; None where that has gone."""

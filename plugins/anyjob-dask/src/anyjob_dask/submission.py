@@ -121,13 +121,13 @@ class Submitter:
         large = [number for number, payload in enumerate(payloads) if payload.nbytes > SCATTERED]
         arguments: list[Any] = [payload if payload.buffers else payload.blob for payload in payloads]
         if large:
-            scattered = client.scatter(
-                [ScatteredPayload(payloads[number].blob, payloads[number].buffers) for number in large],
-                hash=False,
-                direct=True if self._options.owns_cluster else self._options.direct,
-                timeout=self._options.timeout,
+            scattered = [payloads[number] for number in large]
+            futures = self._connection.scatter(
+                client,
+                [ScatteredPayload(payload.blob, payload.buffers) for payload in scattered],
+                nbytes=sum(payload.nbytes for payload in scattered),
             )
-            for number, future in zip(large, scattered, strict=True):
+            for number, future in zip(large, futures, strict=True):
                 arguments[number] = future
         return arguments
 
