@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from support.ledgers import files_below
 
 from anyjob import (
     BackendError,
+    BackendUnavailableError,
     Call,
     Command,
     Config,
@@ -339,6 +340,39 @@ def test_rerun_keeps_what_was_asked_for_and_goes_in_bulk(opened: Open) -> None:
     assert len({row.bulk for row in rows.values()}) == 2
     shared = later.services.ledger.bulk(rows[anew[0].job_id()].bulk)[2]
     assert shared is not None
+
+
+def test_a_rerun_that_cannot_go_on_is_taken_back(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        raise BackendUnavailableError("the cluster is away")
+        yield
+
+    session = opened({"backends": {name: {"type": "cluster", "address": name} for name in ("one", "two")}})
+    jobs = [session.get_backend(name).run(Call(abs, (1,))) for name in ("one", "two")]
+    monkeypatch.setattr(session.get_backend("two"), "launch", unreachable)
+    with pytest.raises(BackendUnavailableError, match="is away") as raised:
+        session.rerun(jobs)
+    (anew,) = session.jobs(backend="one")
+    assert raised.value.__notes__ == [f"anyjob: jobs of backend 'one' that were cancelled: {anew.job_id()}"]
+    assert anew.cancelled()
+
+
+def test_work_that_cannot_be_read_keeps_all_from_being_run_anew(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = opened({"backends": {name: {"type": "cluster"} for name in ("one", "two")}})
+    job = session.get_backend("one").run(Call(abs, (1,)))
+    (tmp_path / "only_there.py").write_text("def fn():\n    return 1\n")
+    with monkeypatch.context() as there:
+        there.syspath_prepend(str(tmp_path))
+        import only_there
+
+        lost = session.get_backend("two").run(Call(only_there.fn))
+    del sys.modules["only_there"]
+    later = opened({"backends": {name: {"type": "cluster"} for name in ("one", "two")}})
+    with pytest.raises(JobError, match="No module named 'only_there'"):
+        later.rerun([later.get_job(each.job_id()) for each in (job, lost)])
+    assert later.jobs() == [later.get_job(job.job_id()), later.get_job(lost.job_id())]
 
 
 def test_a_plain_job_cannot_be_run_anew(opened: Open) -> None:

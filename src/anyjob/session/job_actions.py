@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from anyjob.errors import BackendUnavailableError, JobError
 from anyjob.execution.submit_directory import submitting_from
 from anyjob.ledger.encoding import encode_resources
-from anyjob.runtime.submission import submit
+from anyjob.runtime.submission import submit, take_back
 from anyjob.session.failures import Failures
 from anyjob.specs import make_resources
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
@@ -61,22 +61,37 @@ def rerun(session: Session, jobs: Iterable[Any], resources: Mapping[str, Any]) -
             )
         return id(job.backend()), encode_resources(job._record.resources), directories.get(job.job_id())
 
+    def from_there(job: Any) -> AbstractContextManager[None]:
+        directory = directories.get(job.job_id())
+        return submitting_from(directory) if directory else nullcontext()
+
+    def read(some: list[Any]) -> list[Any]:
+        with from_there(some[0]):
+            return [job.spec() for job in some]
+
     def anew(some: list[Any]) -> list[Any]:
         changed = make_resources(dict(resources))
         backend = _of_this_host(session, some[0].backend())
         originals = [job.job_id() for job in some]
         wanted = replace(some[0]._record.resources, **{name: getattr(changed, name) for name in resources})
-        directory = directories.get(originals[0])
-        with submitting_from(directory) if directory else nullcontext():
-            specs, values = [job.spec() for job in some], [parameters.get(ours, {}) for ours in originals]
-            return submit(backend, specs, wanted, rerun_of=originals, parameters=values)
+        work, values = [specs[ours] for ours in originals], [parameters.get(ours, {}) for ours in originals]
+        with from_there(some[0]):
+            handed.append(submit(backend, work, wanted, rerun_of=originals, parameters=values))
+        return handed[-1]
 
     jobs = list(jobs)
     ids, ledger = [job.job_id() for job in jobs], session.ledger
     directories = _directories(ledger, ids)
     known = ledger.summaries(ids) if ledger.exists else {}
     parameters = {job_id: summary.parameters for job_id, summary in known.items()}
-    return _by_group(jobs, like, anew)
+    specs = dict(zip(ids, _by_group(jobs, like, read), strict=True))  # what cannot be read, before any is run
+    handed: list[list[Any]] = []
+    try:
+        return _by_group(jobs, like, anew)
+    except BaseException as error:  # nobody gets the handles of those before it
+        for others in handed:
+            take_back(others[0].backend(), {job.job_id(): job._record for job in others}, error)
+        raise
 
 
 def _directories(ledger: Ledger, job_ids: Sequence[str]) -> dict[str, str]:
