@@ -114,7 +114,7 @@ def main() -> bool:
     for name in names:
         with tempfile.TemporaryDirectory() as directory:
             print(name)
-            os.environ["ANYJOB_STATE_DIR"] = os.path.join(directory, "state")
+            os.environ["ANYJOB_STATE"] = os.path.join(directory, "state")
             if name == "local":
                 with _local.backend(directory) as backend:
                     daemons = [_local.supervisor_of(backend)] if batch(backend, 1) else []

@@ -70,7 +70,7 @@ def status(pid: int | None) -> dict[str, str]:
 
 
 def test_whoever_starts_the_daemons_first_each_job_gets_what_its_own_submitter_has(own: Local) -> None:
-    """issue 14, 4."""
+    """SDL#15231, procServ#48, pueue#78: not what whoever came first had."""
     submitter, call, program = submitted(own, STRANGE)
     here = os.getpriority(os.PRIO_PROCESS, 0)
     assert (submitter["umask"], submitter["nice"]) == (0o027, here + 3)
@@ -80,7 +80,7 @@ def test_whoever_starts_the_daemons_first_each_job_gets_what_its_own_submitter_h
 
 
 def test_daemons_have_their_own(own: Local) -> None:
-    """issue 14, 4: with SIGCHLD blocked, the keeper never reaped."""
+    """flux-core#4743: with SIGCHLD blocked, the keeper never reaped."""
     own.session.close()
     submitted(own, STRANGE)
     for pid in (own.supervisor, own.keeper):
