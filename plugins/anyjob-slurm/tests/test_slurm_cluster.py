@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec.structs
 import pytest
 import slurm_lab
 from anyjob_slurm.backend import SlurmBackend
@@ -69,6 +70,23 @@ def test_a_spool_may_be_called_anything(make: Make, tmp_path: Path) -> None:
     assert jobs[0].result(PATIENCE).stdout.text() == f"{os.getcwd()}\n"
     assert jobs[1].result(PATIENCE).stdout.text().startswith(f"{tmp_path}/a %j '\"é $(x)/")
     assert backend.run(Call(abs, (-9,))).result(PATIENCE) == 9
+
+
+def test_an_id_that_slurm_has_given_to_another_job_is_not_ours(make: Make) -> None:
+    """blackfish#484: ids start again, as after a reinstallation; a row with another name is not ours."""
+    held = make(extra=["--hold"]).run(Command(["true"]))
+    sbatch = ["sbatch", "--parsable", "--output=/dev/null", "--wrap=sleep 1000"]
+    other = subprocess.run(sbatch, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        backend = make()
+        ours = msgspec.structs.replace(held._record.ticket(), native_id=other)
+        assert backend.observe([ours]) == {}
+        assert backend.terminate([ours]) == {ours.job_id: False}
+        assert slurm_lab.scontrol("show", "job", other).count("JobState=CANCELLED") == 0
+        assert backend.terminate([held._record.ticket()]) == {held.job_id(): True}
+        assert held.outcome(PATIENCE).status is JobStatus.CANCELLED
+    finally:
+        subprocess.run(["scancel", other], check=True)
 
 
 def test_a_job_inside_of_a_job_is_like_any_other(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

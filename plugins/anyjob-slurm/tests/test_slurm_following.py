@@ -45,6 +45,7 @@ class Cluster:
             for _ in range(tasks)
         ]
         self.submission = submission.write_submission(root, orders, b"")
+        self.name = f"anyjob-{self.submission.name}"
         ids = ["7"] if tasks == 1 else [f"7_{task}" for task in range(tasks)]
         self.tickets = [
             Ticket(job_id=order.job_id, native_id=native, submitted=time.time(), spool=order.spool)
@@ -62,13 +63,16 @@ class Cluster:
         path.chmod(0o755)
         path.rename(self.path / program)
 
-    def lists(self, state: str, tasks: str = "N/A", reason: str = "None", restarts: int = 0) -> None:
+    def lists(
+        self, state: str, tasks: str = "N/A", reason: str = "None", restarts: int = 0, name: str = ""
+    ) -> None:
         times = ("2026-11-22T11:14:23", "2026-11-22T11:15:23")
-        fields = ("7", tasks, state, str(restarts), "0", *times, "n1", reason, "x")
+        fields = ("7", tasks, state, str(restarts), "0", *times, "n1", reason, name or self.name)
         self.says("squeue", SEPARATOR.join(fields) + SEPARATOR + "\n")
 
-    def remembers(self, state: str, job: str = "7") -> None:
-        self.says("sacct", f"{job}|{state}|0:0|2026-11-22T11:14:23|2026-11-22T11:15:23|n1|x\n")
+    def remembers(self, state: str, job: str = "7", name: str = "") -> None:
+        times = "2026-11-22T11:14:23|2026-11-22T11:15:23"
+        self.says("sacct", f"{job}|{state}|0:0|{times}|n1|{name or self.name}\n")
 
     def calls(self, program: str) -> int:
         log = self.path / "calls"
@@ -98,6 +102,15 @@ def cluster(tmp_path: Path) -> Cluster:
 
 def status(seen: Observation | None) -> JobStatus | None:
     return None if seen is None else seen.status
+
+
+def test_what_slurm_says_of_another_job_that_has_the_id_now_is_not_said_of_ours(cluster: Cluster) -> None:
+    """blackfish#484: ids start again, as after a reinstallation."""
+    cluster.lists("RUNNING", name="somebody-else")
+    cluster.remembers("FAILED", name=f"anyjob-{new_id()}")
+    assert cluster.look() is None
+    cluster.remembers("CANCELLED by 1000")
+    assert status(cluster.look()) is JobStatus.CANCELLED
 
 
 def test_an_outcome_that_is_seen_late_is_waited_for(cluster: Cluster) -> None:

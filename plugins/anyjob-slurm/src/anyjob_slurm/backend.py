@@ -173,6 +173,12 @@ class SlurmBackend(TaskBackend):
     def terminate(self, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
         """Have ``scancel`` end them: TERM, and KILL after the cluster's KillWait."""
         refused: set[str] = set()
+        if not all(self._queue.was_submitted_here(ticket.native_id) for ticket in tickets):
+            self._queue.refresh(age=MAX_AGE)
+            others = self._follower.has_lost_its_id(tickets)
+            if others:
+                left = self.terminate([ticket for ticket in tickets if ticket.job_id not in others])
+                return {**dict.fromkeys(others, False), **left}
         ids = parsing.condensed(ticket.native_id for ticket in tickets)
         for part in parsing.chunks(ids, MAX_CANCELLED):
             done = self._programs.run("scancel", part)

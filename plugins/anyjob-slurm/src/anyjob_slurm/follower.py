@@ -67,6 +67,10 @@ class FollowedJob:
         self.last_observation: Observation | None = None
         self.outcome: Outcome | None = None
 
+    def row(self, ticket: Ticket, listing: Listing) -> Row | None:
+        """Return what Slurm says of it; None where that is nothing, or of a job that has its id by now."""
+        return listing.get(ticket.native_id, self.submission.path.name if self.submission else "")
+
 
 class Follower:
     """Follows the jobs of one backend.
@@ -170,7 +174,7 @@ class Follower:
         self, tickets: Sequence[Ticket], jobs: Mapping[str, FollowedJob]
     ) -> dict[str, Observation | None]:
         listing = self._queue.listing
-        rows = {t.job_id: listing.get(t.native_id) for t in tickets}
+        rows = {t.job_id: jobs[t.job_id].row(t, listing) for t in tickets}
         unclear = [t.native_id for t in tickets if self._needs_history(t, rows[t.job_id], jobs[t.job_id])]
         history = self._queue.history(unclear) if unclear else None
         found: dict[str, Observation | None] = {}
@@ -207,7 +211,7 @@ class Follower:
             job.ended_since = now
         by = ""
         if row.state.startswith("CANCELLED") and not job.cancelled:
-            source = row if " by " in row.state else history.get(ticket.native_id) if history else None
+            source = row if " by " in row.state else job.row(ticket, history) if history else None
             by = outcomes.canceller(source)
             if not by and self._queue.has_accounting and now - job.ended_since < CANCELLER_TIMEOUT:
                 return _still_open(job, "it was cancelled")
@@ -245,7 +249,7 @@ class Follower:
             job.outcome = _read_outcome(ticket.spool)
             if job.outcome is not None:
                 return _final_observation(job.outcome)
-        row = history.get(ticket.native_id) if history is not None else None
+        row = job.row(ticket, history) if history is not None else None
         if row is not None and outcomes.has_ended(row):
             return self._observe_ended(ticket, job, row, history)
         if history is None:  # nobody was asked: it is not known to be unknown
@@ -273,6 +277,15 @@ class Follower:
             return None  # it has started after all
         job.outcome = Outcome(status=JobStatus.CANCELLED, message=by)
         return _final_observation(job.outcome)
+
+    def has_lost_its_id(self, tickets: Sequence[Ticket]) -> set[str]:
+        """Return which of these Slurm has another job for, under the id that they had."""
+        listing, others = self._queue.listing, set()
+        for ticket in tickets:
+            job = self._job(ticket)
+            if listing.get(ticket.native_id) is not None and job.row(ticket, listing) is None:
+                others.add(ticket.job_id)
+        return others
 
     # --- ends ---------------------------------------------------------------------------------
 

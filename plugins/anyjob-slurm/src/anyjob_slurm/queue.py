@@ -21,6 +21,7 @@ from anyjob_slurm.parsing import (
     Row,
     chunks,
     history_rows,
+    job_id_in_name,
     queue_rows,
     split_id,
 )
@@ -59,19 +60,24 @@ class Listing:
             else:
                 self._ranges.setdefault(row.job, []).append(row)
 
-    def get(self, native_id: str) -> Row | None:
-        """Return what is said of a job; None where nothing is."""
+    def get(self, native_id: str, submission: str = "") -> Row | None:
+        """Return what is said of a job; None where nothing is.
+
+        Args:
+            native_id: Slurm's id, which is given anew where its numbers start again, to somebody else's job.
+            submission: what is at the end of the name of ours; empty where that is not known.
+        """
         job, tasks = split_id(native_id)
         if tasks is None:
-            return self._jobs.get(job)
-        number = tasks[0][0]
-        found = self._tasks.get((job, number))
-        if found is not None:
-            return found
-        return next(
-            (row for row in self._ranges.get(job, ()) if any(number in some for some in row.tasks or ())),
-            None,
-        )
+            row = self._jobs.get(job)
+        else:
+            number = tasks[0][0]
+            row = self._tasks.get((job, number)) or next(
+                (row for row in self._ranges.get(job, ()) if any(number in some for some in row.tasks or ())),
+                None,
+            )
+        is_ours = row is None or not submission or job_id_in_name(row.name) == submission
+        return row if is_ours else None
 
     def knows_array(self, native_id: str) -> bool:
         """Whether something is said of another task of the same array."""
