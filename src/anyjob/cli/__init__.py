@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from anyjob.cli.import_watch import ImportWatch
+    from anyjob.registry.entry_points import Reference
+
 
 def main() -> None:
     """Be the program ``anyjob``, and leave with an exit code of `anyjob.cli.exit_codes`."""
@@ -26,7 +31,9 @@ def _run_command() -> None:
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
     from anyjob.cli.app import main as group
+    from anyjob.registry import importing
 
+    importing.watch = _watch
     try:
         group()
     finally:
@@ -34,6 +41,12 @@ def _run_command() -> None:
 
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is said: what ends Python need not be told
+
+
+def _watch(reference: Reference) -> ImportWatch:
+    from anyjob.cli.import_watch import ImportWatch
+
+    return ImportWatch(reference)
 
 
 def _open_streams() -> None:

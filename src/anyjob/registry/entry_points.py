@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from anyjob.errors import BrokenPluginError
+from anyjob.registry import importing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,9 +111,11 @@ class Reference:
 
         Raises:
             BrokenPluginError: it cannot be had, whatever the reason; ``__cause__`` is what was raised.
+            ConfigError: ``ANYJOB_IMPORT_TIMEOUT`` is no time.
         """
+        limit = importing.limit()
         try:
-            return self._import()
+            return importing.import_plugin(self, self._import, limit)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plugin may call sys.exit() while it is imported

@@ -17,7 +17,13 @@ from anyjob.taskbackend import TaskBackend
 
 def choose_backend(session: Session, name: str | None, spec: Spec) -> Any:
     """Return the backend of a name; without one, that which a plugin chooses, or the default."""
+    import_hook_plugins(session)
     return session.choose_backend(spec) if name is None else session.get_backend(name)
+
+
+def import_hook_plugins(session: Session) -> None:
+    """Import the hook plugins that hear of a submission, while Ctrl-C still ends all: nothing has begun."""
+    session.registry.hooks.implements("anyjob_before_submit")
 
 
 def submit(backend: Any, specs: list[Spec], resources: dict[str, Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from anyjob.cli import exit_codes
 from anyjob.cli.completion import job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.control import yes_option
-from anyjob.cli.jobs.operations import extend_import_path
+from anyjob.cli.jobs.operations import extend_import_path, import_hook_plugins
 from anyjob.cli.jobs.selection import confirm, filter_options, find_jobs, read_criteria
 from anyjob.cli.output import print_message, write_line
 from anyjob.session.facade import Session
@@ -75,6 +75,7 @@ def rerun(
         jobs = find_jobs(session, ids, criteria)
         confirm("run anew", len(jobs), by_filters=not ids, yes=yes)
         _make_importable(session, jobs)
+        import_hook_plugins(session)
         code = exit_codes.OK
         if jobs and detach:
             for job in session.rerun(jobs, **resources):
