@@ -69,7 +69,7 @@ def test_a_job_that_was_attached_has_no_notes(tmp_path: Path) -> None:
         job = backend.attach("theirs")
         assert job.notes() == {}
         with pytest.raises(JobError, match="did not submit"):
-            job.metadata()
+            job.spec()
 
 
 @pytest.mark.parametrize("wrong", [True, {"acme": 7}, [("acme", "7")]])

@@ -143,12 +143,14 @@ class TaskJob(BaseJob, Generic[T_co]):
         record = self._record
         resources = record.resources
         told = record.outcome or record
+        # Of what others have submitted nothing is known.
+        kinds = [kind_of(spec) for spec in record.specs] if record.kind or record.native else []
         return {
             "job_id": self._job_id,
             "native_id": record.native_id,
             "backend": self._backend.name(),
-            "kind": kind_of(record.specs[0]),
-            "route": [kind_of(spec) for spec in record.specs],
+            "kind": kinds[0] if kinds else "",
+            "route": kinds,
             "name": resources.name,
             "tags": dict(resources.tags),
             "status": record.status.name,

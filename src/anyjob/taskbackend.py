@@ -6,7 +6,6 @@ import functools
 import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, overload
 
 from anyjob import hints as t
@@ -24,7 +23,6 @@ from anyjob.errors import (
 from anyjob.execution import spool
 from anyjob.execution.private_files import read_range
 from anyjob.forks import only_here
-from anyjob.ids import new_id
 from anyjob.jobtypes import TaskJob
 from anyjob.orders import NO_OPTIONS, Answer, Observation, Options, Order, Rejected, Ticket, Unsure
 from anyjob.runtime import item_resources
@@ -392,26 +390,25 @@ class TaskBackend(BaseBackend):
             raise JobNotFoundError(f"backend {self.name()!r} has no job {job_id!r} in this process")
         return job
 
-    def attach(self, native_id: str) -> TaskJob:
+    def attach(self, native_id: str, *, name: str = "", tags: Mapping[str, str] | None = None) -> TaskJob:
         """Return a handle on the job that the engine knows by this id, whoever submitted it.
 
+        It is a job as all others from then on: on a durable backend it is in the ledger, and found again.
         What it was handed, and so its ``spec()``, is known only of jobs that anyjob submitted.
 
+        Args:
+            native_id: the engine's id of it.
+            name: what it is to be called; one that is known already keeps its name and tags.
+            tags: what it is to be found by.
+
         Raises:
+            SpecError: it cannot be called so.
             JobNotFoundError: the engine does not know of it.
+            BackendUnavailableError: the engine cannot be reached.
         """
-        for record in self._tracker.records():
-            if record.native_id == native_id:
-                return self._tracker.handle(record)  # type: ignore[no-any-return]
-        with suppress(JobNotFoundError):
-            return self.retrieve_job(native_id)
-        record = JobRecord(self._tracker, new_id(), "", "", _not_ours)
-        record.native_id = native_id
-        record.status = JobStatus.QUEUED
-        if record.job_id not in self.observe([record.ticket()]):
-            raise JobNotFoundError(f"backend {self.name()!r} has no job {native_id!r}")
-        self._tracker.add(record)
-        job: TaskJob = self._tracker.handle(record)
+        from anyjob.runtime.attachment import attach
+
+        job: TaskJob = attach(self, native_id, make_resources({"name": name, "tags": tags or {}}))
         return job
 
     def recall(self, row: t.Row) -> TaskJob:
@@ -510,7 +507,3 @@ if TYPE_CHECKING:
         def run(self, *args: Any, **kwargs: Any) -> Any: ...
 else:
     AnyBackend = BaseBackend
-
-
-def _not_ours() -> tuple[tuple[Spec, ...], Resources]:
-    raise JobError("anyjob did not submit this job: what it was handed is not known")

@@ -28,6 +28,7 @@ COMMANDS = {
     "result": ("anyjob.cli.jobs.wait:result", "Print what a job returned."),
     "cancel": ("anyjob.cli.jobs.control:cancel", "Cancel jobs."),
     "rerun": ("anyjob.cli.jobs.rerun:rerun", "Run jobs anew."),
+    "attach": ("anyjob.cli.jobs.attach:attach", "Take in jobs that were submitted elsewhere."),
     "prune": ("anyjob.cli.jobs.control:prune", "Forget jobs that have ended a while ago."),
     "backends": ("anyjob.cli.backends.commands:backends", "List, show and check the places that run work."),
     "providers": ("anyjob.cli.providers.commands:providers", "List, show and check what offers backends."),

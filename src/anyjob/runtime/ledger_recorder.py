@@ -25,7 +25,7 @@ from anyjob.ledger.encoding import (
     make_writable,
 )
 from anyjob.ledger.identity import identity
-from anyjob.ledger.rows import FINAL, NewJob, Row, Summary
+from anyjob.ledger.rows import ATTACHED, FINAL, NewJob, Row, Summary
 from anyjob.ledger.statedir import cannot_write
 from anyjob.ledger.store import Ledger
 from anyjob.lowering import lower_along
@@ -138,6 +138,28 @@ class LedgerRecorder(Recorder):
         except OSError as error:
             raise cannot_write(spool.path_of(self.spool, job_id), error) from error
 
+    def attached(self, record: JobRecord) -> str:
+        """Enter a job that others have submitted, unless another process has; return our id of it.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+        native_id, resources = record.native_id or "", record.resources
+        job = NewJob(record.job_id, None, summary=Summary(f"{native_id}, submitted elsewhere"))
+        context = Context((ATTACHED,), encode_resources(resources))
+
+        def enter() -> str:
+            number = self.number
+            known = self.ledger.by_native_id(number, native_id)
+            if known is not None:
+                return known
+            called: dict[str, Any] = {"name": resources.name, "tags": resources.tags}
+            self.ledger.add(number, [job], kind=ATTACHED, native=ATTACHED, context=context, **called)
+            self.ledger.launched({record.job_id: native_id})
+            return record.job_id
+
+        return self.ledger.transaction(enter)
+
     def entered(self, job_ids: Sequence[str]) -> list[str]:
         """Return those of these jobs that stand in the ledger.
 
@@ -249,6 +271,8 @@ class LedgerRecorder(Recorder):
             ) from error
 
     def _specs(self, job_id: str, known: Bulk) -> tuple[Spec, ...]:
+        if known.native == ATTACHED:
+            return ()
         payload, original = self.ledger.work(job_id)
         if original is not None:
             return lower_along(pickle.loads(original), known.route, self._backend.services.job_type)
@@ -349,7 +373,8 @@ def record_of_row(backend: Any, row: Row) -> JobRecord:
         backend.services.job_type(kind)
     except PluginError:
         kind = ""  # its plugin is gone: it is shown as a job of no particular kind
-    record = JobRecord(backend._tracker, job_id, kind, row.native, lambda: recorder.load(job_id, bulk))
+    native = "" if row.kind == ATTACHED else row.native
+    record = JobRecord(backend._tracker, job_id, kind, native, lambda: recorder.load(job_id, bulk))
     recorder.fill(record, row)
     if record.outcome is None and row.state >= FINAL:
         record.outcome = Outcome(status=row.status, reason=row.reason, attempt=row.attempt)

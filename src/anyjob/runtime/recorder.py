@@ -18,6 +18,10 @@ class Recorder:
     def enter(self, records: Sequence[JobRecord], resources: Resources) -> None:
         """Jobs are about to be given to the engine."""
 
+    def attached(self, record: JobRecord) -> str:
+        """A job is to be ours that others have submitted; return the id of ours that it has from now on."""
+        return record.job_id
+
     def entered(self, job_ids: Sequence[str]) -> list[str]:
         """Return those of these jobs that were entered."""
         return []

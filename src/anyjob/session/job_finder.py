@@ -187,7 +187,7 @@ def _superseded(jobs: Iterable[Any]) -> set[str | None]:
 def _name_here(job: Any) -> str:
     """Return the name of a job that the ledger does not have; of its own, it knows which name counts."""
     record = getattr(job, "_record", None)
-    if record is None or not record.kind or _is_in_ledger(job):
+    if record is None or _is_in_ledger(job):
         return ""
     name: str = record.resources.name
     return name
@@ -197,7 +197,7 @@ def _is_in_ledger(job: Any) -> bool:
     record = getattr(job, "_record", None)
     if record is None:
         return isinstance(job._status_observer, LedgerEntry) and job._status_observer.entered
-    return bool(record.kind) and bool(job.backend().capabilities.durable)
+    return bool(job.backend().capabilities.durable)
 
 
 def as_states(state: Any) -> Sequence[JobStatus] | None:
@@ -240,8 +240,6 @@ def _fits(
         and (record.status if record.status in JOB_FINAL_STATES else job.status()) not in states
     ):
         return False
-    if not record.kind:  # it was attached: of what it was handed nothing is known
-        return name is None and not tags and since is None
     resources = record.resources
     return (
         (name is None or resources.name == name)

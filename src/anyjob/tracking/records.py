@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from anyjob.errors import JobError
 from anyjob.forks import in_each_process
 from anyjob.living import living
 from anyjob.orders import Ticket
@@ -117,12 +118,19 @@ class JobRecord:
     @property
     def is_loaded(self) -> bool:
         """Whether the work is at hand, so that to ask for it reads nothing."""
-        return self._resources is not None
+        return bool(self._specs)
 
     @property
     def specs(self) -> tuple[Spec, ...]:
-        """The work as it was handed over, and all that it was rewritten as; the last one is native."""
-        return self._specs or self._load()[0]
+        """The work as it was handed over, and all that it was rewritten as; the last one is native.
+
+        Raises:
+            JobError: others have submitted it.
+        """
+        found = self._specs or self._load()[0]
+        if not found:
+            raise JobError("anyjob did not submit this job: what it was handed is not known")
+        return found
 
     @property
     def resources(self) -> Resources:

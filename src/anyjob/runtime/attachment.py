@@ -1,0 +1,42 @@
+"""Takes in jobs that others have submitted: they get an id, a name and a row in the ledger, as ours have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anyjob.errors import JobNotFoundError
+from anyjob.ids import new_id
+from anyjob.specs import Resources
+from anyjob.status import JobStatus
+from anyjob.tracking.records import JobRecord
+
+
+def attach(backend: Any, native_id: str, resources: Resources) -> Any:
+    """Return a handle on the job that the engine of a backend knows by this id.
+
+    Args:
+        backend: the backend.
+        native_id: what the engine calls the job.
+        resources: what the job is to be called, and its tags, if nobody has called it something yet.
+
+    Raises:
+        JobNotFoundError: the engine does not know of it.
+    """
+    tracker = backend._tracker
+    for known in tracker.records():
+        if known.native_id == native_id:
+            return tracker.handle(known)
+    try:
+        return backend.retrieve_job(native_id)
+    except JobNotFoundError:
+        pass
+    record = JobRecord(tracker, new_id(), "", "", lambda: ((), resources))
+    record.native_id, record.name = native_id, resources.name
+    record.status = JobStatus.QUEUED
+    if record.job_id not in backend.observe([record.ticket()]):
+        raise JobNotFoundError(f"backend {backend.name()!r} has no job {native_id!r}")
+    ours = backend.recorder.attached(record)
+    if ours != record.job_id:  # another process was faster
+        return backend.retrieve_job(ours)
+    tracker.add(record)
+    return tracker.handle(record)
