@@ -28,6 +28,7 @@ from anyjob.scaffold.writing import write
 ACME = {
     "rest": Names(distribution="anyjob-acme", backend="acme", kind="acme.report"),
     "scheduler": Names(distribution="anyjob-acme", backend="acme", flavour="scheduler"),
+    "provider": Names(distribution="anyjob-acme", backend="acme", flavour="provider"),
     "legacy": Names(distribution="anyjob-acme", backend="acme", flavour="legacy"),
     "kind": Names(distribution="anyjob-acme", kind="acme.report"),
 }
@@ -177,6 +178,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         (["--backend", "zebra"], "a backend called 'zebra' is installed, by anyjob-zebra 1.0"),
         (["--job-type", "zebra.stripes"], "a kind of work called 'zebra.stripes' is installed"),
         (["--backend", "zoo", "--flavour", "legacy"], "a provider called 'zoo' is installed"),
+        (["--backend", "zoo", "--flavour", "provider"], "a provider called 'zoo' is installed"),
     ],
 )
 def test_a_name_that_is_taken_is_refused(
@@ -297,8 +299,17 @@ def none(plugin: Path, scratch: Path) -> Iterator[dict[str, str]]:
     yield {}
 
 
+@contextmanager
+def provider(plugin: Path, scratch: Path) -> Iterator[dict[str, str]]:
+    """Have the service of the tests be the one at which the README has an account."""
+    with rest(plugin, scratch) as variables:
+        url = variables.pop("ANYJOB_BACKENDS__MINE__URL")
+        yield {**variables, "ANYJOB_PROVIDERS__LAB__URL": url}
+
+
 ENGINES: dict[str, Callable[[Path, Path], Any]] = {
     "rest": rest,
+    "provider": provider,
     "scheduler": scheduler,
     "legacy": none,
     "kind": none,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from anyjob.errors import SpecError
 from anyjob.registry.metadata import normalise
 
-FLAVOURS = ("rest", "scheduler", "legacy")
+FLAVOURS = ("rest", "scheduler", "provider", "legacy")
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 _KIND = re.compile(rf"({_NAME.pattern})\.({_NAME.pattern})")
@@ -24,8 +24,8 @@ class Names:
 
     Args:
         distribution: what is installed: ``anyjob-acme``.
-        backend: the type of backend, ``acme``; None where the plugin has none.
-        flavour: what the backend starts from: one of `FLAVOURS`; None where there is none.
+        backend: the type of backend, or of provider, ``acme``; None where the plugin has none.
+        flavour: what that starts from: one of `FLAVOURS`; None where there is none.
         kind: the kind of work, ``acme.report``; None where the plugin has none.
 
     Raises:

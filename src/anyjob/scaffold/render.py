@@ -14,6 +14,14 @@ from importlib.resources.abc import Traversable
 
 from anyjob.scaffold.names import Names
 
+ALSO = {
+    "rest": ("backend", "service"),
+    "scheduler": ("backend",),
+    "provider": ("service",),
+    "legacy": ("backend",),
+}
+"""What holds of each flavour, too."""
+
 
 def render(names: Names) -> dict[str, str]:
     """Return the files of a plugin: the text of each by its path, relative to the plugin's directory."""
@@ -30,8 +38,11 @@ def render(names: Names) -> dict[str, str]:
 
 def true_conditions(names: Names) -> frozenset[str]:
     """Return the words for which ``[[if …]]`` holds; those that are directories of templates are used."""
-    found = {names.flavour or "rest", "backend"} if names.backend is not None else {"kind-only"}
-    return frozenset(found | ({"kind"} if names.kind is not None else set()))
+    kind = {"kind"} if names.kind is not None else set()
+    if names.backend is None:
+        return frozenset({"kind-only", *kind})
+    flavour = names.flavour or "rest"
+    return frozenset({flavour, *ALSO[flavour], *kind})
 
 
 def select_lines(text: str, conditions: frozenset[str]) -> str:

@@ -43,7 +43,7 @@ class BackendConformance(
     """What every `BaseBackend` promises. Subclass it, and say which backend: see `TaskBackendConformance`."""
 
     backend_type: ClassVar[str] = ""
-    """The type as installed; where it is empty, that of ``backend_class``."""
+    """The type as installed, or ``PROVIDER TYPE/BACKEND``; where it is empty, that of ``backend_class``."""
     backend_class: ClassVar[type[Any] | None] = None
     """The class, where it is not installed under a name."""
     timeout: ClassVar[float] = 30.0
@@ -54,6 +54,11 @@ class BackendConformance(
     @pytest.fixture
     def options(self) -> Mapping[str, Any]:
         """What the configuration says of the backend."""
+        return {}
+
+    @pytest.fixture
+    def provider_options(self) -> Mapping[str, Any]:
+        """What the configuration says of the provider that the backend comes from, if it does."""
         return {}
 
     @pytest.fixture
@@ -81,13 +86,18 @@ class BackendConformance(
 
     @pytest.fixture
     def harness(
-        self, options: Mapping[str, Any], engine: Any, samples: Any, state: Path
+        self,
+        options: Mapping[str, Any],
+        provider_options: Mapping[str, Any],
+        engine: Any,
+        samples: Any,
+        state: Path,
     ) -> Iterator[BackendHarness]:
         """The backend in a session of its own."""
         name = self.backend_type or (self.backend_class or type(self)).__name__.lower()
         cls = None if self.backend_type else self.backend_class
         harness = BackendHarness.from_factory(
-            SessionFactory(name, cls, options, state),
+            SessionFactory(name, cls, options, state, provider_options=provider_options),
             engine=engine,
             samples=samples,
             submit=self.submit,

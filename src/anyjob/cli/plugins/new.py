@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Examples:
   anyjob new-plugin anyjob-acme --backend acme
   anyjob new-plugin anyjob-acme --backend acme --flavour scheduler
+  anyjob new-plugin anyjob-acme --backend acme --flavour provider
   anyjob new-plugin anyjob-acme --job-type acme.report""",
 )
 @click.argument("distribution")
@@ -30,7 +31,8 @@ Examples:
     "--flavour",
     type=click.Choice(FLAVOURS),
     help="What the backend speaks to: a service over HTTP (rest, the default), a scheduler by its programs; "
-    "or has jobs of its own, in the style of Qiskit's original interface (legacy).",
+    "or NAME is a type of provider: an account at a service that has several machines (provider); or it has "
+    "jobs of its own, in the style of Qiskit's original interface (legacy).",
 )
 @click.option("--job-type", "kind", metavar="PREFIX.NAME", help="Bring a kind of work of this name.")
 @click.option("--directory", metavar="DIR", help="Where to write it; by default ./DISTRIBUTION.")
@@ -79,8 +81,10 @@ def _check_free(names: Names) -> None:
             f"{names.distribution!r} would be imported as {names.package!r}, as is something else that is "
             f"installed: try 'anyjob-{distribution}'"
         )
-    wanted = [(BACKENDS, "backend", names.backend), (JOB_TYPES, "kind of work", names.kind)]
-    if names.flavour == "legacy":
+    wanted = [(JOB_TYPES, "kind of work", names.kind)]
+    if names.flavour != "provider":
+        wanted.append((BACKENDS, "backend", names.backend))
+    if names.flavour in ("provider", "legacy"):
         wanted.append((PROVIDERS, "provider", names.backend))
     for group, what, name in wanted:
         for line in listed if name is not None else ():

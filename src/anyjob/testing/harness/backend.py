@@ -11,7 +11,7 @@ from unittest import SkipTest
 
 from anyjob.errors import JobTimeoutError
 from anyjob.job import JobStatus
-from anyjob.registry.entry_points import BACKENDS
+from anyjob.registry.entry_points import BACKENDS, PROVIDERS
 from anyjob.session.facade import Session
 from anyjob.specs import Outcome
 from anyjob.testing.harness.messages import describe_end
@@ -82,7 +82,8 @@ class BackendHarness:
         """The group and the name that it is installed as; None where it is given as a class."""
         if self.factory is None or not self.factory.is_installed:
             return None
-        return BACKENDS, self.factory.type_name
+        name, offered, _ = self.factory.type_name.partition("/")
+        return PROVIDERS if offered else BACKENDS, name
 
     # --- work for it ------------------------------------------------------------------------------
 

@@ -12,17 +12,20 @@ from anyjob.session.facade import Session
 
 NAME = "under-test"
 """The configured name of the backend, or the provider, that is tested."""
+ACCOUNT = "account"
+"""The configured name of the provider that a backend under test comes from."""
 
 
 class SessionFactory(NamedTuple):
     """What any process needs to make the same session. Can be pickled.
 
     Args:
-        type_name: the type of what is tested, as registered.
+        type_name: the type of what is tested, as registered; ``PROVIDER TYPE/BACKEND`` for one of a provider.
         plugin_class: its class, where it is not installed.
         options: what the configuration says of it.
         state: the directory that durable backends keep their jobs in.
         section: where the configuration says that.
+        provider_options: what the configuration says of the provider that it comes from.
     """
 
     type_name: str
@@ -30,6 +33,7 @@ class SessionFactory(NamedTuple):
     options: Mapping[str, Any]
     state: Path
     section: Literal["backends", "providers"] = "backends"
+    provider_options: Mapping[str, Any] = {}
 
     @property
     def is_installed(self) -> bool:
@@ -42,6 +46,10 @@ class SessionFactory(NamedTuple):
         if self.plugin_class is not None:
             register = registry.register_backend if self.section == "backends" else registry.register_provider
             register(self.type_name, self.plugin_class)
-        tables: dict[str, Any] = {self.section: {NAME: {"type": self.type_name, **self.options}}}
+        provider, offered, own_name = self.type_name.partition("/")
+        type_name = f"{ACCOUNT}/{own_name}" if offered else self.type_name
+        tables: dict[str, Any] = {self.section: {NAME: {"type": type_name, **self.options}}}
+        if offered:
+            tables["providers"] = {ACCOUNT: {"type": provider, **self.provider_options}}
         config = Config.from_dict(tables, origin="the conformance kit")
         return Session(config=config, registry=registry, state=self.state)
