@@ -48,7 +48,7 @@ def shell(text: str) -> Command:
         (Call("math:factorial", (5,)), "120\n", 120),
         (Call("builtins:str", ("two\nlines",)), "two\nlines\n", "two\nlines"),
         (Call("builtins:dict", (), {"a": (1, None)}), "{'a': (1, None)}\n", {"a": [1, None]}),
-        (Call("builtins:print", ()), "None\n", None),
+        (Call("builtins:print", ()), "", None),
     ],
 )
 def test_the_result_of_a_call(call: Call, text: str, as_json: Any) -> None:

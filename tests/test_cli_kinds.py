@@ -37,6 +37,10 @@ class Report(Spec, frozen=True, tag="acme.report"):
         colour: whether it is coloured.
         sizes: of the paper.
         data: more files.
+        values: what is one of several.
+        numbered: by number.
+        pair: a number and a text.
+        level: as a number, or by name.
     """
 
     template: File
@@ -46,6 +50,10 @@ class Report(Spec, frozen=True, tag="acme.report"):
     colour: bool = True
     sizes: list[float] = []
     data: list[File] = []
+    values: dict[str, int | float | str] = {}
+    numbered: dict[int, str] = {}
+    pair: tuple[int, str] | None = None
+    level: int | str = 0
 
 
 def show(**fields: Any) -> dict[str, Any]:
@@ -58,7 +66,9 @@ class ReportJob(TaskJob):
 
     @classmethod
     def lower(cls, spec: Any, to: str) -> Spec:
-        fields = {name: getattr(spec, name) for name in ("parameters", "copies", "name", "colour", "sizes")}
+        fields = {
+            name: getattr(spec, name) for name in Report.__struct_fields__ if name not in ("template", "data")
+        }
         files = [
             (spec.template.content or b"").decode(),
             *((file.content or b"").decode() for file in spec.data),
@@ -103,7 +113,31 @@ def test_files_are_positional_mappings_are_p_and_the_rest_are_options() -> None:
         "colour": False,
         "sizes": [4.0, 5.5],
         "name": "?",
+        "values": {},
+        "numbered": {},
+        "pair": None,
+        "level": 0,
     }
+
+
+@pytest.mark.parametrize("written", ["on the command line", "in a job file"])
+def test_values_have_the_types_that_a_kind_declares(written: str, tmp_path: Path) -> None:
+    if written == "in a job file":
+        (tmp_path / "report.toml").write_text(
+            '[job]\ntype = "acme.report"\ntemplate = "t.txt"\npair = [1, "2"]\nlevel = 3\n'
+            'values = {n = 5, x = 0.5, name = "five", text = "5", yes = "true"}\nnumbered = {7 = "8"}\n'
+            "[matrix]\ni = [0]\n"
+        )
+        done = invoke("run", "report.toml", "--json")
+        assert done.exit_code == 0, done.stderr
+        made = json.loads(done.stdout)["jobs"][0]["result"]
+    else:
+        made = report("t.txt", "--values", "n=5", "--values", "x=0.5", "--values", "name=five",
+                      "--values", 'text="5"', "--values", "yes=true", "--numbered", "7=8",
+                      "--pair", "1", "--pair", "2", "--level", "3")  # fmt: skip
+    assert made["values"] == {"n": 5, "x": 0.5, "name": "five", "text": "5", "yes": "true"}
+    assert (made["numbered"], made["pair"], made["level"]) == ({"7": "8"}, [1, "2"], 3)
+    assert type(made["values"]["n"]) is int
 
 
 @pytest.mark.parametrize("place", ["jobs", "."])

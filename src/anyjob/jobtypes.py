@@ -55,7 +55,8 @@ class TaskJob(BaseJob, Generic[T_co]):
     needs_shared_files: ClassVar[tuple[str, ...]] = ()
     """Those of ``lowers_to`` that work only where the backend sees the caller's files."""
     writes: ClassVar[Mapping[str, str]] = {}
-    """Files that `write` makes of a result: ``{"plot": "Draw it."}`` is ``--plot FILE``."""
+    """What `write` makes of a result, and what is in it: ``{"plot": "A drawing of it."}`` lets a user ask for
+    ``--write plot=FILE`` on the command line, and for ``plot = "FILE"`` below ``[write]`` in a job file."""
 
     def __init__(self, backend: Any, job_id: str, record: JobRecord) -> None:
         super().__init__(backend, job_id)
@@ -92,12 +93,30 @@ class TaskJob(BaseJob, Generic[T_co]):
 
     @classmethod
     def show(cls, value: Any) -> str | None:
-        """Return a result of this kind as text for a person; None: as Python writes it."""
+        """Return a result of this kind as text for a person; None: as ``print`` has it."""
         return None
 
     @classmethod
+    def to_builtins(cls, value: Any) -> Any:
+        """Return a result of this kind as plain data: what ``--json`` gives, and the columns of a job file.
+
+        By default, dataclasses and structs are maps of their fields, NumPy's arrays lists, paths text.
+
+        Raises:
+            TypeError: it holds something that JSON has no form for.
+        """
+        from anyjob.execution.builtin_values import to_builtins
+
+        return to_builtins(value)
+
+    @classmethod
     def write(cls, value: Any, what: str, path: str) -> None:
-        """Write a file of a result, one of those that ``writes`` names."""
+        """Write what ``writes`` names of a result to a path: a file, or a directory that is made for several.
+
+        Raises:
+            OSError: it cannot be written there.
+            AnyjobError: it cannot be made of this result; says why.
+        """
         raise UnsupportedSpecError(f"{cls.__name__} declares that it writes {what!r}, and does not")
 
     # --- the handle ---------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def test_a_circuit_is_run_and_its_histogram_is_printed_and_drawn(
 ) -> None:
     plot = tmp_path / "out.png"
     done = anyjob_cli(
-        "run", "-b", "aer", "--type", "circuit", str(program), "--shots", "1000", "--plot", str(plot)
+        "run", "-b", "aer", "--type", "circuit", str(program), "--shots", "1000", "--write", f"plot={plot}"
     )
     assert done.returncode == 0, done.stderr
     first, *lines = done.stdout.splitlines()
@@ -79,9 +79,9 @@ def test_a_plot_that_cannot_be_made_is_said_before_or_after(
 ) -> None:
     run = ("run", "-b", "aer", "--type", "circuit", str(program))
     for more, message in (
-        (("--plot", str(tmp_path / "no" / "out.png")), "there is no directory"),
-        (("--plot", str(tmp_path / "out.png"), "--detach"), "which --detach does not wait for"),
-        (("--plot", str(tmp_path / "out.nonsense")), "cannot be written"),
+        (("--write", f"plot={tmp_path}/no/out.png"), "there is no directory"),
+        (("--write", f"plot={tmp_path}/out.png", "--detach"), "which --detach does not wait for"),
+        (("--write", f"plot={tmp_path}/out.nonsense"), "cannot be written"),
     ):
         done = anyjob_cli(*run, *more)
         assert done.returncode != 0

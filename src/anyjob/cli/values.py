@@ -7,6 +7,14 @@ from typing import Any
 
 import click
 
+write_option = click.option(
+    "--write",
+    "writes",
+    multiple=True,
+    metavar="WHAT=PATH",
+    help="Write a file of the result, one of those that its kind of work makes. Repeatable.",
+)
+
 
 def parse_pairs(texts: Iterable[str], what: str = "-p") -> dict[str, str]:
     """Return what ``key=value`` texts say.

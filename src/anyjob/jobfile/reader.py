@@ -36,9 +36,12 @@
     [options.slurm]                     # optional: for one type of backend only
     partition = "debug"
 
-``{name}`` is replaced in all strings of the work and of ``[parameters]``, ``{name:02d}`` with Python's
-formats; ``{{`` and ``}}`` are braces. Booleans are written as in TOML. What ``[command]`` is given
-becomes text.
+    # [write]                           # optional: files of each result, which its kind of work makes
+    # pictures = "seed-{seed}"          # relative to the job file; other ones for each job
+
+``{name}`` is replaced in all strings of the work, of ``[parameters]`` and of ``[write]``, ``{name:02d}``
+with Python's formats; ``{{`` and ``}}`` are braces. Booleans are written as in TOML. What ``[command]`` is
+given becomes text.
 """
 
 from __future__ import annotations
@@ -64,8 +67,8 @@ from anyjob.text.toml import (
     type_name,
 )
 
-_KEYS = ("name", "backend", "command", "python", "job", "matrix", "parameters", "resources", "options")
 _WORK = ("command", "python", "job")
+_KEYS = ("name", "backend", *_WORK, "matrix", "parameters", "resources", "options", "write")
 
 
 class JobEntry(NamedTuple):
@@ -74,10 +77,12 @@ class JobEntry(NamedTuple):
     Args:
         parameters: the values of its axes and parameters.
         fields: the fields of its spec, with the parameters filled in.
+        writes: the paths of files to be made of its result, by what is in them.
     """
 
     parameters: dict[str, Any]
     fields: dict[str, Any]
+    writes: dict[str, str] = {}
 
 
 class JobFile(NamedTuple):
@@ -145,6 +150,7 @@ class _Reader:
     def __init__(self, data: dict[str, Any], filename: str) -> None:
         self.filename = filename
         self.data = data
+        self.written: set[str] = set()
 
     def read(self, axes: Mapping[str, Sequence[Any]]) -> JobFile:
         self.check_tables()
@@ -156,13 +162,15 @@ class _Reader:
         order = self.in_order(parameters, names)
         self.check_placeholders(place, fields, names)
         self.check_common(names)
-        jobs = []
+        self.check_placeholders("write", self.table("write"), names)
+        jobs: list[JobEntry] = []
         for combination in matrix.combinations():
             for name in order:
                 filled = fill(f"parameters.{name}", parameters[name], combination)
                 combination[name] = filled
             made = fill(place, fields, combination)
-            jobs.append(JobEntry(combination, self.adapt_fields(kind, place, made)))
+            writes = self.writes(combination)
+            jobs.append(JobEntry(combination, self.adapt_fields(kind, place, made), writes))
         return JobFile(
             path=self.filename,
             name=self.text("name") or "",
@@ -250,6 +258,22 @@ class _Reader:
                     f"options.{kind}", f"expected a table by the type of a backend, got {type_name(values)}"
                 )
         return table
+
+    def writes(self, combination: Mapping[str, Any]) -> dict[str, str]:
+        """The paths of the files that are made of the result of one job."""
+        made = {}
+        for what, path in self.table("write").items():
+            place = f"write.{what}"
+            if not isinstance(path, str) or not path:
+                raise InvalidEntry(place, f"expected the path of a file, got {type_name(path)}")
+            filled = to_text(place, fill(place, path, combination), "is")
+            made[what] = os.path.normpath(os.path.join(os.path.dirname(self.filename), filled))
+            if made[what] in self.written:
+                raise InvalidEntry(
+                    place, f"{filled!r} would be written twice: put what tells the jobs apart into the path"
+                )
+            self.written.add(made[what])
+        return made
 
     # --- parameters ---------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ def make_spec(spec_type: type[Spec], fields: Mapping[str, Any], where: str, dire
             raise SpecError(f"{where}: {name!r} is missing; expected {in_words(field.type)}")
     ready = {name: _with_files(known[name].type, value, directory) for name, value in fields.items()}
     try:
-        made: Spec = msgspec.convert(ready, spec_type)
+        made: Spec = msgspec.convert(ready, spec_type, str_keys=True)
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, SpecError):
             raise SpecError(f"{where}: {error.__cause__}") from None
@@ -67,7 +67,7 @@ def _wrong_entry(known: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
     for name, value in fields.items():
         for key, item in value.items() if isinstance(value, Mapping) else ():
             try:
-                msgspec.convert({key: item}, known[name].type)
+                msgspec.convert({key: item}, known[name].type, str_keys=True)
             except msgspec.ValidationError:
                 return f"{name} {key!r}: "
     return ""

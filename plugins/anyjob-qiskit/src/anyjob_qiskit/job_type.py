@@ -19,7 +19,7 @@ class CircuitJob(TaskJob[CircuitResult]):
     spec_type = Circuit
     lowers_to = ("python",)
     writes: ClassVar[Mapping[str, str]] = {
-        "plot": "Draw the histograms into this file, in the format that its name says: .png, .svg, .pdf."
+        "plot": "The histograms, drawn in the format that its name says: .png, .svg, .pdf."
     }
 
     @classmethod

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from anyjob.cli import exit_codes
+from anyjob.cli import exit_codes, results
 from anyjob.cli.completion import job_ids, open_job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.operations import extend_import_path, failure_of, outcome_of, result_of
 from anyjob.cli.jobs.queueing import explained_wait
 from anyjob.cli.jobs.selection import filter_options, find_jobs, full_id, read_criteria
-from anyjob.cli.output import count_states, print_error, print_message, write_text
+from anyjob.cli.output import count_states, print_error, print_message, write_json
 from anyjob.cli.run.single import explain_failure
 from anyjob.cli.run.streaming import StatusLine, wait_with_status
+from anyjob.cli.values import write_option
 from anyjob.errors import AnyjobError, CommandFailedError, JobTimeoutError
-from anyjob.execution.outputs import CommandResult
 from anyjob.job import BaseJob
-from anyjob.jobtypes import CommandJob, TaskJob
+from anyjob.jobtypes import CommandJob
 from anyjob.specs import Outcome
 from anyjob.tracking.waiting import as_completed
 
@@ -128,17 +129,20 @@ def code_of(job: Any, outcome: Outcome) -> int:
 Examples:
   anyjob result 3f2a91c
   anyjob result 3f2a91c --json | jq .rms
-  anyjob result 3f2a91c --timeout 0s"""
+  anyjob result 3f2a91c --timeout 0s
+  anyjob result 3f2a91c --write plot=counts.png"""
 )
 @click.argument("job_id", metavar="ID", shell_complete=job_ids)
 @click.option("--timeout", metavar="TIME", help="Wait so long at most; 0s: not at all.")
+@write_option
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def result(job_id: str, timeout: str | None, as_json: bool) -> None:
+def result(job_id: str, timeout: str | None, writes: tuple[str, ...], as_json: bool) -> None:
     """Wait for a job to end, and print its result.
 
     Of a command that is what it wrote to stdout, byte for byte; with --json, an object of exit_code,
-    stdout and stderr. Else it is the value that was returned: text as it is, all else as Python writes
-    it. Of a job that failed, its error goes to stderr, and the exit code is that of `anyjob run` for it.
+    stdout and stderr. Else it is as its kind of work shows it: of a call what it has returned, as
+    Python's print has it, and nothing for None. --write makes files of it, where its kind does. Of a job
+    that failed, its error goes to stderr, and the exit code is that of `anyjob run` for it.
     """
     seconds = _timeout(timeout)
     with open_session() as session:
@@ -146,13 +150,14 @@ def result(job_id: str, timeout: str | None, as_json: bool) -> None:
         full = full_id(ledger, job_id)
         extend_import_path(session, ledger.rows([full])[full])
         job = session.get_job(full)
+        made = results.read_writes(writes, job.metadata()["kind"], results.kind_of_job(job)) if writes else {}
         code = exit_codes.WALLTIME
         if ended_in_time(job, seconds):
-            code = _print_result(job, as_json=as_json)
+            code = _print_result(job, made, as_json=as_json)
     sys.exit(code)
 
 
-def _print_result(job: Any, *, as_json: bool) -> int:
+def _print_result(job: Any, writes: Mapping[str, str], *, as_json: bool) -> int:
     outcome = outcome_of(job)
     if outcome.status.name == "CANCELLED":
         message = f": {outcome.message}" if outcome.message else ""
@@ -162,40 +167,10 @@ def _print_result(job: Any, *, as_json: bool) -> int:
         print_error(str(error) if isinstance(error, AnyjobError) else explain_failure(outcome, error))
     else:
         value = result_of(job)
-        shown = job.show(value) if isinstance(job, TaskJob) and not as_json else None
-        _print(value if shown is None else shown, as_json=as_json)
+        if as_json:
+            write_json(results.as_json(job, value))
+        else:
+            results.print_result(job, value)
+        if not results.write_files(job, value, writes):
+            return exit_codes.FAILED
     return code_of(job, outcome)
-
-
-def _print(value: Any, *, as_json: bool) -> None:
-    if as_json:
-        write_text(_json(value))
-    elif isinstance(value, CommandResult):
-        _print_bytes(value.stdout.bytes())
-    elif isinstance(value, bytes):
-        _print_bytes(value)
-    else:
-        write_text(value if isinstance(value, str) else repr(value))
-
-
-def _print_bytes(data: bytes) -> None:
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
-
-
-def _json(value: Any) -> str:
-    import json
-
-    import msgspec
-
-    if isinstance(value, CommandResult):
-        value = {
-            "exit_code": value.exit_code,
-            "stdout": value.stdout.text(),
-            "stderr": value.stderr.text(),
-        }
-    try:
-        return json.dumps(msgspec.to_builtins(value, str_keys=True), indent=2)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise AnyjobError(f"the result cannot be written as JSON ({error}): leave out --json") from None

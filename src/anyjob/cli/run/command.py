@@ -6,6 +6,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ import click
 from anyjob.cli import exit_codes
 from anyjob.cli.completion import backend_names, directories, files, job_tags, job_types
 from anyjob.cli.context import open_session
+from anyjob.cli.values import write_option
 
 _OF_COMMANDS = ("env", "cwd", "stdin")
 """Parameters that mean something for ``-- CMD`` only."""
@@ -35,7 +37,7 @@ class Run(click.Command):
             ctx.meta["anyjob.spec_type"] = spec_type
             reserved = [*self.reserved_flags(), *self.get_help_option_names(ctx)]
             ctx.meta["anyjob.fields"] = field_parameters(spec_type, reserved)
-            ctx.meta["anyjob.output_options"] = _output_options(open_session().get_job_type(kind), ctx)
+            ctx.meta["anyjob.job_type"] = open_session().get_job_type(kind)
         return super().parse_args(ctx, args)
 
     def reserved_flags(self) -> list[str]:
@@ -51,26 +53,22 @@ class Run(click.Command):
         if fields is None:
             return params
         kept = [each for each in params if each.name not in _HIDDEN_BY_TYPE]
-        return [*(field.parameter for field in fields), *ctx.meta["anyjob.output_options"], *kept]
+        kept = [
+            _with_what(each, ctx.meta["anyjob.job_type"]) if each.name == "writes" else each for each in kept
+        ]
+        return [*(field.parameter for field in fields), *kept]
 
 
 _HIDDEN_BY_TYPE = (*_OF_COMMANDS, "file", "parameters")
 
 
-_OUTPUT_PREFIX = "write_"
-"""What the parameters begin with that name files to be made of the result."""
-
-
-def _output_options(job_type: Any, ctx: click.Context) -> list[click.Parameter]:
-    """Return a parameter for each file that a kind of work can make of its result."""
-    known = {flag for field in ctx.meta["anyjob.fields"] for flag in field.parameter.opts}
-    return [
-        click.Option(
-            [_OUTPUT_PREFIX + what, f"--{what}"], type=click.Path(dir_okay=False, writable=True), help=text
-        )
-        for what, text in getattr(job_type, "writes", {}).items()
-        if f"--{what}" not in known
-    ]
+def _with_what(option: click.Parameter, job_type: Any) -> click.Parameter:
+    """Have the help of ``--write`` say which files a kind of work makes of its result."""
+    files = " ".join(f"{what}: {text}" for what, text in getattr(job_type, "writes", {}).items())
+    if files and option.name == "writes" and isinstance(option, click.Option):
+        option = copy(option)
+        option.help = f"Write a file of the result; repeatable. {files}"
+    return option
 
 
 def _value_of(flag: str, args: list[str]) -> str | None:
@@ -152,6 +150,7 @@ Exit codes:
     "--stdin", metavar="FILE", help="What the command reads; by default nothing.", shell_complete=files
 )
 @click.option("--detach", is_flag=True, help="Hand it over, print the id, and leave.")
+@write_option
 @click.option("--fresh", is_flag=True, help="Run all jobs of the job file anew.")
 @click.option("--json", "as_json", is_flag=True, help="Tell what came of it as JSON.")
 @click.pass_context
@@ -172,7 +171,8 @@ def run(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
     uses are not looked into, nor do its name, tags, resources and backend matter.
 
     With --type, one piece of work of that kind is made of its fields: files as arguments, -p KEY=VALUE
-    for a mapping, --FIELD for the rest. Its result is printed.
+    for a mapping, --FIELD for the rest. Its result is printed, as its kind shows it; --write makes files
+    of it. A field that takes numbers and text gets a number where it is given one: -p n=5.
     """
     session = open_session()
     try:
@@ -191,6 +191,7 @@ def _run(ctx: click.Context, session: Any, options: dict[str, Any], as_json: boo
         _require_context(ctx, options, ("fresh",), "with a job file")
         return _run_kind(ctx, session, options, resources, as_json)
     file = options["file"]
+    _require_context(ctx, options, ("writes",), "with --type (in a job file, below [write])")
     if argv is None:
         _require_context(ctx, options, _OF_COMMANDS, "with a command after --")
         if file is None:
@@ -242,22 +243,15 @@ def _run_one(
 def _run_kind(
     ctx: click.Context, session: Any, options: dict[str, Any], resources: dict[str, Any], as_json: bool
 ) -> int:
+    from anyjob.cli.results import read_writes
     from anyjob.cli.run.spec_options import read_fields
     from anyjob.jobfile.spec_builder import make_spec
 
     fields = read_fields(ctx.meta["anyjob.fields"], options)
     spec = make_spec(ctx.meta["anyjob.spec_type"], fields, f"--type {options['kind']}")
-    writes = {
-        name.removeprefix(_OUTPUT_PREFIX): path
-        for name, path in options.items()
-        if name.startswith(_OUTPUT_PREFIX)
-    }
-    writes = {what: path for what, path in writes.items() if path is not None}
-    for what, path in writes.items():
-        if options["detach"]:
-            raise click.UsageError(f"--{what} is made of the result, which --detach does not wait for", ctx)
-        if not os.path.isdir(os.path.dirname(path) or "."):
-            raise click.UsageError(f"--{what}: there is no directory {os.path.dirname(path)!r}", ctx)
+    if options["detach"] and options["writes"]:
+        raise click.UsageError("--write is of the result, which --detach does not wait for", ctx)
+    writes = read_writes(options["writes"], options["kind"], ctx.meta["anyjob.job_type"])
     from anyjob.execution.submit_directory import submit_directory
 
     here = submit_directory()

@@ -10,7 +10,9 @@ from typing import Any
 from anyjob.cli import exit_codes
 from anyjob.cli.jobs import operations
 from anyjob.cli.jobs.operations import SubmittedJobs, describe, failure_of, outcome_of, result_of
-from anyjob.cli.output import print_error, print_message, write_json, write_line, write_text
+from anyjob.cli.output import print_error, print_message, write_json, write_line
+from anyjob.cli.results import as_json as result_as_json
+from anyjob.cli.results import print_result, write_files
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.streaming import OutputForwarder, StatusLine, wait_with_status
 from anyjob.errors import AnyjobError, CommandFailedError
@@ -109,9 +111,8 @@ class _EndReport:
         result = result_of(self._job)
         if self._command and isinstance(self._job, TaskJob):
             self._forward_late_output(result)
-        elif result is not None and not isinstance(result, CommandResult):
-            shown = self._job.show(result) if isinstance(self._job, TaskJob) else None
-            write_text(str(result) if shown is None else shown)
+        elif not isinstance(result, CommandResult):  # of that, all was passed on
+            print_result(self._job, result)
 
     def print_json(self, known: dict[str, Any]) -> None:
         """Write it all as one object."""
@@ -123,21 +124,20 @@ class _EndReport:
             write_json(known, sys.stderr)
             return
         if self._done:
-            known["result"] = result_of(self._job)
+            try:
+                known["result"] = result_as_json(self._job, result_of(self._job))
+            except AnyjobError as error:
+                known |= {"result": None, "error": str(error), "code": exit_codes.FAILED}
+                print_error(str(error))
+                self.code = exit_codes.FAILED
         elif self._error is not None:
             known["error"] = f"{type(self._error).__name__}: {self._error}"
         write_json(known)
 
     def write(self, writes: Mapping[str, str]) -> None:
         """Make these files of the result of a job that is done; one that cannot be made is an error."""
-        if not self._done:
-            return
-        for what, path in writes.items():
-            try:
-                self._job.write(result_of(self._job), what, path)
-            except AnyjobError as error:
-                print_error(f"--{what}: {error}")
-                self.code = exit_codes.FAILED
+        if self._done and writes and not write_files(self._job, result_of(self._job), writes):
+            self.code = exit_codes.FAILED
 
     def _forward_late_output(self, result: Any = None) -> None:
         """Of a command that ran as part of a call, what it wrote comes with its result or its error."""

@@ -23,12 +23,15 @@ class FieldParameter(NamedTuple):
 
     def value(self, parsed: Any) -> Any:
         """Return the value of the field, for what click has read."""
+        inner = get_args(alternatives(self.kind)[0])
         if _origin(self.kind) in (dict, Mapping):
-            inner = (get_args(alternatives(self.kind)[0]) or (str, Any))[1]
-            return {key: _convert(inner, text) for key, text in parse_pairs(parsed).items()}
+            item = inner[1] if inner else Any
+            return {key: _convert(item, text) for key, text in parse_pairs(parsed).items()}
         if isinstance(parsed, tuple):
-            inner = (get_args(alternatives(self.kind)[0]) or (Any,))[0]
-            return [_convert(inner, text) for text in parsed]
+            if _origin(self.kind) is not tuple or Ellipsis in inner:
+                inner = inner[:1] * len(parsed)
+            kinds = [*inner, *[Any] * len(parsed)]
+            return [_convert(kind, text) for kind, text in zip(kinds, parsed, strict=False)]
         return parsed if isinstance(parsed, bool) else _convert(self.kind, parsed)
 
 
@@ -94,15 +97,21 @@ def read_fields(fields: Iterable[FieldParameter], params: Mapping[str, Any]) -> 
 
 
 def _convert(kind: Any, text: str) -> Any:
-    """A text of the command line as what a field takes; left as it is where `make_spec` had better judge."""
-    if holds_file(kind) or str in alternatives(kind):
+    """A text of the command line as what a field takes; left as it is where `make_spec` had better judge.
+
+    Where text and something else are taken, it is the latter if it is that as JSON has it: 5 is a number.
+    """
+    taken = alternatives(kind)
+    if holds_file(kind) or taken == (str,):
         return text
-    if alternatives(kind) == (Any,):
+    if taken == (Any,):
         return parse_value(text)
     try:
+        if str in taken:
+            return msgspec.to_builtins(msgspec.convert(parse_value(text), kind))
         return msgspec.to_builtins(msgspec.convert(text, kind, strict=False))
     except (msgspec.ValidationError, TypeError):
-        return parse_value(text)
+        return text if str in taken else parse_value(text)
 
 
 def _origin(kind: Any) -> Any:

@@ -11,6 +11,7 @@ from anyjob.cli import exit_codes
 from anyjob.cli.jobs.operations import SubmittedJobs, choose_backend, submit
 from anyjob.cli.jobs.queueing import explained_wait
 from anyjob.cli.output import print_message, write_json, write_line
+from anyjob.cli.results import check_writes
 from anyjob.cli.run.detach import require_durable
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.progress import Progress
@@ -59,7 +60,9 @@ def run_file(
         sys.path.insert(0, file.directory)
     spec_type = spec_type_of(session, file.kind)
     specs = [make_spec(spec_type, line.fields, file.path, file.directory) for line in file.jobs]
-    rows = [SweepRow(line.parameters) for line in file.jobs]
+    for line in file.jobs:
+        check_writes(line.writes, file.kind, session.get_job_type(file.kind), f"{file.path}: write.")
+    rows = [SweepRow(line.parameters, line.writes) for line in file.jobs]
     resources = merge_resources(file, overrides)
     backend = choose_backend(session, backend_name or file.backend, specs[0])
     name = file.name or os.path.basename(path)
@@ -72,13 +75,15 @@ def run_file(
         print_message(f"{name}: {earlier.summary()}")
     if detach:
         require_durable(backend)
+        if rows[0].writes:
+            print_message(f"{name}: its files are written when it is run again, without --detach")
         return _detach(
             file, rows, backend, _submit_missing(backend, specs, rows, resources, earlier), as_json=as_json
         )
     if len(rows) == 1 and not rows[0].parameters and not as_json:  # what is wanted of it is what it writes
         known = earlier.jobs[0]
         hand_over = None if known is None else lambda: [known]
-        return run_one(backend, specs[0], resources, as_json=False, submit=hand_over)
+        return run_one(backend, specs[0], resources, as_json=False, writes=rows[0].writes, submit=hand_over)
     submitted = SubmittedJobs(backend)
     durable = backend.capabilities.durable
     with Interrupts(submitted.in_engine, session.cancel, kill=not durable, outlive=durable) as interrupts:
@@ -96,7 +101,7 @@ def run_file(
     print_report(file, rows, backend, as_json=as_json)
     if stopped is not None:
         return exit_codes.SIGNALLED + stopped
-    return exit_codes.OK if all(row.state == "DONE" for row in rows) else exit_codes.FOUND
+    return exit_codes.OK if all(row.went_well(as_json=as_json) for row in rows) else exit_codes.FOUND
 
 
 def _submit_missing(

@@ -6,13 +6,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from anyjob.cli.jobs.operations import describe, failure_of, outcome_of
-from anyjob.cli.jobs.operations import result_of as read_result
+from anyjob.cli import results
+from anyjob.cli.jobs.operations import describe, failure_of, outcome_of, result_of
 from anyjob.cli.output import print_error, print_message, table, write_json
 from anyjob.errors import AnyjobError, CommandFailedError
-from anyjob.execution.outputs import CommandResult
+from anyjob.execution.outputs import BytesOutput, CommandResult
 from anyjob.jobfile.reader import JobFile
-from anyjob.jobtypes import TaskJob
 from anyjob.specs import make_resources
 from anyjob.text.printable import printable
 
@@ -23,14 +22,22 @@ MOST_FAILURES = 10
 
 
 class SweepRow:
-    """One job of the file, and what came of it."""
+    """One job of the file, and what came of it.
 
-    def __init__(self, parameters: dict[str, Any]) -> None:
+    Attributes:
+        result: what it has returned, as plain data; None where that cannot be had.
+        shown: the same as text, where there is no plain data; ``no_json`` says why.
+        why: why it is not DONE, or what of its result cannot be had.
+    """
+
+    def __init__(self, parameters: dict[str, Any], writes: Mapping[str, str] | None = None) -> None:
         self.parameters = parameters
+        self.writes = writes or {}
         self.job: Any = None
         self.state = "INITIALIZING"
         self.result: Any = None
-        self.why = ""
+        self.shown: str | None = None
+        self.why = self.no_json = ""
         self.known: dict[str, Any] = {}
 
     def label(self) -> str:
@@ -44,30 +51,40 @@ class SweepRow:
         self.known = describe(self.job, outcome, make_resources(dict(resources)))
         if self.state == "DONE":
             try:
-                self.result = result_of(self.job)
+                self._record_result()
             except AnyjobError as error:  # the other jobs have results that can be read
                 self.state = self.known["state"] = "ERROR"
                 self.why = str(error)
         elif self.state == "ERROR":
             self.why = reason_of(self.job, outcome)
 
+    def _record_result(self) -> None:
+        value = result_of(self.job)
+        if isinstance(value, CommandResult):
+            self.result = parse_json_object(start_of_stdout(self.job, value))
+        else:
+            try:
+                self.result = results.as_json(self.job, value)
+            except AnyjobError as error:
+                self.shown, self.no_json = results.as_text(self.job, value), str(error)
+        if self.writes and not results.write_files(self.job, value, self.writes):
+            self.why = "files of its result could not be written"
 
-def result_of(job: Any) -> Any:
-    """Return a job's result where it can stand in a table: what it returned, or its stdout as JSON."""
-    if not isinstance(job, TaskJob) or job.metadata()["route"][-1] != "command":
-        result = read_result(job)
-        if not isinstance(result, CommandResult):
-            return result
-        return parse_json_object(result.stdout.bytes())
+    def went_well(self, *, as_json: bool) -> bool:
+        """Return whether it is done, and all that was asked for is there."""
+        return self.state == "DONE" and not self.why and not (as_json and self.no_json)
+
+
+def start_of_stdout(job: Any, result: CommandResult) -> bytes:
+    """Return what a program wrote, a little more than `MOST_OUTPUT` at most."""
+    if isinstance(result.stdout, BytesOutput):
+        return result.stdout.bytes()
     written = b""
     for chunk in job.log_bytes("stdout"):
         written += chunk
         if len(written) > MOST_OUTPUT:
             break
-    if job.metadata()["kind"] != "command":
-        result = read_result(job)
-        return parse_json_object(written) if isinstance(result, CommandResult) else result
-    return parse_json_object(written)
+    return written
 
 
 def parse_json_object(written: bytes) -> Any:
@@ -96,7 +113,12 @@ def print_report(file: JobFile, rows: list[SweepRow], backend: Any, *, as_json: 
     """Write the table, and each failure once."""
     if as_json:
         jobs = [
-            {"parameters": row.parameters, **row.known, "result": row.result, "error": row.why or None}
+            {
+                "parameters": row.parameters,
+                **row.known,
+                "result": row.result,
+                "error": row.why or row.no_json or None,
+            }
             for row in rows
         ]
         write_json({"name": file.name, "file": file.path, "backend": str(backend), "jobs": jobs})
@@ -118,8 +140,8 @@ def columns_of(rows: list[SweepRow]) -> Iterator[tuple[str, dict[int, Any]]]:
         if isinstance(row.result, dict):
             for name, value in row.result.items():
                 fields.setdefault(str(name), {})[id(row)] = value
-        elif row.result is not None:
-            fields.setdefault("result", {})[id(row)] = row.result
+        elif row.result is not None or row.shown is not None:
+            fields.setdefault("result", {})[id(row)] = row.result if row.shown is None else row.shown
     yield from parameters.items()
     yield "state", {id(row): row.state for row in rows}
     for name, cells in fields.items():
