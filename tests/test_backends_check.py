@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -268,6 +269,75 @@ def test_each_thing_that_is_wrong_has_a_line() -> None:
     assert "url" in lines[0]
     assert lines[1].startswith("        ")
     assert "token" in lines[1]
+
+
+NOTES = """
+import pickle
+from anyjob import Capabilities, JobStatus, Observation, Outcome, Spec, TaskBackend, TaskJob
+class Note(Spec, tag="acme.note"):
+    text: str
+class NoteJob(TaskJob):
+    spec_type = Note
+    @classmethod
+    def sample(cls):
+        return Note("short and harmless")
+class Unsaid(TaskJob):
+    spec_type = Note
+class Desk(TaskBackend):
+    accepts = frozenset({"acme.note"})
+    capabilities = Capabilities()
+    end = JobStatus.DONE, None
+    def launch(self, orders):
+        assert all(order.spec.text == "short and harmless" for order in orders)
+        return ((order, order.job_id) for order in orders)
+    def observe(self, tickets):
+        return {each.job_id: Observation(*self.end) for each in tickets}
+    def collect(self, tickets):
+        status, reason = self.end
+        value = pickle.dumps("noted")
+        return {each.job_id: Outcome(status=status, reason=reason, value=value) for each in tickets}
+    def terminate(self, tickets):
+        return {each.job_id: False for each in tickets}
+class Burnt(Desk):
+    end = JobStatus.ERROR, "exception"
+"""
+
+
+@pytest.fixture
+def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Installs backends for one kind of work alone, which has the given job type."""
+    monkeypatch.setattr("anyjob.cli.context._registry", None)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def installed(job_type: str) -> None:
+        names = (
+            "[anyjob.backends]\ndesk = notes_of_checks:Desk\nburnt = notes_of_checks:Burnt\n"
+            f"[anyjob.job_types]\n'acme.note' = notes_of_checks:{job_type}\n"
+        ).replace("'", "")
+        install(tmp_path, "notes", names, notes_of_checks=NOTES)
+
+    return installed
+
+
+def test_a_kind_that_brings_a_sample_is_tried(notes: Callable[[str], None]) -> None:
+    notes("NoteJob")
+    done = invoke("backends", "check", "desk")
+    assert done.exit_code == 0, done.output
+    assert "\nacme.note: ok: in " in done.stdout
+    assert "ok      Work that succeeds ends as DONE, and its result is what it should be.\n" in done.stdout
+    done = invoke("backends", "check", "burnt")
+    assert done.exit_code == 1
+    assert "\nacme.note: failed: job " in done.stdout
+    assert "promises" not in done.stdout
+
+
+def test_a_kind_without_a_sample_is_told(notes: Callable[[str], None]) -> None:
+    notes("Unsaid")
+    done = invoke("backends", "check", "desk")
+    assert done.exit_code == 0, done.output
+    assert (
+        "jobs: skipped: it accepts acme.note, of which there is no sample: run one of your own" in done.stdout
+    )
 
 
 WAITS = """

@@ -92,6 +92,14 @@ class TaskJob(BaseJob, Generic[T_co]):
         return arguments((), {key: value for key, value in given.items() if value != defaults.get(key)})
 
     @classmethod
+    def sample(cls) -> Spec | None:
+        """Return a short and harmless piece of work of this kind; None: there is none.
+
+        ``anyjob backends check`` runs it on backends that take this kind natively.
+        """
+        return None
+
+    @classmethod
     def show(cls, value: Any) -> str | None:
         """Return a result of this kind as text for a person; None: as ``print`` has it."""
         return None

@@ -103,6 +103,17 @@ def test_a_job_file_sweeps_and_results_are_shown_later(anyjob_cli: Run, tmp_path
     assert shown.startswith("turn: 10 shots, 1 outcomes\n")
 
 
+def test_a_check_runs_a_circuit(anyjob_cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "anyjob.toml").write_text('[backends.bad]\ntype = "qiskit"\nbackend = "nonsense:Foo"\n')
+    done = anyjob_cli("backends", "check", "aer", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "\ncircuit: ok: in " in done.stdout
+    assert "ok      Work that succeeds ends as DONE, and its result is what it should be." in done.stdout
+    done = anyjob_cli("backends", "check", "bad", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "\ncircuit: failed: backend 'bad': 'nonsense:Foo' cannot be imported: No module" in done.stdout
+
+
 def test_a_histogram_is_drawn_to_scale() -> None:
     text = render_text("bell", {"11": 300, "00": 700}, 1000)
     assert text.splitlines() == [

@@ -9,6 +9,8 @@ from anyjob import Call, Outcome, TaskJob
 from anyjob_qiskit.results import CircuitResult
 from anyjob_qiskit.spec import Circuit
 
+_FLIP = 'OPENQASM 3.0; include "stdgates.inc"; qubit[1] q; bit[1] c; x q[0]; c = measure q;'
+
 
 class CircuitJob(TaskJob[CircuitResult]):
     """The kind ``circuit``: a backend for circuits runs it as it is; any other one simulates it with Aer.
@@ -50,6 +52,11 @@ class CircuitJob(TaskJob[CircuitResult]):
     def read(cls, job: TaskJob, outcome: Outcome) -> CircuitResult:
         """A backend for circuits leaves the same plain data."""
         return CircuitResult.of(super().read(job, outcome))
+
+    @classmethod
+    def sample(cls) -> Circuit:
+        """A qubit that is flipped and measured."""
+        return Circuit(_FLIP, shots=10)
 
     @classmethod
     def show(cls, value: Any) -> str:

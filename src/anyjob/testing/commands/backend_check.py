@@ -13,7 +13,7 @@ from anyjob.lowering import find_route
 from anyjob.session.facade import Session
 from anyjob.session.pruning import forget
 from anyjob.taskbackend import TaskBackend
-from anyjob.testing.harness.samples import CALL, COMMAND, Samples
+from anyjob.testing.harness.samples import CALL, COMMAND, Samples, samples_of_kinds
 from anyjob.testing.live import NAME, TAG, CheckResult, LiveRun
 
 WORD = "anyjob-was-here"
@@ -91,7 +91,7 @@ class BackendCheck:
 def _basic_checks(
     session: Session, name: str, timeout: float, submitted: list[Any]
 ) -> Iterator[dict[str, str]]:
-    """Make a backend and run one piece of work of each basic kind; never raises for what is wrong with it.
+    """Make a backend and run one piece of work of each kind; never raises for what is wrong with it.
 
     Args:
         session: where it is configured.
@@ -118,15 +118,33 @@ def _basic_checks(
     if backend.queues_in_ledger:
         for notice in notices(backend.services.ledger.state):
             yield _line("host", "notice", notice)
-    ran = hangs = False
-    for sample in (COMMAND, CALL):
+    yield from _run_samples(backend, session, timeout, submitted)
+
+
+def _run_samples(
+    backend: TaskBackend, session: Session, timeout: float, submitted: list[Any]
+) -> Iterator[dict[str, str]]:
+    """Run one piece of work of each kind that there is a sample of."""
+    samples = []
+    for basic in (COMMAND, CALL):
         try:
             shared = backend.capabilities.shared_files
-            find_route(sample.kind, backend.accepts, session.registry.job_type, shared_files=shared)
+            find_route(basic.kind, backend.accepts, session.registry.job_type, shared_files=shared)
+            samples.append(basic)
         except UnsupportedSpecError as error:
-            yield _line(sample.kind, "skipped", str(error))
-            continue
-        ran = True
+            yield _line(basic.kind, "skipped", str(error))
+    try:
+        samples += samples_of_kinds(backend)
+    except Exception as error:  # of somebody's kind of work
+        yield _line("jobs", "failed", _describe_error(error))
+        return
+    if not samples:
+        kinds = ", ".join(sorted(backend.accepts))
+        yield _line(
+            "jobs", "skipped", f"it accepts {kinds}, of which there is no sample: run one of your own"
+        )
+    hangs = False
+    for sample in samples:
         if hangs:
             yield _line(sample.kind, "skipped", "the job before it has not ended in time: mend that first")
             continue
@@ -134,23 +152,22 @@ def _basic_checks(
         line = _run(backend, sample, timeout, submitted)
         hangs = line["state"] == "failed" and time.monotonic() - started >= timeout
         yield line
-    if not ran:
-        yield _line(
-            "jobs", "skipped", f"it accepts {', '.join(sorted(backend.accepts))}: run one of your own"
-        )
 
 
 def _run(backend: Any, sample: Samples, timeout: float, submitted: list[Any]) -> dict[str, str]:
-    assert sample.echo is not None
     started = time.monotonic()
+    received = WORD
     try:
-        job = backend.run(sample.echo(WORD), name=NAME, tags={TAG: "first"})
+        job = backend.run(
+            sample.succeeds if sample.echo is None else sample.echo(WORD), name=NAME, tags={TAG: "first"}
+        )
         submitted.append(job)
         try:
             value = job.result(timeout)
         except JobTimeoutError:
             return _line(sample.kind, "failed", _cancel_overdue(job, timeout))
-        received = sample.echoed(value) if sample.kind != "command" or backend.capabilities.logs else WORD
+        if sample.echo is not None and (sample.kind != "command" or backend.capabilities.logs):
+            received = sample.echoed(value)
     except Exception as error:
         return _line(sample.kind, "failed", _describe_error(error))
     if received != WORD:

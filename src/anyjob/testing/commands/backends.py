@@ -27,12 +27,13 @@ Examples:
 @click.option(
     "--limit", default="5m", show_default=True, metavar="TIME", help="Begin no check later than this."
 )
-@click.option("--quick", is_flag=True, help="One job of each basic kind, and no more.")
+@click.option("--quick", is_flag=True, help="One job of each kind, and no more.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def check(name: str | None, timeout: str, limit: str, quick: bool, as_json: bool) -> None:
     """Check a backend as it is configured, by short and harmless jobs on its real engine.
 
-    First whether it runs one job of each basic kind; then whether it keeps what backends promise, by
+    First whether it runs one job of each kind: a program, a call, and what kinds of work bring to try
+    it with; then whether it keeps what backends promise, by
     those checks of the conformance kit that are short and safe. Its jobs are called anyjob-check. What
     has not ended with its check is cancelled, on Ctrl-C too; the jobs of promises that are kept are
     forgotten, and those of broken ones stay: anyjob jobs --name anyjob-check.

@@ -38,7 +38,7 @@ class BackendHarness:
         name: its configured name there.
         engine: faults of its engine, as far as there are any: ``down()``, ``forget(native_id)``,
             ``reject_next()``, ``lose_next_answer()``.
-        samples: work for it; by default commands and calls, where it takes them.
+        samples: work for it; by default commands and calls, where it takes them, and what its kinds bring.
         submit: hands it one piece of work; by default ``backend.run``.
         timeout: seconds after which something that should happen has not.
         factory: makes the same session, in another process, too; None where nothing does.
@@ -93,7 +93,8 @@ class BackendHarness:
         found = default_samples(self.backend) if self._samples is None else list(self._samples)
         if not found:
             raise SkipTest(
-                f"{self.name} takes neither commands nor calls: give it work by the fixture `samples`"
+                f"{self.name} takes neither commands nor calls, and its kinds of work bring no sample: "
+                "give it work by the fixture `samples`"
             )
         return found
 

@@ -69,10 +69,26 @@ CALL = Samples(
 
 
 def default_samples(backend: Any) -> list[Samples]:
-    """Return the samples of commands and calls that a backend can be handed, directly or by lowering."""
+    """Return samples of what a backend takes: commands and calls, and kinds that bring one of their own.
+
+    Raises:
+        AnyjobError: a kind that it takes cannot be loaded.
+    """
     if not isinstance(backend, TaskBackend):
         return []
-    return [samples for samples in (COMMAND, CALL) if can_run(backend, samples.kind)]
+    basic = [samples for samples in (COMMAND, CALL) if can_run(backend, samples.kind)]
+    return [*basic, *samples_of_kinds(backend)]
+
+
+def samples_of_kinds(backend: TaskBackend) -> list[Samples]:
+    """Return what kinds beside commands and calls bring to try a backend with that takes them natively.
+
+    Raises:
+        AnyjobError: such a kind cannot be loaded.
+    """
+    kinds = sorted(set(backend.accepts) - {COMMAND.kind, CALL.kind})
+    brought = {kind: backend.services.job_type(kind).sample() for kind in kinds}
+    return [Samples(kind=kind, succeeds=spec) for kind, spec in brought.items() if spec is not None]
 
 
 def can_run(backend: Any, kind: str) -> bool:
