@@ -390,6 +390,18 @@ class TaskBackend(BaseBackend):
             raise JobNotFoundError(f"backend {self.name()!r} has no job {job_id!r} in this process")
         return job
 
+    def native_spec(self, job_id: str) -> Spec:
+        """Return the work that the engine was handed for a job: its spec, or what that was rewritten as.
+
+        It is for backends that understand what their engine gives only by what it was asked.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+            JobError: anyjob did not submit it.
+        """
+        found: Spec = self.retrieve_job(job_id)._record.specs[-1]
+        return found
+
     def attach(self, native_id: str, *, name: str = "", tags: Mapping[str, str] | None = None) -> TaskJob:
         """Return a handle on the job that the engine knows by this id, whoever submitted it.
 

@@ -11,7 +11,7 @@ from typing import Any
 import circuits_lab as lab
 import msgspec
 import pytest
-from anyjob_qiskit import Circuit, CircuitResult, Experiment
+from anyjob_qiskit import Circuit, CircuitResult, Estimate, EstimateResult, Experiment
 from anyjob_qiskit.simulation import Simulator
 from qiskit import QuantumCircuit
 from qiskit_aer import AerSimulator
@@ -71,6 +71,46 @@ class TestCircuitConforms(JobTypeConformance):
             {**good, "level": 4},
             {**good, "method": "guess"},
             {**good, "parameters": {"theta": "much"}},
+        ]
+
+
+class TestEstimateConforms(JobTypeConformance):
+    job_type = "estimate"
+    sdk = ("qiskit", "qiskit_aer")
+
+    @pytest.fixture
+    def samples(self, tmp_path: Path) -> list[Samples]:
+        program = tmp_path / "flip.qasm"
+        program.write_text('OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; x q[1];')
+        turned = tmp_path / "turned.qasm"
+        turned.write_text(
+            'OPENQASM 3.0; include "stdgates.inc"; input float[64] theta; qubit q; rx(theta) q;'
+        )
+        asked = Estimate(program, ["ZI", "0.5*IZ - 2*ZZ"], precision=0.1)
+        return [
+            Samples(
+                kind="estimate",
+                succeeds=asked,
+                value=EstimateResult("flip", list(asked.observables), [-1.0, 2.5], [0.0, 0.0], 100),
+            ),
+            Samples(
+                kind="estimate",
+                succeeds=Estimate(turned, "Z", precision=0.5, parameters={"theta": 0.0}, seed=3),
+                value=EstimateResult("turned", ["Z"], [1.0], [0.0], 4),
+            ),
+        ]
+
+    @pytest.fixture
+    def invalid(self) -> list[Mapping[str, Any]]:
+        good = {"circuit": "flip.qasm", "observables": ["Z"]}
+        return [
+            {**good, "observables": []},
+            {**good, "observables": ["Q"]},
+            {**good, "observables": ["Z", 3]},
+            {**good, "precision": 0},
+            {**good, "precision": "much"},
+            {**good, "seed": -1},
+            {**good, "method": "guess"},
         ]
 
 

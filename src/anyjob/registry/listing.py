@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WELL_KNOWN = {
     BACKENDS: {"slurm": "anyjob-slurm", "dask": "anyjob-dask", "ray": "anyjob-ray", "aer": "anyjob-qiskit"},
-    JOB_TYPES: {"circuit": "anyjob-qiskit"},
+    JOB_TYPES: {"circuit": "anyjob-qiskit", "estimate": "anyjob-qiskit"},
     PROVIDERS: {"qiskit": "anyjob-qiskit"},
 }
 """Of each group the names that anyjob's own plugins bring, and the distributions that these come in."""

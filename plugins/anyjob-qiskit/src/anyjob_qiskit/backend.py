@@ -240,9 +240,10 @@ class QiskitBackend(TaskBackend):
 
         span = _span(ticket.native_id)
         try:
-            spec = self.retrieve_job(ticket.job_id).spec()
+            spec = self.native_spec(ticket.job_id)
         except JobError:  # it was attached to: all is known from the result alone
             return experiment_data(result, span=span)
+        assert isinstance(spec, Circuit)
         bits = [classical_bits(circuit) for file in spec.circuits for circuit in circuits_of(file)]
         return experiment_data(result, bits, span=span, per_shot=spec.per_shot)
 

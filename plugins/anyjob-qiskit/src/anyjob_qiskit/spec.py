@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -130,9 +130,20 @@ def _numbers(parameters: Any) -> dict[str, float | list[float]]:
     return found
 
 
+class HasParameters(Protocol):
+    """A spec whose field ``parameters`` a sweep varies: a `Circuit`, an `Estimate`."""
+
+    @property
+    def parameters(self) -> dict[str, float | list[float]]:
+        """Values of parameters by name."""
+
+
+Swept = TypeVar("Swept", bound=HasParameters)
+
+
 def sweep(
-    circuit: Circuit, values: Mapping[str, Iterable[Any]] | None = None, **axes: Iterable[Any]
-) -> list[Circuit]:
+    circuit: Swept, values: Mapping[str, Iterable[Any]] | None = None, **axes: Iterable[Any]
+) -> list[Swept]:
     """Return one spec for each combination of values of parameters, the last axis fastest.
 
     They share the program, so a sweep of 1,000 bindings is written, read and checked once::
@@ -140,7 +151,7 @@ def sweep(
         jobs = backend.run_many(sweep(Circuit("ansatz.qasm", shots=4000), theta=numpy.linspace(0, 3, 1000)))
 
     Args:
-        circuit: what to run; its own parameters stay as they are.
+        circuit: what to run, a `Circuit` or an `Estimate`; its own parameters stay as they are.
         values: the values of each parameter, by its name.
         axes: more of that.
 
@@ -158,5 +169,5 @@ def _combinations(axes: Mapping[str, Iterable[Any]]) -> Iterator[dict[str, Any]]
         yield dict(zip(axes, each, strict=True))
 
 
-def _with(circuit: Circuit, parameters: Mapping[str, Any]) -> Circuit:
+def _with(circuit: Any, parameters: Mapping[str, Any]) -> Any:
     return msgspec.structs.replace(circuit, parameters={**circuit.parameters, **parameters})

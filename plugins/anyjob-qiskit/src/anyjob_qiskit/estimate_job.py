@@ -1,0 +1,41 @@
+"""The kind ``estimate``: rewritten as circuits that measure the observables, it runs where these do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anyjob import TaskJob
+from anyjob_qiskit.estimate_spec import Estimate
+from anyjob_qiskit.estimates import EstimateResult
+from anyjob_qiskit.spec import Circuit
+
+
+class EstimateJob(TaskJob[EstimateResult]):
+    """The kind ``estimate``: values of observables. Its result is an `EstimateResult`."""
+
+    spec_type = Estimate
+    lowers_to = ("circuit",)
+
+    @classmethod
+    def lower(cls, spec: Estimate, to: str) -> Circuit:
+        """Rewrite as circuits, one for all observables that can be measured together.
+
+        Raises:
+            SpecError: the circuit does not fit the observables: see `anyjob_qiskit.estimating`.
+        """
+        from anyjob_qiskit.estimating import measuring_circuits
+
+        return spec.measuring(measuring_circuits(spec.circuit, spec.observables))
+
+    @classmethod
+    def lift(cls, spec: Estimate, to: str, value: Any) -> EstimateResult:
+        """The circuits have been counted."""
+        from anyjob_qiskit.estimating import estimated
+
+        values, errors = estimated(spec.observables, value)
+        return EstimateResult(value[0].name, list(spec.observables), values, errors, spec.shots)
+
+    @classmethod
+    def show(cls, value: Any) -> str:
+        """A table of the values."""
+        return str(value)
