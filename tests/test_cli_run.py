@@ -229,6 +229,16 @@ def test_directory_and_stdin(tmp_path: Path) -> None:
     assert shell("cat", input=b"not read").stdout == b""
 
 
+def test_output_is_kept_where_it_is_wanted_and_passed_on_as_ever(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    both = ("--stdout", "both", "--stderr", "both")
+    assert shell("echo out; echo err >&2", "--cwd", "sub", *both).returncode == 0
+    assert (tmp_path / "both").read_bytes() == b"out\nerr\n"
+    done = shell("echo out; echo err >&2", "--stdout", "out")
+    assert (done.stdout, done.stderr, (tmp_path / "out").read_bytes()) == (b"out\n", b"err\n", b"out\n")
+    assert b"--stdout" in anyjob("run", "--stdout", "out", "jobs.toml").stderr
+
+
 def test_json_tells_of_the_outcome_on_the_last_line_of_stderr() -> None:
     done = shell("printf out; printf err >&2; exit 3", "--json", "--name", "n", "--tag", "study=a")
     assert done.returncode == 3

@@ -16,7 +16,7 @@ from anyjob.cli.completion import backend_names, directories, files, job_tags, j
 from anyjob.cli.context import open_session
 from anyjob.cli.values import write_option
 
-_OF_COMMANDS = ("env", "cwd", "stdin")
+_OF_COMMANDS = ("env", "cwd", "stdin", "stdout", "stderr")
 """Parameters that mean something for ``-- CMD`` only."""
 
 
@@ -149,6 +149,15 @@ Exit codes:
 @click.option(
     "--stdin", metavar="FILE", help="What the command reads; by default nothing.", shell_complete=files
 )
+@click.option(
+    "--stdout",
+    metavar="FILE",
+    help="Where to keep what it writes there; FILE is written anew.",
+    shell_complete=files,
+)
+@click.option(
+    "--stderr", metavar="FILE", help="The same for stderr; it may be the same file.", shell_complete=files
+)
 @click.option("--detach", is_flag=True, help="Hand it over, print the id, and leave.")
 @write_option
 @click.option("--fresh", is_flag=True, help="Run all jobs of the job file anew.")
@@ -269,6 +278,8 @@ def _command(argv: list[str], options: dict[str, Any]) -> Any:
         env=_environment(options["env"]),
         cwd=options["cwd"] and os.path.abspath(options["cwd"]),
         stdin=File("/dev/stdin" if stdin == "-" else stdin) if stdin else None,
+        stdout=options["stdout"] and os.path.abspath(options["stdout"]),
+        stderr=options["stderr"] and os.path.abspath(options["stderr"]),
     )
 
 
