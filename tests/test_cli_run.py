@@ -311,8 +311,13 @@ def test_ctrl_c_where_the_backend_cannot_end_what_runs() -> None:
 # --- a terminal -----------------------------------------------------------------------------------
 
 
-def test_a_terminal_shows_where_the_job_is_until_it_writes() -> None:
-    written = on_terminal("run", "--", "sh", "-c", "sleep 1; echo done")
+def test_a_terminal_shows_where_the_job_is_until_it_writes(tmp_path: Path) -> None:
+    go_on = tmp_path / "go on"
+    os.mkfifo(go_on)
+    written = on_terminal(
+        *("run", "--", "sh", "-c", 'read line <"$0"; echo done', str(go_on)),
+        when=(b"actively running", lambda: go_on.write_text("now\n")),
+    )
     before, _, after = written.partition("done")
     assert "on local: job is actively running" in before
     assert "running" not in after
@@ -332,7 +337,7 @@ def test_a_terminal_shows_a_bar_and_a_table(
     variables: dict[str, str], coloured: bool, tmp_path: Path
 ) -> None:
     (tmp_path / "demo.toml").write_text(SWEEP)
-    written = on_terminal("run", "demo.toml", **variables)
+    written = on_terminal("run", "demo.toml", when=None, **variables)
     assert "demo on local" in written
     assert "2/2" in written
     assert "double" in written

@@ -8,7 +8,7 @@ import pty
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,10 @@ def start(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
                 process.kill()
 
 
-def on_terminal(*arguments: str, **variables: str) -> str:
-    """What the program writes to a terminal of 80 columns."""
+def on_terminal(
+    *arguments: str, when: tuple[bytes, Callable[[], object]] | None = None, **variables: str
+) -> str:
+    """What the program writes to a terminal of 80 columns; ``when``: at which text to call what."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", **variables}
     process = subprocess.Popen(
@@ -55,6 +57,9 @@ def on_terminal(*arguments: str, **variables: str) -> str:
                 written += os.read(ours, 65536)
             except OSError:  # the other end is closed
                 break
+            if when is not None and when[0] in written:
+                when[1]()
+                when = None
     os.close(ours)
     return written.decode()
 
