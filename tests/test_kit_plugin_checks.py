@@ -36,7 +36,6 @@ from anyjob.testing.checks.engine.secrets import Secrets
 from anyjob.testing.checks.plugin.distribution import Distribution
 from anyjob.testing.checks.plugin.kinds import Lowering, Naming, Specs
 from anyjob.testing.checks.plugin.listing import check_listing
-from anyjob.testing.checks.plugin.providers import Providers
 from anyjob.testing.checks.plugin.user_input import command_line_fields, files_written, job_file_fields
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.distribution import DistributionHarness
@@ -246,34 +245,6 @@ def test_what_a_spec_holds_can_be_written_whatever_it_is(
     assert msgspec.structs.replace(with_files(spec), template=report.template) == report
 
 
-# --- providers ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("check", "provider"), wrong.PROVIDERS.items())
-def test_a_provider_that_breaks_a_promise_fails_its_check(
-    check: str, provider: type[wrong.Cloud], engine_directory: Path, tmp_path: Path
-) -> None:
-    options = {"directory": str(engine_directory)}
-    harness = ProviderHarness(SessionFactory("cloud", provider, options, tmp_path / "state", "providers"))
-    try:
-        with pytest.raises(AssertionError):
-            getattr(ProviderConformance(), check)(harness)
-    finally:
-        harness.close()
-
-
-def test_each_check_of_providers_has_a_wrong_one() -> None:
-    assert checks_of(Providers) == set(wrong.PROVIDERS)
-
-
-class TestCloudConforms(ProviderConformance):
-    provider_class = wrong.Cloud
-
-    @pytest.fixture
-    def options(self, engine_directory: Path) -> Mapping[str, Any]:
-        return {"directory": str(engine_directory)}
-
-
 # --- whole distributions --------------------------------------------------------------------------
 
 
@@ -419,7 +390,6 @@ def test_a_name_that_is_not_installed_is_not_listed() -> None:
 WRONG: list[tuple[type[Any], str]] = [
     *((backend, check) for check, backend in wrong.BACKENDS.items()),
     *((kind, check) for check, (_, kind) in wrong_kinds.KINDS.items()),
-    *((provider, check) for check, provider in wrong.PROVIDERS.items()),
     *((DistributionHarness, check) for check in (*DISTRIBUTIONS, LISTING)),
 ]
 """What is wrong above, and the check that it fails."""

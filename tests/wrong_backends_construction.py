@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Self
 
 import msgspec
@@ -15,11 +15,8 @@ from right_backend import RightBackend, RightOptions
 
 from anyjob.backend import BackendStatus
 from anyjob.config.secrets import Secret
-from anyjob.errors import BackendError, BackendNotFoundError
 from anyjob.orders import Answer, Order, Rejected, Ticket
-from anyjob.provider import BaseProvider, filter_backends
 from anyjob.specs import Outcome
-from anyjob.status import JobStatus
 
 # --- how a backend is made ------------------------------------------------------------------------
 
@@ -183,111 +180,3 @@ BACKENDS: Mapping[str, type[RightBackend]] = {
 
 
 # --- providers ------------------------------------------------------------------------------------
-
-
-class Cloud(BaseProvider):
-    """Offers two devices, as it should: what they run lives in the provider's directory."""
-
-    device: type[RightBackend] = RightBackend
-
-    def backends(
-        self, name: str | None = None, filters: Callable[[Any], bool] | None = None, **kwargs: Any
-    ) -> list[Any]:
-        options = {"directory": self._configuration.directory}
-        devices = [self.device.from_options(each, options, self) for each in ("small", "large")]
-        return filter_backends([each for each in devices if name in (None, each.name())], filters, **kwargs)
-
-
-class OfferingOneTwice(Cloud):
-    def backends(self, name: str | None = None, filters: Any = None, **kwargs: Any) -> list[Any]:
-        return super().backends(name, filters, **kwargs) * 2
-
-
-class Nobodys(RightBackend):
-    def provider(self) -> Any:
-        return None
-
-
-class Disowning(Cloud):
-    device = Nobodys
-
-
-class GivingTheFirst(Cloud):
-    def get_backend(self, name: str | None = None, **kwargs: Any) -> Any:
-        return [*self.backends(name, **kwargs), *self.backends()][0]
-
-
-class Unfiltered(Cloud):
-    def backends(self, name: str | None = None, filters: Any = None, **kwargs: Any) -> list[Any]:
-        return super().backends(name, None, **kwargs)
-
-
-class Lenient(Cloud):
-    def backends(self, name: str | None = None, filters: Any = None, **kwargs: Any) -> list[Any]:
-        known = {key: value for key, value in kwargs.items() if key == "backend_name"}
-        return super().backends(name, filters, **known)
-
-
-class Unequal(Cloud):
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    __hash__ = Cloud.__hash__
-
-
-class CloudClosedOnce(Cloud):
-    def close(self) -> None:
-        del self._configuration
-
-
-class ConnectingCloud(Cloud):
-    def __init__(self, configuration: Any = None, provider: Any = None) -> None:
-        super().__init__(configuration, provider)
-        socket.getaddrinfo("localhost", 80)
-
-
-class Picky(Cloud):
-    """Gives a backend by a name that is not the one that it lists."""
-
-    def get_backend(self, name: str | None = None, **kwargs: Any) -> Any:
-        if name is None or not name.startswith("device-"):
-            raise BackendNotFoundError(f"there is no {name!r}: there are device-small and device-large")
-        return super().get_backend(name.removeprefix("device-"), **kwargs)
-
-
-class TellingItsName(RightBackend):
-    """Tells its engine, which knows its machines by their own names, what its user calls it."""
-
-    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
-        if self.name().rpartition("/")[2] not in ("small", "large"):
-            raise BackendError(f"there is no machine {self.name()!r}")
-        yield from super().launch(orders)
-
-
-class CloudOfNames(Cloud):
-    device = TellingItsName
-
-
-class Forgetful(RightBackend):
-    def collect(self, tickets: Sequence[Ticket]) -> Mapping[str, Outcome]:
-        return {ticket.job_id: Outcome(status=JobStatus.CANCELLED) for ticket in tickets}
-
-
-class ForgetfulCloud(Cloud):
-    device = Forgetful
-
-
-PROVIDERS: Mapping[str, type[BaseProvider]] = {
-    "test_it_offers_backends_under_names_of_their_own": OfferingOneTwice,
-    "test_a_backend_is_found_by_its_name": Disowning,
-    "test_none_and_several_are_not_found": GivingTheFirst,
-    "test_filters_choose_among_its_backends": Unfiltered,
-    "test_an_unknown_filter_is_refused": Lenient,
-    "test_it_equals_one_of_the_same_options": Unequal,
-    "test_it_can_be_closed_twice": CloudClosedOnce,
-    "test_it_is_made_without_network": ConnectingCloud,
-    "test_a_session_finds_its_backends": Picky,
-    "test_its_backends_work_under_other_names": CloudOfNames,
-    "test_its_jobs_are_found_again": ForgetfulCloud,
-}
-"""For each check of providers one that fails it."""

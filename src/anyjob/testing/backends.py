@@ -25,7 +25,7 @@ from anyjob.testing.checks.plugin.listing import Listing
 from anyjob.testing.conformance import Conformance
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.samples import Samples
-from anyjob.testing.harness.session_factory import SessionFactory
+from anyjob.testing.harness.session_factory import ACCOUNT, SessionFactory
 
 
 class BackendConformance(
@@ -96,8 +96,10 @@ class BackendConformance(
         """The backend in a session of its own."""
         name = self.backend_type or (self.backend_class or type(self)).__name__.lower()
         cls = None if self.backend_type else self.backend_class
+        provider, offered, _ = name.partition("/")
+        accounts = {ACCOUNT: {"type": provider, **provider_options}} if offered else {}
         harness = BackendHarness.from_factory(
-            SessionFactory(name, cls, options, state, provider_options=provider_options),
+            SessionFactory(name, cls, options, state, accounts=accounts),
             engine=engine,
             samples=samples,
             submit=self.submit,

@@ -9,15 +9,18 @@ from typing import Any, ClassVar
 import pytest
 
 from anyjob.testing.checks.plugin.listing import Listing
-from anyjob.testing.checks.plugin.providers import Providers
+from anyjob.testing.checks.provider.accounts import Accounts
+from anyjob.testing.checks.provider.offered_work import OfferedWork
+from anyjob.testing.checks.provider.offers import Offers
+from anyjob.testing.checks.provider.service_faults import ServiceFaults
 from anyjob.testing.conformance import Conformance
 from anyjob.testing.environment.leftover_processes import end_leftovers
 from anyjob.testing.harness.provider import ProviderHarness
 from anyjob.testing.harness.samples import Samples
-from anyjob.testing.harness.session_factory import SessionFactory
+from anyjob.testing.harness.session_factory import OTHER, SessionFactory
 
 
-class ProviderConformance(Providers, Listing, Conformance):
+class ProviderConformance(Offers, Accounts, ServiceFaults, OfferedWork, Listing, Conformance):
     """What every `BaseProvider` promises.
 
     ::
@@ -26,8 +29,12 @@ class ProviderConformance(Providers, Listing, Conformance):
             provider_type = "acme"
 
             @pytest.fixture
-            def options(self, server):
-                return {"url": server.url}
+            def options(self, service):
+                return {"url": service.url, "token": service.token}
+
+            @pytest.fixture
+            def engine(self, service):
+                return service
     """
 
     provider_type: ClassVar[str] = ""
@@ -43,17 +50,39 @@ class ProviderConformance(Providers, Listing, Conformance):
         return {}
 
     @pytest.fixture
+    def other_options(self) -> Mapping[str, Any] | None:
+        """What the configuration says of a second account; None: there is none."""
+        return None
+
+    @pytest.fixture
+    def engine(self) -> Any:
+        """Faults of the service, as far as there are any.
+
+        ``down()``, ``refused()``, ``without(name)``, ``offline(name)``, ``submit_elsewhere(name)``: see
+        docs/how-to/test-your-plugin.md.
+        """
+        return None
+
+    @pytest.fixture
     def samples(self) -> Sequence[Samples] | None:
         """Work for its backends; None: commands and calls, where they take them."""
         return None
 
     @pytest.fixture
-    def harness(self, options: Mapping[str, Any], samples: Any, tmp_path: Path) -> Iterator[ProviderHarness]:
+    def harness(
+        self,
+        options: Mapping[str, Any],
+        other_options: Mapping[str, Any] | None,
+        engine: Any,
+        samples: Any,
+        tmp_path: Path,
+    ) -> Iterator[ProviderHarness]:
         """The provider in a session of its own."""
         name = self.provider_type or (self.provider_class or type(self)).__name__.lower()
         cls = None if self.provider_type else self.provider_class
-        factory = SessionFactory(name, cls, options, tmp_path / "state", "providers")
-        harness = ProviderHarness(factory, samples, self.timeout)
+        accounts = {} if other_options is None else {OTHER: {"type": name, **other_options}}
+        factory = SessionFactory(name, cls, options, tmp_path / "state", "providers", accounts)
+        harness = ProviderHarness(factory, samples, self.timeout, engine)
         yield harness
         harness.close()
         if factory.state.exists():

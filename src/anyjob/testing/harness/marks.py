@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 from unittest import SkipTest
 
-from anyjob.testing.harness.backend import BackendHarness
-
-Check = Callable[[Any, BackendHarness], None]
+Check = Callable[[Any, Any], None]
+"""A check, with a harness of backends or of providers."""
 
 
 def requires(*capabilities: str) -> Callable[[Check], Check]:
@@ -17,7 +16,7 @@ def requires(*capabilities: str) -> Callable[[Check], Check]:
 
     def decorate(check: Check) -> Check:
         @functools.wraps(check)
-        def checked(self: Any, harness: BackendHarness) -> None:
+        def checked(self: Any, harness: Any) -> None:
             for name in capabilities:
                 if not getattr(harness.backend.capabilities, name):
                     raise SkipTest(f"{harness.name} declares {name}=False")
@@ -33,7 +32,7 @@ def needs_engine(*methods: str) -> Callable[[Check], Check]:
 
     def decorate(check: Check) -> Check:
         @functools.wraps(check)
-        def checked(self: Any, harness: BackendHarness) -> None:
+        def checked(self: Any, harness: Any) -> None:
             for name in methods:
                 if not hasattr(harness.engine, name):
                     raise SkipTest(f"the fixture `engine` gives nothing with {name}()")

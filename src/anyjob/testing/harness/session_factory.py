@@ -14,6 +14,8 @@ NAME = "under-test"
 """The configured name of the backend, or the provider, that is tested."""
 ACCOUNT = "account"
 """The configured name of the provider that a backend under test comes from."""
+OTHER = "another"
+"""The configured name of a second provider of the type that is tested."""
 
 
 class SessionFactory(NamedTuple):
@@ -25,7 +27,7 @@ class SessionFactory(NamedTuple):
         options: what the configuration says of it.
         state: the directory that durable backends keep their jobs in.
         section: where the configuration says that.
-        provider_options: what the configuration says of the provider that it comes from.
+        accounts: what the configuration says of further providers, by their names.
     """
 
     type_name: str
@@ -33,7 +35,7 @@ class SessionFactory(NamedTuple):
     options: Mapping[str, Any]
     state: Path
     section: Literal["backends", "providers"] = "backends"
-    provider_options: Mapping[str, Any] = {}
+    accounts: Mapping[str, Mapping[str, Any]] = {}
 
     @property
     def is_installed(self) -> bool:
@@ -46,10 +48,9 @@ class SessionFactory(NamedTuple):
         if self.plugin_class is not None:
             register = registry.register_backend if self.section == "backends" else registry.register_provider
             register(self.type_name, self.plugin_class)
-        provider, offered, own_name = self.type_name.partition("/")
+        _, offered, own_name = self.type_name.partition("/")
         type_name = f"{ACCOUNT}/{own_name}" if offered else self.type_name
-        tables: dict[str, Any] = {self.section: {NAME: {"type": type_name, **self.options}}}
-        if offered:
-            tables["providers"] = {ACCOUNT: {"type": provider, **self.provider_options}}
+        tables: dict[str, Any] = {"providers": dict(self.accounts), "backends": {}}
+        tables[self.section][NAME] = {"type": type_name, **self.options}
         config = Config.from_dict(tables, origin="the conformance kit")
         return Session(config=config, registry=registry, state=self.state)

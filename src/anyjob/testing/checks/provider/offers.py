@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from unittest import SkipTest
 
 from anyjob.backend import BaseBackend
 from anyjob.errors import AnyjobError, BackendNotFoundError
-from anyjob.session.facade import Session
-from anyjob.taskbackend import TaskBackend
-from anyjob.testing.harness.provider import ProviderHarness
-from anyjob.testing.harness.samples import ANY, default_samples
+from anyjob.testing.harness.provider import ProviderHarness, names_of
 from anyjob.testing.harness.session_factory import NAME
-from anyjob.testing.instrumentation.audit_events import record_connections
+
+THREADS = 8
+"""Threads that ask at the same time."""
 
 
-class Providers:
+class Offers:
     """A provider offers backends, and finds the one that is meant."""
 
     def test_it_offers_backends_under_names_of_their_own(self, harness: ProviderHarness) -> None:
@@ -76,29 +76,65 @@ class Providers:
         else:
             raise AssertionError(f"an unknown filter was ignored: {found!r}")
 
-    def test_it_equals_one_of_the_same_options(self, harness: ProviderHarness) -> None:
-        """Two providers of the same options are equal, hash alike, and equal nothing else."""
-        provider, other = harness.provider, harness.reopen()
-        try:
-            assert provider == other.provider, f"{provider!r} is not equal to one of the same options"
-            assert hash(provider) == hash(other.provider), "two that are equal have different hashes"
-            assert provider != object(), f"{provider!r} is equal to anything"
-        finally:
-            other.close()
+    def test_it_offers_the_same_each_time(self, harness: ProviderHarness) -> None:
+        """A provider that is asked twice offers the same, in the same order."""
+        first, second = names_of(harness.backends()), names_of(harness.backends())
+        assert first == second, f"backends() gave {first}, and then {second}"
 
-    def test_it_can_be_closed_twice(self, harness: ProviderHarness) -> None:
-        """To close a provider a second time does nothing."""
+    def test_its_backends_can_be_named(self, harness: ProviderHarness) -> None:
+        """A backend of a provider has a name that can be written behind the provider's and a slash."""
+        for each in harness.backends():
+            name = each.configuration().backend_name
+            assert isinstance(name, str), f"backend_name is {name!r}, which is no text"
+            can_be = name.isprintable() and "/" not in name and name == name.strip() != ""
+            assert can_be, f"{name!r} cannot be written as {NAME}/…: leave out '/', and blanks at its ends"
+
+    def test_names_and_filters_both_count(self, harness: ProviderHarness) -> None:
+        """A provider that is asked for a name and by a filter gives what fits both."""
         provider = harness.provider
-        provider.close()
-        try:
-            provider.close()
-        except Exception as error:
-            raise AssertionError(f"the second close() raised {type(error).__name__}: {error}") from error
+        for name in names_of(harness.backends()):
+            for how, found in (
+                ("a filter that takes nothing", provider.backends(name, filters=lambda backend: False)),
+                ("another backend_name", provider.backends(name, backend_name="no-such-backend")),
+            ):
+                assert found == [], f"backends({name!r}) with {how} gave {found!r}"
 
-    def test_it_is_made_without_network(self, harness: ProviderHarness) -> None:
-        """To make a provider connects to nothing: a constructor does no network."""
-        connections = harness.in_other_process(_connections_made)
-        assert not connections, f"while it was made it asked the network for {', '.join(connections)}"
+    def test_its_backends_say_how_they_are(self, harness: ProviderHarness) -> None:
+        """Each backend of a provider has a status in the form that programs rely on."""
+        fields = (("operational", bool), ("pending_jobs", int), ("status_msg", str), ("backend_version", str))
+        for each in harness.backends():
+            status = each.status()
+            for field, kind in fields:
+                found = getattr(status, field, None)
+                assert isinstance(found, kind), (
+                    f"{each.name()!r}: status().{field} is {found!r}, which is no {kind.__name__}"
+                )
+            assert status.pending_jobs >= 0, f"{each.name()!r}: {status.pending_jobs} jobs are pending"
+
+    def test_how_backends_are_chooses_among_them(self, harness: ProviderHarness) -> None:
+        """A provider takes what its backends' status says to choose by: each is operational or not."""
+        provider, every = harness.provider, names_of(harness.backends())
+        working, others = (names_of(provider.backends(operational=value)) for value in (True, False))
+        both = sorted([*working, *others])
+        assert both == sorted(every), (
+            f"operational=True gave {working} and operational=False {others}, of {every}"
+        )
+
+    def test_threads_may_ask_at_once(self, harness: ProviderHarness) -> None:
+        """A provider answers several threads at the same time."""
+        provider, expected = harness.provider, names_of(harness.backends())
+        together = threading.Barrier(THREADS)
+
+        def ask(_: int) -> list[str]:
+            together.wait(harness.timeout)
+            return names_of(provider.backends())
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            asked = [pool.submit(ask, number) for number in range(THREADS)]
+        for each in asked:
+            error = each.exception()
+            assert error is None, f"asked by {THREADS} threads at once, it raised {error!r}"
+            assert each.result() == expected, f"asked by {THREADS} threads at once, it gave {each.result()}"
 
     def test_a_session_finds_its_backends(self, harness: ProviderHarness) -> None:
         """A session gives each of its backends by `provider/backend`."""
@@ -112,24 +148,6 @@ class Providers:
             assert own == each.configuration().backend_name, f"{path!r} is {own!r} for its provider"
             assert type(found) is type(each), f"{path!r} is a {type(found).__name__}"
 
-    def test_its_backends_work_under_other_names(self, harness: ProviderHarness) -> None:
-        """A backend of a provider runs work whatever its user calls it."""
-        tried = False
-        for each in harness.backends():
-            if isinstance(each, TaskBackend):
-                tried = _run_as(harness, each.name(), "a-name-of-its-user") or tried
-        if not tried:
-            raise SkipTest("none of its backends takes what the kit has")
-
-    def test_its_jobs_are_found_again(self, harness: ProviderHarness) -> None:
-        """A job of a durable backend of a provider is found again by another session, with its result."""
-        tried = False
-        for each in harness.backends():
-            if isinstance(each, TaskBackend) and each.capabilities.durable:
-                tried = _find_again(harness, each.name()) or tried
-        if not tried:
-            raise SkipTest("none of its backends is durable, and takes what the kit has")
-
 
 def _not_found(call: Any, what: str) -> str:
     """See that this finds no single backend; return what the error says."""
@@ -140,53 +158,3 @@ def _not_found(call: Any, what: str) -> str:
     except Exception as error:
         raise AssertionError(f"{what} raised {error!r}, not BackendNotFoundError") from error
     raise AssertionError(f"{what} gave {found!r}")
-
-
-def _connections_made(harness: ProviderHarness) -> list[str]:
-    with record_connections() as connections:
-        provider = harness.provider
-    provider.close()
-    return connections
-
-
-def _run_as(harness: ProviderHarness, own_name: str, name: str) -> bool:
-    """Run what there is on a backend that is configured under a name; whether there was anything."""
-    tables = {"backends": {name: {"type": f"{NAME}/{own_name}"}}}
-    session = harness.session
-    with Session(session.config.with_overrides(tables), session.registry, session.state) as other:
-        backend = other.get_backend(name)
-        assert backend.name() == name, (
-            f"{own_name!r} is configured as {name!r}, and called {backend.name()!r}"
-        )
-        samples = default_samples(backend) if harness.samples is None else harness.samples
-        for sample in samples:
-            try:
-                backend.run(sample.succeeds).result(harness.timeout)
-            except AnyjobError as error:
-                raise AssertionError(
-                    f"{own_name!r}, configured as {name!r}, runs nothing: {error}"
-                ) from error
-    return bool(samples)
-
-
-def _find_again(harness: ProviderHarness, name: str) -> bool:
-    """Run what there is on a backend, and find it again; whether there was anything."""
-    backend = harness.session.get_backend(f"{NAME}/{name}")
-    samples = default_samples(backend) if harness.samples is None else harness.samples
-    for sample in samples:
-        job = backend.run(sample.succeeds)
-        job.wait_for_final_state(timeout=harness.timeout)
-        other = harness.reopen()
-        try:
-            found = other.session.get_job(job.job_id())
-            assert found.backend().name() == backend.name(), (
-                f"a job of {name!r} was found on {found.backend()!r}"
-            )
-            assert found.done(), f"a job of {name!r} was found again as {found!r}"
-            value = found.result(harness.timeout)
-            assert sample.value is ANY or value == sample.value, f"it was found again with {value!r}"
-        except AnyjobError as error:
-            raise AssertionError(f"a job of {name!r} is not found again: {error}") from error
-        finally:
-            other.close()
-    return bool(samples)

@@ -1,0 +1,1 @@
+"""Promises of providers: what they offer, accounts and their options, a service that fails, and work."""

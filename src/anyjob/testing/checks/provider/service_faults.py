@@ -1,0 +1,166 @@
+"""A service that is away, that refuses its user, or lacks a machine: what is told, and what is not lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing, suppress
+from typing import Any
+from unittest import SkipTest
+
+from anyjob.backend import BaseBackend
+from anyjob.config.secrets import Secret
+from anyjob.errors import (
+    AnyjobError,
+    BackendAuthError,
+    BackendNotFoundError,
+    BackendUnavailableError,
+)
+from anyjob.status import JOB_FINAL_STATES
+from anyjob.testing.checks.provider.accounts import secrets_of
+from anyjob.testing.harness.marks import needs_engine
+from anyjob.testing.harness.provider import ProviderHarness, names_of
+from anyjob.testing.instrumentation.call_recorder import AttributesChanged
+
+
+class ServiceFaults:
+    """What a service does not say is not taken for an answer, and each failure has an error of its own."""
+
+    # --- a service that is away -------------------------------------------------------------------
+
+    @needs_engine("down")
+    def test_a_service_that_is_away_is_told_by_its_own_error(self, harness: ProviderHarness) -> None:
+        """While the service cannot be reached, backends() raises BackendUnavailableError."""
+        with harness.engine.down():
+            found = _raised_or_returned(harness.provider.backends)
+        assert isinstance(found, BackendUnavailableError), (
+            f"while the service was down, backends() gave {found!r}, and not BackendUnavailableError"
+        )
+
+    @needs_engine("down")
+    def test_a_service_that_is_away_is_no_missing_backend(self, harness: ProviderHarness) -> None:
+        """While the service cannot be reached, get_backend() raises BackendUnavailableError."""
+        (name, *_) = names_of(harness.backends())
+        with harness.engine.down(), closing(harness.reopen()) as anew:
+            found = _raised_or_returned(lambda: anew.provider.get_backend(name))
+        assert isinstance(found, BackendUnavailableError), (
+            f"while the service was down, get_backend() gave {found!r}, and not BackendUnavailableError"
+        )
+
+    @needs_engine("down")
+    def test_a_service_that_is_back_is_asked_again(self, harness: ProviderHarness) -> None:
+        """Once the service is back, the same provider offers what it did."""
+        provider, expected = harness.provider, names_of(harness.backends())
+        with harness.engine.down(), suppress(AnyjobError):
+            provider.backends()
+        found = _raised_or_returned(provider.backends)
+        offered = names_of(found) if isinstance(found, list) else found
+        assert offered == expected, f"the service is back, and backends() gave {offered!r}, not {expected}"
+
+    @needs_engine("down")
+    def test_a_service_that_is_away_ends_no_job(self, harness: ProviderHarness) -> None:
+        """While the service cannot be reached, no job of it is said to have ended."""
+        for job in harness.jobs_that_run():
+            with harness.engine.down(), AttributesChanged(job.backend(), floor=0.0):
+                found = _raised_or_returned(job.status)
+            assert found not in JOB_FINAL_STATES, (
+                f"the service was down, and {job!r} was said to be {found!r}"
+            )
+            harness.assert_done(job, "the service is back")
+
+    # --- refused credentials ----------------------------------------------------------------------
+
+    @needs_engine("refused")
+    def test_refused_credentials_are_told_by_their_own_error(self, harness: ProviderHarness) -> None:
+        """While the service refuses its credentials, backends() raises BackendAuthError."""
+        with harness.engine.refused():
+            found = _raised_or_returned(harness.provider.backends)
+        assert isinstance(found, BackendAuthError), (
+            f"while the service refused us, backends() gave {found!r}, and not BackendAuthError"
+        )
+
+    @needs_engine("refused")
+    def test_refused_credentials_are_not_shown(self, harness: ProviderHarness) -> None:
+        """The error of refused credentials does not tell them."""
+        secrets = secrets_of(harness)
+        with harness.engine.refused():
+            found = _raised_or_returned(harness.provider.backends)
+        _assert_untold(secrets, found)
+
+    @needs_engine("refused")
+    def test_refused_credentials_end_no_job(self, harness: ProviderHarness) -> None:
+        """While the service refuses its credentials, no job of it is said to have ended."""
+        for job in harness.jobs_that_run():
+            with harness.engine.refused(), AttributesChanged(job.backend(), floor=0.0):
+                found = _raised_or_returned(job.status)
+            assert found not in JOB_FINAL_STATES, f"we were refused, and {job!r} was said to be {found!r}"
+            harness.assert_done(job, "the credentials are taken again")
+
+    @needs_engine("refused")
+    def test_refused_credentials_of_one_account_leave_another(self, harness: ProviderHarness) -> None:
+        """While the service refuses one account, another one goes on."""
+        harness.backends()
+        other = harness.other_provider
+        expected = names_of(other.backends())
+        with harness.engine.refused():
+            found = _raised_or_returned(other.backends)
+        offered = names_of(found) if isinstance(found, list) else found
+        assert offered == expected, f"the first account was refused, and the other one offers {offered!r}"
+
+    # --- machines that go -------------------------------------------------------------------------
+
+    @needs_engine("without")
+    def test_a_backend_that_is_gone_is_not_found(self, harness: ProviderHarness) -> None:
+        """A backend that there is no more is not found, which its error names, and the others are."""
+        gone, *others = names_of(harness.backends())
+        with harness.engine.without(gone), closing(harness.reopen()) as anew:
+            left = names_of(anew.provider.backends())
+            assert left == others, f"{gone!r} is gone, and backends() gave {left}"
+            found = _raised_or_returned(lambda: anew.provider.get_backend(gone))
+            assert isinstance(found, BackendNotFoundError), (
+                f"{gone!r} is gone, and get_backend() gave {found!r}, not BackendNotFoundError"
+            )
+            assert gone in str(found), f"the error names not what was asked for: {found}"
+
+    @needs_engine("offline")
+    def test_a_backend_that_is_offline_is_offered_and_says_so(self, harness: ProviderHarness) -> None:
+        """A backend that does not work now is offered all the same, and its status says operational=False."""
+        for name in names_of(harness.backends()):
+            with harness.engine.offline(name):
+                offered = names_of(harness.provider.backends())
+                assert name in offered, f"{name!r} is offline, and only {offered} are offered"
+                status = harness.provider.get_backend(name).status()
+                assert status.operational is False, f"{name!r} is offline, and its status is {status!r}"
+
+    @needs_engine("offline")
+    def test_a_backend_that_is_offline_says_why(self, harness: ProviderHarness) -> None:
+        """The status of a backend that does not work now has a message for people."""
+        for name in names_of(harness.backends()):
+            with harness.engine.offline(name):
+                status = harness.provider.get_backend(name).status()
+                assert status.status_msg.strip(), f"{name!r} is offline, and its status says not why"
+
+    @needs_engine("offline")
+    def test_a_backend_that_is_offline_is_not_the_least_busy(self, harness: ProviderHarness) -> None:
+        """The least busy backend of a provider is one that works."""
+        names = names_of(harness.backends())
+        if len(names) < 2:
+            raise SkipTest("it offers one backend only: there is no other to be the least busy")
+        for name in names:
+            with harness.engine.offline(name):
+                found = _raised_or_returned(harness.provider.least_busy)
+            assert isinstance(found, BaseBackend), f"{name!r} is offline, and least_busy() gave {found!r}"
+            assert names_of([found]) != [name], f"{name!r} is offline, and is said to be the least busy"
+
+
+def _raised_or_returned(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except Exception as error:
+        return error
+
+
+def _assert_untold(secrets: list[Secret], found: Any) -> None:
+    __tracebackhide__ = True
+    for secret in secrets:
+        if secret.get() in f"{found} {found!r} {getattr(found, '__cause__', None)!r}":
+            raise AssertionError("the error of refused credentials holds the text of a secret option")
