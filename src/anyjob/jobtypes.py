@@ -187,6 +187,8 @@ class TaskJob(BaseJob, Generic[T_co]):
             "currency": told.currency,
             "attempt": record.attempt,
             "submitted": record.submitted,
+            "started": record.outcome and record.outcome.started,
+            "finished": record.outcome and record.outcome.finished,
         }
 
     def notes(self) -> dict[str, str]:

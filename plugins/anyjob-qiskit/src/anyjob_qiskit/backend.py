@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from anyjob import (
     JOB_FINAL_STATES,
+    BackendError,
     BackendStatus,
     Capabilities,
     InvalidStatusError,
@@ -26,9 +27,14 @@ from anyjob import (
 from anyjob.sdk import Answer, in_each_process
 from anyjob_qiskit.batches import Batch, BatchItem, batched
 from anyjob_qiskit.config import JobOptions, QiskitOptions, instantiate
+from anyjob_qiskit.native_ids import by_device_job, span_of
+from anyjob_qiskit.native_ids import device_job_id as device_job_id_of
 from anyjob_qiskit.provider_errors import is_auth_error, is_unreachable, translating_errors
 from anyjob_qiskit.spec import Circuit
-from anyjob_qiskit.statuses import accepts_cancel, message_of, position_of, reason_of, status_of
+from anyjob_qiskit.statuses import accepts_cancel, position_of, status_of
+
+if TYPE_CHECKING:
+    from anyjob_qiskit.execution_mode import Mode
 
 REMOTE_INTERVALS = (2.0, 30.0)
 """Seconds between two polls of a remote service, at least and at most: each job is a request of its own."""
@@ -68,6 +74,7 @@ class QiskitBackend(TaskBackend):
         self._failed_polls: dict[str, int] = {}
         self._final_answers: dict[str, Any] = {}
         self._transpiler: Any = None
+        self._mode: Any = None  # the session or batch that is open
 
     @property
     def device(self) -> Any:
@@ -83,6 +90,47 @@ class QiskitBackend(TaskBackend):
                 with translating_errors(self.name()):
                     self._device = instantiate(self.options, f"backend {self.name()!r}")
             return self._device
+
+    @contextmanager
+    def open_session(self, max_time: int | str | None = None) -> Iterator[None]:
+        """Run what is submitted meanwhile in one ``Session`` of qiskit-ibm-runtime, by its sampler.
+
+        That holds for this backend, whichever thread submits. In this process, as on fake devices, the
+        jobs run as they would without.
+
+        Args:
+            max_time: after how many seconds IBM's service ends it at the latest; or a text, ``"1h 30m"``.
+
+        Raises:
+            BackendError: it cannot be opened, or another one is open.
+            ConfigError: qiskit-ibm-runtime is not installed.
+        """
+        with self._in_mode("session", max_time):
+            yield
+
+    @contextmanager
+    def open_batch(self, max_time: int | str | None = None) -> Iterator[None]:
+        """As `open_session`, in one ``Batch``: its jobs do not wait for each other."""
+        with self._in_mode("batch", max_time):
+            yield
+
+    @contextmanager
+    def _in_mode(self, mode: Mode, max_time: int | str | None) -> Iterator[None]:
+        from anyjob_qiskit.execution_mode import open_mode
+
+        device = self.device
+        with self._lock:
+            if self._mode is not None:
+                raise BackendError(f"backend {self.name()!r} has a session or a batch open: leave that first")
+            with translating_errors(self.name()):
+                self._mode = opened = open_mode(device, mode, max_time)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._mode = None
+            with translating_errors(self.name()):
+                opened.close()
 
     def status(self) -> Any:
         """Return what the device says of itself now."""
@@ -111,7 +159,7 @@ class QiskitBackend(TaskBackend):
         from anyjob_qiskit.transpiling import Transpiler
         from anyjob_qiskit.validation import validated_circuits
 
-        device = self.device
+        device, mode = self.device, self._mode
         if self._limits is None:
             self._limits = limits(device, self.options.max_shots)
         limit = self._limits
@@ -127,7 +175,7 @@ class QiskitBackend(TaskBackend):
                     f"{self.name()} has no walltime for circuits: leave it out, and cancel the job"
                 )
             circuits = validated_circuits(spec, qubits=limit.qubits, shots=limit.shots, where=self.name())
-            check(device, spec, circuits, self.options, order.options)
+            check(device, spec, circuits, self.options, order.options, mode)
             if limit.circuits is not None and len(circuits) > limit.circuits:
                 raise SpecError(
                     f"{len(circuits)} circuits are more than a job of {self.name()} takes, "
@@ -137,14 +185,14 @@ class QiskitBackend(TaskBackend):
             ready = [prepare(circuit, spec.parameters, level) for circuit in circuits]
             items.append(BatchItem(order, spec, ready))
         max_circuits = min(self.options.batch, limit.circuits or self.options.batch)
-        for batch in batched(items, max_circuits):
-            yield from self._submit_batch(device, batch)
+        for batch in batched(items, max_circuits, self.options.seed):
+            yield from self._submit_batch(device, batch, mode)
 
-    def _submit_batch(self, device: Any, batch: Batch) -> Iterator[tuple[Order, Answer]]:
+    def _submit_batch(self, device: Any, batch: Batch, mode: Any) -> Iterator[tuple[Order, Answer]]:
         from anyjob_qiskit.device_run import run
 
         try:
-            job = run(device, batch, self.options, batch.items[0].order.options)
+            job = run(device, batch, self.options, batch.items[0].order.options, mode)
         except Exception as error:
             if is_auth_error(error) or (is_unreachable(error) and type(error).__name__ != "ReadTimeout"):
                 with translating_errors(self.name()):
@@ -153,7 +201,7 @@ class QiskitBackend(TaskBackend):
                 yield from ((item.order, Unsure()) for item in batch.items)
             elif len(batch.items) > 1:  # one of them may be to blame
                 for item in batch.items:
-                    yield from self._submit_batch(device, Batch([item]))
+                    yield from self._submit_batch(device, Batch([item]), mode)
             else:
                 yield batch.items[0].order, Rejected(f"{type(error).__name__}: {error}")
             return
@@ -165,7 +213,7 @@ class QiskitBackend(TaskBackend):
     def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
         """Ask each job of the device once, however many of ours it is."""
         seen = {}
-        for device_job_id, some in _by_device_job(tickets).items():
+        for device_job_id, some in by_device_job(tickets).items():
             observation = self._observe_device_job(device_job_id)
             if observation is not None:
                 seen.update(dict.fromkeys((ticket.job_id for ticket in some), observation))
@@ -203,7 +251,7 @@ class QiskitBackend(TaskBackend):
     def collect(self, tickets: Sequence[Ticket]) -> dict[str, Outcome]:
         """Fetch the results of those that have one, and the reasons of those that have failed."""
         found = {}
-        for device_job_id, some in _by_device_job(tickets).items():
+        for device_job_id, some in by_device_job(tickets).items():
             for ticket in some:
                 outcome = self._outcome(device_job_id, ticket)
                 if outcome is not None:
@@ -212,48 +260,24 @@ class QiskitBackend(TaskBackend):
 
     def _outcome(self, device_job_id: str, ticket: Ticket) -> Outcome | None:
         """What came of a job that was observed to have ended; None where nothing is known beside that."""
+        from anyjob_qiskit.device_outcome import device_outcome
+
         answer = self._final_answers.get(device_job_id)
-        status = JobStatus.RUNNING if answer is None else status_of(answer)
-        if status not in (JobStatus.DONE, JobStatus.ERROR):
+        if answer is None or status_of(answer) is JobStatus.CANCELLED:
             return None
-        with translating_errors(self.name()):
-            job = self._job(device_job_id)
-            message = ""
-            if (
-                status is JobStatus.DONE or _span(ticket.native_id) is not None
-            ):  # others of it may have failed
-                try:
-                    value = self._experiments(job.result(), ticket)
-                    return Outcome(status=JobStatus.DONE, value=pickle.dumps(value))
-                except Exception as error:  # whatever a device, or reading what it gave, makes of it
-                    if is_unreachable(error) or is_auth_error(error):
-                        raise
-                    message = _words_of(error)
-            if status is JobStatus.ERROR:
-                message = message_of(job) or message
-        return Outcome(status=JobStatus.ERROR, reason=reason_of(answer), message=message)
-
-    def _experiments(self, result: Any, ticket: Ticket) -> list[dict[str, Any]]:
-        """Read a job's part of a result of the device, by what its spec says of its circuits."""
-        from anyjob_qiskit.lazy_program import circuits_of
-        from anyjob_qiskit.result_reading import classical_bits, experiment_data
-
-        span = _span(ticket.native_id)
-        try:
+        spec: Any = None
+        with suppress(JobError):  # of one that was attached to, it is not known
             spec = self.native_spec(ticket.job_id)
-        except JobError:  # it was attached to: all is known from the result alone
-            return experiment_data(result, span=span)
-        assert isinstance(spec, Circuit)
-        bits = [classical_bits(circuit) for file in spec.circuits for circuit in circuits_of(file)]
-        return experiment_data(result, bits, span=span, per_shot=spec.per_shot)
+        with translating_errors(self.name()):
+            return device_outcome(self._job(device_job_id), answer, spec, span_of(ticket.native_id))
 
     def terminate(self, tickets: Sequence[Ticket]) -> dict[str, bool]:
         """Ask the device to end jobs; of those that share one, all together or none."""
         answers = {}
-        for device_job_id, some in _by_device_job(tickets).items():
+        for device_job_id, some in by_device_job(tickets).items():
             ids = {ticket.job_id for ticket in some}
             accepted = False
-            if _span(some[0].native_id) is None or ids >= self._open_jobs_of(device_job_id):
+            if span_of(some[0].native_id) is None or ids >= self._open_jobs_of(device_job_id):
                 seen = self._observe_device_job(device_job_id)
                 if seen is not None and seen.status not in JOB_FINAL_STATES:
                     with translating_errors(self.name()):
@@ -263,7 +287,7 @@ class QiskitBackend(TaskBackend):
 
     def _open_jobs_of(self, device_job_id: str) -> set[str]:
         """The ids of our jobs that share one job of the device, as far as they have not ended."""
-        return {t.job_id for t in self.open_tickets() if _device_job_id(t.native_id) == device_job_id}
+        return {t.job_id for t in self.open_tickets() if device_job_id_of(t.native_id) == device_job_id}
 
     def _job(self, device_job_id: str) -> Any:
         """The device's job of this id, which another process may have submitted.
@@ -289,32 +313,6 @@ class _UnknownJob(Exception):
     """The device does not know of a job."""
 
 
-def _device_job_id(native_id: str) -> str:
-    return native_id.partition("[")[0]
-
-
-def _span(native_id: str) -> tuple[int, int] | None:
-    """Which circuits of the device's job are this job's; None: all."""
-    _, bracket, rest = native_id.partition("[")
-    if not bracket:
-        return None
-    start, _, stop = rest.rstrip("]").partition(":")
-    return int(start), int(stop)
-
-
-def _by_device_job(tickets: Sequence[Ticket]) -> Mapping[str, list[Ticket]]:
-    found: dict[str, list[Ticket]] = {}
-    for ticket in tickets:
-        found.setdefault(_device_job_id(ticket.native_id), []).append(ticket)
-    return found
-
-
 def _says_not_found(error: BaseException) -> bool:
     """Whether a device says by an exception that it does not know of a job."""
     return any("NotFound" in each.__name__ for each in type(error).__mro__)
-
-
-def _words_of(error: Exception) -> str:
-    from anyjob_qiskit.result_reading import CircuitError
-
-    return str(error) if isinstance(error, CircuitError) else f"{type(error).__name__}: {error}"

@@ -36,17 +36,22 @@ class Batch(NamedTuple):
             start = stop
 
 
-def batched(items: Sequence[BatchItem], max_circuits: int) -> Iterator[Batch]:
+def batched(items: Sequence[BatchItem], max_circuits: int, seed: int | None = None) -> Iterator[Batch]:
     """Put neighbours that run with the same options into one batch, up to so many circuits.
 
     A job with a seed goes alone: a simulator takes another seed for each further circuit, and the result
     is not to depend on what else was handed over.
+
+    Args:
+        items: the jobs.
+        max_circuits: how many circuits the device takes at a time.
+        seed: that of jobs which have none of their own.
     """
     batch: list[BatchItem] = []
     size = 0
     for item in items:
         fits = size + len(item.circuits) <= max_circuits
-        if batch and not (fits and _share_options(batch[-1].spec, item.spec)):
+        if batch and not (fits and _share_options(batch[-1].spec, item.spec, seed)):
             yield Batch(batch)
             batch, size = [], 0
         batch.append(item)
@@ -55,8 +60,8 @@ def batched(items: Sequence[BatchItem], max_circuits: int) -> Iterator[Batch]:
         yield Batch(batch)
 
 
-def _share_options(one: Circuit, other: Circuit) -> bool:
-    return one.seed is None and _run_options(one) == _run_options(other)
+def _share_options(one: Circuit, other: Circuit, seed: int | None) -> bool:
+    return one.seed is None and seed is None and _run_options(one) == _run_options(other)
 
 
 def _run_options(spec: Circuit) -> tuple[Any, ...]:

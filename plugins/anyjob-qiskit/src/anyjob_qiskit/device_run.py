@@ -17,9 +17,14 @@ from anyjob_qiskit.transpiling import Transpiler
 
 
 def check(
-    device: Any, spec: Circuit, circuits: Sequence[Any], options: RunOptions, job_options: JobOptions
+    device: Any,
+    spec: Circuit,
+    circuits: Sequence[Any],
+    options: RunOptions,
+    job_options: JobOptions,
+    mode: Any = None,
 ) -> None:
-    """Check that a device can be handed all that is asked for.
+    """Check that a device can be handed all that is asked for, in a session or batch where one is open.
 
     Raises:
         SpecError: it cannot: a seed, bits outside of registers, options that are the circuit's.
@@ -27,7 +32,7 @@ def check(
     if set(job_options.run) & {"shots", "memory"}:
         raise SpecError("shots and memory are those of the circuit: Circuit(…, shots=100, per_shot=True)")
     seed = options.seed if spec.seed is None else spec.seed
-    if not uses_sampler(device, options):
+    if mode is None and not uses_sampler(device, options):
         seed_options(device, seed, options.seed_option)
         return
     if seed is not None and options.seed_option != "" and _is_of_ibms_service(device):
@@ -41,8 +46,15 @@ def check(
             )
 
 
-def run(device: Any, batch: Batch, options: RunOptions, job_options: JobOptions) -> Any:
+def run(device: Any, batch: Batch, options: RunOptions, job_options: JobOptions, mode: Any = None) -> Any:
     """Hand circuits, which are ready for it, to a device; return its job.
+
+    Args:
+        device: the backend of Qiskit's.
+        batch: the circuits.
+        options: how they are run.
+        job_options: what their jobs were told for the device.
+        mode: a session or batch of qiskit-ibm-runtime to run them in, by its sampler.
 
     Raises:
         Exception: whatever the device raises.
@@ -50,8 +62,8 @@ def run(device: Any, batch: Batch, options: RunOptions, job_options: JobOptions)
     spec = batch.spec
     circuits = [circuit for item in batch.items for circuit in item.circuits]
     seed = options.seed if spec.seed is None else spec.seed
-    if uses_sampler(device, options):
-        return _sample(device, circuits, spec.shots, seed, job_options.run)
+    if mode is not None or uses_sampler(device, options):
+        return _sample(device, circuits, spec.shots, seed, job_options.run, mode)
     more: dict[str, Any] = {"memory": True} if spec.per_shot else {}
     seeds = seed_options(device, seed, options.seed_option)
     return device.run(circuits, shots=spec.shots, **{**more, **seeds, **job_options.run})
@@ -112,7 +124,9 @@ def _is_of_ibms_service(device: Any) -> bool:
     return any(each.__name__ == "IBMBackend" for each in type(device).__mro__)
 
 
-def _sample(device: Any, circuits: Sequence[Any], shots: int, seed: int | None, more: dict[str, Any]) -> Any:
+def _sample(
+    device: Any, circuits: Sequence[Any], shots: int, seed: int | None, more: dict[str, Any], mode: Any
+) -> Any:
     try:
         from qiskit_ibm_runtime import SamplerV2
     except ImportError as error:
@@ -122,7 +136,7 @@ def _sample(device: Any, circuits: Sequence[Any], shots: int, seed: int | None, 
     with warnings.catch_warnings():
         # 0.50 and later announce another one, which older ones have not.
         warnings.simplefilter("ignore", DeprecationWarning)
-        sampler = SamplerV2(mode=device)
+        sampler = SamplerV2(mode=device if mode is None else mode)
     if more:
         sampler.options.update(**more)
     if seed is not None and not _is_of_ibms_service(device):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from anyjob import Call, Outcome, TaskJob
+from anyjob import Call, File, Outcome, TaskJob
 from anyjob_qiskit.results import CircuitResult
 from anyjob_qiskit.spec import Circuit
 
-_FLIP = 'OPENQASM 3.0; include "stdgates.inc"; qubit[1] q; bit[1] c; x q[0]; c = measure q;'
+_FLIP = File(
+    "flip.qasm", b'OPENQASM 3.0; include "stdgates.inc"; qubit[1] q; bit[1] c; x q[0]; c = measure q;'
+)
 
 
 class CircuitJob(TaskJob[CircuitResult]):
@@ -56,7 +58,7 @@ class CircuitJob(TaskJob[CircuitResult]):
     @classmethod
     def sample(cls) -> Circuit:
         """A qubit that is flipped and measured."""
-        return Circuit(_FLIP, shots=10)
+        return Circuit((_FLIP,), shots=10)
 
     @classmethod
     def show(cls, value: Any) -> str:
