@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from support.scripted_backends import ScriptedBackend
 
 from anyjob import Config, Registry, Session
 from anyjob.backend import BackendConfiguration, BackendStatus
-from anyjob.errors import BackendError, BackendNotFoundError, ConfigError
+from anyjob.errors import BackendError, BackendNotFoundError, BackendUnavailableError, ConfigError
 from anyjob.provider import BaseProvider, ProviderConfiguration, filter_backends
 
 
@@ -59,6 +60,34 @@ def test_backends_are_filtered_by_name_function_and_attributes(account: Account)
     assert names(account.backends(n_qubits=127, operational=True)) == ["large"]
     assert names(account.backends(filters=lambda b: str(b) != "large", n_qubits=127)) == ["broken"]
     assert account.backends(n_qubits=6) == []
+
+
+def test_all_are_asked_for_their_status_at_once() -> None:
+    """As many take as long as the slowest: each waits until all are being asked."""
+    together = threading.Barrier(20)
+
+    class Slow(Device):
+        def status(self) -> BackendStatus:
+            together.wait(30)
+            return BackendStatus(self.name(), operational=self.name() != "m7")
+
+    machines = [Slow(BackendConfiguration(f"m{number}", n_qubits=number)) for number in range(20)]
+    assert names(filter_backends(machines, operational=False)) == ["m7"]
+
+
+def test_one_that_does_not_answer_is_left_out_and_reported(caplog: pytest.LogCaptureFixture) -> None:
+    class Away(Device):
+        def status(self) -> BackendStatus:
+            raise BackendUnavailableError("away")
+
+    kinds = (("m0", Device), ("m1", Away), ("m2", Device))
+    machines = [kind(BackendConfiguration(name, n_qubits=1)) for name, kind in kinds]
+    assert names(filter_backends(machines, operational=True)) == ["m0", "m2"]
+    assert [each.getMessage() for each in caplog.records] == [
+        "backend m1 cannot be asked for 'operational': away"
+    ]
+    with pytest.raises(BackendUnavailableError, match="away"):
+        filter_backends(machines[1:2], operational=True)
 
 
 def test_an_unknown_filter_raises(account: Account) -> None:

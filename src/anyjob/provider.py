@@ -13,6 +13,8 @@ from anyjob.backend import Record, made_of_options
 from anyjob.errors import BackendError, BackendNotFoundError, ConfigError, in_words
 
 TYPE_CHECKING = False
+AT_ONCE = 64
+"""Backends that are asked at a time, at most."""
 
 
 class ProviderConfiguration(Record):
@@ -239,7 +241,8 @@ def filter_backends(
         backends: the ones to choose from.
         filters: a function of a backend; those for which it returns True are kept.
         kwargs: values of attributes of the backend's configuration, its properties, or its status
-            (asked only for what neither of the two has). One that cannot be reached has none.
+            (asked only for what neither of the two has; all at the same time). One that cannot be reached
+            has none.
 
     Returns:
         those that match, in the order given.
@@ -267,24 +270,43 @@ def _attributes(backends: t.Iterable[t.Any], key: str) -> tuple[dict[int, t.Any]
     """Return the attribute of each backend, by its identity; and what kept some from being asked."""
     from anyjob.reporting import report
 
+    known = list(backends)
     values: dict[int, t.Any] = {}
-    failures = []
-    for backend in backends:
+    for backend in known:
         try:
-            values[id(backend)] = _attribute(backend, key)
+            values[id(backend)] = getattr(backend.configuration(), key, _ABSENT)
         except Exception as error:
+            values[id(backend)] = error
+    ask = [backend for backend in known if values[id(backend)] is _ABSENT]
+    answers = _at_once(lambda backend: _told_attribute(backend, key), ask)
+    values.update(zip(map(id, ask), answers, strict=True))
+    failures = []
+    for backend in known:
+        told = values[id(backend)]
+        if isinstance(told, Exception):
             values[id(backend)] = _ABSENT
-            failures.append(error)
-            report("backend %s cannot be asked for %r: %s", backend, key, in_words(error))
+            failures.append(told)
+            report("backend %s cannot be asked for %r: %s", backend, key, in_words(told))
     return values, failures
 
 
-def _attribute(backend: t.Any, key: str) -> t.Any:
-    for source in (backend.configuration, backend.properties, backend.status):
-        value = getattr(source(), key, _ABSENT)
-        if value is not _ABSENT:
-            return value
-    return _ABSENT
+def _told_attribute(backend: t.Any, key: str) -> t.Any:
+    """Return the attribute of a backend that it may have to ask its service for; or what it raised."""
+    try:
+        value = getattr(backend.properties(), key, _ABSENT)
+        return getattr(backend.status(), key, _ABSENT) if value is _ABSENT else value
+    except Exception as error:
+        return error
+
+
+def _at_once(ask: t.Callable[[t.Any], t.Any], backends: t.Sequence[t.Any]) -> list[t.Any]:
+    """Return what a function says of each, which is asked about all at the same time."""
+    if len(backends) < 2:
+        return [ask(backend) for backend in backends]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(AT_ONCE, "anyjob-status") as pool:
+        return list(pool.map(ask, backends))
 
 
 def least_busy(backends: t.Iterable[t.Any], who: str = "") -> t.Any:
@@ -297,11 +319,8 @@ def least_busy(backends: t.Iterable[t.Any], who: str = "") -> t.Any:
     Raises:
         BackendNotFoundError: none works.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
     known = list(backends)
-    with ThreadPoolExecutor(16, "anyjob-status") as pool:
-        statuses = list(pool.map(_status_if_it_works, known))
+    statuses = _at_once(_status_if_it_works, known)
     working = [index for index, status in enumerate(statuses) if status is not None]
     if not working:
         raise BackendNotFoundError(

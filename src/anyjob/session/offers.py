@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from anyjob.session.backend_factory import BackendFactory
     from anyjob.session.facade import Session
 
-AT_ONCE = 16
+AT_ONCE = 64
 """Threads that ask at a time."""
 TIMEOUT = 30.0
 """Seconds that a provider may take to answer."""

@@ -1,1 +1,1 @@
-"""Promises about what a distribution brings: kinds of work, providers, names, its cost in a listing."""
+"""Promises about what a distribution brings: kinds of work, names, its cost in a listing."""
