@@ -1,7 +1,7 @@
 """What it costs a fresh process to find one plugin among 1,000 installed ones, and to load it.
 
-Each of the distributions brings one plain backend. All variants look up the same name in the same
-environment. pluggy is shown twice: as it is commonly called, which loads all plugins of a group, and
+Each of the distributions brings one plain backend, and a provider. All variants look up the same name in
+the same environment. pluggy is shown twice: as it is commonly called, which loads all plugins of a group, and
 asked for one name. stevedore keeps a cache on disk, which is warm here.
 
 Usage: python benchmarks/lookup.py [rounds]
@@ -26,8 +26,19 @@ class Backend(BaseBackend):
     def run(self, *args, **kwargs):
         return None
 """
+PROVIDER = """\
+from anyjob.provider import BaseProvider
+
+
+class Account(BaseProvider):
+    def backends(self, name=None, filters=None, **kwargs):
+        return []
+"""
 ANYJOB = "anyjob: Registry().backend(name)"
 GET = "anyjob: get_backend(name)"
+GET_PROVIDER = "anyjob: get_provider(name)"
+LISTING = "anyjob: listing(), with summaries"
+METADATA = "stdlib: the metadata of each distribution, as text"
 STDLIB = "stdlib: entry_points(group, name), load"
 STEVEDORE = "stevedore: DriverManager"
 PLUGGY = "pluggy: load_setuptools_entrypoints(group)"
@@ -35,6 +46,17 @@ PLUGGY_ONE = "pluggy: load_setuptools_entrypoints(group, name)"
 PROGRAMS = {
     ANYJOB: "from anyjob.registry.lookup import Registry; Registry().backend('p500')",
     GET: "import anyjob; anyjob.get_backend('p500')",
+    GET_PROVIDER: "import anyjob; anyjob.get_provider('a500')",
+    LISTING: (
+        "from anyjob.registry.lookup import Registry\n"
+        "lines = [(each.name, each.summary) for each in Registry().listing(hooks=False)]\n"
+        "assert len(lines) > 2000"
+    ),
+    METADATA: (
+        "from importlib.metadata import distributions\n"
+        "names = ('METADATA', 'entry_points.txt')\n"
+        "texts = [[each.read_text(name) for name in names] for each in distributions()]"
+    ),
     STDLIB: (
         "from importlib.metadata import entry_points\n"
         "(e,) = entry_points(group='anyjob.backends', name='p500'); e.load()"
@@ -48,7 +70,14 @@ PROGRAMS = {
         "import pluggy; pluggy.PluginManager('x').load_setuptools_entrypoints('anyjob.backends', 'p500')"
     ),
 }
-LIMITS = [(GET, STDLIB, 0.35), (ANYJOB, STDLIB, 0.4), (ANYJOB, STEVEDORE, 0.25), (ANYJOB, PLUGGY, 0.125)]
+LIMITS = [
+    (GET, STDLIB, 0.35),
+    (ANYJOB, STDLIB, 0.4),
+    (ANYJOB, STEVEDORE, 0.25),
+    (ANYJOB, PLUGGY, 0.125),
+    (GET_PROVIDER, GET, 1.1),
+    (LISTING, METADATA, 1.5),
+]
 CHECK = """
 import sys
 import anyjob
@@ -75,12 +104,16 @@ def install(target: Path, count: int) -> None:
         info = target / f"{module}-1.0.dist-info"
         info.mkdir(parents=True)
         (target / f"{module}.py").write_text(MODULE)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: anyjob-bench-p{number}\nVersion: 1.0\n")
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: anyjob-bench-p{number}\nVersion: 1.0\nSummary: Number {number}.\n"
+        )
         (info / "WHEEL").write_text("Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         (info / "RECORD").write_text("")
         (info / "entry_points.txt").write_text(
-            f"[anyjob.api]\nv1 = {module}\n\n[anyjob.backends]\np{number} = {module}:Backend\n"
+            f"[anyjob.api]\nv1 = {module}\n\n[anyjob.backends]\np{number} = {module}:Backend\n\n"
+            f"[anyjob.providers]\na{number} = anyjob_bench_account:Account\n"
         )
+    (target / "anyjob_bench_account.py").write_text(PROVIDER)
     compileall.compile_dir(target, quiet=1)
 
 
