@@ -10,9 +10,12 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
+from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from run_page import Block, Page, blocks, changed, commands, matches, with_free_ports
@@ -174,6 +177,49 @@ def test_embedding_service_serves_two_users_side_by_side(environment: dict[str, 
             assert ask("GET", f"/jobs/{made['bob'][1]['id']}", "alice")[0] == 404
             assert ask("POST", "/jobs", "mallory", '{"below": 10}')[0] == 401
             assert ask("POST", "/jobs", "alice", '{"below": "many"}')[0] == 400
+        finally:
+            process.send_signal(signal.SIGINT)
+    assert process.returncode == 0
+
+
+def test_forms_are_drawn_of_whatever_is_installed(environment: dict[str, str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "examples/forms/forms.py", "--port", "0"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().split("http://")[1].strip()
+
+            def ask(path: str, **given: str) -> tuple[int, str]:
+                connection = http.client.HTTPConnection(address, timeout=60)
+                connection.request("POST" if given else "GET", path, urlencode(given) or None)
+                response = connection.getresponse()
+                return response.status, response.read().decode()
+
+            assert '<a href="/backends/local">' in ask("/")[1]
+            status, drawn = ask("/backends/local")
+            assert status == 200
+            assert '<input type="number" step="1" name="slots" value="2">' in drawn
+            assert "<option>full</option><option selected>normal</option>" in drawn
+            given = {"its-name": "my box", "slots": "many", "durability": "full", "preload": '["json"]'}
+            wrong = ask("/backends/local", **given)[1]
+            assert "the form: backends.my box.slots: expected integer, got string" in unescape(wrong)
+            assert 'name="slots" value="many"' in wrong
+            right = unescape(ask("/backends/local", **{**given, "slots": "4"})[1])
+            written = right.partition("<pre>")[2].partition("</pre>")[0]
+            assert tomllib.loads(written) == {
+                "backends": {
+                    "my box": {"type": "local", "slots": 4, "durability": "full", "preload": ["json"]}
+                }
+            }
+            assert ask("/backends/<script>")[0] == 404
+            assert "<script>" not in ask("/backends/<script>")[1]
+            assert ask("/nowhere")[0] == 404
         finally:
             process.send_signal(signal.SIGINT)
     assert process.returncode == 0
