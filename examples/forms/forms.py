@@ -29,8 +29,8 @@ STYLE = """
 body { font: 16px/1.4 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto; padding: 0 1rem }
 label { display: block; margin-top: 1rem; font-weight: 600 }
 input, select { display: block; width: 100%; font: inherit; box-sizing: border-box }
-input[type=checkbox] { width: auto } small { color: #555 } .wrong { color: #a00000 }
-pre { background: #f2f2f2; padding: 1rem } button { margin-top: 1.5rem; font: inherit }
+input[type=checkbox] { width: auto } small { display: block; color: #555 } .wrong { color: #a00000 }
+pre { background: #f2f2f2; padding: 1rem } button { display: block; margin-top: 1.5rem; font: inherit }
 """
 
 registry = Registry()
