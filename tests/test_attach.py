@@ -140,7 +140,7 @@ def test_the_command_prints_our_ids(place: None) -> None:
         assert state in listed
     shown = invoke("show", ours[1])
     assert shown.exit_code == 0, shown.stderr
-    assert "4712" in shown.stdout
+    assert "work       4712, submitted elsewhere\n" in shown.stdout
     assert invoke("result", ours[1]).stdout.strip() == "42"
 
 

@@ -24,7 +24,7 @@ from anyjob.cli.times import span
 from anyjob.cli.values import money
 from anyjob.execution import spool
 from anyjob.ledger.encoding import decode_outcome, decode_resources
-from anyjob.ledger.rows import FINAL, Row, Summary
+from anyjob.ledger.rows import ATTACHED, FINAL, Row, Summary
 from anyjob.session.facade import Session
 from anyjob.session.plain_job import KIND as PLAIN
 from anyjob.specs import Call, Command, File, Outcome, Resources, Spec
@@ -121,6 +121,8 @@ def summary(session: Session, row: Row) -> dict[str, Any]:
     """Return what a job was handed, shortened; of its variables the names only, since they may be secret."""
     if row.kind == PLAIN:
         return {"kind": row.kind, "unreadable": ""}
+    if row.kind == ATTACHED:
+        return {"kind": row.kind}
     extend_import_path(session, row)
     try:
         spec = session.get_job(row.job_id).spec()
