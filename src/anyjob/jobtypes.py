@@ -459,6 +459,7 @@ class PythonJob(TaskJob[T_co]):
     def lower(cls, spec: Call, to: str) -> Spec:
         """Rewrite as a program: an interpreter that runs our `runner` on the pickled call."""
         import sys
+        from pkgutil import get_data
 
         from anyjob.execution.interpreter import find_interpreter
 
@@ -467,7 +468,7 @@ class PythonJob(TaskJob[T_co]):
             "runpy.run_path(os.path.join(os.environ['ANYJOB_SPOOL'],'files','runner.py'),run_name='__main__')"
         )
         files = {
-            "runner.py": File(runner.__file__).taken(),
+            "runner.py": File("runner.py", get_data("anyjob.execution", "runner.py")),
             # With where we import from: a function may be known by the name of a module alone.
             "payload.pkl": File("payload.pkl", pickle.dumps((sys.path, dump_call(spec)))),
         }

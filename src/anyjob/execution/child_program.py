@@ -60,13 +60,16 @@ class ReportedProgram(Program):
     """A program that is the child of one of ours, which says how it has ended: see `exit_reporter`."""
 
     def __init__(self, argv: list[str], **popen: Any) -> None:
-        from anyjob.execution import exit_reporter, interpreter
+        from pkgutil import get_data
 
+        from anyjob.execution import interpreter
+
+        source = (get_data("anyjob.execution", "exit_reporter.py") or b"").decode()  # it may be in an archive
         reader, writer = os.pipe()
         self._report = open(reader, "rb")  # noqa: SIM115 - reap() closes it
         try:
             self.process = interpreter.spawn_interpreter(
-                ["-I", "-S", exit_reporter.__file__, str(writer), *argv], pass_fds=[writer], **popen
+                ["-I", "-S", "-c", source, str(writer), *argv], pass_fds=[writer], **popen
             )
         except BaseException:
             self._report.close()

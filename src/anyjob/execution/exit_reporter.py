@@ -1,6 +1,6 @@
 """Runs a program for a parent that ignores SIGCHLD, whom the system does not tell how its children end.
 
-Started as ``python -I -S exit_reporter.py FD PROGRAM ARGUMENT…``. It writes two lines to the descriptor: 0,
+Started as ``python -I -S -c SOURCE FD PROGRAM ARGUMENT…``. It writes two lines to the descriptor: 0,
 or the number of the error for which the program cannot be started; and its status, as `os.wait` has it, with
 its peak memory in KiB. It leads the session that the program is in, and takes no notice of SIGTERM.
 """

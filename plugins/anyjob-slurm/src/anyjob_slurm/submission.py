@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from pkgutil import get_data
 from typing import Any, NamedTuple
 
 import msgspec
@@ -155,9 +156,11 @@ def _write(path: Path, data: bytes) -> None:
 
 def launcher_path(root: Path) -> Path:
     """Return the program that runs on the nodes; it is laid into the spool where it is not there yet."""
-    sources = {"anyjob_launcher.py": Path(launcher.__file__), "anyjob_runner.py": Path(runner.__file__)}
-    content = {name: source.read_bytes() for name, source in sources.items()}
-    content["start.py"] = START
+    content = {  # from wherever these were imported, such as an archive
+        "anyjob_launcher.py": get_data("anyjob_slurm", "launcher.py") or b"",
+        "anyjob_runner.py": get_data(runner.__name__.rpartition(".")[0], "runner.py") or b"",
+        "start.py": START,
+    }
     digest = hashlib.sha256(b"\0".join(content.values())).hexdigest()[:16]
     directory = root / "programs" / digest
     if not directory.is_dir():

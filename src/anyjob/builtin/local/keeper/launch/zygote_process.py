@@ -6,7 +6,9 @@ import os
 import signal
 import socket
 import time
+from pkgutil import get_data
 
+import anyjob
 from anyjob.builtin.local import process_table
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.execution.interpreter import MARK
@@ -21,35 +23,39 @@ if TYPE_CHECKING:
     from anyjob.builtin.local.keeper.launch.program import Spawner
 
 
-class _Source:
-    """A file of ours that zygotes run, which may be removed or replaced while this keeper lives."""
+_OURS = os.path.dirname(os.path.abspath(anyjob.__file__))
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        with open(path, "rb") as stream:
-            self._found = os.fstat(stream.fileno())
-            self._text = stream.read()
+
+class _Source:
+    """A file of ours that zygotes run; it may be in an archive, or be removed while this keeper lives."""
+
+    def __init__(self, package: str, name: str) -> None:
+        self._path = os.path.join(_OURS, *package.split(".")[1:], name)
+        self._found = self._look()
+        self._text = get_data(package, name) or b""
         self._copy: int | None = None
 
     def path(self) -> str:
         """Return a path where it is as it was when the keeper started."""
-        try:
-            found = os.stat(self._path)
-            if os.path.samestat(found, self._found) and found.st_mtime_ns == self._found.st_mtime_ns:
-                return self._path
-        except OSError:
-            pass
+        if self._found is not None and self._look() == self._found:
+            return self._path
         if self._copy is None:
             self._copy = os.memfd_create("anyjob")
             with open(self._copy, "wb", closefd=False) as stream:
                 stream.write(self._text)
         return f"/proc/{os.getpid()}/fd/{self._copy}"
 
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            found = os.stat(self._path)
+        except OSError:  # it is in an archive, or gone
+            return None
+        return found.st_dev, found.st_ino, found.st_mtime_ns
 
-_LOCAL = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-_PROGRAM = _Source(os.path.join(_LOCAL, "zygote", "main.py"))
-_CHILD = _Source(os.path.join(_LOCAL, "zygote", "child.py"))
-_RUNNER = _Source(os.path.join(os.path.dirname(os.path.dirname(_LOCAL)), "execution", "runner.py"))
+
+_PROGRAM = _Source("anyjob.builtin.local.zygote", "main.py")
+_CHILD = _Source("anyjob.builtin.local.zygote", "child.py")
+_RUNNER = _Source("anyjob.execution", "runner.py")
 _PADDING = 512
 """Bytes that the mark of a zygote is longer than its state directory: those of its children go there."""
 
