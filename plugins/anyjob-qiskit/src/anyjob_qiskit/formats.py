@@ -11,8 +11,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 
+import qiskit
 from qiskit import QuantumCircuit, qasm2, qasm3, qpy
 from qiskit.exceptions import QiskitError
+from qiskit.qpy import common
 
 from anyjob import File, SpecError
 from anyjob.sdk import in_each_process
@@ -21,6 +23,8 @@ from anyjob_qiskit.qpy_writing import MetadataError, write_qpy
 
 MAX_CACHED = 512
 """How many programs are cached with their circuits."""
+QPY_MAGIC = b"QISKIT"
+"""What a QPY begins with; its version is the next byte."""
 
 _LOCATIONS = (
     re.compile(r"(?:<input>:)?(?P<line>\d+),(?P<column>\d+): (?P<what>.*)", re.DOTALL),
@@ -116,7 +120,7 @@ def read(file: File) -> list[QuantumCircuit]:
 
 
 def _parse(path: str, content: bytes) -> list[QuantumCircuit]:
-    if content.startswith(b"QISKIT"):
+    if content.startswith(QPY_MAGIC):
         return _parse_qpy(path, content)
     content = content.removeprefix(codecs.BOM_UTF8)
     version = _VERSION.match(_COMMENTS.sub(b"", content))
@@ -155,8 +159,20 @@ def _parse_openqasm2(text: str, directory: str) -> QuantumCircuit:
 
 
 def _parse_qpy(path: str, content: bytes) -> list[QuantumCircuit]:
+    version = content[len(QPY_MAGIC)] if len(content) > len(QPY_MAGIC) else 0
+    newest = common.QPY_VERSION
+    if version > newest:
+        raise SpecError(
+            f"{path}: this is QPY {version}, and Qiskit {qiskit.__version__} here reads up to {newest}: "
+            f"write it by qpy.dump(…, version={newest}), or install a newer Qiskit"
+        )
     try:
         found: list[QuantumCircuit] = qpy.load(io.BytesIO(content))
+    except ImportError as error:
+        raise SpecError(
+            f"{path}: Qiskit before 1.3 wrote angles by symengine, which it takes to read them: pip install "
+            f"'anyjob-qiskit[qpy]' ({error})"
+        ) from error
     except Exception as error:  # whatever a broken file makes of it
         raise SpecError(
             f"{path}: this is no QPY that can be read here: {type(error).__name__}: {error}"
