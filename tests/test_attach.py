@@ -107,6 +107,8 @@ def test_nothing_is_entered_that_the_engine_does_not_know_or_that_cannot_be_call
     cluster: Cluster, tmp_path: Path
 ) -> None:
     with new_session(tmp_path, CONFIG) as session:
+        with pytest.raises(JobNotFoundError, match=r"'hpc' was given no job '4711' by us: attach\('4711'\)"):
+            session.get_job("4711", backend="hpc")
         with pytest.raises(JobNotFoundError, match="backend 'hpc' has no job '4713'"):
             session.get_backend("hpc").attach("4713")
         with pytest.raises(SpecError, match="name is text"):

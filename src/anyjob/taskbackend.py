@@ -387,6 +387,11 @@ class TaskBackend(BaseBackend):
             row = self.recorder.row(job_id)
             job = None if row is None else self.recall(row)
         if job is None:
+            if self.capabilities.durable:
+                raise JobNotFoundError(
+                    f"backend {self.name()!r} was given no job {job_id!r} by us: attach({job_id!r}) makes "
+                    "one of ours that was submitted elsewhere"
+                )
             raise JobNotFoundError(f"backend {self.name()!r} has no job {job_id!r} in this process")
         return job
 
