@@ -378,27 +378,36 @@ def test_a_name_is_changed_in_one_place(tmp_path: Path) -> None:
     assert "passed" in told
 
 
+WRITTEN = {
+    "rest": '[backends.mine]\ntype = "acme"\n',
+    "provider": '[backends.mine]\ntype = "lab/falcon"\n\n[providers.lab]\ntype = "acme"\n',
+}
+"""What a user writes of each flavour, less the address and the token of the service."""
+
+
+@pytest.mark.parametrize("flavour", WRITTEN)
 def test_the_wheel_is_installed_found_checked_and_used(
-    binaries: Path, surroundings: dict[str, str], tmp_path: Path
+    flavour: str, binaries: Path, surroundings: dict[str, str], tmp_path: Path
 ) -> None:
     """As a new user would: anyjob's own wheel, with its templates, writes the plugin."""
     env = surroundings
     pip: list[str | Path] = [binaries / "python", "-m", "pip", "install", "--quiet", "--no-deps"]
     run(*pip, "--ignore-installed", build(ROOT, tmp_path), cwd=tmp_path, env=env)
     anyjob = binaries / "anyjob"
-    run(anyjob, "new-plugin", "anyjob-acme", "--backend", "acme", cwd=tmp_path, env=env)
+    run(anyjob, "new-plugin", "anyjob-acme", "--backend", "acme", "--flavour", flavour, cwd=tmp_path, env=env)
     run(*pip, build(tmp_path / "anyjob-acme", tmp_path), cwd=tmp_path, env=env)
 
     work = tmp_path / "work"
     work.mkdir()
     site = tmp_path / "venv" / "lib"
     found = run(anyjob, "plugins", "list", cwd=work, env=env)
-    assert re.search(rf"^anyjob-acme +0\.1\.0 +backends +acme +ok +{site}", found, re.MULTILINE), found
+    assert re.search(
+        rf"^anyjob-acme +0\.1\.0 +(?:backends|providers) +acme +ok +{site}", found, re.MULTILINE
+    ), found
     assert re.search(rf"^anyjob +\S+ +backends +local +ok +{site}", found, re.MULTILINE), found
     run(anyjob, "plugins", "check", "anyjob-acme", "--strict", cwd=work, env=env)
-    with rest(tmp_path / "anyjob-acme", tmp_path) as variables:
-        (work / "anyjob.toml").write_text(
-            '[backends.mine]\ntype = "acme"\nurl = "https://acme.example"\ntoken = { env = "ACME_TOKEN" }\n'
-        )
+    with ENGINES[flavour](tmp_path / "anyjob-acme", tmp_path) as variables:
+        service = 'url = "https://acme.example"\ntoken = { env = "ACME_TOKEN" }\n'
+        (work / "anyjob.toml").write_text(WRITTEN[flavour] + service)
         used = run(anyjob, "run", "-b", "mine", "--", "echo", "hello", cwd=work, env={**env, **variables})
     assert used == "hello\n"
