@@ -333,7 +333,7 @@ def test_the_default_is_chosen_where_nobody_chooses(session: Session) -> None:
 
 
 def test_a_hook_may_refuse(session: Session, hooks: Hooks) -> None:
-    with pytest.raises(Refused, match=r"^work of that name is not allowed$"):
+    with pytest.raises(Refused, match=r"^work of that name is not allowed \(refused by the plugin acme\)$"):
         session.run(Call(abs, (1,)), name="forbidden")
     assert not [event for event in hooks.heard if event[0] == "submitted"]
 

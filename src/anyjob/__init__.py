@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     )
     from anyjob.execution.outputs import CommandResult
     from anyjob.executor import Executor
-    from anyjob.hookspecs import hookimpl
+    from anyjob.hookspecs import Amended, hookimpl
     from anyjob.job import BaseJob
     from anyjob.jobtypes import CommandJob, PythonJob, TaskJob
     from anyjob.orders import Observation, Options, Order, Rejected, Ticket, Unsure
@@ -114,7 +114,7 @@ _WHERE = {
         "UnsupportedSpecError",
     ),
     "executor": ("Executor",),
-    "hookspecs": ("hookimpl",),
+    "hookspecs": ("Amended", "hookimpl"),
     "job": ("BaseJob",),
     "jobtypes": ("CommandJob", "PythonJob", "TaskJob"),
     "orders": ("Observation", "Options", "Order", "Rejected", "Ticket", "Unsure"),
@@ -146,6 +146,7 @@ _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names
 __version__ = "0.1.0"
 __all__ = [
     "AmbiguousNameError",
+    "Amended",
     "AnyjobError",
     "BackendAuthError",
     "BackendConfiguration",

@@ -99,14 +99,10 @@ async def run(
     Work on an ``inline`` backend runs on a thread of anyjob's own, 64 at a time. To cancel this await leaves
     open whether the work was handed over.
     """
-    from anyjob.specs import as_spec, is_function
+    from anyjob.session.placement import place
 
-    if len(args) == 1 and backend is None and not is_function(spec):
-        (backend,), args = args, ()
-    if backend is None:
-        spec, args = as_spec(spec, args, resources), ()
-    chosen = await _backend(backend, session, spec)
-    job: TaskJob[Any] = await offload(lambda: chosen.run(spec, *args, **resources), chosen)
+    chosen, work, args = await offload(lambda: place(lambda: _of(session), spec, args, backend, resources))
+    job: TaskJob[Any] = await offload(lambda: chosen.run(work, *args, **resources), chosen)
     return job
 
 
@@ -156,12 +152,8 @@ async def map(
     return await offload(lambda: chosen.map(fn, *iterables, **resources), chosen)
 
 
-async def _backend(
-    backend: str | BaseBackend | None, session: Session | None, spec: Spec | None = None
-) -> AnyBackend:
-    """Return the backend that is meant; where none is named, that for a spec."""
-    if backend is None and spec is not None:
-        return await offload(lambda: _of(session).choose_backend(spec))
+async def _backend(backend: str | BaseBackend | None, session: Session | None) -> AnyBackend:
+    """Return the backend that is meant; where none is named, the default."""
     if backend is None or isinstance(backend, str):
         return await get_backend(backend, session=session)
     found: Any = backend

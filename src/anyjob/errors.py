@@ -159,7 +159,17 @@ class JobRejectedError(JobError):
 
 
 class Refused(JobRejectedError):
-    """Raised by a hook's ``anyjob_before_submit`` to keep a job from being submitted."""
+    """Raised by a hook's ``anyjob_before_submit`` to keep a job from being submitted.
+
+    Attributes:
+        plugin: whose hook that was; the message ends with it. Empty where it was raised elsewhere.
+    """
+
+    plugin = ""
+
+    def __str__(self) -> str:
+        refused = super().__str__()
+        return f"{refused} (refused by the plugin {self.plugin})" if self.plugin else refused
 
 
 class JobCancelledError(JobError):

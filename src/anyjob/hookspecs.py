@@ -28,12 +28,13 @@ one registered is called first, in the order of pluggy.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from anyjob.job import BaseJob
     from anyjob.status import JobStatus
@@ -55,6 +56,52 @@ class Names(Protocol):
 
     def register_provider(self, name: str, cls: type[Any]) -> None:
         """Have a type of provider answer to a name."""
+
+
+class Amended:
+    """What ``anyjob_before_submit`` returns to change what a job is given, and say so.
+
+    ::
+
+        return Amended("an hour, since none was asked for", walltime="1h", tags={"project": "sun"})
+
+    Who submits is told: by the logger ``anyjob.plugins`` as information, on the command line, and by
+    `anyjob show`. It stays with the job, in ``job.notes()["anyjob.amended"]``.
+
+    Args:
+        why: the reason, for a person.
+        notes: text by name that is to be kept with the job.
+        resources: what takes the place of what was asked for, as keywords of ``run``; ``tags`` and
+            ``options`` are added to those that there are.
+
+    Raises:
+        SpecError: one of these is no resource, or makes no sense.
+    """
+
+    def __init__(self, why: str, /, *, notes: Mapping[str, str] | None = None, **resources: Any) -> None:
+        from anyjob.specs import make_resources
+
+        self.why = why
+        self.notes = {} if notes is None else notes
+        self._given = resources
+        self._resources = make_resources(resources)
+
+    def of(self, asked: Any) -> Any:
+        """Return what a job is given, of what was asked for."""
+        from msgspec.structs import asdict, replace
+
+        made = {name: value for name, value in asdict(self._resources).items() if name in self._given}
+        if "tags" in made:
+            made["tags"] = {**asked.tags, **made["tags"]}
+        if "options" in made:
+            engines = made["options"].items()
+            made["options"] = asked.options | {
+                engine: {**asked.options.get(engine, {}), **options} for engine, options in engines
+            }
+        return replace(asked, **made)
+
+    def __str__(self) -> str:
+        return f"{', '.join(f'{name}={value!r}' for name, value in self._given.items())}: {self.why}"
 
 
 @hookspec
@@ -103,6 +150,7 @@ def anyjob_choose_backend(session: Any, spec: Any, candidates: Sequence[str]) ->
 
     When: ``run`` was called without a backend, before the default is taken.
     Where: in the thread that submits.
+    Sees: the ``spec`` as it will run, with the contents of its files.
     Returns: one of the ``candidates`` (names of configured backends), or None to leave it to the next
     plugin and, in the end, to the default. The first answer that is not None counts.
 
@@ -118,15 +166,18 @@ def anyjob_choose_backend(session: Any, spec: Any, candidates: Sequence[str]) ->
 @hookspec
 def anyjob_before_submit(
     session: Any, backend: Any, job_id: str, spec: Any, resources: Any
-) -> Mapping[str, str] | None:
+) -> Mapping[str, str] | Amended | None:
     """Look at work before it is submitted; raise `anyjob.Refused` to keep it from being so.
 
     When: once a job, before it is written down and before its engine hears of it.
     Where: in the thread that submits.
-    Returns: None, or text by name that is to be kept with the job as long as it is known: it is had
+    Sees: the ``spec`` as it will run, with the contents of its files; the ``resources`` as the plugins
+    that were called before have amended them.
+    Returns: None; or text by name that is to be kept with the job as long as it is known: it is had
     again from ``job.notes()``, in any process that finds the job. Put your plugin's name into the names;
-    keep no secrets there. `Refused` is the one exception that passes through: ``run`` raises it, and its
-    message is what the user sees. Any other is reported, and the work goes on.
+    keep no secrets there. Or `anyjob.Amended`, with what the job is given in place of what was asked for.
+    `Refused` is the one exception that passes through: ``run`` raises it, and its message, with the name of
+    the plugin, is what the user sees. Any other is reported, and the work goes on.
 
     Of a plain job (one that is no `TaskJob`) ``job_id`` is empty, ``spec`` is the first argument of
     ``run``, and what is returned is not kept.
@@ -135,8 +186,10 @@ def anyjob_before_submit(
 
         @hookimpl
         def anyjob_before_submit(resources):
+            if resources.gpus and "project" not in resources.tags:
+                raise anyjob.Refused('GPUs need a project: add tags={"project": "…"}')
             if resources.walltime is None:
-                raise anyjob.Refused("work here needs a walltime: add walltime='1h'")
+                return anyjob.Amended("an hour, since none was asked for", walltime="1h")
             return {"acme.cost_centre": "4711"}
     """
 

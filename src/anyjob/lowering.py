@@ -70,6 +70,15 @@ def has_route(kind: str, backend: Any, job_type: Callable[[str], Any]) -> bool:
     return True
 
 
+def as_it_runs(spec: Spec) -> Spec:
+    """Return a spec with the contents of its files, and with paths that mean the same wherever it runs.
+
+    Raises:
+        SpecError: a file cannot be read.
+    """
+    return anchored(with_files(spec), submit_directory())
+
+
 def lower_along(spec: Spec, route: tuple[str, ...], job_type: Callable[[str], Any]) -> tuple[Spec, ...]:
     """Rewrite a spec step by step; returns it and all that it was rewritten as, the last one native.
 
@@ -77,8 +86,7 @@ def lower_along(spec: Spec, route: tuple[str, ...], job_type: Callable[[str], An
         UnsupportedSpecError: a step did not give what its class declares.
         SpecError: a step refuses this spec.
     """
-    directory = submit_directory()
-    specs = [anchored(with_files(spec), directory)]
+    specs = [as_it_runs(spec)]
     for here, target in pairwise(route):
         step = job_type(here)
         try:
@@ -93,5 +101,5 @@ def lower_along(spec: Spec, route: tuple[str, ...], job_type: Callable[[str], An
             raise UnsupportedSpecError(
                 f"{step.__name__}.lower() was to give a spec of kind {target!r}, and gave {lowered!r}"
             )
-        specs.append(anchored(with_files(lowered), directory))
+        specs.append(as_it_runs(lowered))
     return tuple(specs)

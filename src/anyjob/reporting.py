@@ -27,7 +27,7 @@ def report(
         message: what to say, with places for the arguments as logging has them.
         arguments: what stands in these places.
         logger: the name of the logger.
-        level: ``warning`` or ``error``.
+        level: ``info``, ``warning`` or ``error``.
         error: what was raised, whose traceback goes with it.
     """
     import logging

@@ -74,11 +74,13 @@ def show_warnings() -> None:
         import logging
 
         logging.getLogger("anyjob").addHandler(_handler())
+        logging.getLogger("anyjob.plugins").setLevel(logging.INFO)  # what they have changed
 
     def restore() -> None:
         warnings.showwarning, reporting.prepare = before, None
         if "logging" in sys.modules:
             sys.modules["logging"].getLogger("anyjob").removeHandler(_handler())
+            sys.modules["logging"].getLogger("anyjob.plugins").setLevel(0)
 
     before, warnings.showwarning, reporting.prepare = warnings.showwarning, show, add_handler
     click.get_current_context().find_root().call_on_close(restore)
@@ -90,6 +92,7 @@ def _handler() -> logging.Handler:
 
     class MessageHandler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            print_message(f"{record.levelname.lower()}: {record.getMessage()}")
+            level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+            print_message(f"{level}{record.getMessage()}")
 
     return MessageHandler()

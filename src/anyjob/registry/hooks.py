@@ -15,7 +15,7 @@ from anyjob.registry.metadata import Source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
     import pluggy
@@ -53,6 +53,7 @@ class HookManager:
         self._generation = 0
         self._history: list[tuple[str, dict[str, Any]]] = []
         self._reported: set[object] = set()
+        self._only: str | None = None  # the distribution that is not left out
         in_each_process(self._make_own)
         self.update(references)
 
@@ -77,8 +78,26 @@ class HookManager:
         on the next call of a hook. Those loaded before stay."""
         with self._lock:
             self.problems = {}
-            new = [reference for reference in references if reference not in self._plugins]
+            new = [each for each in references if each not in self._plugins and not self._is_foreign(each)]
             self._pending = sorted(new, key=lambda each: (each.distribution, each.name))
+
+    def restrict(self, distribution: str) -> list[str]:
+        """Leave out the plugins of all other distributions, from now on; those of the program itself stay.
+
+        Returns the names of the distributions that had some.
+        """
+        with self._lock:
+            self._only = distribution
+            foreign = [each for each in self._pending if self._is_foreign(each)]
+            self._pending = [each for each in self._pending if not self._is_foreign(each)]
+            loaded = [(each, plugin) for each, (plugin, _) in self._plugins.items() if self._is_foreign(each)]
+            for reference, plugin in loaded:
+                self.unregister(plugin)
+                foreign.append(reference)
+        return sorted({each.distribution for each in foreign})
+
+    def _is_foreign(self, reference: Reference) -> bool:
+        return self._only is not None and reference.distribution not in ("", self._only)
 
     def implements(self, hook: str) -> bool:
         """Ask whether any plugin implements a hook: cheap, for what is called once a job.
@@ -113,6 +132,21 @@ class HookManager:
         if not self.implements(hook):
             return None if hook in _FIRST_RESULT else []
         return getattr(self._pluggy_manager().hook, hook)(**arguments)
+
+    def each(self, hook: str, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        """Call a hook in one plugin after the other, each with the arguments as they are by then.
+
+        Yields:
+            the name of a plugin, and what it has returned, if it was not None.
+
+        Raises:
+            Refused: as `call` does, and the rest of it.
+        """
+        if self.implements(hook):
+            for one in reversed(getattr(self._pluggy_manager().hook, hook).get_hookimpls()):
+                answer = one.function(*(arguments[name] for name in one.argnames))
+                if answer is not None:
+                    yield one.plugin.plugin, answer
 
     def register(self, plugin: Any, name: str | None = None) -> None:
         """Add a plugin that a program has at hand: a module or an object with hook implementations.
@@ -169,7 +203,7 @@ class HookManager:
     def _add(self, reference: Reference, plugin: Any) -> None:
         if isinstance(plugin, type):
             raise BrokenPluginError(f"{reference} is a class: name a module, or an instance of the class")
-        guards = _Guards()
+        guards = _Guards(reference.distribution or reference.name)
         for name, function, options in implementations(plugin):
             hook = options.get("specname") or name
             check_implementation(reference, hook, function, options)
@@ -201,6 +235,7 @@ class HookManager:
                 return function(*arguments)
             except Exception as error:
                 if isinstance(error, Refused) and hook in _MAY_REFUSE:
+                    error.plugin = reference.distribution or reference.name
                     raise
                 self._report(reference, hook, error)
             finally:
@@ -242,6 +277,11 @@ class HookManager:
 
 class _Guards:
     """What pluggy sees of a plugin: one guarded function a hook."""
+
+    __slots__ = ("__dict__", "plugin")
+
+    def __init__(self, plugin: str) -> None:
+        self.plugin = plugin
 
 
 def implementations(plugin: Any) -> Iterator[tuple[str, Callable[..., Any], dict[str, Any]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anyjob.errors import JobNotFoundError
 
@@ -15,11 +15,30 @@ if TYPE_CHECKING:
     from anyjob.tracking.records import JobRecord
 
 
+AMENDED = "anyjob.amended"
+"""The note that says which plugins have changed what a job is given, a line each."""
+
+
+class Admission(NamedTuple):
+    """What plugins have said of a job before it is submitted.
+
+    Args:
+        resources: what it is given.
+        notes: what is to be kept with it.
+    """
+
+    resources: Resources
+    notes: Mapping[str, str]
+
+
 class Services:
     """Those of a backend that was made directly: kinds of work are known, nobody listens.
 
     A session puts its own in place of it.
     """
+
+    chooses = False
+    """Whether a plugin wants to choose where work runs."""
 
     watches = False
     """Whether somebody wants to hear of changes, so that jobs are watched without being waited for."""
@@ -58,13 +77,12 @@ class Services:
             found = self._job_types[kind] = self._registry.job_type(kind)
         return found
 
-    def before_submit(
-        self, backend: Any, job_id: str, spec: Spec, resources: Resources
-    ) -> Mapping[str, str] | None:
-        """Told before a job is handed to the engine; may raise `Refused`.
+    def before_submit(self, backend: Any, job_id: str, spec: Spec, resources: Resources) -> Admission | None:
+        """Told before a job is handed to the engine; may raise `Refused`, or change what it is given."""
+        return None
 
-        Returns what is to be kept with the job, if anything.
-        """
+    def choose(self, spec: Spec) -> Any:
+        """Let a plugin choose the backend; None where none does."""
         return None
 
     def environment(self, backend: Any, job_id: str, spec: Spec) -> Mapping[str, str]:

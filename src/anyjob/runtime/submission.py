@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from anyjob.errors import BackendError, Refused, SpecError, StateError, Unsuppor
 from anyjob.ids import new_id
 from anyjob.lowering import find_route, lower_along
 from anyjob.orders import Order, Rejected, Unsure
+from anyjob.runtime.services import AMENDED
 from anyjob.specs import Call, Command, Outcome, Resources, Spec, T, kind_of
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
@@ -57,26 +58,35 @@ def submit(
         record.rerun_of = original
     for record, values in zip(records, parameters, strict=False):
         record.parameters = values
-    orders = []
+    groups: dict[int, list[Order]] = {}  # by what they are given, which plugins may have amended
+    given = _Given(backend, resources, options)
     for record in records:
         try:
-            record.notes = (
-                services.before_submit(backend, record.job_id, record.specs[0], resources) or _NO_NOTES
-            )
+            admitted = services.before_submit(backend, record.job_id, record.specs[0], resources)
         except Refused as refusal:
             if raise_refusal:
                 raise
             tracker.settle(record, _rejected(str(refusal)))
-        else:
-            orders.append(backend._order(record, options))
+            continue
+        record.notes = (admitted and admitted.notes) or _NO_NOTES
+        if admitted is not None and admitted.resources is not resources:
+            record.give(given.shared(admitted.resources))
+        order = backend._order(record, given.options(record.resources))
+        groups.setdefault(id(record.resources), []).append(order)
+    _tell_amendments(records)
     by_id = {record.job_id: record for record in records}
     entered = False
     try:
-        backend.recorder.enter([by_id[order.job_id] for order in orders], resources)
-        entered = True
+        for orders in groups.values():
+            some = [by_id[order.job_id] for order in orders]
+            backend.recorder.enter(some, some[0].resources)
+            entered = True
+            for record in some:
+                tracker.add(record)
+            _Launch(backend, orders, by_id).run()
         for record in records:
-            tracker.add(record)
-        _Launch(backend, orders, by_id).run()
+            if record.outcome is not None:  # those that were refused
+                tracker.add(record)
         jobs: list[TaskJob[T]] = [tracker.handle(record) for record in records]
         for job in jobs:
             if job._record.native_id is not None:
@@ -88,6 +98,37 @@ def submit(
         if entered or not isinstance(error, Exception):
             take_back(backend, by_id, error)
         raise
+
+
+class _Given:
+    """What jobs of one call are given, each once, with the options of a job that follow from it."""
+
+    def __init__(self, backend: TaskBackend, resources: Resources, options: Any) -> None:
+        self._backend = backend
+        self._options = {id(resources): options}
+        self._known: dict[bytes, Resources] = {}
+
+    def shared(self, amended: Resources) -> Resources:
+        """Return the resources that are like these."""
+        from anyjob.ledger.encoding import encode_resources
+
+        return self._known.setdefault(encode_resources(amended), amended)
+
+    def options(self, resources: Resources) -> Any:
+        """Return the options of a job that is given these, which are among those shared."""
+        found = self._options.get(id(resources))
+        if found is None:
+            found = self._options[id(resources)] = self._backend.job_options(resources)
+        return found
+
+
+def _tell_amendments(records: Iterable[JobRecord]) -> None:
+    """Say what plugins have changed, each change once for all jobs that are submitted together."""
+    told = {record.notes[AMENDED]: None for record in records if record.notes and AMENDED in record.notes}
+    for each in told:
+        from anyjob.reporting import report
+
+        report("%s", each, logger="anyjob.plugins", level="info")
 
 
 def take_back(backend: TaskBackend, records: Mapping[str, JobRecord], error: BaseException) -> None:

@@ -268,28 +268,24 @@ class Session:
         Raises:
             AnyjobError: as `get_backend` and the backend's ``run`` do.
         """
-        from anyjob.specs import as_spec, is_function
+        from anyjob.session.placement import place
 
-        if len(args) == 1 and backend is None and not is_function(spec):
-            (backend,), args = args, ()
-        if backend is None:
-            spec, args = as_spec(spec, args, resources), ()
-            backend = self.choose_backend(spec)
-        found: t.Any = self.get_backend(backend) if isinstance(backend, str) else backend
-        job: t.TaskJob[t.Any] = found.run(spec, *args, **resources)
+        found, work, args = place(lambda: self, spec, args, backend, resources)
+        job: t.TaskJob[t.Any] = found.run(work, *args, **resources)
         return job
 
     def choose_backend(self, spec: t.Spec) -> t.AnyBackend:
         """Return the backend for work that names none: what a plugin chooses, else the default.
 
         Raises:
+            SpecError: a plugin chooses, and a file of the work cannot be read.
             AnyjobError: as `get_backend` does.
         """
-        from anyjob.session.services import SessionServices
+        chosen: str | t.AnyBackend | None = None
+        if self.services.chooses:
+            from anyjob.lowering import as_it_runs
 
-        services = self.services
-        assert isinstance(services, SessionServices)
-        chosen: str | t.AnyBackend | None = services.choose(spec)
+            chosen = self.services.choose(as_it_runs(spec))
         return self.get_backend(chosen) if chosen is None or isinstance(chosen, str) else chosen
 
     def wait(

@@ -75,7 +75,9 @@ class PlainRun:
         from anyjob.specs import Resources
 
         services: Any = self._session.services
-        services.before_submit(self._backend, "", args[0] if args else None, Resources())
+        admitted = services.before_submit(self._backend, "", args[0] if args else None, Resources())
+        if admitted is not None and admitted.resources != Resources():
+            _tell_ignored(str(self._backend))
         returned = self._run(*args, **kwargs)
         for job in returned if isinstance(returned, list | tuple) else (returned,):
             if isinstance(job, BaseJob):
@@ -119,6 +121,13 @@ class PlainRun:
     def __reduce__(self) -> Any:
         # A copy of the backend, in another process perhaps, has its own run, which nobody follows.
         return getattr, (self._backend, "run")
+
+
+def _tell_ignored(backend: str) -> None:
+    from anyjob.reporting import report
+
+    why = "a plugin amends what a job of backend %s is given, which is left out: it is no task backend"
+    report(why, backend, logger="anyjob.plugins")
 
 
 def _described(args: tuple[Any, ...]) -> str:

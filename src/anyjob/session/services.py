@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from anyjob.runtime.services import Services
+from anyjob.runtime.services import AMENDED, Admission, Services
 
 if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from anyjob.specs import Outcome, Resources, Spec
     from anyjob.status import JobStatus
     from anyjob.tracking.records import JobRecord
+
+
+BEFORE_SUBMIT = "anyjob_before_submit"
 
 
 class SessionServices(Services):
@@ -48,31 +51,36 @@ class SessionServices(Services):
             self._known = hooks.generation
         return self._watches
 
+    @property
+    def chooses(self) -> bool:  # type: ignore[override]
+        """Whether a plugin wants to choose where work runs."""
+        return self._hooks.implements("anyjob_choose_backend")
+
     def choose(self, spec: Spec) -> Any:
         """Let a plugin choose the backend; None where none does."""
-        if not self._hooks.implements("anyjob_choose_backend"):
-            return None
         names = self._session.backend_names()
         return self._hooks.call("anyjob_choose_backend", session=self._session, spec=spec, candidates=names)
 
-    def before_submit(
-        self, backend: Any, job_id: str, spec: Any, resources: Resources
-    ) -> Mapping[str, str] | None:
-        """Told before a job is handed to the engine; a plugin may raise `Refused`.
-
-        Returns what plugins have noted, to be kept with the job.
-        """
-        if not self._hooks.implements("anyjob_before_submit"):
+    def before_submit(self, backend: Any, job_id: str, spec: Any, resources: Resources) -> Admission | None:
+        """Told before a job is handed to the engine; a plugin may raise `Refused`, note, or amend."""
+        if not self._hooks.implements(BEFORE_SUBMIT):
             return None
-        given = self._hooks.call(
-            "anyjob_before_submit",
-            session=self._session,
-            backend=backend,
-            job_id=job_id,
-            spec=spec,
-            resources=resources,
-        )
-        return _together("anyjob_before_submit", given)
+        from anyjob.hookspecs import Amended
+
+        about = {"session": self._session, "backend": backend, "job_id": job_id, "spec": spec}
+        arguments = {**about, "resources": resources}
+        notes: list[Any] = []
+        amended = []
+        for plugin, answer in self._hooks.each(BEFORE_SUBMIT, arguments):
+            if isinstance(answer, Amended):
+                arguments["resources"] = answer.of(arguments["resources"])
+                amended.append(f"{plugin} has set {answer}")
+                answer = answer.notes
+            notes.append(answer)
+        kept = _together(BEFORE_SUBMIT, notes)
+        if amended:
+            kept[AMENDED] = "\n".join(amended)
+        return Admission(arguments["resources"], kept)
 
     def environment(self, backend: Any, job_id: str, spec: Spec) -> Mapping[str, str]:
         """Collect the variables that plugins give to a job."""

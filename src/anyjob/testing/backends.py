@@ -50,6 +50,8 @@ class BackendConformance(
     """Seconds after which something that should happen has not."""
     walltime: ClassVar[float] = BackendHarness.walltime
     """The shortest walltime that the engine keeps to, in seconds."""
+    foreign_hooks: ClassVar[bool] = False
+    """Whether the hooks of other distributions that are installed are called in the tests, too."""
 
     @pytest.fixture
     def options(self) -> Mapping[str, Any]:
@@ -99,7 +101,7 @@ class BackendConformance(
         provider, offered, _ = name.partition("/")
         accounts = {ACCOUNT: {"type": provider, **provider_options}} if offered else {}
         harness = BackendHarness.from_factory(
-            SessionFactory(name, cls, options, state, accounts=accounts),
+            SessionFactory(name, cls, options, state, "backends", accounts, self.foreign_hooks),
             engine=engine,
             samples=samples,
             submit=self.submit,

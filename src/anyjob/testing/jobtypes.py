@@ -42,6 +42,8 @@ class JobTypeConformance(Naming, Specs, Lowering, Listing, Conformance):
     """The job type, where it is not installed under a name."""
     timeout: ClassVar[float] = 30.0
     """Seconds after which a job that should have ended has not."""
+    foreign_hooks: ClassVar[bool] = False
+    """Whether the hooks of other distributions that are installed are called in the tests, too."""
 
     @pytest.fixture
     def samples(self) -> Sequence[Samples]:
@@ -69,6 +71,7 @@ class JobTypeConformance(Naming, Specs, Lowering, Listing, Conformance):
             backends=backends,
             state=tmp_path / "state",
             timeout=self.timeout,
+            foreign_hooks=self.foreign_hooks,
         )
         yield harness
         harness.close()

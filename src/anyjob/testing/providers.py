@@ -43,6 +43,8 @@ class ProviderConformance(Offers, Accounts, ServiceFaults, OfferedWork, Listing,
     """The class, where it is not installed under a name."""
     timeout: ClassVar[float] = 30.0
     """Seconds after which something that should happen has not."""
+    foreign_hooks: ClassVar[bool] = False
+    """Whether the hooks of other distributions that are installed are called in the tests, too."""
 
     @pytest.fixture
     def options(self) -> Mapping[str, Any]:
@@ -81,7 +83,8 @@ class ProviderConformance(Offers, Accounts, ServiceFaults, OfferedWork, Listing,
         name = self.provider_type or (self.provider_class or type(self)).__name__.lower()
         cls = None if self.provider_type else self.provider_class
         accounts = {} if other_options is None else {OTHER: {"type": name, **other_options}}
-        factory = SessionFactory(name, cls, options, tmp_path / "state", "providers", accounts)
+        state = tmp_path / "state"
+        factory = SessionFactory(name, cls, options, state, "providers", accounts, self.foreign_hooks)
         harness = ProviderHarness(factory, samples, self.timeout, engine)
         yield harness
         harness.close()

@@ -137,6 +137,11 @@ class JobRecord:
         """What the job needs and what it is called."""
         return self._resources or self._load()[1]
 
+    def give(self, resources: Resources) -> None:
+        """Have other resources take the place of those that were asked for, before it is handed over."""
+        self._resources = resources
+        self.name = resources.name
+
     def _load(self) -> tuple[tuple[Spec, ...], Resources]:
         self._specs, self._resources = specs, resources = self.load()
         return specs, resources

@@ -114,6 +114,8 @@ def result_of(job: Any) -> Any:
 
 def describe(job: Any, outcome: Outcome, resources: Resources) -> dict[str, Any]:
     """Return an outcome for ``--json``: less what is large or pickled."""
+    if isinstance(job, TaskJob):
+        resources = job._record.resources  # a plugin may have amended them
     return {
         "job_id": job.job_id(),
         "backend": str(job.backend()),

@@ -25,6 +25,7 @@ from anyjob.cli.values import money
 from anyjob.execution import spool
 from anyjob.ledger.encoding import decode_outcome, decode_resources
 from anyjob.ledger.rows import ATTACHED, FINAL, Row, Summary
+from anyjob.runtime.services import AMENDED
 from anyjob.session.facade import Session
 from anyjob.session.plain_job import KIND as PLAIN
 from anyjob.specs import Call, Command, File, Outcome, Resources, Spec
@@ -94,6 +95,7 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
         "currency": outcome.currency,
         "rerun_of": ledger.rerun_of([row.job_id]).get(row.job_id),
         "superseded_by": ledger.superseded_by([row.job_id]).get(row.job_id),
+        "notes": ledger.notes(row.job_id),
     }
     if row.state < FINAL:
         found |= pending(session, row)
@@ -180,6 +182,7 @@ def labelled_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("parameters", pairs(found["parameters"])),
         ("work", _work(found["spec"]) or found["work"]),
         ("resources", _resources(found["resources"])),
+        ("amended", found["notes"].get(AMENDED, "")),
         ("backend", _backend(found)),
         ("native id", found["native_id"] or ""),
         ("attempt", str(found["attempt"])),

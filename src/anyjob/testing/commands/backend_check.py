@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 from anyjob.cli.backends.host_limits import notices
@@ -13,6 +14,7 @@ from anyjob.lowering import find_route
 from anyjob.session.facade import Session
 from anyjob.session.pruning import forget
 from anyjob.taskbackend import TaskBackend
+from anyjob.testing.environment.foreign_hooks import leave_out_hooks_foreign_to
 from anyjob.testing.harness.samples import CALL, COMMAND, Samples, samples_of_kinds
 from anyjob.testing.live import NAME, TAG, CheckResult, LiveRun
 
@@ -28,6 +30,7 @@ class BackendCheck:
         timeout: seconds for each job.
         limit: seconds after which no further promise is looked at; 0 looks at none.
         report: is given each line as soon as it is known.
+        hooks: call the hooks of distributions that do not bring the backend, too.
 
     Attributes:
         checks: the lines of the first part.
@@ -42,9 +45,12 @@ class BackendCheck:
         timeout: float,
         limit: float,
         report: Callable[[dict[str, Any]], None],
+        *,
+        hooks: bool = False,
     ) -> None:
         self._session, self._name, self._timeout, self._limit = session, name, timeout, limit
         self._report = report
+        self._hooks = hooks
         self._submitted: list[Any] = []
         self._run: LiveRun | None = None
         self.checks: list[dict[str, Any]] = []
@@ -59,7 +65,8 @@ class BackendCheck:
     def run(self) -> None:
         """Do it; a signal cancels what is submitted, and leaves out the rest."""
         with Interrupts(self._open_jobs, self._session.cancel, kill=False) as interrupts:
-            for line in _basic_checks(self._session, self._name, self._timeout, self._submitted):
+            basic = _basic_checks(self._session, self._name, self._timeout, self._submitted)
+            for line in chain(self._foreign_hooks(), basic):
                 self.checks.append(line)
                 self._report(line)
                 if interrupts.signal is not None:
@@ -71,6 +78,12 @@ class BackendCheck:
             self.interrupted = interrupts.signal
         if self.ok:
             self._forget()
+
+    def _foreign_hooks(self) -> Iterator[dict[str, str]]:
+        """Leave out the hooks of others, and say so where there are any."""
+        left_out = [] if self._hooks else leave_out_hooks_foreign_to(self._session, self._name)
+        if left_out:
+            yield _line("hooks", "notice", f"those of {', '.join(left_out)} are left out: see --hooks")
 
     def _open_jobs(self) -> list[Any]:
         return [*self._submitted, *(self._run.open_jobs() if self._run is not None else [])]

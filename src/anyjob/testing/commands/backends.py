@@ -28,8 +28,11 @@ Examples:
     "--limit", default="5m", show_default=True, metavar="TIME", help="Begin no check later than this."
 )
 @click.option("--quick", is_flag=True, help="One job of each kind, and no more.")
+@click.option(
+    "--hooks", is_flag=True, help="Call the hooks of all plugins, as for other work; else only its own."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def check(name: str | None, timeout: str, limit: str, quick: bool, as_json: bool) -> None:
+def check(name: str | None, timeout: str, limit: str, quick: bool, hooks: bool, as_json: bool) -> None:
     """Check a backend as it is configured, by short and harmless jobs on its real engine.
 
     First whether it runs one job of each kind: a program, a call, and what kinds of work bring to try
@@ -42,7 +45,8 @@ def check(name: str | None, timeout: str, limit: str, quick: bool, as_json: bool
     most = 0.0 if quick else parse_duration(limit, what="--limit")
     session = open_session()
     name = name or session.default_backend()
-    backend_check = BackendCheck(session, name, seconds, most, (lambda line: None) if as_json else print_line)
+    report = (lambda line: None) if as_json else print_line
+    backend_check = BackendCheck(session, name, seconds, most, report, hooks=hooks)
     try:
         backend_check.run()
     finally:

@@ -12,6 +12,7 @@ from anyjob.registry.entry_points import JOB_TYPES
 from anyjob.registry.lookup import Registry
 from anyjob.session.facade import Session
 from anyjob.specs import Spec, kind_of
+from anyjob.testing.environment.foreign_hooks import leave_out_foreign_hooks
 from anyjob.testing.environment.leftover_processes import end_leftovers
 from anyjob.testing.harness.samples import Samples, can_run
 
@@ -27,6 +28,7 @@ class JobTypeHarness:
         backends: the types of backends to run it on, and their options.
         state: the directory that durable backends keep their jobs in.
         timeout: seconds after which a job that should have ended has not.
+        foreign_hooks: whether the hooks of other distributions are called.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class JobTypeHarness:
         backends: Mapping[str, Mapping[str, Any]],
         state: Path,
         timeout: float = 30.0,
+        foreign_hooks: bool = False,
     ) -> None:
         self.name = name if name or job_class is None else kind_of(job_class.spec_type)
         self.samples = list(samples)
@@ -47,6 +50,7 @@ class JobTypeHarness:
         self._job_class = job_class
         self._backends = backends
         self._state = state
+        self._foreign_hooks = foreign_hooks
         self.session = self.new_session()
 
     def new_session(self) -> Session:
@@ -54,6 +58,8 @@ class JobTypeHarness:
         registry = Registry()
         if self._job_class is not None:
             registry.register_job_type(self.name, self._job_class)
+        if not self._foreign_hooks:
+            leave_out_foreign_hooks(registry, JOB_TYPES, self.name)
         tables = {each: {"type": each, **options} for each, options in self._backends.items()}
         config = Config.from_dict({"backends": tables}, origin="the conformance kit")
         return Session(config=config, registry=registry, state=self._state)

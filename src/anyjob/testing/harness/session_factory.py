@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from anyjob.config.settings import Config
 from anyjob.registry.lookup import Registry
 from anyjob.session.facade import Session
+from anyjob.testing.environment.foreign_hooks import leave_out_foreign_hooks
 
 NAME = "under-test"
 """The configured name of the backend, or the provider, that is tested."""
@@ -28,6 +29,7 @@ class SessionFactory(NamedTuple):
         state: the directory that durable backends keep their jobs in.
         section: where the configuration says that.
         accounts: what the configuration says of further providers, by their names.
+        foreign_hooks: whether the hooks of other distributions are called.
     """
 
     type_name: str
@@ -36,6 +38,7 @@ class SessionFactory(NamedTuple):
     state: Path
     section: Literal["backends", "providers"] = "backends"
     accounts: Mapping[str, Mapping[str, Any]] = {}
+    foreign_hooks: bool = False
 
     @property
     def is_installed(self) -> bool:
@@ -49,6 +52,8 @@ class SessionFactory(NamedTuple):
             register = registry.register_backend if self.section == "backends" else registry.register_provider
             register(self.type_name, self.plugin_class)
         _, offered, own_name = self.type_name.partition("/")
+        if not self.foreign_hooks:
+            leave_out_foreign_hooks(registry, f"anyjob.{self.section}", self.type_name)
         type_name = f"{ACCOUNT}/{own_name}" if offered else self.type_name
         tables: dict[str, Any] = {"providers": dict(self.accounts), "backends": {}}
         tables[self.section][NAME] = {"type": type_name, **self.options}
