@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -225,10 +226,55 @@ def test_forms_are_drawn_of_whatever_is_installed(environment: dict[str, str]) -
     assert process.returncode == 0
 
 
-def test_the_rooms_of_the_architecture_page_are_those_that_there_are() -> None:
-    script = ROOT / "scripts" / "write-architecture"
-    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
+@pytest.mark.parametrize("script", ["write-architecture", "write-reference"])
+def test_what_is_written_into_pages_is_what_the_code_says(script: str) -> None:
+    arguments = [sys.executable, str(ROOT / "scripts" / script), "--check"]
+    done = subprocess.run(arguments, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "reference").glob("*.md")), ids=name_of)
+def test_the_reference_can_be_read_as_markdown(page: Path) -> None:
+    """Nothing in it is a directive or a substitution, which only Sphinx would expand."""
+    text = page.read_text(encoding="utf-8")
+    shown = [block.language for block in blocks(text)]
+    assert not [language for language in shown if language.startswith("{")]
+    prose = re.sub(r"^```.*?^```$|`[^`]*`", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert "{{" not in prose
+    for written in re.findall(
+        r"<!-- by scripts/write-reference: .*? -->\n(.*?)<!-- end -->", text, re.DOTALL
+    ):
+        assert len(written.split()) > 5
+
+
+def test_docstrings_become_markdown() -> None:
+    markdown = runpy.run_path(str(ROOT / "scripts" / "write-reference"))["markdown"]
+    said = """Does it, with ``care``.
+
+    Args:
+        one: the first,
+            which is long.
+        *more: the others.
+
+    Returns:
+        what came
+        of it.
+
+    Raises:
+        KeyError: there is none::
+
+    As here::
+
+        do(``it``)
+
+    And so on.
+    """
+    assert markdown(said) == (
+        "Does it, with `care`.\n\n**Arguments**\n\n- `one`: the first, which is long.\n"
+        "- `*more`: the others.\n\n"
+        "**Returns** what came of it.\n\n**Raises**\n\n- `KeyError`: there is none::\n\nAs here:\n\n"
+        "```text\ndo(``it``)\n```\n\nAnd so on."
+    )
 
 
 def test_every_environment_variable_is_in_the_reference() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -133,15 +133,15 @@ class CarelessReport(Spec, frozen=True, tag="acme.report"):
 
 
 class YearlyReport(Report, frozen=True, tag="acme.report"):
-    """Has a table by number, which TOML has not."""
+    """Has a table by number, which TOML has not, and does not say so."""
 
-    years: dict[int, str] = msgspec.field(default_factory=lambda: {2024: "good"})
+    years: dict[Any, str] = msgspec.field(default_factory=lambda: {2024: "good"})
 
 
 class LooseReport(Report, frozen=True, tag="acme.report"):
-    """Takes a number or a text, which a command line cannot tell apart."""
+    """Takes a number or the same as text, which a command line cannot tell apart."""
 
-    copies: int | str = 1
+    copies: Literal["1", 1] = "1"
 
 
 GrowingJob = of_specs(GrowingReport)

@@ -130,5 +130,7 @@ def _texts(kind: Any, value: Any) -> Iterable[str]:
 
 
 def _text(kind: Any, value: Any) -> str:
-    """A text is itself where a text is taken; all else is as JSON has it."""
-    return value if isinstance(value, str) and alternatives(kind) != (Any,) else json.dumps(value)
+    """A text is itself where nothing but a text is taken; all else is as JSON has it."""
+    taken = alternatives(kind)
+    quoted = taken == (Any,) or (str in taken and len(taken) > 1)
+    return value if isinstance(value, str) and not quoted else json.dumps(value)
