@@ -1,7 +1,8 @@
 """What single submissions, cancels and an event loop cost on `local`, next to an earlier build.
 
 - 200 single `run` calls, next to one `map` of 200, until all have ended;
-- 20,000 queued jobs cancelled, next to the earlier build;
+- 20,000 queued jobs cancelled, by ``Executor.shutdown(cancel_futures=True)`` and by ``cancel_many``, and
+  2,000 by one ``cancel()`` after the other, next to the earlier build;
 - 500 `run_in_executor`, by how long they hold the event loop, next to `processes`.
 
 Variants take turns, each in a program of its own; ratios within one round are compared.
@@ -24,8 +25,9 @@ from typing import Any
 import _local
 import _side_by_side as bench
 
-RUNS, CANCELLED, SUBMITTED = 200, 20_000, 500
-VARIANTS = ["runs", "map", "cancel", "loop", "loop on processes"]
+RUNS, CANCELLED, SINGLE_CANCELS, SUBMITTED = 200, 20_000, 2000, 500
+CANCELS = ["shutdown", "cancel_many", "cancel one by one"]
+VARIANTS = ["runs", "map", *CANCELS, "loop", "loop on processes"]
 
 
 def runs(backend: Any) -> float:
@@ -44,19 +46,28 @@ def mapped(backend: Any) -> float:
     return time.perf_counter() - start
 
 
-def cancel(backend: Any) -> float:
-    from anyjob import Command
+def cancel(backend: Any, how: str) -> float:
+    from anyjob import Command, Executor
 
     gate = backend.run(Command(["sleep", "1000"]))
     while not gate.running():
         time.sleep(0.01)
-    jobs = backend.map(abs, range(CANCELLED))
+    if how == "shutdown":
+        executor = Executor(backend)
+        futures = [executor.submit(abs, number) for number in range(CANCELLED)]
+        jobs = [future.job for future in futures]
+    else:
+        jobs = backend.map(abs, range(CANCELLED if how == "cancel_many" else SINGLE_CANCELS))
     start = time.perf_counter()
-    accepted = backend.cancel_many(jobs)
-    for job in jobs:
-        job.wait_for_final_state()
+    if how == "shutdown":
+        executor.shutdown(cancel_futures=True)
+    elif how == "cancel_many":
+        backend.cancel_many(jobs)
+    else:
+        for job in jobs:
+            job.cancel()
     took = time.perf_counter() - start
-    assert all(accepted)
+    assert all(job.cancelled() for job in jobs[10:])  # some may be with the keeper, which ends them by and by
     gate.cancel()
     return took
 
@@ -88,10 +99,11 @@ def run_variant(name: str) -> float:
             backend = session.get_backend("p")
             backend.run(Call(abs, (1,))).result()
             return loop(backend)
-    of = {"runs": runs, "map": mapped, "cancel": cancel, "loop": loop}[name]
-    with _local.backend(tempfile.mkdtemp(), slots=1 if name == "cancel" else 2) as backend:
+    with _local.backend(tempfile.mkdtemp(), slots=1 if name in CANCELS else 2) as backend:
         backend.run(Call(abs, (1,))).result()  # the daemons run, and so does the zygote
-        return of(backend)
+        if name in CANCELS:
+            return cancel(backend, name)
+        return {"runs": runs, "map": mapped, "loop": loop}[name](backend)
 
 
 def main() -> int:
@@ -119,7 +131,9 @@ def main() -> int:
     for what, one, other, limit in (
         (f"{RUNS} runs to a map of {RUNS}", ("now", "runs"), ("now", "map"), 4.0),
         ("the same before", ("before", "runs"), ("before", "map"), None),
-        (f"{CANCELLED} cancelled, to before", ("now", "cancel"), ("before", "cancel"), 0.1),
+        (f"{CANCELLED} by shutdown, to before", ("now", "shutdown"), ("before", "shutdown"), 0.1),
+        (f"{CANCELLED} by cancel_many", ("now", "cancel_many"), ("before", "cancel_many"), 1.0),
+        (f"{SINGLE_CANCELS} one by one", ("now", CANCELS[2]), ("before", CANCELS[2]), 1.0),
         (f"{SUBMITTED} in a loop, to processes", ("now", "loop"), ("now", "loop on processes"), 1.0),
         ("the same before", ("before", "loop"), ("before", "loop on processes"), None),
     ):

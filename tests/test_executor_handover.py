@@ -13,7 +13,7 @@ import pytest
 from running_local import Local, running
 from support.waiting import wait_until
 
-from anyjob import Call, Executor, JobStatus, SerializationError
+from anyjob import Call, Command, Executor, JobStatus, SerializationError
 from anyjob.errors import Refused
 
 LONG = 60
@@ -88,6 +88,29 @@ def test_what_is_cancelled_before_the_backend_has_it_never_comes_to_be(local: Lo
         assert first.result(LONG) == 1
     assert all(future.cancelled() and future.job is None for future in futures)
     assert len(local.session.jobs()) == known + 1
+
+
+def test_what_has_not_begun_is_found_and_cancelled_by_few_questions(
+    local: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by one for each future: 20,000 took seconds."""
+    gate = local.backend.run(Command(["sleep", "1000"]), cpus=2)
+    wait_until(gate.running)
+    executor = Executor(local.backend)
+    futures = [executor.submit(abs, -1) for _ in range(50)]
+    assert all(future.job for future in futures)
+    asked: list[int] = []
+    real = type(local.backend).observe
+
+    def observe(backend: Any, tickets: Any) -> Any:
+        asked.append(len(tickets))
+        return real(backend, tickets)
+
+    monkeypatch.setattr(type(local.backend), "observe", observe)
+    executor.shutdown(wait=False, cancel_futures=True)
+    assert all(future.cancelled() for future in futures)
+    assert 1 <= len(asked) < 10, asked
+    gate.cancel()
 
 
 def test_what_cannot_be_handed_over_fails_alone(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:

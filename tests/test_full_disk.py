@@ -17,7 +17,7 @@ from running_local import Local, running, until
 from support.cli_program import anyjob
 from support.small_disk import fill, fill_up, mounted
 
-from anyjob import Call, Command, JobFailedError, JobStatus, StateError
+from anyjob import BackendUnavailableError, Call, Command, JobFailedError, JobStatus, StateError
 from anyjob.execution import runner, spool
 from anyjob.execution.private_files import write_private
 from anyjob.ledger.store import Ledger
@@ -91,6 +91,26 @@ def test_no_job_fails_since_it_waits_while_the_disk_is_full(
     cancelled.cancel()
     for job in [*first, *waiting]:
         assert job.outcome(timeout=60).status is JobStatus.DONE, job.outcome().message
+
+
+def test_a_cancel_that_cannot_be_written_is_not_accepted(local: Local, disk: Path) -> None:
+    """Of jobs that wait: whoever dies next, what was accepted is not forgotten."""
+    gate = local.backend.run(Command(["sleep", "1000"]), cpus=2)
+    until(gate.running, "it runs")
+    *_, first, second = local.backend.run_many([Command(["true"])] * 8)
+    fill_up(disk / "fill")
+    assert (local.state / "ledger.reserve").exists()
+    assert first.cancel(), "room is kept for that"
+    assert local.session.ledger.rows([first.job_id()])[first.job_id()].status is JobStatus.CANCELLED
+    fill_up(disk / "rest")
+    with pytest.raises(BackendUnavailableError, match=FULL):
+        second.cancel()
+    assert second.status() is JobStatus.QUEUED
+    for name in ("fill", "rest"):
+        (disk / name).unlink()
+    assert second.cancel()
+    assert second.status() is JobStatus.CANCELLED
+    gate.cancel()
 
 
 # --- nobody runs, and it is full ------------------------------------------------------------------

@@ -17,7 +17,7 @@ from support.ledgers import DONE, ERROR, add, backend, files_below, new_ids
 
 from anyjob import StateError
 from anyjob.ledger import database, schema
-from anyjob.ledger.encoding import Context
+from anyjob.ledger.encoding import Context, outcome_of
 from anyjob.ledger.rows import NewJob
 from anyjob.ledger.store import Ledger
 from anyjob.specs import Outcome
@@ -163,6 +163,34 @@ def test_ids_are_found_by_prefix_and_by_the_engines(ledger: Ledger) -> None:
     assert ledger.by_native_id(number + 1, "17") is None
     assert ledger.with_native_id("17") == [one]
     assert ledger.with_native_id(two) == []
+
+
+def test_what_waits_is_cancelled_in_one_transaction(ledger: Ledger) -> None:
+    """What runs, has ended, or is of another host, is left as it is; of the others all is in the row."""
+    number = backend(ledger)
+    ids = add(ledger, 1203)
+    elsewhere = add(ledger, number=backend(ledger, "other", host="k"))
+    ledger.moved([(ids[0], RUNNING, 1, 1.0), (ids[1], QUEUED, 2, None)])
+    ledger.settle({ids[2]: DONE})
+    seen: list[str] = []
+    ledger._file._connection().set_trace_callback(seen.append)
+    cancelled = ledger.cancel_queued([*ids, *elsewhere, "0" * 20], "h", 9.0)
+    ledger._file._connection().set_trace_callback(None)
+    bulk = ledger.rows(ids)[ids[0]].bulk
+    assert sorted(cancelled) == sorted(
+        (job_id, bulk, 1 + (job_id == ids[1])) for job_id in (ids[1], *ids[3:])
+    )
+    assert seen.count("COMMIT") == 1
+    assert state_of(ledger, ids[0]) is RUNNING
+    assert state_of(ledger, elsewhere[0]) is QUEUED
+    row = ledger.rows([ids[1]])[ids[1]]
+    outcome = outcome_of(row)
+    assert (outcome.status, outcome.attempt, outcome.reason) == (JobStatus.CANCELLED, 2, None)
+    assert outcome.finished == 9.0
+    assert ledger.cancel_queued(ids, "h", 10.0) == []
+    ledger.settle({ids[1]: ERROR})
+    assert state_of(ledger, ids[1]) is JobStatus.CANCELLED, "final is final"
+    assert ledger.queued(number, 0, 10) == []
 
 
 def test_what_waits_comes_in_order_with_its_work(ledger: Ledger) -> None:

@@ -22,11 +22,11 @@ class FailingBulks(Bulks):
 
     faults = 1
 
-    def job_ended(self, number: int) -> None:
+    def jobs_ended(self, number: int, count: int) -> None:
         if self.faults:
             self.faults -= 1
             raise StateError("the ledger is locked")
-        super().job_ended(number)
+        super().jobs_ended(number, count)
 
 
 def test_the_supervisor_tells_of_an_end_before_it_cleans_up(tmp_path: Path) -> None:

@@ -165,9 +165,48 @@ def test_a_message_that_means_nothing_ends_the_connection(own: Local) -> None:
             say(frames, message)
         frames.close()
     frames = speak(own)
-    assert say(frames, {"op": "cancel", "ids": ["0" * 20], "ack": 3})["answers"] == {"0" * 20: False}
+    answer = say(frames, {"op": "cancel", "ids": ["0" * 20], "ack": 3})
+    assert (answer["accepted"], answer["ended"]) == ([], {})
     frames.close()
     assert own.supervisor == before
+
+
+def test_who_cancels_what_waits_is_told_once_and_so_is_everybody_else(own: Local) -> None:
+    gate = own.backend.run(Command(["sleep", "1000"]), cpus=2)
+    until(gate.running, "it runs")
+    ids = [job.job_id() for job in own.backend.run_many([Command(["true"])] * 1200)]
+    asking, other = speak(own), speak(own)
+    for frames in (asking, other):
+        assert say(frames, {"op": "ping", "ack": 1})["ack"] == 1
+    waiting = ids[2:]  # two are with the keeper, which starts them without asking
+    answer = say(asking, {"op": "cancel", "ids": waiting, "ack": 2})
+    assert (answer["ack"], answer["accepted"], answer["ended"]) == (2, [], dict.fromkeys(waiting, 1))
+    (row,) = own.session.ledger.rows(waiting[:1]).values()
+    assert (row.status.name, row.finished) == ("CANCELLED", answer["finished"])
+    assert own.session.ledger.counts()["CANCELLED"] == len(waiting), "written before it is answered"
+    told = other.receive()
+    assert [(each["op"], sorted(each["ended"])) for each in told] == [("changed", sorted(waiting))]
+    answer = say(asking, {"op": "cancel", "ids": [*ids, gate.job_id()], "ack": 3})
+    assert answer["ack"] == 3, "it was told of nothing else"
+    assert (sorted(answer["accepted"]), answer["ended"]) == (sorted([*ids[:2], gate.job_id()]), {})
+    asking.close()
+    other.close()
+
+
+def test_an_answer_that_nobody_awaits_any_more_is_no_less_told(own: Local) -> None:
+    """Ctrl-C may end the wait for the answer to a cancel: others wait for these jobs."""
+    gate = own.backend.run(Command(["sleep", "1000"]), cpus=2)
+    until(gate.running, "it runs")
+    *_, job = own.backend.run_many([Command(["true"])] * 4)
+    ended = threading.Event()
+    job.add_done_callback(lambda _: ended.set())
+    connection = own.backend._client._connected()
+    with connection._send_lock:
+        connection._frames.send({"op": "cancel", "ids": [job.job_id()], "ack": 1 << 40})
+        connection._frames.flush()
+    assert ended.wait(20)
+    assert job._record.status.name == "CANCELLED"
+    gate.cancel()
 
 
 def test_a_client_that_never_reads_is_told_no_more(own: Local) -> None:
@@ -474,5 +513,5 @@ except StateError as error:
 def test_what_clients_say_has_a_version() -> None:
     """A change of it is to be noticed here."""
     hello = b"\x80\x04}(\x8c\x02op\x8c\x05hello\x8c\x08protocolK\x01u."
-    assert CLIENT_PROTOCOL == 1
+    assert CLIENT_PROTOCOL == 2
     assert plain_data.loads(hello) == {"op": "hello", "protocol": 1}

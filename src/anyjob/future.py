@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from anyjob import forks
@@ -147,12 +148,16 @@ class JobFuture(Future[T]):
 
 def cancel_pending(futures: Iterable[JobFuture[Any]]) -> None:
     """Cancel those whose jobs have not begun, by one call to the backend."""
-    pending = [future for future in futures if not future.done() and not future.running()]
+    pending = [future for future in futures if not future.done()]
     jobs = [future._job for future in pending if future._job is not None]
-    try:
-        accepted = dict(zip(jobs, jobs[0].backend().cancel_many(jobs), strict=True)) if jobs else {}
-    except BackendUnavailableError:
-        accepted = {}
+    accepted: dict[Any, bool] = {}
+    if jobs:
+        tracker, backend = jobs[0]._record.tracker, jobs[0].backend()
+        with suppress(BackendUnavailableError):  # then what was heard last counts
+            tracker.ask_all([job._record for job in jobs])
+        jobs = [job for job in jobs if job._record.status is not JobStatus.RUNNING]
+        with suppress(BackendUnavailableError):
+            accepted = dict(zip(jobs, backend.cancel_many(jobs), strict=True))
     for future in pending:
         if future._job is None or accepted.get(future._job):
             future.set_cancelled()

@@ -19,10 +19,10 @@ class JobStatus(Enum):
     ERROR = "job incurred error"
 
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, JobStatus):
+            return self is other
         # Code that takes its `JobStatus` from Qiskit, and the rest from here, compares the two.
-        return self is other or (
-            isinstance(other, Enum) and type(other).__name__ == "JobStatus" and other.name == self.name
-        )
+        return isinstance(other, Enum) and type(other).__name__ == "JobStatus" and other.name == self.name
 
     __hash__ = Enum.__hash__
 

@@ -267,12 +267,11 @@ class TaskBackend(BaseBackend):
         Raises:
             StateError: the ledger cannot be read.
         """
-        from anyjob.ledger.encoding import decode_outcome
+        from anyjob.ledger.encoding import outcome_of
+        from anyjob.ledger.rows import FINAL
 
         rows = self.services.ledger.rows(list(job_ids))
-        return {
-            job_id: decode_outcome(row.outcome) for job_id, row in rows.items() if row.outcome is not None
-        }
+        return {job_id: outcome_of(row) for job_id, row in rows.items() if row.state >= FINAL}
 
     # --- what its users call ------------------------------------------------------------------
 
@@ -352,21 +351,24 @@ class TaskBackend(BaseBackend):
             JobError: a job is not of this backend.
         """
         jobs = list(jobs)
-        for job in jobs:
-            if job._record.tracker is not self._tracker:
+        records = [job._record for job in jobs]
+        for job, record in zip(jobs, records, strict=True):
+            if record.tracker is not self._tracker:
                 raise JobError(f"job {job.job_id()} is of backend {job.backend()!s}, not of {self.name()!r}")
-            self._tracker.check(job._record)
-        for job in jobs:
-            if job._record.unsure:  # it may be with the engine, which has to be asked for its id
-                self._tracker.ask(job._record)
-        open_jobs = [job for job in jobs if job._record.outcome is None and job._record.native_id is not None]
-        if open_jobs:
+            self._tracker.check(record)
+        for record in records:
+            if record.unsure:  # it may be with the engine, which has to be asked for its id
+                self._tracker.ask(record)
+        open_records = [
+            record for record in records if record.outcome is None and record.native_id is not None
+        ]
+        if open_records:
             self._check_here("cancel its jobs")
-        answers = self.terminate([job._record.ticket() for job in open_jobs]) if open_jobs else {}
-        accepted = [job.job_id() for job in open_jobs if answers.get(job.job_id())]
+        answers = self.terminate([record.ticket() for record in open_records]) if open_records else {}
+        accepted = {record.job_id for record in open_records if answers.get(record.job_id)}
         if accepted:
             self.notify(accepted)
-        return [bool(answers.get(job.job_id())) for job in jobs]
+        return [record.job_id in accepted for record in records]
 
     def jobs(self) -> list[TaskJob]:
         """Return handles on the jobs that are known in this process, oldest first."""

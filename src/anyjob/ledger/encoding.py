@@ -13,6 +13,7 @@ import msgspec
 from anyjob.execution import runner
 from anyjob.execution.outcomes import unreadable
 from anyjob.execution.spool import InSpool
+from anyjob.ledger.rows import Row
 from anyjob.specs import LocalValue, Outcome, Resources
 from anyjob.status import JobStatus
 
@@ -129,6 +130,19 @@ def make_writable(outcome: Outcome) -> Outcome:
 
 def _escaped(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def outcome_of(row: Row) -> Outcome:
+    """Return what came of a job that has ended: what its row says, where no more was written."""
+    if row.outcome is not None:
+        return decode_outcome(row.outcome)
+    return Outcome(
+        status=row.status,
+        reason=row.reason,
+        started=row.started,
+        finished=row.finished,
+        attempt=row.attempt,
+    )
 
 
 def decode_outcome(data: bytes) -> Outcome:

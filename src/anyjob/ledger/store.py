@@ -161,6 +161,25 @@ class Ledger(LedgerReader):
         sql = f"UPDATE jobs SET reason = ? WHERE id = ? AND state < {FINAL}"
         self._write_many(sql, [(CANCELLING, job_id) for job_id in job_ids])
 
+    def cancel_queued(self, job_ids: Sequence[str], host: str, finished: float) -> list[tuple[str, int, int]]:
+        """End as CANCELLED those of these jobs that wait for a backend of a host: id, bulk, attempt of each.
+
+        No outcome is written: all that is to be said of one that never began stands in its row.
+        """
+        queued, cancelled = CODE[JobStatus.QUEUED], CODE[JobStatus.CANCELLED]
+        sql = (
+            f"UPDATE jobs SET state = {cancelled}, finished = ?, reason = NULL WHERE state = {queued} "
+            "AND backend IN (SELECT n FROM backends WHERE host = ?) AND id IN ({}) "
+            "RETURNING id, bulk, attempt"
+        )
+        return self._file.write(
+            lambda db: [
+                row
+                for some in chunks(job_ids)
+                for row in db.execute(sql.format(placeholders(some)), (finished, host, *some)).fetchall()
+            ]
+        )
+
     def settle(self, outcomes: Mapping[str, Outcome]) -> None:
         """Note what came of jobs; the first outcome of a job counts, since final is final."""
         from anyjob.ledger.encoding import encode_outcome

@@ -19,10 +19,10 @@ from anyjob.execution.submit_directory import submit_directory
 from anyjob.jobtypes import describe, dump_call
 from anyjob.ledger.encoding import (
     Context,
-    decode_outcome,
     decode_resources,
     encode_resources,
     make_writable,
+    outcome_of,
 )
 from anyjob.ledger.identity import identity
 from anyjob.ledger.rows import ATTACHED, FINAL, NewJob, Row, Summary
@@ -251,8 +251,8 @@ class LedgerRecorder(Recorder):
         record.status = row.status
         if not self._backend.queues_in_ledger:
             record.heard_at = NEVER  # who heard it, and when, is not written down
-        if row.outcome is not None:
-            record.outcome = decode_outcome(row.outcome)
+        if row.state >= FINAL:
+            record.outcome = outcome_of(row)
 
     def load(self, job_id: str, bulk: int) -> tuple[tuple[Spec, ...], Resources]:
         """Read back a job's work, as it was handed over and as it was lowered, and its resources.
@@ -376,8 +376,6 @@ def record_of_row(backend: Any, row: Row) -> JobRecord:
     native = "" if row.kind == ATTACHED else row.native
     record = JobRecord(backend._tracker, job_id, kind, native, lambda: recorder.load(job_id, bulk))
     recorder.fill(record, row)
-    if record.outcome is None and row.state >= FINAL:
-        record.outcome = Outcome(status=row.status, reason=row.reason, attempt=row.attempt)
     if record.outcome is None and record.native_id is None:
         # Whoever submitted it was gone, or is not yet done: the engine may have it or not.
         record.unsure, record.missing_since = True, time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import AnyjobError, BackendError, BackendUnavailableError, in_words
@@ -61,7 +61,7 @@ class BulkQuery:
 
         Raises whatever the backend's ``observe`` raises.
         """
-        if record.outcome is not None or (record.native_id is None and not record.unsure):
+        if not _may_be_asked(record):
             return record.status
         called = time.monotonic()
         floor = self._backend.floor
@@ -73,6 +73,17 @@ class BulkQuery:
                 if record.asked_at < called and time.monotonic() - record.asked_at > floor:
                     self._ask_all()
         return record.status
+
+    def update(self, records: Iterable[JobRecord]) -> None:
+        """Have it known where jobs are, by the next bulk questions or answers younger than the floor.
+
+        Raises whatever the backend's ``observe`` raises.
+        """
+        if self._backend.floor:
+            for record in records:
+                self.status(record)  # the first asks about all of them
+        else:
+            self.ask([record for record in records if _may_be_asked(record)])
 
     def _ask_all(self) -> None:
         """Ask about every job that has not ended; not so soon after the engine could not be reached."""
@@ -246,6 +257,10 @@ class BulkQuery:
                     if seen is not None:  # the engine says that it has ended
                         found[record.job_id] = unreadable(in_words(error), record.attempt)
         return {job_id: _checked(outcome) for job_id, outcome in found.items()}
+
+
+def _may_be_asked(record: JobRecord) -> bool:
+    return record.outcome is None and (record.native_id is not None or record.unsure)
 
 
 def _checked(outcome: Any) -> Outcome:

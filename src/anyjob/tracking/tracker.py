@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anyjob import forks
@@ -106,6 +106,15 @@ class Tracker:
         record.raise_hook_error()
         return status
 
+    def ask_all(self, records: Sequence[JobRecord]) -> None:
+        """Have it known where jobs are as `ask` has it, by as few questions as that takes.
+
+        Raises whatever the backend's ``observe`` raises.
+        """
+        for record in records:
+            self.check(record)
+        self._query.update(records)
+
     def hint(self, job_ids: Iterable[str]) -> None:
         """The engine was heard to say something of these jobs: ask about them soon, once."""
         self._watcher.hint(job_ids)
@@ -129,6 +138,12 @@ class Tracker:
     def settle(self, record: JobRecord, outcome: Outcome) -> None:
         """The job has ended with this outcome; the first one counts, since final is final."""
         self._transitions.settle(record, outcome)
+
+    def settle_by_id(self, job_id: str, outcome: Outcome) -> None:
+        """A job has ended with this outcome, if it is known here."""
+        record = self._jobs.active.get(job_id)
+        if record is not None:
+            self._transitions.settle(record, outcome)
 
     # --- who waits for it ---------------------------------------------------------------------
 

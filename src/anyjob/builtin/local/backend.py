@@ -18,7 +18,7 @@ from anyjob.errors import BackendUnavailableError, ConfigError, JobRejectedError
 from anyjob.execution import spool
 from anyjob.execution.private_files import read_range, sync_directories, write_private
 from anyjob.execution.spawning import GRACE
-from anyjob.ledger.encoding import Context, decode_outcome
+from anyjob.ledger.encoding import Context, outcome_of
 from anyjob.ledger.rows import FINAL, Row
 from anyjob.ledger.statedir import cannot_write
 from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
@@ -222,14 +222,17 @@ class LocalBackend(TaskBackend):
         rows = self.services.ledger.rows(missing) if missing else {}
         found = {job_id: seen.get(job_id) or rows.get(job_id) for job_id in ids}
         return {
-            job_id: _outcome(row) for job_id, row in found.items() if row is not None and row.state >= FINAL
+            job_id: outcome_of(row) for job_id, row in found.items() if row is not None and row.state >= FINAL
         }
 
     def terminate(self, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
-        """Ask the supervisor."""
+        """Ask the supervisor. What waited has ended by that, and it need not be asked about."""
         answer = self._client.ask({"op": "cancel", "ids": [ticket.job_id for ticket in tickets]})
-        answers: dict[str, bool] = answer["answers"]
-        return answers
+        finished = answer["finished"]
+        for job_id, attempt in answer["ended"].items():
+            outcome = Outcome(status=JobStatus.CANCELLED, finished=finished, attempt=attempt)
+            self._tracker.settle_by_id(job_id, outcome)
+        return dict.fromkeys([*answer["accepted"], *answer["ended"]], True)
 
     def find(self, job_ids: Sequence[str]) -> dict[str, str]:
         """Our id is the native one."""
@@ -245,9 +248,3 @@ class LocalBackend(TaskBackend):
         if client is not None:
             client.close()
         super().close()
-
-
-def _outcome(row: Row) -> Outcome:
-    if row.outcome is not None:
-        return decode_outcome(row.outcome)
-    return Outcome(status=row.status, reason=row.reason, attempt=row.attempt)

@@ -6,7 +6,7 @@ import itertools
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from anyjob.builtin.local.ipc.frames import FrameSocket
@@ -145,17 +145,23 @@ class SupervisorConnection:
     def _receive(self) -> None:
         for message in self._frames.receive():
             if message["op"] == "changed":
-                with self._changed:
-                    self._ended += message["ended"]
-                    self._moved += message["moved"]
-                    self._changed.notify()
+                self._take_changed(message["ended"], message["moved"])
             elif message["op"] == "warning":
                 _warn(message["text"])
             elif message["op"] == "ack":
                 with self._arrived:
-                    if message["ack"] in self._awaited:
+                    awaited = message["ack"] in self._awaited
+                    if awaited:
                         self._answers[message["ack"]] = message
                         self._arrived.notify_all()
+                if not awaited and message.get("ended"):  # Ctrl-C, while it was cancelled
+                    self._take_changed([*message["ended"]])
+
+    def _take_changed(self, ended: Sequence[str], moved: Sequence[str] = ()) -> None:
+        with self._changed:
+            self._ended += ended
+            self._moved += moved
+            self._changed.notify()
 
 
 def _warn(text: str) -> None:

@@ -23,12 +23,12 @@ from anyjob.cli.output import write_json, write_line
 from anyjob.cli.times import span
 from anyjob.cli.values import money
 from anyjob.execution import spool
-from anyjob.ledger.encoding import decode_outcome, decode_resources
+from anyjob.ledger.encoding import decode_resources, outcome_of
 from anyjob.ledger.rows import ATTACHED, FINAL, Row, Summary
 from anyjob.runtime.services import AMENDED
 from anyjob.session.facade import Session
 from anyjob.session.plain_job import KIND as PLAIN
-from anyjob.specs import Call, Command, File, Outcome, Resources, Spec
+from anyjob.specs import Call, Command, File, Resources, Spec
 from anyjob.text.units import format_duration, format_memory
 
 LONGEST = 300
@@ -69,7 +69,7 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
     ledger = session.ledger
     context, _, _ = ledger.bulk(row.bulk)
     known = ledger.backend_row(row.backend)
-    outcome = Outcome(status=row.status) if row.outcome is None else decode_outcome(row.outcome)
+    outcome = outcome_of(row)
     directory = spool.path_of(spool.root(ledger.state, known.own_options.get("spool")), row.job_id)
     found = {
         **describe_row(row, ledger.tags(row.bulk), ledger.summaries([row.job_id]).get(row.job_id, Summary())),

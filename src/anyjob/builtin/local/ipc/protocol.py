@@ -3,10 +3,11 @@
 A client says ``hello`` (``protocol``), and the supervisor ``welcome`` (``protocol``, ``pid``, ``trouble``:
 why nothing goes on, or nothing). Then the client asks ``rescan`` (``backend``: its number in the ledger,
 where new jobs are) and ``cancel`` (``ids``), each with an ``ack``, a number that the answer ``ack``
-repeats; to a cancel it has ``answers``: id to whether it was accepted; or ``unavailable``: why that cannot be
-done now. ``ping`` is answered, too. ``shutdown`` is not: the supervisor ends. Unasked, it tells all clients
-what has ``changed`` in the ledger: the ids of jobs that have ``ended``, and of those that have ``moved``,
-which is to have started, or to have been queued again.
+repeats; to a cancel it has the ids that were ``accepted`` and are to end, and those that have ``ended`` by it
+with their attempts, and when (``finished``); or ``unavailable``: why that cannot be done now. ``ping`` is
+answered, too. ``shutdown`` is not: the supervisor ends. Unasked, it tells all clients what has ``changed``
+in the ledger: the ids of jobs that have ``ended``, and of those that have ``moved``, which is to have
+started, or to have been queued again. What ended by a cancel is told to all but who has asked for that.
 
 ``warning`` has a ``text`` for who waits: the keeper does not answer, or the disk is full.
 
@@ -22,7 +23,7 @@ and ``compacted`` (``log``, ``offset``); ``ping`` is answered by ``pong``. ``hin
 
 from __future__ import annotations
 
-CLIENT_PROTOCOL = 1
+CLIENT_PROTOCOL = 2
 """The version of what client and supervisor say to each other."""
 KEEPER_PROTOCOL = 1
 """The version of what supervisor and keeper say to each other."""

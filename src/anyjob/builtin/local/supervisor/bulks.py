@@ -43,10 +43,10 @@ class Bulks:
             self._known.move_to_end(number)
         return bulk
 
-    def job_ended(self, number: int) -> None:
-        """A job of a bulk has ended, and the ledger knows. The last one takes the environment along."""
-        left = self._open.pop(number, 1) - 1
-        if left <= 0:  # or this is the first of its jobs that we see the end of
+    def jobs_ended(self, number: int, count: int) -> None:
+        """Jobs of a bulk have ended, and the ledger knows. The last ones take the environment along."""
+        left = self._open.pop(number, count) - count
+        if left <= 0:  # or these are the first of its jobs that we see the end of
             left = self._ledger.open_in_bulk(number)
         if left:
             self._open[number] = left

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.ipc import sockets
@@ -18,14 +18,25 @@ UNREAD = 64 << 20
 """Bytes that a client may leave unread; it is told no more then, and looks for itself when it is back."""
 
 
+class Cancelled(NamedTuple):
+    """What is done by a cancel: all other jobs are refused."""
+
+    accepted: list[str]
+    """Those that are to end."""
+    ended: dict[str, int]
+    """The attempts of those that have ended, by id."""
+    finished: float
+    """When that was, in seconds since 1970."""
+
+
 class Requests(Protocol):
     """Who does what clients ask."""
 
     def rescan(self, backend: int) -> None:
         """There are new jobs of a backend in the ledger."""
 
-    def cancel(self, job_ids: list[str]) -> dict[str, bool]:
-        """Cancel jobs; say of each whether that was accepted.
+    def cancel(self, job_ids: list[str]) -> Cancelled:
+        """Cancel jobs; say what is done by that.
 
         Raises:
             BackendUnavailableError: that cannot be done now.
@@ -66,7 +77,12 @@ class Clients:
 
     def tell_changed(self, ended: Sequence[str], moved: Sequence[str]) -> None:
         """Tell all of them which jobs have ended, and which are somewhere else."""
-        for client in list(self._all):
+        self._tell_changed(list(self._all), ended, moved)
+
+    def _tell_changed(
+        self, clients: Iterable[FrameSocket], ended: Sequence[str], moved: Sequence[str] = ()
+    ) -> None:
+        for client in clients:
             self._send(client, {"op": "changed", "ended": ended, "moved": moved})
 
     def warn(self, text: str) -> None:
@@ -106,10 +122,12 @@ class Clients:
             case "cancel":
                 answer: dict[str, Any] = {"op": "ack", "ack": message["ack"]}
                 try:
-                    answer["answers"] = self._requests.cancel(message["ids"])
+                    answer |= self._requests.cancel(message["ids"])._asdict()
                 except BackendUnavailableError as error:
                     answer["unavailable"] = str(error)
                 self._send(client, answer)
+                if answer.get("ended"):  # which who has asked knows by the answer
+                    self._tell_changed(self._all - {client}, [*answer["ended"]])
             case "ping":
                 self._send(client, {"op": "ack", "ack": message["ack"]})
             case "shutdown":

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.paths import RuntimePaths
@@ -44,7 +43,7 @@ class LedgerWriter:
         self._on_written = on_written
         self._moved: dict[str, tuple[str, JobStatus, int, float | None]] = {}
         self._ended: dict[str, tuple[Outcome, int]] = {}
-        self._to_clean: deque[tuple[str, int]] = deque()
+        self._to_clean: dict[int, list[str]] = {}
         self._written = 0.0
 
     @property
@@ -89,21 +88,39 @@ class LedgerWriter:
                 self._ledger.transaction(write)
             self._moved, self._ended = {}, {}
             self._written = time.monotonic()
-            self._to_clean.extend((job_id, bulk) for job_id, (_, bulk) in ended.items())
+            self._note_ended((job_id, bulk) for job_id, (_, bulk) in ended.items())
         try:
             self._clean_up()
         finally:  # whatever comes of that, the ledger has them
             if moved or ended:
                 self._on_written([*ended], [*moved])
 
+    def cancel(self, job_ids: Sequence[str], finished: float) -> dict[str, int]:
+        """Write that jobs are cancelled that wait, in one transaction; return the attempts of those, by id.
+
+        Nobody is told of them.
+
+        Raises:
+            StateError: it cannot be written: then none of them is.
+        """
+        self.write()  # else one would count as waiting that has ended
+        cancelled = self._ledger.cancel_queued(job_ids, self._paths.host, finished)
+        self._note_ended((job_id, bulk) for job_id, bulk, _ in cancelled)
+        return {job_id: attempt for job_id, _, attempt in cancelled}
+
+    def _note_ended(self, ended: Iterable[tuple[str, int]]) -> None:
+        for job_id, bulk in ended:
+            self._to_clean.setdefault(bulk, []).append(job_id)
+
     def _clean_up(self) -> None:
         """Remove the variables of jobs that have ended."""
         while self._to_clean:
-            job_id, bulk = self._to_clean[0]
+            bulk, job_ids = next(iter(self._to_clean.items()))
+            own = job_ids if self._bulks.get(bulk).has_own_variables else ()
             try:
-                if self._bulks.get(bulk).has_own_variables:
+                for job_id in own:
                     remove_own_variables(str(spool.path_of(self._paths.spool, job_id)))
-                self._bulks.job_ended(bulk)
+                self._bulks.jobs_ended(bulk, len(job_ids))
             except OSError as error:
                 log_error(error)  # `anyjob prune` may have more luck
-            self._to_clean.popleft()
+            del self._to_clean[bulk]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 from anyjob.builtin.local.paths import RuntimePaths
@@ -56,7 +56,6 @@ class Queue:
         self._used = 0
         self._waiting: deque[tuple[int, str, int, int, bytes | None]] = deque()
         self._ready: deque[tuple[ScheduledJob, Any]] = deque()
-        self._dropped: set[str] = set()
         self._batch = 16
         self._may_have_more = True
         self.running: dict[str, ScheduledJob] = {}
@@ -70,10 +69,10 @@ class Queue:
         """There may be new jobs in the ledger."""
         self._may_have_more = True
 
-    def drop(self, job_id: str) -> None:
-        """A job that waits was cancelled: it is passed over where it has been read already."""
-        if self._waiting or self._ready:
-            self._dropped.add(job_id)
+    def drop(self, job_ids: Container[str]) -> None:
+        """Jobs that wait were cancelled: they are forgotten where they have been read already."""
+        self._waiting = deque(job for job in self._waiting if job[1] not in job_ids)
+        self._ready = deque(job for job in self._ready if job[0].job_id not in job_ids)
 
     def forget_running(self) -> None:
         """Nothing is known of what runs: the keeper is gone."""
@@ -90,9 +89,6 @@ class Queue:
         """
         while self._used < self._limit and self.prepare(1):
             job, order = self._ready[0]
-            if job.job_id in self._dropped:
-                self._ready.popleft()
-                continue
             if self._used and self._used + job.slots > self._limit:
                 return  # first in, first out: it waits for enough to become free
             self._ready.popleft()
@@ -109,8 +105,6 @@ class Queue:
         while len(self._ready) < count and (self._waiting or self._read()):
             waiting = self._waiting.popleft()
             _, job_id, number, attempt, payload = waiting
-            if job_id in self._dropped:
-                continue
             bulk = self._bulks.get(number)
             job = ScheduledJob(job_id, attempt, number, bulk)
             try:
@@ -145,7 +139,6 @@ class Queue:
         if not self._may_have_more:
             return False
         self._write()  # else it would read as waiting what has ended
-        self._dropped.intersection_update(job.job_id for job, _ in self._ready)
         known = {*self.running, *(job.job_id for job, _ in self._ready)}
         limit = self._batch + len(known)
         rows = self._ledger.queued(self._number, 0, limit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 from anyjob.builtin.local.paths import RuntimePaths
@@ -46,6 +46,11 @@ class Scheduler:
     def is_here(self, number: int) -> bool:
         """Tell whether a backend is of this host."""
         return number in self._queues or self._ledger.backend_row(number).host == self._paths.host
+
+    def drop(self, job_ids: Container[str]) -> None:
+        """Jobs that wait were cancelled."""
+        for queue in self._queues.values():
+            queue.drop(job_ids)
 
     def rescan_all(self) -> None:
         """There may be new jobs, of any backend."""

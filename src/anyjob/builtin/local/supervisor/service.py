@@ -20,7 +20,7 @@ from anyjob.builtin.local.locks import is_in_place, lock_holder
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor import outcomes
 from anyjob.builtin.local.supervisor.bulks import Bulks
-from anyjob.builtin.local.supervisor.clients import Clients
+from anyjob.builtin.local.supervisor.clients import Cancelled, Clients
 from anyjob.builtin.local.supervisor.keeper_startup import connect_keeper, supervisor_command
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
 from anyjob.builtin.local.supervisor.reconciliation import Reconciliation
@@ -28,8 +28,6 @@ from anyjob.builtin.local.supervisor.scheduler import Scheduler
 from anyjob.builtin.local.supervisor.trouble import Trouble
 from anyjob.errors import BackendUnavailableError, StateError
 from anyjob.ledger.reserve import Reserve
-from anyjob.ledger.rows import Row
-from anyjob.ledger.sql import chunks
 from anyjob.ledger.store import Ledger
 from anyjob.status import JobStatus
 
@@ -214,8 +212,8 @@ class Supervisor:
         """End at the next turn; what runs runs on."""
         self._stopped = True
 
-    def cancel(self, job_ids: list[str]) -> dict[str, bool]:
-        """Cancel jobs; say of each whether that was accepted.
+    def cancel(self, job_ids: list[str]) -> Cancelled:
+        """Cancel jobs; say what is done by that.
 
         Raises:
             BackendUnavailableError: what waits is not known, as the keeper does not answer, or the ledger
@@ -223,26 +221,29 @@ class Supervisor:
         """
         if self._keeper is None:
             raise BackendUnavailableError(self._silence())
-        answers = dict.fromkeys(job_ids, False)
         # Written before it is answered: whoever dies next, it is not forgotten.
         started = [job_id for job_id in job_ids if self._scheduler.running(job_id) is not None]
         try:
             self._ledger.cancel_accepted(started)
         except StateError as error:  # ended they are all the same: one of them may be what fills the disk
             self._trouble.begin(error)
-        answers.update(dict.fromkeys(started, True))
         self._terminate(started)
-        try:
-            self._writer.write()
-            for some in chunks([job_id for job_id in job_ids if not answers[job_id]]):
-                for row in self._ledger.rows(some).values():
-                    answers[row.job_id] = self._cancel_waiting(row)
-                self._writer.write()
-        except StateError as error:  # what is to be written is, as soon as it can be
-            self._trouble.begin(error)
-            if not all(answers.values()):  # of some of them, nobody knows whether they have ended
-                raise BackendUnavailableError(str(error)) from error
-        return answers
+        waiting = [job_id for job_id in job_ids if self._scheduler.running(job_id) is None]
+        finished = time.time()
+        return Cancelled(started, self._cancel_waiting(waiting, finished) if waiting else {}, finished)
+
+    def _cancel_waiting(self, job_ids: list[str], finished: float) -> dict[str, int]:
+        """Cancel jobs that wait, and are ours; return the attempts of those, by id."""
+        for last in (False, True):
+            try:
+                cancelled = self._writer.cancel(job_ids, finished)
+                break
+            except StateError as error:
+                self._trouble.begin(error)
+                if last or self._trouble.pause:  # else there was room kept for this
+                    raise BackendUnavailableError(str(error)) from error
+        self._scheduler.drop(cancelled)
+        return cancelled
 
     def _terminate(self, job_ids: list[str]) -> None:
         """Have the keeper terminate jobs that it has; where there is none, the next is told."""
@@ -255,14 +256,6 @@ class Supervisor:
                 message = {"op": "terminate", "id": job_id, "attempt": job.attempt}
                 self._keeper.send({**message, "cause": "cancel", "grace": queue.grace})
         self._loop.flush(self._keeper)
-
-    def _cancel_waiting(self, row: Row) -> bool:
-        """Cancel a job that waits; whether it did, and is ours."""
-        if row.status is not JobStatus.QUEUED or not self._scheduler.is_here(row.backend):
-            return False
-        self._scheduler.queue(row.backend).drop(row.job_id)
-        self._writer.end(row.job_id, outcomes.cancelled(row.attempt), row.bulk)
-        return True
 
     # --- what the keeper tells ----------------------------------------------------------------
 
