@@ -9,6 +9,7 @@ Usage: python benchmarks/processes_memory.py [rounds]
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import os
 import resource
 import statistics
@@ -36,6 +37,8 @@ BOUND = 12 << 30
 YOUNG = 0.05
 """Seconds of age up to which a process is not looked at."""
 PEER = "ProcessPoolExecutor"
+SPAWNED = "the same, spawned"
+"""Its workers are not forked, as ours are not: they import by themselves what they need."""
 Map = Callable[..., Sequence[Any]]
 
 
@@ -145,8 +148,9 @@ def run_variant(case: str, how: str) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (BOUND, BOUND))
     big = numpy.ones(SIZE // 8)
     peak = Peak()
-    if how == PEER:
-        with ProcessPoolExecutor(SLOTS) as executor:
+    if how in (PEER, SPAWNED):
+        context = multiprocessing.get_context("fork" if how == PEER else "spawn")
+        with ProcessPoolExecutor(SLOTS, context) as executor:
             kept = CASES[case](of_executor(executor), big)
             print(peak.mebibytes(), len(kept))
         return
@@ -162,7 +166,7 @@ def run_variant(case: str, how: str) -> None:
 
 def main() -> int:
     python = bench.environment("numpy", directory=ENVIRONMENT)
-    ways = [PEER, "backend.map", "anyjob.Executor"]
+    ways = [PEER, SPAWNED, "backend.map", "anyjob.Executor"]
     peaks: dict[tuple[str, str], list[float]] = {(case, how): [] for case in CASES for how in ways}
     for _ in range(bench.rounds(3)):
         for case, how in peaks:
@@ -176,8 +180,9 @@ def main() -> int:
     good = True
     for (case, how), values in peaks.items():
         ratio = statistics.median(mine / other for mine, other in zip(values, peaks[case, PEER], strict=True))
-        good &= ratio <= LIMIT
-        mark = "" if ratio <= LIMIT else f"   <- more than {LIMIT:g}"
+        kept = ratio <= LIMIT or how == SPAWNED
+        good &= kept
+        mark = "" if kept else f"   <- more than {LIMIT:g}"
         print(f"{case:10} {how:20} {statistics.median(values):7.0f} MiB   {ratio:5.2f}{mark}")
     return 0 if good else 1
 

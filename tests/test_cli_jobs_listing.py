@@ -257,6 +257,11 @@ def test_show_tells_of_a_command(book: Book) -> None:
     assert (as_json["exit_code"], as_json["peak_memory"], as_json["cwd"]) == (3, 3 * 2**20, "/somewhere")
 
 
+def test_show_says_nothing_of_how_long_a_job_ran_that_never_began(book: Book) -> None:
+    book.add(job_id("a"), spec=Command(["true"]), status=JobStatus.CANCELLED, finished=time.time() - 90)
+    assert re.search(r"\(\S+ ago\)$", shown("a")["finished"])
+
+
 def test_show_tells_of_a_call_that_failed(book: Book) -> None:
     trace = "Traceback (most recent call last):\n" + "  a line\n" * 30 + "ValueError: no"
     book.add(

@@ -190,8 +190,8 @@ def labelled_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("runs anew", found["rerun_of"] or ""),
         ("run anew as", found["superseded_by"] or ""),
         ("submitted", point_in_time(found["submitted"])),
-        ("started", point_in_time(found["started"], f"after {_between(found, 'submitted', 'started')}")),
-        ("finished", point_in_time(found["finished"], f"ran {_between(found, 'started', 'finished')}")),
+        ("started", point_in_time(found["started"], _between(found, "after", "submitted", "started"))),
+        ("finished", point_in_time(found["finished"], _between(found, "ran", "started", "finished"))),
         ("exit code", "" if found["exit_code"] is None else str(found["exit_code"])),
         ("signal", "" if found["signal"] is None else str(found["signal"])),
         ("peak memory", "" if found["peak_memory"] is None else f"{found['peak_memory'] / 2**20:.1f} MiB"),
@@ -238,10 +238,10 @@ def point_in_time(when: float | None, more: str = "") -> str:
     return f"{text} ({more or span(max(0.0, time.time() - when)) + ' ago'})"
 
 
-def _between(found: dict[str, Any], start: str, end: str) -> str:
+def _between(found: dict[str, Any], what: str, start: str, end: str) -> str:
     if found[start] is None or found[end] is None:
-        return "?"
-    return span(max(0.0, found[end] - found[start]))
+        return ""
+    return f"{what} {span(max(0.0, found[end] - found[start]))}"
 
 
 def _end_of(traceback: str) -> str:
