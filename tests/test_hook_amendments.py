@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -245,6 +246,7 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     set_default_session(None)
     yield
     set_default_session(None)
+    sys.modules.pop("acme_rules", None)
 
 
 @pytest.mark.usefixtures("_installed")

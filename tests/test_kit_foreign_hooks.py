@@ -31,8 +31,8 @@ def policy(isolated_registry: IsolatedRegistry) -> Iterator[None]:
     """A distribution with a policy is installed, which is no business of what is tested."""
     isolated_registry.install(
         "acme-rules",
-        entry_points={"anyjob.plugins": {"rules": "acme_rules"}},
-        modules={"acme_rules.py": POLICY},
+        entry_points={"anyjob.plugins": {"rules": "acme_refuses"}},
+        modules={"acme_refuses.py": POLICY},
     )
     assert Registry().hook_plugins()
     yield
