@@ -103,6 +103,14 @@ def test_times_of_a_device_are_told_as_far_as_they_can_be_read(metrics: Any, tol
         assert tuple(device_times(Timed(metrics), dated)) == (START - 2, START, None)
 
 
+def test_a_job_of_the_local_mode_does_not_tell_wrong_times(labs: Session) -> None:
+    """It says itself that it was finished a microsecond after it had begun."""
+    job = labs.get_backend("sampler").run(Circuit(lab.bell(), shots=50))
+    job.result(60)
+    found = job.metadata()
+    assert (found["started"], found["finished"], found["cost"]) == (None, None, 0)
+
+
 def test_metadata_has_start_end_and_usage_of_a_device(labs: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = labs.get_backend("fake")
     job = backend.run(Circuit(lab.bell(), shots=50))

@@ -38,6 +38,8 @@ def _of_metrics(job: Any) -> DeviceTimes:
     if not isinstance(metrics, Mapping):
         return DeviceTimes()
     times, usage = (_table(metrics.get(name)) for name in ("timestamps", "usage"))
+    if type(job).__name__ == "LocalRuntimeJob":  # its times are those when it was made
+        times = {}
     used = (_number(usage.get(name)) for name in _USAGES)
     return DeviceTimes(
         _seconds(times.get("running")),
