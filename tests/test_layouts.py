@@ -293,6 +293,7 @@ LAYOUTS: list[Callable[[Path, Path], Layout]] = [
 ]
 
 
+@pytest.mark.timeout(600)  # it builds, and a machine may be busy
 @pytest.mark.parametrize("build", LAYOUTS, ids=lambda build: build.__name__)
 def test_plugins_are_found_and_jobs_run(
     build: Callable[[Path, Path], Layout], wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -304,6 +305,22 @@ def test_plugins_are_found_and_jobs_run(
     monkeypatch.chdir(elsewhere)
     layout = build(tmp_path, wheels)
     try_out(layout, tmp_path)
+
+
+@pytest.mark.timeout(600)
+def test_an_archive_is_replaced_while_its_processes_live(
+    wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    layout = in_zipapp(tmp_path, wheels)
+    trial = tmp_path / "trial.py"
+    trial.write_text(TRIAL.format(module=layout.module))
+    layout.run([*layout.python, str(trial)])
+    (tmp_path / "built" / "layout_plugin.py").write_text(plugin("2.0"))
+    (tmp_path / "built" / "a_new_module.py").write_text("# what is behind it is elsewhere now\n")
+    call(BASE, "-m", "zipapp", tmp_path / "built", "-o", tmp_path / "app.pyz")
+    job_id = layout.run([*layout.python, str(trial)]).split()[-1]  # it compares the versions
+    assert layout.run([*layout.anyjob, "result", job_id]) == "(42, '2.0')\n"
 
 
 def try_out(layout: Layout, directory: Path) -> None:

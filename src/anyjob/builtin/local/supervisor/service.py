@@ -326,7 +326,7 @@ class Supervisor:
 
 
 class _Source:
-    """The file that this was loaded from: where it was removed or replaced, so was all of anyjob."""
+    """The file or archive that this was loaded from: where that was removed or replaced, so was anyjob."""
 
     def __init__(self) -> None:
         self._found = self._look()
@@ -336,11 +336,16 @@ class _Source:
 
     @staticmethod
     def _look() -> tuple[int, ...] | None:
-        try:
-            found = os.stat(__file__)
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino, found.st_mtime_ns
+        path = __file__
+        while True:
+            try:
+                found = os.stat(path)
+            except NotADirectoryError:
+                path = os.path.dirname(path)
+            except OSError:
+                return None
+            else:
+                return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def _age(path: Path) -> float:

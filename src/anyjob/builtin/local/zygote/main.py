@@ -170,8 +170,17 @@ def import_early(module: str) -> None:
         __import__(module)
     except Exception:
         return  # the child that needs it says so
+    forget_archives()
     gc.collect()
     gc.freeze()
+
+
+def forget_archives() -> None:
+    """Have the children look anew at what is in the archives on the path, which may be replaced meanwhile."""
+    for entry, finder in list(sys.path_importer_cache.items()):
+        if type(finder).__module__ == "zipimport":
+            del sys.path_importer_cache[entry]
+            sys.modules["zipimport"]._zip_directory_cache.clear()
 
 
 def thread_count() -> int:
@@ -257,6 +266,7 @@ def main() -> None:
         os._exit(1)
     os.dup2(1, 2)
     child.rehearse(runner)
+    forget_archives()
     gc.collect()
     gc.freeze()
     zygote.serve(messages[1:])
