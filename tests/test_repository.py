@@ -157,7 +157,9 @@ def test_what_fails_or_is_not_found_stops_no_other_combination(tmp_path: Path) -
         program.chmod(0o755)
     done = run("scripts/test-matrix", cwd=tmp_path, PATH=f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
     assert done.returncode == 1
-    assert [line.split()[:2] for line in done.stdout.partition("of the combinations:\n")[2].splitlines()] == [
+    told = done.stdout.partition("of the combinations:\n")[2].splitlines()
+    assert any(" on Python 3.14 with the newest " in line for line in told)  # which no classifier names
+    assert [line.split()[:2] for line in told if " 3.14 " not in line] == [
         ["FAILED", "core"],
         ["FAILED", "core"],
         ["SKIPPED", "core"],
