@@ -1,8 +1,8 @@
 """What single submissions, cancels and an event loop cost on `local`, next to an earlier build.
 
 - 200 single `run` calls, next to one `map` of 200, until all have ended;
-- 20,000 queued jobs cancelled, by ``Executor.shutdown(cancel_futures=True)`` and by ``cancel_many``, and
-  2,000 by one ``cancel()`` after the other, next to the earlier build;
+- 20,000 queued jobs cancelled by ``cancel_many``, and 2,000 by one ``cancel()`` after the other, next to
+  the earlier build;
 - 500 `run_in_executor`, by how long they hold the event loop, next to `processes`.
 
 Variants take turns, each in a program of its own; ratios within one round are compared.
@@ -26,7 +26,7 @@ import _local
 import _side_by_side as bench
 
 RUNS, CANCELLED, SINGLE_CANCELS, SUBMITTED = 200, 20_000, 2000, 500
-CANCELS = ["shutdown", "cancel_many", "cancel one by one"]
+CANCELS = ["cancel_many", "cancel one by one"]
 VARIANTS = ["runs", "map", *CANCELS, "loop", "loop on processes"]
 
 
@@ -47,21 +47,14 @@ def mapped(backend: Any) -> float:
 
 
 def cancel(backend: Any, how: str) -> float:
-    from anyjob import Command, Executor
+    from anyjob import Command
 
     gate = backend.run(Command(["sleep", "1000"]))
     while not gate.running():
         time.sleep(0.01)
-    if how == "shutdown":
-        executor = Executor(backend)
-        futures = [executor.submit(abs, number) for number in range(CANCELLED)]
-        jobs = [future.job for future in futures]
-    else:
-        jobs = backend.map(abs, range(CANCELLED if how == "cancel_many" else SINGLE_CANCELS))
+    jobs = backend.map(abs, range(CANCELLED if how == "cancel_many" else SINGLE_CANCELS))
     start = time.perf_counter()
-    if how == "shutdown":
-        executor.shutdown(cancel_futures=True)
-    elif how == "cancel_many":
+    if how == "cancel_many":
         backend.cancel_many(jobs)
     else:
         for job in jobs:
@@ -133,9 +126,8 @@ def main() -> int:
     for what, one, other, limit in (
         (f"{RUNS} runs to a map of {RUNS}", ("now", "runs"), ("now", "map"), 4.0),
         ("the same before", ("before", "runs"), ("before", "map"), None),
-        (f"{CANCELLED} by shutdown, to before", ("now", "shutdown"), ("before", "shutdown"), 0.1),
-        (f"{CANCELLED} by cancel_many", ("now", "cancel_many"), ("before", "cancel_many"), 1.0),
-        (f"{SINGLE_CANCELS} one by one", ("now", CANCELS[2]), ("before", CANCELS[2]), 1.0),
+        (f"{CANCELLED} cancelled, to before", ("now", "cancel_many"), ("before", "cancel_many"), 0.1),
+        (f"{SINGLE_CANCELS} one by one, to before", ("now", CANCELS[1]), ("before", CANCELS[1]), None),
         (f"{SUBMITTED} in a loop, to processes", ("now", "loop"), ("now", "loop on processes"), 1.0),
         ("the same before", ("before", "loop"), ("before", "loop on processes"), None),
     ):
