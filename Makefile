@@ -38,6 +38,7 @@ test-plugins: $(VENV)/.stamp-dev  ## test each plugin by itself, its wheel in an
 
 test-matrix: $(VENV)/.stamp-dev  ## test with the oldest and the newest dependencies; PARTS='core plugins/anyjob-ray' for some
 	scripts/test-matrix $(PARTS)
+	$(if $(PARTS),,scripts/test-old-sqlite)
 
 simulate: $(VENV)/.stamp-dev  ## run the local backend in a simulated world, where things go wrong, for an hour; RUNS=2000 for so many
 	$(BIN)/python tests/simulation/run.py $(if $(RUNS),--runs $(RUNS),)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import multiprocessing
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -532,3 +534,28 @@ def test_bulks_keep_the_order_of_their_jobs(ledger: Ledger) -> None:
     jobs = [NewJob(job_id, None) for job_id in new_ids(3)]
     ledger.add(backend(ledger), jobs, kind="python", native="python", context=Context(("python",), b"{}"))
     assert [row.job_id for row in ledger.select()] == [job.job_id for job in jobs]
+
+
+def test_a_sqlite_that_is_too_old_is_told_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 7, 17))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.7.17")
+    with pytest.raises(StateError, match=r"needs SQLite 3\.25 or newer, and this Python has 3\.7\.17: use"):
+        Ledger(tmp_path / "s").transaction(lambda: None)
+
+
+def test_statements_are_those_of_old_sqlites() -> None:
+    """RHEL 9 has 3.34, RHEL 8 3.26, and with them their Pythons; `scripts/test-old-sqlite` runs one."""
+    newer = r"\bRETURNING\b|\bsqlite_schema\b|\bFILTER\s*\(|\biif\(|->>|\bMATERIALIZED\b"
+    newer += r"|\bUPDATE\b[^()]*\bFROM\b|\bNULLS (?:FIRST|LAST)\b|\bGENERATED\b|\bSTRICT\b"
+    newer += r"|\bDROP COLUMN\b|\bHAVING\b"
+    for path in (Path(schema.__file__).parents[1]).rglob("*.py"):
+        strings = [
+            node.value
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        for text in strings:
+            if re.search(r"\b(?:SELECT|INSERT|UPDATE|DELETE|CREATE) ", text):
+                assert not re.search(newer, text), (path, text)

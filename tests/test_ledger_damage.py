@@ -56,7 +56,7 @@ def faults_of(ledger: Ledger) -> list[str]:
 
 
 def root_page(ledger: Ledger, name: str) -> int:
-    found: int = ledger._file.read("SELECT rootpage FROM sqlite_schema WHERE name = ?", (name,))[0][0]
+    found: int = ledger._file.read("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,))[0][0]
     ledger.close()
     return found
 
@@ -399,6 +399,6 @@ def test_all_tables_are_salvaged() -> None:
     """Notes once were not, since the list of tables lagged behind the schema."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         migrate(db, "memory")
-        tables = {row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     ours = {name for name in tables if not name.startswith("sqlite_")}
     assert {table for table, _ in salvage.TABLES} == ours

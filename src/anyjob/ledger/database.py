@@ -22,6 +22,8 @@ PATIENCE = 30.0
 """Seconds to wait for other processes that write."""
 PURGE_PATIENCE = 2.0
 """Seconds to wait for other processes that read, where the journal is to be emptied."""
+OLDEST_SQLITE = (3, 25)
+"""What the statements of the ledger are written for; `scripts/test-old-sqlite` has it tested."""
 
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
 T = TypeVar("T")
@@ -246,6 +248,12 @@ class LedgerFile(ProcessConnection):
             return self._connect_as("EXCLUSIVE")
 
     def _connect_as(self, locking: str) -> sqlite3.Connection:
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            oldest = ".".join(map(str, OLDEST_SQLITE))
+            raise StateError(
+                f"the ledger needs SQLite {oldest} or newer, and this Python has {sqlite3.sqlite_version}: "
+                "use a Python that brings its own, as those of conda and uv do"
+            )
         uri = f"{self.path.as_uri()}?mode=rw"  # a plain path would be made where there is none
         try:
             db = sqlite3.connect(

@@ -120,7 +120,7 @@ def _readings(aside: Path) -> Iterator[sqlite3.Connection]:
     """Open a damaged ledger; where its list of tables is lost, a copy with the list that it must have had."""
     source = _source(aside)
     try:
-        if len(source.execute("SELECT name FROM sqlite_schema").fetchall()) >= len(TABLES):
+        if len(source.execute("SELECT name FROM sqlite_master").fetchall()) >= len(TABLES):
             yield source
             return
     except sqlite3.Error:
@@ -255,10 +255,9 @@ def _mend(db: sqlite3.Connection) -> None:
         "WHERE bulk NOT IN (SELECT n FROM bulks) GROUP BY bulk",
         (time.time(), _NO_CONTEXT),
     )
-    db.execute(
-        "UPDATE bulks SET backend = found.backend, first = min(first, low), last = max(last, high) FROM "
-        "(SELECT bulk, min(backend) backend, min(n) low, max(n) high FROM jobs GROUP BY bulk) found "
-        "WHERE bulks.n = found.bulk"
+    found = db.execute("SELECT min(backend), min(n), max(n), bulk FROM jobs GROUP BY bulk").fetchall()
+    db.executemany(
+        "UPDATE bulks SET backend = ?, first = min(first, ?), last = max(last, ?) WHERE n = ?", found
     )
     db.execute(
         "INSERT INTO backends SELECT DISTINCT backend, 'lost ' || backend, 'lost', 'lost', '', '{}', '' "

@@ -28,7 +28,7 @@ _SUPERSEDE = """
     WITH RECURSIVE line (n) AS (
         SELECT n FROM jobs WHERE id = :original
         UNION ALL SELECT reruns.n FROM reruns JOIN line ON reruns.original = line.n)
-    INSERT INTO reruns SELECT :n, max(n) FROM line HAVING max(n) NOT NULL
+    INSERT INTO reruns SELECT :n, n FROM line ORDER BY n DESC LIMIT 1
 """
 """Puts a job behind the newest of the line that its original is in; does nothing where that is forgotten."""
 
@@ -166,19 +166,22 @@ class Ledger(LedgerReader):
 
         No outcome is written: all that is to be said of one that never began stands in its row.
         """
-        queued, cancelled = CODE[JobStatus.QUEUED], CODE[JobStatus.CANCELLED]
-        sql = (
-            f"UPDATE jobs SET state = {cancelled}, finished = ?, reason = NULL WHERE state = {queued} "
-            "AND backend IN (SELECT n FROM backends WHERE host = ?) AND id IN ({}) "
-            "RETURNING id, bulk, attempt"
+        waiting = (
+            f"SELECT n, id, bulk, attempt FROM jobs WHERE state = {CODE[JobStatus.QUEUED]} "
+            "AND backend IN (SELECT n FROM backends WHERE host = ?) AND id IN ({})"
         )
-        return self._file.write(
-            lambda db: [
+        end = f"UPDATE jobs SET state = {CODE[JobStatus.CANCELLED]}, finished = ?, reason = NULL WHERE n = ?"
+
+        def cancel(db: sqlite3.Connection) -> list[tuple[str, int, int]]:
+            found = [
                 row
                 for some in chunks(job_ids)
-                for row in db.execute(sql.format(placeholders(some)), (finished, host, *some)).fetchall()
+                for row in db.execute(waiting.format(placeholders(some)), (host, *some)).fetchall()
             ]
-        )
+            db.executemany(end, [(finished, row[0]) for row in found])
+            return [row[1:] for row in found]
+
+        return self._file.write(cancel)
 
     def settle(self, outcomes: Mapping[str, Outcome]) -> None:
         """Note what came of jobs; the first outcome of a job counts, since final is final."""
@@ -200,17 +203,18 @@ class Ledger(LedgerReader):
 
     def claim_finished(self, job_ids: Sequence[str]) -> list[str]:
         """Claim to tell the hooks that jobs have finished; return those that nobody had claimed before."""
-        return self._file.write(
-            lambda db: [
-                row[0]
+        untold = f"SELECT id FROM jobs WHERE told = 0 AND state >= {FINAL} AND id IN ({{}})"
+
+        def claim(db: sqlite3.Connection) -> list[str]:
+            found = [
+                row
                 for some in chunks(job_ids)
-                for row in db.execute(
-                    f"UPDATE jobs SET told = 1 WHERE told = 0 AND state >= {FINAL} "
-                    f"AND id IN ({placeholders(some)}) RETURNING id",
-                    some,
-                ).fetchall()
+                for row in db.execute(untold.format(placeholders(some)), some).fetchall()
             ]
-        )
+            db.executemany("UPDATE jobs SET told = 1 WHERE id = ?", found)
+            return [job_id for (job_id,) in found]
+
+        return self._file.write(claim)
 
     def remove(self, job_ids: Sequence[str]) -> list[str]:
         """Forget jobs, and bulks that none is left of; return the environment files that these had."""
@@ -241,23 +245,25 @@ def _summaries(jobs: Sequence[NewJob], first: int) -> Iterator[tuple[int, str, s
 
 
 def _number_of(db: sqlite3.Connection, row: BackendRow) -> int:
-    known = "UPDATE backends SET label = ? WHERE fingerprint = ? RETURNING n"
-    found = db.execute(known, (row.label, row.fingerprint)).fetchall()
-    if found and not row.account:
-        return int(found[0][0])
+    found = db.execute("SELECT n FROM backends WHERE fingerprint = ?", (row.fingerprint,)).fetchone()
+    if found is not None:
+        db.execute("UPDATE backends SET label = ? WHERE n = ?", (row.label, *found))
+        if not row.account:
+            return int(found[0])
     import json
 
     options = json.dumps(row.options)
-    if found:  # what its account is called is a label, too
-        db.execute("UPDATE backends SET options = ? WHERE n = ?", (options, *found[0]))
-    else:
-        new = (
-            "INSERT INTO backends (fingerprint, label, type, distribution, options, host) "
-            "VALUES (?, ?, ?, ?, ?, ?) RETURNING n"
-        )
-        values = (row.fingerprint, row.label, row.type, row.distribution, options, row.host)
-        found = db.execute(new, values).fetchall()
-    return int(found[0][0])
+    if found is not None:  # what its account is called is a label, too
+        db.execute("UPDATE backends SET options = ? WHERE n = ?", (options, *found))
+        return int(found[0])
+    new = (
+        "INSERT INTO backends (fingerprint, label, type, distribution, options, host) "
+        "VALUES (?, ?, ?, ?, ?, ?)"
+    )
+    values = (row.fingerprint, row.label, row.type, row.distribution, options, row.host)
+    number = db.execute(new, values).lastrowid
+    assert number is not None
+    return number
 
 
 def _last_number(db: sqlite3.Connection) -> int:
@@ -282,7 +288,8 @@ def _remove(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[str]:
             "SELECT 1 FROM bulks k CROSS JOIN jobs j ON j.n BETWEEN k.first AND k.last WHERE k.n = ? LIMIT 1"
         )
         if db.execute(left, (bulk,)).fetchone() is None:
-            gone = db.execute("DELETE FROM bulks WHERE n = ? RETURNING context", (bulk,)).fetchall()
+            gone = db.execute("SELECT context FROM bulks WHERE n = ?", (bulk,)).fetchall()
+            db.execute("DELETE FROM bulks WHERE n = ?", (bulk,))
             db.execute("DELETE FROM tags WHERE bulk = ?", (bulk,))
             environments += [decode_context(row[0]).environment for row in gone]
     return [path for path in environments if path]
