@@ -62,9 +62,13 @@ class Layout:
         return done.stdout
 
 
+def find(name: str) -> str | None:
+    return shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+
 def tool(name: str) -> str:
     """A program that is installed beside this interpreter, or elsewhere."""
-    found = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    found = find(name)
     if found is None:
         pytest.skip(f"{name} is not installed: pip install {name}")
     return found
@@ -101,6 +105,16 @@ def pip(wheels: Path, *arguments: object, python: object = sys.executable) -> No
     call(sys.executable, "-m", "pip", "--python", python, "install", *offline, *arguments)
 
 
+def install(wheels: Path, *arguments: object) -> None:
+    """Install where it is not the installer that is tried: by uv, which takes a tenth of pip's time."""
+    uv = find("uv")
+    if uv is None:
+        pip(wheels, *arguments)
+        return
+    offline = ["--quiet", "--offline", "--no-index", "--find-links", wheels, "--python", BASE]
+    call(uv, "pip", "install", *offline, *arguments, UV_CACHE_DIR=str(wheels / "cache"))
+
+
 def venv(directory: Path, *, python: object = BASE) -> Path:
     """Make a virtual environment without pip; return its interpreter."""
     call(python, "-m", "venv", "--without-pip", directory)
@@ -120,8 +134,8 @@ def in_target(directory: Path, wheels: Path) -> Layout:
 def in_venv_over_venv(directory: Path, wheels: Path) -> Layout:
     """A venv for a team, and one of one's own over it, by a .pth file."""
     below, above = venv(directory / "below"), venv(directory / "above")
-    pip(wheels, "--target", site_packages(below), "anyjob")
-    pip(wheels, "--target", site_packages(above), "--no-deps", "layout-plugin")
+    install(wheels, "--target", site_packages(below), "anyjob")
+    install(wheels, "--target", site_packages(above), "--no-deps", "layout-plugin")
     (site_packages(above) / "below.pth").write_text(f"{site_packages(below)}\n")
     return Layout([str(above), "-m", "anyjob"], [str(above)])
 
@@ -129,10 +143,10 @@ def in_venv_over_venv(directory: Path, wheels: Path) -> Layout:
 def in_system_site_packages(directory: Path, wheels: Path) -> Layout:
     """anyjob beside the interpreter, the plugin in a venv that sees what is there."""
     below = conda_prefix(directory / "prefix")
-    pip(wheels, "--target", site_packages(below), "anyjob")
+    install(wheels, "--target", site_packages(below), "anyjob")
     call(below, "-m", "venv", "--without-pip", "--system-site-packages", directory / "above")
     above = directory / "above" / "bin" / "python"
-    pip(wheels, "--target", site_packages(above), "--no-deps", "layout-plugin")
+    install(wheels, "--target", site_packages(above), "--no-deps", "layout-plugin")
     return Layout([str(above), "-m", "anyjob"], [str(above)])
 
 
@@ -154,7 +168,7 @@ def in_conda_prefix(directory: Path, wheels: Path) -> Layout:
     """Nothing is activated but by PATH and CONDA_PREFIX, and there is no bin/activate."""
     prefix = directory / "prefix"
     python = conda_prefix(prefix)
-    pip(wheels, "--target", site_packages(python), "anyjob", "layout-plugin")
+    install(wheels, "--target", site_packages(python), "anyjob", "layout-plugin")
     path = f"{prefix / 'bin'}{os.pathsep}{os.environ['PATH']}"
     return Layout(["python", "-m", "anyjob"], ["python"], {"PATH": path, "CONDA_PREFIX": str(prefix)})
 
@@ -165,7 +179,7 @@ def in_two_versions(directory: Path, wheels: Path) -> Layout:
     newer = wheel(
         directory, "layout-plugin", "2.0", groups=GROUPS, modules={"layout_plugin.py": plugin("2.0")}
     )
-    pip(wheels, "--target", directory / "newer", "--no-deps", newer)
+    install(wheels, "--target", directory / "newer", "--no-deps", newer)
     path = f"{directory / 'newer'}{os.pathsep}{layout.variables['PYTHONPATH']}"
     return Layout(layout.anyjob, layout.python, {"PYTHONPATH": path}, version="2.0")
 
@@ -173,8 +187,8 @@ def in_two_versions(directory: Path, wheels: Path) -> Layout:
 def in_zipapp(directory: Path, wheels: Path) -> Layout:
     """`python -m zipapp`: all that is not compiled is in one file."""
     built, compiled = directory / "built", directory / "compiled"
-    pip(wheels, "--target", built, "anyjob", "layout-plugin")
-    pip(wheels, "--target", compiled, "--no-deps", "msgspec", "psutil")
+    install(wheels, "--target", built, "anyjob", "layout-plugin")
+    install(wheels, "--target", compiled, "--no-deps", "msgspec", "psutil")
     for name in ("msgspec", "psutil"):
         shutil.rmtree(built / name)
     (built / "program.py").write_text(
@@ -256,7 +270,7 @@ def in_monorepo(directory: Path, wheels: Path, built_by: str, namespace: str = "
         part(directory, "work", built_by, namespace, work, ""),
         part(directory, "site", built_by, namespace, module, entries),
     ]
-    pip(wheels, "--target", site_packages(python), "anyjob")
+    install(wheels, "--target", site_packages(python), "anyjob")
     pip(wheels, *(word for each in parts for word in ("-e", each)), python=python)
     return Layout([str(python), "-m", "anyjob"], [str(python)], module="lab.site")
 
