@@ -14,6 +14,7 @@ from anyjob.execution.submit_directory import submitting_from
 from anyjob.ledger.encoding import encode_resources
 from anyjob.runtime.submission import submit, take_back
 from anyjob.session.failures import Failures
+from anyjob.session.missing_backends import DeferredBackend
 from anyjob.specs import make_resources
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
 from anyjob.taskbackend import TaskBackend
@@ -71,7 +72,7 @@ def rerun(session: Session, jobs: Iterable[Any], resources: Mapping[str, Any]) -
 
     def anew(some: list[Any]) -> list[Any]:
         changed = make_resources(dict(resources))
-        backend = _of_this_host(session, some[0].backend())
+        backend = _to_run_anew(session, some[0].backend())
         originals = [job.job_id() for job in some]
         wanted = replace(some[0]._record.resources, **{name: getattr(changed, name) for name in resources})
         work, values = [specs[ours] for ours in originals], [parameters.get(ours, {}) for ours in originals]
@@ -101,7 +102,9 @@ def _directories(ledger: Ledger, job_ids: Sequence[str]) -> dict[str, str]:
     return {job_id: of_bulk[row.bulk] for job_id, row in rows.items()}
 
 
-def _of_this_host(session: Session, backend: Any) -> Any:
+def _to_run_anew(session: Session, backend: Any) -> Any:
+    if isinstance(backend, DeferredBackend):
+        return backend.real()
     if not backend.other_host:
         return backend
     configured = backend.name() in session.config.backends

@@ -14,6 +14,7 @@ from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
 from anyjob.session.failures import Failures
 from anyjob.session.ledger_backends import LedgerBackends, names_of
+from anyjob.session.missing_backends import DeferredBackend
 from anyjob.session.plain_backend import PlainRun
 from anyjob.session.plain_job import KIND, LedgerEntry
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
@@ -159,7 +160,7 @@ class JobFinder:
     def _handle(self, row: Row) -> Any:
         backend = self._backends.of(row)
         if row.kind == KIND:
-            plain = PlainRun.of(backend)
+            plain = PlainRun.of(backend.real() if isinstance(backend, DeferredBackend) else backend)
             if plain is None:
                 raise BackendError(f"backend {backend.name()!r} finds no jobs again by itself") from getattr(
                     backend, "why", None

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from anyjob.backend import BackendConfiguration, Capabilities
-from anyjob.errors import AnyjobError, BackendError, PluginError, UnknownNameError
+from anyjob.errors import (
+    AnyjobError,
+    BackendError,
+    BackendUnavailableError,
+    PluginError,
+    UnknownNameError,
+    in_words,
+)
 from anyjob.ledger.identity import HOST
-from anyjob.orders import Answer, Observation, Order, Ticket
 from anyjob.registry.entry_points import BACKENDS, PROVIDERS
 from anyjob.runtime.ledger_recorder import LedgerRecorder
+from anyjob.session.missing_backends import DeferredBackend, MissingBackend
 from anyjob.session.plain_backend import PlainRun
 from anyjob.taskbackend import TaskBackend
 from anyjob.text.nearest import did_you_mean
@@ -32,9 +38,9 @@ class LedgerBackends:
         backend = self._found.get(row.backend)
         if backend is None:
             known = self._session.ledger.backend_row(row.backend)
-            backend = self._find(known)
+            backend = next((each for each in self._session.made() if _is(each, known)), None)
             if backend is None:
-                backend = self._remade(known)
+                backend = self._made_or_missing(known)
             self._found[row.backend] = backend
         return backend
 
@@ -72,18 +78,37 @@ class LedgerBackends:
         if name not in known:
             raise UnknownNameError(f"no backend is called {name!r}{did_you_mean(name, known)}")
 
-    def _find(self, known: BackendRow) -> Any:
+    def _made(self, known: BackendRow) -> Any:
+        """Return the backend as the session has it, or has it configured; else made as it was.
+
+        Raises:
+            BackendUnavailableError: it, or one that may be it, cannot be reached now.
+            BackendError: its account does not have it, or refuses our credentials.
+            Exception: it cannot be made.
+        """
         session = self._session
+        away: BackendUnavailableError | None = None
         for backend in session.made():
-            if _is(backend, known):
+            if _is(backend, known) and not isinstance(backend, MissingBackend):
                 return backend
         for name in self._names(known):
+            is_now = False
             try:
-                if self._is_now(name, known):
+                is_now = self._is_now(name, known)
+                if is_now:
                     return session.get_backend(name)
-            except Exception:  # what else is configured, or not fully, keeps nobody from what is sought
-                continue
-        return None
+            except Exception as error:
+                if is_now and isinstance(error, BackendError):
+                    raise  # what its account says of it; its other names lead to the same
+                if isinstance(error, BackendUnavailableError):
+                    away = error
+                # Else: what else is configured, or not fully, keeps nobody from what is sought.
+        try:
+            return session.remake_backend(known)
+        except Exception:
+            if away is not None:
+                raise away from None
+            raise
 
     def _names(self, known: BackendRow) -> list[str]:
         """Return the names under which a backend may be configured, that of old first."""
@@ -115,12 +140,15 @@ class LedgerBackends:
             return self._session.offered_row(name).fingerprint == known.fingerprint
         return _is(self._session.get_backend(name), known)
 
-    def _remade(self, known: BackendRow) -> Any:
+    def _made_or_missing(self, known: BackendRow) -> Any:
         backend: Any
         try:
-            backend = self._session.remake_backend(known)
+            backend = self._made(known)
+        except BackendUnavailableError:
+            backend = DeferredBackend(known, lambda: self._made(known))
+            self._session.adopt(backend, known)
         except Exception as error:
-            why = error if isinstance(error, AnyjobError) else PluginError(f"{type(error).__name__}: {error}")
+            why = error if isinstance(error, AnyjobError) else PluginError(in_words(error))
             backend = MissingBackend(known, why)
             self._session.adopt(backend, known)
         if known.host not in ("", HOST):
@@ -147,38 +175,3 @@ def names_of(backend: Any) -> frozenset[str]:
         row = plain.identity
     own = {backend.name(), backend.configured_name, getattr(backend, "type_name", "")} - {""}
     return frozenset(own) | (row.names if row is not None else frozenset())
-
-
-class MissingBackend(TaskBackend):
-    """Shows what the ledger and the spool know of its jobs; whatever else is asked of it raises.
-
-    Args:
-        row: what the ledger knows of the backend.
-        why: what kept it from being made: its plugin is not installed, for one.
-    """
-
-    capabilities = Capabilities(durable=True, shared_files=True, logs=True)
-    floor = 0.05
-    grace = float("inf")
-
-    def __init__(self, row: BackendRow, why: AnyjobError) -> None:
-        super().__init__(BackendConfiguration(row.label))
-        self.why = why
-
-    def launch(self, orders: Sequence[Order]) -> Iterable[tuple[Order, Answer]]:
-        """Raise why not."""
-        self._refuse("hand it work")
-
-    def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
-        """Raise why not."""
-        self._refuse("ask about its jobs")
-
-    def terminate(self, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
-        """Raise why not."""
-        self._refuse("cancel its jobs")
-
-    def _refuse(self, what: str) -> NoReturn:
-        raise BackendError(
-            f"backend {self.name()!r}, of type {self.type_name!r}, cannot be made, so nobody can {what}: "
-            f"{self.why}"
-        ) from self.why
