@@ -122,7 +122,8 @@ def test_a_version_that_nobody_reads() -> None:
             ["jobs"],
             {
                 "rich", "asyncio", "msgspec", "pickle", "json", "logging", "hashlib", "shutil", "subprocess",
-                "anyjob.specs", "anyjob.session.services", "anyjob.ledger.salvage", "anyjob.registry",
+                "anyjob.specs", "anyjob.session.services", "anyjob.ledger.salvage",
+                "anyjob.registry.lookup", "anyjob.registry.discovery", "anyjob.registry.entry_points",
                 "anyjob.text.units", "anyjob.text.nearest", "click.shell_completion",
             },
         ),

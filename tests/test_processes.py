@@ -423,6 +423,25 @@ def test_the_workers_go_when_the_program_is_killed(tmp_path: Path) -> None:
     program.stderr.close()
 
 
+KILLED = """
+import os, signal, time
+import anyjob, psutil
+
+job = anyjob.get_backend("processes", slots=1).run(anyjob.Call(time.sleep, (1000,)))
+while not (job.running() and (workers := psutil.Process().children())): pass
+print(workers[0].pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_worker_that_was_just_started_goes_when_the_program_is_killed(tmp_path: Path) -> None:
+    """Linux tells it of that death only if it has asked to be told; its first call has arrived by then."""
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, env=env, timeout=60)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    wait_for_exit(int(done.stdout))
+
+
 def test_the_workers_go_when_the_pool_is_closed(tmp_path: Path) -> None:
     others = set(psutil.Process().children())
     backend = ProcessesBackend.from_options("p", {"slots": 2})

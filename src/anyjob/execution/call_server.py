@@ -67,7 +67,7 @@ class Server:
     def serve(self) -> None:
         """Serve."""
         os.set_inheritable(self._fd, False)
-        die_with_parent()
+        die_with_parent(self._fd)
         signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # what ignores it learns of no child how that has ended
         with open(self._fd, "rb", closefd=False) as stream:
@@ -231,14 +231,23 @@ def output_sizes() -> list[int]:
     return sizes
 
 
-def die_with_parent() -> None:
-    """Have Linux end this process when the one that started it is killed; elsewhere nothing."""
+def die_with_parent(fd: int) -> None:
+    """Have Linux end this process when the one that started it is killed; elsewhere nothing.
+
+    Args:
+        fd: a socket whose other end that process has: it tells where that was killed before.
+    """
     try:
         import ctypes
+        import select
 
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(fd, select.POLLRDHUP)
     except Exception:
         return
+    if poll.poll(0):  # its last words may be a call, which nobody waits for any more
+        os._exit(1)
 
 
 def main() -> None:
