@@ -182,15 +182,16 @@ def unknown_name_message(
     names = sorted({each.name for each in listed if each.usable})
     well_known = WELL_KNOWN.get(group, {})
     brought_by = {each: pip for known in WELL_KNOWN.values() for each, pip in known.items()}
-    near = [name] if name in brought_by else get_close_matches(name, {*names, *well_known}, 3, 0.6)
+    absent = [name] if name in brought_by else get_close_matches(name, {*well_known} - {*names}, 3, 0.75)
+    near = [] if name in brought_by else get_close_matches(name, names, 3, 0.6)
     hints = []
-    if near and near != [name]:
+    if near:
         hints.append(f"did you mean {' or '.join(map(repr, sorted(near)))}?")
     hints.append(f"installed: {few(name, names) or 'none'}")
     hints += [
         f"{each!r} comes with: pip install {brought_by[each]}"
-        for each in near
-        if each in brought_by and each not in names and not elsewhere
+        for each in absent
+        if each not in names and not elsewhere
     ]
     hints += [f"{name!r} is a {other}" for other in elsewhere]
     hints += [

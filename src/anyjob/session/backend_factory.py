@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anyjob.backend import BaseBackend, options_type
 from anyjob.config.origins import Origin, Values
-from anyjob.errors import UnknownNameError
+from anyjob.errors import ConfigError, UnknownNameError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,7 +159,18 @@ class BackendFactory:
         entry = self._config.entry("providers", name)
         kind, options = (entry.type, entry.options) if entry else (name, {})
         provider_type = self._find("provider", name, kind, self._session.registry.provider)
-        return provider_type.from_options(name, _prepared(provider_type, options))
+        try:
+            return provider_type.from_options(name, _prepared(provider_type, options))
+        except ConfigError as error:
+            from anyjob.session.account_errors import accounts_of
+
+            accounts = [] if entry else accounts_of(name, self._config.providers)
+            if not accounts:
+                raise
+            raise ConfigError(
+                f"provider {name!r} is a type of providers that cannot be used as it is; "
+                f"configured of it: {', '.join(accounts)}: name one of these\n{error}"
+            ) from error
 
     def remake(self, row: BackendRow) -> Any:
         """Make a backend as it was when it was given a job, for one that is configured no more.
@@ -207,14 +218,19 @@ class BackendFactory:
         try:
             return look_up(kind)
         except UnknownNameError as error:
+            from anyjob.session.account_errors import name_a_machine
+            from anyjob.text.nearest import few, nearest
+
             configured = self._config.backends if what == "backend" else self._config.providers
+            account = name_a_machine(kind, self._config.providers) if what == "backend" else ""
             if name in configured:
                 raise UnknownNameError(
-                    f"{what} {name!r} is configured to be of type {kind!r}: {error}"
+                    f"{what} {name!r} is configured to be of type {kind!r}: {account or error}"
                 ) from None
+            if account:
+                raise UnknownNameError(account) from None
             if not configured:
                 raise
-            from anyjob.text.nearest import few, nearest
 
             near = nearest(name, configured)
             hint = f"; did you mean the configured {near!r}?" if near else ""

@@ -1,0 +1,71 @@
+"""What is said where an account, its type or a machine is not named rightly, or its token is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.cli_program import install, invoke
+
+CONFIG = """
+[backends.fast]
+type = "lab-a/machine-1"
+
+[backends.mistaken]
+type = "lab-a"
+
+[providers.lab-a]
+type = "cloud"
+directory = "{directory}"
+key = {{ env = "KEY_OF_LAB_A" }}
+
+[providers.lab-b]
+type = "cloud"
+directory = "{directory}"
+"""
+
+
+@pytest.fixture
+def service(
+    engine_directory: Path, import_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Two accounts of one service, installed as a plugin and configured; gives the service's directory."""
+    install(import_site, "acme-cloud", "[anyjob.providers]\ncloud = right_provider:CloudProvider\n")
+    monkeypatch.setattr("anyjob.cli.context._registry", None)
+    monkeypatch.setenv("KEY_OF_LAB_A", "s3cret-a")
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "anyjob.toml").write_text(CONFIG.format(directory=engine_directory))
+    monkeypatch.chdir(place)
+    return engine_directory
+
+
+def refused(name: str) -> str:
+    done = invoke("run", "-b", name, "--", "true")
+    assert done.exit_code == 125, done.output
+    return done.stderr
+
+
+@pytest.mark.usefixtures("service")
+def test_an_account_in_place_of_a_backend_is_told_to_be_one() -> None:
+    says = "no backend is called 'lab-a': it is a provider, which offers backends: name one of them, as lab-a/NAME"
+    assert f"error: {says}; `anyjob providers check lab-a` lists them" in refused("lab-a")
+    assert f"backend 'mistaken' is configured to be of type 'lab-a': {says}" in refused("mistaken")
+
+
+@pytest.mark.usefixtures("service")
+def test_a_type_in_place_of_an_account_is_told_with_the_accounts_of_it() -> None:
+    says = "no backend is called 'cloud': it is a type of providers, and configured of it: lab-a, lab-b"
+    assert f"{says}: name a backend of one, as lab-a/NAME" in refused("cloud")
+    told = refused("cloud/machine-1")
+    assert "provider 'cloud' is a type of providers that cannot be used as it is" in told
+    assert "configured of it: lab-a, lab-b: name one of these" in told
+    assert "directory: is missing" in told
+
+
+@pytest.mark.usefixtures("service")
+def test_nothing_is_meant_that_is_not_installed() -> None:
+    told = refused("slrum")
+    assert "did you mean" not in told
+    assert "'slurm' comes with: pip install anyjob-slurm" in told
+    assert "slurm" not in refused("lumen")
