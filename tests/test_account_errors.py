@@ -48,8 +48,8 @@ def refused(name: str) -> str:
 
 @pytest.mark.usefixtures("service")
 def test_an_account_in_place_of_a_backend_is_told_to_be_one() -> None:
-    says = "no backend is called 'lab-a': it is a provider, which offers backends: name one of them, as lab-a/NAME"
-    assert f"error: {says}; `anyjob providers check lab-a` lists them" in refused("lab-a")
+    says = "no backend is called 'lab-a': it is a provider, which offers backends: name one of them"
+    assert f"error: {says}, as lab-a/NAME; `anyjob providers check lab-a` lists them" in refused("lab-a")
     assert f"backend 'mistaken' is configured to be of type 'lab-a': {says}" in refused("mistaken")
 
 
@@ -69,3 +69,26 @@ def test_nothing_is_meant_that_is_not_installed() -> None:
     assert "did you mean" not in told
     assert "'slurm' comes with: pip install anyjob-slurm" in told
     assert "slurm" not in refused("lumen")
+
+
+@pytest.mark.usefixtures("service")
+def test_a_machine_that_is_not_there_is_told_with_the_nearest_of_those_that_are_known() -> None:
+    told = refused("lab-a/machine-9")
+    says = "provider lab-a has no backend that matches 'machine-9'; did you mean 'machine-1'?"
+    assert f"{says}\n`anyjob providers check lab-a` lists those that it has" in told
+    assert "backends()" not in told
+    assert "known of it: machine-1\n" in refused("lab-a/heron")
+    assert "matches 'heron'\n`anyjob providers check lab-b` lists" in refused("lab-b/heron")
+    assert invoke("run", "-b", "lab-b/machine-2", "--", "true").exit_code == 0  # now the ledger knows it
+    assert "known of it: machine-2\n" in refused("lab-b/heron")
+
+
+def test_a_key_that_is_refused_is_told_with_the_account_and_where_its_option_is(service: Path) -> None:
+    (service / "refused").touch()
+    for name in ("lab-a/machine-1", "fast"):
+        told = refused(name)
+        assert "the service refuses the key of this account" in told
+        assert "provider 'lab-a' is refused: " in told
+        assert "anyjob.toml:11: providers.lab-a.key is read from environment variable 'KEY_OF_LAB_A'" in told
+        assert "s3cret-a" not in told
+    assert "provider 'lab-b' is refused: " in refused("lab-b/machine-1")

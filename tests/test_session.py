@@ -90,7 +90,7 @@ def test_a_backend_of_a_provider(session: Session) -> None:
     assert session.get_provider("ibm")._configuration.url == "https://example.org"
     with pytest.raises(
         BackendNotFoundError,
-        match=r"has no backend that matches 'osaka': backends\(\) gives",
+        match=r"has no backend that matches 'osaka'; known of it: fez\n`anyjob providers check ibm`",
     ):
         session.get_backend("ibm/osaka")
 

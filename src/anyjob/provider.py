@@ -133,10 +133,9 @@ class BaseProvider(ABC):
             [repr(name)] * (name is not None) + [f"{key}={value!r}" for key, value in kwargs.items()]
         )
         if not found:
-            raise BackendNotFoundError(
-                f"provider {self} has no backend that matches {asked or 'this'}: "
-                "backends() gives those that it has"
-            )
+            error = BackendNotFoundError(f"provider {self} has no backend that matches {asked or 'this'}")
+            error.add_note("backends() gives those that it has")  # which is for programs only
+            raise error
         names = ", ".join(sorted(str(backend) for backend in found))
         raise BackendNotFoundError(
             f"provider {self} has {len(found)} backends that match {asked or 'everything'} "

@@ -137,10 +137,12 @@ class Secret:
         return str(text)
 
     def _describe(self) -> str:
+        return self._place() + (f" ({self._where})" if self._where else "")
+
+    def _place(self) -> str:
         kinds = {"env": "environment variable", "file": "file", "keyring": "keyring entry"}
         kind = kinds.get(self._source, "text")
-        name = "" if self._source == "literal" else f" {self._name!r}"
-        return kind + name + (f" ({self._where})" if self._where else "")
+        return kind if self._source == "literal" else f"{kind} {self._name!r}"
 
     def _fail(self, why: str, cause: BaseException | None = None) -> NoReturn:
         raise SecretError(f"the secret {self._describe()} {why}") from cause

@@ -76,10 +76,12 @@ class BackendFactory:
 
     def _offered(self, name: str, kind: str, options: Mapping[str, Any]) -> AnyBackend:
         """Make a backend that a provider offers."""
+        from anyjob.session.account_errors import offered
+
         account, _, asked = kind.partition("/")
         provider: Any = self._session.get_provider(account)
         own = self._own_options(account, name, options)
-        backend = provider.get_backend(asked)
+        backend = offered(self._session, account, provider, asked)
         if getattr(backend, "configured_name", ""):
             # Its provider gives the same object each time, and that has a name and options already.
             provider = self._session.another_provider(account)
