@@ -349,6 +349,8 @@ def test_show_tells_what_a_job_waits_for() -> None:
     found = json.loads(invoke("show", jobs[2].job_id(), "--json").stdout)
     assert (found["state"], found["queue_position"]) == ("QUEUED", 2)
     assert found["message"] == "waits for its turn: 1 running on 1 slot"
+    table = invoke("jobs", "--name", "queue", "--columns", "state,position").stdout.splitlines()
+    assert [line.split() for line in table[1:]] == [["RUNNING"], ["QUEUED", "1"], ["QUEUED", "2"]]
     invoke("cancel", "--name", "queue", "--yes")
 
 

@@ -34,6 +34,7 @@ from anyjob import (
 )
 from anyjob.cli.jobs.selection import read_states
 from anyjob.cli.times import span
+from anyjob.cli.values import money
 from anyjob.errors import BackendUnavailableError
 from anyjob.ledger.encoding import Context
 from anyjob.ledger.rows import BackendRow, NewJob
@@ -310,7 +311,12 @@ class Engine(TaskBackend):
         self.asked.append(len(tickets))
         if not self.is_up:
             raise BackendUnavailableError("the engine has its day off")
-        return {ticket.job_id: Observation(self.where[ticket.native_id]) for ticket in tickets}
+        return {ticket.job_id: self.told(self.where[ticket.native_id]) for ticket in tickets}
+
+    def told(self, status: JobStatus) -> Observation:
+        if status is QUEUED:
+            return Observation(status, queue_position=4)
+        return Observation(status, cost=0.25, currency="USD")
 
     def terminate(self, tickets: Sequence[Ticket]) -> dict[str, bool]:
         return {}
@@ -352,6 +358,12 @@ def test_an_engine_that_is_away_leaves_what_is_known(
     assert done.stderr == (
         "anyjob: warning: backend 'engine': 3 jobs are not up to date: the engine has its day off\n"
     )
+
+
+def test_places_in_the_queue_and_costs_are_as_the_engine_tells_them(engine: type[Engine]) -> None:
+    engine.where.update(n2=RUNNING)
+    table = cells(invoke("jobs", "--columns", "state,position,cost").stdout)[1:]
+    assert table == [["QUEUED", "4"], ["QUEUED", "4"], ["RUNNING", "0.25", "USD"]]
 
 
 def test_an_engines_own_id_will_do(engine: type[Engine]) -> None:
@@ -411,6 +423,21 @@ def test_groups_of_states() -> None:
     assert read_states(["failed,ERROR"]) == (ERROR,)
 
 
+@pytest.mark.parametrize(
+    ("cost", "text"),
+    [
+        (0.004677295685, "0.004677 credits"),
+        (0.0, "0 credits"),
+        (3.0, "3 credits"),
+        (99.999, "100 credits"),
+        (1234.5678, "1234.57 credits"),
+        (2500000.0, "2500000 credits"),
+    ],
+)
+def test_costs_for_people(cost: float, text: str) -> None:
+    assert money(cost, "credits") == text
+
+
 # --- usage ----------------------------------------------------------------------------------------
 
 
@@ -419,6 +446,13 @@ def test_costs_are_shown_and_summed_up_by_currency(book: Book) -> None:
     book.add(job_id("b"), status=ERROR, name="fit", started=10.0, finished=40.0, cost=0.2, currency="USD")
     book.add(job_id("c"), status=DONE, name="plot", started=10.0, finished=20.0, cost=3.0, currency="credits")
     book.add(job_id("d"), name="plot")
+    assert cells(invoke("jobs", "--columns", "id,cost").stdout) == [
+        ["id", "cost"],
+        ["a000000", "0.1", "USD"],
+        ["b000000", "0.2", "USD"],
+        ["c000000", "3", "credits"],
+        ["d000000"],
+    ]
     assert shown("a")["cost"] == "0.1 USD"
     assert json.loads(invoke("show", "c", "--json").stdout)["cost"] == 3.0
     assert "cost" not in shown("d")

@@ -42,5 +42,6 @@ def parse_value(text: str) -> Any:
 
 
 def money(cost: float, currency: str) -> str:
-    """Return a cost for a person: ``0.35 USD``."""
-    return f"{cost:.10g} {currency}".rstrip()
+    """Return a cost for a person: ``0.35 USD``. Four digits count, and all before the point."""
+    number = f"{cost:.4g}" if abs(cost) < 1000 else f"{cost:.2f}".rstrip("0").rstrip(".")
+    return f"{number} {currency}".rstrip()

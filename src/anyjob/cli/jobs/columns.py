@@ -10,19 +10,33 @@ from typing import Any, NamedTuple
 import click
 
 from anyjob.cli.times import age, span
+from anyjob.cli.values import money
 from anyjob.ledger.rows import FINAL, Row, Summary
 
 DEFAULT = ("id", "name", "backend", "state", "reason", "age", "took", "work")
+TOLD = ("position", "cost")
+"""Those for which more is looked at than the rows of the ledger."""
 CUT = ("work", "parameters", "tags", "message")
 
 
+class Told(NamedTuple):
+    """Of a job, how many wait until it is its turn, and what it has cost so far; None: that is not known."""
+
+    position: int | None = None
+    cost: float | None = None
+    currency: str = ""
+
+
 class ListedJob(NamedTuple):
-    """A job of a listing: what the ledger knows of it, its tags, and the shortest id that means no other."""
+    """A job of a listing: what the ledger knows of it, its tags, the shortest id that means no other, and
+    where that was asked for (`TOLD`), what is told of it now: its place in its queue, and its cost.
+    """
 
     row: Row
     tags: Mapping[str, str]
     summary: Summary
     short: str
+    told: Told = Told()
 
 
 def work(summary: Summary) -> str:
@@ -69,6 +83,8 @@ COLUMNS: dict[str, Callable[[ListedJob], Any]] = {
     "state": lambda job: job.row.status.name,
     "reason": lambda job: job.row.reason,
     "message": lambda job: message(job.row),
+    "position": lambda job: job.told.position,
+    "cost": lambda job: "" if job.told.cost is None else money(job.told.cost, job.told.currency),
     "attempt": lambda job: job.row.attempt,
     "age": lambda job: age(job.row.submitted),
     "took": lambda job: duration(job.row),

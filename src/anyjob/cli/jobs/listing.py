@@ -10,11 +10,11 @@ import click
 
 from anyjob.cli.completion import column_names
 from anyjob.cli.context import open_session
-from anyjob.cli.jobs.columns import COLUMNS, CUT, DEFAULT, ListedJob, message, read_columns
+from anyjob.cli.jobs.columns import COLUMNS, CUT, DEFAULT, TOLD, ListedJob, Told, message, read_columns
 from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import Criteria, abbreviations, filter_options, read_criteria
 from anyjob.cli.output import is_terminal, print_message, table, write_json
-from anyjob.ledger.rows import Row, Summary
+from anyjob.ledger.rows import FINAL, Row, Summary
 from anyjob.session.facade import Session
 
 NEWEST = 50
@@ -102,14 +102,33 @@ def show(session: Session, rows: list[Row], columns: Sequence[str], *, as_json: 
         write_json([describe(row, tags[row.bulk], what) for row, what in zip(rows, summaries, strict=True)])
         return
     short = abbreviations(ledger, ids)
+    told = told_now(session, rows) if {*columns} & {*TOLD} else {}
     jobs = [
-        ListedJob(row, tags[row.bulk], what, short[row.job_id])
+        ListedJob(row, tags[row.bulk], what, short[row.job_id], told.get(row.job_id, Told()))
         for row, what in zip(rows, summaries, strict=True)
     ]
     cells = {name: [COLUMNS[name](job) for job in jobs] for name in columns or DEFAULT}
     if jobs and not columns and is_terminal(sys.stdout):  # there, room is dear
         cells = {name: column for name, column in cells.items() if any(column)}
     table(list(cells), zip(*cells.values(), strict=True), marks=("ERROR", "CANCELLED"), cut=CUT)
+
+
+def told_now(session: Session, rows: list[Row]) -> dict[str, Told]:
+    """Return where jobs are in their queues, and what they have cost, by id; nobody is asked for it."""
+    from anyjob.cli.jobs.queueing import queue_place
+    from anyjob.ledger.encoding import decode_outcome
+    from anyjob.session.plain_job import KIND as PLAIN
+
+    found = {}
+    queues: dict[int, dict[str, int]] = {}
+    for row in rows:
+        if row.outcome is not None:
+            outcome = decode_outcome(row.outcome)
+            found[row.job_id] = Told(None, outcome.cost, outcome.currency)
+        elif row.state < FINAL and row.kind != PLAIN:
+            job = session.get_job(row.job_id)
+            found[row.job_id] = Told(queue_place(job, queues)[0], job._record.cost, job._record.currency)
+    return found
 
 
 def describe(row: Row, tags: Mapping[str, str], summary: Summary) -> dict[str, Any]:

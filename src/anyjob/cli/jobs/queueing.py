@@ -16,8 +16,13 @@ PATIENCE = 3.0
 """Seconds of waiting after which a pipe or a log is told why nothing happens."""
 
 
-def queue_place(job: TaskJob) -> tuple[int | None, str]:
-    """Return the place of a job in its queue, and what it waits for, as far as that is known."""
+def queue_place(job: TaskJob, queues: dict[int, dict[str, int]] | None = None) -> tuple[int | None, str]:
+    """Return the place of a job in its queue, and what it waits for, as far as that is known.
+
+    Args:
+        job: it is not asked for.
+        queues: remembers the queues in the ledger, by the numbers of their backends, for those that follow.
+    """
     record, backend = job._record, job.backend()
     if backend.other_host:
         return record.queue_position, f"is on host {backend.other_host}, and only there it is run and told of"
@@ -25,9 +30,12 @@ def queue_place(job: TaskJob) -> tuple[int | None, str]:
         return record.queue_position, record.message
     ledger = backend.services.ledger
     number = backend.recorder.number
-    queue = [job_id for job_id, _ in ledger.in_state(number, JobStatus.QUEUED)]
+    queues = {} if queues is None else queues
+    if number not in queues:
+        waiting = ledger.in_state(number, JobStatus.QUEUED)
+        queues[number] = {job_id: place for place, (job_id, _) in enumerate(waiting, 1)}
     running = len(ledger.in_state(number, JobStatus.RUNNING))
-    position = queue.index(job.job_id()) + 1 if job.job_id() in queue else None
+    position = queues[number].get(job.job_id())
     slots = getattr(backend.options, "slots", None)
     of_slots = "" if slots is None else f" on {slots} slot{'' if slots == 1 else 's'}"
     return position, f"waits for {'a slot' if position == 1 else 'its turn'}: {running} running{of_slots}"
