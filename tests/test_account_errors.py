@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from right_provider import CloudEngine
 from support.cli_program import install, invoke
+
+from anyjob import BackendUnavailableError, Command, Config, Session
 
 CONFIG = """
 [backends.fast]
@@ -22,6 +25,13 @@ key = {{ env = "KEY_OF_LAB_A" }}
 [providers.lab-b]
 type = "cloud"
 directory = "{directory}"
+"""
+
+
+ONE_MACHINE = """
+[backends.other]
+type = "lab-a/machine-1"
+slots = 2
 """
 
 
@@ -92,3 +102,27 @@ def test_a_key_that_is_refused_is_told_with_the_account_and_where_its_option_is(
         assert "anyjob.toml:11: providers.lab-a.key is read from environment variable 'KEY_OF_LAB_A'" in told
         assert "s3cret-a" not in told
     assert "provider 'lab-b' is refused: " in refused("lab-b/machine-1")
+
+
+def test_a_message_of_several_lines_is_one_cell(service: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(directory: Path) -> None:
+        raise BackendUnavailableError("it is away:\n  come again")
+
+    monkeypatch.setattr("right_provider.check_key", refuse)
+    done = invoke("providers", "check", "lab-a")
+    assert "it is away: come again\n" in done.stdout
+
+
+def test_a_job_is_attached_once_whatever_its_machine_is_called(service: Path) -> None:
+    with Path("anyjob.toml").open("a") as stream:
+        stream.write(ONE_MACHINE)
+    native_id = CloudEngine(service).submit_elsewhere("machine-1")
+    ours = [invoke("attach", name, native_id).stdout for name in ("fast", "other", "lab-a/machine-1")]
+    assert ours[0]
+    assert ours == ours[:1] * 3
+    assert invoke("attach", "lab-b/machine-1", native_id).stdout != ours[0]  # another account
+    with Session(Config.load()) as session:
+        job = session.get_backend("other").run(Command(["true"]))
+        again = session.get_backend("fast").attach(job.native_id() or "")
+        assert again == job
+        assert again.outcome(timeout=60).exit_code == 0

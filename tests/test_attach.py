@@ -131,6 +131,16 @@ def place(
     set_default_session(None)
 
 
+def test_a_job_that_is_known_keeps_its_name_and_that_is_said(place: None) -> None:
+    first = invoke("attach", "hpc", "4711", "--name", "one")
+    again = invoke("attach", "hpc", "4711", "--name", "other", "--tag", "study=a")
+    assert (again.exit_code, again.stdout, first.stderr) == (0, first.stdout, "")
+    says = f"4711 was a job here already, {first.stdout.strip()}, called 'one': it keeps its name and tags"
+    assert again.stderr == f"anyjob: {says}\n"
+    for same in (["--name", "one"], []):
+        assert invoke("attach", "hpc", "4711", *same).stderr == ""
+
+
 def test_the_command_prints_our_ids(place: None) -> None:
     done = invoke("attach", "hpc", "4711", "4712", "--name", "calibration", "--tag", "study=a")
     assert done.exit_code == 0, done.stderr

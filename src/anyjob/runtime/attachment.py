@@ -36,7 +36,7 @@ def attach(backend: Any, native_id: str, resources: Resources) -> Any:
     if record.job_id not in backend.observe([record.ticket()]):
         raise JobNotFoundError(f"backend {backend.name()!r} has no job {native_id!r}")
     ours = backend.recorder.attached(record)
-    if ours != record.job_id:  # another process was faster
-        return backend.retrieve_job(ours)
+    if ours != record.job_id:  # another process was faster, or it is known under another name of the machine
+        return backend.recall(backend.recorder.ledger.rows([ours])[ours])
     tracker.add(record)
     return tracker.handle(record)

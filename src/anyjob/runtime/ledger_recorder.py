@@ -25,7 +25,7 @@ from anyjob.ledger.encoding import (
     outcome_of,
 )
 from anyjob.ledger.identity import identity
-from anyjob.ledger.rows import ATTACHED, FINAL, NewJob, Row, Summary
+from anyjob.ledger.rows import ATTACHED, FINAL, BackendRow, NewJob, Row, Summary
 from anyjob.ledger.statedir import cannot_write
 from anyjob.ledger.store import Ledger
 from anyjob.lowering import lower_along
@@ -38,6 +38,11 @@ LARGE = 1 << 20
 """Bytes from which a job's payload is kept in its spool, not in the ledger."""
 BULKS = 16
 """Bulks that are remembered while their jobs are read back."""
+
+
+def _machine(row: BackendRow) -> tuple[Any, ...]:
+    """Return what tells a machine of an account, whatever its user calls it and has it do."""
+    return row.type, row.distribution, row.account, row.options.get("provider"), row.host
 
 
 class LedgerRecorder(Recorder):
@@ -139,7 +144,9 @@ class LedgerRecorder(Recorder):
             raise cannot_write(spool.path_of(self.spool, job_id), error) from error
 
     def attached(self, record: JobRecord) -> str:
-        """Enter a job that others have submitted, unless another process has; return our id of it.
+        """Enter a job that others have submitted, unless it is one of ours already; return our id of it.
+
+        It may have been entered by another process, or under another name of the same machine of an account.
 
         Raises:
             StateError: it cannot be written.
@@ -150,15 +157,22 @@ class LedgerRecorder(Recorder):
 
         def enter() -> str:
             number = self.number
-            known = self.ledger.by_native_id(number, native_id)
-            if known is not None:
-                return known
+            for each in (number, *self._other_names()):
+                known = self.ledger.by_native_id(each, native_id)
+                if known is not None:
+                    return known
             called: dict[str, Any] = {"name": resources.name, "tags": resources.tags}
             self.ledger.add(number, [job], kind=ATTACHED, native=ATTACHED, context=context, **called)
             self.ledger.launched({record.job_id: native_id})
             return record.job_id
 
         return self.ledger.transaction(enter)
+
+    def _other_names(self) -> list[int]:
+        """Return the numbers of what is this machine of this account, too, with other options of its own."""
+        rows = self.ledger.backend_rows() if "/" in self.identity.type else {}
+        own = _machine(self.identity)
+        return [number for number, row in rows.items() if number != self.number and _machine(row) == own]
 
     def entered(self, job_ids: Sequence[str]) -> list[str]:
         """Return those of these jobs that stand in the ledger.

@@ -9,7 +9,7 @@ import click
 from anyjob.cli import exit_codes
 from anyjob.cli.completion import backend_names
 from anyjob.cli.context import open_session
-from anyjob.cli.output import write_line
+from anyjob.cli.output import print_message, write_line
 from anyjob.cli.values import parse_pairs
 
 
@@ -32,12 +32,19 @@ def attach(backend: str, native_ids: tuple[str, ...], name: str, tags: tuple[str
     from anyjob.errors import BackendError
     from anyjob.taskbackend import TaskBackend
 
+    wanted = parse_pairs(tags, "--tag")
     with open_session() as session:
         found = session.get_backend(backend)
         if not (isinstance(found, TaskBackend) and found.capabilities.durable):
             raise BackendError(f"backend {backend!r} keeps no jobs that somebody else could look at")
         for native_id in native_ids:
-            job = found.attach(native_id, name=name, tags=parse_pairs(tags, "--tag"))
+            job = found.attach(native_id, name=name, tags=wanted)
             job.status()
+            known = job.metadata()
+            if (name and known["name"] != name) or not wanted.items() <= known["tags"].items():
+                print_message(
+                    f"{native_id} was a job here already, {job.job_id()}, called {known['name']!r}: "
+                    "it keeps its name and tags"
+                )
             write_line(job.job_id())
     sys.exit(exit_codes.OK)

@@ -135,7 +135,13 @@ def check(names: tuple[str, ...], timeout: str, as_json: bool) -> None:
         table(
             ["provider", "backend", "state", "pending", "message"],
             (
-                [each["provider"], each["backend"], each["state"], each["pending"], each["message"]]
+                [
+                    each["provider"],
+                    each["backend"],
+                    each["state"],
+                    each["pending"],
+                    " ".join(each["message"].split()),
+                ]
                 for each in found
             ),
             marks=("failed", "offline"),
