@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from right_provider import CloudProvider
+from right_backend import RightOptions
+from right_provider import CloudProvider, Machine
 from support.cli_program import install, invoke
 from support.scripted_backends import FindingBackend
 
 from anyjob import (
     BackendConfiguration,
+    BackendError,
     BaseProvider,
     Command,
     Config,
     ConfigError,
+    JobStatus,
     Options,
     ProviderConfiguration,
     Registry,
@@ -84,7 +89,86 @@ def test_it_is_called_as_it_was_configured(session: Session) -> None:
     assert [each.configuration().backend_name for each in (one, other, bare)] == [
         "machine-1", "machine-1", "machine-2",
     ]  # fmt: skip
-    assert session.get_provider("lab-a").get_backend("machine-1").name() == "machine-1"
+    assert session.get_provider("lab-a").get_backend("machine-1").name() == "lab-a/machine-1"
+    assert one.provider().get_backend("lab-a/machine-1").name() == "lab-a/machine-1"
+
+
+def test_what_a_provider_gives_itself_is_a_backend_of_the_session(session: Session) -> None:
+    given: list[Any] = []
+    for name in ("lab-a", "lab-b"):
+        account: Any = session.get_provider(name)
+        given += [
+            account.get_backend("machine-2"),
+            account.least_busy(qubits=27),
+            *account.backends(qubits=27),
+            *account.backends(filters=lambda each: each.name() == "machine-2"),
+        ]
+    assert [each.name() for each in given] == ["lab-a/machine-2"] * 4 + ["lab-b/machine-2"] * 4
+    for backend in given:
+        expected = session.get_backend(backend.name())
+        assert backend.ledger_row == expected.ledger_row
+        assert backend.services is expected.services
+        assert backend.options == expected.options
+    ended, long = ([each.run(Command(work)) for each in given] for work in (["true"], ["sleep", "60"]))
+    with opened() as later:
+        for name, own in (("lab-a/machine-2", slice(4)), ("lab-b/machine-2", slice(4, 8))):
+            found = later.jobs(backend=name)
+            assert {job.job_id() for job in found} == {job.job_id() for job in ended[own] + long[own]}
+            assert {job.backend().name() for job in found} == {name}
+        again = [later.get_job(job.job_id()) for job in long]
+        assert all(later.cancel(again))
+        assert {job.outcome(timeout=30).status for job in again} == {JobStatus.CANCELLED}
+        assert {later.get_job(job.job_id()).result(timeout=30).exit_code for job in ended} == {0}
+
+
+def test_a_copy_of_a_provider_is_no_sessions(session: Session) -> None:
+    account = session.get_provider("lab-a")
+    copied = copy.deepcopy(account)
+    assert copied == account
+    assert copied.get_backend("machine-2").name() == "machine-2"
+    assert account.get_backend("machine-2").name() == "lab-a/machine-2"
+    assert list(inspect.signature(account.least_busy).parameters) == ["filters", "kwargs"]
+
+
+class Demanding(CloudProvider):
+    class BackendOptions(RightOptions, frozen=True, kw_only=True):
+        project: str
+
+
+def test_what_needs_options_of_its_own_is_told(
+    engine_directory: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = Registry()
+    registry.register_provider("demanding", Demanding)
+    config = {"lab": {"type": "demanding", "directory": str(engine_directory)}}
+    with Session(Config.from_dict({"providers": config}), registry, tmp_path / "state") as session:
+        account = session.get_provider("lab")
+        with pytest.raises(ConfigError, match="project: is missing"):
+            account.get_backend("machine-1")
+        assert account.backends() == []
+        assert "lab/machine-1" in caplog.text
+        assert "project" in caplog.text
+
+
+class Lonely(Machine):
+    """Asks its provider for what it needs."""
+
+    def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
+        super().__init__(configuration, provider, options=options)
+        self.key = provider.options.key
+
+
+def test_what_a_program_made_by_itself_says_why_it_is_not_made_anew(session: Session, cloud: Path) -> None:
+    by_hand = CloudProvider.from_options("by-hand", {"directory": str(cloud)})
+    machine = Lonely(BackendConfiguration("machine-1"), by_hand, options=RightOptions(cloud))
+    machine.services = session.services
+    job = machine.run(Command(["true"]))
+    with opened() as later:
+        backend = later.get_job(job.job_id()).backend()
+        with pytest.raises(
+            BackendError, match=r"a program made it by itself, .* \(AttributeError: .*\)\. Jobs"
+        ):
+            backend.terminate([])
 
 
 def test_its_jobs_are_found_by_each_of_its_names(session: Session) -> None:
@@ -330,6 +414,21 @@ class Sharing(BaseProvider):
 
     def close(self) -> None:
         self.closed += 1
+
+
+def test_an_object_that_a_provider_keeps_is_a_sessions_from_the_first(tmp_path: Path) -> None:
+    registry = Registry()
+    registry.register_provider("sharing", Sharing)
+    with Session(Config.from_dict({}), registry, tmp_path / "state") as session:
+        account = session.get_provider("sharing")
+        one = account.get_backend("one")
+        assert account.get_backend("one") is account.backends()[0] is one
+        job = one.run("work")
+        assert session.jobs(backend="sharing/one") == [job]
+        assert session.get_backend("sharing/one", region="else").options.region == "else"
+        assert one.options.region == "here"
+        (row,) = session.ledger.backend_rows().values()
+        assert (row.label, row.account) == ("sharing/one", "sharing")
 
 
 def test_a_provider_that_gives_one_object_twice_is_made_for_each_name() -> None:

@@ -320,6 +320,16 @@ class ForgetfulCloud(CloudProvider):
     machine = Forgetful
 
 
+class NamedByItself(Machine):
+    def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
+        super().__init__(configuration, provider, options=options)
+        self.configured_name = configuration.backend_name
+
+
+class NamingItself(CloudProvider):
+    machine = NamedByItself
+
+
 class ChargingNobodyKnowsWhat(Machine):
     def outcome(self, ticket: Ticket) -> Outcome | None:
         outcome = super().outcome(ticket)
@@ -404,6 +414,7 @@ PROVIDERS: Mapping[str, type[BaseProvider]] = {
     "test_a_backend_that_is_offline_is_not_the_least_busy": FirstIsLeastBusy,
     "test_its_backends_work_under_other_names": CloudOfNames,
     "test_its_jobs_are_found_again": ForgetfulCloud,
+    "test_what_it_gives_itself_is_called_as_its_account": NamingItself,
     "test_what_is_charged_has_a_unit": CloudWithoutUnits,
     "test_a_job_that_was_submitted_elsewhere_is_attached": CloudOfItsOwn,
     "test_an_attached_job_is_found_again": CloudForNow,

@@ -320,10 +320,10 @@ def test_the_backends_of_an_account_are_found_filtered_and_run(
 ) -> None:
     monkeypatch.setenv("LAB_TOKEN", "good")
     provider = labs.get_provider("account")
-    assert [each.name() for each in provider.backends()] == ["lab_one", "lab_two"]
+    assert [each.name() for each in provider.backends()] == ["account/lab_one", "account/lab_two"]
     assert [each.name() for each in provider.backends(num_qubits=5, min_num_qubits=2)] == [
-        "lab_one",
-        "lab_two",
+        "account/lab_one",
+        "account/lab_two",
     ]
     assert provider.backends(min_num_qubits=6) == []
     found = labs.get_backend("account/lab_two")
@@ -349,11 +349,11 @@ def test_the_least_busy_backend_is_the_one_that_works_and_has_the_shortest_queue
     one, two = provider.service.backends()
     for device, operational, pending in ((one, True, 3), (two, True, 2)):
         device.status = lambda o=operational, p=pending: anyjob.BackendStatus("", "", o, p)
-    assert provider.least_busy().name() == "lab_two"
+    assert provider.least_busy().name() == "account/lab_two"
     assert labs.get_backend("account/least_busy").name() == "account/lab_two"
-    assert provider.least_busy(filters=lambda each: each.name() != "lab_two").name() == "lab_one"
+    assert provider.least_busy(filters=lambda each: each.name() != "lab_two").name() == "account/lab_one"
     two.status = lambda: anyjob.BackendStatus("", "", False, 0)
-    assert provider.least_busy().name() == "lab_one"
+    assert provider.least_busy().name() == "account/lab_one"
     one.status = two.status
     with pytest.raises(BackendNotFoundError, match="matches and works, of 2"):
         provider.least_busy()
@@ -374,7 +374,9 @@ def test_what_is_no_backend_of_qiskits_does_not_break_the_list(
     devices = [object(), *good, Targetless(str(good[0].directory), "many")]
     monkeypatch.setattr(provider.service, "backends", lambda: devices)
     with pytest.warns(UserWarning, match="provider account has <object object .* which is left out"):
-        assert [each.name() for each in provider.backends()] == ["lab_one", "lab_two", "many"]
+        assert [each.name() for each in provider.backends()] == [
+            "account/lab_one", "account/lab_two", "account/many",
+        ]  # fmt: skip
     with pytest.warns(UserWarning, match="left out"):
         assert provider.get_backend("many").run(Circuit(lab.flips("1"), shots=3)).result(60).counts == {
             "1": 3

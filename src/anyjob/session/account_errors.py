@@ -49,8 +49,11 @@ def offered(session: Session, account: str, provider: Any, asked: str) -> Any:
         BackendAuthError: it is refused; the account, and where its secrets are configured, are named.
         AnyjobError: whatever else the provider raises.
     """
+    from anyjob.session.provider_calls import as_it_gives
+
     try:
-        return provider.get_backend(asked)
+        with as_it_gives(provider):
+            return provider.get_backend(asked)
     except BackendNotFoundError as error:
         from anyjob.text.nearest import few, nearest
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anyjob.backend import BaseBackend, options_type
 from anyjob.config.origins import Origin, Values
-from anyjob.errors import ConfigError, UnknownNameError
+from anyjob.errors import AnyjobError, BackendError, ConfigError, PluginError, UnknownNameError, in_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class BackendFactory:
         if getattr(backend, "configured_name", ""):
             # Its provider gives the same object each time, and that has a name and options already.
             provider = self._session.another_provider(account)
-            backend = provider.get_backend(asked)
+            backend = offered(self._session, account, provider, asked)
         # What was asked for may stand for another one: that which was renamed, or is least busy now.
         found = str(getattr(backend.configuration(), "backend_name", asked))
         label = f"{account}/{found}" if name == kind else name
@@ -110,6 +110,27 @@ class BackendFactory:
             return self._taken_in(backend, provider, own, self._offered_row(name, account, own_name, own))
 
         return self._session.known_backend(name, make)
+
+    def _given(self, account: str, provider: Any, given: Any) -> Any:
+        """Return what a program gets of a provider itself: backends of this session."""
+        if not isinstance(given, list):
+            return self._given_one(account, provider, given)
+        taken = []
+        for backend in given:
+            try:
+                taken.append(self._given_one(account, provider, backend))
+            except AnyjobError as error:  # it needs options of its own: the others are there
+                self._session.report_once(f"{account}/{backend.name()}", error)
+        return taken
+
+    def _given_one(self, account: str, provider: Any, backend: Any) -> Any:
+        if getattr(backend, "configured_name", ""):  # it is the same object each time, and ours already
+            return backend
+        own_name = str(getattr(backend.configuration(), "backend_name", backend.name()))
+        name = f"{account}/{own_name}"
+        own = self._own_options(account, name, {})
+        taken = self._taken_in(backend, provider, own, self._offered_row(name, account, own_name, own))
+        return self._session.keep(taken)
 
     def _taken_in(self, backend: Any, provider: Any, options: Any, row: BackendRow) -> AnyBackend:
         """Let a backend of a provider know its options, and what it is called here."""
@@ -162,7 +183,7 @@ class BackendFactory:
         kind, options = (entry.type, entry.options) if entry else (name, {})
         provider_type = self._find("provider", name, kind, self._session.registry.provider)
         try:
-            return provider_type.from_options(name, _prepared(provider_type, options))
+            provider = provider_type.from_options(name, _prepared(provider_type, options))
         except ConfigError as error:
             from anyjob.session.account_errors import accounts_of
 
@@ -173,6 +194,10 @@ class BackendFactory:
                 f"provider {name!r} is a type of providers that cannot be used as it is; "
                 f"configured of it: {', '.join(accounts)}: name one of these\n{error}"
             ) from error
+        from anyjob.session.provider_calls import take_from
+
+        take_from(provider, name, lambda given: self._given(name, provider, given))
+        return provider
 
     def remake(self, row: BackendRow) -> Any:
         """Make a backend as it was when it was given a job, for one that is configured no more.
@@ -193,7 +218,16 @@ class BackendFactory:
             own = backend_options(cls, provider.options, account, row.label, options["backend"])
             return self._taken_in(provider.get_backend(own_name), provider, own, row)
         backend_type = registry.backend(row.type) if ":" not in row.type else _imported(row.type)
-        backend = backend_type.from_options(row.label, _prepared(backend_type, options))
+        try:
+            backend = backend_type.from_options(row.label, _prepared(backend_type, options))
+        except Exception as error:
+            if ":" not in row.type or isinstance(error, BackendError):  # its service says so
+                raise
+            raise PluginError(
+                "a program made it by itself, and its options alone do not make it anew "
+                f"({in_words(error)}). Jobs are known to every process whose backend is configured, or comes "
+                "from a provider that is"
+            ) from error
         self.adopt(backend, row)
         return backend
 

@@ -79,12 +79,15 @@ class Session:
         if name is None:
             return self._default(options)
         if options:
-            own = self._factory.make(name, options)
-            self._own[id(own)] = own
-            return own
+            return self.keep(self._factory.make(name, options))
         backend: t.AnyBackend | None = self._backends.get(name)
         if backend is None or getattr(backend, "is_closed", False):
             return self.known_backend(name, lambda: self._factory.make(name, {}))
+        return backend
+
+    def keep(self, backend: t.AnyBackend) -> t.AnyBackend:
+        """Have a backend that was made for somebody alone be one of this session's as long as it lives."""
+        self._own[id(backend)] = backend
         return backend
 
     def _default(self, options: t.Mapping[str, t.Any]) -> t.AnyBackend:
@@ -105,6 +108,9 @@ class Session:
 
     def get_provider(self, name: str) -> t.BaseProvider:
         """Return the provider of this name: a configured one, or an installed type.
+
+        A backend that it gives is as `get_backend` gives it by ``PROVIDER/BACKEND``: it is called so, and its
+        jobs are found under this name. One that needs options of its own is not among its ``backends()``.
 
         Raises:
             UnknownNameError: neither is there.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyjob.errors import AnyjobError, BackendUnavailableError, ConfigError
+from anyjob.session.provider_calls import as_it_gives
 
 if TYPE_CHECKING:
     from anyjob.session.backend_factory import BackendFactory
@@ -53,7 +54,7 @@ class Offers:
                 if name not in self._known
                 or (isinstance(self._known[name][1], Exception) and now - self._known[name][0] > AGAIN)
             ]
-            answers = at_once(self._offered, ask, timeout)
+            answers = at_once(lambda name: offered_by(self._session, name), ask, timeout)
             for name, answer in answers.items():
                 self._known[name] = time.monotonic(), answer
             configured = self._session.config.providers
@@ -92,9 +93,12 @@ class Offers:
         installed = self._session.registry.names("anyjob.providers")
         return [*configured, *(name for name in installed if name not in used and name not in configured)]
 
-    def _offered(self, name: str) -> list[Any]:
-        found: list[Any] = self._session.get_provider(name).backends()
-        return found
+
+def offered_by(session: Session, name: str) -> list[Any]:
+    """Return the backends of a provider as it has them, which are no session's yet."""
+    with as_it_gives(session.get_provider(name)) as provider:
+        found: list[Any] = provider.backends()
+    return found
 
 
 def at_once(ask: Callable[[str], T], names: Iterable[str], timeout: float) -> dict[str, T | Exception]:

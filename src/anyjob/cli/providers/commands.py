@@ -151,9 +151,9 @@ def check(names: tuple[str, ...], timeout: str, as_json: bool) -> None:
 
 def checked(session: Session, names: tuple[str, ...], timeout: float) -> list[dict[str, Any]]:
     """Return a line for each backend of these providers, and for each provider that does not answer."""
-    from anyjob.session.offers import at_once
+    from anyjob.session.offers import at_once, offered_by
 
-    offered = at_once(lambda name: session.get_provider(name).backends(), names, timeout)
+    offered = at_once(lambda name: offered_by(session, name), names, timeout)
     backends = {
         f"{name}/{each.name()}": each
         for name, answer in offered.items()

@@ -116,7 +116,7 @@ class Accounts:
         other_names = names_of(harness.other_provider.backends())
         tried = False
         for each in harness.backends():
-            name = each.name()
+            (name,) = names_of([each])
             if name not in other_names or not isinstance(each, TaskBackend):
                 continue
             backend, other = (harness.session.get_backend(f"{of}/{name}") for of in (NAME, OTHER))

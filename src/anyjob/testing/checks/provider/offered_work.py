@@ -25,7 +25,7 @@ class OfferedWork:
         tried = False
         for each in harness.backends():
             if isinstance(each, TaskBackend):
-                tried = _run_as(harness, each.name(), "a-name-of-its-user") or tried
+                tried = _run_as(harness, each.configuration().backend_name, "a-name-of-its-user") or tried
         if not tried:
             raise SkipTest("none of its backends takes what the kit has")
 
@@ -34,7 +34,25 @@ class OfferedWork:
         tried = False
         for each in harness.backends():
             if isinstance(each, TaskBackend) and each.capabilities.durable:
-                tried = _find_again(harness, each.name()) or tried
+                tried = _find_again(harness, each.configuration().backend_name) or tried
+        if not tried:
+            raise SkipTest("none of its backends is durable, and takes what the kit has")
+
+    def test_what_it_gives_itself_is_called_as_its_account(self, harness: ProviderHarness) -> None:
+        """A job of a backend that a provider itself gives is one of `provider/backend` for all."""
+        tried = False
+        for each in harness.backends():
+            if not isinstance(each, TaskBackend) or not each.capabilities.durable:
+                continue
+            path = f"{NAME}/{each.configuration().backend_name}"
+            assert each.name() == path, f"backends() gave {path!r}, and it is called {each.name()!r}"
+            for sample in harness.samples_of(each)[:1]:
+                tried = True
+                job = each.run(sample.succeeds)
+                with closing(harness.reopen()) as other:
+                    found = other.session.jobs(backend=path)
+                    assert job in found, f"{job!r} of {path!r} is not listed as one by another session"
+                    harness.assert_done(found[found.index(job)], "a job of what backends() gave")
         if not tried:
             raise SkipTest("none of its backends is durable, and takes what the kit has")
 

@@ -30,11 +30,10 @@ class Offers:
     def test_a_backend_is_found_by_its_name(self, harness: ProviderHarness) -> None:
         """A provider gives the backend of a name, and is the provider of that."""
         provider = harness.provider
-        for each in harness.backends():
-            name = each.name()
+        for name in names_of(harness.backends()):
             found = provider.get_backend(name)
-            assert found.name() == name, f"get_backend({name!r}) gave {found!r}"
-            named = [one.name() for one in provider.backends(name)]
+            assert names_of([found]) == [name], f"get_backend({name!r}) gave {found!r}"
+            named = names_of(provider.backends(name))
             assert named == [name], f"backends({name!r}) gave {named}"
             origin = found.provider()
             assert origin == provider, f"{name!r} comes from this provider, and its provider() is {origin!r}"
@@ -51,15 +50,15 @@ class Offers:
 
     def test_filters_choose_among_its_backends(self, harness: ProviderHarness) -> None:
         """A provider takes a function, and the values of attributes, to choose backends by."""
-        provider, names = harness.provider, [each.name() for each in harness.backends()]
+        provider, names = harness.provider, names_of(harness.backends())
         none = provider.backends(filters=lambda backend: False)
         assert none == [], f"a filter that takes nothing left {none}"
         for name in names:
             for how, found in (
-                ("filters=…", provider.backends(filters=lambda backend, name=name: backend.name() == name)),
+                ("filters=…", provider.backends(filters=lambda each, name=name: names_of([each]) == [name])),
                 ("backend_name=…", provider.backends(backend_name=name)),
             ):
-                left = [each.name() for each in found]
+                left = names_of(found)
                 assert left == [name], f"{how} that takes {name!r} only left {left}"
 
     def test_an_unknown_filter_is_refused(self, harness: ProviderHarness) -> None:
@@ -139,7 +138,7 @@ class Offers:
     def test_a_session_finds_its_backends(self, harness: ProviderHarness) -> None:
         """A session gives each of its backends by `provider/backend`."""
         for each in harness.backends():
-            path = f"{NAME}/{each.name()}"
+            path = f"{NAME}/{each.configuration().backend_name}"
             try:
                 found = harness.session.get_backend(path)
             except AnyjobError as error:
