@@ -6,13 +6,15 @@ BIN := $(VENV)/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 # Which of them test-plugins tests: make test-plugins TESTED=plugins/anyjob-ray
 TESTED := $(PLUGINS)
+# The tests of the core are two halves, of about the same time, that `make --jobs` runs beside each other.
+FIRST := $(wildcard tests/test_[a-l]*.py)
 KILLS := 3000
 # How many runs of the simulation; for an hour, where it is empty.
 RUNS :=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-wheel test-plugins test-matrix simulate soak lint docs bench clean
+.PHONY: help demo test test-core test-core-first test-core-second test-wheel test-plugins test-matrix simulate soak lint docs bench clean
 .DELETE_ON_ERROR:
 
 help:  ## say what there is to make
@@ -23,8 +25,13 @@ demo: $(VENV)/.stamp-run  ## run a sweep, kill its client half way, and go on fr
 
 test: test-core test-wheel test-plugins  ## test the core, the built wheel, and each plugin
 
-test-core: $(VENV)/.stamp-dev
-	$(BIN)/python -m pytest
+test-core: test-core-first test-core-second
+
+test-core-first: $(VENV)/.stamp-dev
+	$(BIN)/python -m pytest $(FIRST)
+
+test-core-second: $(VENV)/.stamp-dev
+	$(BIN)/python -m pytest $(filter-out $(FIRST),$(wildcard tests/test_*.py))
 
 test-wheel: $(VENV)/.stamp-dev
 	scripts/test-wheel
