@@ -66,6 +66,7 @@ def run(application: Path, own: Local, *arguments: str, **variables: str) -> tup
     return done.stdout + done.stderr, len(starts.read_text().splitlines())
 
 
+@pytest.mark.timeout(600)  # whichever comes first has it built
 def test_a_frozen_application_is_not_started_as_an_interpreter(application: Path, own: Local) -> None:
     """issue 14, 0: 1,200 processes took the machine."""
     said, starts = run(application, own, "local", "command", "processes", "python", "threads", "python")
@@ -76,6 +77,7 @@ def test_a_frozen_application_is_not_started_as_an_interpreter(application: Path
     assert "threads python 5" in said, said
 
 
+@pytest.mark.timeout(600)
 def test_a_frozen_application_starts_the_interpreter_that_is_configured(
     application: Path, own: Local
 ) -> None:
