@@ -50,13 +50,14 @@ class Cluster:
         self.address = self._await_address()
 
     def _await_address(self) -> str:
+        # Ray says that it is started before it writes its address.
         told, deadline = self.directory / "ray_current_cluster", time.monotonic() + START
-        while not (self.directory / "start.log").read_text().count("Ray runtime started"):
+        while not (told.exists() and (address := told.read_text().strip())):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 log = (self.directory / "start.log").read_text()
                 raise AssertionError(f"ray start does not come up: {log}")
             time.sleep(0.05)
-        return told.read_text().strip()
+        return address
 
     @contextmanager
     def another_node(
