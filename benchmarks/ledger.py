@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from anyjob.ledger.encoding import Context
 from anyjob.ledger.rows import BackendRow, NewJob
 from anyjob.ledger.store import Ledger
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
 from anyjob.status import JobStatus
 
 BULK = 1000

@@ -21,7 +21,8 @@ from anyjob.backend import Capabilities
 from anyjob.errors import BackendUnavailableError
 from anyjob.execution import spawning
 from anyjob.orders import Answer, Observation, Options, Order, Rejected, Ticket, Unsure
-from anyjob.specs import Command, Outcome
+from anyjob.outcome import Outcome
+from anyjob.specs import Command
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.taskbackend import TaskBackend
 

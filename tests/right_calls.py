@@ -13,7 +13,8 @@ from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.runner import perform, pickled
 from anyjob.jobtypes import dump_call
 from anyjob.orders import Answer, Observation, Order, Ticket
-from anyjob.specs import Call, Outcome
+from anyjob.outcome import Outcome
+from anyjob.specs import Call
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
 

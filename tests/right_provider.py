@@ -19,8 +19,10 @@ from anyjob.backend import BackendConfiguration, BackendStatus
 from anyjob.config.secrets import Secret
 from anyjob.errors import BackendAuthError, BackendUnavailableError
 from anyjob.orders import Observation, Options, Order, Ticket
+from anyjob.outcome import Outcome
 from anyjob.provider import BaseProvider, filter_backends
-from anyjob.specs import Command, Outcome, Resources
+from anyjob.resources import Resources
+from anyjob.specs import Command
 
 QUBITS = {"machine-1": 5, "machine-2": 27}
 

@@ -10,7 +10,8 @@ from typing import Any
 from anyjob.backend import Capabilities
 from anyjob.jobtypes import TaskJob
 from anyjob.orders import Answer, Observation, Order, Ticket
-from anyjob.specs import Outcome, Spec
+from anyjob.outcome import Outcome
+from anyjob.specs import Spec
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.taskbackend import TaskBackend
 from anyjob.testing import Samples

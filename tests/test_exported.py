@@ -204,7 +204,7 @@ def test_a_plain_plugin_is_found_at_the_price_of_its_own_import(tmp_path: Path) 
     assert "acme_of_tests" in mine
     assert mine & {*HEAVY, "enum", "functools", "threading", "json", "pickle", "pathlib", "sqlite3"} == set()
     rooms = {name.split(".")[1] for name in mine if name.startswith("anyjob.")}
-    assert rooms == {"config", "registry", "session", "backend", "errors", "hints", "forks", "living"}
+    assert rooms == {"config", "registry", "session", "backend", "errors", "hints", "process"}
 
 
 def test_a_call_here_imports_nothing_for_programs_and_files(tmp_path: Path) -> None:
@@ -223,5 +223,5 @@ def test_a_call_here_imports_nothing_for_programs_and_files(tmp_path: Path) -> N
 def test_what_is_below_imports_nothing_from_above(module: str) -> None:
     """The arrows of DESIGN.md point downwards."""
     mine = {name for name in imported_by(f"import anyjob.{module}") if name.startswith("anyjob.")}
-    below = {"hints", "job", "status", "backend", "errors", "specs", "text", "text.units", "text.nearest"}
+    below = {"hints", "job", "status", "backend", "errors", "specs", "resources", "text", "text.units"}
     assert mine <= {f"anyjob.{name}" for name in below}

@@ -15,7 +15,7 @@ from right_backend import RightEngine
 from support.forking import IN_CHILD
 from support.waiting import TIMEOUT
 
-from anyjob import forks
+from anyjob.process import forks
 
 HEAD = (
     IN_CHILD
@@ -258,7 +258,7 @@ def test_what_is_alive_is_made_anew_in_each_child() -> None:
 def test_one_that_cannot_be_made_keeps_no_other_from_it(root: Path) -> None:
     code = """
 import logging
-from anyjob import forks
+from anyjob.process import forks
 
 said = []
 logging.getLogger("anyjob").addHandler(logging.NullHandler())
@@ -292,7 +292,7 @@ def test_what_is_done_when_a_job_is_forgotten_is_the_parents_to_do(root: Path) -
     """A child lets go of handles that it has inherited: their files are its parent's."""
     code = """
 import gc
-from anyjob import forks
+from anyjob.process import forks
 
 job = backend.run(Call(divmod, (7, 2)))
 assert job.result(LONG) == (3, 1)

@@ -22,7 +22,7 @@ from anyjob.ledger import database, schema
 from anyjob.ledger.encoding import Context, outcome_of
 from anyjob.ledger.rows import NewJob
 from anyjob.ledger.store import Ledger
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
 from anyjob.status import JobStatus
 
 RUNNING, QUEUED = JobStatus.RUNNING, JobStatus.QUEUED

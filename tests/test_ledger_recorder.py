@@ -15,9 +15,10 @@ from anyjob import Call, Command, JobStatus, SerializationError, Session, StateE
 from anyjob.execution import spool
 from anyjob.ledger.store import Ledger
 from anyjob.orders import Answer, Order, Unsure
+from anyjob.outcome import Outcome
+from anyjob.resources import Resources
 from anyjob.runtime import ledger_recorder
 from anyjob.runtime.ledger_recorder import current_context
-from anyjob.specs import Outcome, Resources
 
 DONE = Outcome(status=JobStatus.DONE, finished=1.0)
 

@@ -25,7 +25,8 @@ from anyjob.ledger.encoding import (
 )
 from anyjob.ledger.rows import as_column, of_column
 from anyjob.ledger.store import Ledger
-from anyjob.specs import Outcome, Resources
+from anyjob.outcome import Outcome
+from anyjob.resources import Resources
 
 TEXT = st.text(st.characters(blacklist_characters="\0"), max_size=40)
 ANY = TEXT | st.text(st.sampled_from("a\udcff\ud800\ude42\\ué🙂'\"\n"), max_size=10)

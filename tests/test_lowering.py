@@ -24,7 +24,7 @@ from anyjob.errors import (
 )
 from anyjob.job import JobStatus
 from anyjob.jobtypes import CommandJob, PythonJob, TaskJob
-from anyjob.lowering import find_route, lower_along
+from anyjob.runtime.lowering import find_route, lower_along
 from anyjob.specs import Call, Command, File, Spec
 
 

@@ -108,7 +108,7 @@ def test_bounds_may_be_written_in_several_ways(site: Path, requires: str, bounde
         ("from anyjob import runner", "anyjob.runner"),
         ("from anyjob.sdk import _MODULE_OF", "anyjob.sdk._MODULE_OF"),
         ("import anyjob.ledger.store as ledger", "anyjob.ledger.store"),
-        ("if TYPE_CHECKING:\n    from anyjob.specs import Outcome", "anyjob.specs"),
+        ("if TYPE_CHECKING:\n    from anyjob.outcome import Outcome", "anyjob.outcome"),
         ("def f():\n    from anyjob.execution import spool", "anyjob.execution"),
         ("import_module('anyjob.specs')", "anyjob.specs"),
         ("importlib.import_module('anyjob.specs')", "anyjob.specs"),

@@ -39,7 +39,8 @@ from anyjob.execution import child_program, spawning
 from anyjob.job import JobStatus
 from anyjob.jobtypes import TaskJob
 from anyjob.orders import Order
-from anyjob.specs import Call, Command, File, Resources
+from anyjob.resources import Resources
+from anyjob.specs import Call, Command, File
 
 TYPES: dict[str, type[PoolBackend]] = {
     "inline": InlineBackend,

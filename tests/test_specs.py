@@ -14,19 +14,9 @@ from hypothesis import strategies as st
 
 from anyjob.errors import SpecError
 from anyjob.job import JobStatus
-from anyjob.specs import (
-    MAX_ARGUMENT,
-    MAX_NAME,
-    Call,
-    Command,
-    File,
-    Outcome,
-    Resources,
-    Spec,
-    kind_of,
-    make_resources,
-    with_files,
-)
+from anyjob.outcome import Outcome
+from anyjob.resources import MAX_NAME, Resources, make_resources
+from anyjob.specs import MAX_ARGUMENT, Call, Command, File, Spec, kind_of, with_files
 
 
 class Notebook(Spec, frozen=True, tag="acme.notebook"):

@@ -25,8 +25,10 @@ from anyjob.errors import (
 )
 from anyjob.job import JobStatus
 from anyjob.orders import Observation, Options, Rejected, Ticket, Unsure
+from anyjob.outcome import Outcome
+from anyjob.resources import Resources
 from anyjob.runtime.services import Services
-from anyjob.specs import Call, Outcome, Resources, Spec
+from anyjob.specs import Call, Spec
 from anyjob.taskbackend import TaskBackend
 
 DONE = JobStatus.DONE

@@ -23,7 +23,8 @@ from anyjob.errors import (
 from anyjob.job import JobStatus
 from anyjob.jobtypes import TaskJob
 from anyjob.orders import Unsure
-from anyjob.specs import Call, Outcome
+from anyjob.outcome import Outcome
+from anyjob.specs import Call
 from anyjob.tracking import bulk_query, tracker
 
 QUEUED, RUNNING, DONE, ERROR = JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE, JobStatus.ERROR

@@ -16,7 +16,7 @@ import anyjob
 from anyjob import BackendConfiguration, Call, Capabilities, Command, Config, JobStatus, Registry, Session
 from anyjob.errors import JobError, StateError
 from anyjob.orders import Ticket
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
 
 DONE, RUNNING = JobStatus.DONE, JobStatus.RUNNING
 CALL = Call(len, ("x",))

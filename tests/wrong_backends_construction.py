@@ -16,7 +16,7 @@ from right_backend import RightBackend, RightOptions
 from anyjob.backend import BackendStatus
 from anyjob.config.secrets import Secret
 from anyjob.orders import Answer, Order, Rejected, Ticket
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
 
 # --- how a backend is made ------------------------------------------------------------------------
 

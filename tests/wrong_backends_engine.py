@@ -21,9 +21,10 @@ from anyjob.execution.spool import path_of
 from anyjob.job import JOB_FINAL_STATES
 from anyjob.jobtypes import CommandJob, TaskJob
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
+from anyjob.outcome import Outcome
 from anyjob.runtime.ledger_recorder import LedgerRecorder
 from anyjob.runtime.recorder import Recorder
-from anyjob.specs import Outcome, Spec
+from anyjob.specs import Spec
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 from anyjob.tracking.tracker import Tracker

@@ -23,7 +23,8 @@ from anyjob.errors import JobRejectedError, JobTimeoutError, SerializationError,
 from anyjob.job import JOB_FINAL_STATES, JobStatus
 from anyjob.jobtypes import TaskJob
 from anyjob.orders import Answer, Order, Rejected, Ticket
-from anyjob.specs import Command, Outcome
+from anyjob.outcome import Outcome
+from anyjob.specs import Command
 
 ENGINE = str(Path(__file__).with_name("wrong_engine.py"))
 

@@ -21,9 +21,9 @@ from anyjob.errors import (
     BackendUnavailableError,
 )
 from anyjob.orders import Answer, Observation, Options, Order, Ticket
+from anyjob.outcome import Outcome
 from anyjob.provider import BaseProvider
 from anyjob.runtime.recorder import NO_RECORDER
-from anyjob.specs import Outcome
 from anyjob.status import JobStatus
 
 # --- what is offered ------------------------------------------------------------------------------

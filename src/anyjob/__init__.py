@@ -54,8 +54,10 @@ if TYPE_CHECKING:
     from anyjob.job import BaseJob
     from anyjob.jobtypes import CommandJob, PythonJob, TaskJob
     from anyjob.orders import Observation, Options, Order, Rejected, Ticket, Unsure
+    from anyjob.outcome import Outcome
     from anyjob.provider import BaseProvider, ProviderConfiguration, filter_backends, least_busy
     from anyjob.registry.lookup import Registry
+    from anyjob.resources import Resources
     from anyjob.session.default import (
         backends,
         default_session,
@@ -70,7 +72,7 @@ if TYPE_CHECKING:
         set_default_session,
     )
     from anyjob.session.facade import Session
-    from anyjob.specs import Call, Command, File, Outcome, Resources, Spec
+    from anyjob.specs import Call, Command, File, Spec
     from anyjob.status import JOB_FINAL_STATES, JobStatus
     from anyjob.taskbackend import TaskBackend
     from anyjob.tracking.waiting import as_completed, wait
@@ -118,6 +120,7 @@ _WHERE = {
     "job": ("BaseJob",),
     "jobtypes": ("CommandJob", "PythonJob", "TaskJob"),
     "orders": ("Observation", "Options", "Order", "Rejected", "Ticket", "Unsure"),
+    "outcome": ("Outcome",),
     "execution.outputs": ("CommandResult",),
     "registry.lookup": ("Registry",),
     "config.secrets": ("Secret",),
@@ -136,7 +139,8 @@ _WHERE = {
         "set_default_session",
     ),
     "session.facade": ("Session",),
-    "specs": ("Call", "Command", "File", "Outcome", "Resources", "Spec"),
+    "resources": ("Resources",),
+    "specs": ("Call", "Command", "File", "Spec"),
     "status": ("JOB_FINAL_STATES", "JobStatus"),
     "taskbackend": ("TaskBackend",),
     "tracking.waiting": ("as_completed", "wait"),

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self
 
 from anyjob.backend import BaseBackend
 from anyjob.errors import JobRejectedError, SpecError, UnsupportedSpecError
-from anyjob.forks import in_each_process
 from anyjob.future import JobFuture, cancel_pending
-from anyjob.specs import Call, T, make_resources
+from anyjob.process.forks import in_each_process
+from anyjob.resources import make_resources
+from anyjob.specs import Call, T
 
 if TYPE_CHECKING:
     from anyjob.runtime.handover import Handover
@@ -247,7 +248,7 @@ class _OpenFutures:
 
 
 def _task_backend(backend: str | BaseBackend | None) -> TaskBackend:
-    from anyjob.lowering import find_route
+    from anyjob.runtime.lowering import find_route
     from anyjob.taskbackend import TaskBackend
 
     found: Any = backend

@@ -8,8 +8,8 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
-from anyjob import forks
 from anyjob.errors import BackendError, BackendUnavailableError
+from anyjob.process import forks
 from anyjob.specs import T
 from anyjob.status import JobStatus
 

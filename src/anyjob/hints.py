@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from anyjob.ledger.rows import BackendRow as BackendRow
     from anyjob.ledger.rows import Row as Row
     from anyjob.ledger.store import Ledger as Ledger
+    from anyjob.outcome import Outcome as Outcome
     from anyjob.provider import BaseProvider as BaseProvider
     from anyjob.registry.hooks import HookManager as HookManager
     from anyjob.registry.listing import ListingEntry as ListingEntry
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from anyjob.runtime.services import Services as Services
     from anyjob.session.facade import Session as Session
     from anyjob.session.offers import Offers as Offers
-    from anyjob.specs import Outcome as Outcome
     from anyjob.specs import Spec as Spec
     from anyjob.specs import T as T
     from anyjob.status import JobStatus as JobStatus

@@ -79,7 +79,7 @@ class Amended:
     """
 
     def __init__(self, why: str, /, *, notes: Mapping[str, str] | None = None, **resources: Any) -> None:
-        from anyjob.specs import make_resources
+        from anyjob.resources import make_resources
 
         self.why = why
         self.notes = {} if notes is None else notes

@@ -241,7 +241,7 @@ class BaseJob(ABC):
         """
 
         def tell(said: JobStatus | BaseException) -> None:
-            from anyjob.reporting import report
+            from anyjob.process.reporting import report
 
             if isinstance(said, BaseException):
                 report(

@@ -13,7 +13,8 @@ from anyjob.execution import log_reading, runner
 from anyjob.execution.outcomes import failure_of, load_value
 from anyjob.execution.outputs import BytesOutput, CommandResult, Output
 from anyjob.job import BaseJob
-from anyjob.specs import Call, Command, File, Outcome, Spec, T_co, kind_of
+from anyjob.outcome import Outcome
+from anyjob.specs import Call, Command, File, Spec, T_co, kind_of
 from anyjob.status import JobStatus
 from anyjob.text.seconds import timeout_of
 from anyjob.tracking.records import FinalCallback, JobRecord

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from anyjob import hints as t
-from anyjob.specs import Resources, Spec
+from anyjob.resources import Resources
+from anyjob.specs import Spec
 from anyjob.status import JobStatus
 
 

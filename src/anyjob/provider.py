@@ -267,7 +267,7 @@ def filter_backends(
 
 def _attributes(backends: t.Iterable[t.Any], key: str) -> tuple[dict[int, t.Any], list[Exception]]:
     """Return the attribute of each backend, by its identity; and what kept some from being asked."""
-    from anyjob.reporting import report
+    from anyjob.process.reporting import report
 
     known = list(backends)
     values: dict[int, t.Any] = {}

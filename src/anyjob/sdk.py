@@ -26,23 +26,24 @@ if TYPE_CHECKING:
     from anyjob.execution.spool import read_outcome
     from anyjob.execution.submit_directory import submit_directory
     from anyjob.execution.worker_process import WorkerProcess
-    from anyjob.forks import in_children, in_each_process
     from anyjob.jobtypes import dump_call
     from anyjob.orders import Answer
-    from anyjob.specs import LocalValue, kind_of
+    from anyjob.outcome import LocalValue
+    from anyjob.process.forks import in_children, in_each_process
+    from anyjob.specs import kind_of
     from anyjob.status import as_status
 
 _MODULE_OF = {
     "Answer": "orders",
     "JobRun": "execution.job_run",
-    "LocalValue": "specs",
+    "LocalValue": "outcome",
     "WorkerProcess": "execution.worker_process",
     "as_status": "status",
     "dump_call": "jobtypes",
     "fields": "config.schema",
     "find_interpreter": "execution.interpreter",
-    "in_children": "forks",
-    "in_each_process": "forks",
+    "in_children": "process.forks",
+    "in_each_process": "process.forks",
     "job_environment": "execution.job_environment",
     "json_schema": "config.schema",
     "kind_of": "specs",

@@ -1,8 +1,4 @@
-"""Descriptions of work and of what came of it: plain data, made to travel.
-
-A `Spec` describes one piece of work; `Resources` says what it needs and what it is called; an
-`Outcome` says what came of it.
-"""
+"""Specs: descriptions of one piece of work each, plain data that is made to travel."""
 
 from __future__ import annotations
 
@@ -13,8 +9,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from anyjob.errors import SpecError
-from anyjob.status import JobStatus
-from anyjob.text import units
+from anyjob.resources import MAX_NAME, Resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,15 +28,11 @@ T = TypeVar("T")
 
 MAX_ARGUMENT = 128 * 1024 - 1
 """Bytes that one argument or one ``NAME=value`` may have: Linux's MAX_ARG_STRLEN, less the NUL."""
-SMALLEST_MEMORY = 2**20
-"""Bytes below which a bare number was not meant as bytes: nothing runs in so few."""
 SPECS = (
     'give a Command(["program", ...]), a function and its arguments, a Call(function, (argument, ...)) '
     "or the spec of a plugin"
 )
 """What work is made as, for errors."""
-MAX_NAME = 255
-"""Bytes that the name of a job, or that of a file in its directory, may have: Linux's NAME_MAX."""
 
 
 class File(msgspec.Struct, frozen=True):
@@ -335,169 +326,3 @@ def as_spec(work: Any, args: tuple[Any, ...], given: Iterable[str] = ()) -> Spec
             f"run(Call({name}, …, {{{word!r}: …}}))"
         )
     return Call(work, args)
-
-
-class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a job needs, and what it is called; in what people write.
-
-    Args:
-        cpus: cores; 4 or "4". None leaves it to the backend.
-        memory: bytes, or text such as "8GiB"; kept in bytes.
-        gpus: accelerators.
-        nodes: machines.
-        walltime: seconds it may run, or text such as "2h" or "1:30:00"; kept in seconds.
-        name: what a person calls it; need not be unique.
-        tags: more of that, to look for jobs by.
-        options: for one engine only, by its type; other engines ignore them:
-            ``{"slurm": {"partition": "gpu"}}``.
-        restartable: it may run a second time where the first was lost half way.
-
-    Raises:
-        SpecError: a value that makes no sense.
-    """
-
-    cpus: int | None = None
-    memory: int | None = None
-    gpus: int | None = None
-    nodes: int | None = None
-    walltime: float | None = None
-    name: str = ""
-    tags: dict[str, str] = {}
-    options: dict[str, dict[str, Any]] = {}
-    restartable: bool = False
-
-    def __post_init__(self) -> None:
-        for field in ("cpus", "nodes", "gpus"):
-            value = getattr(self, field)
-            if value is not None:
-                least = 0 if field == "gpus" else 1
-                force_setattr(self, field, units.parse_count(value, what=field, minimum=least))
-        if self.memory is not None:
-            force_setattr(self, "memory", units.parse_memory(self.memory))
-        if self.walltime is not None:
-            force_setattr(self, "walltime", units.parse_duration(self.walltime))
-        if not isinstance(self.name, str) or "\0" in self.name:
-            raise SpecError(f"name is text without NUL bytes, not {self.name!r}")
-        if len(self.name.encode("utf-8", "surrogatepass")) > MAX_NAME:
-            raise SpecError(f"name has {MAX_NAME} bytes at most; this one is too long: {self.name[:60]!r}…")
-        if not isinstance(self.tags, dict):
-            raise SpecError(f'tags are a mapping such as {{"study": "a"}}, not {self.tags!r}')
-        if not all(isinstance(key, str) for key in self.tags):
-            raise SpecError(f"the names of tags are text: {self.tags!r}")
-        if any(not isinstance(value, str) for value in self.tags.values()):
-            force_setattr(self, "tags", {key: str(value) for key, value in self.tags.items()})
-        if not isinstance(self.options, dict) or not all(isinstance(v, dict) for v in self.options.values()):
-            raise SpecError(
-                'options go by the type of the backend: {"slurm": {"partition": "gpu"}}, '
-                f"not {self.options!r}"
-            )
-        if not isinstance(self.restartable, bool):
-            raise SpecError(f"restartable is True or False, not {self.restartable!r}")
-
-
-_NOTHING_ASKED = Resources()
-
-
-def make_resources(given: dict[str, Any]) -> Resources:
-    """Make `Resources` of the keyword arguments of a ``run``.
-
-    Raises:
-        SpecError: a keyword that is none, with the nearest that is; or a value that makes no sense.
-    """
-    if not given:
-        return _NOTHING_ASKED
-    unknown = set(given).difference(Resources.__struct_fields__)
-    if unknown:
-        from anyjob.text.nearest import nearest
-
-        word = min(unknown)
-        near = nearest(word, Resources.__struct_fields__, 0.65)
-        hint = f"did you mean {near!r}?" if near else "there are: " + ", ".join(Resources.__struct_fields__)
-        raise SpecError(
-            f"unknown resource {word!r}; {hint} (What one engine alone knows goes by its type: "
-            f'options={{"slurm": {{{word!r}: …}}}})'
-        )
-    memory = given.get("memory")
-    if isinstance(memory, (int, float)) and 0 < memory < SMALLEST_MEMORY:
-        raise SpecError(
-            f'memory = {memory} is in bytes: write "{memory:g}GiB" or "{memory:g}MiB", or "{memory:g}B" '
-            "if bytes are meant"
-        )
-    return Resources(**given)
-
-
-class Outcome(msgspec.Struct, kw_only=True):
-    """What came of a job.
-
-    Args:
-        status: the final status.
-        reason: why it is ERROR: ``exit-code``, ``exception``, ``signal``, ``walltime``,
-            ``memory``, ``node-failure``, ``lost``, ``rejected``, ``missing-module``.
-        message: the same for a person.
-        exit_code: of the program, where there was one and it ended by itself.
-        signal: what ended the process, where a signal did.
-        started: when it started to run, in seconds since 1970.
-        finished: when it ended.
-        peak_memory: the most memory it had resident, in bytes.
-        host: where it ran.
-        attempt: 1, and one more for each time that the engine started it anew.
-        value: what it returned, pickled; or an `anyjob.sdk.LocalValue`, in the process that it ran in.
-        exception: what it raised, pickled; or a `LocalException`, in the process that it ran in.
-        traceback: where it raised that, as text.
-        cost: what it has cost, in ``currency``, where the engine tells.
-        currency: what the cost is counted in: ``USD``, or a unit of the engine's own, such as ``credits``.
-    """
-
-    status: JobStatus
-    reason: str | None = None
-    message: str = ""
-    exit_code: int | None = None
-    signal: int | None = None
-    started: float | None = None
-    finished: float | None = None
-    peak_memory: int | None = None
-    host: str = ""
-    attempt: int = 1
-    value: Any = None
-    exception: Any = None
-    traceback: str = ""
-    cost: float | None = None
-    currency: str = ""
-
-
-class LocalValue:
-    """Stands in an `anyjob.Outcome` for a value that this process alone can give; others are pickled bytes.
-
-    It is for a value that cannot be pickled, or that lies elsewhere until somebody wants it: then a subclass
-    has ``value`` as a property. In the ledger it is pickled, so it is for backends that are not durable.
-
-    Args:
-        value: what `result()` returns, each time the same object.
-    """
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
-class LocalException(LocalValue):
-    """Stands in an `anyjob.Outcome` for an exception of this process, with its cause and its frames.
-
-    Args:
-        value: the exception; its traceback is what it has each time that it is raised.
-    """
-
-    __slots__ = ("_traceback",)
-
-    def __init__(self, value: BaseException) -> None:
-        super().__init__(value)
-        self._traceback = value.__traceback__
-
-    def exception(self) -> BaseException:
-        """Return the exception, without the frames that it passed when it was raised here before."""
-        error: BaseException = self.value
-        return error.with_traceback(self._traceback)
-
-    def __reduce__(self) -> Any:
-        return LocalException, (self.value,)

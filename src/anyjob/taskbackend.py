@@ -22,14 +22,16 @@ from anyjob.errors import (
 )
 from anyjob.execution import spool
 from anyjob.execution.private_files import read_range
-from anyjob.forks import only_here
 from anyjob.jobtypes import TaskJob
 from anyjob.orders import NO_OPTIONS, Answer, Observation, Options, Order, Rejected, Ticket, Unsure
+from anyjob.outcome import Outcome
+from anyjob.process.forks import only_here
+from anyjob.resources import Resources, make_resources
 from anyjob.runtime import item_resources
 from anyjob.runtime.recorder import NO_RECORDER, Recorder
 from anyjob.runtime.services import Services
 from anyjob.runtime.submission import submit, take_back
-from anyjob.specs import Call, Outcome, Resources, Spec, T, as_spec, make_resources
+from anyjob.specs import Call, Spec, T, as_spec
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 from anyjob.tracking.tracker import Tracker

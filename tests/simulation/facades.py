@@ -24,13 +24,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from anyjob import reporting
 from anyjob.builtin.local import process_attributes
 from anyjob.builtin.local.keeper import daemon, job_control
 from anyjob.builtin.local.zygote import child as zygote_child
 from anyjob.builtin.local.zygote import main as zygote_main
 from anyjob.execution import interpreter
 from anyjob.ledger import statedir
+from anyjob.process import reporting
 from anyjob.tracking import waiting
 from simulation.descriptions import pair
 from simulation.files import Files, make_poll_class, make_selector_class, make_socket_class
@@ -40,7 +40,7 @@ from simulation.system import Os
 from simulation.threads import Condition, Event, Lock, Queue, Thread
 
 PREFIXES = ("anyjob.builtin.local", "anyjob.ledger", "anyjob.tracking", "anyjob.runtime", "anyjob.execution")
-OTHERS = ("anyjob.ids", "anyjob.job", "anyjob.jobtypes", "anyjob.taskbackend")
+OTHERS = ("anyjob.job", "anyjob.jobtypes", "anyjob.taskbackend")
 
 LOG_ERROR = vars(job_control)["log_error"]
 OUTSIDE = (

@@ -14,7 +14,6 @@ import types
 from pathlib import Path
 from typing import Any
 
-from anyjob import ids, reporting
 from anyjob.builtin.local import process_attributes
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.keeper import daemon
@@ -25,6 +24,8 @@ from anyjob.errors import AnyjobError
 from anyjob.execution import interpreter
 from anyjob.jobtypes import CommandJob, PythonJob
 from anyjob.ledger import schema, statedir
+from anyjob.process import reporting
+from anyjob.runtime import ids
 from simulation import facades, faults, programs, sql, system, workload
 from simulation.files import Files
 from simulation.invariants import Checks, Truth

@@ -21,7 +21,7 @@ from anyjob import (
 )
 from anyjob.backend import Capabilities
 from anyjob.orders import Answer, Observation, Options, Order, Ticket
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
 
 
 class ClusterOptions(Options, frozen=True):

@@ -10,7 +10,7 @@ from typing import Any
 from anyjob.ledger.encoding import Context
 from anyjob.ledger.rows import BackendRow, NewJob
 from anyjob.ledger.store import Ledger
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
 from anyjob.status import JobStatus
 
 DONE = Outcome(status=JobStatus.DONE, finished=1.0)

@@ -14,7 +14,8 @@ from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.runner import dumps, perform, pickled
 from anyjob.job import JobStatus
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket
-from anyjob.specs import Call, Command, Outcome
+from anyjob.outcome import Outcome
+from anyjob.specs import Call, Command
 from anyjob.taskbackend import TaskBackend
 from anyjob.tracking.records import JobRecord
 

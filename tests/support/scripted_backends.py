@@ -11,7 +11,7 @@ from anyjob.backend import BackendConfiguration, BaseBackend, Capabilities
 from anyjob.errors import JobNotFoundError
 from anyjob.job import BaseJob, JobStatus
 from anyjob.orders import Answer, Observation, Order, Ticket
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
 from anyjob.taskbackend import TaskBackend
 from support.waiting import TIMEOUT
 

@@ -25,7 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyjob import Call, Command, ConfigError
-from anyjob.specs import Resources
+from anyjob.resources import Resources
 
 job_ids = st.text("0123456789abcdef", min_size=20, max_size=20)
 

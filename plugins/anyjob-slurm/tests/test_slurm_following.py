@@ -17,9 +17,9 @@ from anyjob_slurm.queue import Listing, Queue
 
 from anyjob import BackendAuthError, BackendError, BackendUnavailableError, Command, JobStatus
 from anyjob.execution.spool import path_of
-from anyjob.ids import new_id
 from anyjob.orders import Observation, Order, Ticket
-from anyjob.specs import Resources
+from anyjob.resources import Resources
+from anyjob.runtime.ids import new_id
 
 
 class Cluster:

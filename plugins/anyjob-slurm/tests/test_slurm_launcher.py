@@ -16,9 +16,11 @@ from anyjob_slurm import submission
 
 from anyjob import Call, Command, JobStatus
 from anyjob.execution.spool import path_of, read_outcome
-from anyjob.ids import new_id
 from anyjob.orders import Order
-from anyjob.specs import Outcome, Spec, make_resources
+from anyjob.outcome import Outcome
+from anyjob.resources import make_resources
+from anyjob.runtime.ids import new_id
+from anyjob.specs import Spec
 
 
 class Node:

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anyjob import ConfigError, SpecError
+from anyjob.resources import make_resources
 from anyjob.sdk import validate_options
-from anyjob.specs import make_resources
 
 ID = "0123456789abcdef0123"
 

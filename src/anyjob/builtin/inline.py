@@ -9,7 +9,7 @@ from anyjob.backend import Capabilities
 from anyjob.builtin.pool import CallLoader, PoolBackend
 from anyjob.execution import runner
 from anyjob.orders import Answer, Order
-from anyjob.specs import LocalException
+from anyjob.outcome import LocalException
 
 
 class InlineBackend(PoolBackend):

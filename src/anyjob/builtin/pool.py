@@ -24,10 +24,11 @@ from anyjob.execution.private_files import read_range
 from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.stored_values import store
 from anyjob.execution.submit_directory import submit_directory
-from anyjob.forks import in_each_process
-from anyjob.living import living
 from anyjob.orders import Answer, Observation, Order, Ticket
-from anyjob.specs import Call, Command, LocalException, LocalValue, Outcome
+from anyjob.outcome import LocalException, LocalValue, Outcome
+from anyjob.process.forks import in_each_process
+from anyjob.process.living import living
+from anyjob.specs import Call, Command
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
 

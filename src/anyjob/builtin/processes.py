@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import msgspec
 
-from anyjob import forks
 from anyjob.backend import Capabilities
 from anyjob.builtin.pool import PoolBackend
 from anyjob.builtin.pool_job import PoolJob
@@ -22,7 +21,9 @@ from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.execution.worker_process import Logs, Outdated, PoolWorker, Surroundings
 from anyjob.orders import Options, Order
-from anyjob.specs import Call, Outcome
+from anyjob.outcome import Outcome
+from anyjob.process import forks
+from anyjob.specs import Call
 
 
 class ProcessesOptions(Options, frozen=True):

@@ -58,7 +58,7 @@ def show_warnings() -> None:
     """Have warnings and logged problems written as messages of anyjob, on stderr."""
     import warnings
 
-    from anyjob import reporting
+    from anyjob.process import reporting
 
     def show(
         message: Warning | str,

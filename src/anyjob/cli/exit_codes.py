@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from anyjob.specs import Outcome
+    from anyjob.outcome import Outcome
 
 OK = 0
 FOUND = 1

@@ -12,7 +12,7 @@ import msgspec
 
 from anyjob.config.options import describe
 from anyjob.config.secrets import Secret
-from anyjob.specs import Resources
+from anyjob.resources import Resources
 
 SECRET = {
     "description": "a secret: where it is kept, or its text",

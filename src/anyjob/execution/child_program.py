@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 import msgspec
 
 from anyjob.orders import Order
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
 from anyjob.status import JobStatus
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from anyjob.errors import CommandFailedError, JobCancelledError, JobFailedError, JobRejectedError, RemoteError
 from anyjob.execution.spool import InSpool, load_large
-from anyjob.specs import LocalException, LocalValue, Outcome
+from anyjob.outcome import LocalException, LocalValue, Outcome
 from anyjob.status import JobStatus
 
 

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from anyjob.execution.plain_data import PlainUnpickler
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
 from anyjob.status import JobStatus
 
 _HERE = os.uname().nodename

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from anyjob.errors import CommandFailedError, JobFailedError
 from anyjob.execution.child_program import Program, ReportedProgram
 from anyjob.execution.private_files import append_private, make_private, write_private
-from anyjob.specs import Command, Outcome
+from anyjob.outcome import Outcome
+from anyjob.specs import Command
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:

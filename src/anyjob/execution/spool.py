@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from anyjob.errors import StateError
 from anyjob.execution.private_files import open_private, sync_directories, write_private
 from anyjob.execution.reports import dump_report, load_report, parse_outcome
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
 from anyjob.status import JobStatus
 from anyjob.text.full_disk import explain
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from anyjob.execution.pickle_streams import dump_or_spill
-from anyjob.specs import LocalValue
+from anyjob.outcome import LocalValue
 
 _directory: tuple[int, str] | None = None  # for the process of this pid
 

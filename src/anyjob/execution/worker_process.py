@@ -22,8 +22,8 @@ from anyjob.execution.packed_call import Part
 from anyjob.execution.pickle_streams import MessageWriter, read_frame
 from anyjob.execution.private_files import append_private
 from anyjob.execution.stored_values import StoredValue
-from anyjob.forks import in_children
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
+from anyjob.process.forks import in_children
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:

@@ -55,7 +55,8 @@ from typing import Any, NamedTuple
 from anyjob.errors import JobFileError, SpecError
 from anyjob.jobfile.matrix import read_matrix, with_axes
 from anyjob.jobfile.placeholders import fill, iter_strings, placeholder_names, to_text
-from anyjob.specs import Command, Resources, make_resources
+from anyjob.resources import Resources, make_resources
+from anyjob.specs import Command
 from anyjob.text.nearest import did_you_mean, nearest
 from anyjob.text.toml import (
     InvalidEntry,

@@ -14,7 +14,8 @@ from anyjob.execution import runner
 from anyjob.execution.outcomes import unreadable
 from anyjob.execution.spool import InSpool
 from anyjob.ledger.rows import Row
-from anyjob.specs import LocalValue, Outcome, Resources
+from anyjob.outcome import LocalValue, Outcome
+from anyjob.resources import Resources
 from anyjob.status import JobStatus
 
 _IN_SPOOL = 1

@@ -14,8 +14,8 @@ import threading
 import weakref
 from contextlib import suppress
 
-from anyjob.forks import in_each_process
-from anyjob.living import living
+from anyjob.process.forks import in_each_process
+from anyjob.process.living import living
 
 FORK_PATIENCE = 5.0
 """Seconds that a fork waits, at most, for another thread that is at work with a connection."""

@@ -24,8 +24,8 @@ from anyjob.ledger.encoding import Context, decode_outcome, encode_outcome
 from anyjob.ledger.rows import CODE, FINAL, of_column
 from anyjob.ledger.schema import REFERENCES, migrate
 from anyjob.ledger.statedir import is_network
-from anyjob.reporting import report
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
+from anyjob.process.reporting import report
 
 TABLES = (
     ("backends", "n"),

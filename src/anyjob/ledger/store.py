@@ -21,7 +21,7 @@ from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
     from anyjob.ledger.encoding import Context
-    from anyjob.specs import Outcome
+    from anyjob.outcome import Outcome
 
 T = TypeVar("T")
 _SUPERSEDE = """

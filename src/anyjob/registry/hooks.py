@@ -9,7 +9,7 @@ from __future__ import annotations
 from _thread import RLock, _local
 
 from anyjob.errors import BrokenPluginError, PluginError, Refused
-from anyjob.forks import in_each_process
+from anyjob.process.forks import in_each_process
 from anyjob.registry.entry_points import PLUGINS, Reference
 from anyjob.registry.metadata import Source
 
@@ -194,7 +194,7 @@ class HookManager:
             if self._strict:
                 raise
             if new:
-                from anyjob.reporting import report
+                from anyjob.process.reporting import report
 
                 report("a plugin is left out: %s", error, logger=LOGGER, error=error.__cause__)
         with self._lock:
@@ -250,7 +250,7 @@ class HookManager:
         if self._strict:
             raise BrokenPluginError(message) from error
         if (reference, hook) not in self._reported:
-            from anyjob.reporting import report
+            from anyjob.process.reporting import report
 
             self._reported.add((reference, hook))
             report("%s (reported once; the rest goes on)", message, logger=LOGGER, error=error)

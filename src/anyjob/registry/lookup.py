@@ -19,7 +19,7 @@ from anyjob.errors import (
     PluginError,
     UnknownNameError,
 )
-from anyjob.forks import in_each_process
+from anyjob.process.forks import in_each_process
 from anyjob.registry.conflicts import ConflictResolver
 from anyjob.registry.discovery import Scan
 from anyjob.registry.entry_points import (

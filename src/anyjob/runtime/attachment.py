@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from anyjob.errors import JobNotFoundError
-from anyjob.ids import new_id
-from anyjob.specs import Resources
+from anyjob.resources import Resources
+from anyjob.runtime.ids import new_id
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 

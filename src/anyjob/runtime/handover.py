@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anyjob.errors import JobRejectedError, SpecError
-from anyjob.forks import in_each_process
 from anyjob.jobtypes import TaskJob, dump_call
+from anyjob.process.forks import in_each_process
 from anyjob.specs import Call
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from anyjob.errors import SpecError
-from anyjob.specs import Resources, make_resources
+from anyjob.resources import Resources, make_resources
 
 
 def differ(given: Mapping[str, Any]) -> bool:

@@ -28,9 +28,11 @@ from anyjob.ledger.identity import identity
 from anyjob.ledger.rows import ATTACHED, FINAL, BackendRow, NewJob, Row, Summary
 from anyjob.ledger.statedir import cannot_write
 from anyjob.ledger.store import Ledger
-from anyjob.lowering import lower_along
+from anyjob.outcome import Outcome
+from anyjob.resources import Resources
+from anyjob.runtime.lowering import lower_along
 from anyjob.runtime.recorder import Recorder
-from anyjob.specs import Call, Outcome, Resources, Spec, kind_of
+from anyjob.specs import Call, Spec, kind_of
 from anyjob.status import JobStatus
 from anyjob.tracking.records import NEVER, JobRecord
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from anyjob.specs import Outcome, Resources
+from anyjob.outcome import Outcome
+from anyjob.resources import Resources
 
 if TYPE_CHECKING:
     from anyjob.status import JobStatus

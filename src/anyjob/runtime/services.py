@@ -9,8 +9,10 @@ from anyjob.errors import JobNotFoundError
 
 if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger
+    from anyjob.outcome import Outcome
     from anyjob.registry.lookup import Registry
-    from anyjob.specs import Outcome, Resources, Spec
+    from anyjob.resources import Resources
+    from anyjob.specs import Spec
     from anyjob.status import JobStatus
     from anyjob.tracking.records import JobRecord
 

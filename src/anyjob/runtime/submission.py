@@ -8,11 +8,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import BackendError, Refused, SpecError, StateError, UnsupportedSpecError
-from anyjob.ids import new_id
-from anyjob.lowering import find_route, lower_along
 from anyjob.orders import Order, Rejected, Unsure
+from anyjob.outcome import Outcome
+from anyjob.resources import Resources
+from anyjob.runtime.ids import new_id
+from anyjob.runtime.lowering import find_route, lower_along
 from anyjob.runtime.services import AMENDED
-from anyjob.specs import Call, Command, Outcome, Resources, Spec, T, kind_of
+from anyjob.specs import Call, Command, Spec, T, kind_of
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 
@@ -126,7 +128,7 @@ def _tell_amendments(records: Iterable[JobRecord]) -> None:
     """Say what plugins have changed, each change once for all jobs that are submitted together."""
     told = {record.notes[AMENDED]: None for record in records if record.notes and AMENDED in record.notes}
     for each in told:
-        from anyjob.reporting import report
+        from anyjob.process.reporting import report
 
         report("%s", each, logger="anyjob.plugins", level="info")
 

@@ -41,7 +41,7 @@ class BackendFactory:
         if not self._is_checked:
             self._is_checked = True
             for problem in self._config.problems():  # what it says in vain was meant to be used
-                from anyjob.reporting import report
+                from anyjob.process.reporting import report
 
                 report("%s", problem)
         entry = self._config.entry("backends", name)

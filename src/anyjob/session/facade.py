@@ -10,8 +10,8 @@ from weakref import WeakValueDictionary
 
 from anyjob import hints as t
 from anyjob.errors import UnknownNameError
-from anyjob.forks import in_each_process
-from anyjob.living import living
+from anyjob.process.forks import in_each_process
+from anyjob.process.living import living
 from anyjob.session.backend_factory import BackendFactory
 
 TYPE_CHECKING = False
@@ -234,7 +234,7 @@ class Session:
             return False
         if can_run is None:
             return True
-        from anyjob.lowering import has_route
+        from anyjob.runtime.lowering import has_route
         from anyjob.specs import kind_of
 
         kind = can_run if isinstance(can_run, str) else kind_of(can_run)
@@ -289,7 +289,7 @@ class Session:
         """
         chosen: str | t.AnyBackend | None = None
         if self.services.chooses:
-            from anyjob.lowering import as_it_runs
+            from anyjob.runtime.lowering import as_it_runs
 
             chosen = self.services.choose(as_it_runs(spec))
         return self.get_backend(chosen) if chosen is None or isinstance(chosen, str) else chosen
@@ -500,6 +500,6 @@ class Session:
 
 
 def _report(name: str, error: BaseException) -> None:
-    from anyjob.reporting import report
+    from anyjob.process.reporting import report
 
     report("%s: %s: %s", name, type(error).__name__, error)

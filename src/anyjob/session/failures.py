@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import ParamSpec, TypeVar
 
 from anyjob.errors import BackendUnavailableError, in_words
-from anyjob.reporting import report
+from anyjob.process.reporting import report
 
 MOST = 3
 """Failures in a row after which a backend is asked about no more jobs: each may have been a timeout."""

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from anyjob.errors import BackendUnavailableError, JobError
 from anyjob.execution.submit_directory import submitting_from
 from anyjob.ledger.encoding import encode_resources
+from anyjob.resources import make_resources
 from anyjob.runtime.submission import submit, take_back
 from anyjob.session.failures import Failures
 from anyjob.session.missing_backends import DeferredBackend
-from anyjob.specs import make_resources
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
 from anyjob.taskbackend import TaskBackend
 

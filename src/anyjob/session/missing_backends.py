@@ -17,7 +17,7 @@ from anyjob.errors import (
     in_words,
 )
 from anyjob.orders import Answer, Observation, Order, Ticket
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
 from anyjob.taskbackend import TaskBackend
 
 if TYPE_CHECKING:

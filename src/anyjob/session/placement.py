@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from anyjob.lowering import as_it_runs
+from anyjob.runtime.lowering import as_it_runs
 from anyjob.specs import as_spec, is_function
 
 if TYPE_CHECKING:

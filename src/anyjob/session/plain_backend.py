@@ -8,7 +8,7 @@ from __future__ import annotations
 import weakref
 
 from anyjob.backend import BaseBackend
-from anyjob.living import living
+from anyjob.process.living import living
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ class PlainRun:
         Raises:
             Refused: a plugin would not let it through.
         """
-        from anyjob.ids import new_id
         from anyjob.job import BaseJob
+        from anyjob.resources import Resources
+        from anyjob.runtime.ids import new_id
         from anyjob.session.plain_job import LedgerEntry
-        from anyjob.specs import Resources
 
         services: Any = self._session.services
         admitted = services.before_submit(self._backend, "", args[0] if args else None, Resources())
@@ -124,7 +124,7 @@ class PlainRun:
 
 
 def _tell_ignored(backend: str) -> None:
-    from anyjob.reporting import report
+    from anyjob.process.reporting import report
 
     why = "a plugin amends what a job of backend %s is given, which is left out: it is no task backend"
     report(why, backend, logger="anyjob.plugins")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from anyjob.errors import StateError
 from anyjob.job import BaseJob
 from anyjob.ledger.rows import BackendRow
-from anyjob.reporting import report
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
+from anyjob.process.reporting import report
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from anyjob.errors import StateError
 from anyjob.execution import spool
 from anyjob.ledger.reserve import Reserve
 from anyjob.ledger.sql import chunks
-from anyjob.reporting import report
+from anyjob.process.reporting import report
 from anyjob.text.units import parse_duration
 
 if TYPE_CHECKING:

@@ -9,8 +9,10 @@ from anyjob.runtime.services import AMENDED, Admission, Services
 
 if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger
+    from anyjob.outcome import Outcome
+    from anyjob.resources import Resources
     from anyjob.session.facade import Session
-    from anyjob.specs import Outcome, Resources, Spec
+    from anyjob.specs import Spec
     from anyjob.status import JobStatus
     from anyjob.tracking.records import JobRecord
 
@@ -124,7 +126,7 @@ def _together(hook: str, given: Sequence[Any]) -> dict[str, str]:
         if isinstance(some, Mapping) and all(isinstance(text, str) for pair in some.items() for text in pair):
             together.update(some)
         else:
-            from anyjob.reporting import report
+            from anyjob.process.reporting import report
 
             why = "%s returned %r, which is left out: it returns a mapping of text to text, or None"
             report(why, hook, some, logger="anyjob.plugins")

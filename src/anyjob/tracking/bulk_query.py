@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import AnyjobError, BackendError, BackendUnavailableError, in_words
 from anyjob.execution.outcomes import unreadable
-from anyjob.forks import in_each_process
 from anyjob.orders import Observation
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
+from anyjob.process.forks import in_each_process
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
 from anyjob.tracking.telling import telling
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from anyjob.forks import in_each_process
+from anyjob.process.forks import in_each_process
 
 if TYPE_CHECKING:
     from anyjob.status import JobStatus

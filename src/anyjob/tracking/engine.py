@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from anyjob.backend import Capabilities
     from anyjob.orders import Observation, Ticket
-    from anyjob.specs import Outcome
+    from anyjob.outcome import Outcome
     from anyjob.status import JobStatus
 
 

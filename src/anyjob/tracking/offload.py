@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
 
-from anyjob.forks import in_each_process
+from anyjob.process.forks import in_each_process
 from anyjob.tracking import thread_loop
 from anyjob.tracking.telling import check_may_wait
 

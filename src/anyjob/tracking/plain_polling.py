@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from anyjob.errors import BackendUnavailableError
-from anyjob.forks import in_each_process
-from anyjob.reporting import report
+from anyjob.process.forks import in_each_process
+from anyjob.process.reporting import report
 from anyjob.status import JOB_FINAL_STATES, JobStatus, backoff
 from anyjob.tracking import thread_loop
 from anyjob.tracking.telling import telling

@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import JobError
-from anyjob.forks import in_each_process
-from anyjob.living import living
 from anyjob.orders import Ticket
-from anyjob.specs import Outcome, Resources, Spec, kind_of
+from anyjob.outcome import Outcome
+from anyjob.process.forks import in_each_process
+from anyjob.process.living import living
+from anyjob.resources import Resources
+from anyjob.specs import Spec, kind_of
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from anyjob import forks
 from anyjob.errors import BackendError
-from anyjob.living import living
+from anyjob.process import forks
+from anyjob.process.living import living
 from anyjob.status import JobStatus
 from anyjob.tracking.bulk_query import BulkQuery
 from anyjob.tracking.records import FinalCallback, JobRecord, JobTable
@@ -18,7 +18,7 @@ from anyjob.tracking.watcher import Watcher
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from anyjob.specs import Outcome
+    from anyjob.outcome import Outcome
     from anyjob.tracking.engine import Engine
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from anyjob.orders import Observation
-from anyjob.reporting import report
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
+from anyjob.process.reporting import report
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from anyjob.errors import BackendError, BackendUnavailableError, StateError
-from anyjob.forks import in_each_process
-from anyjob.reporting import report
+from anyjob.process.forks import in_each_process
+from anyjob.process.reporting import report
 from anyjob.status import backoff
 from anyjob.tracking.records import NEVER
 

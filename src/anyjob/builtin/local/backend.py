@@ -22,9 +22,10 @@ from anyjob.ledger.encoding import Context, outcome_of
 from anyjob.ledger.rows import FINAL, Row
 from anyjob.ledger.statedir import cannot_write
 from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
-from anyjob.reporting import report
+from anyjob.outcome import Outcome
+from anyjob.process.reporting import report
+from anyjob.resources import Resources
 from anyjob.runtime.ledger_recorder import LedgerRecorder, current_context
-from anyjob.specs import Outcome, Resources
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
 from anyjob.tracking.records import JobRecord

@@ -16,8 +16,8 @@ from anyjob.builtin.local.locks import UNSEEN, lock_holder
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
 from anyjob.errors import AnyjobError, BackendUnavailableError, ConfigError
 from anyjob.execution import interpreter
-from anyjob.forks import in_each_process
-from anyjob.reporting import report
+from anyjob.process.forks import in_each_process
+from anyjob.process.reporting import report
 from anyjob.status import backoff
 
 ANSWER = 15.0

@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.ipc.protocol import CLIENT_PROTOCOL
-from anyjob.forks import in_children
-from anyjob.reporting import report
+from anyjob.process.forks import in_children
+from anyjob.process.reporting import report
 
 Changed = Callable[[list[str], list[str]], None]
 QUIET = 10.0

@@ -9,8 +9,10 @@ from typing import Any
 from anyjob.errors import AnyjobError, JobError, SpecError, in_words
 from anyjob.jobtypes import TaskJob
 from anyjob.ledger.rows import Row
+from anyjob.outcome import Outcome
+from anyjob.resources import Resources
 from anyjob.session.facade import Session
-from anyjob.specs import Outcome, Resources, Spec
+from anyjob.specs import Spec
 from anyjob.status import as_status
 from anyjob.taskbackend import TaskBackend
 

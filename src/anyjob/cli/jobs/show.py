@@ -25,10 +25,11 @@ from anyjob.cli.values import money
 from anyjob.execution import spool
 from anyjob.ledger.encoding import decode_resources, outcome_of
 from anyjob.ledger.rows import ATTACHED, FINAL, Row, Summary
+from anyjob.resources import Resources
 from anyjob.runtime.services import AMENDED
 from anyjob.session.facade import Session
 from anyjob.session.plain_job import KIND as PLAIN
-from anyjob.specs import Call, Command, File, Resources, Spec
+from anyjob.specs import Call, Command, File, Spec
 from anyjob.text.units import format_duration, format_memory
 
 LONGEST = 300

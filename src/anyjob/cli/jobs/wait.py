@@ -22,7 +22,7 @@ from anyjob.cli.values import write_option
 from anyjob.errors import AnyjobError, CommandFailedError, JobTimeoutError
 from anyjob.job import BaseJob
 from anyjob.jobtypes import CommandJob
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
 from anyjob.tracking.waiting import as_completed
 
 

@@ -18,8 +18,10 @@ from anyjob.cli.run.streaming import OutputForwarder, StatusLine, wait_with_stat
 from anyjob.errors import AnyjobError, CommandFailedError
 from anyjob.execution.outputs import CommandResult
 from anyjob.jobtypes import TaskJob
+from anyjob.outcome import Outcome
+from anyjob.resources import make_resources
 from anyjob.session.job_actions import cancel
-from anyjob.specs import Outcome, Spec, kind_of, make_resources
+from anyjob.specs import Spec, kind_of
 
 
 def run_one(

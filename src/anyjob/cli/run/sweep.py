@@ -23,9 +23,9 @@ from anyjob.errors import SerializationError
 from anyjob.execution.serialization import with_item_number
 from anyjob.jobfile import reader
 from anyjob.jobfile.spec_builder import make_spec, spec_type_of
+from anyjob.resources import make_resources
 from anyjob.runtime import submission
 from anyjob.session.facade import Session
-from anyjob.specs import make_resources
 from anyjob.taskbackend import TaskBackend
 from anyjob.tracking.waiting import as_completed
 

@@ -12,7 +12,7 @@ from anyjob.cli.output import print_error, print_message, table, write_json
 from anyjob.errors import AnyjobError, CommandFailedError
 from anyjob.execution.outputs import BytesOutput, CommandResult
 from anyjob.jobfile.reader import JobFile
-from anyjob.specs import make_resources
+from anyjob.resources import make_resources
 from anyjob.text.printable import printable
 
 MOST_OUTPUT = 256 * 1024

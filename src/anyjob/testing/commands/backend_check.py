@@ -10,7 +10,7 @@ from typing import Any
 from anyjob.cli.backends.host_limits import notices
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.errors import AnyjobError, JobTimeoutError, UnsupportedSpecError
-from anyjob.lowering import find_route
+from anyjob.runtime.lowering import find_route
 from anyjob.session.facade import Session
 from anyjob.session.pruning import forget
 from anyjob.taskbackend import TaskBackend

@@ -11,9 +11,9 @@ from unittest import SkipTest
 
 from anyjob.errors import JobTimeoutError
 from anyjob.job import JobStatus
+from anyjob.outcome import Outcome
 from anyjob.registry.entry_points import BACKENDS, PROVIDERS
 from anyjob.session.facade import Session
-from anyjob.specs import Outcome
 from anyjob.testing.harness.messages import describe_end
 from anyjob.testing.harness.other_process import OtherProcess
 from anyjob.testing.harness.samples import Samples, can_run, default_samples

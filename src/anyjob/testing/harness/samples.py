@@ -9,7 +9,7 @@ from typing import Any
 
 from anyjob.errors import UnsupportedSpecError
 from anyjob.execution.outputs import CommandResult
-from anyjob.lowering import find_route
+from anyjob.runtime.lowering import find_route
 from anyjob.specs import Call, Command
 from anyjob.taskbackend import TaskBackend
 

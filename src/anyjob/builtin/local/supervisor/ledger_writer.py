@@ -12,7 +12,7 @@ from anyjob.builtin.local.supervisor.orders import remove_own_variables
 from anyjob.execution import spool
 from anyjob.ledger.encoding import make_writable
 from anyjob.ledger.store import Ledger
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
 from anyjob.status import JobStatus
 
 PACE = 0.005

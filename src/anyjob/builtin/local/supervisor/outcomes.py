@@ -11,7 +11,7 @@ from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
 from anyjob.execution import spool
 from anyjob.execution.child_program import exit_outcome
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
 from anyjob.status import JobStatus
 
 

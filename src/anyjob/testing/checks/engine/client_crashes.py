@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from anyjob.job import JobStatus
-from anyjob.specs import Command, Outcome
+from anyjob.outcome import Outcome
+from anyjob.specs import Command
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.marks import requires
 from anyjob.testing.harness.samples import can_run

@@ -13,7 +13,7 @@ from unittest import SkipTest
 from anyjob.errors import AnyjobError, BackendUnavailableError
 from anyjob.job import JOB_FINAL_STATES, JobStatus
 from anyjob.orders import Rejected, Unsure
-from anyjob.specs import Outcome
+from anyjob.outcome import Outcome
 from anyjob.taskbackend import TaskBackend
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.marks import needs_engine

@@ -11,7 +11,8 @@ from typing import Any
 
 from anyjob.errors import CommandFailedError, JobRejectedError, SpecError
 from anyjob.job import JobStatus
-from anyjob.specs import MAX_ARGUMENT, MAX_NAME, Call, Command, File
+from anyjob.resources import MAX_NAME
+from anyjob.specs import MAX_ARGUMENT, Call, Command, File
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.marks import live, requires
 from anyjob.testing.harness.samples import can_run

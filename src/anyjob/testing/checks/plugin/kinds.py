@@ -12,9 +12,9 @@ import msgspec
 from anyjob.config.options import describe
 from anyjob.errors import AnyjobError, SpecError
 from anyjob.job import JobStatus
-from anyjob.lowering import lower_along
 from anyjob.registry.entry_points import CORE, JOB_TYPES
 from anyjob.registry.listing import WELL_KNOWN
+from anyjob.runtime.lowering import lower_along
 from anyjob.specs import Spec, kind_of, with_files
 from anyjob.testing.harness.job_type import JobTypeHarness
 from anyjob.testing.harness.samples import ANY, Samples

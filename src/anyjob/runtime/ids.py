@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 
-from anyjob.forks import in_each_process
+from anyjob.process.forks import in_each_process
 
 SIZE = 10
 """Bytes of an id."""

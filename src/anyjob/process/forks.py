@@ -68,7 +68,7 @@ def _in_child() -> None:
             try:
                 function(*of)
             except Exception as error:  # the others are to be called all the same
-                from anyjob.reporting import report
+                from anyjob.process.reporting import report
 
                 report("%r in a process that was forked off: %s", function, error, level="error", error=error)
 

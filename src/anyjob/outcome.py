@@ -1,0 +1,86 @@
+"""What came of a job, and what stands in it for what one process alone can give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from anyjob.status import JobStatus
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """What came of a job.
+
+    Args:
+        status: the final status.
+        reason: why it is ERROR: ``exit-code``, ``exception``, ``signal``, ``walltime``,
+            ``memory``, ``node-failure``, ``lost``, ``rejected``, ``missing-module``.
+        message: the same for a person.
+        exit_code: of the program, where there was one and it ended by itself.
+        signal: what ended the process, where a signal did.
+        started: when it started to run, in seconds since 1970.
+        finished: when it ended.
+        peak_memory: the most memory it had resident, in bytes.
+        host: where it ran.
+        attempt: 1, and one more for each time that the engine started it anew.
+        value: what it returned, pickled; or an `anyjob.sdk.LocalValue`, in the process that it ran in.
+        exception: what it raised, pickled; or a `LocalException`, in the process that it ran in.
+        traceback: where it raised that, as text.
+        cost: what it has cost, in ``currency``, where the engine tells.
+        currency: what the cost is counted in: ``USD``, or a unit of the engine's own, such as ``credits``.
+    """
+
+    status: JobStatus
+    reason: str | None = None
+    message: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    started: float | None = None
+    finished: float | None = None
+    peak_memory: int | None = None
+    host: str = ""
+    attempt: int = 1
+    value: Any = None
+    exception: Any = None
+    traceback: str = ""
+    cost: float | None = None
+    currency: str = ""
+
+
+class LocalValue:
+    """Stands in an `anyjob.Outcome` for a value that this process alone can give; others are pickled bytes.
+
+    It is for a value that cannot be pickled, or that lies elsewhere until somebody wants it: then a subclass
+    has ``value`` as a property. In the ledger it is pickled, so it is for backends that are not durable.
+
+    Args:
+        value: what `result()` returns, each time the same object.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class LocalException(LocalValue):
+    """Stands in an `anyjob.Outcome` for an exception of this process, with its cause and its frames.
+
+    Args:
+        value: the exception; its traceback is what it has each time that it is raised.
+    """
+
+    __slots__ = ("_traceback",)
+
+    def __init__(self, value: BaseException) -> None:
+        super().__init__(value)
+        self._traceback = value.__traceback__
+
+    def exception(self) -> BaseException:
+        """Return the exception, without the frames that it passed when it was raised here before."""
+        error: BaseException = self.value
+        return error.with_traceback(self._traceback)
+
+    def __reduce__(self) -> Any:
+        return LocalException, (self.value,)

@@ -1,0 +1,105 @@
+"""What a job needs, and what it is called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from anyjob.errors import SpecError
+from anyjob.text import units
+
+MAX_NAME = 255
+"""Bytes that the name of a job, or that of a file in its directory, may have: Linux's NAME_MAX."""
+SMALLEST_MEMORY = 2**20
+"""Bytes below which a bare number was not meant as bytes: nothing runs in so few."""
+
+
+class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a job needs, and what it is called; in what people write.
+
+    Args:
+        cpus: cores; 4 or "4". None leaves it to the backend.
+        memory: bytes, or text such as "8GiB"; kept in bytes.
+        gpus: accelerators.
+        nodes: machines.
+        walltime: seconds it may run, or text such as "2h" or "1:30:00"; kept in seconds.
+        name: what a person calls it; need not be unique.
+        tags: more of that, to look for jobs by.
+        options: for one engine only, by its type; other engines ignore them:
+            ``{"slurm": {"partition": "gpu"}}``.
+        restartable: it may run a second time where the first was lost half way.
+
+    Raises:
+        SpecError: a value that makes no sense.
+    """
+
+    cpus: int | None = None
+    memory: int | None = None
+    gpus: int | None = None
+    nodes: int | None = None
+    walltime: float | None = None
+    name: str = ""
+    tags: dict[str, str] = {}
+    options: dict[str, dict[str, Any]] = {}
+    restartable: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("cpus", "nodes", "gpus"):
+            value = getattr(self, field)
+            if value is not None:
+                least = 0 if field == "gpus" else 1
+                force_setattr(self, field, units.parse_count(value, what=field, minimum=least))
+        if self.memory is not None:
+            force_setattr(self, "memory", units.parse_memory(self.memory))
+        if self.walltime is not None:
+            force_setattr(self, "walltime", units.parse_duration(self.walltime))
+        if not isinstance(self.name, str) or "\0" in self.name:
+            raise SpecError(f"name is text without NUL bytes, not {self.name!r}")
+        if len(self.name.encode("utf-8", "surrogatepass")) > MAX_NAME:
+            raise SpecError(f"name has {MAX_NAME} bytes at most; this one is too long: {self.name[:60]!r}…")
+        if not isinstance(self.tags, dict):
+            raise SpecError(f'tags are a mapping such as {{"study": "a"}}, not {self.tags!r}')
+        if not all(isinstance(key, str) for key in self.tags):
+            raise SpecError(f"the names of tags are text: {self.tags!r}")
+        if any(not isinstance(value, str) for value in self.tags.values()):
+            force_setattr(self, "tags", {key: str(value) for key, value in self.tags.items()})
+        if not isinstance(self.options, dict) or not all(isinstance(v, dict) for v in self.options.values()):
+            raise SpecError(
+                'options go by the type of the backend: {"slurm": {"partition": "gpu"}}, '
+                f"not {self.options!r}"
+            )
+        if not isinstance(self.restartable, bool):
+            raise SpecError(f"restartable is True or False, not {self.restartable!r}")
+
+
+_NOTHING_ASKED = Resources()
+
+
+def make_resources(given: dict[str, Any]) -> Resources:
+    """Make `Resources` of the keyword arguments of a ``run``.
+
+    Raises:
+        SpecError: a keyword that is none, with the nearest that is; or a value that makes no sense.
+    """
+    if not given:
+        return _NOTHING_ASKED
+    unknown = set(given).difference(Resources.__struct_fields__)
+    if unknown:
+        from anyjob.text.nearest import nearest
+
+        word = min(unknown)
+        near = nearest(word, Resources.__struct_fields__, 0.65)
+        hint = f"did you mean {near!r}?" if near else "there are: " + ", ".join(Resources.__struct_fields__)
+        raise SpecError(
+            f"unknown resource {word!r}; {hint} (What one engine alone knows goes by its type: "
+            f'options={{"slurm": {{{word!r}: …}}}})'
+        )
+    memory = given.get("memory")
+    if isinstance(memory, (int, float)) and 0 < memory < SMALLEST_MEMORY:
+        raise SpecError(
+            f'memory = {memory} is in bytes: write "{memory:g}GiB" or "{memory:g}MiB", or "{memory:g}B" '
+            "if bytes are meant"
+        )
+    return Resources(**given)
