@@ -176,6 +176,15 @@ def test_everything_else_goes_by_indexes(
     assert not any("TEMP B-TREE" in line for line in plans), plans
 
 
+def test_jobs_that_are_cancelled_are_looked_up_by_their_ids(ledger: Ledger) -> None:
+    """Not among all that wait, which takes the longer the more there are."""
+    said: list[str] = []
+    ledger._file.write(lambda db: db.set_trace_callback(said.append))
+    ledger.cancel_queued(["ab" * 10], "h", 1.0)
+    (looked,) = [sql for sql in said if sql.startswith("SELECT n, id")]
+    assert steps(ledger._file.read(f"EXPLAIN QUERY PLAN {looked}"))[0].endswith("(id=?)")
+
+
 def test_a_job_that_moves_meanwhile_is_seen_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger, other = Ledger(tmp_path / "s"), Ledger(tmp_path / "s")
     ids = add(ledger, 3)
