@@ -11,7 +11,7 @@ from typing import Any
 from anyjob.backend import Capabilities
 from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.runner import perform, pickled
-from anyjob.jobtypes import dump_call
+from anyjob.execution.serialization import dump_call
 from anyjob.orders import Answer, Observation, Order, Ticket
 from anyjob.outcome import Outcome
 from anyjob.specs import Call

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from anyjob.backend import Capabilities
-from anyjob.jobtypes import TaskJob
 from anyjob.orders import Answer, Observation, Order, Ticket
 from anyjob.outcome import Outcome
 from anyjob.specs import Spec
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.taskbackend import TaskBackend
+from anyjob.taskjob import TaskJob
 from anyjob.testing import Samples
 
 

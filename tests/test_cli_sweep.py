@@ -18,7 +18,7 @@ from anyjob import BaseBackend, Config, Order, Registry, Session, Ticket, set_de
 from anyjob.builtin.threads import ThreadsBackend
 from anyjob.cli.run.sweep import parse_axis
 from anyjob.cli.run.sweep_report import MOST_OUTPUT, parse_json_object
-from anyjob.jobtypes import TaskJob
+from anyjob.taskjob import TaskJob
 
 POWERS = """
 name = "powers"

@@ -18,9 +18,9 @@ from support.waiting import wait_until
 
 from anyjob import Call, Command, Session, Spec, TaskJob, get_backend, wait
 from anyjob.cli.jobs import queueing
-from anyjob.jobtypes import WORK_SHOWN, describe
 from anyjob.ledger.rows import Summary
 from anyjob.specs import kind_of
+from anyjob.taskjob import WORK_SHOWN, describe
 from anyjob.text.brief import LONGEST, brief
 from anyjob.text.printable import printable, shortened
 

@@ -23,9 +23,10 @@ from anyjob.errors import (
     UnsupportedSpecError,
 )
 from anyjob.job import JobStatus
-from anyjob.jobtypes import CommandJob, PythonJob, TaskJob
+from anyjob.jobtypes import CommandJob, PythonJob
 from anyjob.runtime.lowering import find_route, lower_along
 from anyjob.specs import Call, Command, File, Spec
+from anyjob.taskjob import TaskJob
 
 
 class Report(Spec, frozen=True, tag="acme.report"):

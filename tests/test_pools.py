@@ -37,10 +37,10 @@ from anyjob.errors import (
 )
 from anyjob.execution import child_program, spawning
 from anyjob.job import JobStatus
-from anyjob.jobtypes import TaskJob
 from anyjob.orders import Order
 from anyjob.resources import Resources
 from anyjob.specs import Call, Command, File
+from anyjob.taskjob import TaskJob
 
 TYPES: dict[str, type[PoolBackend]] = {
     "inline": InlineBackend,

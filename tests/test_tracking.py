@@ -21,10 +21,10 @@ from anyjob.errors import (
     JobTimeoutError,
 )
 from anyjob.job import JobStatus
-from anyjob.jobtypes import TaskJob
 from anyjob.orders import Unsure
 from anyjob.outcome import Outcome
 from anyjob.specs import Call
+from anyjob.taskjob import TaskJob
 from anyjob.tracking import bulk_query, tracker
 
 QUEUED, RUNNING, DONE, ERROR = JobStatus.QUEUED, JobStatus.RUNNING, JobStatus.DONE, JobStatus.ERROR

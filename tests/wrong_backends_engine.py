@@ -19,13 +19,14 @@ from anyjob.errors import BackendUnavailableError
 from anyjob.execution import runner
 from anyjob.execution.spool import path_of
 from anyjob.job import JOB_FINAL_STATES
-from anyjob.jobtypes import CommandJob, TaskJob
+from anyjob.jobtypes import CommandJob
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
 from anyjob.outcome import Outcome
 from anyjob.runtime.ledger_recorder import LedgerRecorder
 from anyjob.runtime.recorder import Recorder
 from anyjob.specs import Spec
 from anyjob.status import JobStatus
+from anyjob.taskjob import TaskJob
 from anyjob.tracking.records import JobRecord
 from anyjob.tracking.tracker import Tracker
 

@@ -21,10 +21,10 @@ from right_plain import Circuit, RightJob, RightPlainBackend
 from anyjob.backend import Capabilities
 from anyjob.errors import JobRejectedError, JobTimeoutError, SerializationError, UnsupportedSpecError
 from anyjob.job import JOB_FINAL_STATES, JobStatus
-from anyjob.jobtypes import TaskJob
 from anyjob.orders import Answer, Order, Rejected, Ticket
 from anyjob.outcome import Outcome
 from anyjob.specs import Command
+from anyjob.taskjob import TaskJob
 
 ENGINE = str(Path(__file__).with_name("wrong_engine.py"))
 

@@ -11,8 +11,8 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from anyjob.errors import SpecError
-from anyjob.jobtypes import TaskJob
 from anyjob.specs import Call, Command, File, Spec
+from anyjob.taskjob import TaskJob
 from anyjob.testing import Samples
 
 

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from anyjob.executor import Executor
     from anyjob.hookspecs import Amended, hookimpl
     from anyjob.job import BaseJob
-    from anyjob.jobtypes import CommandJob, PythonJob, TaskJob
+    from anyjob.jobtypes import CommandJob, PythonJob
     from anyjob.orders import Observation, Options, Order, Rejected, Ticket, Unsure
     from anyjob.outcome import Outcome
     from anyjob.provider import BaseProvider, ProviderConfiguration, filter_backends, least_busy
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from anyjob.specs import Call, Command, File, Spec
     from anyjob.status import JOB_FINAL_STATES, JobStatus
     from anyjob.taskbackend import TaskBackend
+    from anyjob.taskjob import TaskJob
     from anyjob.tracking.waiting import as_completed, wait
 
 _WHERE = {
@@ -118,7 +119,7 @@ _WHERE = {
     "executor": ("Executor",),
     "hookspecs": ("Amended", "hookimpl"),
     "job": ("BaseJob",),
-    "jobtypes": ("CommandJob", "PythonJob", "TaskJob"),
+    "jobtypes": ("CommandJob", "PythonJob"),
     "orders": ("Observation", "Options", "Order", "Rejected", "Ticket", "Unsure"),
     "outcome": ("Outcome",),
     "execution.outputs": ("CommandResult",),
@@ -143,6 +144,7 @@ _WHERE = {
     "specs": ("Call", "Command", "File", "Spec"),
     "status": ("JOB_FINAL_STATES", "JobStatus"),
     "taskbackend": ("TaskBackend",),
+    "taskjob": ("TaskJob",),
     "tracking.waiting": ("as_completed", "wait"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}

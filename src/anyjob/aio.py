@@ -16,13 +16,13 @@ from anyjob.backend import BaseBackend
 from anyjob.errors import JobError
 from anyjob.execution import log_reading
 from anyjob.job import BaseJob
-from anyjob.jobtypes import TaskJob
 from anyjob.outcome import Outcome
 from anyjob.provider import BaseProvider
 from anyjob.session.facade import Session
 from anyjob.specs import Spec, T
 from anyjob.status import JobStatus
 from anyjob.taskbackend import AnyBackend
+from anyjob.taskjob import TaskJob
 from anyjob.tracking import async_waiting, waiting
 from anyjob.tracking.offload import offload
 from anyjob.tracking.waiting import J, Waited

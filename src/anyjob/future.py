@@ -14,7 +14,7 @@ from anyjob.specs import T
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
-    from anyjob.jobtypes import TaskJob
+    from anyjob.taskjob import TaskJob
 
 
 class JobFuture(Future[T]):

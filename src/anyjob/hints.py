@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from anyjob.backend import BaseBackend as BaseBackend
     from anyjob.config.settings import Config as Config
     from anyjob.job import BaseJob as BaseJob
-    from anyjob.jobtypes import TaskJob as TaskJob
     from anyjob.ledger.encoding import Context as Context
     from anyjob.ledger.rows import BackendRow as BackendRow
     from anyjob.ledger.rows import Row as Row
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from anyjob.specs import T as T
     from anyjob.status import JobStatus as JobStatus
     from anyjob.taskbackend import AnyBackend as AnyBackend
+    from anyjob.taskjob import TaskJob as TaskJob
     from anyjob.tracking.waiting import J as J
     from anyjob.tracking.waiting import Waited as Waited
 else:

@@ -21,12 +21,11 @@ if TYPE_CHECKING:
     from anyjob.execution.job_run import JobRun
     from anyjob.execution.private_files import open_private, read_range, write_private
     from anyjob.execution.reports import outcome_from_report, parse_outcome
-    from anyjob.execution.serialization import serialization_error
+    from anyjob.execution.serialization import dump_call, serialization_error
     from anyjob.execution.spawning import run_program
     from anyjob.execution.spool import read_outcome
     from anyjob.execution.submit_directory import submit_directory
     from anyjob.execution.worker_process import WorkerProcess
-    from anyjob.jobtypes import dump_call
     from anyjob.orders import Answer
     from anyjob.outcome import LocalValue
     from anyjob.process.forks import in_children, in_each_process
@@ -39,7 +38,7 @@ _MODULE_OF = {
     "LocalValue": "outcome",
     "WorkerProcess": "execution.worker_process",
     "as_status": "status",
-    "dump_call": "jobtypes",
+    "dump_call": "execution.serialization",
     "fields": "config.schema",
     "find_interpreter": "execution.interpreter",
     "in_children": "process.forks",

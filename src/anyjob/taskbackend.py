@@ -22,7 +22,7 @@ from anyjob.errors import (
 )
 from anyjob.execution import spool
 from anyjob.execution.private_files import read_range
-from anyjob.jobtypes import TaskJob
+from anyjob.execution.serialization import with_item_number
 from anyjob.orders import NO_OPTIONS, Answer, Observation, Options, Order, Rejected, Ticket, Unsure
 from anyjob.outcome import Outcome
 from anyjob.process.forks import only_here
@@ -33,6 +33,7 @@ from anyjob.runtime.services import Services
 from anyjob.runtime.submission import submit, take_back
 from anyjob.specs import Call, Spec, T, as_spec
 from anyjob.status import JobStatus
+from anyjob.taskjob import TaskJob
 from anyjob.tracking.records import JobRecord
 from anyjob.tracking.tracker import Tracker
 
@@ -325,8 +326,6 @@ class TaskBackend(BaseBackend):
                 return self._run_groups(specs, item_resources.group(resources, len(specs)))
             return submit(self, specs, make_resources(resources))
         except SerializationError as error:
-            from anyjob.execution.serialization import with_item_number
-
             raise with_item_number(error, specs) from error.__cause__
 
     @overload

@@ -40,7 +40,7 @@ from simulation.system import Os
 from simulation.threads import Condition, Event, Lock, Queue, Thread
 
 PREFIXES = ("anyjob.builtin.local", "anyjob.ledger", "anyjob.tracking", "anyjob.runtime", "anyjob.execution")
-OTHERS = ("anyjob.job", "anyjob.jobtypes", "anyjob.taskbackend")
+OTHERS = ("anyjob.job", "anyjob.taskjob", "anyjob.taskbackend")
 
 LOG_ERROR = vars(job_control)["log_error"]
 OUTSIDE = (

@@ -15,7 +15,7 @@ from anyjob_ray.backend import RayBackend
 
 from anyjob import Call, Command
 from anyjob.job import JobStatus
-from anyjob.jobtypes import TaskJob
+from anyjob.taskjob import TaskJob
 
 pytestmark = pytest.mark.engine("ray")
 

@@ -11,7 +11,7 @@ from anyjob.cli.output import print_error, write_text
 from anyjob.cli.values import parse_pairs
 from anyjob.errors import AnyjobError, SpecError, in_words
 from anyjob.execution.outputs import CommandResult
-from anyjob.jobtypes import TaskJob
+from anyjob.taskjob import TaskJob
 from anyjob.text.nearest import did_you_mean
 
 

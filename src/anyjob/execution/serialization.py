@@ -1,4 +1,4 @@
-"""Says what cannot be pickled."""
+"""Pickles calls, and says what in one cannot be pickled."""
 
 from __future__ import annotations
 
@@ -8,6 +8,29 @@ from typing import Any
 from anyjob.errors import SerializationError
 from anyjob.execution import runner
 from anyjob.specs import Call, Spec, kind_of
+
+
+def dump_call(spec: Call) -> bytes:
+    """Pickle what to call, its positional and its keyword arguments: a tuple of three.
+
+    The function goes as the text ``"module:function"`` where it was given as such.
+
+    Raises:
+        SerializationError: something in it cannot be pickled; the message names it.
+    """
+    return dump((spec.fn, spec.args, spec.kwargs), spec)
+
+
+def dump(value: Any, of: Spec) -> bytes:
+    """Pickle a part of a spec.
+
+    Raises:
+        SerializationError: it cannot be; the message names what in it.
+    """
+    try:
+        return runner.dumps(value)
+    except Exception as error:
+        raise serialization_error(of, error) from error
 
 
 def serialization_error(spec: Spec, error: Exception) -> SerializationError:

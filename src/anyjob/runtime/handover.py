@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anyjob.errors import JobRejectedError, SpecError
-from anyjob.jobtypes import TaskJob, dump_call
+from anyjob.execution.serialization import dump_call
 from anyjob.process.forks import in_each_process
 from anyjob.specs import Call
+from anyjob.taskjob import TaskJob
 
 if TYPE_CHECKING:
     from anyjob.taskbackend import TaskBackend

@@ -13,10 +13,10 @@ from contextlib import suppress
 from typing import Any
 
 from anyjob.errors import AnyjobError, JobError, PluginError
-from anyjob.execution import runner, spool
+from anyjob.execution import spool
 from anyjob.execution.interpreter import find_interpreter
+from anyjob.execution.serialization import dump, dump_call
 from anyjob.execution.submit_directory import submit_directory
-from anyjob.jobtypes import describe, dump_call
 from anyjob.ledger.encoding import (
     Context,
     decode_resources,
@@ -34,6 +34,7 @@ from anyjob.runtime.lowering import lower_along
 from anyjob.runtime.recorder import Recorder
 from anyjob.specs import Call, Spec, kind_of
 from anyjob.status import JobStatus
+from anyjob.taskjob import describe
 from anyjob.tracking.records import NEVER, JobRecord
 
 LARGE = 1 << 20
@@ -323,20 +324,6 @@ class Bulk:
     def fn(self) -> Any:
         """The function that its calls share."""
         return None if self.shared is None else pickle.loads(self.shared)
-
-
-def dump(value: Any, of: Spec) -> bytes:
-    """Pickle a part of a spec.
-
-    Raises:
-        SerializationError: it cannot be; the message names what in it.
-    """
-    try:
-        return runner.dumps(value)
-    except Exception as error:
-        from anyjob.execution.serialization import serialization_error
-
-        raise serialization_error(of, error) from error
 
 
 def current_context(

@@ -67,7 +67,7 @@ class Services:
             PluginError: none is installed, or it cannot be used.
         """
         if not kind:  # of a job that anyjob did not submit
-            from anyjob.jobtypes import TaskJob
+            from anyjob.taskjob import TaskJob
 
             return TaskJob
         found = self._job_types.get(kind)

@@ -19,8 +19,8 @@ from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 
 if TYPE_CHECKING:
-    from anyjob.jobtypes import TaskJob
     from anyjob.taskbackend import TaskBackend
+    from anyjob.taskjob import TaskJob
 
 SHOWN = 10
 """Ids of jobs that an error names, at most."""

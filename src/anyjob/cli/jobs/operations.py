@@ -7,7 +7,6 @@ import sys
 from typing import Any
 
 from anyjob.errors import AnyjobError, JobError, SpecError, in_words
-from anyjob.jobtypes import TaskJob
 from anyjob.ledger.rows import Row
 from anyjob.outcome import Outcome
 from anyjob.resources import Resources
@@ -15,6 +14,7 @@ from anyjob.session.facade import Session
 from anyjob.specs import Spec
 from anyjob.status import as_status
 from anyjob.taskbackend import TaskBackend
+from anyjob.taskjob import TaskJob
 
 
 def choose_backend(session: Session, name: str | None, spec: Spec) -> Any:

@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from anyjob.cli.output import is_terminal, print_message
-from anyjob.jobtypes import TaskJob
 from anyjob.status import JobStatus
+from anyjob.taskjob import TaskJob
 
 PATIENCE = 3.0
 """Seconds of waiting after which a pipe or a log is told why nothing happens."""

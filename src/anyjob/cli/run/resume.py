@@ -18,11 +18,11 @@ import msgspec
 
 from anyjob.cli.jobs.refresh import refresh
 from anyjob.jobfile.reader import JobFile
-from anyjob.jobtypes import TaskJob
 from anyjob.ledger.rows import FINAL
 from anyjob.session.facade import Session
 from anyjob.specs import Spec, with_files
 from anyjob.status import JobStatus
+from anyjob.taskjob import TaskJob
 
 TAG = "anyjob.sweep"
 """The tag that jobs of a file have in the ledger; its value is the path of the file."""

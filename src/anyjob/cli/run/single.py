@@ -17,11 +17,11 @@ from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.streaming import OutputForwarder, StatusLine, wait_with_status
 from anyjob.errors import AnyjobError, CommandFailedError
 from anyjob.execution.outputs import CommandResult
-from anyjob.jobtypes import TaskJob
 from anyjob.outcome import Outcome
 from anyjob.resources import make_resources
 from anyjob.session.job_actions import cancel
 from anyjob.specs import Spec, kind_of
+from anyjob.taskjob import TaskJob
 
 
 def run_one(

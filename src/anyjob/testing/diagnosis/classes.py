@@ -8,12 +8,12 @@ from typing import Any
 
 from anyjob.backend import BaseBackend, Capabilities, takes_configuration
 from anyjob.errors import SpecError
-from anyjob.jobtypes import TaskJob
 from anyjob.provider import BaseProvider
 from anyjob.registry.entry_points import BACKENDS, JOB_TYPES, PROVIDERS
 from anyjob.registry.lookup import Registry
 from anyjob.specs import Spec, kind_of
 from anyjob.taskbackend import TaskBackend
+from anyjob.taskjob import TaskJob
 from anyjob.testing.diagnosis.fields import check_fields, check_options
 from anyjob.testing.diagnosis.findings import Finding, location_of
 

@@ -10,8 +10,8 @@ from unittest import SkipTest
 
 from anyjob.errors import JobCancelledError, JobTimeoutError
 from anyjob.job import JobStatus
-from anyjob.jobtypes import TaskJob
 from anyjob.specs import Command
+from anyjob.taskjob import TaskJob
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.marks import live, requires
 from anyjob.testing.harness.messages import describe_end

@@ -14,9 +14,9 @@ from anyjob.errors import (
     UnsupportedSpecError,
 )
 from anyjob.job import JobStatus
-from anyjob.jobtypes import TaskJob
 from anyjob.outcome import LocalException
 from anyjob.specs import Call, Command, Spec
+from anyjob.taskjob import TaskJob
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.marks import live, needs_engine, requires
 from anyjob.testing.harness.messages import describe_end, short_repr

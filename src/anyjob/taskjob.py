@@ -1,0 +1,373 @@
+"""A job of a task backend: the handle on it, and what a kind of work brings."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, ClassVar, Generic, NoReturn
+
+from anyjob.errors import JobError, JobTimeoutError, UnsupportedSpecError
+from anyjob.execution import log_reading
+from anyjob.execution.outcomes import failure_of, load_value
+from anyjob.execution.outputs import Output
+from anyjob.job import BaseJob
+from anyjob.outcome import Outcome
+from anyjob.specs import Spec, T_co, kind_of
+from anyjob.status import JobStatus
+from anyjob.text.seconds import timeout_of
+from anyjob.tracking.records import FinalCallback, JobRecord
+from anyjob.tracking.telling import check_may_wait
+
+STDERR_SHOWN = 4000
+"""Characters of the end of stderr that an error message holds."""
+WORK_SHOWN = 60
+"""Characters of what the work is that the ``repr`` of a handle holds."""
+
+
+class TaskJob(BaseJob, Generic[T_co]):
+    """A job of a task backend; also what a kind of work is, where a plugin registers a subclass.
+
+    A kind of work brings ``spec_type``, and then either backends accept it natively, or it says what
+    it can be rewritten as::
+
+        class NotebookJob(TaskJob[NotebookResult]):
+            spec_type = Notebook
+            lowers_to = ("python",)
+
+            @classmethod
+            def lower(cls, spec, to):
+                return Call(execute, args=(spec.path, spec.parameters))
+
+            @classmethod
+            def lift(cls, spec, to, value):
+                return NotebookResult(value)
+
+    In brackets is the type of its results, for type checkers. Handles are made by the backend's ``run``. They
+    compare by id.
+    """
+
+    spec_type: ClassVar[type[Spec]]
+    lowers_to: ClassVar[tuple[str, ...]] = ()
+    needs_shared_files: ClassVar[tuple[str, ...]] = ()
+    """Those of ``lowers_to`` that work only where the backend sees the caller's files."""
+    writes: ClassVar[Mapping[str, str]] = {}
+    """What `write` makes of a result, and what is in it: ``{"plot": "A drawing of it."}`` lets a user ask for
+    ``--write plot=FILE`` on the command line, and for ``plot = "FILE"`` below ``[write]`` in a job file."""
+
+    def __init__(self, backend: Any, job_id: str, record: JobRecord) -> None:
+        super().__init__(backend, job_id)
+        self._record = record
+
+    # --- what a kind of work brings -----------------------------------------------------------
+
+    @classmethod
+    def lower(cls, spec: Any, to: str) -> Spec:
+        """Rewrite a spec of this kind as one of the kind ``to``, one of ``lowers_to``."""
+        raise UnsupportedSpecError(f"{cls.__name__} declares that it lowers to {to!r}, and does not")
+
+    @classmethod
+    def lift(cls, spec: Any, to: str, value: Any) -> Any:
+        """Turn the result of what ``spec`` was rewritten as into a result of this kind."""
+        return value
+
+    @classmethod
+    def read(cls, job: TaskJob, outcome: Outcome) -> Any:
+        """Read the result of a job that ran natively as this kind; by default, what it returned."""
+        return load_value(outcome)
+
+    @classmethod
+    def describe(cls, spec: Any) -> str:
+        """Return in a line what work of this kind does, for listings; by default, the fields of its spec.
+
+        It is asked when a job is submitted. Values that may be secret do not belong into it.
+        """
+        from anyjob.text.brief import arguments
+
+        given = {name: getattr(spec, name) for name in spec.__struct_fields__}
+        defaults = dict(zip(reversed(given), reversed(spec.__struct_defaults__), strict=False))
+        return arguments((), {key: value for key, value in given.items() if value != defaults.get(key)})
+
+    @classmethod
+    def sample(cls) -> Spec | None:
+        """Return a short and harmless piece of work of this kind; None: there is none.
+
+        ``anyjob backends check`` runs it on backends that take this kind natively.
+        """
+        return None
+
+    @classmethod
+    def show(cls, value: Any) -> str | None:
+        """Return a result of this kind as text for a person; None: as ``print`` has it."""
+        return None
+
+    @classmethod
+    def to_builtins(cls, value: Any) -> Any:
+        """Return a result of this kind as plain data: what ``--json`` gives, and the columns of a job file.
+
+        By default, dataclasses and structs are maps of their fields, NumPy's arrays lists, paths text.
+
+        Raises:
+            TypeError: it holds something that JSON has no form for.
+        """
+        from anyjob.execution.builtin_values import to_builtins
+
+        return to_builtins(value)
+
+    @classmethod
+    def write(cls, value: Any, what: str, path: str) -> None:
+        """Write what ``writes`` names of a result to a path: a file, or a directory that is made for several.
+
+        Raises:
+            OSError: it cannot be written there.
+            AnyjobError: it cannot be made of this result; says why.
+        """
+        raise UnsupportedSpecError(f"{cls.__name__} declares that it writes {what!r}, and does not")
+
+    # --- the handle ---------------------------------------------------------------------------
+
+    def submit(self) -> NoReturn:
+        """Handles on task jobs are made by submitting: there is nothing left to do.
+
+        Raises:
+            JobError: always.
+        """
+        raise JobError(
+            f"job {self._job_id} was submitted when it was made; to run it again: backend.run(job.spec())"
+        )
+
+    def status(self) -> JobStatus:
+        """Ask where the job is: by the backend's next bulk query, or an answer younger than its floor.
+
+        Raises:
+            InvalidStatusError: the backend said something that is no status.
+            BackendUnavailableError: it cannot be reached now; it may be later.
+            BackendError: it cannot tell in another way.
+        """
+        return self._record.tracker.ask(self._record)
+
+    def cancel(self) -> bool:
+        """Try to cancel the job. Return whether the cancel was accepted; False for a job that has ended.
+
+        Raises:
+            BackendError: the backend cannot be asked to.
+        """
+        return bool(self._backend.cancel_many([self])[0])
+
+    def spec(self) -> Any:
+        """Return the work, as it was handed over."""
+        return self._record.specs[0]
+
+    def native_id(self) -> str | None:
+        """Return the engine's own id of the job; None as long as it has given none."""
+        return self._record.native_id
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what is known of the job without asking: name, tags, kind, route, times, cost."""
+        record = self._record
+        resources = record.resources
+        told = record.outcome or record
+        # Of what others have submitted nothing is known.
+        kinds = [kind_of(spec) for spec in record.specs] if record.kind or record.native else []
+        return {
+            "job_id": self._job_id,
+            "native_id": record.native_id,
+            "backend": self._backend.name(),
+            "kind": kinds[0] if kinds else "",
+            "route": kinds,
+            "name": resources.name,
+            "tags": dict(resources.tags),
+            "status": record.status.name,
+            "message": record.message,
+            "queue_position": record.queue_position,
+            "cost": told.cost,
+            "currency": told.currency,
+            "attempt": record.attempt,
+            "submitted": record.submitted,
+            "started": record.outcome and record.outcome.started,
+            "finished": record.outcome and record.outcome.finished,
+        }
+
+    def notes(self) -> dict[str, str]:
+        """Return what plugins noted of the job when it was submitted; kept as long as the job is known."""
+        record = self._record
+        if record.notes is None:
+            record.notes = self._backend.recorder.notes(self._job_id)
+        return dict(record.notes)
+
+    def outcome(self, timeout: float | None = None) -> Outcome:
+        """Wait until the job has ended, and return what came of it, failure and cancel included.
+
+        Raises:
+            JobTimeoutError: it has not ended within ``timeout`` seconds.
+        """
+        if self._record.outcome is None:
+            self._wait(timeout)
+        self._record.raise_hook_error()
+        outcome = self._record.outcome
+        assert outcome is not None
+        return outcome
+
+    def result(self, timeout: float | None = None) -> T_co:
+        """Wait until the job has ended, and return its result: a fresh copy each time.
+
+        Raises:
+            JobTimeoutError: it has not ended within ``timeout`` seconds.
+            JobCancelledError: it was cancelled.
+            CommandFailedError: it is a program that ended with a non-zero exit code.
+            JobFailedError: it failed in another way; ``reason`` says in which.
+            Exception: a call raised it; from another process, the remote traceback is its cause.
+        """
+        outcome = self.outcome(timeout)
+        error = self._failure(outcome)
+        if error is not None:
+            raise error
+        record = self._record
+        job_type = self._backend.services.job_type
+        if record.kind == record.native:  # its spec is not needed, and need not be importable here
+            read: T_co = type(self).read(self, outcome)
+            return read
+        classes = [job_type(kind_of(spec)) for spec in record.specs]
+        value: T_co = classes[-1].read(self, outcome)
+        for step in range(len(classes) - 2, -1, -1):
+            value = classes[step].lift(record.specs[step], kind_of(record.specs[step + 1]), value)
+        return value
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait until the job has ended, and return what ``result()`` would raise of its failure.
+
+        Returns None for a job that has succeeded.
+
+        Raises:
+            JobTimeoutError: it has not ended within ``timeout`` seconds.
+        """
+        return self._failure(self.outcome(timeout))
+
+    def logs(self, stream: str = "stdout", follow: bool = False) -> Iterator[str]:
+        """Yield what the work wrote, line by line, with line ends.
+
+        Args:
+            stream: ``stdout`` or ``stderr``.
+            follow: go on until the job has ended; else stop at what there is now.
+
+        Raises:
+            JobError: there is no such stream.
+        """
+        return log_reading.lines(self.log_bytes(stream, follow))
+
+    def log_bytes(self, stream: str = "stdout", follow: bool = False) -> Iterator[bytes]:
+        """As `logs`, in bytes, as they come."""
+        log_reading.check_stream(stream)
+        return log_reading.chunks(
+            lambda offset: self._backend.logs(self._record.ticket(), stream, offset),
+            lambda: not follow or self.in_final_state(),
+            self._pause,
+        )
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep, at most until the job has ended."""
+        check_may_wait(self)
+        alarm = threading.Event()
+        release = self._on_change(alarm.set)
+        try:
+            if self._record.outcome is None:
+                alarm.wait(seconds)
+        finally:
+            release()
+
+    def _wait(self, timeout: float | None) -> None:
+        """Wait for the watcher to say that the job has ended."""
+        timeout = timeout_of(timeout)
+        told: list[JobStatus | BaseException] = []
+        ended = threading.Event()
+
+        def tell(what: JobStatus | BaseException) -> None:
+            told.append(what)
+            ended.set()
+
+        if timeout is not None and timeout <= 0 and self.in_final_state():
+            return  # to be asked once does not need a watcher
+        check_may_wait(self)
+        forget = self._on_final(tell)
+        try:
+            if not ended.wait(timeout):
+                with suppress(Exception):  # then what was heard last is told
+                    self.status()
+                if self._record.outcome is None:
+                    raise JobTimeoutError(
+                        f"job {self._job_id} has not ended within {timeout:g} s "
+                        f"(still {self._record.status_in_words()})"
+                    )
+                return
+        finally:
+            forget()
+        if isinstance(told[0], BaseException):
+            raise told[0]
+
+    def _failure(self, outcome: Outcome) -> BaseException | None:
+        return failure_of(self._job_id, outcome, self._end_of_stderr)
+
+    def _end_of_stderr(self) -> str:
+        return Output(self, "stderr", self._record.spool).tail(STDERR_SHOWN)
+
+    def _status_heard(self, status: JobStatus, wait: float) -> None:
+        """The tracker of the backend has heard it already."""
+
+    def _on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._record.tracker.on_change(self._record, callback)
+
+    def _on_final(self, callback: FinalCallback) -> Callable[[], None]:
+        return self._record.tracker.on_final(self._record, callback)
+
+    def _call_at_end(self, callback: FinalCallback) -> None:
+        if self._backend.has_threads_to_spare:
+            self._on_final(callback)
+        else:
+            super()._call_at_end(callback)
+
+    def _teller(self) -> object:
+        return None if self._record.outcome is not None else self._record.tracker
+
+    def __await__(self) -> Generator[Any, None, T_co]:
+        """``await job`` waits without blocking the event loop, and gives the result."""
+        from anyjob.tracking.offload import after_final
+
+        return after_final(self, self.result).__await__()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TaskJob) and other._job_id == self._job_id
+
+    def __hash__(self) -> int:
+        return hash(self._job_id)
+
+    def __reduce__(self) -> Any:
+        found: Any = self._backend.services.pickled(self)
+        return found
+
+    def __repr__(self) -> str:
+        name = f", name={self._record.name!r}" if self._record.name else ""
+        from anyjob.text.printable import shortened
+
+        what = shortened(self._work(), WORK_SHOWN)
+        told = ", ".join(filter(None, [self._record.status_in_words(), what]))
+        return f"<{type(self).__name__}({self._job_id!r}{name}, {told}) on {self._backend!s}>"
+
+    def _work(self) -> str:
+        """Return in a line what the work is; of a job found again, as it was written down."""
+        record = self._record
+        if record.is_loaded:
+            return describe(type(self), record.specs[0])
+        with suppress(Exception):  # a repr is asked for where other things have gone wrong, too
+            return str(self._backend.recorder.work(self._job_id))
+        return ""
+
+
+def describe(job_type: type[TaskJob], spec: Spec) -> str:
+    """Return in a line, cut to a length, what a piece of work does; a plugin's ``describe`` may fail."""
+    from anyjob.text.brief import LONGEST
+    from anyjob.text.printable import printable, shortened
+
+    try:
+        return shortened(printable(str(job_type.describe(spec))), LONGEST)
+    except Exception:
+        return ""
