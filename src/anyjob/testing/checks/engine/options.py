@@ -12,9 +12,16 @@ import msgspec
 from anyjob.config.options import describe, validate_options
 from anyjob.config.secrets import from_config
 from anyjob.errors import AnyjobError, ConfigError
+from anyjob.testing.checks.configured import (
+    assert_closed_twice,
+    assert_documented,
+    assert_made_without_network,
+    assert_missing_refused,
+    assert_refused,
+    options_type,
+)
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.marks import live
-from anyjob.testing.instrumentation.audit_events import record_connections
 from anyjob.text.nearest import nearest
 
 CANDIDATES: tuple[Any, ...] = ({"no": ["such"]}, [{"thing": 1}], 2.5, "no such text", True)
@@ -70,18 +77,12 @@ class Construction:
     def test_it_can_be_closed_twice(self, harness: BackendHarness) -> None:
         """To close a backend a second time does nothing."""
         with closing(harness.reopen()) as other:
-            backend = other.backend
-            backend.close()
-            try:
-                backend.close()
-            except Exception as error:
-                raise AssertionError(f"the second close() raised {type(error).__name__}: {error}") from error
+            assert_closed_twice(other.backend)
 
     def test_it_is_made_without_network(self, harness: BackendHarness) -> None:
         """To make a backend connects to nothing: a constructor does no network."""
         _skip_where_offered(harness, "which may have to be asked for it")
-        connections = harness.in_other_process(_connections_made)
-        assert not connections, f"while it was made it asked the network for {', '.join(connections)}"
+        assert_made_without_network(harness, "backend")
 
 
 class OptionValidation:
@@ -89,12 +90,12 @@ class OptionValidation:
 
     def test_an_unknown_option_is_refused_with_the_nearest(self, harness: BackendHarness) -> None:
         """An option that there is none of is refused, with its name and the nearest one that there is."""
-        fields = [each.name for each in describe(_options_type(harness))]
+        fields = [each.name for each in describe(options_type(harness.backend))]
         if not fields:
-            _assert_refused(harness, "no-such-option", 1)
+            assert_refused(harness, "backend", "no-such-option", 1)
             return
         typo = f"{fields[0]}x"
-        message = _assert_refused(harness, typo, 1)
+        message = assert_refused(harness, "backend", typo, 1)
         near = nearest(typo, fields)
         assert near is None or near in message, f"the error names not the nearest, {near!r}: {message}"
 
@@ -104,27 +105,19 @@ class OptionValidation:
         if not wrong:
             raise SkipTest("no option of it has a type that refuses anything")
         for name, value in wrong:
-            _assert_refused(harness, name, value)
+            assert_refused(harness, "backend", name, value)
 
     def test_a_missing_option_is_refused(self, harness: BackendHarness) -> None:
         """An option that must be given and is not is named when the backend is made."""
-        required = [each.name for each in describe(_options_type(harness)) if each.required]
-        if not required:
-            raise SkipTest("no option of it must be given")
-        for name in required:
-            _assert_refused(harness, name, None)
+        assert_missing_refused(harness, "backend")
 
     def test_each_option_is_documented(self, harness: BackendHarness) -> None:
         """Each option says what it is for."""
-        bare = [each.name for each in describe(_options_type(harness)) if not each.doc]
-        assert not bare, (
-            f"{_options_type(harness).__name__} says not what these are for: {', '.join(bare)}; write "
-            'Annotated[…, msgspec.Meta(description="…")], or a section Args: in its docstring'
-        )
+        assert_documented(options_type(harness.backend))
 
     def test_options_for_another_engine_are_ignored(self, harness: BackendHarness) -> None:
         """What a job is told for another type of engine changes nothing: the same call runs anywhere."""
-        _options_type(harness)
+        options_type(harness.backend)
         for sample in harness.samples:
             try:
                 job = harness.run(sample.succeeds, options={"another-engine": {"queue": "x"}})
@@ -135,7 +128,7 @@ class OptionValidation:
     def test_an_unknown_option_of_a_job_is_refused(self, harness: BackendHarness) -> None:
         """What a job is told for this type of engine is refused where the engine has no such option."""
         backend = harness.backend
-        _options_type(harness)
+        options_type(harness.backend)
         options = {backend.type_name.partition("/")[0]: {"no-such-option": 1}}
         for sample in harness.samples:
             try:
@@ -158,48 +151,15 @@ def _skip_where_offered(harness: BackendHarness, why: str) -> None:
         raise SkipTest(f"it comes from a provider, {why}")
 
 
-def _connections_made(harness: BackendHarness) -> list[str]:
-    with record_connections() as connections:
-        backend = harness.backend
-    backend.close()
-    return connections
-
-
 def _options_of(harness: BackendHarness) -> dict[str, Any]:
     """What `from_options` of the backend is given by a session."""
     options = dict(harness.factory.options) if harness.factory is not None else {}
     return options if hasattr(type(harness.backend), "Options") else from_config(options)
 
 
-def _options_type(harness: BackendHarness) -> Any:
-    """The ``Options`` of a backend's class, which may have no fields."""
-    declared = getattr(type(harness.backend), "Options", None)
-    if declared is None:
-        raise SkipTest(f"{type(harness.backend).__name__} declares no Options: it takes any")
-    return declared
-
-
-def _assert_refused(harness: BackendHarness, name: str, value: Any) -> str:
-    """Make the backend with this option wrong (None: without it); return what the error says."""
-    wrong = harness.with_options(**{name: value})
-    change = f"without {name!r}" if value is None else f"with {name} = {value!r}"
-    try:
-        made = wrong.backend
-    except ConfigError as error:
-        assert name in str(error), f"{change} the error names not the option: {error}"
-        return str(error)
-    except Exception as error:
-        raise AssertionError(
-            f"{change} it raised {type(error).__name__}, not ConfigError: {error}"
-        ) from error
-    finally:
-        wrong.close()
-    raise AssertionError(f"{change} the backend was made: {made!r}")
-
-
 def _wrong_values(harness: BackendHarness) -> Iterator[tuple[str, Any]]:
     """For each option a value that its type refuses, where it refuses any."""
-    declared, options = _options_type(harness), _options_of(harness)
+    declared, options = options_type(harness.backend), _options_of(harness)
     for field in msgspec.structs.fields(declared):
         for value in CANDIDATES:
             try:

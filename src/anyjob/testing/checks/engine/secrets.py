@@ -16,6 +16,7 @@ from anyjob.config.options import secret_fields
 from anyjob.config.secrets import Secret
 from anyjob.errors import AnyjobError, ConfigError
 from anyjob.specs import Command
+from anyjob.testing.checks.configured import assert_absent, given_secret, shown_of
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.samples import can_run
 from anyjob.testing.harness.session_factory import NAME
@@ -31,24 +32,21 @@ class Secrets:
         with _with_secrets(harness) as (secretive, secrets):
             backend = secretive.backend
             shown = {
-                "its str()": str(backend),
-                "its repr()": repr(backend),
-                "its configuration()": f"{backend.configuration()!r} {vars(backend.configuration())!r}",
-                "its options": repr(backend.options),
+                **shown_of(backend),
                 "its status()": repr(_value_or_error(backend.status)),
                 "its properties()": repr(_value_or_error(backend.properties)),
                 "`anyjob backends show`": json.dumps(describe_backend(secretive.session, NAME), default=repr),
             }
             for where, text in shown.items():
-                _assert_absent(secrets, where, text)
+                assert_absent(secrets, where, text)
 
     def test_a_secret_is_not_in_errors(self, harness: BackendHarness) -> None:
         """A secret option is in no error, whether of the configuration or of work that fails."""
         with _with_secrets(harness) as (secretive, secrets):
-            _assert_absent(secrets, "the error for an unknown option", _chain(_error_of_typo(secretive)))
+            assert_absent(secrets, "the error for an unknown option", _chain(_error_of_typo(secretive)))
             for sample in secretive.samples:
                 for work in filter(None, (sample.succeeds, sample.fails)):
-                    _assert_absent(
+                    assert_absent(
                         secrets, f"the error of work of kind {sample.kind}", _chain(_run(secretive, work))
                     )
 
@@ -63,9 +61,9 @@ class Secrets:
                     pickled = pickle.dumps(job)
                 except Exception as error:
                     raise AssertionError(f"a job of it cannot be pickled: {error!r}") from error
-                _assert_absent(secrets, "the repr() of a job", repr(job))
-                _assert_absent(secrets, "the metadata() of a job", repr(job.metadata()))
-                _assert_absent(secrets, "the pickle of a job", pickled)
+                assert_absent(secrets, "the repr() of a job", repr(job))
+                assert_absent(secrets, "the metadata() of a job", repr(job.metadata()))
+                assert_absent(secrets, "the pickle of a job", pickled)
 
     def test_a_secret_is_not_in_files(self, harness: BackendHarness) -> None:
         """A secret option is in none of the files that are kept of a job, while it runs and after."""
@@ -85,7 +83,7 @@ class Secrets:
                 raise SkipTest("it runs no programs whose output can be read")
             job = _submit(secretive, Command(["env"]))
             if _failure(secretive, job) is None and job is not None:
-                _assert_absent(
+                assert_absent(
                     secrets, "the environment of a program", job.result(secretive.timeout).stdout.bytes()
                 )
 
@@ -97,7 +95,7 @@ class Secrets:
                 _run(secretive, sample.fails or sample.succeeds)
             secretive.backend.close()
             for name, text in messages:
-                _assert_absent(secrets, f"a message of the logger {name}", text)
+                assert_absent(secrets, f"a message of the logger {name}", text)
 
 
 @contextmanager
@@ -107,27 +105,16 @@ def _with_secrets(harness: BackendHarness) -> Iterator[tuple[BackendHarness, lis
     names = sorted(secret_fields(declared)) if declared is not None else []
     if not names:
         raise SkipTest("no option of it is a Secret")
-    secrets = {
-        name: _configured_secret(harness.backend.options, name) or _invented_secret(name) for name in names
-    }
+    secrets = {}
+    for name in names:
+        given = given_secret(harness.backend.options, name)  # the engine may want just this one
+        secrets[name] = (given and given.get()) or f"sesame-{name.replace('.', '-')}-opens-all-doors"
     secretive = harness.with_options(**_nested(harness, secrets))
     try:
         # What is in the environment of this process goes to jobs, and is nobody's fault.
         yield secretive, [Secret(text) for text in secrets.values() if text not in os.environ.values()]
     finally:
         secretive.close()
-
-
-def _invented_secret(name: str) -> str:
-    return f"sesame-{name.replace('.', '-')}-opens-all-doors"
-
-
-def _configured_secret(options: Any, name: str) -> str:
-    """The text of a secret that the author's options hold; the engine may want just this one."""
-    value = options
-    for key in name.split("."):
-        value = getattr(value, key, None)
-    return value.get() if isinstance(value, Secret) else ""
 
 
 def _nested(harness: BackendHarness, secrets: dict[str, str]) -> dict[str, Any]:
@@ -197,14 +184,6 @@ def _chain(error: BaseException | None) -> str:
     return "\n".join(parts)
 
 
-def _assert_absent(secrets: list[Secret], where: str, text: str | bytes) -> None:
-    __tracebackhide__ = True  # pytest would show what is looked at, and explain an assert by it
-    found = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
-    for secret in secrets:
-        if secret.get().encode() in found:
-            raise AssertionError(f"{where} holds the text of a secret option")
-
-
 def _assert_not_in_files(directory: Path, secrets: list[Secret]) -> None:
     __tracebackhide__ = True
     for path in sorted(directory.rglob("*")):
@@ -212,7 +191,7 @@ def _assert_not_in_files(directory: Path, secrets: list[Secret]) -> None:
             content = path.read_bytes() if path.is_file() else b""
         except OSError:
             continue  # it is gone meanwhile
-        _assert_absent(secrets, f"the file {path.relative_to(directory)} of the state directory", content)
+        assert_absent(secrets, f"the file {path.relative_to(directory)} of the state directory", content)
 
 
 @contextmanager

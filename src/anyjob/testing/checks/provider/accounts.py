@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from contextlib import closing, suppress
-from typing import Any
 from unittest import SkipTest
 
-from anyjob.config.options import describe, secret_fields
+from anyjob.config.options import secret_fields
 from anyjob.config.secrets import Secret
-from anyjob.errors import ConfigError, JobNotFoundError
+from anyjob.errors import JobNotFoundError
 from anyjob.taskbackend import TaskBackend
+from anyjob.testing.checks.configured import (
+    assert_absent,
+    assert_closed_twice,
+    assert_documented,
+    assert_made_without_network,
+    assert_missing_refused,
+    assert_refused,
+    given_secret,
+    options_type,
+    shown_of,
+)
 from anyjob.testing.harness.provider import ProviderHarness, names_of
 from anyjob.testing.harness.session_factory import NAME, OTHER
-from anyjob.testing.instrumentation.audit_events import record_connections
 
 
 class Accounts:
@@ -30,12 +39,7 @@ class Accounts:
 
     def test_it_can_be_closed_twice(self, harness: ProviderHarness) -> None:
         """To close a provider a second time does nothing."""
-        provider = harness.provider
-        provider.close()
-        try:
-            provider.close()
-        except Exception as error:
-            raise AssertionError(f"the second close() raised {type(error).__name__}: {error}") from error
+        assert_closed_twice(harness.provider)
 
     def test_to_close_it_closes_no_other(self, harness: ProviderHarness) -> None:
         """A provider goes on when another one of the same options is closed."""
@@ -51,8 +55,7 @@ class Accounts:
 
     def test_it_is_made_without_network(self, harness: ProviderHarness) -> None:
         """To make a provider connects to nothing: a constructor does no network."""
-        connections = harness.in_other_process(_connections_made)
-        assert not connections, f"while it was made it asked the network for {', '.join(connections)}"
+        assert_made_without_network(harness, "provider")
 
     def test_it_tells_which_account_it_is(self, harness: ProviderHarness) -> None:
         """A provider is called what the configuration calls it, in its str() and its repr()."""
@@ -64,41 +67,28 @@ class Accounts:
 
     def test_an_unknown_option_of_it_is_refused(self, harness: ProviderHarness) -> None:
         """An option that a provider has none of is refused, with its name."""
-        _options_type(harness)
-        _assert_refused(harness, "no-such-option", 1)
+        options_type(harness.provider)
+        assert_refused(harness, "provider", "no-such-option", 1)
 
     def test_a_missing_option_of_it_is_refused(self, harness: ProviderHarness) -> None:
         """An option that a provider must be given and is not is named."""
-        required = [each.name for each in describe(_options_type(harness)) if each.required]
-        if not required:
-            raise SkipTest("no option of it must be given")
-        for name in required:
-            _assert_refused(harness, name, None)
+        assert_missing_refused(harness, "provider")
 
     def test_each_option_of_it_is_documented(self, harness: ProviderHarness) -> None:
         """Each option of a provider, and of its backends, says what it is for."""
-        for declared in filter(None, (_options_type(harness), harness.provider.BackendOptions)):
-            bare = [each.name for each in describe(declared) if not each.doc]
-            assert not bare, (
-                f"{declared.__name__} says not what these are for: {', '.join(bare)}; write "
-                'Annotated[…, msgspec.Meta(description="…")], or a section Args: in its docstring'
-            )
+        provider = harness.provider
+        for declared in filter(None, (options_type(provider), provider.BackendOptions)):
+            assert_documented(declared)
 
     def test_a_secret_of_it_is_not_shown(self, harness: ProviderHarness) -> None:
         """A secret option is in no str or repr of a provider, of its configuration or of its backends."""
         secrets = secrets_of(harness)
-        provider = harness.provider
-        shown = {
-            "its str()": str(provider),
-            "its repr()": repr(provider),
-            "its configuration()": f"{provider.configuration()!r} {_vars(provider.configuration())}",
-            "its options": repr(provider.options),
-        }
+        shown = shown_of(harness.provider)
         for each in harness.backends():
-            own = each.configuration()
-            shown[f"what {each.name()!r} shows"] = f"{each} {each!r} {own!r} {_vars(own)} {each.status()!r}"
+            own = " ".join(shown_of(each).values())
+            shown[f"what {each.name()!r} shows"] = f"{own} {each.status()!r}"
         for where, text in shown.items():
-            _assert_absent(secrets, where, text)
+            assert_absent(secrets, where, text)
 
     # --- two accounts -----------------------------------------------------------------------------
 
@@ -133,55 +123,11 @@ class Accounts:
             raise SkipTest("the two accounts have no backend in common that takes what the kit has")
 
 
-def _connections_made(harness: ProviderHarness) -> list[str]:
-    with record_connections() as connections:
-        provider = harness.provider
-    provider.close()
-    return connections
-
-
-def _options_type(harness: ProviderHarness) -> Any:
-    declared = getattr(type(harness.provider), "Options", None)
-    if declared is None:
-        raise SkipTest(f"{type(harness.provider).__name__} declares no Options: it takes any")
-    return declared
-
-
-def _assert_refused(harness: ProviderHarness, name: str, value: Any) -> None:
-    """Make the provider with this option wrong (None: without it)."""
-    change = f"without {name!r}" if value is None else f"with {name} = {value!r}"
-    with closing(harness.with_options(**{name: value})) as wrong:
-        try:
-            made = wrong.provider
-        except ConfigError as error:
-            assert name in str(error), f"{change} the error names not the option: {error}"
-            return
-        except Exception as error:
-            raise AssertionError(
-                f"{change} it raised {type(error).__name__}, not ConfigError: {error}"
-            ) from error
-    raise AssertionError(f"{change} the provider was made: {made!r}")
-
-
 def secrets_of(harness: ProviderHarness) -> list[Secret]:
     """Return the secrets among the options of the provider; skip the check where there is none."""
-    options, found = harness.provider.options, []
-    for path in secret_fields(_options_type(harness)):
-        value = options
-        for key in path.split("."):
-            value = getattr(value, key, None)
-        found += [value] if isinstance(value, Secret) else []
+    provider = harness.provider
+    given = (given_secret(provider.options, path) for path in secret_fields(options_type(provider)))
+    found = [secret for secret in given if secret is not None]
     if not found:
         raise SkipTest("none of its options that are given is a Secret")
     return found
-
-
-def _vars(value: Any) -> str:
-    return repr(getattr(value, "__dict__", {}))
-
-
-def _assert_absent(secrets: list[Secret], where: str, text: str) -> None:
-    __tracebackhide__ = True  # pytest would show what is looked at, and explain an assert by it
-    for secret in secrets:
-        if secret.get() in text:
-            raise AssertionError(f"{where} holds the text of a secret option")

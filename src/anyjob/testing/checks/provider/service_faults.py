@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from typing import Any
 from unittest import SkipTest
 
 from anyjob.backend import BaseBackend
-from anyjob.config.secrets import Secret
 from anyjob.errors import (
     AnyjobError,
     BackendAuthError,
@@ -16,10 +15,13 @@ from anyjob.errors import (
     BackendUnavailableError,
 )
 from anyjob.status import JOB_FINAL_STATES
+from anyjob.testing.checks.configured import assert_absent
 from anyjob.testing.checks.provider.accounts import secrets_of
 from anyjob.testing.harness.marks import needs_engine
 from anyjob.testing.harness.provider import ProviderHarness, names_of
 from anyjob.testing.instrumentation.call_recorder import AttributesChanged
+
+DOWN, REFUSED = "the service was down", "the service refused us"
 
 
 class ServiceFaults:
@@ -32,9 +34,7 @@ class ServiceFaults:
         """While the service cannot be reached, backends() raises BackendUnavailableError."""
         with harness.engine.down():
             found = _raised_or_returned(harness.provider.backends)
-        assert isinstance(found, BackendUnavailableError), (
-            f"while the service was down, backends() gave {found!r}, and not BackendUnavailableError"
-        )
+        _assert_is(found, BackendUnavailableError, DOWN, "backends()")
 
     @needs_engine("down")
     def test_a_service_that_is_away_is_no_missing_backend(self, harness: ProviderHarness) -> None:
@@ -42,9 +42,7 @@ class ServiceFaults:
         (name, *_) = names_of(harness.backends())
         with harness.engine.down(), closing(harness.reopen()) as anew:
             found = _raised_or_returned(lambda: anew.provider.get_backend(name))
-        assert isinstance(found, BackendUnavailableError), (
-            f"while the service was down, get_backend() gave {found!r}, and not BackendUnavailableError"
-        )
+        _assert_is(found, BackendUnavailableError, DOWN, "get_backend()")
 
     @needs_engine("down")
     def test_a_service_that_is_back_is_asked_again(self, harness: ProviderHarness) -> None:
@@ -59,13 +57,7 @@ class ServiceFaults:
     @needs_engine("down")
     def test_a_service_that_is_away_ends_no_job(self, harness: ProviderHarness) -> None:
         """While the service cannot be reached, no job of it is said to have ended."""
-        for job in harness.jobs_that_run():
-            with harness.engine.down(), AttributesChanged(job.backend(), floor=0.0):
-                found = _raised_or_returned(job.status)
-            assert found not in JOB_FINAL_STATES, (
-                f"the service was down, and {job!r} was said to be {found!r}"
-            )
-            harness.assert_done(job, "the service is back")
+        _assert_ends_no_job(harness, harness.engine.down, DOWN, "the service is back")
 
     # --- refused credentials ----------------------------------------------------------------------
 
@@ -74,9 +66,7 @@ class ServiceFaults:
         """While the service refuses its credentials, backends() raises BackendAuthError."""
         with harness.engine.refused():
             found = _raised_or_returned(harness.provider.backends)
-        assert isinstance(found, BackendAuthError), (
-            f"while the service refused us, backends() gave {found!r}, and not BackendAuthError"
-        )
+        _assert_is(found, BackendAuthError, REFUSED, "backends()")
 
     @needs_engine("refused")
     def test_refused_credentials_are_not_shown(self, harness: ProviderHarness) -> None:
@@ -84,16 +74,13 @@ class ServiceFaults:
         secrets = secrets_of(harness)
         with harness.engine.refused():
             found = _raised_or_returned(harness.provider.backends)
-        _assert_untold(secrets, found)
+        told = f"{found} {found!r} {getattr(found, '__cause__', None)!r}"
+        assert_absent(secrets, "the error of refused credentials", told)
 
     @needs_engine("refused")
     def test_refused_credentials_end_no_job(self, harness: ProviderHarness) -> None:
         """While the service refuses its credentials, no job of it is said to have ended."""
-        for job in harness.jobs_that_run():
-            with harness.engine.refused(), AttributesChanged(job.backend(), floor=0.0):
-                found = _raised_or_returned(job.status)
-            assert found not in JOB_FINAL_STATES, f"we were refused, and {job!r} was said to be {found!r}"
-            harness.assert_done(job, "the credentials are taken again")
+        _assert_ends_no_job(harness, harness.engine.refused, REFUSED, "the credentials are taken again")
 
     @needs_engine("refused")
     def test_refused_credentials_of_one_account_leave_another(self, harness: ProviderHarness) -> None:
@@ -116,9 +103,7 @@ class ServiceFaults:
             left = names_of(anew.provider.backends())
             assert left == others, f"{gone!r} is gone, and backends() gave {left}"
             found = _raised_or_returned(lambda: anew.provider.get_backend(gone))
-            assert isinstance(found, BackendNotFoundError), (
-                f"{gone!r} is gone, and get_backend() gave {found!r}, not BackendNotFoundError"
-            )
+            _assert_is(found, BackendNotFoundError, f"{gone!r} was gone", "get_backend()")
             assert gone in str(found), f"the error names not what was asked for: {found}"
 
     @needs_engine("offline")
@@ -159,8 +144,15 @@ def _raised_or_returned(call: Callable[[], Any]) -> Any:
         return error
 
 
-def _assert_untold(secrets: list[Secret], found: Any) -> None:
-    __tracebackhide__ = True
-    for secret in secrets:
-        if secret.get() in f"{found} {found!r} {getattr(found, '__cause__', None)!r}":
-            raise AssertionError("the error of refused credentials holds the text of a secret option")
+def _assert_is(found: Any, wanted: type[Exception], when: str, what: str) -> None:
+    assert isinstance(found, wanted), f"while {when}, {what} gave {found!r}, and not {wanted.__name__}"
+
+
+def _assert_ends_no_job(
+    harness: ProviderHarness, fault: Callable[[], AbstractContextManager[Any]], when: str, after: str
+) -> None:
+    for job in harness.jobs_that_run():
+        with fault(), AttributesChanged(job.backend(), floor=0.0):
+            found = _raised_or_returned(job.status)
+        assert found not in JOB_FINAL_STATES, f"{when}, and {job!r} was said to be {found!r}"
+        harness.assert_done(job, after)
