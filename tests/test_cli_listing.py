@@ -133,7 +133,7 @@ def test_a_version_that_nobody_reads() -> None:
                 "rich", "asyncio", "json", "logging", "hashlib", "shutil", "tempfile", "subprocess",
                 "concurrent", "platformdirs", "anyjob.cli.run.sweep", "anyjob.config.options",
                 "anyjob.jobfile.reader", "anyjob.builtin.local.supervisor", "anyjob.ledger.salvage",
-                "anyjob.execution.serialization",
+                "anyjob.execution.unpicklable",
             },
         ),
     ],

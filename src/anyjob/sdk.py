@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from anyjob.execution.job_run import JobRun
     from anyjob.execution.private_files import open_private, read_range, write_private
     from anyjob.execution.reports import outcome_from_report, parse_outcome
-    from anyjob.execution.serialization import dump_call, serialization_error
+    from anyjob.execution.serialization import dump_call
     from anyjob.execution.spawning import run_program
     from anyjob.execution.spool import read_outcome
     from anyjob.execution.submit_directory import submit_directory
+    from anyjob.execution.unpicklable import serialization_error
     from anyjob.execution.worker_process import WorkerProcess
     from anyjob.orders import Answer
     from anyjob.outcome import LocalValue
@@ -54,7 +55,7 @@ _MODULE_OF = {
     "run_program": "execution.spawning",
     "runner": "execution.runner",
     "schema_hook": "config.schema",
-    "serialization_error": "execution.serialization",
+    "serialization_error": "execution.unpicklable",
     "spawn_interpreter": "execution.interpreter",
     "submit_directory": "execution.submit_directory",
     "unmark_interpreter": "execution.interpreter",

@@ -63,7 +63,7 @@ class Packer:
                 known = self._functions[id(spec.fn)] = spec.fn, _pack(spec.fn)
             return known[1], _pack((spec.args, spec.kwargs))
         except Exception as error:
-            from anyjob.execution.serialization import serialization_error
+            from anyjob.execution.unpicklable import serialization_error
 
             raise serialization_error(spec, error) from error
 
