@@ -48,6 +48,13 @@ lines = st.one_of(
 )
 
 
+def test_what_a_newer_keeper_says_of_an_end_is_passed_over() -> None:
+    line = end_line(event("a", message="it is gone"))
+    assert replay(line.replace(b" message=", b" swapped=12 message=")).ended == {
+        "a": event("a", message="it is gone")
+    }
+
+
 def test_a_job_that_has_ended_no_longer_runs() -> None:
     data = start_line("a", 1, 10.0) + process_line("a", 1, 7, 99) + start_line("b", 2, 11.0)
     log = replay(data)

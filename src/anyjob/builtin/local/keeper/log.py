@@ -5,10 +5,11 @@ A line is written at once, and one of these::
     K pid time                                                     a keeper starts
     S id attempt time                                              a job is about to start
     P id attempt pid starttime                                     it has this process
-    E id attempt code cause started finished peak pid message      it has ended
+    E id attempt name=value...                                     it has ended
 
 ``starttime`` is in clock ticks since boot, as ``/proc/PID/stat`` has it: a pid and its start time
-are one process for ever. Times are seconds since 1970, ``peak`` is bytes, ``-`` stands for None.
+are one process for ever. Times are seconds since 1970. What is said of an end are the fields of the message
+that tells it; one that is None is not written, and a name that the reader does not know is passed over.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def replay(data: bytes) -> ReplayedLog:
         if read is None:
             continue
         try:
-            read(log, line.decode("ascii").split(" ", 9)[1:])
+            read(log, line.decode("ascii").split(" ")[1:])
         except (ValueError, KeyError):
             continue
     return log
@@ -77,19 +78,31 @@ def _process(log: ReplayedLog, fields: list[str]) -> None:
         run["pid"], run["starttime"] = int(pid), int(starttime)
 
 
+def _text(value: str) -> str:
+    return value.encode("ascii").decode("unicode_escape")
+
+
+_END_FIELDS: dict[str, Callable[[str], Any]] = {
+    "code": int,
+    "cause": str,
+    "started": float,
+    "finished": float,
+    "peak_memory": int,
+    "pid": int,
+    "message": _text,
+}
+
+
 def _end(log: ReplayedLog, fields: list[str]) -> None:
-    job, attempt, code, cause, started, finished, peak, pid, message = fields
-    log.ended[job] = {
-        "id": job,
-        "attempt": int(attempt),
-        "code": int(code),
-        "cause": None if cause == "-" else cause,
-        "started": None if started == "-" else float(started),
-        "finished": float(finished),
-        "peak_memory": None if peak == "-" else int(peak),
-        "pid": None if pid == "-" else int(pid),
-        "message": message.encode("ascii").decode("unicode_escape"),
-    }
+    job, attempt, *said = fields
+    ended: dict[str, Any] = {"id": job, "attempt": int(attempt), **dict.fromkeys(_END_FIELDS)}
+    for field in said:
+        name, _, value = field.partition("=")
+        if name in _END_FIELDS:
+            ended[name] = _END_FIELDS[name](value)
+    if ended["code"] is None:
+        raise ValueError(f"no end: {fields}")
+    log.ended[job] = ended
     log.running.pop(job, None)
     log.lost.pop(job, None)
 
@@ -119,15 +132,11 @@ def process_line(job: str, attempt: int, pid: int, starttime: int) -> bytes:
 
 def end_line(event: dict[str, Any]) -> bytes:
     """Return the line of a job that has ended, from the message that tells it."""
-    started, peak, pid = event["started"], event["peak_memory"], event["pid"]
-    return b"E %s %d %d %s %s %.6f %s %s %s\n" % (
-        event["id"].encode("ascii"),
-        event["attempt"],
-        event["code"],
-        (event["cause"] or "-").encode("ascii"),
-        b"-" if started is None else b"%.6f" % started,
-        event["finished"],
-        b"-" if peak is None else b"%d" % peak,
-        b"-" if pid is None else b"%d" % pid,
-        event["message"].encode("unicode_escape"),
-    )
+    said = [f"{name}={_written(event[name])}" for name in _END_FIELDS if event.get(name) is not None]
+    return b"E %s %d %s\n" % (event["id"].encode("ascii"), event["attempt"], " ".join(said).encode("ascii"))
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, str):
+        return value.encode("unicode_escape").decode("ascii").replace(" ", "\\x20")
+    return f"{value:.6f}" if isinstance(value, float) else str(value)
