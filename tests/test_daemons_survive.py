@@ -156,8 +156,9 @@ def test_a_host_is_called_by_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_who_waits_is_told_of_a_keeper_that_was_stopped(own: Local, caplog: pytest.LogCaptureFixture) -> None:
     """issue 14, 8: clients hung without a word."""
     code = (
-        f"import sys; sys.path[:] = {sys.path!r}; from anyjob.builtin.local.supervisor import main, service; "
-        "service.PING = service.SILENCE = 0.2; main.main()"
+        f"import sys; sys.path[:] = {sys.path!r}; "
+        "from anyjob.builtin.local.supervisor import keeper_link, main; "
+        "keeper_link.PING = keeper_link.SILENCE = 0.2; main.main()"
     )
     arguments = own.paths.arguments("supervisor")
     arguments[arguments.index("-c") + 1] = code

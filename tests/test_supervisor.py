@@ -27,11 +27,11 @@ from anyjob.builtin.local.ipc.sockets import connect
 from anyjob.builtin.local.keeper.log import replay
 from anyjob.builtin.local.locks import lock_holder, take_lock
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
-from anyjob.builtin.local.supervisor import keeper_startup, service
+from anyjob.builtin.local.supervisor import keeper_link, keeper_startup
 from anyjob.errors import BackendUnavailableError, StateError
 from anyjob.execution import plain_data
 
-MAIN = "import sys; from anyjob.builtin.local.supervisor import clients, main, service; "
+MAIN = "import sys; from anyjob.builtin.local.supervisor import clients, keeper_link, main, service; "
 RUN = "; sys.exit(main.main())"
 SHORT = f"{MAIN}service.IDLE = 0.1{RUN}"
 
@@ -378,7 +378,7 @@ def test_a_keeper_that_was_stopped_keeps_its_jobs(own: Local, caplog: pytest.Log
     try:
         own.session.close()
         own.kill("supervisor")
-        code = f"{MAIN}service.PATIENCE = service.SILENCE = 0.2{RUN}"
+        code = f"{MAIN}keeper_link.PATIENCE = keeper_link.SILENCE = 0.2{RUN}"
         assert subprocess.run(command(own.paths, code), timeout=60).returncode == 0
         with own.another() as other:
             later = other.get_backend("local").run(Command(["true"]))
@@ -431,8 +431,8 @@ def test_a_keeper_on_the_log_of_one_that_died_is_put_away(own: Local) -> None:
 
 
 def test_the_log_is_compacted(own: Local) -> None:
-    code = f"{MAIN}service.COMPACT = 2000{RUN}"
-    assert service.COMPACT > 2000
+    code = f"{MAIN}keeper_link.COMPACT = 2000{RUN}"
+    assert keeper_link.COMPACT > 2000
     assert subprocess.run(command(own.paths, code), timeout=60).returncode == 0
     for job in own.backend.run_many([Command(["true"])] * 100):
         job.result(30)
