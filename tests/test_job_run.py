@@ -195,6 +195,7 @@ def test_one_process_makes_one_call_after_the_other(worker: WorkerProcess, tmp_p
     assert call(worker, "os:getenv", "GIVEN", GIVEN="yes")["value"] == runner.dumps("yes")
     assert call(worker, "os:getenv", "GIVEN")["value"] == runner.dumps(None)
     assert call(worker, "os:getcwd", cwd=str(tmp_path))["value"] == runner.dumps(str(tmp_path))
+    assert call(worker, "os:getcwd")["value"] == runner.dumps(os.getcwd())
     assert call(worker, divmod, 1, 0)["reason"] == "exception"
     assert worker.close() == 0
 

@@ -53,6 +53,11 @@ def variables() -> tuple[str, str, str]:
     return os.environ["ANYJOB_JOB_ID"], os.getcwd(), sys.executable
 
 
+def surroundings() -> tuple[str | None, str, int]:
+    """What a call may ask for, and the process that it is in."""
+    return os.environ.get("ONLY_FOR_THIS"), os.getcwd(), os.getpid()
+
+
 def note_and_return(path: str, size: int) -> bytes:
     """Leave a line in a file, and return so many bytes."""
     note(path)

@@ -191,6 +191,25 @@ def anyjob_id() -> str:
     return job_environment()["ANYJOB_JOB_ID"]
 
 
+@pytest.mark.parametrize("isolation", ["process", "thread"])
+def test_a_call_has_variables_and_a_directory_of_its_own_and_the_next_has_not(
+    make: Make, lab: dask_lab.Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isolation: str
+) -> None:
+    backend = make(address=lab.address, isolation=isolation)
+    monkeypatch.setattr("anyjob_dask.submission.submit_directory", lambda: "/of/another/machine")
+    asking = Call(dask_calls.surroundings, env={"ONLY_FOR_THIS": "yes"}, cwd=str(tmp_path))
+    others = Call(dask_calls.surroundings)
+    for job, plain in zip(backend.run_many([asking] * 4), backend.run_many([others] * 4), strict=True):
+        variable, directory, process = job.result(PATIENCE)
+        assert (variable, directory) == ("yes", str(tmp_path))
+        assert process != lab.workers[0].pid
+        assert plain.result(PATIENCE)[:2] == (None, str(lab.home))
+    failed = backend.run(Call(dask_calls.surroundings, cwd=str(tmp_path / "missing")))
+    with pytest.raises(FileNotFoundError, match="missing"):
+        failed.result(PATIENCE)
+    assert (backend.run(others).result(PATIENCE)[2] == lab.workers[0].pid) == (isolation == "thread")
+
+
 def test_what_is_printed_while_it_runs_comes_from_the_worker(backend: DaskBackend) -> None:
     job = backend.run(Command(["sh", "-c", "echo begun; sleep 60"]))
     wait_until(lambda: list(job.logs()) == ["begun\n"], "what a program that runs has written")

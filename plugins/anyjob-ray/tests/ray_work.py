@@ -44,6 +44,10 @@ def variable() -> str:
     return os.environ["ONLY_FOR_JOBS"]
 
 
+def surroundings() -> tuple[str | None, str]:
+    return os.environ.get("ONLY_FOR_THIS"), os.getcwd()
+
+
 def noted(path: str, number: int, special: Sequence[int], what: str) -> str:
     """One of many short calls; some of them do something else."""
     import ray

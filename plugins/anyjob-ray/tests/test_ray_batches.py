@@ -96,6 +96,21 @@ def test_each_call_of_a_batch_has_its_own_result_log_and_environment(
     assert [list(job.logs()) for job in calls.jobs[::20]] == [[f"call {n}\n"] for n in range(0, MANY, 20)]
 
 
+def test_the_variables_and_the_directory_that_a_call_of_a_batch_asks_for_are_its_own(
+    backend: RayBackend, tmp_path: Path
+) -> None:
+    """Those after it are made where others are; a directory that is missing is the failure of the call."""
+    plain = backend.run(Call(ray_work.surroundings))
+    asking = Call(ray_work.surroundings, env={"ONLY_FOR_THIS": "yes"}, cwd=str(tmp_path))
+    failing = Call(ray_work.surroundings, cwd=str(tmp_path / "missing"))
+    jobs = backend.run_many([asking, Call(ray_work.surroundings), failing] * (MANY // 3))
+    expected = [("yes", str(tmp_path)), plain.result(PATIENCE), FileNotFoundError]
+    for number, job in enumerate(jobs):
+        error = job.exception(PATIENCE)
+        found = type(error) if error is not None else job.result()
+        assert found == expected[number % 3], number
+
+
 def test_a_long_call_holds_up_no_others(backend: RayBackend, notes: Path) -> None:
     """Those before it in the batch are known to have ended, and others make those behind it."""
     calls = Calls(backend, notes, "hold")

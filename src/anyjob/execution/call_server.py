@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         environment: dict[bytes, bytes]
         """Variables for this call, beside those of ``variables``."""
         cwd: str | None
-        """Where to make it; None: where the last one has left the process."""
+        """Where to make it; None: where the process has started."""
         outputs: dict[int, str]
         """New files for stdout and stderr, which are there, by the descriptor that is to write to them."""
         submitted: float
@@ -57,6 +57,7 @@ class Server:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._pid = os.getpid()
+        self._home = os.open(".", getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC)  # may be removed
         self._host = os.uname().nodename
         self._variables = current_variables()
         self._path = list(sys.path)
@@ -128,8 +129,7 @@ class Server:
 
         try:
             self._busy = True
-            if request["cwd"] is not None:
-                os.chdir(request["cwd"])
+            os.chdir(self._home if request["cwd"] is None else request["cwd"])
             report = runner.pickled(runner.perform(load), dump)
         except OSError as error:
             report = runner.failure(error)

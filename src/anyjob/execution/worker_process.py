@@ -169,7 +169,7 @@ class WorkerProcess:
         Args:
             payload: a pickled tuple: what to call, its positional and its keyword arguments; see `dump_call`.
             environment: variables beside those of the process, for this call.
-            cwd: where to make it; by default where the last one has left the process.
+            cwd: where to make it; by default where the process has started.
 
         Raises:
             OSError: the files that it is to write to cannot be made.

@@ -48,6 +48,7 @@ class DaskBackend(TaskBackend):
             cancel_running=in_processes,
             walltime=in_processes,
             notifies=True,
+            call_environment=True,
             output_files=True,
         )
         in_each_process(self._make_own)

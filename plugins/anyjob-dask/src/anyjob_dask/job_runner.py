@@ -243,8 +243,8 @@ def _outcome_of_program(run: JobRun, job: JobHeader, directory: Path) -> Outcome
 
 
 def _working_directory(job: JobHeader) -> str | None:
-    """Return where the job was submitted, if there is such a directory here."""
-    return job.cwd if job.cwd is not None and os.path.isdir(job.cwd) else None
+    """Return the directory that a job asks for, or where it was submitted if there is that here."""
+    return job.cwd if job.cwd is not None and (job.own_cwd or os.path.isdir(job.cwd)) else None
 
 
 async def _request(

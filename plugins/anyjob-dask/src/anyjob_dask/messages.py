@@ -27,7 +27,9 @@ class JobHeader(NamedTuple):
         job_id: ours.
         environment: variables that it gets.
         walltime: seconds after which it is ended; None: never.
-        cwd: the directory that it runs in, if the worker has one of that name.
+        cwd: the directory that it runs in.
+        own_cwd: whether it asks for that; else it is that of who has submitted it, if the worker has one of
+            that name.
     """
 
     key: str
@@ -35,6 +37,7 @@ class JobHeader(NamedTuple):
     environment: Mapping[str, str]
     walltime: float | None
     cwd: str | None
+    own_cwd: bool
 
 
 class ScatteredPayload(Serialized):

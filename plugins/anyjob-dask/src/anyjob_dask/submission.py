@@ -109,9 +109,11 @@ class Submitter:
         """Return what Dask is to call for a job."""
         from anyjob_dask import worker_tasks
 
-        if not isinstance(item[0].spec, Call):
+        spec = item[0].spec
+        if not isinstance(spec, Call):
             return worker_tasks.run_program
-        in_process = self._options.isolation == "process"
+        # What a call asks for of that is a process's, and a thread of the worker shares that process.
+        in_process = self._options.isolation == "process" or spec.env or spec.cwd is not None
         return worker_tasks.call if in_process else worker_tasks.call_in_thread
 
     def _task_arguments(self, client: Any, payloads: Sequence[Serialized]) -> list[Any]:
@@ -162,4 +164,6 @@ def _header(order: Order, key: str, cwd: str | None) -> Any:
     from anyjob_dask.messages import JobHeader
 
     environment = {name: text for name, text in order.environment.items() if name != "ANYJOB_JOB_ID"}
-    return JobHeader(key, order.job_id, environment, order.resources.walltime, cwd)
+    own = order.spec.cwd if isinstance(order.spec, Call) else None
+    walltime = order.resources.walltime
+    return JobHeader(key, order.job_id, environment, walltime, cwd if own is None else own, own is not None)

@@ -67,8 +67,8 @@ class Packer:
         except Exception as error:
             raise serialization_error(spec, error) from error
         kind = "python" if isinstance(spec, Call) else "command"
-        walltime = order.resources.walltime
-        payload = (order.job_id, kind, work, order.environment, walltime, self._context)
+        cwd = spec.cwd if isinstance(spec, Call) else submit_directory()
+        payload = (order.job_id, kind, work, order.environment, cwd, order.resources.walltime, self._context)
         return PackedOrder(order.job_id, pickle.dumps(payload, 5), buffers)
 
     def _call(self, spec: Call) -> tuple[tuple[bytes, bytes], list[Any]]:
@@ -81,4 +81,4 @@ class Packer:
 
 
 def _command(spec: Any) -> tuple[tuple[bytes, bytes], list[Any]]:
-    return (runner.dumps(spec), os.fsencode(submit_directory() or "")), []
+    return (runner.dumps(spec), b""), []

@@ -17,14 +17,13 @@ def run_command(job: Job) -> dict[str, Any]:
     try:
         from anyjob.sdk import run_program
 
-        spec, cwd = pickle.loads(job.work[0]), job.work[1].decode("utf-8", "surrogateescape") or None
+        spec = pickle.loads(job.work[0])
     except ImportError as error:
         return failure(error)
     import tempfile
     from pathlib import Path
 
-    if cwd is not None and not os.path.isdir(cwd):
-        cwd = None  # that of another machine
+    cwd = job.cwd if job.cwd is not None and os.path.isdir(job.cwd) else None
     with (
         tempfile.TemporaryDirectory(prefix="anyjob-") as directory,
         open(os.dup(1), "wb") as stdout,

@@ -45,8 +45,10 @@ class Job:
         self.kind: str = payload[1]
         self.work: tuple[bytes, bytes] = payload[2]
         self.environment: dict[str, str] = payload[3]
-        self.walltime: float | None = payload[4]
-        self.pickled_context: bytes = payload[5]
+        self.cwd: str | None = payload[4]
+        """Of a call, its own; of a program, that of who has submitted it, which may be of another machine."""
+        self.walltime: float | None = payload[5]
+        self.pickled_context: bytes = payload[6]
         self.buffers = buffers
         self.context: LaunchContext
         self.began = time.monotonic()

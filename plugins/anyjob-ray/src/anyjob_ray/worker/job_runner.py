@@ -105,10 +105,19 @@ class JobRunner:
             return job.interrupted_outcome()
 
     def _call(self, job: Job) -> dict[str, Any]:
-        return perform(lambda: self._load(job), JobInterrupted)
+        if job.cwd is None:
+            return perform(lambda: self._load(job), JobInterrupted)
+        before = os.open(".", os.O_PATH | os.O_CLOEXEC)  # may have been removed
+        try:
+            return perform(lambda: self._load(job), JobInterrupted)
+        finally:
+            os.fchdir(before)
+            os.close(before)
 
     def _load(self, job: Job) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
         """Unpickle what to call, its positional and its keyword arguments."""
+        if job.cwd is not None:
+            os.chdir(job.cwd)
         blob, arguments = job.work
         function = self._functions.get(blob)
         if function is None:  # as Ray does it: a function is unpickled once by each worker process

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -133,11 +133,12 @@ class TaskText:
                 logs = list(job.logs())
                 assert "out\n" in logs, f"it wrote 'out' to its file, and logs() gave {logs}"
 
-    @requires("shared_files", "call_environment")
+    @requires("call_environment")
     def test_a_call_is_made_in_the_environment_that_it_asks_for(self, harness: BackendHarness) -> None:
         """A call has the variables and the working directory that it asks for, and the next has not."""
         harness.require_kind("python")
-        with _directory(harness) as home:
+        shared = harness.backend.capabilities.shared_files
+        with _directory(harness) if shared else nullcontext(Path(os.sep)) as home:
             look = Call("os:getcwd", env={"KIT_CHECK": NAME}, cwd=str(home))
             there = _result(harness.run(look), harness)
             assert os.path.samefile(there, home), f"a call that was to be made in {home} was in {there}"
@@ -146,6 +147,8 @@ class TaskText:
             assert value == NAME, f"the variable that a call has of its own is {value!r}, not {NAME!r}"
             later = _result(harness.run(Call("os:getenv", ("KIT_CHECK",))), harness)
             assert later is None, f"the call after it has the variable, too: {later!r}"
+            back = _result(harness.run(Call("os:getcwd")), harness)
+            assert back != there or not shared, f"the call after it is made in its directory, too: {back}"
 
     def test_what_a_program_reads_is_what_it_was_given(self, harness: BackendHarness) -> None:
         """A program reads from stdin, byte for byte, what it was given."""
