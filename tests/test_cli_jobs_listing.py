@@ -239,6 +239,9 @@ def test_show_tells_of_a_command(book: Book) -> None:
         started=1000.0,
         finished=1090.0,
         peak_memory=3 * 2**20,
+        cpu_time=135.0,
+        read_bytes=812,
+        written_bytes=5 * 2**30 + 2**29,
         host="node7",
     )
     found = shown("a")
@@ -249,11 +252,17 @@ def test_show_tells_of_a_command(book: Book) -> None:
     assert found["resources"] == "cpus 2, memory 1GiB, walltime 1h"
     assert found["backend"] == "there (type local, on another-host)"
     assert found["finished"].endswith("(ran 1m30s)")
-    assert (found["exit code"], found["peak memory"], found["host"]) == ("3", "3.0 MiB", "node7")
+    assert (found["exit code"], found["host"]) == ("3", "node7")
+    assert (found["cpu time"], found["peak memory"]) == ("2m15s (1.50 of 2 cpus)", "3.0 MiB of 1GiB")
+    assert (found["read"], found["written"]) == ("812 B", "5.5 GiB")
+    columns = "cpu-time,peak-memory,read,written"
+    line = invoke("jobs", "--columns", columns).stdout.splitlines()[1]
+    assert re.split("  +", line) == ["2m15s", "3.0 MiB", "812 B", "5.5 GiB"]
     assert found["cwd"] == "/else"
     assert "hunter2" not in invoke("show", "a").stdout + invoke("show", "a", "--json").stdout
     as_json = json.loads(invoke("show", "a", "--json").stdout)
     assert as_json["resources"] == {"cpus": 2, "memory": 2**30, "walltime": 3600.0}
+    assert (as_json["cpu_time"], as_json["read_bytes"]) == (135.0, 812)
     assert as_json["spec"]["argv"] == ["sh", "-c", "exit 3"]
     assert (as_json["exit_code"], as_json["peak_memory"], as_json["cwd"]) == (3, 3 * 2**20, "/somewhere")
 

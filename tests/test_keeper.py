@@ -19,9 +19,13 @@ import pytest
 from keeper_driver import SOURCE, KeeperDriver, running_keeper, until
 
 from anyjob.builtin.local import process_table
+from anyjob.builtin.local.keeper import reaper
 from anyjob.builtin.local.keeper.log import replay
+from anyjob.builtin.local.keeper.reaper import SMALL, PeakMemory
+from anyjob.builtin.local.keeper.usage import UNKNOWN, usage_of
 from anyjob.builtin.local.process_table import read_process
 from anyjob.builtin.local.supervisor.dead_keeper import kill_leftovers
+from anyjob.outcome import USAGE
 
 PYTHON = sys.executable
 # Its parent waits for its pid to be written: a job's end is the end of what it has started, too.
@@ -307,18 +311,49 @@ def test_a_daemon_of_a_job_that_runs_is_left_alone(driver: KeeperDriver) -> None
     until(lambda: gone(pid), "and so is the other")
 
 
-def test_peak_memory_is_the_jobs_own(driver: KeeperDriver) -> None:
-    """A process spawned from a large parent reports the parent's peak as its own; so none is told."""
+def test_what_a_job_has_used_is_told_its_waited_children_included(driver: KeeperDriver) -> None:
+    work = "import os, sys; open('/dev/zero', 'rb').read(3_000_000); print('x' * 2_000_000, flush=True)"
+    loop = "import time; t = time.process_time; u = t() + 0.2\nwhile t() < u: pass"
+    driver.spawn("idle", "/bin/true")
+    driver.spawn("a", "/bin/sh", "-c", f'{PYTHON} -c "{work}"; {PYTHON} -c "{loop}"; exit 3')
+    driver.end_of("idle", "a")
+    used, idle = driver.ended["a"], driver.ended["idle"]
+    assert 0.2 <= used["cpu_time"] < 20
+    assert idle["cpu_time"] < used["cpu_time"]
+    assert 3_000_000 <= used["read_bytes"] < 20_000_000
+    assert 2_000_000 < used["written_bytes"] < 3_000_000
+    assert idle["written_bytes"] == 0
+    logged = driver.log().ended["a"]
+    assert {name: logged[name] for name in USAGE} == {
+        **{name: used[name] for name in USAGE},
+        "cpu_time": pytest.approx(used["cpu_time"], abs=1e-5),
+    }
+
+
+def test_peak_memory_is_the_jobs_own_above_that_of_a_small_keeper(driver: KeeperDriver) -> None:
+    """A process spawned from a large parent reports the parent's peak as its own."""
     driver.spawn("small", "/bin/true")
     driver.spawn("large", PYTHON, "-c", "b'x' * 80_000_000")
     driver.end_of("small", "large")
-    assert driver.ended["small"]["peak_memory"] is None
+    assert 1_000_000 < driver.ended["small"]["peak_memory"] <= SMALL
     assert 80_000_000 < driver.ended["large"]["peak_memory"] < 200_000_000
-    for number in range(20):  # makes the keeper itself large
-        driver.spawn(f"j{number}", "/bin/true", "x" * 100_000, extra={"A": "b" * 100_000})
-    driver.spawn("after", "/bin/true")
-    driver.end_of("after")
-    assert driver.ended["after"]["peak_memory"] is None
+
+
+def test_a_peak_that_drowns_in_that_of_the_keeper_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = ({**UNKNOWN, "cpu_time": 0.5, "peak_memory": peak} for peak in (1 << 20, 1 << 50))
+    assert PeakMemory().of_program(small) == small
+    monkeypatch.setattr(reaper, "SMALL", 0)
+    memory = PeakMemory()
+    assert memory.of_program(large) == large
+    assert memory.of_program(small) == {**small, "peak_memory": None}
+
+
+@pytest.mark.parametrize("io", [b"", b"rchar: 1", b"rchar 1 wchar 2"])
+def test_what_cannot_be_read_of_a_process_is_not_known(io: bytes) -> None:
+    known = {"cpu_time": 0.5, "peak_memory": 2048}
+    assert usage_of(0.5, 2, io) == {**UNKNOWN, **known}
+    whole = b"rchar: 7\nwchar: 9\nsyscr: 1\n"
+    assert usage_of(0.5, 2, whole) == {**known, "read_bytes": 7, "written_bytes": 9}
 
 
 # --- the keeper itself ------------------------------------------------------------------------

@@ -21,8 +21,9 @@ from anyjob.builtin.local.keeper.log_writer import LogWriter
 
 
 def event(job: str, attempt: int = 1, **more: Any) -> dict[str, Any]:
-    known = {"code": 0, "cause": None, "started": 10.5, "finished": 11.5, "peak_memory": 4096, "pid": 7}
-    return {"id": job, "attempt": attempt, "message": "", **known, **more}
+    known = {"code": 0, "cause": None, "started": 10.5, "finished": 11.5, "pid": 7}
+    used = {"cpu_time": 0.25, "peak_memory": 4096, "read_bytes": 5, "written_bytes": None}
+    return {"id": job, "attempt": attempt, "message": "", **known, **used, **more}
 
 
 lines = st.one_of(

@@ -21,6 +21,7 @@ import anyjob
 from anyjob import Call, Command
 from anyjob.errors import JobCancelledError, JobFailedError, JobRejectedError
 from anyjob.job import JobStatus
+from anyjob.outcome import USAGE
 from anyjob.specs import File
 
 TREE = """
@@ -153,9 +154,13 @@ def test_variables_of_plugins_reach_the_job_and_go_with_it(
 
 def test_the_outcome_of_a_command(local: Local) -> None:
     before = time.time()
-    code = "x = bytearray(50_000_000); import sys; sys.exit(3)"
-    outcome = local.backend.run(Command([sys.executable, "-c", code])).outcome(30)
+    code = "x = bytearray(50_000_000); import sys; print(3); sys.exit(3)"
+    job = local.backend.run(Command([sys.executable, "-c", code]))
+    outcome = job.outcome(30)
     assert (outcome.status, outcome.reason, outcome.exit_code) == (JobStatus.ERROR, "exit-code", 3)
+    used = {name: getattr(outcome, name) for name in USAGE}
+    assert all(used.values())
+    assert used.items() <= job.metadata().items()
     assert before <= outcome.started <= outcome.finished <= time.time()
     assert 50_000_000 < outcome.peak_memory < 500_000_000
     assert outcome.host == os.uname().nodename
@@ -170,6 +175,8 @@ def test_the_outcome_of_a_call(local: Local) -> None:
         job.result(30)
     outcome = job.outcome(30)
     assert outcome.peak_memory > 1_000_000
+    assert outcome.cpu_time > 0
+    assert outcome.written_bytes > 0
     assert outcome.host == os.uname().nodename
     gone = local.backend.run(Call(os._exit, (5,))).outcome(30)
     assert (gone.status, gone.reason, gone.exit_code) == (JobStatus.ERROR, "exit-code", 5)

@@ -53,6 +53,8 @@ def test_a_value_comes_back(driver: KeeperDriver) -> None:
     assert driver.value("a") == 3
     assert driver.said("a")["host"] == os.uname().nodename
     assert event["peak_memory"] > 1_000_000
+    assert 0 < event["cpu_time"] < 20
+    assert event["written_bytes"] > 0
     assert driver.started["a"]["pid"] == event["pid"]
     assert {p.name for p in (driver.state / "spool" / "a").iterdir()} == {
         "claim.1.1",

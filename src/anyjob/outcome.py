@@ -8,8 +8,11 @@ import msgspec
 
 from anyjob.status import JobStatus
 
+USAGE = ("cpu_time", "peak_memory", "read_bytes", "written_bytes")
+"""The fields of an outcome that say what a job has used."""
 
-class Outcome(msgspec.Struct, kw_only=True):
+
+class Outcome(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What came of a job.
 
     Args:
@@ -21,7 +24,11 @@ class Outcome(msgspec.Struct, kw_only=True):
         signal: what ended the process, where a signal did.
         started: when it started to run, in seconds since 1970.
         finished: when it ended.
-        peak_memory: the most memory it had resident, in bytes.
+        peak_memory: the most memory it had resident, in bytes: of its largest process, or of all together
+            where the backend has watched that.
+        cpu_time: seconds that its processes have computed, user and system.
+        read_bytes: bytes that its processes have read, from whatever file, pipe or socket.
+        written_bytes: bytes that they have written.
         host: where it ran.
         attempt: 1, and one more for each time that the engine started it anew.
         value: what it returned, pickled; or an `anyjob.sdk.LocalValue`, in the process that it ran in.
@@ -39,6 +46,9 @@ class Outcome(msgspec.Struct, kw_only=True):
     started: float | None = None
     finished: float | None = None
     peak_memory: int | None = None
+    cpu_time: float | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
     host: str = ""
     attempt: int = 1
     value: Any = None

@@ -12,7 +12,7 @@ from anyjob.execution import log_reading
 from anyjob.execution.outcomes import failure_of, load_value
 from anyjob.execution.outputs import Output
 from anyjob.job import BaseJob
-from anyjob.outcome import Outcome
+from anyjob.outcome import USAGE, Outcome
 from anyjob.specs import Spec, T_co, kind_of
 from anyjob.status import JobStatus
 from anyjob.text.seconds import timeout_of
@@ -163,7 +163,7 @@ class TaskJob(BaseJob, Generic[T_co]):
         return self._record.native_id
 
     def metadata(self) -> dict[str, Any]:
-        """Return what is known of the job without asking: name, tags, kind, route, times, cost."""
+        """Return what is known of the job without asking: name, tags, kind, route, times, cost, usage."""
         record = self._record
         resources = record.resources
         told = record.outcome or record
@@ -186,6 +186,7 @@ class TaskJob(BaseJob, Generic[T_co]):
             "submitted": record.submitted,
             "started": record.outcome and record.outcome.started,
             "finished": record.outcome and record.outcome.finished,
+            **{name: record.outcome and getattr(record.outcome, name) for name in USAGE},
         }
 
     def notes(self) -> dict[str, str]:

@@ -78,6 +78,8 @@ class Os(types.SimpleNamespace):
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
         if what == "environ":
             return b"" if process.dead else bytes(process.environ)
+        if what == "io":
+            return b"rchar: 10\nwchar: 20\nsyscr: 1\n"
         state = "Z" if process.dead else "S"
         parent = 0 if process.parent is None else process.parent.pid
         known = (
@@ -255,7 +257,7 @@ class Os(types.SimpleNamespace):
         if child is None:
             return 0, 0, None
         self._machine.reap(child)
-        return child.pid, child.status, types.SimpleNamespace(ru_maxrss=10_000)
+        return child.pid, child.status, types.SimpleNamespace(ru_maxrss=10_000, ru_utime=0.25, ru_stime=0.25)
 
     def waitpid(self, pid: int, options: int) -> tuple[int, int]:
         return self.wait4(pid, options)[:2]

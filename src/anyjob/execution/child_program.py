@@ -53,7 +53,12 @@ class Program:
                 host=os.uname().nodename,
             )
         self.process.returncode = code = os.waitstatus_to_exitcode(status)
-        return exit_outcome(code, started=started, peak_memory=usage.ru_maxrss * 1024)
+        return exit_outcome(
+            code,
+            started=started,
+            peak_memory=usage.ru_maxrss * 1024,
+            cpu_time=usage.ru_utime + usage.ru_stime,
+        )
 
 
 class ReportedProgram(Program):
@@ -88,10 +93,11 @@ class ReportedProgram(Program):
 
     def reap(self, started: float) -> Outcome:
         """Return what came of it, once it has ended."""
-        status, memory = map(int, self._report.readline().split() or (signal.SIGKILL, 0))
+        status, memory, *micros = map(int, self._report.readline().split() or (signal.SIGKILL, 0))
         self._end()
+        cpu_time = micros[0] / 1e6 if micros else None
         code = os.waitstatus_to_exitcode(status)
-        return exit_outcome(code, started=started, peak_memory=memory * 1024 or None)
+        return exit_outcome(code, started=started, peak_memory=memory * 1024 or None, cpu_time=cpu_time)
 
     def _end(self) -> None:
         self._report.close()

@@ -2,7 +2,8 @@
 
 Started as ``python -I -S -c SOURCE FD PROGRAM ARGUMENT…``. It writes two lines to the descriptor: 0,
 or the number of the error for which the program cannot be started; and its status, as `os.wait` has it, with
-its peak memory in KiB. It leads the session that the program is in, and takes no notice of SIGTERM.
+its peak memory in KiB and the microseconds that it has computed. It leads the session that the program is in,
+and takes no notice of SIGTERM.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def main() -> None:
         return
     os.write(report, b"0\n")
     _, status, usage = os.wait4(pid, 0)
-    os.write(report, b"%d %d\n" % (status, usage.ru_maxrss))
+    micros = (usage.ru_utime + usage.ru_stime) * 1e6
+    os.write(report, b"%d %d %d\n" % (status, usage.ru_maxrss, micros))
 
 
 if __name__ == "__main__":

@@ -154,6 +154,7 @@ def _cancelled(outcome: Outcome) -> Outcome:
         started=outcome.started,
         finished=time.time(),
         peak_memory=outcome.peak_memory,
+        cpu_time=outcome.cpu_time,
         host=outcome.host,
     )
 

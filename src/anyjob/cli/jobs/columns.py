@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from anyjob.cli.times import age, span
-from anyjob.cli.values import money
+from anyjob.cli.values import money, size
 from anyjob.ledger.rows import FINAL, Row, Summary
+
+if TYPE_CHECKING:
+    from anyjob.outcome import Outcome
 
 DEFAULT = ("id", "name", "backend", "state", "reason", "age", "took", "work")
 TOLD = ("position", "cost")
@@ -57,13 +60,29 @@ def duration(row: Row) -> str | None:
     return span(max(0.0, (row.finished or time.time()) - row.started))
 
 
-def message(row: Row) -> str:
-    """Return what is said of the end of a job."""
+def outcome(row: Row) -> Outcome | None:
+    """Return what came of a job, where more is known of that than its row says."""
     if row.outcome is None:
-        return ""
+        return None
     from anyjob.ledger.encoding import decode_outcome
 
-    return decode_outcome(row.outcome).message
+    return decode_outcome(row.outcome)
+
+
+def message(row: Row) -> str:
+    """Return what is said of the end of a job."""
+    found = outcome(row)
+    return "" if found is None else found.message
+
+
+def used(field: str, form: Callable[[Any], str]) -> Callable[[ListedJob], str | None]:
+    """Return what shows how much a job has used of something."""
+
+    def show(job: ListedJob) -> str | None:
+        value = getattr(outcome(job.row), field, None)
+        return None if value is None else form(value)
+
+    return show
 
 
 def _time(then: float | None) -> str | None:
@@ -86,6 +105,10 @@ COLUMNS: dict[str, Callable[[ListedJob], Any]] = {
     "position": lambda job: job.told.position,
     "cost": lambda job: "" if job.told.cost is None else money(job.told.cost, job.told.currency),
     "attempt": lambda job: job.row.attempt,
+    "cpu-time": used("cpu_time", span),
+    "peak-memory": used("peak_memory", size),
+    "read": used("read_bytes", size),
+    "written": used("written_bytes", size),
     "age": lambda job: age(job.row.submitted),
     "took": lambda job: duration(job.row),
     "submitted": lambda job: _time(job.row.submitted),

@@ -8,7 +8,7 @@ from typing import Any
 
 from anyjob.errors import AnyjobError, JobError, SpecError, in_words
 from anyjob.ledger.rows import Row
-from anyjob.outcome import Outcome
+from anyjob.outcome import USAGE, Outcome
 from anyjob.resources import Resources
 from anyjob.session.facade import Session
 from anyjob.specs import Spec
@@ -130,7 +130,7 @@ def describe(job: Any, outcome: Outcome, resources: Resources) -> dict[str, Any]
         "signal": outcome.signal,
         "started": outcome.started,
         "finished": outcome.finished,
-        "peak_memory": outcome.peak_memory,
+        **{name: getattr(outcome, name) for name in USAGE},
         "host": outcome.host,
         "attempt": outcome.attempt,
         "cost": outcome.cost,

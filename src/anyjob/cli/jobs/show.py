@@ -21,10 +21,11 @@ from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import full_id
 from anyjob.cli.output import write_json, write_line
 from anyjob.cli.times import span
-from anyjob.cli.values import money
+from anyjob.cli.values import money, size
 from anyjob.execution import spool
 from anyjob.ledger.encoding import decode_resources, outcome_of
 from anyjob.ledger.rows import ATTACHED, FINAL, Row, Summary
+from anyjob.outcome import USAGE
 from anyjob.resources import Resources
 from anyjob.runtime.services import AMENDED
 from anyjob.session.facade import Session
@@ -88,7 +89,7 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
         "exit_code": outcome.exit_code,
         "signal": outcome.signal,
         "host": outcome.host or None,
-        "peak_memory": outcome.peak_memory,
+        **{name: getattr(outcome, name) for name in USAGE},
         "traceback": outcome.traceback,
         "spool": str(directory) if directory.is_dir() else None,
         "queue_position": None,
@@ -195,7 +196,7 @@ def labelled_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("finished", point_in_time(found["finished"], _between(found, "ran", "started", "finished"))),
         ("exit code", "" if found["exit_code"] is None else str(found["exit_code"])),
         ("signal", "" if found["signal"] is None else str(found["signal"])),
-        ("peak memory", "" if found["peak_memory"] is None else f"{found['peak_memory'] / 2**20:.1f} MiB"),
+        *usage_lines(found),
         ("cost", "" if found["cost"] is None else money(found["cost"], found["currency"])),
         ("host", found["host"] or ""),
         ("cwd", found["spec"].get("cwd") or found["cwd"]),
@@ -204,6 +205,25 @@ def labelled_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("traceback", _end_of(found["traceback"])),
     ]
     return [(name, text) for name, text in lines if text]
+
+
+def usage_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a job has used, beside what it had asked for."""
+    asked = found["resources"]
+    texts = {name: "" if found[name] is None else size(found[name]) for name in USAGE}
+    if found["cpu_time"] is not None:
+        texts["cpu_time"] = span(found["cpu_time"])
+        ran = (found["finished"] or 0.0) - (found["started"] or 0.0)
+        if found["started"] and ran > 0:
+            texts["cpu_time"] += f" ({found['cpu_time'] / ran:.2f} of {asked.get('cpus') or 1} cpus)"
+    if texts["peak_memory"] and "memory" in asked:
+        texts["peak_memory"] += f" of {format_memory(asked['memory'])}"
+    return [
+        ("cpu time", texts["cpu_time"]),
+        ("peak memory", texts["peak_memory"]),
+        ("read", texts["read_bytes"]),
+        ("written", texts["written_bytes"]),
+    ]
 
 
 def _work(spec: dict[str, Any]) -> str:

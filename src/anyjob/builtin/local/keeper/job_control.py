@@ -15,6 +15,7 @@ from anyjob.builtin.local.keeper.launch.zygote_process import claim_for_keeper
 from anyjob.builtin.local.keeper.reaper import Death, PeakMemory, reap_children
 from anyjob.builtin.local.keeper.slots import Slots
 from anyjob.builtin.local.keeper.termination import Termination, Terminator
+from anyjob.builtin.local.keeper.usage import UNKNOWN
 from anyjob.builtin.local.process_table import start_time
 from anyjob.text.full_disk import explain, is_full
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from anyjob.builtin.local.keeper.job_log import JobLog
     from anyjob.builtin.local.keeper.launch.program import Spawner
     from anyjob.builtin.local.keeper.supervisor_link import SupervisorLink
+    from anyjob.builtin.local.keeper.usage import Usage
 
 ROOM = 1.0
 """Seconds after which a job that found the disk full is started anew."""
@@ -102,7 +104,7 @@ class JobControl:
         if self._jobs.get(job.key) is not job:
             return  # it was cancelled, while it waited for room
         if job.cause is not None:
-            self.job_ended(job, -signal.SIGTERM, None)
+            self.job_ended(job, -signal.SIGTERM)
             return
         try:
             self._log.starting(job)
@@ -134,7 +136,7 @@ class JobControl:
     def start_failed(self, job: Job, failure: StartFailed) -> None:
         """A job cannot be started."""
         job.cause = "start-failed"
-        self.job_ended(job, failure.code, None, failure.message)
+        self.job_ended(job, failure.code, message=failure.message)
 
     def process_started(self, job: Job, pid: int, starttime: int) -> None:
         """A job has its process, which started at a tick."""
@@ -156,7 +158,7 @@ class JobControl:
             return
         if self._slots.is_waiting(job):
             job.cause = cause
-            self.job_ended(job, -signal.SIGTERM, None)
+            self.job_ended(job, -signal.SIGTERM)
         else:
             self._terminate(job, cause, grace)
 
@@ -183,7 +185,7 @@ class JobControl:
                 self._loop.call_later(RETRY, self._terminate, job, cause, grace)
                 return
             if holder is None:
-                self.job_ended(job, -signal.SIGTERM, None)
+                self.job_ended(job, -signal.SIGTERM)
                 return
             self.process_started(job, holder, start_time(holder))
         assert job.pid is not None
@@ -204,12 +206,12 @@ class JobControl:
             self.zygotes.remove_dead(pid, code, unknown)
 
     def _take_death(self, death: Death, unknown: dict[int, Death]) -> None:
-        pid, code, peak = death
+        pid, code, usage = death
         job = self._by_pid.get(pid)
         if job is None:
             unknown[pid] = death
         else:
-            self.job_ended(job, code, peak if job.is_call else self._peak_memory.of_program(peak))
+            self.job_ended(job, code, usage if job.is_call else self._peak_memory.of_program(usage))
 
     def process_adopted(self, job: Job, pid: int, unknown: dict[int, Death]) -> None:
         """A child of a dead zygote runs the call, and is ours now; it may be among the deaths."""
@@ -218,9 +220,9 @@ class JobControl:
             self._take_death(unknown[pid], {})
         elif not job.starttime:
             message = "its end was not seen: its zygote was killed with it"
-            self.job_ended(job, -signal.SIGKILL, None, message)
+            self.job_ended(job, -signal.SIGKILL, message=message)
 
-    def job_ended(self, job: Job, code: int, peak_memory: int | None, message: str = "") -> None:
+    def job_ended(self, job: Job, code: int, usage: Usage = UNKNOWN, message: str = "") -> None:
         """A job has ended: write it, tell it, terminate what it has left behind, start who waited for it."""
         del self._jobs[job.key]
         if job.zygote is not None:
@@ -235,8 +237,8 @@ class JobControl:
             "message": message,
             "started": job.started,
             "finished": time.time(),
-            "peak_memory": peak_memory,
             "pid": job.pid,
+            **usage,
         }
         self._log.ended(event)
         self._link.tell({**event, "offset": self._log.position["offset"]})

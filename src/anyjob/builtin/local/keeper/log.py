@@ -87,8 +87,11 @@ _END_FIELDS: dict[str, Callable[[str], Any]] = {
     "cause": str,
     "started": float,
     "finished": float,
-    "peak_memory": int,
     "pid": int,
+    "cpu_time": float,
+    "peak_memory": int,
+    "read_bytes": int,
+    "written_bytes": int,
     "message": _text,
 }
 

@@ -11,7 +11,7 @@ from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
 from anyjob.execution import spool
 from anyjob.execution.child_program import exit_outcome
-from anyjob.outcome import Outcome
+from anyjob.outcome import USAGE, Outcome
 from anyjob.status import JobStatus
 
 
@@ -26,7 +26,7 @@ def from_event(event: dict[str, Any], job: ScheduledJob, paths: RuntimePaths) ->
     known: dict[str, Any] = {
         "started": event.get("started"),
         "finished": event.get("finished"),
-        "peak_memory": event.get("peak_memory"),
+        **{name: event.get(name) for name in USAGE},
         "host": paths.host,
         "attempt": event["attempt"],
     }

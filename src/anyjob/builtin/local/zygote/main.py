@@ -8,7 +8,8 @@ for calls that were pickled with it. Over FD come and go pickled tuples, each af
 First comes ``(path, preload)``. The answer is ``("ready",)``, or ``("failed", message)`` and the end.
 Then come orders, and for each go back: ``("forked", dispatch_id, pid, starttime)`` (0 where that cannot
 be told), ``("exited", dispatch_id, code)`` before the child is reaped, so that nothing is lost if the zygote
-dies in between, and ``("reaped", dispatch_id, peak_memory)``; or ``("fork-failed", dispatch_id, message)``.
+dies in between, and ``("reaped", dispatch_id, cpu_seconds, peak_kib, io)``, where ``io`` is what its
+``/proc/PID/io`` said; or ``("fork-failed", dispatch_id, message)``.
 """
 
 from __future__ import annotations
@@ -124,9 +125,10 @@ class Zygote:
             if dispatch_id is not None:
                 exited = ended.si_code == os.CLD_EXITED
                 self.report("exited", dispatch_id, ended.si_status if exited else -ended.si_status)
+            io = read_io(ended.si_pid) if dispatch_id is not None else b""
             _, _, usage = os.wait4(ended.si_pid, 0)
             if dispatch_id is not None:
-                self.report("reaped", dispatch_id, usage.ru_maxrss * 1024)
+                self.report("reaped", dispatch_id, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, io)
 
 
 # --- starting ---------------------------------------------------------------------------------
@@ -155,6 +157,20 @@ def mark_memory() -> memoryview:
     except (ImportError, OSError, ValueError, IndexError):
         return nothing
     return memoryview(memory).cast("B")
+
+
+def read_io(pid: int) -> bytes:
+    """Return what /proc says of what a process has read and written; empty where that cannot be read."""
+    try:
+        fd = os.open(f"/proc/{pid}/io", os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, 4096)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
 
 
 def ticks_since_boot() -> int:

@@ -10,6 +10,7 @@ from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFailed
 from anyjob.builtin.local.keeper.launch.job_directory import change_directory
 from anyjob.builtin.local.keeper.launch.zygote_process import ZygoteProcess, call_order, claim_for_keeper
+from anyjob.builtin.local.keeper.usage import UNKNOWN, usage_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from anyjob.builtin.local.keeper.launch.environments import Environment, Environments
     from anyjob.builtin.local.keeper.launch.program import Spawner
     from anyjob.builtin.local.keeper.reaper import Death
+    from anyjob.builtin.local.keeper.usage import Usage
 
     class CallEvents(Protocol):
         """Who is to know what happens to calls."""
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
         def process_adopted(self, job: Job, pid: int, unknown: dict[int, Death]) -> None:
             """A child of a dead zygote runs the call, and is ours now; it may be among the deaths."""
 
-        def job_ended(self, job: Job, code: int, peak_memory: int | None) -> None:
+        def job_ended(self, job: Job, code: int, usage: Usage = UNKNOWN) -> None:
             """The call has ended."""
 
         def start_failed(self, job: Job, failure: StartFailed) -> None:
@@ -145,17 +147,17 @@ class ZygotePool:
         elif kind == "exited":
             job.code = fields[1]
         elif kind == "reaped":
-            self._end(job, fields[1])
+            self._end(job, usage_of(*fields[1:]))
         elif kind == "fork-failed":
             self._fail(job, f"cannot start: {fields[1]}")
 
-    def _end(self, job: Job, peak_memory: int | None) -> None:
+    def _end(self, job: Job, usage: Usage) -> None:
         assert job.code is not None
         # One that was ended by a signal before it came to its claim has not failed to make it.
         if job.code > 0 and not os.path.lexists(job.claim):
             self._fail(job, f"cannot start: {job.claim!r} could not be made; see keeper.err")
         else:
-            self._events.job_ended(job, job.code, peak_memory)
+            self._events.job_ended(job, job.code, usage)
 
     def _fail(self, job: Job, message: str) -> None:
         self._events.start_failed(job, StartFailed(NOT_EXECUTABLE, message))
@@ -187,7 +189,7 @@ class ZygotePool:
         failure = zygote.start_failure(code)
         for job in list(zygote.jobs.values()):
             if job.code is not None:
-                self._end(job, None)
+                self._end(job, UNKNOWN)
             elif job.pid is None:
                 self._adopt_or_dispatch(job, zygote, failure, unknown)
         zygote.close()
