@@ -28,8 +28,11 @@ from anyjob.resources import Resources
 from anyjob.runtime.ledger_recorder import LedgerRecorder, current_context
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
+from anyjob.text.units import format_memory
 from anyjob.tracking.records import JobRecord
 
+LEAST_MEMORY = {"command": 1 << 20, "python": 16 << 20}
+"""Bytes that a job of this kind may not ask for less of: it takes them before it begins."""
 _FORGOTTEN = (
     "it is not in the ledger any more: the state directory was removed, or `anyjob prune` has forgotten it"
 )
@@ -136,6 +139,14 @@ class LocalBackend(TaskBackend):
             raise JobRejectedError(
                 f"backend {self.name()!r} would not take the job: it asks for {cpus} cpus, and there are "
                 f"{self.options.slots} slots: ask for fewer, or set `slots` of the backend"
+            )
+        least = LEAST_MEMORY[route[-1]]
+        if resources.memory is not None and resources.memory < least:
+            raise JobRejectedError(
+                f"backend {self.name()!r} would not take the job: it asks for "
+                f"{format_memory(resources.memory)} of memory, and would be ended at once: "
+                f"{'Python, which runs it,' if route[-1] == 'python' else 'a program'} needs "
+                f"{format_memory(least)} at least"
             )
         # Once the ledger has the jobs, they are as good as started: so who runs them is sought before.
         self._client.open()

@@ -60,7 +60,8 @@ def ticks_since_boot() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // _TICK
 
 
-def _read(path: str) -> bytes:
+def read_file(path: str) -> bytes:
+    """Return what a file of /proc says; nothing where it cannot be read."""
     try:
         fd = os.open(path, os.O_RDONLY)
     except OSError:
@@ -120,7 +121,7 @@ class Snapshot:
     def mark(self, pid: int) -> Mark | None:
         """Return the mark that a process of this user carries."""
         if pid not in self._marks:
-            mark = read_mark(_read(f"/proc/{pid}/environ"))
+            mark = read_mark(read_file(f"/proc/{pid}/environ"))
             self._marks[pid] = mark if mark is not None and _is_ours(pid) else None
         return self._marks[pid]
 
@@ -160,7 +161,7 @@ def send_signal(process: Process, number: int) -> None:
 
 def boot_id() -> str:
     """Return what tells apart the times during which a pid means the same process: a boot, or a container."""
-    boot = _read("/proc/sys/kernel/random/boot_id").decode("ascii").strip()
+    boot = read_file("/proc/sys/kernel/random/boot_id").decode("ascii").strip()
     try:
         namespace = os.readlink("/proc/self/ns/pid")
     except OSError:

@@ -44,7 +44,10 @@ class Job:
         "id",
         "is_call",
         "marks",
+        "memory",
+        "message",
         "overdue",
+        "peak_memory",
         "pid",
         "queue",
         "slots",
@@ -70,6 +73,7 @@ class Job:
         self.queue: int = order.get("queue", 0)
         self.slots: int = order.get("slots", 1)
         self.capacity: int = order.get("capacity", 0)  # the slots of its queue; 0: as many as are asked for
+        self.memory: int | None = order.get("memory")  # bytes that it has asked for
         self.walltime: float | None = order.get("walltime")
         self.work: dict[str, Any] = order["work"]
         self.is_call = self.work["kind"] == "call"
@@ -80,6 +84,8 @@ class Job:
             process_table.SPOOL: os.fsencode(self.spool),
         }
         self.cause: str | None = None
+        self.message = ""  # what is to be said of its end
+        self.peak_memory = 0  # of all its processes together, as far as that was watched
         self.overdue: Timer | None = None  # its walltime
         self.code: int | None = None
         self.pid: int | None = None

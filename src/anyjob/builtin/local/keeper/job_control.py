@@ -12,6 +12,7 @@ from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFaile
 from anyjob.builtin.local.keeper.launch.job_directory import make_spool
 from anyjob.builtin.local.keeper.launch.zygote_pool import ZygotePool
 from anyjob.builtin.local.keeper.launch.zygote_process import claim_for_keeper
+from anyjob.builtin.local.keeper.memory_watch import MemoryWatch
 from anyjob.builtin.local.keeper.reaper import Death, PeakMemory, reap_children
 from anyjob.builtin.local.keeper.slots import Slots
 from anyjob.builtin.local.keeper.termination import Termination, Terminator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from anyjob.builtin.local.keeper.launch.program import Spawner
     from anyjob.builtin.local.keeper.supervisor_link import SupervisorLink
     from anyjob.builtin.local.keeper.usage import Usage
+    from anyjob.builtin.local.process_table import Process
 
 ROOM = 1.0
 """Seconds after which a job that found the disk full is started anew."""
@@ -68,6 +70,7 @@ class JobControl:
         self._peak_memory = PeakMemory()
         self.zygotes = ZygotePool(loop, self._environments, spawner, state, self, zygote_idle)
         self.terminator = Terminator(loop, state, self._jobs.__contains__, self._is_known)
+        self._memory = MemoryWatch(loop, self._processes_of, self._end_greedy)
 
     def __bool__(self) -> bool:
         return bool(self._jobs)
@@ -146,6 +149,7 @@ class JobControl:
         self._link.tell_soon(
             {"op": "started", "id": job.id, "attempt": job.attempt, "pid": pid, "time": job.started}
         )
+        self._memory.add(job)
         if job.walltime is not None:
             job.overdue = self._loop.call_later(job.walltime, self._end_overdue, job)
 
@@ -169,6 +173,14 @@ class JobControl:
 
     def _end_overdue(self, job: Job) -> None:
         self._terminate(job, "walltime", job.grace)
+
+    def _processes_of(self, job: Job) -> list[Process]:
+        return self.terminator.processes_of(job.key, job.pid, job.starttime)
+
+    def _end_greedy(self, job: Job, used: int) -> None:
+        if job.cause is None:
+            job.message = f"it used {_mib(used)} of memory, and had asked for {_mib(job.memory or 0)}"
+        self._terminate(job, "memory", 0.0)  # no grace: it would go on to grow
 
     def _terminate(self, job: Job, cause: str, grace: float) -> None:
         if self._jobs.get(job.key) is not job:
@@ -225,6 +237,9 @@ class JobControl:
     def job_ended(self, job: Job, code: int, usage: Usage = UNKNOWN, message: str = "") -> None:
         """A job has ended: write it, tell it, terminate what it has left behind, start who waited for it."""
         del self._jobs[job.key]
+        self._memory.remove(job)
+        if job.peak_memory > (usage["peak_memory"] or 0):
+            usage = {**usage, "peak_memory": job.peak_memory}
         if job.zygote is not None:
             job.zygote.remove(job)
             job.zygote = None
@@ -234,7 +249,7 @@ class JobControl:
             "attempt": job.attempt,
             "code": code,
             "cause": job.cause,
-            "message": message,
+            "message": message or job.message,
             "started": job.started,
             "finished": time.time(),
             "pid": job.pid,
@@ -250,3 +265,7 @@ class JobControl:
             job.overdue = None
         for following in self._slots.release(job):
             self._launch(following)
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"

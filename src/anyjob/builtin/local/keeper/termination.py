@@ -137,6 +137,10 @@ class Terminator:
         snapshot = self._processes()
         return termination.tree(snapshot, self._orphans(snapshot).get(termination.key, []))
 
+    def processes_of(self, key: Key, pid: int | None, starttime: int) -> list[process_table.Process]:
+        """Return the processes of a job, wherever they have gone."""
+        return self._tree(Termination(key, pid, starttime, 0.0))
+
     def _processes(self) -> process_table.Snapshot:
         """Return the processes as they are in this turn of the loop."""
         if self._snapshot is None:

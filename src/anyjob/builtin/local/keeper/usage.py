@@ -22,7 +22,7 @@ def usage_of(cpu_time: float, peak: int, io: bytes) -> Usage:
     said = io.split()
     known = len(said) >= 4 and said[0] == b"rchar:" and said[2] == b"wchar:"
     return {
-        "cpu_time": cpu_time,
+        "cpu_time": round(cpu_time, 6),  # as it is told by the system, and by the log
         "peak_memory": peak * 1024,
         "read_bytes": int(said[1]) if known else None,
         "written_bytes": int(said[3]) if known else None,

@@ -83,6 +83,7 @@ class OrderBuilder:
             "cwd": cwd,
             "environment": context.environment,
             "extra": extra,
+            "memory": bulk.resources.memory,
             "walltime": bulk.resources.walltime,
             "grace": self.grace,
             "durable": self.durable,

@@ -42,6 +42,9 @@ def from_event(event: dict[str, Any], job: ScheduledJob, paths: RuntimePaths) ->
     if cause == "walltime":
         message = f"it ran longer than the {job.resources.walltime or 0:g} s that were asked for"
         return Outcome(status=JobStatus.ERROR, reason="walltime", message=message, signal=number, **known)
+    if cause == "memory":
+        message = event.get("message") or "it used more memory than it had asked for"
+        return Outcome(status=JobStatus.ERROR, reason="memory", message=message, signal=number, **known)
     if cause == "start-failed":
         message = event.get("message") or "it could not be started"
         return Outcome(status=JobStatus.ERROR, reason="exit-code", exit_code=code, message=message, **known)
