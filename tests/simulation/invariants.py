@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SOON = 20.0
 """Seconds within which what was accepted is done, where nothing goes wrong."""
+LOOKS = 2.5
+"""Seconds within which a job that has more memory than it asked for is ended, where nothing goes wrong."""
 _QUERY = "SELECT id, state, attempt, reason, outcome FROM jobs"
 
 
@@ -154,6 +156,10 @@ class Checks:
                 self.that(
                     plan is None or plan.seconds < 1000, f"job {name} ran to its end, its cancel accepted"
                 )
+            too_much = plan is not None and plan.memory and plan.greedy and plan.seconds > LOOKS
+            self.that(
+                not too_much or world.faults.happened, f"job {name} is DONE, and took more memory than asked"
+            )
             if plan is not None and key in truth.ends:
                 ran = truth.ends[key] - truth.runs[key][2]
                 self.that(
@@ -169,6 +175,10 @@ class Checks:
             )
         elif reason == "walltime":
             self.that(plan is not None and plan.walltime, f"job {name} has no walltime, and ended by it")
+        elif reason == "memory":
+            self.that(
+                plan is not None and plan.memory and plan.greedy, f"job {name} took no more memory than asked"
+            )
         elif reason == "exit-code" and outcome is not None and outcome.exit_code in (126, 127):
             self.that(world.faults.any_failed, f"job {name} cannot be started: {outcome.message}")
         elif reason in ("exit-code", "exception") and plan is not None and plan.code:

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from anyjob import taskbackend
 from anyjob.builtin.local import connection
-from anyjob.builtin.local.keeper import job_control, job_log, slots
+from anyjob.builtin.local.keeper import job_control, job_log, memory_watch, slots
 from anyjob.builtin.local.keeper.launch import zygote_pool
 from anyjob.builtin.local.supervisor import (
     dead_keeper,
@@ -166,9 +166,15 @@ def _one(is_call: bool, seconds: float, cancels: dict[int, float] | None = None)
     return [ClientPlan(1, [[Plan(0, 1, is_call, seconds)]], 0.0, "outcome", cancels or {})]
 
 
+def watches_no_memory() -> Any:
+    """The keeper does not look at the memory of jobs."""
+    return mock.patch.object(memory_watch, "occupied", return_value=0)
+
+
 QUICK: tuple[Callable[[], Any], ...] = (
     tells_before_it_writes, leaves_processes, forgets_cancels, reuses_attempts, runs_what_was_lost_anew,
     reads_before_it_writes, adopts_nothing, counts_no_slots, forgets_the_queue_of_the_dead,
+    watches_no_memory,
 )  # fmt: skip
 """Those that are found within a few runs."""
 SCHEDULES: dict[Callable[[], Any], tuple[list[ClientPlan], list[Fault]]] = {

@@ -57,6 +57,7 @@ class Process:
         self.environ: bytes | bytearray = b"".join(
             b"%s=%s\0" % (k.encode(), v.encode()) for k, v in variables.items()
         )
+        self.memory = 1000  # KiB
         self.handlers: dict[int, Any] = {}
         self.pending: list[int] = []
         self.wakeup = -1

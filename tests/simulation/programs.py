@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 JOB = "/sim/job"
+GREEDY = 100 << 10
+"""KiB that a greedy job takes."""
 current: World | None = None
 """The world that runs, for the calls that are jobs."""
 
@@ -154,6 +156,8 @@ class Programs:
         machine, plan = self._machine, self._world.truth.plans[number]
         if plan.stubborn:
             machine.process.handlers[signal.SIGTERM] = signal.SIG_IGN
+        if plan.greedy:
+            machine.process.memory = GREEDY
         if plan.leaves:
             machine.start(
                 "leftover", lambda: machine.sleep(10_000), parent=machine.process,
@@ -211,6 +215,8 @@ def work(number: int) -> int:
     plan = world.truth.plans[number]
     machine = world.machine
     world.truth.started(number, machine.process)
+    if plan.greedy:
+        machine.process.memory = GREEDY
     if plan.leaves:
         child = machine.start(
             "leftover",

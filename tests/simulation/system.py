@@ -80,6 +80,9 @@ class Os(types.SimpleNamespace):
             return b"" if process.dead else bytes(process.environ)
         if what == "io":
             return b"rchar: 10\nwchar: 20\nsyscr: 1\n"
+        if what in ("status", "smaps_rollup"):
+            name = b"RssAnon" if what == "status" else b"Pss_Anon"
+            return b"" if process.dead else b"%s:\t%d kB\n" % (name, process.memory)
         state = "Z" if process.dead else "S"
         parent = 0 if process.parent is None else process.parent.pid
         known = (

@@ -33,6 +33,8 @@ class Plan:
     code: int = 0
     restartable: bool = False
     walltime: float | None = None
+    memory: int | None = None
+    greedy: bool = False
     cpus: int = 1
     stubborn: bool = False
     leaves: str = ""
@@ -52,7 +54,7 @@ class ClientPlan:
 
 def draw(seed: int) -> list[ClientPlan]:
     """Return what the clients of a run do."""
-    drawn = random.Random(f"workload {seed}")
+    drawn, of_memory = random.Random(f"workload {seed}"), random.Random(f"memory {seed}")
     clients: list[ClientPlan] = []
     count = 0
     for number in range(drawn.choice((1, 1, 2, 2, 3))):
@@ -65,12 +67,14 @@ def draw(seed: int) -> list[ClientPlan]:
                 "walltime": drawn.choice((None, None, None, 2.0)),
                 "cpus": drawn.choice((1, 1, 1, slots)),
             }
+            memory = of_memory.choice((None, None, None, MEMORY))
             bulk = []
             for _ in range(drawn.choice((1, 1, 2, 3, 5))):
                 plan = Plan(count, slots, seconds=drawn.choice((0.0, 0.0, 0.01, 0.2, 1.0, 5.0)), **shared)
                 plan.code = drawn.choice((0, 0, 0, 3))
                 plan.stubborn = drawn.random() < 0.15
                 plan.leaves = drawn.choice(("",) * 8 + ("group", "session"))
+                plan.memory, plan.greedy = memory, of_memory.random() < 0.3
                 bulk.append(plan)
                 count += 1
             bulks.append(bulk)
@@ -86,6 +90,8 @@ def draw(seed: int) -> list[ClientPlan]:
     return clients
 
 
+MEMORY = 64 << 20
+"""Bytes that a job asks for, where it asks for any; a greedy one takes more."""
 LONG = 1000.0
 """Seconds that a job takes that is to be cancelled."""
 WAITS = ("outcome", "wait", "as_completed", "final_state", "leaves")
@@ -195,7 +201,11 @@ class Client:
         while True:
             try:
                 jobs = backend.run_many(
-                    specs, restartable=first.restartable, walltime=first.walltime, cpus=first.cpus
+                    specs,
+                    restartable=first.restartable,
+                    walltime=first.walltime,
+                    cpus=first.cpus,
+                    memory=first.memory,
                 )
             except (AnyjobError, OSError) as error:
                 self._machine.say(f"cannot submit: {error}")
