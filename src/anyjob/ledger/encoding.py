@@ -77,6 +77,14 @@ def _of_bytes(text: bytes) -> str:
     return text.decode("utf-8", "surrogatepass")
 
 
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def encode_resources(resources: Resources) -> bytes:
     """Return resources as JSON, whatever characters names, tags and options hold."""
     try:
@@ -92,7 +100,9 @@ def decode_resources(data: bytes) -> Resources:
     """The inverse of `encode_resources`."""
     try:
         return msgspec.json.decode(data, type=Resources)
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, msgspec.DecodeError):  # the one of msgspec before 0.23, the other of it since
+        if _is_text(data):
+            raise
         import json
 
         return Resources(**json.loads(_of_bytes(data)))
