@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from anyjob.ledger import statedir
 from anyjob.ledger.statedir import runtime_directory
 from anyjob.testing.environment.leftover_processes import end_leftovers
 
+ROOT = Path(__file__).resolve().parent.parent
 ODD = os.fsdecode(b"caf\xe9")
 """A name as it is written in Latin-1: no UTF-8."""
 
@@ -249,3 +251,34 @@ def test_whatever_ctrl_c_interrupts_there_is_an_exit_code_and_no_traceback(
         [sys.executable, "-c", INTERRUPT_IN, module, *arguments], capture_output=True, timeout=60
     )
     assert (done.returncode, done.stderr.strip()) == (130, b"")
+
+
+INTERRUPT_AT = """
+import os, signal, sys
+at = sys.argv.pop(1)
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+from MODULE import NAME
+if at == "the script":
+    os.kill(os.getpid(), signal.SIGINT)
+NAME()
+"""
+"""What an installer makes of the entry point, where Ctrl-C comes at the first import of one module."""
+
+
+@pytest.mark.parametrize("at", ["anyjob.cli", "the script", "anyjob.cli.app", "click"])
+def test_ctrl_c_at_the_programs_first_imports_is_an_exit_code_and_no_traceback(at: str) -> None:
+    """issue 14, 15: the first of them were not in a `try` of ours."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    module, _, name = project["scripts"]["anyjob"].partition(":")
+    script = INTERRUPT_AT.replace("MODULE", module).replace("NAME", name)
+    done = subprocess.run([sys.executable, "-c", script, at, "--help"], capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+    ignoring = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-c", script, at, "--version"]
+    done = subprocess.run(ignoring, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -1,6 +1,35 @@
-"""``python -m anyjob``: the command line."""
+"""The program ``anyjob``, which ``python -m anyjob`` is, too: the command line.
 
-from anyjob.cli import main
+Ctrl-C ends it with exit code 130 from here on, without the traceback of whatever is being imported.
+"""
+
+import _signal  # `signal` makes enums of it, which takes longer than all that is here
+import os
+import sys
+
+
+def _leave(*_: object) -> None:
+    os._exit(130)
+
+
+if (
+    _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler  # else it is ignored, and stays so
+    and "multiprocessing.spawn" not in sys.modules  # a child of a command imports this, and runs no command
+):
+    _signal.signal(_signal.SIGINT, _leave)
+
+
+def main() -> None:
+    """Be the program: see `anyjob.cli.main`."""
+    from anyjob import cli
+
+    try:
+        if _signal.getsignal(_signal.SIGINT) is _leave:
+            _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+        cli.main()
+    except KeyboardInterrupt:  # before that has come to see to it
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()
