@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -28,9 +29,15 @@ class InlineBackend(PoolBackend):
         output_files=True,
     )
 
+    @property
+    def cpus(self) -> int:
+        """How many cores a job may ask for: it runs alone, and has all of them."""
+        return os.cpu_count() or 1
+
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         """Run each in its turn."""
         self._check_open()
+        orders = yield from self._refuse(orders)
         for job in self._make_jobs(orders):
             self._jobs[job.order.job_id] = job
             yield job.order, job.order.job_id

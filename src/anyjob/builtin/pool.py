@@ -10,11 +10,12 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anyjob.backend import Capabilities
 from anyjob.builtin.pool_job import PoolJob
+from anyjob.builtin.refusals import in_this_program
 from anyjob.builtin.slot_threads import SlotThreads
 from anyjob.errors import BackendError
 from anyjob.execution import runner
@@ -24,7 +25,7 @@ from anyjob.execution.private_files import read_range
 from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.stored_values import store
 from anyjob.execution.submit_directory import submit_directory
-from anyjob.orders import Answer, Observation, Order, Ticket
+from anyjob.orders import Answer, Observation, Order, Rejected, Ticket
 from anyjob.outcome import LocalException, LocalValue, Outcome
 from anyjob.process.forks import in_each_process
 from anyjob.process.living import living
@@ -70,10 +71,16 @@ class PoolBackend(TaskBackend):
         """How many jobs run at a time."""
         return 1
 
+    @property
+    def cpus(self) -> int:
+        """How many cores a job may ask for."""
+        return self.slots
+
     # --- the interface of a task backend ------------------------------------------------------
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         """Queue the work; slots take it in that order."""
+        orders = yield from self._refuse(orders)
         jobs = self._make_jobs(orders)
         with self._lock:
             self._check_open()
@@ -153,6 +160,18 @@ class PoolBackend(TaskBackend):
             raise BackendError(f"backend {self.name()!r} was closed")
 
     # --- running a job ------------------------------------------------------------------------
+
+    def _refuse(self, orders: Sequence[Order]) -> Generator[tuple[Order, Answer], None, list[Order]]:
+        """Refuse what asks for something that is not kept here; return the others."""
+        taken = []
+        for order in orders:
+            ends = self.capabilities.walltime or isinstance(order.spec, Command)
+            reason = in_this_program(order.resources, self.cpus, keeps_walltime=ends)
+            if reason:
+                yield order, Rejected(reason)
+            else:
+                taken.append(order)
+        return taken
 
     def _make_jobs(self, orders: Sequence[Order]) -> list[PoolJob]:
         """Make jobs of orders, in the thread that submits: what is wrong with one is raised there."""

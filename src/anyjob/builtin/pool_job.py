@@ -17,12 +17,14 @@ class PoolJob(JobRun):
 
     Attributes:
         cwd: the working directory of the submitter, whatever it is when the job starts.
+        slots: how many it takes.
         call: what to call, and what it is to find, where that goes to another process.
     """
 
-    __slots__ = ("call", "cwd")
+    __slots__ = ("call", "cwd", "slots")
 
     def __init__(self, order: Order) -> None:
         super().__init__(order)
+        self.slots = order.resources.cpus or 1
         self.cwd: str | None = None
         self.call: tuple[tuple[Part, Part], Surroundings] | None = None

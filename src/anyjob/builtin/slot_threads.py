@@ -11,7 +11,7 @@ from anyjob.errors import BackendError
 
 
 class SlotThreads:
-    """Threads that take jobs from one queue, first in, first out.
+    """Threads that take jobs from one queue, first in, first out, each with as many slots as it asks for.
 
     A thread that tells of the end of a job has given its slot back: what it calls may submit jobs, and wait
     for them. So there may be more threads than slots; those that are not needed any more end.
@@ -92,7 +92,7 @@ class SlotThreads:
                 try:
                     self._run(job)
                 finally:
-                    self._give_back()
+                    self._give_back(job)
                 self._tell(job)
             except Exception as error:  # of whoever was told: the slot lives on
                 threading.excepthook(
@@ -109,16 +109,24 @@ class SlotThreads:
     def _take(self) -> PoolJob | None:
         """Wait for a job, and take it and a slot; None where there will be no more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_stopped or (self._queue and self._busy < self._slots))
+            self._changed.wait_for(lambda: self._is_stopped or self._has_next())
             self._idle -= 1
             if self._is_stopped:
                 return None
-            self._busy += 1
-            return self._queue.popleft()
+            job = self._queue.popleft()
+            self._busy += job.slots
+            self._call_next()  # one that has ended may have given back more slots than this one takes
+            return job
 
-    def _give_back(self) -> None:
+    def _has_next(self) -> bool:
+        return bool(self._queue) and self._busy + self._queue[0].slots <= self._slots
+
+    def _call_next(self) -> None:
+        if self._has_next():
+            self._staff(1)
+            self._changed.notify()
+
+    def _give_back(self, job: PoolJob) -> None:
         with self._changed:
-            self._busy -= 1
-            if self._queue:
-                self._staff(1)
-                self._changed.notify()
+            self._busy -= job.slots
+            self._call_next()

@@ -28,11 +28,8 @@ from anyjob.resources import Resources
 from anyjob.runtime.ledger_recorder import LedgerRecorder, current_context
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
-from anyjob.text.units import format_memory
 from anyjob.tracking.records import JobRecord
 
-LEAST_MEMORY = {"command": 1 << 20, "python": 16 << 20}
-"""Bytes that a job of this kind may not ask for less of: it takes them before it begins."""
 _FORGOTTEN = (
     "it is not in the ledger any more: the state directory was removed, or `anyjob prune` has forgotten it"
 )
@@ -134,20 +131,7 @@ class LocalBackend(TaskBackend):
             BackendUnavailableError: there is no supervisor, and none can be started.
             StateError: it cannot be written.
         """
-        cpus = resources.cpus or 1
-        if cpus > self.options.slots:
-            raise JobRejectedError(
-                f"backend {self.name()!r} would not take the job: it asks for {cpus} cpus, and there are "
-                f"{self.options.slots} slots: ask for fewer, or set `slots` of the backend"
-            )
-        least = LEAST_MEMORY[route[-1]]
-        if resources.memory is not None and resources.memory < least:
-            raise JobRejectedError(
-                f"backend {self.name()!r} would not take the job: it asks for "
-                f"{format_memory(resources.memory)} of memory, and would be ended at once: "
-                f"{'Python, which runs it,' if route[-1] == 'python' else 'a program'} needs "
-                f"{format_memory(least)} at least"
-            )
+        self._check_room(route[-1], resources)
         # Once the ledger has the jobs, they are as good as started: so who runs them is sought before.
         self._client.open()
         path = self._paths.environments / (
@@ -161,6 +145,22 @@ class LocalBackend(TaskBackend):
         except OSError as error:
             raise cannot_write(path, error) from error
         return current_context(route, resources, environment=str(path), python=self.options.python)
+
+    def _check_room(self, kind: str, resources: Resources) -> None:
+        """See to it that a job asks for nothing that is not here, and would wait for it for ever.
+
+        Raises:
+            JobRejectedError: it does.
+        """
+        cpus = resources.cpus or 1
+        if cpus <= self.options.slots and not (resources.memory or resources.gpus or resources.nodes):
+            return  # as most of them
+        from anyjob.builtin import refusals
+        from anyjob.builtin.local import machine
+
+        reason = refusals.on_this_machine(kind, resources, self.options.slots, machine.memory())
+        if reason:
+            raise JobRejectedError(f"backend {self.name()!r} would not take the job: {reason}")
 
     def _order(self, record: JobRecord, options: Any) -> Order:
         order = super()._order(record, options)

@@ -1,0 +1,52 @@
+"""What this machine has: the memory that this process, with all others of its cgroup, may take."""
+
+from __future__ import annotations
+
+CGROUPS = "/sys/fs/cgroup"
+_UNLIMITED = 1 << 60
+"""Bytes from which a limit is none: version 1 of cgroups writes the largest number of pages."""
+
+
+def memory() -> int:
+    """Return the bytes of memory of this machine, or of the cgroup that limits this process to fewer.
+
+    Returns:
+        0 where nothing tells.
+    """
+    limits = [_total(), *_cgroup_limits()]
+    return min((limit for limit in limits if limit), default=0)
+
+
+def _total() -> int:
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _cgroup_limits() -> list[int]:
+    """Return the limits of this process's cgroup, and of those that it is in, of either version."""
+    found = []
+    for line in _read("/proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            root, name = CGROUPS, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = f"{CGROUPS}/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        # In a container, the path may be as the host sees it: then only the root is there.
+        parts = [part for part in path.split("/") if part]
+        for depth in range(len(parts), -1, -1):
+            text = _read("/".join([root, *parts[:depth], name])).strip()
+            if text.isdigit() and int(text) < _UNLIMITED:
+                found.append(int(text))
+    return found
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
+            return stream.read()
+    except OSError:
+        return ""
