@@ -108,6 +108,7 @@ class KeeperDriver:
             "python": more.pop("python", sys.executable),
             "path": more.pop("path", [TESTS, *sys.path]),
             "preload": preload or [],
+            "recycle": more.pop("recycle", 0),
             "shared": pickle.dumps(fn),
             "payload": pickle.dumps((args, {})),
             "payload_file": None,
@@ -158,6 +159,8 @@ class KeeperDriver:
         return (self.state / "spool" / job / name).read_text()
 
     def said(self, job: str) -> dict[str, Any]:
+        if told := self.ended[job]["report"]:
+            return dict(pickle.loads(told))
         with open(self.state / "spool" / job / "outcome.pkl", "rb") as stream:
             said: dict[str, Any] = pickle.load(stream)
         return said
@@ -189,6 +192,11 @@ class KeeperDriver:
             if ours and process.parent == self.keeper.pid:
                 found.append(pid)
         return found
+
+    def workers(self) -> list[int]:
+        """The processes that have made calls, and are there for others, or make one."""
+        zygotes = self.zygotes()
+        return [p.pid for p in process_table.Snapshot().with_descendants(zygotes) if p.pid not in zygotes]
 
     def environment(self, **variables: str | bytes) -> str:
         path = self.state / f"environment-{len(list(self.state.iterdir()))}"

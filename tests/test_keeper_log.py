@@ -23,7 +23,7 @@ from anyjob.builtin.local.keeper.log_writer import LogWriter
 def event(job: str, attempt: int = 1, **more: Any) -> dict[str, Any]:
     known = {"code": 0, "cause": None, "started": 10.5, "finished": 11.5, "pid": 7}
     used = {"cpu_time": 0.25, "peak_memory": 4096, "read_bytes": 5, "written_bytes": None}
-    return {"id": job, "attempt": attempt, "message": "", **known, **used, **more}
+    return {"id": job, "attempt": attempt, "message": "", "report": None, **known, **used, **more}
 
 
 lines = st.one_of(
@@ -36,23 +36,24 @@ lines = st.one_of(
         st.integers(0, 1 << 40),
     ),
     st.builds(
-        lambda job, attempt, message, cause, pid: end_line(
-            event(job, attempt, message=message, cause=cause, pid=pid)
+        lambda job, attempt, message, cause, pid, report: end_line(
+            event(job, attempt, message=message, cause=cause, pid=pid, report=report)
         ),
         st.sampled_from(["a", "b-1", "c_2"]),
         st.integers(1, 3),
         st.text(max_size=20),
         st.sampled_from([None, "cancel", "walltime", "start-failed"]),
         st.one_of(st.none(), st.integers(1, 1 << 22)),
+        st.one_of(st.none(), st.binary(max_size=20)),
     ),
     st.builds(keeper_line, st.floats(0, 2e9)),
 )
 
 
 def test_what_a_newer_keeper_says_of_an_end_is_passed_over() -> None:
-    line = end_line(event("a", message="it is gone"))
+    line = end_line(event("a", message="it is gone", report=b"\n\x00 ="))
     assert replay(line.replace(b" message=", b" swapped=12 message=")).ended == {
-        "a": event("a", message="it is gone")
+        "a": event("a", message="it is gone", report=b"\n\x00 =")
     }
 
 

@@ -95,3 +95,87 @@ def unpicklable() -> Callable[[], None]:
 
 def draw() -> float:
     return random.random()
+
+
+def slate() -> dict[str, Any]:
+    """What a call finds that another one may have changed."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return {
+        "cwd": os.getcwd(),
+        "argv": list(sys.argv),
+        "path": list(sys.path),
+        "environ": {name: value for name, value in os.environ.items() if name != "ANYJOB_JOB_ID"},
+        "umask": umask,
+        "handlers": {n: signal.getsignal(n) for n in signal.valid_signals() if n != signal.SIGTERM},
+        "mask": signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        "timer": signal.getitimer(signal.ITIMER_REAL),
+        "main": dict(vars(sys.modules["__main__"])),
+        "stdout": sys.stdout.fileno(),
+    }
+
+
+def spoil() -> int:
+    """Change all of that."""
+    os.chdir("/usr")
+    os.environ["SPOILT"] = os.environ["PATH"] = "/spoilt"
+    os.umask(0o777)
+    for number in (signal.SIGUSR1, signal.SIGINT, signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    signal.setitimer(signal.ITIMER_REAL, 600)
+    sys.argv.append("spoilt")
+    sys.path.insert(0, "/spoilt")
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    vars(sys.modules["__main__"])["spoilt"] = True
+    random.seed(7)
+    return os.getpid()
+
+
+def close_all() -> int:
+    os.closerange(3, 1000)
+    return os.getpid()
+
+
+def leave_thread(path: str) -> int:
+    threading.Timer(0.05, Path(path).write_text, ["joined"]).start()
+    return os.getpid()
+
+
+def leave_child() -> tuple[int, int]:
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+    return os.getpid(), child
+
+
+def die_once(path: str) -> int:
+    """Leave a mark, and die of it if it is the first."""
+    number = mark(path)
+    if len(Path(path).read_text().split()) == 1:
+        os.kill(number, signal.SIGKILL)
+    return number
+
+
+def close_stdout() -> None:
+    sys.stdout.close()
+
+
+def read_line(path: str) -> str:
+    with open(path) as stream:
+        return stream.readline()
+
+
+def use(size: int, seconds: float) -> int:
+    """Have so many bytes in memory, write as many, and compute for so long."""
+    with open(os.devnull, "wb") as stream:
+        stream.write(b"x" * size)
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return os.getpid()
+
+
+def use_and_exit(size: int) -> None:
+    use(size, 0)
+    os._exit(0)

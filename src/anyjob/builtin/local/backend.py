@@ -50,6 +50,17 @@ class LocalOptions(Options, frozen=True):
     preload: Annotated[
         tuple[str, ...], msgspec.Meta(description="modules to import once, before calls are forked off")
     ] = ()
+    isolation: Annotated[
+        Literal["fork", "reuse"],
+        msgspec.Meta(
+            description="whether each call has a process of its own (fork), or processes make call after "
+            "call (reuse): many times the rate, for calls that leave nothing behind that others trip over"
+        ),
+    ] = "fork"
+    recycle: Annotated[
+        int,
+        msgspec.Meta(ge=1, description="calls after which a process that is reused makes way for a new one"),
+    ] = 1000
     grace: Annotated[
         float, msgspec.Meta(ge=0, description="seconds between TERM and KILL, on cancel and at the walltime")
     ] = GRACE

@@ -30,6 +30,8 @@ class FrameSocket:
         self._sock = sock
         self._out = bytearray()
         self._in = bytearray()
+        self.was_reset = False
+        """Whether the other end has gone without having read all that was sent."""
 
     def fileno(self) -> int:
         """Return the descriptor, for a selector; -1 once closed."""
@@ -72,6 +74,7 @@ class FrameSocket:
         except BlockingIOError:
             return []
         except ConnectionResetError:
+            self.was_reset = True
             data = b""
         if not data:
             raise EOFError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from anyjob.builtin.local import process_table
 
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from anyjob.builtin.local.ipc.event_loop import Timer
+    from anyjob.builtin.local.keeper.launch.worker_process import WorkerProcess
     from anyjob.builtin.local.keeper.launch.zygote_process import ZygoteProcess
+    from anyjob.builtin.local.keeper.usage import Usage
 
 Key = tuple[str, int]
 """What a job is known by: its id, and the number of the attempt."""
@@ -50,12 +53,14 @@ class Job:
         "peak_memory",
         "pid",
         "queue",
+        "recycle",
         "slots",
         "spool",
         "started",
         "starttime",
         "walltime",
         "work",
+        "worker",
         "zygote",
     )
 
@@ -77,6 +82,7 @@ class Job:
         self.walltime: float | None = order.get("walltime")
         self.work: dict[str, Any] = order["work"]
         self.is_call = self.work["kind"] == "call"
+        self.recycle: int = self.work.get("recycle", 0)  # calls that share a process at most; 0: they do not
         self.marks = {
             process_table.KEEPER: state,
             process_table.JOB_ID: self.id.encode(),
@@ -92,6 +98,7 @@ class Job:
         self.started: float | None = None
         self.starttime = 0
         self.zygote: ZygoteProcess | None = None  # the one that it was sent to, if it is a call
+        self.worker: WorkerProcess | None = None  # that makes the call, or is to
         self.dispatch_id = 0  # what its last dispatch to a zygote is known by
         self.dispatches = 0
 
@@ -110,3 +117,26 @@ class Job:
     def claim(self) -> str:
         """The file that the one child makes that runs this call, of the zygote it was last sent to."""
         return f"{self.spool}/claim.{self.attempt}.{self.dispatch_id}"
+
+    def end_event(self, code: int, message: str, report: bytes | None, usage: Usage) -> dict[str, Any]:
+        """Return the message that tells that it has ended: see `anyjob.builtin.local.ipc.protocol`.
+
+        Args:
+            code: what its process has ended with, or would have.
+            message: what is to be said of that.
+            report: what came of a call, pickled, where that is not in the spool.
+            usage: what it has used.
+        """
+        return {
+            "op": "ended",
+            "id": self.id,
+            "attempt": self.attempt,
+            "code": code,
+            "cause": self.cause,
+            "message": message or self.message,
+            "started": self.started,
+            "finished": time.time(),
+            "pid": self.pid,
+            "report": report,
+            **usage,
+        }

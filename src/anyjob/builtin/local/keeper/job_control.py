@@ -76,7 +76,8 @@ class JobControl:
         return bool(self._jobs)
 
     def _is_known(self, pid: int) -> bool:
-        return pid in self._by_pid or pid in self.zygotes or pid == self._link.pid
+        ours = self._by_pid, self.zygotes, self.zygotes.workers
+        return pid == self._link.pid or any(pid in known for known in ours)
 
     def running(self) -> list[Job]:
         """Return the jobs that have been started."""
@@ -190,6 +191,9 @@ class JobControl:
             termination.shorten_grace(grace)
             return
         job.cause = job.cause or cause
+        if job.pid is None and self.zygotes.workers.withdraw(job):
+            self.job_ended(job, -signal.SIGTERM)
+            return
         if job.pid is None:
             try:
                 holder = claim_for_keeper(job)
@@ -220,7 +224,9 @@ class JobControl:
     def _take_death(self, death: Death, unknown: dict[int, Death]) -> None:
         pid, code, usage = death
         job = self._by_pid.get(pid)
-        if job is None:
+        if pid in self.zygotes.workers:
+            self.zygotes.workers.died(pid, code, usage)
+        elif job is None:
             unknown[pid] = death
         else:
             self.job_ended(job, code, usage if job.is_call else self._peak_memory.of_program(usage))
@@ -234,7 +240,38 @@ class JobControl:
             message = "its end was not seen: its zygote was killed with it"
             self.job_ended(job, -signal.SIGKILL, message=message)
 
-    def job_ended(self, job: Job, code: int, usage: Usage = UNKNOWN, message: str = "") -> None:
+    def process_lost(self, job: Job) -> bool:
+        """The process has ended before it began with the call; return whether that is still to run."""
+        if job.pid is not None:
+            del self._by_pid[job.pid]
+            job.pid = None
+        self._cancel_walltime(job)
+        self._memory.remove(job)
+        if job.cause is not None:
+            self.job_ended(job, -signal.SIGTERM)
+        return job.cause is None
+
+    def call_returned(self, job: Job, code: int, report: bytes | None, usage: Usage) -> None:
+        """A call has ended, and its process goes on.
+
+        Args:
+            job: which call.
+            code: the exit code that a process of its own would have ended with.
+            report: what came of it, pickled; None where that is in the spool.
+            usage: what it has used.
+        """
+        self.job_ended(job, code, usage, report=report, goes_on=True)
+
+    def job_ended(
+        self,
+        job: Job,
+        code: int,
+        usage: Usage = UNKNOWN,
+        message: str = "",
+        *,
+        report: bytes | None = None,
+        goes_on: bool = False,
+    ) -> None:
         """A job has ended: write it, tell it, terminate what it has left behind, start who waited for it."""
         del self._jobs[job.key]
         self._memory.remove(job)
@@ -243,28 +280,23 @@ class JobControl:
         if job.zygote is not None:
             job.zygote.remove(job)
             job.zygote = None
-        event = {
-            "op": "ended",
-            "id": job.id,
-            "attempt": job.attempt,
-            "code": code,
-            "cause": job.cause,
-            "message": message or job.message,
-            "started": job.started,
-            "finished": time.time(),
-            "pid": job.pid,
-            **usage,
-        }
+        event = job.end_event(code, message, report, usage)
         self._log.ended(event)
         self._link.tell({**event, "offset": self._log.position["offset"]})
         if job.pid is not None:
             del self._by_pid[job.pid]
-            self.terminator.clean_up_after(job.key, job.pid, job.starttime, job.grace)
+            if goes_on:
+                self.terminator.sweep_soon()
+            else:
+                self.terminator.clean_up_after(job.key, job.pid, job.starttime, job.grace)
+        self._cancel_walltime(job)
+        for following in self._slots.release(job):
+            self._launch(following)
+
+    def _cancel_walltime(self, job: Job) -> None:
         if job.overdue is not None:
             self._loop.cancel(job.overdue)  # which may be days off, and holds the job
             job.overdue = None
-        for following in self._slots.release(job):
-            self._launch(following)
 
 
 def _mib(size: int) -> str:

@@ -15,6 +15,7 @@ that tells it; one that is None is not written, and a name that the reader does 
 from __future__ import annotations
 
 import os
+from binascii import a2b_base64, b2a_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ _END_FIELDS: dict[str, Callable[[str], Any]] = {
     "read_bytes": int,
     "written_bytes": int,
     "message": _text,
+    "report": a2b_base64,
 }
 
 
@@ -142,4 +144,6 @@ def end_line(event: dict[str, Any]) -> bytes:
 def _written(value: Any) -> str:
     if isinstance(value, str):
         return value.encode("unicode_escape").decode("ascii").replace(" ", "\\x20")
+    if isinstance(value, bytes):
+        return b2a_base64(value, newline=False).decode("ascii")
     return f"{value:.6f}" if isinstance(value, float) else str(value)

@@ -106,9 +106,7 @@ class Terminator:
 
     def clean_up_after(self, key: Key, pid: int, starttime: int, grace: float) -> None:
         """Terminate what a job has left behind that has ended."""
-        if not self._sweeps_soon:
-            self._sweeps_soon = True
-            self._loop.call_later(SWEEP, self.sweep)
+        self.sweep_soon()
         if key in self._all:
             return
         try:
@@ -116,6 +114,12 @@ class Terminator:
         except OSError:
             return  # as nearly always: nothing is left in its group
         self.begin(Termination(key, pid, starttime, grace))
+
+    def sweep_soon(self) -> None:
+        """A job has ended, which may have left something behind outside of its group."""
+        if not self._sweeps_soon:
+            self._sweeps_soon = True
+            self._loop.call_later(SWEEP, self.sweep)
 
     def sweep(self) -> None:
         """Terminate what jobs that have ended have left behind outside of their groups."""

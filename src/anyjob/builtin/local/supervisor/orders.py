@@ -33,6 +33,7 @@ class OrderBuilder:
         self._number = number
         self._slots = int(options["slots"])
         self._preload = list(options.get("preload", ()))
+        self._recycle = int(options.get("recycle", 0)) if options.get("isolation") == "reuse" else 0
         self.grace = float(options.get("grace", GRACE))
         self.durable = options.get("durability") == "full"
         self._made: set[str] = set()
@@ -56,6 +57,8 @@ class OrderBuilder:
                 "python": context.python,
                 "path": context.path,
                 "preload": self._preload,
+                # What earlier calls have left in memory is not to count for one that has asked for some.
+                "recycle": self._recycle if bulk.resources.memory is None else 0,
                 "shared": bulk.shared,
                 "payload": payload,
                 "payload_file": directory + "/payload.pkl" if payload is None else None,

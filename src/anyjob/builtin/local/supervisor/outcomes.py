@@ -11,6 +11,7 @@ from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
 from anyjob.execution import spool
 from anyjob.execution.child_program import exit_outcome
+from anyjob.execution.reports import parse_outcome
 from anyjob.outcome import USAGE, Outcome
 from anyjob.status import JobStatus
 
@@ -30,7 +31,8 @@ def from_event(event: dict[str, Any], job: ScheduledJob, paths: RuntimePaths) ->
         "host": paths.host,
         "attempt": event["attempt"],
     }
-    left = from_spool(job, paths)
+    report = event.get("report")
+    left = from_spool(job, paths) if report is None else parse_outcome(report)
     cause, code = event.get("cause"), event["code"]
     if left is not None and (cause is None or left.status is JobStatus.DONE):
         return msgspec.structs.replace(

@@ -45,19 +45,22 @@ def run(
     set_handler(SIGCHLD, SIG_DFL)
     write_mark(mark, order["mark"])
     os.setsid()
-    pid = os.getpid()
     try:
-        os.symlink(str(pid), order["claim"])
+        os.symlink(str(os.getpid()), order["claim"])
     except FileExistsError:
         os._exit(0)  # somebody else has it: this copy comes too late
     for fd in descriptors:
         os.close(fd)
-    umask = os.umask(0o077)  # that of who submitted is for what the call makes
-    for number, name in STREAMS:
-        fd = os.open(order["spool"] + name, APPEND, 0o600)
-        os.dup2(fd, number)
-        os.close(fd)
-    os.umask(umask)
+    reset_inherited_state()
+    for name, value in order["variables"].items():
+        os.environ[name] = value
+    end(order, make_call(order, runner), runner, host)
+
+
+def make_call(order: dict[str, Any], runner: Any) -> dict[str, Any] | None:
+    """Make a call, with streams of its own; return its report, or None where it was terminated."""
+    open_streams(order["spool"])
+    pid = os.getpid()
     terminated = False
 
     def terminate(signum: int, frame: Any) -> None:
@@ -66,9 +69,6 @@ def run(
         raise runner.Ended
 
     set_handler(SIGTERM, terminate)
-    for name, value in order["variables"].items():
-        os.environ[name] = value
-    reset_inherited_state()
     outcome: dict[str, Any] = {}
     try:
         outcome = runner.pickled(runner.perform(lambda: load_call(order)))
@@ -77,13 +77,29 @@ def run(
         pass  # it came too late for the call, and too early for what follows
     if os.getpid() != pid:
         os._exit(0)  # the call forked, and its child came back here
-    if not terminated:
+    return None if terminated else outcome
+
+
+def end(order: dict[str, Any], outcome: dict[str, Any] | None, runner: Any, host: str) -> NoReturn:
+    """Write what came of a call, and end this process as Python would; by SIGTERM if that ended the call."""
+    if outcome is not None:
         write_outcome(order, outcome, runner, host)
     set_handler(SIGTERM, SIG_DFL)
     finalize()
-    if terminated:
-        os.kill(pid, SIGTERM)  # it has cleaned up behind itself
+    if outcome is None:
+        os.kill(os.getpid(), SIGTERM)  # it has cleaned up behind itself
+        os._exit(1)
     os._exit(exit_code(outcome))
+
+
+def open_streams(spool: str) -> None:
+    """Have what is written to stdout and stderr go to the files of a job."""
+    umask = os.umask(0o077)  # that of who submitted is for what the call makes
+    for number, name in STREAMS:
+        fd = os.open(spool + name, APPEND, 0o600)
+        os.dup2(fd, number)
+        os.close(fd)
+    os.umask(umask)
 
 
 def rehearse(runner: Any) -> None:
@@ -152,6 +168,11 @@ def finalize() -> None:
         atexit._run_exitfuncs()
     except BaseException:
         traceback.print_exc()
+    flush_streams()
+
+
+def flush_streams() -> None:
+    """Have what was written to stdout and stderr be in their files."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

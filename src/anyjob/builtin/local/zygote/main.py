@@ -1,15 +1,18 @@
 """A zygote: a warm, single-threaded Python that forks a child for each call.
 
-Started by the keeper as ``python -P main.py FD RUNNER CHILD KEEPER``: the connection, the files of
-`anyjob.execution.runner` and of what children do, the keeper's pid. It imports nothing of
-anyjob, so that it runs in any environment with Python 3.11 or newer: the standard library, and cloudpickle
-for calls that were pickled with it. Over FD come and go pickled tuples, each after 4 bytes of length.
+Started by the keeper as ``python -P main.py FD RUNNER CHILD KEEPER WORKER``: the connection, the files of
+`anyjob.execution.runner` and of what children do, the keeper's pid, the file of what workers do. Over FD + 1
+come the channels of workers. It imports nothing of anyjob, so that it runs in any environment with Python
+3.11 or newer: the standard library, and cloudpickle for calls that were pickled with it. Over FD come and go
+pickled tuples, each after 4 bytes of length.
 
 First comes ``(path, preload)``. The answer is ``("ready",)``, or ``("failed", message)`` and the end.
 Then come orders, and for each go back: ``("forked", dispatch_id, pid, starttime)`` (0 where that cannot
 be told), ``("exited", dispatch_id, code)`` before the child is reaped, so that nothing is lost if the zygote
 dies in between, and ``("reaped", dispatch_id, cpu_seconds, peak_kib, io)``, where ``io`` is what its
 ``/proc/PID/io`` said; or ``("fork-failed", dispatch_id, message)``.
+An order that says ``recycle`` is one for a worker, see `anyjob.builtin.local.zygote.worker`: a byte with its
+channel has come over FD + 1.
 """
 
 from __future__ import annotations
@@ -25,10 +28,12 @@ from signal import SIGCHLD, SIGKILL, set_wakeup_fd, signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
 MARK = "ANYJOB_ZYGOTE"
 TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+WORKER = "anyjob_zygote_worker"
 NO_OUTCOME = 74
 """The exit code of a call whose outcome could not be written: EX_IOERR of sysexits.h."""
 
@@ -37,13 +42,15 @@ class Zygote:
     """The loop: orders in, children out, reports back.
 
     Args:
-        fd: the connection to the keeper.
+        fd: the connection to the keeper; the next one is that over which the channels of workers come.
         runner: the module that runs calls.
         child: the module that has what children do.
+        worker_path: the file of the module that has what workers do; it is loaded for the first of them.
     """
 
-    def __init__(self, fd: int, runner: Any, child: Any) -> None:
+    def __init__(self, fd: int, runner: Any, child: Any, worker_path: str = "") -> None:
         self._fd = fd
+        self._worker_path = worker_path
         self._runner = runner
         self._child = child
         self._received = bytearray()
@@ -94,24 +101,56 @@ class Zygote:
         return messages
 
     def _fork(self, order: dict[str, Any]) -> None:
+        if "recycle" in order:
+            self._fork_worker(order)
+            return
         for pickled in (order["shared"], order["payload"]):
             if pickled is not None and b"cloudpickle" in pickled[:4096]:
                 import_early("cloudpickle")
+        self._fork_child(order["dispatch_id"], self._child.run, order, self._runner)
+
+    def _fork_worker(self, order: dict[str, Any]) -> None:
+        """Fork a child that stays; it is of use for all that follow to have what it needs from here."""
+        channel = self._receive_channel()
+        if WORKER not in sys.modules:
+            load_module(WORKER, self._worker_path)
+            gc.collect()
+            gc.freeze()
+        run = sys.modules[WORKER].run
+        try:
+            self._fork_child(order["dispatch_id"], run, order["recycle"], channel, self._runner, self._child)
+        finally:
+            os.close(channel)
+
+    def _receive_channel(self) -> int:
+        """Return the descriptor that the keeper has sent before it has ordered a worker."""
+        import _socket
+
+        passed = _socket.socket(fileno=os.dup(self._fd + 1))
+        try:
+            _, control, _, _ = passed.recvmsg(1, 64, _socket.MSG_CMSG_CLOEXEC)
+        finally:
+            passed.close()
+        if not control:
+            os._exit(0)
+        return int.from_bytes(control[0][2][:4], sys.byteorder)
+
+    def _fork_child(self, dispatch_id: int, run: Callable[..., NoReturn], *what: Any) -> None:
         before = ticks_since_boot()
         try:
             pid = os.fork()
         except OSError as error:
-            self.report("fork-failed", order["dispatch_id"], f"cannot fork: {error.strerror}")
+            self.report("fork-failed", dispatch_id, f"cannot fork: {error.strerror}")
             return
         if pid == 0:
             try:
-                descriptors = (self._fd, self._wake, self._waker)
-                self._child.run(order, self._runner, self._mark, descriptors, self._host)
+                descriptors = (self._fd, self._fd + 1, self._wake, self._waker)
+                run(*what, self._mark, descriptors, self._host)
             except BaseException:
                 traceback.print_exc()
-                os._exit(NO_OUTCOME)
-        self._children[pid] = order["dispatch_id"]
-        self.report("forked", order["dispatch_id"], pid, before if before == ticks_since_boot() else 0)
+            os._exit(NO_OUTCOME)
+        self._children[pid] = dispatch_id
+        self.report("forked", dispatch_id, pid, before if before == ticks_since_boot() else 0)
 
     def _reap(self) -> None:
         while self._children:
@@ -266,13 +305,14 @@ def end_with_keeper(keeper: int) -> None:
 
 def main() -> None:
     """Serve until the keeper closes the connection."""
-    fd, runner_path, child_path, keeper = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+    fd, runner_path, child_path, keeper, worker_path = sys.argv[1:]
     os.environ.pop("ANYJOB_INTERPRETER", None)  # see anyjob.execution.interpreter
-    end_with_keeper(keeper)
-    os.set_inheritable(fd, False)
+    end_with_keeper(int(keeper))
+    for number in (int(fd), int(fd) + 1):
+        os.set_inheritable(number, False)
     sys.argv[:] = [""]
     child, runner = load_module("anyjob_zygote_child", child_path), load_module("anyjob_runner", runner_path)
-    zygote = Zygote(fd, runner, child)
+    zygote = Zygote(int(fd), runner, child, worker_path)
     messages: list[Any] = []
     while not messages:
         messages = zygote.receive()

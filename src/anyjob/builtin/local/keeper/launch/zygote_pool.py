@@ -9,6 +9,7 @@ from anyjob.builtin.local import process_table
 from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFailed
 from anyjob.builtin.local.keeper.launch.job_directory import change_directory
+from anyjob.builtin.local.keeper.launch.worker_pool import WorkerPool
 from anyjob.builtin.local.keeper.launch.zygote_process import ZygoteProcess, call_order, claim_for_keeper
 from anyjob.builtin.local.keeper.usage import UNKNOWN, usage_of
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from anyjob.builtin.local.keeper.job import Job
     from anyjob.builtin.local.keeper.launch.environments import Environment, Environments
     from anyjob.builtin.local.keeper.launch.program import Spawner
+    from anyjob.builtin.local.keeper.launch.worker_process import WorkerProcess
     from anyjob.builtin.local.keeper.reaper import Death
     from anyjob.builtin.local.keeper.usage import Usage
 
@@ -35,6 +37,12 @@ if TYPE_CHECKING:
 
         def job_ended(self, job: Job, code: int, usage: Usage = UNKNOWN) -> None:
             """The call has ended."""
+
+        def call_returned(self, job: Job, code: int, report: bytes | None, usage: Usage) -> None:
+            """The call has ended, and its process goes on."""
+
+        def process_lost(self, job: Job) -> bool:
+            """The process has ended before it began with the call; return whether that is still to run."""
 
         def start_failed(self, job: Job, failure: StartFailed) -> None:
             """The call cannot be run."""
@@ -79,6 +87,7 @@ class ZygotePool:
         self._by_key: dict[Any, ZygoteProcess] = {}
         self._dispatches = 0
         self._to_retire = False
+        self.workers = WorkerPool(loop, events, self._worker_lost)
 
     def __contains__(self, pid: int) -> bool:
         return pid in self._by_pid
@@ -102,7 +111,10 @@ class ZygotePool:
         job.dispatches += 1
         job.zygote = zygote
         zygote.jobs[job.dispatch_id] = job
-        self._loop.send(zygote.frames, call_order(job))
+        if job.recycle:
+            self.workers.dispatch(job, zygote, self._dispatches)
+        else:
+            self._loop.send(zygote.frames, call_order(job))
 
     def _zygote_for(self, job: Job) -> ZygoteProcess:
         work = job.work
@@ -139,6 +151,10 @@ class ZygotePool:
         if kind == "failed":
             zygote.failure = f"cannot start: {fields[0]}"
             return
+        worker = zygote.workers.get(fields[0])
+        if worker is not None:
+            self._take_worker_report(worker, kind, *fields[1:])
+            return
         job = zygote.jobs.get(fields[0])
         if job is None:
             return  # it was cancelled before it ran
@@ -150,6 +166,22 @@ class ZygotePool:
             self._end(job, usage_of(*fields[1:]))
         elif kind == "fork-failed":
             self._fail(job, f"cannot start: {fields[1]}")
+
+    def _take_worker_report(self, worker: WorkerProcess, kind: str, *fields: Any) -> None:
+        if kind == "exited":
+            self.workers.exited(worker, fields[0])
+        elif kind == "reaped":
+            self.workers.reaped(worker, usage_of(*fields))
+        elif kind == "fork-failed":
+            job = self.workers.fork_failed(worker)
+            if job is not None:
+                self._fail(job, f"cannot start: {fields[0]}")
+
+    def _worker_lost(self, job: Job, failure: str) -> None:
+        if job.zygote is not None:
+            job.zygote.remove(job)
+        if self._events.process_lost(job):
+            self._dispatch_again(job, failure)
 
     def _end(self, job: Job, usage: Usage) -> None:
         assert job.code is not None
@@ -174,6 +206,7 @@ class ZygotePool:
         zygote.frames.shutdown()
         while not zygote.is_closed:
             self._receive(zygote)
+        self.workers.receive_new(zygote)
 
     def remove_dead(self, pid: int, code: int, unknown: dict[int, Death]) -> None:
         """See to the calls of a zygote that has died. Its children are ours now.
@@ -190,8 +223,9 @@ class ZygotePool:
         for job in list(zygote.jobs.values()):
             if job.code is not None:
                 self._end(job, UNKNOWN)
-            elif job.pid is None:
+            elif job.pid is None and not job.recycle:
                 self._adopt_or_dispatch(job, zygote, failure, unknown)
+        self.workers.lost_zygote(zygote, failure)
         zygote.close()
 
     def _adopt_or_dispatch(
@@ -240,6 +274,8 @@ class ZygotePool:
         before = time.monotonic() - self._idle
         for number, zygote in enumerate(idle):
             if zygote.idle_since <= before or number < len(idle) - KEPT:
+                for worker in zygote.idle_workers:
+                    self.workers.retire(worker)
                 zygote.kill()
                 zygote.failure = "it was ended, having had nothing to do"
         self._retire_later()

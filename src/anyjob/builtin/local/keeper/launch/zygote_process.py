@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from anyjob.builtin.local.keeper.job import Job
     from anyjob.builtin.local.keeper.launch.environments import Environment
     from anyjob.builtin.local.keeper.launch.program import Spawner
+    from anyjob.builtin.local.keeper.launch.worker_process import WorkerProcess
 
 
 _OURS = os.path.dirname(os.path.abspath(anyjob.__file__))
@@ -55,6 +56,7 @@ class _Source:
 
 _PROGRAM = _Source("anyjob.builtin.local.zygote", "main.py")
 _CHILD = _Source("anyjob.builtin.local.zygote", "child.py")
+_WORKER = _Source("anyjob.builtin.local.zygote", "worker.py")
 _RUNNER = _Source("anyjob.execution", "runner.py")
 _PADDING = 512
 """Bytes that the mark of a zygote is longer than its state directory: those of its children go there."""
@@ -84,6 +86,8 @@ class ZygoteProcess:
     ) -> None:
         self.key = key
         self.jobs: dict[int, Job] = {}
+        self.workers: dict[int, WorkerProcess] = {}
+        self.idle_workers: list[WorkerProcess] = []
         self.is_ready = False
         self.is_closed = False
         self.failure = ""
@@ -92,22 +96,27 @@ class ZygoteProcess:
         self._stderr: int | None = os.memfd_create("stderr")
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        self._channels, channels = socket.socketpair()
+        self._channels.setblocking(False)
         argv = [self.python, "-P", _PROGRAM.path(), "3", _RUNNER.path(), _CHILD.path(), str(os.getpid())]
+        argv.append(_WORKER.path())
         marked = {
             **environment.variables,
             os.fsencode(MARK): b"1",
             process_table.ZYGOTE: state.ljust(len(state) + _PADDING, b"/"),
         }
         try:
-            streams = (spawner.null, 1, self._stderr, theirs.fileno())
+            streams = (spawner.null, 1, self._stderr, theirs.fileno(), channels.fileno())
             words = [os.fsencode(word) for word in argv]
             self.pid = spawner.spawn(words, marked, streams, environment.attributes)
         except BaseException:
             ours.close()
+            self._channels.close()
             self._close_stderr()
             raise
         finally:
             theirs.close()
+            channels.close()
         self.frames = FrameSocket(ours)
 
     @property
@@ -119,6 +128,17 @@ class ZygoteProcess:
         """It has reported that it is ready: what it writes from now on is no reason for not starting."""
         self.is_ready = True
         self._close_stderr()
+
+    def pass_channel(self, descriptor: int) -> None:
+        """Have it receive the other end of a worker's channel, before it hears of the worker.
+
+        Raises:
+            OSError: it takes no more of them now.
+        """
+        try:
+            socket.send_fds(self._channels, [b"c"], [descriptor])
+        except (BrokenPipeError, ConnectionResetError):
+            return  # it has died, of which its own end tells
 
     def remove(self, job: Job) -> None:
         """Forget a call: it has ended, or goes to another zygote."""
@@ -148,6 +168,7 @@ class ZygoteProcess:
         """Let go of what we hold of it."""
         self.is_closed = True
         self.frames.close()
+        self._channels.close()
         self._close_stderr()
 
     def _close_stderr(self) -> None:

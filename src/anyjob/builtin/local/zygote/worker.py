@@ -1,0 +1,279 @@
+"""A worker: a zygote's child that makes one call after the other, each with a clean slate.
+
+It is told of calls over a channel of its own to the keeper, in pickles after 4 bytes of length each: first it
+says ``("ready", pid)``; then for each order ``("ended", code, report, usage)`` once it is ready for
+the next. The report is pickled, or None where it is in the spool. After a call that has left something
+behind, or has made it grow, or was the last of so many, it ends as a child that makes one call does: with the
+outcome in the spool.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import resource
+import stat
+import sys
+from signal import SIG_SETMASK, SIGCHLD, SIGTERM, set_wakeup_fd
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+try:
+    import _signal as plain_signal  # type: ignore[import-not-found,unused-ignore]
+except ImportError:
+    import signal as plain_signal
+try:
+    from _thread import _count as thread_count
+except ImportError:
+    from threading import active_count
+
+    def thread_count() -> int:
+        """Return how many threads of Python there are beside the main one."""
+        return active_count() - 1
+
+
+SMALL = 4096
+"""Bytes of a report up to which it is told, and needs no file."""
+GROWTH = 256 << 20
+"""Bytes of memory that a worker may have beyond twice what it had after its first call."""
+PAGE = os.sysconf("SC_PAGE_SIZE")
+TIMERS = (plain_signal.ITIMER_REAL, plain_signal.ITIMER_VIRTUAL, plain_signal.ITIMER_PROF)
+SIGNALS = [number for number in range(1, 32) if number not in (9, 19, 32, 33)]
+
+
+class Worker:
+    """What makes the calls, one at a time.
+
+    Args:
+        channel: the connection to the keeper.
+        limit: how many calls it makes at most.
+        runner: the module `anyjob.execution.runner`.
+        child: the module that has what children of a zygote do.
+        mark: the memory that the mark of the process is in.
+        host: the name of this host.
+    """
+
+    def __init__(
+        self, channel: int, limit: int, runner: Any, child: Any, mark: memoryview, host: str
+    ) -> None:
+        self._channel = channel
+        self._inode = channel_inode(channel)
+        self._limit = limit
+        self._runner = runner
+        self._child = child
+        self._mark = mark
+        self._host = host
+        self._calls = 0
+        self._usual_memory = 0
+        self._slate = Slate()
+        self._usage = Usage()
+
+    def serve(self) -> NoReturn:
+        """Make calls until the keeper closes the channel, or this process is used up."""
+        self._tell("ready", os.getpid())
+        while True:
+            self._serve_one(self._receive())
+
+    def _serve_one(self, order: dict[str, Any]) -> None:
+        child, runner = self._child, self._runner
+        self._calls += 1
+        child.write_mark(self._mark, order["mark"])
+        self._slate.clean(order["variables"])
+        self._usage.begin()
+        outcome = child.make_call(order, runner)
+        child.flush_streams()
+        if outcome is None or not self._can_go_on():
+            child.end(order, outcome, runner, self._host)
+        outcome["host"] = self._host
+        pickled = pickle.dumps(outcome, 5)
+        report = pickled if len(pickled) <= SMALL and outcome["status"] == "DONE" else None
+        if report is None:
+            child.write_outcome(order, outcome, runner, self._host)
+        os.chdir("/")
+        try:
+            self._tell("ended", child.exit_code(outcome), report, self._usage.end())
+        except OSError:  # the call has closed it
+            child.end(order, outcome, runner, self._host)
+        child.set_handler(SIGTERM, child.SIG_DFL)
+
+    def _can_go_on(self) -> bool:
+        """Tell whether nothing is left of the call that would be of harm to the next."""
+        memory = resident_memory()
+        self._usual_memory = self._usual_memory or memory
+        return (
+            self._calls < self._limit
+            and memory <= 2 * self._usual_memory + GROWTH
+            and not thread_count()
+            and not has_children()
+            and self._slate.has_streams()
+            and channel_inode(self._channel) == self._inode
+        )
+
+    def _tell(self, *fields: Any) -> None:
+        content = pickle.dumps(fields, 4)
+        view = memoryview(len(content).to_bytes(4, "little") + content)
+        while view:
+            view = view[os.write(self._channel, view) :]
+
+    def _receive(self) -> dict[str, Any]:
+        """Return the next order; end this process where there is none any more."""
+        received = b""
+        while len(received) < 4 or len(received) < 4 + int.from_bytes(received[:4], "little"):
+            data = os.read(self._channel, 1 << 18)
+            if not data:
+                self._child.finalize()
+                os._exit(0)
+            received += data
+        order: dict[str, Any] = pickle.loads(memoryview(received)[4:])
+        return order
+
+
+class Slate:
+    """What each call finds as the first one did."""
+
+    def __init__(self) -> None:
+        self._variables = dict(os.environb)
+        self._umask = os.umask(0o077)
+        os.umask(self._umask)
+        self._path, self._argv = list(sys.path), list(sys.argv)
+        self._streams = sys.stdin, sys.stdout, sys.stderr
+        self._handlers = [(number, plain_signal.getsignal(number)) for number in SIGNALS]
+        self._mask = plain_signal.pthread_sigmask(SIG_SETMASK, ())
+        plain_signal.pthread_sigmask(SIG_SETMASK, self._mask)
+
+    def clean(self, variables: dict[str, str]) -> None:
+        """Undo what an earlier call has changed; give the next one its own variables."""
+        for timer in TIMERS:
+            plain_signal.setitimer(timer, 0)
+        for number, handler in self._handlers:
+            if plain_signal.getsignal(number) is not handler:
+                plain_signal.signal(number, handler)
+        plain_signal.pthread_sigmask(SIG_SETMASK, self._mask)
+        wanted = self._variables | {
+            os.fsencode(name): os.fsencode(value) for name, value in variables.items()
+        }
+        for name in [name for name in os.environb if name not in wanted]:
+            del os.environb[name]
+        for name, value in wanted.items():
+            if os.environb.get(name) != value:
+                os.environb[name] = value
+        os.umask(self._umask)
+        sys.path[:], sys.argv[:] = self._path, self._argv
+        sys.stdin, sys.stdout, sys.stderr = self._streams
+        sys.modules["__main__"] = type(sys)("__main__")
+        for module in ("random", "numpy.random"):
+            if module in sys.modules:
+                sys.modules[module].seed()
+
+    def has_streams(self) -> bool:
+        """Tell whether the streams are open that each call has."""
+        return not any(stream is not None and stream.closed for stream in self._streams)
+
+
+def has_children() -> bool:
+    """Tell whether there are processes that this one has started, and that it has not waited for."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def channel_inode(fd: int) -> int:
+    """Return the inode of a socket; 0 where the descriptor is none."""
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return 0
+    return found.st_ino if stat.S_ISSOCK(found.st_mode) else 0
+
+
+def resident_memory() -> int:
+    """Return the bytes that this process has in memory."""
+    with open("/proc/self/statm", "rb", buffering=0) as stream:
+        return int(stream.read(200).split()[1]) * PAGE
+
+
+class Usage:
+    """What the calls use, each by itself: see `anyjob.builtin.local.keeper.usage`."""
+
+    def __init__(self) -> None:
+        self._before = read_usage()
+
+    def begin(self) -> None:
+        """A call begins: have the most memory be counted anew, as far as the system lets us."""
+        try:
+            fd = os.open("/proc/self/clear_refs", os.O_WRONLY)
+        except OSError:
+            return
+        try:
+            os.write(fd, b"5")
+        except OSError:
+            pass
+        os.close(fd)
+
+    def end(self) -> dict[str, float | None]:
+        """Return what was used since this was last called."""
+        now, before = read_usage(), self._before
+        self._before = now
+        used: dict[str, float | None] = {"peak_memory": now["peak_memory"]}
+        if now["peak_of_children"] != before["peak_of_children"]:
+            used["peak_memory"] = max(now["peak_memory"] or 0, now["peak_of_children"] or 0)
+        for name in ("cpu_time", "read_bytes", "written_bytes"):
+            one, other = now[name], before[name]
+            used[name] = None if one is None or other is None else one - other
+        return used
+
+
+def read_usage() -> dict[str, float | None]:
+    """Return what this process has used in its life; of memory, the most since that was reset."""
+    own, waited = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    io = read_io()
+    return {
+        "cpu_time": own.ru_utime + own.ru_stime + waited.ru_utime + waited.ru_stime,
+        "peak_memory": own.ru_maxrss * 1024,
+        "peak_of_children": waited.ru_maxrss * 1024,
+        "read_bytes": io[0],
+        "written_bytes": io[1],
+    }
+
+
+def read_io() -> tuple[int | None, int | None]:
+    """Return how many bytes this process has read and written; None where that cannot be told."""
+    try:
+        with open("/proc/self/io", "rb", buffering=0) as stream:
+            said = stream.read(4096).split()
+        return int(said[1]), int(said[3])
+    except (OSError, ValueError, IndexError):
+        return None, None
+
+
+def run(
+    limit: int,
+    channel: int,
+    runner: Any,
+    child: Any,
+    mark: memoryview,
+    descriptors: tuple[int, ...],
+    host: str,
+) -> NoReturn:
+    """Be a worker, in a child of the zygote.
+
+    Args:
+        limit: how many calls it makes at most.
+        channel: the connection to the keeper.
+        runner: the module `anyjob.execution.runner`.
+        child: the module that has what children do.
+        mark: the memory that the mark of the process is in.
+        descriptors: those of the zygote, which calls do not get.
+        host: the name of this host.
+    """
+    set_wakeup_fd(-1)
+    child.set_handler(SIGCHLD, child.SIG_DFL)
+    os.setsid()
+    for fd in descriptors:
+        os.close(fd)
+    child.reset_inherited_state()
+    Worker(channel, limit, runner, child, mark, host).serve()
