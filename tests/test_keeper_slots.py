@@ -112,3 +112,47 @@ def test_slots_are_never_exceeded_and_nobody_is_overtaken(steps: list[int | None
         if waiting:  # nobody waits for nothing
             assert sum(each.slots for each in inside) + waiting[0].slots > 3
     assert table.drop_waiting() == waiting
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["come", "go", "lend", "take back"]), st.integers(1, 3)), max_size=60),
+    st.randoms(),
+)
+def test_lent_slots_are_had_by_others_until_they_are_taken_back(
+    steps: list[tuple[str, int]], chance: Any
+) -> None:
+    table = Slots()
+    inside: list[Job] = []
+    lent: list[Job] = []
+    waiting: list[Job] = []
+
+    def admit(admitted: list[Job]) -> None:
+        assert admitted == waiting[: len(admitted)]
+        assert sum(each.slots for each in [*inside, *admitted]) <= 3 or not admitted
+        inside.extend(admitted)
+        del waiting[: len(admitted)]
+
+    for number, (what, slots) in enumerate(steps):
+        if what == "come":
+            new = job(number, slots)
+            (inside if table.acquire(new) else waiting).append(new)
+        elif what == "go" and inside + lent:
+            gone = chance.choice(inside + lent)
+            (inside if gone in inside else lent).remove(gone)
+            admit(table.release(gone))
+        elif what == "lend" and inside:
+            waits = chance.choice(inside)
+            inside.remove(waits)
+            lent.append(waits)
+            admit(table.lend(waits))
+        elif what == "take back" and lent:
+            goes_on = chance.choice(lent)
+            lent.remove(goes_on)
+            inside.append(goes_on)
+            table.take_back(goes_on)
+        if waiting:  # nobody waits for nothing
+            assert sum(each.slots for each in inside) + waiting[0].slots > 3
+    table.take_back_all()
+    for gone in inside + lent:
+        table.release(gone)
+    assert table.drop_waiting() == [] or not inside

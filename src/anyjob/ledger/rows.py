@@ -25,6 +25,8 @@ FINAL = 4
 """The first of the final states."""
 CANCELLING = "cancel"
 """What stands as the reason of a job that has not ended, once a cancel of it was accepted."""
+WAITING = "waiting"
+"""What stands as the reason of a job of `local` that runs, while it waits for jobs of its own."""
 ATTACHED = "attached"
 """The kind of a job that others have submitted: what it was handed is not known."""
 CODE = {status: code for code, status in enumerate(STATES)}

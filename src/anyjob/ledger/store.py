@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from anyjob.errors import StateError
 from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.reader import LedgerReader
-from anyjob.ledger.rows import CANCELLING, CODE, FINAL, BackendRow, NewJob, as_column
+from anyjob.ledger.rows import CANCELLING, CODE, FINAL, WAITING, BackendRow, NewJob, as_column
 from anyjob.ledger.sql import chunks, placeholders
 from anyjob.status import JobStatus
 
@@ -148,7 +148,8 @@ class Ledger(LedgerReader):
         running = CODE[JobStatus.RUNNING]
         sql = (
             "UPDATE jobs SET state = ?2, attempt = ?3, "
-            "started = CASE WHEN attempt = ?3 THEN coalesce(started, ?4) ELSE ?4 END "
+            "started = CASE WHEN attempt = ?3 THEN coalesce(started, ?4) ELSE ?4 END, "
+            "reason = CASE WHEN attempt = ?3 THEN reason END "
             f"WHERE id = ?1 AND state < {FINAL} "
             f"AND (attempt < ?3 OR (attempt = ?3 AND (state <> {running} OR ?2 = {running})))"
         )
@@ -160,6 +161,20 @@ class Ledger(LedgerReader):
         """Note that a cancel of jobs is accepted that have not ended: they do not run again."""
         sql = f"UPDATE jobs SET reason = ? WHERE id = ? AND state < {FINAL}"
         self._write_many(sql, [(CANCELLING, job_id) for job_id in job_ids])
+
+    def note_waiting(self, job_id: str, waits: bool) -> None:
+        """Note that a job that runs waits for others, or that it goes on."""
+        old, new = (None, WAITING) if waits else (WAITING, None)
+        sql = f"UPDATE jobs SET reason = ? WHERE id = ? AND state = {CODE[JobStatus.RUNNING]} AND reason IS ?"
+        self._write_many(sql, [(new, job_id, old)])
+
+    def none_waits(self, host: str) -> None:
+        """Note that no job of a host that runs waits for others, as far as is known."""
+        sql = (
+            "UPDATE jobs SET reason = NULL WHERE backend IN (SELECT n FROM backends WHERE host = ?) "
+            f"AND state = {CODE[JobStatus.RUNNING]} AND reason = ?"
+        )
+        self._write_many(sql, [(host, WAITING)])
 
     def cancel_queued(self, job_ids: Sequence[str], host: str, finished: float) -> list[tuple[str, int, int]]:
         """End as CANCELLED those of these jobs that wait for a backend of a host: id, bulk, attempt of each.

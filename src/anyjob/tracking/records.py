@@ -208,9 +208,12 @@ class JobTable:
         active: of the jobs that have not ended.
         watched: of those of them that the backend's watcher asks about.
         known: of the active jobs, and of those that somebody holds a handle on.
+        waits: how many callbacks there are: who waits has one with each job that he waits for.
+        on_waits: called after that number has changed.
     """
 
     def __init__(self) -> None:
+        self.on_waits: Callable[[], object] | None = None
         self.known: weakref.WeakValueDictionary[str, JobRecord] = weakref.WeakValueDictionary()
         in_each_process(self._make_own)
 
@@ -218,6 +221,12 @@ class JobTable:
         self.lock = threading.Lock()
         self.active: dict[str, JobRecord] = {}
         self.watched: dict[str, JobRecord] = {}
+        self.waits = 0
+
+    def waits_changed(self) -> None:
+        """Tell that the number of those who wait has changed; without the lock."""
+        if self.on_waits is not None:
+            self.on_waits()
 
     def add(self, record: JobRecord) -> None:
         """Take in a new job."""

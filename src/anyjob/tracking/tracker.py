@@ -176,6 +176,7 @@ class Tracker:
             waits = record.outcome is None
             if waits:
                 record.final_callbacks += (callback,)
+                self._jobs.waits += 1
         if not waits:
             callback(record.take_hook_error() or record.status)
             return lambda: None
@@ -186,10 +187,12 @@ class Tracker:
         self.check(record)
         with self._jobs.lock:
             record.change_callbacks += (callback,)
+            self._jobs.waits += 1
         return self._watched(record, callback)
 
     def _watched(self, record: JobRecord, callback: Any) -> Callable[[], None]:
         """Have a job watched for a callback; return what takes that back."""
+        self._jobs.waits_changed()
         try:
             self._watcher.watch(record)
         except BaseException:
@@ -199,10 +202,22 @@ class Tracker:
 
     def _unsubscribe(self, record: JobRecord, callback: Any) -> None:
         with self._jobs.lock:
+            before = len(record.final_callbacks) + len(record.change_callbacks)
             record.final_callbacks = _without(record.final_callbacks, callback)
             record.change_callbacks = _without(record.change_callbacks, callback)
+            self._jobs.waits -= before - len(record.final_callbacks) - len(record.change_callbacks)
             if not self._has_callbacks(record) and not self._backend.services.watches:
                 self._jobs.watched.pop(record.job_id, None)
+        self._jobs.waits_changed()
+
+    def tell_of_waits(self, call: Callable[[], object]) -> None:
+        """Have ``call`` called whenever somebody begins to wait for a job, or has ceased to."""
+        self._jobs.on_waits = call
+
+    @property
+    def has_waiting_callers(self) -> bool:
+        """Whether somebody in this process waits for a job, or holds a future of one; hooks do not count."""
+        return self._jobs.waits > 0
 
     def waits(self) -> bool:
         """Tell whether somebody waits for a job."""

@@ -106,8 +106,11 @@ class Transitions:
                 return
             old = record.status
             final_callbacks = record.settle(outcome)
+            jobs.waits -= len(final_callbacks)
             jobs.active.pop(record.job_id, None)
             jobs.watched.pop(record.job_id, None)
+        if final_callbacks:
+            jobs.waits_changed()
         for changed in record.change_callbacks:
             changed()
         services = self._backend.services
@@ -126,6 +129,8 @@ class Transitions:
             with self._jobs.lock:
                 self._jobs.watched.pop(record.job_id, None)
                 final_callbacks, record.final_callbacks = record.final_callbacks, ()
+                self._jobs.waits -= len(final_callbacks)
+            self._jobs.waits_changed()
             for changed in record.change_callbacks:
                 changed()
             for final in final_callbacks:

@@ -120,11 +120,24 @@ class LocalBackend(TaskBackend):
     def _client(self) -> SupervisorClient:
         client: SupervisorClient | None = vars(self).get("_made_client")
         if client is None:
-            made = SupervisorClient(
-                self._paths, self._changed, self._check_all, self._tracker.waits, self.options.python
-            )
+            made = self._make_client()
             client = vars(self).setdefault("_made_client", made)  # another thread may make one meanwhile
         return client
+
+    def _make_client(self) -> SupervisorClient:
+        tracker = self._tracker
+        given: dict[str, Any] = {}
+        if b"ANYJOB_KEEPER" in os.environb:  # we are part of a job
+            from anyjob.builtin.local.own_job import find_own_job
+
+            found = find_own_job(self._paths.state, lambda: tracker.has_waiting_callers)
+            own_job = vars(self).setdefault("_own_job", found)  # one, though two clients may be made
+            if own_job is not None:
+                tracker.tell_of_waits(own_job.update)
+                given["on_connected"] = own_job.connected
+        return SupervisorClient(
+            self._paths, self._changed, self._check_all, tracker.waits, self.options.python, **given
+        )
 
     def _changed(self, ended: list[str], moved: list[str]) -> None:
         if not self.services.watches:  # then few want to know more than that a job has ended

@@ -41,6 +41,7 @@ class SupervisorClient:
         on_open: called when a connection was made: what happened before is not told any more.
         wanted: tells whether somebody still waits for a job, so that a lost connection is made anew.
         python: the interpreter that runs supervisors; empty for this process's own.
+        on_connected: called with each connection that was made.
     """
 
     def __init__(
@@ -50,12 +51,14 @@ class SupervisorClient:
         on_open: Callable[[], None],
         wanted: Callable[[], bool],
         python: str = "",
+        on_connected: Callable[[SupervisorConnection], object] = lambda connection: None,
     ) -> None:
         self._paths = paths
         self._python = python
         self._on_changed = on_changed
         self._on_open = on_open
         self._wanted = wanted
+        self._on_connected = on_connected
         self._closed = False
         in_each_process(self._make_own)
 
@@ -109,6 +112,7 @@ class SupervisorClient:
                     lambda: report("%s", self._unavailable()),
                 )
                 self._connection.start()
+                self._on_connected(self._connection)
             return self._connection
 
     def _lose(self, connection: SupervisorConnection) -> None:

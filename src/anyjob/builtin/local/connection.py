@@ -7,6 +7,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from anyjob.builtin.local.ipc.frames import FrameSocket
@@ -89,6 +90,12 @@ class SupervisorConnection:
             return None
         finally:
             self._awaited.discard(number)
+
+    def say(self, message: dict[str, Any]) -> None:
+        """Say something that is not answered; where the connection is lost, it is not heard."""
+        with suppress(OSError), self._send_lock:
+            self._frames.send(message)
+            self._frames.flush()
 
     def end(self) -> None:
         """Have the thread end, and those who wait for an answer."""

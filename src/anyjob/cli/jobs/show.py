@@ -16,7 +16,7 @@ from anyjob.cli.context import open_session
 from anyjob.cli.jobs.columns import pairs
 from anyjob.cli.jobs.listing import describe as describe_row
 from anyjob.cli.jobs.operations import extend_import_path
-from anyjob.cli.jobs.queueing import queue_place
+from anyjob.cli.jobs.queueing import SAID, queue_place
 from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import full_id
 from anyjob.cli.output import write_json, write_line
@@ -117,6 +117,7 @@ def pending(session: Session, row: Row) -> dict[str, Any]:
         return {}
     job = session.get_job(row.job_id)
     position, message = queue_place(job)
+    message = SAID.get(row.reason or "", message)
     cost = {"cost": job._record.cost, "currency": job._record.currency}
     return {"queue_position": position, "message": message, **cost}
 

@@ -9,23 +9,28 @@ answered, too. ``shutdown`` is not: the supervisor ends. Unasked, it tells all c
 in the ledger: the ids of jobs that have ``ended``, and of those that have ``moved``, which is to have
 started, or to have been queued again. What ended by a cancel is told to all but who has asked for that.
 
+A client that is part of a job (``job``, ``attempt``) says ``waiting`` when it begins to wait for others, and
+``resumed`` when it goes on, or is gone: that is not answered.
+
 ``warning`` has a ``text`` for who waits: the keeper does not answer, or the disk is full.
 
 On connecting, a supervisor hears ``hello`` of the keeper (``protocol``, ``pid``, ``log``, ``offset``): all
 that happened before is in the first ``offset`` bytes of the log, all else is told. It says ``start`` (see
 `anyjob.builtin.local.supervisor.orders`), ``terminate`` (``id``, ``attempt``, ``cause``, ``grace`` in
 seconds), ``compact`` (``offset``: up to where what has ended may be forgotten), ``supervisor``
-(``command``: what starts the next one) and ``stop`` (once nothing runs). It is told ``started`` (``id``,
-``attempt``, ``pid``, ``time``), ``ended`` (what the log says of it, and ``offset``)
-and ``compacted`` (``log``, ``offset``); ``ping`` is answered by ``pong``. ``hindered`` has a
+(``command``: what starts the next one) and ``stop`` (once nothing runs); ``lend`` (``id``, ``attempt``)
+that others may have a job's slots, as it waits for them, and ``take_back`` that it goes on: when the
+connection ends, all that is lent is taken back. It is told ``started`` (``id``, ``attempt``, ``pid``,
+``time``), ``ended`` (what the log says of it, and ``offset``) and ``compacted`` (``log``, ``offset``);
+``ping`` is answered by ``pong``. ``hindered`` has a
 ``message``: a job cannot start, since the disk is full.
 """
 
 from __future__ import annotations
 
-CLIENT_PROTOCOL = 2
+CLIENT_PROTOCOL = 3
 """The version of what client and supervisor say to each other."""
-KEEPER_PROTOCOL = 1
+KEEPER_PROTOCOL = 2
 """The version of what supervisor and keeper say to each other."""
 READY = "anyjob: a supervisor is ready"
 """What a supervisor that was started writes to stdout: what is none says something else."""

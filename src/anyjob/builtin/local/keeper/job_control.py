@@ -87,6 +87,18 @@ class JobControl:
         """Forget the jobs that wait for slots: the supervisor is gone, and the next one sends them anew."""
         for job in self._slots.drop_waiting():
             del self._jobs[job.key]
+        self._slots.take_back_all()  # it tells us anew which jobs wait for others
+
+    def lend(self, key: Key) -> None:
+        """A job waits for others: these may have its slots."""
+        if key in self._jobs:
+            for following in self._slots.lend(self._jobs[key]):
+                self._launch(following)
+
+    def take_back(self, key: Key) -> None:
+        """A job that has waited for others goes on."""
+        if key in self._jobs:
+            self._slots.take_back(self._jobs[key])
 
     # --- starting -----------------------------------------------------------------------------
 

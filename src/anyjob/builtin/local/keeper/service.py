@@ -102,6 +102,10 @@ class Keeper:
             case "terminate":
                 key = message["id"], message["attempt"]
                 self._jobs.terminate(key, message["cause"], message["grace"])
+            case "lend":
+                self._jobs.lend((message["id"], message["attempt"]))
+            case "take_back":
+                self._jobs.take_back((message["id"], message["attempt"]))
             case "compact":
                 self._log.compact(self._jobs.running(), message.get("offset"))
                 self._link.tell({"op": "compacted", **self._log.position})

@@ -17,11 +17,20 @@ if TYPE_CHECKING:
 class _QueueSlots:
     def __init__(self) -> None:
         self.taken: dict[Key, int] = {}
+        self.lent: dict[Key, int] = {}
         self.waiting: deque[Job] = deque()
 
     def has_room(self, job: Job) -> bool:
         taken = sum(self.taken.values())
         return not taken or taken + job.slots <= job.capacity
+
+    def admit(self) -> list[Job]:
+        """Give slots to those that wait, as far as there are; return these."""
+        admitted = []
+        while self.waiting and self.has_room(self.waiting[0]):
+            admitted.append(self.waiting.popleft())
+            self.taken[admitted[-1].key] = admitted[-1].slots
+        return admitted
 
 
 class Slots:
@@ -47,15 +56,31 @@ class Slots:
     def release(self, job: Job) -> list[Job]:
         """Take back the slots of a job, or its place among those that wait; return who has slots now."""
         queue = self._queues[job.queue]
-        if queue.taken.pop(job.key, None) is None:
+        if queue.taken.pop(job.key, None) is None and queue.lent.pop(job.key, None) is None:
             queue.waiting.remove(job)
-        admitted = []
-        while queue.waiting and queue.has_room(queue.waiting[0]):
-            admitted.append(queue.waiting.popleft())
-            queue.taken[admitted[-1].key] = admitted[-1].slots
-        if not queue.taken and not queue.waiting:
+        admitted = queue.admit()
+        if not queue.taken and not queue.lent and not queue.waiting:
             del self._queues[job.queue]
         return admitted
+
+    def lend(self, job: Job) -> list[Job]:
+        """Let others have the slots of a job that waits for them; return who has slots now."""
+        queue = self._queues[job.queue]
+        if job.key in queue.taken:
+            queue.lent[job.key] = queue.taken.pop(job.key)
+        return queue.admit()
+
+    def take_back(self, job: Job) -> None:
+        """Give a job the slots again that were lent: nobody else gets any until enough are free."""
+        queue = self._queues[job.queue]
+        if job.key in queue.lent:
+            queue.taken[job.key] = queue.lent.pop(job.key)
+
+    def take_back_all(self) -> None:
+        """Give all jobs the slots again that were lent."""
+        for queue in self._queues.values():
+            queue.taken.update(queue.lent)
+            queue.lent.clear()
 
     def drop_waiting(self) -> list[Job]:
         """Forget those that wait, and return them."""

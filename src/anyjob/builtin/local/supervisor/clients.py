@@ -42,6 +42,12 @@ class Requests(Protocol):
             BackendUnavailableError: that cannot be done now.
         """
 
+    def waiting(self, job_id: str, attempt: int) -> None:
+        """A client that is part of a job waits for others."""
+
+    def resumed(self, job_id: str, attempt: int) -> None:
+        """A client that has waited goes on, or is gone."""
+
     def client_lost(self) -> None:
         """A client is gone: perhaps before it has said what it has put into the ledger."""
 
@@ -69,6 +75,7 @@ class Clients:
         self._listener = listener
         self._requests = requests
         self._all: set[FrameSocket] = set()
+        self._waiting: dict[FrameSocket, tuple[str, int]] = {}
         self.trouble = ""
         loop.add_reader(listener, self._accept)
 
@@ -128,12 +135,22 @@ class Clients:
                 self._send(client, answer)
                 if answer.get("ended"):  # which who has asked knows by the answer
                     self._tell_changed(self._all - {client}, [*answer["ended"]])
+            case "waiting" if client not in self._waiting:
+                key = self._waiting[client] = str(message["job"]), int(message["attempt"])
+                self._requests.waiting(*key)
+            case "resumed":
+                self._resumed(client)
             case "ping":
                 self._send(client, {"op": "ack", "ack": message["ack"]})
             case "shutdown":
                 # A client of a newer version wants a supervisor of its own, which takes over what
                 # runs as after a kill.
                 self._requests.stop()
+
+    def _resumed(self, client: FrameSocket) -> None:
+        key = self._waiting.pop(client, None)
+        if key is not None:
+            self._requests.resumed(*key)
 
     def _send(self, client: FrameSocket, message: dict[str, Any]) -> None:
         client.send(message)
@@ -146,4 +163,5 @@ class Clients:
             self._all.discard(client)
             self._loop.remove_reader(client)
             client.close()
+            self._resumed(client)
             self._requests.client_lost()

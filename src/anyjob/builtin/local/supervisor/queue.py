@@ -54,6 +54,7 @@ class Queue:
         if self._orders.durable:
             ledger.require_full()
         self._used = 0
+        self._lent: set[str] = set()
         self._waiting: deque[tuple[int, str, int, int, bytes | None]] = deque()
         self._ready: deque[tuple[ScheduledJob, Any]] = deque()
         self._batch = 16
@@ -77,6 +78,7 @@ class Queue:
     def forget_running(self) -> None:
         """Nothing is known of what runs: the keeper is gone."""
         self.running.clear()
+        self._lent.clear()
         self._used = 0
         self._waiting.clear()
         self._ready.clear()
@@ -127,9 +129,22 @@ class Queue:
 
     def ended(self, job_id: str) -> ScheduledJob:
         """A job has ended, and gives its slots back."""
+        self.take_back(job_id)
         job = self.running.pop(job_id)
         self._used -= job.slots
         return job
+
+    def lend(self, job_id: str) -> None:
+        """A job that runs waits for others: these may have its slots."""
+        if job_id not in self._lent:
+            self._lent.add(job_id)
+            self._used -= self.running[job_id].slots
+
+    def take_back(self, job_id: str) -> None:
+        """A job that has waited goes on: nothing more starts until there are slots again."""
+        if job_id in self._lent:
+            self._lent.discard(job_id)
+            self._used += self.running[job_id].slots
 
     def _run(self, job: ScheduledJob) -> None:
         self.running[job.job_id] = job

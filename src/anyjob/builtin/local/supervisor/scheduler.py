@@ -89,6 +89,22 @@ class Scheduler:
         """A job that the keeper had has ended, and gives its slots back."""
         return self._running.pop(job_id).ended(job_id)
 
+    def lend(self, job_id: str, attempt: int) -> bool:
+        """Let others have the slots of a job that waits for them; return whether it runs."""
+        running = self.running(job_id)
+        if running is None or running[0].attempt != attempt:
+            return False
+        running[1].lend(job_id)
+        return True
+
+    def take_back(self, job_id: str, attempt: int) -> bool:
+        """A job goes on; return whether it runs."""
+        running = self.running(job_id)
+        if running is None or running[0].attempt != attempt:
+            return False
+        running[1].take_back(job_id)
+        return True
+
     def adopt(self, row: Row) -> None:
         """Take in a job that the keeper has already."""
         queue = self._running[row.job_id] = self.queue(row.backend)

@@ -22,6 +22,7 @@ from anyjob.builtin.local.supervisor.cancellation import Cancellation
 from anyjob.builtin.local.supervisor.clients import Cancelled, Clients
 from anyjob.builtin.local.supervisor.keeper_link import KeeperLink
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
+from anyjob.builtin.local.supervisor.lending import Lending
 from anyjob.builtin.local.supervisor.reconciliation import Reconciliation
 from anyjob.builtin.local.supervisor.scheduler import Scheduler
 from anyjob.builtin.local.supervisor.source import Source
@@ -66,6 +67,7 @@ class Supervisor:
         self._cancellation = Cancellation(
             self._ledger, self._writer, self._scheduler, self._keeper, self._trouble
         )
+        self._lending = Lending(self._loop, self._scheduler, self._keeper, self._ledger, paths.host)
         self._idle_since = time.monotonic()
         self._stopped = self._must_rescan = False
 
@@ -161,6 +163,14 @@ class Supervisor:
         """There are new jobs of a backend in the ledger."""
         self._scheduler.queue(backend).rescan()
 
+    def waiting(self, job_id: str, attempt: int) -> None:
+        """A client that is part of a job waits for others."""
+        self._lending.begin((job_id, attempt))
+
+    def resumed(self, job_id: str, attempt: int) -> None:
+        """A client that has waited goes on, or is gone."""
+        self._lending.end((job_id, attempt))
+
     def client_lost(self) -> None:
         """A client is gone: perhaps before it has said what it has put into the ledger."""
         self._must_rescan = True  # at the next turn: others are being told something now
@@ -200,6 +210,7 @@ class Supervisor:
         for event in found.events:
             self._take_event(event)
         self._cancellation.terminate(cancelling)
+        self._lending.renew()
         self._scheduler.rescan_all()
 
     def _goes_on(self) -> bool:
