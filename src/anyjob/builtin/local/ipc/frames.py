@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 LARGEST = 1 << 30
 """Bytes of content that are taken for a message; more is somebody who speaks something else."""
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16
+"""Bytes that are read at a time: for more, each read would map and unmap memory."""
 _FLAGS = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.bulks import Bulks
+from anyjob.builtin.local.supervisor.lookahead import LookAhead
 from anyjob.builtin.local.supervisor.orders import OrderBuilder
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
 from anyjob.errors import StateError
@@ -15,8 +16,6 @@ from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
 from anyjob.text.full_disk import is_full
 
-PREFETCH = 8
-"""Jobs, at most, that the keeper has beside those that there are slots for: it starts them without asking."""
 BATCH = 500
 """Jobs that are read from the ledger at a time, at most: what waits is not held in memory."""
 BATCH_BYTES = 8 << 20
@@ -48,7 +47,7 @@ class Queue:
         self._number = number
         self._write = write
         self._slots = int(row.options["slots"])
-        self._limit = self._slots + min(self._slots, PREFETCH)
+        self._ahead = LookAhead(self._slots)
         self._orders = OrderBuilder(paths, number, row.options)
         self.grace = self._orders.grace
         if self._orders.durable:
@@ -89,9 +88,10 @@ class Queue:
 
         Of one that no order can be made of, what is wrong is yielded in place of that, and it takes no slot.
         """
-        while self._used < self._limit and self.prepare(1):
+        limit = self._slots + self._ahead.count
+        while self._used < limit and self.prepare(1):
             job, order = self._ready[0]
-            if self._used and self._used + job.slots > self._limit:
+            if self._used and self._used + job.slots > limit:
                 return  # first in, first out: it waits for enough to become free
             self._ready.popleft()
             if not isinstance(order, Exception):
@@ -132,6 +132,7 @@ class Queue:
         self.take_back(job_id)
         job = self.running.pop(job_id)
         self._used -= job.slots
+        self._ahead.job_ended()
         return job
 
     def lend(self, job_id: str) -> None:

@@ -53,7 +53,7 @@ def run(
         os.close(fd)
     reset_inherited_state()
     for name, value in order["variables"].items():
-        os.environ[name] = value
+        os.environb[name] = value
     end(order, make_call(order, runner), runner, host)
 
 

@@ -87,7 +87,7 @@ class Zygote:
 
     def receive(self) -> list[Any]:
         """Read once, and return what is whole. The keeper's end is ours: there is none to report to."""
-        data = os.read(self._fd, 1 << 18)
+        data = os.read(self._fd, 1 << 16)
         if not data:
             os._exit(0)
         self._received += data

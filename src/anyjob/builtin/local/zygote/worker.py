@@ -38,6 +38,8 @@ SMALL = 4096
 """Bytes of a report up to which it is told, and needs no file."""
 GROWTH = 256 << 20
 """Bytes of memory that a worker may have beyond twice what it had after its first call."""
+SLACK = 1 << 20
+"""Bytes that a peak of memory may be wrong by, for it not to be counted anew for each call."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TIMERS = (plain_signal.ITIMER_REAL, plain_signal.ITIMER_VIRTUAL, plain_signal.ITIMER_PROF)
 SIGNALS = [number for number in range(1, 32) if number not in (9, 19, 32, 33)]
@@ -100,16 +102,19 @@ class Worker:
 
     def _can_go_on(self) -> bool:
         """Tell whether nothing is left of the call that would be of harm to the next."""
-        memory = resident_memory()
-        self._usual_memory = self._usual_memory or memory
+        self._usual_memory = self._usual_memory or peak_memory()
         return (
             self._calls < self._limit
-            and memory <= 2 * self._usual_memory + GROWTH
+            and not self._has_grown()
             and not thread_count()
             and not has_children()
             and self._slate.has_streams()
             and channel_inode(self._channel) == self._inode
         )
+
+    def _has_grown(self) -> bool:
+        most = 2 * self._usual_memory + GROWTH
+        return peak_memory() > most and resident_memory() > most
 
     def _tell(self, *fields: Any) -> None:
         content = pickle.dumps(fields, 4)
@@ -121,7 +126,7 @@ class Worker:
         """Return the next order; end this process where there is none any more."""
         received = b""
         while len(received) < 4 or len(received) < 4 + int.from_bytes(received[:4], "little"):
-            data = os.read(self._channel, 1 << 18)
+            data = os.read(self._channel, 1 << 16)
             if not data:
                 self._child.finalize()
                 os._exit(0)
@@ -143,7 +148,7 @@ class Slate:
         self._mask = plain_signal.pthread_sigmask(SIG_SETMASK, ())
         plain_signal.pthread_sigmask(SIG_SETMASK, self._mask)
 
-    def clean(self, variables: dict[str, str]) -> None:
+    def clean(self, variables: dict[bytes, bytes]) -> None:
         """Undo what an earlier call has changed; give the next one its own variables."""
         for timer in TIMERS:
             plain_signal.setitimer(timer, 0)
@@ -151,9 +156,7 @@ class Slate:
             if plain_signal.getsignal(number) is not handler:
                 plain_signal.signal(number, handler)
         plain_signal.pthread_sigmask(SIG_SETMASK, self._mask)
-        wanted = self._variables | {
-            os.fsencode(name): os.fsencode(value) for name, value in variables.items()
-        }
+        wanted = self._variables | variables
         for name in [name for name in os.environb if name not in wanted]:
             del os.environb[name]
         for name, value in wanted.items():
@@ -200,10 +203,18 @@ class Usage:
     """What the calls use, each by itself: see `anyjob.builtin.local.keeper.usage`."""
 
     def __init__(self) -> None:
-        self._before = read_usage()
+        try:
+            self._io = os.open("/proc/self/io", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._io = -1
+        self._before = self._read()
+        self._floor = 0
+        """Bytes of the peak of memory when it was last counted anew."""
 
     def begin(self) -> None:
-        """A call begins: have the most memory be counted anew, as far as the system lets us."""
+        """A call begins: have the peak of its memory be its own, as far as the system lets us."""
+        if peak_memory() <= self._floor + SLACK:
+            return
         try:
             fd = os.open("/proc/self/clear_refs", os.O_WRONLY)
         except OSError:
@@ -213,41 +224,38 @@ class Usage:
         except OSError:
             pass
         os.close(fd)
+        self._floor = peak_memory()
 
     def end(self) -> dict[str, float | None]:
         """Return what was used since this was last called."""
-        now, before = read_usage(), self._before
+        now, before = self._read(), self._before
         self._before = now
-        used: dict[str, float | None] = {"peak_memory": now["peak_memory"]}
-        if now["peak_of_children"] != before["peak_of_children"]:
-            used["peak_memory"] = max(now["peak_memory"] or 0, now["peak_of_children"] or 0)
+        children = now["peak_of_children"] if now["peak_of_children"] != before["peak_of_children"] else 0
+        used: dict[str, float | None] = {"peak_memory": max(peak_memory(), int(children or 0))}
         for name in ("cpu_time", "read_bytes", "written_bytes"):
             one, other = now[name], before[name]
             used[name] = None if one is None or other is None else one - other
         return used
 
+    def _read(self) -> dict[str, float | None]:
+        """Return what this process and the children that it waited for have used so far."""
+        own, waited = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+        try:
+            said = os.pread(self._io, 512, 0).split()
+        except OSError:  # it is not there; or the call has closed it
+            said = []
+        known = len(said) >= 4 and said[0] == b"rchar:" and said[2] == b"wchar:"
+        return {
+            "cpu_time": own.ru_utime + own.ru_stime + waited.ru_utime + waited.ru_stime,
+            "peak_of_children": waited.ru_maxrss * 1024,
+            "read_bytes": int(said[1]) if known else None,
+            "written_bytes": int(said[3]) if known else None,
+        }
 
-def read_usage() -> dict[str, float | None]:
-    """Return what this process has used in its life; of memory, the most since that was reset."""
-    own, waited = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    io = read_io()
-    return {
-        "cpu_time": own.ru_utime + own.ru_stime + waited.ru_utime + waited.ru_stime,
-        "peak_memory": own.ru_maxrss * 1024,
-        "peak_of_children": waited.ru_maxrss * 1024,
-        "read_bytes": io[0],
-        "written_bytes": io[1],
-    }
 
-
-def read_io() -> tuple[int | None, int | None]:
-    """Return how many bytes this process has read and written; None where that cannot be told."""
-    try:
-        with open("/proc/self/io", "rb", buffering=0) as stream:
-            said = stream.read(4096).split()
-        return int(said[1]), int(said[3])
-    except (OSError, ValueError, IndexError):
-        return None, None
+def peak_memory() -> int:
+    """Return the most bytes that this process had in memory, since that was last counted anew."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def run(

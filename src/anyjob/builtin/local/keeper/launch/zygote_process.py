@@ -185,7 +185,7 @@ def call_order(job: Job) -> dict[str, Any]:
         "claim": job.claim,
         "spool": job.spool,
         "cwd": job.cwd,
-        "variables": {os.fsdecode(k): os.fsdecode(v) for k, v in {**job.extra, **job.marks}.items()},
+        "variables": {**job.extra, **job.marks},
         "mark": job.mark,
         "durable": job.durable,
         "shared": work.get("shared"),
