@@ -176,7 +176,7 @@ def test_what_waits_is_cancelled_in_one_transaction(ledger: Ledger) -> None:
     ledger.settle({ids[2]: DONE})
     seen: list[str] = []
     ledger._file._connection().set_trace_callback(seen.append)
-    cancelled = ledger.cancel_queued([*ids, *elsewhere, "0" * 20], "h", 9.0)
+    cancelled, _ = ledger.cancel_queued([*ids, *elsewhere, "0" * 20], "h", 9.0)
     ledger._file._connection().set_trace_callback(None)
     bulk = ledger.rows(ids)[ids[0]].bulk
     assert sorted(cancelled) == sorted(
@@ -189,7 +189,7 @@ def test_what_waits_is_cancelled_in_one_transaction(ledger: Ledger) -> None:
     outcome = outcome_of(row)
     assert (outcome.status, outcome.attempt, outcome.reason) == (JobStatus.CANCELLED, 2, None)
     assert outcome.finished == 9.0
-    assert ledger.cancel_queued(ids, "h", 10.0) == []
+    assert ledger.cancel_queued(ids, "h", 10.0)[0] == []
     ledger.settle({ids[1]: ERROR})
     assert state_of(ledger, ids[1]) is JobStatus.CANCELLED, "final is final"
     assert ledger.queued(number, 0, 10) == []
@@ -347,7 +347,8 @@ def test_a_migration_that_fails_changes_nothing(ledger: Ledger, monkeypatch: pyt
 
 def test_a_ledger_without_notes_gets_a_place_for_them(ledger: Ledger) -> None:
     (old,) = add(ledger)
-    drops = ("DROP TABLE notes", "DROP TABLE reruns", "DROP TABLE summaries", "PRAGMA user_version = 1")
+    tables = ("notes", "reruns", "summaries", "dependents", "dependencies")
+    drops = (*(f"DROP TABLE {table}" for table in tables), "PRAGMA user_version = 1")
     ledger._file.write(lambda db: [db.execute(statement) for statement in drops])
     ledger.close()
     assert ledger.notes(old) == {}

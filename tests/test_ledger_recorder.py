@@ -13,6 +13,7 @@ from support.ledgers import files_below
 
 from anyjob import Call, Command, JobStatus, SerializationError, Session, StateError
 from anyjob.execution import spool
+from anyjob.ledger.dependencies import Consequences
 from anyjob.ledger.store import Ledger
 from anyjob.orders import Answer, Order, Unsure
 from anyjob.outcome import Outcome
@@ -147,7 +148,7 @@ def test_a_ledger_that_fails_half_way_leaves_nothing(
         environment.touch()
         return current_context(route, resources, str(environment))
 
-    def fails(*args: Any, **kwargs: Any) -> int:
+    def fails(*args: Any, **kwargs: Any) -> Consequences:
         if kwargs["kind"] == "python":
             raise StateError("no space is left")
         return add(*args, **kwargs)

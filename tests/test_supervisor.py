@@ -512,5 +512,5 @@ except StateError as error:
 def test_what_clients_say_has_a_version() -> None:
     """A change of it is to be noticed here."""
     hello = b"\x80\x04}(\x8c\x02op\x8c\x05hello\x8c\x08protocolK\x01u."
-    assert CLIENT_PROTOCOL == 2
+    assert CLIENT_PROTOCOL == 4
     assert plain_data.loads(hello) == {"op": "hello", "protocol": 1}

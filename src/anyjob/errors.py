@@ -27,6 +27,7 @@ AnyjobError
     ├── JobCancelledError          the result of a cancelled job was asked for
     └── JobFailedError             the job ended in ERROR; ``reason`` says why
         ├── CommandFailedError     a program ended with a non-zero exit code
+        ├── DependencyFailedError  what it was to start after did not come about: ``__cause__`` is why
         └── RemoteError            a call raised what does not survive pickling: its text and traceback
 
 Every one of them pickles, since a failed job's exception travels between processes.
@@ -180,7 +181,7 @@ class JobFailedError(JobError):
     """The job ended in ERROR.
 
     ``reason`` is one of ``exit-code``, ``exception``, ``signal``, ``walltime``, ``memory``,
-    ``node-failure``, ``lost``, ``rejected``, ``missing-module``.
+    ``node-failure``, ``lost``, ``rejected``, ``missing-module``, ``dependency``.
     """
 
     def __init__(self, message: str, *, reason: str = "exception") -> None:
@@ -195,6 +196,18 @@ class CommandFailedError(JobFailedError):
         super().__init__(message, reason="exit-code")
         self.exit_code = exit_code
         self.stderr = stderr
+
+
+class DependencyFailedError(JobFailedError):
+    """The job never started: what it was to start after did not come about.
+
+    ``prerequisite`` is the id of the job that was the first to come to something else, and ``__cause__`` the
+    failure of that, where they are known still.
+    """
+
+    def __init__(self, message: str, *, prerequisite: str = "") -> None:
+        super().__init__(message, reason="dependency")
+        self.prerequisite = prerequisite
 
 
 class RemoteError(JobFailedError):

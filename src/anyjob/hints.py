@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from anyjob.registry.hooks import HookManager as HookManager
     from anyjob.registry.listing import ListingEntry as ListingEntry
     from anyjob.registry.lookup import Registry as Registry
+    from anyjob.runtime.prerequisites import After as After
     from anyjob.runtime.services import Services as Services
     from anyjob.session.facade import Session as Session
     from anyjob.session.offers import Offers as Offers
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from anyjob.tracking.waiting import Waited as Waited
 else:
     _INTERNAL = {
+        "After": "anyjob.runtime.prerequisites",
         "AnyBackend": "anyjob.taskbackend",
         "BackendRow": "anyjob.ledger.rows",
         "Context": "anyjob.ledger.encoding",

@@ -18,7 +18,8 @@ class Outcome(msgspec.Struct, kw_only=True, omit_defaults=True):
     Args:
         status: the final status.
         reason: why it is ERROR: ``exit-code``, ``exception``, ``signal``, ``walltime``,
-            ``memory``, ``node-failure``, ``lost``, ``rejected``, ``missing-module``.
+            ``memory``, ``node-failure``, ``lost``, ``rejected``, ``missing-module``,
+            ``dependency``.
         message: the same for a person.
         exit_code: of the program, where there was one and it ended by itself.
         signal: what ended the process, where a signal did.

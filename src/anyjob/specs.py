@@ -304,6 +304,10 @@ def is_function(work: Any) -> bool:
     return callable(work) and not (isinstance(work, type) and issubclass(work, Spec))
 
 
+PREREQUISITES = ("after", "after_end", "after_failure")
+"""The keywords of a ``run`` that say what it starts after; beside them are the resources."""
+
+
 def as_spec(work: Any, args: tuple[Any, ...], given: Iterable[str] = ()) -> Spec:
     """Return what ``run(work, *args, **given)`` means: a spec as it is, or the call of a function.
 
@@ -319,7 +323,7 @@ def as_spec(work: Any, args: tuple[Any, ...], given: Iterable[str] = ()) -> Spec
                 f"run() takes a spec alone, and was given {len(args)} arguments beside it: {SPECS}"
             )
         return work  # type: ignore[no-any-return]
-    for word in set(given).difference(Resources.__struct_fields__):
+    for word in set(given).difference(Resources.__struct_fields__, PREREQUISITES):
         name = work if isinstance(work, str) else getattr(work, "__qualname__", type(work).__name__)
         raise SpecError(
             f"keywords of run() are resources, and {word!r} is none; for an argument of the function: "

@@ -31,7 +31,7 @@ from anyjob.runtime import item_resources
 from anyjob.runtime.recorder import NO_RECORDER, Recorder
 from anyjob.runtime.services import Services
 from anyjob.runtime.submission import submit, take_back
-from anyjob.specs import Call, Spec, T, as_spec
+from anyjob.specs import PREREQUISITES, Call, Spec, T, as_spec
 from anyjob.status import JobStatus
 from anyjob.taskjob import TaskJob
 from anyjob.tracking.records import JobRecord
@@ -50,6 +50,15 @@ def _of_one_spec(run: Run) -> Run:
         return run(self, as_spec(spec, args, resources), **resources)
 
     return cast(Run, checked)
+
+
+def take_prerequisites(backend: TaskBackend, given: dict[str, Any], count: int) -> Sequence[t.After]:
+    """Take what jobs start after out of the keywords of a ``run``, for each job; nothing where nothing is."""
+    if given.keys().isdisjoint(PREREQUISITES):
+        return ()
+    from anyjob.runtime.prerequisites import take
+
+    return take(backend, given, count)
 
 
 class TaskBackend(BaseBackend):
@@ -189,6 +198,13 @@ class TaskBackend(BaseBackend):
         self.is_closed = True
         self._tracker.close()
 
+    def advance(self, job_ids: Sequence[str]) -> None:
+        """Jobs of this backend, whose queue is in the ledger, may start or have ended by the end of others.
+
+        Raises:
+            BackendUnavailableError: it could not be told.
+        """
+
     def listen(self) -> None:
         """Somebody waits for a job: what the engine tells is wanted from now on.
 
@@ -291,17 +307,21 @@ class TaskBackend(BaseBackend):
         Args:
             spec: what to run; or a function (``"module:function"`` will do): a `Call` is made of it.
             args: the positional arguments of the function.
-            resources: what it needs and what it is called: see `anyjob.Resources`.
+            resources: what it needs and what it is called: see `anyjob.Resources`. And what it starts after:
+                ``after``, ``after_end`` and ``after_failure`` take a job, its id, a name, or several of them,
+                which have to succeed, to end, or to fail before.
 
         Raises:
             SpecError: the work, or what it needs, makes no sense.
+            JobNotFoundError: it is to start after a job that is not known.
             UnsupportedSpecError: this backend cannot run work of this kind.
             SerializationError: something in the work cannot be pickled.
             Refused: a plugin would not let it through.
             JobRejectedError: the engine would not take it.
             BackendUnavailableError: the engine cannot be reached.
         """
-        (job,) = submit(self, [spec], make_resources(resources), raise_refusal=True)
+        after = take_prerequisites(self, resources, 1)
+        (job,) = submit(self, [spec], make_resources(resources), raise_refusal=True, after=after)
         outcome = job._record.outcome
         if outcome is not None and outcome.reason == "rejected":
             raise JobRejectedError(f"backend {self.name()!r} would not take the job: {outcome.message}")
@@ -318,13 +338,15 @@ class TaskBackend(BaseBackend):
             specs: what to run.
             resources: as those of `run`; each may also be a list with a value for each item, or a function
                 of the item's index: ``name=lambda index: f"fit-{index}"``. Items that differ in these are
-                handed over one group after the other.
+                handed over one group after the other. What all items start after may be a list as in `run`;
+                for each item its own is given by a function: ``after=lambda index: fits[index]``.
         """
         specs = list(specs)
+        after = take_prerequisites(self, resources, len(specs))
         try:
             if item_resources.differ(resources):
-                return self._run_groups(specs, item_resources.group(resources, len(specs)))
-            return submit(self, specs, make_resources(resources))
+                return self._run_groups(specs, item_resources.group(resources, len(specs)), after)
+            return submit(self, specs, make_resources(resources), after=after)
         except SerializationError as error:
             raise with_item_number(error, specs) from error.__cause__
 
@@ -440,13 +462,18 @@ class TaskBackend(BaseBackend):
         return job
 
     def _run_groups(
-        self, specs: Sequence[Spec[T]], groups: Iterable[tuple[Resources, Sequence[int]]]
+        self,
+        specs: Sequence[Spec[T]],
+        groups: Iterable[tuple[Resources, Sequence[int]]],
+        after: Sequence[t.After],
     ) -> list[TaskJob[T]]:
         """Hand over each group at once; where one raises, what was handed over before is cancelled."""
         jobs: dict[int, TaskJob[T]] = {}
         try:
             for resources, indices in groups:
-                jobs.update(zip(indices, submit(self, [specs[i] for i in indices], resources), strict=True))
+                needed = [after[i] for i in indices] if after else ()
+                some = submit(self, [specs[i] for i in indices], resources, after=needed)
+                jobs.update(zip(indices, some, strict=True))
         except BaseException as error:
             take_back(self, {job.job_id(): job._record for job in jobs.values()}, error)
             raise

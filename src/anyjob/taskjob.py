@@ -7,7 +7,13 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, Generic, NoReturn
 
-from anyjob.errors import JobError, JobTimeoutError, UnsupportedSpecError
+from anyjob.errors import (
+    AnyjobError,
+    DependencyFailedError,
+    JobError,
+    JobTimeoutError,
+    UnsupportedSpecError,
+)
 from anyjob.execution import log_reading
 from anyjob.execution.outcomes import failure_of, load_value
 from anyjob.execution.outputs import Output
@@ -216,6 +222,7 @@ class TaskJob(BaseJob, Generic[T_co]):
             JobTimeoutError: it has not ended within ``timeout`` seconds.
             JobCancelledError: it was cancelled.
             CommandFailedError: it is a program that ended with a non-zero exit code.
+            DependencyFailedError: what it was to start after did not come about.
             JobFailedError: it failed in another way; ``reason`` says in which.
             Exception: a call raised it; from another process, the remote traceback is its cause.
         """
@@ -306,7 +313,11 @@ class TaskJob(BaseJob, Generic[T_co]):
             raise told[0]
 
     def _failure(self, outcome: Outcome) -> BaseException | None:
-        return failure_of(self._job_id, outcome, self._end_of_stderr)
+        error = failure_of(self._job_id, outcome, self._end_of_stderr)
+        if isinstance(error, DependencyFailedError):
+            with suppress(AnyjobError):  # the message has told what is to be known
+                error.prerequisite, error.__cause__ = self._backend.services.failure_behind(self._job_id)
+        return error
 
     def _end_of_stderr(self) -> str:
         return Output(self, "stderr", self._record.spool).tail(STDERR_SHOWN)

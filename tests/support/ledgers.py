@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from anyjob.ledger.dependencies import Prerequisite
 from anyjob.ledger.encoding import Context
 from anyjob.ledger.rows import BackendRow, NewJob
 from anyjob.ledger.store import Ledger
@@ -27,7 +28,14 @@ def new_ids(count: int) -> list[str]:
     return [os.urandom(10).hex() for _ in range(count)]
 
 
-def add(ledger: Ledger, count: int = 1, number: int = 0, ids: Sequence[str] = (), **more: Any) -> list[str]:
+def add(
+    ledger: Ledger,
+    count: int = 1,
+    number: int = 0,
+    ids: Sequence[str] = (),
+    after: tuple[Prerequisite, ...] = (),
+    **more: Any,
+) -> list[str]:
     """Add one bulk of jobs; return their ids."""
     ids = list(ids) or new_ids(count)
     values: dict[str, Any] = {
@@ -37,7 +45,7 @@ def add(ledger: Ledger, count: int = 1, number: int = 0, ids: Sequence[str] = ()
         "state": JobStatus.QUEUED,
         **more,
     }
-    jobs = [NewJob(job_id, job_id.encode()) for job_id in ids]
+    jobs = [NewJob(job_id, job_id.encode(), after=after) for job_id in ids]
     ledger.add(number or backend(ledger), jobs, **values)
     return ids
 

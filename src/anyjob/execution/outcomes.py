@@ -6,7 +6,14 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-from anyjob.errors import CommandFailedError, JobCancelledError, JobFailedError, JobRejectedError, RemoteError
+from anyjob.errors import (
+    CommandFailedError,
+    DependencyFailedError,
+    JobCancelledError,
+    JobFailedError,
+    JobRejectedError,
+    RemoteError,
+)
 from anyjob.execution.spool import InSpool, load_large
 from anyjob.outcome import LocalException, LocalValue, Outcome
 from anyjob.status import JobStatus
@@ -60,6 +67,8 @@ def failure_of(job_id: str, outcome: Outcome, stderr: Callable[[], str]) -> Base
             exit_code=outcome.exit_code if outcome.exit_code is not None else 1,
             stderr=end,
         )
+    if outcome.reason == "dependency":
+        return DependencyFailedError(message)
     return JobFailedError(message, reason=outcome.reason or "exception")
 
 

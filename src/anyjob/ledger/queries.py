@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from anyjob.ledger.rows import CODE, FINAL, STATES, Row
+from anyjob.ledger.rows import BLOCKED, CODE, FINAL, STATES, Row
 from anyjob.ledger.sql import placeholders
 from anyjob.status import JobStatus
 
@@ -48,6 +48,8 @@ class Search:
         self._read = read
         self._name = name
         self._codes = None if states is None else sorted({CODE[status] for status in states})
+        if self._codes and CODE[JobStatus.QUEUED] in self._codes:
+            self._codes.insert(0, BLOCKED)
         self._backends = backends
         self._tags = dict(tags or {})
         self._since = since
@@ -79,7 +81,7 @@ class Search:
         return [
             self._query(lead, ["j.backend = ?", "j.state = ?", *where], [number, code, *values], "j.n DESC")
             for number in self._numbers()
-            for code in self._codes or range(len(STATES))
+            for code in self._codes or range(BLOCKED, len(STATES))
         ]
 
     def _by_bulk(self) -> list[tuple[str, list[Any]]]:

@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING
 
 from anyjob.errors import StateError
 from anyjob.ledger.database import LedgerFile
+from anyjob.ledger.dependency_reader import DependencyReader
 from anyjob.ledger.queries import JOINED, Search
-from anyjob.ledger.rows import CANCELLING, CODE, FINAL, STATES, BackendRow, Row, Summary, of_column
+from anyjob.ledger.rows import (
+    BLOCKED,
+    CANCELLING,
+    CODE,
+    FINAL,
+    BackendRow,
+    Row,
+    Summary,
+    of_column,
+    status_of,
+)
 from anyjob.ledger.sql import chunks, placeholders
 from anyjob.status import JobStatus
 
@@ -17,11 +28,11 @@ if TYPE_CHECKING:
 
     from anyjob.ledger.encoding import Context
 
-OPEN = ",".join(map(str, range(FINAL)))
+OPEN = ",".join(map(str, range(BLOCKED, FINAL)))
 """The states that are not final."""
 
 
-class LedgerReader:
+class LedgerReader(DependencyReader):
     """Reads the ledger below a state directory; its methods raise `StateError` where it cannot be read."""
 
     def __init__(self, file: LedgerFile) -> None:
@@ -116,14 +127,26 @@ class LedgerReader:
         }
 
     def ended_before(self, before: float) -> list[str]:
-        """Return the ids of the jobs that ended before a time, oldest first."""
-        sql = f"SELECT id FROM jobs WHERE state >= {FINAL} AND finished < ? ORDER BY n"
+        """Return the ids of the jobs that ended before a time, oldest first.
+
+        Those are left out that others start after which have not ended: they may need what these have left.
+        """
+        sql = (
+            f"SELECT j.id FROM jobs j WHERE j.state >= {FINAL} AND j.finished < ? AND NOT EXISTS ("
+            "SELECT 1 FROM dependencies d CROSS JOIN dependents g ON g.n = d.dependent "
+            "CROSS JOIN jobs o ON o.n BETWEEN g.n AND g.last "
+            f"WHERE d.prerequisite = j.n AND o.state < {FINAL}) ORDER BY j.n"
+        )
         return [row[0] for row in self._file.read(sql, (before,))]
 
     def counts(self) -> dict[str, int]:
         """Return how many jobs are in each state that has any, by its name."""
         found = self._file.read("SELECT state, count(*) FROM jobs GROUP BY state")
-        return {STATES[code].name: number for code, number in found}
+        counted: dict[str, int] = {}
+        for code, number in found:
+            name = status_of(code).name
+            counted[name] = counted.get(name, 0) + number
+        return counted
 
     def queued(self, backend: int, after: int, limit: int) -> list[tuple[int, str, int, int, bytes | None]]:
         """Return jobs of a backend that wait, oldest first: n, id, bulk, attempt, payload."""

@@ -7,9 +7,12 @@ Whoever only looks into the ledger needs no more than this; how work and outcome
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anyjob.status import JobStatus
+
+if TYPE_CHECKING:
+    from anyjob.ledger.dependencies import Prerequisite
 
 STATES = (
     JobStatus.INITIALIZING,
@@ -23,6 +26,9 @@ STATES = (
 """States are kept as numbers, in this order."""
 FINAL = 4
 """The first of the final states."""
+BLOCKED = -1
+"""The state of a job that is QUEUED, and may not start before others have ended: none of `STATES`, so that
+to read what may start is to read one state."""
 CANCELLING = "cancel"
 """What stands as the reason of a job that has not ended, once a cancel of it was accepted."""
 WAITING = "waiting"
@@ -30,6 +36,11 @@ WAITING = "waiting"
 ATTACHED = "attached"
 """The kind of a job that others have submitted: what it was handed is not known."""
 CODE = {status: code for code, status in enumerate(STATES)}
+
+
+def status_of(code: int) -> JobStatus:
+    """Return the status that a job has whose state is kept as this number."""
+    return JobStatus.QUEUED if code == BLOCKED else STATES[code]
 
 
 class BackendRow(NamedTuple):
@@ -77,7 +88,7 @@ class Summary(NamedTuple):
 
 class NewJob(NamedTuple):
     """A job to be written: its native work as bytes, what it was lowered from, where it was, what plugins
-    noted of it, the id of the job that it supersedes, and what it is, for a person.
+    noted of it, the id of the job that it supersedes, what it is, for a person, and what it starts after.
     """
 
     job_id: str
@@ -86,6 +97,7 @@ class NewJob(NamedTuple):
     notes: dict[str, str] = {}
     rerun_of: str | None = None
     summary: Summary = Summary()
+    after: tuple[Prerequisite, ...] = ()
 
 
 class Row(NamedTuple):
@@ -118,7 +130,7 @@ class Row(NamedTuple):
     @property
     def status(self) -> JobStatus:
         """Where the job is."""
-        return STATES[self.state]
+        return status_of(self.state)
 
     @property
     def is_cancelling(self) -> bool:

@@ -20,12 +20,14 @@ import msgspec
 
 from anyjob.errors import StateError
 from anyjob.execution import spool
+from anyjob.ledger import dependencies
 from anyjob.ledger.encoding import Context, decode_outcome, encode_outcome
-from anyjob.ledger.rows import CODE, FINAL, of_column
-from anyjob.ledger.schema import REFERENCES, migrate
+from anyjob.ledger.rows import BLOCKED, CODE, FINAL, of_column
+from anyjob.ledger.schema import ASTRAY, MISCOUNTED, REFERENCES, migrate
 from anyjob.ledger.statedir import is_network
 from anyjob.outcome import Outcome
 from anyjob.process.reporting import report
+from anyjob.status import JobStatus
 
 TABLES = (
     ("backends", "n"),
@@ -36,6 +38,8 @@ TABLES = (
     ("notes", "n"),
     ("reruns", "n"),
     ("summaries", "n"),
+    ("dependents", "n"),
+    ("dependencies", "prerequisite"),
 )
 """Each with the number that its rows lie in the order of."""
 COMPANIONS = ("-wal", "-shm", "-journal")
@@ -176,9 +180,7 @@ def _copy(source: sqlite3.Connection, db: sqlite3.Connection, table: str, key: s
 
 
 def _last(source: sqlite3.Connection, table: str, key: str) -> int:
-    numbered = (
-        "bulks" if table == "tags" else "jobs" if table in ("work", "notes", "reruns", "summaries") else table
-    )
+    numbered = "bulks" if table == "tags" else table if table == "backends" else "jobs"
     for sql in (
         f"SELECT max({key}) FROM {table}",
         f"SELECT seq FROM sqlite_sequence WHERE name = '{numbered}'",
@@ -223,7 +225,8 @@ def _sound(table: str, row: dict[str, Any]) -> dict[str, Any] | None:
         "native",
         "id",
     )
-    numbers = ("n", "backend", "bulk", "state", "attempt", "told", "first", "last", "original")
+    numbers = ("n", "backend", "bulk", "state", "attempt", "told", "first", "last", "original", "unmet",
+               "prerequisite", "dependent", "condition")  # fmt: skip
     if not all(isinstance(value, str) for key, value in row.items() if key in texts):
         return None
     if not all(isinstance(value, int) for key, value in row.items() if key in numbers):
@@ -235,7 +238,7 @@ def _sound(table: str, row: dict[str, Any]) -> dict[str, Any] | None:
             of_column(row["name"]).encode("utf-8", "surrogatepass")
             msgspec.msgpack.decode(row["context"], type=Context)
         elif table == "jobs":
-            if not _HEX.fullmatch(row["id"]) or not 0 <= row["state"] < len(CODE):
+            if not _HEX.fullmatch(row["id"]) or not BLOCKED <= row["state"] < len(CODE):
                 return None
             if row["outcome"] is not None:
                 decode_outcome(row["outcome"])
@@ -263,11 +266,43 @@ def _mend(db: sqlite3.Connection) -> None:
         "INSERT INTO backends SELECT DISTINCT backend, 'lost ' || backend, 'lost', 'lost', '', '{}', '' "
         "FROM jobs WHERE backend NOT IN (SELECT n FROM backends)"
     )
+    _end_astray(db)
     for table, column, target in REFERENCES:
         if table not in ("jobs", "bulks"):
             db.execute(f"DELETE FROM {table} WHERE {column} NOT IN (SELECT n FROM {target})")
 
 
+def _end_astray(db: sqlite3.Connection) -> None:
+    """End jobs of which it is not known any more what they wait for: to start too early may do harm."""
+    miscounted = f"SELECT g.n, g.last FROM dependents g WHERE {MISCOUNTED}"
+    for first, last in db.execute(miscounted).fetchall():
+        _lose(db, f"n BETWEEN {first} AND {last} AND state = {BLOCKED}")
+    _lose(db, f"n IN (SELECT j.n FROM jobs j WHERE {ASTRAY})")
+    for table, column, target in REFERENCES:
+        if table == "dependencies":
+            db.execute(f"DELETE FROM {table} WHERE {column} NOT IN (SELECT n FROM {target})")
+    unmet = MISCOUNTED.partition(" <> ")[2]
+    counted = db.execute(f"SELECT {unmet}, g.n FROM dependents g WHERE {MISCOUNTED}").fetchall()
+    db.executemany("UPDATE dependents SET unmet = ? WHERE n = ?", counted)
+
+
+def _lose(db: sqlite3.Connection, which: str) -> None:
+    lost = Outcome(
+        status=JobStatus.ERROR,
+        reason="lost",
+        message="what it was to start after is not known any more: the ledger was damaged",
+        finished=time.time(),
+    )
+    found = [n for (n,) in db.execute(f"SELECT n FROM jobs WHERE {which}")]
+    needed = [n for n in found if db.execute(_IS_NEEDED, (n,)).fetchone() is not None]
+    db.executemany(
+        "UPDATE jobs SET state = ?, finished = ?, reason = 'lost', outcome = ? WHERE n = ?",
+        [(CODE[lost.status], lost.finished, encode_outcome(lost), n) for n in found],
+    )
+    dependencies.advance(db, needed, time.time())
+
+
+_IS_NEEDED = "SELECT 1 FROM dependencies WHERE prerequisite = ?"
 _NO_CONTEXT = msgspec.msgpack.encode(Context((), b"{}"))
 
 
@@ -294,11 +329,13 @@ def take_spools(directory: Path, db: sqlite3.Connection) -> int:
         if known is None:
             strangers.append((job_id, outcome, made))
         else:
+            needed = dependencies.needed_and_open(db, [job_id])
             db.execute(
                 "UPDATE jobs SET state = ?, started = ?, finished = ?, reason = ?, outcome = ? WHERE id = ?",
                 (CODE[outcome.status], outcome.started, outcome.finished or made, outcome.reason,
                  encode_outcome(outcome), job_id),
             )  # fmt: skip
+            dependencies.advance(db, needed, time.time())
     if strangers:
         _take_in(strangers, db)
     return taken

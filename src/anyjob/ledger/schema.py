@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 
 from anyjob.errors import StateError
+from anyjob.ledger.rows import BLOCKED, FINAL
 
-VERSION = 4
+VERSION = 5
 
 SCHEMA = """
 CREATE TABLE backends (
@@ -30,10 +31,19 @@ CREATE TABLE work (n INTEGER PRIMARY KEY, payload BLOB, spec BLOB);
 CREATE TABLE notes (n INTEGER PRIMARY KEY, notes TEXT NOT NULL);
 CREATE TABLE reruns (n INTEGER PRIMARY KEY, original INTEGER NOT NULL UNIQUE);
 CREATE TABLE summaries (n INTEGER PRIMARY KEY, work TEXT NOT NULL, parameters TEXT NOT NULL);
+CREATE TABLE dependents (
+    n INTEGER PRIMARY KEY, last INTEGER NOT NULL, unmet INTEGER NOT NULL, broken_by INTEGER);
+CREATE INDEX dependents_open ON dependents (n) WHERE unmet > 0;
+CREATE TABLE dependencies (
+    prerequisite INTEGER, dependent INTEGER, condition INTEGER,
+    PRIMARY KEY (prerequisite, dependent, condition)) WITHOUT ROWID;
+CREATE INDEX dependencies_dependent ON dependencies (dependent);
 """
 # The jobs of a bulk are numbered from `first` to `last`: no index from bulks to jobs is needed. Numbers are
 # never given twice. What a job is to do is written once, and stands apart from where it is. No two jobs
-# supersede the same one, `original`: those that were run anew make a line, of which the newest counts.
+# supersede the same one, `original`: those that were run anew make a line, of which the newest counts. Jobs
+# `n` to `last` of `dependents` wait until as many prerequisites as are `unmet` have ended, or one has ended
+# in another way than it should: that is `broken_by`.
 
 REFERENCES = (
     ("jobs", "bulk", "bulks"),
@@ -44,6 +54,8 @@ REFERENCES = (
     ("notes", "n", "jobs"),
     ("reruns", "n", "jobs"),
     ("reruns", "original", "jobs"),
+    ("dependencies", "prerequisite", "jobs"),
+    ("dependencies", "dependent", "dependents"),
 )
 """Each column that holds the number of a row of another table: table, column, the other table."""
 
@@ -51,8 +63,27 @@ MIGRATIONS: tuple[str, ...] = (
     "CREATE TABLE notes (n INTEGER PRIMARY KEY, notes TEXT NOT NULL)",
     "CREATE TABLE reruns (n INTEGER PRIMARY KEY, original INTEGER NOT NULL UNIQUE)",
     "CREATE TABLE summaries (n INTEGER PRIMARY KEY, work TEXT NOT NULL, parameters TEXT NOT NULL)",
+    "CREATE TABLE dependents ("
+    "n INTEGER PRIMARY KEY, last INTEGER NOT NULL, unmet INTEGER NOT NULL, broken_by INTEGER);"
+    "CREATE INDEX dependents_open ON dependents (n) WHERE unmet > 0;"
+    "CREATE TABLE dependencies (prerequisite INTEGER, dependent INTEGER, condition INTEGER, "
+    "PRIMARY KEY (prerequisite, dependent, condition)) WITHOUT ROWID;"
+    "CREATE INDEX dependencies_dependent ON dependencies (dependent)",
 )
 """``MIGRATIONS[i]``: the statements that make a ledger of version i + 2 of one of version i + 1."""
+
+
+MISCOUNTED = (
+    "g.unmet <> (SELECT count(*) FROM dependencies d JOIN jobs p ON p.n = d.prerequisite "
+    f"WHERE d.dependent = g.n AND p.state < {FINAL})"
+)
+"""Is said of a row ``g`` of `dependents` that does not fit to what its jobs wait for."""
+ASTRAY = (
+    f"j.state = {BLOCKED} AND NOT EXISTS (SELECT 1 FROM dependents g "
+    "WHERE g.n = (SELECT max(n) FROM dependents WHERE n <= j.n) AND g.last >= j.n "
+    "AND g.unmet > 0 AND g.broken_by IS NULL)"
+)
+"""Is said of a job ``j`` that waits, and that nothing will ever release or end."""
 
 
 def version_of(db: sqlite3.Connection) -> int:
@@ -74,6 +105,8 @@ def faults(db: sqlite3.Connection) -> list[str]:
         ("jobs of another backend than their bulk", f"{of_bulk} j.backend <> k.backend"),
         ("jobs whose number may be given twice",
          "jobs WHERE n > (SELECT seq FROM sqlite_sequence WHERE name = 'jobs')"),
+        ("groups of dependents that count their prerequisites wrongly", f"dependents g WHERE {MISCOUNTED}"),
+        ("jobs that wait for nothing", f"jobs j WHERE {ASTRAY}"),
     ]  # fmt: skip
     for what, rows in wrong:
         (count,) = db.execute(f"SELECT count(*) FROM {rows}").fetchone()

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyjob.errors import StateError
+from anyjob.ledger import dependencies
 from anyjob.ledger.database import LedgerFile
+from anyjob.ledger.dependencies import Consequences
 from anyjob.ledger.reader import LedgerReader
-from anyjob.ledger.rows import CANCELLING, CODE, FINAL, WAITING, BackendRow, NewJob, as_column
+from anyjob.ledger.rows import BLOCKED, CANCELLING, CODE, FINAL, WAITING, BackendRow, NewJob, as_column
 from anyjob.ledger.sql import chunks, placeholders
 from anyjob.status import JobStatus
 
@@ -91,16 +93,19 @@ class Ledger(LedgerReader):
         shared: bytes | None = None,
         state: JobStatus = JobStatus.INITIALIZING,
         created: float | None = None,
-    ) -> int:
-        """Write the jobs of one bulk, all or none; return the bulk's number.
+    ) -> Consequences:
+        """Write the jobs of one bulk, all or none; return what has become of those that start after others.
 
         The backend's number is good for one ledger file: ask for it in the same `transaction`.
+
+        Raises:
+            JobNotFoundError: one is to start after a job that is not in the ledger.
         """
         from anyjob.ledger.encoding import encode_context
 
         created = time.time() if created is None else created
 
-        def write(db: sqlite3.Connection) -> int:
+        def write(db: sqlite3.Connection) -> Consequences:
             if db.execute("SELECT 1 FROM backends WHERE n = ?", (backend,)).fetchone() is None:
                 raise StateError(f"the ledger {self.path} was replaced a moment ago: submit once more")
             first = _last_number(db) + 1
@@ -117,7 +122,10 @@ class Ledger(LedgerReader):
             code = CODE[state]
             db.executemany(
                 "INSERT INTO jobs (n, id, bulk, backend, state) VALUES (?, ?, ?, ?, ?)",
-                ((n, job.job_id, bulk, backend, code) for n, job in enumerate(jobs, first)),
+                (
+                    (n, job.job_id, bulk, backend, BLOCKED if job.after else code)
+                    for n, job in enumerate(jobs, first)
+                ),
             )
             db.executemany(
                 "INSERT INTO work VALUES (?, ?, ?)",
@@ -131,7 +139,7 @@ class Ledger(LedgerReader):
                     db.execute("INSERT INTO notes VALUES (?, ?)", (n, json.dumps(job.notes)))
                 if job.rerun_of is not None:
                     db.execute(_SUPERSEDE, {"n": n, "original": job.rerun_of})
-            return bulk
+            return dependencies.enter(db, jobs, first, created)
 
         return self._file.write(write)
 
@@ -176,31 +184,39 @@ class Ledger(LedgerReader):
         )
         self._write_many(sql, [(host, WAITING)])
 
-    def cancel_queued(self, job_ids: Sequence[str], host: str, finished: float) -> list[tuple[str, int, int]]:
+    def cancel_queued(
+        self, job_ids: Sequence[str], host: str, finished: float
+    ) -> tuple[list[tuple[str, int, int]], Consequences]:
         """End as CANCELLED those of these jobs that wait for a backend of a host: id, bulk, attempt of each.
+
+        Returns also what that means for jobs that start after these.
 
         No outcome is written: all that is to be said of one that never began stands in its row.
         """
         # By their ids: the + keeps SQLite from reading all that wait, anew for each chunk of these.
         waiting = (
-            f"SELECT n, id, bulk, attempt FROM jobs WHERE +state = {CODE[JobStatus.QUEUED]} "
+            f"SELECT n, id, bulk, attempt FROM jobs WHERE +state IN ({BLOCKED}, {CODE[JobStatus.QUEUED]}) "
             "AND +backend IN (SELECT n FROM backends WHERE host = ?) AND id IN ({})"
         )
         end = f"UPDATE jobs SET state = {CODE[JobStatus.CANCELLED]}, finished = ?, reason = NULL WHERE n = ?"
 
-        def cancel(db: sqlite3.Connection) -> list[tuple[str, int, int]]:
+        def cancel(db: sqlite3.Connection) -> tuple[list[tuple[str, int, int]], Consequences]:
             found = [
                 row
                 for some in chunks(job_ids)
                 for row in db.execute(waiting.format(placeholders(some)), (host, *some)).fetchall()
             ]
+            needed = dependencies.needed_and_open(db, [row[1] for row in found])
             db.executemany(end, [(finished, row[0]) for row in found])
-            return [row[1:] for row in found]
+            return [row[1:] for row in found], dependencies.advance(db, needed, finished)
 
         return self._file.write(cancel)
 
-    def settle(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Note what came of jobs; the first outcome of a job counts, since final is final."""
+    def settle(self, outcomes: Mapping[str, Outcome]) -> Consequences:
+        """Note what came of jobs; the first outcome of a job counts, since final is final.
+
+        Returns what that means for jobs that start after these.
+        """
         from anyjob.ledger.encoding import encode_outcome
 
         now = time.time()
@@ -208,14 +224,18 @@ class Ledger(LedgerReader):
             "UPDATE jobs SET state = ?, attempt = ?, started = coalesce(?, started), finished = ?, "
             f"reason = ?, outcome = ? WHERE id = ? AND state < {FINAL}"
         )
-        self._write_many(
-            sql,
-            [
-                (CODE[o.status], o.attempt, o.started, now if o.finished is None else o.finished, o.reason,
-                 encode_outcome(o), job_id)
-                for job_id, o in outcomes.items()
-            ],
-        )  # fmt: skip
+        values = [
+            (CODE[o.status], o.attempt, o.started, now if o.finished is None else o.finished, o.reason,
+             encode_outcome(o), job_id)
+            for job_id, o in outcomes.items()
+        ]  # fmt: skip
+
+        def settle(db: sqlite3.Connection) -> Consequences:
+            needed = dependencies.needed_and_open(db, [*outcomes])
+            db.executemany(sql, values)
+            return dependencies.advance(db, needed, now) if needed else dependencies.NOTHING
+
+        return self._file.write(settle) if values else dependencies.NOTHING
 
     def claim_finished(self, job_ids: Sequence[str]) -> list[str]:
         """Claim to tell the hooks that jobs have finished; return those that nobody had claimed before."""
@@ -293,11 +313,17 @@ def _remove(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[str]:
 
     found = db.execute(f"SELECT n, bulk FROM jobs WHERE id IN ({placeholders(job_ids)})", job_ids).fetchall()
     numbers = [(n,) for n, _ in found]
+    never = dependencies.needed_and_open(db, job_ids)
+    if never:  # they never came to be, and others were to start after them
+        code = CODE[JobStatus.ERROR]
+        db.executemany("UPDATE jobs SET state = ?, reason = 'lost' WHERE n = ?", [(code, n) for n in never])
+        dependencies.advance(db, never, time.time())
     db.executemany("DELETE FROM jobs WHERE n = ?", numbers)
     db.executemany("DELETE FROM work WHERE n = ?", numbers)
     db.executemany("DELETE FROM notes WHERE n = ?", numbers)
     db.executemany("DELETE FROM summaries WHERE n = ?", numbers)
     db.executemany("DELETE FROM reruns WHERE n = ?1 OR original = ?1", numbers)
+    dependencies.forget(db, numbers)
     environments = []
     for bulk in {bulk for _, bulk in found}:
         left = (

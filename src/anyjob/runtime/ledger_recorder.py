@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from anyjob.errors import AnyjobError, JobError, PluginError
+from anyjob.errors import AnyjobError, BackendError, JobError, PluginError
 from anyjob.execution import spool
 from anyjob.execution.interpreter import find_interpreter
 from anyjob.execution.serialization import dump, dump_call
 from anyjob.execution.submit_directory import submit_directory
+from anyjob.ledger.dependencies import NOTHING, Consequences
 from anyjob.ledger.encoding import (
     Context,
     decode_resources,
@@ -85,18 +86,25 @@ class LedgerRecorder(Recorder):
                 if not context.cwd:
                     for record in some:
                         _check_own_directory(record.specs[-1])
-            self.ledger.transaction(lambda: self._add(bulks, resources))
+            consequences = self.ledger.transaction(lambda: self._add(bulks, resources))
         except BaseException as error:
             job_ids = [record.job_id for record in records]
             # Ctrl-C may come when they have just been entered, all of them: then they need what is theirs.
             if isinstance(error, Exception) or not self.entered(job_ids[:1]):
                 self._clear(job_ids, [context.environment for context, _, _ in bulks])
             raise
+        ended = [job_id for each in consequences for job_id, _ in each.ended]
+        if ended:  # what they were to start after has come to something else before
+            with suppress(BackendError):
+                self._backend.advance(ended)
 
-    def _add(self, bulks: Sequence[tuple[Context, bytes | None, list[NewJob]]], resources: Resources) -> None:
+    def _add(
+        self, bulks: Sequence[tuple[Context, bytes | None, list[NewJob]]], resources: Resources
+    ) -> list[Consequences]:
         number = self.number
+        entered = []
         for context, shared, jobs in bulks:
-            self.ledger.add(
+            consequences = self.ledger.add(
                 number,
                 jobs,
                 kind=context.route[0],
@@ -107,6 +115,8 @@ class LedgerRecorder(Recorder):
                 shared=shared,
                 state=JobStatus.QUEUED if self._backend.queues_in_ledger else JobStatus.INITIALIZING,
             )
+            entered.append(consequences)
+        return entered
 
     def _pack(self, records: Sequence[JobRecord]) -> tuple[bytes | None, list[NewJob]]:
         """Return what these jobs share, and what each has for itself."""
@@ -137,7 +147,8 @@ class LedgerRecorder(Recorder):
             original = record.specs[0]
             spec = None if original is native else dump(original, original)
             what = Summary(describe(job_type(record.kind), original), record.parameters)
-            jobs.append(NewJob(record.job_id, kept, spec, dict(record.notes or {}), record.rerun_of, what))
+            notes = dict(record.notes or {})
+            jobs.append(NewJob(record.job_id, kept, spec, notes, record.rerun_of, what, record.after))
         return shared, jobs
 
     def _keep(self, job_id: str, payload: bytes) -> None:
@@ -213,12 +224,14 @@ class LedgerRecorder(Recorder):
         for job_id, outcome in outcomes.items():
             self._keep_large(job_id, outcome)
         try:
-            self.ledger.settle(outcomes)
+            consequences = self.ledger.settle(outcomes)
         except (AnyjobError, OSError):
             raise
         except Exception:  # what pickle makes of a value is not to be foreseen
             outcomes = {job_id: make_writable(outcome) for job_id, outcome in outcomes.items()}
-            self.ledger.settle(outcomes)
+            consequences = self.ledger.settle(outcomes)
+        if consequences != NOTHING:
+            self._backend.services.advance(consequences)
         return outcomes
 
     def _keep_large(self, job_id: str, outcome: Outcome) -> None:

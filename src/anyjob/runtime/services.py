@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from anyjob.errors import JobNotFoundError
 
 if TYPE_CHECKING:
+    from anyjob.ledger.dependencies import Consequences
     from anyjob.ledger.store import Ledger
     from anyjob.outcome import Outcome
     from anyjob.registry.lookup import Registry
@@ -94,6 +95,24 @@ class Services:
     def pickled(self, job: Any) -> tuple[Any, ...]:
         """Return what a handle is pickled as: a function, and the arguments that make a handle of it."""
         return find_here, (job.job_id(), job.backend().name())
+
+    def advance(self, consequences: Consequences) -> None:
+        """Told when the end of jobs, as it was written, has ended others, or lets them start."""
+
+    def failure_behind(self, job_id: str) -> tuple[str, BaseException | None]:
+        """Return what was the first to fail, where a job never started for that: its id, and its failure.
+
+        Raises:
+            AnyjobError: it cannot be had any more.
+        """
+        before = self.ledger.broken_by(job_id)
+        while before is not None:
+            job_id, before = before, self.ledger.broken_by(before)
+        return job_id, self._failure_of(job_id)
+
+    def _failure_of(self, job_id: str) -> BaseException | None:
+        """Return what the result of another job raises, which has ended; None where that is not known."""
+        return None
 
     def submitted(self, job: Any) -> None:
         """Told when the engine has taken a job."""

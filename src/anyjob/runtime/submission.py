@@ -19,6 +19,7 @@ from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 
 if TYPE_CHECKING:
+    from anyjob.runtime.prerequisites import After
     from anyjob.taskbackend import TaskBackend
     from anyjob.taskjob import TaskJob
 
@@ -37,6 +38,7 @@ def submit(
     raise_refusal: bool = False,
     rerun_of: Sequence[str] = (),
     parameters: Sequence[Mapping[str, Any]] = (),
+    after: Sequence[After] = (),
 ) -> list[TaskJob[T]]:
     """Hand over work; return its jobs in order.
 
@@ -47,6 +49,7 @@ def submit(
         raise_refusal: raise what a plugin refuses with, in place of a job that has failed so.
         rerun_of: for each the id of the job that it runs anew, and so supersedes.
         parameters: for each its values of the axes of a job file, for listings.
+        after: for each what it starts after.
 
     Raises:
         AnyjobError: as `TaskBackend.run` and `TaskBackend.run_many` say.
@@ -60,6 +63,8 @@ def submit(
         record.rerun_of = original
     for record, values in zip(records, parameters, strict=False):
         record.parameters = values
+    for record, needed in zip(records, after, strict=False):
+        record.after = needed
     groups: dict[int, list[Order]] = {}  # by what they are given, which plugins may have amended
     given = _Given(backend, resources, options)
     for record in records:

@@ -74,6 +74,7 @@ class PlainRun:
         from anyjob.runtime.ids import new_id
         from anyjob.session.plain_job import LedgerEntry
 
+        _refuse_prerequisites(str(self._backend), self._run, kwargs)
         services: Any = self._session.services
         admitted = services.before_submit(self._backend, "", args[0] if args else None, Resources())
         if admitted is not None and admitted.resources != Resources():
@@ -121,6 +122,22 @@ class PlainRun:
     def __reduce__(self) -> Any:
         # A copy of the backend, in another process perhaps, has its own run, which nobody follows.
         return getattr, (self._backend, "run")
+
+
+def _refuse_prerequisites(backend: str, run: Any, given: Mapping[str, Any]) -> None:
+    from anyjob.specs import PREREQUISITES
+
+    wanted = [key for key in PREREQUISITES if key in given]
+    if wanted:
+        from inspect import signature
+
+        from anyjob.errors import UnsupportedSpecError
+
+        if wanted[0] not in signature(run).parameters:  # else it means something of its own by it
+            raise UnsupportedSpecError(
+                f"backend {backend!r} cannot start a job after others: {wanted[0]}= is for backends of type "
+                "`local`, which start it though nobody waits; or wait for those others first"
+            )
 
 
 def _tell_ignored(backend: str) -> None:

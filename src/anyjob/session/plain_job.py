@@ -79,10 +79,17 @@ class LedgerEntry:
     def _note(self, status: JobStatus) -> None:
         ledger = self._session.ledger
         if status in JOB_FINAL_STATES:
-            ledger.settle({self._job_id: Outcome(status=status)})
+            consequences = ledger.settle({self._job_id: Outcome(status=status)})
+            if consequences.ended or consequences.released:
+                self._session.services.advance(consequences)
         elif status is not JobStatus.INITIALIZING:
             ledger.moved([(self._job_id, status, 1, None)])
         self._last = status
+
+    @property
+    def job_id(self) -> str:
+        """Our id of the job."""
+        return self._job_id
 
     def claim_end(self) -> bool:
         """Claim the telling of the end; whether no other process has."""

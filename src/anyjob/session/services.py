@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from anyjob.errors import AnyjobError
 from anyjob.runtime.services import AMENDED, Admission, Services
 
 if TYPE_CHECKING:
+    from anyjob.ledger.dependencies import Consequences
+    from anyjob.ledger.rows import Row
     from anyjob.ledger.store import Ledger
     from anyjob.outcome import Outcome
     from anyjob.resources import Resources
@@ -92,6 +96,27 @@ class SessionServices(Services):
             "anyjob_job_environment", session=self._session, backend=backend, job_id=job_id, spec=spec
         )
         return _together("anyjob_job_environment", given)
+
+    def advance(self, consequences: Consequences) -> None:
+        """Tell the backends of these jobs; one that cannot be told now looks by itself, sooner or later."""
+        from anyjob.session.ledger_backends import LedgerBackends
+
+        backends = LedgerBackends(self._session)
+        ids = [job_id for job_id, _ in (*consequences.ended, *consequences.released)]
+        of_backend: dict[int, list[Row]] = {}
+        for row in self.ledger.rows(ids).values():
+            of_backend.setdefault(row.backend, []).append(row)
+        for rows in of_backend.values():
+            backend = backends.of(rows[0])
+            if getattr(backend, "queues_in_ledger", False):
+                with suppress(AnyjobError):
+                    backend.advance([row.job_id for row in rows])
+
+    def _failure_of(self, job_id: str) -> BaseException | None:
+        """Return what the result of another job raises, which has ended; None for a plain one."""
+        job = self._session.get_job(job_id)
+        failure: BaseException | None = job.exception(timeout=0) if hasattr(job, "exception") else None
+        return failure
 
     def submitted(self, job: Any) -> None:
         """Told when the engine has taken a job."""

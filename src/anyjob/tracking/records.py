@@ -35,6 +35,7 @@ class JobRecord:
         "_resources",
         "_specs",
         "_spool",
+        "after",
         "asked_at",
         "attempt",
         "change_callbacks",
@@ -84,6 +85,7 @@ class JobRecord:
         self.notes: Mapping[str, str] | None = None  # to be read, where it was handed over elsewhere
         self.rerun_of: str | None = None
         self.parameters: Mapping[str, Any] = _NO_PARAMETERS  # of a job file
+        self.after: tuple[Any, ...] = ()  # of one that is about to be handed over: what it starts after
         self.status = JobStatus.INITIALIZING
         self.outcome: Outcome | None = None
         self.message = ""

@@ -19,7 +19,7 @@ from anyjob.execution import spool
 from anyjob.execution.private_files import read_range, sync_directories, write_private
 from anyjob.execution.spawning import GRACE
 from anyjob.ledger.encoding import Context, outcome_of
-from anyjob.ledger.rows import FINAL, Row
+from anyjob.ledger.rows import BLOCKED, FINAL, Row
 from anyjob.ledger.statedir import cannot_write
 from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
 from anyjob.outcome import Outcome
@@ -217,6 +217,11 @@ class LocalBackend(TaskBackend):
         for order in orders:
             yield order, order.job_id
 
+    def advance(self, job_ids: Sequence[str]) -> None:
+        """Have the supervisor start and tell what follows; one that does not hear of it looks by itself."""
+        if not self.other_host:
+            self._client.ask({"op": "advance", "ids": list(job_ids)})
+
     def listen(self) -> None:
         """Have what changes told to this process; that nobody tells it, is reported once."""
         if self.other_host:
@@ -247,6 +252,9 @@ class LocalBackend(TaskBackend):
         seen = {
             job_id: Observation(row.status, row.reason, attempt=row.attempt) for job_id, row in rows.items()
         }
+        blocked = [job_id for job_id, row in rows.items() if row.state == BLOCKED]
+        for job_id, awaited in self.services.ledger.awaited(blocked).items():
+            seen[job_id] = Observation(JobStatus.QUEUED, message=awaited.in_words())
         forgotten = Observation(JobStatus.ERROR, "lost", _FORGOTTEN)
         return {ticket.job_id: seen.get(ticket.job_id, forgotten) for ticket in tickets}
 

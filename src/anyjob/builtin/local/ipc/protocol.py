@@ -2,12 +2,13 @@
 
 A client says ``hello`` (``protocol``), and the supervisor ``welcome`` (``protocol``, ``pid``, ``trouble``:
 why nothing goes on, or nothing). Then the client asks ``rescan`` (``backend``: its number in the ledger,
-where new jobs are) and ``cancel`` (``ids``), each with an ``ack``, a number that the answer ``ack``
-repeats; to a cancel it has the ids that were ``accepted`` and are to end, and those that have ``ended`` by it
-with their attempts, and when (``finished``); or ``unavailable``: why that cannot be done now. ``ping`` is
-answered, too. ``shutdown`` is not: the supervisor ends. Unasked, it tells all clients what has ``changed``
-in the ledger: the ids of jobs that have ``ended``, and of those that have ``moved``, which is to have
-started, or to have been queued again. What ended by a cancel is told to all but who has asked for that.
+where new jobs are), ``advance`` (``ids`` of jobs that start after others, and that the end of one which the
+client has written has ended, or lets start) and ``cancel`` (``ids``), each with an ``ack``, a number that the
+answer ``ack`` repeats; to a cancel it has the ids that were ``accepted`` and are to end, and those that have
+``ended`` by it with their attempts, and when (``finished``); or ``unavailable``: why that cannot be done now.
+``ping`` is answered, too. ``shutdown`` is not: the supervisor ends. Unasked, it tells all clients what has
+``changed`` in the ledger: the ids of jobs that have ``ended``, and of those that have ``moved``, which is to
+have started, or to have been queued again. What ended by a cancel is told to all but who has asked for that.
 
 A client that is part of a job (``job``, ``attempt``) says ``waiting`` when it begins to wait for others, and
 ``resumed`` when it goes on, or is gone: that is not answered.
@@ -28,7 +29,7 @@ connection ends, all that is lent is taken back. It is told ``started`` (``id``,
 
 from __future__ import annotations
 
-CLIENT_PROTOCOL = 3
+CLIENT_PROTOCOL = 4
 """The version of what client and supervisor say to each other."""
 KEEPER_PROTOCOL = 2
 """The version of what supervisor and keeper say to each other."""

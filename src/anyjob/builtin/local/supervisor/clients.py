@@ -35,6 +35,9 @@ class Requests(Protocol):
     def rescan(self, backend: int) -> None:
         """There are new jobs of a backend in the ledger."""
 
+    def advance(self, job_ids: list[str]) -> None:
+        """Jobs have ended in the ledger or may start, since a client has written the end of others."""
+
     def cancel(self, job_ids: list[str]) -> Cancelled:
         """Cancel jobs; say what is done by that.
 
@@ -125,6 +128,9 @@ class Clients:
                 self._send(client, {**welcome, "trouble": self.trouble})
             case "rescan":
                 self._requests.rescan(message["backend"])
+                self._send(client, {"op": "ack", "ack": message["ack"]})
+            case "advance":
+                self._requests.advance(message["ids"])
                 self._send(client, {"op": "ack", "ack": message["ack"]})
             case "cancel":
                 answer: dict[str, Any] = {"op": "ack", "ack": message["ack"]}

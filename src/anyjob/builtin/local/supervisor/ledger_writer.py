@@ -10,6 +10,7 @@ from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.bulks import Bulks
 from anyjob.builtin.local.supervisor.orders import remove_own_variables
 from anyjob.execution import spool
+from anyjob.ledger.dependencies import Consequences
 from anyjob.ledger.encoding import make_writable
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
@@ -28,6 +29,8 @@ class LedgerWriter:
         bulks: what the jobs of a bulk share.
         on_written: called with the ids of the jobs that have ended, and of those that are somewhere else,
             once the ledger has them.
+        on_released: called with the number of a backend that has jobs which may start now that others have
+            ended.
     """
 
     def __init__(
@@ -36,11 +39,14 @@ class LedgerWriter:
         paths: RuntimePaths,
         bulks: Bulks,
         on_written: Callable[[Sequence[str], Sequence[str]], None],
+        on_released: Callable[[int], None],
     ) -> None:
         self._ledger = ledger
         self._paths = paths
         self._bulks = bulks
         self._on_written = on_written
+        self._on_released = on_released
+        self._untold: list[str] = []
         self._moved: dict[str, tuple[str, JobStatus, int, float | None]] = {}
         self._ended: dict[str, tuple[Outcome, int]] = {}
         self._to_clean: dict[int, list[str]] = {}
@@ -49,7 +55,7 @@ class LedgerWriter:
     @property
     def is_pending(self) -> bool:
         """Whether there is something to be written."""
-        return bool(self._moved or self._ended or self._to_clean)
+        return bool(self._moved or self._ended or self._to_clean or self._untold)
 
     @property
     def pause(self) -> float:
@@ -73,40 +79,55 @@ class LedgerWriter:
         """
         moved, ended = self._moved, self._ended
 
-        def write() -> None:
+        def write() -> Consequences:
             if moved:
                 self._ledger.moved(moved.values())
-            if ended:
-                self._ledger.settle({job_id: outcome for job_id, (outcome, _) in ended.items()})
+            return self._ledger.settle({job_id: outcome for job_id, (outcome, _) in ended.items()})
 
         if moved or ended:
             try:
-                self._ledger.transaction(write)
+                consequences = self._ledger.transaction(write)
             except (TypeError, ValueError):
                 for job_id, (outcome, bulk) in ended.items():
                     ended[job_id] = make_writable(outcome), bulk
-                self._ledger.transaction(write)
+                consequences = self._ledger.transaction(write)
             self._moved, self._ended = {}, {}
             self._written = time.monotonic()
             self._note_ended((job_id, bulk) for job_id, (_, bulk) in ended.items())
+            self._follow(consequences)
         try:
             self._clean_up()
         finally:  # whatever comes of that, the ledger has them
-            if moved or ended:
-                self._on_written([*ended], [*moved])
+            self._tell([*ended], [*moved])
 
     def cancel(self, job_ids: Sequence[str], finished: float) -> dict[str, int]:
         """Write that jobs are cancelled that wait, in one transaction; return the attempts of those, by id.
 
-        Nobody is told of them.
+        Nobody is told of them; of those that end by that, or may start now, all are at the next write.
 
         Raises:
             StateError: it cannot be written: then none of them is.
         """
         self.write()  # else one would count as waiting that has ended
-        cancelled = self._ledger.cancel_queued(job_ids, self._paths.host, finished)
+        cancelled, consequences = self._ledger.cancel_queued(job_ids, self._paths.host, finished)
         self._note_ended((job_id, bulk) for job_id, bulk, _ in cancelled)
+        self._follow(consequences)
         return {job_id: attempt for job_id, _, attempt in cancelled}
+
+    def follow(self, ended: Sequence[tuple[str, int]]) -> None:
+        """Jobs, by id and bulk, have ended in the ledger, since others did: all are told soon."""
+        self._follow(Consequences([*ended]))
+
+    def _follow(self, consequences: Consequences) -> None:
+        self._note_ended(consequences.ended)
+        self._untold += [job_id for job_id, _ in consequences.ended]
+        for backend in {backend for _, backend in consequences.released}:
+            self._on_released(backend)
+
+    def _tell(self, ended: list[str], moved: list[str]) -> None:
+        untold, self._untold = self._untold, []
+        if ended or moved or untold:
+            self._on_written(ended + untold, moved)
 
     def _note_ended(self, ended: Iterable[tuple[str, int]]) -> None:
         for job_id, bulk in ended:

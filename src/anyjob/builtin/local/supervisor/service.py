@@ -20,6 +20,7 @@ from anyjob.builtin.local.supervisor import keeper_link, outcomes
 from anyjob.builtin.local.supervisor.bulks import Bulks
 from anyjob.builtin.local.supervisor.cancellation import Cancellation
 from anyjob.builtin.local.supervisor.clients import Cancelled, Clients
+from anyjob.builtin.local.supervisor.dependents import Dependents
 from anyjob.builtin.local.supervisor.keeper_link import KeeperLink
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
 from anyjob.builtin.local.supervisor.lending import Lending
@@ -58,7 +59,7 @@ class Supervisor:
         self._loop = EventLoop()
         self._ledger = Ledger(paths.state)
         bulks = Bulks(self._ledger)
-        self._writer = LedgerWriter(self._ledger, paths, bulks, self._ledger_written)
+        self._writer = LedgerWriter(self._ledger, paths, bulks, self._ledger_written, self._released)
         self._scheduler = Scheduler(self._ledger, paths, bulks, self._writer.write)
         self._reconciliation = Reconciliation(self._ledger, self._writer, self._scheduler, paths)
         self._clients = Clients(self._loop, listener, self)
@@ -68,8 +69,9 @@ class Supervisor:
             self._ledger, self._writer, self._scheduler, self._keeper, self._trouble
         )
         self._lending = Lending(self._loop, self._scheduler, self._keeper, self._ledger, paths.host)
+        self._dependents = Dependents(self._ledger, self._writer, self._scheduler, paths.host)
         self._idle_since = time.monotonic()
-        self._stopped = self._must_rescan = False
+        self._stopped = self._must_rescan = self._has_released = False
 
     # --- the loop -----------------------------------------------------------------------------
 
@@ -99,9 +101,13 @@ class Supervisor:
             if self._must_rescan:
                 self._scheduler.rescan_all()
                 self._must_rescan = False
+            self._dependents.check()
             self._start_jobs()
             if self._writer.is_pending and not (self._scheduler.has_running and self._writer.pause):
                 self._writer.write()
+                if self._has_released:
+                    self._has_released = False
+                    self._start_jobs()
             self._scheduler.prepare(READY)
             self._trouble.is_over()
             if self._ledger._file.opened > 1:
@@ -123,11 +129,13 @@ class Supervisor:
             return self._trouble.pause
         if self._writer.is_pending:
             return self._writer.pause
-        return min(keeper_link.PING, IDLE / 2) if self._scheduler.has_running else IDLE / 2
+        pause = min(keeper_link.PING, IDLE / 2) if self._scheduler.has_running else IDLE / 2
+        return min(pause, self._dependents.pause)
 
     def _is_idle(self) -> bool:
         now = time.monotonic()
-        if self._clients or self._scheduler.has_running or self._scheduler.has_waiting:
+        is_busy = self._scheduler.has_running or self._scheduler.has_waiting or self._dependents.are_waiting
+        if self._clients or is_busy:
             self._idle_since = now
         elif now - self._idle_since >= IDLE:
             # Somebody may have put work into the ledger, and died before he could say so.
@@ -149,6 +157,12 @@ class Supervisor:
         self._clients.tell_changed(ended, moved)
         self._keeper.compact()
 
+    def _released(self, backend: int) -> None:
+        """Jobs of a backend may start now, since others have ended."""
+        if self._scheduler.is_here(backend):
+            self._scheduler.queue(backend).rescan()
+            self._has_released = True
+
     def _remove_unneeded_environments(self) -> None:
         """Remove those of clients that died before they had submitted."""
         old = [path for path in self._paths.environments.iterdir() if _age(path) > UNNEEDED]
@@ -162,6 +176,11 @@ class Supervisor:
     def rescan(self, backend: int) -> None:
         """There are new jobs of a backend in the ledger."""
         self._scheduler.queue(backend).rescan()
+        self._dependents.look_soon()
+
+    def advance(self, job_ids: list[str]) -> None:
+        """Jobs have ended in the ledger or may start, since a client has written the end of others."""
+        self._dependents.hear(job_ids)
 
     def waiting(self, job_id: str, attempt: int) -> None:
         """A client that is part of a job waits for others."""
