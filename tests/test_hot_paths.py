@@ -1,0 +1,119 @@
+"""What a job costs, in numbers that need no clock: statements, messages, turns of the event loops, bytes.
+
+What comes together on an idle machine comes apart on a busy one: so there is a margin, and the least of
+a few runs counts. Where a limit is passed, something was added to the way of each job; where far less is
+counted, lower it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from counted_programs import COUNTED, Counts, replacements
+from running_local import Local, running
+
+import anyjob
+from anyjob import Call, Command
+from anyjob.execution import spool
+
+KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "command": (Command(["true"]), {}),
+    "fork": (Call(abs, (1,)), {}),
+    "reuse": (Call(abs, (1,)), {"isolation": "reuse", "recycle": 100_000}),
+}
+MANY, FEW = 400, 30
+RUNS = 4
+FILES = {
+    "command": {"stdout", "stderr"},
+    "fork": {"stdout", "stderr", "claim", "outcome"},
+    "reuse": {"stdout", "stderr"},
+}
+ALONE = {
+    "command": {
+        "client": {"statements": 10.5, "sent": 1, "received": 3},
+        "supervisor": {"statements": 8, "sent": 4, "received": 3, "wakeups": 3},
+        "keeper": {"sent": 2, "received": 1, "wakeups": 2.6, "log lines": 3, "log bytes": 270},
+    },
+    "fork": {
+        "client": {"statements": 10.5, "sent": 1, "received": 3},
+        "supervisor": {"statements": 8, "sent": 4, "received": 3, "wakeups": 3},
+        "keeper": {"sent": 3, "received": 4, "wakeups": 4.6, "log lines": 3, "log bytes": 270},
+    },
+    "reuse": {
+        "client": {"statements": 10.5, "sent": 1, "received": 2.5},
+        "supervisor": {"statements": 7, "sent": 3.5, "received": 3, "wakeups": 2.6},
+        "keeper": {"sent": 3, "received": 2, "wakeups": 2.6, "log lines": 3, "log bytes": 420},
+    },
+}
+"""At most so many for a job that is submitted and waited for before the next one."""
+IN_BULK = {
+    "command": {
+        "client": {"statements": 4, "sent": 0.01, "received": 1},
+        "supervisor": {"statements": 4.5, "sent": 2, "received": 2.01, "wakeups": 1.3},
+        "keeper": {"sent": 2, "received": 1, "wakeups": 1.1, "log lines": 3, "log bytes": 270},
+    },
+    "fork": {
+        "client": {"statements": 4, "sent": 0.01, "received": 1},
+        "supervisor": {"statements": 4, "sent": 2, "received": 2.01, "wakeups": 1.8},
+        "keeper": {"sent": 3, "received": 4, "wakeups": 3, "log lines": 3, "log bytes": 270},
+    },
+    "reuse": {
+        "client": {"statements": 3.5, "sent": 0.01, "received": 0.5},
+        "supervisor": {"statements": 2.7, "sent": 1.5, "received": 2.01, "wakeups": 0.9},
+        "keeper": {"sent": 3, "received": 2, "wakeups": 1.2, "log lines": 3, "log bytes": 420},
+    },
+}
+"""At most so many for each of many jobs that are submitted and waited for together."""
+
+
+def one_by_one(local: Local, spec: Any) -> int:
+    for _ in range(FEW):
+        local.backend.run(spec).result()
+    return FEW
+
+
+def in_bulk(local: Local, spec: Any) -> int:
+    anyjob.wait(local.backend.run_many([spec] * MANY))
+    return MANY
+
+
+def left_in(local: Local) -> set[str]:
+    """What the last job has left in its directory."""
+    (job,) = local.session.jobs(limit=1)
+    directory = spool.path_of(local.paths.spool, job.job_id())
+    return {path.name.partition(".")[0] for path in directory.iterdir()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("work", "limits"), [(one_by_one, ALONE), (in_bulk, IN_BULK)])
+def test_a_job_costs_no_more_than_it_did(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    work: Callable[[Local, Any], int],
+    limits: dict[str, dict[str, dict[str, float]]],
+) -> None:
+    spec, options = KINDS[kind]
+    counts = {program: Counts(tmp_path, program) for program in limits[kind]}
+    for where, name, what in replacements(counts["client"], tmp_path):
+        monkeypatch.setattr(where, name, what)
+    least: dict[tuple[str, str], float] = {}
+    with running(tmp_path, **options) as local:
+        anyjob.wait(local.backend.run_many([spec] * 20))
+        for _ in range(RUNS):
+            before = {program: counts[program].now() for program in counts}
+            jobs = work(local, spec)
+            for program in counts:
+                after = counts[program].now()
+                for what in COUNTED:
+                    count = (after[what] - before[program][what]) / jobs
+                    least[program, what] = min(count, least.get((program, what), count))
+            over = {at: n for at, n in least.items() if n > limits[kind][at[0]].get(at[1], 0)}
+            if not over:
+                break
+        assert left_in(local) == FILES[kind]
+    assert not over
+    assert least["keeper", "log lines"] == 3  # it was counted at all
