@@ -81,6 +81,10 @@ def test_functions_of_the_package_have_the_signatures_of_the_sessions_methods() 
         "get_job",
         "jobs",
         "rerun",
+        "hold",
+        "release",
+        "pause",
+        "resume",
     ]
     for name in names:
         function, method = getattr(anyjob, name), getattr(anyjob.Session(), name)

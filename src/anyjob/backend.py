@@ -100,6 +100,7 @@ class Capabilities(Record):
         may_run_twice: its engine may by itself run a task a second time.
         call_environment: a call gets the ``env`` and the ``cwd`` of its own that it asks for.
         output_files: a program writes to the ``stdout`` and the ``stderr`` that it names.
+        controls: it can hold, release, pause and resume jobs.
     """
 
     durable: bool
@@ -112,6 +113,7 @@ class Capabilities(Record):
     may_run_twice: bool
     call_environment: bool
     output_files: bool
+    controls: bool
 
     def __init__(
         self,
@@ -126,6 +128,7 @@ class Capabilities(Record):
         may_run_twice: bool = False,
         call_environment: bool = False,
         output_files: bool = False,
+        controls: bool = False,
     ) -> None:
         super().__init__(
             durable=durable,
@@ -138,6 +141,7 @@ class Capabilities(Record):
             may_run_twice=may_run_twice,
             call_environment=call_environment,
             output_files=output_files,
+            controls=controls,
         )
 
 

@@ -393,6 +393,37 @@ class TaskBackend(BaseBackend):
             self.notify(accepted)
         return [record.job_id in accepted for record in records]
 
+    def control(self, action: str, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
+        """Hold, release, pause or resume jobs, where `capabilities` say so.
+
+        Args:
+            action: ``hold``: one that waits does not start until ``release``; ``pause``: one that runs
+                stands still until ``resume``.
+            tickets: the jobs.
+
+        Returns:
+            True for each to which that was done.
+
+        Raises:
+            UnsupportedSpecError: it cannot.
+        """
+        from anyjob.errors import UnsupportedSpecError
+
+        raise UnsupportedSpecError(f"backend {self.name()!r} cannot {action} jobs")
+
+    def control_many(self, action: str, jobs: Iterable[TaskJob]) -> list[bool]:
+        """Do as `control` to jobs, by one call; says for each whether that was done.
+
+        Raises:
+            UnsupportedSpecError: the backend cannot do it.
+        """
+        records = [job._record for job in jobs]
+        open_records = [record for record in records if record.outcome is None]
+        if open_records:
+            self._check_here(f"{action} its jobs")
+        done = self.control(action, [record.ticket() for record in open_records]) if open_records else {}
+        return [bool(done.get(record.job_id)) for record in records]
+
     def jobs(self) -> list[TaskJob]:
         """Return handles on the jobs that are known in this process, oldest first."""
         records = sorted(self._tracker.records(), key=lambda record: record.submitted)

@@ -14,6 +14,7 @@ from anyjob.ledger.rows import (
     CANCELLING,
     CODE,
     FINAL,
+    HELD,
     BackendRow,
     Row,
     Summary,
@@ -149,11 +150,11 @@ class LedgerReader(DependencyReader):
         return counted
 
     def queued(self, backend: int, after: int, limit: int) -> list[tuple[int, str, int, int, bytes | None]]:
-        """Return jobs of a backend that wait, oldest first: n, id, bulk, attempt, payload."""
+        """Return jobs of a backend that wait, less those held, in order: n, id, bulk, attempt, payload."""
         return self._file.read(
             "SELECT j.n, j.id, j.bulk, j.attempt, w.payload FROM jobs j LEFT JOIN work w ON w.n = j.n "
-            "WHERE j.backend = ? AND j.state = 1 AND j.n > ? ORDER BY j.n LIMIT ?",
-            (backend, after, limit),
+            "WHERE j.backend = ? AND j.state = 1 AND j.reason IS NOT ? AND j.n > ? ORDER BY j.n LIMIT ?",
+            (backend, HELD, after, limit),
         )
 
     def open_backends(self, host: str) -> list[int]:
@@ -161,6 +162,14 @@ class LedgerReader(DependencyReader):
         sql = (
             "SELECT b.n FROM backends b WHERE b.host = ? AND EXISTS "
             f"(SELECT 1 FROM jobs j WHERE j.backend = b.n AND j.state < {FINAL})"
+        )
+        return [row[0] for row in self._file.read(sql, (host,))]
+
+    def backends_with_waiting(self, host: str) -> list[int]:
+        """Return the numbers of a host's own backends that have jobs which wait, and are not held."""
+        sql = (
+            "SELECT b.n FROM backends b WHERE b.host = ? AND EXISTS (SELECT 1 FROM jobs j "
+            f"WHERE j.backend = b.n AND j.state = {CODE[JobStatus.QUEUED]} AND j.reason IS NOT '{HELD}')"
         )
         return [row[0] for row in self._file.read(sql, (host,))]
 

@@ -17,7 +17,18 @@ from anyjob.ledger import dependencies
 from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.dependencies import Consequences
 from anyjob.ledger.reader import LedgerReader
-from anyjob.ledger.rows import BLOCKED, CANCELLING, CODE, FINAL, WAITING, BackendRow, NewJob, as_column
+from anyjob.ledger.rows import (
+    BLOCKED,
+    CANCELLING,
+    CODE,
+    FINAL,
+    HELD,
+    PAUSED,
+    WAITING,
+    BackendRow,
+    NewJob,
+    as_column,
+)
 from anyjob.ledger.sql import chunks, placeholders
 from anyjob.status import JobStatus
 
@@ -157,7 +168,7 @@ class Ledger(LedgerReader):
         sql = (
             "UPDATE jobs SET state = ?2, attempt = ?3, "
             "started = CASE WHEN attempt = ?3 THEN coalesce(started, ?4) ELSE ?4 END, "
-            "reason = CASE WHEN attempt = ?3 THEN reason END "
+            f"reason = CASE WHEN attempt = ?3 AND reason IS NOT '{HELD}' THEN reason END "
             f"WHERE id = ?1 AND state < {FINAL} "
             f"AND (attempt < ?3 OR (attempt = ?3 AND (state <> {running} OR ?2 = {running})))"
         )
@@ -169,6 +180,50 @@ class Ledger(LedgerReader):
         """Note that a cancel of jobs is accepted that have not ended: they do not run again."""
         sql = f"UPDATE jobs SET reason = ? WHERE id = ? AND state < {FINAL}"
         self._write_many(sql, [(CANCELLING, job_id) for job_id in job_ids])
+
+    def hold(self, job_ids: Sequence[str], host: str) -> list[str]:
+        """Have those of these jobs of a host that wait not start until they are released; return these."""
+        return self._mark(job_ids, host, JobStatus.QUEUED, (None, HELD), HELD)
+
+    def release(self, job_ids: Sequence[str], host: str) -> list[str]:
+        """Let those of these jobs of a host start that are held; return these."""
+        return self._mark(job_ids, host, JobStatus.QUEUED, (HELD,), None)
+
+    def pause(self, job_ids: Sequence[str], host: str) -> list[str]:
+        """Note that those of these jobs of a host are paused that run; return these."""
+        return self._mark(job_ids, host, JobStatus.RUNNING, (None, WAITING, PAUSED), PAUSED)
+
+    def resume(self, job_ids: Sequence[str], host: str) -> list[str]:
+        """Note that those of these jobs of a host go on that are paused; return these."""
+        return self._mark(job_ids, host, JobStatus.RUNNING, (PAUSED,), None)
+
+    def _mark(
+        self,
+        job_ids: Sequence[str],
+        host: str,
+        status: JobStatus,
+        old: Sequence[str | None],
+        new: str | None,
+    ) -> list[str]:
+        """Give a reason to those of these jobs that are in a state, and have one of these as yet."""
+        which = (
+            f"SELECT n, id FROM jobs WHERE +state = {CODE[status]} AND coalesce(reason, '') IN ({{}}) "
+            "AND +backend IN (SELECT n FROM backends WHERE host = ?) AND id IN ({})"
+        )
+        known = [each or "" for each in old]
+
+        def mark(db: sqlite3.Connection) -> list[str]:
+            found = [
+                row
+                for some in chunks(job_ids)
+                for row in db.execute(
+                    which.format(placeholders(known), placeholders(some)), (*known, host, *some)
+                ).fetchall()
+            ]
+            db.executemany("UPDATE jobs SET reason = ? WHERE n = ?", [(new, row[0]) for row in found])
+            return [row[1] for row in found]
+
+        return self._file.write(mark)
 
     def note_waiting(self, job_id: str, waits: bool) -> None:
         """Note that a job that runs waits for others, or that it goes on."""

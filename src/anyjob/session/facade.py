@@ -378,6 +378,51 @@ class Session:
 
         return cancel(jobs)
 
+    def hold(self, jobs: t.Iterable[t.TaskJob]) -> list[bool]:
+        """Keep jobs that wait from starting until they are released; say for each whether that was done.
+
+        It is kept in the ledger, whoever ends meanwhile. What runs already is not held: see `pause`.
+
+        Raises:
+            UnsupportedSpecError: a backend cannot do that: `local` can.
+        """
+        from anyjob.session.job_actions import control
+
+        return control("hold", jobs)
+
+    def release(self, jobs: t.Iterable[t.TaskJob]) -> list[bool]:
+        """Let jobs start that are held; say for each whether that was done.
+
+        Raises:
+            UnsupportedSpecError: a backend cannot do that: `local` can.
+        """
+        from anyjob.session.job_actions import control
+
+        return control("release", jobs)
+
+    def pause(self, jobs: t.Iterable[t.TaskJob]) -> list[bool]:
+        """Have jobs that run stand still until they are resumed; say for each whether that was done.
+
+        All their processes are stopped (SIGSTOP). They keep their place and their memory, and their
+        walltime goes on.
+
+        Raises:
+            UnsupportedSpecError: a backend cannot do that: `local` can.
+        """
+        from anyjob.session.job_actions import control
+
+        return control("pause", jobs)
+
+    def resume(self, jobs: t.Iterable[t.TaskJob]) -> list[bool]:
+        """Have jobs go on that are paused; say for each whether that was done.
+
+        Raises:
+            UnsupportedSpecError: a backend cannot do that: `local` can.
+        """
+        from anyjob.session.job_actions import control
+
+        return control("resume", jobs)
+
     def prune(self, older_than: float | str | t.timedelta) -> list[str]:
         """Forget jobs that ended longer ago than this ("30d"), with what they wrote; return their ids."""
         from anyjob.session.pruning import prune

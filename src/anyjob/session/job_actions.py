@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from anyjob.errors import BackendUnavailableError, JobError
+from anyjob.errors import BackendUnavailableError, JobError, UnsupportedSpecError
 from anyjob.execution.submit_directory import submitting_from
 from anyjob.ledger.encoding import encode_resources
 from anyjob.resources import make_resources
@@ -38,6 +38,20 @@ def cancel(jobs: Iterable[Any]) -> list[bool]:
     answers = _by_group(list(jobs), lambda job: id(job.backend()), of_one_backend)
     failures.raise_first()
     return answers
+
+
+def control(action: str, jobs: Iterable[Any]) -> list[bool]:
+    """Hold, release, pause or resume jobs; say for each whether that was done."""
+
+    def of_one_backend(some: list[Any]) -> list[bool]:
+        backend = some[0].backend()
+        if isinstance(backend, DeferredBackend):
+            backend = backend.real()
+        if not isinstance(backend, TaskBackend):
+            raise UnsupportedSpecError(f"backend {str(backend)!r} cannot {action} jobs")
+        return backend.control_many(action, some)
+
+    return _by_group(list(jobs), lambda job: id(job.backend()), of_one_backend)
 
 
 def _cancel_plain(job: Any) -> bool:

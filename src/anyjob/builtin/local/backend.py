@@ -90,6 +90,7 @@ class LocalBackend(TaskBackend):
         notifies=True,
         call_environment=True,
         output_files=True,
+        controls=True,
     )
     floor = 0
     queues_in_ledger = True
@@ -277,6 +278,12 @@ class LocalBackend(TaskBackend):
             outcome = Outcome(status=JobStatus.CANCELLED, finished=finished, attempt=attempt)
             self._tracker.settle_by_id(job_id, outcome)
         return dict.fromkeys([*answer["accepted"], *answer["ended"]], True)
+
+    def control(self, action: str, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
+        """Ask the supervisor."""
+        ids = [ticket.job_id for ticket in tickets]
+        answer = self._client.ask({"op": "control", "action": action, "ids": ids})
+        return dict.fromkeys(answer["accepted"], True)
 
     def find(self, job_ids: Sequence[str]) -> dict[str, str]:
         """Our id is the native one."""

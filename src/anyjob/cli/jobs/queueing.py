@@ -9,13 +9,17 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from anyjob.cli.output import is_terminal, print_message
-from anyjob.ledger.rows import WAITING
+from anyjob.ledger.rows import HELD, PAUSED, WAITING
 from anyjob.status import JobStatus
 from anyjob.taskjob import TaskJob
 
 PATIENCE = 3.0
 """Seconds of waiting after which a pipe or a log is told why nothing happens."""
-SAID = {WAITING: "waits for its jobs; others have its place meanwhile"}
+SAID = {
+    WAITING: "waits for its jobs; others have its place meanwhile",
+    HELD: "is held: `anyjob release` lets it start",
+    PAUSED: "is paused: `anyjob resume` has it go on",
+}
 """What is said of a job that has not ended, by the reason that the ledger has."""
 
 

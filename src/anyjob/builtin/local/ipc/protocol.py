@@ -10,8 +10,9 @@ answer ``ack`` repeats; to a cancel it has the ids that were ``accepted`` and ar
 ``changed`` in the ledger: the ids of jobs that have ``ended``, and of those that have ``moved``, which is to
 have started, or to have been queued again. What ended by a cancel is told to all but who has asked for that.
 
-A client that is part of a job (``job``, ``attempt``) says ``waiting`` when it begins to wait for others, and
-``resumed`` when it goes on, or is gone: that is not answered.
+``control`` (``action``, ``ids``) has jobs held, released, paused or resumed: the answer has those of which it
+was ``accepted``, or ``unavailable``. A client that is part of a job (``job``, ``attempt``) says ``waiting``
+when it begins to wait for others, and ``resumed`` when it goes on, or is gone: that is not answered.
 
 ``warning`` has a ``text`` for who waits: the keeper does not answer, or the disk is full.
 
@@ -21,9 +22,10 @@ that happened before is in the first ``offset`` bytes of the log, all else is to
 seconds), ``compact`` (``offset``: up to where what has ended may be forgotten), ``supervisor``
 (``command``: what starts the next one) and ``stop`` (once nothing runs); ``lend`` (``id``, ``attempt``)
 that others may have a job's slots, as it waits for them, and ``take_back`` that it goes on: when the
-connection ends, all that is lent is taken back. It is told ``started`` (``id``, ``attempt``, ``pid``,
-``time``), ``ended`` (what the log says of it, and ``offset``) and ``compacted`` (``log``, ``offset``);
-``ping`` is answered by ``pong``. ``hindered`` has a
+connection ends, all that is lent is taken back. ``withdraw`` (``id``, ``attempt``) takes a job back that
+has not begun: ``withdrawn`` says that it was; ``pause`` and ``resume`` stop its processes, and have them go
+on. It is told ``started`` (``id``, ``attempt``, ``pid``, ``time``), ``ended`` (what the log says of it, and
+``offset``) and ``compacted`` (``log``, ``offset``); ``ping`` is answered by ``pong``. ``hindered`` has a
 ``message``: a job cannot start, since the disk is full.
 """
 

@@ -6,6 +6,7 @@ import signal
 import time
 
 from anyjob.builtin.local.error_log import log_error
+from anyjob.builtin.local.keeper import pausing
 from anyjob.builtin.local.keeper.job import Job, Key
 from anyjob.builtin.local.keeper.launch.environments import Environments
 from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFailed
@@ -165,6 +166,34 @@ class JobControl:
         self._memory.add(job)
         if job.walltime is not None:
             job.overdue = self._loop.call_later(job.walltime, self._end_overdue, job)
+
+    # --- withdrawing and pausing --------------------------------------------------------------
+
+    def withdraw(self, key: Key) -> None:
+        """Give a job back to the supervisor that has not begun."""
+        job = self._jobs.get(key)
+        if job is None or not self._slots.is_waiting(job):
+            return  # it is told of its start, or of its end
+        del self._jobs[key]
+        self._link.answer({"op": "withdrawn", "id": job.id, "attempt": job.attempt})
+        for following in self._slots.release(job):
+            self._launch(following)
+
+    def pause(self, key: Key) -> None:
+        """Stop the processes of a job; its walltime goes on."""
+        job = self._jobs.get(key)
+        if job is not None and job.pid is not None:
+            pausing.stop(lambda: self._fresh_processes_of(job))
+
+    def resume(self, key: Key) -> None:
+        """Have the processes of a job go on."""
+        job = self._jobs.get(key)
+        if job is not None and job.pid is not None:
+            pausing.go_on(self._fresh_processes_of(job))
+
+    def _fresh_processes_of(self, job: Job) -> list[Process]:
+        self.terminator.drop_snapshot()
+        return self._processes_of(job)
 
     # --- terminating --------------------------------------------------------------------------
 

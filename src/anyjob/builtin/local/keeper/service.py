@@ -102,6 +102,12 @@ class Keeper:
             case "terminate":
                 key = message["id"], message["attempt"]
                 self._jobs.terminate(key, message["cause"], message["grace"])
+            case "withdraw":
+                self._jobs.withdraw((message["id"], message["attempt"]))
+            case "pause":
+                self._jobs.pause((message["id"], message["attempt"]))
+            case "resume":
+                self._jobs.resume((message["id"], message["attempt"]))
             case "lend":
                 self._jobs.lend((message["id"], message["attempt"]))
             case "take_back":

@@ -101,7 +101,9 @@ class Terminator:
     def begin(self, termination: Termination) -> None:
         """Terminate a tree of processes: TERM now, KILL after its grace."""
         self._all[termination.key] = termination
-        termination.signal(self._tree(termination), signal.SIGTERM)
+        tree = self._tree(termination)
+        termination.signal(tree, signal.SIGTERM)
+        termination.signal(tree, signal.SIGCONT)  # one that is stopped hears of it only then
         self._loop.call_later(termination.next_check(), self._check, termination)
 
     def clean_up_after(self, key: Key, pid: int, starttime: int, grace: float) -> None:

@@ -45,6 +45,13 @@ class Requests(Protocol):
             BackendUnavailableError: that cannot be done now.
         """
 
+    def control(self, action: str, job_ids: list[str]) -> list[str]:
+        """Hold, release, pause or resume jobs; return those to which it was done.
+
+        Raises:
+            BackendUnavailableError: that cannot be done now.
+        """
+
     def waiting(self, job_id: str, attempt: int) -> None:
         """A client that is part of a job waits for others."""
 
@@ -141,6 +148,14 @@ class Clients:
                 self._send(client, answer)
                 if answer.get("ended"):  # which who has asked knows by the answer
                     self._tell_changed(self._all - {client}, [*answer["ended"]])
+            case "control":
+                answer = {"op": "ack", "ack": message["ack"]}
+                try:
+                    answer["accepted"] = self._requests.control(message["action"], message["ids"])
+                except BackendUnavailableError as error:
+                    answer["unavailable"] = str(error)
+                self._send(client, answer)
+                self._tell_changed(self._all, (), answer.get("accepted", ()))
             case "waiting" if client not in self._waiting:
                 key = self._waiting[client] = str(message["job"]), int(message["attempt"])
                 self._requests.waiting(*key)

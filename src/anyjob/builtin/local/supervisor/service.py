@@ -21,6 +21,7 @@ from anyjob.builtin.local.supervisor.bulks import Bulks
 from anyjob.builtin.local.supervisor.cancellation import Cancellation
 from anyjob.builtin.local.supervisor.clients import Cancelled, Clients
 from anyjob.builtin.local.supervisor.dependents import Dependents
+from anyjob.builtin.local.supervisor.job_controls import JobControls
 from anyjob.builtin.local.supervisor.keeper_link import KeeperLink
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
 from anyjob.builtin.local.supervisor.lending import Lending
@@ -68,6 +69,7 @@ class Supervisor:
         self._cancellation = Cancellation(
             self._ledger, self._writer, self._scheduler, self._keeper, self._trouble
         )
+        self._controls = JobControls(self._ledger, self._writer, self._scheduler, self._keeper, paths)
         self._lending = Lending(self._loop, self._scheduler, self._keeper, self._ledger, paths.host)
         self._dependents = Dependents(self._ledger, self._writer, self._scheduler, paths.host)
         self._idle_since = time.monotonic()
@@ -182,6 +184,14 @@ class Supervisor:
         """Jobs have ended in the ledger or may start, since a client has written the end of others."""
         self._dependents.hear(job_ids)
 
+    def control(self, action: str, job_ids: list[str]) -> list[str]:
+        """Hold, release, pause or resume jobs; return those to which it was done.
+
+        Raises:
+            BackendUnavailableError: that cannot be done now.
+        """
+        return self._controls.control(action, job_ids)
+
     def waiting(self, job_id: str, attempt: int) -> None:
         """A client that is part of a job waits for others."""
         self._lending.begin((job_id, attempt))
@@ -251,7 +261,9 @@ class Supervisor:
         running = self._scheduler.running(job_id)
         if running is None or running[0].attempt != attempt:
             return
-        if event["op"] == "started":
+        if event["op"] == "withdrawn":
+            self._controls.withdrawn(job_id)
+        elif event["op"] == "started":
             self._writer.move(job_id, JobStatus.RUNNING, attempt, event["time"])
         elif event["op"] == "ended":
             job = self._scheduler.ended(job_id)
