@@ -390,7 +390,7 @@ def test_the_end_is_pushed_whatever_the_wait_says(own: Local) -> None:
 
     def callback(job_id: str, status: JobStatus, which: Any) -> None:
         seen.append(status)
-        if status is JobStatus.RUNNING:
+        if status is JobStatus.RUNNING and seen.count(status) == 1:  # it may be asked twice while it runs
             Path(own.fifo).write_text("go\n")
 
     again.wait_for_final_state(timeout=60, wait=1000, callback=callback)
