@@ -163,7 +163,7 @@ def test_a_program_that_grows_is_ended_and_another_one_is_not(driver: KeeperDriv
     driver.spawn("a", sys.executable, "-c", f"{GROW}growers.grow(400)", memory=100 * MIB, grace=600.0)
     ended = driver.end_of("a")
     assert (ended["cause"], ended["code"] < 0) == ("memory", True)
-    assert ended["message"].startswith("it used 1")
+    assert ended["message"].startswith("it used ")
     assert ended["message"].endswith(" MiB of memory, and had asked for 100.0 MiB")
     assert ended["peak_memory"] > 100 * MIB
     assert driver.log().ended["a"]["message"] == ended["message"]
@@ -216,7 +216,7 @@ def test_the_outcome_says_memory_with_the_figures_while_others_run_on(local: Loc
         assert (outcome.status, outcome.reason) == (JobStatus.ERROR, "memory")
         assert "MiB of memory, and had asked for 100.0 MiB" in outcome.message
         assert outcome.peak_memory > 100 * MIB
-        with pytest.raises(JobFailedError, match=r"failed \(memory\): it used 1"):
+        with pytest.raises(JobFailedError, match=r"failed \(memory\): it used "):
             job.result()
     assert backend.run(Call(growers.keep, (20,)), memory="100MiB").result(60) == 20
 

@@ -101,6 +101,7 @@ class Capabilities(Record):
         call_environment: a call gets the ``env`` and the ``cwd`` of its own that it asks for.
         output_files: a program writes to the ``stdout`` and the ``stderr`` that it names.
         controls: it can hold, release, pause and resume jobs.
+        tasks: a job may be several processes, by ``tasks=``.
     """
 
     durable: bool
@@ -114,6 +115,7 @@ class Capabilities(Record):
     call_environment: bool
     output_files: bool
     controls: bool
+    tasks: bool
 
     def __init__(
         self,
@@ -129,6 +131,7 @@ class Capabilities(Record):
         call_environment: bool = False,
         output_files: bool = False,
         controls: bool = False,
+        tasks: bool = False,
     ) -> None:
         super().__init__(
             durable=durable,
@@ -142,6 +145,7 @@ class Capabilities(Record):
             call_environment=call_environment,
             output_files=output_files,
             controls=controls,
+            tasks=tasks,
         )
 
 

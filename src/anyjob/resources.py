@@ -24,6 +24,8 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         memory: bytes, or text such as "8GiB"; kept in bytes.
         gpus: accelerators.
         nodes: machines.
+        tasks: processes that it is, which end together; each has these ``cpus``. None: it is one process, and
+            knows nothing of tasks.
         walltime: seconds it may run, or text such as "2h" or "1:30:00"; kept in seconds.
         name: what a person calls it; need not be unique.
         tags: more of that, to look for jobs by.
@@ -39,6 +41,7 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory: int | None = None
     gpus: int | None = None
     nodes: int | None = None
+    tasks: int | None = None
     walltime: float | None = None
     name: str = ""
     tags: dict[str, str] = {}
@@ -46,7 +49,7 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     restartable: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("cpus", "nodes", "gpus"):
+        for field in ("cpus", "nodes", "tasks", "gpus"):
             value = getattr(self, field)
             if value is not None:
                 least = 0 if field == "gpus" else 1
@@ -72,6 +75,11 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         if not isinstance(self.restartable, bool):
             raise SpecError(f"restartable is True or False, not {self.restartable!r}")
+
+
+def total_cpus(resources: Resources) -> int:
+    """Return how many cores a job takes with all of its tasks; one, where it does not say."""
+    return (resources.cpus or 1) * (resources.tasks or 1)
 
 
 _NOTHING_ASKED = Resources()

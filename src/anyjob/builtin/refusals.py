@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyjob.resources import Resources
+from anyjob.resources import Resources, total_cpus
 from anyjob.text.units import format_duration, format_memory
 
 LEAST_MEMORY = {"command": 1 << 20, "python": 16 << 20}
@@ -59,8 +59,8 @@ def on_this_machine(kind: str, resources: Resources, slots: int, memory: int) ->
         slots: the cores that the backend has.
         memory: the bytes that it has; 0 where nobody knows.
     """
-    if (resources.cpus or 1) > slots:
-        return too_many_cpus(resources.cpus or 1, slots)
+    if total_cpus(resources) > slots:
+        return too_many_cpus(total_cpus(resources), slots)
     least = LEAST_MEMORY[kind]
     if resources.memory is not None and resources.memory < least:
         return (

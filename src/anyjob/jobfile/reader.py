@@ -29,8 +29,8 @@
     dir = "out"
     out = "{dir}/order-{order:02d}.json"
 
-    [resources]                         # optional: cpus, memory, gpus, nodes, walltime, tags, restartable
-    cpus = 1
+    [resources]                         # optional: cpus, memory, gpus, nodes, tasks, walltime, tags,
+    cpus = 1                            # restartable
     walltime = "10m"
 
     [options.slurm]                     # optional: for one type of backend only

@@ -78,6 +78,7 @@ def submit(
         record.notes = (admitted and admitted.notes) or _NO_NOTES
         if admitted is not None and admitted.resources is not resources:
             record.give(given.shared(admitted.resources))
+        _check_tasks(backend, record)
         order = backend._order(record, given.options(record.resources))
         groups.setdefault(id(record.resources), []).append(order)
     _tell_amendments(records)
@@ -221,6 +222,28 @@ def _check_supported(backend: TaskBackend, native: Spec) -> None:
         raise UnsupportedSpecError(
             f"backend {backend.name()!r} keeps what a program writes by itself: leave out stdout and stderr "
             "of the Command, and read the job's logs"
+        )
+
+
+def _check_tasks(backend: TaskBackend, record: JobRecord) -> None:
+    """See to it that a job which asks for several tasks has them.
+
+    Raises:
+        UnsupportedSpecError: this backend starts one process for a job, or the kind of work is one.
+    """
+    tasks = record.resources.tasks
+    if tasks is None:
+        return
+    if not backend.capabilities.tasks:
+        raise UnsupportedSpecError(
+            f"backend {backend.name()!r} starts one process for a job, and this one asks for tasks = {tasks}:"
+            " leave it out, and have the program start the others, or choose a backend that has tasks, such "
+            "as `local`"
+        )
+    if len(record.specs) > 1:
+        raise UnsupportedSpecError(
+            f"a job of the kind {kind_of(record.specs[0])} is one process, and this one asks for tasks = "
+            f"{tasks}: commands and calls have tasks"
         )
 
 

@@ -24,7 +24,7 @@ from anyjob.ledger.statedir import cannot_write
 from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
 from anyjob.outcome import Outcome
 from anyjob.process.reporting import report
-from anyjob.resources import Resources
+from anyjob.resources import Resources, total_cpus
 from anyjob.runtime.ledger_recorder import LedgerRecorder, current_context
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
@@ -91,6 +91,7 @@ class LocalBackend(TaskBackend):
         call_environment=True,
         output_files=True,
         controls=True,
+        tasks=True,
     )
     floor = 0
     queues_in_ledger = True
@@ -177,8 +178,8 @@ class LocalBackend(TaskBackend):
         Raises:
             JobRejectedError: it does.
         """
-        cpus = resources.cpus or 1
-        if cpus <= self.options.slots and not (resources.memory or resources.gpus or resources.nodes):
+        more = resources.memory or resources.gpus or resources.nodes
+        if total_cpus(resources) <= self.options.slots and not more:
             return  # as most of them
         from anyjob.builtin import refusals
         from anyjob.builtin.local import machine

@@ -27,6 +27,7 @@ def _resource_options(function: Callable[..., None]) -> Callable[..., None]:
         "--memory": ("SIZE", "Such as 8GiB."),
         "--gpus": ("N", "Accelerators."),
         "--nodes": ("N", "Machines."),
+        "--tasks": ("N", "Processes, which end together."),
         "--walltime": ("TIME", "How long it may run: 90s, 2h, 1:30:00."),
     }
     for flag, (metavar, text) in reversed(flags.items()):
@@ -54,6 +55,7 @@ def rerun(
     memory: str | None,
     gpus: str | None,
     nodes: str | None,
+    tasks: str | None,
     walltime: str | None,
     **options: Any,
 ) -> None:
@@ -69,7 +71,14 @@ def rerun(
     criteria = read_criteria(options)
     if criteria and criteria.states is None:
         criteria = criteria._replace(states=_FAILED)
-    requested = {"cpus": cpus, "memory": memory, "gpus": gpus, "nodes": nodes, "walltime": walltime}
+    requested = {
+        "cpus": cpus,
+        "memory": memory,
+        "gpus": gpus,
+        "nodes": nodes,
+        "tasks": tasks,
+        "walltime": walltime,
+    }
     resources = {name: value for name, value in requested.items() if value is not None}
     with open_session() as session:
         jobs = find_jobs(session, ids, criteria)

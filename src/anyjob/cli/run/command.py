@@ -86,6 +86,7 @@ def _resource_options(function: Callable[..., None]) -> Callable[..., None]:
         "--memory": ("SIZE", "Such as 8GiB."),
         "--gpus": ("N", "Accelerators."),
         "--nodes": ("N", "Machines."),
+        "--tasks": ("N", "Processes, which end together; each has its ANYJOB_RANK, and these cpus."),
         "--walltime": ("TIME", "How long it may run: 90s, 2h, 1:30:00."),
         "--name": ("NAME", "What to call it."),
     }
@@ -300,7 +301,7 @@ def _environment(texts: tuple[str, ...]) -> dict[str, str]:
 def _resources(options: dict[str, Any]) -> dict[str, Any]:
     from anyjob.cli.values import parse_pairs, parse_value
 
-    names = ("cpus", "memory", "gpus", "nodes", "walltime", "name")
+    names = ("cpus", "memory", "gpus", "nodes", "tasks", "walltime", "name")
     resources = {name: options[name] for name in names if options[name] is not None}
     if options["tags"]:
         resources["tags"] = parse_pairs(options["tags"], "--tag")

@@ -13,6 +13,7 @@ from anyjob.builtin.local.environment_file import JOB_FILE
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.bulks import Bulk
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
+from anyjob.builtin.local.supervisor.task_orders import call_tasks, command_tasks
 from anyjob.execution import spool
 from anyjob.execution.private_files import open_private, sync_directories, write_private
 from anyjob.execution.spawning import GRACE, write_files
@@ -51,8 +52,12 @@ class OrderBuilder:
         context = bulk.context
         extra = read_own_variables(directory) if bulk.has_own_variables else {}
         cwd = context.cwd
-        if bulk.is_call:
-            work: dict[str, Any] = {
+        tasks = bulk.resources.tasks
+        if bulk.is_call and tasks is not None:
+            argv = call_tasks(bulk, payload, directory, tasks=tasks, grace=self.grace, durable=self.durable)
+            work: dict[str, Any] = {"kind": "command", "argv": argv}
+        elif bulk.is_call:
+            work = {
                 "kind": "call",
                 "python": context.python,
                 "path": context.path,
@@ -67,9 +72,10 @@ class OrderBuilder:
             if payload is None:
                 payload = spool.read_payload(Path(self._spool), job.job_id)
             command: Command = pickle.loads(payload)
+            argv = [os.fsencode(argument) for argument in command.argv]
             work = {
                 "kind": "command",
-                "argv": [os.fsencode(argument) for argument in command.argv],
+                "argv": argv if tasks is None else command_tasks(argv, tasks, self.grace),
                 "stdin": _lay_files(command, directory),
                 "outputs": [
                     None if path is None else os.fsencode(path) for path in (command.stdout, command.stderr)

@@ -61,8 +61,8 @@ def from_event(event: dict[str, Any], job: ScheduledJob, paths: RuntimePaths) ->
 
 
 def from_spool(job: ScheduledJob, paths: RuntimePaths) -> Outcome | None:
-    """Return what the runner left of a call; None where nothing, or nothing whole."""
-    if not job.is_call:
+    """Return what the runner left of a call, or the tasks of a job; None where nothing, or nothing whole."""
+    if not job.is_call and job.resources.tasks is None:
         return None
     try:
         left = spool.read_outcome(spool.path_of(paths.spool, job.job_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anyjob.builtin.local.supervisor.bulks import Bulk
+from anyjob.resources import total_cpus
 
 
 class ScheduledJob:
@@ -17,4 +18,4 @@ class ScheduledJob:
         self.is_call = bulk.is_call
         self.resources = bulk.resources
         self.restartable = bulk.resources.restartable
-        self.slots = bulk.resources.cpus or 1
+        self.slots = total_cpus(bulk.resources)
