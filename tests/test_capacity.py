@@ -34,13 +34,14 @@ class Machine(RuleBasedStateMachine):
         self.shared = Capacity(limits[0])
         self.queues = [Capacity(limits[1], self.shared), Capacity(limits[2], self.shared)]
         self.held: dict[tuple[int, int], tuple[Demand, tuple[str, ...], bool]] = {}
+        self.lent: set[tuple[int, int]] = set()
         self.number = 0
 
     def used(self, name: str, queue: int | None = None) -> int:
         return sum(
             demand.counts.get(name, 0)
-            for (where, _), (demand, _, runs) in self.held.items()
-            if runs and queue in (None, where)
+            for key, (demand, _, runs) in self.held.items()
+            if runs and queue in (None, key[0]) and not (name == "cpus" and key in self.lent)
         )
 
     @rule(queue=st.integers(0, 1), demand=demands)
@@ -67,10 +68,22 @@ class Machine(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(sorted(self.held)))
         demand, devices, _ = self.held[key]
         self.queues[key[0]].give_back(key, keep_devices=keep)
+        self.lent.discard(key)
         if keep and devices:
             self.held[key] = demand, devices, False
         else:
             del self.held[key]
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), lends=st.booleans())
+    def lend(self, data: st.DataObject, lends: bool) -> None:
+        key = data.draw(st.sampled_from(sorted(self.held)))
+        if lends:
+            self.queues[key[0]].lend(key)
+            self.lent |= {key} if "cpus" in self.held[key][0].counts and self.held[key][2] else set()
+        else:
+            self.queues[key[0]].take_back(key)
+            self.lent.discard(key)
 
     @rule(queue=st.sampled_from([None, 0, 1]), limits=counts)
     def change(self, queue: int | None, limits: dict[str, int]) -> None:

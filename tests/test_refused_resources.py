@@ -14,7 +14,7 @@ from anyjob.builtin.inline import InlineBackend
 from anyjob.builtin.pool import PoolBackend
 from anyjob.builtin.processes import ProcessesBackend
 from anyjob.builtin.threads import ThreadsBackend
-from anyjob.errors import JobRejectedError
+from anyjob.errors import JobRejectedError, UnsupportedSpecError
 from anyjob.specs import Call, Command
 
 PATIENCE = 60.0
@@ -53,6 +53,23 @@ def test_what_cannot_be_kept_is_refused_with_the_way_out(
         pool.run(Call(pow, (2, 5)), **asked)
     (job,) = pool.run_many([Command(["true"])], **asked)
     assert job.outcome().reason == "rejected"
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"gpus": 0.5}, "gives no shares of a GPU: it asks for 0.5 gpus, ask for whole ones, or choose one"),
+        ({"gpu_memory": "1GiB"}, "gives no GPUs away by their memory: leave gpu_memory out, or choose one"),
+        ({"needs": {"license": 1}}, "counts nothing by name: it needs license, leave needs out, or choose"),
+    ],
+)
+def test_what_a_backend_has_no_word_for_is_refused(
+    pool: PoolBackend, asked: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UnsupportedSpecError, match=message):
+        pool.run(Call(pow, (2, 5)), **asked)
+    with pytest.raises(UnsupportedSpecError, match=message):
+        pool.run_many([Command(["true"])], **asked)
 
 
 def test_what_is_there_anyway_may_be_asked_for(pool: PoolBackend) -> None:
@@ -107,7 +124,7 @@ def test_two_halves_run_at_the_same_time() -> None:
     [
         ({"nodes": 2}, "it asks for 2 nodes, and its jobs run on this machine alone: leave nodes out"),
         ({"memory": "900TiB"}, "it asks for 900TiB of memory, and there are .*: ask for less"),
-        ({"gpus": 1}, "it asks for 1 gpus, and jobs are given none here"),
+        ({"needs": {"license": 1}}, "it needs license, and the backend counts nothing by name: set"),
     ],
 )
 def test_local_refuses_what_is_not_there(tmp_path: Path, asked: dict[str, Any], message: str) -> None:

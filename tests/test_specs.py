@@ -197,6 +197,10 @@ def test_resources_take_what_people_write() -> None:
     assert make_resources({"memory": "8B"}).memory == 8
     assert make_resources({"memory": 2**20}).memory == 2**20
     assert make_resources({"walltime": "2h"}).walltime == 7200
+    assert make_resources({"gpus": "0.5"}).gpus == 0.5
+    assert make_resources({"gpus": 1.0}).gpus == 1
+    assert make_resources({"gpu_memory": "6GiB"}).gpu_memory == 6 * 2**30
+    assert make_resources({"needs": {"license": "2", "disk": 0}}).needs == {"license": 2}
 
 
 @pytest.mark.parametrize(
@@ -206,6 +210,13 @@ def test_resources_take_what_people_write() -> None:
         ({"cpus": 2.5}, "cpus: 2.5"),
         ({"nodes": "none"}, "nodes: 'none'"),
         ({"gpus": -1}, "gpus: -1"),
+        ({"gpus": 1.5}, "gpus: 1.5 does not do: it must be a whole number, or a fraction below 1"),
+        ({"gpus": "1/2"}, "gpus: '1/2' does not do"),
+        ({"gpu_memory": 6}, 'gpu_memory = 6 is in bytes: write "6GiB"'),
+        ({"needs": {"license": -1}}, "needs: license: -1 does not do"),
+        ({"needs": {"license": 0.5}}, "needs: license: 0.5 does not do"),
+        ({"needs": {"cpus": 2}}, "needs: cpus is asked for by itself: cpus=2"),
+        ({"needs": ["license"]}, "needs go by name: {"),
         ({"memory": "8 gigs"}, "memory: '8 gigs' is not understood"),
         ({"walltime": "1:30"}, "walltime: '1:30' could be hours or minutes"),
         ({"walltime": -1}, "walltime: -1"),

@@ -102,6 +102,9 @@ class Capabilities(Record):
         output_files: a program writes to the ``stdout`` and the ``stderr`` that it names.
         controls: it can hold, release, pause and resume jobs.
         tasks: a job may be several processes, by ``tasks=``.
+        gpu_shares: several jobs may have a share of one GPU each, ``gpus=0.5``.
+        gpu_memory: it gives GPUs away by the ``gpu_memory`` that jobs ask for.
+        needs: it counts what jobs ask for by name, ``needs={"license": 1}``.
     """
 
     durable: bool
@@ -116,6 +119,9 @@ class Capabilities(Record):
     output_files: bool
     controls: bool
     tasks: bool
+    gpu_shares: bool
+    gpu_memory: bool
+    needs: bool
 
     def __init__(
         self,
@@ -132,6 +138,9 @@ class Capabilities(Record):
         output_files: bool = False,
         controls: bool = False,
         tasks: bool = False,
+        gpu_shares: bool = False,
+        gpu_memory: bool = False,
+        needs: bool = False,
     ) -> None:
         super().__init__(
             durable=durable,
@@ -146,6 +155,9 @@ class Capabilities(Record):
             output_files=output_files,
             controls=controls,
             tasks=tasks,
+            gpu_shares=gpu_shares,
+            gpu_memory=gpu_memory,
+            needs=needs,
         )
 
 

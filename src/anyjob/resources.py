@@ -22,7 +22,9 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Args:
         cpus: cores; 4 or "4". None leaves it to the backend.
         memory: bytes, or text such as "8GiB"; kept in bytes.
-        gpus: accelerators.
+        gpus: accelerators: 1, 2, …; or, below 1, the share of one that it has with others: 0.5.
+        gpu_memory: bytes of an accelerator, or text such as "6GiB": what each of whole ones must have at
+            least; alone, or with a share, what the job takes of one that it has with others.
         nodes: machines.
         tasks: processes that it is, which end together; each has these ``cpus``. None: it is one process, and
             knows nothing of tasks.
@@ -32,6 +34,7 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         options: for one engine only, by its type; other engines ignore them:
             ``{"slurm": {"partition": "gpu"}}``.
         restartable: it may run a second time where the first was lost half way.
+        needs: how much it takes of what the backend counts under a name: ``{"license": 1}``.
 
     Raises:
         SpecError: a value that makes no sense.
@@ -39,7 +42,7 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     cpus: int | None = None
     memory: int | None = None
-    gpus: int | None = None
+    gpus: int | float | None = None
     nodes: int | None = None
     tasks: int | None = None
     walltime: float | None = None
@@ -47,15 +50,20 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tags: dict[str, str] = {}
     options: dict[str, dict[str, Any]] = {}
     restartable: bool = False
+    gpu_memory: int | None = None
+    needs: dict[str, int] = {}
 
     def __post_init__(self) -> None:
-        for field in ("cpus", "nodes", "tasks", "gpus"):
+        for field in ("cpus", "nodes", "tasks"):
             value = getattr(self, field)
             if value is not None:
-                least = 0 if field == "gpus" else 1
-                force_setattr(self, field, units.parse_count(value, what=field, minimum=least))
-        if self.memory is not None:
-            force_setattr(self, "memory", units.parse_memory(self.memory))
+                force_setattr(self, field, units.parse_count(value, what=field))
+        if self.gpus is not None:
+            force_setattr(self, "gpus", units.parse_share(self.gpus, what="gpus"))
+        for field in ("memory", "gpu_memory"):
+            value = getattr(self, field)
+            if value is not None:
+                force_setattr(self, field, units.parse_memory(value, what=field))
         if self.walltime is not None:
             force_setattr(self, "walltime", units.parse_duration(self.walltime))
         if not isinstance(self.name, str) or "\0" in self.name:
@@ -75,6 +83,24 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         if not isinstance(self.restartable, bool):
             raise SpecError(f"restartable is True or False, not {self.restartable!r}")
+        if self.needs:
+            force_setattr(self, "needs", _read_needs(self.needs))
+
+
+def _read_needs(needs: Any) -> dict[str, int]:
+    """Return how much of what is counted by name a job takes; what it takes nothing of is left out.
+
+    Raises:
+        SpecError: it is no mapping of names to whole numbers.
+    """
+    if not isinstance(needs, dict) or not all(isinstance(name, str) and name for name in needs):
+        raise SpecError(f'needs go by name: {{"license": 1}}, not {needs!r}')
+    for name in set(needs).intersection(Resources.__struct_fields__):
+        raise SpecError(f"needs: {name} is asked for by itself: {name}={needs[name]!r}")
+    counts = {
+        name: units.parse_count(value, what=f"needs: {name}", minimum=0) for name, value in needs.items()
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def total_cpus(resources: Resources) -> int:
@@ -104,10 +130,11 @@ def make_resources(given: dict[str, Any]) -> Resources:
             f"unknown resource {word!r}; {hint} (What one engine alone knows goes by its type: "
             f'options={{"slurm": {{{word!r}: …}}}})'
         )
-    memory = given.get("memory")
-    if isinstance(memory, (int, float)) and 0 < memory < SMALLEST_MEMORY:
-        raise SpecError(
-            f'memory = {memory} is in bytes: write "{memory:g}GiB" or "{memory:g}MiB", or "{memory:g}B" '
-            "if bytes are meant"
-        )
+    for field in ("memory", "gpu_memory"):
+        memory = given.get(field)
+        if isinstance(memory, (int, float)) and 0 < memory < SMALLEST_MEMORY:
+            raise SpecError(
+                f'{field} = {memory} is in bytes: write "{memory:g}GiB" or "{memory:g}MiB", or '
+                f'"{memory:g}B" if bytes are meant'
+            )
     return Resources(**given)

@@ -62,6 +62,8 @@ def test_what_workers_were_not_told_of_does_not_count() -> None:
         "LICENCE": 1.0,
     }
     assert worker_resources.required(Resources(gpus=1), {}, []) == {"GPU": 1.0}
+    shared = Resources(gpus=0.5, needs={"LICENCE": 2})
+    assert worker_resources.required(shared, {"DISK": 1}, []) == {"GPU": 0.5, "LICENCE": 2.0, "DISK": 1.0}
 
 
 def test_what_no_worker_has_is_said() -> None:

@@ -131,18 +131,18 @@ def test_a_version_mismatch_says_both_versions() -> None:
 
 
 def test_resources_become_options_of_a_task() -> None:
-    resources = Resources(cpus=2, gpus=1, memory="1GiB", name="fit")  # type: ignore[arg-type]
-    made = task_options(resources, RayJobOptions(resources={"tpu": 1}), RayOptions(), with_runtime_env=True)
+    resources = Resources(cpus=2, gpus=0.5, memory="1GiB", name="fit", needs={"tpu": 1})  # type: ignore[arg-type]
+    made = task_options(resources, RayJobOptions(resources={"fast": 1}), RayOptions(), with_runtime_env=True)
     assert made == {
         "num_cpus": 2,
-        "num_gpus": 1,
+        "num_gpus": 0.5,
         "memory": 2**30,
         "name": "fit",
-        "resources": {"tpu": 1},
+        "resources": {"tpu": 1, "fast": 1},
         "max_retries": 0,
         "retry_exceptions": False,
     }
-    assert resource_demand(made) == {"CPU": 2, "GPU": 1, "memory": 2**30, "tpu": 1}
+    assert resource_demand(made) == {"CPU": 2, "GPU": 0.5, "memory": 2**30, "tpu": 1, "fast": 1}
 
 
 def test_only_what_may_run_twice_is_retried() -> None:

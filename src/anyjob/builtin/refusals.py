@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyjob.resources import Resources, total_cpus
+from anyjob.resources import Resources
 from anyjob.text.units import format_duration, format_memory
 
 LEAST_MEMORY = {"command": 1 << 20, "python": 16 << 20}
@@ -50,27 +50,13 @@ def in_this_program(resources: Resources, cpus: int, *, keeps_walltime: bool) ->
     return of_several_nodes(resources)
 
 
-def on_this_machine(kind: str, resources: Resources, slots: int, memory: int) -> str:
-    """Say why a job cannot run on a backend that outlives the program that submits; empty where it can.
-
-    Args:
-        kind: what it is at last: a ``command``, or ``python``.
-        resources: what it asks for.
-        slots: the cores that the backend has.
-        memory: the bytes that it has; 0 where nobody knows.
-    """
-    if total_cpus(resources) > slots:
-        return too_many_cpus(total_cpus(resources), slots)
+def least_memory(kind: str, memory: int | None) -> str:
+    """Say that a job asks for so little memory that it would be ended at once; empty where it does not."""
     least = LEAST_MEMORY[kind]
-    if resources.memory is not None and resources.memory < least:
-        return (
-            f"it asks for {format_memory(resources.memory)} of memory, and would be ended at once: "
-            f"{'Python, which runs it,' if kind == 'python' else 'a program'} needs "
-            f"{format_memory(least)} at least"
-        )
-    if resources.gpus:
-        return f"it asks for {resources.gpus:g} gpus, and jobs are given none here: leave gpus out"
-    if memory and (resources.memory or 0) > memory:
-        asked, there = format_memory(resources.memory or 0), format_memory(memory)
-        return f"it asks for {asked} of memory, and there are {there}: ask for less"
-    return of_several_nodes(resources)
+    if memory is None or memory >= least:
+        return ""
+    return (
+        f"it asks for {format_memory(memory)} of memory, and would be ended at once: "
+        f"{'Python, which runs it,' if kind == 'python' else 'a program'} needs {format_memory(least)} "
+        "at least"
+    )

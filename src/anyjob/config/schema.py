@@ -29,7 +29,7 @@ SECRET = {
         {"type": "string", "writeOnly": True},
     ],
 }
-QUANTITIES = ("cpus", "memory", "gpus", "nodes", "tasks", "walltime")
+QUANTITIES = ("cpus", "memory", "gpus", "gpu_memory", "nodes", "tasks", "walltime")
 """The fields of `Resources` that may be given as people write them, such as ``"8GiB"``."""
 
 

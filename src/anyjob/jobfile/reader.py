@@ -29,8 +29,8 @@
     dir = "out"
     out = "{dir}/order-{order:02d}.json"
 
-    [resources]                         # optional: cpus, memory, gpus, nodes, tasks, walltime, tags,
-    cpus = 1                            # restartable
+    [resources]                         # optional: cpus, memory, gpus, nodes, tasks, walltime, needs,
+    cpus = 1                            # tags, restartable
     walltime = "10m"
 
     [options.slurm]                     # optional: for one type of backend only

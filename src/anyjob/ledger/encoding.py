@@ -31,6 +31,8 @@ class Context(msgspec.Struct, frozen=True, omit_defaults=True):
     environment: str = ""
     python: str = ""
     path: tuple[str, ...] = ()
+    gpus: tuple[tuple[str, int], ...] = ()
+    """Of `local`: the GPUs that they may have, by id, with the bytes that each has."""
 
 
 class _BytePaths(Context, frozen=True, omit_defaults=True):
@@ -66,6 +68,7 @@ def _converted(context: Context, to: type[Context], convert: Callable[[Any], Any
         convert(context.environment),
         convert(context.python),
         tuple(map(convert, context.path)),
+        context.gpus,
     )
 
 

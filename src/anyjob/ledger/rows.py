@@ -37,6 +37,8 @@ HELD = "held"
 """What stands as the reason of a job of `local` that waits, and does not start until it is released."""
 PAUSED = "paused"
 """What stands as the reason of a job of `local` that runs, while its processes are stopped."""
+GPUS = "anyjob.gpus"
+"""The note that says which GPUs a job was given."""
 ATTACHED = "attached"
 """The kind of a job that others have submitted: what it was handed is not known."""
 CODE = {status: code for code, status in enumerate(STATES)}

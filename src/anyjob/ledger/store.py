@@ -225,6 +225,15 @@ class Ledger(LedgerReader):
 
         return self._file.write(mark)
 
+    def note(self, job_id: str, name: str, text: str) -> None:
+        """Note something of a job, beside what plugins have noted of it."""
+        import json
+
+        notes = json.dumps({**self.notes(job_id), name: text})
+        self._write_many(
+            "INSERT OR REPLACE INTO notes SELECT n, ?2 FROM jobs WHERE id = ?1", [(job_id, notes)]
+        )
+
     def note_waiting(self, job_id: str, waits: bool) -> None:
         """Note that a job that runs waits for others, or that it goes on."""
         old, new = (None, WAITING) if waits else (WAITING, None)

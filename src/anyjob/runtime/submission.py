@@ -7,14 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from anyjob.errors import BackendError, Refused, SpecError, StateError, UnsupportedSpecError
+from anyjob.errors import BackendError, Refused, SpecError, StateError
 from anyjob.orders import Order, Rejected, Unsure
 from anyjob.outcome import Outcome
 from anyjob.resources import Resources
 from anyjob.runtime.ids import new_id
 from anyjob.runtime.lowering import find_route, lower_along
 from anyjob.runtime.services import AMENDED
-from anyjob.specs import Call, Command, Spec, T, kind_of
+from anyjob.runtime.support import check_resources, check_spec, check_tasks
+from anyjob.specs import Spec, T, kind_of
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 
@@ -78,7 +79,7 @@ def submit(
         record.notes = (admitted and admitted.notes) or _NO_NOTES
         if admitted is not None and admitted.resources is not resources:
             record.give(given.shared(admitted.resources))
-        _check_tasks(backend, record)
+        check_tasks(backend, record)
         order = backend._order(record, given.options(record.resources))
         groups.setdefault(id(record.resources), []).append(order)
     _tell_amendments(records)
@@ -114,12 +115,14 @@ class _Given:
     def __init__(self, backend: TaskBackend, resources: Resources, options: Any) -> None:
         self._backend = backend
         self._options = {id(resources): options}
+        check_resources(backend, resources)
         self._known: dict[bytes, Resources] = {}
 
     def shared(self, amended: Resources) -> Resources:
         """Return the resources that are like these."""
         from anyjob.ledger.encoding import encode_resources
 
+        check_resources(self._backend, amended)
         return self._known.setdefault(encode_resources(amended), amended)
 
     def options(self, resources: Resources) -> Any:
@@ -200,51 +203,9 @@ def _lower(backend: TaskBackend, specs: Sequence[Spec]) -> list[tuple[Spec, ...]
             except SpecError as error:
                 raise type(error)(f"backend {backend.name()!r}: {error}") from None
         chain = lower_along(spec, route, job_type)
-        _check_supported(backend, chain[-1])
+        check_spec(backend, chain[-1])
         lowered.append(chain)
     return lowered
-
-
-def _check_supported(backend: TaskBackend, native: Spec) -> None:
-    """See to it that nothing which a spec asks for is ignored.
-
-    Raises:
-        UnsupportedSpecError: this backend cannot do it.
-    """
-    can = backend.capabilities
-    if isinstance(native, Call) and (native.env or native.cwd is not None) and not can.call_environment:
-        raise UnsupportedSpecError(
-            f"backend {backend.name()!r} has no environment or directory for one call alone: leave out env "
-            "and cwd of the Call, or choose one that has, such as `local` or `processes`"
-        )
-    redirected = isinstance(native, Command) and (native.stdout is not None or native.stderr is not None)
-    if redirected and not can.output_files:
-        raise UnsupportedSpecError(
-            f"backend {backend.name()!r} keeps what a program writes by itself: leave out stdout and stderr "
-            "of the Command, and read the job's logs"
-        )
-
-
-def _check_tasks(backend: TaskBackend, record: JobRecord) -> None:
-    """See to it that a job which asks for several tasks has them.
-
-    Raises:
-        UnsupportedSpecError: this backend starts one process for a job, or the kind of work is one.
-    """
-    tasks = record.resources.tasks
-    if tasks is None:
-        return
-    if not backend.capabilities.tasks:
-        raise UnsupportedSpecError(
-            f"backend {backend.name()!r} starts one process for a job, and this one asks for tasks = {tasks}:"
-            " leave it out, and have the program start the others, or choose a backend that has tasks, such "
-            "as `local`"
-        )
-    if len(record.specs) > 1:
-        raise UnsupportedSpecError(
-            f"a job of the kind {kind_of(record.specs[0])} is one process, and this one asks for tasks = "
-            f"{tasks}: commands and calls have tasks"
-        )
 
 
 class _Launch:

@@ -195,6 +195,29 @@ def parse_count(value: str | int, *, what: str, minimum: int = 1) -> int:
     return count
 
 
+def parse_share(value: str | float, *, what: str) -> int | float:
+    """Return how many of something, of which several may share one: ``2``, ``"0.5"``.
+
+    Args:
+        value: a whole number, or a fraction below 1; or text of one.
+        what: what is counted, for an error.
+
+    Raises:
+        SpecError: it is neither, or negative: what is more than one is not shared.
+    """
+    wanted = "does not do: it must be a whole number, or a fraction below 1 for a share of one"
+    if isinstance(value, str):
+        import re
+
+        if not re.fullmatch(r"[0-9]{1,18}|[0-9]{0,18}\.[0-9]{1,18}", value.strip(), re.ASCII):
+            _refuse(what, value, wanted)
+        value = float(value)
+    number = _number(value, what, wanted)
+    if not 0 <= number < 10**18 or (number > 1 and not number.is_integer()):
+        _refuse(what, value, wanted)
+    return int(number) if number.is_integer() else number
+
+
 def _number(value: object, what: str, wanted: str) -> float:
     # bool is an int, and NaN is below every limit and above it.
     if isinstance(value, bool) or not hasattr(value, "__float__"):

@@ -50,6 +50,8 @@ class DaskBackend(TaskBackend):
             notifies=True,
             call_environment=True,
             output_files=True,
+            gpu_shares=True,
+            needs=True,
         )
         in_each_process(self._make_own)
 

@@ -58,7 +58,7 @@ class Submitter:
         """Return which of Dask's resources a job takes up, and what no worker has of that now."""
         if (resources.nodes or 1) > 1:
             return {}, f"it asks for {resources.nodes} nodes: a task of Dask's runs on one"
-        if not (resources.cpus or resources.memory or resources.gpus or options.resources):
+        if not (resources.cpus or resources.memory or resources.gpus or resources.needs or options.resources):
             return {}, ""
         info = self._connection.request("cluster_info")
         workers = [worker["resources"] for worker in info["workers"].values()]

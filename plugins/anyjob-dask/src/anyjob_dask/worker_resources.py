@@ -14,7 +14,7 @@ def required(resources: Resources, more: Mapping[str, float], offered: Container
     """Return what a job takes up of a worker's resources.
 
     Dask counts what its workers were told to have, and nothing else. So ``cpus`` and ``memory`` count where
-    some worker was told of ``CPU`` and ``MEMORY``; ``gpus``, and what is asked for by its name, always do.
+    some worker was told of ``CPU`` and ``MEMORY``; ``gpus``, and ``needs`` by their names, always do.
 
     Args:
         resources: what the job needs.
@@ -25,7 +25,8 @@ def required(resources: Resources, more: Mapping[str, float], offered: Container
     found = {name: float(amount) for name, amount in optional.items() if amount and name in offered}
     if resources.gpus:
         found[GPU] = float(resources.gpus)
-    return {**found, **{name: float(amount) for name, amount in more.items()}}
+    named = {**resources.needs, **more}
+    return {**found, **{name: float(amount) for name, amount in named.items()}}
 
 
 def missing(required: Mapping[str, float], workers: Iterable[Mapping[str, float]]) -> str:

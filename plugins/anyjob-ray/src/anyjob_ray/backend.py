@@ -15,9 +15,18 @@ from anyjob_ray.options import RayJobOptions, RayOptions
 if TYPE_CHECKING:
     from anyjob_ray.mode import Mode
 
-FAST = Capabilities(logs=True, notifies=True, call_environment=True, output_files=True)
+FAST = Capabilities(
+    logs=True, notifies=True, call_environment=True, output_files=True, gpu_shares=True, needs=True
+)
 DURABLE = Capabilities(
-    durable=True, find=True, logs=True, notifies=True, call_environment=True, output_files=True
+    durable=True,
+    find=True,
+    logs=True,
+    notifies=True,
+    call_environment=True,
+    output_files=True,
+    gpu_shares=True,
+    needs=True,
 )
 
 

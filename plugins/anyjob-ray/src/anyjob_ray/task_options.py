@@ -36,8 +36,8 @@ def task_options(
         found["num_gpus"] = resources.gpus
     if resources.memory is not None:
         found["memory"] = resources.memory
-    if job.resources:
-        found["resources"] = dict(job.resources)
+    if resources.needs or job.resources:
+        found["resources"] = {**resources.needs, **job.resources}
     if resources.name:
         found["name"] = resources.name.encode("utf-8", "replace").decode()  # for Ray's own listings
     if with_runtime_env and backend.runtime_env:

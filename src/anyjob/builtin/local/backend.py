@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from anyjob.backend import Capabilities
 from anyjob.builtin.local import environment_file, process_attributes
@@ -30,6 +31,8 @@ from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
 from anyjob.tracking.records import JobRecord
 
+GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd")
+"""What is there where there may be GPUs, of NVIDIA's and of AMD's."""
 _FORGOTTEN = (
     "it is not in the ledger any more: the state directory was removed, or `anyjob prune` has forgotten it"
 )
@@ -71,6 +74,37 @@ class LocalOptions(Options, frozen=True):
             "at the price of flushes to the disk)"
         ),
     ] = "normal"
+    memory: Annotated[
+        int | str | None,
+        msgspec.Meta(
+            description="what jobs that ask for memory may have together: 16GiB; by default what the "
+            "machine, or its cgroup, has"
+        ),
+    ] = None
+    gpus: Annotated[
+        int | tuple[int | str, ...] | None,
+        msgspec.Meta(description="how many there are, or their ids; by default as NVIDIA's driver tells"),
+    ] = None
+    gpu_memory: Annotated[
+        int | str | None, msgspec.Meta(description="what each GPU has, where its driver does not tell: 24GiB")
+    ] = None
+    hide_gpus: Annotated[bool, msgspec.Meta(description="whether a job that asks for no GPU sees none")] = (
+        True
+    )
+    resources: Annotated[
+        dict[str, int],
+        msgspec.Meta(description="what else there is of what jobs need, by name: { license = 2 }"),
+    ] = {}
+
+    def __post_init__(self) -> None:
+        if self.memory is None and self.gpus is None and self.gpu_memory is None and not self.resources:
+            return  # as most have it: so nothing is loaded for it
+        from anyjob.builtin.local.machine import told
+
+        for name in ("memory", "gpu_memory"):
+            force_setattr(self, name, told.memory(name, getattr(self, name)))
+        force_setattr(self, "gpus", told.gpus(self.gpus))
+        told.check_counts(self.resources)
 
 
 class LocalBackend(TaskBackend):
@@ -92,6 +126,9 @@ class LocalBackend(TaskBackend):
         output_files=True,
         controls=True,
         tasks=True,
+        gpu_shares=True,
+        gpu_memory=True,
+        needs=True,
     )
     floor = 0
     queues_in_ledger = True
@@ -157,36 +194,49 @@ class LocalBackend(TaskBackend):
             BackendUnavailableError: there is no supervisor, and none can be started.
             StateError: it cannot be written.
         """
-        self._check_room(route[-1], resources)
+        gpus, variables = self._find_room(route[-1], resources)
         # Once the ledger has the jobs, they are as good as started: so who runs them is sought before.
         self._client.open()
         path = self._paths.environments / (
             os.urandom(10).hex() + (OWN_SUFFIX if self._have_own_variables else "")
         )
-        content = environment_file.encode(os.environb, process_attributes.current())
+        content = environment_file.encode({**os.environb, **variables}, process_attributes.current())
         try:
             write_private(path, content, durable=self._is_durable)
             if self._is_durable:
                 sync_directories(self._paths.state)
         except OSError as error:
             raise cannot_write(path, error) from error
-        return current_context(route, resources, environment=str(path), python=self.options.python)
+        context = current_context(route, resources, environment=str(path), python=self.options.python)
+        return msgspec.structs.replace(context, gpus=gpus) if gpus else context
 
-    def _check_room(self, kind: str, resources: Resources) -> None:
+    def _find_room(
+        self, kind: str, resources: Resources
+    ) -> tuple[tuple[tuple[str, int], ...], Mapping[bytes, bytes]]:
         """See to it that a job asks for nothing that is not here, and would wait for it for ever.
+
+        Returns:
+            the GPUs that it may have, with the memory of each, and the variables that it gets for that.
 
         Raises:
             JobRejectedError: it does.
         """
-        more = resources.memory or resources.gpus or resources.nodes
-        if total_cpus(resources) <= self.options.slots and not more:
-            return  # as most of them
-        from anyjob.builtin import refusals
-        from anyjob.builtin.local import machine
+        told, has_gpus = self.options.gpus, False
+        if told is None or told:
+            has_gpus = told is not None or any(map(os.path.exists, GPU_DRIVERS))
+        asked = (resources.memory, resources.gpus, resources.gpu_memory, resources.nodes, resources.needs)
+        if total_cpus(resources) <= self.options.slots and not any(asked) and not has_gpus:
+            return (), {}  # as most of them
+        from anyjob.builtin.local.machine import gpus, room
 
-        reason = refusals.on_this_machine(kind, resources, self.options.slots, machine.memory())
-        if reason:
-            raise JobRejectedError(f"backend {self.name()!r} would not take the job: {reason}")
+        try:
+            found = room.check(kind, resources, self.options, os.environ)
+        except room.NoRoom as error:
+            raise JobRejectedError(f"backend {self.name()!r} would not take the job: {error}") from None
+        if not found and not (has_gpus and self.options.hide_gpus):
+            return (), {}
+        variables = gpus.variables(os.environ, hidden=not found)
+        return found, {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
 
     def _order(self, record: JobRecord, options: Any) -> Order:
         order = super()._order(record, options)

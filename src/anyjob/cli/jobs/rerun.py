@@ -18,6 +18,7 @@ from anyjob.cli.output import print_message, write_line
 from anyjob.session.facade import Session
 from anyjob.status import JobStatus
 
+RESOURCES = ("cpus", "memory", "gpus", "gpu_memory", "nodes", "tasks", "walltime")
 _FAILED = (JobStatus.ERROR, JobStatus.CANCELLED)
 
 
@@ -25,7 +26,8 @@ def _resource_options(function: Callable[..., None]) -> Callable[..., None]:
     flags = {
         "--cpus": ("N", "Cores, in place of what it had."),
         "--memory": ("SIZE", "Such as 8GiB."),
-        "--gpus": ("N", "Accelerators."),
+        "--gpus": ("N", "Accelerators; 0.5 for half of one."),
+        "--gpu-memory": ("SIZE", "Of an accelerator that others have a share of, too."),
         "--nodes": ("N", "Machines."),
         "--tasks": ("N", "Processes, which end together."),
         "--walltime": ("TIME", "How long it may run: 90s, 2h, 1:30:00."),
@@ -51,12 +53,6 @@ def rerun(
     ids: tuple[str, ...],
     yes: bool,
     detach: bool,
-    cpus: str | None,
-    memory: str | None,
-    gpus: str | None,
-    nodes: str | None,
-    tasks: str | None,
-    walltime: str | None,
     **options: Any,
 ) -> None:
     """Hand over anew what jobs were handed, to their backends, and wait for it as `anyjob run` does.
@@ -68,17 +64,10 @@ def rerun(
     job writes is passed on, and the exit code is its own; of several jobs it is 0 if all are DONE, else 1.
     Ctrl-C cancels them.
     """
+    requested = {name: options.pop(name) for name in RESOURCES}
     criteria = read_criteria(options)
     if criteria and criteria.states is None:
         criteria = criteria._replace(states=_FAILED)
-    requested = {
-        "cpus": cpus,
-        "memory": memory,
-        "gpus": gpus,
-        "nodes": nodes,
-        "tasks": tasks,
-        "walltime": walltime,
-    }
     resources = {name: value for name, value in requested.items() if value is not None}
     with open_session() as session:
         jobs = find_jobs(session, ids, criteria)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +25,7 @@ from anyjob.cli.times import span
 from anyjob.cli.values import money, size
 from anyjob.execution import spool
 from anyjob.ledger.encoding import decode_resources, outcome_of
-from anyjob.ledger.rows import ATTACHED, FINAL, Row, Summary
+from anyjob.ledger.rows import ATTACHED, FINAL, GPUS, Row, Summary
 from anyjob.outcome import USAGE
 from anyjob.resources import Resources
 from anyjob.runtime.services import AMENDED
@@ -185,6 +186,7 @@ def labelled_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("parameters", pairs(found["parameters"])),
         ("work", _work(found["spec"]) or found["work"]),
         ("resources", _resources(found["resources"])),
+        ("gpus", found["notes"].get(GPUS, "")),
         ("amended", found["notes"].get(AMENDED, "")),
         ("backend", _backend(found)),
         ("native id", found["native_id"] or ""),
@@ -242,7 +244,12 @@ def _work(spec: dict[str, Any]) -> str:
 
 
 def _resources(requested: dict[str, Any]) -> str:
-    formats = {"memory": format_memory, "walltime": format_duration}
+    formats: dict[str, Callable[[Any], str]] = {
+        "memory": format_memory,
+        "gpu_memory": format_memory,
+        "walltime": format_duration,
+        "needs": lambda counts: " ".join(f"{name}={count}" for name, count in counts.items()),
+    }
     return ", ".join(f"{key} {formats.get(key, str)(value)}" for key, value in requested.items())
 
 

@@ -84,7 +84,8 @@ def _resource_options(function: Callable[..., None]) -> Callable[..., None]:
     resources = {
         "--cpus": ("N", "Cores."),
         "--memory": ("SIZE", "Such as 8GiB."),
-        "--gpus": ("N", "Accelerators."),
+        "--gpus": ("N", "Accelerators; 0.5 for half of one."),
+        "--gpu-memory": ("SIZE", "Of an accelerator that others have a share of, too."),
         "--nodes": ("N", "Machines."),
         "--tasks": ("N", "Processes, which end together; each has its ANYJOB_RANK, and these cpus."),
         "--walltime": ("TIME", "How long it may run: 90s, 2h, 1:30:00."),
@@ -133,6 +134,13 @@ Exit codes:
     metavar="KEY=VALUE",
     help="To look for it by. Repeatable.",
     shell_complete=job_tags,
+)
+@click.option(
+    "--need",
+    "needs",
+    multiple=True,
+    metavar="NAME=N",
+    help="What it takes of what the backend counts: license=1. Repeatable.",
 )
 @click.option(
     "--option",
@@ -301,10 +309,12 @@ def _environment(texts: tuple[str, ...]) -> dict[str, str]:
 def _resources(options: dict[str, Any]) -> dict[str, Any]:
     from anyjob.cli.values import parse_pairs, parse_value
 
-    names = ("cpus", "memory", "gpus", "nodes", "tasks", "walltime", "name")
+    names = ("cpus", "memory", "gpus", "gpu_memory", "nodes", "tasks", "walltime", "name")
     resources = {name: options[name] for name in names if options[name] is not None}
     if options["tags"]:
         resources["tags"] = parse_pairs(options["tags"], "--tag")
+    if options["needs"]:
+        resources["needs"] = parse_pairs(options["needs"], "--need")
     for key, value in parse_pairs(options["options"], "--option").items():
         engine, dot, option = key.partition(".")
         if not dot or not engine or not option:

@@ -38,6 +38,7 @@ class Job:
         "cause",
         "code",
         "cwd",
+        "devices",
         "dispatch_id",
         "dispatches",
         "durable",
@@ -79,6 +80,7 @@ class Job:
         self.slots: int = order.get("slots", 1)
         self.capacity: int = order.get("capacity", 0)  # the slots of its queue; 0: as many as are asked for
         self.memory: int | None = order.get("memory")  # bytes that it has asked for
+        self.devices: list[str] = order.get("devices") or []  # its GPUs
         self.walltime: float | None = order.get("walltime")
         self.work: dict[str, Any] = order["work"]
         self.is_call = self.work["kind"] == "call"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import time
 
@@ -324,15 +325,24 @@ class JobControl:
         event = job.end_event(code, message, report, usage)
         self._log.ended(event)
         self._link.tell({**event, "offset": self._log.position["offset"]})
+        freed = functools.partial(self._freed, job) if job.devices else None
         if job.pid is not None:
             del self._by_pid[job.pid]
-            if goes_on:
-                self.terminator.sweep_soon()
-            else:
-                self.terminator.clean_up_after(job.key, job.pid, job.starttime, job.grace)
+        if job.pid is None or goes_on:
+            self.terminator.sweep_soon()
+            if freed is not None:
+                freed()
+        else:
+            self.terminator.clean_up_after(job.key, job.pid, job.starttime, job.grace, freed)
         self._cancel_walltime(job)
         for following in self._slots.release(job):
             self._launch(following)
+
+    def _freed(self, job: Job) -> None:
+        """Nothing is left of a job that has ended: its GPUs are free."""
+        event = {"op": "freed", "id": job.id, "attempt": job.attempt}
+        self._log.freed(event)
+        self._link.tell(event)
 
     def _cancel_walltime(self, job: Job) -> None:
         if job.overdue is not None:

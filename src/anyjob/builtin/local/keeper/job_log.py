@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from anyjob.builtin.local.error_log import log_error
-from anyjob.builtin.local.keeper.log import end_line, keeper_line, process_line, start_line
+from anyjob.builtin.local.keeper.log import devices_line, event_line, keeper_line, process_line, start_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from anyjob.builtin.local.ipc.event_loop import EventLoop
-    from anyjob.builtin.local.keeper.job import Job
+    from anyjob.builtin.local.keeper.job import Job, Key
     from anyjob.builtin.local.keeper.log_writer import LogWriter
 
 RETRY = 0.2
@@ -31,8 +31,9 @@ class JobLog:
     def __init__(self, writer: LogWriter, loop: EventLoop) -> None:
         self._writer = writer
         self._loop = loop
+        self._held: dict[Key, list[str]] = {}
         self.unwritten: list[dict[str, Any]] = []
-        """The ends that could not be written yet, as the messages say that tell them."""
+        """What could not be written yet of ends, as the messages say that tell it."""
 
     @property
     def position(self) -> dict[str, Any]:
@@ -49,7 +50,12 @@ class JobLog:
         # reach the disk.
         if job.durable:
             self._writer.make_durable()
-        self._append(start_line(job.id, job.attempt, time.time()), sync=True)
+        lines = start_line(job.id, job.attempt, time.time())
+        if job.devices:
+            lines += devices_line(job.id, job.attempt, job.devices)
+        self._append(lines, sync=True)
+        if job.devices:
+            self._held[job.key] = job.devices
 
     def process_started(self, job: Job, pid: int) -> None:
         """A job has its process."""
@@ -58,10 +64,15 @@ class JobLog:
         except OSError as error:
             log_error(error)  # its mark finds it, too
 
+    def freed(self, event: dict[str, Any]) -> None:
+        """Nothing is left of a job that has GPUs, as the message says that tells it."""
+        self._held.pop((event["id"], event["attempt"]), None)
+        self.ended(event)
+
     def ended(self, event: dict[str, Any]) -> None:
         """A job has ended, as the message says that tells it."""
         try:
-            self._append(end_line(event), sync=True)
+            self._append(event_line(event), sync=True)
         except OSError as error:
             log_error(error)
             self.unwritten.append(event)
@@ -75,6 +86,7 @@ class JobLog:
             lines.append(start_line(job.id, job.attempt, job.started or now))
             if job.pid is not None:
                 lines.append(process_line(job.id, job.attempt, job.pid, job.starttime))
+        lines += [devices_line(*key, devices) for key, devices in self._held.items()]
         try:
             self._writer.compact(lines, offset)
         except OSError as error:
@@ -87,7 +99,7 @@ class JobLog:
 
     def _write_ends(self) -> None:
         while self.unwritten:
-            self._writer.append(end_line(self.unwritten[0]), sync=True)
+            self._writer.append(event_line(self.unwritten[0]), sync=True)
             del self.unwritten[0]
 
     def _retry(self) -> None:

@@ -6,6 +6,8 @@ A line is written at once, and one of these::
     S id attempt time                                              a job is about to start
     P id attempt pid starttime                                     it has this process
     E id attempt name=value...                                     it has ended
+    D id attempt device,...                                        it has these GPUs
+    F id attempt                                                   nothing is left of it: they are free
 
 ``starttime`` is in clock ticks since boot, as ``/proc/PID/stat`` has it: a pid and its start time
 are one process for ever. Times are seconds since 1970. What is said of an end are the fields of the message
@@ -19,7 +21,7 @@ from binascii import a2b_base64, b2a_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 
@@ -31,12 +33,14 @@ class ReplayedLog:
             ``starttime`` (these two None as long as there is no process).
         ended: jobs that have ended: the fields of the keeper's ``ended`` message.
         lost: jobs that ran when an earlier keeper died; as in ``running``.
+        held: the GPUs of jobs of which something runs, or is left.
     """
 
     def __init__(self) -> None:
         self.running: dict[str, dict[str, Any]] = {}
         self.ended: dict[str, dict[str, Any]] = {}
         self.lost: dict[str, dict[str, Any]] = {}
+        self.held: dict[str, list[str]] = {}
 
 
 def replay(data: bytes) -> ReplayedLog:
@@ -58,6 +62,7 @@ def _keeper(log: ReplayedLog, fields: list[str]) -> None:
     _pid, _time = int(fields[0]), float(fields[1])
     log.lost.update(log.running)
     log.running.clear()
+    log.held.clear()
 
 
 def _start(log: ReplayedLog, fields: list[str]) -> None:
@@ -112,11 +117,23 @@ def _end(log: ReplayedLog, fields: list[str]) -> None:
     log.lost.pop(job, None)
 
 
+def _devices(log: ReplayedLog, fields: list[str]) -> None:
+    job, _attempt, devices = fields
+    log.held[job] = _text(devices).split(",")
+
+
+def _freed(log: ReplayedLog, fields: list[str]) -> None:
+    job, _attempt = fields
+    log.held.pop(job, None)
+
+
 _READERS: dict[bytes, Callable[[ReplayedLog, list[str]], None]] = {
     b"K ": _keeper,
     b"S ": _start,
     b"P ": _process,
     b"E ": _end,
+    b"D ": _devices,
+    b"F ": _freed,
 }
 
 
@@ -133,6 +150,18 @@ def start_line(job: str, attempt: int, time: float) -> bytes:
 def process_line(job: str, attempt: int, pid: int, starttime: int) -> bytes:
     """Return the line of a job that has its process."""
     return b"P %s %d %d %d\n" % (job.encode("ascii"), attempt, pid, starttime)
+
+
+def devices_line(job: str, attempt: int, devices: Iterable[str]) -> bytes:
+    """Return the line of a job that has GPUs."""
+    return b"D %s %d %s\n" % (job.encode("ascii"), attempt, _written(",".join(devices)).encode("ascii"))
+
+
+def event_line(event: dict[str, Any]) -> bytes:
+    """Return the line of what a message tells: that a job has ended, or that nothing is left of it."""
+    if event["op"] == "freed":
+        return b"F %s %d\n" % (event["id"].encode("ascii"), event["attempt"])
+    return end_line(event)
 
 
 def end_line(event: dict[str, Any]) -> bytes:

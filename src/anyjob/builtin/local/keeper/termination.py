@@ -24,7 +24,7 @@ GRACE = 1.0
 class Termination:
     """The processes of one job that are being terminated."""
 
-    __slots__ = ("deadline", "interval", "key", "pid", "starttime")
+    __slots__ = ("deadline", "interval", "key", "on_gone", "pid", "starttime")
 
     def __init__(self, key: Key, pid: int | None, starttime: int, grace: float) -> None:
         self.key = key
@@ -32,6 +32,7 @@ class Termination:
         self.starttime = starttime
         self.deadline = time.monotonic() + grace
         self.interval = 0.02
+        self.on_gone: Callable[[], None] | None = None  # called once nothing is left of a job that has ended
 
     def tree(self, snapshot: process_table.Snapshot, orphans: list[int]) -> list[process_table.Process]:
         """Return the processes that are left, wherever they have gone."""
@@ -106,16 +107,28 @@ class Terminator:
         termination.signal(tree, signal.SIGCONT)  # one that is stopped hears of it only then
         self._loop.call_later(termination.next_check(), self._check, termination)
 
-    def clean_up_after(self, key: Key, pid: int, starttime: int, grace: float) -> None:
-        """Terminate what a job has left behind that has ended."""
+    def clean_up_after(
+        self, key: Key, pid: int, starttime: int, grace: float, on_gone: Callable[[], None] | None = None
+    ) -> None:
+        """Terminate what a job has left behind that has ended; once nothing is left, call ``on_gone``."""
         self.sweep_soon()
-        if key in self._all:
+        begun = self._all.get(key)
+        if begun is not None:
+            begun.on_gone = on_gone
             return
-        try:
-            os.killpg(pid, 0)
-        except OSError:
-            return  # as nearly always: nothing is left in its group
-        self.begin(Termination(key, pid, starttime, grace))
+        termination = Termination(key, pid, starttime, grace)
+        if on_gone is not None:
+            self.drop_snapshot()  # it may be older than what is left
+            if not self._tree(termination):
+                on_gone()
+                return
+            termination.on_gone = on_gone
+        else:
+            try:
+                os.killpg(pid, 0)
+            except OSError:
+                return  # as nearly always: nothing is left in its group
+        self.begin(termination)
 
     def sweep_soon(self) -> None:
         """A job has ended, which may have left something behind outside of its group."""
@@ -134,6 +147,8 @@ class Terminator:
         tree = self._tree(termination)
         if not tree and not self._runs(termination.key):
             del self._all[termination.key]
+            if termination.on_gone is not None:
+                termination.on_gone()
             return
         if time.monotonic() >= termination.deadline:
             termination.signal(tree, signal.SIGKILL)

@@ -6,6 +6,7 @@ import os
 from collections import OrderedDict
 
 from anyjob.builtin.local.environment_file import OWN_SUFFIX
+from anyjob.builtin.local.supervisor.capacity import Device, demand_of
 from anyjob.ledger.encoding import Context, decode_resources
 from anyjob.ledger.store import Ledger
 
@@ -21,6 +22,7 @@ class Bulk:
         self.is_call = native == "python"
         self.shared = shared
         self.resources = decode_resources(context.resources)
+        self.demand = demand_of(self.resources, tuple(Device(*device) for device in context.gpus))
         self.has_own_variables = context.environment.endswith(OWN_SUFFIX)
 
 

@@ -12,6 +12,8 @@ For whoever decides the order of jobs::
     capacity.adopt(job_id, demand, devices)            # it runs already, whether or not there is room
     capacity.give_back(job_id, keep_devices=True)      # it has ended, and its processes have not
     capacity.give_back(job_id)            # nothing of it is left
+    capacity.lend(job_id)                 # it waits for others, which may have its cpus
+    capacity.take_back(job_id)            # it goes on, whether or not there is room
     capacity.copy()                       # to try out what would be
     capacity.limits = {"cpus": 4}         # there is more or less by now: nobody who holds some loses it
 """
@@ -20,7 +22,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from anyjob.resources import Resources
 
 PARTS = 10**15
 """What a GPU is divided into: a share of one is rounded down to these, so that three thirds are one."""
@@ -69,6 +74,14 @@ class Demand(NamedTuple):
         return max(int(self.gpus * PARTS), by_memory, 1)
 
 
+def demand_of(resources: Resources, among: tuple[Device, ...] = ()) -> Demand:
+    """Return what a job takes, of what it asks for and the GPUs that it may have."""
+    counts = {"cpus": (resources.cpus or 1) * (resources.tasks or 1), **resources.needs}
+    if resources.memory is not None:
+        counts["memory"] = resources.memory
+    return Demand(counts, resources.gpus or 0, resources.gpu_memory or 0, among)
+
+
 class Shortage(NamedTuple):
     """What a job asks for more of than there is.
 
@@ -101,6 +114,7 @@ class Capacity:
         self._shared = shared
         self._taken: dict[str, int] = {}
         self._holders: dict[Hashable, _Held] = {}
+        self._lent: dict[Hashable, dict[str, int]] = {}
         self._parts: dict[str, int] = {} if shared is None else shared._parts
         """What is taken of each GPU, of all queues."""
 
@@ -108,6 +122,7 @@ class Capacity:
         """Return one like this, with what it shares, to try out what would be."""
         copied = type(self)(self.limits, self._shared and self._shared.copy())
         copied._taken, copied._holders = dict(self._taken), dict(self._holders)
+        copied._lent = dict(self._lent)
         if self._shared is None:
             copied._parts = dict(self._parts)
         return copied
@@ -182,6 +197,7 @@ class Capacity:
 
     def give_back(self, key: Hashable, *, keep_devices: bool = False) -> None:
         """Take back what a job has, if it has anything; with ``keep_devices`` all but its GPUs."""
+        self.take_back(key)
         held = self._holders.pop(key, None)
         if held is None:
             return
@@ -193,6 +209,18 @@ class Capacity:
             self._parts[device] -= parts
             if not self._parts[device]:
                 del self._parts[device]
+
+    def lend(self, key: Hashable) -> None:
+        """A job waits for others, which may have its cpus meanwhile; all else it keeps."""
+        held = self._holders.get(key)
+        if held is not None and key not in self._lent and "cpus" in held.counts:
+            self._lent[key] = {"cpus": held.counts["cpus"]}
+            self._count(self._lent[key], -1)
+
+    def take_back(self, key: Hashable) -> None:
+        """A job goes on that has lent its cpus: it has them at once, whether or not there is room."""
+        if key in self._lent:
+            self._count(self._lent.pop(key), 1)
 
     def clear(self) -> None:
         """Take back what all jobs of this queue have."""

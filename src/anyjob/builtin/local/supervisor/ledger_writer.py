@@ -12,6 +12,7 @@ from anyjob.builtin.local.supervisor.orders import remove_own_variables
 from anyjob.execution import spool
 from anyjob.ledger.dependencies import Consequences
 from anyjob.ledger.encoding import make_writable
+from anyjob.ledger.rows import GPUS
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
 from anyjob.status import JobStatus
@@ -49,13 +50,14 @@ class LedgerWriter:
         self._untold: list[str] = []
         self._moved: dict[str, tuple[str, JobStatus, int, float | None]] = {}
         self._ended: dict[str, tuple[Outcome, int]] = {}
+        self._noted: dict[str, str] = {}
         self._to_clean: dict[int, list[str]] = {}
         self._written = 0.0
 
     @property
     def is_pending(self) -> bool:
         """Whether there is something to be written."""
-        return bool(self._moved or self._ended or self._to_clean or self._untold)
+        return bool(self._moved or self._ended or self._noted or self._to_clean or self._untold)
 
     @property
     def pause(self) -> float:
@@ -71,27 +73,33 @@ class LedgerWriter:
         """A job runs, or is queued again."""
         self._moved[job_id] = job_id, status, attempt, started
 
+    def note_gpus(self, job_id: str, devices: Sequence[str]) -> None:
+        """A job runs, and has these GPUs: it stands with it for a person."""
+        self._noted[job_id] = " ".join(devices)
+
     def write(self) -> None:
         """Write what has happened.
 
         Raises:
             StateError: it cannot be written, or what the jobs needed cannot be looked up; it is kept.
         """
-        moved, ended = self._moved, self._ended
+        moved, ended, noted = self._moved, self._ended, self._noted
 
         def write() -> Consequences:
             if moved:
                 self._ledger.moved(moved.values())
+            for job_id, gpus in noted.items():
+                self._ledger.note(job_id, GPUS, gpus)
             return self._ledger.settle({job_id: outcome for job_id, (outcome, _) in ended.items()})
 
-        if moved or ended:
+        if moved or ended or noted:
             try:
                 consequences = self._ledger.transaction(write)
             except (TypeError, ValueError):
                 for job_id, (outcome, bulk) in ended.items():
                     ended[job_id] = make_writable(outcome), bulk
                 consequences = self._ledger.transaction(write)
-            self._moved, self._ended = {}, {}
+            self._moved, self._ended, self._noted = {}, {}, {}
             self._written = time.monotonic()
             self._note_ended((job_id, bulk) for job_id, (_, bulk) in ended.items())
             self._follow(consequences)

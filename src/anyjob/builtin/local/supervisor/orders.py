@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from anyjob.builtin.local import environment_file
 from anyjob.builtin.local.environment_file import JOB_FILE
+from anyjob.builtin.local.machine.gpus import device_variables
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.bulks import Bulk
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
@@ -62,8 +63,9 @@ class OrderBuilder:
                 "python": context.python,
                 "path": context.path,
                 "preload": self._preload,
-                # What earlier calls have left in memory is not to count for one that has asked for some.
-                "recycle": self._recycle if bulk.resources.memory is None else 0,
+                # What earlier calls have left in memory is not to count for one that has asked for some;
+                # and what has used a GPU holds it until its process ends.
+                "recycle": 0 if bulk.resources.memory is not None or bulk.demand.takes_gpu else self._recycle,
                 "shared": bulk.shared,
                 "payload": payload,
                 "payload_file": directory + "/payload.pkl" if payload is None else None,
@@ -101,6 +103,20 @@ class OrderBuilder:
             "capacity": self._slots,
             "work": work,
         }
+
+    def grant(self, order: dict[str, Any], devices: Sequence[str], *, begins_later: bool) -> None:
+        """Say in a message what the job was given.
+
+        Args:
+            order: the message.
+            devices: its GPUs.
+            begins_later: whether it waits with the keeper for the slots of the queue, or has what it needs.
+        """
+        if not begins_later:
+            order["capacity"] = 0
+        if devices:
+            order["devices"] = list(devices)
+            order["extra"].update(device_variables(devices))
 
     def _make_directory(self, directory: str) -> None:
         if directory not in self._made:

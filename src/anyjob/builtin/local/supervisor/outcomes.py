@@ -9,6 +9,7 @@ import msgspec
 
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
+from anyjob.errors import JobRejectedError
 from anyjob.execution import spool
 from anyjob.execution.child_program import exit_outcome
 from anyjob.execution.reports import parse_outcome
@@ -100,7 +101,10 @@ def cancelled(attempt: int) -> Outcome:
 
 def not_started(error: Exception, attempt: int) -> Outcome:
     """Return the outcome of a job that no order can be made of."""
-    message = f"it cannot be started: {type(error).__name__}: {error}"
+    if isinstance(error, JobRejectedError):
+        reason, message = "rejected", str(error)
+    else:
+        reason, message = "exception", f"it cannot be started: {type(error).__name__}: {error}"
     return Outcome(
-        status=JobStatus.ERROR, reason="exception", message=message, finished=time.time(), attempt=attempt
+        status=JobStatus.ERROR, reason=reason, message=message, finished=time.time(), attempt=attempt
     )

@@ -1,17 +1,19 @@
-"""The queue of one `local` backend: first in, first out, up to its slots."""
+"""The queue of one `local` backend: first in, first out, as far as there is room."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
+from anyjob.builtin.local.machine.limits import limits
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.bulks import Bulks
+from anyjob.builtin.local.supervisor.capacity import Capacity
 from anyjob.builtin.local.supervisor.lookahead import LookAhead
 from anyjob.builtin.local.supervisor.orders import OrderBuilder
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
-from anyjob.errors import StateError
+from anyjob.errors import JobRejectedError, StateError
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
 from anyjob.text.full_disk import is_full
@@ -30,6 +32,7 @@ class Queue:
         paths: where spools are.
         bulks: what the jobs of a bulk share.
         number: which backend.
+        shared: what all queues of this machine have together.
         write: writes to the ledger what has happened; called before it is read.
 
     Raises:
@@ -37,7 +40,13 @@ class Queue:
     """
 
     def __init__(
-        self, ledger: Ledger, paths: RuntimePaths, bulks: Bulks, number: int, write: Callable[[], None]
+        self,
+        ledger: Ledger,
+        paths: RuntimePaths,
+        bulks: Bulks,
+        number: int,
+        shared: Capacity,
+        write: Callable[[], None],
     ) -> None:
         row = ledger.backend_row(number)
         if row.host != paths.host:
@@ -48,12 +57,12 @@ class Queue:
         self._write = write
         self._slots = int(row.options["slots"])
         self._ahead = LookAhead(self._slots)
+        self._shared = shared
+        self._capacity = Capacity(limits(row.options), shared)
         self._orders = OrderBuilder(paths, number, row.options)
         self.grace = self._orders.grace
         if self._orders.durable:
             ledger.require_full()
-        self._used = 0
-        self._lent: set[str] = set()
         self._waiting: deque[tuple[int, str, int, int, bytes | None]] = deque()
         self._ready: deque[tuple[ScheduledJob, Any]] = deque()
         self._batch = 16
@@ -77,26 +86,40 @@ class Queue:
     def forget_running(self) -> None:
         """Nothing is known of what runs: the keeper is gone."""
         self.running.clear()
-        self._lent.clear()
-        self._used = 0
+        self._capacity.clear()
         self._waiting.clear()
         self._ready.clear()
         self._may_have_more = True
 
     def take(self) -> Iterator[tuple[ScheduledJob, Any]]:
-        """Yield the jobs that the keeper is to have now, each with its order: some more than there are slots.
+        """Yield the jobs that the keeper is to have now, each with its order.
 
-        Of one that no order can be made of, what is wrong is yielded in place of that, and it takes no slot.
+        Those that ask for nothing but cpus are some more than there are slots for: the keeper has them begin.
+        Of one that no order can be made of, or that asks for more than there is, what is wrong is yielded in
+        place of that, and it takes nothing.
         """
-        limit = self._slots + self._ahead.count
-        while self._used < limit and self.prepare(1):
+        ahead = self._ahead.count
+        while self._capacity.taken("cpus") < self._slots + ahead and self.prepare(1):
             job, order = self._ready[0]
-            if self._used and self._used + job.slots > limit:
-                return  # first in, first out: it waits for enough to become free
-            self._ready.popleft()
             if not isinstance(order, Exception):
-                self._run(job)
+                begins_later = self._takes_cpus_alone(job)
+                devices = self._capacity.take(job.job_id, job.demand, beyond=ahead if begins_later else 0)
+                if devices is not None:
+                    job.devices = devices
+                    self._orders.grant(order, devices, begins_later=begins_later)
+                    self.running[job.job_id] = job
+                elif (shortage := self._capacity.shortage(job.demand)) is not None:
+                    order = JobRejectedError(
+                        f"it asks for {shortage.asked:g} {shortage.name}, and there are "
+                        f"{shortage.there:g} by now"
+                    )
+                else:
+                    return  # first in, first out: it waits for enough to become free
+            self._ready.popleft()
             yield job, order
+
+    def _takes_cpus_alone(self, job: ScheduledJob) -> bool:
+        return len(job.demand.counts) == 1 and not job.demand.takes_gpu and not self._shared.counts("cpus")
 
     def prepare(self, count: int) -> bool:
         """Have the orders of so many that wait at hand; return whether there is any.
@@ -118,38 +141,38 @@ class Queue:
                 self._ready.append((job, error))
         return bool(self._ready)
 
-    def adopt(self, row: Row) -> None:
-        """Take in a job that runs already."""
+    def adopt(self, row: Row, devices: Sequence[str]) -> None:
+        """Take in a job that runs already, with the GPUs that it has."""
         if row.job_id not in self.running:
-            self._run(self.job(row))
+            job = self.running[row.job_id] = self.job(row)
+            job.devices = tuple(devices)
+            self._capacity.adopt(row.job_id, job.demand, devices)
 
     def job(self, row: Row) -> ScheduledJob:
         """Return a job as this queue sees it."""
         return ScheduledJob(row.job_id, row.attempt, row.bulk, self._bulks.get(row.bulk))
 
     def ended(self, job_id: str) -> ScheduledJob:
-        """A job has ended, and gives its slots back."""
-        self.take_back(job_id)
-        job = self.running.pop(job_id)
-        self._used -= job.slots
+        """A job has ended, and gives back what it has but for its GPUs, which its processes may still use."""
+        self._capacity.give_back(job_id, keep_devices=True)
         self._ahead.job_ended()
-        return job
+        return self.running.pop(job_id)
+
+    def freed(self, job_id: str) -> None:
+        """Nothing is left of a job that has ended: its GPUs are free."""
+        self._capacity.give_back(job_id)
+
+    def hold(self, row: Row, devices: Sequence[str]) -> None:
+        """Something may be left of a job that has ended: its GPUs are not free yet."""
+        self._capacity.adopt(row.job_id, self.job(row).demand._replace(counts={}), devices)
 
     def lend(self, job_id: str) -> None:
         """A job that runs waits for others: these may have its slots."""
-        if job_id not in self._lent:
-            self._lent.add(job_id)
-            self._used -= self.running[job_id].slots
+        self._capacity.lend(job_id)
 
     def take_back(self, job_id: str) -> None:
         """A job that has waited goes on: nothing more starts until there are slots again."""
-        if job_id in self._lent:
-            self._lent.discard(job_id)
-            self._used += self.running[job_id].slots
-
-    def _run(self, job: ScheduledJob) -> None:
-        self.running[job.job_id] = job
-        self._used += job.slots
+        self._capacity.take_back(job_id)
 
     def _read(self) -> bool:
         if not self._may_have_more:

@@ -46,15 +46,20 @@ class Reconciliation:
     def _reconcile(self, log: ReplayedLog, *, alive: bool) -> list[str]:
         scheduler, writer = self._scheduler, self._writer
         scheduler.forget_running()
-        rows = self._ledger.rows([*log.ended, *log.running])
+        rows = self._ledger.rows(list({**log.ended, **log.running, **log.held}))
         for job_id, row in rows.items():
             ended, run = log.ended.get(job_id), log.running.get(job_id)
-            if row.state >= FINAL or not scheduler.is_here(row.backend):
+            if not scheduler.is_here(row.backend):
+                continue
+            devices = log.held.get(job_id, ())
+            if alive and devices and run is None:
+                scheduler.hold(row, devices)
+            if row.state >= FINAL:
                 continue
             queue = scheduler.queue(row.backend)
             if run is not None and run["attempt"] == row.attempt:
                 if alive:
-                    scheduler.adopt(row)
+                    scheduler.adopt(row, devices)
                     writer.move(job_id, JobStatus.RUNNING, row.attempt, run["time"])
                 else:
                     self._lost(queue.job(row), row)

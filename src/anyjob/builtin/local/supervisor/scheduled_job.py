@@ -9,7 +9,17 @@ from anyjob.resources import total_cpus
 class ScheduledJob:
     """A job that takes slots, or is to take them next."""
 
-    __slots__ = ("attempt", "bulk", "is_call", "job_id", "resources", "restartable", "slots")
+    __slots__ = (
+        "attempt",
+        "bulk",
+        "demand",
+        "devices",
+        "is_call",
+        "job_id",
+        "resources",
+        "restartable",
+        "slots",
+    )
 
     def __init__(self, job_id: str, attempt: int, number: int, bulk: Bulk) -> None:
         self.job_id = job_id
@@ -19,3 +29,5 @@ class ScheduledJob:
         self.resources = bulk.resources
         self.restartable = bulk.resources.restartable
         self.slots = total_cpus(bulk.resources)
+        self.demand = bulk.demand
+        self.devices: tuple[str, ...] = ()  # the GPUs that it was given

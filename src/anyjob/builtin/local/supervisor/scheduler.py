@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.bulks import Bulks
+from anyjob.builtin.local.supervisor.capacity import Capacity
 from anyjob.builtin.local.supervisor.queue import Queue
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
 from anyjob.ledger.rows import Row
@@ -28,7 +29,9 @@ class Scheduler:
         self._paths = paths
         self._bulks = bulks
         self._write = write
+        self._shared = Capacity()
         self._queues: dict[int, Queue] = {}
+        self._held: dict[str, Queue] = {}
         self._running: dict[str, Queue] = {}
 
     def queue(self, number: int) -> Queue:
@@ -39,7 +42,7 @@ class Scheduler:
         """
         queue = self._queues.get(number)
         if queue is None:
-            queue = Queue(self._ledger, self._paths, self._bulks, number, self._write)
+            queue = Queue(self._ledger, self._paths, self._bulks, number, self._shared, self._write)
             self._queues[number] = queue
         return queue
 
@@ -87,7 +90,22 @@ class Scheduler:
 
     def ended(self, job_id: str) -> ScheduledJob:
         """A job that the keeper had has ended, and gives its slots back."""
-        return self._running.pop(job_id).ended(job_id)
+        queue = self._running.pop(job_id)
+        job = queue.ended(job_id)
+        if job.devices:
+            self._held[job_id] = queue
+        return job
+
+    def freed(self, job_id: str) -> None:
+        """Nothing is left of a job that has ended: its GPUs are free."""
+        queue = self._held.pop(job_id, None)
+        if queue is not None:
+            queue.freed(job_id)
+
+    def hold(self, row: Row, devices: Sequence[str]) -> None:
+        """Something may be left of a job that has ended: its GPUs are not free yet."""
+        queue = self._held[row.job_id] = self.queue(row.backend)
+        queue.hold(row, devices)
 
     def lend(self, job_id: str, attempt: int) -> bool:
         """Let others have the slots of a job that waits for them; return whether it runs."""
@@ -105,13 +123,14 @@ class Scheduler:
         running[1].take_back(job_id)
         return True
 
-    def adopt(self, row: Row) -> None:
-        """Take in a job that the keeper has already."""
+    def adopt(self, row: Row, devices: Sequence[str]) -> None:
+        """Take in a job that the keeper has already, with the GPUs that it has."""
         queue = self._running[row.job_id] = self.queue(row.backend)
-        queue.adopt(row)
+        queue.adopt(row, devices)
 
     def forget_running(self) -> None:
         """Nothing is known of what runs: the keeper is gone."""
         self._running.clear()
+        self._held.clear()
         for queue in self._queues.values():
             queue.forget_running()

@@ -255,6 +255,9 @@ class Supervisor:
         if event["op"] == "compacted":
             self._keeper.compacted(event["offset"])
             return
+        if event["op"] == "freed":
+            self._scheduler.freed(event["id"])
+            return
         if event["op"] == "ended":
             self._keeper.logged = event["offset"]
         job_id, attempt = event["id"], event["attempt"]
@@ -265,6 +268,8 @@ class Supervisor:
             self._controls.withdrawn(job_id)
         elif event["op"] == "started":
             self._writer.move(job_id, JobStatus.RUNNING, attempt, event["time"])
+            if running[0].devices:
+                self._writer.note_gpus(job_id, running[0].devices)
         elif event["op"] == "ended":
             job = self._scheduler.ended(job_id)
             self._writer.end(job_id, outcomes.from_event(event, job, self._paths), job.bulk)

@@ -1,10 +1,20 @@
-"""What this machine has: the memory that this process, with all others of its cgroup, may take."""
+"""How much a backend of this machine has for its jobs: what it is told, or what the machine has."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 CGROUPS = "/sys/fs/cgroup"
 _UNLIMITED = 1 << 60
 """Bytes from which a limit is none: version 1 of cgroups writes the largest number of pages."""
+
+
+def limits(options: Mapping[str, Any]) -> dict[str, int]:
+    """Return how much a backend of these options has of what its jobs take, by name."""
+    found = {"cpus": int(options["slots"]), **(options.get("resources") or {})}
+    size = options.get("memory") or memory()
+    return {**found, "memory": size} if size else found
 
 
 def memory() -> int:

@@ -1,0 +1,55 @@
+"""What a configuration tells of this machine, checked: memory, GPUs, and what is counted by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from anyjob.errors import ConfigError, SpecError
+from anyjob.resources import Resources
+from anyjob.text import units
+
+
+def memory(name: str, value: int | str | None) -> int | None:
+    """Return an amount of memory in bytes.
+
+    Raises:
+        ConfigError: it makes no sense.
+    """
+    try:
+        return None if value is None else units.parse_memory(value, what=name)
+    except SpecError as error:
+        raise ConfigError(str(error)) from None
+
+
+def gpus(value: int | Sequence[int | str] | None) -> int | tuple[str, ...] | None:
+    """Return how many GPUs there are, or their ids.
+
+    Raises:
+        ConfigError: an id is none, or is there twice.
+    """
+    if value is None:
+        return None
+    if isinstance(value, int):
+        if value < 0:
+            raise ConfigError(f"gpus: {value} does not do: it is how many there are, or a list of their ids")
+        return value
+    ids = tuple(map(str, value))
+    for each in ids:
+        if not each.isascii() or not each.replace("-", "").replace("/", "").replace(":", "").isalnum():
+            raise ConfigError(f"gpus: {each!r} is no id of a GPU: those are 0, 1, …, GPU-… or MIG-…")
+        if ids.count(each) > 1:
+            raise ConfigError(f"gpus: {each!r} is there twice")
+    return ids
+
+
+def check_counts(counts: Mapping[str, int]) -> None:
+    """See to it that what is counted by name can be.
+
+    Raises:
+        ConfigError: it is negative, or has the name of what is told by itself.
+    """
+    for name, count in counts.items():
+        if name in Resources.__struct_fields__ or not name:
+            raise ConfigError(f"resources: {name!r} is told by itself, and not among what is counted by name")
+        if count < 0:
+            raise ConfigError(f"resources: {name} = {count} does not do: it is how many there are, 0 or more")
