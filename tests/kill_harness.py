@@ -3,7 +3,9 @@
 Jobs leave marks: a line at their start and one at their end, with id, attempt and pid, appended to a file.
 What the ledger says at the end is held against these: each job has ended, none has started twice in an
 attempt, only restartable ones have had a second attempt, what is DONE has come to its end, and no process is
-left. Clients fork now and then: the child goes on with what it has inherited, and its parent may leave.
+left. Some have two tasks, of which the first leaves the marks; some take more memory than they asked for,
+and none of these is DONE. Clients fork now and then: the child goes on with what it has inherited, and its
+parent may leave.
 With ``--faults`` processes are stopped for a while, the disk gets full, the clock jumps: see `soak_faults`.
 
 Usage: python tests/kill_harness.py [--kills 300] [--seed 1] [--clients 2] [--state DIR] [--faults]
@@ -50,7 +52,9 @@ VICTIMS = {"supervisor": 8, "job": 6, "zygote": 4, "keeper": 3, "client": 1}
 FORKS = 0.3
 """How likely a client forks before it submits."""
 CHILD_ROUNDS = 4
-MARK = 'echo "$0 $ANYJOB_JOB_ID $ANYJOB_ATTEMPT $$" >> "$MARKS"'
+MARK = '[ "$ANYJOB_RANK" = 1 ] || echo "$0 $ANYJOB_JOB_ID $ANYJOB_ATTEMPT $$" >> "$MARKS"'
+MEMORY = 64 << 20
+"""Bytes that some jobs ask for; a greedy one takes twice as much."""
 
 
 def session(state: Path) -> Session:
@@ -72,7 +76,18 @@ def call(marks: str, seconds: float) -> int:
     return os.getpid()
 
 
+def greedy(marks: str) -> None:
+    """What a call does that takes more memory than it asked for: it waits to be ended for that."""
+    _mark(marks, "start")
+    held = bytearray(b"x") * (2 * MEMORY)
+    time.sleep(LIMIT)
+    del held
+    _mark(marks, "end")
+
+
 def _mark(marks: str, what: str) -> None:
+    if os.environ.get("ANYJOB_RANK") == "1":
+        return
     line = f"{what} {os.environ['ANYJOB_JOB_ID']} {os.environ['ANYJOB_ATTEMPT']} {os.getpid()}\n"
     _append(Path(marks), line)
 
@@ -120,8 +135,17 @@ def submit(backend: Any, root: Path, chance: random.Random) -> list[Any]:
     if chance.random() < 0.5:
         script = f"{MARK}; sleep $1; set -- $1; {MARK.replace('$0', 'end')}"
         specs = [Command(["sh", "-c", script, "start", str(pause)]) for pause in seconds]
-    jobs: list[Any] = backend.run_many(specs, restartable=restartable)
-    _append(root / "submitted", "".join(f"{job.job_id()}\n" for job in jobs))
+    more: dict[str, Any] = {}
+    is_greedy = chance.random() < 0.05
+    if is_greedy:
+        specs, more = [Call(greedy, (os.environ["MARKS"],))], {"memory": MEMORY}
+    elif chance.random() < 0.15:
+        more = {"tasks": 2, "memory": 16 * MEMORY}
+    jobs: list[Any] = backend.run_many(specs, restartable=restartable, **more)
+    ids = "".join(f"{job.job_id()}\n" for job in jobs)
+    _append(root / "submitted", ids)
+    if is_greedy:
+        _append(root / "greedy", ids)
     if chance.random() < 0.2:
         backend.cancel_many(jobs[::2])
     return jobs
@@ -264,8 +288,9 @@ def account(root: Path, rows: list[Row]) -> list[str]:
         if job_id not in known
     ]
     wrong += [f"{job_id} has run, and is not known" for job_id, _ in starts if job_id not in known]
+    takes_too_much = set(_lines(root / "greedy"))
     for row in rows:
-        wrong += _check(row, starts, ends)
+        wrong += _check(row, starts, ends, row.job_id in takes_too_much)
     return wrong
 
 
@@ -273,14 +298,17 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="ascii").splitlines() if path.exists() else []
 
 
-def _check(row: Row, starts: Any, ends: Any) -> Iterator[str]:
+def _check(row: Row, starts: Any, ends: Any, is_greedy: bool) -> Iterator[str]:
     if row.status not in JOB_FINAL_STATES:
         yield f"{row.job_id} is {row.status.name}"
     if starts[row.job_id, row.attempt + 1]:
         yield f"{row.job_id} has run in an attempt that the ledger does not know"
     if row.status is JobStatus.DONE and ends[row.job_id, row.attempt] != 1:
         yield f"{row.job_id} is DONE, and has not come to its end"
-    if row.status is JobStatus.ERROR and row.reason not in ("lost", "signal", "exit-code"):
+    if row.status is JobStatus.DONE and is_greedy:
+        yield f"{row.job_id} is DONE, and took more memory than it had asked for"
+    expected = ("lost", "signal", "exit-code", *["memory"] * is_greedy)
+    if row.status is JobStatus.ERROR and row.reason not in expected:
         message = decode_outcome(row.outcome).message if row.outcome else ""
         if not re.search("No space left|disk is full", message):
             yield f"{row.job_id} failed for {row.reason}: {message}"
