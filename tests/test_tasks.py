@@ -17,11 +17,12 @@ from running_local import Local, running, until
 import anyjob
 from anyjob import Call, Command, Config, File, Session, Spec, TaskJob
 from anyjob.builtin.local.process_table import Snapshot
+from anyjob.builtin.local.supervisor.task_orders import group_program
 from anyjob.errors import CommandFailedError, JobRejectedError, SpecError, UnsupportedSpecError
-from anyjob.execution import task_group
+from anyjob.execution.pmi_server import PmiServer, parse
 from anyjob.status import JobStatus
 
-SOURCE = Path(task_group.__file__).read_text()
+SOURCE = group_program()
 FOREVER = "while :; do sleep 0.01; done"
 RANK = "import os; rank = int(os.environ['ANYJOB_RANK']); "
 
@@ -152,6 +153,73 @@ def test_a_report_of_an_earlier_attempt_is_not_taken_for_one_of_this(group: Grou
     assert group.run("true", kind="call")[0] == 0
     assert group.report is not None
     assert (group.report["status"], "left no result" in group.report["message"]) == ("ERROR", True)
+
+
+# --- PMI: who they are, for MPI ----------------------------------------------------------------
+
+RANK_OF_PMI = """
+import os, socket
+connection = socket.socket(fileno=int(os.environ["PMI_FD"]))
+stream = connection.makefile("rw", newline="\\n")
+rank, size = int(os.environ["PMI_RANK"]), int(os.environ["PMI_SIZE"])
+
+def ask(line):
+    stream.write(line + "\\n")
+    stream.flush()
+    return stream.readline().strip()
+
+answers = [ask("cmd=init pmi_version=1 pmi_subversion=1"), ask("cmd=get_my_kvsname")]
+answers.append(ask(f"cmd=put kvsname=anyjob key=card-{rank} value=address=of#{rank}"))
+answers.append(ask("cmd=barrier_in"))
+answers.append(ask(f"cmd=get kvsname=anyjob key=card-{(rank + 1) % size}"))
+answers.append(ask("cmd=finalize"))
+print(rank, size, *answers, sep="|")
+"""
+
+
+def test_ranks_find_each_other_by_pmi(group: Group) -> None:
+    code, lines = group.run(sys.executable, "-c", RANK_OF_PMI)
+    assert code == 0
+    for rank, line in enumerate(lines):
+        assert line.split("|") == [
+            str(rank),
+            "3",
+            "cmd=response_to_init pmi_version=1 pmi_subversion=1 rc=0",
+            "cmd=my_kvsname kvsname=anyjob rc=0",
+            "cmd=put_result rc=0 msg=success",
+            "cmd=barrier_out rc=0",
+            f"cmd=get_result rc=0 msg=success value=address=of#{(rank + 1) % 3}",
+            "cmd=finalize_ack rc=0",
+        ]
+    assert len(lines) == 3
+
+
+def test_one_that_fails_before_the_barrier_ends_those_that_wait_there(group: Group) -> None:
+    fails = "import os, sys; os.environ['PMI_RANK'] == '1' and sys.exit(4)\n"
+    assert group.run(sys.executable, "-c", fails + RANK_OF_PMI) == (4, [])
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (b"cmd=get_maxes", b"cmd=maxes kvsname_max=256 keylen_max=64 vallen_max=1024 rc=0\n"),
+        (b"cmd=get_appnum", b"cmd=appnum appnum=0 rc=0\n"),
+        (b"cmd=get_universe_size", b"cmd=universe_size size=2 rc=0\n"),
+        (b"cmd=get kvsname=anyjob key=nothing", b"cmd=get_result rc=-1 msg=key_not_found value=unknown\n"),
+        (
+            b"cmd=get kvsname=anyjob key=PMI_process_mapping",
+            b"cmd=get_result rc=0 msg=success value=(vector,(0,1,2))\n",
+        ),
+        (b"cmd=spawn nprocs=2", b"cmd=spawn_result rc=-1 msg=not_supported\n"),
+        (b"\xff nonsense", b"cmd=None_result rc=-1 msg=not_supported\n"),
+    ],
+)
+def test_what_a_rank_is_answered(said: bytes, answer: bytes) -> None:
+    server = PmiServer(2)
+    assert server.answers(1, parse(said)) == [(1, answer)]
+    assert server.answers(1, parse(b"cmd=abort exitcode=3")) == []
+    for each in (*server._ours, *server._theirs):
+        each.close()
 
 
 # --- commands on `local` ----------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """The process of a job with several tasks: it starts them, and sees to it that they end together.
 
-Started as ``python -I -S -c SOURCE COUNT GRACE KIND PROGRAM ARGUMENT…``, as the leader of a process group,
-with the job's directory in ``ANYJOB_SPOOL``. Each task is the program, with its rank in its environment. The
-first that fails ends the others: TERM, after GRACE seconds KILL. Then its outcome is that of the job, and
-the report (`anyjob.execution.reports`) that is left in the directory names it.
+Started as ``python -I -S -c SOURCE COUNT GRACE KIND PROGRAM ARGUMENT…``, with `pmi_server` in SOURCE, as the
+leader of a process group, with the job's directory in ``ANYJOB_SPOOL``. Each task is the program, with its
+rank in its environment. The first that fails ends the others: TERM, after GRACE seconds KILL. Then its
+outcome is that of the job, and the report (`anyjob.execution.reports`) that is left there names it.
 
 KIND is ``command``, or ``call``: then the tasks are `anyjob.execution.task_call`, and leave reports of their
 own; where all have succeeded, the job's report has the list of their values.
@@ -18,6 +18,8 @@ import signal
 import socket
 import sys
 import time
+
+from anyjob.execution.pmi_server import PmiServer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,23 +76,28 @@ class TaskGroup:
         variables = own_environment()
         variables.setdefault(b"MASTER_ADDR", b"127.0.0.1")
         variables.setdefault(b"MASTER_PORT", b"%d" % free_port())
+        pmi = PmiServer(self._count)
         for rank in range(self._count):
             try:
-                pid = self._spawn({**variables, **rank_variables(rank, self._count)})
+                known = {**rank_variables(rank, self._count), **pmi.variables(rank)}
+                pid = self._spawn({**variables, **known}, pmi.end_of(rank))
             except OSError as error:
                 code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
                 shown = os.fsdecode(self._argv[0])
                 self._fail(rank, code, f"cannot start: {shown!r}: {error.strerror}")
-                return
+                break
             self._ranks[pid] = rank
+        pmi.start()
 
-    def _spawn(self, variables: dict[bytes, bytes]) -> int:
+    def _spawn(self, variables: dict[bytes, bytes], inherited: socket.socket) -> int:
         # Each reads stdin from its beginning, as those that srun starts do.
         stdin = os.open("/proc/self/fd/0", os.O_RDONLY)
+        inherited.set_inheritable(True)
         try:
             actions = [(os.POSIX_SPAWN_DUP2, stdin, 0)]
             return os.posix_spawnp(self._argv[0], self._argv, variables, file_actions=actions, setsigmask=())
         finally:
+            inherited.set_inheritable(False)
             os.close(stdin)
 
     def _fail(self, rank: int, code: int, why: str) -> None:

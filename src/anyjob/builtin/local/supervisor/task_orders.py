@@ -63,8 +63,21 @@ def call_tasks(
 
 
 def _group(kind: str, argv: list[bytes], tasks: int, grace: float) -> list[bytes]:
-    words = [sys.executable, "-I", "-S", "-c", _source("task_group.py"), str(tasks), str(grace), kind]
+    words = [sys.executable, "-I", "-S", "-c", group_program(), str(tasks), str(grace), kind]
     return [*map(os.fsencode, words), *argv]
+
+
+@cache
+def group_program() -> str:
+    """Return the text of `anyjob.execution.task_group`, as a program that needs nothing of anyjob."""
+    name = "anyjob.execution.pmi_server"
+    lines = (
+        "import sys",
+        f"module = sys.modules[{name!r}] = type(sys)({name!r})",
+        f"exec({_source('pmi_server.py')!r}, vars(module))",
+        f"exec({_source('task_group.py')!r})",
+    )
+    return "\n".join(lines)
 
 
 @cache
