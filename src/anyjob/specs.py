@@ -10,6 +10,7 @@ from msgspec.structs import force_setattr
 
 from anyjob.errors import SpecError
 from anyjob.resources import MAX_NAME, Resources
+from anyjob.status import PREREQUISITES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -304,8 +305,9 @@ def is_function(work: Any) -> bool:
     return callable(work) and not (isinstance(work, type) and issubclass(work, Spec))
 
 
-PREREQUISITES = ("after", "after_end", "after_failure")
-"""The keywords of a ``run`` that say what it starts after; beside them are the resources."""
+def without_prerequisites(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the resources among the keywords of a ``run``."""
+    return {key: value for key, value in given.items() if key not in PREREQUISITES}
 
 
 def as_spec(work: Any, args: tuple[Any, ...], given: Iterable[str] = ()) -> Spec:

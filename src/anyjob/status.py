@@ -32,6 +32,10 @@ JOB_FINAL_STATES = (JobStatus.DONE, JobStatus.CANCELLED, JobStatus.ERROR)
 _BY_TEXT = {text: status for status in JobStatus for text in (status.name, status.value)}
 
 
+PREREQUISITES = ("after", "after_end", "after_failure")
+"""The keywords of a ``run`` that say which jobs have to succeed, to end, or to fail before it starts."""
+
+
 def as_status(answer: object, job: object = None) -> JobStatus:
     """Take what a ``status()``, that of ``job``, returned as a `JobStatus`.
 

@@ -31,8 +31,8 @@ from anyjob.runtime import item_resources
 from anyjob.runtime.recorder import NO_RECORDER, Recorder
 from anyjob.runtime.services import Services
 from anyjob.runtime.submission import submit, take_back
-from anyjob.specs import PREREQUISITES, Call, Spec, T, as_spec
-from anyjob.status import JobStatus
+from anyjob.specs import Call, Spec, T, as_spec
+from anyjob.status import PREREQUISITES, JobStatus
 from anyjob.taskjob import TaskJob
 from anyjob.tracking.records import JobRecord
 from anyjob.tracking.tracker import Tracker

@@ -16,8 +16,7 @@ from typing import NamedTuple
 from anyjob.errors import JobNotFoundError
 from anyjob.ledger.rows import BLOCKED, CODE, FINAL, STATES, NewJob, of_column
 from anyjob.ledger.sql import chunks, placeholders
-from anyjob.specs import PREREQUISITES
-from anyjob.status import JobStatus
+from anyjob.status import PREREQUISITES, JobStatus
 
 CONDITIONS = PREREQUISITES
 """What a prerequisite has to come to, by its code: to have succeeded, to have ended, to have failed."""

@@ -44,12 +44,15 @@ class Search:
         before: float | None = None,
         limit: int | None = None,
         superseded: bool = True,
+        blocked: bool = False,
     ) -> None:
         self._read = read
         self._name = name
         self._codes = None if states is None else sorted({CODE[status] for status in states})
         if self._codes and CODE[JobStatus.QUEUED] in self._codes:
             self._codes.insert(0, BLOCKED)
+            if blocked:
+                self._codes.remove(CODE[JobStatus.QUEUED])
         self._backends = backends
         self._tags = dict(tags or {})
         self._since = since

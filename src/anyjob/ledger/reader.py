@@ -85,6 +85,7 @@ class LedgerReader(DependencyReader):
         before: float | None = None,
         limit: int | None = None,
         superseded: bool = True,
+        blocked: bool = False,
     ) -> list[Row]:
         """Return the newest jobs that fit, oldest first.
 
@@ -97,6 +98,7 @@ class LedgerReader(DependencyReader):
             before: ended before this time.
             limit: how many at most.
             superseded: those that were run anew, too.
+            blocked: of those that are QUEUED only those that may not start before others have ended.
         """
         search = Search(
             self._file.read,
@@ -108,6 +110,7 @@ class LedgerReader(DependencyReader):
             before=before,
             limit=limit,
             superseded=superseded,
+            blocked=blocked,
         )
         return self._file.at_once(search.rows)
 

@@ -355,14 +355,19 @@ class Session:
         """
         return self._finder.select(name, state, backend, tags, since, limit, superseded)
 
-    def rerun(self, /, jobs: t.Iterable[t.TaskJob[t.T]], **resources: t.Any) -> list[t.TaskJob[t.T]]:
+    def rerun(
+        self, /, jobs: t.Iterable[t.TaskJob[t.T]], *, downstream: bool = False, **resources: t.Any
+    ) -> list[t.TaskJob[t.T]]:
         """Hand over anew what jobs were handed, to their backends; return the new jobs in order.
 
         Each is submitted from the directory that its original was submitted from, and supersedes it: `jobs`,
-        and a name, mean the newest of those that were run anew one after the other.
+        and a name, mean the newest of those that were run anew one after the other. What a job was to start
+        after, the new one starts after, too: after what that was run anew as, where it was.
 
         Args:
             jobs: task jobs, in whatever state.
+            downstream: also those that never started for what came of these, reason ``dependency``: their
+                new jobs follow those of ``jobs``.
             resources: what is to be different this time: see `anyjob.Resources`.
 
         Raises:
@@ -370,7 +375,7 @@ class Session:
         """
         from anyjob.session.job_actions import rerun
 
-        return rerun(self, jobs, resources)
+        return rerun(self, jobs, resources, downstream=downstream)
 
     def cancel(self, jobs: t.Iterable[t.Any]) -> list[bool]:
         """Cancel jobs, by one call to each backend; say for each whether that was accepted."""

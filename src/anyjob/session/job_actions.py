@@ -14,6 +14,7 @@ from anyjob.execution.submit_directory import submitting_from
 from anyjob.ledger.encoding import encode_resources
 from anyjob.resources import make_resources
 from anyjob.runtime.submission import submit, take_back
+from anyjob.session.downstream import Order, stopped_by
 from anyjob.session.failures import Failures
 from anyjob.session.missing_backends import DeferredBackend
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
@@ -66,7 +67,9 @@ def _cancel_plain(job: Any) -> bool:
     return status is JobStatus.CANCELLED or status not in JOB_FINAL_STATES
 
 
-def rerun(session: Session, jobs: Iterable[Any], resources: Mapping[str, Any]) -> list[Any]:
+def rerun(
+    session: Session, jobs: Iterable[Any], resources: Mapping[str, Any], *, downstream: bool = False
+) -> list[Any]:
     """Hand over anew what jobs were handed; see `anyjob.rerun`."""
 
     def like(job: Any) -> Hashable:
@@ -91,22 +94,42 @@ def rerun(session: Session, jobs: Iterable[Any], resources: Mapping[str, Any]) -
         wanted = replace(some[0]._record.resources, **{name: getattr(changed, name) for name in resources})
         work, values = [specs[ours] for ours in originals], [parameters.get(ours, {}) for ours in originals]
         with from_there(some[0]):
-            handed.append(submit(backend, work, wanted, rerun_of=originals, parameters=values))
+            after = [order.after(ours) for ours in originals]
+            handed.append(submit(backend, work, wanted, rerun_of=originals, parameters=values, after=after))
         return handed[-1]
 
-    jobs = list(jobs)
-    ids, ledger = [job.job_id() for job in jobs], session.ledger
+    jobs, ledger = list(jobs), session.ledger
+    if downstream:
+        jobs = with_downstream(session, jobs)
+    ids = [job.job_id() for job in jobs]
+    order = Order(ledger, ids)
     directories = _directories(ledger, ids)
     known = ledger.summaries(ids) if ledger.exists else {}
     parameters = {job_id: summary.parameters for job_id, summary in known.items()}
     specs = dict(zip(ids, _by_group(jobs, like, read), strict=True))  # what cannot be read, before any is run
     handed: list[list[Any]] = []
     try:
-        return _by_group(jobs, like, anew)
+        if not order.matters:
+            return _by_group(jobs, like, anew)
+        known_as = dict(zip(ids, jobs, strict=True))
+        made: dict[str, Any] = {}
+        for step in order.steps():
+            for ours, job in zip(step, _by_group([known_as[one] for one in step], like, anew), strict=True):
+                made[ours] = job
+                order.run_anew(ours, job.job_id())
+        return [made[ours] for ours in ids]
     except BaseException as error:  # nobody gets the handles of those before it
         for others in handed:
             take_back(others[0].backend(), {job.job_id(): job._record for job in others}, error)
         raise
+
+
+def with_downstream(session: Session, jobs: Iterable[Any]) -> list[Any]:
+    """Return these jobs, and those that never started for what came of these."""
+    jobs = list(jobs)
+    ids = [job.job_id() for job in jobs]
+    behind = stopped_by(session.ledger, ids) if session.ledger.exists else []
+    return [*jobs, *(session.get_job(ours) for ours in behind if ours not in ids)]
 
 
 def _directories(ledger: Ledger, job_ids: Sequence[str]) -> dict[str, str]:

@@ -125,7 +125,7 @@ class PlainRun:
 
 
 def _refuse_prerequisites(backend: str, run: Any, given: Mapping[str, Any]) -> None:
-    from anyjob.specs import PREREQUISITES
+    from anyjob.status import PREREQUISITES
 
     wanted = [key for key in PREREQUISITES if key in given]
     if wanted:

@@ -32,7 +32,8 @@ class Told(NamedTuple):
 
 class ListedJob(NamedTuple):
     """A job of a listing: what the ledger knows of it, its tags, the shortest id that means no other, and
-    where that was asked for (`TOLD`), what is told of it now: its place in its queue, and its cost.
+    where that was asked for (`TOLD`), what is told of it now: its place in its queue, and its cost; and which
+    others it waits for, if it does.
     """
 
     row: Row
@@ -40,6 +41,7 @@ class ListedJob(NamedTuple):
     summary: Summary
     short: str
     told: Told = Told()
+    waits: str = ""
 
 
 def work(summary: Summary) -> str:
@@ -101,7 +103,7 @@ COLUMNS: dict[str, Callable[[ListedJob], Any]] = {
     "native-id": lambda job: job.row.native_id,
     "state": lambda job: job.row.status.name,
     "reason": lambda job: job.row.reason,
-    "message": lambda job: message(job.row),
+    "message": lambda job: message(job.row) or job.waits,
     "position": lambda job: job.told.position,
     "cost": lambda job: "" if job.told.cost is None else money(job.told.cost, job.told.currency),
     "attempt": lambda job: job.row.attempt,

@@ -14,10 +14,13 @@ from anyjob.cli.jobs.columns import COLUMNS, CUT, DEFAULT, TOLD, ListedJob, Told
 from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import Criteria, abbreviations, filter_options, read_criteria
 from anyjob.cli.output import is_terminal, print_message, table, write_json
-from anyjob.ledger.rows import FINAL, Row, Summary
+from anyjob.ledger.rows import BLOCKED, FINAL, Row, Summary
 from anyjob.session.facade import Session
+from anyjob.status import JobStatus
 
 NEWEST = 50
+WAITING = ("id", "name", "backend", "message", "age", "work")
+"""The columns that there are with ``--waiting``."""
 
 
 @click.command(
@@ -25,6 +28,7 @@ NEWEST = 50
 Examples:
   anyjob jobs
   anyjob jobs --state open
+  anyjob jobs --waiting
   anyjob jobs --name fit --state failed --since 2h
   anyjob jobs --columns id,state,parameters,message
   anyjob jobs --tag study=a --limit 0 --json"""
@@ -45,11 +49,18 @@ Examples:
     help=f"What to show: {', '.join(COLUMNS)}.",
     shell_complete=column_names,
 )
+@click.option("--waiting", is_flag=True, help="Those that wait for others to end, and for which.")
 @click.option("--superseded", is_flag=True, help="Those, too, that were run anew since.")
 @click.option("--no-refresh", is_flag=True, help="Ask no backend: show what the ledger knows.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def jobs(
-    limit: int, columns: tuple[str, ...], superseded: bool, no_refresh: bool, as_json: bool, **options: Any
+    limit: int,
+    columns: tuple[str, ...],
+    waiting: bool,
+    superseded: bool,
+    no_refresh: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """List jobs that outlive the process that submitted them, the newest last.
 
@@ -58,9 +69,16 @@ def jobs(
     values of a job file's axes; it is cut where it is long, and --json has more of it.
     """
     wanted = read_columns(columns)
+    criteria = read_criteria(options)
+    if waiting:
+        if criteria.states is not None:
+            raise click.UsageError("--waiting is of jobs that are QUEUED: leave out --state")
+        criteria = criteria._replace(states=(JobStatus.QUEUED,))
+        wanted = wanted or WAITING
     with open_session() as session:
         ledger = session.ledger
-        rows = select(session, read_criteria(options), limit + 1 if limit else None, superseded=superseded)
+        most = limit + 1 if limit else None
+        rows = select(session, criteria, most, superseded=superseded, blocked=waiting)
         more = 0 < limit < len(rows)
         rows = rows[-limit:] if limit else rows
         if not no_refresh:
@@ -70,7 +88,14 @@ def jobs(
         print_message(f"the newest {limit}; --limit 0 shows all")
 
 
-def select(session: Session, criteria: Criteria, limit: int | None, *, superseded: bool = False) -> list[Row]:
+def select(
+    session: Session,
+    criteria: Criteria,
+    limit: int | None,
+    *,
+    superseded: bool = False,
+    blocked: bool = False,
+) -> list[Row]:
     """Return the newest rows that fit, oldest first.
 
     Raises:
@@ -87,6 +112,7 @@ def select(session: Session, criteria: Criteria, limit: int | None, *, supersede
         tags=criteria.tags,
         since=criteria.since,
         superseded=superseded,
+        blocked=blocked,
         limit=limit,
     )
 
@@ -98,14 +124,17 @@ def show(session: Session, rows: list[Row], columns: Sequence[str], *, as_json: 
     ids = [row.job_id for row in rows]
     known = ledger.summaries(ids) if rows else {}
     summaries = [known.get(job_id, Summary()) for job_id in ids]
+    awaited = ledger.awaited([row.job_id for row in rows if row.state == BLOCKED]) if rows else {}
+    waits = [awaited[job_id].in_words() if job_id in awaited else "" for job_id in ids]
     if as_json:
-        write_json([describe(row, tags[row.bulk], what) for row, what in zip(rows, summaries, strict=True)])
+        found = zip(rows, summaries, waits, strict=True)
+        write_json([describe(row, tags[row.bulk], what, waits_for) for row, what, waits_for in found])
         return
     short = abbreviations(ledger, ids)
     told = told_now(session, rows) if {*columns} & {*TOLD} else {}
     jobs = [
-        ListedJob(row, tags[row.bulk], what, short[row.job_id], told.get(row.job_id, Told()))
-        for row, what in zip(rows, summaries, strict=True)
+        ListedJob(row, tags[row.bulk], what, short[row.job_id], told.get(row.job_id, Told()), waits_for)
+        for row, what, waits_for in zip(rows, summaries, waits, strict=True)
     ]
     cells = {name: [COLUMNS[name](job) for job in jobs] for name in columns or DEFAULT}
     if jobs and not columns and is_terminal(sys.stdout):  # there, room is dear
@@ -131,7 +160,7 @@ def told_now(session: Session, rows: list[Row]) -> dict[str, Told]:
     return found
 
 
-def describe(row: Row, tags: Mapping[str, str], summary: Summary) -> dict[str, Any]:
+def describe(row: Row, tags: Mapping[str, str], summary: Summary, waits: str = "") -> dict[str, Any]:
     """Return a row for ``--json``; times are in seconds since 1970."""
     return {
         "job_id": row.job_id,
@@ -144,7 +173,7 @@ def describe(row: Row, tags: Mapping[str, str], summary: Summary) -> dict[str, A
         "native_id": row.native_id,
         "state": row.status.name,
         "reason": row.reason,
-        "message": message(row),
+        "message": message(row) or waits,
         "attempt": row.attempt,
         "submitted": row.submitted,
         "started": row.started,

@@ -41,6 +41,10 @@ def queue_place(job: TaskJob, queues: dict[int, dict[str, int]] | None = None) -
     if number not in queues:
         waiting = ledger.in_state(number, JobStatus.QUEUED)
         queues[number] = {job_id: place for place, (job_id, _) in enumerate(waiting, 1)}
+    if job.job_id() not in queues[number]:
+        awaited = ledger.awaited([job.job_id()]).get(job.job_id())
+        if awaited is not None:
+            return None, awaited.in_words()
     running = len(ledger.in_state(number, JobStatus.RUNNING))
     position = queues[number].get(job.job_id())
     slots = getattr(backend.options, "slots", None)

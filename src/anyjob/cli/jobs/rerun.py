@@ -41,24 +41,30 @@ def _resource_options(function: Callable[..., None]) -> Callable[..., None]:
     epilog="""\b
 Examples:
   anyjob rerun 3f2a91c --memory 16GiB
-  anyjob rerun --name fit --walltime 4h
+  anyjob rerun --name fit --walltime 4h --downstream
   anyjob rerun --tag study=a --state failed --since 1d --yes --detach"""
 )
 @click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=job_ids)
 @filter_options
 @_resource_options
+@click.option("--downstream", is_flag=True, help="Those, too, that never started for what came of these.")
 @click.option("--detach", is_flag=True, help="Hand them over, print the ids, and leave.")
 @yes_option
 def rerun(
     ids: tuple[str, ...],
     yes: bool,
     detach: bool,
+    downstream: bool,
     **options: Any,
 ) -> None:
     """Hand over anew what jobs were handed, to their backends, and wait for it as `anyjob run` does.
 
     The jobs are those of these ids, whatever came of them; or those that fit and, unless --state says
     otherwise, have failed or were cancelled. On a terminal, filters that fit several jobs ask first.
+
+    What a job was to start after, the new one starts after, too: after what that was run anew as, where it
+    was. With --downstream those are run anew as well that ended by the reason `dependency`, since one of
+    these had not succeeded.
 
     A new job supersedes the one that it runs anew: of a name, and for filters, the newest counts. What one
     job writes is passed on, and the exit code is its own; of several jobs it is 0 if all are DONE, else 1.
@@ -68,9 +74,13 @@ def rerun(
     criteria = read_criteria(options)
     if criteria and criteria.states is None:
         criteria = criteria._replace(states=_FAILED)
-    resources = {name: value for name, value in requested.items() if value is not None}
+    resources: dict[str, Any] = {name: value for name, value in requested.items() if value is not None}
     with open_session() as session:
         jobs = find_jobs(session, ids, criteria)
+        if downstream:
+            from anyjob.session.job_actions import with_downstream
+
+            jobs = with_downstream(session, jobs)
         confirm("run anew", len(jobs), by_filters=not ids, yes=yes)
         _make_importable(session, jobs)
         import_hook_plugins(session)

@@ -24,6 +24,7 @@ from anyjob.cli.output import write_json, write_line
 from anyjob.cli.times import span
 from anyjob.cli.values import money, size
 from anyjob.execution import spool
+from anyjob.ledger.dependencies import CONDITIONS
 from anyjob.ledger.encoding import decode_resources, outcome_of
 from anyjob.ledger.rows import ATTACHED, FINAL, GPUS, Row, Summary
 from anyjob.outcome import USAGE
@@ -32,10 +33,13 @@ from anyjob.runtime.services import AMENDED
 from anyjob.session.facade import Session
 from anyjob.session.plain_job import KIND as PLAIN
 from anyjob.specs import Call, Command, File, Spec
+from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.text.units import format_duration, format_memory
 
 LONGEST = 300
 """Characters of a value that are shown."""
+MOST_SHOWN = 10
+"""Jobs, at most, that are named of those that one starts after; ``--json`` has all."""
 END_OF_TRACEBACK = 12
 """Lines of a traceback that are shown; ``--json`` has all."""
 
@@ -99,6 +103,10 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
         "rerun_of": ledger.rerun_of([row.job_id]).get(row.job_id),
         "superseded_by": ledger.superseded_by([row.job_id]).get(row.job_id),
         "notes": ledger.notes(row.job_id),
+        "prerequisites": [
+            {**one._asdict(), "condition": CONDITIONS[one.condition], "status": one.status.name}
+            for one in ledger.prerequisites(row.job_id)
+        ],
     }
     if row.state < FINAL:
         found |= pending(session, row)
@@ -190,6 +198,7 @@ def labelled_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("amended", found["notes"].get(AMENDED, "")),
         ("backend", _backend(found)),
         ("native id", found["native_id"] or ""),
+        *prerequisite_lines(found["prerequisites"]),
         ("attempt", str(found["attempt"])),
         ("position", str(found["queue_position"] or "")),
         ("runs anew", found["rerun_of"] or ""),
@@ -208,6 +217,19 @@ def labelled_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("traceback", _end_of(found["traceback"])),
     ]
     return [(name, text) for name, text in lines if text]
+
+
+def prerequisite_lines(found: list[dict[str, str]]) -> list[tuple[str, str]]:
+    """Return what a job starts after, or has: of each condition, those that have not ended first."""
+    lines = []
+    for condition in CONDITIONS:
+        some = [one for one in found if one["condition"] == condition]
+        some.sort(key=lambda one: JobStatus[one["status"]] in JOB_FINAL_STATES)
+        names = [f" ({one['name']})" if one["name"] else "" for one in some]
+        texts = [f"{one['job_id']}{name}, {one['status']}" for one, name in zip(some, names, strict=True)]
+        more = [f"… and {len(texts) - MOST_SHOWN} more"] if len(texts) > MOST_SHOWN else []
+        lines.append((condition.replace("_", " "), "\n".join(texts[:MOST_SHOWN] + more)))
+    return lines
 
 
 def usage_lines(found: dict[str, Any]) -> list[tuple[str, str]]:

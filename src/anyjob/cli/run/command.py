@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from anyjob.cli import exit_codes
-from anyjob.cli.completion import backend_names, directories, files, job_tags, job_types
+from anyjob.cli.completion import backend_names, directories, files, job_ids, job_tags, job_types
 from anyjob.cli.context import open_session
 from anyjob.cli.values import write_option
 
@@ -96,6 +96,19 @@ def _resource_options(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
+def _after_options(function: Callable[..., None]) -> Callable[..., None]:
+    flags = {
+        "--after": "Start once these have succeeded: an id, or a name for all of that name. Repeatable.",
+        "--after-end": "Start once these have ended, in whatever way.",
+        "--after-failure": "Start once these have failed.",
+    }
+    for flag, text in reversed(flags.items()):
+        function = click.option(flag, metavar="JOB", multiple=True, help=text, shell_complete=job_ids)(
+            function
+        )
+    return function
+
+
 def _exit_code(code: str, text: str) -> str:
     lines = textwrap.wrap(text.replace("`", ""), 66)
     return f"  {code:<8} " + f"\n{' ' * 11}".join(lines)
@@ -107,6 +120,7 @@ Examples:
   anyjob run -b hpc --cpus 4 --memory 8GiB --walltime 2h -- ./simulate
   anyjob run sweep.toml -p seed=1,2,3
   anyjob run -b local --detach -- ./simulate
+  anyjob run --after fit-1 --detach -- ./evaluate
   anyjob run --type python --fn math:sqrt --args 2
   anyjob run --type acme.notebook --help
 
@@ -127,6 +141,7 @@ Exit codes:
     help="Values for an axis of the job file: 1,2,3.",
 )
 @_resource_options
+@_after_options
 @click.option(
     "--tag",
     "tags",
@@ -320,4 +335,5 @@ def _resources(options: dict[str, Any]) -> dict[str, Any]:
         if not dot or not engine or not option:
             raise click.UsageError(f"--option takes TYPE.KEY=VALUE, not {key}={value}")
         resources.setdefault("options", {}).setdefault(engine, {})[option] = parse_value(value)
-    return resources
+    after = {key: options[key] for key in ("after", "after_end", "after_failure") if options[key]}
+    return {**resources, **after}

@@ -20,7 +20,7 @@ from anyjob.execution.outputs import CommandResult
 from anyjob.outcome import Outcome
 from anyjob.resources import make_resources
 from anyjob.session.job_actions import cancel
-from anyjob.specs import Spec, kind_of
+from anyjob.specs import Spec, kind_of, without_prerequisites
 from anyjob.taskjob import TaskJob
 
 
@@ -61,7 +61,7 @@ def run_one(
         outcome = outcome_of(job)
         report = _EndReport(job, outcome, command, forwarder, interrupts.signal)
         if as_json:
-            report.print_json(describe(job, outcome, make_resources(resources)))
+            report.print_json(describe(job, outcome, make_resources(without_prerequisites(resources))))
         else:
             report.print()
         report.write(writes or {})

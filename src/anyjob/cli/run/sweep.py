@@ -26,7 +26,7 @@ from anyjob.jobfile.spec_builder import make_spec, spec_type_of
 from anyjob.resources import make_resources
 from anyjob.runtime import submission
 from anyjob.session.facade import Session
-from anyjob.taskbackend import TaskBackend
+from anyjob.taskbackend import TaskBackend, take_prerequisites
 from anyjob.tracking.waiting import as_completed
 
 
@@ -140,10 +140,11 @@ def _detach(
 def _submit(backend: Any, specs: list[Any], rows: list[SweepRow], resources: dict[str, Any]) -> list[Any]:
     if not isinstance(backend, TaskBackend):
         return submit(backend, specs, resources)
+    resources = dict(resources)
+    after = take_prerequisites(backend, resources, len(specs))
+    values = [row.parameters for row in rows]
     try:
-        return submission.submit(
-            backend, specs, make_resources(resources), parameters=[row.parameters for row in rows]
-        )
+        return submission.submit(backend, specs, make_resources(resources), parameters=values, after=after)
     except SerializationError as error:
         raise with_item_number(error, specs) from error.__cause__
 

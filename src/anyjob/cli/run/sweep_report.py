@@ -13,6 +13,7 @@ from anyjob.errors import AnyjobError, CommandFailedError
 from anyjob.execution.outputs import BytesOutput, CommandResult
 from anyjob.jobfile.reader import JobFile
 from anyjob.resources import make_resources
+from anyjob.specs import without_prerequisites
 from anyjob.text.printable import printable
 
 MOST_OUTPUT = 256 * 1024
@@ -48,7 +49,7 @@ class SweepRow:
         """Take in what came of the job; of its output, only what fits into a table."""
         outcome = outcome_of(self.job)
         self.state = outcome.status.name
-        self.known = describe(self.job, outcome, make_resources(dict(resources)))
+        self.known = describe(self.job, outcome, make_resources(without_prerequisites(resources)))
         if self.state == "DONE":
             try:
                 self._record_result()

@@ -1,0 +1,141 @@
+"""The commands for jobs that start after others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli_program import invoke
+from support.waiting import wait_until
+
+import anyjob as library
+from anyjob import Command, JobStatus
+from anyjob.session.default import default_session
+
+pytestmark = pytest.mark.usefixtures("local_cli")
+
+
+def submit(text: str, **given: Any) -> Any:
+    return library.get_backend("local").run(Command(["sh", "-c", text]), **given)
+
+
+def again(job: Any) -> Any:
+    """Return another handle on a job: a command of this process has closed the backend of the one before."""
+    return library.get_job(job.job_id())
+
+
+def opened(name: str = "gate") -> str:
+    """A job's program that waits until a file is there."""
+    return f"until [ -e {Path(name).absolute()} ]; do sleep 0.02; done"
+
+
+def test_run_after_ids_and_names() -> None:
+    one = submit("exit 3", name="fit").job_id()
+    done = invoke("run", "--after-failure", one[:9], "--after-end", "fit", "--", "echo", "mended")
+    assert (done.exit_code, done.stdout) == (0, "mended\n"), done.stderr
+    done = invoke("run", "--after", "fit", "--json", "--", "echo", "never")
+    assert done.exit_code not in (0, 3), done.stderr
+    told = json.loads(done.stderr.splitlines()[-1])
+    assert (told["state"], told["reason"]) == ("ERROR", "dependency")
+    assert f"job {one} (fit) failed" in told["message"]
+    done = invoke("run", "--after", "fitt", "--", "true")
+    assert "no job 'fitt' to start after" in done.stderr
+    assert "did you mean 'fit'?" in done.stderr
+    done = invoke("run", "-b", "threads", "--after", "fit", "--", "true")
+    assert "cannot start a job after others" in done.stderr
+
+
+def test_what_waits_is_listed_and_shown_with_what_it_waits_for() -> None:
+    first, other = submit(opened(), name="fit-1"), submit("true", name="fit-1")
+    done = invoke("run", "--detach", "--after", "fit-1", "--name", "report", "--", "true")
+    behind = done.stdout.strip()
+    again(other).result(60)
+    words = f"waits for {first.job_id()[:7]} (fit-1)"
+    done = invoke("jobs", "--waiting")
+    assert words in done.stdout
+    assert "report" in done.stdout
+    assert behind[:7] in done.stdout
+    assert len(done.stdout.splitlines()) == 2, "what it waits for is none of them"
+    (listed,) = json.loads(invoke("jobs", "--waiting", "--json").stdout)
+    assert (listed["job_id"], listed["state"], listed["message"]) == (behind, "QUEUED", words)
+    assert words in invoke("jobs", "--columns", "message", "--name", "report").stdout
+    shown = invoke("show", behind).stdout
+    assert words in shown
+    assert f"{first.job_id()} (fit-1), RUNNING" in shown
+    assert f"{other.job_id()} (fit-1), DONE" in shown
+    prerequisites = json.loads(invoke("show", behind, "--json").stdout)["prerequisites"]
+    assert {(one["job_id"], one["condition"]) for one in prerequisites} == {
+        (first.job_id(), "after"),
+        (other.job_id(), "after"),
+    }
+    assert invoke("jobs", "--waiting", "--state", "done").exit_code == 125
+    Path("gate").touch()
+    assert invoke("wait", behind).exit_code == 0
+    assert json.loads(invoke("jobs", "--waiting", "--json").stdout) == []
+
+
+def test_what_waits_is_cancelled() -> None:
+    first = submit(opened())
+    behind = submit("true", after=first)
+    last = submit("true", after=behind)
+    done = invoke("cancel", behind.job_id())
+    assert done.exit_code == 0, done.stderr
+    assert again(behind).status() is JobStatus.CANCELLED
+    assert again(last).outcome(60).reason == "dependency"
+    Path("gate").touch()
+    assert again(first).result(60).exit_code == 0
+
+
+def test_what_failed_is_run_anew_with_what_waited_for_it() -> None:
+    fit = submit("test -e mended", name="fit-2")
+    evaluate = submit("echo evaluated", name="evaluate-2", after=fit)
+    report = submit("echo reported", name="report-2", after=[evaluate, fit])
+    aside = submit("echo aside", name="aside-2", after_end=fit)
+    assert report.outcome(60).reason == "dependency"
+    assert aside.result(60).exit_code == 0
+    Path("mended").touch()
+    done = invoke("rerun", "--downstream", "--yes", "--name", "fit-2")
+    assert done.exit_code == 0, done.stderr
+    new = {name: library.jobs(name=f"{name}-2") for name in ("fit", "evaluate", "report", "aside")}
+    assert {name: len(some) for name, some in new.items()} == dict.fromkeys(new, 1)
+    assert new["aside"][0].job_id() == aside.job_id(), "it has run"
+    ledger = default_session().ledger
+    of_report = {one.job_id for one in ledger.prerequisites(new["report"][0].job_id())}
+    assert of_report == {new["fit"][0].job_id(), new["evaluate"][0].job_id()}
+    times = [new[name][0].outcome() for name in ("fit", "evaluate", "report")]
+    assert [one.status for one in times] == [JobStatus.DONE] * 3
+    assert times[0].finished <= times[1].started
+    assert times[1].finished <= times[2].started
+
+
+def test_what_is_run_anew_starts_after_what_it_did_before() -> None:
+    """All that failed, in one go: the newest of each is what the next starts after."""
+    fit = submit("test -e mended", name="fit-3", tags={"study": "a"})
+    report = submit("true", name="report-3", tags={"study": "a"}, after=fit)
+    report.exception(60)
+    done = invoke("rerun", report.job_id())
+    assert "failed (exit-code" in done.stderr, "what it needs has not come about since"
+    Path("mended").touch()
+    done = invoke("rerun", "--tag", "study=a", "--yes")
+    assert done.exit_code == 0, done.stderr
+    (reported,) = library.jobs(name="report-3")
+    (fitted,) = library.jobs(name="fit-3")
+    assert reported.result(60).exit_code == 0
+    assert fitted.outcome().finished <= reported.outcome().started
+
+
+def test_the_jobs_of_a_job_file_start_after_others() -> None:
+    Path("sweep.toml").write_text(
+        'name = "sweep"\n[command]\nargv = ["sh", "-c", "echo {seed}"]\n[matrix]\nseed = [1, 2]\n'
+    )
+    first = submit(opened())
+    done = invoke("run", "sweep.toml", "--detach", "--after", first.job_id())
+    jobs = [library.get_job(line) for line in done.stdout.split()]
+    assert len(jobs) == 2
+    assert {job.status() for job in jobs} == {JobStatus.QUEUED}
+    Path("gate").touch()
+    done = invoke("run", "sweep.toml", "--after", first.job_id())
+    assert done.exit_code == 0, done.stderr
+    wait_until(lambda: all(again(job).done() for job in jobs), "they have started once it was there", 60)
