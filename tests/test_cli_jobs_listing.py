@@ -211,7 +211,7 @@ def test_an_ambiguous_id_lists_who_may_be_meant(book: Book) -> None:
     done = invoke("show", "abc")
     assert done.exit_code == 125
     told = done.stderr.splitlines()
-    assert told[0] == "anyjob: error: job id 'abc' is ambiguous: give more of it; there are"
+    assert told[0] == "anyjob: error: 'abc' fits several jobs: give the id of one"
     assert [line.split()[:3] for line in told[1:]] == [
         ["abc1" + "0" * 16, "DONE", "one,"],
         ["abc2" + "0" * 16, "QUEUED", "two,"],

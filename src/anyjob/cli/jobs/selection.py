@@ -125,9 +125,7 @@ def full_id(ledger: Ledger, text: str) -> str:
         for row in rows
     ]
     more = ["  …"] if len(found) > MOST_CANDIDATES else []
-    raise JobNotFoundError(
-        "\n".join([f"job id {text!r} is ambiguous: give more of it; there are", *lines, *more])
-    )
+    raise JobNotFoundError("\n".join([f"{text!r} fits several jobs: give the id of one", *lines, *more]))
 
 
 def abbreviations(ledger: Ledger, job_ids: Iterable[str]) -> dict[str, str]:
