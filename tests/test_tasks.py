@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -180,12 +181,14 @@ print(rank, size, *answers, sep="|")
 def test_ranks_find_each_other_by_pmi(group: Group) -> None:
     code, lines = group.run(sys.executable, "-c", RANK_OF_PMI)
     assert code == 0
+    (space,) = {line.split("|")[3] for line in lines}
+    assert re.fullmatch("cmd=my_kvsname kvsname=anyjob-[0-9a-f]{16} rc=0", space)
     for rank, line in enumerate(lines):
         assert line.split("|") == [
             str(rank),
             "3",
             "cmd=response_to_init pmi_version=1 pmi_subversion=1 rc=0",
-            "cmd=my_kvsname kvsname=anyjob rc=0",
+            space,
             "cmd=put_result rc=0 msg=success",
             "cmd=barrier_out rc=0",
             f"cmd=get_result rc=0 msg=success value=address=of#{(rank + 1) % 3}",
@@ -197,6 +200,15 @@ def test_ranks_find_each_other_by_pmi(group: Group) -> None:
 def test_one_that_fails_before_the_barrier_ends_those_that_wait_there(group: Group) -> None:
     fails = "import os, sys; os.environ['PMI_RANK'] == '1' and sys.exit(4)\n"
     assert group.run(sys.executable, "-c", fails + RANK_OF_PMI) == (4, [])
+
+
+def test_an_abort_ends_all(group: Group) -> None:
+    aborts = "if rank == 2:\n    stream.write('cmd=abort exitcode=9\\n')\n    stream.flush()\n"
+    aborts += "ask('cmd=barrier_in')"
+    code, _ = group.run(sys.executable, "-c", RANK_OF_PMI + aborts)
+    assert code == 9
+    assert group.report is not None
+    assert group.report["message"] == "of 3 tasks, that of rank 2 failed: MPI_Abort with exit code 9"
 
 
 @pytest.mark.parametrize(
@@ -215,9 +227,12 @@ def test_one_that_fails_before_the_barrier_ends_those_that_wait_there(group: Gro
     ],
 )
 def test_what_a_rank_is_answered(said: bytes, answer: bytes) -> None:
-    server = PmiServer(2)
+    aborted: list[tuple[int, int]] = []
+    server = PmiServer(2, lambda rank, code: aborted.append((rank, code)))
     assert server.answers(1, parse(said)) == [(1, answer)]
-    assert server.answers(1, parse(b"cmd=abort exitcode=3")) == []
+    for code in (b"3", b"-1", b""):
+        assert server.answers(1, parse(b"cmd=abort exitcode=" + code)) == []
+    assert aborted == [(1, 3), (1, 1), (1, 1)]
     for each in (*server._ours, *server._theirs):
         each.close()
 

@@ -6,12 +6,15 @@ what others need to reach it, waits for all at a barrier, and gets what others h
 
 from __future__ import annotations
 
+import os
 import selectors
 import socket
 import threading
 
-NAME = "anyjob"
-"""That of the one space that keys are put in."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 LIMITS = {"kvsname_max": 256, "keylen_max": 64, "vallen_max": 1024}
 
 
@@ -20,10 +23,14 @@ class PmiServer:
 
     Args:
         count: how many ranks there are.
+        aborted: called, on that thread, with a rank that has asked for the end of all, and its exit code.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, aborted: Callable[[int, int], object]) -> None:
         self._count = count
+        self._aborted = aborted
+        # MPICH makes names of it, such as those of shared memory, which a killed job leaves behind.
+        self._space = f"anyjob-{os.urandom(8).hex()}"
         pairs = [socket.socketpair() for _ in range(count)]
         self._ours = [ours for ours, _ in pairs]
         self._theirs = [theirs for _, theirs in pairs]
@@ -88,7 +95,7 @@ class PmiServer:
             case "get_universe_size":
                 answer = to_line("universe_size", size=self._count, rc=0)
             case "get_my_kvsname":
-                answer = to_line("my_kvsname", kvsname=NAME, rc=0)
+                answer = to_line("my_kvsname", kvsname=self._space, rc=0)
             case "put":
                 self._values[said.get("key", "")] = said.get("value", "")
                 answer = to_line("put_result", rc=0, msg="success")
@@ -105,7 +112,9 @@ class PmiServer:
             case "finalize":
                 answer = to_line("finalize_ack", rc=0)
             case "abort":
-                return []  # it ends itself now, by a code that is not 0
+                code = said.get("exitcode", "")
+                self._aborted(rank, int(code) & 0xFF if code.isdigit() else 1)
+                return []  # it goes on until it is ended
             case other:
                 answer = to_line(f"{other}_result", rc=-1, msg="not_supported")
         return [(rank, answer)]

@@ -48,6 +48,7 @@ class TaskGroup:
         self._spool = spool
         self._ranks: dict[int, int] = {}
         self._failure: tuple[int, int, str] | None = None  # rank, exit code or -signal, why
+        self._aborted: tuple[int, int] | None = None  # by MPI_Abort: rank, exit code
         self._terminated = False
         self._deadline: float | None = None
 
@@ -59,6 +60,8 @@ class TaskGroup:
         self._start()
         while self._ranks:
             self._wait()
+            if self._aborted is not None and self._failure is None and not self._terminated:
+                self._fail(*self._aborted, f"MPI_Abort with exit code {self._aborted[1]}")
             self._reap()
         if self._terminated:
             return -signal.SIGTERM
@@ -76,7 +79,7 @@ class TaskGroup:
         variables = own_environment()
         variables.setdefault(b"MASTER_ADDR", b"127.0.0.1")
         variables.setdefault(b"MASTER_PORT", b"%d" % free_port())
-        pmi = PmiServer(self._count)
+        pmi = PmiServer(self._count, self._abort)
         for rank in range(self._count):
             try:
                 known = {**rank_variables(rank, self._count), **pmi.variables(rank)}
@@ -104,6 +107,11 @@ class TaskGroup:
         self._failure = rank, code, why
         self._deadline = time.monotonic() + self._grace
         os.killpg(0, signal.SIGTERM)  # us, too: see _wait
+
+    def _abort(self, rank: int, code: int) -> None:
+        """A rank asks for the end of all; called on the thread of the server."""
+        self._aborted = rank, code or 1
+        os.kill(os.getpid(), signal.SIGTERM)  # _wait sees to it
 
     def _wait(self) -> None:
         """Wait for something to happen."""
