@@ -192,6 +192,20 @@ def test_cpus_beyond_the_slots_are_for_jobs_that_begin_later() -> None:
     assert capacity.fits(one, beyond=1)
 
 
+def test_what_is_reserved_is_given_to_nobody() -> None:
+    shared = Capacity({"cpus": 4, "license": 1})
+    here, there = Capacity({"cpus": 4}, shared), Capacity({"cpus": 4}, shared)
+    assert there.take("a", Demand({"cpus": 2})) == ()
+    wide = Demand({"cpus": 3})
+    assert here.lacks_shared(wide) == {"cpus"}
+    shared.reserved = here.lacks_shared(wide)
+    assert there.take("b", Demand({"cpus": 1})) is None
+    assert there.take("c", Demand({"license": 1})) == ()
+    assert there.lacks_shared(Demand({"cpus": 1, "license": 1})) == {"cpus", "license"}
+    # What waits for something else keeps nobody from what all have together.
+    assert here.lacks_shared(Demand({"cpus": 5})) == frozenset()
+
+
 def test_who_has_something_cannot_take_more() -> None:
     capacity = Capacity({"cpus": 2})
     capacity.take("a", Demand({"cpus": 1}))

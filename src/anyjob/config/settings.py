@@ -32,7 +32,7 @@ from anyjob.errors import ConfigError
 BUILTIN = {"default_backend": "local"}
 """What holds where nobody configured anything; ``Config.default_backend`` itself is then None."""
 
-KEYS = ("default_backend", *GROUPS, "plugins")
+KEYS = ("default_backend", *GROUPS, "plugins", "resources")
 
 
 class Plugins:
@@ -172,6 +172,28 @@ class Config:
                 raise self._mistyped(("plugins", key), "an array of names", value)
         return Plugins(**table)
 
+    @property
+    def resources(self) -> dict[str, int]:
+        """How much all backends of a machine have together: ``cpus``, ``memory`` in bytes, and others.
+
+        Raises:
+            ConfigError: it is no table of such counts.
+        """
+        table = self._values.get("resources")
+        if table is None:
+            return {}
+        if not isinstance(table, dict):
+            raise self._mistyped(("resources",), "a table", table)
+        from anyjob.config.counts import OF_THE_MACHINE, read_counts
+
+        counts: dict[str, int] = {}
+        for name, value in table.items():
+            try:
+                counts |= read_counts({name: value}, OF_THE_MACHINE)
+            except ConfigError as error:
+                raise self._problem(("resources", name), str(error)) from None
+        return counts
+
     def entry(self, group: str, name: str) -> Entry | None:
         """Return what is configured under a name, or None where nothing is.
 
@@ -217,7 +239,7 @@ class Config:
                 found.append(self._problem((key,), "unknown key" + did_you_mean(key, KEYS)))
             elif key in GROUPS and not isinstance(value, dict):
                 found.append(self._mistyped((key,), "a table", value))
-        for ask in (lambda: self.default_backend, lambda: self.plugins):
+        for ask in (lambda: self.default_backend, lambda: self.plugins, lambda: self.resources):
             try:
                 ask()
             except ConfigError as error:

@@ -52,6 +52,8 @@ class BackendFactory:
         backend_type = self._find("backend", name, kind, self._session.registry.backend)
         backend: AnyBackend = backend_type.from_options(name, _prepared(backend_type, options))
         backend.configured_name = name
+        if hasattr(backend, "share"):
+            backend.share(self._config.resources)
         distribution, kind = self._origin("anyjob.backends", kind)
         has_options = options_type(backend_type) is not None
 

@@ -95,16 +95,25 @@ class LocalOptions(Options, frozen=True):
         dict[str, int],
         msgspec.Meta(description="what else there is of what jobs need, by name: { license = 2 }"),
     ] = {}
+    shared: Annotated[
+        dict[str, int | str],
+        msgspec.Meta(
+            description="what all backends of this machine have together; by default as the table "
+            "`resources` at the top of the configuration says"
+        ),
+    ] = {}
 
     def __post_init__(self) -> None:
-        if self.memory is None and self.gpus is None and self.gpu_memory is None and not self.resources:
+        told_of = (self.memory, self.gpus, self.gpu_memory, self.resources or None, self.shared or None)
+        if told_of == (None,) * len(told_of):
             return  # as most have it: so nothing is loaded for it
         from anyjob.builtin.local.machine import told
 
         for name in ("memory", "gpu_memory"):
             force_setattr(self, name, told.memory(name, getattr(self, name)))
         force_setattr(self, "gpus", told.gpus(self.gpus))
-        told.check_counts(self.resources)
+        for name in ("resources", "shared"):
+            force_setattr(self, name, told.counts(name, getattr(self, name)))
 
 
 class LocalBackend(TaskBackend):
@@ -144,6 +153,11 @@ class LocalBackend(TaskBackend):
         self._have_own_variables = self._has_told_host = False
         self._seen_ended: dict[str, Row] = {}
         self._unheard = False
+
+    def share(self, resources: Mapping[str, int]) -> None:
+        """Have these together with the other backends of this machine, unless it has been told otherwise."""
+        if not self.options.shared:
+            self.options = msgspec.structs.replace(self.options, shared=dict(resources))
 
     @property
     def _paths(self) -> RuntimePaths:
@@ -224,8 +238,9 @@ class LocalBackend(TaskBackend):
         told, has_gpus = self.options.gpus, False
         if told is None or told:
             has_gpus = told is not None or any(map(os.path.exists, GPU_DRIVERS))
+        checks = has_gpus or self.options.shared
         asked = (resources.memory, resources.gpus, resources.gpu_memory, resources.nodes, resources.needs)
-        if total_cpus(resources) <= self.options.slots and not any(asked) and not has_gpus:
+        if total_cpus(resources) <= self.options.slots and not any(asked) and not checks:
             return (), {}  # as most of them
         from anyjob.builtin.local.machine import gpus, room
 

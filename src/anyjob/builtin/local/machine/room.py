@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -40,9 +40,10 @@ def check(kind: str, resources: Resources, options: Any, environ: Mapping[str, s
     if reason:
         raise NoRoom(reason)
     there = limits(msgspec.structs.asdict(options))
+    shared = Capacity(options.shared)
     for name in resources.needs:
-        if name not in there:
-            raise NoRoom(_unknown(name, options.resources))
+        if name not in there and name not in options.shared:
+            raise NoRoom(_unknown(name, [*options.resources, *options.shared]))
     demand = demand_of(resources)
     if demand.takes_gpu:
         try:
@@ -50,13 +51,13 @@ def check(kind: str, resources: Resources, options: Any, environ: Mapping[str, s
         except gpus.NoGpus as error:
             raise NoRoom(f"it asks for {_gpus_asked(demand)}, and {error}") from None
         demand = demand._replace(among=tuple(Device(gpu.id, gpu.memory) for gpu in found))
-    shortage = Capacity(there).shortage(demand)
+    shortage = Capacity(there, shared).shortage(demand)
     if shortage is not None:
-        raise NoRoom(_in_words(shortage, demand))
+        raise NoRoom(_in_words(shortage, demand, options.slots))
     return demand.among
 
 
-def _unknown(name: str, named: Mapping[str, int]) -> str:
+def _unknown(name: str, named: Collection[str]) -> str:
     if not named:
         return (
             f"it needs {name}, and the backend counts nothing by name: set `resources` of the backend, "
@@ -69,9 +70,11 @@ def _gpus_asked(demand: Demand) -> str:
     return f"{demand.gpus:g} gpus" if demand.gpus else "a share of a GPU"
 
 
-def _in_words(shortage: Shortage, demand: Demand) -> str:
+def _in_words(shortage: Shortage, demand: Demand, slots: int) -> str:
     name, asked, there = shortage
     match name:
+        case "cpus" if there < slots:
+            return f"it asks for {asked:g} cpus, and there are {there:g}: ask for fewer, or set `resources`"
         case "cpus":
             return too_many_cpus(int(asked), int(there))
         case "memory":
@@ -88,4 +91,4 @@ def _in_words(shortage: Shortage, demand: Demand) -> str:
             amounts = f"{format_memory(int(asked))} of a GPU, and there are {format_memory(int(there))}"
             return f"it asks for {amounts}: ask for less"
     amounts = f"{asked:g} of {name}, and there are {there:g}"
-    return f"it needs {amounts}: ask for fewer, or set `resources` of the backend"
+    return f"it needs {amounts}: ask for fewer, or set `resources`"

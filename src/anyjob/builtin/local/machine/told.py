@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from anyjob.config.counts import OF_THE_MACHINE, read_counts
 from anyjob.errors import ConfigError, SpecError
-from anyjob.resources import Resources
 from anyjob.text import units
 
 
@@ -42,14 +42,17 @@ def gpus(value: int | Sequence[int | str] | None) -> int | tuple[str, ...] | Non
     return ids
 
 
-def check_counts(counts: Mapping[str, int]) -> None:
-    """See to it that what is counted by name can be.
+def counts(name: str, table: Mapping[str, int]) -> dict[str, int]:
+    """Return how much there is of what is counted by name.
+
+    Args:
+        name: of the option.
+        table: what it says.
 
     Raises:
-        ConfigError: it is negative, or has the name of what is told by itself.
+        ConfigError: a count is negative, or has the name of what is told by itself.
     """
-    for name, count in counts.items():
-        if name in Resources.__struct_fields__ or not name:
-            raise ConfigError(f"resources: {name!r} is told by itself, and not among what is counted by name")
-        if count < 0:
-            raise ConfigError(f"resources: {name} = {count} does not do: it is how many there are, 0 or more")
+    try:
+        return read_counts(table, OF_THE_MACHINE if name == "shared" else ())
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None

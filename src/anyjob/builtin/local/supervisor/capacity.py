@@ -111,6 +111,8 @@ class Capacity:
 
     def __init__(self, limits: Mapping[str, int] = NOTHING, shared: Capacity | None = None) -> None:
         self.limits = limits
+        self.reserved: Collection[str] = ()
+        """What is not given away now, though there may be some: who came first waits for more of it."""
         self._shared = shared
         self._taken: dict[str, int] = {}
         self._holders: dict[Hashable, _Held] = {}
@@ -122,7 +124,7 @@ class Capacity:
         """Return one like this, with what it shares, to try out what would be."""
         copied = type(self)(self.limits, self._shared and self._shared.copy())
         copied._taken, copied._holders = dict(self._taken), dict(self._holders)
-        copied._lent = dict(self._lent)
+        copied._lent, copied.reserved = dict(self._lent), self.reserved
         if self._shared is None:
             copied._parts = dict(self._parts)
         return copied
@@ -152,6 +154,14 @@ class Capacity:
             return Shortage("gpu_memory", demand.gpu_memory, most[int(max(demand.gpus, 1)) - 1])
         return Shortage(
             "gpus", max(demand.gpus, 1) if demand.gpus >= 1 else demand.gpus or 1, len(demand.among)
+        )
+
+    def lacks_shared(self, demand: Demand) -> frozenset[str]:
+        """Return what alone keeps a job waiting now: what there is too little of, for all queues together."""
+        if self._shared is None or not self._has_own(demand.counts, 0) or self._choose(demand) is None:
+            return frozenset()
+        return frozenset(
+            name for name, amount in demand.counts.items() if not self._shared._has_own({name: amount}, 0)
         )
 
     def fits(self, demand: Demand, *, beyond: int = 0) -> bool:
@@ -230,15 +240,20 @@ class Capacity:
     # --- how it is counted --------------------------------------------------------------------
 
     def _has(self, counts: Mapping[str, int], beyond: int) -> bool:
+        return self._has_own(counts, beyond) and (self._shared is None or self._shared._has_own(counts, 0))
+
+    def _has_own(self, counts: Mapping[str, int], beyond: int) -> bool:
         for name, amount in counts.items():
             limit = self.limits.get(name)
             if limit is None:
                 continue
             if name == "cpus":
                 limit += beyond
+            if amount and name in self.reserved:
+                return False
             if self._taken.get(name, 0) + amount > limit:
                 return False
-        return self._shared is None or self._shared._has(counts, 0)
+        return True
 
     def _count(self, counts: Mapping[str, int], sign: int) -> None:
         for name, amount in counts.items():

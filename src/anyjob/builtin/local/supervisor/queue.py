@@ -59,6 +59,7 @@ class Queue:
         self._ahead = LookAhead(self._slots)
         self._shared = shared
         self._capacity = Capacity(limits(row.options), shared)
+        self.shared_limits: dict[str, int] = row.options.get("shared") or {}
         self._orders = OrderBuilder(paths, number, row.options)
         self.grace = self._orders.grace
         if self._orders.durable:
@@ -117,6 +118,12 @@ class Queue:
                     return  # first in, first out: it waits for enough to become free
             self._ready.popleft()
             yield job, order
+
+    def lacks_shared(self) -> frozenset[str]:
+        """Return what the job that is next lacks of that which all queues have together."""
+        if not self._ready:
+            return frozenset()
+        return self._capacity.lacks_shared(self._ready[0][0].demand)
 
     def _takes_cpus_alone(self, job: ScheduledJob) -> bool:
         return len(job.demand.counts) == 1 and not job.demand.takes_gpu and not self._shared.counts("cpus")

@@ -32,6 +32,7 @@ class Scheduler:
         self._shared = Capacity()
         self._queues: dict[int, Queue] = {}
         self._held: dict[str, Queue] = {}
+        self._short: dict[int, None] = {}  # the queues that lack something that all have together
         self._running: dict[str, Queue] = {}
 
     def queue(self, number: int) -> Queue:
@@ -44,7 +45,19 @@ class Scheduler:
         if queue is None:
             queue = Queue(self._ledger, self._paths, self._bulks, number, self._shared, self._write)
             self._queues[number] = queue
+            self._share(queue)
         return queue
+
+    def rescan(self, number: int) -> None:
+        """There are new jobs of a backend."""
+        queue = self.queue(number)
+        queue.rescan()
+        self._share(queue)
+
+    def _share(self, queue: Queue) -> None:
+        """What the backend says that was last used is how much all of them have together."""
+        if queue.shared_limits:
+            self._shared.limits = queue.shared_limits
 
     def is_here(self, number: int) -> bool:
         """Tell whether a backend is of this host."""
@@ -76,12 +89,24 @@ class Scheduler:
             queue.prepare(count)
 
     def take(self) -> Iterator[tuple[ScheduledJob, Any]]:
-        """Yield the jobs that the keeper is to have now, each with its order, or what is wrong with it."""
-        for queue in self._queues.values():
+        """Yield the jobs that the keeper is to have now, each with its order, or what is wrong with it.
+
+        Of what all queues have together, those get some first that have waited for it, and longest since they
+        had some; what these wait for is kept for them.
+        """
+        self._shared.reserved = ()
+        for number in [*self._short, *(each for each in self._queues if each not in self._short)]:
+            queue = self._queues[number]
             for job, order in queue.take():
                 if not isinstance(order, Exception):
                     self._running[job.job_id] = queue
+                    self._short.pop(number, None)
                 yield job, order
+            if self._shared.limits and (lacking := queue.lacks_shared()):
+                self._short.setdefault(number)
+                self._shared.reserved = {*self._shared.reserved, *lacking}
+            else:
+                self._short.pop(number, None)
 
     def running(self, job_id: str) -> tuple[ScheduledJob, Queue] | None:
         """Return a job that the keeper has, and its queue; None where it has no such job."""

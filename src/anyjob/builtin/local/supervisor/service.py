@@ -162,7 +162,7 @@ class Supervisor:
     def _released(self, backend: int) -> None:
         """Jobs of a backend may start now, since others have ended."""
         if self._scheduler.is_here(backend):
-            self._scheduler.queue(backend).rescan()
+            self._scheduler.rescan(backend)
             self._has_released = True
 
     def _remove_unneeded_environments(self) -> None:
