@@ -2,7 +2,8 @@
 
 Jobs leave marks: a line at their start and one at their end, with id, attempt and pid, appended to a file.
 What the ledger says at the end is held against these: each job has ended, none has started twice in an
-attempt, only restartable ones have had a second attempt, what is DONE has come to its end, and no process is
+attempt, only restartable ones have had a second attempt, what is DONE has come to its end, what starts after
+others has started if and only if these came to what they should, and after they had ended, and no process is
 left. Some have two tasks, of which the first leaves the marks; some take more memory than they asked for,
 and none of these is DONE. Clients fork now and then: the child goes on with what it has inherited, and its
 parent may leave.
@@ -45,6 +46,7 @@ from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.encoding import decode_outcome
 from anyjob.ledger.rows import Row
 from anyjob.ledger.schema import faults
+from anyjob.status import PREREQUISITES
 
 TESTS = Path(__file__).resolve().parent
 LIMIT = 90.0
@@ -118,7 +120,7 @@ def client(state: str, seed: int) -> None:
             elif leaves:
                 return
         try:
-            mine = [*mine, *submit(chance.choice(backends), root, chance)][-40:]
+            mine = [*mine, *submit(chance.choice(backends), root, chance, mine)][-40:]
             anyjob.wait(mine[:20], timeout=20)
         except (BackendUnavailableError, StateError) as error:  # nobody answers, or the disk is full
             print(f"client: {error}", file=sys.stderr, flush=True)
@@ -127,8 +129,11 @@ def client(state: str, seed: int) -> None:
             raise
 
 
-def submit(backend: Any, root: Path, chance: random.Random) -> list[Any]:
-    """Submit some jobs, and cancel some; note the ids of those that we were told are submitted."""
+def submit(backend: Any, root: Path, chance: random.Random, before: list[Any]) -> list[Any]:
+    """Submit some jobs, and cancel some; note the ids of those that we were told are submitted.
+
+    Some start after others of these, or of those before.
+    """
     restartable = chance.random() < 0.4
     seconds = [round(chance.random() ** 3 * 0.1, 3) for _ in range(chance.randint(1, 12))]
     specs: list[Any] = [Call(call, (os.environ["MARKS"], pause)) for pause in seconds]
@@ -141,6 +146,8 @@ def submit(backend: Any, root: Path, chance: random.Random) -> list[Any]:
         specs, more = [Call(greedy, (os.environ["MARKS"],))], {"memory": MEMORY}
     elif chance.random() < 0.15:
         more = {"tasks": 2, "memory": 16 * MEMORY}
+    if before and chance.random() < 0.4:
+        more[chance.choice(PREREQUISITES)] = chance.sample(before, min(len(before), chance.randint(1, 3)))
     jobs: list[Any] = backend.run_many(specs, restartable=restartable, **more)
     ids = "".join(f"{job.job_id()}\n" for job in jobs)
     _append(root / "submitted", ids)
@@ -148,6 +155,10 @@ def submit(backend: Any, root: Path, chance: random.Random) -> list[Any]:
         _append(root / "greedy", ids)
     if chance.random() < 0.2:
         backend.cancel_many(jobs[::2])
+    if not is_greedy and chance.random() < 0.3:  # each after one of these
+        each = backend.run_many(specs, after=lambda index: jobs[index])
+        _append(root / "submitted", "".join(f"{job.job_id()}\n" for job in each))
+        jobs += each
     return jobs
 
 
@@ -307,11 +318,41 @@ def _check(row: Row, starts: Any, ends: Any, is_greedy: bool) -> Iterator[str]:
         yield f"{row.job_id} is DONE, and has not come to its end"
     if row.status is JobStatus.DONE and is_greedy:
         yield f"{row.job_id} is DONE, and took more memory than it had asked for"
-    expected = ("lost", "signal", "exit-code", *["memory"] * is_greedy)
+    expected = ("lost", "signal", "exit-code", "dependency", *["memory"] * is_greedy)
     if row.status is JobStatus.ERROR and row.reason not in expected:
         message = decode_outcome(row.outcome).message if row.outcome else ""
         if not re.search("No space left|disk is full", message):
             yield f"{row.job_id} failed for {row.reason}: {message}"
+
+
+def order(root: Path, state: Path, rows: list[Row]) -> list[str]:
+    """Return what is wrong with jobs that start after others: each has, if and only if what it needs came."""
+    known = {row.job_id: row for row in rows}
+    started: dict[str, int] = {}
+    ended: dict[str, int] = {}
+    for place, line in enumerate(_lines(root / "marks")):
+        what, job_id, *_ = line.split()
+        if what == "start":
+            started.setdefault(job_id, place)
+        else:
+            ended[job_id] = place  # of its last attempt
+    reached = ({JobStatus.DONE}, set(JOB_FINAL_STATES), {JobStatus.ERROR})
+    wrong = []
+    with session(state) as later:
+        for row in rows:
+            needed = later.ledger.prerequisites(row.job_id)
+            met = all(known[one.job_id].status in reached[one.condition] for one in needed)
+            if row.job_id in started and not met:
+                wrong.append(f"{row.job_id} has started, and what it needs did not come about")
+            if row.reason == "dependency" and (met or row.job_id in started):
+                wrong.append(f"{row.job_id} is said to have failed by a dependency")
+            early = [
+                one.job_id
+                for one in needed
+                if row.job_id in started and ended.get(one.job_id, 0) > started[row.job_id]
+            ]
+            wrong += [f"{row.job_id} has started before {one} has ended" for one in early]
+    return wrong
 
 
 def attempts(state: Path, rows: list[Row]) -> list[str]:
@@ -350,7 +391,8 @@ def _run_kills(
         killer.end()
     finally:
         killer.end_clients()
-    wrong = account(root, rows) + attempts(killer.state, rows) + LedgerFile(killer.state).write(faults)
+    wrong = account(root, rows) + order(root, killer.state, rows) + attempts(killer.state, rows)
+    wrong += LedgerFile(killer.state).write(faults)
     left = [str(path) for path in killer.paths.environments.iterdir()]
     wrong += [f"the environment {path} was left" for path in left[clients + killer.killed["client"] :]]
     return rows, wrong, {**killer.killed, "forks": len(_lines(root / "forks"))}

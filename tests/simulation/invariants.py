@@ -7,8 +7,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from anyjob.builtin.local.process_table import read_mark
+from anyjob.ledger import schema
 from anyjob.ledger.encoding import decode_outcome
-from anyjob.ledger.rows import CODE, FINAL, STATES
+from anyjob.ledger.rows import CODE, FINAL, STATES, status_of
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Truth:
         self.ends: dict[tuple[str, int], float] = {}
         self.by_job: dict[str, Plan] = {}
         self.job_of: dict[int, str] = {}
+        self.id_of: dict[int, str] = {}  # of those that a client was told are handed over
         self.cancel_asked: set[str] = set()
         self.cancelled: dict[str, tuple[float, int]] = {}  # when that was accepted, and in which attempt
         self.killed_jobs: set[tuple[str, int]] = set()
@@ -64,6 +66,11 @@ class Truth:
         )
         check.that(attempt == 1 or plan.restartable, f"job {job_id[:4]} is not restartable and runs again")
         check.that(job_id not in world.checks.final, f"job {job_id[:4]} starts though it has ended")
+        for needed in plan.after:
+            check.that(
+                self.meets(plan, needed),
+                f"job {job_id[:4]} starts before what it needs, {self.id_of[needed][:4]}",
+            )
         if job_id in self.cancelled:
             accepted, last = self.cancelled[job_id]
             in_time = world.machine.now < max(accepted, world.faults.over_at) + SOON
@@ -80,6 +87,14 @@ class Truth:
             self.ends[key] = world.machine.now
 
         process.on_death = ended
+
+    def meets(self, plan: Plan, needed: int) -> bool | None:
+        """Tell whether a job has come to what another starts after; None: it has not ended."""
+        row = self._world.checks.final.get(self.id_of[needed])
+        if row is None:
+            return None
+        reached = {"after": JobStatus.DONE, "after_failure": JobStatus.ERROR}.get(plan.condition)
+        return reached is None or STATES[row[1]] is reached
 
     def killed(self, process: Process) -> None:
         """A fault kills a process."""
@@ -167,6 +182,12 @@ class Checks:
                 )
         elif status is JobStatus.CANCELLED:
             self.that(job_id in truth.cancel_asked, f"job {name} is CANCELLED, and nobody asked for it")
+        elif reason == "dependency":
+            self.that(
+                plan is None or any(truth.meets(plan, needed) is False for needed in plan.after),
+                f"job {name} ended by a dependency, and all that it needs may come about",
+            )
+            self.that(truth.starts[key] == 0, f"job {name} ended by a dependency, and has run")
         elif reason == "lost":
             self.that(world.keeper_died, f"job {name} is lost, and no keeper has died")
             self.that(
@@ -195,11 +216,13 @@ class Checks:
         world, truth = self._world, self._world.truth
         rows = self.rows()
         for job_id, row in rows.items():
-            self.that(row[1] >= FINAL, f"job {job_id[:4]} has not ended: {STATES[row[1]].name}")
+            self.that(row[1] >= FINAL, f"job {job_id[:4]} has not ended: {status_of(row[1]).name}")
+        for fault in schema.faults(self._ledger):
+            self.that(False, f"the ledger does not fit together: {fault}")
         for job_id in truth.by_job:
             self.that(job_id in rows, f"job {job_id[:4]} has run, and the ledger does not know it")
         for (job_id, who), said in truth.told.items():
-            now = STATES[rows[job_id][1]].name if job_id in rows else "forgotten"
+            now = status_of(rows[job_id][1]).name if job_id in rows else "forgotten"
             self.that(said == now, f"{who} was told that job {job_id[:4]} is {said}, and it is {now}")
         for process in world.machine.processes.values():
             if process.pid != 1:

@@ -25,7 +25,7 @@ from anyjob.builtin.local.supervisor import (
     reconciliation,
     service,
 )
-from anyjob.ledger import database
+from anyjob.ledger import database, dependencies, store
 from anyjob.status import JobStatus
 from simulation.faults import Fault
 from simulation.workload import ClientPlan, Plan
@@ -171,16 +171,26 @@ def watches_no_memory() -> Any:
     return mock.patch.object(memory_watch, "occupied", return_value=0)
 
 
+def starts_dependents_at_once() -> Any:
+    """What is to start after others is queued as all else."""
+    return mock.patch.object(store, "BLOCKED", 1)
+
+
+def forgets_dependents() -> Any:
+    """Nobody looks for those that start after what has ended."""
+    return mock.patch.object(dependencies, "needed_and_open", return_value=[])
+
+
 QUICK: tuple[Callable[[], Any], ...] = (
     tells_before_it_writes, leaves_processes, forgets_cancels, reuses_attempts, runs_what_was_lost_anew,
     reads_before_it_writes, adopts_nothing, counts_no_slots, forgets_the_queue_of_the_dead,
-    watches_no_memory,
+    watches_no_memory, starts_dependents_at_once, forgets_dependents,
 )  # fmt: skip
 """Those that are found within a few runs."""
 SCHEDULES: dict[Callable[[], Any], tuple[list[ClientPlan], list[Fault]]] = {
     claims_nothing: (_one(True, 1.0), [Fault("zygote", 2, "kill", on="write")]),
     logs_starts_too_late: (_one(False, 5.0), [Fault("job", 1, "kill", victim="keeper")]),
-    looks_not_again: (_one(False, 5.0), [Fault("supervisor", 2, "kill", on="committed")]),
+    looks_not_again: (_one(False, 5.0), [Fault("supervisor", 3, "kill", on="committed")]),
     keeps_what_was_rolled_back: (_one(False, 0.0), [Fault("client", 2, "fail", 1, on="INSERT")]),
     asks_not_for_the_unsure: (
         _one(False, 1000.0, {0: 0.0}), [Fault("client", 1, "stop", 200.0, on="COMMIT", victim="supervisor")]

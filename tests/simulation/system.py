@@ -6,12 +6,35 @@ import errno
 import os
 import pathlib
 import types
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from simulation.descriptions import Description, Stream
 from simulation.files import Files
 from simulation.machine import Machine
 from simulation.processes import Exited, Killed, Process
+
+
+class _InBytes(MutableMapping[bytes, bytes]):
+    """The variables of a process, in bytes."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        self._variables = variables
+
+    def __getitem__(self, name: bytes) -> bytes:
+        return self._variables[name.decode()].encode()
+
+    def __setitem__(self, name: bytes, value: bytes) -> None:
+        self._variables[name.decode()] = value.decode()
+
+    def __delitem__(self, name: bytes) -> None:
+        del self._variables[name.decode()]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (name.encode() for name in self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
 
 
 class Os(types.SimpleNamespace):
@@ -49,7 +72,7 @@ class Os(types.SimpleNamespace):
     def environb(self) -> Any:
         if self._machine.task is None:
             return os.environb
-        return {k.encode(): v.encode() for k, v in self._machine.process.variables.items()}
+        return _InBytes(self._machine.process.variables)
 
     # --- files --------------------------------------------------------------------------------
 

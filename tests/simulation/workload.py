@@ -13,6 +13,7 @@ from anyjob.errors import AnyjobError
 from anyjob.ledger.store import Ledger
 from anyjob.runtime.services import Services
 from anyjob.specs import Call, Command
+from anyjob.status import PREREQUISITES
 from anyjob.tracking.waiting import as_completed, wait
 from simulation import programs
 from simulation.invariants import SOON
@@ -38,6 +39,8 @@ class Plan:
     cpus: int = 1
     stubborn: bool = False
     leaves: str = ""
+    after: tuple[int, ...] = ()
+    condition: str = "after"
 
 
 @dataclass
@@ -55,12 +58,13 @@ class ClientPlan:
 def draw(seed: int) -> list[ClientPlan]:
     """Return what the clients of a run do."""
     drawn, of_memory = random.Random(f"workload {seed}"), random.Random(f"memory {seed}")
+    of_graph = random.Random(f"graph {seed}")
     clients: list[ClientPlan] = []
     count = 0
     for number in range(drawn.choice((1, 1, 2, 2, 3))):
         slots = drawn.choice((1, 2, 3)) if number != 1 or drawn.random() < 0.5 else clients[0].slots
-        bulks = []
-        for _ in range(drawn.choice((1, 1, 2))):
+        bulks: list[list[Plan]] = []
+        for _ in range(drawn.choice((1, 1, 2)) + of_graph.choice((0, 1, 2))):
             shared: dict[str, Any] = {
                 "is_call": drawn.random() < 0.4,
                 "restartable": drawn.random() < 0.4,
@@ -68,6 +72,10 @@ def draw(seed: int) -> list[ClientPlan]:
                 "cpus": drawn.choice((1, 1, 1, slots)),
             }
             memory = of_memory.choice((None, None, None, MEMORY))
+            before = [plan.number for earlier in bulks for plan in earlier]
+            if of_graph.random() < 0.6:
+                shared["after"] = tuple(of_graph.sample(before, of_graph.randint(0, min(3, len(before)))))
+                shared["condition"] = of_graph.choice(PREREQUISITES)
             bulk = []
             for _ in range(drawn.choice((1, 1, 2, 3, 5))):
                 plan = Plan(count, slots, seconds=drawn.choice((0.0, 0.0, 0.01, 0.2, 1.0, 5.0)), **shared)
@@ -84,7 +92,8 @@ def draw(seed: int) -> list[ClientPlan]:
             for plan in bulk:
                 if drawn.random() < 0.2:
                     client.cancels[plan.number] = drawn.choice((0.0, 0.05, 0.5, 2.0))
-                    if client.waits != "leaves" and not plan.walltime:
+                    # The memory of a job is looked at again and again: these would be too many steps.
+                    if client.waits != "leaves" and not plan.walltime and not plan.memory:
                         plan.seconds = drawn.choice((plan.seconds, LONG))
         clients.append(client)
     return clients
@@ -206,6 +215,7 @@ class Client:
                     walltime=first.walltime,
                     cpus=first.cpus,
                     memory=first.memory,
+                    **{first.condition: [self._world.truth.id_of[number] for number in first.after]},
                 )
             except (AnyjobError, OSError) as error:
                 self._machine.say(f"cannot submit: {error}")

@@ -204,6 +204,7 @@ class World:
     def submitted(self, job_id: str, plan: workload.Plan) -> None:
         """A client was told that a job is handed over: it must be in the ledger."""
         self.truth.by_job[job_id] = plan
+        self.truth.id_of[plan.number] = job_id
         self.checks.that(
             job_id in self.checks.rows(), f"job {job_id[:4]} was submitted, and is not in the ledger"
         )
