@@ -85,6 +85,7 @@ def test_functions_of_the_package_have_the_signatures_of_the_sessions_methods() 
         "release",
         "pause",
         "resume",
+        "set_priority",
     ]
     for name in names:
         function, method = getattr(anyjob, name), getattr(anyjob.Session(), name)

@@ -201,7 +201,7 @@ def test_what_waits_comes_in_order_with_its_work(ledger: Ledger) -> None:
     ids = add(ledger, 5)
     ledger.moved([(ids[1], RUNNING, 1, 1.0)])
     waiting = ledger.queued(number, 0, 3)
-    assert [(job_id, payload) for _, job_id, _, _, payload in waiting] == [
+    assert [(job_id, payload) for _, job_id, _, _, payload, _ in waiting] == [
         (job_id, job_id.encode()) for job_id in (ids[0], ids[2], ids[3])
     ]
     assert [job[1] for job in ledger.queued(number, waiting[-1][0], 3)] == [ids[4]]
@@ -318,7 +318,7 @@ def test_an_older_ledger_is_brought_up_to_date(ledger: Ledger, monkeypatch: pyte
     ledger.close()
     steps = (
         *schema.MIGRATIONS,
-        "ALTER TABLE jobs ADD COLUMN priority INTEGER; UPDATE jobs SET priority = 7;",
+        "ALTER TABLE jobs ADD COLUMN colour INTEGER; UPDATE jobs SET colour = 7;",
         "DROP INDEX jobs_native",
     )
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
@@ -326,7 +326,7 @@ def test_an_older_ledger_is_brought_up_to_date(ledger: Ledger, monkeypatch: pyte
     monkeypatch.setattr(schema, "VERSION", newest)
     monkeypatch.setattr(database, "VERSION", newest)
     assert set(ledger.rows(ids)) == set(ids)
-    assert ledger._file.read("SELECT DISTINCT priority FROM jobs") == [(7,)]
+    assert ledger._file.read("SELECT DISTINCT colour FROM jobs") == [(7,)]
     assert pragma(ledger, "user_version") == newest
     add(Ledger(ledger.state))
 
@@ -348,7 +348,8 @@ def test_a_migration_that_fails_changes_nothing(ledger: Ledger, monkeypatch: pyt
 def test_a_ledger_without_notes_gets_a_place_for_them(ledger: Ledger) -> None:
     (old,) = add(ledger)
     tables = ("notes", "reruns", "summaries", "dependents", "dependencies")
-    drops = (*(f"DROP TABLE {table}" for table in tables), "PRAGMA user_version = 1")
+    column = ("DROP INDEX jobs_priority", "ALTER TABLE jobs RENAME COLUMN priority TO another")
+    drops = (*(f"DROP TABLE {table}" for table in tables), *column, "PRAGMA user_version = 1")
     ledger._file.write(lambda db: [db.execute(statement) for statement in drops])
     ledger.close()
     assert ledger.notes(old) == {}

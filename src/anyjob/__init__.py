@@ -75,6 +75,7 @@ if TYPE_CHECKING:
         resume,
         run,
         set_default_session,
+        set_priority,
     )
     from anyjob.session.facade import Session
     from anyjob.specs import Call, Command, File, Spec
@@ -148,6 +149,7 @@ _WHERE = {
         "resume",
         "run",
         "set_default_session",
+        "set_priority",
     ),
     "session.facade": ("Session",),
     "resources": ("Resources",),
@@ -243,6 +245,7 @@ __all__ = [
     "resume",
     "run",
     "set_default_session",
+    "set_priority",
     "wait",
 ]
 

@@ -100,7 +100,7 @@ class Capabilities(Record):
         may_run_twice: its engine may by itself run a task a second time.
         call_environment: a call gets the ``env`` and the ``cwd`` of its own that it asks for.
         output_files: a program writes to the ``stdout`` and the ``stderr`` that it names.
-        controls: it can hold, release, pause and resume jobs.
+        controls: it knows priorities, and can hold, release, pause and resume jobs.
         tasks: a job may be several processes, by ``tasks=``.
         gpu_shares: several jobs may have a share of one GPU each, ``gpus=0.5``.
         gpu_memory: it gives GPUs away by the ``gpu_memory`` that jobs ask for.

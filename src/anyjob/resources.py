@@ -12,6 +12,7 @@ from anyjob.text import units
 
 MAX_NAME = 255
 """Bytes that the name of a job, or that of a file in its directory, may have: Linux's NAME_MAX."""
+MAX_PRIORITY = 1_000_000
 SMALLEST_MEMORY = 2**20
 """Bytes below which a bare number was not meant as bytes: nothing runs in so few."""
 
@@ -33,6 +34,7 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tags: more of that, to look for jobs by.
         options: for one engine only, by its type; other engines ignore them:
             ``{"slurm": {"partition": "gpu"}}``.
+        priority: the higher, the sooner it starts, where the backend knows priorities; 0 for most.
         restartable: it may run a second time where the first was lost half way.
         needs: how much it takes of what the backend counts under a name: ``{"license": 1}``.
 
@@ -52,6 +54,7 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     restartable: bool = False
     gpu_memory: int | None = None
     needs: dict[str, int] = {}
+    priority: int = 0
 
     def __post_init__(self) -> None:
         for field in ("cpus", "nodes", "tasks"):
@@ -83,6 +86,7 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         if not isinstance(self.restartable, bool):
             raise SpecError(f"restartable is True or False, not {self.restartable!r}")
+        force_setattr(self, "priority", check_priority(self.priority))
         if self.needs:
             force_setattr(self, "needs", _read_needs(self.needs))
 
@@ -101,6 +105,24 @@ def _read_needs(needs: Any) -> dict[str, int]:
         name: units.parse_count(value, what=f"needs: {name}", minimum=0) for name, value in needs.items()
     }
     return {name: count for name, count in counts.items() if count}
+
+
+def check_priority(priority: Any) -> int:
+    """Return a priority as a whole number.
+
+    Raises:
+        SpecError: it is none.
+    """
+    try:
+        number = int(priority) if isinstance(priority, str) else priority
+    except ValueError:
+        number = None
+    if isinstance(number, bool) or not isinstance(number, int) or abs(number) > MAX_PRIORITY:
+        raise SpecError(
+            f"priority is a whole number from {-MAX_PRIORITY} to {MAX_PRIORITY}, the higher the sooner, "
+            f"not {priority!r}"
+        )
+    return number
 
 
 def total_cpus(resources: Resources) -> int:

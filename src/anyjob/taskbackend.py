@@ -393,13 +393,14 @@ class TaskBackend(BaseBackend):
             self.notify(accepted)
         return [record.job_id in accepted for record in records]
 
-    def control(self, action: str, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
-        """Hold, release, pause or resume jobs, where `capabilities` say so.
+    def control(self, action: str, tickets: Sequence[Ticket], value: int | None = None) -> Mapping[str, bool]:
+        """Hold, release, pause or resume jobs, or give them a priority, where `capabilities` say so.
 
         Args:
             action: ``hold``: one that waits does not start until ``release``; ``pause``: one that runs
-                stands still until ``resume``.
+                stands still until ``resume``; ``priority``: one that waits is given the ``value``.
             tickets: the jobs.
+            value: the priority.
 
         Returns:
             True for each to which that was done.
@@ -409,9 +410,10 @@ class TaskBackend(BaseBackend):
         """
         from anyjob.errors import UnsupportedSpecError
 
-        raise UnsupportedSpecError(f"backend {self.name()!r} cannot {action} jobs")
+        what = "give jobs a priority" if action == "priority" else f"{action} jobs"
+        raise UnsupportedSpecError(f"backend {self.name()!r} cannot {what}")
 
-    def control_many(self, action: str, jobs: Iterable[TaskJob]) -> list[bool]:
+    def control_many(self, action: str, jobs: Iterable[TaskJob], value: int | None = None) -> list[bool]:
         """Do as `control` to jobs, by one call; says for each whether that was done.
 
         Raises:
@@ -420,8 +422,9 @@ class TaskBackend(BaseBackend):
         records = [job._record for job in jobs]
         open_records = [record for record in records if record.outcome is None]
         if open_records:
-            self._check_here(f"{action} its jobs")
-        done = self.control(action, [record.ticket() for record in open_records]) if open_records else {}
+            self._check_here("give its jobs a priority" if action == "priority" else f"{action} its jobs")
+        tickets = [record.ticket() for record in open_records]
+        done = self.control(action, tickets, value) if open_records else {}
         return [bool(done.get(record.job_id)) for record in records]
 
     def jobs(self) -> list[TaskJob]:

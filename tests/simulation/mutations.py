@@ -110,10 +110,10 @@ def logs_starts_too_late() -> Any:
 def reads_before_it_writes() -> Any:
     """The queue is read while ends are not written yet."""
 
-    def make(self: Any, ledger: Any, paths: Any, bulks: Any, number: int, shared: Any, write: Any) -> None:
-        real(self, ledger, paths, bulks, number, shared, lambda: None)
+    def make(self: Any, *arguments: Any) -> None:
+        real(self, *arguments[:-1], lambda: None)
 
-    real = queue.Queue.__init__
+    real: Any = queue.Queue.__init__
     return mock.patch.object(queue.Queue, "__init__", make)
 
 

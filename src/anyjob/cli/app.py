@@ -31,6 +31,7 @@ COMMANDS = {
     "release": ("anyjob.cli.jobs.holding:release", "Let jobs start that are held."),
     "pause": ("anyjob.cli.jobs.holding:pause", "Have jobs that run stand still."),
     "resume": ("anyjob.cli.jobs.holding:resume", "Have jobs go on that are paused."),
+    "priority": ("anyjob.cli.jobs.holding:priority", "Have jobs that wait start sooner, or later."),
     "rerun": ("anyjob.cli.jobs.rerun:rerun", "Run jobs anew."),
     "attach": ("anyjob.cli.jobs.attach:attach", "Take in jobs that were submitted elsewhere."),
     "prune": ("anyjob.cli.jobs.control:prune", "Forget jobs that have ended a while ago."),

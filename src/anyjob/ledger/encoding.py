@@ -33,6 +33,7 @@ class Context(msgspec.Struct, frozen=True, omit_defaults=True):
     path: tuple[str, ...] = ()
     gpus: tuple[tuple[str, int], ...] = ()
     """Of `local`: the GPUs that they may have, by id, with the bytes that each has."""
+    parent: str = ""  # the job that has submitted them
 
 
 class _BytePaths(Context, frozen=True, omit_defaults=True):
@@ -69,6 +70,7 @@ def _converted(context: Context, to: type[Context], convert: Callable[[Any], Any
         convert(context.python),
         tuple(map(convert, context.path)),
         context.gpus,
+        context.parent,
     )
 
 

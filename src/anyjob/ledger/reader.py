@@ -18,6 +18,7 @@ from anyjob.ledger.rows import (
     BackendRow,
     Row,
     Summary,
+    WaitingRow,
     of_column,
     status_of,
 )
@@ -152,13 +153,53 @@ class LedgerReader(DependencyReader):
             counted[name] = counted.get(name, 0) + number
         return counted
 
-    def queued(self, backend: int, after: int, limit: int) -> list[tuple[int, str, int, int, bytes | None]]:
-        """Return jobs of a backend that wait, less those held, in order: n, id, bulk, attempt, payload."""
-        return self._file.read(
-            "SELECT j.n, j.id, j.bulk, j.attempt, w.payload FROM jobs j LEFT JOIN work w ON w.n = j.n "
-            "WHERE j.backend = ? AND j.state = 1 AND j.reason IS NOT ? AND j.n > ? ORDER BY j.n LIMIT ?",
-            (backend, HELD, after, limit),
+    def queued(self, backend: int, after: int, limit: int, until: int = 1 << 62) -> list[WaitingRow]:
+        """Return jobs of a backend that wait, less those held, in the order of their numbers.
+
+        Args:
+            backend: the number of the backend.
+            after: the number of the last one that is not wanted.
+            limit: how many at most.
+            until: the number of the last one that is.
+        """
+        found = self._file.read(
+            "SELECT j.n, j.id, j.bulk, j.attempt, w.payload, j.priority "
+            "FROM jobs j LEFT JOIN work w ON w.n = j.n WHERE j.backend = ? AND j.state = 1 "
+            "AND j.reason IS NOT ? AND j.n > ? AND j.n <= ? ORDER BY j.n LIMIT ?",
+            (backend, HELD, after, until, limit),
         )
+        return list(map(WaitingRow._make, found))
+
+    def waiting_bulks(self, backend: int, after: int, limit: int) -> list[tuple[int, int, Context]]:
+        """Return the bulks with jobs of a backend that wait, in order: first such job, last job, context.
+
+        From one bulk to the next it is a step in an index, however many jobs each has.
+
+        Args:
+            backend: the number of the backend.
+            after: jobs of numbers above this.
+            limit: how many bulks at most.
+        """
+        from anyjob.ledger.encoding import decode_context
+
+        of_backend = "FROM jobs j INDEXED BY jobs_state WHERE j.backend = ?1 AND j.state = 1"
+        last = "SELECT k.last FROM jobs o JOIN bulks k ON k.n = o.bulk WHERE o.n = open.n"
+        sql = (
+            f"WITH RECURSIVE open (n) AS (SELECT (SELECT j.n {of_backend} AND j.n > ?2 ORDER BY j.n LIMIT 1) "
+            f"UNION ALL SELECT (SELECT j.n {of_backend} AND j.n > ({last}) ORDER BY j.n LIMIT 1) "
+            "FROM open WHERE open.n IS NOT NULL LIMIT ?3) SELECT open.n, k.last, k.context "
+            "FROM open CROSS JOIN jobs j ON j.n = open.n CROSS JOIN bulks k ON k.n = j.bulk"
+        )
+        found = self._file.read(sql, (backend, after, limit))
+        return [(first, final, decode_context(context)) for first, final, context in found]
+
+    def with_own_priority(self, backend: int, after: int) -> list[tuple[int, int, int]]:
+        """Return the jobs of a backend that wait, and were given a priority: n, bulk, priority."""
+        sql = (
+            "SELECT n, bulk, priority FROM jobs INDEXED BY jobs_priority WHERE priority IS NOT NULL "
+            "AND backend = ? AND +state = 1 AND n > ? ORDER BY n"
+        )
+        return self._file.read(sql, (backend, after))
 
     def open_backends(self, host: str) -> list[int]:
         """Return the numbers of a host's own backends that have jobs which have not ended."""

@@ -106,6 +106,17 @@ class NewJob(NamedTuple):
     after: tuple[Prerequisite, ...] = ()
 
 
+class WaitingRow(NamedTuple):
+    """What is read of a job that waits; ``priority`` is what it was given in place of what it asked for."""
+
+    n: int
+    job_id: str
+    bulk: int
+    attempt: int
+    payload: bytes | None
+    priority: int | None
+
+
 class Row(NamedTuple):
     """What the ledger knows of one job."""
 

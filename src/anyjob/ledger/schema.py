@@ -7,7 +7,7 @@ import sqlite3
 from anyjob.errors import StateError
 from anyjob.ledger.rows import BLOCKED, FINAL
 
-VERSION = 5
+VERSION = 6
 
 SCHEMA = """
 CREATE TABLE backends (
@@ -24,9 +24,11 @@ CREATE UNIQUE INDEX tags_value ON tags (key, value, bulk);
 CREATE TABLE jobs (
     n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, bulk INTEGER NOT NULL,
     backend INTEGER NOT NULL, state INTEGER NOT NULL, attempt INTEGER NOT NULL DEFAULT 1,
-    told INTEGER NOT NULL DEFAULT 0, native_id TEXT, started REAL, finished REAL, reason TEXT, outcome BLOB);
+    told INTEGER NOT NULL DEFAULT 0, native_id TEXT, started REAL, finished REAL, reason TEXT, outcome BLOB,
+    priority INTEGER);
 CREATE INDEX jobs_state ON jobs (backend, state);
 CREATE INDEX jobs_native ON jobs (native_id) WHERE native_id <> id;
+CREATE INDEX jobs_priority ON jobs (backend, n) WHERE priority IS NOT NULL;
 CREATE TABLE work (n INTEGER PRIMARY KEY, payload BLOB, spec BLOB);
 CREATE TABLE notes (n INTEGER PRIMARY KEY, notes TEXT NOT NULL);
 CREATE TABLE reruns (n INTEGER PRIMARY KEY, original INTEGER NOT NULL UNIQUE);
@@ -69,6 +71,8 @@ MIGRATIONS: tuple[str, ...] = (
     "CREATE TABLE dependencies (prerequisite INTEGER, dependent INTEGER, condition INTEGER, "
     "PRIMARY KEY (prerequisite, dependent, condition)) WITHOUT ROWID;"
     "CREATE INDEX dependencies_dependent ON dependencies (dependent)",
+    "ALTER TABLE jobs ADD COLUMN priority INTEGER;"
+    "CREATE INDEX jobs_priority ON jobs (backend, n) WHERE priority IS NOT NULL",
 )
 """``MIGRATIONS[i]``: the statements that make a ledger of version i + 2 of one of version i + 1."""
 

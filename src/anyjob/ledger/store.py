@@ -197,6 +197,24 @@ class Ledger(LedgerReader):
         """Note that those of these jobs of a host go on that are paused; return these."""
         return self._mark(job_ids, host, JobStatus.RUNNING, (PAUSED,), None)
 
+    def set_priority(self, job_ids: Sequence[str], host: str, priority: int) -> list[str]:
+        """Give those of these jobs of a host that wait a priority; return these."""
+        waiting = (
+            f"SELECT n, id FROM jobs WHERE +state = {CODE[JobStatus.QUEUED]} "
+            "AND +backend IN (SELECT n FROM backends WHERE host = ?) AND id IN ({})"
+        )
+
+        def write(db: sqlite3.Connection) -> list[str]:
+            found = [
+                row
+                for some in chunks(job_ids)
+                for row in db.execute(waiting.format(placeholders(some)), (host, *some)).fetchall()
+            ]
+            db.executemany("UPDATE jobs SET priority = ? WHERE n = ?", [(priority, row[0]) for row in found])
+            return [row[1] for row in found]
+
+        return self._file.write(write)
+
     def _mark(
         self,
         job_ids: Sequence[str],

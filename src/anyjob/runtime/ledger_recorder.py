@@ -363,6 +363,7 @@ def current_context(
         python=python
         or (find_interpreter() if environment and route[-1] == "python" else sys.executable or ""),
         path=here,
+        parent=os.environ.get("ANYJOB_JOB_ID", ""),
     )
 
 

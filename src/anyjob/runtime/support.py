@@ -47,6 +47,8 @@ def check_resources(backend: TaskBackend, resources: Resources) -> None:
     elif resources.needs and not can.needs:
         needs = ", ".join(resources.needs)
         why = f"backend {name!r} counts nothing by name: it needs {needs}, leave needs out"
+    elif resources.priority and not can.controls:
+        why = f"backend {name!r} knows no priorities: leave priority out"
     else:
         return
     raise UnsupportedSpecError(f"{why}, or choose one that does, such as `local`")

@@ -428,6 +428,22 @@ class Session:
 
         return control("resume", jobs)
 
+    def set_priority(self, jobs: t.Iterable[t.TaskJob], priority: int) -> list[bool]:
+        """Give jobs that wait another priority; say for each whether that was done.
+
+        Args:
+            jobs: of backends that know priorities.
+            priority: the higher, the sooner they start; 0 is that of most.
+
+        Raises:
+            SpecError: the priority is no whole number.
+            UnsupportedSpecError: a backend knows no priorities: `local` does.
+        """
+        from anyjob.resources import check_priority
+        from anyjob.session.job_actions import control
+
+        return control("priority", jobs, check_priority(priority))
+
     def prune(self, older_than: float | str | t.timedelta) -> list[str]:
         """Forget jobs that ended longer ago than this ("30d"), with what they wrote; return their ids."""
         from anyjob.session.pruning import prune

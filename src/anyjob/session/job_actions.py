@@ -41,8 +41,8 @@ def cancel(jobs: Iterable[Any]) -> list[bool]:
     return answers
 
 
-def control(action: str, jobs: Iterable[Any]) -> list[bool]:
-    """Hold, release, pause or resume jobs; say for each whether that was done."""
+def control(action: str, jobs: Iterable[Any], value: int | None = None) -> list[bool]:
+    """Hold, release, pause or resume jobs, or give them a priority; say for each whether that was done."""
 
     def of_one_backend(some: list[Any]) -> list[bool]:
         backend = some[0].backend()
@@ -50,7 +50,7 @@ def control(action: str, jobs: Iterable[Any]) -> list[bool]:
             backend = backend.real()
         if not isinstance(backend, TaskBackend):
             raise UnsupportedSpecError(f"backend {str(backend)!r} cannot {action} jobs")
-        return backend.control_many(action, some)
+        return backend.control_many(action, some, value)
 
     return _by_group(list(jobs), lambda job: id(job.backend()), of_one_backend)
 

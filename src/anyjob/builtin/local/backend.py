@@ -67,6 +67,12 @@ class LocalOptions(Options, frozen=True):
     grace: Annotated[
         float, msgspec.Meta(ge=0, description="seconds between TERM and KILL, on cancel and at the walltime")
     ] = GRACE
+    order: Annotated[
+        Literal["fair", "fifo"],
+        msgspec.Meta(
+            description="of jobs of one priority: names take turns (fair), or first in, first out (fifo)"
+        ),
+    ] = "fair"
     durability: Annotated[
         Literal["normal", "full"],
         msgspec.Meta(
@@ -345,10 +351,10 @@ class LocalBackend(TaskBackend):
             self._tracker.settle_by_id(job_id, outcome)
         return dict.fromkeys([*answer["accepted"], *answer["ended"]], True)
 
-    def control(self, action: str, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
+    def control(self, action: str, tickets: Sequence[Ticket], value: int | None = None) -> Mapping[str, bool]:
         """Ask the supervisor."""
         ids = [ticket.job_id for ticket in tickets]
-        answer = self._client.ask({"op": "control", "action": action, "ids": ids})
+        answer = self._client.ask({"op": "control", "action": action, "ids": ids, "value": value})
         return dict.fromkeys(answer["accepted"], True)
 
     def find(self, job_ids: Sequence[str]) -> dict[str, str]:

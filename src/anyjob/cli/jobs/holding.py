@@ -1,4 +1,4 @@
-"""``anyjob hold``, ``release``, ``pause`` and ``resume``: jobs that are to wait a while."""
+"""``anyjob hold``, ``release``, ``pause``, ``resume`` and ``priority``: when jobs start, and go on."""
 
 from __future__ import annotations
 
@@ -72,3 +72,34 @@ resume = _command(
     The exit code is 1 where one of the ids was not paused.""",
     "  anyjob resume 3f2a91c\n  anyjob resume --tag study=a",
 )
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  anyjob priority 3f2a91c 5
+  anyjob priority --name fit -- -1"""
+)
+@click.argument("words", nargs=-1, required=True, metavar="[ID]... N", shell_complete=open_job_ids)
+@filter_options
+@yes_option
+def priority(words: tuple[str, ...], yes: bool, **options: Any) -> None:
+    """Give jobs that wait the priority N: those of these ids, or those that fit.
+
+    The higher, the sooner they start; most have 0. A negative one goes after `--`. The exit code is 1 where
+    one of the ids does not wait.
+    """
+    from anyjob.resources import check_priority
+
+    *ids, number = words
+    wanted = check_priority(number)
+    criteria = read_criteria(options)
+    if criteria and criteria.states is None:
+        criteria = criteria._replace(states=(JobStatus.QUEUED,))
+    with open_session() as session:
+        jobs = find_jobs(session, ids, criteria)
+        confirm("change", len(jobs), by_filters=not ids, yes=yes)
+        done = session.set_priority(jobs, wanted)
+    counts = [(sum(done), f"with priority {wanted}"), (len(done) - sum(done), "not changed")]
+    write_line(", ".join(f"{count} {what}" for count, what in counts if count) or "no job fits")
+    sys.exit(exit_codes.FOUND if ids and not all(done) else exit_codes.OK)

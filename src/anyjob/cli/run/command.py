@@ -90,6 +90,7 @@ def _resource_options(function: Callable[..., None]) -> Callable[..., None]:
         "--tasks": ("N", "Processes, which end together; each has its ANYJOB_RANK, and these cpus."),
         "--walltime": ("TIME", "How long it may run: 90s, 2h, 1:30:00."),
         "--name": ("NAME", "What to call it."),
+        "--priority": ("N", "The higher, the sooner it starts, where the backend knows priorities."),
     }
     for flag, (metavar, text) in reversed(resources.items()):
         function = click.option(flag, metavar=metavar, help=text)(function)
@@ -324,7 +325,7 @@ def _environment(texts: tuple[str, ...]) -> dict[str, str]:
 def _resources(options: dict[str, Any]) -> dict[str, Any]:
     from anyjob.cli.values import parse_pairs, parse_value
 
-    names = ("cpus", "memory", "gpus", "gpu_memory", "nodes", "tasks", "walltime", "name")
+    names = ("cpus", "memory", "gpus", "gpu_memory", "nodes", "tasks", "walltime", "name", "priority")
     resources = {name: options[name] for name in names if options[name] is not None}
     if options["tags"]:
         resources["tags"] = parse_pairs(options["tags"], "--tag")

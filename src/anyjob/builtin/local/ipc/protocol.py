@@ -10,9 +10,10 @@ answer ``ack`` repeats; to a cancel it has the ids that were ``accepted`` and ar
 ``changed`` in the ledger: the ids of jobs that have ``ended``, and of those that have ``moved``, which is to
 have started, or to have been queued again. What ended by a cancel is told to all but who has asked for that.
 
-``control`` (``action``, ``ids``) has jobs held, released, paused or resumed: the answer has those of which it
-was ``accepted``, or ``unavailable``. A client that is part of a job (``job``, ``attempt``) says ``waiting``
-when it begins to wait for others, and ``resumed`` when it goes on, or is gone: that is not answered.
+``control`` (``action``, ``ids``) has jobs held, released, paused or resumed, or gives them a priority
+(``value``): the answer has those of which it was ``accepted``, or ``unavailable``. A client that is part of
+a job (``job``, ``attempt``) says ``waiting`` when it begins to wait for others, and ``resumed`` when it goes
+on, or is gone: that is not answered.
 
 ``warning`` has a ``text`` for who waits: the keeper does not answer, or the disk is full.
 

@@ -45,8 +45,8 @@ class Requests(Protocol):
             BackendUnavailableError: that cannot be done now.
         """
 
-    def control(self, action: str, job_ids: list[str]) -> list[str]:
-        """Hold, release, pause or resume jobs; return those to which it was done.
+    def control(self, action: str, job_ids: list[str], value: int | None) -> list[str]:
+        """Hold, release, pause or resume jobs, or give them a priority; return those to which it was done.
 
         Raises:
             BackendUnavailableError: that cannot be done now.
@@ -151,7 +151,9 @@ class Clients:
             case "control":
                 answer = {"op": "ack", "ack": message["ack"]}
                 try:
-                    answer["accepted"] = self._requests.control(message["action"], message["ids"])
+                    answer["accepted"] = self._requests.control(
+                        message["action"], message["ids"], message.get("value")
+                    )
                 except BackendUnavailableError as error:
                     answer["unavailable"] = str(error)
                 self._send(client, answer)

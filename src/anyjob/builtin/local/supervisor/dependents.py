@@ -65,6 +65,6 @@ class Dependents:
         ])  # fmt: skip
         were_waiting, self.are_waiting = self.are_waiting, self._ledger.has_dependents_waiting(self._host)
         if were_waiting or self._heard:
-            self._scheduler.rescan_all()
+            self._scheduler.released_all()
         self._heard = []
         self._due = now + POLL if self.are_waiting else math.inf

@@ -12,7 +12,7 @@ from anyjob.builtin.local.supervisor.scheduler import Scheduler
 from anyjob.errors import BackendUnavailableError, StateError
 from anyjob.ledger.store import Ledger
 
-ACTIONS = ("hold", "release", "pause", "resume")
+ACTIONS = ("hold", "release", "pause", "resume", "priority")
 
 
 class JobControls:
@@ -40,8 +40,8 @@ class JobControls:
         self._keeper = keeper
         self._host = paths.host
 
-    def control(self, action: str, job_ids: Sequence[str]) -> list[str]:
-        """Do one of `ACTIONS`; return the jobs to which it was done.
+    def control(self, action: str, job_ids: Sequence[str], value: int | None = None) -> list[str]:
+        """Do one of `ACTIONS`, the last of them to a value; return the jobs to which it was done.
 
         Raises:
             BackendUnavailableError: that cannot be done now.
@@ -53,7 +53,10 @@ class JobControls:
             raise BackendUnavailableError(self._keeper.silence())
         try:
             self._writer.write()  # else one would count as waiting that runs
-            accepted: list[str] = getattr(self._ledger, action)(job_ids, self._host)
+            if action == "priority":
+                accepted = self._ledger.set_priority(job_ids, self._host, int(value or 0))
+            else:
+                accepted = getattr(self._ledger, action)(job_ids, self._host)
         except StateError as error:
             raise BackendUnavailableError(str(error)) from error
         match action:
@@ -61,7 +64,10 @@ class JobControls:
                 self._scheduler.drop(set(accepted))
                 self._tell("withdraw", accepted)
             case "release":
-                self._scheduler.rescan_all()
+                self._scheduler.reread_all()
+            case "priority":
+                self._scheduler.reread_all()
+                self._tell("withdraw", accepted)
             case _:
                 self._tell(action, accepted)
         return accepted
@@ -72,7 +78,7 @@ class JobControls:
         row = self._ledger.rows([job_id]).get(job_id)
         if row is not None and row.is_cancelling:  # meanwhile: the keeper does not know it any more
             self._writer.end(job_id, outcomes.cancelled(job.attempt), job.bulk)
-        self._scheduler.rescan_all()
+        self._scheduler.reread_all()
 
     def _tell(self, op: str, job_ids: Sequence[str]) -> None:
         for job_id in job_ids:

@@ -1,4 +1,4 @@
-"""The queue of one `local` backend: first in, first out, as far as there is room."""
+"""The queue of one `local` backend: by priority, names take turns, as far as there is room."""
 
 from __future__ import annotations
 
@@ -13,15 +13,11 @@ from anyjob.builtin.local.supervisor.capacity import Capacity
 from anyjob.builtin.local.supervisor.lookahead import LookAhead
 from anyjob.builtin.local.supervisor.orders import OrderBuilder
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
+from anyjob.builtin.local.supervisor.waiting_jobs import WaitingJobs
 from anyjob.errors import JobRejectedError, StateError
-from anyjob.ledger.rows import Row
+from anyjob.ledger.rows import Row, WaitingRow
 from anyjob.ledger.store import Ledger
 from anyjob.text.full_disk import is_full
-
-BATCH = 500
-"""Jobs that are read from the ledger at a time, at most: what waits is not held in memory."""
-BATCH_BYTES = 8 << 20
-"""Bytes that these should not exceed by much."""
 
 
 class Queue:
@@ -33,6 +29,7 @@ class Queue:
         bulks: what the jobs of a bulk share.
         number: which backend.
         shared: what all queues of this machine have together.
+        depth_below: returns the depth of the jobs that a job has submitted: see `turns.Lane`.
         write: writes to the ledger what has happened; called before it is read.
 
     Raises:
@@ -46,15 +43,14 @@ class Queue:
         bulks: Bulks,
         number: int,
         shared: Capacity,
+        depth_below: Callable[[str], int],
         write: Callable[[], None],
     ) -> None:
         row = ledger.backend_row(number)
         if row.host != paths.host:
             raise StateError(f"backend {row.label!r} is that of host {row.host!r}, not of {paths.host!r}")
-        self._ledger = ledger
         self._bulks = bulks
-        self._number = number
-        self._write = write
+        self._depth_below = depth_below
         self._slots = int(row.options["slots"])
         self._ahead = LookAhead(self._slots)
         self._shared = shared
@@ -64,33 +60,48 @@ class Queue:
         self.grace = self._orders.grace
         if self._orders.durable:
             ledger.require_full()
-        self._waiting: deque[tuple[int, str, int, int, bytes | None]] = deque()
-        self._ready: deque[tuple[ScheduledJob, Any]] = deque()
-        self._batch = 16
-        self._may_have_more = True
+        self._lent: set[str] = set()
         self.running: dict[str, ScheduledJob] = {}
+        self._waiting = WaitingJobs(
+            ledger,
+            bulks,
+            number,
+            fair=row.options.get("order", "fair") == "fair",
+            known=self._taken_out,
+            depth_below=depth_below,
+            write=write,
+        )
+        self._ready: deque[tuple[ScheduledJob, Any, WaitingRow]] = deque()
 
     @property
     def has_waiting(self) -> bool:
         """Whether something waits, or may."""
-        return self._may_have_more or bool(self._waiting or self._ready)
+        return bool(self._waiting or self._ready)
 
     def rescan(self) -> None:
         """There may be new jobs in the ledger."""
-        self._may_have_more = True
+        self._waiting.rescan()
+
+    def released(self) -> None:
+        """Jobs may start that have been in the ledger for long."""
+        self._waiting.reread()
+
+    def reread(self) -> None:
+        """What waits may be another by now, or in another order."""
+        self._ready.clear()
+        self._waiting.reread()
 
     def drop(self, job_ids: Container[str]) -> None:
         """Jobs that wait were cancelled: they are forgotten where they have been read already."""
-        self._waiting = deque(job for job in self._waiting if job[1] not in job_ids)
+        self._waiting.drop(job_ids)
         self._ready = deque(job for job in self._ready if job[0].job_id not in job_ids)
 
     def forget_running(self) -> None:
         """Nothing is known of what runs: the keeper is gone."""
         self.running.clear()
         self._capacity.clear()
-        self._waiting.clear()
-        self._ready.clear()
-        self._may_have_more = True
+        self._lent.clear()
+        self.reread()
 
     def take(self) -> Iterator[tuple[ScheduledJob, Any]]:
         """Yield the jobs that the keeper is to have now, each with its order.
@@ -101,7 +112,7 @@ class Queue:
         """
         ahead = self._ahead.count
         while self._capacity.taken("cpus") < self._slots + ahead and self.prepare(1):
-            job, order = self._ready[0]
+            job, order, _ = self._ready[0]
             if not isinstance(order, Exception):
                 begins_later = self._takes_cpus_alone(job)
                 devices = self._capacity.take(job.job_id, job.demand, beyond=ahead if begins_later else 0)
@@ -115,7 +126,7 @@ class Queue:
                         f"{shortage.there:g} by now"
                     )
                 else:
-                    return  # first in, first out: it waits for enough to become free
+                    return  # it waits for enough to become free, and those behind it, too
             self._ready.popleft()
             yield job, order
 
@@ -134,19 +145,44 @@ class Queue:
         Raises:
             OSError: the disk is full.
         """
-        while len(self._ready) < count and (self._waiting or self._read()):
-            waiting = self._waiting.popleft()
-            _, job_id, number, attempt, payload = waiting
-            bulk = self._bulks.get(number)
-            job = ScheduledJob(job_id, attempt, number, bulk)
+        if self._ready and self._waiting.refresh():
+            self._put_back()  # there is somebody new, whose turn it may be
+        while len(self._ready) < count:
+            row = self._waiting.next(nested_first=self._owes)
+            if row is None:
+                break
+            bulk = self._bulks.get(row.bulk)
+            job = self._scheduled(row.job_id, row.attempt, row.bulk)
             try:
-                self._ready.append((job, self._orders.build(job, bulk, payload)))
+                self._ready.append((job, self._orders.build(job, bulk, row.payload), row))
             except Exception as error:
                 if is_full(error):
-                    self._waiting.appendleft(waiting)  # until there is room for what it is to find
+                    self._waiting.put_back(row)  # until there is room for what it is to find
                     raise
-                self._ready.append((job, error))
+                self._ready.append((job, error, row))
         return bool(self._ready)
+
+    def _taken_out(self) -> set[str]:
+        return {*self.running, *(job.job_id for job, _, _ in self._ready)}
+
+    def _put_back(self) -> None:
+        while self._ready:
+            self._waiting.put_back(self._ready.pop()[2])
+
+    @property
+    def _owes(self) -> bool:
+        """Whether jobs have given places away, for jobs of jobs, that none of these has."""
+        if not self._lent:
+            return False
+        nested = sum(job.slots for job in self.running.values() if job.depth and job.job_id not in self._lent)
+        return nested < sum(self.running[job_id].slots for job_id in self._lent)
+
+    def _scheduled(self, job_id: str, attempt: int, number: int) -> ScheduledJob:
+        bulk = self._bulks.get(number)
+        job = ScheduledJob(job_id, attempt, number, bulk)
+        if bulk.context.parent:
+            job.depth = self._depth_below(bulk.context.parent)
+        return job
 
     def adopt(self, row: Row, devices: Sequence[str]) -> None:
         """Take in a job that runs already, with the GPUs that it has."""
@@ -157,12 +193,13 @@ class Queue:
 
     def job(self, row: Row) -> ScheduledJob:
         """Return a job as this queue sees it."""
-        return ScheduledJob(row.job_id, row.attempt, row.bulk, self._bulks.get(row.bulk))
+        return self._scheduled(row.job_id, row.attempt, row.bulk)
 
     def ended(self, job_id: str) -> ScheduledJob:
         """A job has ended, and gives back what it has but for its GPUs, which its processes may still use."""
         self._capacity.give_back(job_id, keep_devices=True)
         self._ahead.job_ended()
+        self._lent.discard(job_id)
         return self.running.pop(job_id)
 
     def freed(self, job_id: str) -> None:
@@ -176,21 +213,10 @@ class Queue:
     def lend(self, job_id: str) -> None:
         """A job that runs waits for others: these may have its slots."""
         self._capacity.lend(job_id)
+        self._lent.add(job_id)
+        self._put_back()  # those that it waits for are next
 
     def take_back(self, job_id: str) -> None:
         """A job that has waited goes on: nothing more starts until there are slots again."""
         self._capacity.take_back(job_id)
-
-    def _read(self) -> bool:
-        if not self._may_have_more:
-            return False
-        self._write()  # else it would read as waiting what has ended
-        known = {*self.running, *(job.job_id for job, _ in self._ready)}
-        limit = self._batch + len(known)
-        rows = self._ledger.queued(self._number, 0, limit)
-        self._may_have_more = len(rows) == limit
-        self._waiting.extend(row for row in rows if row[1] not in known)
-        if rows:
-            size = sum(len(row[4] or b"") for row in rows) // len(rows) + 100
-            self._batch = min(BATCH, max(1, BATCH_BYTES // size))
-        return bool(self._waiting)
+        self._lent.discard(job_id)

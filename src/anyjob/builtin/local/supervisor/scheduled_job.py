@@ -13,6 +13,7 @@ class ScheduledJob:
         "attempt",
         "bulk",
         "demand",
+        "depth",
         "devices",
         "is_call",
         "job_id",
@@ -25,6 +26,7 @@ class ScheduledJob:
         self.job_id = job_id
         self.attempt = attempt
         self.bulk = number
+        self.depth = 0  # of jobs that run still, it was submitted by one of which this is the number
         self.is_call = bulk.is_call
         self.resources = bulk.resources
         self.restartable = bulk.resources.restartable

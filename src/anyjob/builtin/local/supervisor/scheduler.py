@@ -43,7 +43,9 @@ class Scheduler:
         """
         queue = self._queues.get(number)
         if queue is None:
-            queue = Queue(self._ledger, self._paths, self._bulks, number, self._shared, self._write)
+            queue = Queue(
+                self._ledger, self._paths, self._bulks, number, self._shared, self._depth_below, self._write
+            )
             self._queues[number] = queue
             self._share(queue)
         return queue
@@ -59,6 +61,11 @@ class Scheduler:
         if queue.shared_limits:
             self._shared.limits = queue.shared_limits
 
+    def _depth_below(self, parent: str) -> int:
+        """Return the depth of the jobs that a job has submitted; 0 where it does not run any more."""
+        running = self.running(parent)
+        return 0 if running is None else running[0].depth + 1
+
     def is_here(self, number: int) -> bool:
         """Tell whether a backend is of this host."""
         return number in self._queues or self._ledger.backend_row(number).host == self._paths.host
@@ -72,6 +79,18 @@ class Scheduler:
         """There may be new jobs, of any backend."""
         for number in self._ledger.backends_with_waiting(self._paths.host):
             self.queue(number).rescan()
+
+    def released_all(self) -> None:
+        """Jobs may start that have been in the ledger for long, of any backend."""
+        self.rescan_all()
+        for queue in self._queues.values():
+            queue.released()
+
+    def reread_all(self) -> None:
+        """What waits may be another by now, or in another order, of any backend."""
+        for queue in self._queues.values():
+            queue.reread()
+        self.rescan_all()
 
     @property
     def has_waiting(self) -> bool:

@@ -162,7 +162,7 @@ class Supervisor:
     def _released(self, backend: int) -> None:
         """Jobs of a backend may start now, since others have ended."""
         if self._scheduler.is_here(backend):
-            self._scheduler.rescan(backend)
+            self._scheduler.queue(backend).released()
             self._has_released = True
 
     def _remove_unneeded_environments(self) -> None:
@@ -184,13 +184,13 @@ class Supervisor:
         """Jobs have ended in the ledger or may start, since a client has written the end of others."""
         self._dependents.hear(job_ids)
 
-    def control(self, action: str, job_ids: list[str]) -> list[str]:
-        """Hold, release, pause or resume jobs; return those to which it was done.
+    def control(self, action: str, job_ids: list[str], value: int | None) -> list[str]:
+        """Hold, release, pause or resume jobs, or give them a priority; return those to which it was done.
 
         Raises:
             BackendUnavailableError: that cannot be done now.
         """
-        return self._controls.control(action, job_ids)
+        return self._controls.control(action, job_ids, value)
 
     def waiting(self, job_id: str, attempt: int) -> None:
         """A client that is part of a job waits for others."""

@@ -1,0 +1,80 @@
+"""In which order jobs that wait have their turns. Pure: nothing is read here, and nothing starts.
+
+Jobs that may take each other's place, since they are of one name and one priority, make a *lane*; within it
+they are first in, first out. Here it is decided which lane is next.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+
+class Lane(NamedTuple):
+    """Which jobs wait in one line.
+
+    Args:
+        priority: the higher, the sooner.
+        depth: 0; 1 for what a job has submitted that runs still; 2 for what one of these has; and so on.
+        name: what the jobs are called, where names take turns.
+    """
+
+    priority: int
+    depth: int
+    name: str
+
+
+class Turns:
+    """Whose turn it is, of the lanes that have jobs.
+
+    The highest priority comes first. Within it lanes take turns: so the one job of a lane starts after at
+    most as many others as there are lanes, however many wait in these.
+    """
+
+    def __init__(self) -> None:
+        self._by_priority: dict[int, OrderedDict[Lane, None]] = {}
+        self._nested: dict[Lane, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._by_priority)
+
+    def __contains__(self, lane: Lane) -> bool:
+        return lane in self._by_priority.get(lane.priority, ())
+
+    def add(self, lane: Lane, *, first: bool = False) -> None:
+        """A lane has jobs: it is the last of its priority, or the ``first``, where a turn is taken back."""
+        self._by_priority.setdefault(lane.priority, OrderedDict()).setdefault(lane)
+        if first:
+            self._by_priority[lane.priority].move_to_end(lane, last=False)
+        if lane.depth:
+            self._nested[lane] = None
+
+    def remove(self, lane: Lane) -> None:
+        """A lane has no jobs any more."""
+        lanes = self._by_priority[lane.priority]
+        del lanes[lane]
+        if not lanes:
+            del self._by_priority[lane.priority]
+        self._nested.pop(lane, None)
+
+    def clear(self) -> None:
+        """No lane has jobs."""
+        self._by_priority.clear()
+        self._nested.clear()
+
+    def next(self, *, nested_first: bool = False) -> Lane | None:
+        """Return the lane whose turn it is; None where none has jobs.
+
+        Args:
+            nested_first: jobs of jobs come before all others, the deepest first: somebody who has given his
+                place away waits for them, and whoever else began there might do the same.
+        """
+        if nested_first and self._nested:
+            return max(self._nested, key=lambda lane: (lane.depth, lane.priority))
+        if not self._by_priority:
+            return None
+        return next(iter(self._by_priority[max(self._by_priority)]))
+
+    def served(self, lane: Lane) -> None:
+        """A job of a lane starts: it is the others' turn."""
+        self._by_priority[lane.priority].move_to_end(lane)
