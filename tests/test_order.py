@@ -14,6 +14,7 @@ from running_local import Local, running, until
 
 import anyjob
 from anyjob import Call, Command, Config, Session
+from anyjob.builtin.local.supervisor.overtaking import PER_SLOT
 from anyjob.errors import SpecError, UnsupportedSpecError
 
 
@@ -21,7 +22,7 @@ from anyjob.errors import SpecError, UnsupportedSpecError
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Local]:
     (tmp_path / "run").mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
-    with running(tmp_path, slots=1, **getattr(request, "param", {})) as made:
+    with running(tmp_path, **{"slots": 1, **getattr(request, "param", {})}) as made:
         yield made
 
 
@@ -112,6 +113,32 @@ def test_who_knows_no_priorities_takes_none(tmp_path: Path) -> None:
         with pytest.raises(UnsupportedSpecError, match="knows no priorities: leave priority out, or choose"):
             backend.run(Call(abs, (1,)), priority=2)
         assert backend.run(Call(abs, (-1,)), priority=0).result(10) == 1
+
+
+# --- what there is no room for yet ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("own", [{"slots": 2}], indirect=True)
+def test_small_jobs_fill_in_while_a_large_one_waits_and_not_for_ever(own: Local) -> None:
+    first = own.backend.run(Command(["cat", own.fifo]))
+    until(first.running, "it has one of two slots")
+    large = own.backend.run(Command(["true"]), cpus=2, name="large")
+    small = own.backend.map(abs, range(40), name="small")
+    last = small[PER_SLOT * 2 - 1]
+    last.result(60)
+    Path(own.fifo).write_text("go on")
+    order = order_of(large, *small)
+    assert order.index(large) == PER_SLOT * 2
+
+
+@pytest.mark.parametrize("own", [{"slots": 2, "order": "fifo"}], indirect=True)
+def test_nobody_overtakes_where_it_is_first_in_first_out(own: Local) -> None:
+    first = own.backend.run(Command(["cat", own.fifo]))
+    until(first.running, "it has one of two slots")
+    large = own.backend.run(Command(["true"]), cpus=2)
+    small = own.backend.run(Command(["true"]))
+    Path(own.fifo).write_text("go on")
+    assert order_of(small, large) == [large, small]
 
 
 # --- parents of many ------------------------------------------------------------------------------

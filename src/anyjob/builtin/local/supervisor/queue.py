@@ -12,12 +12,16 @@ from anyjob.builtin.local.supervisor.bulks import Bulks
 from anyjob.builtin.local.supervisor.capacity import Capacity
 from anyjob.builtin.local.supervisor.lookahead import LookAhead
 from anyjob.builtin.local.supervisor.orders import OrderBuilder
+from anyjob.builtin.local.supervisor.overtaking import Overtaking
 from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
 from anyjob.builtin.local.supervisor.waiting_jobs import WaitingJobs
 from anyjob.errors import JobRejectedError, StateError
 from anyjob.ledger.rows import Row, WaitingRow
 from anyjob.ledger.store import Ledger
 from anyjob.text.full_disk import is_full
+
+LOOK = 16
+"""Jobs that are looked at, at most, for one that fits in where the one whose turn it is does not."""
 
 
 class Queue:
@@ -62,16 +66,18 @@ class Queue:
             ledger.require_full()
         self._lent: set[str] = set()
         self.running: dict[str, ScheduledJob] = {}
+        fair = row.options.get("order", "fair") == "fair"
         self._waiting = WaitingJobs(
             ledger,
             bulks,
             number,
-            fair=row.options.get("order", "fair") == "fair",
+            fair=fair,
             known=self._taken_out,
             depth_below=depth_below,
             write=write,
         )
         self._ready: deque[tuple[ScheduledJob, Any, WaitingRow]] = deque()
+        self._overtaking = Overtaking(self._slots if fair else 0)
 
     @property
     def has_waiting(self) -> bool:
@@ -94,6 +100,7 @@ class Queue:
     def drop(self, job_ids: Container[str]) -> None:
         """Jobs that wait were cancelled: they are forgotten where they have been read already."""
         self._waiting.drop(job_ids)
+        self._overtaking.drop(job_ids)
         self._ready = deque(job for job in self._ready if job[0].job_id not in job_ids)
 
     def forget_running(self) -> None:
@@ -112,23 +119,12 @@ class Queue:
         """
         ahead = self._ahead.count
         while self._capacity.taken("cpus") < self._slots + ahead and self.prepare(1):
-            job, order, _ = self._ready[0]
-            if not isinstance(order, Exception):
-                begins_later = self._takes_cpus_alone(job)
-                devices = self._capacity.take(job.job_id, job.demand, beyond=ahead if begins_later else 0)
-                if devices is not None:
-                    job.devices = devices
-                    self._orders.grant(order, devices, begins_later=begins_later)
-                    self.running[job.job_id] = job
-                elif (shortage := self._capacity.shortage(job.demand)) is not None:
-                    order = JobRejectedError(
-                        f"it asks for {shortage.asked:g} {shortage.name}, and there are "
-                        f"{shortage.there:g} by now"
-                    )
-                else:
-                    return  # it waits for enough to become free, and those behind it, too
-            self._ready.popleft()
-            yield job, order
+            first = self._ready[0][0].job_id
+            taken = self._give(0, ahead) or self._overtake(first)
+            if taken is not None:
+                yield taken
+            elif not self._ready or self._ready[0][0].job_id == first:
+                return  # else somebody has come meanwhile, whose turn it is
 
     def lacks_shared(self) -> frozenset[str]:
         """Return what the job that is next lacks of that which all queues have together."""
@@ -136,8 +132,46 @@ class Queue:
             return frozenset()
         return self._capacity.lacks_shared(self._ready[0][0].demand)
 
-    def _takes_cpus_alone(self, job: ScheduledJob) -> bool:
-        return len(job.demand.counts) == 1 and not job.demand.takes_gpu and not self._shared.counts("cpus")
+    def _give(self, place: int, ahead: int) -> tuple[ScheduledJob, Any] | None:
+        """Give what it asks for to a job whose order is at hand; None where it has to wait for that."""
+        job, order, _ = self._ready[place]
+        if not isinstance(order, Exception):
+            begins_later = bool(ahead) and self._may_begin_later(job)
+            devices = self._capacity.take(job.job_id, job.demand, beyond=ahead if begins_later else 0)
+            if devices is not None:
+                job.devices = devices
+                self._orders.grant(order, devices, begins_later=begins_later)
+                self.running[job.job_id] = job
+            elif (shortage := self._capacity.shortage(job.demand)) is not None:
+                order = JobRejectedError(
+                    f"it asks for {shortage.asked:g} {shortage.name}, and there are {shortage.there:g} by now"
+                )
+            else:
+                return None
+        del self._ready[place]
+        self._overtaking.forget(job.job_id)
+        return job, order
+
+    def _overtake(self, first: str) -> tuple[ScheduledJob, Any] | None:
+        """Give what it asks for to a job behind the one that has to wait, if one fits in meanwhile."""
+        if not self._overtaking.allows(first):
+            return None
+        for place in range(1, LOOK):
+            self.prepare(place + 1)
+            if len(self._ready) <= place or self._ready[0][0].job_id != first:
+                return None
+            if (taken := self._give(place, 0)) is not None:
+                self._overtaking.note(first)
+                return taken
+        return None
+
+    def _may_begin_later(self, job: ScheduledJob) -> bool:
+        """Tell whether the keeper can have a job begin by itself, when it has slots for it.
+
+        It keeps their order: so one that is larger than those before it would have it leave slots free.
+        """
+        alone = len(job.demand.counts) == 1 and not job.demand.takes_gpu and not self._shared.counts("cpus")
+        return alone and (job.slots == 1 or all(each.slots == job.slots for each in self.running.values()))
 
     def prepare(self, count: int) -> bool:
         """Have the orders of so many that wait at hand; return whether there is any.
