@@ -43,8 +43,8 @@ ALONE = {
         "keeper": {"sent": 3, "received": 4, "wakeups": 4.6, "log lines": 3, "log bytes": 270},
     },
     "reuse": {
-        "client": {"statements": 10.5, "sent": 1, "received": 2.5},
-        "supervisor": {"statements": 7, "sent": 3.5, "received": 3, "wakeups": 2.6},
+        "client": {"statements": 10.5, "sent": 1, "received": 3},
+        "supervisor": {"statements": 8, "sent": 4, "received": 3, "wakeups": 3},
         "keeper": {"sent": 3, "received": 2, "wakeups": 2.6, "log lines": 3, "log bytes": 420},
     },
 }

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from anyjob.errors import StateError
@@ -36,6 +37,7 @@ class InSpool(str):
     """Stands in an outcome for a value that is too large for the ledger: the file that holds it."""
 
 
+@lru_cache(maxsize=16)  # it is asked for each job of many
 def root(state: Path, configured: str | os.PathLike[str] | None) -> Path:
     """Return below what the jobs of a backend have their directories.
 
@@ -58,7 +60,7 @@ def path_of(spool: Path, job_id: str) -> Path:
     """
     if not _ID.fullmatch(job_id):
         raise StateError(f"{job_id!r} is no job id: those are 20 hexadecimal digits")
-    return spool / job_id[:2] / job_id
+    return spool / f"{job_id[:2]}/{job_id}"
 
 
 def job_ids(spool: Path) -> Iterator[str]:

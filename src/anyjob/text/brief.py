@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LONGEST = 200
 """Characters of the text that says what a job is."""
+_SMALL = 1 << 32
 _SAFE = frozenset({"NoneType", "bool", "float", "complex", "range", "slice", "ellipsis"})
 _SAFE_MODULES = frozenset({"datetime", "decimal", "fractions", "uuid", "ipaddress", "zoneinfo"})
 
@@ -26,6 +27,8 @@ def brief(value: object) -> str:
     Of others it is the type, with its shape or its fields where it has such: the ``repr`` of a user's class
     may take long, or ask a database.
     """
+    if type(value) is int and -_SMALL < value < _SMALL:
+        return str(value)  # as most are, of which there may be 100,000
     return _BRIEF.repr(value)
 
 

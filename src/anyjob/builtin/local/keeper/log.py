@@ -166,7 +166,7 @@ def event_line(event: dict[str, Any]) -> bytes:
 
 def end_line(event: dict[str, Any]) -> bytes:
     """Return the line of a job that has ended, from the message that tells it."""
-    said = [f"{name}={_written(event[name])}" for name in _END_FIELDS if event.get(name) is not None]
+    said = [f"{name}={_written(value)}" for name in _END_FIELDS if (value := event.get(name)) is not None]
     return b"E %s %d %s\n" % (event["id"].encode("ascii"), event["attempt"], " ".join(said).encode("ascii"))
 
 
