@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -156,6 +157,41 @@ def test_ctrl_c_leaves_and_the_job_goes_on(command: tuple[str, ...], tmp_path: P
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == 130
+    assert job.status() is JobStatus.RUNNING
+    job.cancel()
+
+
+INTERRUPTED_UNSEEN = """
+import signal, sys, threading
+main_thread = threading.main_thread().native_id
+waits = threading.Event()
+
+def interrupt():
+    waits.wait()
+    while open(f"/proc/self/task/{main_thread}/stat").read().rpartition(")")[2].split()[0] != "S":
+        pass
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+class Event(threading.Event):
+    def wait(self, timeout=None):
+        waits.set()
+        return super().wait(timeout)
+
+threading.Thread(target=interrupt, daemon=True).start()
+from anyjob.cli.jobs import logs
+logs.threading = type(sys)("threading")
+logs.threading.Event, logs.threading.Thread = Event, threading.Thread
+from anyjob.cli import main
+main()
+"""
+"""The program, where Ctrl-C does not wake the main thread: as when it comes right before that waits."""
+
+
+def test_ctrl_c_that_does_not_wake_the_main_thread_ends_logs_all_the_same() -> None:
+    job = submit(shell("echo here; exec sleep 1000"))
+    command = [sys.executable, "-c", INTERRUPTED_UNSEEN, "logs", "-f", job.job_id()]
+    done = subprocess.run(command, capture_output=True, timeout=60)
+    assert done.returncode == 130, done.stderr
     assert job.status() is JobStatus.RUNNING
     job.cancel()
 

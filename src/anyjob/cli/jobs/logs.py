@@ -66,7 +66,8 @@ def _follow(job: Any, targets: dict[str, TextIO]) -> int:
     forwarder.start(job)
     threading.Thread(target=finish, name="anyjob-logs", daemon=True).start()
     try:
-        over.wait()
+        while not over.wait(1):
+            pass  # a signal that comes when a wait is about to begin is not seen before that ends
     except KeyboardInterrupt:
         print_message(f"job {job.job_id()} goes on: `anyjob logs -f` follows it again")
         sys.exit(exit_codes.INTERRUPTED)
