@@ -83,6 +83,8 @@ def jobs(
         rows = rows[-limit:] if limit else rows
         if not no_refresh:
             rows = refresh(session, ledger, rows)
+        if waiting:  # meanwhile some may have started
+            rows = [row for row in rows if row.state == BLOCKED]
         show(session, rows, wanted, as_json=as_json)
     if more:
         print_message(f"the newest {limit}; --limit 0 shows all")
