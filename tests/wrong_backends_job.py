@@ -293,6 +293,14 @@ class IgnoresTheDirectoryOfCalls(RightCallsBackend):
     )
 
 
+class IgnoresTasks(RightBackend):
+    capabilities = Capabilities(durable=True, shared_files=True, find=True, logs=True, tasks=True)
+
+
+class IgnoresTasksOfCalls(RightCallsBackend):
+    capabilities = Capabilities(shared_files=True, cancel_running=False, walltime=False, tasks=True)
+
+
 class LosesStderr(RightBackend):
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         return b"" if stream == "stderr" else super().logs(ticket, stream, offset)
@@ -500,6 +508,9 @@ FAILURES: list[tuple[type[Any], str, str]] = [
         "test_a_call_is_made_in_the_environment_that_it_asks_for",
         "that was to be made in",
     ),
+    (IgnoresTasks, "test_each_task_of_a_program_knows_its_rank", r"two tasks wrote \[' of '\]"),
+    (IgnoresTasksOfCalls, "test_a_call_of_several_tasks_returns_their_list", "two tasks is None"),
+    (IgnoresTasks, "test_one_task_that_fails_ends_the_job", "the job is .*DONE"),
     (LosesStderr, "test_what_the_work_wrote_can_be_read", r"logs\('stderr'\) gave \[\]"),
     (
         KeepsLogsToTheEnd,
