@@ -113,6 +113,18 @@ def test_a_cancel_goes_down_the_graph(local: Local, gate: Gate) -> None:
     first.result(30)
 
 
+def test_what_waits_may_be_held(local: Local, gate: Gate) -> None:
+    first = local.backend.run(gate.job())
+    behind = local.backend.run(Command(["true"]), after=first)
+    assert local.session.hold([behind]) == [True]
+    gate.open()
+    first.result(30)
+    local.backend.run(Command(["true"]), after=first).result(30)
+    assert behind.status() is JobStatus.QUEUED, "what it waited for has ended, and it is held"
+    assert local.session.release([behind]) == [True]
+    assert behind.result(30).exit_code == 0
+
+
 def test_each_item_may_have_its_own(local: Local, gate: Gate) -> None:
     backend = local.backend
     gated = backend.run(gate.job())

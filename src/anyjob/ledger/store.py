@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from anyjob.outcome import Outcome
 
 T = TypeVar("T")
+WAIT, RUN = (BLOCKED, CODE[JobStatus.QUEUED]), (CODE[JobStatus.RUNNING],)
+"""The states of jobs that have not started, and of those that run."""
 _SUPERSEDE = """
     WITH RECURSIVE line (n) AS (
         SELECT n FROM jobs WHERE id = :original
@@ -183,19 +185,19 @@ class Ledger(LedgerReader):
 
     def hold(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Have those of these jobs of a host that wait not start until they are released; return these."""
-        return self._mark(job_ids, host, JobStatus.QUEUED, (None, HELD), HELD)
+        return self._mark(job_ids, host, WAIT, (None, HELD), HELD)
 
     def release(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Let those of these jobs of a host start that are held; return these."""
-        return self._mark(job_ids, host, JobStatus.QUEUED, (HELD,), None)
+        return self._mark(job_ids, host, WAIT, (HELD,), None)
 
     def pause(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Note that those of these jobs of a host are paused that run; return these."""
-        return self._mark(job_ids, host, JobStatus.RUNNING, (None, WAITING, PAUSED), PAUSED)
+        return self._mark(job_ids, host, RUN, (None, WAITING, PAUSED), PAUSED)
 
     def resume(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Note that those of these jobs of a host go on that are paused; return these."""
-        return self._mark(job_ids, host, JobStatus.RUNNING, (PAUSED,), None)
+        return self._mark(job_ids, host, RUN, (PAUSED,), None)
 
     def set_priority(self, job_ids: Sequence[str], host: str, priority: int) -> list[str]:
         """Give those of these jobs of a host that wait a priority; return these."""
@@ -219,13 +221,14 @@ class Ledger(LedgerReader):
         self,
         job_ids: Sequence[str],
         host: str,
-        status: JobStatus,
+        states: Sequence[int],
         old: Sequence[str | None],
         new: str | None,
     ) -> list[str]:
-        """Give a reason to those of these jobs that are in a state, and have one of these as yet."""
+        """Give a reason to those of these jobs that are in some states, and have one of these as yet."""
         which = (
-            f"SELECT n, id FROM jobs WHERE +state = {CODE[status]} AND coalesce(reason, '') IN ({{}}) "
+            f"SELECT n, id FROM jobs WHERE +state IN ({','.join(map(str, states))}) "
+            "AND coalesce(reason, '') IN ({}) "
             "AND +backend IN (SELECT n FROM backends WHERE host = ?) AND id IN ({})"
         )
         known = [each or "" for each in old]

@@ -327,7 +327,7 @@ class LocalBackend(TaskBackend):
         }
         blocked = [job_id for job_id, row in rows.items() if row.state == BLOCKED]
         for job_id, awaited in self.services.ledger.awaited(blocked).items():
-            seen[job_id] = Observation(JobStatus.QUEUED, message=awaited.in_words())
+            seen[job_id] = Observation(JobStatus.QUEUED, rows[job_id].reason, awaited.in_words())
         forgotten = Observation(JobStatus.ERROR, "lost", _FORGOTTEN)
         return {ticket.job_id: seen.get(ticket.job_id, forgotten) for ticket in tickets}
 
