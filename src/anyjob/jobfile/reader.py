@@ -69,7 +69,8 @@ from anyjob.text.toml import (
 )
 
 _WORK = ("command", "python", "job")
-_KEYS = ("name", "backend", *_WORK, "matrix", "parameters", "resources", "options", "write")
+KEYS = ("name", "backend", *_WORK, "matrix", "parameters", "resources", "options", "write")
+"""What may stand at the head of a job file, or of a step of one."""
 
 
 class JobEntry(NamedTuple):
@@ -147,6 +148,15 @@ def parse(text: str, filename: str, axes: Mapping[str, Sequence[Any]] | None = N
         raise JobFileError(f"{at}: {error.place}: {error}" if error.place else f"{at}: {error}") from None
 
 
+def read_table(data: dict[str, Any], filename: str) -> JobFile:
+    """Make sense of what stands in a job file, or in one step of it.
+
+    Raises:
+        InvalidEntry: it cannot be used; has the place.
+    """
+    return _Reader(data, filename).read({})
+
+
 class _Reader:
     def __init__(self, data: dict[str, Any], filename: str) -> None:
         self.filename = filename
@@ -186,10 +196,10 @@ class _Reader:
 
     def check_tables(self) -> None:
         for key, value in self.data.items():
-            if key not in _KEYS and isinstance(value, dict) and nearest(key, _KEYS) is None:
+            if key not in KEYS and isinstance(value, dict) and nearest(key, KEYS) is None:
                 why = 'unknown key; another kind of work is written as [job] with type = "…"'
                 raise InvalidEntry(key, why)
-        require_known_keys("", self.data, _KEYS)
+        require_known_keys("", self.data, KEYS)
 
     def table(self, place: str) -> dict[str, Any]:
         value = self.data.get(place, {})

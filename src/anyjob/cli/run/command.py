@@ -202,7 +202,8 @@ def run(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
     is not run again, what is queued or runs is waited for, and what has failed or was cancelled runs
     anew, as does all with --fresh. A job is the same one if it comes from the same file and its work is
     the same: each field of it, with the contents of files that go with it. Programs and modules that it
-    uses are not looked into, nor do its name, tags, resources and backend matter.
+    uses are not looked into, nor do its name, tags, resources and backend matter. A file may have several
+    steps ([[job]]), each of which starts after those that it needs; all are handed over at once.
 
     With --type, one piece of work of that kind is made of its fields: files as arguments, -p KEY=VALUE
     for a mapping, --FIELD for the rest. Its result is printed, as its kind shows it; --write makes files
@@ -237,9 +238,19 @@ def _run(ctx: click.Context, session: Any, options: dict[str, Any], as_json: boo
             )
         from anyjob.cli.run.sweep import run_file
         from anyjob.cli.values import parse_pairs
+        from anyjob.jobfile.pipeline import load
 
         axes = parse_pairs(options["parameters"])
         flags = {"as_json": as_json, "detach": options["detach"], "fresh": options["fresh"]}
+        pipeline = load(file)
+        if pipeline is not None:
+            from anyjob.cli.run.pipeline import run_pipeline
+
+            if axes:
+                raise click.UsageError(
+                    "-p is for a job file with one matrix: this one has several steps", ctx
+                )
+            return run_pipeline(session, pipeline, options["backend"], resources, **flags)
         return run_file(session, file, options["backend"], resources, axes, **flags)
     if file is not None:
         raise click.UsageError(f"either a job file ({file!r}) or a command after --, not both", ctx)

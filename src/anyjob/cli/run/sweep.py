@@ -56,13 +56,7 @@ def run_file(
         fresh: do not go on where it was left off: run all anew.
     """
     file = reader.load(path, {name: parse_axis(text) for name, text in axes.items()})
-    if file.kind == "python" and file.directory not in sys.path:
-        sys.path.insert(0, file.directory)
-    spec_type = spec_type_of(session, file.kind)
-    specs = [make_spec(spec_type, line.fields, file.path, file.directory) for line in file.jobs]
-    for line in file.jobs:
-        check_writes(line.writes, file.kind, session.get_job_type(file.kind), f"{file.path}: write.")
-    rows = [SweepRow(line.parameters, line.writes) for line in file.jobs]
+    specs, rows = make_work(session, file)
     resources = merge_resources(file, overrides)
     backend = choose_backend(session, backend_name or file.backend, specs[0])
     name = file.name or os.path.basename(path)
@@ -78,7 +72,7 @@ def run_file(
         if rows[0].writes:
             print_message(f"{name}: its files are written when it is run again, without --detach")
         return _detach(
-            file, rows, backend, _submit_missing(backend, specs, rows, resources, earlier), as_json=as_json
+            file, rows, backend, submit_missing(backend, specs, rows, resources, earlier), as_json=as_json
         )
     if len(rows) == 1 and not rows[0].parameters and not as_json:  # what is wanted of it is what it writes
         known = earlier.jobs[0]
@@ -88,7 +82,7 @@ def run_file(
     durable = backend.capabilities.durable
     with Interrupts(submitted.in_engine, session.cancel, kill=not durable, outlive=durable) as interrupts:
         with Progress(name, len(rows), str(backend)) as progress:
-            submitted.jobs = jobs = _submit_missing(backend, specs, rows, resources, earlier)
+            submitted.jobs = jobs = submit_missing(backend, specs, rows, resources, earlier)
             index_of = {id(job): index for index, job in enumerate(jobs)}
             for row, job in zip(rows, jobs, strict=True):
                 row.job = job
@@ -104,7 +98,18 @@ def run_file(
     return exit_codes.OK if all(row.went_well(as_json=as_json) for row in rows) else exit_codes.FOUND
 
 
-def _submit_missing(
+def make_work(session: Session, file: reader.JobFile) -> tuple[list[Any], list[SweepRow]]:
+    """Return the specs of the jobs of a file, and the rows that tell of them."""
+    if file.kind == "python" and file.directory not in sys.path:
+        sys.path.insert(0, file.directory)
+    spec_type = spec_type_of(session, file.kind)
+    specs = [make_spec(spec_type, line.fields, file.path, file.directory) for line in file.jobs]
+    for line in file.jobs:
+        check_writes(line.writes, file.kind, session.get_job_type(file.kind), f"{file.path}: write.")
+    return specs, [SweepRow(line.parameters, line.writes) for line in file.jobs]
+
+
+def submit_missing(
     backend: Any,
     specs: list[Any],
     rows: list[SweepRow],

@@ -1,0 +1,122 @@
+"""Job files of several steps: what is handed over, in which order, and what is run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.cli_program import invoke
+
+import anyjob as library
+from anyjob import JobStatus
+from anyjob.errors import JobFileError
+from anyjob.jobfile.pipeline import load
+
+pytestmark = pytest.mark.usefixtures("local_cli")
+
+PIPELINE = """
+name = "study"
+
+[[job]]
+name = "p-report"
+needs = ["p-fit"]
+command = { argv = ["sh", "-c", "cat fit-1 fit-2; echo >> reports"] }
+
+[[job]]
+name = "p-fetch"
+command = { argv = ["sh", "-c", "test -e source && cp source data && echo >> fetches"] }
+
+[[job]]
+name = "p-fit"
+needs = ["p-fetch"]
+command = { argv = ["sh", "-c", "cat data > fit-{seed}"] }
+matrix = { seed = [1, 2] }
+
+[[job]]
+name = "p-alarm"
+needs_failure = ["p-fetch"]
+command = { argv = ["sh", "-c", "echo no source > alarm"] }
+resources = { tags = { study = "p" } }
+"""
+
+
+def written(text: str) -> str:
+    path = Path("pipeline.toml")
+    path.write_text(text)
+    return str(path)
+
+
+def test_steps_start_after_those_that_they_need_and_what_is_done_is_not_run_again() -> None:
+    path = written(PIPELINE)
+    done = invoke("run", path)
+    assert done.exit_code == 1, done.stderr
+    states = {job.metadata()["name"]: job.outcome(60) for job in library.jobs() if job.metadata()["name"]}
+    found = {name: (one.status.name, one.reason) for name, one in states.items() if name.startswith("p-")}
+    assert found == {
+        "p-fetch": ("ERROR", "exit-code"),
+        "p-fit": ("ERROR", "dependency"),
+        "p-report": ("ERROR", "dependency"),
+        "p-alarm": ("DONE", None),
+    }
+    assert Path("alarm").exists()
+    assert "what it needs did not come about" in done.stderr
+    Path("source").write_text("1\n")
+    done = invoke("run", path)
+    assert done.exit_code == 0, "that there is no cause for alarm is no failure"
+    assert "study: 5 new jobs of 5, in 4 steps" in done.stderr
+    assert [line.split() for line in done.stdout.splitlines()][-1][0] == "p-report"
+    assert ["p-alarm", "SKIPPED"] in [line.split() for line in done.stdout.splitlines()]
+    done = invoke("run", path, "--detach")
+    assert len(done.stdout.split()) == 5
+    assert "study: 0 new jobs of 5" in done.stderr, "what is done is not run again"
+
+
+def test_a_pipeline_of_which_all_succeeds(tmp_path: Path) -> None:
+    Path("source").write_text("1\n")
+    text = PIPELINE.partition('[[job]]\nname = "p-alarm"')[0].replace("p-", "q-")
+    path = written(text)
+    done = invoke("run", path)
+    assert done.exit_code == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines[0] == ["step", "seed", "state"]
+    assert [line[0] for line in lines[1:]] == ["q-fetch", "q-fit", "q-fit", "q-report"]
+    done = invoke("run", path)
+    assert "study: 0 new jobs of 4, in 3 steps" in done.stderr
+    assert Path("reports").read_text() == "\n", "what is done is not run again"
+    written(text.replace("cp source data", "cat source > data"))
+    done = invoke("run", path)
+    assert "study: 4 new jobs of 4, in 3 steps" in done.stderr, "what needs what is run anew is, too"
+    assert {job.status() for job in library.jobs(name="q-report")} == {JobStatus.DONE}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            'needs = ["p-fit"]',
+            'needs = ["p-fti"]',
+            "job[0].needs: no step is called 'p-fti'; did you mean",
+        ),
+        ('needs = ["p-fetch"]', 'needs = ["p-report"]', "no step of these could ever start: p-"),
+        ('name = "p-fetch"', 'name = "p-fit"', "two steps are called 'p-fit'"),
+        ('name = "p-fetch"\n', "", "job[1].name: each step has a name"),
+        ('needs = ["p-fit"]', 'needs = "p-fit"', "job[0].needs: expected a list of names of steps"),
+        ('needs = ["p-fit"]', 'need = ["p-fit"]', "did you mean 'needs'?"),
+        ("[1, 2]", "1", "job[2].matrix.seed: "),
+        ('name = "study"', 'nmae = "study"', "did you mean 'name'?"),
+    ],
+)
+def test_what_cannot_be_is_told_with_its_place(old: str, new: str, message: str) -> None:
+    assert PIPELINE.count(old) == 1
+    path = written(PIPELINE.replace(old, new))
+    with pytest.raises(JobFileError) as caught:
+        load(path)
+    assert message in str(caught.value)
+    assert str(Path(path).absolute()) in str(caught.value)
+
+
+def test_steps_need_a_backend_that_keeps_the_order() -> None:
+    done = invoke("run", written(PIPELINE), "-b", "threads")
+    assert done.exit_code == 125
+    assert "cannot run jobs that outlive this process" in done.stderr
+    assert invoke("run", written(PIPELINE), "-p", "seed=1").exit_code != 0
