@@ -202,7 +202,7 @@ class Ledger(LedgerReader):
     def set_priority(self, job_ids: Sequence[str], host: str, priority: int) -> list[str]:
         """Give those of these jobs of a host that wait a priority; return these."""
         waiting = (
-            f"SELECT n, id FROM jobs WHERE +state = {CODE[JobStatus.QUEUED]} "
+            f"SELECT n, id FROM jobs WHERE +state IN ({BLOCKED}, {CODE[JobStatus.QUEUED]}) "
             "AND +backend IN (SELECT n FROM backends WHERE host = ?) AND id IN ({})"
         )
 
