@@ -225,7 +225,7 @@ def switches(pid: int | None) -> int:
     return sum(
         int(line.split()[1])
         for line in Path(f"/proc/{pid}/status").read_text().splitlines()
-        if "voluntary_ctxt_switches" in line
+        if line.startswith("voluntary_ctxt_switches")
     )
 
 
