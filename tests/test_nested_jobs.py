@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from running_local import SOURCE, TESTS, Local, running, until
 
 import anyjob
 from anyjob import Call, Command
+from anyjob.builtin.local.own_job import OwnJob
 from anyjob.builtin.local.process_table import Snapshot
 from anyjob.cli.jobs.show import describe
 from anyjob.job import JobStatus
@@ -96,6 +98,36 @@ def test_a_recursion_ends_on_two_slots(own: Local) -> None:
 @pytest.mark.parametrize("how", ["result", "wait", "as_completed", "threads", "executor", "await"])
 def test_whichever_way_a_job_waits_its_children_run(own: Local, how: str) -> None:
     assert own.backend.run(Call(parent, (own.root, how))).result(60)
+
+
+def test_which_job_waits_stands_in_the_environment_by_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A warm worker makes one call after the other: each is another job, of the same backend."""
+    said: list[Any] = []
+    waits = False
+    connection: Any = SimpleNamespace(say=said.append)
+    own_job = OwnJob(tmp_path, lambda: waits)
+    own_job.connected(connection)
+    monkeypatch.setenv("ANYJOB_KEEPER", str(tmp_path))
+    for job_id, attempt in (("a1", "1"), ("b2", "3")):
+        monkeypatch.setenv("ANYJOB_JOB_ID", job_id)
+        monkeypatch.setenv("ANYJOB_ATTEMPT", attempt)
+        for now in (True, True, False, False):
+            waits = now
+            own_job.update()
+    waits = True
+    own_job.connected(connection)  # a new supervisor knows of none
+    monkeypatch.setenv("ANYJOB_KEEPER", "/another")
+    own_job.connected(connection)
+    waiting, resumed = "waiting", {"op": "resumed"}
+    assert said == [
+        {"op": waiting, "job": "a1", "attempt": 1},
+        resumed,
+        {"op": waiting, "job": "b2", "attempt": 3},
+        resumed,
+        {"op": waiting, "job": "b2", "attempt": 3},
+    ]
 
 
 def test_two_parents_on_two_slots_and_who_comes_after_them(own: Local) -> None:

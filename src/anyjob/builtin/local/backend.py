@@ -187,13 +187,12 @@ class LocalBackend(TaskBackend):
         tracker = self._tracker
         given: dict[str, Any] = {}
         if b"ANYJOB_KEEPER" in os.environb:  # we are part of a job
-            from anyjob.builtin.local.own_job import find_own_job
+            from anyjob.builtin.local.own_job import OwnJob
 
-            found = find_own_job(self._paths.state, lambda: tracker.has_waiting_callers)
-            own_job = vars(self).setdefault("_own_job", found)  # one, though two clients may be made
-            if own_job is not None:
-                tracker.tell_of_waits(own_job.update)
-                given["on_connected"] = own_job.connected
+            made = OwnJob(self._paths.state, lambda: tracker.has_waiting_callers)
+            own_job = vars(self).setdefault("_own_job", made)  # one, though two clients may be made
+            tracker.tell_of_waits(own_job.update)
+            given["on_connected"] = own_job.connected
         return SupervisorClient(
             self._paths, self._changed, self._check_all, tracker.waits, self.options.python, **given
         )

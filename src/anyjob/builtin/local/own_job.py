@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from anyjob.builtin.local.connection import SupervisorConnection
 from anyjob.builtin.local.process_table import ATTEMPT, JOB_ID, KEEPER
@@ -18,14 +19,16 @@ class OwnJob:
     A supervisor forgets it with the connection: so a process that is killed while it waits gives nothing
     away for good, and a new supervisor is told anew.
 
+    Which job that is stands in the environment, and may be another one tomorrow: a warm worker makes one call
+    after the other.
+
     Args:
-        job_id: which job.
-        attempt: which attempt of it.
+        state: the state directory: a job of another one is none of ours.
         waits: tells whether somebody in this process waits.
     """
 
-    def __init__(self, job_id: str, attempt: int, waits: Callable[[], bool]) -> None:
-        self._message = {"job": job_id, "attempt": attempt}
+    def __init__(self, state: Path, waits: Callable[[], bool]) -> None:
+        self._state = os.fsencode(state)
         self._waits = waits
         in_each_process(self._make_own)
 
@@ -44,15 +47,17 @@ class OwnJob:
         """Tell whether the job waits, where that is not what was told last."""
         with self._lock:  # whichever thread comes last tells what is so by then
             waits, connection = self._waits(), self._connection
-            if waits != self._has_told and connection is not None:
+            if waits == self._has_told or connection is None:
+                return
+            message = self._job() if waits else {}
+            if message is not None:
                 self._has_told = waits
-                connection.say({"op": "waiting" if waits else "resumed", **self._message})
+                connection.say({"op": "waiting" if waits else "resumed", **message})
 
-
-def find_own_job(state: Path, waits: Callable[[], bool]) -> OwnJob | None:
-    """Return the job that this process is part of, if it is one of this state directory."""
-    environment = os.environb
-    job_id, attempt = environment.get(JOB_ID, b"").decode("ascii", "replace"), environment.get(ATTEMPT, b"")
-    if environment.get(KEEPER) != os.fsencode(state) or not job_id or not attempt.isdigit():
-        return None
-    return OwnJob(job_id, int(attempt), waits)
+    def _job(self) -> dict[str, Any] | None:
+        """Return the job that this process is part of now; None where it is of none."""
+        environment = os.environb
+        job_id, attempt = environment.get(JOB_ID, b""), environment.get(ATTEMPT, b"")
+        if environment.get(KEEPER) != self._state or not job_id or not attempt.isdigit():
+            return None
+        return {"job": job_id.decode("ascii", "replace"), "attempt": int(attempt)}

@@ -34,6 +34,7 @@ class Turns:
     def __init__(self) -> None:
         self._by_priority: dict[int, OrderedDict[Lane, None]] = {}
         self._nested: dict[Lane, None] = {}
+        self._before: dict[Lane, int] = {}
 
     def __bool__(self) -> bool:
         return bool(self._by_priority)
@@ -57,10 +58,19 @@ class Turns:
             del self._by_priority[lane.priority]
         self._nested.pop(lane, None)
 
-    def clear(self) -> None:
-        """No lane has jobs."""
+    def begin_anew(self) -> None:
+        """No lane is known to have jobs; they are added once more, and have their turns as before."""
+        lanes = [lane for of_priority in self._by_priority.values() for lane in of_priority]
+        self._before = {lane: place for place, lane in enumerate(lanes)}
         self._by_priority.clear()
         self._nested.clear()
+
+    def restore(self) -> None:
+        """All have been added once more: those that there were have their turns as before."""
+        for priority, lanes in self._by_priority.items():
+            order = sorted(lanes, key=lambda lane: self._before.get(lane, len(self._before)))
+            self._by_priority[priority] = OrderedDict.fromkeys(order)
+        self._before = {}
 
     def next(self, *, nested_first: bool = False) -> Lane | None:
         """Return the lane whose turn it is; None where none has jobs.

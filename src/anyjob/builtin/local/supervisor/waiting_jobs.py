@@ -119,9 +119,10 @@ class WaitingJobs:
         if not self._may_have_more:
             return False
         self._write()  # else it would read as waiting what has ended
-        if self._is_stale:
-            self._is_stale, self._seen = False, 0
-            self._turns.clear()
+        is_stale, self._is_stale = self._is_stale, False
+        if is_stale:
+            self._seen = 0
+            self._turns.begin_anew()
             self._lanes.clear()
         known = self._known()
         limit = self._batch if self._seen else self._batch + len(known)
@@ -136,6 +137,8 @@ class WaitingJobs:
             self._note_size(rows)
         if len(rows) == limit:
             self._add_ranges()
+        if is_stale:
+            self._turns.restore()
         return len(self._lanes) > before
 
     def _add(self, row: WaitingRow) -> None:
