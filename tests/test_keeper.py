@@ -438,6 +438,25 @@ def test_the_same_start_twice_runs_once(driver: KeeperDriver) -> None:
     assert driver.text("a") == "ran\n"
 
 
+def test_a_compacted_log_knows_which_gpus_are_not_free(driver: KeeperDriver) -> None:
+    left = "trap '' TERM; sh -c 'trap \"\" TERM; echo; exec sleep 600' > pipe & read x < pipe"
+    fifo = driver.fifo("pipe")
+    driver.spawn("a", "/bin/sh", "-c", left.replace("pipe", fifo), devices=["0", "1"], grace=2.0)
+    driver.spawn("b", "/bin/sleep", "600", devices=["2"])
+    driver.end_of("a")
+    driver.start_of("b")
+    driver.send(op="compact")
+    driver.wait(lambda: bool(driver.others), "compacted")
+    assert driver.log().held == {"a": ["0", "1"], "b": ["2"]}
+    driver.kill("b")
+    freed = {"a": 1, "b": 1}
+    driver.wait(
+        lambda: {each["id"]: each["attempt"] for each in driver.others if each["op"] == "freed"} == freed,
+        "both are told to be free",
+    )
+    assert driver.log().held == {}
+
+
 def test_compacting_forgets_what_has_ended(driver: KeeperDriver) -> None:
     driver.spawn("a", "/bin/true")
     driver.spawn("b", "sleep", "600")

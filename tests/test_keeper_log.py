@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anyjob.builtin.local.keeper.log import (
+    devices_line,
     end_line,
+    event_line,
     keeper_line,
     process_line,
     replay,
@@ -47,6 +49,13 @@ lines = st.one_of(
         st.one_of(st.none(), st.binary(max_size=20)),
     ),
     st.builds(keeper_line, st.floats(0, 2e9)),
+    st.builds(
+        devices_line,
+        st.sampled_from(["a", "b-1"]),
+        st.integers(1, 3),
+        st.sampled_from([["0"], ["GPU-ä", "1"]]),
+    ),
+    st.sampled_from([event_line({"op": "freed", "id": job, "attempt": 1}) for job in ("a", "b-1")]),
 )
 
 
@@ -55,6 +64,16 @@ def test_what_a_newer_keeper_says_of_an_end_is_passed_over() -> None:
     assert replay(line.replace(b" message=", b" swapped=12 message=")).ended == {
         "a": event("a", message="it is gone", report=b"\n\x00 =")
     }
+
+
+def test_gpus_are_held_until_nothing_is_left_of_their_job() -> None:
+    started = start_line("a", 1, 10.0) + devices_line("a", 1, ["0", "GPU-b c"])
+    assert replay(started).held == {"a": ["0", "GPU-b c"]}
+    ended = started + end_line(event("a"))
+    assert replay(ended).held == {"a": ["0", "GPU-b c"]}
+    assert replay(ended + event_line({"op": "freed", "id": "a", "attempt": 1})).held == {}
+    # What an earlier keeper had is killed before the next one starts.
+    assert replay(ended + keeper_line(11.0)).held == {}
 
 
 def test_a_job_that_has_ended_no_longer_runs() -> None:

@@ -24,6 +24,11 @@ LOOKS = 2.5
 _QUERY = "SELECT id, state, attempt, reason, outcome FROM jobs"
 
 
+def _gpus_of(process: Process) -> set[str]:
+    # A call that has none finds that in the variables of its zygote, of which a process here has no copy.
+    return set(filter(None, process.variables.get("CUDA_VISIBLE_DEVICES", "").split(",")))
+
+
 class Truth:
     """What the jobs did, by themselves; and what clients were told.
 
@@ -81,6 +86,7 @@ class Truth:
         check.that(
             used + plan.cpus <= plan.client_slots, f"{used + plan.cpus} of {plan.client_slots} slots used"
         )
+        self._check_gpus(plan, key, process)
         self.runs[key] = plan, process, world.machine.now
 
         def ended() -> None:
@@ -95,6 +101,23 @@ class Truth:
             return None
         reached = {"after": JobStatus.DONE, "after_failure": JobStatus.ERROR}.get(plan.condition)
         return reached is None or STATES[row[1]] is reached
+
+    def _check_gpus(self, plan: Plan, key: tuple[str, int], process: Process) -> None:
+        """A job sees as many GPUs as it has asked for, and nothing of any other job has one of them."""
+        check = self._world.checks.that
+        mine = _gpus_of(process)
+        asked = max(int(plan.gpus), 1) if plan.gpus else 0
+        check(len(mine) == asked, f"job {key[0][:4]} asked for {plan.gpus:g} GPUs, and sees {sorted(mine)}")
+        shares: Counter[tuple[str, int]] = Counter()
+        for other in self._world.machine.processes.values():
+            if other.dead or not mine & _gpus_of(other):
+                continue
+            owner = other.variables["ANYJOB_JOB_ID"], int(other.variables["ANYJOB_ATTEMPT"])
+            if owner != key:
+                shares[owner] = 1
+                whole = plan.gpus >= 1 or self.by_job[owner[0]].gpus >= 1
+                check(not whole, f"job {key[0][:4]} has a GPU that something of job {owner[0][:4]} has")
+        check(len(shares) < 2, f"{len(shares) + 1} jobs have a half of one GPU each")
 
     def killed(self, process: Process) -> None:
         """A fault kills a process."""

@@ -117,6 +117,16 @@ def reads_before_it_writes() -> Any:
     return mock.patch.object(queue.Queue, "__init__", make)
 
 
+def forgets_who_has_gpus() -> Any:
+    """A new supervisor does not ask which job has which GPU."""
+
+    def adopt(self: Any, row: Any, devices: Any) -> None:
+        real(self, row, ())
+
+    real = queue.Queue.adopt
+    return mock.patch.object(queue.Queue, "adopt", adopt)
+
+
 def adopts_nothing() -> Any:
     """A new supervisor does not take in what runs."""
     return mock.patch.object(reconciliation.Reconciliation, "with_keeper", return_value=[])
@@ -184,7 +194,7 @@ def forgets_dependents() -> Any:
 QUICK: tuple[Callable[[], Any], ...] = (
     tells_before_it_writes, leaves_processes, forgets_cancels, reuses_attempts, runs_what_was_lost_anew,
     reads_before_it_writes, adopts_nothing, counts_no_slots, forgets_the_queue_of_the_dead,
-    watches_no_memory, starts_dependents_at_once, forgets_dependents,
+    watches_no_memory, starts_dependents_at_once, forgets_dependents, forgets_who_has_gpus,
 )  # fmt: skip
 """Those that are found within a few runs."""
 SCHEDULES: dict[Callable[[], Any], tuple[list[ClientPlan], list[Fault]]] = {

@@ -37,6 +37,7 @@ class Plan:
     memory: int | None = None
     greedy: bool = False
     cpus: int = 1
+    gpus: float = 0
     stubborn: bool = False
     leaves: str = ""
     after: tuple[int, ...] = ()
@@ -59,6 +60,7 @@ def draw(seed: int) -> list[ClientPlan]:
     """Return what the clients of a run do."""
     drawn, of_memory = random.Random(f"workload {seed}"), random.Random(f"memory {seed}")
     of_graph = random.Random(f"graph {seed}")
+    of_gpus = random.Random(f"gpus {seed}")
     clients: list[ClientPlan] = []
     count = 0
     for number in range(drawn.choice((1, 1, 2, 2, 3))):
@@ -76,6 +78,7 @@ def draw(seed: int) -> list[ClientPlan]:
             if of_graph.random() < 0.6:
                 shared["after"] = tuple(of_graph.sample(before, of_graph.randint(0, min(3, len(before)))))
                 shared["condition"] = of_graph.choice(PREREQUISITES)
+            gpus = of_gpus.choice((0, 0, 0, 0.5, 1, GPUS))
             bulk = []
             for _ in range(drawn.choice((1, 1, 2, 3, 5))):
                 plan = Plan(count, slots, seconds=drawn.choice((0.0, 0.0, 0.01, 0.2, 1.0, 5.0)), **shared)
@@ -83,6 +86,7 @@ def draw(seed: int) -> list[ClientPlan]:
                 plan.stubborn = drawn.random() < 0.15
                 plan.leaves = drawn.choice(("",) * 8 + ("group", "session"))
                 plan.memory, plan.greedy = memory, of_memory.random() < 0.3
+                plan.gpus = gpus
                 bulk.append(plan)
                 count += 1
             bulks.append(bulk)
@@ -99,6 +103,8 @@ def draw(seed: int) -> list[ClientPlan]:
     return clients
 
 
+GPUS = 2
+"""How many there are, for all clients together."""
 MEMORY = 64 << 20
 """Bytes that a job asks for, where it asks for any; a greedy one takes more."""
 LONG = 1000.0
@@ -158,7 +164,7 @@ class Client:
         )
 
     def _backend(self) -> LocalBackend:
-        options = LocalOptions(slots=self._plan.slots, python="/sim/python")
+        options = LocalOptions(slots=self._plan.slots, python="/sim/python", gpus=GPUS)
         backend = Told(BackendConfiguration("laptop", ""), options=options)
         backend.world = self._world
         backend.type_name = "local"
@@ -216,6 +222,7 @@ class Client:
                     cpus=first.cpus,
                     memory=first.memory,
                     **{first.condition: [self._world.truth.id_of[number] for number in first.after]},
+                    gpus=first.gpus,
                 )
             except (AnyjobError, OSError) as error:
                 self._machine.say(f"cannot submit: {error}")
