@@ -297,6 +297,19 @@ def test_cancels_at_any_moment_end_that_call_alone(driver: WorkerDriver, tmp_pat
         assert event["code"] or marks == [str(event["pid"])]
 
 
+def test_a_process_that_was_paused_makes_no_more_calls(driver: WorkerDriver) -> None:
+    """It may have returned before it was stopped: then nobody would have it go on."""
+    fifo = driver.fifo()
+    driver.call("a", calls.read_line, fifo)
+    pid = driver.start_of("a")
+    driver.send(op="pause", id="a", attempt=1)
+    until(lambda: (process := read_process(pid)) is not None and process.state == b"T", "it is stopped")
+    os.write(driver.held[0], b"go\n")
+    driver.send(op="resume", id="a", attempt=1)
+    assert driver.end_of("a")["code"] == 0
+    assert driver.made("b", os.getpid) != pid
+
+
 # --- killed -------------------------------------------------------------------------------------
 
 

@@ -184,6 +184,8 @@ class JobControl:
         """Stop the processes of a job; its walltime goes on."""
         job = self._jobs.get(key)
         if job is not None and job.pid is not None:
+            if job.worker is not None:
+                job.worker.is_used_up = True  # it may have returned by now: the next call would stand still
             pausing.stop(lambda: self._fresh_processes_of(job))
 
     def resume(self, key: Key) -> None:
