@@ -61,12 +61,15 @@ def test_what_starts_after_others_is_queued_and_not_read_as_what_may_start(ledge
     assert [row.job_id for row in ledger.select(states=[JobStatus.QUEUED])] == [*first, behind]
     assert ledger.counts() == {"QUEUED": 3}
     assert may_start(ledger) == first
+    assert not ledger.is_last_needed(first)
     assert ledger.has_dependents_waiting("h")
     assert not ledger.has_dependents_waiting("k")
     assert ledger.awaited([*first, behind])[behind].in_words() == f"waits for {first[0][:7]} and 1 more"
     assert ledger.settle({first[0]: DONE}) == Consequences([], [])
     assert may_start(ledger) == [first[1]]
     assert ledger.settle({first[0]: DONE}) == Consequences([], []), "it has ended before: it counts once"
+    assert ledger.is_last_needed(first)
+    assert not ledger.is_last_needed([first[0], behind])
     assert ledger.settle({first[1]: DONE}).released == [(behind, backend(ledger))]
     assert may_start(ledger) == [behind]
     assert not ledger.has_dependents_waiting("h")

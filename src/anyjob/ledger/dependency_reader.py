@@ -99,6 +99,15 @@ class DependencyReader:
         found = self._file.read(sql, (job_id,))
         return str(found[0][0]) if found else None
 
+    def is_last_needed(self, job_ids: Sequence[str]) -> bool:
+        """Tell whether the end of one of these jobs, which have not ended yet, is all that others need."""
+        sql = (
+            "SELECT 1 FROM jobs j CROSS JOIN dependencies d ON d.prerequisite = j.n "
+            f"CROSS JOIN dependents g ON g.n = d.dependent WHERE +j.state < {FINAL} AND g.unmet = 1 "
+            "AND j.id IN ({}) LIMIT 1"
+        )
+        return any(self._file.read(sql.format(placeholders(some)), some) for some in chunks(job_ids))
+
     def has_dependents_waiting(self, host: str) -> bool:
         """Tell whether any job of a host's own backends may not start before others have ended."""
         sql = (

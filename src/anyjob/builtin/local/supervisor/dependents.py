@@ -43,6 +43,14 @@ class Dependents:
         self._heard += job_ids
         self._due = 0.0
 
+    def wait_for_these_alone(self) -> bool:
+        """Tell whether any wait for nothing but one of those whose end is to be written: it is, at once then.
+
+        Raises:
+            StateError: the ledger cannot be read.
+        """
+        return self.are_waiting and self._ledger.is_last_needed(self._writer.ended)
+
     @property
     def pause(self) -> float:
         """How long until the next look is due, in seconds."""

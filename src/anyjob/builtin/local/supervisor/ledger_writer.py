@@ -60,6 +60,11 @@ class LedgerWriter:
         return bool(self._moved or self._ended or self._noted or self._to_clean or self._untold)
 
     @property
+    def ended(self) -> list[str]:
+        """The jobs whose end is not written yet."""
+        return list(self._ended)
+
+    @property
     def pause(self) -> float:
         """How long until the next write is due, in seconds."""
         return max(0.0, self._written + PACE - time.monotonic())

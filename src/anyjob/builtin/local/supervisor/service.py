@@ -105,7 +105,8 @@ class Supervisor:
                 self._must_rescan = False
             self._dependents.check()
             self._start_jobs()
-            if self._writer.is_pending and not (self._scheduler.has_running and self._writer.pause):
+            may_wait = self._scheduler.has_running and self._writer.pause
+            if self._writer.is_pending and not (may_wait and not self._dependents.wait_for_these_alone()):
                 self._writer.write()
                 if self._has_released:
                     self._has_released = False
