@@ -13,6 +13,9 @@ from anyjob.ledger.store import Ledger
 POLL = 1.0
 """Seconds between two looks into the ledger while jobs wait for others, of whatever backend or host."""
 
+SOON = 0.05
+"""Seconds after which it is looked whether new jobs start after others: many may be new at a time."""
+
 
 class Dependents:
     """What jobs of this host wait for others, and whether others have ended these or let them start.
@@ -36,7 +39,7 @@ class Dependents:
 
     def look_soon(self) -> None:
         """There are new jobs in the ledger: some of them may start after others."""
-        self._due = min(self._due, time.monotonic() + POLL)
+        self._due = min(self._due, time.monotonic() + SOON)
 
     def hear(self, job_ids: Sequence[str]) -> None:
         """A client has ended jobs of ours in the ledger, or let them start, by the end of others."""
