@@ -59,7 +59,7 @@ def test_two_backends_never_take_more_than_there_is(
 
 def test_one_that_needs_much_is_not_starved_by_another_backend(tmp_path: Path) -> None:
     """While a job of one backend waits for all cpus, the other backend begins nothing that takes some."""
-    with running(tmp_path) as own, opened(own.state, {"cpus": 2}, a={"slots": 2}, b={"slots": 2}) as session:
+    with running(tmp_path) as own, opened(own.state, {"cpus": 2}, a={"slots": 2}, b={"slots": 3}) as session:
         first = session.get_backend("a").run(Command(["sh", "-c", f"read x < {own.fifo}"]))
         until(lambda: first.status() is JobStatus.RUNNING, "it runs")
         wide = session.get_backend("b").run(Command(["true"]), cpus=2)
