@@ -100,11 +100,14 @@ class Terminator:
         self._snapshot = None
 
     def begin(self, termination: Termination) -> None:
-        """Terminate a tree of processes: TERM now, KILL after its grace."""
+        """Terminate a tree of processes: TERM now, KILL after its grace; KILL at once where it has none."""
         self._all[termination.key] = termination
         tree = self._tree(termination)
-        termination.signal(tree, signal.SIGTERM)
-        termination.signal(tree, signal.SIGCONT)  # one that is stopped hears of it only then
+        if time.monotonic() >= termination.deadline:
+            termination.signal(tree, signal.SIGKILL)  # one that is stopped does not get to go on
+        else:
+            termination.signal(tree, signal.SIGTERM)
+            termination.signal(tree, signal.SIGCONT)  # one that is stopped hears of it only then
         self._loop.call_later(termination.next_check(), self._check, termination)
 
     def clean_up_after(
