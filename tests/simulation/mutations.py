@@ -31,7 +31,7 @@ from simulation.faults import Fault
 from simulation.workload import ClientPlan, Plan
 from simulation.world import World
 
-ENOUGH = 200
+ENOUGH = 600
 """Runs within which each has to be found."""
 
 
