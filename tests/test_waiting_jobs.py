@@ -151,6 +151,32 @@ Waiting.TestCase.settings = settings(max_examples=60, stateful_step_count=40, de
 TestWaiting = Waiting.TestCase
 
 
+def test_what_has_happened_is_written_before_it_is_read(tmp_path: Path) -> None:
+    """A job that has ended, of which the ledger does not know yet, would start once more."""
+    ledger = Ledger(tmp_path)
+    number = ledger.backend(BackendRow("f", "l", "local", "anyjob", {}, "here"))
+    ended = f"{1:020x}"
+    ledger.add(
+        number,
+        [NewJob(ended, b"")],
+        kind="command",
+        native="command",
+        context=Context(("command",), encode_resources(Resources())),
+        state=JobStatus.QUEUED,
+    )
+    waiting = waiting_jobs.WaitingJobs(
+        ledger,
+        Bulks(ledger),
+        number,
+        fair=True,
+        known=set,
+        depth_below=lambda parent: 0,
+        write=lambda: ledger.moved([(ended, JobStatus.RUNNING, 1, 1.0)]),
+    )
+    assert waiting.next() is None
+    ledger.close()
+
+
 def test_turns_go_on_where_they_were_when_all_is_read_anew() -> None:
     from anyjob.builtin.local.supervisor.turns import Lane
 

@@ -107,16 +107,6 @@ def logs_starts_too_late() -> Any:
     )
 
 
-def reads_before_it_writes() -> Any:
-    """The queue is read while ends are not written yet."""
-
-    def make(self: Any, *arguments: Any) -> None:
-        real(self, *arguments[:-1], lambda: None)
-
-    real: Any = queue.Queue.__init__
-    return mock.patch.object(queue.Queue, "__init__", make)
-
-
 def forgets_who_has_gpus() -> Any:
     """A new supervisor does not ask which job has which GPU."""
 
@@ -193,7 +183,7 @@ def forgets_dependents() -> Any:
 
 QUICK: tuple[Callable[[], Any], ...] = (
     tells_before_it_writes, leaves_processes, forgets_cancels, reuses_attempts, runs_what_was_lost_anew,
-    reads_before_it_writes, adopts_nothing, counts_no_slots, forgets_the_queue_of_the_dead,
+    adopts_nothing, counts_no_slots, forgets_the_queue_of_the_dead,
     watches_no_memory, starts_dependents_at_once, forgets_dependents, forgets_who_has_gpus,
 )  # fmt: skip
 """Those that are found within a few runs."""
