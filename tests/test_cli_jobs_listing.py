@@ -259,6 +259,8 @@ def test_show_tells_of_a_command(book: Book) -> None:
     line = invoke("jobs", "--columns", columns).stdout.splitlines()[1]
     assert re.split("  +", line) == ["2m15s", "3.0 MiB", "812 B", "5.5 GiB"]
     assert found["cwd"] == "/else"
+    book.add(job_id("b"), status=DONE, started=1000.0, finished=1000.01, cpu_time=0.02)
+    assert shown("b")["cpu time"] == "0.0s", "of how many cpus cannot be told of one so short"
     assert "hunter2" not in invoke("show", "a").stdout + invoke("show", "a", "--json").stdout
     as_json = json.loads(invoke("show", "a", "--json").stdout)
     assert as_json["resources"] == {"cpus": 2, "memory": 2**30, "walltime": 3600.0}

@@ -36,6 +36,8 @@ from anyjob.specs import Call, Command, File, Spec
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.text.units import format_duration, format_memory
 
+SHORT = 0.5
+"""Seconds that a job has run for below which its cpus are not told: starting it may have taken longer."""
 LONGEST = 300
 """Characters of a value that are shown."""
 MOST_SHOWN = 10
@@ -239,7 +241,7 @@ def usage_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     if found["cpu_time"] is not None:
         texts["cpu_time"] = span(found["cpu_time"])
         ran = (found["finished"] or 0.0) - (found["started"] or 0.0)
-        if found["started"] and ran > 0:
+        if found["started"] and ran >= SHORT:
             texts["cpu_time"] += f" ({found['cpu_time'] / ran:.2f} of {asked.get('cpus') or 1} cpus)"
     if texts["peak_memory"] and "memory" in asked:
         texts["peak_memory"] += f" of {format_memory(asked['memory'])}"
