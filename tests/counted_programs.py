@@ -13,7 +13,7 @@ from typing import Any
 
 from anyjob.builtin.local.ipc.event_loop import EventLoop
 from anyjob.builtin.local.ipc.frames import FrameSocket
-from anyjob.builtin.local.keeper.log_writer import LogWriter
+from anyjob.builtin.local.keeper.log.writer import LogWriter
 from anyjob.builtin.local.paths import RuntimePaths
 
 COUNTED = ("statements", "sent", "received", "wakeups", "log lines", "log bytes")

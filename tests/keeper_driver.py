@@ -20,8 +20,8 @@ from support.waiting import wait_until
 
 from anyjob.builtin.local import environment_file, process_table
 from anyjob.builtin.local.ipc.frames import FrameSocket
-from anyjob.builtin.local.keeper.log import ReplayedLog, replay
-from anyjob.builtin.local.supervisor.dead_keeper import kill_leftovers
+from anyjob.builtin.local.keeper.log.lines import ReplayedLog, replay
+from anyjob.builtin.local.supervisor.keepers.dead_keeper import kill_leftovers
 
 SOURCE = str(Path(__file__).resolve().parents[1] / "src")
 TESTS = str(Path(__file__).resolve().parent)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from anyjob.builtin.local.supervisor.capacity import PARTS, Capacity, Demand, Device, Shortage
+from anyjob.builtin.local.supervisor.jobs.capacity import PARTS, Capacity, Demand, Device, Shortage
 
 GIB = 2**30
 NAMES = ("cpus", "memory", "license")

@@ -157,7 +157,8 @@ def test_who_waits_is_told_of_a_keeper_that_was_stopped(own: Local, caplog: pyte
     """issue 14, 8: clients hung without a word."""
     code = (
         f"import sys; sys.path[:] = {sys.path!r}; "
-        "from anyjob.builtin.local.supervisor import keeper_link, main; "
+        "from anyjob.builtin.local.supervisor import main; "
+        "from anyjob.builtin.local.supervisor.keepers import keeper_link; "
         "keeper_link.PING = keeper_link.SILENCE = 0.2; main.main()"
     )
     arguments = own.paths.arguments("supervisor")

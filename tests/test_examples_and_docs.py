@@ -207,7 +207,11 @@ def test_forms_are_drawn_of_whatever_is_installed(environment: dict[str, str]) -
             assert status == 200
             assert '<input type="number" step="1" name="slots" value="2">' in drawn
             assert "<option>full</option><option selected>normal</option>" in drawn
-            given = {"its-name": "my box", "slots": "many", "durability": "full", "preload": '["json"]'}
+            assert 'name="hide_gpus" value="true" checked' in drawn
+            given = {
+                "its-name": "my box", "slots": "many", "durability": "full", "preload": '["json"]',
+                "hide_gpus": "true",
+            }  # fmt: skip
             wrong = ask("/backends/local", **given)[1]
             assert "the form: backends.my box.slots: expected integer, got string" in unescape(wrong)
             assert 'name="slots" value="many"' in wrong

@@ -19,12 +19,12 @@ import pytest
 from keeper_driver import SOURCE, KeeperDriver, running_keeper, until
 
 from anyjob.builtin.local import process_table
-from anyjob.builtin.local.keeper import reaper
-from anyjob.builtin.local.keeper.log import replay
-from anyjob.builtin.local.keeper.reaper import SMALL, PeakMemory
-from anyjob.builtin.local.keeper.usage import UNKNOWN, usage_of
+from anyjob.builtin.local.keeper.log.lines import replay
+from anyjob.builtin.local.keeper.processes import reaper
+from anyjob.builtin.local.keeper.processes.reaper import SMALL, PeakMemory
+from anyjob.builtin.local.keeper.processes.usage import UNKNOWN, usage_of
 from anyjob.builtin.local.process_table import read_process
-from anyjob.builtin.local.supervisor.dead_keeper import kill_leftovers
+from anyjob.builtin.local.supervisor.keepers.dead_keeper import kill_leftovers
 from anyjob.outcome import USAGE
 
 PYTHON = sys.executable

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anyjob.builtin.local.keeper.log import (
+from anyjob.builtin.local.keeper.log.lines import (
     devices_line,
     end_line,
     event_line,
@@ -19,7 +19,7 @@ from anyjob.builtin.local.keeper.log import (
     replay,
     start_line,
 )
-from anyjob.builtin.local.keeper.log_writer import LogWriter
+from anyjob.builtin.local.keeper.log.writer import LogWriter
 
 
 def event(job: str, attempt: int = 1, **more: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from support import ledgers
 from anyjob import JobStatus
 from anyjob.builtin.local.environment_file import OWN_SUFFIX
 from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.builtin.local.supervisor.bulks import Bulks
+from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
 from anyjob.errors import StateError
 from anyjob.ledger.encoding import Context

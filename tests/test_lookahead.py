@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyjob.builtin.local.supervisor import lookahead
-from anyjob.builtin.local.supervisor.lookahead import LEAST, MOST, WINDOW, LookAhead
+from anyjob.builtin.local.supervisor.scheduling import lookahead
+from anyjob.builtin.local.supervisor.scheduling.lookahead import LEAST, MOST, WINDOW, LookAhead
 
 
 class Clock:

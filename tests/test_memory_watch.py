@@ -19,9 +19,16 @@ from running_local import Local, running
 
 from anyjob import Call, Command
 from anyjob.builtin.local.ipc.event_loop import EventLoop
-from anyjob.builtin.local.keeper import memory_watch
 from anyjob.builtin.local.keeper.job import Job
-from anyjob.builtin.local.keeper.memory_watch import LONGEST, SHARE, SHORTEST, MemoryWatch, occupied, pause
+from anyjob.builtin.local.keeper.processes import memory_watch
+from anyjob.builtin.local.keeper.processes.memory_watch import (
+    LONGEST,
+    SHARE,
+    SHORTEST,
+    MemoryWatch,
+    occupied,
+    pause,
+)
 from anyjob.builtin.local.process_table import Process, read_process
 from anyjob.errors import JobFailedError, JobRejectedError
 from anyjob.status import JobStatus

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyjob.builtin.local import process_table
-from anyjob.builtin.local.keeper.log import ReplayedLog
-from anyjob.builtin.local.supervisor.dead_keeper import kill_leftovers
+from anyjob.builtin.local.keeper.log.lines import ReplayedLog
+from anyjob.builtin.local.supervisor.keepers.dead_keeper import kill_leftovers
 
 
 @given(st.binary(max_size=16).filter(lambda name: b"\0" not in name))

@@ -24,14 +24,17 @@ from anyjob.builtin.local import client
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.ipc.protocol import CLIENT_PROTOCOL
 from anyjob.builtin.local.ipc.sockets import connect
-from anyjob.builtin.local.keeper.log import replay
+from anyjob.builtin.local.keeper.log.lines import replay
 from anyjob.builtin.local.locks import lock_holder, take_lock
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
-from anyjob.builtin.local.supervisor import keeper_link, keeper_startup
+from anyjob.builtin.local.supervisor.keepers import keeper_link, keeper_startup
 from anyjob.errors import BackendUnavailableError, StateError
 from anyjob.execution import plain_data
 
-MAIN = "import sys; from anyjob.builtin.local.supervisor import clients, keeper_link, main, service; "
+MAIN = (
+    "import sys; from anyjob.builtin.local.supervisor import clients, main, service; "
+    "from anyjob.builtin.local.supervisor.keepers import keeper_link; "
+)
 RUN = "; sys.exit(main.main())"
 SHORT = f"{MAIN}service.IDLE = 0.1{RUN}"
 
@@ -480,7 +483,7 @@ import os, sys
 from pathlib import Path
 from types import SimpleNamespace
 from anyjob.builtin.local.locks import lock_holder
-from anyjob.builtin.local.supervisor import keeper_startup
+from anyjob.builtin.local.supervisor.keepers import keeper_startup
 from anyjob.errors import StateError
 lock = Path(sys.argv[1])
 print(lock_holder(lock), flush=True)

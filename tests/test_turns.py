@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyjob.builtin.local.supervisor.turns import Lane, Turns
+from anyjob.builtin.local.supervisor.scheduling.turns import Lane, Turns
 
 lanes = st.builds(Lane, st.integers(-1, 1), st.integers(0, 2), st.sampled_from("abc"))
 

@@ -17,7 +17,7 @@ import zygote_calls as calls
 from keeper_driver import TESTS, KeeperDriver, running_keeper, until
 
 from anyjob.builtin.local.process_table import read_process
-from anyjob.builtin.local.supervisor.dead_keeper import kill_leftovers
+from anyjob.builtin.local.supervisor.keepers.dead_keeper import kill_leftovers
 from anyjob.builtin.local.zygote import child as zygote_child
 from anyjob.builtin.local.zygote import worker as zygote_worker
 

@@ -21,7 +21,7 @@ from keeper_driver import TESTS, KeeperDriver, running_keeper, until
 
 from anyjob.builtin.local import process_table
 from anyjob.builtin.local.process_table import read_process
-from anyjob.builtin.local.supervisor.dead_keeper import kill_leftovers
+from anyjob.builtin.local.supervisor.keepers.dead_keeper import kill_leftovers
 
 
 @pytest.fixture

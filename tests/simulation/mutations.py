@@ -15,16 +15,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from anyjob import taskbackend
 from anyjob.builtin.local import connection
-from anyjob.builtin.local.keeper import job_control, job_log, memory_watch, slots
+from anyjob.builtin.local.keeper import job_control, slots
 from anyjob.builtin.local.keeper.launch import zygote_pool
-from anyjob.builtin.local.supervisor import (
-    dead_keeper,
-    ledger_writer,
-    outcomes,
-    queue,
-    reconciliation,
-    service,
-)
+from anyjob.builtin.local.keeper.log import job_log
+from anyjob.builtin.local.keeper.processes import memory_watch
+from anyjob.builtin.local.supervisor import ledger_writer, service
+from anyjob.builtin.local.supervisor.jobs import outcomes
+from anyjob.builtin.local.supervisor.keepers import dead_keeper, reconciliation
+from anyjob.builtin.local.supervisor.scheduling import queue
 from anyjob.ledger import database, dependencies, store
 from anyjob.status import JobStatus
 from simulation.faults import Fault

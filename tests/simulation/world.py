@@ -17,7 +17,7 @@ from typing import Any
 from anyjob.builtin.local import process_attributes
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.keeper import daemon
-from anyjob.builtin.local.supervisor import keeper_startup
+from anyjob.builtin.local.supervisor.keepers import keeper_startup
 from anyjob.builtin.local.zygote import child as zygote_child
 from anyjob.builtin.local.zygote import main as zygote_main
 from anyjob.errors import AnyjobError

@@ -19,7 +19,7 @@ on, or is gone: that is not answered.
 
 On connecting, a supervisor hears ``hello`` of the keeper (``protocol``, ``pid``, ``log``, ``offset``): all
 that happened before is in the first ``offset`` bytes of the log, all else is told. It says ``start`` (see
-`anyjob.builtin.local.supervisor.orders`), ``terminate`` (``id``, ``attempt``, ``cause``, ``grace`` in
+`anyjob.builtin.local.supervisor.jobs.orders`), ``terminate`` (``id``, ``attempt``, ``cause``, ``grace`` in
 seconds), ``compact`` (``offset``: up to where what has ended may be forgotten), ``supervisor``
 (``command``: what starts the next one) and ``stop`` (once nothing runs); ``lend`` (``id``, ``attempt``)
 that others may have a job's slots, as it waits for them, and ``take_back`` that it goes on: when the

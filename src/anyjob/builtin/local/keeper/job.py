@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from anyjob.builtin.local.ipc.event_loop import Timer
     from anyjob.builtin.local.keeper.launch.worker_process import WorkerProcess
     from anyjob.builtin.local.keeper.launch.zygote_process import ZygoteProcess
-    from anyjob.builtin.local.keeper.usage import Usage
+    from anyjob.builtin.local.keeper.processes.usage import Usage
 
 Key = tuple[str, int]
 """What a job is known by: its id, and the number of the attempt."""

@@ -7,18 +7,18 @@ import signal
 import time
 
 from anyjob.builtin.local.error_log import log_error
-from anyjob.builtin.local.keeper import pausing
 from anyjob.builtin.local.keeper.job import Job, Key
 from anyjob.builtin.local.keeper.launch.environments import Environments
 from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFailed
 from anyjob.builtin.local.keeper.launch.job_directory import make_spool
 from anyjob.builtin.local.keeper.launch.zygote_pool import ZygotePool
 from anyjob.builtin.local.keeper.launch.zygote_process import claim_for_keeper
-from anyjob.builtin.local.keeper.memory_watch import MemoryWatch
-from anyjob.builtin.local.keeper.reaper import Death, PeakMemory, reap_children
+from anyjob.builtin.local.keeper.processes import pausing
+from anyjob.builtin.local.keeper.processes.memory_watch import MemoryWatch
+from anyjob.builtin.local.keeper.processes.reaper import Death, PeakMemory, reap_children
+from anyjob.builtin.local.keeper.processes.termination import Termination, Terminator
+from anyjob.builtin.local.keeper.processes.usage import UNKNOWN
 from anyjob.builtin.local.keeper.slots import Slots
-from anyjob.builtin.local.keeper.termination import Termination, Terminator
-from anyjob.builtin.local.keeper.usage import UNKNOWN
 from anyjob.builtin.local.process_table import start_time
 from anyjob.text.full_disk import explain, is_full
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from anyjob.builtin.local.ipc.event_loop import EventLoop
-    from anyjob.builtin.local.keeper.job_log import JobLog
     from anyjob.builtin.local.keeper.launch.program import Spawner
+    from anyjob.builtin.local.keeper.log.job_log import JobLog
+    from anyjob.builtin.local.keeper.processes.usage import Usage
     from anyjob.builtin.local.keeper.supervisor_link import SupervisorLink
-    from anyjob.builtin.local.keeper.usage import Usage
     from anyjob.builtin.local.process_table import Process
 
 ROOM = 1.0

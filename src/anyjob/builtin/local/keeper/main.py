@@ -10,8 +10,8 @@ import time
 from anyjob.builtin.local import process_attributes
 from anyjob.builtin.local.ipc.sockets import RUNTIME_RECORD
 from anyjob.builtin.local.keeper.daemon import adopt_orphans, check_private, detach
-from anyjob.builtin.local.keeper.log import keeper_line
-from anyjob.builtin.local.keeper.log_writer import LogWriter
+from anyjob.builtin.local.keeper.log.lines import keeper_line
+from anyjob.builtin.local.keeper.log.writer import LogWriter
 from anyjob.builtin.local.keeper.service import Keeper
 from anyjob.builtin.local.keeper.socket_place import SocketPlace
 from anyjob.builtin.local.locks import is_in_place, take_lock

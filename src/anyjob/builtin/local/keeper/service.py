@@ -8,8 +8,8 @@ import time
 
 from anyjob.builtin.local.ipc.event_loop import EventLoop
 from anyjob.builtin.local.keeper.job_control import JobControl
-from anyjob.builtin.local.keeper.job_log import JobLog
 from anyjob.builtin.local.keeper.launch.program import Spawner
+from anyjob.builtin.local.keeper.log.job_log import JobLog
 from anyjob.builtin.local.keeper.supervisor_link import SupervisorLink
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from anyjob.builtin.local.keeper.log_writer import LogWriter
+    from anyjob.builtin.local.keeper.log.writer import LogWriter
 
 LOOK = 1.0
 """Seconds between two looks for where supervisors expect us, at most, while there is none."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from anyjob.builtin.local.ipc.event_loop import EventLoop
-    from anyjob.builtin.local.keeper.job_log import JobLog
     from anyjob.builtin.local.keeper.launch.program import Spawner
+    from anyjob.builtin.local.keeper.log.job_log import JobLog
 
     class Commands(Protocol):
         """Who does what a supervisor says."""

@@ -9,7 +9,7 @@ import msgspec
 
 from anyjob.builtin.local.machine import gpus
 from anyjob.builtin.local.machine.limits import limits
-from anyjob.builtin.local.supervisor.capacity import Capacity, Demand, Device, Shortage, demand_of
+from anyjob.builtin.local.supervisor.jobs.capacity import Capacity, Demand, Device, Shortage, demand_of
 from anyjob.builtin.refusals import least_memory, of_several_nodes, too_many_cpus
 from anyjob.resources import Resources
 from anyjob.text.nearest import did_you_mean

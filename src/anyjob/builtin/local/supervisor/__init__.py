@@ -1,4 +1,4 @@
 """The supervisor of the backend `local`: decides what runs next, keeps the ledger, tells those who wait.
 
-Of `keeper` it imports the log.
+Of `keeper` its `keepers` import the log.
 """

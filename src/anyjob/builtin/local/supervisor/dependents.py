@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
-from anyjob.builtin.local.supervisor.scheduler import Scheduler
+from anyjob.builtin.local.supervisor.scheduling.scheduler import Scheduler
 from anyjob.ledger.store import Ledger
 
 POLL = 1.0

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.builtin.local.supervisor.bulks import Bulks
-from anyjob.builtin.local.supervisor.orders import remove_own_variables
+from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
+from anyjob.builtin.local.supervisor.jobs.orders import remove_own_variables
 from anyjob.execution import spool
 from anyjob.ledger.dependencies import Consequences
 from anyjob.ledger.encoding import make_writable

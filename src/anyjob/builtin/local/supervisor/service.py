@@ -16,17 +16,18 @@ from typing import Any
 from anyjob.builtin.local.ipc.event_loop import EventLoop
 from anyjob.builtin.local.locks import is_in_place
 from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.builtin.local.supervisor import keeper_link, outcomes
-from anyjob.builtin.local.supervisor.bulks import Bulks
-from anyjob.builtin.local.supervisor.cancellation import Cancellation
 from anyjob.builtin.local.supervisor.clients import Cancelled, Clients
 from anyjob.builtin.local.supervisor.dependents import Dependents
-from anyjob.builtin.local.supervisor.job_controls import JobControls
-from anyjob.builtin.local.supervisor.keeper_link import KeeperLink
+from anyjob.builtin.local.supervisor.jobs import outcomes
+from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
+from anyjob.builtin.local.supervisor.keepers import keeper_link
+from anyjob.builtin.local.supervisor.keepers.keeper_link import KeeperLink
+from anyjob.builtin.local.supervisor.keepers.reconciliation import Reconciliation
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
-from anyjob.builtin.local.supervisor.lending import Lending
-from anyjob.builtin.local.supervisor.reconciliation import Reconciliation
-from anyjob.builtin.local.supervisor.scheduler import Scheduler
+from anyjob.builtin.local.supervisor.requests.cancellation import Cancellation
+from anyjob.builtin.local.supervisor.requests.job_controls import JobControls
+from anyjob.builtin.local.supervisor.requests.lending import Lending
+from anyjob.builtin.local.supervisor.scheduling.scheduler import Scheduler
 from anyjob.builtin.local.supervisor.source import Source
 from anyjob.builtin.local.supervisor.trouble import Trouble
 from anyjob.errors import StateError

@@ -200,7 +200,7 @@ def resident_memory() -> int:
 
 
 class Usage:
-    """What the calls use, each by itself: see `anyjob.builtin.local.keeper.usage`."""
+    """What the calls use, each by itself: see `anyjob.builtin.local.keeper.processes.usage`."""
 
     def __init__(self) -> None:
         try:

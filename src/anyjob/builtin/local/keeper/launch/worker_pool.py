@@ -8,7 +8,7 @@ import signal
 from anyjob.builtin.local import process_table
 from anyjob.builtin.local.keeper.launch.worker_process import WorkerProcess
 from anyjob.builtin.local.keeper.launch.zygote_process import call_order
-from anyjob.builtin.local.keeper.usage import UNKNOWN
+from anyjob.builtin.local.keeper.processes.usage import UNKNOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from anyjob.builtin.local.ipc.event_loop import EventLoop
     from anyjob.builtin.local.keeper.job import Job
     from anyjob.builtin.local.keeper.launch.zygote_process import ZygoteProcess
-    from anyjob.builtin.local.keeper.usage import Usage
+    from anyjob.builtin.local.keeper.processes.usage import Usage
 
     class WorkerEvents(Protocol):
         """Who is to know what happens to the calls that workers make."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 
 from anyjob.builtin.local.ipc.frames import FrameSocket
-from anyjob.builtin.local.keeper.usage import UNKNOWN
+from anyjob.builtin.local.keeper.processes.usage import UNKNOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from anyjob.builtin.local.keeper.job import Job
     from anyjob.builtin.local.keeper.launch.zygote_process import ZygoteProcess
-    from anyjob.builtin.local.keeper.usage import Usage
+    from anyjob.builtin.local.keeper.processes.usage import Usage
 
 SUMMED = ("cpu_time", "read_bytes", "written_bytes")
 

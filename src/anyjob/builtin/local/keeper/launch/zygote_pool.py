@@ -11,7 +11,7 @@ from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFaile
 from anyjob.builtin.local.keeper.launch.job_directory import change_directory
 from anyjob.builtin.local.keeper.launch.worker_pool import WorkerPool
 from anyjob.builtin.local.keeper.launch.zygote_process import ZygoteProcess, call_order, claim_for_keeper
-from anyjob.builtin.local.keeper.usage import UNKNOWN, usage_of
+from anyjob.builtin.local.keeper.processes.usage import UNKNOWN, usage_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from anyjob.builtin.local.keeper.launch.environments import Environment, Environments
     from anyjob.builtin.local.keeper.launch.program import Spawner
     from anyjob.builtin.local.keeper.launch.worker_process import WorkerProcess
-    from anyjob.builtin.local.keeper.reaper import Death
-    from anyjob.builtin.local.keeper.usage import Usage
+    from anyjob.builtin.local.keeper.processes.reaper import Death
+    from anyjob.builtin.local.keeper.processes.usage import Usage
 
     class CallEvents(Protocol):
         """Who is to know what happens to calls."""

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from anyjob.builtin.local.error_log import log_error
-from anyjob.builtin.local.keeper.log import ReplayedLog, replay
+from anyjob.builtin.local.keeper.log.lines import ReplayedLog, replay
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.process_table import Process, Snapshot, boot_id, send_signal
 from anyjob.execution.private_files import write_private

@@ -5,7 +5,13 @@ from __future__ import annotations
 import time
 
 from anyjob.builtin.local.error_log import log_error
-from anyjob.builtin.local.keeper.log import devices_line, event_line, keeper_line, process_line, start_line
+from anyjob.builtin.local.keeper.log.lines import (
+    devices_line,
+    event_line,
+    keeper_line,
+    process_line,
+    start_line,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +20,7 @@ if TYPE_CHECKING:
 
     from anyjob.builtin.local.ipc.event_loop import EventLoop
     from anyjob.builtin.local.keeper.job import Job, Key
-    from anyjob.builtin.local.keeper.log_writer import LogWriter
+    from anyjob.builtin.local.keeper.log.writer import LogWriter
 
 RETRY = 0.2
 """Seconds after which what could not be written is tried again."""

@@ -8,13 +8,13 @@ from typing import Any
 
 from anyjob.builtin.local.machine.limits import limits
 from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.builtin.local.supervisor.bulks import Bulks
-from anyjob.builtin.local.supervisor.capacity import Capacity
-from anyjob.builtin.local.supervisor.lookahead import LookAhead
-from anyjob.builtin.local.supervisor.orders import OrderBuilder
-from anyjob.builtin.local.supervisor.overtaking import Overtaking
-from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
-from anyjob.builtin.local.supervisor.waiting_jobs import WaitingJobs
+from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
+from anyjob.builtin.local.supervisor.jobs.capacity import Capacity
+from anyjob.builtin.local.supervisor.jobs.orders import OrderBuilder
+from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
+from anyjob.builtin.local.supervisor.scheduling.lookahead import LookAhead
+from anyjob.builtin.local.supervisor.scheduling.overtaking import Overtaking
+from anyjob.builtin.local.supervisor.scheduling.waiting_jobs import WaitingJobs
 from anyjob.errors import JobRejectedError, StateError
 from anyjob.ledger.rows import Row, WaitingRow
 from anyjob.ledger.store import Ledger

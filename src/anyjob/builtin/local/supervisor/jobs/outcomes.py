@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
+from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
 from anyjob.errors import JobRejectedError
 from anyjob.execution import spool
 from anyjob.execution.child_program import exit_outcome

@@ -6,10 +6,10 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
 from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.builtin.local.supervisor.bulks import Bulks
-from anyjob.builtin.local.supervisor.capacity import Capacity
-from anyjob.builtin.local.supervisor.queue import Queue
-from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
+from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
+from anyjob.builtin.local.supervisor.jobs.capacity import Capacity
+from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
+from anyjob.builtin.local.supervisor.scheduling.queue import Queue
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from anyjob.builtin.local.ipc.event_loop import EventLoop
 from anyjob.builtin.local.ipc.frames import FrameSocket
-from anyjob.builtin.local.keeper.log import ReplayedLog
+from anyjob.builtin.local.keeper.log.lines import ReplayedLog
 from anyjob.builtin.local.locks import lock_holder
 from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.builtin.local.supervisor.keeper_startup import (
+from anyjob.builtin.local.supervisor.keepers.keeper_startup import (
     KeeperConnection,
     connect_keeper,
     supervisor_command,

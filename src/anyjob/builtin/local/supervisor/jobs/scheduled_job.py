@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyjob.builtin.local.supervisor.bulks import Bulk
+from anyjob.builtin.local.supervisor.jobs.bulks import Bulk
 from anyjob.resources import total_cpus
 
 

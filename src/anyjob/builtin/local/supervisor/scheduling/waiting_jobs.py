@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Container, Set
 
-from anyjob.builtin.local.supervisor.bulks import Bulks
-from anyjob.builtin.local.supervisor.turns import Lane, Turns
+from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
+from anyjob.builtin.local.supervisor.scheduling.turns import Lane, Turns
 from anyjob.ledger.encoding import Context, decode_resources
 from anyjob.ledger.rows import WaitingRow
 from anyjob.ledger.store import Ledger

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from anyjob.builtin.local.supervisor.clients import Cancelled
-from anyjob.builtin.local.supervisor.keeper_link import KeeperLink
+from anyjob.builtin.local.supervisor.keepers.keeper_link import KeeperLink
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
-from anyjob.builtin.local.supervisor.scheduler import Scheduler
+from anyjob.builtin.local.supervisor.scheduling.scheduler import Scheduler
 from anyjob.builtin.local.supervisor.trouble import Trouble
 from anyjob.errors import BackendUnavailableError, StateError
 from anyjob.ledger.store import Ledger

@@ -6,7 +6,7 @@ import os
 from collections import OrderedDict
 
 from anyjob.builtin.local.environment_file import OWN_SUFFIX
-from anyjob.builtin.local.supervisor.capacity import Device, demand_of
+from anyjob.builtin.local.supervisor.jobs.capacity import Device, demand_of
 from anyjob.ledger.encoding import Context, decode_resources
 from anyjob.ledger.store import Ledger
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pkgutil import get_data
 from typing import Any
 
-from anyjob.builtin.local.supervisor.bulks import Bulk
+from anyjob.builtin.local.supervisor.jobs.bulks import Bulk
 from anyjob.execution.private_files import write_private
 
 CALL = "call.pkl"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from anyjob.builtin.local.keeper.usage import read_io, usage_of
+from anyjob.builtin.local.keeper.processes.usage import read_io, usage_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from anyjob.builtin.local.keeper.usage import Usage
+    from anyjob.builtin.local.keeper.processes.usage import Usage
 
 Death = tuple[int, int, "Usage"]
 """Pid, exit code or -signal, usage."""

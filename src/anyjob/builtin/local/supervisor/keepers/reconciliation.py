@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from anyjob.builtin.local.keeper.log import ReplayedLog
+from anyjob.builtin.local.keeper.log.lines import ReplayedLog
 from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.builtin.local.supervisor import outcomes
+from anyjob.builtin.local.supervisor.jobs import outcomes
+from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
-from anyjob.builtin.local.supervisor.scheduled_job import ScheduledJob
-from anyjob.builtin.local.supervisor.scheduler import Scheduler
+from anyjob.builtin.local.supervisor.scheduling.scheduler import Scheduler
 from anyjob.ledger.rows import FINAL, Row
 from anyjob.ledger.store import Ledger
 from anyjob.status import JobStatus

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.builtin.local.supervisor import outcomes
-from anyjob.builtin.local.supervisor.keeper_link import KeeperLink
+from anyjob.builtin.local.supervisor.jobs import outcomes
+from anyjob.builtin.local.supervisor.keepers.keeper_link import KeeperLink
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
-from anyjob.builtin.local.supervisor.scheduler import Scheduler
+from anyjob.builtin.local.supervisor.scheduling.scheduler import Scheduler
 from anyjob.errors import BackendUnavailableError, StateError
 from anyjob.ledger.store import Ledger
 

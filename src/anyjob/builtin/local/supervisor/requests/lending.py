@@ -6,8 +6,8 @@ from collections import Counter
 
 from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.ipc.event_loop import EventLoop
-from anyjob.builtin.local.supervisor.keeper_link import KeeperLink
-from anyjob.builtin.local.supervisor.scheduler import Scheduler
+from anyjob.builtin.local.supervisor.keepers.keeper_link import KeeperLink
+from anyjob.builtin.local.supervisor.scheduling.scheduler import Scheduler
 from anyjob.errors import StateError
 from anyjob.ledger.store import Ledger
 

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.ipc.sockets import connect
-from anyjob.builtin.local.keeper.log import ReplayedLog, replay
+from anyjob.builtin.local.keeper.log.lines import ReplayedLog, replay
 from anyjob.builtin.local.locks import UNSEEN, lock_holder, take_lock
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
-from anyjob.builtin.local.supervisor import dead_keeper
+from anyjob.builtin.local.supervisor.keepers import dead_keeper
 from anyjob.errors import StateError
 from anyjob.execution import interpreter
 from anyjob.text.full_disk import WAY_OUT, has_space
