@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 CGROUPS = "/sys/fs/cgroup"
+MIB = 1 << 20
 _UNLIMITED = 1 << 60
 """Bytes from which a limit is none: version 1 of cgroups writes the largest number of pages."""
 
@@ -21,10 +22,11 @@ def memory() -> int:
     """Return the bytes of memory of this machine, or of the cgroup that limits this process to fewer.
 
     Returns:
-        0 where nothing tells.
+        Whole MiB, as people read them; 0 where nothing tells.
     """
     limits = [_total(), *_cgroup_limits()]
-    return min((limit for limit in limits if limit), default=0)
+    least = min((limit for limit in limits if limit), default=0)
+    return least - least % MIB
 
 
 def _total() -> int:
