@@ -13,7 +13,17 @@ from typing import Any
 import pytest
 from support.scripted_backends import FindingBackend, ScriptedJob
 
-from anyjob import Config, JobNotFoundError, JobStatus, Refused, Registry, Session, hookimpl, wait
+from anyjob import (
+    Config,
+    JobNotFoundError,
+    JobStatus,
+    Refused,
+    Registry,
+    Session,
+    UnsupportedSpecError,
+    hookimpl,
+    wait,
+)
 
 INITIALIZING, RUNNING, DONE = JobStatus.INITIALIZING, JobStatus.RUNNING, JobStatus.DONE
 LONG = 30  # seconds: only ever waited for where something is broken
@@ -233,3 +243,12 @@ def test_a_job_of_a_plain_backend_is_itself(session: Session) -> None:
     jobs = [session.get_backend("plain").run(answers=[DONE]) for _ in range(2)]
     assert all(isinstance(job, ScriptedJob) for job in jobs)
     assert jobs[0] != jobs[1]
+
+
+def test_what_it_cannot_do_to_jobs_is_said_in_words() -> None:
+    with new_session() as session:
+        job = session.get_backend("plain").run("x")
+        with pytest.raises(UnsupportedSpecError, match="cannot give jobs a priority"):
+            session.set_priority([job], 1)
+        with pytest.raises(UnsupportedSpecError, match="cannot pause jobs"):
+            session.pause([job])

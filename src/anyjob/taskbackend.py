@@ -410,8 +410,7 @@ class TaskBackend(BaseBackend):
         """
         from anyjob.errors import UnsupportedSpecError
 
-        what = "give jobs a priority" if action == "priority" else f"{action} jobs"
-        raise UnsupportedSpecError(f"backend {self.name()!r} cannot {what}")
+        raise UnsupportedSpecError(f"backend {self.name()!r} cannot {control_in_words(action, 'jobs')}")
 
     def control_many(self, action: str, jobs: Iterable[TaskJob], value: int | None = None) -> list[bool]:
         """Do as `control` to jobs, by one call; says for each whether that was done.
@@ -422,7 +421,7 @@ class TaskBackend(BaseBackend):
         records = [job._record for job in jobs]
         open_records = [record for record in records if record.outcome is None]
         if open_records:
-            self._check_here("give its jobs a priority" if action == "priority" else f"{action} its jobs")
+            self._check_here(control_in_words(action, "its jobs"))
         tickets = [record.ticket() for record in open_records]
         done = self.control(action, tickets, value) if open_records else {}
         return [bool(done.get(record.job_id)) for record in records]
@@ -588,3 +587,8 @@ if TYPE_CHECKING:
         def run(self, *args: Any, **kwargs: Any) -> Any: ...
 else:
     AnyBackend = BaseBackend
+
+
+def control_in_words(action: str, jobs: str) -> str:
+    """Return what an action of `TaskBackend.control` does to jobs, as part of a sentence."""
+    return f"give {jobs} a priority" if action == "priority" else f"{action} {jobs}"

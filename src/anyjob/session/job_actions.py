@@ -18,7 +18,7 @@ from anyjob.session.downstream import Order, stopped_by
 from anyjob.session.failures import Failures
 from anyjob.session.missing_backends import DeferredBackend
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
-from anyjob.taskbackend import TaskBackend
+from anyjob.taskbackend import TaskBackend, control_in_words
 
 if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger
@@ -49,7 +49,7 @@ def control(action: str, jobs: Iterable[Any], value: int | None = None) -> list[
         if isinstance(backend, DeferredBackend):
             backend = backend.real()
         if not isinstance(backend, TaskBackend):
-            raise UnsupportedSpecError(f"backend {str(backend)!r} cannot {action} jobs")
+            raise UnsupportedSpecError(f"backend {str(backend)!r} cannot {control_in_words(action, 'jobs')}")
         return backend.control_many(action, some, value)
 
     return _by_group(list(jobs), lambda job: id(job.backend()), of_one_backend)
