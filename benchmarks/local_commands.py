@@ -41,16 +41,7 @@ def timed(work: Callable[[], Any]) -> float:
 
 
 def loop() -> float:
-    def work() -> None:
-        left, running = JOBS, 0
-        while left or running:
-            while left and running < _local.WIDTH:
-                os.posix_spawn(PROGRAM[0], PROGRAM, os.environ)
-                left, running = left - 1, running + 1
-            os.wait()
-            running -= 1
-
-    return timed(work)
+    return timed(lambda: _local.spawn_each(PROGRAM, JOBS))
 
 
 def anyjob_local() -> float:

@@ -163,16 +163,7 @@ def commands_local() -> float:
 
 
 def commands_loop() -> float:
-    def work() -> None:
-        left, running = COMMANDS, 0
-        while left or running:
-            while left and running < _local.WIDTH:
-                os.posix_spawn(PROGRAM[0], PROGRAM, os.environ)
-                left, running = left - 1, running + 1
-            os.wait()
-            running -= 1
-
-    return rate(COMMANDS, work)
+    return rate(COMMANDS, lambda: _local.spawn_each(PROGRAM, COMMANDS))
 
 
 # --- what is no rate ----------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import operator
 import os
 import pickle
 import selectors
@@ -114,6 +115,16 @@ class KeeperDriver:
             "payload_file": None,
         }
         self.order(job, work, **more)
+
+    def assert_cannot_start(self, code: int, said: str, **more: Any) -> None:
+        """Make two calls, and see both fail to start, with this exit code and these words."""
+        for job in "ab":
+            self.call(job, operator.add, 1, 2, **more)
+        self.end_of("a", "b")
+        for job in "ab":
+            event = self.ended[job]
+            assert (event["code"], event["cause"]) == (code, "start-failed")
+            assert said in event["message"]
 
     def fifo(self, name: str = "fifo") -> str:
         """A pipe with a name, which a job waits at."""

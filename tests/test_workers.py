@@ -406,13 +406,7 @@ def test_each_call_runs_once_whoever_is_killed(driver: WorkerDriver, tmp_path: P
     ],
 )
 def test_what_cannot_start_says_why(driver: WorkerDriver, more: dict[str, Any], code: int, said: str) -> None:
-    for job in "ab":
-        driver.call(job, operator.add, 1, 2, **more)
-    driver.end_of("a", "b")
-    for job in "ab":
-        event = driver.ended[job]
-        assert (event["code"], event["cause"]) == (code, "start-failed")
-        assert said in event["message"]
+    driver.assert_cannot_start(code, said, **more)
     assert driver.made("c", operator.add, 1, 2) == 3
 
 

@@ -216,13 +216,7 @@ def test_a_zygote_that_cannot_start_says_why(
     driver: KeeperDriver, more: dict[str, Any], code: int, said: str
 ) -> None:
     """psij-python#387: a parent with threads is not forked."""
-    for job in "ab":
-        driver.call(job, operator.add, 1, 2, **more)
-    driver.end_of("a", "b")
-    for job in "ab":
-        event = driver.ended[job]
-        assert (event["code"], event["cause"]) == (code, "start-failed")
-        assert said in event["message"]
+    driver.assert_cannot_start(code, said, **more)
     driver.call("c", operator.add, 1, 2)
     assert driver.end_of("c")["code"] == 0
 

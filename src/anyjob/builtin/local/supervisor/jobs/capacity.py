@@ -152,9 +152,7 @@ class Capacity:
         if demand.gpu_memory and len(demand.among) >= max(demand.gpus, 1):
             most = sorted((device.memory for device in demand.among), reverse=True)
             return Shortage("gpu_memory", demand.gpu_memory, most[int(max(demand.gpus, 1)) - 1])
-        return Shortage(
-            "gpus", max(demand.gpus, 1) if demand.gpus >= 1 else demand.gpus or 1, len(demand.among)
-        )
+        return Shortage("gpus", demand.gpus or 1, len(demand.among))
 
     def lacks_shared(self, demand: Demand) -> frozenset[str]:
         """Return what alone keeps a job waiting now: what there is too little of, for all queues together."""

@@ -59,17 +59,14 @@ class JobControls:
                 accepted = getattr(self._ledger, action)(job_ids, self._host)
         except StateError as error:
             raise BackendUnavailableError(str(error)) from error
-        match action:
-            case "hold":
-                self._scheduler.drop(set(accepted))
-                self._tell("withdraw", accepted)
-            case "release":
-                self._scheduler.reread_all()
-            case "priority":
-                self._scheduler.reread_all()
-                self._tell("withdraw", accepted)
-            case _:
-                self._tell(action, accepted)
+        if action == "hold":
+            self._scheduler.drop(set(accepted))
+        elif action in ("release", "priority"):
+            self._scheduler.reread_all()
+        if action in ("hold", "priority"):
+            self._tell("withdraw", accepted)
+        elif action in ("pause", "resume"):
+            self._tell(action, accepted)
         return accepted
 
     def withdrawn(self, job_id: str) -> None:
