@@ -33,12 +33,11 @@ from anyjob import (
     set_default_session,
 )
 from anyjob.cli.jobs.selection import read_states
-from anyjob.cli.times import span
-from anyjob.cli.values import money
 from anyjob.errors import BackendUnavailableError
 from anyjob.ledger.encoding import Context
 from anyjob.ledger.rows import BackendRow, NewJob
 from anyjob.ledger.store import Ledger
+from anyjob.text.amounts import money, span
 
 DONE, ERROR, QUEUED, RUNNING = JobStatus.DONE, JobStatus.ERROR, JobStatus.QUEUED, JobStatus.RUNNING
 ELSEWHERE = BackendRow(

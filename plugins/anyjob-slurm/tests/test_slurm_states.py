@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import pytest
-from anyjob_slurm import outcomes
+from anyjob_slurm import outcomes, reasons
 from anyjob_slurm.parsing import Row
 from anyjob_slurm.states import MEANINGS, cancelled_by, meaning
 
@@ -70,8 +70,36 @@ def test_who_has_cancelled() -> None:
 def test_a_pending_job_says_why_and_since_when_it_is_expected() -> None:
     seen = outcomes.open_observation(row("PENDING", reason="Resources", started=0.0), 0)
     assert seen.status is JobStatus.QUEUED
-    assert seen.message.startswith("Resources; expected to start at 19")
-    assert outcomes.open_observation(row("PENDING", reason="Priority"), 0).message == "Priority"
+    assert seen.message.startswith(
+        "it is the next, and waits for what it asks for to become free (Resources); expected to start at 19"
+    )
+    assert outcomes.open_observation(row("PENDING", reason="Priority"), 0).message == (
+        "others are before it (Priority)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("PartitionTimeLimit", "longer walltime than its partition allows"),  # these four were recorded
+        ("PartitionConfig", "its partition has not what it asks for"),
+        ("BeginTime", "its time to start has not come (BeginTime)"),
+        ("DependencyNeverSatisfied", "it never starts; cancel it"),
+        ("(Resources)", "waits for what it asks for to become free (Resources)"),
+        ("ReqNodeNotAvail,_UnavailableNodes:n[1-3]", "`sinfo -R` says why (ReqNodeNotAvail,_Unavail"),
+        ("QOSMaxCpuPerUserLimit", "a limit of its quality of service is reached"),
+        ("AssocGrpMemLimit", "a limit of your account is reached"),
+        ("JobArrayTaskLimit", "as many tasks of its array run as may (JobArrayTaskLimit)"),
+    ],
+)
+def test_a_reason_is_told_in_words_with_slurms_own_behind(reason: str, said: str) -> None:
+    """hyperqueue's `task explain`: why is it not running."""
+    assert said in reasons.in_words(reason)
+
+
+def test_a_reason_that_is_not_known_is_told_as_it_is() -> None:
+    assert reasons.in_words("SomethingOfTheNextVersion") == "SomethingOfTheNextVersion"
+    assert reasons.in_words("") == ""
 
 
 def test_what_the_spool_says_goes_before_an_older_answer() -> None:

@@ -39,19 +39,3 @@ def parse_value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
-
-
-def size(count: int) -> str:
-    """Return a number of bytes for a person: ``812 B``, ``3.1 MiB``."""
-    number, unit = float(count), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if number < 1024:
-            break
-        number, unit = number / 1024, larger
-    return f"{count} B" if unit == "B" else f"{number:.1f} {unit}"
-
-
-def money(cost: float, currency: str) -> str:
-    """Return a cost for a person: ``0.35 USD``. Four digits count, and all before the point."""
-    number = f"{cost:.4g}" if abs(cost) < 1000 else f"{cost:.2f}".rstrip("0").rstrip(".")
-    return f"{number} {currency}".rstrip()

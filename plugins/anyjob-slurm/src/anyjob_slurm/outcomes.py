@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from anyjob import JOB_FINAL_STATES, JobStatus, Observation, Outcome
+from anyjob_slurm import reasons
 from anyjob_slurm.parsing import Row, exit_code
 from anyjob_slurm.states import cancelled_by, meaning
 
@@ -37,11 +38,8 @@ def open_observation(row: Row, started: int) -> Observation:
 
 
 def pending_reason(row: Row) -> str:
-    """Say why a job waits, in Slurm's words, and when it is expected to start."""
-    if row.tasks is not None and row.reason == "JobArrayTaskLimit":
-        message = "as many tasks of its array run as may (JobArrayTaskLimit)"
-    else:
-        message = row.reason
+    """Say why a job waits, with Slurm's word for it, and when it is expected to start."""
+    message = reasons.in_words(row.reason)
     if row.started is not None:
         expected = time.strftime("%Y-%m-%d %H:%M", time.localtime(row.started))
         start = f"expected to start at {expected}"

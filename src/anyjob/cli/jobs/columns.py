@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from anyjob.cli.times import age, span
-from anyjob.cli.values import money, size
 from anyjob.ledger.rows import FINAL, Row, Summary
+from anyjob.text.amounts import age, money, size, span
 
 if TYPE_CHECKING:
     from anyjob.outcome import Outcome

@@ -11,13 +11,13 @@ import click
 
 from anyjob.cli.completion import backend_names, job_names, job_tags, states
 from anyjob.cli.output import is_terminal
-from anyjob.cli.times import age
 from anyjob.cli.values import parse_pairs
 from anyjob.errors import JobNotFoundError
 from anyjob.ledger.designation import SHORTEST, meant
 from anyjob.ledger.store import Ledger
 from anyjob.session.facade import Session
 from anyjob.status import JOB_FINAL_STATES, JobStatus
+from anyjob.text.amounts import age
 
 MOST_CANDIDATES = 20
 OPEN = tuple(status for status in JobStatus if status not in JOB_FINAL_STATES)

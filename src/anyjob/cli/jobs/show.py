@@ -21,8 +21,6 @@ from anyjob.cli.jobs.queueing import SAID, queue_place
 from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import full_id
 from anyjob.cli.output import write_json, write_line
-from anyjob.cli.times import span
-from anyjob.cli.values import money, size
 from anyjob.execution import spool
 from anyjob.ledger.dependencies import CONDITIONS
 from anyjob.ledger.encoding import decode_resources, outcome_of
@@ -34,6 +32,7 @@ from anyjob.session.facade import Session
 from anyjob.session.plain_job import KIND as PLAIN
 from anyjob.specs import Call, Command, File, Spec
 from anyjob.status import JOB_FINAL_STATES, JobStatus
+from anyjob.text.amounts import money, size, span
 from anyjob.text.units import format_duration, format_memory
 
 SHORT = 0.5

@@ -12,10 +12,9 @@ from anyjob.cli.context import open_session
 from anyjob.cli.jobs.listing import select
 from anyjob.cli.jobs.selection import filter_options, read_criteria
 from anyjob.cli.output import table, write_json
-from anyjob.cli.times import span
-from anyjob.cli.values import money
 from anyjob.ledger.encoding import decode_outcome
 from anyjob.ledger.rows import Row
+from anyjob.text.amounts import money, span
 
 GROUPS: dict[str, Callable[[Row], str]] = {
     "backend": lambda row: row.label,

@@ -1,0 +1,97 @@
+"""What views read of the ledger: all of it is here, and nothing here writes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from anyjob.ledger.encoding import decode_resources, outcome_of
+from anyjob.ledger.reader import LedgerReader
+from anyjob.ledger.rows import FINAL, Row
+from anyjob.resources import Resources
+from anyjob.status import JobStatus
+
+LATELY = 7 * 86400.0
+"""Seconds before a job's own submission from which on others are compared with it."""
+MOST_COMPARED = 500
+"""Jobs that are compared with one, at most: the newest."""
+
+
+class Alike(NamedTuple):
+    """How other jobs of the same name have fared of late on the same backend.
+
+    Args:
+        jobs: how many have ended.
+        done: how many of these are DONE.
+        failed: the ids of those that failed for the same reason, the newest first.
+        hosts: where those ran, with how many each, the most first.
+        longest: the most seconds that one took which is DONE.
+        largest: the most bytes of memory that one needed which is DONE.
+    """
+
+    jobs: int = 0
+    done: int = 0
+    failed: tuple[str, ...] = ()
+    hosts: tuple[tuple[str, int], ...] = ()
+    longest: float | None = None
+    largest: int | None = None
+
+
+NOTHING_ALIKE = Alike()
+
+
+def alike(ledger: LedgerReader, row: Row) -> Alike:
+    """Return how jobs like this one have fared of late, itself left out."""
+    ended = [status for status in JobStatus if status.name in ("DONE", "ERROR")]
+    since = row.submitted - LATELY
+    name = row.name or None
+    others = ledger.select(name=name, states=ended, backends=[row.backend], since=since, limit=MOST_COMPARED)
+    others = [other for other in others if other.job_id != row.job_id and other.name == row.name]
+    done = [other for other in others if other.status is JobStatus.DONE]
+    failed = [
+        other for other in reversed(others) if other.status is JobStatus.ERROR and other.reason == row.reason
+    ]
+    took = [other.finished - other.started for other in done if other.started and other.finished]
+    needed = [peak for other in done if (peak := outcome_of(other).peak_memory) is not None]
+    hosts = Counter(host for other in failed if (host := outcome_of(other).host))
+    return Alike(
+        len(others),
+        len(done),
+        tuple(other.job_id for other in failed),
+        tuple(hosts.most_common(3)),
+        max(took, default=None),
+        max(needed, default=None),
+    )
+
+
+def running(ledger: LedgerReader, backend: int) -> list[Row]:
+    """Return the jobs of a backend that run, oldest first."""
+    return ledger.select(states=[JobStatus.RUNNING], backends=[backend])
+
+
+def resources_of(ledger: LedgerReader, rows: Iterable[Row]) -> Iterator[Resources]:
+    """Yield what each of these jobs asks for; the context of a bulk is read once."""
+    read: dict[int, Resources] = {}
+    for row in rows:
+        if row.bulk not in read:
+            read[row.bulk] = decode_resources(ledger.bulk(row.bulk)[0].resources)
+        yield read[row.bulk]
+
+
+def cause_of(ledger: LedgerReader, row: Row) -> Row | None:
+    """Return the job of whose end one has failed, the first in the chain, as far as it is known still."""
+    cause: str | None = row.job_id if row.reason == "dependency" else None
+    seen: set[str] = set()
+    while cause is not None and cause not in seen:
+        seen.add(cause)
+        before = ledger.broken_by(cause)
+        if before is None:
+            break
+        cause = before
+    return ledger.rows([cause]).get(cause) if cause and cause != row.job_id else None
+
+
+def has_ended(row: Row) -> bool:
+    """Tell whether a job has ended."""
+    return row.state >= FINAL
