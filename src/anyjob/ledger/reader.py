@@ -27,6 +27,7 @@ from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
     from anyjob.ledger.encoding import Context
 
@@ -234,6 +235,25 @@ class LedgerReader(DependencyReader):
             f"AND j.state IN ({OPEN}) AND j.n BETWEEN k.first AND k.last WHERE k.n = ?"
         )
         return int(self._file.read(sql, (bulk,))[0][0])
+
+    def waiting_contexts(self, backend: int) -> list[Context]:
+        """Return what the bulks say that have jobs of a backend which wait, for whatever it be."""
+        from anyjob.ledger.encoding import decode_context
+
+        states = f"{BLOCKED}, {CODE[JobStatus.INITIALIZING]}, {CODE[JobStatus.QUEUED]}"
+        waiting = f"SELECT DISTINCT bulk FROM jobs WHERE backend = ? AND state IN ({states})"
+        sql = f"SELECT context FROM bulks WHERE n IN ({waiting})"
+        return [decode_context(context) for (context,) in self._file.read(sql, (backend,))]
+
+    def settings(self, backend: int) -> dict[str, Any]:
+        """Return the options that were set for a backend, which hold in place of its own."""
+        found = self._file.read("SELECT options FROM settings WHERE backend = ?", (backend,))
+        if not found:
+            return {}
+        import json
+
+        options: dict[str, Any] = json.loads(found[0][0])
+        return options
 
     def open_environments(self) -> set[str]:
         """Return the environment files of the bulks that have jobs which have not ended."""

@@ -40,6 +40,7 @@ TABLES = (
     ("summaries", "n"),
     ("dependents", "n"),
     ("dependencies", "prerequisite"),
+    ("settings", "backend"),
 )
 """Each with the number that its rows lie in the order of."""
 COMPANIONS = ("-wal", "-shm", "-journal")

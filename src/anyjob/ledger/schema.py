@@ -7,7 +7,7 @@ import sqlite3
 from anyjob.errors import StateError
 from anyjob.ledger.rows import BLOCKED, FINAL
 
-VERSION = 6
+VERSION = 7
 
 SCHEMA = """
 CREATE TABLE backends (
@@ -40,12 +40,13 @@ CREATE TABLE dependencies (
     prerequisite INTEGER, dependent INTEGER, condition INTEGER,
     PRIMARY KEY (prerequisite, dependent, condition)) WITHOUT ROWID;
 CREATE INDEX dependencies_dependent ON dependencies (dependent);
+CREATE TABLE settings (backend INTEGER PRIMARY KEY, options TEXT NOT NULL);
 """
 # The jobs of a bulk are numbered from `first` to `last`: no index from bulks to jobs is needed. Numbers are
 # never given twice. What a job is to do is written once, and stands apart from where it is. No two jobs
 # supersede the same one, `original`: those that were run anew make a line, of which the newest counts. Jobs
 # `n` to `last` of `dependents` wait until as many prerequisites as are `unmet` have ended, or one has ended
-# in another way than it should: that is `broken_by`.
+# in another way than it should: that is `broken_by`. What is set of a backend holds in place of its options.
 
 REFERENCES = (
     ("jobs", "bulk", "bulks"),
@@ -58,6 +59,7 @@ REFERENCES = (
     ("reruns", "original", "jobs"),
     ("dependencies", "prerequisite", "jobs"),
     ("dependencies", "dependent", "dependents"),
+    ("settings", "backend", "backends"),
 )
 """Each column that holds the number of a row of another table: table, column, the other table."""
 
@@ -73,6 +75,7 @@ MIGRATIONS: tuple[str, ...] = (
     "CREATE INDEX dependencies_dependent ON dependencies (dependent)",
     "ALTER TABLE jobs ADD COLUMN priority INTEGER;"
     "CREATE INDEX jobs_priority ON jobs (backend, n) WHERE priority IS NOT NULL",
+    "CREATE TABLE settings (backend INTEGER PRIMARY KEY, options TEXT NOT NULL)",
 )
 """``MIGRATIONS[i]``: the statements that make a ledger of version i + 2 of one of version i + 1."""
 

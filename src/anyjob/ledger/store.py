@@ -183,6 +183,17 @@ class Ledger(LedgerReader):
         sql = f"UPDATE jobs SET reason = ? WHERE id = ? AND state < {FINAL}"
         self._write_many(sql, [(CANCELLING, job_id) for job_id in job_ids])
 
+    def set_options(self, backend: int, options: Mapping[str, Any]) -> None:
+        """Have these options of a backend hold in place of those that it was made with, and no others."""
+        import json
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM settings WHERE backend = ?", (backend,))
+            if options:
+                db.execute("INSERT INTO settings VALUES (?, ?)", (backend, json.dumps(dict(options))))
+
+        self._file.write(write)
+
     def hold(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Have those of these jobs of a host that wait not start until they are released; return these."""
         return self._mark(job_ids, host, WAIT, (None, HELD), HELD)

@@ -245,12 +245,12 @@ class LocalBackend(TaskBackend):
             has_gpus = told is not None or any(map(os.path.exists, GPU_DRIVERS))
         checks = has_gpus or self.options.shared
         asked = (resources.memory, resources.gpus, resources.gpu_memory, resources.nodes, resources.needs)
-        if total_cpus(resources) <= self.options.slots and not any(asked) and not checks:
+        if total_cpus(resources) == 1 and not any(asked) and not checks:
             return (), {}  # as most of them
-        from anyjob.builtin.local.machine import gpus, room
+        from anyjob.builtin.local.machine import gpus, room, settings
 
         try:
-            found = room.check(kind, resources, self.options, os.environ)
+            found = room.check(kind, resources, settings.current(self), os.environ)
         except room.NoRoom as error:
             raise JobRejectedError(f"backend {self.name()!r} would not take the job: {error}") from None
         if not found and not (has_gpus and self.options.hide_gpus):
@@ -355,6 +355,34 @@ class LocalBackend(TaskBackend):
         ids = [ticket.job_id for ticket in tickets]
         answer = self._client.ask({"op": "control", "action": action, "ids": ids, "value": value})
         return dict.fromkeys(answer["accepted"], True)
+
+    def set_now(self) -> dict[str, Any]:
+        """Return the options that were set by `set_options`, and hold in place of what is configured."""
+        assert isinstance(self.recorder, LedgerRecorder)
+        return self.services.ledger.settings(self.recorder.number)
+
+    def set_options(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Change ``slots``, ``memory`` or ``resources`` for all who use this backend, also while jobs run.
+
+        What runs runs on. This holds until it is set anew, for this backend with the options that it is
+        configured with.
+
+        Args:
+            changes: by name; ``None`` is what is configured, again.
+
+        Returns:
+            what is set now.
+
+        Raises:
+            ConfigError: an option cannot be changed so, or not to that.
+            BackendUnavailableError: there is no supervisor, and none can be started.
+        """
+        from anyjob.builtin.local.machine import settings
+
+        found = settings.change(self, changes)
+        assert isinstance(self.recorder, LedgerRecorder)
+        self._client.ask({"op": "adjust", "backend": self.recorder.number})
+        return found
 
     def find(self, job_ids: Sequence[str]) -> dict[str, str]:
         """Our id is the native one."""

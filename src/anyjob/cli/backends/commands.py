@@ -166,6 +166,49 @@ def show(name: str | None, as_json: bool) -> None:
     capabilities = [key for key, value in found["capabilities"].items() if value]
     write_text(f"can: {', '.join(capabilities) or '-'}\n")
     print_options(found["options"])
+    if found["set"]:
+        pairs = ", ".join(f"{key} = {_as_written(key, value)}" for key, value in found["set"].items())
+        write_text(f"\nset by `anyjob backends set`, in place of these: {pairs}")
+
+
+@backends.command(
+    "set",
+    epilog="""\b
+Examples:
+  anyjob backends set laptop slots=3
+  anyjob backends set laptop memory=8GiB
+  anyjob backends set laptop slots=""",
+)
+@click.argument("name", shell_complete=backend_names)
+@click.argument("changes", nargs=-1, required=True, metavar="OPTION=VALUE...")
+def set_(name: str, changes: tuple[str, ...]) -> None:
+    """Change how much a backend has for its jobs while it is in use; OPTION= is what is configured, again.
+
+    What runs runs on. It holds for all who use the backend, until it is set anew.
+    """
+    from anyjob.cli.values import parse_pairs, parse_value
+
+    values = parse_pairs(changes, "backends set")
+    backend = open_session().get_backend(name)
+    if not hasattr(backend, "set_options"):
+        raise click.UsageError(
+            f"{name!r} has nothing that can be set while it is in use: change its "
+            "configuration (`anyjob config path` says where that is)"
+        )
+    found = backend.set_options({key: parse_value(text) if text else None for key, text in values.items()})
+    for key in values:
+        value = found.get(key, getattr(backend.options, key))
+        write_line(f"{name}: {key} = {_as_written(key, value)}{'' if key in found else ', as configured'}")
+
+
+def _as_written(option: str, value: Any) -> str:
+    import json
+
+    if option == "memory" and value:
+        from anyjob.text.units import format_memory
+
+        return format_memory(value)
+    return json.dumps(_plain(value), default=str)
 
 
 def print_options(lines: list[dict[str, Any]]) -> None:
@@ -219,7 +262,17 @@ def describe_backend(session: Session, name: str) -> dict[str, Any]:
         "accepts": sorted(getattr(found, "accepts", ())),
         "capabilities": _capabilities(session, name, found).to_dict(),
         "options": options,
+        "set": _set_now(session, name),
     }
+
+
+def _set_now(session: Session, name: str) -> dict[str, Any]:
+    """What holds of a backend in place of its configuration."""
+    try:
+        backend = session.get_backend(name)
+        return backend.set_now() if hasattr(backend, "set_now") else {}
+    except AnyjobError:
+        return {}
 
 
 def _capabilities(session: Session, name: str, found: Any) -> Capabilities:

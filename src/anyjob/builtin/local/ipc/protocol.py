@@ -33,7 +33,7 @@ since the disk is full.
 
 from __future__ import annotations
 
-CLIENT_PROTOCOL = 4
+CLIENT_PROTOCOL = 5
 """The version of what client and supervisor say to each other."""
 KEEPER_PROTOCOL = 3
 """The version of what supervisor and keeper say to each other."""

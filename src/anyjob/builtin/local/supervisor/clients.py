@@ -52,6 +52,9 @@ class Requests(Protocol):
             BackendUnavailableError: that cannot be done now.
         """
 
+    def adjust(self, backend: int) -> None:
+        """The options of a backend were set anew, in the ledger."""
+
     def waiting(self, job_id: str, attempt: int) -> None:
         """A client that is part of a job waits for others."""
 
@@ -158,6 +161,9 @@ class Clients:
                     answer["unavailable"] = str(error)
                 self._send(client, answer)
                 self._tell_changed(self._all, (), answer.get("accepted", ()))
+            case "adjust":
+                self._requests.adjust(message["backend"])
+                self._send(client, {"op": "ack", "ack": message["ack"]})
             case "waiting" if client not in self._waiting:
                 key = self._waiting[client] = str(message["job"]), int(message["attempt"])
                 self._requests.waiting(*key)

@@ -194,6 +194,10 @@ class Supervisor:
         """
         return self._controls.control(action, job_ids, value)
 
+    def adjust(self, backend: int) -> None:
+        """The options of a backend were set anew, in the ledger."""
+        self._controls.adjust(backend)
+
     def waiting(self, job_id: str, attempt: int) -> None:
         """A client that is part of a job waits for others."""
         self._lending.begin((job_id, attempt))

@@ -33,7 +33,7 @@ class OrderBuilder:
     def __init__(self, paths: RuntimePaths, number: int, options: Mapping[str, Any]) -> None:
         self._spool = str(paths.spool)
         self._number = number
-        self._slots = int(options["slots"])
+        self.slots = int(options["slots"])
         self._preload = list(options.get("preload", ()))
         self._recycle = int(options.get("recycle", 0)) if options.get("isolation") == "reuse" else 0
         self.grace = float(options.get("grace", GRACE))
@@ -100,7 +100,7 @@ class OrderBuilder:
             "durable": self.durable,
             "queue": self._number,
             "slots": job.slots,
-            "capacity": self._slots,
+            "capacity": self.slots,
             "work": work,
         }
 

@@ -69,6 +69,13 @@ class JobControls:
             self._tell(action, accepted)
         return accepted
 
+    def adjust(self, backend: int) -> None:
+        """Options of a backend were set anew: what runs runs on, what has not begun does by the new ones."""
+        if self._scheduler.is_here(backend):
+            queue = self._scheduler.queue(backend)
+            queue.adjust(self._ledger.settings(backend))
+            self._tell("withdraw", list(queue.running))
+
     def withdrawn(self, job_id: str) -> None:
         """The keeper has given back a job that has not begun."""
         job = self._scheduler.ended(job_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from anyjob.builtin.local.machine.limits import limits
@@ -55,10 +55,9 @@ class Queue:
             raise StateError(f"backend {row.label!r} is that of host {row.host!r}, not of {paths.host!r}")
         self._bulks = bulks
         self._depth_below = depth_below
-        self._slots = int(row.options["slots"])
-        self._ahead = LookAhead(self._slots)
+        self._options = row.options
         self._shared = shared
-        self._capacity = Capacity(limits(row.options), shared)
+        self._capacity = Capacity(shared=shared)
         self.shared_limits: dict[str, int] = row.options.get("shared") or {}
         self._orders = OrderBuilder(paths, number, row.options)
         self.grace = self._orders.grace
@@ -66,7 +65,7 @@ class Queue:
             ledger.require_full()
         self._lent: set[str] = set()
         self.running: dict[str, ScheduledJob] = {}
-        fair = row.options.get("order", "fair") == "fair"
+        self._fair = fair = row.options.get("order", "fair") == "fair"
         self._waiting = WaitingJobs(
             ledger,
             bulks,
@@ -77,7 +76,16 @@ class Queue:
             write=write,
         )
         self._ready: deque[tuple[ScheduledJob, Any, WaitingRow]] = deque()
-        self._overtaking = Overtaking(self._slots if fair else 0)
+        self.adjust(ledger.settings(number))
+
+    def adjust(self, settings: Mapping[str, Any]) -> None:
+        """Have these options hold in place of those that the backend was made with: nobody loses anything."""
+        options = {**self._options, **settings}
+        self._slots = self._orders.slots = int(options["slots"])
+        self._ahead = LookAhead(self._slots)
+        self._capacity.limits = limits(options)
+        self._overtaking = Overtaking(self._slots if self._fair else 0)
+        self._put_back()
 
     @property
     def has_waiting(self) -> bool:

@@ -1,0 +1,78 @@
+"""What is set of a backend of this machine while it is in use, in place of what it is configured with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from anyjob.builtin.local.machine.limits import limits
+from anyjob.builtin.local.supervisor.jobs.capacity import Capacity, demand_of
+from anyjob.config.options import validate_options
+from anyjob.errors import ConfigError
+from anyjob.ledger.encoding import decode_resources
+from anyjob.text.nearest import did_you_mean
+from anyjob.text.units import format_memory
+
+if TYPE_CHECKING:
+    from anyjob.builtin.local.backend import LocalBackend
+
+CHANGEABLE = ("slots", "memory", "resources")
+
+
+def current(backend: LocalBackend) -> Any:
+    """Return the options of a backend as they hold now."""
+    return _with(backend, backend.set_now())
+
+
+def change(backend: LocalBackend, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Write into the ledger what is to hold from now on; return all that is set.
+
+    Raises:
+        ConfigError: an option cannot be changed so, or not to that.
+    """
+    for name in changes:
+        if name not in CHANGEABLE:
+            raise ConfigError(
+                f"{name!r} cannot be set while {backend.name()!r} is in use{did_you_mean(name, CHANGEABLE)}; "
+                f"what can: {', '.join(CHANGEABLE)}"
+            )
+    ledger, number = backend.services.ledger, _number(backend)
+    merged = {**backend.set_now(), **changes}
+    kept = {name: value for name, value in merged.items() if value is not None}
+    options = _with(backend, kept)
+    found = {name: getattr(options, name) for name in kept}
+    _see_that_all_fit(backend, options)
+    ledger.set_options(number, found)
+    return found
+
+
+def _number(backend: LocalBackend) -> int:
+    return int(backend.recorder.number)  # type: ignore[attr-defined]
+
+
+def _with(backend: LocalBackend, settings: Mapping[str, Any]) -> Any:
+    if not settings:
+        return backend.options
+    configured = msgspec.structs.asdict(backend.options)
+    return validate_options(type(backend.options), {**configured, **settings}, where=backend.name())
+
+
+def _see_that_all_fit(backend: LocalBackend, options: Any) -> None:
+    """See to it that there is room for each job that waits: none is to fail for it.
+
+    Raises:
+        ConfigError: there would be none.
+    """
+    there = Capacity(limits(msgspec.structs.asdict(options)))
+    for context in backend.services.ledger.waiting_contexts(_number(backend)):
+        resources = decode_resources(context.resources)
+        short = there.shortage(demand_of(resources)._replace(gpus=0, gpu_memory=0))
+        if short is not None:
+            size = format_memory if short.name == "memory" else "{:g}".format
+            called = f" (of {resources.name!r})" if resources.name else ""
+            raise ConfigError(
+                f"{backend.name()!r} cannot have {size(int(short.there))} {short.name} now: a job that waits"
+                f"{called} asks for {size(int(short.asked))}; cancel it first (`anyjob jobs --state queued`)"
+            )
