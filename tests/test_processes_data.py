@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -254,11 +255,27 @@ def test_calls_of_before_a_change_are_made_with_what_was_before(
     assert single.run(Call("module_edited_half_way:answer")).result() == 1
     gate = Gate(single, tmp_path / "gate")
     jobs = single.run_many([Call("module_edited_half_way:answer")] * 3)
-    module.write_text("def answer(: half written")
-    later = os.stat(module).st_mtime + 10
-    os.utime(module, (later, later))
+    # The new file is later in one step: by a coarse clock, a change may bear the time of the submission.
+    changed = tmp_path / "changed.py"
+    changed.write_text("def answer(: half written")
+    later = time.time() + 10
+    os.utime(changed, (later, later))
+    changed.rename(module)
     gate.open()
     assert [job.result(timeout=60) for job in jobs] == [1, 1, 1]
+
+
+def test_a_module_that_changes_while_its_first_call_runs_is_imported_anew(
+    single: ProcessesBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the worker notes of a file once the call has ended is not what it has imported."""
+    module = tmp_path / "module_edited_by_its_call.py"
+    module.write_text("def answer(path, text):\n    path.write_text(text)\n    return 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    answer = Call("module_edited_by_its_call:answer", (module, "def answer(*_): return 2"))
+    assert [single.run(answer).result(timeout=60) for _ in range(2)] == [1, 2]
+    pid = single.run(Call(os.getpid)).result(timeout=60)
+    assert [single.run(answer).result(timeout=60), single.run(Call(os.getpid)).result(timeout=60)] == [2, pid]
 
 
 def test_the_workers_end_with_the_executor(single: ProcessesBackend) -> None:

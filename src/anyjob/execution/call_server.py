@@ -1,7 +1,7 @@
 """A program that makes one call after the other for its parent: see `anyjob.execution.worker_process`.
 
-It imports the standard library and its neighbours `runner` and `pickle_streams`, by their places, so that it
-runs in any environment with Python 3.11 or newer.
+It imports the standard library and its neighbours `runner`, `imported_sources` and `pickle_streams`, by their
+places, so that it runs in any environment with Python 3.11 or newer.
 
 A request is a message of pieces, see `pickle_streams.MessageWriter`: a pickled `Request`, as a mapping, and
 then the call, as one pickle or as two, with the buffers that each leaves out before it. The answer is a frame
@@ -18,6 +18,7 @@ import signal
 import sys
 
 from . import runner
+from .imported_sources import ImportedSources
 from .pickle_streams import MessageReader, dump_or_spill, write_frame
 
 STREAMED = -1
@@ -61,8 +62,7 @@ class Server:
         self._host = os.uname().nodename
         self._variables = current_variables()
         self._path = list(sys.path)
-        self._sources: dict[str, tuple[int, int] | None] = {}
-        self._modules = 0
+        self._sources = ImportedSources()
         self._busy = self._ended = False
 
     def serve(self) -> None:
@@ -70,6 +70,7 @@ class Server:
         os.set_inheritable(self._fd, False)
         die_with_parent(self._fd)
         signal.signal(signal.SIGTERM, self._end)
+        sys.meta_path.insert(0, self._sources)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # what ignores it learns of no child how that has ended
         with open(self._fd, "rb", closefd=False) as stream:
             message = MessageReader(stream)
@@ -91,7 +92,7 @@ class Server:
         os.kill(self._pid, signal.SIGTERM)
 
     def _answer(self, request: Request, message: MessageReader) -> None:
-        if self._is_outdated(request["submitted"]):
+        if request["submitted"] and self._sources.are_outdated(request["submitted"]):
             message.skip()
             write_frame(self._fd, pickle.dumps(None))
             return
@@ -112,7 +113,7 @@ class Server:
         message.skip()
         write_frame(self._fd, pickle.dumps((report, start, output_sizes(), stored), 5))
         # Nobody waits any more: now is the time to make ready for the next call.
-        self._remember_sources()
+        self._sources.note_others()
         if signal.getsignal(signal.SIGTERM) != self._end:  # the call has set its own
             signal.signal(signal.SIGTERM, self._end)
 
@@ -155,24 +156,6 @@ class Server:
             self._path = request["path"]
             sys.path[:] = [*self._path, *added]
 
-    def _remember_sources(self) -> None:
-        """Note of what files the user's own modules were imported."""
-        if len(sys.modules) == self._modules:
-            return
-        self._modules = len(sys.modules)
-        for module in list(sys.modules.values()):
-            path = getattr(module, "__file__", None)
-            if isinstance(path, str) and path not in self._sources and not is_installed(path):
-                self._sources[path] = identity(path)
-
-    def _is_outdated(self, submitted: float) -> bool:
-        """Tell whether a module was another one when the call was handed over than when it was imported."""
-        for path, known in self._sources.items():
-            found = identity(path)
-            if found != known and (found is None or found[0] <= submitted * 1e9):
-                return True
-        return False
-
 
 def load_part(message: MessageReader, buffers: int) -> Any:
     """Unpickle a part of a call, see `Request`."""
@@ -187,29 +170,6 @@ def current_variables() -> dict[bytes, bytes]:
     # What is behind the mapping is read in a hundredth of the time that the mapping takes.
     variables: Mapping[bytes, bytes] = getattr(os.environb, "_data", None) or os.environb
     return dict(variables)
-
-
-_OURS = os.path.dirname(__file__)
-_INSTALLED = tuple(os.path.join(prefix, "") for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix})
-
-
-def is_installed(path: str) -> bool:
-    """Tell whether a module is of Python, of what is installed there, or ours: it is not looked at again."""
-    return (
-        path.startswith(_INSTALLED)
-        or os.path.dirname(path) == _OURS
-        or f"{os.sep}site-packages{os.sep}" in path
-        or f"{os.sep}dist-packages{os.sep}" in path
-    )
-
-
-def identity(path: str) -> tuple[int, int] | None:
-    """Return what tells a file from what it was: when it was changed, and its size."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
 
 
 def write_to(outputs: dict[int, str]) -> None:
