@@ -13,12 +13,16 @@ from typing import Any
 
 from anyjob.builtin.local.ipc.event_loop import EventLoop
 from anyjob.builtin.local.ipc.frames import FrameSocket
+from anyjob.builtin.local.keeper import supervisor_link
 from anyjob.builtin.local.keeper.log.writer import LogWriter
 from anyjob.builtin.local.paths import RuntimePaths
+from anyjob.builtin.local.supervisor import dependents, ledger_writer
 
 COUNTED = ("statements", "sent", "received", "wakeups", "log lines", "log bytes")
 """SQL statements; messages; turns of the event loop; what is written to the keeper's log."""
 TESTS = str(Path(__file__).resolve().parent)
+LONG = 60.0
+"""Seconds that no job takes here."""
 
 
 class Counts:
@@ -41,7 +45,11 @@ class Counts:
 
 
 def replacements(counts: Counts, directory: Path) -> Iterator[tuple[Any, str, Any]]:
-    """Yield what has to be replaced in a program for it to count: where, which name, by what."""
+    """Yield what has to be replaced in a program for it to count: where, which name, by what.
+
+    What waits a little, so as to be done together with something else, waits for that however long it takes:
+    else it depends on how busy the machine is what comes together.
+    """
     send, receive, run_once = FrameSocket.send, FrameSocket.receive, EventLoop.run_once
     append, connect, arguments = LogWriter.append, sqlite3.connect, RuntimePaths.arguments
 
@@ -74,6 +82,9 @@ def replacements(counts: Counts, directory: Path) -> Iterator[tuple[Any, str, An
         counted(connect, lambda db, *_: db.set_trace_callback(lambda _: counts.add("statements"))),
     )
     yield RuntimePaths, "arguments", counted_arguments
+    yield supervisor_link, "SOON", LONG
+    yield dependents, "SOON", LONG
+    yield ledger_writer, "PACE", LONG
 
 
 def begin(program: str, directory: str) -> None:
