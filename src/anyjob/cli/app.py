@@ -40,6 +40,8 @@ COMMANDS = {
     "providers": ("anyjob.cli.providers.commands:providers", "List, show and check what offers backends."),
     "plugins": ("anyjob.cli.plugins.commands:plugins", "List and check what is installed."),
     "config": ("anyjob.cli.config:config", "Show and check the configuration."),
+    "doctor": ("anyjob.cli.doctor.command:doctor", "Look for what keeps anyjob from working."),
+    "version": ("anyjob.cli.doctor.command:version", "Show versions: of anyjob, Python, libraries, formats."),
     "new-plugin": ("anyjob.cli.plugins.new:new_plugin", "Write a plugin to start from."),
     "completion": ("anyjob.cli.completion:completion", "Print what has a shell complete these commands."),
 }

@@ -19,7 +19,7 @@ LONGEST_LINE = 400
 
 def of_spool(directory: Path, count: int) -> dict[str, list[str]]:
     """Return the last lines of each stream of a job that has a directory; of an empty one, nothing."""
-    return {stream: lines for stream in STREAMS if (lines := last_lines(_end_of(directory / stream), count))}
+    return {stream: lines for stream in STREAMS if (lines := last_lines_of(directory / stream, count))}
 
 
 def of_chunks(chunks: Iterable[bytes], count: int) -> list[str]:
@@ -31,6 +31,11 @@ def of_chunks(chunks: Iterable[bytes], count: int) -> list[str]:
         if read > MOST_READ:
             return [*last_lines(end, count), "… and more: it is too long to be looked through here"]
     return last_lines(end, count)
+
+
+def last_lines_of(path: Path, count: int) -> list[str]:
+    """Return the last lines of a file of the user's own; nothing of one that cannot be read."""
+    return last_lines(_end_of(path), count)
 
 
 def _end_of(path: Path) -> bytes:

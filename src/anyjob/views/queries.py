@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import NamedTuple
 
 from anyjob.ledger.encoding import decode_resources, outcome_of
 from anyjob.ledger.reader import LedgerReader
-from anyjob.ledger.rows import FINAL, Row
+from anyjob.ledger.rows import FINAL, Row, status_of
+from anyjob.ledger.schema import version_of
 from anyjob.resources import Resources
 from anyjob.status import JobStatus
 
@@ -95,3 +99,25 @@ def cause_of(ledger: LedgerReader, row: Row) -> Row | None:
 def has_ended(row: Row) -> bool:
     """Tell whether a job has ended."""
     return row.state >= FINAL
+
+
+class LedgerState(NamedTuple):
+    """What is seen of a ledger that is not taken in use: version, jobs by state, and what is wrong."""
+
+    version: int = 0
+    counts: Mapping[str, int] = {}
+    trouble: str = ""
+
+
+def look_at(path: Path) -> LedgerState:
+    """Return what is to be seen of a ledger of whatever version, without changing or migrating it."""
+    version = 0
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2.0)) as db:
+            version = version_of(db)
+            counted: Counter[str] = Counter()
+            for code, number in db.execute("SELECT state, count(*) FROM jobs GROUP BY state"):
+                counted[status_of(code).name] += number
+    except (sqlite3.Error, IndexError) as error:
+        return LedgerState(version, trouble=str(error))
+    return LedgerState(version, dict(counted))
