@@ -31,6 +31,7 @@ class BaseJob(ABC):
     _backend: t.Any = None
     _job_id: t.Any = None
     _status_observer: t.Any = None
+    stands_for_result = True  # in the arguments of a call: see `anyjob.references`
 
     def __init_subclass__(cls, **kwargs: t.Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -113,6 +114,11 @@ class BaseJob(ABC):
             the id, unique in the context of the backend; empty as long as the backend has not given one.
         """
         return "" if self._job_id is None else str(self._job_id)
+
+    def _reference(self) -> t.Any:
+        from anyjob.references import ResultOf
+
+        return ResultOf(self.job_id(), "", self)
 
     def cancelled(self) -> bool:
         """Ask whether the job has been cancelled.

@@ -61,6 +61,17 @@ def take_prerequisites(backend: TaskBackend, given: dict[str, Any], count: int) 
     return take(backend, given, count)
 
 
+def take_results(
+    backend: TaskBackend, specs: Sequence[Spec[T]], after: Sequence[t.After]
+) -> tuple[Sequence[Spec[T]], Sequence[t.After]]:
+    """Replace the jobs in the arguments of calls; return the work, and what each of it starts after."""
+    if not any(isinstance(spec, Call) and (spec.args or spec.kwargs) for spec in specs):
+        return specs, after
+    from anyjob.runtime import job_arguments
+
+    return job_arguments.take_results(backend, specs, after)
+
+
 class TaskBackend(BaseBackend):
     """A backend that runs specs through a few methods, each of which is about many jobs at once.
 
@@ -320,8 +331,8 @@ class TaskBackend(BaseBackend):
             JobRejectedError: the engine would not take it.
             BackendUnavailableError: the engine cannot be reached.
         """
-        after = take_prerequisites(self, resources, 1)
-        (job,) = submit(self, [spec], make_resources(resources), raise_refusal=True, after=after)
+        specs, after = take_results(self, [spec], take_prerequisites(self, resources, 1))
+        (job,) = submit(self, specs, make_resources(resources), raise_refusal=True, after=after)
         outcome = job._record.outcome
         if outcome is not None and outcome.reason == "rejected":
             raise JobRejectedError(f"backend {self.name()!r} would not take the job: {outcome.message}")
@@ -342,7 +353,7 @@ class TaskBackend(BaseBackend):
                 for each item its own is given by a function: ``after=lambda index: fits[index]``.
         """
         specs = list(specs)
-        after = take_prerequisites(self, resources, len(specs))
+        specs, after = take_results(self, specs, take_prerequisites(self, resources, len(specs)))
         try:
             if item_resources.differ(resources):
                 return self._run_groups(specs, item_resources.group(resources, len(specs)), after)

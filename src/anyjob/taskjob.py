@@ -19,6 +19,7 @@ from anyjob.execution.outcomes import failure_of, load_value
 from anyjob.execution.outputs import Output
 from anyjob.job import BaseJob
 from anyjob.outcome import USAGE, Outcome
+from anyjob.references import ResultOf
 from anyjob.specs import Spec, T_co, kind_of
 from anyjob.status import JobStatus
 from anyjob.text.seconds import timeout_of
@@ -363,6 +364,9 @@ class TaskJob(BaseJob, Generic[T_co]):
         what = shortened(self._work(), WORK_SHOWN)
         told = ", ".join(filter(None, [self._record.status_in_words(), what]))
         return f"<{type(self).__name__}({self._job_id!r}{name}, {told}) on {self._backend!s}>"
+
+    def _reference(self) -> ResultOf:
+        return ResultOf(self._job_id, self._record.name, self)
 
     def _work(self) -> str:
         """Return in a line what the work is; of a job found again, as it was written down."""

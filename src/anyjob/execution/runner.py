@@ -223,6 +223,8 @@ def failure(error: BaseException, keep: Callable[[BaseException], Any] | None = 
         trace = trace.tb_next
     text = "".join(traceback.format_exception(type(error), error, trace))
     report: dict[str, Any] = {"status": "ERROR", "reason": "exception", "traceback": text}
+    if isinstance(error, NoResult):
+        return {"status": "ERROR", "reason": "dependency", "message": str(error)}
     report["message"] = "".join(traceback.format_exception_only(type(error), error)).strip()
     if isinstance(error, SystemExit):
         code = error.code
@@ -340,6 +342,114 @@ class Ended(BaseException):
     """Raised in a call by SIGTERM, so that its clean-up runs."""
 
 
+# --- results of other jobs, as arguments --------------------------------------------------------
+
+
+class NoResult(Exception):
+    """What another job has left was to be an argument of the call, and cannot be had: it is not made."""
+
+
+class Results:
+    """What other jobs have left, for the references in the arguments of a call (`anyjob.references`).
+
+    Args:
+        given: of some of these jobs, by id, the pickled result, or the path of the file ``outcome.pkl`` that
+            holds it; or the path of a file with pickles of such pairs.
+        spool: the directory of the call. Those of other jobs are beside it, as far as they are not given.
+    """
+
+    def __init__(self, given: dict[str, Any] | str | None = None, spool: str = "") -> None:
+        self._source = given
+        self._spool = spool
+        self._given: dict[str, Any] | None = None
+        self._values: dict[str, Any] = {}
+
+    def loads(self, payload: bytes) -> Any:
+        """Unpickle a part of a call; each reference in it becomes what it stands for.
+
+        Raises:
+            NoResult: that cannot be had.
+        """
+        return _ArgumentUnpickler(io.BytesIO(payload), self).load()
+
+    def value(self, job_id: str, name: str = "") -> Any:
+        """Return the result of a job: one object, however often it is asked for.
+
+        Raises:
+            NoResult: it cannot be had.
+        """
+        if job_id not in self._values:
+            self._values[job_id] = self._load(job_id, f"{job_id} ({name})" if name else job_id)
+        return self._values[job_id]
+
+    def _load(self, job_id: str, called: str) -> Any:
+        what = f"the result of job {called}, which is an argument"
+        try:
+            kept = self._find(job_id)
+            if isinstance(kept, str):
+                with open_own(kept) as stream:
+                    report = pickle.load(stream)
+                if report["status"] != "DONE":
+                    raise NoResult(f"job {called}, whose result is an argument, has not succeeded")
+                kept = report.pop("value")
+        except FileNotFoundError:
+            raise NoResult(f"{what}, is not there any more: run that anew") from None
+        except (OSError, EOFError, pickle.UnpicklingError, KeyError, TypeError, ValueError) as error:
+            raise NoResult(f"{what}, cannot be read: {error}") from None
+        try:
+            return pickle.loads(kept)
+        except Exception as error:
+            if isinstance(error, ImportError):
+                error.add_note(f"anyjob: while unpickling {what}")
+                raise
+            raise NoResult(f"{what}, cannot be unpickled: {type(error).__name__}: {error}") from error
+
+    def _find(self, job_id: str) -> Any:
+        """Return the pickled result, or the path of the file that has it."""
+        if self._given is None:
+            self._given = self._read(self._source) if isinstance(self._source, str) else self._source or {}
+        if job_id in self._given:
+            return self._given[job_id]
+        if not self._spool:
+            raise FileNotFoundError(job_id)
+        return os.path.join(os.path.dirname(os.path.dirname(self._spool)), job_id[:2], job_id, "outcome.pkl")
+
+    def _read(self, path: str) -> dict[str, Any]:
+        given = {}
+        with open_own(path) as stream:
+            while stream.peek(1):
+                job_id, kept = pickle.load(stream)
+                given[job_id] = kept
+        return given
+
+
+class _ArgumentUnpickler(pickle.Unpickler):
+    """Unpickles a part of a call, with other jobs' results in place of the references to them."""
+
+    def __init__(self, stream: Any, results: Results) -> None:
+        super().__init__(stream)
+        self._stand_for = {"ResultOf": results.value}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "anyjob.references" and name in self._stand_for:
+            return self._stand_for[name]
+        return super().find_class(module, name)
+
+
+def open_own(path: str) -> Any:
+    """Open a file that is unpickled, which must be the user's own, and no link.
+
+    Raises:
+        OSError: it is not there, or somebody else's.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    stream = open(fd, "rb")  # noqa: SIM115 - whoever asked closes it
+    if os.fstat(fd).st_uid != os.getuid():
+        stream.close()
+        raise PermissionError(f"{path} is somebody else's: it is not unpickled")
+    return stream
+
+
 # --- for one call, through files --------------------------------------------------------------
 
 
@@ -351,7 +461,7 @@ def run_spooled(directory: str) -> int:
     with open(os.path.join(directory, "files", "payload.pkl"), "rb") as stream:
         path, payload = pickle.load(stream)
     sys.path += [entry for entry in path if entry not in sys.path]
-    report = pickled(perform(lambda: pickle.loads(payload)))
+    report = pickled(perform(lambda: Results(spool=directory).loads(payload)))
     report["host"] = os.uname().nodename
     written = leave_outcome(directory, report, durable=True)
     return 0 if written and report["status"] == "DONE" else 1

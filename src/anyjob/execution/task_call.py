@@ -25,14 +25,15 @@ def load_runner(source: str) -> Any:
     return module
 
 
-def load_call(call: dict[str, Any]) -> Any:
+def load_call(call: dict[str, Any], runner: Any, spool: str) -> Any:
     """Return what to call, its positional and its keyword arguments; go where it is to run."""
     payload = call["payload"]
     if payload is None:
         with open(call["payload_file"], "rb") as stream:
             payload = stream.read()
     shared = [] if call["shared"] is None else [pickle.loads(call["shared"])]
-    parts: list[Any] = [*shared, *pickle.loads(payload)]
+    loads = pickle.loads if call["results"] is None else runner.Results(call["results"], spool).loads
+    parts: list[Any] = [*shared, *loads(payload)]
     if len(parts) > 3 and parts[4]:  # the directory of its own
         os.chdir(parts[4])
     return parts[:3]
@@ -58,7 +59,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, terminate)
     report: dict[str, Any] = {}
     try:
-        report = runner.pickled(runner.perform(lambda: load_call(call)))
+        report = runner.pickled(runner.perform(lambda: load_call(call, runner, spool)))
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except runner.Ended:
         pass  # it came too late for the call, and too early for what follows

@@ -18,14 +18,17 @@ from anyjob.ledger.rows import BLOCKED, CODE, FINAL, STATES, NewJob, of_column
 from anyjob.ledger.sql import chunks, placeholders
 from anyjob.status import PREREQUISITES, JobStatus
 
-CONDITIONS = PREREQUISITES
-"""What a prerequisite has to come to, by its code: to have succeeded, to have ended, to have failed."""
+CONDITIONS = (*PREREQUISITES, "result")
+"""What a prerequisite has to come to, by its code: to have succeeded, to have ended, to have failed; or to
+have succeeded, and left a result that is an argument of the call."""
+RESULT = CONDITIONS.index("result")
 SHOWN = 3
 """Jobs between the first cause and what fails of it that a message names, at most."""
 _MEETS = (
     frozenset({CODE[JobStatus.DONE]}),
     frozenset(range(FINAL, len(STATES))),
     frozenset({CODE[JobStatus.ERROR]}),
+    frozenset({CODE[JobStatus.DONE]}),
 )
 
 

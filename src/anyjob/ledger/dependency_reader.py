@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from anyjob.ledger.database import LedgerFile
-from anyjob.ledger.dependencies import Prerequisite
+from anyjob.ledger.dependencies import RESULT, Prerequisite
 from anyjob.ledger.rows import BLOCKED, FINAL, of_column, status_of
 from anyjob.ledger.sql import chunks, placeholders
 from anyjob.status import JobStatus
@@ -75,6 +75,19 @@ class DependencyReader:
             Needed(other, of_column(name), condition, status_of(state))
             for other, name, condition, state in self._file.read(sql, (job_id,))
         ]
+
+    def results_for(self, job_id: str) -> Iterator[tuple[str, bytes | None]]:
+        """Yield the jobs whose results are arguments of a call: id, and what came of it as it was written."""
+        needed = self._file.read(
+            "SELECT d.prerequisite FROM jobs j CROSS JOIN dependents g "
+            f"ON {_GROUP_OF_J} CROSS JOIN dependencies d ON d.dependent = g.n "
+            f"WHERE j.id = ? AND d.condition = {RESULT}",
+            (job_id,),
+        )
+        for some in chunks([n for (n,) in needed]):
+            yield from self._file.read(
+                f"SELECT id, outcome FROM jobs WHERE n IN ({placeholders(some)})", some
+            )
 
     def dependents(self, job_ids: Sequence[str]) -> list[tuple[str, Prerequisite]]:
         """Return the ids of the jobs that start after these, or have, each with which that is, and how."""

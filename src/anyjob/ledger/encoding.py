@@ -34,6 +34,8 @@ class Context(msgspec.Struct, frozen=True, omit_defaults=True):
     gpus: tuple[tuple[str, int], ...] = ()
     """Of `local`: the GPUs that they may have, by id, with the bytes that each has."""
     parent: str = ""  # the job that has submitted them
+    takes_results: bool = False
+    """Whether results of other jobs are among the arguments of calls."""
 
 
 class _BytePaths(Context, frozen=True, omit_defaults=True):
@@ -71,6 +73,7 @@ def _converted(context: Context, to: type[Context], convert: Callable[[Any], Any
         tuple(map(convert, context.path)),
         context.gpus,
         context.parent,
+        context.takes_results,
     )
 
 

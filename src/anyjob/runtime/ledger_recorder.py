@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
 from anyjob.errors import AnyjobError, BackendError, JobError, PluginError
 from anyjob.execution import spool
 from anyjob.execution.interpreter import find_interpreter
 from anyjob.execution.serialization import dump, dump_call
 from anyjob.execution.submit_directory import submit_directory
-from anyjob.ledger.dependencies import NOTHING, Consequences
+from anyjob.ledger.dependencies import NOTHING, RESULT, Consequences
 from anyjob.ledger.encoding import (
     Context,
     decode_resources,
@@ -82,6 +84,8 @@ class LedgerRecorder(Recorder):
             for route, some in routes.items():
                 shared, jobs = self._pack(some)
                 context = self._backend.context(route, resources)
+                if any(needed.condition == RESULT for record in some for needed in record.after):
+                    context = msgspec.structs.replace(context, takes_results=True)
                 bulks.append((context, shared, jobs))
                 if not context.cwd:
                     for record in some:

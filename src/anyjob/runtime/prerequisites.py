@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import JobNotFoundError, SpecError, UnsupportedSpecError
 from anyjob.job import BaseJob
-from anyjob.ledger.dependencies import CONDITIONS, Prerequisite
+from anyjob.ledger.dependencies import Prerequisite
+from anyjob.status import PREREQUISITES
 
 if TYPE_CHECKING:
     from anyjob.ledger.reader import LedgerReader
@@ -34,14 +35,14 @@ def take(backend: TaskBackend, given: dict[str, Any], count: int) -> list[After]
         UnsupportedSpecError: the backend cannot start jobs after others.
         JobNotFoundError: there is no such job, or several have an id that begins so.
     """
-    values = [(code, given.pop(key)) for code, key in enumerate(CONDITIONS) if key in given]
+    values = [(code, given.pop(key)) for code, key in enumerate(PREREQUISITES) if key in given]
     values = [(code, value) for code, value in values if value is not None]
     if not values:
         return []
     if not backend.queues_in_ledger:
         raise UnsupportedSpecError(
-            f"backend {backend.name()!r} cannot start a job after others: {CONDITIONS[values[0][0]]}= is for "
-            "backends of type `local`, which start it though nobody waits; or wait for those others first"
+            f"backend {backend.name()!r} cannot start a job after others: {PREREQUISITES[values[0][0]]}= is "
+            "for backends of type `local`, which start it though nobody waits; or wait for those others first"
         )
     ledger = backend.services.ledger
     if not any(callable(value) for _, value in values):
@@ -61,9 +62,9 @@ def _all(ledger: LedgerReader, values: list[tuple[int, Any]]) -> Iterator[Prereq
         if isinstance(value, (str, BaseJob)):
             value = [value]
         elif not isinstance(value, Iterable):
-            raise SpecError(f"{CONDITIONS[condition]} takes jobs, ids or names, not {value!r}")
+            raise SpecError(f"{PREREQUISITES[condition]} takes jobs, ids or names, not {value!r}")
         for one in value:
-            for job_id in _ids(ledger, CONDITIONS[condition], one):
+            for job_id in _ids(ledger, PREREQUISITES[condition], one):
                 yield Prerequisite(job_id, condition)
 
 

@@ -102,10 +102,14 @@ class Services:
     def failure_behind(self, job_id: str) -> tuple[str, BaseException | None]:
         """Return what was the first to fail, where a job never started for that: its id, and its failure.
 
+        Where it is not known, the id is empty.
+
         Raises:
             AnyjobError: it cannot be had any more.
         """
         before = self.ledger.broken_by(job_id)
+        if before is None:
+            return "", None
         while before is not None:
             job_id, before = before, self.ledger.broken_by(before)
         return job_id, self._failure_of(job_id)

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from anyjob.ledger.dependencies import Prerequisite
+from anyjob.references import ResultOf
+from anyjob.runtime.job_arguments import holds_handle, with_references
+from anyjob.specs import Call, Spec
 
 if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger
@@ -76,9 +79,15 @@ class Order:
             Prerequisite(self._newest(one.job_id), one.condition) for one in self._needs.get(job_id, ())
         )
 
+    def anew(self, spec: Spec) -> Spec:
+        """Return the work of a job that is run anew, with the results of what others were run anew as."""
+        if not isinstance(spec, Call) or not holds_handle([spec.args, spec.kwargs.values()]):
+            return spec
+        return with_references(spec, lambda one: ResultOf(self._newest(one.job_id), one.name))
+
     def _newest(self, job_id: str) -> str:
         if job_id in self._anew:
             return self._anew[job_id]
-        while newer := self._ledger.superseded_by([job_id]):
+        while self._ledger.exists and (newer := self._ledger.superseded_by([job_id])):
             job_id = newer[job_id]
         return job_id

@@ -18,7 +18,7 @@ from anyjob.session.downstream import Order, stopped_by
 from anyjob.session.failures import Failures
 from anyjob.session.missing_backends import DeferredBackend
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
-from anyjob.taskbackend import TaskBackend, control_in_words
+from anyjob.taskbackend import TaskBackend, control_in_words, take_results
 
 if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger
@@ -92,9 +92,10 @@ def rerun(
         backend = _to_run_anew(session, some[0].backend())
         originals = [job.job_id() for job in some]
         wanted = replace(some[0]._record.resources, **{name: getattr(changed, name) for name in resources})
-        work, values = [specs[ours] for ours in originals], [parameters.get(ours, {}) for ours in originals]
+        values = [parameters.get(ours, {}) for ours in originals]
         with from_there(some[0]):
-            after = [order.after(ours) for ours in originals]
+            specs_anew = [order.anew(specs[ours]) for ours in originals]
+            work, after = take_results(backend, specs_anew, [order.after(ours) for ours in originals])
             handed.append(submit(backend, work, wanted, rerun_of=originals, parameters=values, after=after))
         return handed[-1]
 

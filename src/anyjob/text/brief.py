@@ -60,6 +60,8 @@ class _Brief(reprlib.Repr):
             return shortened(str(x), self.maxother)
         if isinstance(getattr(x, "__qualname__", None), str):  # a function or a class
             return str(x.__qualname__)
+        if cls.__module__ == "anyjob.references":
+            return repr(x)
         shape = getattr(x, "shape", None) if hasattr(cls, "shape") else None
         if isinstance(shape, tuple):
             return f"<{name} {'x'.join(map(str, shape))}>"

@@ -229,7 +229,8 @@ def prerequisite_lines(found: list[dict[str, str]]) -> list[tuple[str, str]]:
         names = [f" ({one['name']})" if one["name"] else "" for one in some]
         texts = [f"{one['job_id']}{name}, {one['status']}" for one, name in zip(some, names, strict=True)]
         more = [f"… and {len(texts) - MOST_SHOWN} more"] if len(texts) > MOST_SHOWN else []
-        lines.append((condition.replace("_", " "), "\n".join(texts[:MOST_SHOWN] + more)))
+        label = "result of" if condition == "result" else condition.replace("_", " ")
+        lines.append((label, "\n".join(texts[:MOST_SHOWN] + more)))
     return lines
 
 

@@ -71,7 +71,7 @@ def make_call(order: dict[str, Any], runner: Any) -> dict[str, Any] | None:
     set_handler(SIGTERM, terminate)
     outcome: dict[str, Any] = {}
     try:
-        outcome = runner.pickled(runner.perform(lambda: load_call(order)))
+        outcome = runner.pickled(runner.perform(lambda: load_call(order, runner)))
         set_handler(SIGTERM, SIG_IGN)
     except runner.Ended:
         pass  # it came too late for the call, and too early for what follows
@@ -108,7 +108,7 @@ def rehearse(runner: Any) -> None:
         os.environ[name] = ""
     order = {"cwd": None, "payload": pickle.dumps((abs, (1,), {})), "shared": None}
     for _ in range(20):
-        runner.pickled(runner.perform(lambda: load_call(order)))
+        runner.pickled(runner.perform(lambda: load_call(order, runner)))
 
 
 def write_mark(memory: memoryview, mark: bytes) -> None:
@@ -125,19 +125,18 @@ def reset_inherited_state() -> None:
         random.seed()  # else all children would draw the same numbers; Python's own sees to itself
 
 
-def load_call(order: dict[str, Any]) -> Any:
+def load_call(order: dict[str, Any], runner: Any) -> Any:
     """Return what to call, its positional and its keyword arguments; go where it is to run."""
     if order["cwd"]:
         os.chdir(order["cwd"])
     payload = order["payload"]
     if payload is None:
-        fd = os.open(order["payload_file"], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with open(fd, "rb") as stream:
-            if os.fstat(fd).st_uid != os.getuid():
-                raise PermissionError(f"{order['payload_file']} is somebody else's: it is not unpickled")
+        with runner.open_own(order["payload_file"]) as stream:
             payload = stream.read()
+    results = order.get("results")
+    loads = pickle.loads if results is None else runner.Results(results, order["spool"]).loads
     shared = [] if order["shared"] is None else [pickle.loads(order["shared"])]
-    call: list[Any] = [*shared, *pickle.loads(payload)]
+    call: list[Any] = [*shared, *loads(payload)]
     if len(call) > 3 and call[4]:  # the directory of its own; its variables have come by now
         os.chdir(call[4])
     return call[:3]

@@ -191,6 +191,7 @@ def call_order(job: Job) -> dict[str, Any]:
         "shared": work.get("shared"),
         "payload": work.get("payload"),
         "payload_file": work.get("payload_file"),
+        "results": work.get("results"),
     }
 
 

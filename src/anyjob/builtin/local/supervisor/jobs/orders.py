@@ -18,6 +18,8 @@ from anyjob.builtin.local.supervisor.jobs.task_orders import call_tasks, command
 from anyjob.execution import spool
 from anyjob.execution.private_files import open_private, sync_directories, write_private
 from anyjob.execution.spawning import GRACE, write_files
+from anyjob.ledger.results import given_results
+from anyjob.ledger.store import Ledger
 from anyjob.specs import Command
 
 
@@ -25,12 +27,14 @@ class OrderBuilder:
     """Makes the ``start`` messages for the jobs of one backend.
 
     Args:
+        ledger: where the results of other jobs stand that are arguments.
         paths: where spools are.
         number: the backend's number in the ledger.
         options: the backend's options, as the ledger has them.
     """
 
-    def __init__(self, paths: RuntimePaths, number: int, options: Mapping[str, Any]) -> None:
+    def __init__(self, ledger: Ledger, paths: RuntimePaths, number: int, options: Mapping[str, Any]) -> None:
+        self._ledger = ledger
         self._spool = str(paths.spool)
         self._number = number
         self.slots = int(options["slots"])
@@ -55,7 +59,15 @@ class OrderBuilder:
         cwd = context.cwd
         tasks = bulk.resources.tasks
         if bulk.is_call and tasks is not None:
-            argv = call_tasks(bulk, payload, directory, tasks=tasks, grace=self.grace, durable=self.durable)
+            argv = call_tasks(
+                bulk,
+                payload,
+                directory,
+                tasks=tasks,
+                grace=self.grace,
+                durable=self.durable,
+                results=self._results(job, bulk, directory),
+            )
             work: dict[str, Any] = {"kind": "command", "argv": argv}
         elif bulk.is_call:
             work = {
@@ -69,6 +81,7 @@ class OrderBuilder:
                 "shared": bulk.shared,
                 "payload": payload,
                 "payload_file": directory + "/payload.pkl" if payload is None else None,
+                "results": self._results(job, bulk, directory),
             }
         else:
             if payload is None:
@@ -117,6 +130,12 @@ class OrderBuilder:
         if devices:
             order["devices"] = list(devices)
             order["extra"].update(device_variables(devices))
+
+    def _results(self, job: ScheduledJob, bulk: Bulk, directory: str) -> dict[str, Any] | str | None:
+        """Return the results of other jobs that are arguments of a call: see `given_results`."""
+        if not bulk.context.takes_results:
+            return None
+        return given_results(self._ledger, job.job_id, Path(self._spool), directory)
 
     def _make_directory(self, directory: str) -> None:
         if directory not in self._made:

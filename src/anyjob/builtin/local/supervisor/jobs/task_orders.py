@@ -32,7 +32,14 @@ def command_tasks(argv: list[bytes], tasks: int, grace: float) -> list[bytes]:
 
 
 def call_tasks(
-    bulk: Bulk, payload: bytes | None, directory: str, *, tasks: int, grace: float, durable: bool
+    bulk: Bulk,
+    payload: bytes | None,
+    directory: str,
+    *,
+    tasks: int,
+    grace: float,
+    durable: bool,
+    results: dict[str, Any] | str | None = None,
 ) -> list[bytes]:
     """Return the command that makes a call so many times; the call is laid into the directory of the job.
 
@@ -43,6 +50,7 @@ def call_tasks(
         tasks: how many times.
         grace: seconds between TERM and KILL for those that are left when one has failed.
         durable: whether reports reach the disk before they count.
+        results: those of other jobs that are arguments: see `anyjob.execution.runner.Results`.
 
     Raises:
         OSError: it cannot be written.
@@ -54,6 +62,7 @@ def call_tasks(
         "payload": payload,
         "payload_file": f"{directory}/payload.pkl",
         "durable": durable,
+        "results": results,
     }
     os.makedirs(directory, 0o700, exist_ok=True)
     write_private(Path(directory, CALL), pickle.dumps(call, 5))

@@ -59,7 +59,7 @@ class Queue:
         self._shared = shared
         self._capacity = Capacity(shared=shared)
         self.shared_limits: dict[str, int] = row.options.get("shared") or {}
-        self._orders = OrderBuilder(paths, number, row.options)
+        self._orders = OrderBuilder(ledger, paths, number, row.options)
         self.grace = self._orders.grace
         if self._orders.durable:
             ledger.require_full()

@@ -1,0 +1,244 @@
+"""Jobs in the arguments of calls: each stands for its result, and the call starts after it.
+
+They are sought in lists, tuples, dicts, and the fields of dataclasses, attrs classes and structs. In objects
+of other classes, and in what a function has closed over, a handle stays a handle.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from anyjob.errors import SpecError, UnsupportedSpecError
+from anyjob.ledger.dependencies import RESULT, Prerequisite
+from anyjob.references import STANDS_FOR_RESULT, ResultOf
+from anyjob.specs import Call, Spec
+
+if TYPE_CHECKING:
+    from anyjob.runtime.prerequisites import After
+    from anyjob.taskbackend import TaskBackend
+
+PLAIN, HANDLE, SEQUENCE, MAPPING, FIELDS, SET = range(6)
+"""What a type is, for who seeks handles."""
+
+
+def take_results(
+    backend: TaskBackend, specs: Sequence[Spec], after: Sequence[After]
+) -> tuple[Sequence[Spec], Sequence[After]]:
+    """Replace the jobs in the arguments of calls by references to their results.
+
+    Args:
+        backend: what is to make the calls.
+        specs: the work.
+        after: what each starts after already, or nothing at all.
+
+    Returns:
+        the work, with what each of it starts after by now.
+
+    Raises:
+        SpecError: a job is where it cannot be replaced.
+        UnsupportedSpecError: the backend cannot give a call the result of that job.
+    """
+    calls = [spec for spec in specs if type(spec) is Call]
+    given = chain((call.args for call in calls), (call.kwargs.values() for call in calls if call.kwargs))
+    if not calls or not holds_handle(given):
+        return specs, after
+    check = lru_cache(maxsize=None)(lambda reference: _check(backend, reference))
+    replaced, needed = [], []
+    for number, spec in enumerate(specs):
+        own: dict[ResultOf, None] = {}
+
+        def refer(handle: Any, own: dict[ResultOf, None] = own) -> ResultOf:
+            reference: ResultOf = handle._reference()
+            own[reference] = None
+            return reference
+
+        if isinstance(spec, Call):
+            spec = with_references(spec, refer)
+        for reference in own:
+            check(reference)
+            reference.job = None  # what is in the ledger is not to keep handles in memory
+        replaced.append(spec)
+        before = after[number] if after else ()
+        needed.append((*before, *(Prerequisite(one.job_id, RESULT) for one in own)))
+    return replaced, needed
+
+
+def _check(backend: TaskBackend, reference: ResultOf) -> None:
+    job = reference.job
+    if not backend.queues_in_ledger:
+        raise UnsupportedSpecError(
+            f"backend {backend.name()!r} cannot give a call the result of a job, such as {reference.called}: "
+            "give it what its result() returns, or choose a backend of type `local`"
+        )
+    if job is None:
+        return
+    where = f"the result of job {reference.called} cannot be an argument on backend {backend.name()!r}"
+    kind = getattr(job, "_record", None) and job._record.kind
+    if kind != "python":
+        raise UnsupportedSpecError(
+            f"{where}: it is no call, and what it leaves is made a result where that is asked for: give what "
+            "its result() returns, or start after it (after=job)"
+        )
+    there = job.backend()
+    if not there.capabilities.durable:
+        raise UnsupportedSpecError(
+            f"{where}: it is one of backend {there.name()!r}, and lives in this process alone: give what its "
+            "result() returns"
+        )
+    ours, theirs = backend.services.ledger.path, there.services.ledger.path
+    if ours != theirs:
+        raise UnsupportedSpecError(
+            f"{where}: it is in another ledger, {theirs}, and not in {ours}: give what its result() returns"
+        )
+
+
+# --- seeking and replacing --------------------------------------------------------------------------
+
+
+def holds_handle(given: Iterable[Iterable[Any]]) -> bool:
+    """Tell whether a handle is among these values, or in what they hold."""
+    level = list(given)
+    seen: set[int] = set()
+    while level:
+        kinds = {kind: kind_of_type(kind) for kind in set(map(type, chain.from_iterable(level)))}
+        if HANDLE in kinds.values():
+            return True
+        containers = {kind: of for kind, of in kinds.items() if of != PLAIN}
+        if not containers:
+            return False
+        found = {id(one): one for one in chain.from_iterable(level) if type(one) in containers}
+        level = [_values(one, containers[type(one)]) for key, one in found.items() if key not in seen]
+        seen.update(found)
+    return False
+
+
+def with_references(call: Call[Any], refer: Callable[[Any], ResultOf]) -> Call[Any]:
+    """Return a call with a reference in place of each handle; what the caller holds is not changed.
+
+    Args:
+        call: the call.
+        refer: gives the reference for a handle.
+
+    Raises:
+        SpecError: a handle is where it cannot be replaced.
+    """
+    replacing = _Replacing(refer)
+    args = tuple(replacing(value, f"argument {n}") for n, value in enumerate(call.args))
+    kwargs = {key: replacing(value, f"argument {key!r}") for key, value in call.kwargs.items()}
+    return replace(call, args=args, kwargs=kwargs)
+
+
+class _Replacing:
+    """Replaces handles, the same by the same, in what is made anew where there are some."""
+
+    def __init__(self, refer: Callable[[Any], ResultOf]) -> None:
+        self._refer = refer
+        self._made: dict[int, Any] = {}
+
+    def __call__(self, value: Any, where: str) -> Any:
+        kind = kind_of_type(type(value))
+        if kind == PLAIN:
+            return value
+        known = self._made.get(id(value))
+        if known is not None:
+            return known
+        if kind == HANDLE:
+            made = self._made[id(value)] = self._refer(value)
+            return made
+        self._made[id(value)] = value  # for what holds itself
+        try:
+            made = self._made[id(value)] = self._anew(value, kind, where)
+        except RecursionError:
+            raise SpecError(f"{where} is nested too deeply for a job to be found in it") from None
+        return made
+
+    def _anew(self, value: Any, kind: int, where: str) -> Any:
+        if kind == SET:
+            if holds_handle([value]):
+                raise SpecError(
+                    f"{where} has a job in a set: a result need not be hashable, so give a list or a tuple"
+                )
+            return value
+        if kind == SEQUENCE:
+            items = [self(one, where) for one in value]
+            if all(map(_is, items, value)):
+                return value
+            make = getattr(value, "_make", None)
+            return make(items) if make is not None else type(value)(items)
+        if kind == MAPPING:
+            if any(kind_of_type(type(key)) == HANDLE for key in value):
+                raise SpecError(f"{where} has a job as the key of a dict: give its result as a value")
+            pairs = {key: self(one, where) for key, one in value.items()}
+        else:
+            pairs = {name: self(getattr(value, name), where) for name in _fields(value)}
+        if all(map(_is, pairs.values(), _values(value, kind))):
+            return value
+        made = copy.copy(value)
+        for key, one in pairs.items():
+            if kind == MAPPING:
+                made[key] = one
+            else:
+                _set(made, key, one)
+        return made
+
+
+def kind_of_type(of: type) -> int:
+    """Tell what a type is, for who seeks handles."""
+    kind = _KINDS.get(of)
+    if kind is not None:
+        return kind
+    if getattr(of, STANDS_FOR_RESULT, False):
+        return HANDLE
+    if issubclass(of, tuple) and hasattr(of, "_make"):
+        return SEQUENCE
+    return FIELDS if any(hasattr(of, fields) for fields in _FIELDS) else PLAIN
+
+
+_FIELDS = ("__dataclass_fields__", "__struct_fields__", "__attrs_attrs__")
+_KINDS: dict[type, int] = {
+    **dict.fromkeys((int, float, str, bytes, bool, type(None), complex, bytearray), PLAIN),
+    list: SEQUENCE,
+    tuple: SEQUENCE,
+    dict: MAPPING,
+    OrderedDict: MAPPING,
+    defaultdict: MAPPING,
+    set: SET,
+    frozenset: SET,
+}
+
+
+def _fields(value: Any) -> Iterator[str]:
+    """Return the names of the fields that an object has."""
+    for attribute in _FIELDS:
+        declared = getattr(type(value), attribute, None)
+        if declared is not None:
+            names = [getattr(one, "name", one) for one in declared]
+            return (name for name in names if hasattr(value, name))
+    return iter(())
+
+
+def _values(value: Any, kind: int) -> Iterable[Any]:
+    if kind == MAPPING:
+        return value.values()  # type: ignore[no-any-return]
+    return [getattr(value, name) for name in _fields(value)] if kind == FIELDS else value
+
+
+def _set(value: Any, name: str, to: Any) -> None:
+    """Set a field, frozen or not."""
+    if hasattr(type(value), "__struct_fields__"):
+        from msgspec.structs import force_setattr
+
+        force_setattr(value, name, to)
+    else:
+        object.__setattr__(value, name, to)
+
+
+def _is(one: Any, other: Any) -> bool:
+    return one is other
