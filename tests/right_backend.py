@@ -43,6 +43,7 @@ class RightBackend(TaskBackend):
     floor = 0.02
     ceiling = 0.2
     grace = 0.3
+    relaunches = True  # an engine that is told of a job twice knows it by its name
     program: ClassVar[tuple[str, ...]] = (right_engine.__file__,)
     """The engine, and what it is told."""
 
@@ -128,6 +129,10 @@ class RightBackend(TaskBackend):
         self.engine.check()
         native = {job_id: native_id_of(job_id) for job_id in job_ids}
         return {job_id: its for job_id, its in native.items() if self.engine.state(its) is not None}
+
+    def renounce(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        """What is not there does not come any more: it was told by a process that has died."""
+        return self.find(job_ids)
 
 
 def native_id_of(job_id: str) -> str:

@@ -8,11 +8,11 @@ import pytest
 from support import ledgers
 
 from anyjob import JobStatus
-from anyjob.builtin.local.environment_file import OWN_SUFFIX
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
 from anyjob.errors import StateError
+from anyjob.execution.environment_file import OWN_SUFFIX
 from anyjob.ledger.encoding import Context
 from anyjob.ledger.store import Ledger
 

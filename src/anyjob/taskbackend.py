@@ -96,6 +96,8 @@ class TaskBackend(BaseBackend):
     """Seconds that a job may be unknown to the engine before it is taken for lost."""
     queues_in_ledger: ClassVar[bool] = False
     """Whether the engine is of our own making, and reads and writes the ledger by itself."""
+    relaunches: ClassVar[bool] = False
+    """Whether a job that was renounced can be launched anew: what the engine gets of it late does not run."""
     has_threads_to_spare: ClassVar[bool] = False
     """Whether the threads that tell of the end of jobs may be held by what they call."""
     distribution = ""
@@ -188,7 +190,10 @@ class TaskBackend(BaseBackend):
         return {}
 
     def renounce(self, job_ids: Sequence[str]) -> Mapping[str, str]:
-        """See to it that jobs which `find` does not find do not start any more: they are taken for lost next.
+        """See to it that jobs which `find` does not find do not start any more.
+
+        They are taken for lost next; or, where it ``relaunches``, those are launched anew that start after
+        others and were about to be handed over by a process that was killed.
 
         Returns the native ids of those that turn out to have started.
         """
@@ -390,8 +395,14 @@ class TaskBackend(BaseBackend):
             if record.tracker is not self._tracker:
                 raise JobError(f"job {job.job_id()} is of backend {job.backend()!s}, not of {self.name()!r}")
             self._tracker.check(record)
+        accepted: set[str] = set()
+        deferred = [record.job_id for record in records if record.deferred and record.outcome is None]
+        if deferred:
+            accepted.update(self.recorder.cancel_deferred(deferred))
         for record in records:
-            if record.unsure:  # it may be with the engine, which has to be asked for its id
+            if (
+                record.unsure or record.deferred
+            ):  # it may be with the engine, which has to be asked for its id
                 self._tracker.ask(record)
         open_records = [
             record for record in records if record.outcome is None and record.native_id is not None
@@ -399,7 +410,7 @@ class TaskBackend(BaseBackend):
         if open_records:
             self._check_here("cancel its jobs")
         answers = self.terminate([record.ticket() for record in open_records]) if open_records else {}
-        accepted = {record.job_id for record in open_records if answers.get(record.job_id)}
+        accepted.update(record.job_id for record in open_records if answers.get(record.job_id))
         if accepted:
             self.notify(accepted)
         return [record.job_id in accepted for record in records]

@@ -18,6 +18,11 @@ from anyjob.execution.spool import InSpool, load_large
 from anyjob.outcome import LocalException, LocalValue, Outcome
 from anyjob.status import JobStatus
 
+FORGOTTEN = (
+    "it is not in the ledger any more: the state directory was removed, or `anyjob prune` has forgotten it"
+)
+"""What is said of a job that nothing is known of any more."""
+
 
 def load_value(outcome: Outcome) -> Any:
     """Return what a job returned: a fresh copy, or the object itself where it cannot be pickled."""

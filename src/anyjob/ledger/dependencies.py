@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from anyjob.errors import JobNotFoundError
-from anyjob.ledger.rows import BLOCKED, CODE, FINAL, STATES, NewJob, of_column
+from anyjob.ledger.rows import BLOCKED, CODE, FINAL, RELEASED, STATES, NewJob, of_column
 from anyjob.ledger.sql import chunks, placeholders
 from anyjob.status import PREREQUISITES, JobStatus
 
@@ -51,8 +51,15 @@ class Consequences(NamedTuple):
 NOTHING = Consequences()
 
 
-def enter(db: sqlite3.Connection, jobs: Sequence[NewJob], first: int, now: float) -> Consequences:
+def enter(db: sqlite3.Connection, jobs: Sequence[NewJob], first: int, now: float, ready: int) -> Consequences:
     """Write what the new jobs of a bulk, numbered from ``first`` on, wait for; what has ended counts at once.
+
+    Args:
+        db: in a transaction, in which these jobs have been written.
+        jobs: the jobs.
+        first: the number of the first.
+        now: when those end that cannot start any more.
+        ready: the code of the state of those that may start at once, as any new job.
 
     Raises:
         JobNotFoundError: one is to wait for a job that is not in the ledger.
@@ -64,7 +71,7 @@ def enter(db: sqlite3.Connection, jobs: Sequence[NewJob], first: int, now: float
     for some in chunks(ids):
         found = db.execute(f"SELECT id, n, state FROM jobs WHERE id IN ({placeholders(some)})", some)
         known.update((job_id, (n, state)) for job_id, n, state in found)
-    step = _Step(db, now)
+    step = _Step(db, now, ready)
     for after, same in groupby(enumerate(jobs, first), key=lambda job: job[1].after):
         if not after:
             continue
@@ -136,9 +143,11 @@ def forget(db: sqlite3.Connection, numbers: Sequence[tuple[int]]) -> None:
 class _Step:
     """What follows from the end of some jobs, and from what follows."""
 
-    def __init__(self, db: sqlite3.Connection, now: float) -> None:
+    def __init__(self, db: sqlite3.Connection, now: float, ready: int | None = None) -> None:
         self._db = db
         self._now = now
+        self._ready = ready
+        self._states: dict[int, int] = {}
         self._causes: dict[int, _Cause] = {}
         self.ended: list[int] = []
         """The numbers of jobs of whose end those behind them have not heard."""
@@ -176,13 +185,23 @@ class _Step:
             for n, last in self._db.execute(free, some).fetchall():
                 found = self._db.execute(
                     f"SELECT id, backend FROM jobs WHERE n BETWEEN ? AND ? AND +state = {BLOCKED}", (n, last)
-                )
-                self.consequences.released.extend(found.fetchall())
+                ).fetchall()
+                if not found:
+                    continue
+                self.consequences.released.extend(found)
                 self._db.execute(
-                    f"UPDATE jobs SET state = {CODE[JobStatus.QUEUED]} "
-                    f"WHERE n BETWEEN ? AND ? AND +state = {BLOCKED}",
-                    (n, last),
+                    f"UPDATE jobs SET state = ? WHERE n BETWEEN ? AND ? AND +state = {BLOCKED}",
+                    (self._state_on(found[0][1]), n, last),
                 )
+
+    def _state_on(self, backend: int) -> int:
+        """Return the state of jobs of a backend that may start: its queue is in the ledger, or elsewhere."""
+        if self._ready is not None:
+            return self._ready
+        if backend not in self._states:
+            host = self._db.execute("SELECT host FROM backends WHERE n = ?", (backend,)).fetchone()
+            self._states[backend] = CODE[JobStatus.QUEUED] if host and host[0] else RELEASED
+        return self._states[backend]
 
     def fail(self, group: int, prerequisite: int) -> None:
         """End what cannot start any more, since this prerequisite has come to something else."""

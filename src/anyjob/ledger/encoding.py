@@ -36,6 +36,8 @@ class Context(msgspec.Struct, frozen=True, omit_defaults=True):
     parent: str = ""  # the job that has submitted them
     takes_results: bool = False
     """Whether results of other jobs are among the arguments of calls."""
+    host: str = ""
+    """Where they were submitted, of those that are handed to an engine from there later."""
 
 
 class _BytePaths(Context, frozen=True, omit_defaults=True):
@@ -74,6 +76,7 @@ def _converted(context: Context, to: type[Context], convert: Callable[[Any], Any
         context.gpus,
         context.parent,
         context.takes_results,
+        context.host,
     )
 
 

@@ -15,6 +15,7 @@ from anyjob.ledger.rows import (
     CODE,
     FINAL,
     HELD,
+    RELEASED,
     BackendRow,
     Row,
     Summary,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from anyjob.ledger.encoding import Context
 
-OPEN = ",".join(map(str, range(BLOCKED, FINAL)))
+OPEN = ",".join(map(str, range(RELEASED, FINAL)))
 """The states that are not final."""
 
 

@@ -29,6 +29,9 @@ FINAL = 4
 BLOCKED = -1
 """The state of a job that is QUEUED, and may not start before others have ended: none of `STATES`, so that
 to read what may start is to read one state."""
+RELEASED = -2
+"""The state of a job that is QUEUED, has all that it starts after, and is to be handed to an engine that does
+not read the ledger by itself: that is done by the releaser of the host that it was submitted on."""
 CANCELLING = "cancel"
 """What stands as the reason of a job that has not ended, once a cancel of it was accepted."""
 WAITING = "waiting"
@@ -46,7 +49,7 @@ CODE = {status: code for code, status in enumerate(STATES)}
 
 def status_of(code: int) -> JobStatus:
     """Return the status that a job has whose state is kept as this number."""
-    return JobStatus.QUEUED if code == BLOCKED else STATES[code]
+    return JobStatus.QUEUED if code < 0 else STATES[code]
 
 
 class BackendRow(NamedTuple):

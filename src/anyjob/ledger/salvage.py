@@ -22,7 +22,7 @@ from anyjob.errors import StateError
 from anyjob.execution import spool
 from anyjob.ledger import dependencies
 from anyjob.ledger.encoding import Context, decode_outcome, encode_outcome
-from anyjob.ledger.rows import BLOCKED, CODE, FINAL, of_column
+from anyjob.ledger.rows import BLOCKED, CODE, FINAL, RELEASED, of_column
 from anyjob.ledger.schema import ASTRAY, MISCOUNTED, REFERENCES, migrate
 from anyjob.ledger.statedir import is_network
 from anyjob.outcome import Outcome
@@ -41,6 +41,7 @@ TABLES = (
     ("dependents", "n"),
     ("dependencies", "prerequisite"),
     ("settings", "backend"),
+    ("claims", "n"),
 )
 """Each with the number that its rows lie in the order of."""
 COMPANIONS = ("-wal", "-shm", "-journal")
@@ -225,6 +226,7 @@ def _sound(table: str, row: dict[str, Any]) -> dict[str, Any] | None:
         "kind",
         "native",
         "id",
+        "releaser",
     )
     numbers = ("n", "backend", "bulk", "state", "attempt", "told", "first", "last", "original", "unmet",
                "prerequisite", "dependent", "condition")  # fmt: skip
@@ -239,7 +241,7 @@ def _sound(table: str, row: dict[str, Any]) -> dict[str, Any] | None:
             of_column(row["name"]).encode("utf-8", "surrogatepass")
             msgspec.msgpack.decode(row["context"], type=Context)
         elif table == "jobs":
-            if not _HEX.fullmatch(row["id"]) or not BLOCKED <= row["state"] < len(CODE):
+            if not _HEX.fullmatch(row["id"]) or not RELEASED <= row["state"] < len(CODE):
                 return None
             if row["outcome"] is not None:
                 decode_outcome(row["outcome"])

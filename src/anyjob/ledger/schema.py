@@ -7,7 +7,7 @@ import sqlite3
 from anyjob.errors import StateError
 from anyjob.ledger.rows import BLOCKED, FINAL
 
-VERSION = 7
+VERSION = 8
 
 SCHEMA = """
 CREATE TABLE backends (
@@ -41,12 +41,14 @@ CREATE TABLE dependencies (
     PRIMARY KEY (prerequisite, dependent, condition)) WITHOUT ROWID;
 CREATE INDEX dependencies_dependent ON dependencies (dependent);
 CREATE TABLE settings (backend INTEGER PRIMARY KEY, options TEXT NOT NULL);
+CREATE TABLE claims (n INTEGER PRIMARY KEY, releaser TEXT NOT NULL);
 """
 # The jobs of a bulk are numbered from `first` to `last`: no index from bulks to jobs is needed. Numbers are
 # never given twice. What a job is to do is written once, and stands apart from where it is. No two jobs
 # supersede the same one, `original`: those that were run anew make a line, of which the newest counts. Jobs
 # `n` to `last` of `dependents` wait until as many prerequisites as are `unmet` have ended, or one has ended
 # in another way than it should: that is `broken_by`. What is set of a backend holds in place of its options.
+# What is released is handed to its engine by the one releaser that has claimed it.
 
 REFERENCES = (
     ("jobs", "bulk", "bulks"),
@@ -60,6 +62,7 @@ REFERENCES = (
     ("dependencies", "prerequisite", "jobs"),
     ("dependencies", "dependent", "dependents"),
     ("settings", "backend", "backends"),
+    ("claims", "n", "jobs"),
 )
 """Each column that holds the number of a row of another table: table, column, the other table."""
 
@@ -76,6 +79,7 @@ MIGRATIONS: tuple[str, ...] = (
     "ALTER TABLE jobs ADD COLUMN priority INTEGER;"
     "CREATE INDEX jobs_priority ON jobs (backend, n) WHERE priority IS NOT NULL",
     "CREATE TABLE settings (backend INTEGER PRIMARY KEY, options TEXT NOT NULL)",
+    "CREATE TABLE claims (n INTEGER PRIMARY KEY, releaser TEXT NOT NULL)",
 )
 """``MIGRATIONS[i]``: the statements that make a ledger of version i + 2 of one of version i + 1."""
 

@@ -152,7 +152,7 @@ class Ledger(LedgerReader):
                     db.execute("INSERT INTO notes VALUES (?, ?)", (n, json.dumps(job.notes)))
                 if job.rerun_of is not None:
                     db.execute(_SUPERSEDE, {"n": n, "original": job.rerun_of})
-            return dependencies.enter(db, jobs, first, created)
+            return dependencies.enter(db, jobs, first, created, code)
 
         return self._file.write(write)
 
@@ -419,6 +419,7 @@ def _remove(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[str]:
     db.executemany("DELETE FROM notes WHERE n = ?", numbers)
     db.executemany("DELETE FROM summaries WHERE n = ?", numbers)
     db.executemany("DELETE FROM reruns WHERE n = ?1 OR original = ?1", numbers)
+    db.executemany("DELETE FROM claims WHERE n = ?", numbers)
     dependencies.forget(db, numbers)
     environments = []
     for bulk in {bulk for _, bulk in found}:

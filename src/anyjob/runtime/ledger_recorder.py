@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ import msgspec
 from anyjob.errors import AnyjobError, BackendError, JobError, PluginError
 from anyjob.execution import spool
 from anyjob.execution.interpreter import find_interpreter
+from anyjob.execution.outcomes import FORGOTTEN
 from anyjob.execution.serialization import dump, dump_call
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.ledger.dependencies import NOTHING, RESULT, Consequences
@@ -27,14 +29,16 @@ from anyjob.ledger.encoding import (
     make_writable,
     outcome_of,
 )
-from anyjob.ledger.identity import identity
-from anyjob.ledger.rows import ATTACHED, FINAL, BackendRow, NewJob, Row, Summary
+from anyjob.ledger.identity import HOST, identity
+from anyjob.ledger.releases import Releases
+from anyjob.ledger.rows import ATTACHED, BLOCKED, FINAL, BackendRow, NewJob, Row, Summary
 from anyjob.ledger.statedir import cannot_write
 from anyjob.ledger.store import Ledger
+from anyjob.ledger.submitters import keep_environment
 from anyjob.outcome import Outcome
 from anyjob.resources import Resources
 from anyjob.runtime.lowering import lower_along
-from anyjob.runtime.recorder import Recorder
+from anyjob.runtime.recorder import Deferred, Recorder
 from anyjob.specs import Call, Spec, kind_of
 from anyjob.status import JobStatus
 from anyjob.taskjob import describe
@@ -42,6 +46,8 @@ from anyjob.tracking.records import NEVER, JobRecord
 
 LARGE = 1 << 20
 """Bytes from which a job's payload is kept in its spool, not in the ledger."""
+ABOUT_TO_START = "has all that it starts after, and is about to be handed over"
+"""What is said of a job that no engine has yet, though it waits for no other any more."""
 BULKS = 16
 """Bulks that are remembered while their jobs are read back."""
 
@@ -69,10 +75,14 @@ class LedgerRecorder(Recorder):
         """The number that this backend has in the ledger."""
         return self.ledger.backend(self.identity)
 
-    def enter(self, records: Sequence[JobRecord], resources: Resources) -> None:
+    def enter(self, records: Sequence[JobRecord], resources: Resources) -> frozenset[str]:
         """Write jobs before the engine hears of them: all of them, or none.
 
+        Returns:
+            those that the engine is not to hear of now, since they start after others.
+
         Raises:
+            BackendUnavailableError: some start after others, and nobody is there to see to that.
             SerializationError: something in the work cannot be pickled.
             StateError: they cannot be written.
         """
@@ -80,12 +90,17 @@ class LedgerRecorder(Recorder):
         for record in records:
             routes.setdefault(tuple(map(kind_of, record.specs)), []).append(record)
         bulks: list[tuple[Context, bytes | None, list[NewJob]]] = []
+        is_deferring = not self._backend.queues_in_ledger and any(record.after for record in records)
+        if is_deferring:
+            self._backend.services.look_after_releases()  # who cannot is told before anything is written
         try:
             for route, some in routes.items():
                 shared, jobs = self._pack(some)
                 context = self._backend.context(route, resources)
                 if any(needed.condition == RESULT for record in some for needed in record.after):
                     context = msgspec.structs.replace(context, takes_results=True)
+                if is_deferring:
+                    context = _to_be_found_again(context, self.ledger.state)
                 bulks.append((context, shared, jobs))
                 if not context.cwd:
                     for record in some:
@@ -98,9 +113,42 @@ class LedgerRecorder(Recorder):
                 self._clear(job_ids, [context.environment for context, _, _ in bulks])
             raise
         ended = [job_id for each in consequences for job_id, _ in each.ended]
-        if ended:  # what they were to start after has come to something else before
-            with suppress(BackendError):
-                self._backend.advance(ended)
+        if not is_deferring:
+            if ended:  # what they were to start after has come to something else before
+                with suppress(BackendError):
+                    self._backend.advance(ended)
+            return frozenset()
+        with suppress(AnyjobError):
+            self._backend.services.look_after_releases()
+        free = {job_id for each in consequences for job_id, _ in each.released}
+        return frozenset(record.job_id for record in records if record.after and record.job_id not in free)
+
+    def deferred(self, job_ids: Sequence[str]) -> Mapping[str, Deferred]:
+        """Read what has become of jobs that start after others."""
+        rows = self.ledger.rows(job_ids)
+        awaited = self.ledger.awaited([job_id for job_id, row in rows.items() if row.state == BLOCKED])
+        found: dict[str, Deferred] = {}
+        for job_id in job_ids:
+            row = rows.get(job_id)
+            if row is None:
+                found[job_id] = Deferred(
+                    outcome=Outcome(status=JobStatus.ERROR, reason="lost", message=FORGOTTEN)
+                )
+            elif row.state >= FINAL:
+                found[job_id] = Deferred(native_id=row.native_id, outcome=outcome_of(row))
+            elif row.state < 0:
+                message = awaited[job_id].in_words() if job_id in awaited else ABOUT_TO_START
+                found[job_id] = Deferred(True, message)
+            else:
+                found[job_id] = Deferred(native_id=row.native_id)
+        return found
+
+    def cancel_deferred(self, job_ids: Sequence[str]) -> Sequence[str]:
+        """Cancel jobs that have not been given to the engine yet."""
+        cancelled = Releases(self.ledger, HOST).cancel(job_ids, time.time())
+        if cancelled.consequences != NOTHING:
+            self._backend.services.advance(cancelled.consequences)
+        return [*cancelled.ended, *cancelled.claimed]
 
     def _add(
         self, bulks: Sequence[tuple[Context, bytes | None, list[NewJob]]], resources: Resources
@@ -285,6 +333,7 @@ class LedgerRecorder(Recorder):
         record.status = row.status
         if not self._backend.queues_in_ledger:
             record.heard_at = NEVER  # who heard it, and when, is not written down
+        record.deferred = row.state < 0 and row.native_id is None and not self._backend.queues_in_ledger
         if row.state >= FINAL:
             record.outcome = outcome_of(row)
 
@@ -371,6 +420,12 @@ def current_context(
     )
 
 
+def _to_be_found_again(context: Context, state: Path) -> Context:
+    """Return a context that tells more: what it takes to hand these jobs over as this process does."""
+    kept = keep_environment(state)
+    return msgspec.structs.replace(context, environment=kept, host=HOST)
+
+
 def _check_own_directory(spec: Spec) -> None:
     """Make sure that work runs in a directory that it names itself, there being no other.
 
@@ -397,7 +452,7 @@ def record_of_row(backend: Any, row: Row) -> JobRecord:
     native = "" if row.kind == ATTACHED else row.native
     record = JobRecord(backend._tracker, job_id, kind, native, lambda: recorder.load(job_id, bulk))
     recorder.fill(record, row)
-    if record.outcome is None and record.native_id is None:
+    if record.outcome is None and record.native_id is None and not record.deferred:
         # Whoever submitted it was gone, or is not yet done: the engine may have it or not.
         record.unsure, record.missing_since = True, time.monotonic()
     return record

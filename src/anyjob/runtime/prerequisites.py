@@ -39,10 +39,10 @@ def take(backend: TaskBackend, given: dict[str, Any], count: int) -> list[After]
     values = [(code, value) for code, value in values if value is not None]
     if not values:
         return []
-    if not backend.queues_in_ledger:
+    if not backend.capabilities.durable:
         raise UnsupportedSpecError(
             f"backend {backend.name()!r} cannot start a job after others: {PREREQUISITES[values[0][0]]}= is "
-            "for backends of type `local`, which start it though nobody waits; or wait for those others first"
+            "for backends whose jobs outlive this process, such as `local`; or wait for those others first"
         )
     ledger = backend.services.ledger
     if not any(callable(value) for _, value in values):

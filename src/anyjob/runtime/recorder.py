@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from anyjob.outcome import Outcome
 from anyjob.resources import Resources
@@ -13,11 +13,30 @@ if TYPE_CHECKING:
     from anyjob.tracking.records import JobRecord
 
 
+class Deferred(NamedTuple):
+    """What is known of a job that starts after others, and is handed to the engine then."""
+
+    waits: bool = False
+    """Whether it has not been handed over yet."""
+    message: str = ""
+    native_id: str | None = None
+    outcome: Outcome | None = None
+
+
 class Recorder:
     """What a backend keeps whose jobs live and end with its process: nothing."""
 
-    def enter(self, records: Sequence[JobRecord], resources: Resources) -> None:
-        """Jobs are about to be given to the engine."""
+    def enter(self, records: Sequence[JobRecord], resources: Resources) -> frozenset[str]:
+        """Jobs are about to be given to the engine; return those that are not, as they start after others."""
+        return frozenset()
+
+    def deferred(self, job_ids: Sequence[str]) -> Mapping[str, Deferred]:
+        """Return what has become of jobs that start after others, of each of these."""
+        raise AssertionError("what lives and ends with this process is deferred by nobody else")
+
+    def cancel_deferred(self, job_ids: Sequence[str]) -> Sequence[str]:
+        """Cancel jobs that have not been given to the engine yet; return those of which that was accepted."""
+        return ()
 
     def attached(self, record: JobRecord) -> str:
         """A job is to be ours that others have submitted; return the id of ours that it has from now on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from anyjob.errors import JobNotFoundError
+from anyjob.errors import JobNotFoundError, UnsupportedSpecError
 
 if TYPE_CHECKING:
     from anyjob.ledger.dependencies import Consequences
@@ -95,6 +95,18 @@ class Services:
     def pickled(self, job: Any) -> tuple[Any, ...]:
         """Return what a handle is pickled as: a function, and the arguments that make a handle of it."""
         return find_here, (job.job_id(), job.backend().name())
+
+    def look_after_releases(self) -> None:
+        """See to it that jobs which start after others are handed to their engines then, by this host.
+
+        Raises:
+            UnsupportedSpecError: nobody can be asked to.
+            BackendUnavailableError: who is asked to cannot be reached.
+        """
+        raise UnsupportedSpecError(
+            "a job that starts after others is released by a session: get the backend from one, as by "
+            "`anyjob.get_backend`"
+        )
 
     def advance(self, consequences: Consequences) -> None:
         """Told when the end of jobs, as it was written, has ended others, or lets them start."""

@@ -74,7 +74,7 @@ def submit(
         except Refused as refusal:
             if raise_refusal:
                 raise
-            tracker.settle(record, _rejected(str(refusal)))
+            tracker.settle(record, rejected(str(refusal)))
             continue
         record.notes = (admitted and admitted.notes) or _NO_NOTES
         if admitted is not None and admitted.resources is not resources:
@@ -88,11 +88,15 @@ def submit(
     try:
         for orders in groups.values():
             some = [by_id[order.job_id] for order in orders]
-            backend.recorder.enter(some, some[0].resources)
+            later = backend.recorder.enter(some, some[0].resources)
             entered = True
             for record in some:
                 tracker.add(record)
-            _Launch(backend, orders, by_id).run()
+                if record.job_id in later:
+                    tracker.deferred(record)
+            if later:
+                orders = [order for order in orders if order.job_id not in later]
+            Launch(backend, orders, by_id).run()
         for record in records:
             if record.outcome is not None:  # those that were refused
                 tracker.add(record)
@@ -157,18 +161,21 @@ def take_back(backend: TaskBackend, records: Mapping[str, JobRecord], error: Bas
             if backend.queues_in_ledger:  # so it was handed over
                 records[job_id].unsure = False
                 backend._tracker.launched(records[job_id], job_id)
-            elif records[job_id].outcome is None:
+            elif records[job_id].outcome is None and not records[job_id].deferred:
                 backend._tracker.unsure(records[job_id])
     there = [record for record in records.values() if record.native_id is not None]
     handed = [record for record in there if record.outcome is None]
     open_ids = {record.job_id for record in handed}
     ended = [record.job_id for record in there if record.job_id not in open_ids]
     unsure = [record.job_id for record in records.values() if record.unsure]
+    deferred = [record.job_id for record in records.values() if record.deferred]
     cancelled: list[str] = []
     try:
+        if deferred:
+            cancelled += backend.recorder.cancel_deferred(deferred)
         if handed:
             answers = backend.terminate([record.ticket() for record in handed])
-            cancelled = [record.job_id for record in handed if answers.get(record.job_id)]
+            cancelled += [record.job_id for record in handed if answers.get(record.job_id)]
     except BaseException as failure:  # Ctrl-C once more, or nobody answers
         error.add_note(f"anyjob: they could not be cancelled: {type(failure).__name__}: {failure}")
     known = set(cancelled)
@@ -208,7 +215,7 @@ def _lower(backend: TaskBackend, specs: Sequence[Spec]) -> list[tuple[Spec, ...]
     return lowered
 
 
-class _Launch:
+class Launch:
     """One call of a backend's ``launch``, and what is done with each of its answers.
 
     Those that the engine has are not lost to the caller: only where it has none is an error of ``launch``
@@ -222,7 +229,7 @@ class _Launch:
         self._tracker = backend._tracker
         self._orders = orders
         self._records = records
-        self._unanswered = {order.job_id for order in orders}
+        self.unanswered = {order.job_id for order in orders}
         self._native_ids: dict[str, str] = {}  # those that the ledger does not have yet
         self._noted = time.monotonic()
         self._nonsense = ""
@@ -238,12 +245,12 @@ class _Launch:
             for order, answer in self._backend.launch(self._orders) if self._orders else ():
                 self._take(order.job_id, answer)
         except BaseException as error:
-            nothing = len(self._unanswered) == len(self._orders)
-            self._give_up(error, nothing)
+            nothing = len(self.unanswered) == len(self._orders)
+            self.give_up(error, nothing)
             if nothing or not isinstance(error, Exception):
                 raise
         else:
-            for job_id in self._unanswered:  # an engine that says nothing has not said no
+            for job_id in self.unanswered:  # an engine that says nothing has not said no
                 self._tracker.unsure(self._records[job_id])
         finally:
             self._backend.recorder.launched(self._native_ids)
@@ -254,7 +261,7 @@ class _Launch:
             )
 
     def _take(self, job_id: str, answer: Any) -> None:
-        self._unanswered.remove(job_id)
+        self.unanswered.remove(job_id)
         record = self._records[job_id]
         if isinstance(answer, str):
             self._native_ids[job_id] = answer
@@ -263,26 +270,28 @@ class _Launch:
                 self._backend.recorder.launched(self._native_ids)
                 self._native_ids, self._noted = {}, time.monotonic()
         elif isinstance(answer, Rejected):
-            self._tracker.end(record, _rejected(answer.reason))
+            self._tracker.end(record, rejected(answer.reason))
         else:
             self._tracker.unsure(record)
             if not isinstance(answer, Unsure):  # so it is not known whether the engine has it
                 self._nonsense = f"{answer!r:.80} for job {job_id}"
 
-    def _give_up(self, error: BaseException, nothing: bool) -> None:
+    def give_up(self, error: BaseException, nothing: bool) -> None:
+        """See to the jobs that are left without an answer, where ``launch`` has raised."""
         backend = self._backend
         interrupted = backend.capabilities.durable and not isinstance(error, Exception)
         may_be_taken = interrupted or backend.queues_in_ledger
-        for job_id in self._unanswered:
+        for job_id in self.unanswered:
             if may_be_taken:
                 self._tracker.unsure(self._records[job_id])
             elif nothing:
                 self._tracker.remove(self._records[job_id])
             else:
-                self._tracker.end(self._records[job_id], _rejected(f"{type(error).__name__}: {error}"))
+                self._tracker.end(self._records[job_id], rejected(f"{type(error).__name__}: {error}"))
         if nothing and not may_be_taken:
-            backend.recorder.remove(list(self._unanswered))
+            backend.recorder.remove(list(self.unanswered))
 
 
-def _rejected(reason: str) -> Outcome:
+def rejected(reason: str) -> Outcome:
+    """Return the outcome of a job that the engine would not take."""
     return Outcome(status=JobStatus.ERROR, reason="rejected", message=reason)

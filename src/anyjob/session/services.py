@@ -34,6 +34,7 @@ class SessionServices(Services):
         hooks.call("anyjob_configure", config=session.config)
         self._known = -1
         self._watches = False
+        self._queue: Any = None
 
     @property
     def ledger(self) -> Ledger:
@@ -106,11 +107,38 @@ class SessionServices(Services):
         of_backend: dict[int, list[Row]] = {}
         for row in self.ledger.rows(ids).values():
             of_backend.setdefault(row.backend, []).append(row)
-        for rows in of_backend.values():
-            backend = backends.of(rows[0])
-            if getattr(backend, "queues_in_ledger", False):
-                with suppress(AnyjobError):
+        for number, rows in of_backend.items():
+            with suppress(AnyjobError):
+                if not self.ledger.backend_row(number).host:  # its jobs are handed over by a releaser
+                    self.look_after_releases()
+                    continue
+                backend = backends.of(rows[0])
+                if getattr(backend, "queues_in_ledger", False):
                     backend.advance([row.job_id for row in rows])
+
+    def look_after_releases(self) -> None:
+        """Have the supervisor of this host look what there is to release; one is started where none runs.
+
+        Raises:
+            ConfigError: there are no supervisors on this platform.
+            BackendUnavailableError: none can be reached.
+        """
+        self._queue_of_host().advance([])
+
+    def _queue_of_host(self) -> Any:
+        """Return a backend whose supervisor is that of this host, whether one is configured or not."""
+        session = self._session
+        for made in session.made():
+            if getattr(made, "queues_in_ledger", False) and not made.other_host and not made.is_closed:
+                return made
+        for name, entry in session.config.backends.items():
+            if entry.type == "local":
+                return session.get_backend(name)
+        if self._queue is None or self._queue.is_closed:
+            self._queue = session.registry.backend("local").from_options("local", {})
+            self._queue.services = self
+            session.keep(self._queue)
+        return self._queue
 
     def _failure_of(self, job_id: str) -> BaseException | None:
         """Return what the result of another job raises, which has ended; None for a plain one."""

@@ -110,6 +110,8 @@ class BulkQuery:
     def _ask(self, records: list[JobRecord]) -> bool:
         changed = False
         try:
+            for chunk in _chunks([record for record in records if record.deferred]):
+                changed |= self._look_up(chunk, time.monotonic())
             for chunk in _chunks([record for record in records if record.unsure]):
                 changed |= self._find(chunk, time.monotonic())
             for chunk in _chunks([record for record in records if record.native_id is not None]):
@@ -175,6 +177,29 @@ class BulkQuery:
             f"backend {self._backend.name()!r} has not known of job {record.job_id} (its {record.native_id}) "
             f"for {now - record.missing_since:.0f} s, and nothing came of it: it is taken for lost",
         )
+
+    def _look_up(self, records: list[JobRecord], now: float) -> bool:
+        """See what has become of jobs that start after others, and that the engine has not been given yet."""
+        changed = False
+        found = self._backend.recorder.deferred([record.job_id for record in records])
+        for record in records:
+            record.asked_at = record.heard_at = now
+            seen = found[record.job_id]
+            if seen.outcome is not None:
+                record.deferred, record.native_id = False, seen.native_id
+                self._transitions.settle(record, seen.outcome)
+            elif seen.waits:
+                self._transitions.observed(
+                    record, JobStatus.QUEUED, Observation(JobStatus.QUEUED, message=seen.message)
+                )
+                continue
+            elif seen.native_id is not None:
+                record.deferred = False
+                self._transitions.launched(record, seen.native_id)
+            else:
+                record.deferred, record.unsure, record.missing_since = False, True, now
+            changed = True
+        return changed
 
     def _find(self, records: list[JobRecord], now: float) -> bool:
         """Look for jobs that the engine may have or not."""
@@ -260,7 +285,7 @@ class BulkQuery:
 
 
 def _may_be_asked(record: JobRecord) -> bool:
-    return record.outcome is None and (record.native_id is not None or record.unsure)
+    return record.outcome is None and (record.native_id is not None or record.unsure or record.deferred)
 
 
 def _checked(outcome: Any) -> Outcome:

@@ -40,6 +40,9 @@ class Writer(Protocol):
     def moved(self, moves: Sequence[tuple[Any, JobStatus]]) -> None:
         """Jobs are elsewhere now, and have not ended."""
 
+    def deferred(self, job_ids: Sequence[str]) -> Mapping[str, Any]:
+        """Return what has become of jobs that start after others, and were not given to the engine then."""
+
     def launched(self, native_ids: Mapping[str, str]) -> None:
         """The engine was found to have taken jobs."""
 

@@ -42,6 +42,7 @@ class JobRecord:
         "collecting",
         "cost",
         "currency",
+        "deferred",
         "final_callbacks",
         "heard_at",
         "hook_error",
@@ -99,6 +100,7 @@ class JobRecord:
         self.missing_since: float | None = None  # when the engine first did not know of it
         self.collecting = False
         self.unsure = False
+        self.deferred = False  # it starts after others, and is handed to the engine then
         self._spool: Path | None = None
         self.final_callbacks: tuple[FinalCallback, ...] = ()
         self.change_callbacks: tuple[Callable[[], None], ...] = ()

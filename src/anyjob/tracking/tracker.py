@@ -127,6 +127,11 @@ class Tracker:
         """The engine has taken a job, or not: to be found out."""
         self._transitions.unsure(record)
 
+    def deferred(self, record: JobRecord) -> None:
+        """A job starts after others, and is handed to the engine then, by whoever releases it."""
+        record.deferred = True
+        self._transitions.deferred(record)
+
     def submitted(self, job: Any) -> None:
         """Tell the hooks that a job was handed over."""
         self._transitions.call_hooks(job._record, self._backend.services.submitted, job)

@@ -74,6 +74,14 @@ class Transitions:
         if self._backend.services.watches:
             self._watch(record)
 
+    def deferred(self, record: JobRecord) -> None:
+        """A job waits for others: it is queued, though the engine does not know of it."""
+        old = self.observed(record, JobStatus.QUEUED, Observation(JobStatus.QUEUED))
+        if old is not None:
+            self.notify(record, old, JobStatus.QUEUED)
+        if self._backend.services.watches:
+            self._watch(record)
+
     def unsure(self, record: JobRecord) -> None:
         """The engine has taken a job, or not: to be found out."""
         if not self._backend.capabilities.find:

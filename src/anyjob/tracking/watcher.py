@@ -249,7 +249,9 @@ class Watcher:
                 if due:
                     # Of a job that the engine does not know it tells nothing; and one that was not asked
                     # about now may have changed before we began to listen.
-                    all_known = len(old) == len(records) and all(r.missing_since is None for r in records)
+                    all_known = len(old) == len(records) and not any(
+                        r.missing_since is not None or r.deferred for r in records
+                    )
                     with self._jobs.lock:
                         schedule.asked(changed, all_known and self._listens)
             records = old = []  # while this thread waits it holds no job that nobody else does

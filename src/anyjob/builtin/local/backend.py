@@ -11,12 +11,13 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from anyjob.backend import Capabilities
-from anyjob.builtin.local import environment_file, process_attributes
+from anyjob.builtin.local import process_attributes
 from anyjob.builtin.local.client import SupervisorClient
-from anyjob.builtin.local.environment_file import JOB_FILE, OWN_SUFFIX
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.errors import BackendUnavailableError, ConfigError, JobRejectedError
-from anyjob.execution import spool
+from anyjob.execution import environment_file, spool
+from anyjob.execution.environment_file import JOB_FILE, OWN_SUFFIX
+from anyjob.execution.outcomes import FORGOTTEN
 from anyjob.execution.private_files import read_range, sync_directories, write_private
 from anyjob.execution.spawning import GRACE
 from anyjob.ledger.encoding import Context, outcome_of
@@ -33,9 +34,6 @@ from anyjob.tracking.records import JobRecord
 
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd")
 """What is there where there may be GPUs, of NVIDIA's and of AMD's."""
-_FORGOTTEN = (
-    "it is not in the ledger any more: the state directory was removed, or `anyjob prune` has forgotten it"
-)
 
 
 class LocalOptions(Options, frozen=True):
@@ -327,7 +325,7 @@ class LocalBackend(TaskBackend):
         blocked = [job_id for job_id, row in rows.items() if row.state == BLOCKED]
         for job_id, awaited in self.services.ledger.awaited(blocked).items():
             seen[job_id] = Observation(JobStatus.QUEUED, rows[job_id].reason, awaited.in_words())
-        forgotten = Observation(JobStatus.ERROR, "lost", _FORGOTTEN)
+        forgotten = Observation(JobStatus.ERROR, "lost", FORGOTTEN)
         return {ticket.job_id: seen.get(ticket.job_id, forgotten) for ticket in tickets}
 
     def collect(self, tickets: Sequence[Ticket]) -> dict[str, Outcome]:

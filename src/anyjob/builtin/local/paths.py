@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -59,6 +60,10 @@ class RuntimePaths:
         self._given_runtime = runtime
         self.find_sockets()
 
+    def releaser_lock(self, key: str) -> Path:
+        """Return the lock of the one releaser of some surroundings: see `anyjob.ledger.submitters`."""
+        return self.logs / f"releaser-{key}.lock"
+
     def find_sockets(self) -> None:
         """Find out where the sockets are now: their directory may go with a session, or with the state."""
         for directory in (self.state, self.spool, self.environments, self.logs.parent, self.logs):
@@ -99,9 +104,18 @@ class RuntimePaths:
             own_path: whether it finds what this process finds, however that came to be importable. Another
                 interpreter finds what is installed for it.
         """
-        module = f"anyjob.builtin.local.{program}.main"
-        path = f"sys.path[:]={[entry for entry in sys.path if entry]!r};" if own_path else ""
-        code = f"import sys;{path}from {module} import main;sys.exit(main())"
+        path = [entry for entry in sys.path if entry] if own_path else []
+        return self.arguments_of(f"anyjob.builtin.local.{program}.main", path)
+
+    def arguments_of(self, module: str, path: Sequence[str]) -> list[str]:
+        """Return what an interpreter is given to run a module for these paths.
+
+        Args:
+            module: which one: it has a function ``main``.
+            path: where it finds what it imports; empty: where that interpreter does.
+        """
+        sets_path = f"sys.path[:]={list(path)!r};" if path else ""
+        code = f"import sys;{sets_path}from {module} import main;sys.exit(main())"
         where = ["--state", str(self.state), "--runtime", str(self.runtime), "--host", self.host]
         return ["-P", "-c", code, *where]
 

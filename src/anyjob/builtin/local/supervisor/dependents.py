@@ -37,9 +37,9 @@ class Dependents:
         self.are_waiting = False
         """Whether any did when the ledger was looked into."""
 
-    def look_soon(self) -> None:
-        """There are new jobs in the ledger: some of them may start after others."""
-        self._due = min(self._due, time.monotonic() + SOON)
+    def look_soon(self, delay: float) -> None:
+        """There are new jobs in the ledger, or may be: some of them may start after others."""
+        self._due = min(self._due, time.monotonic() + delay)
 
     def hear(self, job_ids: Sequence[str]) -> None:
         """A client has ended jobs of ours in the ledger, or let them start, by the end of others."""

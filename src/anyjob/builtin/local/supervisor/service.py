@@ -17,13 +17,14 @@ from anyjob.builtin.local.ipc.event_loop import EventLoop
 from anyjob.builtin.local.locks import is_in_place
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.clients import Cancelled, Clients
-from anyjob.builtin.local.supervisor.dependents import Dependents
+from anyjob.builtin.local.supervisor.dependents import SOON, Dependents
 from anyjob.builtin.local.supervisor.jobs import outcomes
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
 from anyjob.builtin.local.supervisor.keepers import keeper_link
 from anyjob.builtin.local.supervisor.keepers.keeper_link import KeeperLink
 from anyjob.builtin.local.supervisor.keepers.reconciliation import Reconciliation
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
+from anyjob.builtin.local.supervisor.releasers import Releasers
 from anyjob.builtin.local.supervisor.requests.cancellation import Cancellation
 from anyjob.builtin.local.supervisor.requests.job_controls import JobControls
 from anyjob.builtin.local.supervisor.requests.lending import Lending
@@ -73,6 +74,7 @@ class Supervisor:
         self._controls = JobControls(self._ledger, self._writer, self._scheduler, self._keeper, paths)
         self._lending = Lending(self._loop, self._scheduler, self._keeper, self._ledger, paths.host)
         self._dependents = Dependents(self._ledger, self._writer, self._scheduler, paths.host)
+        self._releasers = Releasers(self._ledger, paths)
         self._idle_since = time.monotonic()
         self._stopped = self._must_rescan = self._has_released = False
 
@@ -105,6 +107,7 @@ class Supervisor:
                 self._scheduler.rescan_all()
                 self._must_rescan = False
             self._dependents.check()
+            self._releasers.check(self._dependents.are_waiting)
             self._start_jobs()
             may_wait = self._scheduler.has_running and self._writer.pause
             if self._writer.is_pending and not (may_wait and not self._dependents.wait_for_these_alone()):
@@ -134,17 +137,22 @@ class Supervisor:
         if self._writer.is_pending:
             return self._writer.pause
         pause = min(keeper_link.PING, IDLE / 2) if self._scheduler.has_running else IDLE / 2
-        return min(pause, self._dependents.pause)
+        return min(pause, self._dependents.pause, self._releasers.pause)
 
     def _is_idle(self) -> bool:
         now = time.monotonic()
-        is_busy = self._scheduler.has_running or self._scheduler.has_waiting or self._dependents.are_waiting
-        if self._clients or is_busy:
+        is_busy = self._scheduler.has_running or self._scheduler.has_waiting
+        others_wait = self._dependents.are_waiting or self._releasers.are_waiting
+        if self._clients or is_busy or others_wait:
             self._idle_since = now
         elif now - self._idle_since >= IDLE:
             # Somebody may have put work into the ledger, and died before he could say so.
             self._scheduler.rescan_all()
-            return not self._scheduler.has_waiting
+            self._look_at_dependents()
+            self._dependents.check()
+            self._releasers.check(self._dependents.are_waiting)
+            others_wait = self._dependents.are_waiting or self._releasers.are_waiting
+            return not (self._scheduler.has_waiting or others_wait)
         return False
 
     def _start_jobs(self) -> None:
@@ -166,6 +174,12 @@ class Supervisor:
         if self._scheduler.is_here(backend):
             self._scheduler.queue(backend).released()
             self._has_released = True
+        else:
+            self._releasers.look_soon()
+
+    def _look_at_dependents(self, delay: float = 0.0) -> None:
+        self._dependents.look_soon(delay)
+        self._releasers.look_soon(delay)
 
     def _remove_unneeded_environments(self) -> None:
         """Remove those of clients that died before they had submitted."""
@@ -180,11 +194,12 @@ class Supervisor:
     def rescan(self, backend: int) -> None:
         """There are new jobs of a backend in the ledger."""
         self._scheduler.queue(backend).rescan()
-        self._dependents.look_soon()
+        self._look_at_dependents(SOON)
 
     def advance(self, job_ids: list[str]) -> None:
         """Jobs have ended in the ledger or may start, since a client has written the end of others."""
         self._dependents.hear(job_ids)
+        self._releasers.look_soon()
 
     def control(self, action: str, job_ids: list[str], value: int | None) -> list[str]:
         """Hold, release, pause or resume jobs, or give them a priority; return those to which it was done.
@@ -209,6 +224,7 @@ class Supervisor:
     def client_lost(self) -> None:
         """A client is gone: perhaps before it has said what it has put into the ledger."""
         self._must_rescan = True  # at the next turn: others are being told something now
+        self._look_at_dependents(SOON)
 
     @property
     def has_state(self) -> bool:

@@ -6,8 +6,9 @@ import os
 import stat
 from collections import OrderedDict
 
-from anyjob.builtin.local import environment_file, process_table
+from anyjob.builtin.local import process_table
 from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFailed
+from anyjob.execution import environment_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

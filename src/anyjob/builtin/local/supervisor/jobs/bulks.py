@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 
-from anyjob.builtin.local.environment_file import OWN_SUFFIX
 from anyjob.builtin.local.supervisor.jobs.capacity import Device, demand_of
+from anyjob.execution.environment_file import OWN_SUFFIX
 from anyjob.ledger.encoding import Context, decode_resources
 from anyjob.ledger.store import Ledger
 

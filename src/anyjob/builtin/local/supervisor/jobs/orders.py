@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anyjob.builtin.local import environment_file
-from anyjob.builtin.local.environment_file import JOB_FILE
 from anyjob.builtin.local.machine.gpus import device_variables
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulk
 from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
 from anyjob.builtin.local.supervisor.jobs.task_orders import call_tasks, command_tasks
-from anyjob.execution import spool
+from anyjob.execution import environment_file, spool
+from anyjob.execution.environment_file import JOB_FILE
 from anyjob.execution.private_files import open_private, sync_directories, write_private
 from anyjob.execution.spawning import GRACE, write_files
 from anyjob.ledger.results import given_results

@@ -1,0 +1,75 @@
+"""The releaser's service: it looks, hands over, and listens for the end of what others wait for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+
+from anyjob.builtin.local.error_log import log_error
+from anyjob.errors import AnyjobError, StateError
+from anyjob.ledger.releases import Releases
+from anyjob.ledger.submitters import Submitters
+from anyjob.releaser.handover import Handover
+from anyjob.releaser.parents import Parents
+from anyjob.session.facade import Session
+
+POLL = 0.5
+"""Seconds between two looks into the ledger, at most."""
+LINGER = 2.0
+"""Seconds without anything to do after which a releaser ends: others may wait for what it has handed over."""
+KEPT_UP = 5.0
+"""Seconds between two times that the supervisor is seen to, which starts this one anew."""
+PATIENCE = 60.0
+"""Seconds for which a ledger that cannot be used is tried again; the next releaser goes on then."""
+
+
+class Releaser:
+    """Releases the jobs that come from one kind of surroundings, which are its own.
+
+    Args:
+        session: made of the configuration that is found in these.
+        host: this host.
+        key: what these surroundings are known by.
+    """
+
+    def __init__(self, session: Session, host: str, key: str) -> None:
+        self._session = session
+        self._key = key
+        self._wake = threading.Event()
+        self._releases = Releases(session.ledger, host)
+        self._submitters = Submitters(session.ledger, host)
+        self._handover = Handover(session, self._releases, f"{host} {key}")
+        self._parents = Parents(session, self._wake.set)
+        self._seen_to = 0.0
+
+    def run(self) -> None:
+        """Release until there is nothing to do.
+
+        Raises:
+            StateError: the ledger could not be used for a while.
+        """
+        busy = well = time.monotonic()
+        while time.monotonic() - busy < LINGER:
+            try:
+                if self._look():
+                    busy = time.monotonic()
+                well = time.monotonic()
+            except StateError as error:
+                if time.monotonic() - well > PATIENCE:
+                    raise
+                log_error(f"releaser {self._key}: {error}")
+            self._wake.wait(POLL)
+            self._wake.clear()
+
+    def _look(self) -> bool:
+        """Do what there is to do; tell whether anything is left."""
+        mine = [bulk for bulk in self._releases.due() if self._submitters.key(bulk) == self._key]
+        is_left = self._handover.go_on(mine)
+        awaited = self._releases.parents(mine)
+        self._parents.watch(awaited)
+        if mine and time.monotonic() - self._seen_to > KEPT_UP:
+            self._seen_to = time.monotonic()
+            with suppress(AnyjobError):
+                self._session.services.look_after_releases()
+        return bool(is_left or awaited)

@@ -1,0 +1,76 @@
+"""Hands jobs to their engine that are in the ledger since they were submitted, and have waited for others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from anyjob.errors import AnyjobError, BackendUnavailableError, StateError, in_words
+from anyjob.orders import Order
+from anyjob.runtime.submission import Launch, rejected
+from anyjob.tracking.records import JobRecord
+
+if TYPE_CHECKING:
+    from anyjob.taskbackend import TaskBackend
+
+
+def launch_late(backend: TaskBackend, records: Sequence[JobRecord]) -> list[str]:
+    """Hand jobs to their engine; return those that it was not given, and that can be handed over anew.
+
+    Whatever else comes of one is written: the engine's id, or that it was not taken, and why.
+
+    Args:
+        backend: the backend that they were submitted to.
+        records: those of jobs of one bulk.
+    """
+    orders = []
+    for record in records:
+        record.deferred = False
+        try:
+            order = backend._order(record, backend.job_options(record.resources))
+        except BackendUnavailableError:
+            return [each.job_id for each in records]
+        except Exception as error:  # what was fit to be submitted may not be any more: a module is gone, say
+            backend._tracker.end(record, rejected(_why(error)))
+            continue
+        orders.append(order)
+    launch = _LateLaunch(backend, orders, {record.job_id: record for record in records})
+    launch.go()
+    for record in records:
+        if record.native_id is not None:
+            backend._tracker.submitted(backend._tracker.handle(record))
+    return launch.left
+
+
+class _LateLaunch(Launch):
+    """A launch of jobs that are in the ledger, and stay there whatever comes of it."""
+
+    def __init__(self, backend: TaskBackend, orders: Sequence[Order], records: dict[str, JobRecord]) -> None:
+        super().__init__(backend, orders, records)
+        self.left: list[str] = []
+        """Jobs that the engine was not given, since it is away."""
+
+    def go(self) -> None:
+        """Launch; what the backend raises is told of the jobs that it is about."""
+        try:
+            self.run()
+        except Exception as error:
+            if not self.left:
+                self._reject(error)
+
+    def give_up(self, error: BaseException, nothing: bool) -> None:
+        """Keep for later what was not handed over for now; reject it where that would not help."""
+        if isinstance(error, BackendUnavailableError | OSError | StateError):
+            self.left = sorted(self.unanswered)
+        elif isinstance(error, Exception):
+            self._reject(error)
+
+    def _reject(self, error: Exception) -> None:
+        for job_id in sorted(self.unanswered):
+            record = self._records[job_id]
+            if record.outcome is None and record.native_id is None:
+                self._tracker.end(record, rejected(_why(error)))
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, AnyjobError) else in_words(error)
