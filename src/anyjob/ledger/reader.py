@@ -274,6 +274,27 @@ class LedgerReader(DependencyReader):
         context, native, shared = found[0]
         return decode_context(context), native, shared
 
+    def contexts(self, bulks: Sequence[int]) -> dict[int, Context]:
+        """Return what the jobs of these bulks run in, by the numbers of the bulks."""
+        from anyjob.ledger.encoding import decode_context
+
+        return {
+            number: decode_context(context)
+            for some in chunks(bulks)
+            for number, context in self._file.read(
+                f"SELECT n, context FROM bulks WHERE n IN ({placeholders(some)})", some
+            )
+        }
+
+    def tags_of(self, bulks: Sequence[int]) -> dict[int, dict[str, str]]:
+        """Return the tags that the jobs of these bulks have, by the numbers of the bulks that have any."""
+        found: dict[int, dict[str, str]] = {}
+        for some in chunks(bulks):
+            sql = f"SELECT bulk, key, value FROM tags WHERE bulk IN ({placeholders(some)})"
+            for bulk, key, value in self._file.read(sql, some):
+                found.setdefault(bulk, {})[of_column(key)] = of_column(value)
+        return found
+
     def tags(self, bulk: int) -> dict[str, str]:
         """Return the tags that the jobs of a bulk have."""
         found = self._file.read("SELECT key, value FROM tags WHERE bulk = ?", (bulk,))

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from anyjob.ledger.encoding import decode_resources, outcome_of
 from anyjob.ledger.reader import LedgerReader
-from anyjob.ledger.rows import FINAL, Row, status_of
+from anyjob.ledger.rows import FINAL, Row, Summary, status_of
 from anyjob.ledger.schema import version_of
-from anyjob.resources import Resources
+from anyjob.resources import Resources, total_cpus
 from anyjob.status import JobStatus
+from anyjob.views.reported import ReportedJob
 
 LATELY = 7 * 86400.0
 """Seconds before a job's own submission from which on others are compared with it."""
@@ -43,6 +44,7 @@ class Alike(NamedTuple):
 
 
 NOTHING_ALIKE = Alike()
+_NOTHING_ASKED, _NO_SUMMARY = Resources(), Summary()
 
 
 def alike(ledger: LedgerReader, row: Row) -> Alike:
@@ -81,6 +83,65 @@ def resources_of(ledger: LedgerReader, rows: Iterable[Row]) -> Iterator[Resource
         if row.bulk not in read:
             read[row.bulk] = decode_resources(ledger.bulk(row.bulk)[0].resources)
         yield read[row.bulk]
+
+
+def reported(ledger: LedgerReader, rows: Sequence[Row]) -> list[ReportedJob]:
+    """Return what a report tells of these jobs, in their order."""
+    bulks = list(dict.fromkeys(row.bulk for row in rows))
+    resources = {n: decode_resources(each.resources) for n, each in ledger.contexts(bulks).items()}
+    tags = ledger.tags_of(bulks)
+    summaries = ledger.summaries([row.job_id for row in rows])
+    needs: dict[str, list[str]] = {}
+    for other, job_id in ledger.edges(rows[0].n, rows[-1].n) if rows else ():
+        needs.setdefault(job_id, []).append(other)
+    return [
+        _reported(
+            row,
+            resources.get(row.bulk, _NOTHING_ASKED),
+            tags.get(row.bulk, {}),
+            summaries.get(row.job_id, _NO_SUMMARY),
+            tuple(needs.get(row.job_id, ())),
+        )
+        for row in rows
+    ]
+
+
+def _reported(
+    row: Row, asked: Resources, tags: Mapping[str, str], summary: Summary, needs: tuple[str, ...]
+) -> ReportedJob:
+    outcome = outcome_of(row)
+    return ReportedJob(
+        job_id=row.job_id,
+        name=row.name,
+        backend=row.label,
+        kind=row.kind,
+        work=in_a_line(summary),
+        state=row.status.name,
+        reason=row.reason or "",
+        message=outcome.message,
+        native_id=row.native_id or "",
+        host=outcome.host,
+        attempt=row.attempt,
+        submitted=row.submitted,
+        started=row.started,
+        finished=row.finished,
+        cpus=total_cpus(asked),
+        gpus=asked.gpus or 0,
+        memory=asked.memory,
+        cpu_time=outcome.cpu_time,
+        peak_memory=outcome.peak_memory,
+        exit_code=outcome.exit_code,
+        cost=outcome.cost,
+        currency=outcome.currency,
+        tags=tags,
+        needs=needs,
+    )
+
+
+def in_a_line(summary: Summary) -> str:
+    """Return what a job is, in a line: its values of the axes of a job file go before."""
+    values = " ".join(f"{name}={value}" for name, value in summary.parameters.items())
+    return f"{values}: {summary.work}" if values and summary.work else values or summary.work
 
 
 def cause_of(ledger: LedgerReader, row: Row) -> Row | None:
