@@ -228,5 +228,16 @@ def test_a_call_here_imports_nothing_for_programs_and_files(tmp_path: Path) -> N
 def test_what_is_below_imports_nothing_from_above(module: str) -> None:
     """The arrows of DESIGN.md point downwards."""
     mine = {name for name in imported_by(f"import anyjob.{module}") if name.startswith("anyjob.")}
-    below = {"hints", "job", "status", "backend", "errors", "specs", "resources", "text", "text.units"}
+    below = {
+        "hints",
+        "job",
+        "status",
+        "backend",
+        "errors",
+        "specs",
+        "resources",
+        "retry",
+        "text",
+        "text.units",
+    }
     assert mine <= {f"anyjob.{name}" for name in below}

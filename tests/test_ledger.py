@@ -347,8 +347,12 @@ def test_a_migration_that_fails_changes_nothing(ledger: Ledger, monkeypatch: pyt
 
 def test_a_ledger_without_notes_gets_a_place_for_them(ledger: Ledger) -> None:
     (old,) = add(ledger)
-    tables = ("notes", "reruns", "summaries", "dependents", "dependencies", "settings", "claims")
-    column = ("DROP INDEX jobs_priority", "ALTER TABLE jobs RENAME COLUMN priority TO another")
+    tables = ("notes", "reruns", "summaries", "dependents", "dependencies", "attempts", "settings", "claims")
+    column = (
+        "ALTER TABLE bulks RENAME COLUMN again TO other",
+        "DROP INDEX jobs_priority",
+        "ALTER TABLE jobs RENAME COLUMN priority TO another",
+    )
     drops = (*(f"DROP TABLE {table}" for table in tables), *column, "PRAGMA user_version = 1")
     ledger._file.write(lambda db: [db.execute(statement) for statement in drops])
     ledger.close()

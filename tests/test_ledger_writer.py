@@ -44,8 +44,14 @@ def test_the_supervisor_tells_of_an_end_before_it_cleans_up(tmp_path: Path) -> N
     bulks = {row.job_id: row.bulk for row in ledger.rows([first, second]).values()}
     told: list[list[str]] = []
     released: list[int] = []
+    again: list[object] = []
     writer = LedgerWriter(
-        ledger, paths, FailingBulks(ledger), lambda ended, moved: told.append([*ended]), released.append
+        ledger,
+        paths,
+        FailingBulks(ledger),
+        lambda ended, moved: told.append([*ended]),
+        released.append,
+        again.append,
     )
     writer.end(first, ledgers.DONE, bulks[first])
     with pytest.raises(StateError):

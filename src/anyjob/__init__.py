@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from anyjob.provider import BaseProvider, ProviderConfiguration, filter_backends, least_busy
     from anyjob.registry.lookup import Registry
     from anyjob.resources import Resources
+    from anyjob.retry import Retry
     from anyjob.session.default import (
         backends,
         default_session,
@@ -153,6 +154,7 @@ _WHERE = {
     ),
     "session.facade": ("Session",),
     "resources": ("Resources",),
+    "retry": ("Retry",),
     "specs": ("Call", "Command", "File", "Spec"),
     "status": ("JOB_FINAL_STATES", "JobStatus"),
     "taskbackend": ("TaskBackend",),
@@ -211,6 +213,7 @@ __all__ = [
     "Rejected",
     "RemoteError",
     "Resources",
+    "Retry",
     "Secret",
     "SecretError",
     "SerializationError",

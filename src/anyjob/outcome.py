@@ -34,6 +34,8 @@ class Outcome(msgspec.Struct, kw_only=True, omit_defaults=True):
         attempt: 1, and one more for each time that the engine started it anew.
         value: what it returned, pickled; or an `anyjob.sdk.LocalValue`, in the process that it ran in.
         exception: what it raised, pickled; or a `LocalException`, in the process that it ran in.
+        exception_types: the names of the type of that and of its bases: ``ConnectionError``,
+            ``requests.exceptions.Timeout``.
         traceback: where it raised that, as text.
         cost: what it has cost, in ``currency``, where the engine tells.
         currency: what the cost is counted in: ``USD``, or a unit of the engine's own, such as ``credits``.
@@ -57,6 +59,7 @@ class Outcome(msgspec.Struct, kw_only=True, omit_defaults=True):
     traceback: str = ""
     cost: float | None = None
     currency: str = ""
+    exception_types: tuple[str, ...] = ()
 
 
 class LocalValue:

@@ -8,6 +8,8 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from anyjob.errors import SpecError
+from anyjob.retry import Retry, as_retry
+from anyjob.retry import check as check_retries
 from anyjob.text import units
 
 MAX_NAME = 255
@@ -37,6 +39,8 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         priority: the higher, the sooner it starts, where the backend knows priorities; 0 for most.
         restartable: it may run a second time where the first was lost half way.
         needs: how much it takes of what the backend counts under a name: ``{"license": 1}``.
+        retries: how often it is run again where it fails: a number, or `anyjob.Retry`.
+        on_walltime: ``"requeue"`` for one that goes on in another attempt where it has reached its walltime.
 
     Raises:
         SpecError: a value that makes no sense.
@@ -55,6 +59,8 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gpu_memory: int | None = None
     needs: dict[str, int] = {}
     priority: int = 0
+    retries: Retry | None = None
+    on_walltime: str = ""
 
     def __post_init__(self) -> None:
         for field in ("cpus", "nodes", "tasks"):
@@ -89,6 +95,18 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         force_setattr(self, "priority", check_priority(self.priority))
         if self.needs:
             force_setattr(self, "needs", _read_needs(self.needs))
+        if self.retries is not None:
+            force_setattr(self, "retries", as_retry(self.retries))
+            check_retries(self)
+        if self.on_walltime:
+            _check_on_walltime(self)
+
+
+def _check_on_walltime(resources: Resources) -> None:
+    if resources.on_walltime != "requeue":
+        raise SpecError(f'on_walltime is "requeue", or nothing, not {resources.on_walltime!r}')
+    if resources.walltime is None:
+        raise SpecError('on_walltime="requeue" is for a job with a walltime: walltime=…')
 
 
 def _read_needs(needs: Any) -> dict[str, int]:

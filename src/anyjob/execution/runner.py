@@ -243,7 +243,17 @@ def failure(error: BaseException, keep: Callable[[BaseException], Any] | None = 
         report["reason"] = error.reason  # the call has run a program, which failed
         report["exit_code"] = getattr(error, "exit_code", None)
     report["exception"] = (keep or pickle_exception)(error.with_traceback(trace))
+    report["exception_types"] = _type_names(type(error))
     return report
+
+
+def _type_names(kind: type) -> tuple[str, ...]:
+    """Return what the type of an exception and its bases are called, less those that all have."""
+    return tuple(
+        each.__qualname__ if each.__module__ == "builtins" else f"{each.__module__}.{each.__qualname__}"
+        for each in kind.__mro__
+        if each not in (BaseException, object)
+    )
 
 
 def pickle_exception(error: BaseException) -> bytes | None:

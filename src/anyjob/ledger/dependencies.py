@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from anyjob.errors import JobNotFoundError
+from anyjob.ledger.attempts import NextAttempt
 from anyjob.ledger.rows import BLOCKED, CODE, FINAL, RELEASED, STATES, NewJob, of_column
 from anyjob.ledger.sql import chunks, placeholders
 from anyjob.status import PREREQUISITES, JobStatus
@@ -46,6 +47,10 @@ class Consequences(NamedTuple):
     """Those that cannot start any more, and have ended by that: id and bulk."""
     released: list[tuple[str, int]] = []
     """Those that may start now: id and backend."""
+    again: list[NextAttempt] = []
+    """Those that have not ended: an attempt has, and there is another."""
+    stale: list[str] = []
+    """Those of which an earlier attempt was meant, whose end was known."""
 
 
 NOTHING = Consequences()

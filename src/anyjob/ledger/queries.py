@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from anyjob.ledger.rows import BLOCKED, CODE, FINAL, RELEASED, STATES, Row
+from anyjob.ledger.rows import BLOCKED, CODE, DUE, FINAL, FIRST, RELEASED, STATES, Row
 from anyjob.ledger.sql import placeholders
 from anyjob.status import JobStatus
 
@@ -51,7 +51,7 @@ class Search:
         self._codes = None if states is None else sorted({CODE[status] for status in states})
         if self._codes and CODE[JobStatus.QUEUED] in self._codes:
             self._codes.remove(CODE[JobStatus.QUEUED])
-            queued = (BLOCKED,) if blocked else (RELEASED, BLOCKED, CODE[JobStatus.QUEUED])
+            queued = (BLOCKED,) if blocked else (DUE, RELEASED, BLOCKED, CODE[JobStatus.QUEUED])
             self._codes = sorted([*self._codes, *queued])
         self._backends = backends
         self._tags = dict(tags or {})
@@ -84,7 +84,7 @@ class Search:
         return [
             self._query(lead, ["j.backend = ?", "j.state = ?", *where], [number, code, *values], "j.n DESC")
             for number in self._numbers()
-            for code in self._codes or range(RELEASED, len(STATES))
+            for code in self._codes or range(FIRST, len(STATES))
         ]
 
     def _by_bulk(self) -> list[tuple[str, list[Any]]]:

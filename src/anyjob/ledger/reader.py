@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from anyjob.errors import StateError
+from anyjob.ledger.attempt_reader import AttemptReader
 from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.dependency_reader import DependencyReader
 from anyjob.ledger.queries import JOINED, Search
@@ -13,9 +14,10 @@ from anyjob.ledger.rows import (
     BLOCKED,
     CANCELLING,
     CODE,
+    DUE,
     FINAL,
+    FIRST,
     HELD,
-    RELEASED,
     BackendRow,
     Row,
     Summary,
@@ -32,11 +34,11 @@ if TYPE_CHECKING:
 
     from anyjob.ledger.encoding import Context
 
-OPEN = ",".join(map(str, range(RELEASED, FINAL)))
+OPEN = ",".join(map(str, range(FIRST, FINAL)))
 """The states that are not final."""
 
 
-class LedgerReader(DependencyReader):
+class LedgerReader(DependencyReader, AttemptReader):
     """Reads the ledger below a state directory; its methods raise `StateError` where it cannot be read."""
 
     def __init__(self, file: LedgerFile) -> None:
@@ -241,7 +243,7 @@ class LedgerReader(DependencyReader):
         """Return what the bulks say that have jobs of a backend which wait, for whatever it be."""
         from anyjob.ledger.encoding import decode_context
 
-        states = f"{BLOCKED}, {CODE[JobStatus.INITIALIZING]}, {CODE[JobStatus.QUEUED]}"
+        states = f"{DUE}, {BLOCKED}, {CODE[JobStatus.INITIALIZING]}, {CODE[JobStatus.QUEUED]}"
         waiting = f"SELECT DISTINCT bulk FROM jobs WHERE backend = ? AND state IN ({states})"
         sql = f"SELECT context FROM bulks WHERE n IN ({waiting})"
         return [decode_context(context) for (context,) in self._file.read(sql, (backend,))]

@@ -32,6 +32,10 @@ to read what may start is to read one state."""
 RELEASED = -2
 """The state of a job that is QUEUED, has all that it starts after, and is to be handed to an engine that does
 not read the ledger by itself: that is done by the releaser of the host that it was submitted on."""
+DUE = -3
+"""The state of a job that is QUEUED since an attempt has failed, and goes again when its next is due."""
+FIRST = DUE
+"""The first of all states."""
 CANCELLING = "cancel"
 """What stands as the reason of a job that has not ended, once a cancel of it was accepted."""
 WAITING = "waiting"

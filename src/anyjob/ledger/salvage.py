@@ -22,8 +22,8 @@ from anyjob.errors import StateError
 from anyjob.execution import spool
 from anyjob.ledger import dependencies
 from anyjob.ledger.encoding import Context, decode_outcome, encode_outcome
-from anyjob.ledger.rows import BLOCKED, CODE, FINAL, RELEASED, of_column
-from anyjob.ledger.schema import ASTRAY, MISCOUNTED, REFERENCES, migrate
+from anyjob.ledger.rows import BLOCKED, CODE, FINAL, FIRST, of_column
+from anyjob.ledger.schema import ASTRAY, MISCOUNTED, NEVER_DUE, REFERENCES, migrate
 from anyjob.ledger.statedir import is_network
 from anyjob.outcome import Outcome
 from anyjob.process.reporting import report
@@ -36,6 +36,7 @@ TABLES = (
     ("work", "n"),
     ("tags", "bulk"),
     ("notes", "n"),
+    ("attempts", "n"),
     ("reruns", "n"),
     ("summaries", "n"),
     ("dependents", "n"),
@@ -241,7 +242,7 @@ def _sound(table: str, row: dict[str, Any]) -> dict[str, Any] | None:
             of_column(row["name"]).encode("utf-8", "surrogatepass")
             msgspec.msgpack.decode(row["context"], type=Context)
         elif table == "jobs":
-            if not _HEX.fullmatch(row["id"]) or not RELEASED <= row["state"] < len(CODE):
+            if not _HEX.fullmatch(row["id"]) or not FIRST <= row["state"] < len(CODE):
                 return None
             if row["outcome"] is not None:
                 decode_outcome(row["outcome"])
@@ -280,7 +281,7 @@ def _end_astray(db: sqlite3.Connection) -> None:
     miscounted = f"SELECT g.n, g.last FROM dependents g WHERE {MISCOUNTED}"
     for first, last in db.execute(miscounted).fetchall():
         _lose(db, f"n BETWEEN {first} AND {last} AND state = {BLOCKED}")
-    _lose(db, f"n IN (SELECT j.n FROM jobs j WHERE {ASTRAY})")
+    _lose(db, f"n IN (SELECT j.n FROM jobs j WHERE {ASTRAY} OR {NEVER_DUE})")
     for table, column, target in REFERENCES:
         if table == "dependencies":
             db.execute(f"DELETE FROM {table} WHERE {column} NOT IN (SELECT n FROM {target})")

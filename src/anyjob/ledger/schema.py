@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 
 from anyjob.errors import StateError
-from anyjob.ledger.rows import BLOCKED, FINAL
+from anyjob.ledger.rows import BLOCKED, DUE, FINAL
 
-VERSION = 8
+VERSION = 9
 
 SCHEMA = """
 CREATE TABLE backends (
@@ -16,7 +16,7 @@ CREATE TABLE backends (
 CREATE TABLE bulks (
     n INTEGER PRIMARY KEY AUTOINCREMENT, backend INTEGER NOT NULL, kind TEXT NOT NULL, native TEXT NOT NULL,
     name TEXT NOT NULL, created REAL NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    context BLOB NOT NULL, shared BLOB);
+    context BLOB NOT NULL, shared BLOB, again INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX bulks_name ON bulks (name) WHERE name <> '';
 CREATE INDEX bulks_created ON bulks (created, first);
 CREATE TABLE tags (bulk INTEGER, key TEXT, value TEXT NOT NULL, PRIMARY KEY (bulk, key)) WITHOUT ROWID;
@@ -33,6 +33,9 @@ CREATE TABLE work (n INTEGER PRIMARY KEY, payload BLOB, spec BLOB);
 CREATE TABLE notes (n INTEGER PRIMARY KEY, notes TEXT NOT NULL);
 CREATE TABLE reruns (n INTEGER PRIMARY KEY, original INTEGER NOT NULL UNIQUE);
 CREATE TABLE summaries (n INTEGER PRIMARY KEY, work TEXT NOT NULL, parameters TEXT NOT NULL);
+CREATE TABLE attempts (
+    n INTEGER, attempt INTEGER, kind TEXT NOT NULL, native_id TEXT, due REAL NOT NULL, wait REAL NOT NULL,
+    outcome BLOB NOT NULL, PRIMARY KEY (n, attempt)) WITHOUT ROWID;
 CREATE TABLE dependents (
     n INTEGER PRIMARY KEY, last INTEGER NOT NULL, unmet INTEGER NOT NULL, broken_by INTEGER);
 CREATE INDEX dependents_open ON dependents (n) WHERE unmet > 0;
@@ -49,6 +52,8 @@ CREATE TABLE claims (n INTEGER PRIMARY KEY, releaser TEXT NOT NULL);
 # `n` to `last` of `dependents` wait until as many prerequisites as are `unmet` have ended, or one has ended
 # in another way than it should: that is `broken_by`. What is set of a backend holds in place of its options.
 # What is released is handed to its engine by the one releaser that has claimed it.
+# Jobs of a bulk with `again` may have several attempts: `attempts` has those that were followed by another,
+# with when that was `due`, after a `wait`.
 
 REFERENCES = (
     ("jobs", "bulk", "bulks"),
@@ -57,6 +62,7 @@ REFERENCES = (
     ("tags", "bulk", "bulks"),
     ("work", "n", "jobs"),
     ("notes", "n", "jobs"),
+    ("attempts", "n", "jobs"),
     ("reruns", "n", "jobs"),
     ("reruns", "original", "jobs"),
     ("dependencies", "prerequisite", "jobs"),
@@ -80,6 +86,10 @@ MIGRATIONS: tuple[str, ...] = (
     "CREATE INDEX jobs_priority ON jobs (backend, n) WHERE priority IS NOT NULL",
     "CREATE TABLE settings (backend INTEGER PRIMARY KEY, options TEXT NOT NULL)",
     "CREATE TABLE claims (n INTEGER PRIMARY KEY, releaser TEXT NOT NULL)",
+    "ALTER TABLE bulks ADD COLUMN again INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE attempts ("
+    "n INTEGER, attempt INTEGER, kind TEXT NOT NULL, native_id TEXT, due REAL NOT NULL, wait REAL NOT NULL, "
+    "outcome BLOB NOT NULL, PRIMARY KEY (n, attempt)) WITHOUT ROWID",
 )
 """``MIGRATIONS[i]``: the statements that make a ledger of version i + 2 of one of version i + 1."""
 
@@ -95,6 +105,10 @@ ASTRAY = (
     "AND g.unmet > 0 AND g.broken_by IS NULL)"
 )
 """Is said of a job ``j`` that waits, and that nothing will ever release or end."""
+NEVER_DUE = (
+    f"j.state = {DUE} AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.n = j.n AND a.attempt = j.attempt - 1)"
+)
+"""Is said of a job ``j`` that goes again, at nobody knows what time."""
 
 
 def version_of(db: sqlite3.Connection) -> int:
@@ -118,6 +132,7 @@ def faults(db: sqlite3.Connection) -> list[str]:
          "jobs WHERE n > (SELECT seq FROM sqlite_sequence WHERE name = 'jobs')"),
         ("groups of dependents that count their prerequisites wrongly", f"dependents g WHERE {MISCOUNTED}"),
         ("jobs that wait for nothing", f"jobs j WHERE {ASTRAY}"),
+        ("jobs whose next attempt is due at no time", f"jobs j WHERE {NEVER_DUE}"),
     ]  # fmt: skip
     for what, rows in wrong:
         (count,) = db.execute(f"SELECT count(*) FROM {rows}").fetchone()

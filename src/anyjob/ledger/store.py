@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyjob.errors import StateError
-from anyjob.ledger import dependencies
+from anyjob.ledger import attempts, dependencies
 from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.dependencies import Consequences
 from anyjob.ledger.reader import LedgerReader
@@ -21,6 +21,7 @@ from anyjob.ledger.rows import (
     BLOCKED,
     CANCELLING,
     CODE,
+    DUE,
     FINAL,
     HELD,
     PAUSED,
@@ -37,8 +38,9 @@ if TYPE_CHECKING:
     from anyjob.outcome import Outcome
 
 T = TypeVar("T")
-WAIT, RUN = (BLOCKED, CODE[JobStatus.QUEUED]), (CODE[JobStatus.RUNNING],)
+WAIT, RUN = (DUE, BLOCKED, CODE[JobStatus.QUEUED]), (CODE[JobStatus.RUNNING],)
 """The states of jobs that have not started, and of those that run."""
+_WAIT = ",".join(map(str, WAIT))
 _SUPERSEDE = """
     WITH RECURSIVE line (n) AS (
         SELECT n FROM jobs WHERE id = :original
@@ -114,8 +116,9 @@ class Ledger(LedgerReader):
         Raises:
             JobNotFoundError: one is to start after a job that is not in the ledger.
         """
-        from anyjob.ledger.encoding import encode_context
+        from anyjob.ledger.encoding import decode_resources, encode_context
 
+        again = attempts.goes_again(decode_resources(context.resources))
         created = time.time() if created is None else created
 
         def write(db: sqlite3.Connection) -> Consequences:
@@ -123,10 +126,10 @@ class Ledger(LedgerReader):
                 raise StateError(f"the ledger {self.path} was replaced a moment ago: submit once more")
             first = _last_number(db) + 1
             bulk = db.execute(
-                "INSERT INTO bulks (backend, kind, native, name, created, first, last, context, shared) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO bulks (backend, kind, native, name, created, first, last, context, shared, "
+                "again) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (backend, kind, native, as_column(name), created, first, first + len(jobs) - 1,
-                 encode_context(context), shared),
+                 encode_context(context), shared, again),
             ).lastrowid  # fmt: skip
             assert bulk is not None
             if tags:
@@ -213,7 +216,7 @@ class Ledger(LedgerReader):
     def set_priority(self, job_ids: Sequence[str], host: str, priority: int) -> list[str]:
         """Give those of these jobs of a host that wait a priority; return these."""
         waiting = (
-            f"SELECT n, id FROM jobs WHERE +state IN ({BLOCKED}, {CODE[JobStatus.QUEUED]}) "
+            f"SELECT n, id FROM jobs WHERE +state IN ({_WAIT}) "
             "AND +backend IN (SELECT n FROM backends WHERE host = ?) AND id IN ({})"
         )
 
@@ -291,7 +294,7 @@ class Ledger(LedgerReader):
         """
         # By their ids: the + keeps SQLite from reading all that wait, anew for each chunk of these.
         waiting = (
-            f"SELECT n, id, bulk, attempt FROM jobs WHERE +state IN ({BLOCKED}, {CODE[JobStatus.QUEUED]}) "
+            f"SELECT n, id, bulk, attempt FROM jobs WHERE +state IN ({_WAIT}) "
             "AND +backend IN (SELECT n FROM backends WHERE host = ?) AND id IN ({})"
         )
         end = f"UPDATE jobs SET state = {CODE[JobStatus.CANCELLED]}, finished = ?, reason = NULL WHERE n = ?"
@@ -308,11 +311,22 @@ class Ledger(LedgerReader):
 
         return self._file.write(cancel)
 
-    def settle(self, outcomes: Mapping[str, Outcome]) -> Consequences:
-        """Note what came of jobs; the first outcome of a job counts, since final is final.
+    def settle(
+        self, outcomes: Mapping[str, Outcome], native_ids: Mapping[str, str | None] | None = None
+    ) -> Consequences:
+        """Note what came of attempts of jobs: a job goes again by its policy, or that is what came of it.
 
-        Returns what that means for jobs that start after these.
+        The first outcome of a job counts, since final is final.
+
+        Args:
+            outcomes: what came of attempts, by the ids of the jobs.
+            native_ids: what the engine calls these, where it has an id for each attempt.
+
+        Returns:
+            which jobs go again, and what it means for those that start after others that these have ended.
         """
+        if not outcomes:
+            return dependencies.NOTHING
         from anyjob.ledger.encoding import encode_outcome
 
         now = time.time()
@@ -320,18 +334,27 @@ class Ledger(LedgerReader):
             "UPDATE jobs SET state = ?, attempt = ?, started = coalesce(?, started), finished = ?, "
             f"reason = ?, outcome = ? WHERE id = ? AND state < {FINAL}"
         )
-        values = [
-            (CODE[o.status], o.attempt, o.started, now if o.finished is None else o.finished, o.reason,
-             encode_outcome(o), job_id)
+        values = {
+            job_id: (CODE[o.status], o.attempt, o.started, now if o.finished is None else o.finished,
+             o.reason, encode_outcome(o), job_id)
             for job_id, o in outcomes.items()
-        ]  # fmt: skip
+        }  # fmt: skip
 
         def settle(db: sqlite3.Connection) -> Consequences:
-            needed = dependencies.needed_and_open(db, [*outcomes])
-            db.executemany(sql, values)
-            return dependencies.advance(db, needed, now) if needed else dependencies.NOTHING
+            final, again, stale = attempts.split(db, outcomes, native_ids or {}, now)
+            needed = dependencies.needed_and_open(db, [*final])
+            db.executemany(sql, [values[job_id] for job_id in final])
+            found = dependencies.advance(db, needed, now) if needed else dependencies.NOTHING
+            return found._replace(again=again, stale=stale) if again or stale else found
 
-        return self._file.write(settle) if values else dependencies.NOTHING
+        return self._file.write(settle)
+
+    def begin_attempts(self, job_ids: Sequence[str], state: JobStatus) -> list[tuple[str, int]]:
+        """Have those of these jobs that go again do so now, in this state; return them, with backends.
+
+        What somebody else has begun meanwhile, or what has ended, is left out: so each attempt begins once.
+        """
+        return self._file.write(lambda db: attempts.begin(db, job_ids, state))
 
     def claim_finished(self, job_ids: Sequence[str]) -> list[str]:
         """Claim to tell the hooks that jobs have finished; return those that nobody had claimed before."""
@@ -417,6 +440,7 @@ def _remove(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[str]:
     db.executemany("DELETE FROM jobs WHERE n = ?", numbers)
     db.executemany("DELETE FROM work WHERE n = ?", numbers)
     db.executemany("DELETE FROM notes WHERE n = ?", numbers)
+    db.executemany("DELETE FROM attempts WHERE n = ?", numbers)
     db.executemany("DELETE FROM summaries WHERE n = ?", numbers)
     db.executemany("DELETE FROM reruns WHERE n = ?1 OR original = ?1", numbers)
     db.executemany("DELETE FROM claims WHERE n = ?", numbers)

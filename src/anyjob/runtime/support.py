@@ -49,6 +49,9 @@ def check_resources(backend: TaskBackend, resources: Resources) -> None:
         why = f"backend {name!r} counts nothing by name: it needs {needs}, leave needs out"
     elif resources.priority and not can.controls:
         why = f"backend {name!r} knows no priorities: leave priority out"
+    elif (resources.retries or resources.on_walltime) and not backend.queues_in_ledger:
+        what = "retries" if resources.retries else "on_walltime"
+        why = f"backend {name!r} runs no job again by itself: leave {what} out"
     else:
         return
     raise UnsupportedSpecError(f"{why}, or choose one that does, such as `local`")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -21,7 +22,7 @@ from anyjob.execution.outcomes import FORGOTTEN
 from anyjob.execution.private_files import read_range, sync_directories, write_private
 from anyjob.execution.spawning import GRACE
 from anyjob.ledger.encoding import Context, outcome_of
-from anyjob.ledger.rows import BLOCKED, FINAL, Row
+from anyjob.ledger.rows import BLOCKED, DUE, FINAL, Row
 from anyjob.ledger.statedir import cannot_write
 from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
 from anyjob.outcome import Outcome
@@ -325,6 +326,10 @@ class LocalBackend(TaskBackend):
         blocked = [job_id for job_id, row in rows.items() if row.state == BLOCKED]
         for job_id, awaited in self.services.ledger.awaited(blocked).items():
             seen[job_id] = Observation(JobStatus.QUEUED, rows[job_id].reason, awaited.in_words())
+        due = [job_id for job_id, row in rows.items() if row.state == DUE]
+        for job_id, waiting in self.services.ledger.due(due).items():
+            words = waiting.in_words(time.time())
+            seen[job_id] = Observation(JobStatus.QUEUED, None, words, attempt=waiting.attempt)
         forgotten = Observation(JobStatus.ERROR, "lost", FORGOTTEN)
         return {ticket.job_id: seen.get(ticket.job_id, forgotten) for ticket in tickets}
 

@@ -27,15 +27,16 @@ connection ends, all that is lent is taken back. ``withdraw`` (``id``, ``attempt
 has not begun: ``withdrawn`` says that it was; ``pause`` and ``resume`` stop its processes, and have them go
 on. It is told ``started`` (``id``, ``attempt``, ``pid``, ``time``), ``ended`` (what the log says of it, and
 ``offset``), ``freed`` (``id``, ``attempt``: nothing is left of a job that has GPUs) and ``compacted``
-(``log``, ``offset``); ``ping`` is answered by ``pong``. ``hindered`` has a ``message``: a job cannot start,
-since the disk is full.
+(``log``, ``offset``); ``ping`` is answered by ``pong``. ``waiting`` (``value``) says whether
+jobs go again that do not run now: while they do, a supervisor that dies is followed by another.
+``hindered`` has a ``message``: a job cannot start, since the disk is full.
 """
 
 from __future__ import annotations
 
 CLIENT_PROTOCOL = 5
 """The version of what client and supervisor say to each other."""
-KEEPER_PROTOCOL = 4
+KEEPER_PROTOCOL = 5
 """The version of what supervisor and keeper say to each other."""
 READY = "anyjob: a supervisor is ready"
 """What a supervisor that was started writes to stdout: what is none says something else."""

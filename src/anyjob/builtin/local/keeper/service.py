@@ -55,6 +55,7 @@ class Keeper:
         self._listen_anew = listen_anew
         self._idle_since = time.monotonic()
         self._stopping = False
+        self._awaits_work = False
         for number in (signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -81,7 +82,7 @@ class Keeper:
             self._link.listen_on(listener)
         # What was asked to stop has told all ends, and its supervisor has written them.
         is_behind = bool(self._log.unwritten) and not self._stopping
-        if self._jobs or terminator or is_behind:
+        if self._jobs or terminator or is_behind or (self._awaits_work and not self._stopping):
             self._idle_since = time.monotonic()
             return False
         if not self._stopping:
@@ -119,8 +120,14 @@ class Keeper:
                 self._link.answer({"op": "pong"})
             case "supervisor":
                 self._link.set_command(message["command"])
+            case "waiting":
+                self._awaits_work = message["value"]
             case "stop":
                 self._stopping = True
+
+    def supervisor_found(self) -> None:
+        """There is another connection: whoever has made it says whether work is due later."""
+        self._awaits_work = False
 
     def supervisor_lost(self) -> None:
         """The connection has ended."""
@@ -128,8 +135,8 @@ class Keeper:
         self._jobs.drop_waiting()
 
     def has_jobs(self) -> bool:
-        """Tell whether jobs wait or run."""
-        return bool(self._jobs)
+        """Tell whether jobs wait or run, or go again when that is due."""
+        return bool(self._jobs) or self._awaits_work
 
     def is_stopping(self) -> bool:
         """Tell whether the keeper is to end as soon as it can."""

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
         def execute(self, message: dict[str, Any]) -> None:
             """Do what a supervisor says."""
 
+        def supervisor_found(self) -> None:
+            """There is another connection."""
+
         def supervisor_lost(self) -> None:
             """The connection has ended."""
 
@@ -136,6 +139,7 @@ class SupervisorLink:
         connection, self.pid = accepted
         self._disconnect()
         frames = self._frames = FrameSocket(connection)
+        self._commands.supervisor_found()
         self._loop.add_reader(frames, self._receive)
         hello = {"op": "hello", "protocol": KEEPER_PROTOCOL, "pid": os.getpid()}
         self._loop.send(frames, {**hello, **self._log.position})

@@ -10,6 +10,7 @@ from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
 from anyjob.builtin.local.supervisor.jobs.orders import remove_own_variables
 from anyjob.execution import spool
+from anyjob.ledger.attempts import NextAttempt
 from anyjob.ledger.dependencies import Consequences
 from anyjob.ledger.encoding import make_writable
 from anyjob.ledger.rows import GPUS
@@ -32,6 +33,7 @@ class LedgerWriter:
             once the ledger has them.
         on_released: called with the number of a backend that has jobs which may start now that others have
             ended.
+        on_again: called with the jobs of which an attempt has ended, and that go again.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class LedgerWriter:
         bulks: Bulks,
         on_written: Callable[[Sequence[str], Sequence[str]], None],
         on_released: Callable[[int], None],
+        on_again: Callable[[Sequence[NextAttempt]], None],
     ) -> None:
         self._ledger = ledger
         self._paths = paths
         self._bulks = bulks
         self._on_written = on_written
         self._on_released = on_released
+        self._on_again = on_again
         self._untold: list[str] = []
         self._moved: dict[str, tuple[str, JobStatus, int, float | None]] = {}
         self._ended: dict[str, tuple[Outcome, int]] = {}
@@ -89,6 +93,7 @@ class LedgerWriter:
             StateError: it cannot be written, or what the jobs needed cannot be looked up; it is kept.
         """
         moved, ended, noted = self._moved, self._ended, self._noted
+        again: list[str] = []
 
         def write() -> Consequences:
             if moved:
@@ -106,12 +111,15 @@ class LedgerWriter:
                 consequences = self._ledger.transaction(write)
             self._moved, self._ended, self._noted = {}, {}, {}
             self._written = time.monotonic()
+            again = [*(each.job_id for each in consequences.again), *consequences.stale]
+            for job_id in again:
+                del ended[job_id]
             self._note_ended((job_id, bulk) for job_id, (_, bulk) in ended.items())
             self._follow(consequences)
         try:
             self._clean_up()
         finally:  # whatever comes of that, the ledger has them
-            self._tell([*ended], [*moved])
+            self._tell([*ended], [*moved, *again])
 
     def cancel(self, job_ids: Sequence[str], finished: float) -> dict[str, int]:
         """Write that jobs are cancelled that wait, in one transaction; return the attempts of those, by id.
@@ -136,6 +144,8 @@ class LedgerWriter:
         self._untold += [job_id for job_id, _ in consequences.ended]
         for backend in {backend for _, backend in consequences.released}:
             self._on_released(backend)
+        if consequences.again:
+            self._on_again(consequences.again)
 
     def _tell(self, ended: list[str], moved: list[str]) -> None:
         untold, self._untold = self._untold, []

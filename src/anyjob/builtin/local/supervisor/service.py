@@ -16,6 +16,7 @@ from typing import Any
 from anyjob.builtin.local.ipc.event_loop import EventLoop
 from anyjob.builtin.local.locks import is_in_place
 from anyjob.builtin.local.paths import RuntimePaths
+from anyjob.builtin.local.supervisor.attempts import Attempts
 from anyjob.builtin.local.supervisor.clients import Cancelled, Clients
 from anyjob.builtin.local.supervisor.dependents import SOON, Dependents
 from anyjob.builtin.local.supervisor.jobs import outcomes
@@ -32,6 +33,7 @@ from anyjob.builtin.local.supervisor.scheduling.scheduler import Scheduler
 from anyjob.builtin.local.supervisor.source import Source
 from anyjob.builtin.local.supervisor.trouble import Trouble
 from anyjob.errors import StateError
+from anyjob.ledger.attempts import NextAttempt
 from anyjob.ledger.reserve import Reserve
 from anyjob.ledger.store import Ledger
 from anyjob.status import JobStatus
@@ -62,7 +64,9 @@ class Supervisor:
         self._loop = EventLoop()
         self._ledger = Ledger(paths.state)
         bulks = Bulks(self._ledger)
-        self._writer = LedgerWriter(self._ledger, paths, bulks, self._ledger_written, self._released)
+        self._writer = LedgerWriter(
+            self._ledger, paths, bulks, self._ledger_written, self._released, self._go_again
+        )
         self._scheduler = Scheduler(self._ledger, paths, bulks, self._writer.write)
         self._reconciliation = Reconciliation(self._ledger, self._writer, self._scheduler, paths)
         self._clients = Clients(self._loop, listener, self)
@@ -73,6 +77,7 @@ class Supervisor:
         )
         self._controls = JobControls(self._ledger, self._writer, self._scheduler, self._keeper, paths)
         self._lending = Lending(self._loop, self._scheduler, self._keeper, self._ledger, paths.host)
+        self._attempts = Attempts(self._ledger, self._scheduler, paths.host)
         self._dependents = Dependents(self._ledger, self._writer, self._scheduler, paths.host)
         self._releasers = Releasers(self._ledger, paths)
         self._idle_since = time.monotonic()
@@ -108,6 +113,7 @@ class Supervisor:
                 self._must_rescan = False
             self._dependents.check()
             self._releasers.check(self._dependents.are_waiting)
+            self._attempts.begin()
             self._start_jobs()
             may_wait = self._scheduler.has_running and self._writer.pause
             if self._writer.is_pending and not (may_wait and not self._dependents.wait_for_these_alone()):
@@ -116,6 +122,7 @@ class Supervisor:
                     self._has_released = False
                     self._start_jobs()
             self._scheduler.prepare(READY)
+            self._keeper.tell_waiting(bool(self._attempts))
             self._trouble.is_over()
             if self._ledger._file.opened > 1:
                 self.stop()  # it was damaged, and replaced: what we have learnt of its numbers is void
@@ -137,13 +144,13 @@ class Supervisor:
         if self._writer.is_pending:
             return self._writer.pause
         pause = min(keeper_link.PING, IDLE / 2) if self._scheduler.has_running else IDLE / 2
-        return min(pause, self._dependents.pause, self._releasers.pause)
+        return min(pause, self._dependents.pause, self._releasers.pause, self._attempts.pause)
 
     def _is_idle(self) -> bool:
         now = time.monotonic()
         is_busy = self._scheduler.has_running or self._scheduler.has_waiting
         others_wait = self._dependents.are_waiting or self._releasers.are_waiting
-        if self._clients or is_busy or others_wait:
+        if self._clients or is_busy or others_wait or self._attempts:
             self._idle_since = now
         elif now - self._idle_since >= IDLE:
             # Somebody may have put work into the ledger, and died before he could say so.
@@ -180,6 +187,12 @@ class Supervisor:
     def _look_at_dependents(self, delay: float = 0.0) -> None:
         self._dependents.look_soon(delay)
         self._releasers.look_soon(delay)
+
+    def _go_again(self, again: Sequence[NextAttempt]) -> None:
+        """An attempt of jobs has ended, and there is another: now, or when it is due."""
+        self._attempts.add(again)
+        for backend in {each.backend for each in again if not each.wait}:
+            self._released(backend)
 
     def _remove_unneeded_environments(self) -> None:
         """Remove those of clients that died before they had submitted."""
@@ -262,6 +275,7 @@ class Supervisor:
             self._take_event(event)
         self._cancellation.terminate(cancelling)
         self._lending.renew()
+        self._attempts.read()
         self._scheduler.rescan_all()
 
     def _goes_on(self) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections import OrderedDict
 
 from anyjob.builtin.local.supervisor.jobs.capacity import Device, demand_of
 from anyjob.execution.environment_file import OWN_SUFFIX
+from anyjob.execution.next_attempt import grown
 from anyjob.ledger.encoding import Context, decode_resources
 from anyjob.ledger.store import Ledger
+from anyjob.resources import Resources
 
 KEPT = 32
 """Bulks that are remembered."""
@@ -21,9 +24,13 @@ class Bulk:
         self.context = context
         self.is_call = native == "python"
         self.shared = shared
-        self.resources = decode_resources(context.resources)
-        self.demand = demand_of(self.resources, tuple(Device(*device) for device in context.gpus))
+        self.give(decode_resources(context.resources))
         self.has_own_variables = context.environment.endswith(OWN_SUFFIX)
+
+    def give(self, resources: Resources) -> None:
+        """Have these resources."""
+        self.resources = resources
+        self.demand = demand_of(resources, tuple(Device(*device) for device in self.context.gpus))
 
 
 class Bulks:
@@ -44,6 +51,15 @@ class Bulks:
         else:
             self._known.move_to_end(number)
         return bulk
+
+    def of_attempt(self, number: int, job_id: str, attempt: int) -> Bulk:
+        """Return what a job has in common with the others of its bulk, with what this attempt of it gets."""
+        bulk = self.get(number)
+        if attempt == 1 or bulk.resources.retries is None or not bulk.resources.retries.grow:
+            return bulk
+        larger = copy.copy(bulk)
+        larger.give(grown(bulk.resources, self._ledger.retried(job_id)))
+        return larger
 
     def jobs_ended(self, number: int, count: int) -> None:
         """Jobs of a bulk have ended, and the ledger knows. The last ones take the environment along."""

@@ -14,6 +14,7 @@ from anyjob.builtin.local.supervisor.jobs.bulks import Bulk
 from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
 from anyjob.builtin.local.supervisor.jobs.task_orders import call_tasks, command_tasks
 from anyjob.execution import environment_file, spool
+from anyjob.execution.attempts import put_attempt_aside
 from anyjob.execution.environment_file import JOB_FILE
 from anyjob.execution.private_files import open_private, sync_directories, write_private
 from anyjob.execution.spawning import GRACE, write_files
@@ -53,6 +54,8 @@ class OrderBuilder:
         """
         directory = f"{self._spool}/{job.job_id[:2]}/{job.job_id}"
         self._make_directory(os.path.dirname(directory))
+        if job.attempt > 1:
+            put_attempt_aside(Path(directory), job.attempt - 1)
         context = bulk.context
         extra = read_own_variables(directory) if bulk.has_own_variables else {}
         cwd = context.cwd

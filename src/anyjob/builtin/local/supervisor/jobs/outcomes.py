@@ -75,13 +75,6 @@ def from_spool(job: ScheduledJob, paths: RuntimePaths) -> Outcome | None:
     return left
 
 
-def remove_attempt(job: ScheduledJob, paths: RuntimePaths) -> None:
-    """Remove what an attempt has left, before the next."""
-    directory = spool.path_of(paths.spool, job.job_id)
-    for path in (*directory.glob("claim*"), *directory.glob("outcome.*")):
-        path.unlink(missing_ok=True)
-
-
 def lost(job: ScheduledJob) -> Outcome:
     """Return the outcome of a job that ran when its keeper, or the machine, went away."""
     return Outcome(

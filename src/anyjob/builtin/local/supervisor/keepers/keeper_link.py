@@ -56,6 +56,7 @@ class KeeperLink:
         self.logged = self._compacted = 0
         self._heard = self._told = time.monotonic()
         self._pinged: float | None = None
+        self._is_waiting = False
 
     @property
     def is_connected(self) -> bool:
@@ -80,6 +81,7 @@ class KeeperLink:
             self._frames, self._pid = found.frames, found.pid
             # It may be of another installation, which is gone by now.
             self._frames.send({"op": "supervisor", "command": supervisor_command(self._paths)})
+            self._is_waiting = False  # as the keeper takes it, of whoever is new
             self.logged = self._compacted = 0
             self._loop.add_reader(found.frames, self._receive)
         return found
@@ -109,6 +111,12 @@ class KeeperLink:
         """Send a message now."""
         self.put(message)
         self.flush()
+
+    def tell_waiting(self, waits: bool) -> None:
+        """Say whether jobs go again that do not run now: while they do, another supervisor follows on us."""
+        if self._frames is not None and waits is not self._is_waiting:
+            self._is_waiting = waits
+            self.tell({"op": "waiting", "value": waits})
 
     def check(self, has_jobs: bool) -> None:
         """Ask a keeper that has said nothing for long; tell clients of one that does not answer."""

@@ -85,8 +85,4 @@ class Reconciliation:
         outcome = outcomes.from_spool(job, self._paths)
         if outcome is None and row.is_cancelling:
             outcome = outcomes.cancelled(job.attempt)
-        if outcome is None and job.restartable:
-            outcomes.remove_attempt(job, self._paths)
-            self._writer.move(job.job_id, JobStatus.QUEUED, job.attempt + 1, None)
-        else:
-            self._writer.end(job.job_id, outcome or outcomes.lost(job), job.bulk)
+        self._writer.end(job.job_id, outcome or outcomes.lost(job), job.bulk)

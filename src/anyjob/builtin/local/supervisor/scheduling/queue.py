@@ -8,7 +8,7 @@ from typing import Any
 
 from anyjob.builtin.local.machine.limits import limits
 from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
+from anyjob.builtin.local.supervisor.jobs.bulks import Bulk, Bulks
 from anyjob.builtin.local.supervisor.jobs.capacity import Capacity
 from anyjob.builtin.local.supervisor.jobs.orders import OrderBuilder
 from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
@@ -193,8 +193,8 @@ class Queue:
             row = self._waiting.next(nested_first=self._owes)
             if row is None:
                 break
-            bulk = self._bulks.get(row.bulk)
-            job = self._scheduled(row.job_id, row.attempt, row.bulk)
+            bulk = self._bulks.of_attempt(row.bulk, row.job_id, row.attempt)
+            job = self._scheduled(row.job_id, row.attempt, row.bulk, bulk)
             try:
                 self._ready.append((job, self._orders.build(job, bulk, row.payload), row))
             except Exception as error:
@@ -219,8 +219,7 @@ class Queue:
         nested = sum(job.slots for job in self.running.values() if job.depth and job.job_id not in self._lent)
         return nested < sum(self.running[job_id].slots for job_id in self._lent)
 
-    def _scheduled(self, job_id: str, attempt: int, number: int) -> ScheduledJob:
-        bulk = self._bulks.get(number)
+    def _scheduled(self, job_id: str, attempt: int, number: int, bulk: Bulk) -> ScheduledJob:
         job = ScheduledJob(job_id, attempt, number, bulk)
         if bulk.context.parent:
             job.depth = self._depth_below(bulk.context.parent)
@@ -235,7 +234,8 @@ class Queue:
 
     def job(self, row: Row) -> ScheduledJob:
         """Return a job as this queue sees it."""
-        return self._scheduled(row.job_id, row.attempt, row.bulk)
+        bulk = self._bulks.of_attempt(row.bulk, row.job_id, row.attempt)
+        return self._scheduled(row.job_id, row.attempt, row.bulk, bulk)
 
     def ended(self, job_id: str) -> ScheduledJob:
         """A job has ended, and gives back what it has but for its GPUs, which its processes may still use."""
