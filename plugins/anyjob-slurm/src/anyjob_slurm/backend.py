@@ -54,6 +54,7 @@ class SlurmBackend(TaskBackend):
     floor = 0.2  # the spool is looked at as often as that; Slurm is not: see `queue`
     ceiling = 3.0
     grace = 120.0
+    relaunches = True
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options or SlurmOptions())
@@ -108,7 +109,7 @@ class SlurmBackend(TaskBackend):
         arguments = sbatch.arguments(
             options,
             first.resources,
-            name=sbatch.job_name(first.resources.name, first.job_id),
+            name=sbatch.job_name(first.resources.name, directory.name),
             log=directory / ("log-%a" if many else "log-0"),
             tasks=len(orders) if many else None,
         )

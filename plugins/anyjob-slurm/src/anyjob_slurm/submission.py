@@ -82,7 +82,7 @@ def write_submission(root: Path, orders: Sequence[Order], environment: bytes) ->
     Raises:
         StateError: it cannot be written.
     """
-    submission = root / "submissions" / orders[0].job_id
+    submission = _new_submission(root, orders)
     cwd = submit_directory() or ""
     try:
         make_directory(submission)
@@ -97,6 +97,19 @@ def write_submission(root: Path, orders: Sequence[Order], environment: bytes) ->
             "to a directory that can be written, and that the compute nodes see"
         ) from error
     return submission
+
+
+def _new_submission(root: Path, orders: Sequence[Order]) -> Path:
+    """Return the directory of a submission: that of its first job, unless this is not the first of that.
+
+    What was written of these before was renounced: whoever wrote it was killed before Slurm had them, as far
+    as is known. Should Slurm have got it late, it is another submission, and of two copies of a job one runs.
+    """
+    for order in orders:
+        if order.spool is not None and claimed_by(order.spool) == NOBODY:
+            shutil.rmtree(order.spool, ignore_errors=True)
+    submission = root / "submissions" / orders[0].job_id
+    return submission.with_name(os.urandom(10).hex()) if submission.exists() else submission
 
 
 def _write_job(order: Order, submission: str, number: int, cwd: str) -> None:
