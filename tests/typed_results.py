@@ -181,3 +181,16 @@ def an_executor(executor: Executor) -> None:
         assert_type(submitted.job.result(), float)
     assert_type(list(executor.map(half, [1, 2])), list[float])
     executor.submit(half, "3")  # type: ignore[arg-type]
+
+
+# --- results as arguments -----------------------------------------------------------------------
+
+
+def results_as_arguments(backend: TaskBackend, executor: Executor, job: TaskJob[int]) -> None:
+    """A job in the arguments stands for its result, and what is made of it is known as ever."""
+    assert_type(backend.run(Call(half, (job,))), TaskJob[float])
+    assert_type(backend.run(half, job), TaskJob[float])
+    assert_type(backend.map(half, [job, job]), list[TaskJob[float]])
+    assert_type(anyjob.result_of(job), int)
+    of_future: Future[float] = executor.submit(half, anyjob.result_of(executor.submit(abs, 1)))
+    assert_type(of_future.result(), float)

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from anyjob.orders import Observation, Options, Order, Rejected, Ticket, Unsure
     from anyjob.outcome import Outcome
     from anyjob.provider import BaseProvider, ProviderConfiguration, filter_backends, least_busy
+    from anyjob.references import result_of
     from anyjob.registry.lookup import Registry
     from anyjob.resources import Resources
     from anyjob.retry import Retry
@@ -131,6 +132,7 @@ _WHERE = {
     "orders": ("Observation", "Options", "Order", "Rejected", "Ticket", "Unsure"),
     "outcome": ("Outcome",),
     "execution.outputs": ("CommandResult",),
+    "references": ("result_of",),
     "registry.lookup": ("Registry",),
     "config.secrets": ("Secret",),
     "provider": ("BaseProvider", "ProviderConfiguration", "filter_backends", "least_busy"),
@@ -245,6 +247,7 @@ __all__ = [
     "pause",
     "release",
     "rerun",
+    "result_of",
     "resume",
     "run",
     "set_default_session",

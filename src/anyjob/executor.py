@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, Self
 
 from anyjob.backend import BaseBackend
-from anyjob.errors import JobRejectedError, SpecError, UnsupportedSpecError
+from anyjob.errors import DependencyFailedError, JobRejectedError, SpecError, UnsupportedSpecError
 from anyjob.future import JobFuture, cancel_pending
 from anyjob.process.forks import in_each_process
 from anyjob.resources import make_resources
@@ -80,6 +80,9 @@ class Executor(concurrent.futures.Executor):
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> JobFuture[T]:
         """Have ``fn(*args, **kwargs)`` called by a job of the backend.
 
+        A future of an `Executor` among the arguments stands for its result, as a job does, and the call
+        starts after it. For type checkers, `anyjob.result_of(future)` is of the type of the result.
+
         Work that cannot be handed over (an argument that cannot be pickled, say, or a job that a plugin
         refuses) makes a future that has failed, as it does in a `ProcessPoolExecutor`. A durable backend is
         handed it soon, on a thread, with what else was submitted meanwhile: to wait for that, ask for the
@@ -99,7 +102,7 @@ class Executor(concurrent.futures.Executor):
                 )
                 return future
             job = self._backend.run(Call(fn, args, kwargs), **self._resources)
-        except (SpecError, JobRejectedError) as error:
+        except (SpecError, JobRejectedError, DependencyFailedError) as error:
             future.fail(error)
         except BaseException as error:
             future.fail(error)

@@ -8,12 +8,13 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
-from anyjob.errors import BackendError, BackendUnavailableError
+from anyjob.errors import BackendError, BackendUnavailableError, DependencyFailedError
 from anyjob.process import forks
 from anyjob.specs import T
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
+    from anyjob.references import ResultOf
     from anyjob.taskjob import TaskJob
 
 
@@ -23,6 +24,8 @@ class JobFuture(Future[T]):
     ``cancel()`` cancels a job that has not begun, and returns False for one that runs, as the standard
     library has it; ``future.job.cancel()`` ends one that runs too, where the backend can.
     """
+
+    stands_for_result = True  # in the arguments of a call: see `anyjob.references`
 
     def __init__(self) -> None:
         self._generation = forks.generation
@@ -37,6 +40,21 @@ class JobFuture(Future[T]):
         if not self.done() and self._has_job is not None:
             self._has_job.wait()
         return self._job
+
+    @property
+    def is_handed_over(self) -> bool:
+        """Whether its job has come, or none will."""
+        return self._job is not None or self._has_job is None or self._has_job.is_set() or self.done()
+
+    def _reference(self) -> ResultOf:
+        job = self.job
+        if job is None:
+            error = DependencyFailedError(
+                "the result of a future, which is an argument, is not to be had: its work was not handed over"
+            )
+            error.__cause__ = None if self.cancelled() else self.exception()
+            raise error
+        return job._reference()
 
     def await_job(self) -> None:
         """The job is to come: `told_of` is called with it, on another thread."""

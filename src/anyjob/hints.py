@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from anyjob.backend import BaseBackend as BaseBackend
     from anyjob.config.settings import Config as Config
+    from anyjob.future import JobFuture as JobFuture
     from anyjob.job import BaseJob as BaseJob
     from anyjob.ledger.encoding import Context as Context
     from anyjob.ledger.rows import BackendRow as BackendRow
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger as Ledger
     from anyjob.outcome import Outcome as Outcome
     from anyjob.provider import BaseProvider as BaseProvider
+    from anyjob.references import ResultOf as ResultOf
     from anyjob.registry.hooks import HookManager as HookManager
     from anyjob.registry.listing import ListingEntry as ListingEntry
     from anyjob.registry.lookup import Registry as Registry
@@ -56,8 +58,10 @@ else:
         "Context": "anyjob.ledger.encoding",
         "HookManager": "anyjob.registry.hooks",
         "J": "anyjob.tracking.waiting",
+        "JobFuture": "anyjob.future",
         "Ledger": "anyjob.ledger.store",
         "ListingEntry": "anyjob.registry.listing",
+        "ResultOf": "anyjob.references",
         "Offers": "anyjob.session.offers",
         "Row": "anyjob.ledger.rows",
         "Services": "anyjob.runtime.services",

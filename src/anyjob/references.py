@@ -5,9 +5,16 @@ The runner imports nothing of anyjob, and knows these classes by name: `anyjob.e
 
 from __future__ import annotations
 
+from anyjob import hints as t
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Literal
+    from typing import Any, Literal, cast
+else:
+
+    def cast(_: object, value: object) -> object:
+        """Do as `typing.cast`, which is not imported for it."""
+        return value
 
 
 class ResultOf:
@@ -49,6 +56,39 @@ class ResultOf:
 
     def _key(self) -> tuple[str, ...]:
         return self.job_id, self.name
+
+
+def result_of(job: t.TaskJob[t.T] | t.JobFuture[t.T]) -> t.T:
+    """Return what stands for the result of a job in the arguments of a call, as the job itself does.
+
+    For type checkers it is of the type of the result: ``executor.submit(len, result_of(future))``.
+
+    Args:
+        job: the job, or the future of an `anyjob.Executor`.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if not getattr(job, STANDS_FOR_RESULT, False):
+        raise TypeError(f"result_of() takes a job, or a future of anyjob.Executor, not {job!r}")
+    return cast("t.T", _Stands(job))
+
+
+class _Stands:
+    """Stands for the result of a job until the call is handed over: a future may have no job yet."""
+
+    __slots__ = ("job",)
+    stands_for_result = True
+
+    def __init__(self, job: Any) -> None:
+        self.job = job
+
+    @property
+    def is_handed_over(self) -> bool:
+        return bool(getattr(self.job, "is_handed_over", True))
+
+    def _reference(self) -> Any:
+        return self.job._reference()
 
 
 STANDS_FOR_RESULT: Literal["stands_for_result"] = "stands_for_result"

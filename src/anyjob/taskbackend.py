@@ -72,6 +72,15 @@ def take_results(
     return job_arguments.take_results(backend, specs, after)
 
 
+def results_in(call: Call[Any]) -> list[t.ResultOf]:
+    """Return the references to the results of other jobs that are among the arguments of a call."""
+    if not call.args and not call.kwargs:
+        return []
+    from anyjob.runtime import job_arguments
+
+    return job_arguments.results_in(call)
+
+
 class TaskBackend(BaseBackend):
     """A backend that runs specs through a few methods, each of which is about many jobs at once.
 
@@ -98,6 +107,9 @@ class TaskBackend(BaseBackend):
     """Whether the engine is of our own making, and reads and writes the ledger by itself."""
     relaunches: ClassVar[bool] = False
     """Whether a job that was renounced can be launched anew: what the engine gets of it late does not run."""
+    holds_results: ClassVar[bool] = False
+    """Whether calls are made here, or by a child: `launch` gets references to the results of other jobs, with
+    handles on those, among their arguments, and waits for these."""
     has_threads_to_spare: ClassVar[bool] = False
     """Whether the threads that tell of the end of jobs may be held by what they call."""
     distribution = ""

@@ -315,7 +315,7 @@ class TaskJob(BaseJob, Generic[T_co]):
 
     def _failure(self, outcome: Outcome) -> BaseException | None:
         error = failure_of(self._job_id, outcome, self._end_of_stderr)
-        if isinstance(error, DependencyFailedError):
+        if isinstance(error, DependencyFailedError) and not error.prerequisite:
             with suppress(AnyjobError):  # the message has told what is to be known
                 error.prerequisite, error.__cause__ = self._backend.services.failure_behind(self._job_id)
         return error

@@ -8,6 +8,7 @@ from typing import Any
 
 from anyjob.backend import Capabilities
 from anyjob.builtin.pool import CallLoader, PoolBackend
+from anyjob.builtin.pool_job import PoolJob
 from anyjob.execution import runner
 from anyjob.orders import Answer, Order
 from anyjob.outcome import LocalException
@@ -42,9 +43,17 @@ class InlineBackend(PoolBackend):
             self._jobs[job.order.job_id] = job
             yield job.order, job.order.job_id
             try:
-                self._run_job(job)
+                if not job.results or not self._has_failed(job):
+                    self._run_job(job)
             finally:
                 self._notify_end(job)
+
+    def _has_failed(self, job: PoolJob) -> bool:
+        """Wait for the results of other jobs that are arguments of it; tell whether one is not to be had."""
+        from anyjob.builtin.awaited_results import wait
+
+        outcome = wait(job.results)
+        return outcome is not None and job.finish(outcome)
 
     def _perform(self, load: CallLoader) -> dict[str, Any]:
         return runner.perform(load, passes=KeyboardInterrupt, keep=LocalException)

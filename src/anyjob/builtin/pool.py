@@ -31,7 +31,7 @@ from anyjob.process.forks import in_each_process
 from anyjob.process.living import living
 from anyjob.specs import Call, Command
 from anyjob.status import JobStatus
-from anyjob.taskbackend import TaskBackend
+from anyjob.taskbackend import TaskBackend, results_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +53,7 @@ class PoolBackend(TaskBackend):
     capabilities = Capabilities(shared_files=True, logs=True, notifies=True, output_files=True)
     floor = 0
     has_threads_to_spare = True
+    holds_results = True
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options)
@@ -89,7 +90,22 @@ class PoolBackend(TaskBackend):
                 self._jobs[job.order.job_id] = job
         for job in jobs:
             yield job.order, job.order.job_id
-            self._threads.put(job)
+            if job.results:
+                self._put_later(job)
+            else:
+                self._threads.put(job)
+
+    def _put_later(self, job: PoolJob) -> None:
+        """Have a job run when the results of other jobs are there that are arguments of it."""
+        from anyjob.builtin.awaited_results import when_there
+
+        def go_on(outcome: Outcome | None) -> None:
+            if outcome is None:
+                self._threads.put(job)
+            elif job.finish(outcome):
+                self._notify_end(job)
+
+        when_there(job.results, go_on)
 
     def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
         """Look into memory."""
@@ -177,6 +193,8 @@ class PoolBackend(TaskBackend):
         """Make jobs of orders, in the thread that submits: what is wrong with one is raised there."""
         jobs = [PoolJob(order) for order in orders]
         for job in jobs:
+            if isinstance(job.order.spec, Call):
+                job.results = results_in(job.order.spec)
             if isinstance(job.order.spec, Command):  # a call in a thread has this process's own
                 job.cwd = submit_directory()
         return jobs
@@ -199,6 +217,8 @@ class PoolBackend(TaskBackend):
 
     def _notify_end(self, job: PoolJob) -> None:
         job.call = None
+        for reference in job.results:
+            reference.job = None  # who holds this job still is not to hold those
         self.notify([job.order.job_id])
 
     def _run_call(self, job: PoolJob) -> Outcome:
@@ -206,7 +226,7 @@ class PoolBackend(TaskBackend):
         call = job.order.spec
         assert isinstance(call, Call)
         with use_job_environment(job.order.environment):
-            report = self._perform(lambda: (call.fn, call.args, call.kwargs))
+            report = self._perform(lambda: _with_results(job, call))
         if report["status"] == "DONE":
             report["value"] = _pickled_or_local(report["value"])
         return outcome_from_report(report)
@@ -249,6 +269,16 @@ def _remove(directory: Path) -> None:
     import shutil
 
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def _with_results(job: PoolJob, call: Call[Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """Return what to call, and its arguments, with the results of other jobs among them."""
+    if job.results:
+        from anyjob.builtin.awaited_results import Values
+        from anyjob.runtime.job_arguments import with_references
+
+        call = with_references(call, Values())
+    return call.fn, call.args, call.kwargs
 
 
 def _pickled_or_local(value: Any) -> Any:

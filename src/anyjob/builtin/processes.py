@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -99,8 +99,15 @@ class ProcessesBackend(PoolBackend):
     def _run_in(self, worker: PoolWorker, job: PoolJob) -> Outcome:
         assert job.call is not None
         call, surroundings = job.call
+        results: Mapping[str, Any] | None = None
+        if job.results:
+            from anyjob.builtin.awaited_results import pickled
+
+            results = pickled(job.results)
         with job.process(worker.pid):
-            worker.send_call(call, job.order.environment, job.cwd, surroundings, stored_values.new_path())
+            worker.send_call(
+                call, job.order.environment, job.cwd, surroundings, stored_values.new_path(), results
+            )
             self._logs[job.order.job_id] = worker.next_logs()
             report = worker.receive()
         if report is not None and not job.cancelled and not job.overdue:

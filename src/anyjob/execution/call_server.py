@@ -12,6 +12,7 @@ before is another one by now.
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import signal
@@ -24,7 +25,7 @@ from .pickle_streams import MessageReader, dump_or_spill, write_frame
 STREAMED = -1
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, TypedDict
 
     class Request(TypedDict):
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
         """The environment of calls from now on; None: as it was."""
         path: list[str] | None
         """Where calls import from; None: as it was."""
+        results: dict[str, Any] | None
+        """Those of other jobs that are arguments, see `runner.Results`; None: there are none."""
 
 
 class Server:
@@ -121,7 +124,9 @@ class Server:
         """Make a call; return its report, and whether its value is in the file."""
 
         def load() -> Any:
-            parts = [load_part(message, buffers) for buffers in request["parts"]]
+            results = request["results"]
+            load = pickle.load if results is None else runner.Results(results).load
+            parts = [load_part(message, buffers, load) for buffers in request["parts"]]
             return parts[0] if len(parts) == 1 else (parts[0], *parts[1])
 
         def dump(value: Any) -> bytes | None:
@@ -157,12 +162,12 @@ class Server:
             sys.path[:] = [*self._path, *added]
 
 
-def load_part(message: MessageReader, buffers: int) -> Any:
+def load_part(message: MessageReader, buffers: int, load: Callable[..., Any] = pickle.load) -> Any:
     """Unpickle a part of a call, see `Request`."""
     if buffers == STREAMED:
-        return pickle.load(message)
+        return load(message)
     left_out = [message.read_piece() for _ in range(buffers)]
-    return pickle.loads(message.read_piece(), buffers=left_out)
+    return load(io.BytesIO(message.read_piece()), buffers=left_out)
 
 
 def current_variables() -> dict[bytes, bytes]:

@@ -364,7 +364,8 @@ class Results:
 
     Args:
         given: of some of these jobs, by id, the pickled result, or the path of the file ``outcome.pkl`` that
-            holds it; or the path of a file with pickles of such pairs.
+            holds it, or in a tuple that of a file which is that pickle; or the path of a file with pickles
+            of such pairs.
         spool: the directory of the call. Those of other jobs are beside it, as far as they are not given.
     """
 
@@ -380,7 +381,11 @@ class Results:
         Raises:
             NoResult: that cannot be had.
         """
-        return _ArgumentUnpickler(io.BytesIO(payload), self).load()
+        return self.load(io.BytesIO(payload))
+
+    def load(self, stream: Any, buffers: Any = None) -> Any:
+        """Do as `loads` with what a file holds, and the buffers that were left out of it."""
+        return _ArgumentUnpickler(stream, self, buffers).load()
 
     def value(self, job_id: str, name: str = "") -> Any:
         """Return the result of a job: one object, however often it is asked for.
@@ -402,6 +407,9 @@ class Results:
                 if report["status"] != "DONE":
                     raise NoResult(f"job {called}, whose result is an argument, has not succeeded")
                 kept = report.pop("value")
+            elif isinstance(kept, tuple):
+                with open_own(kept[0]) as stream:
+                    return pickle.load(stream)
         except FileNotFoundError:
             raise NoResult(f"{what}, is not there any more: run that anew") from None
         except (OSError, EOFError, pickle.UnpicklingError, KeyError, TypeError, ValueError) as error:
@@ -436,8 +444,8 @@ class Results:
 class _ArgumentUnpickler(pickle.Unpickler):
     """Unpickles a part of a call, with other jobs' results in place of the references to them."""
 
-    def __init__(self, stream: Any, results: Results) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: Any, results: Results, buffers: Any = None) -> None:
+        super().__init__(stream, buffers=buffers)
         self._stand_for = {"ResultOf": results.value}
 
     def find_class(self, module: str, name: str) -> Any:

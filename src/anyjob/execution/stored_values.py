@@ -26,6 +26,11 @@ class StoredValue(LocalValue):
         weakref.finalize(self, _remove, path, os.getpid()).atexit = False  # then all of them go
 
     @property
+    def path(self) -> str:
+        """The file that holds the pickle."""
+        return self._path
+
+    @property
     def value(self) -> Any:
         """The value, unpickled."""
         with open(self._path, "rb") as stream:

@@ -182,6 +182,7 @@ class WorkerProcess:
         environment: Mapping[str, str],
         cwd: str | None,
         surroundings: Surroundings | None = None,
+        results: Mapping[str, Any] | None = None,
     ) -> None:
         known, self._surroundings = self._surroundings, surroundings
         request: Request = {
@@ -193,6 +194,7 @@ class WorkerProcess:
             "value_file": self._value_file,
             "variables": None,
             "path": None,
+            "results": None if results is None else dict(results),
         }
         if surroundings is not None:
             request["submitted"] = surroundings.submitted
@@ -297,6 +299,7 @@ class PoolWorker(WorkerProcess):
         cwd: str | None,
         surroundings: Surroundings,
         value_file: str,
+        results: Mapping[str, Any] | None = None,
     ) -> None:
         """Have it make a call, as `send` does; what is large in it is pickled while it is sent.
 
@@ -306,9 +309,10 @@ class PoolWorker(WorkerProcess):
             cwd: where to make it.
             surroundings: what it finds.
             value_file: where its value goes, if that is large: then it is a `StoredValue`.
+            results: those of other jobs that are arguments: see `anyjob.execution.runner.Results`.
 
         Raises:
             Exception: something in it cannot be pickled, now; the process is of no use any more.
         """
         self._value_file = value_file
-        self._request(call, environment, cwd, surroundings)
+        self._request(call, environment, cwd, surroundings, results)

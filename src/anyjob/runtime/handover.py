@@ -9,9 +9,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from anyjob.errors import JobRejectedError, SpecError
+from anyjob.errors import DependencyFailedError, JobRejectedError, SpecError
 from anyjob.execution.serialization import dump_call
 from anyjob.process.forks import in_each_process
+from anyjob.references import ResultOf
+from anyjob.runtime.job_arguments import holds_handle, with_references
 from anyjob.specs import Call
 from anyjob.taskjob import TaskJob
 
@@ -33,6 +35,22 @@ class Waiting(NamedTuple):
     resources: Mapping[str, Any]
     wanted: Callable[[], bool]
     told: Callable[[TaskJob[Any] | BaseException], None]
+    needs: Mapping[str, Any] = {}
+    """The jobs and futures whose results are arguments of it, by what stands for each in the pickle."""
+
+    def call(self) -> Call[Any]:
+        """Return the call.
+
+        Raises:
+            DependencyFailedError: the result of a future is an argument that has no job.
+        """
+        call = Call(*pickle.loads(self.pickled))
+        return with_references(call, lambda one: self.needs[one.job_id]._reference()) if self.needs else call
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that it needs has been handed over."""
+        return all(getattr(one, "is_handed_over", True) for one in self.needs.values())
 
 
 class Handover:
@@ -69,7 +87,15 @@ class Handover:
         Raises:
             SerializationError: something in it cannot be pickled.
         """
-        waiting = Waiting(dump_call(call), resources, wanted, told)
+        needs: dict[str, Any] = {}
+        if holds_handle([call.args, call.kwargs.values()]):
+
+            def stand_in(handle: Any) -> ResultOf:
+                needs[f"{len(needs)}"] = handle
+                return ResultOf(f"{len(needs) - 1}")
+
+            call = with_references(call, stand_in)
+        waiting = Waiting(dump_call(call), resources, wanted, told, needs)
         with self._lock:
             self._waiting.append(waiting)
             if self._thread is not None:
@@ -84,9 +110,16 @@ class Handover:
 
     def _run(self) -> None:
         while self._settle() and (some := self._next()):
-            calls = [Call(*pickle.loads(one.pickled)) for one in some]
-            self._hand_over(some, calls)
-            del some, calls
+            calls = []
+            for one in list(some):
+                try:
+                    calls.append(one.call())
+                except DependencyFailedError as error:
+                    some.remove(one)
+                    one.told(error)
+            if some:
+                self._hand_over(some, calls)
+            del some, calls, one
 
     def _settle(self) -> bool:
         """Let who submits many go on: together they are handed over at the price of one."""
@@ -102,7 +135,8 @@ class Handover:
         with self._lock:
             some: list[Waiting] = []
             while self._waiting and len(some) < TOGETHER:
-                if some and self._waiting[0].resources is not some[0].resources:
+                first = self._waiting[0]
+                if some and (first.resources is not some[0].resources or not first.is_complete):
                     break
                 one = self._waiting.popleft()
                 if one.wanted():
@@ -115,7 +149,7 @@ class Handover:
         jobs: Sequence[TaskJob[Any] | BaseException]
         try:
             jobs = self._backend.run_many(calls, **some[0].resources)
-        except (SpecError, JobRejectedError) as error:
+        except (SpecError, JobRejectedError, DependencyFailedError) as error:
             if len(some) > 1:  # it may be about one of them
                 for one, call in zip(some, calls, strict=True):
                     self._hand_over([one], [call])

@@ -9,14 +9,12 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from anyjob.errors import SpecError, UnsupportedSpecError
-from anyjob.ledger.dependencies import RESULT, Prerequisite
+from anyjob.errors import DependencyFailedError, SpecError, UnsupportedSpecError
 from anyjob.references import STANDS_FOR_RESULT, ResultOf
 from anyjob.specs import Call, Spec
 
@@ -43,60 +41,98 @@ def take_results(
 
     Raises:
         SpecError: a job is where it cannot be replaced.
-        UnsupportedSpecError: the backend cannot give a call the result of that job.
+        UnsupportedSpecError: the backend cannot give a call the result of that job, which has not ended.
+        DependencyFailedError: that job has failed, and its result is wanted now.
     """
     calls = [spec for spec in specs if type(spec) is Call]
     given = chain((call.args for call in calls), (call.kwargs.values() for call in calls if call.kwargs))
     if not calls or not holds_handle(given):
         return specs, after
-    check = lru_cache(maxsize=None)(lambda reference: _check(backend, reference))
-    replaced, needed = [], []
+    from anyjob.ledger.dependencies import RESULT, Prerequisite  # which brings SQLite
+
+    taken = _Taken(backend)
+    replaced: list[Spec] = []
+    needed: list[After] = []
     for number, spec in enumerate(specs):
-        own: dict[ResultOf, None] = {}
-
-        def refer(handle: Any, own: dict[ResultOf, None] = own) -> ResultOf:
-            reference: ResultOf = handle._reference()
-            own[reference] = None
-            return reference
-
-        if isinstance(spec, Call):
-            spec = with_references(spec, refer)
-        for reference in own:
-            check(reference)
-            reference.job = None  # what is in the ledger is not to keep handles in memory
-        replaced.append(spec)
+        own = _OfOneCall(taken)
+        replaced.append(with_references(spec, own) if isinstance(spec, Call) else spec)
         before = after[number] if after else ()
-        needed.append((*before, *(Prerequisite(one.job_id, RESULT) for one in own)))
-    return replaced, needed
+        needed.append((*before, *(Prerequisite(job_id, RESULT) for job_id in own.needed)))
+    return replaced, needed if any(needed) else after
 
 
-def _check(backend: TaskBackend, reference: ResultOf) -> None:
-    job = reference.job
-    if not backend.queues_in_ledger:
-        raise UnsupportedSpecError(
-            f"backend {backend.name()!r} cannot give a call the result of a job, such as {reference.called}: "
-            "give it what its result() returns, or choose a backend of type `local`"
-        )
-    if job is None:
-        return
-    where = f"the result of job {reference.called} cannot be an argument on backend {backend.name()!r}"
-    kind = getattr(job, "_record", None) and job._record.kind
-    if kind != "python":
-        raise UnsupportedSpecError(
-            f"{where}: it is no call, and what it leaves is made a result where that is asked for: give what "
-            "its result() returns, or start after it (after=job)"
-        )
-    there = job.backend()
-    if not there.capabilities.durable:
-        raise UnsupportedSpecError(
-            f"{where}: it is one of backend {there.name()!r}, and lives in this process alone: give what its "
-            "result() returns"
-        )
-    ours, theirs = backend.services.ledger.path, there.services.ledger.path
-    if ours != theirs:
-        raise UnsupportedSpecError(
-            f"{where}: it is in another ledger, {theirs}, and not in {ours}: give what its result() returns"
-        )
+class _OfOneCall:
+    """What takes the place of jobs in the arguments of one call, and which of them it is to start after."""
+
+    def __init__(self, taken: _Taken) -> None:
+        self._taken = taken
+        self._own: dict[str, Any] = {}
+        self.needed: dict[str, None] = {}
+
+    def __call__(self, handle: Any) -> Any:
+        reference: ResultOf = handle._reference()
+        made = self._own.get(reference.job_id)
+        if made is None:
+            made = self._taken(reference)
+            if isinstance(made, ResultOf):
+                made = self._own[reference.job_id] = ResultOf(made.job_id, made.name, made.job)
+                if made.job is None:
+                    self.needed[made.job_id] = None
+        return made
+
+
+class _Taken:
+    """What takes the place of jobs in the arguments of the calls that are handed over together."""
+
+    def __init__(self, backend: TaskBackend) -> None:
+        self._backend = backend
+        self._made: dict[ResultOf, Any] = {}
+
+    def __call__(self, reference: ResultOf) -> Any:
+        """Return a reference, with a handle where the call is made by this process; or the value."""
+        if reference not in self._made:
+            self._made[reference] = self._taken(reference)
+        return self._made[reference]
+
+    def _taken(self, reference: ResultOf) -> Any:
+        backend = self._backend
+        job, job_id, name = reference.job, reference.job_id, reference.name
+        if backend.holds_results:
+            return ResultOf(job_id, name, job or backend.services.job(job_id))
+        if job is None and backend.queues_in_ledger:
+            return ResultOf(job_id, name)  # the ledger will tell
+        job = job or backend.services.job(job_id)
+        why = self._why_not(job)
+        if not why:
+            return ResultOf(job_id, name)  # what is in the ledger is not to keep handles in memory
+        if not job.in_final_state():
+            raise UnsupportedSpecError(
+                f"the result of job {reference.called} cannot be an argument on backend {backend.name()!r}: "
+                f"{why}; give what its result() returns, or wait until it has ended"
+            )
+        try:
+            return job.result()
+        except Exception as error:
+            raise DependencyFailedError(
+                f"the result of job {reference.called}, which is an argument, is not to be had: "
+                f"{type(error).__name__}: {error}",
+                prerequisite=job_id,
+            ) from error
+
+    def _why_not(self, job: Any) -> str:
+        """Return why a call cannot read the result by itself; empty where it can."""
+        backend, there = self._backend, job.backend()
+        record = getattr(job, "_record", None)
+        if record is None or record.kind != "python":
+            return "it is no call, so what it leaves is made a result by who asks for it"
+        if not there.capabilities.durable:
+            return f"it is one of backend {there.name()!r}, and lives in this process alone"
+        ours, theirs = backend.services.ledger.path, there.services.ledger.path
+        if ours != theirs:
+            return f"it is in another ledger, {theirs}, and not in {ours}"
+        if backend.queues_in_ledger:
+            return ""
+        return "calls there get values only"
 
 
 # --- seeking and replacing --------------------------------------------------------------------------
@@ -119,12 +155,12 @@ def holds_handle(given: Iterable[Iterable[Any]]) -> bool:
     return False
 
 
-def with_references(call: Call[Any], refer: Callable[[Any], ResultOf]) -> Call[Any]:
+def with_references(call: Call[Any], refer: Callable[[Any], Any]) -> Call[Any]:
     """Return a call with a reference in place of each handle; what the caller holds is not changed.
 
     Args:
         call: the call.
-        refer: gives the reference for a handle.
+        refer: gives the reference for a handle, or a value for a reference.
 
     Raises:
         SpecError: a handle is where it cannot be replaced.
@@ -135,10 +171,23 @@ def with_references(call: Call[Any], refer: Callable[[Any], ResultOf]) -> Call[A
     return replace(call, args=args, kwargs=kwargs)
 
 
+def results_in(call: Call[Any]) -> list[ResultOf]:
+    """Return the references among the arguments of a call, each once."""
+    found: dict[int, ResultOf] = {}
+
+    def note(one: ResultOf) -> ResultOf:
+        found[id(one)] = one
+        return one
+
+    if holds_handle([call.args, call.kwargs.values()]):
+        with_references(call, note)
+    return list(found.values())
+
+
 class _Replacing:
     """Replaces handles, the same by the same, in what is made anew where there are some."""
 
-    def __init__(self, refer: Callable[[Any], ResultOf]) -> None:
+    def __init__(self, refer: Callable[[Any], Any]) -> None:
         self._refer = refer
         self._made: dict[int, Any] = {}
 
@@ -146,9 +195,8 @@ class _Replacing:
         kind = kind_of_type(type(value))
         if kind == PLAIN:
             return value
-        known = self._made.get(id(value))
-        if known is not None:
-            return known
+        if id(value) in self._made:
+            return self._made[id(value)]
         if kind == HANDLE:
             made = self._made[id(value)] = self._refer(value)
             return made

@@ -108,6 +108,14 @@ class Services:
             "`anyjob.get_backend`"
         )
 
+    def job(self, job_id: str) -> Any:
+        """Return a handle on a job of which nothing is known but its id.
+
+        Raises:
+            JobNotFoundError: it is not known, here.
+        """
+        return find_here(job_id, "")
+
     def advance(self, consequences: Consequences) -> None:
         """Told when the end of jobs, as it was written, has ended others, or lets them start."""
 

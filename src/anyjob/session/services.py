@@ -49,6 +49,10 @@ class SessionServices(Services):
 
         return find_anywhere, (job.job_id(), str(self.ledger.state))
 
+    def job(self, job_id: str) -> Any:
+        """Return a handle on a job of which nothing is known but its id."""
+        return self._session.get_job(job_id)
+
     @property
     def watches(self) -> bool:  # type: ignore[override]
         """Whether a plugin wants to hear of changes."""

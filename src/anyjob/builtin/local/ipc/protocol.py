@@ -34,7 +34,7 @@ jobs go again that do not run now: while they do, a supervisor that dies is foll
 
 from __future__ import annotations
 
-CLIENT_PROTOCOL = 5
+CLIENT_PROTOCOL = 6
 """The version of what client and supervisor say to each other."""
 KEEPER_PROTOCOL = 5
 """The version of what supervisor and keeper say to each other."""
