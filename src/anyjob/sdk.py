@@ -13,6 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from anyjob.batch.backend import BatchBackend
+    from anyjob.batch.dialect import Dialect, Row, Submission
+    from anyjob.batch.options import BatchJobOptions, cluster_options
     from anyjob.config.options import validate_options
     from anyjob.config.schema import fields, json_schema, schema_hook
     from anyjob.execution import runner
@@ -35,10 +38,16 @@ if TYPE_CHECKING:
 
 _MODULE_OF = {
     "Answer": "orders",
+    "BatchBackend": "batch.backend",
+    "BatchJobOptions": "batch.options",
+    "Dialect": "batch.dialect",
     "JobRun": "execution.job_run",
     "LocalValue": "outcome",
+    "Row": "batch.dialect",
+    "Submission": "batch.dialect",
     "WorkerProcess": "execution.worker_process",
     "as_status": "status",
+    "cluster_options": "batch.options",
     "dump_call": "execution.serialization",
     "fields": "config.schema",
     "find_interpreter": "execution.interpreter",
@@ -66,10 +75,16 @@ _MODULE_OF = {
 
 __all__ = [
     "Answer",
+    "BatchBackend",
+    "BatchJobOptions",
+    "Dialect",
     "JobRun",
     "LocalValue",
+    "Row",
+    "Submission",
     "WorkerProcess",
     "as_status",
+    "cluster_options",
     "dump_call",
     "fields",
     "find_interpreter",

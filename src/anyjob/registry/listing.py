@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from anyjob.registry.conflicts import ConflictResolver
 
 WELL_KNOWN = {
-    BACKENDS: {"slurm": "anyjob-slurm", "dask": "anyjob-dask", "ray": "anyjob-ray", "aer": "anyjob-qiskit"},
+    BACKENDS: {
+        "slurm": "anyjob-slurm",
+        "gridengine": "anyjob-gridengine",
+        "dask": "anyjob-dask",
+        "ray": "anyjob-ray",
+        "aer": "anyjob-qiskit",
+    },
     JOB_TYPES: {"circuit": "anyjob-qiskit", "estimate": "anyjob-qiskit"},
     PROVIDERS: {"qiskit": "anyjob-qiskit"},
 }

@@ -1,0 +1,239 @@
+"""The words of Grid Engine. Pure: testable without it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from math import ceil
+from typing import Any
+from xml.etree import ElementTree
+
+from anyjob import JobStatus
+from anyjob.sdk import Dialect, Row, Submission
+
+RESCHEDULED = ("24", "25")
+"""What ``failed`` is in the accounting of a start that was not the last."""
+
+
+class GridEngine(Dialect):
+    """Grid Engine 8, as its programs talk."""
+
+    title = "Grid Engine"
+    job_variables = ("JOB_ID",)
+    task_variable = "SGE_TASK_ID"  # "undefined" where there are no tasks
+    restarts_variable = "RESTARTED"
+    first_task = 1
+    array_limit = 75000  # max_aj_tasks, as it comes
+    away = ("unable to contact qmaster", "unable to send message to qmaster", "got select error")
+    unsure = ("failed receiving gdi request", "got no message", "got read error", "got connection timeout")
+    denied = ("is no submit host", "is neither submit nor admin host")
+    nothing = ("not found",)
+    too_large = ("max_aj_tasks", "more than")
+    foreign_variables = (
+        *(
+            "SGE_*",
+            "JOB_ID",
+            "JOB_NAME",
+            "JOB_SCRIPT",
+            "QUEUE",
+            "NSLOTS",
+            "NHOSTS",
+            "NQUEUES",
+            "PE",
+            "PE_HOSTFILE",
+        ),
+        *("RESTARTED", "REQUEST", "REQNAME", "ARC", "ENVIRONMENT", "TMP", "TMPDIR"),
+    )
+    cluster_variables = ("SGE_ROOT", "SGE_CELL", "SGE_QMASTER_PORT", "SGE_EXECD_PORT", "SGE_CLUSTER_NAME")
+    # All else that a job finds is its daemon's, which knows nothing of the job.
+    job_owns = (*foreign_variables, "*_VISIBLE_DEVICES", "SGE_HGR_*", "OMP_NUM_THREADS", "HOSTNAME")
+    end_signals: tuple[str, ...] = ("USR2",)  # a notice of the KILL to come, by -notify
+    ignored_signals: tuple[str, ...] = ("USR1",)  # a notice of a STOP to come
+    reserved_exit_codes = (99, 100)  # starts it anew, for ever; holds it in an error state
+    forgets_deleted = True
+
+    def __init__(self, *, notify: bool = True) -> None:
+        if not notify:
+            self.end_signals, self.ignored_signals = (), ()
+
+    def submit(self, what: Submission) -> list[str]:
+        """Return the ``qsub``."""
+        needs, options = what.resources, what.options
+        if (needs.nodes or 1) > 1:
+            raise ValueError(
+                f"nodes={needs.nodes}: a job of this backend has one; ask for cpus, and set `pe`"
+            )
+        slots = needs.cpus or 1
+        command = [
+            "qsub",
+            "-terse",
+            "-N",
+            what.name,
+            "-S",
+            "/bin/bash",
+            "-o",
+            "/dev/null",
+            "-j",
+            "y",
+            "-wd",
+            "/",
+        ]
+        command += ["-r", "y" if needs.restartable else "n", *(["-notify"] if self.end_signals else [])]
+        if what.tasks is not None:
+            command += ["-t", f"1-{what.tasks}"]
+        if slots > 1:
+            command += ["-pe", options.pe, str(slots)]
+        for flag, value in (("-q", options.queue), ("-P", options.project), ("-A", options.account)):
+            command += [flag, value] if value else []
+        resources = list(options.resources)
+        if needs.walltime is not None:
+            resources.append(f"h_rt={max(1, ceil(needs.walltime))}")
+        if needs.memory is not None:
+            resources.append(f"{options.memory_resource}={ceil(needs.memory / slots / 2**20)}M")
+        if needs.gpus:
+            if options.gpu_resource is None:
+                raise ValueError(
+                    f"gpus={needs.gpus}: name the resource by which this cluster has them: `gpu_resource`"
+                )
+            resources.append(f"{options.gpu_resource}={needs.gpus}")
+        return [*command, *(["-l", ",".join(resources)] if resources else []), *options.extra]
+
+    def submitted(self, text: str) -> str | None:
+        """Read ``7``, or ``7.1-3:1``."""
+        for line in reversed(text.split("\n")):
+            if match := re.fullmatch(r"(\d+)(\.\d+-\d+:\d+)?", line.strip()):
+                return match[1]
+        return None
+
+    def listing(self, user: str) -> list[str]:
+        """Return the ``qstat``."""
+        return ["qstat", "-xml", "-r", "-u", user]
+
+    def listed(self, text: str) -> Iterator[Row]:
+        """Read XML; ``-r`` has it tell names in full."""
+        for job in ElementTree.fromstring(text).iter("job_list") if text.strip() else ():
+            said = {each.tag: each.text or "" for each in job}
+            status, message = status_of(said["state"])
+            yield Row(
+                said["JB_job_number"],
+                status,
+                tasks=task_ranges(said.get("tasks", "")),
+                name=said.get("full_job_name") or said["JB_name"],
+                message=message,
+                requeued="R" in said["state"],
+                stuck="E" in said["state"],
+                host=said.get("queue_name", "").partition("@")[2],
+            )
+
+    def history(self, jobs: Sequence[str], user: str, since: float) -> list[str]:
+        """Return the ``qacct``: each reads the whole of the accounting, so it is one, whatever the jobs."""
+        began = time.strftime("%Y%m%d%H%M", time.localtime(since - 60))
+        return ["qacct", "-o", user, "-b", began, "-j", jobs[0] if len(jobs) == 1 else "*"]
+
+    def recorded(self, text: str) -> Iterator[Row]:
+        """Read records, each of which begins with a line of ``=``."""
+        for record in re.split(r"^=+$", text, flags=re.MULTILINE):
+            said = dict(line.split(None, 1) for line in record.split("\n") if len(line.split(None, 1)) == 2)
+            if "jobnumber" not in said or said["failed"].split()[0] in RESCHEDULED:
+                continue
+            task = said.get("taskid", "").strip()
+            yield Row(
+                said["jobnumber"].strip(),
+                tasks=(range(int(task), int(task) + 1),) if task.isdecimal() else None,
+                name=said["jobname"].strip(),
+                started=timestamp(said["start_time"]),
+                ended=timestamp(said["end_time"]),
+                host=said["hostname"].strip(),
+                **how_it_ended(said),
+            )
+
+    def cancel(self, ids: Sequence[str]) -> list[str]:
+        """Return the ``qdel``."""
+        return ["qdel", *ids]
+
+    def cancelled(self, code: int, text: str) -> Iterator[str]:
+        """Read ``denied: job "7" does not exist`` and ``job "7" task "3" does not exist``."""
+        for job, task in re.findall(r'job "(\d+)"(?: task "(\d+)")? does not exist', text):
+            yield self.id_of(job, int(task) if task else None)
+
+    def why_pending(self, job: str) -> list[str]:
+        """Return the ``qstat``."""
+        return ["qstat", "-j", job]
+
+    def pending_reason(self, text: str) -> str:
+        """Read the reasons of an error state."""
+        found = re.findall(r"^error reason\s+\d+:\s+(?:\S+ \S+ \[[^]]*\]: )?(.*)$", text, re.MULTILINE)
+        return "; ".join(dict.fromkeys(found))
+
+    def id_of(self, job: str, first: int | None = None, last: int | None = None) -> str:
+        """Return ``7``, ``7.3``, or ``7.3-5``."""
+        if first is None:
+            return job
+        return f"{job}.{first}" if last is None or last == first else f"{job}.{first}-{last}"
+
+    def split_id(self, native_id: str) -> tuple[str, int | None]:
+        """Take ``7.3`` apart."""
+        job, _, task = native_id.partition(".")
+        return job, int(task) if task.isdecimal() else None
+
+    def error_message(self, text: str) -> str:
+        """Return what ``qsub`` complains of, without what it says of itself."""
+        text = re.sub(r"^(Unable to run job: |error: |qsub: )+|^Exiting\.$", "", text, flags=re.MULTILINE)
+        return super().error_message(text)
+
+
+def status_of(state: str) -> tuple[JobStatus, str]:
+    """Read letters, as of ``qw``, ``hqw``, ``Rr``, ``Eqw``: where a job is, and what to say of that."""
+    messages = {
+        "E": "in an error state",
+        "d": "being deleted",
+        "s": "suspended",
+        "S": "suspended",
+        "T": "suspended",
+    }
+    message = next((messages[letter] for letter in state if letter in messages), "")
+    if "q" in state or "w" in state:
+        return JobStatus.QUEUED, message or ("held" if "h" in state else "")
+    return JobStatus.RUNNING, message
+
+
+def how_it_ended(said: dict[str, str]) -> dict[str, Any]:
+    """Return what a record of the accounting tells of an end, as fields of a row."""
+    failed, _, why = said["failed"].partition(":")
+    code = int(said["exit_status"].split()[0])  # what follows a code above 128 may be nonsense
+    if failed.strip() == "37":
+        limit = re.search(r"h_rt=(\d+)", said.get("category", ""))
+        took = float(said.get("ru_wallclock", "0").strip().removesuffix("s") or 0)
+        by_time = limit is not None and took >= int(limit[1])
+        reason = "walltime" if by_time or "h_vmem" not in said.get("category", "") else "memory"
+        return {
+            "status": JobStatus.ERROR,
+            "reason": reason,
+            "message": f"Grid Engine ended it: {why.strip()}",
+        }
+    if failed.strip() == "100" and code > 128:
+        return {"status": JobStatus.ERROR, "reason": "signal", "signal": code - 128}
+    if failed.strip() not in ("0", "100"):
+        return {
+            "status": JobStatus.ERROR,
+            "reason": "node-failure",
+            "message": f"failed {said['failed'].strip()}",
+        }
+    if code:
+        return {"status": JobStatus.ERROR, "reason": "exit-code", "exit_code": code}
+    return {"status": JobStatus.DONE, "exit_code": 0}
+
+
+def task_ranges(text: str) -> tuple[range, ...] | None:
+    """Read the tasks of an array, as ``1,3,7-9:1``; None where there are none."""
+    found = re.findall(r"(\d+)(?:-(\d+)(?::(\d+))?)?", text)
+    return tuple(range(int(a), int(b or a) + 1, int(step or 1) or 1) for a, b, step in found) or None
+
+
+def timestamp(text: str) -> float | None:
+    """Read a time, which is local; None where there is none."""
+    try:
+        return time.mktime(time.strptime(text.strip(), "%a %b %d %H:%M:%S %Y"))
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,252 @@
+"""The task backend that speaks a dialect."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from anyjob.backend import BackendStatus, Capabilities
+from anyjob.batch import files
+from anyjob.batch.dialect import Dialect, Row, Submission
+from anyjob.batch.follower import Follower
+from anyjob.batch.options import BatchJobOptions, cluster_options
+from anyjob.batch.programs import Programs, TimedOut, says
+from anyjob.batch.queue import MAX_IDS, Queue, chunks, condensed
+from anyjob.batch.script import job_environment, job_id_in_name, job_name, script
+from anyjob.errors import BackendError
+from anyjob.execution.interpreter import find_interpreter
+from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
+from anyjob.outcome import Outcome
+from anyjob.status import JobStatus
+from anyjob.taskbackend import TaskBackend
+
+MAX_AGE = 1.0
+"""Seconds for which a listing is as good as a new one, to one who asks now."""
+
+
+class BatchBackend(TaskBackend):
+    """A batch scheduler, by its programs. A subclass names its ``dialect``, and its options.
+
+    Bulks become arrays of jobs. What the work is, and what came of it, passes through a directory that the
+    compute nodes see, too (option ``spool``); there they need bash and Python, and not anyjob.
+
+    Args:
+        configuration: what the backend was configured with.
+        provider: what it comes from; None for one that a configuration names.
+        options: its ``Options``.
+    """
+
+    JobOptions = BatchJobOptions
+    Options = cluster_options(BatchJobOptions)
+    dialect: ClassVar[Dialect] = Dialect()
+    """The words of the scheduler."""
+    accepts = frozenset({"command", "python"})
+    capabilities = Capabilities(
+        durable=True, shared_files=True, find=True, logs=True, call_environment=True, output_files=True
+    )
+    floor = 0.2  # the spool is looked at as often as that; the scheduler is not: see `queue`
+    ceiling = 3.0
+    grace = 120.0
+
+    def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
+        super().__init__(configuration, provider, options=options or type(self).Options())
+        self.words = self.make_dialect()
+        self._programs = Programs(self.words, self.options)
+        self._queue = Queue.shared(self._programs)
+        self._follower = Follower(self._queue, self.options.patience, self._why_stuck)
+        self._array_limit = self.words.array_limit or 1
+        self._swept = False
+
+    def make_dialect(self) -> Dialect:
+        """Return the dialect of this backend, for one that depends on its options."""
+        return self.dialect
+
+    def status(self) -> BackendStatus:
+        """List the jobs; ``pending_jobs`` are this user's that wait."""
+        try:
+            self._queue.refresh(age=MAX_AGE)
+        except BackendError as error:
+            return BackendStatus(self.name(), self.version(), False, 0, str(error))
+        waiting = [row for row in self._queue.listing.rows if row.status is JobStatus.QUEUED]
+        pending = sum(sum(map(len, row.tasks)) if row.tasks else 1 for row in waiting)
+        return BackendStatus(self.name(), self.version(), True, pending)
+
+    # --- submission ---------------------------------------------------------------------------
+
+    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        """Submit orders, as one array or as few as may be."""
+        waiting = list(orders)
+        while waiting:
+            part, waiting = waiting[: self._array_limit], waiting[self._array_limit :]
+            yield from self._submit_orders(part)
+
+    def _submit_orders(self, orders: list[Order]) -> Iterator[tuple[Order, Answer]]:
+        root = self.spool_root
+        if not self._swept:
+            self._swept = True
+            files.remove_forgotten(root, self.job_directory)
+        options = orders[0].options
+        environment = job_environment(self.words, os.environb, options.export)
+        directory = files.write_submission(root, orders, environment, self.words)
+        try:
+            command, text = self._command(orders, directory)
+            done = self._programs.run(command, b"" if self.words.script_file else text)
+        except TimedOut:
+            for order in orders:
+                yield order, Unsure()
+            return
+        except ValueError as error:  # the dialect's: it cannot be asked for
+            yield from self._reject(orders, directory, str(error))
+            return
+        except BaseException:
+            files.remove(directory)
+            raise
+        job = self.words.submitted(done.stdout) if done.returncode == 0 else None
+        if job is not None:
+            self._queue.note_submission(job)
+            for number, order in enumerate(orders):
+                task = self.words.first_task + number if len(orders) > 1 else None
+                yield order, self.words.id_of(job, task)
+        elif done.returncode == 0 or says(self.words.unsure, done):
+            for order in orders:
+                yield order, Unsure()
+        elif says(self.words.too_large, done) and len(orders) > 1:
+            self._array_limit = max(1, min(self._array_limit, len(orders)) // 2)
+            files.remove(directory)
+            for order in orders:  # they are written anew
+                if order.spool is not None:
+                    (order.spool / "work.pkl").unlink()
+            yield from self.launch(orders)
+        elif says(self.words.away + self.words.denied, done):
+            files.remove(directory)
+            raise self._programs.error(done)
+        else:
+            yield from self._reject(orders, directory, self._programs.message(done))
+
+    def _command(self, orders: list[Order], directory: Any) -> tuple[list[str], bytes]:
+        first = orders[0]
+        only_commands = all(order.spec.__struct_config__.tag == "command" for order in orders)
+        text = script(
+            self.words,
+            os.fsencode(directory),
+            os.fsencode(files.launcher_path(self.spool_root)),
+            find_interpreter(first.options.python or ""),
+            "-S -E" if only_commands else "",
+            first.options.setup,
+        ).encode("utf-8", "surrogateescape")
+        if self.words.script_file:
+            files.write(directory / "script", text, mode=0o700)
+        what = Submission(
+            name=job_name(first.resources.name, first.job_id),
+            tasks=len(orders) if len(orders) > 1 else None,
+            resources=first.resources,
+            options=first.options,
+            script=directory / "script" if self.words.script_file else None,
+        )
+        return self.words.submit(what), text
+
+    def _reject(self, orders: list[Order], directory: Any, message: str) -> Iterator[tuple[Order, Answer]]:
+        files.remove(directory)
+        for order in orders:
+            if order.spool is not None:
+                shutil.rmtree(order.spool, ignore_errors=True)
+            yield order, Rejected(message)
+
+    # --- asking -------------------------------------------------------------------------------
+
+    def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
+        """Read the journals in the spool, and ask the scheduler where that does not tell."""
+        found = self._follower.observe(tickets)
+        stuck, self._follower.given_up = self._follower.given_up, []
+        if stuck:
+            with suppress(BackendError):  # they do not run, whether it has heard or not
+                self._cancel(stuck)
+        return found
+
+    def _why_stuck(self, row: Row) -> str:
+        command = self.words.why_pending(row.job)
+        if command is not None:
+            with suppress(BackendError):
+                return self.words.pending_reason(self._programs.query(command)) or row.message
+        return row.message
+
+    def collect(self, tickets: Sequence[Ticket]) -> Mapping[str, Outcome]:
+        """Read the spool; of a job that has left nothing there, the scheduler's word counts."""
+        return self._follower.collect(tickets, super().collect)
+
+    def terminate(self, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
+        """Have the scheduler end them."""
+        if not all(self._queue.was_submitted_here(ticket.native_id) for ticket in tickets):
+            self._queue.refresh(age=MAX_AGE)
+            others = self._follower.has_lost_its_id(tickets)
+            if others:
+                left = self.terminate([ticket for ticket in tickets if ticket.job_id not in others])
+                return {**dict.fromkeys(others, False), **left}
+        refused = self._cancel([ticket.native_id for ticket in tickets])
+        answers = {
+            ticket.job_id: refused.isdisjoint((ticket.native_id, self.words.split_id(ticket.native_id)[0]))
+            for ticket in tickets
+        }
+        self._follower.cancelled([ticket for ticket in tickets if answers[ticket.job_id]])
+        return answers
+
+    def _cancel(self, native_ids: Iterable[str]) -> set[str]:
+        """Cancel jobs; return the ids for which that was refused."""
+        refused: set[str] = set()
+        for part in chunks(condensed(self.words, native_ids), MAX_IDS):
+            done = self._programs.run(self.words.cancel(part))
+            if done.returncode and says(self.words.away + self.words.unsure + self.words.denied, done):
+                raise self._programs.error(done)
+            refused.update(self.words.cancelled(done.returncode, done.text))
+        return refused
+
+    # --- after a crash ------------------------------------------------------------------------
+
+    def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        """Look for our ids: in the spools that have been claimed, then in the names of the jobs."""
+        found: dict[str, str] = {}
+        sought: dict[str, files.Membership] = {}
+        for job_id in job_ids:
+            directory = self.job_directory(job_id)
+            files.refresh_directory(directory)
+            native_id = files.claimed_by(directory, self.words)
+            member = files.membership(directory)
+            if native_id not in (None, files.NOBODY):
+                found[job_id] = str(native_id)
+            elif member is not None:
+                sought[job_id] = member
+        if sought:
+            named = self._native_ids({member.submission.name for member in sought.values()})
+            for job_id, member in sought.items():
+                if member.submission.name in named:
+                    found[job_id] = member.native_id(self.words, named[member.submission.name])
+        return found
+
+    def _native_ids(self, names: set[str]) -> dict[str, str]:
+        """Return the scheduler's ids of submissions, by the ids of ours at the end of their names."""
+        self._queue.refresh(age=MAX_AGE)
+        named = _by_our_id(self._queue.listing.rows, names)
+        missing = names - named.keys()
+        if missing:
+            oldest = min(map(self._submitted_at, missing), default=time.time())
+            named |= _by_our_id(self._queue.history_since(oldest), missing)
+        return named
+
+    def _submitted_at(self, name: str) -> float:
+        with suppress(OSError):
+            return (self.spool_root / "submissions" / name / "jobs").stat().st_mtime
+        return time.time()
+
+    def renounce(self, job_ids: Iterable[str]) -> Mapping[str, str]:
+        """See to it that jobs which cannot be found do not start any more."""
+        held = {job_id: files.claim_for_nobody(self.job_directory(job_id), self.words) for job_id in job_ids}
+        return {job_id: native_id for job_id, native_id in held.items() if native_id is not None}
+
+
+def _by_our_id(rows: Iterable[Row], names: set[str]) -> dict[str, str]:
+    known = {job_id_in_name(row.name): row.job for row in rows}
+    return {name: known[name] for name in names if name in known}

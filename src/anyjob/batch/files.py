@@ -1,0 +1,343 @@
+"""The files that pass between here and the compute nodes: of one submission, and of each job in it.
+
+A submission is what one ``sbatch`` hands over: one job, or an array. Below the spool it has a directory
+``submissions/ID`` (the id of its first job) beside those of its jobs::
+
+    environment   the caller's variables
+    jobs          the number of the first task, and the ids of the jobs, in the order of the array
+    journal       a line for each start and end, appended by the nodes: hints
+    log-N         what was said before the work of task N started
+    script        what was submitted, where the scheduler takes a file
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from pkgutil import get_data
+from typing import Any, NamedTuple
+
+import msgspec
+
+from anyjob.batch import launcher
+from anyjob.batch.dialect import Dialect
+from anyjob.errors import StateError
+from anyjob.execution import runner
+from anyjob.execution.private_files import open_private, read_range
+from anyjob.execution.reports import parse_outcome
+from anyjob.execution.serialization import dump_call
+from anyjob.execution.submit_directory import submit_directory
+from anyjob.orders import Order
+from anyjob.specs import Call, Command
+
+NOT_AN_ARRAY = -1
+"""The number of a job that is no task of an array."""
+NOBODY = "nobody"
+"""Who has claimed a job that is not to run any more."""
+START = b"""\
+import sys
+
+here = __file__.rpartition("/")[0]
+sys.path.insert(0, here)
+from anyjob_launcher import main  # a module, so that its byte code is kept
+
+sys.path.remove(here)
+sys.exit(main())
+"""
+"""What the node's Python is called with."""
+GRACE = 5.0
+"""Seconds between TERM and KILL."""
+MAX_SCANNED = 200
+"""Submissions that are looked at when old ones are removed."""
+MIN_AGE = 86400.0
+"""Seconds before which a submission is not removed so."""
+LOG_SHOWN = 2000
+"""Characters of the end of a log that an error message holds."""
+
+
+class Membership(NamedTuple):
+    """Which submission a job is of, and its number there, from 0; `NOT_AN_ARRAY` where it is no array."""
+
+    submission: Path
+    number: int
+
+    @property
+    def position(self) -> int:
+        """Where the job is in the list of the submission."""
+        return max(self.number, 0)
+
+    def native_id(self, dialect: Dialect, job: str) -> str:
+        """Return the scheduler's id of the job, given that of the submission."""
+        return dialect.id_of(job, None if self.number == NOT_AN_ARRAY else dialect.first_task + self.number)
+
+    @property
+    def log(self) -> Path:
+        """What was said before the work started."""
+        return self.submission / f"log-{self.position}"
+
+
+def write_submission(root: Path, orders: Sequence[Order], environment: bytes, dialect: Dialect) -> Path:
+    """Write all that the nodes need for these orders; returns the directory of the submission.
+
+    Raises:
+        StateError: it cannot be written.
+    """
+    submission = root / "submissions" / orders[0].job_id
+    cwd = submit_directory() or ""
+    ids = "".join(f"{order.job_id}\n" for order in orders)
+    try:
+        make_directory(submission)
+        write(submission / "environment", environment)
+        write(submission / "jobs", f"{dialect.first_task}\n{ids}".encode())
+        for number, order in enumerate(orders):
+            member = number if len(orders) > 1 else NOT_AN_ARRAY
+            _write_job(order, submission.name, member, cwd, dialect)
+    except OSError as error:
+        remove(submission)
+        raise StateError(
+            f"cannot write {error.filename or submission}: {error.strerror or error}; set the option `spool` "
+            "to a directory that can be written, and that the compute nodes see"
+        ) from error
+    return submission
+
+
+def _write_job(order: Order, submission: str, number: int, cwd: str, dialect: Dialect) -> None:
+    directory = order.spool
+    assert directory is not None
+    make_directory(directory)
+    work: dict[str, Any] = {
+        "walltime": order.resources.walltime,
+        "grace": GRACE,
+        "restartable": order.resources.restartable,
+        "environment": _encode(order.environment),
+        "cwd": os.fsencode(cwd),
+        "stdin": False,
+        "scheduler": dialect.title,
+        "end_signals": dialect.end_signals,
+        "ignored_signals": dialect.ignored_signals,
+        "reserved_exit_codes": dialect.reserved_exit_codes,
+    }
+    spec = order.spec
+    if isinstance(spec, Call):
+        if spec.cwd is not None:
+            work["cwd"] = os.fsencode(spec.cwd)
+            work["must_be_there"] = True
+        path = [entry or cwd for entry in sys.path if entry or cwd]
+        work.update(kind="python", path=path, payload=dump_call(spec))
+    else:
+        assert isinstance(spec, Command)
+        work.update(kind="command", argv=[os.fsencode(argument) for argument in spec.argv])
+        work["environment"].update(_encode(spec.env))
+        if spec.cwd is not None:
+            work["cwd"] = os.fsencode(os.path.join(cwd, spec.cwd))
+        work["outputs"] = [path and os.fsencode(path) for path in (spec.stdout, spec.stderr)]
+        if spec.stdin is not None:
+            work["stdin"] = True
+            write(directory / "stdin", spec.stdin.taken().content or b"")
+        if spec.files:
+            make_directory(directory / "files")
+        for name, file in spec.files.items():
+            write(directory / "files" / name, file.taken().content or b"")
+    head = f"{submission} {number}\n".encode()
+    write(directory / "work.pkl", head + pickle.dumps(work, 4))
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory of mode 0700, and those above it that are missing."""
+    if not path.is_dir():
+        if not path.parent.is_dir():
+            make_directory(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def _encode(variables: Any) -> dict[bytes, bytes]:
+    return {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
+
+
+def write(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file that is not there yet, of a mode for the user alone."""
+    how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(path, how, mode), "wb") as stream:
+        stream.write(data)
+
+
+def launcher_path(root: Path) -> Path:
+    """Return the program that runs on the nodes; it is laid into the spool where it is not there yet."""
+    content = {  # from wherever these were imported, such as an archive
+        "anyjob_launcher.py": get_data("anyjob.batch", "launcher.py") or b"",
+        "anyjob_runner.py": get_data(runner.__name__.rpartition(".")[0], "runner.py") or b"",
+        "start.py": START,
+    }
+    digest = hashlib.sha256(b"\0".join(content.values())).hexdigest()[:16]
+    directory = root / "programs" / digest
+    if not directory.is_dir():
+        part = directory.with_name(f"{digest}.{os.urandom(6).hex()}")
+        make_directory(part)
+        for name, data in content.items():
+            write(part / name, data)
+        try:
+            os.rename(part, directory)
+        except OSError:  # somebody else was faster
+            shutil.rmtree(part, ignore_errors=True)
+    if directory.stat().st_uid != os.geteuid():
+        raise StateError(f"{directory} is not yours: what lies there is not run")
+    return directory / "start.py"
+
+
+# --- read back --------------------------------------------------------------------------------
+
+
+def membership(directory: Path) -> Membership | None:
+    """Return which submission the job with this directory is of; None where it was not written."""
+    try:
+        with open_private(directory / "work.pkl") as stream:
+            submission, number = stream.readline(100).split()
+    except (OSError, ValueError):
+        return None
+    return Membership(directory.parent.parent / "submissions" / submission.decode(), int(number))
+
+
+def claimed_by(directory: Path, dialect: Dialect) -> str | None:
+    """Return the native id that has claimed a job, or `NOBODY`; None as long as none has."""
+    try:
+        with open_private(directory / "claim") as stream:
+            claim = stream.readline(200).decode("utf-8", "replace").split()
+    except OSError:
+        return None
+    if len(claim) < 2:
+        return None
+    return (
+        NOBODY
+        if claim[0] == NOBODY
+        else dialect.id_of(claim[0], int(claim[1]) if claim[1].isdecimal() else None)
+    )
+
+
+def claim_for_nobody(directory: Path, dialect: Dialect) -> str | None:
+    """Claim a job for `NOBODY`, so that it does not start; return the native id of one that has started."""
+    try:
+        write(directory / "claim", f"{NOBODY} - 0\n".encode())
+    except FileExistsError:
+        found = claimed_by(directory, dialect)
+        return None if found == NOBODY else found
+    except OSError:
+        return None  # without its directory it does not run
+    return None
+
+
+def refresh_directory(directory: Path) -> None:
+    """Have a network file system refresh its cache of a directory."""
+    with suppress(OSError):
+        os.listdir(directory)
+
+
+def read_observed_end(directory: Path) -> tuple[dict[str, Any], bool]:
+    """Return what was seen of an end that the scheduler may have brought about, and whether it has.
+
+    Empty where nothing was seen.
+    """
+    for name in ("terminated.pkl", "ended.pkl"):
+        try:
+            with open_private(directory / name) as stream:
+                found = parse_outcome(stream.read())
+        except (OSError, StateError):
+            continue
+        if found is not None:
+            return msgspec.structs.asdict(found), name == "terminated.pkl"
+    return {}, False
+
+
+def end_of_log(log: Path) -> str:
+    """Return the end of what was said before the work started."""
+    try:
+        size = log.stat().st_size
+        data = read_range(log, max(0, size - 4 * LOG_SHOWN))
+    except (OSError, StateError):
+        return ""
+    return data.decode("utf-8", "replace").strip()[-LOG_SHOWN:]
+
+
+class Journal:
+    """The journal of a submission, as far as it has been read.
+
+    Lines may be missing (network file systems do not append atomically): they are hints, no verdicts.
+    """
+
+    def __init__(self, submission: Path) -> None:
+        self.path = submission / "journal"
+        self._offset = 0
+
+    def new_entries(self) -> Iterator[tuple[str, int, int]]:
+        """Yield what was added: letter, number of the job, attempt."""
+        while data := self._read():
+            whole = data.rfind(b"\n") + 1
+            if not whole:
+                return
+            self._offset += whole
+            for line in data[:whole].splitlines():
+                fields = line.decode("ascii", "replace").split()
+                if len(fields) == 3 and fields[1].isdecimal() and fields[2].isdecimal():
+                    yield fields[0], int(fields[1]), int(fields[2])
+
+    def is_gone(self) -> bool:
+        """Whether the submission was removed, since all its jobs have ended, as another process has seen."""
+        return not self.path.exists() and not (self.path.parent / "jobs").exists()
+
+    def _read(self) -> bytes:
+        try:
+            return read_range(self.path, self._offset)
+        except (OSError, StateError):
+            return b""
+
+    def append(self, letter: str, numbers: Iterable[int]) -> None:
+        """Append lines, for whoever else reads it."""
+        text = "".join(f"{letter} {number} 0\n" for number in numbers)
+        with suppress(OSError):
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            try:
+                os.write(descriptor, text.encode())
+            finally:
+                os.close(descriptor)
+
+
+def size(submission: Path) -> int:
+    """Return how many jobs a submission has; 0 where that cannot be told."""
+    try:
+        return (submission / "jobs").stat().st_size // launcher.ID_LINE_SIZE
+    except OSError:
+        return 0
+
+
+def remove(submission: Path) -> None:
+    """Remove the directory of a submission whose jobs have all ended."""
+    shutil.rmtree(submission, ignore_errors=True)
+
+
+def remove_forgotten(root: Path, directory_of: Callable[[str], Path]) -> None:
+    """Remove the submissions, of the first some, whose jobs have all been forgotten.
+
+    Args:
+        root: below what submissions are.
+        directory_of: gives the directory of a job by its id.
+    """
+    try:
+        with os.scandir(root / "submissions") as entries:
+            old = [
+                entry.path
+                for entry in islice(entries, MAX_SCANNED)
+                if entry.stat().st_mtime < time.time() - MIN_AGE
+            ]
+        for path in old:
+            ids = Path(path, "jobs").read_text(encoding="ascii").split()
+            if not any(directory_of(job_id).is_dir() for job_id in ids):
+                remove(Path(path))
+    except (OSError, ValueError, StateError):
+        return  # it is housekeeping, and no more

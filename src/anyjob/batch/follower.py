@@ -1,0 +1,392 @@
+"""Follows jobs from submission to end: by the spool first, and by the scheduler where that does not tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from anyjob.batch import ends, files
+from anyjob.batch.dialect import Row
+from anyjob.batch.files import Journal, Membership
+from anyjob.batch.queue import Listing, Queue
+from anyjob.errors import BackendUnavailableError, StateError
+from anyjob.execution.spool import read_outcome
+from anyjob.orders import Observation, Ticket
+from anyjob.outcome import Outcome
+from anyjob.status import JOB_FINAL_STATES, JobStatus
+
+MAX_SPOOLS_READ = 100
+"""Jobs that are new to us whose spools are read, whatever the journal says."""
+CANCELLER_TIMEOUT = 5.0
+"""Seconds that the accounting is given to say who has cancelled a job."""
+
+
+class FollowedSubmission:
+    """A submission that is followed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = files.size(path)
+        self.journal = Journal(path)
+        self.jobs: dict[int, FollowedJob] = {}
+        self.settled: set[int] = set()
+
+
+class FollowedJob:
+    """What is known of one job that has not ended."""
+
+    __slots__ = (
+        "cancelled",
+        "end_checked",
+        "end_noted",
+        "ended_since",
+        "last_observation",
+        "membership",
+        "outcome",
+        "started_attempt",
+        "submission",
+        "unlisted_since",
+    )
+
+    def __init__(self, membership: Membership | None, followed: FollowedSubmission | None) -> None:
+        self.membership = membership
+        self.submission = followed
+        self.started_attempt = 0
+        self.end_noted = False
+        self.cancelled = False
+        self.end_checked = False
+        self.ended_since: float | None = None  # as the scheduler says
+        self.unlisted_since: float | None = None  # by the scheduler
+        self.last_observation: Observation | None = None
+        self.outcome: Outcome | None = None
+
+    def row(self, ticket: Ticket, listing: Listing) -> Row | None:
+        """Return what is said of it; None where that is nothing, or of a job that has its id by now."""
+        return listing.get(ticket.native_id, self.submission.path.name if self.submission else "")
+
+
+class Follower:
+    """Follows the jobs of one backend.
+
+    Args:
+        queue: what the scheduler says of them.
+        patience: seconds that what a job has left may take to be seen here.
+        why: says why a job is stuck.
+    """
+
+    def __init__(self, queue: Queue, patience: float, why: Callable[[Row], str]) -> None:
+        self._queue = queue
+        self._dialect = queue.dialect
+        self._patience = patience
+        self._why = why
+        self.given_up: list[str] = []  # ids of those that the scheduler still has
+        self._jobs: dict[str, FollowedJob] = {}
+        self._submissions: dict[Path, FollowedSubmission] = {}
+
+    # --- by the spool -------------------------------------------------------------------------
+
+    def _job(self, ticket: Ticket) -> FollowedJob:
+        job = self._jobs.get(ticket.job_id)
+        if job is None:
+            membership = None if ticket.spool is None else files.membership(ticket.spool)
+            followed = None if membership is None else self._submission(membership.submission)
+            job = self._jobs[ticket.job_id] = FollowedJob(membership, followed)
+            if not self._queue.was_submitted_here(ticket.native_id):
+                self._queue.invalidate()  # what was said of it, if anything, may be old
+            if membership is not None and followed is not None:
+                followed.jobs[membership.position] = job
+                followed.journal = Journal(followed.path)  # read once more, for one that comes later
+        return job
+
+    def _submission(self, path: Path) -> FollowedSubmission:
+        followed = self._submissions.get(path)
+        if followed is None:
+            followed = self._submissions[path] = FollowedSubmission(path)
+        return followed
+
+    def _read_journals(self, jobs: Mapping[str, FollowedJob]) -> bool:
+        """Read the entries that the nodes have appended; return whether there was anything new."""
+        changed = False
+        for followed in {job.submission for job in jobs.values() if job.submission is not None}:
+            if followed.journal.is_gone():
+                for job in list(followed.jobs.values()):
+                    job.end_noted = True
+            for letter, number, attempt in followed.journal.new_entries():
+                noted = followed.jobs.get(number)
+                if noted is None:
+                    continue
+                if letter == "S" and attempt > noted.started_attempt:
+                    noted.started_attempt, noted.end_noted, changed = attempt, False, True
+                elif letter == "E" and not noted.end_noted:
+                    noted.end_noted, changed = True, True
+                elif letter == "X" and not noted.cancelled:
+                    noted.cancelled = True
+                    self._queue.invalidate()
+        if changed:
+            self._queue.note_activity()
+        return changed
+
+    def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
+        """Return where jobs are; those that nothing is known of are left out.
+
+        Raises:
+            BackendUnavailableError: the scheduler does not answer, and the spool tells nothing new.
+        """
+        new_tickets = [ticket for ticket in tickets if ticket.job_id not in self._jobs]
+        jobs = {ticket.job_id: self._job(ticket) for ticket in tickets}
+        if len(new_tickets) <= MAX_SPOOLS_READ:
+            for ticket in new_tickets:  # one that somebody asks about may have ended long ago
+                jobs[ticket.job_id].outcome = None if ticket.spool is None else _read_outcome(ticket.spool)
+        changed = self._read_journals(jobs)
+        open_tickets = [t for t in tickets if not self._has_outcome(t, jobs[t.job_id])]
+        found: dict[str, Observation | None] = {
+            job_id: _final_observation(job.outcome) for job_id, job in jobs.items() if job.outcome is not None
+        }
+        if open_tickets:
+            try:
+                # One that somebody else has submitted is known to the scheduler alone, or to nobody.
+                self._queue.refresh(age=0.0 if any(t.spool is None for t in new_tickets) else None)
+            except BackendUnavailableError:
+                if not changed and not found:
+                    raise
+                found |= {t.job_id: _observation_by_spool(jobs[t.job_id]) for t in open_tickets}
+            else:
+                found |= self._observe_by_scheduler(open_tickets, jobs)
+        for job_id, observation in found.items():
+            jobs[job_id].last_observation = observation
+        return {job_id: seen for job_id, seen in found.items() if seen is not None}
+
+    def _has_outcome(self, ticket: Ticket, job: FollowedJob) -> bool:
+        """Look for the outcome of a job that is said to have one."""
+        if job.outcome is None and job.end_noted and ticket.spool is not None:
+            job.outcome = _read_outcome(ticket.spool)
+            if job.outcome is None and not job.end_checked:
+                job.end_checked = True
+                self._queue.invalidate()  # the scheduler may have ended it: it knows why
+        return job.outcome is not None
+
+    # --- by the scheduler ---------------------------------------------------------------------
+
+    def _observe_by_scheduler(
+        self, tickets: Sequence[Ticket], jobs: Mapping[str, FollowedJob]
+    ) -> dict[str, Observation | None]:
+        listing = self._queue.listing
+        rows = {t.job_id: jobs[t.job_id].row(t, listing) for t in tickets}
+        unclear = {t.native_id for t in tickets if self._needs_history(t, rows[t.job_id], jobs[t.job_id])}
+        since = min((t.submitted for t in tickets if t.native_id in unclear), default=0.0)
+        history = self._queue.history(unclear, since) if unclear else None
+        found: dict[str, Observation | None] = {}
+        for ticket in tickets:
+            row, job = rows[ticket.job_id], jobs[ticket.job_id]
+            if row is None and not self._queue.covers(ticket.native_id):
+                found[ticket.job_id] = _observation_by_spool(job)
+            elif row is None:
+                found[ticket.job_id] = self._observe_unlisted(ticket, job, history)
+            else:
+                job.unlisted_since = None
+                found[ticket.job_id] = self._observe_listed(ticket, job, row, history)
+        return found
+
+    def _needs_history(self, ticket: Ticket, row: Row | None, job: FollowedJob) -> bool:
+        if row is None:
+            return self._queue.covers(ticket.native_id)
+        return row.status is JobStatus.CANCELLED and not row.cancelled_by and not job.cancelled
+
+    def _observe_listed(
+        self, ticket: Ticket, job: FollowedJob, row: Row, history: Listing | None
+    ) -> Observation | None:
+        if not ends.has_ended(row):
+            job.ended_since = None
+            if row.stuck and ticket.spool is not None:
+                return self._give_up(ticket, job, row)
+            return ends.open_observation(row, job.started_attempt)
+        return self._observe_ended(ticket, job, row, history)
+
+    def _give_up(self, ticket: Ticket, job: FollowedJob, row: Row) -> Observation | None:
+        """It waits, and will not start: it is not to start any more, whatever somebody does about that."""
+        if ticket.spool is not None and not job.started_attempt:
+            files.claim_for_nobody(ticket.spool, self._dialect)
+        message = f"{self._dialect.title} has put it where it does not start: {self._why(row)}"
+        self.given_up.append(ticket.native_id)
+        job.outcome = Outcome(
+            status=JobStatus.ERROR,
+            reason="node-failure",
+            message=message,
+            attempt=max(row.attempt, job.started_attempt, 1),
+        )
+        return _final_observation(job.outcome)
+
+    def _observe_ended(
+        self, ticket: Ticket, job: FollowedJob, row: Row, history: Listing | None
+    ) -> Observation | None:
+        """The scheduler says that it has ended."""
+        now = time.monotonic()
+        if job.ended_since is None:
+            job.ended_since = now
+        by = row.cancelled_by
+        if row.status is JobStatus.CANCELLED and not by and not job.cancelled:
+            source = job.row(ticket, history) if history else None
+            by = source.cancelled_by if source is not None else ""
+            asked_long = now - job.ended_since >= CANCELLER_TIMEOUT
+            if source is None and self._queue.has_history and not asked_long:
+                return _still_open(job, "it was cancelled")
+        attempt = max(row.attempt, job.started_attempt, 1)
+        ended: dict[str, Any] = {}
+        log = root = ""
+        told = False
+        if ticket.spool is not None:
+            files.refresh_directory(ticket.spool)
+            job.outcome = _read_outcome(ticket.spool)
+            if job.outcome is not None:
+                return _final_observation(job.outcome)
+            ended, told = files.read_observed_end(ticket.spool)
+            if ended.get("attempt", 0) < attempt:
+                ended, told = {}, False  # that was the attempt before
+            lately = now - job.ended_since < self._patience
+            if ends.leaves_outcome(row) and not ended and lately and not job.cancelled:
+                return _still_open(
+                    job, f"it has ended, and what it has left is not seen yet in {ticket.spool}"
+                )
+            root = str(ticket.spool.parent.parent)
+            if job.membership is not None:
+                log = files.end_of_log(job.membership.log)
+        if row.reason in (None, "exit-code", "signal") and row.status is not JobStatus.CANCELLED:
+            if job.cancelled:
+                row = row._replace(status=JobStatus.CANCELLED, reason=None, message="")
+            elif told and self._dialect.end_signals:
+                row = row._replace(status=JobStatus.CANCELLED, reason=None, message="by somebody else")
+        job.outcome = ends.outcome(row, ended, attempt, title=self._dialect.title, spool=root, log=log, by=by)
+        return _final_observation(job.outcome)
+
+    def _observe_unlisted(
+        self, ticket: Ticket, job: FollowedJob, history: Listing | None
+    ) -> Observation | None:
+        """The scheduler does not list it (any more)."""
+        now = time.monotonic()
+        if job.unlisted_since is None:
+            job.unlisted_since = now
+        if ticket.spool is not None:
+            files.refresh_directory(ticket.spool)
+            job.outcome = _read_outcome(ticket.spool)
+            if job.outcome is not None:
+                return _final_observation(job.outcome)
+        row = job.row(ticket, history) if history is not None else None
+        if row is not None and ends.has_ended(row):
+            return self._observe_ended(ticket, job, row, history)
+        if history is None:  # nobody was asked: it is not known to be unknown
+            return _still_open(job, "it is not in the queue any more, and the accounting does not answer")
+        return self._observe_unknown(ticket, job, history, now - job.unlisted_since)
+
+    def _observe_unknown(
+        self, ticket: Ticket, job: FollowedJob, history: Listing, since: float
+    ) -> Observation | None:
+        """Neither queue nor history know it. Some schedulers forget what is cancelled while it waits."""
+        waited_long = since >= self._patience
+        if ticket.spool is None:
+            if job.cancelled and waited_long:
+                job.outcome = Outcome(status=JobStatus.CANCELLED)
+            return _final_observation(job.outcome)
+        started = files.claimed_by(ticket.spool, self._dialect) is not None
+        by = ""
+        if not job.cancelled:
+            is_task = self._dialect.split_id(ticket.native_id)[1] is not None
+            known = any(each.knows_array(ticket.native_id) for each in (self._queue.listing, history))
+            is_forgotten = self._dialect.forgets_deleted or (is_task and known)
+            if job.membership is None or started or not (is_forgotten and waited_long):
+                return None
+            by = f"while it waited, by somebody else: {self._dialect.title} keeps no record of that"
+        elif started and not waited_long:
+            return None
+        if not started and files.claim_for_nobody(ticket.spool, self._dialect) is not None:
+            return None  # it has started after all
+        job.outcome = Outcome(status=JobStatus.CANCELLED, message=by)
+        return _final_observation(job.outcome)
+
+    def has_lost_its_id(self, tickets: Sequence[Ticket]) -> set[str]:
+        """Return which of these the scheduler has another job for, under the id that they had."""
+        listing, others = self._queue.listing, set()
+        for ticket in tickets:
+            job = self._job(ticket)
+            if listing.get(ticket.native_id) is not None and job.row(ticket, listing) is None:
+                others.add(ticket.job_id)
+        return others
+
+    # --- ends ---------------------------------------------------------------------------------
+
+    def cancelled(self, tickets: Sequence[Ticket]) -> None:
+        """Note that these are being cancelled by us, for all that follow them."""
+        numbers: dict[FollowedSubmission, list[int]] = {}
+        for ticket in tickets:
+            job = self._job(ticket)
+            job.cancelled = True
+            if job.membership is not None and job.submission is not None:
+                numbers.setdefault(job.submission, []).append(job.membership.position)
+        for followed, some in numbers.items():
+            followed.journal.append("X", some)
+        self._queue.invalidate()
+
+    def collect(
+        self, tickets: Sequence[Ticket], read: Callable[[Sequence[Ticket]], Mapping[str, Outcome]]
+    ) -> dict[str, Outcome]:
+        """Return what came of jobs, and forget those that have ended.
+
+        Args:
+            tickets: jobs that have ended, or that nothing is known of.
+            read: reads spools.
+        """
+        found: dict[str, Outcome] = {}
+        unknown = []
+        for ticket in tickets:
+            job = self._jobs.get(ticket.job_id)
+            if job is not None and job.outcome is not None:
+                found[ticket.job_id] = job.outcome
+            else:
+                unknown.append(ticket)
+        found.update(read(unknown))
+        self._forget(found)
+        return found
+
+    def _forget(self, job_ids: Mapping[str, Outcome]) -> None:
+        """Let go of what was kept for jobs; the last of a submission takes its directory along."""
+        for job_id in job_ids:
+            job = self._jobs.pop(job_id, None)
+            if job is None or job.membership is None or job.submission is None:
+                continue
+            followed, position = job.submission, job.membership.position
+            followed.jobs.pop(position, None)
+            followed.settled.add(position)
+            if len(followed.settled) == followed.size:
+                files.remove(followed.path)
+            if not followed.jobs:
+                self._submissions.pop(followed.path, None)
+
+
+def _read_outcome(directory: Path) -> Outcome | None:
+    try:
+        return read_outcome(directory)
+    except StateError as error:  # somebody has laid a file of theirs there
+        return Outcome(status=JobStatus.ERROR, reason="exception", message=str(error))
+
+
+def _final_observation(outcome: Outcome | None) -> Observation | None:
+    if outcome is None:
+        return None
+    assert outcome.status in JOB_FINAL_STATES
+    return Observation(outcome.status, outcome.reason, outcome.message, attempt=outcome.attempt)
+
+
+def _observation_by_spool(job: FollowedJob) -> Observation:
+    """Where a job is as far as the spool, and what the scheduler last said, tell."""
+    if job.started_attempt and (
+        job.last_observation is None or job.last_observation.attempt <= job.started_attempt
+    ):
+        return Observation(JobStatus.RUNNING, attempt=job.started_attempt)
+    return job.last_observation or Observation(JobStatus.QUEUED)
+
+
+def _still_open(job: FollowedJob, message: str) -> Observation:
+    """It has ended, or gone, and why is yet to be seen: for those who wait it goes on."""
+    last = _observation_by_spool(job)
+    return Observation(last.status, message=message, attempt=last.attempt)

@@ -1,0 +1,488 @@
+"""What runs on a compute node: it reads its job from the spool, and runs that.
+
+It is shipped in the spool as one file, and needs Python 3.8 and its standard library only, of which it
+imports as little as may be, since it is started for each job. What it is to run, and everything of the user's
+in that, it reads from files; what came of it, it writes to files:
+
+- ``claim`` is made first, exclusively: of two copies of a job, only the one that makes it goes on. It holds
+  the scheduler's id, the number of the task, and which attempt runs.
+- ``stdout`` and ``stderr`` are what the work writes.
+- ``outcome.pkl`` is a verdict. ``terminated.pkl`` is what was seen of an end that the scheduler has told us
+  to make, and ``ended.pkl`` of one that it may have made (by its KILL): there the verdict is the scheduler's.
+- the submission's ``journal`` gets a line when the work starts, and one when its outcome is there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import pickle
+    import signal
+    from typing import Any, BinaryIO
+else:
+    try:  # what these modules are made of costs a tenth of what they do
+        import _pickle as pickle
+        import _signal as signal
+    except ImportError:
+        import pickle
+        import signal
+
+PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGINT)
+"""Signals to this process that are passed on to the work."""
+BASH_SETS = frozenset(
+    b"UID EUID PPID GROUPS SECONDS RANDOM SRANDOM LINENO BASHOPTS SHELLOPTS BASHPID EPOCHSECONDS "
+    b"EPOCHREALTIME HOSTTYPE MACHTYPE OSTYPE DIRSTACK FUNCNAME OPTIND OPTERR HISTCMD IFS PS4 "
+    b"BASH_COMMAND BASH_SUBSHELL".split()
+)
+"""Variables to which bash gives values of its own, or which it does not let anybody set."""
+VISIBLE_TIMEOUT = 30.0
+"""Seconds that a file may take to be seen here."""
+TERM_DELAY = 0.05
+"""Seconds within which a TERM for all processes of a job reaches all of them."""
+ID_LINE_SIZE = 21
+"""Bytes of a line in the list of a submission's jobs: an id, and a line feed."""
+
+
+class Job:
+    """The job that this process is to run.
+
+    Args:
+        environ: what the script has found in the scheduler's variables.
+    """
+
+    def __init__(self, environ: os._Environ[str]) -> None:
+        self.submission = submission = environ.pop("ANYJOB_SUBMISSION")
+        self.started = time.time()
+        self.scheduler_id = environ.pop("ANYJOB_JOB")
+        task, restarts = environ.pop("ANYJOB_TASK"), environ.pop("ANYJOB_RESTARTS")
+        for name in ("ANYJOB_PYTHON", "ANYJOB_LAUNCHER"):
+            environ.pop(name, None)
+        self.attempt = 1 + int(restarts if restarts.isdigit() else 0)
+        with open_shared(os.path.join(submission, "jobs")) as stream:
+            first_task = int(stream.readline())
+            start = stream.tell()
+            self.number = int(task) - first_task if task.isdigit() else 0
+            stream.seek(start + ID_LINE_SIZE * self.number)
+            job_id = stream.read(ID_LINE_SIZE - 1).decode("ascii")
+        self.job_id = job_id
+        self.task = task if task.isdigit() else "-"
+        root = os.path.dirname(os.path.dirname(submission))
+        self.directory = os.path.join(root, job_id[:2], job_id)
+        with open_shared(self.path("work.pkl")) as stream:
+            stream.readline()
+            self.work: dict[str, Any] = pickle.load(stream)
+
+    def path(self, name: str) -> str:
+        """Return the path of a file of the job's."""
+        return os.path.join(self.directory, name)
+
+    @property
+    def claim_text(self) -> bytes:
+        """What the claim of this attempt says."""
+        return f"{self.scheduler_id} {self.task} {self.attempt}\n".encode()
+
+    def claim(self) -> bool:
+        """Say whether this is the copy, and the attempt, that may run."""
+        try:
+            write(self.path("claim"), self.claim_text, os.O_EXCL)
+        except FileExistsError:
+            return self.may_restart()
+        return True
+
+    def may_restart(self) -> bool:
+        """Say whether an attempt that is not the first may run."""
+        with open_shared(self.path("claim")) as stream:
+            claimed_by = stream.readline().decode().split()
+        if claimed_by[:2] != [self.scheduler_id, self.task]:
+            sys.stderr.write(f"anyjob: {self.directory} is claimed by {claimed_by}: this copy ends itself\n")
+            return False
+        if os.path.exists(self.path("outcome.pkl")) or self.is_unwritten():
+            return False
+        self.attempt = max(self.attempt, 1 + int(claimed_by[2]))
+        if not self.work["restartable"]:
+            message = (
+                f"{self.work['scheduler']} has started it once more (attempt {self.attempt}), and it is not "
+                "marked restartable: its first attempt was ended half way"
+            )
+            self.write_outcome({"status": "ERROR", "reason": "lost", "message": message})
+            return False
+        write(self.path("claim.part"), self.claim_text, os.O_TRUNC)
+        os.rename(self.path("claim.part"), self.path("claim"))
+        for name in ("ended.pkl", "terminated.pkl"):  # those were of the attempt before
+            try:
+                os.unlink(self.path(name))
+            except FileNotFoundError:
+                pass
+        return True
+
+    def write_outcome(self, outcome: dict[str, Any], name: str = "outcome.pkl") -> None:
+        """Write the outcome of the work, into the file of this name."""
+        outcome.setdefault("host", os.uname().nodename)
+        outcome.setdefault("started", self.started)
+        outcome.setdefault("finished", time.time())
+        outcome["attempt"] = self.attempt
+        write(self.path("outcome.part"), pickle.dumps(outcome, 4), os.O_TRUNC)
+        self.publish(name)
+
+    def publish(self, name: str) -> None:
+        """Have what was written appear, at once or not at all."""
+        os.rename(self.path("outcome.part"), self.path(name))
+        self.note_end()
+
+    def is_unwritten(self) -> bool:
+        """Tell whether a call has ended whose outcome could not be written; a link says why."""
+        return os.path.islink(self.path("outcome.error"))
+
+    def note_end(self) -> None:
+        """The job has ended, and what came of it is there to be read."""
+        self.append_to_journal("E")
+        if not self.work["restartable"]:
+            self.remove_environment()
+
+    def remove_environment(self) -> None:
+        """Remove the caller's variables when the last job of the submission has ended."""
+        try:
+            # The first line of that file is shorter than any other.
+            size = os.path.getsize(os.path.join(self.submission, "jobs")) // ID_LINE_SIZE
+            noted = os.path.getsize(os.path.join(self.submission, "journal"))
+            if noted >= sum(2 * len(f"E {number} 1\n") for number in range(size)):
+                os.unlink(os.path.join(self.submission, "environment"))
+        except OSError:
+            pass
+
+    def append_to_journal(self, letter: str) -> None:
+        """Append a line to the journal: a hint for those who wait, and no more."""
+        line = f"{letter} {self.number} {self.attempt}\n".encode()
+        try:
+            write(os.path.join(self.submission, "journal"), line, os.O_APPEND)
+        except OSError as error:
+            sys.stderr.write(f"anyjob: the journal cannot be written: {error}\n")
+
+
+def open_shared(path: str) -> BinaryIO:
+    """Open a file for reading that may not be seen here yet."""
+    deadline = time.monotonic() + VISIBLE_TIMEOUT
+    while True:
+        try:
+            return open(path, "rb")
+        except FileNotFoundError:
+            if time.monotonic() > deadline:
+                sys.exit(f"anyjob: {path} is not seen on {os.uname().nodename}: is it shared?")
+        try:
+            os.listdir(os.path.dirname(path))  # makes a network file system look anew
+        except OSError:
+            pass
+        time.sleep(0.2)
+
+
+def write(path: str, data: bytes, how: int) -> None:
+    """Write a file that only the user may read; ``how`` are flags for ``os.open``."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o600), "wb", buffering=0) as stream:
+        view = memoryview(data)
+        while view:
+            view = view[stream.write(view) or 0 :]
+
+
+# --- the parent: it watches -------------------------------------------------------------------
+
+
+class Watcher:
+    """Waits for the process that does the work; keeps to the walltime; notes what the scheduler sends.
+
+    TERM comes to all processes of a job, so it is not passed on; what comes to this one alone, since a
+    user has asked for it, is. A signal that announces the end of the job is made a TERM.
+    """
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.terminated = False
+        self.expired = False
+        self.grace = 0.0
+        self.job_id = ""
+        signal.signal(signal.SIGTERM, self.on_term)
+        signal.signal(signal.SIGALRM, self.on_alarm)
+        for number in PASSED_ON:
+            signal.signal(number, self.on_other)
+
+    def take_words(self, work: dict[str, Any]) -> None:
+        """Take signals as this scheduler means them."""
+        for name in work["end_signals"]:
+            signal.signal(getattr(signal, "SIG" + name), self.on_announced_end)
+        for name in work["ignored_signals"]:
+            signal.signal(getattr(signal, "SIG" + name), signal.SIG_IGN)
+
+    def on_term(self, number: int, frame: Any) -> None:
+        """The scheduler ends the job."""
+        self.terminated = self.terminated or not self.expired
+
+    def on_announced_end(self, number: int, frame: Any) -> None:
+        """The scheduler will kill the job after a while: the work is told to end now."""
+        if not self.terminated and not self.expired:
+            self.terminated = True
+            signal.setitimer(signal.ITIMER_REAL, self.grace or 0.001)
+            self.signal_work(signal.SIGTERM)
+
+    def signal_work(self, number: int) -> None:
+        """Send a signal to all that is in our group, so what the work has started, too."""
+        if self.pid:
+            os.kill(0 if os.getpgrp() == os.getpid() else self.pid, number)
+
+    def on_other(self, number: int, frame: Any) -> None:
+        """Pass a signal on."""
+        if self.pid:
+            os.kill(self.pid, number)
+
+    def on_alarm(self, number: int, frame: Any) -> None:
+        """The walltime is over, or the grace after a TERM."""
+        if self.expired or self.terminated:
+            os.kill(self.pid, signal.SIGKILL)
+            return
+        self.expired = True
+        signal.setitimer(signal.ITIMER_REAL, max(self.grace, 0.001))
+        self.signal_work(signal.SIGTERM)
+
+    def wait(self, walltime: float | None, grace: float) -> tuple[int, int]:
+        """Return the status of the process, and its peak memory in bytes."""
+        self.grace = grace
+        if walltime is not None:
+            signal.setitimer(signal.ITIMER_REAL, max(walltime, 0.001))
+        _, status, usage = os.wait4(self.pid, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if status and not self.terminated:
+            time.sleep(TERM_DELAY)
+        if self.terminated or self.expired:
+            kill_escaped(self.job_id)
+        return status, usage.ru_maxrss * 1024
+
+
+def kill_escaped(job_id: str) -> None:
+    """End what the work has left running in sessions of its own: most schedulers do not find it."""
+    mark = b"\0ANYJOB_JOB_ID=" + job_id.encode() + b"\0"
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{name}/environ", "rb") as stream:
+                if mark in b"\0" + stream.read():
+                    os.kill(int(name), signal.SIGKILL)
+        except OSError:  # it has ended, or is somebody else's
+            pass
+
+
+def reset_signals(work: dict[str, Any]) -> None:
+    """Have signals mean in the work what they mean to any program, but for those that are for us."""
+    for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in work["end_signals"] + work["ignored_signals"]:
+        signal.signal(getattr(signal, "SIG" + name), signal.SIG_IGN)
+
+
+# --- the child: it works ---------------------------------------------------------------------
+
+
+def open_streams(job: Job) -> None:
+    """Have stdout and stderr where they are to be; a later attempt writes after the first."""
+    writing = os.O_WRONLY | os.O_CREAT
+    stdin = job.path("stdin") if job.work["stdin"] else os.devnull
+    outputs = job.work.get("outputs") or (None, None)
+    opened = [(0, os.open(stdin, os.O_RDONLY))]
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        own = outputs[number - 1]
+        if own is None:
+            fd = os.open(job.path(name), writing | os.O_APPEND, 0o600)
+        elif number == 2 and own == outputs[0]:
+            fd = os.dup(opened[-1][1])
+        else:  # a file of the user's own
+            fd = os.open(own, writing | (os.O_APPEND if job.attempt > 1 else os.O_TRUNC), 0o666)
+        opened.append((number, fd))
+    for number, fd in opened:
+        os.dup2(fd, number)
+        os.close(fd)
+
+
+def execute(job: Job, write_end: int) -> None:
+    """Become the program. Where that is not possible, why is written to ``telling``."""
+    work = job.work
+    directory = True
+    try:
+        os.chdir(work["cwd"])
+        directory = False
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # ignored by Python, not by programs
+            signal.signal(number, signal.SIG_DFL)
+        environ = {**os.environb, **work["environment"], b"ANYJOB_SPOOL": os.fsencode(job.directory)}
+        os.execvpe(work["argv"][0], work["argv"], environ)
+    except OSError as error:
+        os.write(write_end, pickle.dumps((directory, error.errno, error.strerror)))
+    finally:
+        os._exit(127)
+
+
+def not_started(job: Job, directory: bool, number: int, message: str) -> dict[str, Any]:
+    """Say why a program could not be started; codes as a shell gives them."""
+    program = os.fsdecode(job.work.get("argv", [b"the call"])[0])
+    code, error = 126, f"{program!r}: {message}"
+    if directory:
+        error = f"its directory {os.fsdecode(job.work['cwd'])!r} is not there on {os.uname().nodename}"
+    elif number == 2 and "/" in program and os.path.exists(program):
+        code, error = 127, f"the interpreter that the first line of {program!r} names is not there"
+    elif number == 2:
+        code, error = 127, f"{program!r} is not there" + ("" if "/" in program else ", nor anywhere on PATH")
+    return {"status": "ERROR", "reason": "exit-code", "exit_code": code, "message": f"cannot start: {error}"}
+
+
+def call(job: Job) -> int:
+    """Make the call, and leave its outcome for the parent to publish."""
+    here = os.path.dirname(__file__)
+    caller = [entry for entry in sys.path if entry != here]  # our directory is not the caller's
+    sys.path[:] = [here, *caller]
+    runner: Any = __import__("anyjob_runner")
+    sys.path[:] = caller
+    sys.path += [entry for entry in job.work["path"] if entry not in sys.path]
+
+    def end(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough to clean up
+        raise runner.Ended
+
+    signal.signal(signal.SIGTERM, end)
+    os.environb.update(job.work["environment"])
+    os.environ["ANYJOB_SPOOL"] = job.directory
+    try:
+        os.chdir(job.work["cwd"])
+    except OSError:  # a call need not have to do with files
+        if not job.work.get("must_be_there"):
+            os.chdir(job.directory)
+
+    def load() -> Any:
+        if job.work.get("must_be_there"):
+            os.chdir(job.work["cwd"])  # which says that it is not
+        return pickle.loads(job.work["payload"])
+
+    outcome: dict[str, Any] = runner.pickled(runner.perform(load))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    outcome["host"] = os.uname().nodename
+    outcome["attempt"] = job.attempt
+    import resource
+
+    outcome["peak_memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    try:
+        write(job.path("outcome.part"), pickle.dumps(outcome, 4), os.O_TRUNC)
+    except OSError as error:
+        os.unlink(job.path("outcome.part"))
+        runner.say_unwritten(job.directory, outcome, error)
+        return 1
+    if outcome["status"] == "DONE":
+        return 0
+    sys.stderr.write(outcome.get("traceback") or outcome["message"] + "\n")
+    return 1
+
+
+def outcome_by_status(status: int) -> dict[str, Any]:
+    """Return the outcome of a process, by its status."""
+    if os.WIFSIGNALED(status):
+        from signal import Signals
+
+        number = os.WTERMSIG(status)
+        try:
+            name = Signals(number).name
+        except ValueError:
+            name = f"signal {number}"
+        return {"status": "ERROR", "reason": "signal", "signal": number, "message": f"ended by {name}"}
+    code = status >> 8 & 0xFF
+    if code:
+        return {"status": "ERROR", "reason": "exit-code", "exit_code": code, "message": f"exit code {code}"}
+    return {"status": "DONE", "exit_code": 0}
+
+
+def is_uncertain(outcome: dict[str, Any]) -> bool:
+    """Whether an end looks like one that the scheduler may have brought about."""
+    return outcome.get("signal") in (signal.SIGTERM, signal.SIGKILL) or outcome.get("exit_code") in (137, 143)
+
+
+def ended_its_process(outcome: dict[str, Any]) -> dict[str, Any]:
+    """Say that a call has ended the process that it ran in."""
+    how = outcome.get("message", "exit code 0")
+    outcome = {**outcome, "message": f"the call ended its process and left no result: {how}"}
+    if outcome["status"] == "DONE":
+        outcome.update(status="ERROR", reason="exit-code")
+    return outcome
+
+
+def run(job: Job, watcher: Watcher) -> int:
+    """Run the work in a process of its own, and leave what came of it. Returns the exit code to end with."""
+    is_call = job.work["kind"] == "python"
+    read_end, write_end = os.pipe()
+    job.append_to_journal("S")
+    watcher.pid = os.fork()
+    if watcher.pid == 0:
+        os.close(read_end)
+        reset_signals(job.work)
+        try:
+            open_streams(job)
+        except OSError as error:
+            what = f"{os.fsdecode(error.filename)!r} cannot be opened: {error.strerror}"
+            os.write(write_end, pickle.dumps((False, 0, what)))
+            os._exit(127)
+        if not is_call:
+            execute(job, write_end)
+        os.close(write_end)
+        return call(job)
+    os.close(write_end)
+    status, peak = watcher.wait(job.work["walltime"], job.work["grace"])
+    with open(read_end, "rb") as stream:
+        start_error = stream.read()
+    name = "terminated.pkl" if watcher.terminated else "outcome.pkl"
+    if watcher.expired:
+        message = f"it ran longer than its walltime of {job.work['walltime']:g} s"
+        outcome: dict[str, Any] = {"status": "ERROR", "reason": "walltime", "message": message}
+        name = "outcome.pkl"
+    elif start_error:
+        outcome = not_started(job, *pickle.loads(start_error))
+    elif is_call and os.path.exists(job.path("outcome.part")):
+        job.publish(name)
+        return 1 if status else 0
+    elif is_call and job.is_unwritten():
+        job.note_end()
+        return 1
+    else:
+        outcome = outcome_by_status(status)
+        if not watcher.terminated and is_uncertain(outcome):
+            name = "ended.pkl"
+        if is_call:
+            outcome = ended_its_process(outcome)
+    outcome["peak_memory"] = peak
+    job.write_outcome(outcome, name)
+    if outcome["status"] == "DONE":
+        return 0
+    code = int(outcome.get("exit_code") or 128 + outcome.get("signal", 0))
+    return 1 if code in job.work["reserved_exit_codes"] else code
+
+
+def set_variables(data: bytes) -> None:
+    """Set those variables of the caller's that bash cannot export."""
+    for entry in data.split(b"\0"):
+        name, equals, value = entry.partition(b"=")
+        bash_can = name.decode("ascii", "replace").isidentifier() and name not in BASH_SETS
+        if equals and not bash_can and not name.startswith(b"BASH_FUNC_"):
+            os.environb[name] = value
+
+
+def main() -> int:
+    """Run the job of the submission that ``ANYJOB_SUBMISSION`` names. Returns the exit code."""
+    watcher = Watcher()
+    job = Job(os.environ)
+    watcher.job_id = job.job_id
+    watcher.grace = job.work["grace"]
+    watcher.take_words(job.work)
+    try:
+        with open(os.path.join(job.submission, "environment"), "rb") as stream:
+            set_variables(stream.read())
+    except FileNotFoundError:
+        pass  # all jobs of the submission have ended, and this is one that was started once more
+    if watcher.terminated or not job.claim():
+        return 1
+    return run(job, watcher)

@@ -1,0 +1,142 @@
+"""Runs a scheduler's programs: with a time limit, and with errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from anyjob.batch.dialect import Dialect
+from anyjob.errors import BackendAuthError, BackendError, BackendUnavailableError
+
+
+class CompletedProgram(NamedTuple):
+    """What came of a program."""
+
+    name: str
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        """All that it has printed: some complain on stdout."""
+        return f"{self.stdout}\n{self.stderr}"
+
+
+class TimedOut(BackendUnavailableError):
+    """A program has not ended within its time limit: what it was to do may have been done."""
+
+
+class Programs:
+    """A scheduler's programs, as they are found and run for one cluster.
+
+    Args:
+        dialect: says what they complain of.
+        options: those of the backend: ``programs``, ``timeout``, and what the dialect knows.
+    """
+
+    def __init__(self, dialect: Dialect, options: Any) -> None:
+        self.dialect = dialect
+        self.directory: Path | None = options.programs
+        self.timeout: float = options.timeout
+        self._variables = dict(dialect.variables(options))
+
+    @property
+    def cluster(self) -> tuple[str, ...]:
+        """What tells one cluster from another: the programs, and the variables that select it."""
+        environ = {**os.environ, **self._variables}
+        named = {*self.dialect.cluster_variables, *self._variables}
+        selected = [f"{name}={environ[name]}" for name in sorted(named) if name in environ]
+        return self.dialect.title, str(self.directory or environ.get("PATH", "")), *selected
+
+    def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables that the programs get: none of an enclosing job's."""
+        kept = {name: value for name, value in environ.items() if not is_foreign(self.dialect, name)}
+        return {**kept, **self._variables}
+
+    def run(self, command: Sequence[str], stdin: bytes = b"") -> CompletedProgram:
+        """Run a program to its end.
+
+        Raises:
+            BackendError: there is no such program.
+            TimedOut: it has not ended within the time limit.
+        """
+        name = command[0]
+        variables = self.environment(os.environ)
+        path = shutil.which(name, path=self.directory or variables.get("PATH", os.defpath))
+        if path is None:
+            where = f"in {self.directory}" if self.directory else "on PATH"
+            raise BackendError(
+                f"`{name}` of {self.dialect.title} is not {where}: is this a machine of the cluster? Load "
+                "its module, or set the option `programs` to the directory that has it"
+            )
+        try:
+            # In a session of its own, so that the Ctrl-C that ends us does not end it half way.
+            done = subprocess.run(
+                [path, *command[1:]],
+                input=stdin,
+                capture_output=True,
+                env=variables,
+                timeout=self.timeout,
+                start_new_session=True,
+            )
+        except subprocess.TimeoutExpired:
+            raise TimedOut(
+                f"`{name}` of {self.dialect.title} has not answered within {self.timeout:g} s "
+                "(option `timeout`)"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise BackendError(f"cannot run {path}: {getattr(error, 'strerror', None) or error}") from error
+        stdout, stderr = (text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr))
+        return CompletedProgram(name, done.returncode, stdout, stderr)
+
+    def message(self, done: CompletedProgram) -> str:
+        """Return in one line what a program complains of."""
+        return (
+            self.dialect.error_message(done.stderr)
+            or (done.returncode and self.dialect.error_message(done.stdout))
+            or f"exit code {done.returncode}"
+        )
+
+    def query(self, command: Sequence[str]) -> str:
+        """Run a program that answers a question, and return what it prints.
+
+        Raises:
+            BackendError: there is no such program.
+            BackendAuthError: the cluster does not believe who we are.
+            BackendUnavailableError: it gave no answer.
+        """
+        done = self.run(command)
+        if says(self.dialect.nothing, done):
+            return ""
+        if done.returncode == 0 and not says(self.dialect.away, done):
+            return done.stdout
+        raise self.error(done)
+
+    def error(self, done: CompletedProgram) -> BackendError:
+        """Return the error for a program that has failed, however that is to be taken."""
+        if says(self.dialect.denied, done):
+            return BackendAuthError(
+                f"the cluster of {self.dialect.title} refuses `{done.name}`: {self.message(done)}"
+            )
+        return BackendUnavailableError(
+            f"`{done.name}` of {self.dialect.title} has failed: {self.message(done)}"
+        )
+
+
+def says(phrases: Sequence[str], done: CompletedProgram) -> bool:
+    """Whether a program complains in one of these phrases; what is right is printed without them."""
+    text = done.text if done.returncode else done.stderr
+    return any(phrase in text for phrase in phrases)
+
+
+def is_foreign(dialect: Dialect, name: str) -> bool:
+    """Whether a variable is of an enclosing job, or changes what programs print."""
+    if name in dialect.cluster_variables:
+        return False
+    return any(fnmatchcase(name, pattern) for pattern in dialect.foreign_variables)
