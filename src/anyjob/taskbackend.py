@@ -379,19 +379,33 @@ class TaskBackend(BaseBackend):
             raise with_item_number(error, specs) from error.__cause__
 
     @overload
-    def map(self, fn: Callable[..., T], *iterables: Iterable[Any], **resources: Any) -> list[TaskJob[T]]: ...
-    @overload
-    def map(self, fn: str, *iterables: Iterable[Any], **resources: Any) -> list[TaskJob[Any]]: ...
     def map(
-        self, fn: Callable[..., Any] | str, *iterables: Iterable[Any], **resources: Any
+        self, fn: Callable[..., T], *iterables: Iterable[Any], progress: bool = False, **resources: Any
+    ) -> list[TaskJob[T]]: ...
+    @overload
+    def map(
+        self, fn: str, *iterables: Iterable[Any], progress: bool = False, **resources: Any
+    ) -> list[TaskJob[Any]]: ...
+    def map(
+        self,
+        fn: Callable[..., Any] | str,
+        *iterables: Iterable[Any],
+        progress: bool = False,
+        **resources: Any,
     ) -> list[TaskJob[Any]]:
         """Call ``fn`` with each item, as the builtin ``map`` does; returns the jobs in order.
 
-        Resources may differ from item to item, as in `run_many`.
+        Resources may differ from item to item, as in `run_many`. With ``progress`` it waits until all have
+        ended, and shows meanwhile how far they are, as `anyjob.wait` does.
         """
-        return self.run_many(
+        jobs = self.run_many(
             [Call(fn, arguments) for arguments in zip(*iterables, strict=False)], **resources
         )
+        if progress:
+            from anyjob.tracking.waiting import wait
+
+            wait(jobs, progress=True)
+        return jobs
 
     def cancel_many(self, jobs: Iterable[TaskJob]) -> list[bool]:
         """Cancel jobs by one call to the engine; says for each whether that was accepted.

@@ -295,18 +295,25 @@ class Session:
         return self.get_backend(chosen) if chosen is None or isinstance(chosen, str) else chosen
 
     def wait(
-        self, jobs: t.Iterable[t.J], timeout: float | None = None, return_when: str = "ALL_COMPLETED"
+        self,
+        jobs: t.Iterable[t.J],
+        timeout: float | None = None,
+        return_when: str = "ALL_COMPLETED",
+        *,
+        progress: bool = False,
     ) -> t.Waited[t.J]:
         """Wait for jobs to end: see `anyjob.wait`."""
         from anyjob.tracking.waiting import wait
 
-        return wait(jobs, timeout, return_when)
+        return wait(jobs, timeout, return_when, progress=progress)
 
-    def as_completed(self, jobs: t.Iterable[t.J], timeout: float | None = None) -> t.Iterator[t.J]:
+    def as_completed(
+        self, jobs: t.Iterable[t.J], timeout: float | None = None, *, progress: bool = False
+    ) -> t.Iterator[t.J]:
         """Yield jobs as they end: see `anyjob.as_completed`."""
         from anyjob.tracking.waiting import as_completed
 
-        return as_completed(jobs, timeout)
+        return as_completed(jobs, timeout, progress=progress)
 
     # --- jobs ---------------------------------------------------------------------------------
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
 from anyjob.text.seconds import timeout_of
@@ -13,6 +14,8 @@ from anyjob.tracking.telling import check_may_wait
 
 if TYPE_CHECKING:
     from anyjob.job import BaseJob
+    from anyjob.progress.shown_wait import ShownWait
+    from anyjob.status import JobStatus
 
 J = TypeVar("J", bound="BaseJob")
 
@@ -30,12 +33,26 @@ class Waited(NamedTuple, Generic[J]):
     not_done: list[J]
 
 
-def as_completed(jobs: Iterable[J], timeout: float | None = None) -> Iterator[J]:
+class Completed(Iterator[J]):
+    """Jobs as they end; ``len`` is how many there are in all, which is what bars such as tqdm's ask for."""
+
+    def __init__(self, ended: Iterator[J], total: int) -> None:
+        self._ended, self._total = ended, total
+
+    def __next__(self) -> J:
+        return next(self._ended)
+
+    def __len__(self) -> int:
+        return self._total
+
+
+def as_completed(jobs: Iterable[J], timeout: float | None = None, *, progress: bool = False) -> Completed[J]:
     """Yield jobs as they end, in whichever way.
 
     Args:
         jobs: of any mix of backends, plain jobs among them. One given twice is yielded once.
         timeout: seconds from now after which those that have not ended raise; 0 asks each once.
+        progress: show how far they are: by a bar on a terminal or in a notebook, else by a line a minute.
 
     Raises:
         JobTimeoutError: not all have ended within ``timeout`` seconds.
@@ -45,10 +62,13 @@ def as_completed(jobs: Iterable[J], timeout: float | None = None) -> Iterator[J]
     """
     timeout = timeout_of(timeout)
     deadline = None if timeout is None else time.monotonic() + timeout
-    return _as_completed(unique(jobs), timeout, deadline)
+    jobs = unique(jobs)
+    return Completed(_as_completed(jobs, timeout, deadline, progress), len(jobs))
 
 
-def _as_completed(jobs: list[J], timeout: float | None, deadline: float | None) -> Iterator[J]:
+def _as_completed(
+    jobs: list[J], timeout: float | None, deadline: float | None, progress: bool
+) -> Iterator[J]:
     if timeout is not None and timeout <= 0:
         ended = ended_now(jobs)
         yield from ended
@@ -56,15 +76,21 @@ def _as_completed(jobs: list[J], timeout: float | None, deadline: float | None) 
     else:
         left = len(jobs)
         queue = _Queue()
-        with Subscription(jobs, queue):
-            while left and (job := _next(queue, deadline)) is not None:
+        with Subscription(jobs, queue), _shown(jobs, progress) as shown:
+            while left and (job := _next(queue, deadline, shown)) is not None:
                 left -= 1
                 yield job
     if left:
         raise late(left, len(jobs), timeout)
 
 
-def wait(jobs: Iterable[J], timeout: float | None = None, return_when: str = ALL_COMPLETED) -> Waited[J]:
+def wait(
+    jobs: Iterable[J],
+    timeout: float | None = None,
+    return_when: str = ALL_COMPLETED,
+    *,
+    progress: bool = False,
+) -> Waited[J]:
     """Wait for jobs to end, in whichever way.
 
     Args:
@@ -72,6 +98,7 @@ def wait(jobs: Iterable[J], timeout: float | None = None, return_when: str = ALL
         timeout: seconds to wait at most; then those that have not ended are in ``not_done``. 0 asks
             each once.
         return_when: ``ALL_COMPLETED``, or ``FIRST_COMPLETED`` to return as soon as one has ended.
+        progress: show how far they are, as in `as_completed`.
 
     Returns:
         the jobs that have ended, and those that have not.
@@ -89,26 +116,50 @@ def wait(jobs: Iterable[J], timeout: float | None = None, return_when: str = ALL
         return sort_out(jobs, ended_now(jobs))
     ended: list[J] = []
     queue = _Queue()
-    with Subscription(jobs, queue):
+    with Subscription(jobs, queue), _shown(jobs, progress) as shown:
         while len(ended) < len(jobs):
             enough = ended and return_when == FIRST_COMPLETED
-            job = _next(queue, 0 if enough else deadline)
+            job = _next(queue, 0 if enough else deadline, shown)
             if job is None:
                 break
             ended.append(job)
     return sort_out(jobs, ended)
 
 
-def _next(queue: _Queue, deadline: float | None) -> Any:
-    """Return the next job that has ended; None where none has until the deadline (0: now)."""
-    pause = None if deadline is None else max(0.0, deadline - time.monotonic())
+@contextmanager
+def _shown(jobs: list[Any], progress: bool) -> Iterator[ShownWait | None]:
+    """While it is entered, it is shown how far some jobs are, if that is wanted."""
+    if not progress:
+        yield None
+        return
+    from anyjob.progress.shown_wait import ShownWait
+
+    shown = ShownWait(jobs)
     try:
-        job, said = queue.get(timeout=pause)
-    except Empty:
-        return None
-    if isinstance(said, BaseException):
-        raise said
-    return job
+        yield shown
+    finally:
+        shown.close()
+
+
+def _next(queue: _Queue, deadline: float | None, shown: ShownWait | None) -> Any:
+    """Return the next job that has ended; None where none has until the deadline (0: now)."""
+    while True:
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        pause = left
+        if shown is not None:
+            shown.tick()
+            pause = shown.interval if left is None else min(left, shown.interval)
+        try:
+            job, said = queue.get(timeout=pause)
+        except Empty:
+            if pause == left:
+                return None
+            continue
+        if isinstance(said, BaseException):
+            raise said
+        if shown is not None:
+            shown.end(cast("JobStatus", said))
+        return job
 
 
 class Subscription:

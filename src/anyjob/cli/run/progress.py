@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+import time
 
-from anyjob.cli.output import console, is_terminal, print_message, write_line
+from anyjob.cli.output import is_terminal, print_message, write_line
 from anyjob.cli.run.sweep_report import SweepRow
+from anyjob.progress.displays import Display
+from anyjob.progress.tally import Tally
+from anyjob.status import JobStatus
 from anyjob.text.printable import printable
 
 
@@ -15,44 +18,32 @@ class Progress:
 
     def __init__(self, name: str, total: int, backend: str) -> None:
         self._name, self._total, self._backend = name, total, backend
-        self._ended = self._failed = 0
-        self._bar: Any = None
+        self._tally = Tally(total, time.monotonic())
+        self._bar: Display | None = None
+        self._drawn = 0.0
 
     def __enter__(self) -> Progress:
         if is_terminal(sys.stderr):
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-            from rich.progress import Progress as Bar
+            from anyjob.progress.terminal import TerminalBar
 
-            self._bar = Bar(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=None),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[failed]}", style="red"),
-                TimeElapsedColumn(),
-                console=console(sys.stderr),
-                redirect_stdout=False,
-                redirect_stderr=False,
-                expand=True,
-            )
-            self._task = self._bar.add_task(
-                printable(f"{self._name} on {self._backend}"), total=self._total, failed=""
-            )
-            self._bar.start()
+            self._bar = TerminalBar(printable(f"{self._name} on {self._backend}"), sys.stderr)
+            self._bar.update(self._tally, self._tally.began)
         else:
             print_message(f"{self._name}: {self._total} jobs on {self._backend}")
         return self
 
     def __exit__(self, *exc: object) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            self._bar.close(self._tally, time.monotonic())
 
     def ended(self, row: SweepRow, *, before: bool = False) -> None:
         """One job has ended, or was done before: then it has no line of its own."""
-        self._ended += 1
-        self._failed += row.state == "ERROR"
+        now = time.monotonic()
+        self._tally.end(JobStatus[row.state], now, before=before)
         if self._bar is not None:
-            failed = f"{self._failed} failed" if self._failed else ""
-            self._bar.update(self._task, completed=self._ended, failed=failed)
+            if now - self._drawn >= self._bar.interval:  # of thousands, not each is worth a look
+                self._drawn = now
+                self._bar.update(self._tally, now)
         elif not before:
-            count = str(self._ended).rjust(len(str(self._total)))
+            count = str(self._tally.ended).rjust(len(str(self._total)))
             write_line(f"[{count}/{self._total}] {row.state} {row.label()}".rstrip(), sys.stderr)
