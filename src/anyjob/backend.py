@@ -299,6 +299,21 @@ class BaseBackend(ABC):
     def __str__(self) -> str:
         return self.name()
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: no options, of which some may be secret."""
+        from anyjob.text.html_tables import card
+
+        capable = getattr(self, "capabilities", None)
+        can = capable.to_dict() if isinstance(capable, Capabilities) else {}
+        known = {
+            "backend": self.configured_name or self.name(),
+            "type": type(self).__name__,
+            "provider": "" if self._provider is None else str(self._provider),
+            "accepts": ", ".join(sorted(getattr(self, "accepts", ()))),
+            "can": ", ".join(name for name, value in can.items() if value),
+        }
+        return card(known)
+
     def __repr__(self) -> str:
         origin = f" from {self._provider}" if self._provider is not None else ""
         return f"<{type(self).__name__}({(self.configured_name or self.name())!r}){origin}>"

@@ -320,3 +320,21 @@ class BaseJob(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}({self.job_id()!r}) on {self._backend!s}>"
+
+    def _fields(self) -> dict[str, t.Any]:
+        """Return what a notebook shows of it; nobody is asked for it."""
+        return {"job": self._job_id, "backend": str(self._backend), "type": type(self).__name__}
+
+    def _repr_html_(self) -> str:
+        from anyjob.text.html_tables import card
+
+        return card(self._fields())
+
+
+class JobList(list["t.Any"]):
+    """Jobs, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        from anyjob.text.html_tables import listing
+
+        return listing(self, lambda job: job._fields(), "jobs")

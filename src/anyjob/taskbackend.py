@@ -23,6 +23,7 @@ from anyjob.errors import (
 from anyjob.execution import spool
 from anyjob.execution.private_files import read_range
 from anyjob.execution.serialization import with_item_number
+from anyjob.job import JobList
 from anyjob.orders import NO_OPTIONS, Answer, Observation, Options, Order, Rejected, Ticket, Unsure
 from anyjob.outcome import Outcome
 from anyjob.process.forks import only_here
@@ -373,8 +374,8 @@ class TaskBackend(BaseBackend):
         specs, after = take_results(self, specs, take_prerequisites(self, resources, len(specs)))
         try:
             if item_resources.differ(resources):
-                return self._run_groups(specs, item_resources.group(resources, len(specs)), after)
-            return submit(self, specs, make_resources(resources), after=after)
+                return JobList(self._run_groups(specs, item_resources.group(resources, len(specs)), after))
+            return JobList(submit(self, specs, make_resources(resources), after=after))
         except SerializationError as error:
             raise with_item_number(error, specs) from error.__cause__
 

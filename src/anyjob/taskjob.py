@@ -368,6 +368,25 @@ class TaskJob(BaseJob, Generic[T_co]):
     def _reference(self) -> ResultOf:
         return ResultOf(self._job_id, self._record.name, self)
 
+    def _fields(self) -> dict[str, Any]:
+        from anyjob.text.amounts import age, span
+
+        record, outcome = self._record, self._record.outcome
+        took = None
+        if outcome is not None and outcome.started is not None and outcome.finished is not None:
+            took = max(0.0, outcome.finished - outcome.started)
+        return {
+            "job": self._job_id,
+            "name": record.name,
+            "backend": str(self._backend),
+            "state": record.status.name,
+            "reason": outcome.reason if outcome is not None else "",
+            "message": outcome.message if outcome is not None else record.message,
+            "submitted": f"{age(record.submitted)} ago",
+            "took": span(took) if took is not None else "",
+            "work": self._work(),
+        }
+
     def _work(self) -> str:
         """Return in a line what the work is; of a job found again, as it was written down."""
         record = self._record

@@ -360,7 +360,9 @@ class Session:
         Raises:
             UnknownNameError: no backend is called so.
         """
-        return self._finder.select(name, state, backend, tags, since, limit, superseded)
+        from anyjob.job import JobList
+
+        return JobList(self._finder.select(name, state, backend, tags, since, limit, superseded))
 
     def rerun(
         self, /, jobs: t.Iterable[t.TaskJob[t.T]], *, downstream: bool = False, **resources: t.Any
