@@ -347,7 +347,17 @@ def test_a_migration_that_fails_changes_nothing(ledger: Ledger, monkeypatch: pyt
 
 def test_a_ledger_without_notes_gets_a_place_for_them(ledger: Ledger) -> None:
     (old,) = add(ledger)
-    tables = ("notes", "reruns", "summaries", "dependents", "dependencies", "attempts", "settings", "claims")
+    tables = (
+        "notes",
+        "reruns",
+        "summaries",
+        "dependents",
+        "dependencies",
+        "attempts",
+        "settings",
+        "claims",
+        "once",
+    )
     column = (
         "ALTER TABLE bulks RENAME COLUMN again TO other",
         "DROP INDEX jobs_priority",

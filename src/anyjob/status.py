@@ -35,6 +35,9 @@ _BY_TEXT = {text: status for status in JobStatus for text in (status.name, statu
 PREREQUISITES = ("after", "after_end", "after_failure")
 """The keywords of a ``run`` that say which jobs have to succeed, to end, or to fail before it starts."""
 
+ONCE = ("once", "version", "cache")
+"""The keywords of a ``run`` that say by what it is known, so that it is done once."""
+
 
 def as_status(answer: object, job: object = None) -> JobStatus:
     """Take what a ``status()``, that of ``job``, returned as a `JobStatus`.

@@ -33,7 +33,7 @@ from anyjob.runtime.recorder import NO_RECORDER, Recorder
 from anyjob.runtime.services import Services
 from anyjob.runtime.submission import submit, take_back
 from anyjob.specs import Call, Spec, T, as_spec
-from anyjob.status import PREREQUISITES, JobStatus
+from anyjob.status import ONCE, PREREQUISITES, JobStatus
 from anyjob.taskjob import TaskJob
 from anyjob.tracking.records import JobRecord
 from anyjob.tracking.tracker import Tracker
@@ -80,6 +80,15 @@ def results_in(call: Call[Any]) -> list[t.ResultOf]:
     from anyjob.runtime import job_arguments
 
     return job_arguments.results_in(call)
+
+
+def take_once(given: dict[str, Any]) -> t.Any:
+    """Take out of the keywords of a ``run`` by what its work is known; None: it is not to be done once."""
+    if given.keys().isdisjoint(ONCE):
+        return None
+    from anyjob.runtime.once import take
+
+    return take(given)
 
 
 class TaskBackend(BaseBackend):
@@ -338,7 +347,13 @@ class TaskBackend(BaseBackend):
             args: the positional arguments of the function.
             resources: what it needs and what it is called: see `anyjob.Resources`. And what it starts after:
                 ``after``, ``after_end`` and ``after_failure`` take a job, its id, a name, or several of them,
-                which have to succeed, to end, or to fail before.
+                which have to succeed, to end, or to fail before. And ``once``, a word of yours: where the
+                same work was submitted under it before, that job is returned, if it is done or may be yet. If
+                it has failed or was cancelled, the work is run anew, and the new job supersedes it. It is the
+                same if the function's name and code are (those of its module that it names among it), or the
+                program and its arguments, and all that these are given, files by their content; and
+                ``version``, a text for what that does not tell. ``cache="7d"`` has what was done longer ago
+                done anew.
 
         Raises:
             SpecError: the work, or what it needs, makes no sense.
@@ -349,8 +364,13 @@ class TaskBackend(BaseBackend):
             JobRejectedError: the engine would not take it.
             BackendUnavailableError: the engine cannot be reached.
         """
+        once = take_once(resources)
         specs, after = take_results(self, [spec], take_prerequisites(self, resources, 1))
-        (job,) = submit(self, specs, make_resources(resources), raise_refusal=True, after=after)
+        made = make_resources(resources)
+        if once is None:
+            (job,) = submit(self, specs, made, raise_refusal=True, after=after)
+        else:
+            (job,) = once.run(self, specs, [(made, [0])], after=after, raise_refusal=True).jobs
         outcome = job._record.outcome
         if outcome is not None and outcome.reason == "rejected":
             raise JobRejectedError(f"backend {self.name()!r} would not take the job: {outcome.message}")
@@ -371,8 +391,12 @@ class TaskBackend(BaseBackend):
                 for each item its own is given by a function: ``after=lambda index: fits[index]``.
         """
         specs = list(specs)
+        once = take_once(resources)
         specs, after = take_results(self, specs, take_prerequisites(self, resources, len(specs)))
         try:
+            if once is not None:
+                groups = item_resources.group(resources, len(specs))
+                return JobList(once.run(self, specs, groups, after=after).jobs)
             if item_resources.differ(resources):
                 return JobList(self._run_groups(specs, item_resources.group(resources, len(specs)), after))
             return JobList(submit(self, specs, make_resources(resources), after=after))
@@ -396,8 +420,10 @@ class TaskBackend(BaseBackend):
     ) -> list[TaskJob[Any]]:
         """Call ``fn`` with each item, as the builtin ``map`` does; returns the jobs in order.
 
-        Resources may differ from item to item, as in `run_many`. With ``progress`` it waits until all have
-        ended, and shows meanwhile how far they are, as `anyjob.wait` does.
+        Resources may differ from item to item, as in `run_many`. With ``once``, a ``map`` that was
+        interrupted is called again as it was: it returns the handles of all, and submits what is missing.
+        With ``progress`` it waits until all have ended, and shows meanwhile how far they are, as
+        `anyjob.wait` does.
         """
         jobs = self.run_many(
             [Call(fn, arguments) for arguments in zip(*iterables, strict=False)], **resources

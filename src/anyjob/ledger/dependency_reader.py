@@ -89,6 +89,22 @@ class DependencyReader:
                 f"SELECT id, outcome FROM jobs WHERE n IN ({placeholders(some)})", some
             )
 
+    def prerequisites_of(self, job_ids: Sequence[str]) -> dict[str, frozenset[Prerequisite]]:
+        """Return what jobs start after, by id; nothing of those that start after nothing that is known."""
+        groups: dict[int, frozenset[Prerequisite]] = {}
+        found: dict[str, frozenset[Prerequisite]] = {}
+        sql = f"SELECT j.id, g.n FROM jobs j CROSS JOIN dependents g ON {_GROUP_OF_J} WHERE j.id IN ({{}})"
+        edges = (
+            "SELECT p.id, d.condition FROM dependencies d CROSS JOIN jobs p ON p.n = d.prerequisite "
+            "WHERE d.dependent = ?"
+        )
+        for some in chunks(job_ids):
+            for job_id, group in self._file.read(sql.format(placeholders(some)), some):
+                if group not in groups:
+                    groups[group] = frozenset(map(Prerequisite._make, self._file.read(edges, (group,))))
+                found[job_id] = groups[group]
+        return found
+
     def dependents(self, job_ids: Sequence[str]) -> list[tuple[str, Prerequisite]]:
         """Return the ids of the jobs that start after these, or have, each with which that is, and how."""
         sql = (

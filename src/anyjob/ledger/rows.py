@@ -101,7 +101,8 @@ class Summary(NamedTuple):
 
 class NewJob(NamedTuple):
     """A job to be written: its native work as bytes, what it was lowered from, where it was, what plugins
-    noted of it, the id of the job that it supersedes, what it is, for a person, and what it starts after.
+    noted of it, the id of the job that it supersedes, what it is, for a person, what it starts after, and the
+    key under which it is to be done once.
     """
 
     job_id: str
@@ -111,6 +112,7 @@ class NewJob(NamedTuple):
     rerun_of: str | None = None
     summary: Summary = Summary()
     after: tuple[Prerequisite, ...] = ()
+    once: bytes | None = None
 
 
 class WaitingRow(NamedTuple):

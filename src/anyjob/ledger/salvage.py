@@ -43,6 +43,7 @@ TABLES = (
     ("dependencies", "prerequisite"),
     ("settings", "backend"),
     ("claims", "n"),
+    ("once", "n"),
 )
 """Each with the number that its rows lie in the order of."""
 COMPANIONS = ("-wal", "-shm", "-journal")
@@ -241,6 +242,8 @@ def _sound(table: str, row: dict[str, Any]) -> dict[str, Any] | None:
         elif table == "bulks":
             of_column(row["name"]).encode("utf-8", "surrogatepass")
             msgspec.msgpack.decode(row["context"], type=Context)
+        elif table == "once":
+            bytes.join(b"", [row["key"]])
         elif table == "jobs":
             if not _HEX.fullmatch(row["id"]) or not FIRST <= row["state"] < len(CODE):
                 return None
@@ -271,6 +274,7 @@ def _mend(db: sqlite3.Connection) -> None:
         "FROM jobs WHERE backend NOT IN (SELECT n FROM backends)"
     )
     _end_astray(db)
+    db.execute("DELETE FROM once WHERE n NOT IN (SELECT n FROM jobs)")
     for table, column, target in REFERENCES:
         if table not in ("jobs", "bulks"):
             db.execute(f"DELETE FROM {table} WHERE {column} NOT IN (SELECT n FROM {target})")

@@ -7,7 +7,7 @@ import sqlite3
 from anyjob.errors import StateError
 from anyjob.ledger.rows import BLOCKED, DUE, FINAL
 
-VERSION = 9
+VERSION = 10
 
 SCHEMA = """
 CREATE TABLE backends (
@@ -45,6 +45,8 @@ CREATE TABLE dependencies (
 CREATE INDEX dependencies_dependent ON dependencies (dependent);
 CREATE TABLE settings (backend INTEGER PRIMARY KEY, options TEXT NOT NULL);
 CREATE TABLE claims (n INTEGER PRIMARY KEY, releaser TEXT NOT NULL);
+CREATE TABLE once (key BLOB PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX once_job ON once (n);
 """
 # The jobs of a bulk are numbered from `first` to `last`: no index from bulks to jobs is needed. Numbers are
 # never given twice. What a job is to do is written once, and stands apart from where it is. No two jobs
@@ -53,7 +55,8 @@ CREATE TABLE claims (n INTEGER PRIMARY KEY, releaser TEXT NOT NULL);
 # in another way than it should: that is `broken_by`. What is set of a backend holds in place of its options.
 # What is released is handed to its engine by the one releaser that has claimed it.
 # Jobs of a bulk with `again` may have several attempts: `attempts` has those that were followed by another,
-# with when that was `due`, after a `wait`.
+# with when that was `due`, after a `wait`. The job of a key of `once` is the one submitted last under it; one
+# that was done stays there when it is forgotten, until more is.
 
 REFERENCES = (
     ("jobs", "bulk", "bulks"),
@@ -90,6 +93,8 @@ MIGRATIONS: tuple[str, ...] = (
     "CREATE TABLE attempts ("
     "n INTEGER, attempt INTEGER, kind TEXT NOT NULL, native_id TEXT, due REAL NOT NULL, wait REAL NOT NULL, "
     "outcome BLOB NOT NULL, PRIMARY KEY (n, attempt)) WITHOUT ROWID",
+    "CREATE TABLE once (key BLOB PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX once_job ON once (n)",
 )
 """``MIGRATIONS[i]``: the statements that make a ledger of version i + 2 of one of version i + 1."""
 

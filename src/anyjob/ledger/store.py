@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyjob.errors import StateError
-from anyjob.ledger import attempts, dependencies
+from anyjob.ledger import attempts, dependencies, once
 from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.dependencies import Consequences
 from anyjob.ledger.reader import LedgerReader
@@ -155,6 +155,7 @@ class Ledger(LedgerReader):
                     db.execute("INSERT INTO notes VALUES (?, ?)", (n, json.dumps(job.notes)))
                 if job.rerun_of is not None:
                     db.execute(_SUPERSEDE, {"n": n, "original": job.rerun_of})
+            once.enter(db, jobs, first)
             return dependencies.enter(db, jobs, first, created, code)
 
         return self._file.write(write)
@@ -375,6 +376,10 @@ class Ledger(LedgerReader):
         """Forget jobs, and bulks that none is left of; return the environment files that these had."""
         return self._file.write(lambda db: [path for some in chunks(job_ids) for path in _remove(db, some)])
 
+    def forget_keys(self) -> None:
+        """Forget under which keys jobs were done that have been forgotten themselves."""
+        self._file.write(once.forget_gone)
+
     def purge(self) -> bool:
         """Have what was forgotten in no file of the ledger; return whether that was possible now.
 
@@ -437,6 +442,7 @@ def _remove(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[str]:
         code = CODE[JobStatus.ERROR]
         db.executemany("UPDATE jobs SET state = ?, reason = 'lost' WHERE n = ?", [(code, n) for n in never])
         dependencies.advance(db, never, time.time())
+    once.forget(db, numbers)
     db.executemany("DELETE FROM jobs WHERE n = ?", numbers)
     db.executemany("DELETE FROM work WHERE n = ?", numbers)
     db.executemany("DELETE FROM notes WHERE n = ?", numbers)

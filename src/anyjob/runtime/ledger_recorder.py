@@ -38,7 +38,7 @@ from anyjob.ledger.submitters import keep_environment
 from anyjob.outcome import Outcome
 from anyjob.resources import Resources
 from anyjob.runtime.lowering import lower_along
-from anyjob.runtime.recorder import Deferred, Recorder
+from anyjob.runtime.recorder import Deferred, Entered, Recorder
 from anyjob.specs import Call, Spec, kind_of
 from anyjob.status import JobStatus
 from anyjob.taskjob import describe
@@ -75,11 +75,8 @@ class LedgerRecorder(Recorder):
         """The number that this backend has in the ledger."""
         return self.ledger.backend(self.identity)
 
-    def enter(self, records: Sequence[JobRecord], resources: Resources) -> frozenset[str]:
+    def enter(self, records: Sequence[JobRecord], resources: Resources) -> Entered:
         """Write jobs before the engine hears of them: all of them, or none.
-
-        Returns:
-            those that the engine is not to hear of now, since they start after others.
 
         Raises:
             BackendUnavailableError: some start after others, and nobody is there to see to that.
@@ -105,7 +102,8 @@ class LedgerRecorder(Recorder):
                 if not context.cwd:
                     for record in some:
                         _check_own_directory(record.specs[-1])
-            consequences = self.ledger.transaction(lambda: self._add(bulks, resources))
+            keyed = {record.job_id: record.once for record in records if record.once is not None}
+            consequences, taken = self.ledger.transaction(lambda: self._add(bulks, keyed, resources))
         except BaseException as error:
             job_ids = [record.job_id for record in records]
             # Ctrl-C may come when they have just been entered, all of them: then they need what is theirs.
@@ -113,15 +111,27 @@ class LedgerRecorder(Recorder):
                 self._clear(job_ids, [context.environment for context, _, _ in bulks])
             raise
         ended = [job_id for each in consequences for job_id, _ in each.ended]
+        if taken:
+            whole = [
+                context.environment for context, _, jobs in bulks if all(j.job_id in taken for j in jobs)
+            ]
+            self._clear(list(taken), whole)
         if not is_deferring:
             if ended:  # what they were to start after has come to something else before
                 with suppress(BackendError):
                     self._backend.advance(ended)
-            return frozenset()
+            return Entered(taken=taken)
         with suppress(AnyjobError):
             self._backend.services.look_after_releases()
         free = {job_id for each in consequences for job_id, _ in each.released}
-        return frozenset(record.job_id for record in records if record.after and record.job_id not in free)
+        return Entered(
+            frozenset(
+                record.job_id
+                for record in records
+                if record.after and record.job_id not in free and record.job_id not in taken
+            ),
+            taken,
+        )
 
     def deferred(self, job_ids: Sequence[str]) -> Mapping[str, Deferred]:
         """Read what has become of jobs that start after others."""
@@ -151,11 +161,21 @@ class LedgerRecorder(Recorder):
         return [*cancelled.ended, *cancelled.claimed]
 
     def _add(
-        self, bulks: Sequence[tuple[Context, bytes | None, list[NewJob]]], resources: Resources
-    ) -> list[Consequences]:
+        self,
+        bulks: Sequence[tuple[Context, bytes | None, list[NewJob]]],
+        keyed: Mapping[str, Any],
+        resources: Resources,
+    ) -> tuple[list[Consequences], Mapping[str, str]]:
         number = self.number
         entered = []
+        taken: dict[str, str] = {}
         for context, shared, jobs in bulks:
+            if keyed:
+                from anyjob.runtime.once import sift
+
+                jobs = sift(self.ledger, jobs, keyed, taken)
+                if not jobs:
+                    continue
             consequences = self.ledger.add(
                 number,
                 jobs,
@@ -168,7 +188,7 @@ class LedgerRecorder(Recorder):
                 state=JobStatus.QUEUED if self._backend.queues_in_ledger else JobStatus.INITIALIZING,
             )
             entered.append(consequences)
-        return entered
+        return entered, taken
 
     def _pack(self, records: Sequence[JobRecord]) -> tuple[bytes | None, list[NewJob]]:
         """Return what these jobs share, and what each has for itself."""

@@ -23,12 +23,21 @@ class Deferred(NamedTuple):
     outcome: Outcome | None = None
 
 
+class Entered(NamedTuple):
+    """Which of jobs that were entered the engine is not to hear of now."""
+
+    later: frozenset[str] = frozenset()
+    """Those that start after others."""
+    taken: Mapping[str, str] = {}
+    """Those that were not entered, since they are to be done once and others are there: the ids of these."""
+
+
 class Recorder:
     """What a backend keeps whose jobs live and end with its process: nothing."""
 
-    def enter(self, records: Sequence[JobRecord], resources: Resources) -> frozenset[str]:
-        """Jobs are about to be given to the engine; return those that are not, as they start after others."""
-        return frozenset()
+    def enter(self, records: Sequence[JobRecord], resources: Resources) -> Entered:
+        """Jobs are about to be given to the engine."""
+        return Entered()
 
     def deferred(self, job_ids: Sequence[str]) -> Mapping[str, Deferred]:
         """Return what has become of jobs that start after others, of each of these."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anyjob.errors import JobNotFoundError, UnsupportedSpecError
@@ -115,6 +115,21 @@ class Services:
             JobNotFoundError: it is not known, here.
         """
         return find_here(job_id, "")
+
+    def jobs(self, backend: Any, job_ids: Iterable[str], refresh: bool = False) -> dict[str, Any]:
+        """Return handles on jobs of the ledger, by id; those that are not in it are left out.
+
+        Args:
+            backend: who asks, and whose they are where no session knows of others.
+            job_ids: their ids.
+            refresh: have those that have not ended asked about first, so that it is known if they have.
+        """
+        rows = self.ledger.rows(list(job_ids))
+        found = {job_id: backend.recall(row) for job_id, row in rows.items()}
+        if refresh:
+            for job in found.values():
+                job.status()
+        return found
 
     def advance(self, consequences: Consequences) -> None:
         """Told when the end of jobs, as it was written, has ended others, or lets them start."""

@@ -20,6 +20,7 @@ from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 
 if TYPE_CHECKING:
+    from anyjob.runtime.once import Claim
     from anyjob.runtime.prerequisites import After
     from anyjob.taskbackend import TaskBackend
     from anyjob.taskjob import TaskJob
@@ -40,6 +41,7 @@ def submit(
     rerun_of: Sequence[str] = (),
     parameters: Sequence[Mapping[str, Any]] = (),
     after: Sequence[After] = (),
+    once: Sequence[Claim] = (),
 ) -> list[TaskJob[T]]:
     """Hand over work; return its jobs in order.
 
@@ -51,6 +53,8 @@ def submit(
         rerun_of: for each the id of the job that it runs anew, and so supersedes.
         parameters: for each its values of the axes of a job file, for listings.
         after: for each what it starts after.
+        once: for each under which key it is to be done once. Of one that was submitted under that meanwhile,
+            by another process or thread, the handle is returned in its place.
 
     Raises:
         AnyjobError: as `TaskBackend.run` and `TaskBackend.run_many` say.
@@ -66,6 +70,8 @@ def submit(
         record.parameters = values
     for record, needed in zip(records, after, strict=False):
         record.after = needed
+    for record, claim in zip(records, once, strict=False):
+        record.once = claim
     groups: dict[int, list[Order]] = {}  # by what they are given, which plugins may have amended
     given = _Given(backend, resources, options)
     for record in records:
@@ -85,11 +91,18 @@ def submit(
     _tell_amendments(records)
     by_id = {record.job_id: record for record in records}
     entered = False
+    taken: dict[str, str] = {}
     try:
         for orders in groups.values():
             some = [by_id[order.job_id] for order in orders]
-            later = backend.recorder.enter(some, some[0].resources)
+            later, others = backend.recorder.enter(some, some[0].resources)
             entered = True
+            if others:
+                taken.update(others)
+                orders = [order for order in orders if order.job_id not in others]
+                some = [by_id[order.job_id] for order in orders]
+                for job_id in others:
+                    del by_id[job_id]
             for record in some:
                 tracker.add(record)
                 if record.job_id in later:
@@ -100,11 +113,15 @@ def submit(
         for record in records:
             if record.outcome is not None:  # those that were refused
                 tracker.add(record)
-        jobs: list[TaskJob[T]] = [tracker.handle(record) for record in records]
-        for job in jobs:
-            if job._record.native_id is not None:
-                tracker.submitted(job)
+        found = services.jobs(backend, taken.values()) if taken else {}
+        jobs: list[TaskJob[T]] = []
         for record in records:
+            other = taken.get(record.job_id)
+            job = tracker.handle(record) if other is None else found[other]
+            jobs.append(job)
+            if other is None and record.native_id is not None:
+                tracker.submitted(job)
+        for record in by_id.values():
             record.raise_hook_error()
         return jobs
     except BaseException as error:

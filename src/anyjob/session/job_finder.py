@@ -65,6 +65,12 @@ class JobFinder:
         (ours,) = found
         return here[ours] if ours in here else self._handle(self._ledger.rows([ours])[ours])
 
+    def by_ids(self, job_ids: Sequence[str]) -> dict[str, Any]:
+        """Return handles on the jobs of the ledger of these ids of ours, by id; others are left out."""
+        here = self._by_our_id()
+        rows = self._ledger.rows(job_ids)
+        return {job_id: here[job_id] if job_id in here else self._handle(row) for job_id, row in rows.items()}
+
     def select(
         self,
         name: str | None = None,

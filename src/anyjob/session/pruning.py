@@ -30,6 +30,7 @@ def prune(ledger: Ledger, older_than: Any) -> list[str]:
     if not ledger.exists:
         return []
     forgotten = ledger.ended_before(before)
+    ledger.forget_keys()
     forget(ledger, forgotten)
     _sweep_environments(ledger)
     _purge(ledger)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +101,15 @@ class SessionServices(Services):
             "anyjob_job_environment", session=self._session, backend=backend, job_id=job_id, spec=spec
         )
         return _together("anyjob_job_environment", given)
+
+    def jobs(self, backend: Any, job_ids: Iterable[str], refresh: bool = False) -> dict[str, Any]:
+        """Return handles on jobs of the ledger, of whatever backends."""
+        from anyjob.session.job_finder import JobFinder
+
+        finder = JobFinder(self._session)
+        if refresh:
+            finder.refresh(self.ledger.rows(list(job_ids)).values())
+        return finder.by_ids(list(job_ids))
 
     def advance(self, consequences: Consequences) -> None:
         """Tell the backends of these jobs; one that cannot be told now looks by itself, sooner or later."""

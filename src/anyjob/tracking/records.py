@@ -55,6 +55,7 @@ class JobRecord:
         "native",
         "native_id",
         "notes",
+        "once",
         "outcome",
         "parameters",
         "queue_position",
@@ -86,6 +87,7 @@ class JobRecord:
         self.notes: Mapping[str, str] | None = None  # to be read, where it was handed over elsewhere
         self.rerun_of: str | None = None
         self.parameters: Mapping[str, Any] = _NO_PARAMETERS  # of a job file
+        self.once: Any = None  # of one that is about to be handed over: under which key, to be done once
         self.after: tuple[Any, ...] = ()  # of one that is about to be handed over: what it starts after
         self.status = JobStatus.INITIALIZING
         self.outcome: Outcome | None = None

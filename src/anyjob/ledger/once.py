@@ -1,0 +1,73 @@
+"""Work that is to be done once: under which keys jobs were submitted, and which of them counts."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from anyjob.ledger.database import LedgerFile
+from anyjob.ledger.rows import CODE, FINAL, NewJob
+from anyjob.ledger.sql import chunks, placeholders
+from anyjob.status import JobStatus
+
+_DONE = CODE[JobStatus.DONE]
+
+
+class KeyedJob(NamedTuple):
+    """The job that was submitted last under a key."""
+
+    job_id: str
+    """Empty where it was done, and was forgotten since."""
+    state: int
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is done, or may be yet: nothing is to be submitted in its place."""
+        return bool(self.job_id) and (self.state < FINAL or self.state == _DONE)
+
+
+class OnceReader:
+    """Reads of a ledger what was submitted under which key."""
+
+    _file: LedgerFile
+
+    def keyed(self, keys: Sequence[bytes]) -> dict[bytes, KeyedJob]:
+        """Return for those of these keys under which a job was submitted which that is.
+
+        Raises:
+            StateError: the ledger cannot be read.
+        """
+        sql = "SELECT o.key, j.id, j.state FROM once o LEFT JOIN jobs j ON j.n = o.n WHERE o.key IN ({})"
+        return {
+            key: KeyedJob(job_id or "", state or 0)
+            for some in chunks(keys)
+            for key, job_id, state in self._file.read(sql.format(placeholders(some)), some)
+        }
+
+
+def enter(db: sqlite3.Connection, jobs: Sequence[NewJob], first: int) -> None:
+    """Write under which keys new jobs are submitted, numbered from ``first`` on.
+
+    One that supersedes another takes its place under the key of that.
+    """
+    numbered = list(enumerate(jobs, first))
+    db.executemany(
+        "UPDATE once SET n = ?1 WHERE n = (SELECT original FROM reruns WHERE n = ?1)",
+        [(n,) for n, job in numbered if job.rerun_of is not None],
+    )
+    db.executemany(
+        "INSERT OR REPLACE INTO once VALUES (?, ?)", [(job.once, n) for n, job in numbered if job.once]
+    )
+
+
+def forget(db: sqlite3.Connection, numbers: Sequence[tuple[int]]) -> None:
+    """Jobs are about to be forgotten: what was not done needs no key any more."""
+    db.executemany(
+        f"DELETE FROM once WHERE n = ?1 AND (SELECT state FROM jobs WHERE n = ?1) <> {_DONE}", numbers
+    )
+
+
+def forget_gone(db: sqlite3.Connection) -> None:
+    """Forget the keys of jobs that are not in the ledger any more."""
+    db.execute("DELETE FROM once WHERE n NOT IN (SELECT n FROM jobs)")

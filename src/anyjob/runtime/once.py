@@ -1,0 +1,241 @@
+"""Work that is to be done once: what was submitted under its key before counts, and is returned.
+
+Which job that is is looked up before, so that little is done where nothing is to be done; and decided in the
+transaction that enters the others: of two processes that submit the same at a time, one does.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from anyjob.digest.work import keys_of
+from anyjob.errors import SpecError, UnsupportedSpecError
+from anyjob.execution.spool import InSpool
+from anyjob.ledger.rows import FINAL, NewJob
+from anyjob.process.reporting import report
+from anyjob.runtime.submission import submit, take_back
+from anyjob.specs import Spec, with_files
+from anyjob.status import JobStatus
+from anyjob.text.units import parse_duration
+
+if TYPE_CHECKING:
+    from anyjob.ledger.once import KeyedJob
+    from anyjob.ledger.store import Ledger
+    from anyjob.resources import Resources
+    from anyjob.runtime.prerequisites import After
+    from anyjob.taskbackend import TaskBackend
+
+
+class Claim(NamedTuple):
+    """What is said of a job that is to be done once: its key, and the id of one that does not count."""
+
+    key: bytes
+    spent: str = ""
+
+
+class Jobs(NamedTuple):
+    """What there is of work that is to be done once.
+
+    Args:
+        jobs: the handle for each item, in order.
+        done: the indices of those that were done before.
+        joined: of those that were submitted before, and had not ended.
+    """
+
+    jobs: list[Any]
+    done: frozenset[int] = frozenset()
+    joined: frozenset[int] = frozenset()
+
+
+class Once(NamedTuple):
+    """By what work is known.
+
+    Args:
+        word: what its user calls it.
+        version: more of that, for what cannot be seen from here.
+        max_age: seconds after its end from which what is done does not count.
+        anew: nothing counts that was submitted before.
+        counted: what is the same several times is to be done as often; else once.
+    """
+
+    word: str
+    version: str = ""
+    max_age: float | None = None
+    anew: bool = False
+    counted: bool = False
+
+    def run(
+        self,
+        backend: TaskBackend,
+        specs: Sequence[Spec],
+        groups: Sequence[tuple[Resources, Sequence[int]]],
+        *,
+        after: Sequence[After] = (),
+        parameters: Sequence[Mapping[str, Any]] = (),
+        raise_refusal: bool = False,
+    ) -> Jobs:
+        """Return the jobs of all work; what is missing is submitted.
+
+        Args:
+            backend: what that is handed to.
+            specs: the work.
+            groups: what it needs, with the indices of the items that need it.
+            after: for each what it starts after. What was done after other jobs does not count.
+            parameters: for each its values of the axes of a job file.
+            raise_refusal: as `submit` has it.
+
+        Raises:
+            UnsupportedSpecError: jobs of this backend end with this process.
+            AnyjobError: as `submit` does.
+        """
+        if not backend.capabilities.durable:
+            raise UnsupportedSpecError(
+                f"backend {backend.name()!r} forgets its jobs when this process ends, so that nothing can be "
+                "done once on it: leave out once=, or choose a durable one, such as `local`"
+            )
+        specs = [with_files(spec) for spec in specs]  # what the key was made of is what runs
+        keys = keys_of(specs, self.word, self.version, counted=self.counted)
+        found = _look(backend, self, keys, after)
+        jobs = {key: found.jobs[job_id] for key, job_id in found.counting.items()}
+        first: dict[bytes, int] = {}
+        for index, key in enumerate(keys):
+            if key not in jobs:
+                first.setdefault(key, index)
+        new: list[Any] = []
+        try:
+            for resources, indices in groups:
+                missing = [index for index in indices if first.get(keys[index]) == index]
+                some = (
+                    submit(
+                        backend,
+                        [specs[index] for index in missing],
+                        resources,
+                        raise_refusal=raise_refusal,
+                        parameters=[parameters[index] for index in missing] if parameters else (),
+                        after=[after[index] for index in missing] if after else (),
+                        once=[Claim(keys[index], found.spent.get(keys[index], "")) for index in missing],
+                    )
+                    if missing
+                    else []
+                )
+                new += some
+                jobs.update(zip((keys[index] for index in missing), some, strict=True))
+        except BaseException as error:
+            take_back(backend, {job.job_id(): job._record for job in new if job.backend() is backend}, error)
+            raise
+        done = {key for key, job_id in found.counting.items() if job_id in found.done}
+        joined = found.counting.keys() - done
+        return Jobs(
+            [jobs[key] for key in keys],
+            frozenset(index for index, key in enumerate(keys) if key in done),
+            frozenset(index for index, key in enumerate(keys) if key in joined),
+        )
+
+
+def take(given: dict[str, Any]) -> Once | None:
+    """Take ``once``, ``version`` and ``cache`` out of the keywords of a ``run``.
+
+    Raises:
+        SpecError: they make no sense.
+    """
+    word, version, cache = (given.pop(name, None) for name in ("once", "version", "cache"))
+    if word is None:
+        for name, value in (("version", version), ("cache", cache)):
+            if value is not None:
+                raise SpecError(f'{name}= says more of once=, which is missing: once="fit-1"')
+        return None
+    if not isinstance(word, str) or not word:
+        raise SpecError(f'once is a word of yours, such as "fit-1", not {word!r}')
+    if version is not None and not isinstance(version, (str, int, float)):
+        raise SpecError(f'version is a text, such as "2", not {version!r:.60}')
+    max_age = None if cache is None else parse_duration(cache, what="cache", allow_zero=True)
+    return Once(word, "" if version is None else str(version), max_age)
+
+
+class _Found(NamedTuple):
+    """What the ledger has under some keys.
+
+    Args:
+        counting: the ids of the jobs that count, by key.
+        done: those of them that are done.
+        jobs: their handles, by id.
+        spent: the ids of those that would count, and do not, by key.
+    """
+
+    counting: dict[bytes, str]
+    done: frozenset[str]
+    jobs: dict[str, Any]
+    spent: dict[bytes, str]
+
+
+def _look(backend: TaskBackend, once: Once, keys: Sequence[bytes], after: Sequence[After]) -> _Found:
+    ledger, services = backend.services.ledger, backend.services
+    some = list(dict.fromkeys(keys))
+    keyed = ledger.keyed(some) if ledger.exists else {}
+    unfinished = [each.job_id for each in keyed.values() if each.counts and each.state < FINAL]
+    if unfinished and not once.anew:
+        services.jobs(backend, unfinished, refresh=True)
+        keyed = ledger.keyed(some)
+    ids = {key: each.job_id for key, each in keyed.items() if each.counts}
+    if once.anew:
+        return _Found({}, frozenset(), {}, ids)
+    jobs = services.jobs(backend, ids.values())
+    needs = ledger.prerequisites_of(list(ids.values())) if any(after) else {}
+    needed = dict(zip(keys, after, strict=False))
+    spent = {
+        key: job_id
+        for key, job_id in ids.items()
+        if _is_old(jobs[job_id], once.max_age)
+        or (needed.get(key) and needs.get(job_id, frozenset()) != frozenset(needed[key]))
+    }
+    gone = {key: i for key, i in ids.items() if key not in spent and _is_gone(jobs[i])}
+    forgotten = sum(not each.job_id for each in keyed.values())
+    if gone or forgotten:
+        told = "%d pieces of work of %r were done before, and what came of them is not there any more: anew"
+        report(told, len(gone) + forgotten, once.word)
+    spent.update(gone)
+    counting = {key: job_id for key, job_id in ids.items() if key not in spent}
+    done = frozenset(i for i in counting.values() if jobs[i]._record.status is JobStatus.DONE)
+    return _Found(counting, done, jobs, spent)
+
+
+def _is_old(job: Any, max_age: float | None) -> bool:
+    outcome = job._record.outcome
+    if outcome is None or max_age is None:
+        return False
+    return bool(outcome.finished is None or outcome.finished < time.time() - max_age)
+
+
+def _is_gone(job: Any) -> bool:
+    """Tell whether what came of a job that is done was kept in its directory, and is not there any more."""
+    outcome = job._record.outcome
+    return outcome is not None and isinstance(outcome.value, InSpool) and not os.path.exists(outcome.value)
+
+
+def sift(
+    ledger: Ledger, jobs: Sequence[NewJob], claims: Mapping[str, Claim], taken: dict[str, str]
+) -> list[NewJob]:
+    """Return those of new jobs that are to be entered, in the transaction that enters them.
+
+    Args:
+        ledger: the ledger.
+        jobs: the jobs.
+        claims: what is said of them that are to be done once, by id.
+        taken: takes up the ids of the others, and of the jobs that there are in their place.
+    """
+    known = ledger.keyed([claims[job.job_id].key for job in jobs if job.job_id in claims])
+    entered = []
+    for job in jobs:
+        claim = claims.get(job.job_id)
+        if claim is not None:
+            there: KeyedJob | None = known.get(claim.key)
+            if there is not None and there.counts and there.job_id != claim.spent:
+                taken[job.job_id] = there.job_id
+                continue
+            ended = there is not None and there.job_id and there.state >= FINAL
+            job = job._replace(once=claim.key, rerun_of=there.job_id if there and ended else job.rerun_of)
+        entered.append(job)
+    return entered
