@@ -58,7 +58,7 @@ def test_all_of_the_kit_that_is_marked_live_is_run(engine_directory: Path) -> No
 def test_a_right_backend_keeps_its_promises_and_nothing_is_left(engine_directory: Path) -> None:
     with session_of(RightBackend, engine_directory) as session:
         found = run(session)
-        assert {result.state for result in found.values()} <= {"ok", "skipped"}
+        assert not [result for result in found.values() if result.state not in ("ok", "skipped")]
         assert found["work-that-succeeds-is-done-and-gives-its-result"].state == "ok"
         assert found["work-that-runs-is-cancelled"].state == "ok"
         assert all(result.promise.endswith(".") for result in found.values())

@@ -7,6 +7,7 @@ import functools
 import pickle
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -153,11 +154,20 @@ def test_the_outcome_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert pickle.loads((tmp_path / "outcome.pkl").read_bytes())["message"] == "ValueError: oh"
 
 
+def test_what_pickles_while_another_thread_imports_cloudpickle_is_pickled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A module that is being imported is in sys.modules, and has nothing in it yet."""
+    monkeypatch.setitem(sys.modules, "cloudpickle", types.ModuleType("cloudpickle"))
+    assert pickle.loads(runner.dumps([1])) == [1]
+
+
 def test_a_module_that_is_registered_is_sent_along(tmp_path: Path) -> None:
     """cloudpickle.register_pickle_by_value: the far end need not have the module."""
     (tmp_path / "only_here_by_value.py").write_text("def double(x): return 2 * x\n")
     script = """
 import sys
+import types
 sys.path.insert(0, sys.argv[1])
 import cloudpickle, only_here_by_value
 from anyjob.execution import runner

@@ -274,8 +274,8 @@ class BaseJob(ABC):
 
     def _status_heard(self, status: JobStatus, wait: float) -> None:
         """Who else polls this job need not, as long as somebody asks every ``wait`` seconds."""
-        polling = sys.modules.get("anyjob.tracking.plain_polling")
-        if polling is not None:
+        polling: t.Any = sys.modules.get("anyjob.tracking.plain_polling")
+        if hasattr(polling, "heard"):  # which it has not while another thread imports it
             polling.heard(self, status, wait)
 
     def _on_change(self, callback: t.Callable[[], None]) -> t.Callable[[], None]:
@@ -303,8 +303,8 @@ class BaseJob(ABC):
 
     def _teller(self) -> object:
         """Return who tells of this job, by a thread that must not wait for it; None where nobody has to."""
-        polling = sys.modules.get("anyjob.tracking.plain_polling")
-        return None if polling is None else polling.poller_of(self)
+        polling: t.Any = sys.modules.get("anyjob.tracking.plain_polling")
+        return polling.poller_of(self) if hasattr(polling, "poller_of") else None
 
     def __await__(self) -> t.Generator[t.Any, None, t.Any]:
         """``await job`` waits without blocking the event loop, and gives the result.

@@ -86,8 +86,9 @@ def names_sent_along(blob: bytes) -> bool:
 
 def registered() -> set[str]:
     """Return the names of the modules given to `cloudpickle.register_pickle_by_value`."""
-    cloudpickle = sys.modules.get("cloudpickle")
-    return set() if cloudpickle is None else cloudpickle.list_registry_pickle_by_value()
+    # Another thread may be importing it just now: then it has none of this yet, and nobody has given it any.
+    names = getattr(sys.modules.get("cloudpickle"), "list_registry_pickle_by_value", set)
+    return set(names())
 
 
 def dumps_by_value(value: Any, buffer_callback: Callable[[Any], object] | None = None) -> bytes:

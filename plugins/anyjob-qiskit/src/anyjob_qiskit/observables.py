@@ -71,7 +71,7 @@ def _terms(given: Any) -> dict[str, float] | None:
     if isinstance(given, Mapping):
         return _checked({_label(key): _real(value) for key, value in given.items()}, given)
     qiskit = sys.modules.get("qiskit.quantum_info")  # whoever has one of Qiskit's has imported that
-    if qiskit is None:
+    if not hasattr(qiskit, "SparsePauliOp") or not hasattr(qiskit, "Pauli"):  # or another thread imports it
         return None
     if isinstance(given, qiskit.Pauli):
         given = qiskit.SparsePauliOp(given)

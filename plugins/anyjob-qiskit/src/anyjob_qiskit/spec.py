@@ -97,9 +97,9 @@ def _file(given: Any) -> Any:
         return File("circuit.qasm", given.removeprefix("\ufeff").encode())
     if isinstance(given, (str, bytes, os.PathLike)):
         return File(os.fsdecode(given))
-    # Whoever has one of Qiskit's circuits has imported Qiskit.
+    # Whoever has one of Qiskit's circuits has imported Qiskit, and not another thread just now.
     qiskit = sys.modules.get("qiskit")
-    if qiskit is not None and isinstance(given, qiskit.QuantumCircuit):
+    if isinstance(given, getattr(qiskit, "QuantumCircuit", ())):
         return LazyProgram(given)
     from anyjob_qiskit.foreign_circuits import converted, known_packages
 

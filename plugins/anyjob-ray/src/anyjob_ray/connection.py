@@ -26,7 +26,7 @@ def _let_go() -> None:
     """In a child of a fork: Ray's threads are not here, and to shut it down would wait for them for ever."""
     global _lock, _users, _connected_to, _is_fork
     ray: Any = sys.modules.get("ray")
-    _is_fork = bool(ray and ray.is_initialized())
+    _is_fork = hasattr(ray, "is_initialized") and ray.is_initialized()  # not while it is being imported
     if _connected_to is not None:
         atexit.unregister(ray.shutdown)
     _lock, _users, _connected_to = threading.Lock(), 0, None
