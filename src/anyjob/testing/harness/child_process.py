@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 import traceback
 from pathlib import Path
 
 
-def main(directory: Path) -> None:
-    """Do the task that lies in this directory, and leave the answer there."""
+def main(directory: Path, begun: int) -> None:
+    """Do the task that lies in this directory, and leave the answer there; a descriptor is closed before."""
     make_harness, function, arguments = pickle.loads((directory / "task").read_bytes())
     harness = make_harness()
+    os.close(begun)
     try:
         answer = True, function(harness, **arguments)
     except Exception:
@@ -23,4 +25,4 @@ def main(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

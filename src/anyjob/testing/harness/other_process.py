@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+START = 60.0
+"""Seconds that a process may take until it calls the function: to start, and to import what that needs."""
 
 
 class OtherProcess:
@@ -32,24 +36,30 @@ class OtherProcess:
         directory = Path(self._directory.name)
         self._answer = directory / "answer"
         (directory / "task").write_bytes(cloudpickle.dumps((make_harness, function, dict(arguments))))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "anyjob.testing.harness.child_process", str(directory)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
+        self._begun, begun = os.pipe()  # closed there as the function is called
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "anyjob.testing.harness.child_process", str(directory), str(begun)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                pass_fds=[begun],
+            )
+        finally:
+            os.close(begun)
 
     def value(self, timeout: float) -> Any:
         """Wait for the end of the function, and return its value.
 
         Args:
-            timeout: seconds to wait.
+            timeout: seconds to wait, from when it is called there.
 
         Raises:
             AssertionError: it raised, with what it raised, or did not end in time.
         """
+        select.select([self._begun], [], [], START)
         try:
             out, err = self.process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -78,4 +88,5 @@ class OtherProcess:
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
+        os.close(self._begun)
         self._directory.cleanup()
