@@ -70,13 +70,18 @@ def test_zygotes_of_a_keeper_run_what_it_was_started_with(own: Local, tmp_path: 
     assert own.backend.run(Call(abs, (-5,))).result(timeout=60) == 5
 
 
+def remove(state: Path) -> None:
+    while state.exists():  # daemons may write to it meanwhile
+        shutil.rmtree(state, ignore_errors=True)
+
+
 @pytest.mark.parametrize("busy", [False, True])
 def test_the_state_directory_is_removed_to_start_over(own: Local, busy: bool) -> None:
     """issue 14, 8."""
     jobs = [own.backend.run(Command(["cat", own.fifo]))] if busy else []
     own.backend.run(Command(["true"])).result(timeout=60)
     before = own.supervisor, own.keeper
-    shutil.rmtree(own.state)
+    remove(own.state)
     assert own.another().get_backend("local").run(Call(abs, (-5,))).result(timeout=60) == 5
     own.session.close()
     until(lambda: all(map(is_gone, before)), "the daemons of the state that was removed have ended")
@@ -92,8 +97,7 @@ def test_who_waits_is_told_that_the_state_directory_was_removed(own: Local) -> N
         waiting._on_final(lambda said: None)
         client = waiting.backend()._client
         until(lambda: client._connection is not None, "it is connected")
-        while own.state.exists():  # daemons may write to it meanwhile
-            shutil.rmtree(own.state, ignore_errors=True)
+        remove(own.state)
         with pytest.raises(JobFailedError, match=r"\(lost\): it is not in the ledger any more"):
             waiting.result(timeout=60)
 

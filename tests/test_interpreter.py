@@ -26,6 +26,23 @@ def own(tmp_path: Path) -> Iterator[Local]:
         yield made
 
 
+LEFT_OUT = (
+    *(
+        "anyjob.testing",
+        "pytest",
+        "hypothesis",
+        "dask",
+        "numpy",
+        "IPython",
+        "ipykernel",
+        "jupyter_client",
+        "nbformat",
+    ),
+    *("zmq", "tornado", "papermill", "keyring", "greenlet", "setuptools", "mypy", "tkinter"),
+)
+"""What is installed here and the application does not need: to pack it takes twice as long."""
+
+
 @pytest.fixture(scope="module")
 def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real frozen application."""
@@ -43,12 +60,12 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "app",
         ]
         + ["--paths", str(SOURCE), "--copy-metadata", "anyjob", "--collect-submodules", "anyjob"]
-        + [word for name in ("anyjob.testing", "pytest", "hypothesis") for word in ("--exclude-module", name)]
+        + [word for name in LEFT_OUT for word in ("--exclude-module", name)]
         + [str(TESTS / "frozen_app.py")],
         cwd=build,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=570,
         check=False,
     )
     assert done.returncode == 0, done.stderr

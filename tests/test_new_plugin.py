@@ -33,6 +33,9 @@ ACME = {
     "kind": Names(distribution="anyjob-acme", kind="acme.report"),
 }
 """A plugin of each flavour, and one that brings a kind of work only."""
+LIMIT = 600
+"""Seconds that a program may take: all of the kit, among others, is run by one."""
+pytestmark = pytest.mark.timeout(LIMIT + 30)
 
 # --- names -------------------------------------------------------------------------------------
 
@@ -224,7 +227,7 @@ def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> s
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=170,
+        timeout=LIMIT,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout

@@ -349,7 +349,8 @@ def test_a_zygote_killed_around_a_fork(driver: KeeperDriver, tmp_path: Path, whe
     program = HELD.format(flag=flag, release=str(release), where=where)
     (tmp_path / "zygote_held.py").write_text(program)
     path = [str(tmp_path), TESTS, *sys.path]
-    driver.call("a", calls.mark, str(tmp_path / "marks"), preload=["zygote_held"], path=path)
+    gone = tmp_path / "gone"  # what is not held goes on once the zygote is killed, and was seen before
+    driver.call("a", calls.mark_once, str(tmp_path / "marks"), gone, preload=["zygote_held"], path=path)
     awaited = [flag + name for name in where]
     awaited += [] if "child" in where else [str(driver.state / "spool" / "a" / "claim.1.1")]
     until(lambda: all(map(os.path.lexists, awaited)), "it is held")
@@ -360,6 +361,7 @@ def test_a_zygote_killed_around_a_fork(driver: KeeperDriver, tmp_path: Path, whe
         if process.pid != zygote
     ]
     slay(zygote)
+    gone.touch()
     assert driver.end_of("a")["code"] == 0
     release.touch()
     until(lambda: all(read_process(pid) is None for pid in late), "the late child is gone")

@@ -31,6 +31,13 @@ def mark(path: str, seconds: float = 0.0) -> int:
     return os.getpid()
 
 
+def mark_once(path: str, there: Path) -> int:
+    """Leave a mark, as soon as a file is there."""
+    while not there.exists():
+        time.sleep(0.01)
+    return mark(path)
+
+
 def surroundings() -> dict[str, Any]:
     return {
         "cwd": os.getcwd(),
