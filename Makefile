@@ -6,15 +6,22 @@ BIN := $(VENV)/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 # Which of them test-plugins tests: make test-plugins TESTED=plugins/anyjob-ray
 TESTED := $(PLUGINS)
-# The tests of the core are two halves, of about the same time, that `make --jobs` runs beside each other.
-FIRST := $(wildcard tests/test_[a-l]*.py)
+# Plugins by themselves, and parts of the core's tests, are what `make --jobs` runs beside each other: whoever has
+# done one takes the next, the long ones first.
+LONG := plugins/anyjob-ray plugins/anyjob-dask plugins/anyjob-slurm
+TESTS_OF := $(patsubst %,tests-of-%,$(filter $(LONG),$(TESTED)) $(filter-out $(LONG),$(TESTED)))
+CORE_PARTS := 0 1 2 3 4 5 6 7
+TESTS_OF_CORE := $(patsubst %,tests-of-core-%,$(CORE_PARTS))
+# In turns, since engines take most where several are up.
+TESTS := $(subst @, ,$(join $(TESTS_OF),$(patsubst %,@%,$(TESTS_OF_CORE))))
 KILLS := 3000
 # How many runs of the simulation; for an hour, where it is empty.
 RUNS :=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-core-first test-core-second test-wheel test-plugins test-matrix simulate soak lint docs bench clean
+.PHONY: help demo check setup test test-core test-wheel test-plugins test-matrix simulate soak lint lint-core docs bench clean \
+	$(TESTS_OF) $(TESTS_OF_CORE) $(patsubst %,lint-%,$(PLUGINS))
 .DELETE_ON_ERROR:
 
 help:  ## say what there is to make
@@ -23,25 +30,25 @@ help:  ## say what there is to make
 demo: $(VENV)/.stamp-run  ## run a sweep, kill its client half way, and go on from another process
 	$(BIN)/python scripts/demo
 
-test: test-core test-wheel test-plugins  ## test the core, the built wheel, and each plugin
+test: $(TESTS) test-wheel  ## test the core, the built wheel, and each plugin
 
-test-core: test-core-first test-core-second
+check: test lint-core docs lint  # all that has to pass, once there is what `setup` installs
 
-test-core-first: $(VENV)/.stamp-dev
-	$(BIN)/python -m pytest $(FIRST)
+test-core: $(TESTS_OF_CORE)
 
-test-core-second: $(VENV)/.stamp-dev
-	$(BIN)/python -m pytest $(filter-out $(FIRST),$(wildcard tests/test_*.py))
+$(TESTS_OF_CORE): tests-of-core-%: $(VENV)/.stamp-dev
+	@echo "== tests of the core, part $* of $(CORE_PARTS)"
+	@$(BIN)/python -m pytest $$(ls tests/test_*.py | awk 'NR % $(words $(CORE_PARTS)) == $*')
 
 test-wheel: $(VENV)/.stamp-dev
 	scripts/test-wheel
 
-test-plugins: $(VENV)/.stamp-dev  ## test each plugin by itself, its wheel in an environment of its own
-	@for plugin in $(TESTED); do \
-	  scripts/plugin-venv $$plugin || exit 1; \
-	  echo "== tests of $$plugin"; \
-	  .venv-$$plugin/bin/python -m pytest -c pyproject.toml --rootdir . $$plugin/tests || exit 1; \
-	done
+test-plugins: $(TESTS_OF)  ## test each plugin by itself, its wheel in an environment of its own
+
+$(TESTS_OF): tests-of-%: $(VENV)/.stamp-dev
+	@scripts/plugin-venv $*
+	@echo "== tests of $*"
+	@.venv-$*/bin/python -m pytest -c pyproject.toml --rootdir . $*/tests
 
 test-matrix: $(VENV)/.stamp-dev  ## test with the oldest and the newest dependencies; PARTS='core plugins/anyjob-ray' for some
 	scripts/test-matrix $(PARTS)
@@ -55,17 +62,20 @@ soak: $(VENV)/.stamp-dev  ## kill clients, supervisors, keepers and jobs for a l
 	[ -e .venv-plugins/anyjob-ray/.complete ] || scripts/plugin-venv plugins/anyjob-ray
 	.venv-plugins/anyjob-ray/bin/python plugins/anyjob-ray/tests/ray_soak.py --kills $(KILLS)
 
-lint: $(VENV)/.stamp-dev  ## ruff, mypy --strict, and what may not be in a file
+lint: lint-core $(patsubst %,lint-%,$(PLUGINS))  ## ruff, mypy --strict, and what may not be in a file
+
+lint-core: $(VENV)/.stamp-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	@for plugin in $(PLUGINS); do \
-	  [ -e .venv-$$plugin/.complete ] || scripts/plugin-venv $$plugin || exit 1; \
-	  echo "== mypy $$plugin"; \
-	  $(BIN)/mypy --python-executable .venv-$$plugin/bin/python $$plugin/src || exit 1; \
-	done
 	$(BIN)/python scripts/check-tree
 	$(BIN)/python scripts/check-imports
+	$(BIN)/mypy
+
+# Where a plugin is tested too, its tests make the environment.
+$(patsubst %,lint-%,$(PLUGINS)): lint-%: $(VENV)/.stamp-dev $(if $(filter check test,$(MAKECMDGOALS)),tests-of-%)
+	@[ -e .venv-$*/.complete ] || scripts/plugin-venv $*
+	@echo "== mypy $*"
+	@$(BIN)/mypy --cache-dir .mypy_cache/$(notdir $*) --python-executable .venv-$*/bin/python $*/src
 
 docs: $(VENV)/.stamp-docs  ## build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
@@ -92,6 +102,11 @@ $(VENV)/.stamp-dev: pyproject.toml | $(BIN)/python
 	@echo "== installing anyjob and what its tests need into $(VENV)"
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.stamp-run
+
+setup: pyproject.toml | $(BIN)/python  # all that is needed here, at once
+	@echo "== installing anyjob and what its tests and its documentation need into $(VENV)"
+	$(PIP) --editable '.[dev,docs]'
+	@touch $(VENV)/.stamp-run $(VENV)/.stamp-dev $(VENV)/.stamp-docs
 
 $(VENV)/.stamp-docs: pyproject.toml | $(BIN)/python
 	@echo "== installing what the documentation needs into $(VENV)"
