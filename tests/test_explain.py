@@ -137,6 +137,12 @@ def test_every_reason_of_the_reference_is_explained() -> None:
         ),
         ({}, {}, ["hpc does not say why"]),
         ({"takes": {"cpus": 4, "memory": 8192 * MIB}}, {}, ["asks for cpus 4, memory 8GiB"]),
+        (
+            {"due": 8.2, "attempts": 4, "before": ("attempt 1 ended by exit-code: exit code 3",)},
+            {"attempt": 2},
+            ["goes again in 8 s: attempt 2 of 4", "attempt 1 ended by exit-code", "anyjob cancel 3f2a91c0"],
+        ),
+        ({"is_released": True}, {}, ["about to be handed to hpc"]),
         ({"is_held": True}, {}, ["is held", "anyjob release 3f2a91c0"]),
         ({"is_cancelling": True}, {}, ["is being cancelled"]),
         ({"elsewhere": "moon"}, {}, ["is on host moon", "log in to moon"]),
@@ -262,6 +268,25 @@ def test_explain_of_jobs_that_failed_alike_and_of_what_came_after_them() -> None
     told = json.loads(shown(jobs[1], "--json"))
     assert (told["reason"], told["last_lines"]["stderr"]) == ("exit-code", ["\\x1b[2Jevil"])
     assert told["ways_out"][0].startswith("read what it wrote: anyjob logs")
+
+
+@pytest.mark.usefixtures("local_cli")
+def test_explain_tells_of_attempts_and_of_slots_that_were_set() -> None:
+    """cromwell#4346: what is tried again says so, and when."""
+    backend: Any = anyjob.get_backend("local", slots=3)
+    job = backend.run(Command(["sh", "-c", "exit 3"]), retries=anyjob.Retry(1, wait=3600))
+    again = backend.run(Command(["sh", "-c", "exit 4"]), retries=1)
+    wait_until(lambda: "goes again in" in shown(job))
+    said = shown(job)
+    assert "attempt 2 of 2" in said
+    assert "attempt 1 ended by exit-code: exit code 3" in said
+    again.wait_for_final_state(60)
+    assert "it was attempt 2 of 2" in shown(again)
+    assert json.loads(shown(job, "--json"))["there_is"]["cpus"] == 3
+    ledger = anyjob.default_session().ledger
+    ledger.set_options(ledger.rows([job.job_id()])[job.job_id()].backend, {"slots": 5})
+    assert json.loads(shown(job, "--json"))["there_is"]["cpus"] == 5
+    assert backend.cancel_many([job]) == [True]
 
 
 @pytest.mark.usefixtures("local_cli")

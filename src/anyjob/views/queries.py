@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from anyjob.execution.next_attempt import still_to_wait
 from anyjob.ledger.encoding import decode_resources, outcome_of
 from anyjob.ledger.reader import LedgerReader
 from anyjob.ledger.rows import FINAL, Row, Summary, status_of
@@ -19,6 +20,7 @@ from anyjob.views.reported import ReportedJob
 
 LATELY = 7 * 86400.0
 """Seconds before a job's own submission from which on others are compared with it."""
+MOST_ATTEMPTS = 5
 MOST_COMPARED = 500
 """Jobs that are compared with one, at most: the newest."""
 
@@ -68,6 +70,25 @@ def alike(ledger: LedgerReader, row: Row) -> Alike:
         tuple(hosts.most_common(3)),
         max(took, default=None),
         max(needed, default=None),
+    )
+
+
+def due_in(ledger: LedgerReader, row: Row, now: float) -> float | None:
+    """Return in how many seconds the next attempt of a job starts; None for one that does not go again."""
+    found = ledger.due([row.job_id]).get(row.job_id)
+    return None if found is None else still_to_wait(found.due, found.wait, now)
+
+
+def failed_before(ledger: LedgerReader, job_id: str) -> tuple[str, ...]:
+    """Return what came of the attempts of a job that others followed, a line each: the last few."""
+    ended = ledger.ended_attempts(job_id)
+    more = (
+        (f"{len(ended) - MOST_ATTEMPTS} attempts more, before these",) if len(ended) > MOST_ATTEMPTS else ()
+    )
+    return more + tuple(
+        f"attempt {each.attempt} ended by {each.outcome.reason or each.outcome.status.name}"
+        + (f": {each.outcome.message.partition(chr(10))[0]}" if each.outcome.message else "")
+        for each in ended[-MOST_ATTEMPTS:]
     )
 
 

@@ -19,7 +19,7 @@ from anyjob.cli.output import write_json, write_line
 from anyjob.errors import AnyjobError
 from anyjob.execution.log_reading import STREAMS
 from anyjob.ledger.reader import LedgerReader
-from anyjob.ledger.rows import CANCELLING, HELD, PAUSED, Row
+from anyjob.ledger.rows import CANCELLING, HELD, PAUSED, RELEASED, Row
 from anyjob.resources import Resources, total_cpus
 from anyjob.session.facade import Session
 from anyjob.session.plain_job import KIND as PLAIN
@@ -73,13 +73,18 @@ def collect(session: Session, row: Row) -> Facts:
     ledger = session.ledger
     found = describe(session, row)
     now = time.time()
-    there, takes = _capacity(found), _takes(next(queries.resources_of(ledger, [row])))
+    asked = next(queries.resources_of(ledger, [row]))
+    there, takes = _capacity(found, ledger.settings(row.backend)), _takes(asked)
     waits = row.status.name == "QUEUED"
     running = queries.running(ledger, row.backend) if waits and there else []
     cause = queries.cause_of(ledger, row)
     return Facts(
         found=found,
         now=now,
+        due=queries.due_in(ledger, row, now),
+        attempts=None if asked.retries is None else asked.retries.times + 1,
+        before=queries.failed_before(ledger, row.job_id),
+        is_released=row.state == RELEASED,
         is_held=waits and row.reason == HELD,
         is_paused=row.reason == PAUSED and not waits,
         is_cancelling=row.reason == CANCELLING and not queries.has_ended(row),
@@ -101,8 +106,13 @@ def _elsewhere(session: Session, row: Row) -> str:
     return ""
 
 
-def _capacity(found: Mapping[str, Any]) -> Mapping[str, int]:
-    """Return how much a backend of this machine has for its jobs; of an engine only that knows."""
+def _capacity(found: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, int]:
+    """Return how much a backend of this machine has for its jobs; of an engine only that knows.
+
+    Args:
+        found: what is known of the job.
+        settings: what was set for the backend while it was in use.
+    """
     if found["backend_type"] != "local":
         return {}
     import msgspec
@@ -110,7 +120,8 @@ def _capacity(found: Mapping[str, Any]) -> Mapping[str, int]:
     from anyjob.builtin.local.backend import LocalOptions
     from anyjob.builtin.local.machine.limits import limits
 
-    return limits(msgspec.to_builtins(msgspec.convert(found["backend_options"], LocalOptions)))
+    options = msgspec.structs.asdict(msgspec.convert(found["backend_options"], LocalOptions))
+    return limits({**options, **settings})
 
 
 def _takes(resources: Resources) -> dict[str, float]:

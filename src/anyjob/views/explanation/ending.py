@@ -35,9 +35,16 @@ def explain_ending(facts: Facts) -> Explanation:
         why.insert(0, said)
     return Explanation(
         f"failed{after}, reason {reason or 'unknown'}: {meaning}",
-        (*why, *_like_others(facts)),
+        (*why, *_attempts(facts), *_like_others(facts)),
         (newer,) if (newer := _superseded(facts)) else tuple(ways),
     )
+
+
+def _attempts(facts: Facts) -> list[str]:
+    if not facts.before:
+        return []
+    of = f" of {facts.attempts}" if facts.attempts else ""
+    return [f"it was attempt {facts.found['attempt']}{of}", *facts.before]
 
 
 def _superseded(facts: Facts) -> str:

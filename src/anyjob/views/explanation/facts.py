@@ -26,6 +26,10 @@ class Facts:
     Args:
         found: what `anyjob show --json` tells of it.
         now: when it was asked, in seconds since 1970.
+        due: in how many seconds its next attempt starts, where one has failed and it goes again.
+        attempts: how many attempts its policy has in all; None without one.
+        before: what came of the attempts before this one, a line each.
+        is_released: whether it has all that it starts after, and its engine has not been given it yet.
         is_held: whether it waits for its release.
         is_paused: whether its processes stand still.
         is_cancelling: whether a cancel of it was accepted, and it has not ended.
@@ -40,6 +44,10 @@ class Facts:
 
     found: Mapping[str, Any]
     now: float
+    due: float | None = None
+    attempts: int | None = None
+    before: tuple[str, ...] = ()
+    is_released: bool = False
     is_held: bool = False
     is_paused: bool = False
     is_cancelling: bool = False

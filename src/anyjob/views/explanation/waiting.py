@@ -26,6 +26,19 @@ def explain_waiting(facts: Facts) -> Explanation:
             (f"the queue of {found['backend']} belongs to that host; this one reads its ledger only",),
             (f"log in to {facts.elsewhere} and ask there: anyjob explain {short}",),
         )
+    if facts.due is not None:
+        of = f" of {facts.attempts}" if facts.attempts else ""
+        return Explanation(
+            f"has failed, and goes again in {facts.due:.0f} s: attempt {found['attempt']}{of}",
+            facts.before,
+            (f"give it up: anyjob cancel {short}",),
+        )
+    if facts.is_released:
+        return Explanation(
+            f"is about to be handed to {found['backend']}: all that it starts after has ended",
+            ("the releaser of the host that it was submitted on does that",),
+            ("anyjob doctor",),
+        )
     if facts.is_held:
         return Explanation(
             f"is held, for {since}: it does not start before it is released",
