@@ -471,9 +471,11 @@ def test_costs_are_shown_and_summed_up_by_currency(book: Book) -> None:
     assert (line["seconds"], line["cost"]) == (100.0, {"USD": pytest.approx(0.3), "credits": 3.0})
     by_name = invoke("usage", "--by", "name").stdout.splitlines()
     assert [" ".join(line.split()) for line in by_name] == [
-        "name jobs done failed ran cost",
-        "fit 2 1 1 1m30s 0.3 USD",
-        "plot 2 1 0 10s 3 credits",
+        "name jobs done failed ran core-hours cost",
+        "fit 2 1 1 1m30s 0.03 0.3 USD",
+        "plot 2 1 0 10s 0.00 3 credits",
     ]
     assert json.loads(invoke("usage", "--name", "nothing", "--json").stdout) == []
     assert len(json.loads(invoke("usage", "--by", "kind", "--by", "day", "--json").stdout)) == 1
+    assert len(json.loads(invoke("usage", "--by", "kind,day,host", "--json").stdout)) == 1
+    assert "did you mean 'backend'" in invoke("usage", "--by", "backen").stderr

@@ -111,6 +111,20 @@ def test_a_call_comes_back(tmp_path: Path) -> None:
     assert "ZeroDivisionError" in node.text("stderr", 1)
 
 
+def test_what_work_has_used_is_measured_without_accounting(tmp_path: Path) -> None:
+    """snakemake-executor-plugin-slurm#147, #337: usage without accounting."""
+    spin = "t = __import__('time'); end = t.process_time() + 0.2\nwhile t.process_time() < end: pass"
+    call = Call("subprocess:call", ([sys.executable, "-c", spin],))
+    node = Node(tmp_path, Command([sys.executable, "-c", spin]), call)
+    for task in (0, 1):
+        node.run(task=task)
+        outcome = node.outcome(task)
+        assert outcome is not None
+        assert outcome.cpu_time is not None
+        assert outcome.cpu_time >= 0.2
+        assert outcome.peak_memory
+
+
 def test_a_result_that_cannot_be_written_is_the_error_of_its_call(tmp_path: Path) -> None:
     """The part of it that was written was once published."""
     code = "(__import__('resource').setrlimit(1, (1000, -1)), bytes(5000))[1]"  # 1 is RLIMIT_FSIZE

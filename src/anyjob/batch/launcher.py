@@ -245,8 +245,8 @@ class Watcher:
         signal.setitimer(signal.ITIMER_REAL, max(self.grace, 0.001))
         self.signal_work(signal.SIGTERM)
 
-    def wait(self, walltime: float | None, grace: float) -> tuple[int, int]:
-        """Return the status of the process, and its peak memory in bytes."""
+    def wait(self, walltime: float | None, grace: float) -> tuple[int, dict[str, Any]]:
+        """Return the status of the process, and what it has used, as the fields of an outcome."""
         self.grace = grace
         if walltime is not None:
             signal.setitimer(signal.ITIMER_REAL, max(walltime, 0.001))
@@ -256,7 +256,12 @@ class Watcher:
             time.sleep(TERM_DELAY)
         if self.terminated or self.expired:
             kill_escaped(self.job_id)
-        return status, usage.ru_maxrss * 1024
+        return status, used(usage)
+
+
+def used(usage: Any) -> dict[str, Any]:
+    """Return what a process has used, as the fields of an outcome."""
+    return {"peak_memory": usage.ru_maxrss * 1024, "cpu_time": usage.ru_utime + usage.ru_stime}
 
 
 def kill_escaped(job_id: str) -> None:
@@ -368,7 +373,9 @@ def call(job: Job) -> int:
     outcome["attempt"] = job.attempt
     import resource
 
-    outcome["peak_memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    outcome |= used(resource.getrusage(resource.RUSAGE_SELF))
+    outcome["cpu_time"] += children.ru_utime + children.ru_stime
     try:
         write(job.path("outcome.part"), pickle.dumps(outcome, 4), os.O_TRUNC)
     except OSError as error:
@@ -432,7 +439,7 @@ def run(job: Job, watcher: Watcher) -> int:
         os.close(write_end)
         return call(job)
     os.close(write_end)
-    status, peak = watcher.wait(job.work["walltime"], job.work["grace"])
+    status, usage = watcher.wait(job.work["walltime"], job.work["grace"])
     with open(read_end, "rb") as stream:
         start_error = stream.read()
     name = "terminated.pkl" if watcher.terminated else "outcome.pkl"
@@ -454,7 +461,7 @@ def run(job: Job, watcher: Watcher) -> int:
             name = "ended.pkl"
         if is_call:
             outcome = ended_its_process(outcome)
-    outcome["peak_memory"] = peak
+    outcome |= usage
     job.write_outcome(outcome, name)
     if outcome["status"] == "DONE":
         return 0

@@ -106,14 +106,14 @@ def resources_of(ledger: LedgerReader, rows: Iterable[Row]) -> Iterator[Resource
         yield read[row.bulk]
 
 
-def reported(ledger: LedgerReader, rows: Sequence[Row]) -> list[ReportedJob]:
-    """Return what a report tells of these jobs, in their order."""
+def reported(ledger: LedgerReader, rows: Sequence[Row], *, with_work: bool = True) -> list[ReportedJob]:
+    """Return what a report tells of these jobs, in their order; without their work, which takes longest."""
     bulks = list(dict.fromkeys(row.bulk for row in rows))
     resources = {n: decode_resources(each.resources) for n, each in ledger.contexts(bulks).items()}
     tags = ledger.tags_of(bulks)
-    summaries = ledger.summaries([row.job_id for row in rows])
+    summaries = ledger.summaries([row.job_id for row in rows]) if with_work else {}
     needs: dict[str, list[str]] = {}
-    for other, job_id in ledger.edges(rows[0].n, rows[-1].n) if rows else ():
+    for other, job_id in ledger.edges(rows[0].n, rows[-1].n) if rows and with_work else ():
         needs.setdefault(job_id, []).append(other)
     return [
         _reported(

@@ -205,8 +205,8 @@ class Watcher:
         # All that is in our group, so what the work has started, too; Slurm ends what has left it.
         os.kill(0 if os.getpgrp() == os.getpid() else self.pid, signal.SIGTERM)
 
-    def wait(self, walltime: float | None, grace: float) -> tuple[int, int]:
-        """Return the status of the process, and its peak memory in bytes."""
+    def wait(self, walltime: float | None, grace: float) -> tuple[int, dict[str, Any]]:
+        """Return the status of the process, and what it has used, as the fields of an outcome."""
         self.grace = grace
         if walltime is not None:
             signal.setitimer(signal.ITIMER_REAL, max(walltime, 0.001))
@@ -214,7 +214,12 @@ class Watcher:
         signal.setitimer(signal.ITIMER_REAL, 0)
         if status and not self.terminated:
             time.sleep(TERM_DELAY)
-        return status, usage.ru_maxrss * 1024
+        return status, used(usage)
+
+
+def used(usage: Any) -> dict[str, Any]:
+    """Return what a process has used, as the fields of an outcome."""
+    return {"peak_memory": usage.ru_maxrss * 1024, "cpu_time": usage.ru_utime + usage.ru_stime}
 
 
 def reset_signals() -> None:
@@ -310,7 +315,9 @@ def call(job: Job) -> int:
     outcome["attempt"] = job.attempt
     import resource
 
-    outcome["peak_memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    outcome |= used(resource.getrusage(resource.RUSAGE_SELF))
+    outcome["cpu_time"] += children.ru_utime + children.ru_stime
     try:
         write(job.path("outcome.part"), pickle.dumps(outcome, 4), os.O_TRUNC)
     except OSError as error:
@@ -374,7 +381,7 @@ def run(job: Job, watcher: Watcher) -> int:
         os.close(write_end)
         return call(job)
     os.close(write_end)
-    status, peak = watcher.wait(job.work["walltime"], job.work["grace"])
+    status, usage = watcher.wait(job.work["walltime"], job.work["grace"])
     with open(read_end, "rb") as stream:
         start_error = stream.read()
     uncertain = watcher.terminated
@@ -395,7 +402,7 @@ def run(job: Job, watcher: Watcher) -> int:
         uncertain = uncertain or is_uncertain(outcome)
         if is_call:
             outcome = ended_its_process(outcome)
-    outcome["peak_memory"] = peak
+    outcome |= usage
     job.write_outcome(outcome, uncertain=uncertain)
     if outcome["status"] == "DONE":
         return 0
