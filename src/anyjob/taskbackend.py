@@ -115,6 +115,8 @@ class TaskBackend(BaseBackend):
     """Seconds that a job may be unknown to the engine before it is taken for lost."""
     queues_in_ledger: ClassVar[bool] = False
     """Whether the engine is of our own making, and reads and writes the ledger by itself."""
+    runs_in_caller: ClassVar[bool] = False
+    """Whether a job runs in the thread that submits it, before ``run`` returns."""
     relaunches: ClassVar[bool] = False
     """Whether a job that was renounced can be launched anew: what the engine gets of it late does not run."""
     holds_results: ClassVar[bool] = False
@@ -234,6 +236,9 @@ class TaskBackend(BaseBackend):
     def close(self) -> None:
         """Let go of what the backend holds. May be called twice."""
         self.is_closed = True
+        for record in self._tracker.open_records():
+            if record.held is not None:
+                record.held.cancel()
         self._tracker.close()
 
     def advance(self, job_ids: Sequence[str]) -> None:
@@ -452,6 +457,8 @@ class TaskBackend(BaseBackend):
         deferred = [record.job_id for record in records if record.deferred and record.outcome is None]
         if deferred:
             accepted.update(self.recorder.cancel_deferred(deferred))
+        held = [record for record in records if record.held is not None and record.outcome is None]
+        accepted.update(record.job_id for record in held if record.held.cancel())
         for record in records:
             if (
                 record.unsure or record.deferred

@@ -317,7 +317,9 @@ class TaskJob(BaseJob, Generic[T_co]):
         error = failure_of(self._job_id, outcome, self._end_of_stderr)
         if isinstance(error, DependencyFailedError) and not error.prerequisite:
             with suppress(AnyjobError):  # the message has told what is to be known
-                error.prerequisite, error.__cause__ = self._backend.services.failure_behind(self._job_id)
+                held = self._record.held
+                behind = held.failure_behind if held else self._backend.services.failure_behind
+                error.prerequisite, error.__cause__ = behind(self._job_id)
         return error
 
     def _end_of_stderr(self) -> str:

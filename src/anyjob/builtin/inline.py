@@ -21,6 +21,7 @@ class InlineBackend(PoolBackend):
     for ``result()``, as everywhere; Ctrl-C cancels it, and interrupts the caller.
     """
 
+    runs_in_caller = True
     capabilities = Capabilities(
         shared_files=True,
         logs=True,

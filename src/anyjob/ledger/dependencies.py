@@ -25,6 +25,8 @@ have succeeded, and left a result that is an argument of the call."""
 RESULT = CONDITIONS.index("result")
 SHOWN = 3
 """Jobs between the first cause and what fails of it that a message names, at most."""
+BROKEN = "what it needs did not come about: "
+"""What those are told that fail of others begins so."""
 _MEETS = (
     frozenset({CODE[JobStatus.DONE]}),
     frozenset(range(FINAL, len(STATES))),
@@ -277,11 +279,7 @@ class _Step:
             "SELECT state, reason, outcome FROM jobs WHERE n = ?", (n,)
         ).fetchone()
         message = decode_outcome(outcome).message if outcome is not None else ""
-        told = {
-            CODE[JobStatus.DONE]: "has succeeded, and this was to start after its failure",
-            CODE[JobStatus.CANCELLED]: "was cancelled",
-        }.get(state, "failed" + (f" ({reason}" + (f": {message}" if message else "") + ")" if reason else ""))
-        return f"job {self._called(n)} {told}"
+        return ending_in_words(self._called(n), STATES[state], reason, message)
 
 
 class _Cause(NamedTuple):
@@ -300,6 +298,29 @@ class _Cause(NamedTuple):
     def message(self) -> str:
         """Return what those are told that fail of it."""
         if not self.way:
-            return f"what it needs did not come about: {self.first}"
+            return f"{BROKEN}{self.first}"
         others = f"{self.more} others, " if self.more else ""
-        return f"what it needs did not come about: {self.first}, by way of {others}{', '.join(self.way)}"
+        return f"{BROKEN}{self.first}, by way of {others}{', '.join(self.way)}"
+
+
+def is_met(condition: int, status: JobStatus) -> bool:
+    """Tell whether a prerequisite that has ended so has come to what was needed of it."""
+    return CODE[status] in _MEETS[condition]
+
+
+def ending_in_words(called: str, status: JobStatus, reason: str | None, message: str) -> str:
+    """Return what came of a job, which others needed to come to something else.
+
+    Args:
+        called: its id, and its name.
+        status: in what it has ended.
+        reason: why it has failed, if it has.
+        message: the same for a person.
+    """
+    if status is JobStatus.DONE:
+        told = "has succeeded, and this was to start after its failure"
+    elif status is JobStatus.CANCELLED:
+        told = "was cancelled"
+    else:
+        told = "failed" + (f" ({reason}" + (f": {message}" if message else "") + ")" if reason else "")
+    return f"job {called} {told}"

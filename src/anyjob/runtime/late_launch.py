@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from anyjob.errors import AnyjobError, BackendUnavailableError, StateError, in_words
@@ -34,9 +34,16 @@ def launch_late(backend: TaskBackend, records: Sequence[JobRecord]) -> list[str]
             backend._tracker.end(record, rejected(_why(error)))
             continue
         orders.append(order)
-    launch = _LateLaunch(backend, orders, {record.job_id: record for record in records})
+    return launch_orders(backend, orders, {record.job_id: record for record in records})
+
+
+def launch_orders(
+    backend: TaskBackend, orders: Sequence[Order], records: Mapping[str, JobRecord]
+) -> list[str]:
+    """Hand over orders as `launch_late` does."""
+    launch = _LateLaunch(backend, orders, records)
     launch.go()
-    for record in records:
+    for record in records.values():
         if record.native_id is not None:
             backend._tracker.submitted(backend._tracker.handle(record))
     return launch.left
@@ -45,7 +52,9 @@ def launch_late(backend: TaskBackend, records: Sequence[JobRecord]) -> list[str]
 class _LateLaunch(Launch):
     """A launch of jobs that are in the ledger, and stay there whatever comes of it."""
 
-    def __init__(self, backend: TaskBackend, orders: Sequence[Order], records: dict[str, JobRecord]) -> None:
+    def __init__(
+        self, backend: TaskBackend, orders: Sequence[Order], records: Mapping[str, JobRecord]
+    ) -> None:
         super().__init__(backend, orders, records)
         self.left: list[str] = []
         """Jobs that the engine was not given, since it is away."""

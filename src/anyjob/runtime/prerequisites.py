@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import JobNotFoundError, SpecError, UnsupportedSpecError
@@ -39,40 +39,62 @@ def take(backend: TaskBackend, given: dict[str, Any], count: int) -> list[After]
     values = [(code, value) for code, value in values if value is not None]
     if not values:
         return []
-    if not backend.capabilities.durable:
-        raise UnsupportedSpecError(
-            f"backend {backend.name()!r} cannot start a job after others: {PREREQUISITES[values[0][0]]}= is "
-            "for backends whose jobs outlive this process, such as `local`; or wait for those others first"
-        )
-    ledger = backend.services.ledger
+    found = _in_ledger(backend) if backend.capabilities.durable else _in_process(backend)
     if not any(callable(value) for _, value in values):
-        shared = tuple(_all(ledger, values))
+        shared = tuple(_all(found, values))
         return [shared] * count if shared else []
     of_items = (
         [(code, value(index) if callable(value) else value) for code, value in values]
         for index in range(count)
     )
-    return [tuple(_all(ledger, some)) for some in of_items]
+    return [tuple(_all(found, some)) for some in of_items]
 
 
-def _all(ledger: LedgerReader, values: list[tuple[int, Any]]) -> Iterator[Prerequisite]:
+Find = Callable[[int, Any], Iterable[Any]]
+"""Gives what to keep of jobs that others start after, of the code of a condition and what was given."""
+
+
+def _in_ledger(backend: TaskBackend) -> Find:
+    ledger = backend.services.ledger
+    return lambda condition, one: [
+        Prerequisite(job_id, condition) for job_id in _ids(ledger, PREREQUISITES[condition], one)
+    ]
+
+
+def _in_process(backend: TaskBackend) -> Find:
+    from anyjob.runtime.held_jobs import Needed
+
+    def find(condition: int, one: Any) -> list[Needed]:
+        if isinstance(one, str):
+            return [Needed(job, condition) for job in backend.services.jobs_meant(one)]
+        if isinstance(one, BaseJob):
+            return [Needed(one, condition)]
+        raise _no_job(PREREQUISITES[condition], one)
+
+    return find
+
+
+def _no_job(key: str, one: Any) -> SpecError:
+    return SpecError(f"{key} takes jobs, ids or names, not {one!r}")
+
+
+def _all(find: Find, values: list[tuple[int, Any]]) -> Iterator[Any]:
     for condition, value in values:
         if value is None:
             continue
         if isinstance(value, (str, BaseJob)):
             value = [value]
         elif not isinstance(value, Iterable):
-            raise SpecError(f"{PREREQUISITES[condition]} takes jobs, ids or names, not {value!r}")
+            raise _no_job(PREREQUISITES[condition], value)
         for one in value:
-            for job_id in _ids(ledger, PREREQUISITES[condition], one):
-                yield Prerequisite(job_id, condition)
+            yield from find(condition, one)
 
 
 def _ids(ledger: LedgerReader, key: str, one: Any) -> list[str]:
     if isinstance(one, str):
         return find(ledger, one)
     if not isinstance(one, BaseJob):
-        raise SpecError(f"{key} takes jobs, ids or names, not {one!r}")
+        raise _no_job(key, one)
     record = getattr(one, "_record", None)
     if record is not None and one.backend().capabilities.durable:
         return [record.job_id]

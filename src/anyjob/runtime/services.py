@@ -131,6 +131,14 @@ class Services:
                 job.status()
         return found
 
+    def jobs_meant(self, text: str) -> list[Any]:
+        """Return handles on the jobs that a text means: all of that name, or the one whose id begins so.
+
+        Raises:
+            JobNotFoundError: there is none, or it is the beginning of several ids.
+        """
+        raise JobNotFoundError(f"no job {text!r} to start after: give a handle, or use a session")
+
     def advance(self, consequences: Consequences) -> None:
         """Told when the end of jobs, as it was written, has ended others, or lets them start."""
 

@@ -96,6 +96,10 @@ def submit(
         for orders in groups.values():
             some = [by_id[order.job_id] for order in orders]
             later, others = backend.recorder.enter(some, some[0].resources)
+            held: list[Order] = []
+            if after and not backend.capabilities.durable:
+                held = [order for order in orders if by_id[order.job_id].after]
+                orders = [order for order in orders if not by_id[order.job_id].after]
             entered = True
             if others:
                 taken.update(others)
@@ -110,6 +114,12 @@ def submit(
             if later:
                 orders = [order for order in orders if order.job_id not in later]
             Launch(backend, orders, by_id).run()
+            if held:
+                from anyjob.runtime.held_jobs import hold
+
+                for order in held:
+                    tracker.queued(by_id[order.job_id])
+                hold(backend, held, by_id)
         for record in records:
             if record.outcome is not None:  # those that were refused
                 tracker.add(record)
@@ -186,7 +196,8 @@ def take_back(backend: TaskBackend, records: Mapping[str, JobRecord], error: Bas
     ended = [record.job_id for record in there if record.job_id not in open_ids]
     unsure = [record.job_id for record in records.values() if record.unsure]
     deferred = [record.job_id for record in records.values() if record.deferred]
-    cancelled: list[str] = []
+    held = [record for record in records.values() if record.held is not None]
+    cancelled = [record.job_id for record in held if record.held.cancel()]
     try:
         if deferred:
             cancelled += backend.recorder.cancel_deferred(deferred)

@@ -135,8 +135,8 @@ def _refuse_prerequisites(backend: str, run: Any, given: Mapping[str, Any]) -> N
 
         if wanted[0] not in signature(run).parameters:  # else it means something of its own by it
             raise UnsupportedSpecError(
-                f"backend {backend!r} cannot start a job after others: {wanted[0]}= is for backends of type "
-                "`local`, which start it though nobody waits; or wait for those others first"
+                f"backend {backend!r} cannot start a job after others: {wanted[0]}= is for task backends, "
+                "such as `local`; or wait for those others first"
             )
 
 

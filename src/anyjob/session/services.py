@@ -129,6 +129,10 @@ class SessionServices(Services):
                 if getattr(backend, "queues_in_ledger", False):
                     backend.advance([row.job_id for row in rows])
 
+    def jobs_meant(self, text: str) -> list[Any]:
+        """Return handles on the jobs that a text means, of the ledger and of this process."""
+        return (self._session.jobs(name=text) if text else []) or [self._session.get_job(text)]
+
     def look_after_releases(self) -> None:
         """Have the supervisor of this host look what there is to release; one is started where none runs.
 

@@ -45,6 +45,7 @@ class JobRecord:
         "deferred",
         "final_callbacks",
         "heard_at",
+        "held",
         "hook_error",
         "job_id",
         "kind",
@@ -102,6 +103,7 @@ class JobRecord:
         self.missing_since: float | None = None  # when the engine first did not know of it
         self.collecting = False
         self.unsure = False
+        self.held: Any = None  # by what it is held in this process, as it starts after others
         self.deferred = False  # it starts after others, and is handed to the engine then
         self._spool: Path | None = None
         self.final_callbacks: tuple[FinalCallback, ...] = ()

@@ -130,7 +130,11 @@ class Tracker:
     def deferred(self, record: JobRecord) -> None:
         """A job starts after others, and is handed to the engine then, by whoever releases it."""
         record.deferred = True
-        self._transitions.deferred(record)
+        self._transitions.queued(record)
+
+    def queued(self, record: JobRecord) -> None:
+        """A job starts after others, and is held in this process until then."""
+        self._transitions.queued(record)
 
     def submitted(self, job: Any) -> None:
         """Tell the hooks that a job was handed over."""

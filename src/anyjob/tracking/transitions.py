@@ -74,7 +74,7 @@ class Transitions:
         if self._backend.services.watches:
             self._watch(record)
 
-    def deferred(self, record: JobRecord) -> None:
+    def queued(self, record: JobRecord) -> None:
         """A job waits for others: it is queued, though the engine does not know of it."""
         old = self.observed(record, JobStatus.QUEUED, Observation(JobStatus.QUEUED))
         if old is not None:
