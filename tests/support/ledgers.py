@@ -34,6 +34,7 @@ def add(
     number: int = 0,
     ids: Sequence[str] = (),
     after: tuple[Prerequisite, ...] = (),
+    rerun_of: str | None = None,
     **more: Any,
 ) -> list[str]:
     """Add one bulk of jobs; return their ids."""
@@ -45,7 +46,7 @@ def add(
         "state": JobStatus.QUEUED,
         **more,
     }
-    jobs = [NewJob(job_id, job_id.encode(), after=after) for job_id in ids]
+    jobs = [NewJob(job_id, job_id.encode(), rerun_of=rerun_of, after=after) for job_id in ids]
     ledger.add(number or backend(ledger), jobs, **values)
     return ids
 

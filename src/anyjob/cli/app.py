@@ -25,6 +25,7 @@ COMMANDS = {
     "usage": ("anyjob.cli.jobs.usage:usage", "Sum up how long jobs ran, and what they cost."),
     "show": ("anyjob.cli.jobs.show:show", "Show all that is known of a job."),
     "explain": ("anyjob.cli.jobs.explain:explain", "Say why a job waits or failed, and what to do."),
+    "graph": ("anyjob.cli.jobs.graph:graph", "Show which jobs start after which."),
     "wait": ("anyjob.cli.jobs.wait:wait", "Wait for jobs to end."),
     "logs": ("anyjob.cli.jobs.logs:logs", "Show what a job has written, or writes."),
     "result": ("anyjob.cli.jobs.wait:result", "Print what a job returned."),

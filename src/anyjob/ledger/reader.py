@@ -9,6 +9,7 @@ from anyjob.errors import StateError
 from anyjob.ledger.attempt_reader import AttemptReader
 from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.dependency_reader import DependencyReader
+from anyjob.ledger.graph_reader import GraphReader
 from anyjob.ledger.once import OnceReader
 from anyjob.ledger.queries import JOINED, Search
 from anyjob.ledger.rows import (
@@ -39,7 +40,7 @@ OPEN = ",".join(map(str, range(FIRST, FINAL)))
 """The states that are not final."""
 
 
-class LedgerReader(DependencyReader, AttemptReader, OnceReader):
+class LedgerReader(DependencyReader, AttemptReader, OnceReader, GraphReader):
     """Reads the ledger below a state directory; its methods raise `StateError` where it cannot be read."""
 
     def __init__(self, file: LedgerFile) -> None:
