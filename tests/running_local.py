@@ -15,11 +15,13 @@ from typing import Any
 
 from support.waiting import wait_until
 
+import anyjob
 from anyjob import Config, Registry, Session
 from anyjob.builtin.local.backend import LocalBackend
 from anyjob.builtin.local.locks import lock_holder
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.process_table import Snapshot
+from anyjob.errors import AnyjobError
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 TESTS = Path(__file__).resolve().parent
@@ -118,8 +120,12 @@ def running(root: Path, **options: Any) -> Iterator[Local]:
     local = Local(root, **options)
     try:
         yield local
-        for job in local.session.jobs():
+        jobs = local.session.jobs()
+        for job in jobs:
             job.cancel()
+        with contextlib.suppress(AnyjobError):
+            # A supervisor that ends before it has heard of that is started anew by the keeper, and again.
+            anyjob.wait(jobs, timeout=5)
         local.close()
     finally:
         for pid in [local.supervisor, local.keeper, *local.marked()]:

@@ -19,12 +19,14 @@ from anyjob import Call, Config, Session
 
 SPARE = 3_000_000_000
 """Bytes that may be taken, beside what is taken already: less than what the jobs take."""
+PATIENCE = 100
+"""Seconds that one step may take, on a machine that has much else to do."""
 
 
 def one_alone(backend: Any, notes: str) -> None:
     """Of a job whose worker Ray kills for want of memory, the reason is that."""
     job = backend.run(Call("ray_work:noted", (notes, 0, (0,), "eat")))
-    outcome = job.outcome(60)
+    outcome = job.outcome(PATIENCE)
     assert outcome.reason == "memory", outcome
     assert "memory=" in outcome.message, outcome
     assert list(job.logs()) == ["call 0\n"], list(job.logs())
@@ -36,7 +38,7 @@ def one_of_many(backend: Any, notes: str) -> None:
     """The calls that were to be made by the same worker are made, once."""
     calls = [Call("ray_work:noted", (notes, number, (77,), "eat")) for number in range(100)]
     jobs = backend.run_many(calls)
-    outcomes = [job.outcome(60) for job in jobs]
+    outcomes = [job.outcome(PATIENCE) for job in jobs]
     assert outcomes.pop(77).reason == "memory", outcomes
     assert {outcome.reason for outcome in outcomes} == {None}, outcomes
     with open(notes) as stream:
@@ -63,5 +65,5 @@ def main(state: str) -> None:
 
 
 if __name__ == "__main__":
-    faulthandler.dump_traceback_later(100, exit=True)
+    faulthandler.dump_traceback_later(4 * PATIENCE, exit=True)
     main(sys.argv[1])

@@ -195,6 +195,7 @@ def test_what_a_backend_connects_it_disconnects_and_ray_says_nothing(
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.timeout(480)
 @pytest.mark.parametrize(
     "program",
     [
@@ -206,7 +207,7 @@ def test_what_befalls_a_cluster_of_its_own_is_told(program: str, tmp_path: Path)
     """qiskit-aqt-provider#274, qiskit-aqua#752: a transient error while polling ended the wait."""
     path = Path(__file__).with_name(program)
     done = subprocess.run(
-        [sys.executable, str(path), str(tmp_path)], capture_output=True, text=True, timeout=150
+        [sys.executable, str(path), str(tmp_path)], capture_output=True, text=True, timeout=450
     )
     if done.returncode == ray_lab.SKIPPED:
         pytest.skip(done.stdout)

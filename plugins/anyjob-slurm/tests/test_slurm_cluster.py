@@ -266,7 +266,7 @@ def test_a_requeue_is_a_new_attempt_of_the_same_job(backend: SlurmBackend, tmp_p
     wait_until(lambda: job.status() is JobStatus.QUEUED)
     assert job.metadata()["attempt"] == 2
     # A node does not launch a job in the second in which it has killed it.
-    slurm_lab.scontrol("update", f"JobId={job.native_id()}", "StartTime=now+2")
+    slurm_lab.scontrol("update", f"JobId={job.native_id()}", "StartTime=now+5")
     slurm_lab.scontrol("release", str(job.native_id()))
     outcome = job.outcome(PATIENCE)
     assert (outcome.status, outcome.attempt) == (JobStatus.DONE, 2), outcome.message
