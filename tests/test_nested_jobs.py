@@ -91,7 +91,7 @@ def waits_then_goes_on(root: Path, fifo: str) -> None:
 
 
 def test_a_recursion_ends_on_two_slots(own: Local) -> None:
-    assert own.backend.run(Call(fibonacci, (own.root, 6))).result(120) == 8
+    assert own.backend.run(Call(fibonacci, (own.root, 5))).result(160) == 5
 
 
 @one_slot

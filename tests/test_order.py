@@ -157,6 +157,6 @@ def parent(root: Path, number: int) -> int:
 
 def test_parents_do_not_all_begin_before_the_first_child_runs(own: Local, tmp_path: Path) -> None:
     (tmp_path / "living").mkdir()
-    parents = own.backend.map(parent, [own.root] * 30, range(30))
-    assert max(job.result(120) for job in parents) < 15
+    parents = own.backend.map(parent, [own.root] * 20, range(20))
+    assert max(job.result(160) for job in parents) < 15
     assert threading.active_count() < 20
