@@ -21,6 +21,7 @@ VARIABLE = "_ANYJOB_COMPLETE"
 COMMANDS = {
     "run": ("anyjob.cli.run.command:run", "Run a command, or the jobs of a job file, and wait for them."),
     "jobs": ("anyjob.cli.jobs.listing:jobs", "List the jobs that outlive their submitter."),
+    "top": ("anyjob.cli.top.command:top", "Watch jobs in a terminal."),
     "report": ("anyjob.cli.jobs.report:report", "Write what came of jobs into a file to keep."),
     "usage": ("anyjob.cli.jobs.usage:usage", "Sum up how long jobs ran, and what they cost."),
     "show": ("anyjob.cli.jobs.show:show", "Show all that is known of a job."),

@@ -159,6 +159,18 @@ class LedgerReader(DependencyReader, AttemptReader, OnceReader, GraphReader):
             counted[name] = counted.get(name, 0) + number
         return counted
 
+    def open_counts(self) -> dict[int, dict[str, int]]:
+        """Return how many jobs of each backend, by its number, are in each state that is not final."""
+        sql = (
+            "SELECT b.n, j.state, count(*) FROM backends b CROSS JOIN jobs j INDEXED BY jobs_state "
+            f"ON j.backend = b.n AND j.state IN ({OPEN}) GROUP BY b.n, j.state"
+        )
+        found: dict[int, dict[str, int]] = {}
+        for backend, code, number in self._file.read(sql):
+            counted, name = found.setdefault(backend, {}), status_of(code).name
+            counted[name] = counted.get(name, 0) + number
+        return found
+
     def queued(self, backend: int, after: int, limit: int, until: int = 1 << 62) -> list[WaitingRow]:
         """Return jobs of a backend that wait, less those held, in the order of their numbers.
 

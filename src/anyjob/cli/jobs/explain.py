@@ -74,7 +74,10 @@ def collect(session: Session, row: Row) -> Facts:
     found = describe(session, row)
     now = time.time()
     asked = next(queries.resources_of(ledger, [row]))
-    there, takes = _capacity(found, ledger.settings(row.backend)), _takes(asked)
+    there, takes = (
+        capacity(found["backend_type"], found["backend_options"], ledger.settings(row.backend)),
+        _takes(asked),
+    )
     waits = row.status.name == "QUEUED"
     running = queries.running(ledger, row.backend) if waits and there else []
     cause = queries.cause_of(ledger, row)
@@ -106,21 +109,22 @@ def _elsewhere(session: Session, row: Row) -> str:
     return ""
 
 
-def _capacity(found: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, int]:
+def capacity(type_name: str, known: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, int]:
     """Return how much a backend of this machine has for its jobs; of an engine only that knows.
 
     Args:
-        found: what is known of the job.
+        type_name: its type.
+        known: the options that it was given.
         settings: what was set for the backend while it was in use.
     """
-    if found["backend_type"] != "local":
+    if type_name != "local":
         return {}
     import msgspec
 
     from anyjob.builtin.local.backend import LocalOptions
     from anyjob.builtin.local.machine.limits import limits
 
-    options = msgspec.structs.asdict(msgspec.convert(found["backend_options"], LocalOptions))
+    options = msgspec.structs.asdict(msgspec.convert(known, LocalOptions))
     return limits({**options, **settings})
 
 
