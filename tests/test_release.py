@@ -2,107 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from dying_backend import STEPS
-from right_backend import RightEngine
-from support import distributions
+from support.several_engines import World, several_engines
 from support.waiting import wait_until
 
 import anyjob
-from anyjob import Command, DependencyFailedError, JobStatus, Session
+from anyjob import Command, DependencyFailedError, JobStatus
 from anyjob.builtin.local.locks import lock_holder
-from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.session.default import default_session
-from anyjob.testing.environment.leftover_processes import leftovers
 
 LIMIT = 60.0
 
 
-class World:
-    """A state directory, an engine beside it, and what runs for them."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.state = root / "state"
-        self.engine = RightEngine(root / "engine")
-        self.paths = RuntimePaths(self.state)
-        self.ran = root / "ran"
-        self.gate = root / "gate"
-
-    @property
-    def session(self) -> Session:
-        return default_session()
-
-    def work(self, name: str, code: int = 0, *, gated: bool = False) -> Command:
-        """A program that writes its name where `runs` counts it."""
-        wait = f"until [ -e '{self.gate}' ]; do sleep 0.02; done; " if gated else ""
-        return Command(["sh", "-c", f"{wait}echo {name} >> '{self.ran}'; exit {code}"])
-
-    def runs(self) -> list[str]:
-        return self.ran.read_text().splitlines() if self.ran.exists() else []
-
-    def releasers(self) -> list[int]:
-        pids = [lock_holder(path) for path in self.paths.logs.glob("releaser-*.lock")]
-        return [pid for pid in pids if pid is not None]
-
-    def kill(self, *pids: int | None) -> None:
-        for pid in pids:
-            assert pid is not None
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-    def kill_all(self) -> None:
-        """Kill what is ours: all that runs for the state directory but the engine."""
-        self.kill(*leftovers(self.state))
-
-    def client(self, code: str) -> None:
-        """Run a client that is killed when it has submitted."""
-        head = (
-            "import os\nfrom anyjob import *\n"
-            "def work(name, wait=''):\n"
-            f"    return Command(['sh', '-c', wait + f\"echo {{name}} >> '{self.ran}'\"])\n"
-            f"gated = \"until [ -e '{self.gate}' ]; do sleep 0.02; done; \"\n"
-        )
-        done = subprocess.run([sys.executable, "-c", head + code + "\nos.kill(os.getpid(), 9)"], check=False)
-        assert done.returncode == -signal.SIGKILL
-
-
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    site = tmp_path / "site"
-    distributions.install(
-        site,
-        "anyjob-right",
-        groups={
-            "anyjob.api": {"v1": "right_backend"},
-            "anyjob.backends": {
-                "right": "right_backend:RightBackend",
-                "dying": "dying_backend:DyingBackend",
-            },
-        },
-    )
-    monkeypatch.syspath_prepend(str(site))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(Path(__file__).parent)]))
-    (tmp_path / "engine").mkdir()
-    monkeypatch.setenv("ANYJOB_STATE", str(tmp_path / "state"))
-    for name in ("right", "dying"):
-        monkeypatch.setenv(f"ANYJOB_BACKENDS__{name.upper()}__TYPE", name)
-        monkeypatch.setenv(f"ANYJOB_BACKENDS__{name.upper()}__DIRECTORY", str(tmp_path / "engine"))
-    monkeypatch.setattr("anyjob.cli.context._registry", None)
-    anyjob.set_default_session(None)
-    made = World(tmp_path)
-    try:
+    with several_engines(tmp_path, monkeypatch) as made:
         yield made
-    finally:
-        made.engine.stop()
 
 
 def have_run(world: World, *names: str) -> None:
@@ -248,6 +166,18 @@ def test_all_that_is_ours_may_be_killed(world: World) -> None:
     world.gate.touch()
     assert last.result(LIMIT).exit_code == 0
     assert world.runs() == ["fit", "evaluate", "report"]
+
+
+def test_who_only_waits_has_all_of_it_go_on(world: World) -> None:
+    """As when the machine was started anew: nobody else is there."""
+    first = anyjob.run(world.work("fit", gated=True), backend="right")
+    last = anyjob.run(world.work("report"), backend="right", after=first).job_id()
+    world.session.close()
+    world.kill_all()
+    world.gate.touch()
+    anyjob.set_default_session(None)
+    assert anyjob.get_job(last).result(LIMIT).exit_code == 0
+    assert world.runs() == ["fit", "report"]
 
 
 def test_supervisor_and_releaser_start_each_other_anew(world: World) -> None:

@@ -48,6 +48,8 @@ LARGE = 1 << 20
 """Bytes from which a job's payload is kept in its spool, not in the ledger."""
 ABOUT_TO_START = "has all that it starts after, and is about to be handed over"
 """What is said of a job that no engine has yet, though it waits for no other any more."""
+SEEN_TO = 5.0
+"""Seconds between two times that somebody who waits sees to it that what he waits for is released."""
 BULKS = 16
 """Bulks that are remembered while their jobs are read back."""
 
@@ -66,6 +68,7 @@ class LedgerRecorder(Recorder):
         self.spool = ledger.state / "spool"
         self._backend = backend
         self._bulks: OrderedDict[int, Bulk] = OrderedDict()
+        self._seen_to_releases = -SEEN_TO
         self._durable = getattr(backend.options, "durability", "") == "full"
         if self._durable:
             ledger.require_full()
@@ -151,6 +154,11 @@ class LedgerRecorder(Recorder):
                 found[job_id] = Deferred(True, message)
             else:
                 found[job_id] = Deferred(native_id=row.native_id)
+        now = time.monotonic()
+        if now >= self._seen_to_releases + SEEN_TO and any(each.waits for each in found.values()):
+            self._seen_to_releases = now
+            with suppress(AnyjobError):  # who releases them may have been killed, or the machine started anew
+                self._backend.services.look_after_releases()
         return found
 
     def cancel_deferred(self, job_ids: Sequence[str]) -> Sequence[str]:
