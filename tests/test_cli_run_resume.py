@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from support.cli_program import invoke, start
 from support.waiting import wait_until
-
-from anyjob import Call, Command
-from anyjob.cli.run.resume import work_digest
 
 SOME = """
 name = "some"
@@ -134,10 +127,10 @@ a = { range = [0, 6] }
         process.communicate()
     with start("run", "jobs.toml") as process:
         assert process.stderr is not None
-        told = process.stderr.readline().decode()
+        told = [process.stderr.readline().decode() for _ in range(2)]
         Path("go").touch()
         out, _ = process.communicate(timeout=60)
-    assert told == "anyjob: jobs.toml: 0 done before, 6 still queued or running, 0 new\n"
+    assert told[1] == "anyjob: jobs.toml: 0 done before, 6 still queued or running, 0 new\n"
     assert (process.returncode, states(out.decode())) == (0, ["DONE"] * 6)
     assert ran() == list("012345")
 
@@ -197,28 +190,48 @@ def test_fresh_is_for_job_files() -> None:
     assert "--fresh can be given with a job file only" in done.stderr
 
 
-# --- the same work ----------------------------------------------------------------------------------
+# --- --once -----------------------------------------------------------------------------------------
 
-plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
+
+def test_a_command_is_run_once() -> None:
+    command = ["run", "--once", "k", "--", "sh", "-c", "echo x >> ran; echo hello"]
+    first, again = invoke(*command), invoke(*command)
+    assert (first.stdout, first.exit_code) == (again.stdout, again.exit_code) == ("hello\n", 0)
+    assert ran() == ["x"]
+    assert invoke("run", "--once", "other", *command[3:]).exit_code == 0
+    assert ran() == ["x", "x"]
+    ids = [invoke("run", "--detach", "--once", "k", "--cache", "1d", *command[3:]).stdout for _ in range(2)]
+    assert ids[0] == ids[1]
+    invoke("run", "--once", "k", "--cache", "0s", *command[3:])
+    assert ran() == ["x"] * 3
+
+
+def test_a_command_that_failed_is_run_anew() -> None:
+    command = ["run", "--once", "k", "--", "sh", "-c", "echo x >> ran; [ -e fixed ]"]
+    assert invoke(*command).exit_code == 1
+    Path("fixed").touch()
+    assert [invoke(*command).exit_code for _ in range(2)] == [0, 0]
+    assert ran() == ["x", "x"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--once", "k", "jobs.toml"], "--once can be given with a command or --type: a job file goes on by"),
+        (["--once", "k", "-b", "threads", "--", "true"], "forgets its jobs when this process ends"),
+        (["--cache", "1d", "--", "true"], "cache= says more of once=, which is missing"),
+        (["--once", "k", "--cache", "soon", "--", "true"], "cache"),
+    ],
 )
+def test_what_once_cannot_mean_is_said(words: list[str], told: str) -> None:
+    job_file(SOME)
+    done = invoke("run", *words)
+    assert (done.exit_code, told in done.stderr) == (125, True), done.stderr
 
 
-@given(st.lists(plain, max_size=3), st.dictionaries(st.text(min_size=1), plain, max_size=3))
-def test_a_digest_is_that_of_a_copy_and_of_nothing_else(args: list[Any], kwargs: dict[str, Any]) -> None:
-    import pickle
-
-    call = Call("a:b", tuple(args), kwargs)
-    assert work_digest(pickle.loads(pickle.dumps(call))) == work_digest(call)
-    assert work_digest(Call("a:b", tuple(args), dict(reversed(kwargs.items())))) == work_digest(call)
-    assert work_digest(Call("a:b", (*args, 0), kwargs)) != work_digest(call)
-    assert work_digest(Call("a:c", tuple(args), kwargs)) != work_digest(call)
-
-
-def test_a_digest_of_what_is_no_text() -> None:
-    assert work_digest(Command([os.fsdecode(b"\xff")])) != work_digest(Command([os.fsdecode(b"\xfe")]))
-    assert work_digest(Call("a:b", (1,))) != work_digest(Call("a:b", ("1",)))
-    assert work_digest(Call("a:b", (complex(1, 2),))) == work_digest(Call("a:b", (complex(1, 2),)))
-    assert work_digest(Command(["a", "b"])) != work_digest(Command(["a b"]))
+def test_two_steps_with_the_same_work_are_two_jobs() -> None:
+    work = 'command = { argv = ["sh", "-c", "echo x >> ran"], cwd = "." }\n'
+    text = f'[[job]]\nname = "a"\n{work}\n[[job]]\nname = "b"\nneeds = ["a"]\n{work}'
+    for told in ("2 new jobs of 2", "0 new jobs of 2"):
+        assert told in invoke("run", job_file(text)).stderr
+    assert ran() == ["x", "x"]

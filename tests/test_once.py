@@ -182,6 +182,14 @@ def test_what_was_done_after_other_jobs_is_done_anew(local: Local, tmp_path: Pat
     assert count(ran) == 2
 
 
+def test_what_never_started_comes_to_the_same_after_the_same(local: Local) -> None:
+    fit = local.backend.run(Command(["false"]), once="fails")
+    report = local.backend.run(Command(["true"]), once="report-2", after=fit)
+    assert report.outcome(30).reason == "dependency"
+    assert local.backend.run(Command(["true"]), once="report-2", after=fit) == report
+    assert local.backend.run(Command(["true"]), once="report-2") != report
+
+
 def test_what_makes_no_sense_is_said(local: Local) -> None:
     run = local.backend.run
     with pytest.raises(SpecError, match='once is a word of yours, such as "fit-1", not 3'):

@@ -20,11 +20,17 @@ class KeyedJob(NamedTuple):
     job_id: str
     """Empty where it was done, and was forgotten since."""
     state: int
+    reason: str = ""
 
     @property
     def counts(self) -> bool:
-        """Whether it is done, or may be yet: nothing is to be submitted in its place."""
-        return bool(self.job_id) and (self.state < FINAL or self.state == _DONE)
+        """Whether it is done, or may be yet: nothing is to be submitted in its place.
+
+        Nor is it of one that never started for what came of others: after the same it would come to the same.
+        """
+        return bool(self.job_id) and (
+            self.state < FINAL or self.state == _DONE or self.reason == "dependency"
+        )
 
 
 class OnceReader:
@@ -38,11 +44,14 @@ class OnceReader:
         Raises:
             StateError: the ledger cannot be read.
         """
-        sql = "SELECT o.key, j.id, j.state FROM once o LEFT JOIN jobs j ON j.n = o.n WHERE o.key IN ({})"
+        sql = (
+            "SELECT o.key, j.id, j.state, j.reason FROM once o LEFT JOIN jobs j ON j.n = o.n "
+            "WHERE o.key IN ({})"
+        )
         return {
-            key: KeyedJob(job_id or "", state or 0)
+            key: KeyedJob(job_id or "", state or 0, reason or "")
             for some in chunks(keys)
-            for key, job_id, state in self._file.read(sql.format(placeholders(some)), some)
+            for key, job_id, state, reason in self._file.read(sql.format(placeholders(some)), some)
         }
 
 

@@ -18,7 +18,7 @@ from anyjob.ledger.rows import FINAL, NewJob
 from anyjob.process.reporting import report
 from anyjob.runtime.submission import submit, take_back
 from anyjob.specs import Spec, with_files
-from anyjob.status import JobStatus
+from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.text.units import parse_duration
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Jobs(NamedTuple):
 
     Args:
         jobs: the handle for each item, in order.
-        done: the indices of those that were done before.
+        done: the indices of those that were done before, or never started after what came of others.
         joined: of those that were submitted before, and had not ended.
     """
 
@@ -189,6 +189,7 @@ def _look(backend: TaskBackend, once: Once, keys: Sequence[bytes], after: Sequen
         key: job_id
         for key, job_id in ids.items()
         if _is_old(jobs[job_id], once.max_age)
+        or (jobs[job_id]._record.status is JobStatus.ERROR and not needed.get(key))
         or (needed.get(key) and needs.get(job_id, frozenset()) != frozenset(needed[key]))
     }
     gone = {key: i for key, i in ids.items() if key not in spent and _is_gone(jobs[i])}
@@ -198,7 +199,7 @@ def _look(backend: TaskBackend, once: Once, keys: Sequence[bytes], after: Sequen
         report(told, len(gone) + forgotten, once.word)
     spent.update(gone)
     counting = {key: job_id for key, job_id in ids.items() if key not in spent}
-    done = frozenset(i for i in counting.values() if jobs[i]._record.status is JobStatus.DONE)
+    done = frozenset(i for i in counting.values() if jobs[i]._record.status in JOB_FINAL_STATES)
     return _Found(counting, done, jobs, spent)
 
 

@@ -18,6 +18,7 @@ from anyjob.cli.values import write_option
 
 _OF_COMMANDS = ("env", "cwd", "stdin", "stdout", "stderr")
 """Parameters that mean something for ``-- CMD`` only."""
+_ONCE = ("once", "cache")
 
 
 class Run(click.Command):
@@ -122,6 +123,7 @@ Examples:
   anyjob run sweep.toml -p seed=1,2,3
   anyjob run -b local --detach -- ./simulate
   anyjob run --after fit-1 --detach -- ./evaluate
+  anyjob run --once fit-1 -- ./simulate
   anyjob run --type python --fn math:sqrt --args 2
   anyjob run --type acme.notebook --help
 
@@ -183,6 +185,12 @@ Exit codes:
 @click.option(
     "--stderr", metavar="FILE", help="The same for stderr; it may be the same file.", shell_complete=files
 )
+@click.option(
+    "--once",
+    metavar="KEY",
+    help="Do it once: what is done under this word is shown again, what runs is waited for.",
+)
+@click.option("--cache", metavar="TIME", help="With --once: what was done longer ago is done anew: 7d.")
 @click.option("--detach", is_flag=True, help="Hand it over, print the id, and leave.")
 @write_option
 @click.option("--fresh", is_flag=True, help="Run all jobs of the job file anew.")
@@ -229,6 +237,7 @@ def _run(ctx: click.Context, session: Any, options: dict[str, Any], as_json: boo
     _require_context(ctx, options, ("writes",), "with --type (in a job file, below [write])")
     if argv is None:
         _require_context(ctx, options, _OF_COMMANDS, "with a command after --")
+        _require_context(ctx, options, _ONCE, "with a command or --type: a job file goes on by itself")
         if file is None:
             raise click.UsageError("nothing to run: give a job file, or a command after --", ctx)
         if not file.endswith(".toml"):
@@ -336,7 +345,7 @@ def _environment(texts: tuple[str, ...]) -> dict[str, str]:
 def _resources(options: dict[str, Any]) -> dict[str, Any]:
     from anyjob.cli.values import parse_pairs, parse_value
 
-    names = ("cpus", "memory", "gpus", "gpu_memory", "nodes", "tasks", "walltime", "name", "priority")
+    names = ("cpus", "memory", "gpus", "gpu_memory", "nodes", "tasks", "walltime", "name", "priority", *_ONCE)
     resources = {name: options[name] for name in names if options[name] is not None}
     if options["tags"]:
         resources["tags"] = parse_pairs(options["tags"], "--tag")

@@ -12,8 +12,8 @@ from anyjob.cli.output import print_message, write_json, write_line
 from anyjob.cli.run.detach import require_durable
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.progress import Progress
-from anyjob.cli.run.resume import TAG, EarlierJobs, find_earlier_jobs, sweep_tag
-from anyjob.cli.run.sweep import make_work, merge_resources, submit_missing
+from anyjob.cli.run.resume import hand_over, once_of
+from anyjob.cli.run.sweep import make_work, merge_resources
 from anyjob.cli.run.sweep_report import SweepRow, print_report
 from anyjob.jobfile.pipeline import Pipeline, Step
 from anyjob.jobfile.reader import JobFile
@@ -101,7 +101,6 @@ def _prepare(session: Session, step: Step, backend_name: str | None, overrides: 
     require_durable(backend)
     own = {key: value for key, value in overrides.items() if key not in PREREQUISITES}
     resources = merge_resources(step.file, own)
-    resources["tags"] = {**resources.get("tags", {}), TAG: sweep_tag(step.file)}
     return Prepared(step, specs, rows, backend, resources)
 
 
@@ -110,22 +109,18 @@ def _submit(
 ) -> list[Any]:
     """Hand over what is missing; return the jobs of all steps, in order."""
     made: dict[str, list[Any]] = {}
-    again: set[str] = set()
     for step, specs, rows, backend, resources in steps:
         needed = {name for names in step.needs.values() for name in names}
-        earlier = EarlierJobs([None] * len(specs))
-        if not fresh and not needed & again:
-            earlier = find_earlier_jobs(session, step.file, specs)
         after = {
             keyword: [job for name in names for job in made[name]] for keyword, names in step.needs.items()
         }
         if not needed:
             after = {key: overrides[key] for key in PREREQUISITES if key in overrides}
-        made[step.name] = submit_missing(backend, specs, rows, {**resources, **after}, earlier)
-        fresh_ones = [job for job, known in zip(made[step.name], earlier.jobs, strict=True) if known is None]
-        if fresh_ones:
-            again.add(step.name)
-            new += fresh_ones
+        once = once_of(step.file, step.name, fresh=fresh)  # what was done after other jobs does not count
+        found = hand_over(backend, specs, rows, {**resources, **after}, once)
+        made[step.name] = found.jobs
+        before = found.done | found.joined
+        new += [job for index, job in enumerate(found.jobs) if index not in before]
     return [job for prepared in steps for job in made[prepared.step.name]]
 
 

@@ -39,7 +39,8 @@ class Progress:
     def ended(self, row: SweepRow, *, before: bool = False) -> None:
         """One job has ended, or was done before: then it has no line of its own."""
         now = time.monotonic()
-        self._tally.end(JobStatus[row.state], now, before=before)
+        status = JobStatus.__members__.get(row.state, JobStatus.DONE)  # a step that was skipped went well
+        self._tally.end(status, now, before=before)
         if self._bar is not None:
             if now - self._drawn >= self._bar.interval:  # of thousands, not each is worth a look
                 self._drawn = now

@@ -1,107 +1,69 @@
 """A job file that is run again on a durable backend goes on where it was left off.
 
-What makes a job of a file the same one as before: it comes from the same file (its path), and its work
-is the same, which is its kind and every field of its spec, with the contents of the files that go with
-it. Its name, tags, resources, options and backend make no difference. Where a file has the same work
-several times, there are as many of them.
+What makes a job of a file the same one as before: it comes from the same file (its path) and the same step
+of it, and its work is the same, as `once=` has it. Name, tags, resources, options and backend make no
+difference. Where a file has the same work several times, there are as many of them.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
-
-from anyjob.cli.jobs.refresh import refresh
+from anyjob.cli.jobs.operations import submit
+from anyjob.cli.run.sweep_report import SweepRow
+from anyjob.errors import SerializationError
+from anyjob.execution.serialization import with_item_number
 from anyjob.jobfile.reader import JobFile
-from anyjob.ledger.rows import FINAL
-from anyjob.session.facade import Session
-from anyjob.specs import Spec, with_files
-from anyjob.status import JobStatus
-from anyjob.taskjob import TaskJob
-
-TAG = "anyjob.sweep"
-"""The tag that jobs of a file have in the ledger; its value is the path of the file."""
+from anyjob.resources import make_resources
+from anyjob.runtime import submission
+from anyjob.runtime.once import Jobs, Once
+from anyjob.specs import Spec
+from anyjob.taskbackend import TaskBackend, take_prerequisites
 
 
-class EarlierJobs(NamedTuple):
-    """What earlier runs of a job file have made.
-
-    Attributes:
-        jobs: for each piece of work its job; None for one that is to be handed over.
-        done: the indices of those that are done.
-        open: the indices of those that are queued, or run.
-    """
-
-    jobs: list[Any]
-    done: frozenset[int] = frozenset()
-    open: frozenset[int] = frozenset()
-
-    def summary(self) -> str:
-        """Return how many there are of each, for a person."""
-        new = self.jobs.count(None)
-        return f"{len(self.done)} done before, {len(self.open)} still queued or running, {new} new"
-
-
-def sweep_tag(file: JobFile) -> str:
-    """Return the value of the tag for a job file."""
-    return os.path.realpath(file.path)
-
-
-def find_earlier_jobs(session: Session, file: JobFile, specs: Sequence[Spec]) -> EarlierJobs:
-    """Find what earlier runs have left: jobs that are done, and jobs that have not ended.
+def once_of(file: JobFile, step: str = "", *, fresh: bool = False) -> Once:
+    """Return by what the work of a job file, or of a step of one, is known.
 
     Args:
-        session: where jobs are looked for.
-        file: the job file.
-        specs: its work.
+        file: the file.
+        step: the step's name.
+        fresh: nothing counts that was submitted before.
     """
-    known = {job.job_id(): job for job in session.jobs(tags={TAG: sweep_tag(file)})}
-    wanted: dict[str, list[int]] = {}
-    for index, spec in enumerate(specs if known else ()):
-        wanted.setdefault(work_digest(with_files(spec)), []).append(index)
-    found: dict[str, list[tuple[bool, Any]]] = {}
-    missing = len(specs)
-    for done, job_id in _reusable(session, list(known)):
-        if not missing:
-            break
-        job = known[job_id]
-        key = _digest_of(job)
-        if len(found.setdefault(key, [])) < len(wanted.get(key, ())):
-            found[key].append((done, job))
-            missing -= 1
-    jobs: list[Any] = [None] * len(specs)
-    indices: dict[bool, set[int]] = {True: set(), False: set()}
-    for key, some in found.items():
-        for index, (done, job) in zip(wanted.get(key, ()), reversed(some), strict=False):
-            jobs[index] = job
-            indices[done].add(index)
-    return EarlierJobs(jobs, frozenset(indices[True]), frozenset(indices[False]))
+    return Once(f"anyjob run {os.path.realpath(file.path)}\0{step}", anew=fresh, counted=True)
 
 
-def _reusable(session: Session, job_ids: list[str]) -> list[tuple[bool, str]]:
-    """Those that are done, the newest first, then those that have not ended."""
-    if not job_ids:
-        return []
-    ledger = session.ledger
-    rows = refresh(session, ledger, list(ledger.rows(job_ids).values()))
-    rows.sort(key=lambda row: row.n, reverse=True)
-    done = [(True, row.job_id) for row in rows if row.status is JobStatus.DONE]
-    return [*done, *((False, row.job_id) for row in rows if row.state < FINAL)]
+def hand_over(
+    backend: Any, specs: Sequence[Spec], rows: Sequence[SweepRow], resources: dict[str, Any], once: Once
+) -> Jobs:
+    """Return the jobs of a file: those that there are, and those that are handed over now.
 
-
-def work_digest(spec: Spec) -> str:
-    """Return a digest of a piece of work, whose files have their contents."""
-    plain = msgspec.to_builtins(spec, str_keys=True, enc_hook=repr)
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-
-
-def _digest_of(job: TaskJob) -> str:
+    Args:
+        backend: what they are handed to; one that is not durable knows nothing of before.
+        specs: the work.
+        rows: the rows that tell of them.
+        resources: what each needs, and what it starts after.
+        once: by what it is known.
+    """
+    specs = list(specs)
+    if not isinstance(backend, TaskBackend):
+        return Jobs(submit(backend, specs, resources))
+    resources = dict(resources)
+    after = take_prerequisites(backend, resources, len(specs))
+    made, values = make_resources(resources), [row.parameters for row in rows]
     try:
-        return work_digest(job.spec())
-    except Exception:  # what it was made of is not here any more: it is the same as nothing
+        if backend.capabilities.durable:
+            return once.run(backend, specs, [(made, range(len(specs)))], after=after, parameters=values)
+        return Jobs(submission.submit(backend, specs, made, parameters=values, after=after))
+    except SerializationError as error:
+        raise with_item_number(error, specs) from error.__cause__
+
+
+def summary(jobs: Jobs) -> str:
+    """Return how many were done before, go on, and are new, for a person; empty where all are new."""
+    before = len(jobs.done) + len(jobs.joined)
+    if not before:
         return ""
+    new = len(jobs.jobs) - before
+    return f"{len(jobs.done)} done before, {len(jobs.joined)} still queued or running, {new} new"

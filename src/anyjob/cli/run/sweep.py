@@ -8,25 +8,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from anyjob.cli import exit_codes
-from anyjob.cli.jobs.operations import SubmittedJobs, choose_backend, submit
+from anyjob.cli.jobs.operations import SubmittedJobs, choose_backend
 from anyjob.cli.jobs.queueing import explained_wait
 from anyjob.cli.output import print_message, write_json, write_line
 from anyjob.cli.results import check_writes
 from anyjob.cli.run.detach import require_durable
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.progress import Progress
-from anyjob.cli.run.resume import TAG, EarlierJobs, find_earlier_jobs, sweep_tag
+from anyjob.cli.run.resume import hand_over, once_of, summary
 from anyjob.cli.run.single import run_one
 from anyjob.cli.run.sweep_report import SweepRow, print_report
 from anyjob.cli.values import parse_value
-from anyjob.errors import SerializationError
-from anyjob.execution.serialization import with_item_number
 from anyjob.jobfile import reader
 from anyjob.jobfile.spec_builder import make_spec, spec_type_of
-from anyjob.resources import make_resources
-from anyjob.runtime import submission
 from anyjob.session.facade import Session
-from anyjob.taskbackend import TaskBackend, take_prerequisites
 from anyjob.tracking.waiting import as_completed
 
 
@@ -60,29 +55,29 @@ def run_file(
     resources = merge_resources(file, overrides)
     backend = choose_backend(session, backend_name or file.backend, specs[0])
     name = file.name or os.path.basename(path)
-    earlier = EarlierJobs([None] * len(specs))
-    if backend.capabilities.durable:
-        resources["tags"] = {**resources.get("tags", {}), TAG: sweep_tag(file)}
-        if not fresh:
-            earlier = find_earlier_jobs(session, file, specs)
-    if earlier.done or earlier.open:
-        print_message(f"{name}: {earlier.summary()}")
+    before: frozenset[int] = frozenset()
+
+    def submit() -> list[Any]:
+        nonlocal before
+        made = hand_over(backend, specs, rows, resources, once_of(file, fresh=fresh))
+        before = made.done
+        if told := summary(made):
+            print_message(f"{name}: {told}")
+        return made.jobs
+
     if detach:
         require_durable(backend)
         if rows[0].writes:
             print_message(f"{name}: its files are written when it is run again, without --detach")
-        return _detach(
-            file, rows, backend, submit_missing(backend, specs, rows, resources, earlier), as_json=as_json
-        )
+        return _detach(file, rows, backend, submit(), as_json=as_json)
     if len(rows) == 1 and not rows[0].parameters and not as_json:  # what is wanted of it is what it writes
-        known = earlier.jobs[0]
-        hand_over = None if known is None else lambda: [known]
-        return run_one(backend, specs[0], resources, as_json=False, writes=rows[0].writes, submit=hand_over)
+        first = submit if backend.capabilities.durable else None
+        return run_one(backend, specs[0], resources, as_json=False, writes=rows[0].writes, submit=first)
     submitted = SubmittedJobs(backend)
     durable = backend.capabilities.durable
     with Interrupts(submitted.in_engine, session.cancel, kill=not durable, outlive=durable) as interrupts:
         with Progress(name, len(rows), str(backend)) as progress:
-            submitted.jobs = jobs = submit_missing(backend, specs, rows, resources, earlier)
+            submitted.jobs = jobs = submit()
             index_of = {id(job): index for index, job in enumerate(jobs)}
             for row, job in zip(rows, jobs, strict=True):
                 row.job = job
@@ -90,7 +85,7 @@ def run_file(
                 for job in as_completed(jobs):
                     row = rows[index_of[id(job)]]
                     row.record_outcome(resources)
-                    progress.ended(row, before=index_of[id(job)] in earlier.done)
+                    progress.ended(row, before=index_of[id(job)] in before)
         stopped = interrupts.signal
     print_report(file, rows, backend, as_json=as_json)
     if stopped is not None:
@@ -109,23 +104,6 @@ def make_work(session: Session, file: reader.JobFile) -> tuple[list[Any], list[S
     return specs, [SweepRow(line.parameters, line.writes) for line in file.jobs]
 
 
-def submit_missing(
-    backend: Any,
-    specs: list[Any],
-    rows: list[SweepRow],
-    resources: dict[str, Any],
-    earlier: EarlierJobs,
-) -> list[Any]:
-    """Return the jobs in order: those that there are, and those that are handed over now."""
-    jobs = list(earlier.jobs)
-    indices = [index for index, job in enumerate(jobs) if job is None]
-    missing = [specs[index] for index in indices], [rows[index] for index in indices]
-    new = _submit(backend, *missing, resources) if indices else []
-    for index, job in zip(indices, new, strict=True):
-        jobs[index] = job
-    return jobs
-
-
 def _detach(
     file: reader.JobFile, rows: list[SweepRow], backend: Any, jobs: list[Any], *, as_json: bool
 ) -> int:
@@ -140,18 +118,6 @@ def _detach(
         for job in jobs:
             write_line(job.job_id())
     return exit_codes.OK
-
-
-def _submit(backend: Any, specs: list[Any], rows: list[SweepRow], resources: dict[str, Any]) -> list[Any]:
-    if not isinstance(backend, TaskBackend):
-        return submit(backend, specs, resources)
-    resources = dict(resources)
-    after = take_prerequisites(backend, resources, len(specs))
-    values = [row.parameters for row in rows]
-    try:
-        return submission.submit(backend, specs, make_resources(resources), parameters=values, after=after)
-    except SerializationError as error:
-        raise with_item_number(error, specs) from error.__cause__
 
 
 def parse_axis(text: str) -> list[Any]:
