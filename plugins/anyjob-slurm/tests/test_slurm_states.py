@@ -108,6 +108,14 @@ def test_what_the_spool_says_goes_before_an_older_answer() -> None:
     assert (requeued.status, requeued.attempt) == (JobStatus.QUEUED, 2)
 
 
+def test_a_requeued_attempt_that_is_being_ended_is_not_the_next_one() -> None:
+    """Slurm counts the restart at once: what was seen as the next attempt stayed RUNNING."""
+    ending = outcomes.open_observation(row("COMPLETING", restarts=1), 1)
+    assert (ending.status, ending.attempt) == (JobStatus.RUNNING, 1)
+    assert outcomes.open_observation(row("COMPLETING", restarts=1), 2).attempt == 2
+    assert outcomes.open_observation(row("RUNNING", restarts=1), 1).attempt == 2
+
+
 def test_an_end_that_slurm_brought_about_has_slurms_reason() -> None:
     ended = {"status": JobStatus.ERROR, "reason": "signal", "signal": 9, "peak_memory": 5, "host": "n1"}
     found = outcomes.outcome(row("OUT_OF_MEMORY"), ended, 1)

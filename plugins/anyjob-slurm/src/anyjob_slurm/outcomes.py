@@ -30,7 +30,9 @@ def open_observation(row: Row, started: int) -> Observation:
         started: the last attempt that is known to have started, by other means; 0: none.
     """
     found = meaning(row.state)
-    attempt = max((row.restarts or 0) + 1, started, 1)
+    # One that is requeued counts as restarted already while the attempt before has not come to its end.
+    begun = (row.restarts or 0) + (row.state != "COMPLETING")
+    attempt = max(begun, started, 1)
     if found.status is JobStatus.QUEUED and started == attempt:
         return Observation(JobStatus.RUNNING, attempt=attempt)
     message = found.message or (pending_reason(row) if found.status is JobStatus.QUEUED else "")
