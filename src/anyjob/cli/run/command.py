@@ -194,6 +194,12 @@ Exit codes:
 @click.option("--detach", is_flag=True, help="Hand it over, print the id, and leave.")
 @write_option
 @click.option("--fresh", is_flag=True, help="Run all jobs of the job file anew.")
+@click.option(
+    "--results",
+    metavar="FILE",
+    help="Write the table of a job file there, too: a .csv, .json or .parquet.",
+    shell_complete=files,
+)
 @click.option("--json", "as_json", is_flag=True, help="Tell what came of it as JSON.")
 @click.pass_context
 def run(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
@@ -231,7 +237,7 @@ def _run(ctx: click.Context, session: Any, options: dict[str, Any], as_json: boo
     if "anyjob.fields" in ctx.meta:
         if argv is not None:
             raise click.UsageError("--type makes the work of its fields: drop the command after --", ctx)
-        _require_context(ctx, options, ("fresh",), "with a job file")
+        _require_context(ctx, options, ("fresh", "results"), "with a job file")
         return _run_kind(ctx, session, options, resources, as_json)
     file = options["file"]
     _require_context(ctx, options, ("writes",), "with --type (in a job file, below [write])")
@@ -250,7 +256,15 @@ def _run(ctx: click.Context, session: Any, options: dict[str, Any], as_json: boo
         from anyjob.jobfile.pipeline import load
 
         axes = parse_pairs(options["parameters"])
-        flags = {"as_json": as_json, "detach": options["detach"], "fresh": options["fresh"]}
+        flags = {"as_json": as_json, **{name: options[name] for name in ("detach", "fresh", "results")}}
+        if options["results"]:
+            from anyjob.cli.run.results_file import check_path
+
+            if options["detach"]:
+                raise click.UsageError(
+                    "--results are written at the end, which --detach does not wait for", ctx
+                )
+            check_path(options["results"])
         pipeline = load(file)
         if pipeline is not None:
             from anyjob.cli.run.pipeline import run_pipeline
@@ -263,7 +277,7 @@ def _run(ctx: click.Context, session: Any, options: dict[str, Any], as_json: boo
         return run_file(session, file, options["backend"], resources, axes, **flags)
     if file is not None:
         raise click.UsageError(f"either a job file ({file!r}) or a command after --, not both", ctx)
-    _require_context(ctx, options, ("parameters", "fresh"), "with a job file")
+    _require_context(ctx, options, ("parameters", "fresh", "results"), "with a job file")
     if not argv:
         raise click.UsageError("there is no command after --", ctx)
     return _run_one(session, options, _command(argv, options), resources, as_json)

@@ -9,6 +9,7 @@ from anyjob.cli import exit_codes
 from anyjob.cli.jobs.operations import choose_backend
 from anyjob.cli.jobs.queueing import explained_wait
 from anyjob.cli.output import print_message, write_json, write_line
+from anyjob.cli.run import results_file
 from anyjob.cli.run.detach import require_durable
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.progress import Progress
@@ -44,6 +45,7 @@ def run_pipeline(
     as_json: bool,
     detach: bool = False,
     fresh: bool = False,
+    results: str | None = None,
 ) -> int:
     """Run the steps of a job file, and return the exit code.
 
@@ -58,6 +60,7 @@ def run_pipeline(
         as_json: tell all as JSON, on stdout.
         detach: leave as soon as all is handed over.
         fresh: run all anew.
+        results: a file for the table.
     """
     steps = [_prepare(session, step, backend_name, overrides) for step in pipeline.steps]
     new: list[Any] = []
@@ -87,6 +90,8 @@ def run_pipeline(
                 progress.ended(row, before=job not in new)
         stopped = interrupts.signal
     whole = JobFile(pipeline.path, pipeline.name, None, "", {}, {}, [])
+    if results is not None:
+        results_file.write(rows, results)
     print_report(whole, rows, steps[-1].backend, as_json=as_json)
     if stopped is not None:
         return exit_codes.SIGNALLED + stopped

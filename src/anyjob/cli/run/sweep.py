@@ -12,6 +12,7 @@ from anyjob.cli.jobs.operations import SubmittedJobs, choose_backend
 from anyjob.cli.jobs.queueing import explained_wait
 from anyjob.cli.output import print_message, write_json, write_line
 from anyjob.cli.results import check_writes
+from anyjob.cli.run import results_file
 from anyjob.cli.run.detach import require_durable
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.progress import Progress
@@ -35,6 +36,7 @@ def run_file(
     as_json: bool,
     detach: bool = False,
     fresh: bool = False,
+    results: str | None = None,
 ) -> int:
     """Run the jobs of a job file, and return the exit code.
 
@@ -49,6 +51,7 @@ def run_file(
         as_json: tell all as JSON, on stdout.
         detach: leave as soon as all is handed over.
         fresh: do not go on where it was left off: run all anew.
+        results: a file for the table.
     """
     file = reader.load(path, {name: parse_axis(text) for name, text in axes.items()})
     specs, rows = make_work(session, file)
@@ -70,7 +73,9 @@ def run_file(
         if rows[0].writes:
             print_message(f"{name}: its files are written when it is run again, without --detach")
         return _detach(file, rows, backend, submit(), as_json=as_json)
-    if len(rows) == 1 and not rows[0].parameters and not as_json:  # what is wanted of it is what it writes
+    if (
+        len(rows) == 1 and not rows[0].parameters and not as_json and results is None
+    ):  # what is wanted of it is what it writes
         first = submit if backend.capabilities.durable else None
         return run_one(backend, specs[0], resources, as_json=False, writes=rows[0].writes, submit=first)
     submitted = SubmittedJobs(backend)
@@ -87,6 +92,8 @@ def run_file(
                     row.record_outcome(resources)
                     progress.ended(row, before=index_of[id(job)] in before)
         stopped = interrupts.signal
+    if results is not None:
+        results_file.write(rows, results)
     print_report(file, rows, backend, as_json=as_json)
     if stopped is not None:
         return exit_codes.SIGNALLED + stopped
