@@ -11,11 +11,11 @@ import pytest
 
 import anyjob
 from anyjob import JobStatus
-from anyjob.progress import displays, notebook
-from anyjob.progress.displays import LogLines, display
-from anyjob.progress.shown_wait import ShownWait, title_of
-from anyjob.progress.tally import Tally
-from anyjob.progress.terminal import TerminalBar
+from anyjob.progress_display import displays, notebook
+from anyjob.progress_display.displays import LogLines, display
+from anyjob.progress_display.shown_wait import ShownWait, title_of
+from anyjob.progress_display.tally import Tally
+from anyjob.progress_display.terminal import TerminalBar
 
 DONE, ERROR = JobStatus.DONE, JobStatus.ERROR
 EVIL = "<script>\x1b[2J[red]"
@@ -153,7 +153,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
         made.append(Recorded())
         return made[-1]
 
-    monkeypatch.setattr("anyjob.progress.shown_wait.display", make)
+    monkeypatch.setattr("anyjob.progress_display.shown_wait.display", make)
     return made
 
 

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         UnsupportedSpecError,
     )
     from anyjob.execution.outputs import CommandResult
+    from anyjob.execution.progress_report import progress
     from anyjob.executor import Executor
     from anyjob.hookspecs import Amended, hookimpl
     from anyjob.job import BaseJob
@@ -132,6 +133,7 @@ _WHERE = {
     "orders": ("Observation", "Options", "Order", "Rejected", "Ticket", "Unsure"),
     "outcome": ("Outcome",),
     "execution.outputs": ("CommandResult",),
+    "execution.progress_report": ("progress",),
     "references": ("result_of",),
     "registry.lookup": ("Registry",),
     "config.secrets": ("Secret",),
@@ -245,6 +247,7 @@ __all__ = [
     "jobs",
     "least_busy",
     "pause",
+    "progress",
     "release",
     "rerun",
     "result_of",

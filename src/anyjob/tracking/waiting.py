@@ -14,7 +14,7 @@ from anyjob.tracking.telling import check_may_wait
 
 if TYPE_CHECKING:
     from anyjob.job import BaseJob
-    from anyjob.progress.shown_wait import ShownWait
+    from anyjob.progress_display.shown_wait import ShownWait
     from anyjob.status import JobStatus
 
 J = TypeVar("J", bound="BaseJob")
@@ -132,7 +132,7 @@ def _shown(jobs: list[Any], progress: bool) -> Iterator[ShownWait | None]:
     if not progress:
         yield None
         return
-    from anyjob.progress.shown_wait import ShownWait
+    from anyjob.progress_display.shown_wait import ShownWait
 
     shown = ShownWait(jobs)
     try:

@@ -21,7 +21,7 @@ from anyjob.cli.jobs.queueing import SAID, queue_place
 from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import full_id
 from anyjob.cli.output import write_json, write_line
-from anyjob.execution import spool
+from anyjob.execution import progress_report, spool
 from anyjob.ledger.dependencies import CONDITIONS
 from anyjob.ledger.encoding import decode_resources, outcome_of
 from anyjob.ledger.rows import ATTACHED, FINAL, GPUS, Row, Summary
@@ -98,6 +98,7 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
         **{name: getattr(outcome, name) for name in USAGE},
         "traceback": outcome.traceback,
         "spool": str(directory) if directory.is_dir() else None,
+        "progress": said._asdict() if (said := progress_report.read(directory)) else None,
         "queue_position": None,
         "cost": outcome.cost,
         "currency": outcome.currency,
@@ -191,6 +192,7 @@ def labelled_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("tags", " ".join(f"{key}={value}" for key, value in found["tags"].items())),
         ("state", found["state"] + (f" ({found['reason']})" if found["reason"] else "")),
         ("message", found["message"]),
+        ("progress", _progress(found["progress"])),
         ("kind", " -> ".join(found["route"])),
         ("parameters", pairs(found["parameters"])),
         ("work", _work(found["spec"]) or found["work"]),
@@ -251,6 +253,10 @@ def usage_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("read", texts["read_bytes"]),
         ("written", texts["written_bytes"]),
     ]
+
+
+def _progress(told: dict[str, Any] | None) -> str:
+    return progress_report.ProgressReport(**told).in_words() if told else ""
 
 
 def _work(spec: dict[str, Any]) -> str:

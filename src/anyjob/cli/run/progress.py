@@ -7,8 +7,8 @@ import time
 
 from anyjob.cli.output import is_terminal, print_message, write_line
 from anyjob.cli.run.sweep_report import SweepRow
-from anyjob.progress.displays import Display
-from anyjob.progress.tally import Tally
+from anyjob.progress_display.displays import Display
+from anyjob.progress_display.tally import Tally
 from anyjob.status import JobStatus
 from anyjob.text.printable import printable
 
@@ -24,7 +24,7 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if is_terminal(sys.stderr):
-            from anyjob.progress.terminal import TerminalBar
+            from anyjob.progress_display.terminal import TerminalBar
 
             self._bar = TerminalBar(printable(f"{self._name} on {self._backend}"), sys.stderr)
             self._bar.update(self._tally, self._tally.began)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from anyjob.execution.progress_report import ProgressReport
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.text.amounts import span
 from anyjob.text.units import format_duration
@@ -34,6 +35,10 @@ def _explain_running(facts: Facts) -> Explanation:
     why, ways = [], [f"see what it writes: anyjob logs -f {short}"]
     if found["message"]:
         why.append(found["message"])
+    if found.get("progress"):
+        said = ProgressReport(**found["progress"])
+        ago = "" if said.when is None else f", {span(max(0.0, facts.now - said.when))} ago"
+        why.append(f"it says: {said.in_words()}{ago}")
     walltime = found["resources"].get("walltime")
     if walltime and ran is not None:
         left = walltime - ran

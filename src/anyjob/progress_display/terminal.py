@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
 from rich.table import Column
 
-from anyjob.progress.tally import Tally
+from anyjob.progress_display.tally import Tally
 
 BAR = 20
 """Columns of the bar alone."""

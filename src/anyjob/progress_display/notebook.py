@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anyjob.progress.tally import Tally
+from anyjob.progress_display.tally import Tally
 from anyjob.text.markup import escaped
 
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from anyjob.progress.displays import Display, display
-from anyjob.progress.tally import Tally
+from anyjob.progress_display.displays import Display, display
+from anyjob.progress_display.tally import Tally
 from anyjob.status import JobStatus
 
 SHARE = 0.05

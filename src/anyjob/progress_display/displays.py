@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Protocol, TextIO
 
-from anyjob.progress.tally import Tally
+from anyjob.progress_display.tally import Tally
 from anyjob.text.printable import printable, shortened
 
 LONGEST_TITLE = 30
@@ -33,11 +33,11 @@ def display(title: str, stream: TextIO | None = None) -> Display:
     title = shortened(printable(title), LONGEST_TITLE)
     stream = sys.stderr if stream is None else stream
     if in_notebook():
-        from anyjob.progress.notebook import NotebookBar
+        from anyjob.progress_display.notebook import NotebookBar
 
         return NotebookBar(title)
     if is_terminal(stream):
-        from anyjob.progress.terminal import TerminalBar
+        from anyjob.progress_display.terminal import TerminalBar
 
         return TerminalBar(title, stream)
     return LogLines(title, stream)
