@@ -22,6 +22,8 @@ import pytest
 from run_page import Block, Page, blocks, changed, commands, matches, with_free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
+LIMIT = 600
+"""Seconds that the examples of a page may take: some run all of the kit."""
 PAGES = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts)]
 NOT_RUN = [
     (page, block)
@@ -64,6 +66,7 @@ def make_environment(directory: Path) -> Path:
     return binaries
 
 
+@pytest.mark.timeout(LIMIT + 30)
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_examples_of_the_page_do_what_they_show(
     page: Path, environment: dict[str, str], tmp_path: Path
@@ -84,7 +87,7 @@ def test_examples_of_the_page_do_what_they_show(
         },
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=LIMIT,
     )
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from anyjob.errors import DependencyFailedError, SpecError, UnsupportedSpecError
+from anyjob.job import JobList
 from anyjob.references import STANDS_FOR_RESULT, ResultOf
 from anyjob.specs import Call, Spec
 
@@ -218,6 +219,8 @@ class _Replacing:
             items = [self(one, where) for one in value]
             if all(map(_is, items, value)):
                 return value
+            if isinstance(value, JobList):
+                return items
             make = getattr(value, "_make", None)
             return make(items) if make is not None else type(value)(items)
         if kind == MAPPING:
@@ -253,6 +256,7 @@ _FIELDS = ("__dataclass_fields__", "__struct_fields__", "__attrs_attrs__")
 _KINDS: dict[type, int] = {
     **dict.fromkeys((int, float, str, bytes, bool, type(None), complex, bytearray), PLAIN),
     list: SEQUENCE,
+    JobList: SEQUENCE,
     tuple: SEQUENCE,
     dict: MAPPING,
     OrderedDict: MAPPING,
