@@ -18,6 +18,7 @@ from test_after import Gate
 from anyjob import Call, Command, DependencyFailedError, JobStatus
 from anyjob.errors import JobNotFoundError, SpecError, UnsupportedSpecError
 from anyjob.execution import spool
+from anyjob.job import JobList
 from anyjob.ledger.rows import FINAL
 from anyjob.references import ResultOf
 from anyjob.runtime import job_arguments
@@ -111,6 +112,13 @@ def test_a_handle_is_found_and_replaced(value: Any) -> None:
     assert repr(call.args[0]) == before.replace("<result of fit>", "<result of other>")
     assert type(call.args[0]) is type(value) or value is handle
     assert call.kwargs["more"] is call.args[0]
+
+
+def test_what_map_returns_becomes_a_plain_list() -> None:
+    """Who makes the call need not have anyjob."""
+    call = with_references(Call(add, (JobList([handle()]), 3)), lambda one: ResultOf("f" * 20, "other"))
+    assert type(call.args[0]) is list
+    assert repr(call.args[0]) == "[<result of other>]"
 
 
 @pytest.mark.parametrize(
