@@ -61,6 +61,8 @@ soak: $(VENV)/.stamp-dev  ## kill clients, supervisors, keepers and jobs for a l
 	$(BIN)/python tests/kill_harness.py --kills $(KILLS) --faults
 	[ -e .venv-plugins/anyjob-ray/.complete ] || scripts/plugin-venv plugins/anyjob-ray
 	.venv-plugins/anyjob-ray/bin/python plugins/anyjob-ray/tests/ray_soak.py --kills $(KILLS)
+	[ -e .venv-plugins/anyjob-ssh/.complete ] || scripts/plugin-venv plugins/anyjob-ssh
+	.venv-plugins/anyjob-ssh/bin/python plugins/anyjob-ssh/tests/ssh_soak.py --kills $(KILLS)
 
 lint: lint-core $(patsubst %,lint-%,$(PLUGINS))  ## ruff, mypy --strict, and what may not be in a file
 

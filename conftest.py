@@ -20,15 +20,21 @@ pytest_plugins = ["support.default_signals", "support.required_engines"]
 @pytest.fixture
 def run_anywhere(
     anyjob_environment: Path, anyjob_cli: Callable[..., subprocess.CompletedProcess[str]]
-) -> Callable[[str], None]:
-    """Gives a function that runs the sweep of examples/anywhere on the backend that one word names."""
+) -> Callable[..., None]:
+    """Gives a function that runs the sweep of examples/anywhere on the backend that one word names.
 
-    def run(backend: str) -> None:
+    What else is to be changed in its configuration are pairs: what stands there, and what does then.
+    """
+
+    def run(backend: str, *changes: tuple[str, str]) -> None:
         directory = anyjob_environment / "anywhere"
         shutil.copytree(ROOT / "examples" / "anywhere", directory)
         config = (directory / "anyjob.toml").read_text()
         assert config.count("laptop") == 3  # the comment, the word, and what it names
         changed = config.replace('default_backend = "laptop"', f'default_backend = "{backend}"')
+        for old, new in changes:
+            assert old in changed
+            changed = changed.replace(old, new)
         (directory / "anyjob.toml").write_text(changed)
         done = anyjob_cli("run", "--json", "sweep.toml", cwd=directory, timeout=120)
         assert done.returncode == 0, f"{done.stdout}{done.stderr}"

@@ -105,6 +105,8 @@ class Capabilities(Record):
         gpu_shares: several jobs may have a share of one GPU each, ``gpus=0.5``.
         gpu_memory: it gives GPUs away by the ``gpu_memory`` that jobs ask for.
         needs: it counts what jobs ask for by name, ``needs={"license": 1}``.
+        repeatable_launch: an order that it was given already is not run again, whoever gives it once more: so
+            what it cannot find is handed over anew, and not taken for lost.
     """
 
     durable: bool
@@ -122,6 +124,7 @@ class Capabilities(Record):
     gpu_shares: bool
     gpu_memory: bool
     needs: bool
+    repeatable_launch: bool
 
     def __init__(
         self,
@@ -141,6 +144,7 @@ class Capabilities(Record):
         gpu_shares: bool = False,
         gpu_memory: bool = False,
         needs: bool = False,
+        repeatable_launch: bool = False,
     ) -> None:
         super().__init__(
             durable=durable,
@@ -158,6 +162,7 @@ class Capabilities(Record):
             gpu_shares=gpu_shares,
             gpu_memory=gpu_memory,
             needs=needs,
+            repeatable_launch=repeatable_launch,
         )
 
 

@@ -10,7 +10,7 @@ from anyjob.errors import JobFailedError
 from anyjob.execution import log_reading
 from anyjob.execution.outcomes import load_value
 from anyjob.execution.outputs import BytesOutput, CommandResult, Output
-from anyjob.execution.serialization import dump_call
+from anyjob.execution.serialization import PickledCall, dump_call
 from anyjob.outcome import Outcome
 from anyjob.specs import Call, Command, File, Spec, T_co
 from anyjob.status import JobStatus
@@ -96,6 +96,8 @@ class PythonJob(TaskJob[T_co]):
         """Return the function with its arguments."""
         from anyjob.text.brief import arguments, brief
 
+        if isinstance(spec, PickledCall):
+            return spec.text
         function = spec.fn if isinstance(spec.fn, str) else brief(spec.fn)
         return f"{function}({arguments(spec.args, spec.kwargs)})"
 

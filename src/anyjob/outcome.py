@@ -78,6 +78,21 @@ class LocalValue:
         self.value = value
 
 
+class KeptByBackend(str):
+    """Stands in an outcome for a value that stays with its backend until somebody asks for the result.
+
+    It is kept in the ledger as it is.
+
+    Args:
+        key: whatever the backend needs to find it.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, key: str) -> KeptByBackend:  # noqa: D102 - it is for its signature
+        return super().__new__(cls, key)
+
+
 class LocalException(LocalValue):
     """Stands in an `anyjob.Outcome` for an exception of this process, with its cause and its frames.
 

@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from anyjob.execution.unpicklable import serialization_error
     from anyjob.execution.worker_process import WorkerProcess
     from anyjob.orders import Answer
-    from anyjob.outcome import LocalValue
+    from anyjob.outcome import KeptByBackend, LocalValue
     from anyjob.process.forks import in_children, in_each_process
+    from anyjob.remote.backend import RemoteBackend
+    from anyjob.remote.channel import Ending
+    from anyjob.remote.messages import Hello
     from anyjob.specs import kind_of
     from anyjob.status import as_status
 
@@ -41,8 +44,12 @@ _MODULE_OF = {
     "BatchBackend": "batch.backend",
     "BatchJobOptions": "batch.options",
     "Dialect": "batch.dialect",
+    "Ending": "remote.channel",
+    "Hello": "remote.messages",
     "JobRun": "execution.job_run",
+    "KeptByBackend": "outcome",
     "LocalValue": "outcome",
+    "RemoteBackend": "remote.backend",
     "Row": "batch.dialect",
     "Submission": "batch.dialect",
     "WorkerProcess": "execution.worker_process",
@@ -78,8 +85,12 @@ __all__ = [
     "BatchBackend",
     "BatchJobOptions",
     "Dialect",
+    "Ending",
+    "Hello",
     "JobRun",
+    "KeptByBackend",
     "LocalValue",
+    "RemoteBackend",
     "Row",
     "Submission",
     "WorkerProcess",

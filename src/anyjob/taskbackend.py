@@ -31,7 +31,7 @@ from anyjob.resources import Resources, make_resources
 from anyjob.runtime import item_resources
 from anyjob.runtime.recorder import NO_RECORDER, Recorder
 from anyjob.runtime.services import Services
-from anyjob.runtime.submission import submit, take_back
+from anyjob.runtime.submission import launch_again, submit, take_back
 from anyjob.specs import Call, Spec, T, as_spec
 from anyjob.status import ONCE, PREREQUISITES, JobStatus
 from anyjob.taskjob import TaskJob
@@ -222,6 +222,15 @@ class TaskBackend(BaseBackend):
         Returns the native ids of those that turn out to have started.
         """
         return {}
+
+    def fetch_value(self, ticket: Ticket, kept: str) -> bytes:
+        """Return the pickled value that an `anyjob.sdk.KeptByBackend` in an outcome stands for.
+
+        Raises:
+            BackendUnavailableError: the engine cannot be reached.
+            JobError: it is gone.
+        """
+        raise JobError(f"backend {self.name()!r} keeps no results: that of job {ticket.job_id} is gone")
 
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         """Return what a job wrote from an offset on, at most some MiB at a time; empty: no more now."""
@@ -641,6 +650,10 @@ class TaskBackend(BaseBackend):
             options=options,
             spool=record.spool,
         )
+
+    def _launch_again(self, records: Sequence[JobRecord]) -> Mapping[str, str]:
+        """Hand over jobs once more that `find` does not find, where ``repeatable_launch`` is said."""
+        return launch_again(self, records)
 
     def _forget(self, job_id: str) -> None:
         """Nobody holds a handle any more on a job that had a directory."""

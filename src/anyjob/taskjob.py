@@ -7,6 +7,8 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, Generic, NoReturn
 
+from msgspec.structs import replace
+
 from anyjob.errors import (
     AnyjobError,
     DependencyFailedError,
@@ -18,7 +20,7 @@ from anyjob.execution import log_reading
 from anyjob.execution.outcomes import failure_of, load_value
 from anyjob.execution.outputs import Output
 from anyjob.job import BaseJob
-from anyjob.outcome import USAGE, Outcome
+from anyjob.outcome import USAGE, KeptByBackend, Outcome
 from anyjob.references import ResultOf
 from anyjob.specs import Spec, T_co, kind_of
 from anyjob.status import JobStatus
@@ -232,6 +234,8 @@ class TaskJob(BaseJob, Generic[T_co]):
         if error is not None:
             raise error
         record = self._record
+        if isinstance(outcome.value, KeptByBackend):
+            outcome = replace(outcome, value=self._backend.fetch_value(record.ticket(), outcome.value))
         job_type = self._backend.services.job_type
         if record.kind == record.native:  # its spec is not needed, and need not be importable here
             read: T_co = type(self).read(self, outcome)

@@ -45,6 +45,7 @@ COMMANDS = {
     "config": ("anyjob.cli.config:config", "Show and check the configuration."),
     "doctor": ("anyjob.cli.doctor.command:doctor", "Look for what keeps anyjob from working."),
     "version": ("anyjob.cli.doctor.command:version", "Show versions: of anyjob, Python, libraries, formats."),
+    "serve": ("anyjob.cli.serve:serve", "Give the backends of this machine to another one."),
     "new-plugin": ("anyjob.cli.plugins.new:new_plugin", "Write a plugin to start from."),
     "completion": ("anyjob.cli.completion:completion", "Print what has a shell complete these commands."),
 }

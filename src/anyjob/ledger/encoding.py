@@ -14,12 +14,14 @@ from anyjob.execution import runner
 from anyjob.execution.outcomes import unreadable
 from anyjob.execution.spool import InSpool
 from anyjob.ledger.rows import Row
-from anyjob.outcome import LocalValue, Outcome
+from anyjob.outcome import KeptByBackend, LocalValue, Outcome
 from anyjob.resources import Resources
 from anyjob.status import JobStatus
 
 _IN_SPOOL = 1
 """What msgpack is told that a path is which stands for a value."""
+_KEPT_BY_BACKEND = 2
+"""The same for what a backend finds a value by."""
 
 
 class Context(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -124,6 +126,8 @@ def encode_outcome(outcome: Outcome) -> bytes:
     value = outcome.value
     if isinstance(value, InSpool):
         value = msgspec.msgpack.Ext(_IN_SPOOL, os.fsencode(value))
+    elif isinstance(value, KeptByBackend):
+        value = msgspec.msgpack.Ext(_KEPT_BY_BACKEND, value.encode())
     elif value is not None and not isinstance(value, bytes):
         value = runner.dumps(value.value if isinstance(value, LocalValue) else value)
     if value is not outcome.value:
@@ -174,6 +178,8 @@ def decode_outcome(data: bytes) -> Outcome:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return unreadable(f"the ledger holds something else ({error})")
     if isinstance(outcome.value, msgspec.msgpack.Ext):
-        outcome.value = InSpool(os.fsdecode(bytes(outcome.value.data)))
+        data = bytes(outcome.value.data)
+        kept = outcome.value.code == _KEPT_BY_BACKEND
+        outcome.value = KeptByBackend(data.decode()) if kept else InSpool(os.fsdecode(data))
     outcome.host = sys.intern(outcome.host)  # many outcomes may be held, of few hosts
     return outcome

@@ -21,6 +21,7 @@ WELL_KNOWN = {
         "gridengine": "anyjob-gridengine",
         "dask": "anyjob-dask",
         "ray": "anyjob-ray",
+        "ssh": "anyjob-ssh",
         "aer": "anyjob-qiskit",
     },
     JOB_TYPES: {"circuit": "anyjob-qiskit", "estimate": "anyjob-qiskit"},

@@ -19,7 +19,7 @@ from anyjob.errors import AnyjobError, BackendError, JobError, PluginError
 from anyjob.execution import spool
 from anyjob.execution.interpreter import find_interpreter
 from anyjob.execution.outcomes import FORGOTTEN
-from anyjob.execution.serialization import dump, dump_call
+from anyjob.execution.serialization import PickledCall, dump, dump_call
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.ledger.dependencies import NOTHING, RESULT, Consequences
 from anyjob.ledger.encoding import (
@@ -203,14 +203,18 @@ class LedgerRecorder(Recorder):
         first = records[0].specs[-1]
         job_type = self._backend.services.job_type
         shared = None
-        if isinstance(first, Call) and all(
-            getattr(record.specs[-1], "fn", None) is first.fn for record in records
+        if (
+            isinstance(first, Call)
+            and not isinstance(first, PickledCall)
+            and all(getattr(record.specs[-1], "fn", None) is first.fn for record in records)
         ):
             shared = dump(first.fn, first)
         jobs = []
         for record in records:
             native = record.specs[-1]
-            if isinstance(native, Call):
+            if isinstance(native, PickledCall):
+                payload = native.pickled  # the variables of its own go with the order
+            elif isinstance(native, Call):
                 # What a call has of its own beside these three goes after them, where it has something.
                 own = (native.env, native.cwd) if native.env or native.cwd else ()
                 given = (native.args, native.kwargs, *own)

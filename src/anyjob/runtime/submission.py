@@ -42,6 +42,7 @@ def submit(
     parameters: Sequence[Mapping[str, Any]] = (),
     after: Sequence[After] = (),
     once: Sequence[Claim] = (),
+    job_ids: Sequence[str] = (),
 ) -> list[TaskJob[T]]:
     """Hand over work; return its jobs in order.
 
@@ -55,6 +56,7 @@ def submit(
         after: for each what it starts after.
         once: for each under which key it is to be done once. Of one that was submitted under that meanwhile,
             by another process or thread, the handle is returned in its place.
+        job_ids: for each the id that it has elsewhere already, and is to have here; by default, new ones.
 
     Raises:
         AnyjobError: as `TaskBackend.run` and `TaskBackend.run_many` say.
@@ -63,7 +65,11 @@ def submit(
     options = backend.job_options(resources)
     tracker, services = backend._tracker, backend.services
     now = time.time()
-    records = [JobRecord.new(tracker, new_id(), chain, resources, now) for chain in _lower(backend, specs)]
+    ids = iter(job_ids)
+    records = [
+        JobRecord.new(tracker, next(ids, None) or new_id(), chain, resources, now)
+        for chain in _lower(backend, specs)
+    ]
     for record, original in zip(records, rerun_of, strict=False):
         record.rerun_of = original
     for record, values in zip(records, parameters, strict=False):
@@ -138,6 +144,33 @@ def submit(
         if entered or not isinstance(error, Exception):
             take_back(backend, by_id, error)
         raise
+
+
+def launch_again(backend: TaskBackend, records: Sequence[JobRecord]) -> dict[str, str]:
+    """Hand over jobs that are in the ledger and not with the engine, to which that does no harm.
+
+    Returns:
+        the engine's ids of those that it has taken; of those that it will not take, their end is written.
+
+    Raises:
+        BackendError: the engine cannot be asked.
+    """
+    by_options: dict[bytes, list[JobRecord]] = {}
+    from anyjob.ledger.encoding import encode_resources
+
+    for record in records:
+        by_options.setdefault(encode_resources(record.resources), []).append(record)
+    taken = {}
+    for some in by_options.values():
+        options = backend.job_options(some[0].resources)
+        by_id = {record.job_id: record for record in some}
+        for order, answer in backend.launch([backend._order(record, options) for record in some]):
+            if isinstance(answer, str):
+                taken[order.job_id] = answer
+            elif isinstance(answer, Rejected):
+                by_id[order.job_id].unsure = False
+                backend._tracker.end(by_id[order.job_id], rejected(answer.reason))
+    return taken
 
 
 class _Given:

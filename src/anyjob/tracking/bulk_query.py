@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from anyjob.tracking.records import JobRecord, JobTable
     from anyjob.tracking.transitions import Transitions
 
+AGAIN = 2.0
+"""Seconds for which a job is looked for in vain, until it is handed over anew where that does no harm."""
 CHUNK = 1000
 """How many jobs one question to an engine is about, at most."""
 
@@ -205,9 +207,13 @@ class BulkQuery:
         """Look for jobs that the engine may have or not."""
         found = dict(self._backend.find([record.job_id for record in records]))
         missed = [record for record in records if record.job_id not in found]
-        grace = self._backend.grace
+        again = self._backend.capabilities.repeatable_launch
+        grace = min(self._backend.grace, AGAIN) if again else self._backend.grace
         late = [record.job_id for record in missed if now - (record.missing_since or now) >= grace]
-        if late:
+        if late and again:  # who was to hand them over may have been killed before
+            found.update(self._backend._launch_again([r for r in missed if r.job_id in set(late)]))
+            late = []
+        elif late:
             found.update(self._backend.renounce(late))
         native_ids = {record.job_id: found[record.job_id] for record in records if record.job_id in found}
         if native_ids:

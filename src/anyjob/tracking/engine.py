@@ -85,6 +85,9 @@ class Engine(Protocol):
     def _spool(self, record: Any) -> Path | None:
         """Return the directory that a job has on this side, if it has one."""
 
+    def _launch_again(self, records: Sequence[Any]) -> Mapping[str, str]:
+        """Hand over jobs once more that cannot be found; return the native ids of those that it takes."""
+
     def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
         """Ask where jobs are."""
 

@@ -1,0 +1,69 @@
+"""The command lines: that of ``ssh`` here, and the one that it has the login shell there run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from anyjob_ssh.options import SshOptions
+
+INSTALLED = ".local/share/anyjob/venv"
+"""Below the home there: where ``anyjob remote install`` puts it."""
+ALIVE = 5
+"""Seconds without a word after which the server is asked for one; four times in vain, it is gone."""
+COMMAND = f"exec sh -c 'PATH=\"$PATH:$HOME/.local/bin:$HOME/{INSTALLED}/bin\"; exec anyjob serve --stdio'"
+"""What is run there by default: one word in single quotes, which all shells read the same."""
+
+
+def remote_command(options: SshOptions) -> str:
+    """Return the line that the login shell there is given."""
+    if options.command:
+        return options.command
+    return f"exec {options.python} -m anyjob serve --stdio" if options.python else COMMAND
+
+
+def ssh_arguments(options: SshOptions, *, batch: bool = True) -> list[str]:
+    """Return the command line of ``ssh``, up to the host and with it.
+
+    Args:
+        options: those of the backend.
+        batch: whether ssh may ask nothing.
+    """
+    given = [
+        *(["BatchMode=yes"] if batch else []),
+        f"ServerAliveInterval={ALIVE}",
+        "ServerAliveCountMax=3",
+        "ClearAllForwardings=yes",
+        f"ConnectTimeout={max(1, int(options.timeout))}",
+        *options.ssh_options,
+    ]
+    if batch and os.path.exists(master := master_path(options)):
+        given[:0] = [f"ControlPath={master}", "ControlMaster=no"]
+    config = ["-F", options.config] if options.config else []
+    return [options.ssh, *config, *(part for each in given for part in ("-o", each)), "--", options.host]
+
+
+def channel_arguments(options: SshOptions) -> list[str]:
+    """Return the command line of an ``ssh`` that carries a channel."""
+    program, *rest = ssh_arguments(options)
+    return [program, "-T", *rest, remote_command(options)]
+
+
+def ssh_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of ``ssh``: without the locale, which it would send there, and in English."""
+    return {k: v for k, v in environ.items() if k not in ("LANG", "LANGUAGE") and not k.startswith("LC_")}
+
+
+def master_path(options: SshOptions) -> str:
+    """Return the socket of a connection that ``anyjob remote login`` keeps: short, as sockets need it."""
+    import hashlib
+
+    told = "\0".join((options.host, options.config, *options.ssh_options))
+    return os.path.expanduser(f"~/.ssh/anyjob-{hashlib.sha256(told.encode()).hexdigest()[:10]}")
+
+
+def login_arguments(options: SshOptions, hours: int) -> list[str]:
+    """Return the command line of an ``ssh`` that asks its user, and stays in the background."""
+    program, *rest = ssh_arguments(options, batch=False)
+    kept = [f"ControlPath={master_path(options)}", "ControlMaster=auto", f"ControlPersist={hours}h"]
+    return [program, *(part for each in kept for part in ("-o", each)), *rest, "true"]

@@ -1,0 +1,167 @@
+"""The far end of a channel: ``anyjob serve --stdio``. It keeps nothing: its session's ledger is the truth."""
+
+from __future__ import annotations
+
+import os
+import queue
+import select
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from anyjob import __version__
+from anyjob.errors import AnyjobError
+from anyjob.remote import frames
+from anyjob.remote.messages import MAGIC, PROTOCOL, REQUESTS, Changed, Failure, Hello, OfferedBackend
+
+PATIENCE = 30.0
+"""Seconds without a word of the other end, after which this one ends."""
+TOGETHER = 0.02
+"""Seconds for which changes are gathered, so that many at a time are one message."""
+THREADS = 8
+_READ = 1 << 18
+
+
+def serve() -> None:
+    """Serve whoever has started this program, until it has gone."""
+    reader, writer = _move_streams()
+    os.write(writer, MAGIC)
+    Agent(reader, writer).run()
+    # What is left are threads that wait for engines: nobody wants to hear of that.
+    os._exit(0)
+
+
+def _move_streams() -> tuple[int, int]:
+    """Take stdin and stdout for the channel alone: what is read or printed by others goes elsewhere."""
+    reader, writer = os.dup(0), os.dup(1)
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, 0)
+    os.close(nowhere)
+    os.dup2(2, 1)
+    return reader, writer
+
+
+class Agent:
+    """Takes requests, has them done by threads, and tells what has changed.
+
+    Args:
+        reader: the descriptor of what the other end says.
+        writer: that of what is said to it.
+    """
+
+    def __init__(self, reader: int, writer: int) -> None:
+        self._reader, self._writer = reader, writer
+        self._out: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._changed: set[str] = set()
+        self._has_changed = threading.Event()
+        self._lock = threading.Lock()
+        self._far_side: Any = None
+        self._threads = ThreadPoolExecutor(THREADS, "anyjob-request")
+
+    def run(self) -> None:
+        """Serve, until the other end has gone, or says nothing for long."""
+        threading.Thread(target=self._write, name="anyjob-write", daemon=True).start()
+        threading.Thread(target=self._tell_changes, name="anyjob-changes", daemon=True).start()
+        self._say(0, "hello", self._hello())
+        messages = frames.FrameReader()
+        while True:
+            if not select.select([self._reader], [], [], PATIENCE)[0]:
+                return
+            try:
+                data = os.read(self._reader, _READ)
+                for message in messages.feed(data):
+                    self._take(*frames.decode(message))
+            except (OSError, frames.NotOurs) as error:
+                print(f"anyjob serve: {error}", file=sys.stderr, flush=True)
+                return
+            if not data:
+                return
+
+    def _hello(self) -> Hello:
+        import platform
+
+        hello = Hello(
+            PROTOCOL,
+            __version__,
+            "v1",
+            platform.python_version(),
+            os.uname().nodename,
+            str(os.environ.get("USER") or os.geteuid()),
+            time=time.time(),
+            pid=os.getpid(),
+        )
+        try:
+            from anyjob.remote.far_side import FarSide
+            from anyjob.session.default import default_session
+
+            session = default_session()
+            hello.state = str(session.ledger.state)
+            hello.default = session.default_backend()
+            names = {hello.default: None, **dict.fromkeys(session.config.backends)}
+            for name in names:
+                entry = session.config.entry("backends", name)
+                hello.backends[name] = OfferedBackend(entry.type if entry else name)
+            self._far_side = FarSide(session, self._note_change, os.getpid())
+            found = os.statvfs(hello.state)
+            hello.free = found.f_bavail * found.f_frsize
+        except (AnyjobError, OSError) as error:
+            hello.problem = str(error)
+        return hello
+
+    # --- requests ---------------------------------------------------------------------------------
+
+    def _take(self, number: int, word: str, body: bytes) -> None:
+        if word == "ping":
+            self._say(number, "ok", None)
+        else:
+            self._threads.submit(self._do, number, word, body)
+
+    def _do(self, number: int, word: str, body: bytes) -> None:
+        from anyjob.remote.far_side import failure
+
+        try:
+            if word not in REQUESTS:
+                raise frames.NotOurs(f"nothing is called {word!r:.40} here: the versions differ")
+            if self._far_side is None:
+                raise AnyjobError("the configuration there cannot be used")
+            answer = self._far_side.requests[word](frames.decode_body(body, REQUESTS[word][0]))
+        except BaseException as error:
+            self._say(number, "error", failure(error))
+        else:
+            self._say(number, "ok", answer)
+
+    def _say(self, number: int, word: str, body: Any) -> None:
+        try:
+            message = frames.encode(number, word, body)
+        except UnicodeEncodeError as error:  # text of an engine that is no text
+            message = frames.encode(number, "error", Failure("fault", f"it cannot be told: {error.reason}"))
+        self._out.put(message)
+
+    def _write(self) -> None:
+        """Write what is to be said. Only this thread waits where the other end does not read."""
+        while True:
+            view = memoryview(self._out.get())
+            while view:
+                try:
+                    view = view[os.write(self._writer, view) :]
+                except OSError:
+                    os._exit(0)  # the other end has gone
+
+    # --- changes ----------------------------------------------------------------------------------
+
+    def _note_change(self, job_id: str) -> None:
+        with self._lock:
+            self._changed.add(job_id)
+        self._has_changed.set()
+
+    def _tell_changes(self) -> None:
+        while True:
+            self._has_changed.wait()
+            time.sleep(TOGETHER)
+            self._has_changed.clear()
+            with self._lock:
+                changed, self._changed = self._changed, set()
+            if changed:
+                self._say(0, "changed", Changed(sorted(changed)))

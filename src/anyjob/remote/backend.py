@@ -1,0 +1,433 @@
+"""A backend of another machine: each of its methods is a request over a channel."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import threading
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any
+
+from anyjob.backend import BackendStatus, Capabilities
+from anyjob.errors import BackendError, BackendUnavailableError, JobRejectedError
+from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
+from anyjob.outcome import Outcome
+from anyjob.process.forks import in_each_process
+from anyjob.remote import packing, pickles
+from anyjob.remote.channel import Channel, Ending, answered
+from anyjob.remote.messages import (
+    BULK,
+    BULK_SIZE,
+    CHUNK,
+    Control,
+    Hello,
+    JobIds,
+    Names,
+    Put,
+    Read,
+    RemoteOrder,
+    Submit,
+)
+from anyjob.specs import Call, kind_of
+from anyjob.taskbackend import TaskBackend
+
+WINDOW = 4
+"""Requests that are on their way at a time, where there are many."""
+
+_PLAIN = frozenset((int, float, str, bytes, bool, type(None)))
+"""Arguments that travel wherever Python is."""
+
+
+class RemoteBackend(TaskBackend):
+    """The base of backends that are another machine's, reached by a program that carries a channel.
+
+    A subclass says how that program is started, and what it means where it ends. Its options have
+    ``backend``: what that machine calls it; ``env``: patterns of variables that go with each job; ``safe``:
+    whether nothing that comes from there may be unpickled; and ``timeout``: seconds within which the far end
+    has to speak.
+
+    Args:
+        configuration: has ``backend_name``, ``backend_version`` and the options as attributes.
+        provider: what this backend was got from, if anything.
+        options: the options, checked.
+    """
+
+    accepts: frozenset[str] = frozenset({"command", "python"})  # type: ignore[misc]
+    capabilities = Capabilities(
+        durable=True,
+        find=True,
+        logs=True,
+        notifies=True,
+        call_environment=True,
+        controls=True,
+        tasks=True,
+        gpu_shares=True,
+        gpu_memory=True,
+        needs=True,
+        repeatable_launch=True,
+    )
+    floor = 0.1
+    ceiling = 30.0
+
+    def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
+        super().__init__(configuration, provider, options=options)
+        if self.options.safe:
+            self.accepts = frozenset({"command"})
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
+        self._opening = threading.Lock()
+        self._channel: Channel | None = None
+        self._ended: dict[str, Outcome] = {}  # what came of jobs that were observed to have ended
+        self._missing_modules: dict[str, bool] = {}
+        self._checked: Any = None  # a function that is known to travel
+
+    # --- what a subclass says ------------------------------------------------------------------------
+
+    @abstractmethod
+    def command_line(self) -> list[str]:
+        """Return the program that carries a channel, with its arguments."""
+
+    @abstractmethod
+    def explain(self, ending: Ending) -> BackendError:
+        """Return what it means that the program has ended so, and the far end had not spoken."""
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the environment of that program."""
+        return os.environ
+
+    # --- the channel ---------------------------------------------------------------------------------
+
+    def channel(self) -> Channel:
+        """Return the channel; opened, where there is none.
+
+        Raises:
+            BackendError: it cannot be opened.
+        """
+        channel = self._channel
+        if channel is not None and channel.is_open:
+            return channel
+        with self._opening:
+            channel = self._channel
+            if channel is None or not channel.is_open:
+                channel = self._channel = Channel(
+                    self.command_line(),
+                    self.environment(),
+                    self.explain,
+                    self.notify,
+                    self._lost,
+                    self.options.timeout,
+                )
+                self._missing_modules.clear()
+                self._checked = None
+                if channel.hello.problem:
+                    problem = channel.hello.problem
+                    channel.close()
+                    raise BackendError(f"anyjob on {channel.hello.host}: {problem}")
+        return channel
+
+    def hello(self) -> Hello:
+        """Return what the far side says of itself; the channel is opened for it.
+
+        Raises:
+            BackendError: it cannot be.
+        """
+        return self.channel().hello
+
+    def _lost(self) -> None:
+        """The channel is gone: whatever is waited for is asked about over the next one."""
+        if not self.is_closed:
+            self.notify(self.open_ids())
+
+    def _ask(self, word: str, body: Any) -> Any:
+        """Ask; where the channel breaks meanwhile, once more over a new one: no request does harm twice.
+
+        Raises:
+            BackendError: it cannot be asked, or could not do it.
+        """
+        channel = self.channel()
+        try:
+            return channel.ask(word, body)
+        except BackendUnavailableError:
+            if channel.is_open:
+                raise  # it is not the channel that is away
+        return self.channel().ask(word, body)
+
+    def _ask_each(self, word: str, ids: Sequence[str]) -> Iterator[Any]:
+        for start in range(0, len(ids), BULK):
+            yield self._ask(word, JobIds(self.options.backend, list(ids[start : start + BULK])))
+
+    def status(self) -> BackendStatus:
+        """Open the channel, if there is none; ``pending_jobs`` are those of this process."""
+        try:
+            hello = self.hello()
+        except BackendError as error:
+            return BackendStatus(self.name(), self.version(), False, 0, str(error))
+        there = self.options.backend or hello.default
+        type_name = hello.backends[there].type if there in hello.backends else there
+        message = f"{there} (type {type_name}) of {hello.host}, anyjob {hello.anyjob}, Python {hello.python}"
+        return BackendStatus(self.name(), self.version(), True, len(self.open_ids()), message)
+
+    def listen(self) -> None:
+        """Have a channel: changes are told over it."""
+        self.channel()
+
+    # --- handing over ----------------------------------------------------------------------------------
+
+    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        """Hand orders over, in bulks that follow each other without waiting for answers.
+
+        What is known there already is not run again, so that what was not answered is sent once more; what
+        that does not help is found out, or sent, whenever the far side is reached again.
+        """
+        channel = self.channel()  # where there is none, nothing was handed over: so this may raise
+        by_id = {order.job_id: order for order in orders}
+        large: packing.Bodies = {}
+        packed = []
+        for order in orders:
+            try:
+                packed.append(self._packed(order, large))
+            except JobRejectedError as error:
+                yield order, Rejected(str(error))
+        try:
+            self._send_bodies(large)
+        except BackendUnavailableError:
+            if channel.is_open:
+                raise
+            for each in packed:
+                yield by_id[each.job_id], Unsure()
+            return
+        bulks = [Submit(self.options.backend, bulk) for bulk in _bulks(packed)]
+        for bulk, answer in self._pipelined("submit", bulks):
+            refused = {} if isinstance(answer, BackendUnavailableError) else answer.jobs
+            for each in bulk.orders:
+                order = by_id[each.job_id]
+                if each.job_id not in refused:
+                    yield order, Unsure()
+                else:
+                    why = refused[each.job_id]
+                    yield order, Rejected(why) if why else each.job_id
+
+    def _packed(self, order: Order, large: packing.Bodies) -> RemoteOrder:
+        """Return an order as it travels.
+
+        Raises:
+            JobRejectedError: it would not run there.
+        """
+        spec = order.spec
+        own = self._own_variables()
+        if own:
+            order = _with_variables(order, own)
+        job_type = self.services.job_type(kind_of(spec))
+        packed = packing.pack(order, large, job_type.describe)
+        if isinstance(spec, Call):
+            body = packed.work.pickled  # type: ignore[union-attr]
+            self._check_call(spec, large[body.sha256] if body.data is None else body.data)
+        return packed
+
+    def _own_variables(self) -> dict[str, str]:
+        patterns = self.options.env
+        return {
+            name: value
+            for name, value in (os.environ.items() if patterns else ())
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+        }
+
+    def _check_call(self, call: Call, pickled: bytes) -> None:
+        plain = all(type(value) in _PLAIN for value in (*call.args, *call.kwargs.values()))
+        if plain and call.fn is self._checked:
+            return  # as most of many
+        self._checked = None
+        hello = self.hello()
+        used = pickles.names_in(pickled)
+        here, there = pickles.version_here(), ".".join(hello.python.split(".")[:2])
+        if used.by_value and here != there:
+            raise JobRejectedError(
+                f"this is Python {here}, and {hello.host} has {there}: functions that are pickled by value, "
+                "as those of __main__ and nested ones, do not travel between the two; name it "
+                "'module:function' of a module that is installed there, or set python to another interpreter"
+            )
+        unknown = [name for name in used.modules if name not in self._missing_modules]
+        if unknown:
+            missing = set(self._ask("missing-modules", Names(unknown)).names)
+            self._missing_modules.update({name: name in missing for name in unknown})
+        absent = [name for name in used.modules if self._missing_modules[name]]
+        if absent:
+            raise JobRejectedError(
+                f"{', '.join(absent)} cannot be imported on {hello.host} (Python {hello.python}): install "
+                "it there; or have your own module sent along: cloudpickle.register_pickle_by_value(module)"
+            )
+        if plain:
+            self._checked = call.fn
+
+    def _send_bodies(self, bodies: packing.Bodies) -> None:
+        """Send what is large and not there yet, in parts."""
+        if not bodies:
+            return
+        for sha256 in self._ask("missing-bodies", Names(list(bodies))).names:
+            data = bodies.get(sha256)
+            if data is None:
+                continue  # not asked for
+            parts = (
+                Put(sha256, at, data[at : at + CHUNK], last=at + CHUNK >= len(data))
+                for at in range(0, len(data), CHUNK)
+            )
+            self._send_parts(parts)
+
+    def _send_parts(self, parts: Iterable[Put]) -> None:
+        channel, sent = self.channel(), list[Future[Any]]()
+        for part in parts:
+            if part.last:
+                while sent:  # the parts are written by several threads there; the last one is checked
+                    answered(sent.pop(0))
+            sent.append(channel.send("put", part))
+            if len(sent) >= WINDOW:
+                answered(sent.pop(0))
+        for answer in sent:
+            answered(answer)
+
+    def _pipelined(self, word: str, bodies: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+        """Yield each request with its answer, or with why there was none, some on their way at a time."""
+        waiting: list[tuple[Any, Future[Any] | None]] = []
+        for body in [*bodies, *[None] * WINDOW]:
+            if len(waiting) >= WINDOW or body is None:
+                if not waiting:
+                    break
+                first, answer = waiting.pop(0)
+                yield first, self._answer_or_again(word, first, answer)
+            if body is not None:
+                try:
+                    waiting.append((body, self.channel().send(word, body)))
+                except BackendUnavailableError:
+                    waiting.append((body, None))
+        for first, answer in waiting:
+            yield first, self._answer_or_again(word, first, answer)
+
+    def _answer_or_again(self, word: str, body: Any, answer: Future[Any] | None) -> Any:
+        try:
+            if answer is not None:
+                channel = self._channel
+                try:
+                    return answered(answer)
+                except BackendUnavailableError:
+                    if channel is not None and channel.is_open and channel is self._channel:
+                        raise
+            return self._ask(word, body)
+        except BackendUnavailableError as error:
+            return error
+
+    def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        """Our id is theirs."""
+        asked = set(job_ids)
+        for answer in self._ask_each("find", job_ids):
+            asked.difference_update(answer.names)
+        return {job_id: job_id for job_id in job_ids if job_id in asked}
+
+    # --- what becomes of them --------------------------------------------------------------------------
+
+    def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
+        """Ask where jobs are. What came of those that have ended is told with it."""
+        ids = [ticket.job_id for ticket in tickets]
+        seen: dict[str, Observation] = {}
+        while ids:
+            bulk, ids = ids[:BULK], ids[BULK:]
+            known = set(bulk)
+            answer = self._ask("observe", JobIds(self.options.backend, bulk))
+            for job_id, told in answer.jobs.items():
+                if job_id not in known:
+                    raise BackendError(f"{self.hello().host} tells of a job that it was not asked about")
+                try:
+                    seen[job_id] = packing.unpack_observation(told)
+                    if told.outcome is not None:
+                        trusted = not self.options.safe
+                        self._ended[job_id] = packing.unpack_outcome(told.outcome, job_id, trusted=trusted)
+                except KeyError as error:
+                    raise BackendError(f"{self.hello().host} tells of a status {error}") from None
+            left = [job_id for job_id in answer.more if job_id in known and job_id not in seen]
+            if left and len(left) < len(bulk):
+                ids = left + ids
+        return seen
+
+    def collect(self, tickets: Sequence[Ticket]) -> Mapping[str, Outcome]:
+        """Give what was told with where they are; of those that were not observed, ask."""
+        found = {}
+        unknown = []
+        for ticket in tickets:
+            outcome = self._ended.pop(ticket.job_id, None)
+            if outcome is None:
+                unknown.append(ticket)
+            else:
+                found[ticket.job_id] = outcome
+        if unknown:
+            with suppress(BackendUnavailableError):
+                self.observe(unknown)
+            for ticket in unknown:
+                if (outcome := self._ended.pop(ticket.job_id, None)) is not None:
+                    found[ticket.job_id] = outcome
+        return found
+
+    def terminate(self, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
+        """Have them cancelled there."""
+        accepted: dict[str, bool] = {}
+        for answer in self._ask_each("cancel", [ticket.job_id for ticket in tickets]):
+            accepted.update(answer.jobs)
+        return accepted
+
+    def control(self, action: str, tickets: Sequence[Ticket], value: int | None = None) -> Mapping[str, bool]:
+        """Have that done there."""
+        done: dict[str, bool] = {}
+        ids = [ticket.job_id for ticket in tickets]
+        for start in range(0, len(ids), BULK):
+            asked = Control(self.options.backend, ids[start : start + BULK], action, value)
+            done.update(self._ask("control", asked).jobs)
+        return done
+
+    # --- what they have left ---------------------------------------------------------------------------
+
+    def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
+        """Read what lies there."""
+        asked = Read(self.options.backend, ticket.job_id, stream, offset, CHUNK)
+        data: bytes = self._ask("read", asked).data
+        return data
+
+    def fetch_value(self, ticket: Ticket, kept: str) -> bytes:
+        """Fetch a result that was too large to be told with the others."""
+        if self.options.safe:
+            raise BackendError(f"backend {self.name()!r} is safe: nothing that it returns is unpickled")
+        value = bytearray()
+        while True:
+            asked = Read(self.options.backend, ticket.job_id, "value", len(value), CHUNK)
+            answer = self._ask("read", asked)
+            value += answer.data
+            if not answer.data or len(value) >= (answer.total or 0):
+                return bytes(value)
+
+    def close(self) -> None:
+        """Close the channel; what runs there runs on."""
+        super().close()
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+
+
+def _with_variables(order: Order, variables: Mapping[str, str]) -> Order:
+    from msgspec.structs import replace
+
+    return replace(order, environment={**variables, **order.environment})
+
+
+def _bulks(orders: Sequence[RemoteOrder]) -> Iterator[list[RemoteOrder]]:
+    bulk: list[RemoteOrder] = []
+    size = 0
+    for order in orders:
+        own = packing.size_of(order)
+        if bulk and (len(bulk) >= BULK or size + own > BULK_SIZE):
+            yield bulk
+            bulk, size = [], 0
+        bulk.append(order)
+        size += own
+    if bulk:
+        yield bulk

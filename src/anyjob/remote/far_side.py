@@ -1,0 +1,330 @@
+"""What the far end of a channel does with each request: it asks the backends of its session."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from anyjob.errors import (
+    AnyjobError,
+    BackendAuthError,
+    BackendError,
+    BackendUnavailableError,
+    JobNotFoundError,
+    PluginError,
+    SpecError,
+    StateError,
+    in_words,
+)
+from anyjob.execution import spool
+from anyjob.execution.private_files import make_private
+from anyjob.execution.spool import InSpool
+from anyjob.ledger.encoding import encode_resources
+from anyjob.ledger.rows import Row
+from anyjob.outcome import LocalValue
+from anyjob.remote import packing
+from anyjob.remote.bodies import BodyStore
+from anyjob.remote.messages import (
+    BULK_SIZE,
+    CHUNK,
+    Accepted,
+    Control,
+    Data,
+    Failure,
+    JobIds,
+    Missing,
+    Names,
+    Observed,
+    Put,
+    Read,
+    RemoteObservation,
+    RemoteOrder,
+    Submit,
+    Submitted,
+)
+from anyjob.runtime.submission import submit
+from anyjob.session.ledger_backends import LedgerBackends
+from anyjob.taskbackend import TaskBackend
+from anyjob.taskjob import TaskJob
+
+if TYPE_CHECKING:
+    from anyjob.session.facade import Session
+
+GIVEN_UP = "it was given up where it came from, before it was handed over"
+"""Why an order is refused whose tombstone is here."""
+
+
+class FarSide:
+    """Does requests. Several threads may call it.
+
+    Args:
+        session: whose backends are asked.
+        changed: called with the id of a job of which something was asked, whenever it has changed.
+        channel: a number that tells this channel from others at the same time.
+    """
+
+    def __init__(self, session: Session, changed: Callable[[str], None], channel: int) -> None:
+        self._session = session
+        self._changed = changed
+        self._channel = channel
+        self._state = session.ledger.state
+        self._bodies = BodyStore(self._state)
+        self._bodies.sweep()
+        self._watched: dict[str, Callable[[], None]] = {}
+        self._lock = threading.Lock()
+        self._value: tuple[str, bytes] | None = None  # what was read last, which is read in parts
+        self.requests: Mapping[str, Callable[[Any], Any]] = {
+            "submit": self.submit,
+            "observe": self.observe,
+            "find": self.find,
+            "cancel": self.cancel,
+            "renounce": self.renounce,
+            "control": self.control,
+            "read": self.read,
+            "missing-bodies": lambda asked: Missing(self._bodies.missing(asked.names)),
+            "missing-modules": self.missing_modules,
+            "put": self.put,
+        }
+
+    # --- handing over -----------------------------------------------------------------------------
+
+    def submit(self, asked: Submit) -> Submitted:
+        """Hand over what is not known here yet. Two who hand over the same do it once."""
+        backend = self._backend(asked.backend)
+        answers: dict[str, str] = {}
+        with self._submitting():
+            known = self._session.ledger.rows([order.job_id for order in asked.orders])
+            new = []
+            for order in asked.orders:
+                spool.path_of(self._state, order.job_id)  # an id of ours, or none at all
+                if order.job_id in known:
+                    answers[order.job_id] = ""
+                elif self._tombstone(order.job_id).exists():
+                    answers[order.job_id] = GIVEN_UP
+                else:
+                    new.append(order)
+            for group in self._groups(new, answers):
+                self._submit(backend, group, answers)
+        return Submitted(answers)
+
+    def _groups(
+        self, orders: Sequence[RemoteOrder], answers: dict[str, str]
+    ) -> Iterator[list[tuple[str, Any, Any]]]:
+        """Yield the work of orders that need the same, together; what makes no sense is refused."""
+        groups: dict[bytes, list[tuple[str, Any, Any]]] = {}
+        for order in orders:
+            try:
+                spec, resources = packing.unpack(order, self._bodies.load)
+            except (SpecError, TypeError) as error:
+                answers[order.job_id] = str(error)
+                continue
+            groups.setdefault(encode_resources(resources), []).append((order.job_id, spec, resources))
+        yield from groups.values()
+
+    def _submit(
+        self, backend: TaskBackend, group: list[tuple[str, Any, Any]], answers: dict[str, str]
+    ) -> None:
+        ids = [job_id for job_id, _, _ in group]
+        specs = [spec for _, spec, _ in group]
+        try:
+            jobs = submit(backend, specs, group[0][2], job_ids=ids)
+        except (BackendUnavailableError, BackendAuthError, StateError):
+            raise
+        except AnyjobError as error:
+            if len(group) == 1:
+                answers[ids[0]] = str(error)
+                return
+            for each in group:  # it may be about one of them
+                self._submit(backend, [each], answers)
+            return
+        for job in jobs:
+            outcome = job._record.outcome
+            rejected = outcome is not None and outcome.reason == "rejected"
+            answers[job.job_id()] = outcome.message if rejected and outcome is not None else ""
+            if not rejected:
+                self._watch(job)
+
+    @contextmanager
+    def _submitting(self) -> Iterator[None]:
+        """Keep others from handing over at the same time, in this process and in others of this machine."""
+        directory = self._state / "remote"
+        make_private(directory)
+        descriptor = os.open(directory / "submitting", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _tombstone(self, job_id: str) -> Any:
+        return spool.path_of(self._state / "remote" / "renounced", job_id)
+
+    def renounce(self, asked: JobIds) -> Missing:
+        """See to it that jobs that are not here never will be; return those."""
+        with self._submitting():
+            known = self._session.ledger.rows(asked.ids)
+            absent = [job_id for job_id in asked.ids if job_id not in known]
+            for job_id in absent:
+                path = self._tombstone(job_id)
+                make_private(path.parent)
+                path.touch(0o600)
+        return Missing(absent)
+
+    # --- where they are ---------------------------------------------------------------------------
+
+    def find(self, asked: JobIds) -> Missing:
+        """Return those of these jobs that are not here."""
+        known = self._session.ledger.rows(asked.ids)
+        return Missing([job_id for job_id in asked.ids if job_id not in known])
+
+    def observe(self, asked: JobIds) -> Observed:
+        """Tell where jobs are; from now on, whenever they change, that is told by ``changed``."""
+        seen: dict[str, RemoteObservation] = {}
+        jobs = self._jobs(asked.ids)
+        for backend, some in _by_backend(jobs).items():
+            for job in some:
+                if job._record.outcome is None:
+                    self._watch(job)  # before it is asked: what comes between is not missed
+            _asked(backend, some)
+        size, more = 0, []
+        for job in jobs:
+            if size > BULK_SIZE:
+                more.append(job.job_id())
+                continue
+            seen[job.job_id()] = observation = packing.pack_record(job._record)
+            size += packing.size_of_observation(observation)
+        return Observed(seen, more)
+
+    def _watch(self, job: TaskJob) -> None:
+        job_id = job.job_id()
+
+        def tell() -> None:
+            self._changed(job_id)
+            if job._record.outcome is not None:
+                with self._lock:
+                    forget = self._watched.pop(job_id, None)
+                if forget is not None:
+                    forget()
+
+        with self._lock:
+            if job_id in self._watched:
+                return
+            self._watched[job_id] = lambda: None
+        forget = job._on_change(tell)
+        with self._lock:
+            is_watched = job_id in self._watched
+            if is_watched:
+                self._watched[job_id] = forget
+        if not is_watched:  # it has ended meanwhile, and that was told
+            forget()
+        elif job._record.outcome is not None:
+            tell()
+
+    def cancel(self, asked: JobIds) -> Accepted:
+        """Cancel jobs."""
+        accepted: dict[str, bool] = {}
+        for backend, jobs in _by_backend(self._jobs(asked.ids)).items():
+            accepted.update(zip([job.job_id() for job in jobs], backend.cancel_many(jobs), strict=True))
+        return Accepted(accepted)
+
+    def control(self, asked: Control) -> Accepted:
+        """Hold jobs, release them, pause, resume, or give them a priority."""
+        done: dict[str, bool] = {}
+        for backend, jobs in _by_backend(self._jobs(asked.ids)).items():
+            answers = backend.control_many(asked.action, jobs, asked.value)
+            done.update(zip([job.job_id() for job in jobs], answers, strict=True))
+        return Accepted(done)
+
+    # --- what they have left ------------------------------------------------------------------------
+
+    def read(self, asked: Read) -> Data:
+        """Read a part of what a job has written, or returned."""
+        jobs = self._jobs([asked.id])
+        if not jobs:
+            raise JobNotFoundError(f"job {asked.id} is not known there any more")
+        (job,) = jobs
+        size = max(0, min(asked.size, CHUNK))
+        if asked.what in ("stdout", "stderr"):
+            data = job.backend().logs(job._record.ticket(), asked.what, max(0, asked.offset))
+            return Data(data[:size])
+        value = self._value_of(job)
+        return Data(value[asked.offset : asked.offset + size], len(value))
+
+    def _value_of(self, job: TaskJob) -> bytes:
+        known = self._value
+        if known is not None and known[0] == job.job_id():
+            return known[1]
+        value = job.outcome(0).value
+        if isinstance(value, InSpool):
+            value = spool.load_large(value)
+        elif isinstance(value, LocalValue):
+            from anyjob.execution import runner
+
+            value = runner.dumps(value.value)
+        elif not isinstance(value, bytes):
+            raise JobNotFoundError(f"job {job.job_id()} has left no result")
+        self._value = job.job_id(), value
+        return value
+
+    def put(self, asked: Put) -> None:
+        """Take in a part of a body."""
+        self._bodies.put(asked.sha256, asked.offset, asked.data, last=asked.last, channel=self._channel)
+
+    @staticmethod
+    def missing_modules(asked: Names) -> Missing:
+        """Return those of these modules that cannot be imported here; none is imported."""
+        return Missing([name for name in asked.names if not _can_import(name)])
+
+    # --- who is asked -------------------------------------------------------------------------------
+
+    def _backend(self, name: str) -> TaskBackend:
+        backend = self._session.get_backend(name or None)
+        if not isinstance(backend, TaskBackend) or not backend.capabilities.durable:
+            raise BackendError(
+                f"backend {backend.name()!r} there is not durable: its jobs would end with the connection"
+            )
+        return backend
+
+    def _jobs(self, ids: Sequence[str]) -> list[TaskJob]:
+        """Return handles on those of these jobs that are known here."""
+        rows: dict[str, Row] = self._session.ledger.rows(ids)
+        backends = LedgerBackends(self._session)
+        return [backends.of(row).recall(row) for row in rows.values()]
+
+
+def _by_backend(jobs: Sequence[TaskJob]) -> dict[Any, list[TaskJob]]:
+    found: dict[Any, list[TaskJob]] = {}
+    for job in jobs:
+        found.setdefault(job.backend(), []).append(job)
+    return found
+
+
+def _asked(backend: Any, jobs: Sequence[TaskJob]) -> None:
+    backend._tracker.ask_all([job._record for job in jobs])
+
+
+def _can_import(name: str) -> bool:
+    with suppress(ImportError, ValueError, AttributeError):
+        return importlib.util.find_spec(name) is not None
+    return False
+
+
+def failure(error: BaseException) -> Failure:
+    """Return what is told of an error."""
+    kinds: list[tuple[type[BaseException], str]] = [
+        (BackendAuthError, "auth"),
+        (BackendUnavailableError, "away"),
+        (StateError, "away"),
+        (JobNotFoundError, "no-job"),
+        (SpecError, "spec"),
+        (PluginError, "plugin"),
+        (AnyjobError, "backend"),
+    ]
+    kind = next((word for known, word in kinds if isinstance(error, known)), "fault")
+    words = str(error) if isinstance(error, AnyjobError) else in_words(error)
+    return Failure(kind, words.encode("utf-8", "backslashreplace").decode())

@@ -1,0 +1,252 @@
+"""What the two ends of a channel say to each other: what is taken in is checked against these types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+MAGIC = b"\nanyjob-remote-1\n"
+"""What the far end writes first; whatever comes before it was printed by the login shell."""
+PROTOCOL = 1
+"""The version of all that is in this module."""
+LARGEST = 8 << 20
+"""Bytes of a message, at most; more is somebody who speaks something else."""
+BULK = 500
+"""Jobs that one request is about, at most."""
+BULK_SIZE = 4 << 20
+"""Bytes of a request or an answer from which what is left goes into the next."""
+CHUNK = 1 << 20
+"""Bytes of a body that one message holds, at most: pings pass between."""
+INLINE = 64 << 10
+"""Bytes of a body up to which it goes with its job; others go by themselves, once each, by their hash."""
+
+
+class OfferedBackend(msgspec.Struct):
+    """A backend of the far side: its type, and what is wrong with it, if anything is."""
+
+    type: str
+    problem: str = ""
+
+
+class Hello(msgspec.Struct):
+    """The first message of the far end.
+
+    Args:
+        protocol: its version of this module.
+        anyjob: its version of anyjob.
+        api: its version of the plugin API.
+        python: its version of Python.
+        host: what the machine is called.
+        user: who we are there.
+        state: its state directory.
+        time: its clock, in seconds since 1970.
+        pid: its process.
+        default: its default backend.
+        backends: those that are configured there, and the default one.
+        free: bytes that are free where its state directory is.
+        problem: why its configuration cannot be used, if it cannot.
+    """
+
+    protocol: int
+    anyjob: str = ""
+    api: str = ""
+    python: str = ""
+    host: str = ""
+    user: str = ""
+    state: str = ""
+    time: float = 0.0
+    pid: int = 0
+    default: str = ""
+    backends: dict[str, OfferedBackend] = {}
+    free: int | None = None
+    problem: str = ""
+
+
+class Body(msgspec.Struct, omit_defaults=True):
+    """Bytes that go with a job: themselves, or where they are large the hash that they were sent under."""
+
+    data: bytes | None = None
+    sha256: str = ""
+
+
+class FileBody(msgspec.Struct, omit_defaults=True):
+    """A file that goes with a command: its name, and its content."""
+
+    name: bytes
+    content: Body
+
+
+class CommandWork(msgspec.Struct, tag="command", omit_defaults=True):
+    """A program. Text is in bytes, since the operating system's need not be UTF-8."""
+
+    argv: list[bytes]
+    env: dict[bytes, bytes] = {}
+    cwd: bytes | None = None
+    stdin: FileBody | None = None
+    files: dict[bytes, FileBody] = {}
+    stdout: bytes | None = None
+    stderr: bytes | None = None
+
+
+class CallWork(msgspec.Struct, tag="python", omit_defaults=True):
+    """A call, pickled: what to call, and its arguments; ``text`` says in a line what it is."""
+
+    pickled: Body
+    env: dict[bytes, bytes] = {}
+    cwd: bytes | None = None
+    text: bytes = b""
+
+
+class RemoteOrder(msgspec.Struct, omit_defaults=True):
+    """A job to be handed over: our id of it, its work, and its resources as the ledger writes them."""
+
+    job_id: str
+    work: CommandWork | CallWork
+    resources: bytes
+
+
+class Submit(msgspec.Struct):
+    """Hand over jobs: those that are known there already are as they are."""
+
+    backend: str
+    orders: list[RemoteOrder]
+
+
+class JobIds(msgspec.Struct):
+    """Ask about jobs, or cancel them."""
+
+    backend: str
+    ids: list[str]
+
+
+class Control(msgspec.Struct):
+    """Do something to jobs: see `TaskBackend.control`."""
+
+    backend: str
+    ids: list[str]
+    action: str
+    value: int | None = None
+
+
+class Read(msgspec.Struct):
+    """Read a part of what a job has left: ``stdout``, ``stderr``, or ``value``, what it returned, pickled."""
+
+    backend: str
+    id: str
+    what: str
+    offset: int
+    size: int
+
+
+class Names(msgspec.Struct):
+    """Ask which of these are missing there: hashes of bodies, or modules."""
+
+    names: list[str]
+
+
+class Put(msgspec.Struct):
+    """A part of a body; the last one has ``last``."""
+
+    sha256: str
+    offset: int
+    data: bytes
+    last: bool = False
+
+
+class RemoteOutcome(msgspec.Struct, omit_defaults=True):
+    """What came of a job: the fields of `anyjob.Outcome`; of a large value only how large it is."""
+
+    status: str
+    reason: str | None = None
+    message: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    started: float | None = None
+    finished: float | None = None
+    peak_memory: int | None = None
+    cpu_time: float | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    host: str = ""
+    attempt: int = 1
+    value: bytes | None = None
+    value_size: int | None = None
+    exception: bytes | None = None
+    traceback: str = ""
+    cost: float | None = None
+    currency: str = ""
+
+
+class RemoteObservation(msgspec.Struct, omit_defaults=True):
+    """Where a job is, and what came of it once it has ended."""
+
+    status: str
+    reason: str | None = None
+    message: str = ""
+    queue_position: int | None = None
+    attempt: int = 1
+    cost: float | None = None
+    currency: str = ""
+    outcome: RemoteOutcome | None = None
+
+
+class Observed(msgspec.Struct):
+    """Where jobs are; those for which there was no room are to be asked about once more."""
+
+    jobs: dict[str, RemoteObservation]
+    more: list[str] = []
+
+
+class Submitted(msgspec.Struct):
+    """What came of each order: ``""``, or why it was refused."""
+
+    jobs: dict[str, str]
+
+
+class Accepted(msgspec.Struct):
+    """For each job whether that was done."""
+
+    jobs: dict[str, bool]
+
+
+class Missing(msgspec.Struct):
+    """Those that are not there."""
+
+    names: list[str]
+
+
+class Data(msgspec.Struct):
+    """A part of what was asked for; ``total`` is the size of all, where that is known."""
+
+    data: bytes
+    total: int | None = None
+
+
+class Failure(msgspec.Struct):
+    """Why a request was not done: which kind of error, and its words."""
+
+    error: str
+    message: str
+
+
+class Changed(msgspec.Struct):
+    """Something has happened to these jobs: to be asked about."""
+
+    ids: list[str]
+
+
+REQUESTS: dict[str, tuple[Any, Any]] = {
+    "submit": (Submit, Submitted),
+    "observe": (JobIds, Observed),
+    "find": (JobIds, Missing),
+    "cancel": (JobIds, Accepted),
+    "renounce": (JobIds, Missing),
+    "control": (Control, Accepted),
+    "read": (Read, Data),
+    "missing-bodies": (Names, Missing),
+    "missing-modules": (Names, Missing),
+    "put": (Put, None),
+    "ping": (None, None),
+}
+"""What may be asked, with the types of the question and of its answer."""

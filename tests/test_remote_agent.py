@@ -1,0 +1,205 @@
+"""Both ends of a channel, with nothing but pipes between them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import anyjob
+from anyjob import BackendError, BackendUnavailableError, Command, JobStatus, Options
+from anyjob.remote import messages
+from anyjob.remote.backend import RemoteBackend
+from anyjob.remote.channel import Channel, Ending, answered
+from anyjob.remote.messages import JobIds, Names, Read, RemoteOrder, Submit
+
+SERVE = [sys.executable, "-m", "anyjob", "serve", "--stdio"]
+UNKNOWN = "f" * 20
+
+
+class PipeOptions(Options, frozen=True, kw_only=True):
+    """Options of the backend below."""
+
+    state: str
+    argv: tuple[str, ...] = tuple(SERVE)
+    backend: str = "local"
+    env: tuple[str, ...] = ()
+    safe: bool = False
+    timeout: float = 60.0
+
+
+class PipeBackend(RemoteBackend):
+    """The far end is another process of this machine, with a state directory of its own."""
+
+    Options = PipeOptions
+
+    def command_line(self) -> list[str]:
+        return list(self.options.argv)
+
+    def environment(self) -> Mapping[str, str]:
+        return {**os.environ, "ANYJOB_STATE": self.options.state}
+
+    def explain(self, ending: Ending) -> BackendError:
+        return BackendUnavailableError(f"{ending.code}: {ending.stderr[-300:]}{ending.noise}")
+
+
+Make = Callable[..., PipeBackend]
+
+
+@pytest.fixture
+def make(anyjob_session: anyjob.Session, anyjob_environment: Path) -> Make:
+    """Gives backends whose far end has a state directory of its own."""
+    anyjob_session.registry.register_backend("pipe", PipeBackend)
+
+    def make_backend(**options: Any) -> Any:
+        given = {"state": str(anyjob_environment / "far"), **options}
+        return anyjob_session.get_backend("pipe", **given)
+
+    return make_backend
+
+
+def packed(backend: PipeBackend, job_id: str, *argv: str) -> RemoteOrder:
+    work = messages.CommandWork([os.fsencode(argument) for argument in argv])
+    return RemoteOrder(job_id, work, b"{}")
+
+
+def test_an_order_that_is_handed_over_twice_runs_once(make: Make, tmp_path: Path) -> None:
+    """Over two channels at the same time, too."""
+    ran = tmp_path / "ran"
+    first, second = make(), make()
+    orders = [packed(first, f"{n:020x}", "sh", "-c", f"echo . >> {ran}.$ANYJOB_JOB_ID") for n in range(20)]
+    sent = [
+        backend.channel().send("submit", Submit("local", orders)) for backend in (first, second) for _ in "12"
+    ]
+    for answer in sent:
+        assert answered(answer).jobs == {order.job_id: "" for order in orders}
+    jobs = [first.channel().ask("observe", JobIds("local", [o.job_id for o in orders])) for _ in range(1)]
+    assert len(jobs[0].jobs) == 20
+    far = anyjob.Session(state=first.options.state)
+    anyjob.wait([far.get_job(order.job_id) for order in orders], 60)
+    assert [path.read_text() for path in sorted(tmp_path.iterdir())] == [".\n"] * 20
+    far.close()
+
+
+def test_what_was_given_up_is_not_taken_later(make: Make) -> None:
+    channel = make().channel()
+    assert channel.ask("renounce", JobIds("local", [UNKNOWN])).names == [UNKNOWN]
+    answer = channel.ask("submit", Submit("local", [packed(make(), UNKNOWN, "true")]))
+    assert "given up" in answer.jobs[UNKNOWN]
+    assert channel.ask("find", JobIds("local", [UNKNOWN])).names == [UNKNOWN]
+
+
+@pytest.mark.parametrize(
+    ("word", "body"),
+    [
+        ("submit", Submit("local", [RemoteOrder("../../x", messages.CommandWork([b"true"]), b"{}")])),
+        ("submit", Submit("nobody", [])),
+        ("read", Read("local", UNKNOWN, "stdout", 0, 10)),
+        ("find", None),
+        ("missing-bodies", Names(["../x"])),
+    ],
+)
+def test_nonsense_is_answered_with_an_error_and_the_channel_lives_on(
+    make: Make, word: str, body: Any
+) -> None:
+    channel = make().channel()
+    with pytest.raises(anyjob.AnyjobError):
+        channel.ask(word, body)
+    assert channel.ask("missing-modules", Names(["os", "no_such_module"])).names == ["no_such_module"]
+
+
+def test_what_is_printed_before_the_far_end_speaks_is_skipped(make: Make) -> None:
+    """Login shells have banners: scp and rsync break on them."""
+    script = 'printf "*** Welcome ***\\n\\033[31mnews"; exec "$@"'
+    backend = make(argv=["sh", "-c", script, "sh", *SERVE])
+    assert backend.run(Command(["echo", "on"])).result(60).stdout.text() == "on\n"
+    assert "Welcome" in backend.channel().noise
+
+
+def test_nothing_is_said_before_the_far_end_has_spoken(make: Make, tmp_path: Path) -> None:
+    """A `read` in a .bashrc eats what is said to it."""
+    heard = tmp_path / "heard"
+    script = f'timeout 1 cat > {heard}; exec "$@"'
+    assert make(argv=["sh", "-c", script, "sh", *SERVE]).hello().protocol == messages.PROTOCOL
+    assert heard.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("echo no such program >&2; exit 127", "127: no such program"),
+        ("echo something else; exit 0", "0: something else"),
+        ("exec yes", "None: y"),
+    ],
+)
+def test_a_far_end_that_is_none_is_told_by_its_own_words(make: Make, script: str, told: str) -> None:
+    with pytest.raises(BackendUnavailableError, match=told):
+        make(argv=["sh", "-c", script]).hello()
+
+
+def test_silence_has_an_end(make: Make) -> None:
+    with pytest.raises(BackendUnavailableError, match="None"):
+        make(argv=["sleep", "1000"], timeout=0.3).hello()
+
+
+def test_another_protocol_is_told_with_both_versions(make: Make) -> None:
+    hello = messages.Hello(messages.PROTOCOL + 1, anyjob="9.9")
+    encoded = msgspec.msgpack.encode((0, "hello", hello))
+    frame = messages.MAGIC + len(encoded).to_bytes(4, "big") + encoded
+    script = f"import os, time; os.write(1, {frame!r}); time.sleep(60)"
+    with pytest.raises(BackendUnavailableError, match=r"9\.9, of protocol 2, and here it is of protocol 1"):
+        make(argv=[sys.executable, "-c", script]).hello()
+
+
+def test_a_job_goes_on_when_its_agent_is_killed(make: Make) -> None:
+    backend = make()
+    job = backend.run(Command(["sh", "-c", "sleep 1; echo on"]))
+    os.kill(backend.hello().pid, signal.SIGKILL)
+    assert job.result(60).stdout.text() == "on\n"
+
+
+def test_an_agent_ends_with_its_client(make: Make, anyjob_environment: Path) -> None:
+    """EOF is all that it hears: no signal comes over a connection."""
+    environment = {**os.environ, "ANYJOB_STATE": str(anyjob_environment / "far")}
+    child = subprocess.Popen(SERVE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    with child:
+        assert child.stdout is not None
+        assert child.stdin is not None
+        assert child.stdout.read(len(messages.MAGIC)) == messages.MAGIC
+        child.stdin.close()
+        child.stdout.read()
+        assert child.wait(30) == 0
+
+
+def test_what_the_far_side_prints_does_not_get_into_the_channel(make: Make) -> None:
+    """fd 1 is moved aside before anything else is imported that may print."""
+    script = "import os, sys; sys.stdout.write('noise'); from anyjob.cli import main; main()"
+    backend = make(argv=[sys.executable, "-c", script, "serve", "--stdio"])
+    assert backend.run(Command(["true"])).outcome(60).status is JobStatus.DONE
+
+
+def test_an_id_that_nobody_asked_about_is_refused(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = make()
+    job = backend.run(Command(["true"]))
+    told = messages.Observed({UNKNOWN: messages.RemoteObservation("DONE")})
+    monkeypatch.setattr(Channel, "ask", lambda self, word, body: told)
+    with pytest.raises(BackendError, match="tells of a job that it was not asked about"):
+        backend.observe([job._record.ticket()])
+
+
+def test_answers_that_do_not_come_leave_jobs_unsure(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = make()
+    backend.hello()
+    lost = BackendUnavailableError("the connection is lost")
+    monkeypatch.setattr(backend, "_answer_or_again", lambda *_: lost)
+    job = backend.run(Command(["true"]))
+    assert job.native_id() is None
+    monkeypatch.undo()
+    assert job.outcome(60).status is JobStatus.DONE

@@ -1,0 +1,170 @@
+"""What the two ends of a channel say to each other: made and read, and refused where it is not ours."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import msgspec
+import pytest
+
+from anyjob import Call, Command, Outcome
+from anyjob.errors import SpecError, StateError
+from anyjob.job import JobStatus
+from anyjob.orders import Order
+from anyjob.outcome import KeptByBackend
+from anyjob.remote import frames, packing, pickles
+from anyjob.remote.bodies import BodyStore
+from anyjob.remote.messages import INLINE, LARGEST, JobIds, Missing, RemoteObservation, RemoteOutcome
+from anyjob.resources import Resources
+
+ID = "0123456789abcdef0123"
+
+
+def test_messages_come_out_as_they_went_in_however_they_are_cut() -> None:
+    sent: list[tuple[int, str, Any]] = [
+        (1, "find", JobIds("local", [ID])),
+        (2, "ping", None),
+        (0, "changed", {"ids": []}),
+    ]
+    stream = b"".join(frames.encode(*each) for each in sent)
+    for size in (1, 3, 7, len(stream)):
+        reader = frames.FrameReader()
+        found = [m for at in range(0, len(stream), size) for m in reader.feed(stream[at : at + size])]
+        assert [frames.decode(m)[:2] for m in found] == [each[:2] for each in sent]
+        assert frames.decode_body(frames.decode(found[0])[2], JobIds) == JobIds("local", [ID])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xc1",
+        b"*** Welcome ***",
+        msgspec.msgpack.encode([1]),
+        msgspec.msgpack.encode(["1", "ok", None]),
+    ],
+)
+def test_what_is_no_message_is_refused(data: bytes) -> None:
+    with pytest.raises(frames.NotOurs):
+        frames.decode(data)
+
+
+def test_a_message_that_is_too_large_is_refused_before_it_is_read() -> None:
+    with pytest.raises(frames.NotOurs, match="a message of"):
+        list(frames.FrameReader().feed((LARGEST + 1).to_bytes(4, "big")))
+
+
+@pytest.mark.parametrize("body", [{"names": [1]}, {"names": "x"}, [], {"name": []}, None])
+def test_a_body_of_other_types_is_refused(body: Any) -> None:
+    with pytest.raises(frames.NotOurs, match="Missing"):
+        frames.decode_body(msgspec.msgpack.encode(body), Missing)
+
+
+def order(spec: Any, **environment: str) -> Order:
+    return Order(job_id=ID, spec=spec, resources=Resources(cpus=2, name="n\udcff"), environment=environment)
+
+
+def travelled(given: Order) -> tuple[Any, Resources, packing.Bodies]:
+    large: packing.Bodies = {}
+    packed = packing.pack(given, large, lambda spec: "what it is")
+    data = msgspec.msgpack.encode(packed)
+    spec, resources = packing.unpack(msgspec.msgpack.decode(data, type=type(packed)), large.__getitem__)
+    return spec, resources, large
+
+
+def test_a_command_travels_byte_for_byte(tmp_path: Path) -> None:
+    """Whatever its arguments hold; what is large goes by itself, once, by its hash."""
+    path = tmp_path / "data"
+    path.write_bytes(os.urandom(INLINE + 1))
+    given = Command(
+        ["prog", b"\xff\xfe", "ü\n"],  # type: ignore[list-item]
+        env={"A": b"\xfd"},  # type: ignore[dict-item]
+        stdin=path,  # type: ignore[arg-type]
+        files={"x": path, "small": __file__},  # type: ignore[dict-item]
+    )
+    spec, resources, large = travelled(order(given, ANYJOB_JOB_ID=ID, FROM_HOOK="1"))
+    assert spec.argv == given.argv
+    assert spec.env == {"FROM_HOOK": "1", "A": "\udcfd"}
+    assert (resources.cpus, resources.name) == (2, "n\udcff")
+    assert list(large) == [hashlib.sha256(path.read_bytes()).hexdigest()]
+    assert spec.stdin.content == spec.files["x"].content == path.read_bytes()
+    assert spec.files["small"].content == Path(__file__).read_bytes()
+
+
+def test_a_call_travels_pickled_and_is_not_unpickled_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, _, _ = travelled(order(Call(divmod, (7, 2)), X="1"))
+    monkeypatch.setattr(pickle, "loads", None)
+    assert (spec.text, spec.env) == ("what it is", {"X": "1"})
+    monkeypatch.undo()
+    fn, args, kwargs = pickle.loads(spec.pickled)
+    assert fn(*args, **kwargs) == spec.fn() == (3, 1)
+
+
+def test_a_large_result_is_told_and_stays_there() -> None:
+    for value, expected in (
+        (b"x" * INLINE, b"x" * INLINE),
+        (b"x" * (INLINE + 1), KeptByBackend(ID)),
+        (None, None),
+    ):
+        packed = packing.pack_outcome(Outcome(status=JobStatus.DONE, value=value))
+        found = packing.unpack_outcome(packed, ID, trusted=True).value
+        assert (type(found), found) == (type(expected), expected)
+
+
+def test_of_what_is_not_trusted_nothing_pickled_is_kept() -> None:
+    told = RemoteOutcome("ERROR", "exception", value=b"v", exception=b"e", traceback="Traceback")
+    found = packing.unpack_outcome(told, ID, trusted=False)
+    assert (found.value, found.exception, found.traceback) == (None, None, "Traceback")
+
+
+def test_a_status_that_is_none_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        packing.unpack_observation(RemoteObservation("FINISHED"))
+
+
+@pytest.mark.parametrize("text", ["\udcff", "ü"])
+def test_text_of_an_engine_that_is_no_text_can_be_told(text: str) -> None:
+    packed = packing.pack_outcome(Outcome(status=JobStatus.ERROR, message=text, traceback=text))
+    msgspec.msgpack.encode(packed)
+
+
+def test_modules_that_a_pickle_names_are_found_without_importing_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("mod_a", "mod_b", "mod_c"):
+        (tmp_path / f"{name}.py").write_text("class Thing: pass\ndef f(): return Thing()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    a, b, c = (importlib.import_module(name) for name in ("mod_a", "mod_b", "mod_c"))
+    plain = pickle.dumps((a.f, (b.Thing(), b.Thing(), "mod_c"), {"x": os.path.join}))
+    assert pickles.names_in(plain) == (("mod_a", "mod_b"), False)
+    nested = cloudpickle.dumps((lambda: c.f(), ()))
+    found = pickles.names_in(nested)
+    assert found.by_value
+    assert {"mod_c", "cloudpickle"} <= set(found.modules)
+
+
+def test_a_body_is_there_once_it_is_whole_and_is_what_its_hash_says(tmp_path: Path) -> None:
+    store, data = BodyStore(tmp_path), b"0123456789"
+    sha256 = hashlib.sha256(data).hexdigest()
+    assert store.missing([sha256]) == [sha256]
+    store.put(sha256, 0, data[:4], last=False, channel=1)
+    assert store.missing([sha256]) == [sha256]
+    store.put(sha256, 4, data[4:], last=True, channel=1)
+    assert (store.missing([sha256]), store.load(sha256)) == ([], data)
+    other = hashlib.sha256(b"other").hexdigest()
+    with pytest.raises(SpecError, match="has not come as it was"):
+        store.put(other, 0, b"something else", last=True, channel=1)
+    with pytest.raises(StateError, match="is not there any more"):
+        store.load(other)
+
+
+@pytest.mark.parametrize("sha256", ["", "../../etc/passwd", "A" * 64, "a" * 63])
+def test_a_hash_that_is_none_is_no_path(tmp_path: Path, sha256: str) -> None:
+    with pytest.raises(SpecError, match="is no hash"):
+        BodyStore(tmp_path).load(sha256)
