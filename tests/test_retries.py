@@ -74,7 +74,7 @@ def test_a_job_that_waits_to_go_again_is_queued_and_says_so(tmp_path: Path) -> N
         job = local.backend.run(marking(mark, 99), retries=Retry(2, wait="1h"))
         until(lambda: job.metadata()["attempt"] == 2 or not job.status(), "it is to go again")
         assert job.status() is JobStatus.QUEUED
-        assert job.metadata()["message"].startswith("again in 3")
+        assert job.metadata()["message"].startswith("attempt 2 of 3, again in 3")
         assert job.cancel()
         with pytest.raises(JobCancelledError):
             job.result(timeout=60)

@@ -51,12 +51,13 @@ if TYPE_CHECKING:
     )
     from anyjob.execution.outputs import CommandResult
     from anyjob.execution.progress_report import progress
+    from anyjob.execution.own_attempt import attempt, scratch
     from anyjob.executor import Executor
     from anyjob.hookspecs import Amended, hookimpl
     from anyjob.job import BaseJob
     from anyjob.jobtypes import CommandJob, PythonJob
     from anyjob.orders import Observation, Options, Order, Rejected, Ticket, Unsure
-    from anyjob.outcome import Outcome
+    from anyjob.outcome import Attempt, Outcome
     from anyjob.provider import BaseProvider, ProviderConfiguration, filter_backends, least_busy
     from anyjob.references import result_of
     from anyjob.registry.lookup import Registry
@@ -131,10 +132,11 @@ _WHERE = {
     "job": ("BaseJob",),
     "jobtypes": ("CommandJob", "PythonJob"),
     "orders": ("Observation", "Options", "Order", "Rejected", "Ticket", "Unsure"),
-    "outcome": ("Outcome",),
+    "outcome": ("Attempt", "Outcome"),
     "execution.outputs": ("CommandResult",),
     "execution.progress_report": ("progress",),
     "references": ("result_of",),
+    "execution.own_attempt": ("attempt", "scratch"),
     "registry.lookup": ("Registry",),
     "config.secrets": ("Secret",),
     "provider": ("BaseProvider", "ProviderConfiguration", "filter_backends", "least_busy"),
@@ -172,6 +174,7 @@ __all__ = [
     "AmbiguousNameError",
     "Amended",
     "AnyjobError",
+    "Attempt",
     "BackendAuthError",
     "BackendConfiguration",
     "BackendError",
@@ -234,6 +237,7 @@ __all__ = [
     "__version__",
     "aio",
     "as_completed",
+    "attempt",
     "backends",
     "default_session",
     "filter_backends",
@@ -253,6 +257,7 @@ __all__ = [
     "result_of",
     "resume",
     "run",
+    "scratch",
     "set_default_session",
     "set_priority",
     "wait",

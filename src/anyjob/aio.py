@@ -269,9 +269,7 @@ def log_bytes(job: TaskJob, stream: str = "stdout", follow: bool = False) -> Asy
     if not isinstance(job, TaskJob):
         raise JobError(f"{job!r} keeps no logs: only jobs of task backends do")
     log_reading.check_stream(stream)
-    return async_waiting.log_chunks(
-        job, lambda offset: job._backend.logs(job._record.ticket(), stream, offset), follow
-    )
+    return async_waiting.log_chunks(job, job._log_reader(stream), follow)
 
 
 # --- many jobs ------------------------------------------------------------------------------------

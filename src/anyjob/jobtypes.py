@@ -60,12 +60,14 @@ class CommandJob(TaskJob[CommandResult]):
                 output.path = job._output_file(stream) or output.path
         return CommandResult(code, stdout, stderr, outcome)
 
-    def log_bytes(self, stream: str = "stdout", follow: bool = False) -> Iterator[bytes]:
+    def log_bytes(
+        self, stream: str = "stdout", follow: bool = False, attempt: int | None = None
+    ) -> Iterator[bytes]:
         """As `logs`, in bytes, as they come; from the file that the program was told to write."""
         log_reading.check_stream(stream)
         path = self._output_file(stream)
         if path is None:
-            return super().log_bytes(stream, follow)
+            return super().log_bytes(stream, follow, attempt)
         return log_reading.chunks(
             lambda offset: log_reading.read_file(path, offset),
             lambda: not follow or self.in_final_state(),

@@ -62,6 +62,37 @@ class Outcome(msgspec.Struct, kw_only=True, omit_defaults=True):
     exception_types: tuple[str, ...] = ()
 
 
+class Attempt(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One attempt of a job.
+
+    Args:
+        number: 1 for the first.
+        status: where it is, or how it has ended.
+        reason: why it has failed, as that of an `Outcome`.
+        exit_code: of the program, where there was one and it ended by itself.
+        message: what is said of its end.
+        started: when it started to run, in seconds since 1970.
+        ended: when it ended.
+        host: where it ran.
+        usage: what it has used, as far as that is known: ``cpu_time`` in seconds, and ``peak_memory``,
+            ``read_bytes`` and ``written_bytes`` in bytes.
+        logs: the files with what it wrote, by stream; empty where there are none on this side.
+        followed_by: why there was another attempt: ``retry``, ``requeue`` or ``lost``; empty for the last.
+    """
+
+    number: int
+    status: JobStatus
+    reason: str | None = None
+    exit_code: int | None = None
+    message: str = ""
+    started: float | None = None
+    ended: float | None = None
+    host: str = ""
+    usage: dict[str, float] = {}
+    logs: dict[str, str] = {}
+    followed_by: str = ""
+
+
 class LocalValue:
     """Stands in an `anyjob.Outcome` for a value that this process alone can give; others are pickled bytes.
 

@@ -143,6 +143,12 @@ def check_priority(priority: Any) -> int:
     return number
 
 
+def goes_again(resources: Resources) -> bool:
+    """Tell whether jobs that are given this may have more than one attempt."""
+    may_be_retried = resources.retries is not None and resources.retries.times > 0
+    return may_be_retried or resources.restartable or bool(resources.on_walltime)
+
+
 def total_cpus(resources: Resources) -> int:
     """Return how many cores a job takes with all of its tasks; one, where it does not say."""
     return (resources.cpus or 1) * (resources.tasks or 1)

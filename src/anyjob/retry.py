@@ -35,7 +35,7 @@ class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     never started since a job that it needs has failed. What was lost is retried where it is ``restartable``.
 
     Args:
-        times: attempts after the first, at most.
+        times: attempts after the first, at most; 0: none, though its backend is configured to.
         on: after which failures: reasons (``"memory"``, ``"node-failure"``, …), exit codes (75), and types of
             exceptions, or their names (``ConnectionError``, ``"requests.exceptions.Timeout"``); of a type
             with those derived from it. By default after any.
@@ -62,9 +62,9 @@ class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if (
             isinstance(self.times, bool)
             or not isinstance(self.times, int)
-            or not 0 < self.times <= MOST_TIMES
+            or not 0 <= self.times <= MOST_TIMES
         ):
-            raise SpecError(f"retries are a whole number from 1 to {MOST_TIMES}, not {self.times!r}")
+            raise SpecError(f"retries are a whole number from 0 to {MOST_TIMES}, not {self.times!r}")
         force_setattr(self, "on", _failures(self.on))
         wait = units.parse_duration(self.wait, what="wait", allow_zero=True)
         if wait > LONGEST:
@@ -103,7 +103,7 @@ class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def as_retry(given: Any) -> Retry | None:
-    """Return what was given for ``retries``: a number, the fields of `Retry`, or one; None for 0.
+    """Return what was given for ``retries``: a number, the fields of `Retry`, or one.
 
     Raises:
         SpecError: it is something else, or makes no sense.
@@ -113,7 +113,7 @@ def as_retry(given: Any) -> Retry | None:
     if isinstance(given, str) and given.isdigit():
         given = int(given)
     if isinstance(given, int) and not isinstance(given, bool):
-        return Retry(given) if given else None
+        return Retry(given)
     if not isinstance(given, Mapping):
         raise SpecError(f"retries are a number, or Retry(3, on=…, wait=…), not {given!r}")
     unknown = sorted(set(map(str, given)).difference(Retry.__struct_fields__))

@@ -28,6 +28,7 @@ from anyjob.orders import NO_OPTIONS, Answer, Observation, Options, Order, Rejec
 from anyjob.outcome import Outcome
 from anyjob.process.forks import only_here
 from anyjob.resources import Resources, make_resources
+from anyjob.retry import Retry, as_retry
 from anyjob.runtime import item_resources
 from anyjob.runtime.recorder import NO_RECORDER, Recorder
 from anyjob.runtime.services import Services
@@ -39,6 +40,9 @@ from anyjob.tracking.records import JobRecord
 from anyjob.tracking.tracker import Tracker
 
 __all__ = ["Observation", "Options", "Order", "Rejected", "TaskBackend", "Ticket", "Unsure"]
+
+CONFIGURED_ALIKE = frozenset({"backend_version", "retries"})
+"""What may be configured of a backend of any type, beside its own options."""
 
 Run = TypeVar("Run", bound=Callable[..., Any])
 
@@ -113,6 +117,8 @@ class TaskBackend(BaseBackend):
     """Seconds between two questions to the engine while jobs are waited for, at most."""
     grace: ClassVar[float] = 60.0
     """Seconds that a job may be unknown to the engine before it is taken for lost."""
+    retries: Retry | None = None
+    """How often its jobs are run again that do not say, as it was configured."""
     queues_in_ledger: ClassVar[bool] = False
     """Whether the engine is of our own making, and reads and writes the ledger by itself."""
     runs_in_caller: ClassVar[bool] = False
@@ -150,6 +156,7 @@ class TaskBackend(BaseBackend):
             ConfigError: an option is unknown, missing or of the wrong type.
         """
         version = options.get("backend_version", "")
+        alike = CONFIGURED_ALIKE.difference(cls.Options.__struct_fields__)
         checked: Any = None
         if not options:
             try:
@@ -159,11 +166,14 @@ class TaskBackend(BaseBackend):
         if checked is None:
             from anyjob.config.options import validate_options
 
-            checked = validate_options(
-                cls.Options, options, where=f"backend {name!r}", skip={"backend_version"}
-            )
+            checked = validate_options(cls.Options, options, where=f"backend {name!r}", skip=alike)
         fields = {field: getattr(checked, field) for field in checked.__struct_fields__}
-        return cls(BackendConfiguration(name, version, **fields), provider, options=checked)
+        made = cls(BackendConfiguration(name, version, **fields), provider, options=checked)
+        try:
+            made.retries = as_retry(options.get("retries")) if "retries" in alike else None
+        except SpecError as error:
+            raise ConfigError(f"backend {name!r}: {error}") from None
+        return made
 
     def name(self) -> str:
         """Return what the session that made the backend calls it.

@@ -19,9 +19,12 @@ from anyjob.errors import (
 from anyjob.execution import log_reading
 from anyjob.execution.outcomes import failure_of, load_value
 from anyjob.execution.outputs import Output
+from anyjob.execution.private_files import read_range
 from anyjob.job import BaseJob
 from anyjob.outcome import USAGE, KeptByBackend, Outcome
+from anyjob.outcome import USAGE, Attempt, Outcome
 from anyjob.references import ResultOf
+from anyjob.resources import goes_again
 from anyjob.specs import Spec, T_co, kind_of
 from anyjob.status import JobStatus
 from anyjob.text.seconds import timeout_of
@@ -256,26 +259,68 @@ class TaskJob(BaseJob, Generic[T_co]):
         """
         return self._failure(self.outcome(timeout))
 
-    def logs(self, stream: str = "stdout", follow: bool = False) -> Iterator[str]:
+    def attempts(self) -> list[Attempt]:
+        """Return the attempts of the job, the first of them first; the last is as it was heard last.
+
+        Raises:
+            StateError: the ledger cannot be read.
+        """
+        from anyjob.execution.attempts import attempts_of
+
+        record = self._record
+        before = self._backend.recorder.ended_attempts(self._job_id)
+        return attempts_of(before, record.outcome, record.attempt, record.status, None, record.spool)
+
+    def logs(self, stream: str = "stdout", follow: bool = False, attempt: int | None = None) -> Iterator[str]:
         """Yield what the work wrote, line by line, with line ends.
 
         Args:
             stream: ``stdout`` or ``stderr``.
             follow: go on until the job has ended; else stop at what there is now.
+            attempt: which attempt of it, from 1 on; by default the last that has begun.
 
         Raises:
-            JobError: there is no such stream.
+            JobError: there is no such stream, or attempt.
         """
-        return log_reading.lines(self.log_bytes(stream, follow))
+        return log_reading.lines(self.log_bytes(stream, follow, attempt))
 
-    def log_bytes(self, stream: str = "stdout", follow: bool = False) -> Iterator[bytes]:
+    def log_bytes(
+        self, stream: str = "stdout", follow: bool = False, attempt: int | None = None
+    ) -> Iterator[bytes]:
         """As `logs`, in bytes, as they come."""
         log_reading.check_stream(stream)
+        if attempt is not None and attempt != self._record.attempt:
+            return self._log_of_attempt(stream, attempt)
         return log_reading.chunks(
-            lambda offset: self._backend.logs(self._record.ticket(), stream, offset),
+            self._log_reader(stream),
             lambda: not follow or self.in_final_state(),
             self._pause,
         )
+
+    def _log_reader(self, stream: str) -> Callable[[int], bytes]:
+        """Return what reads a stream from an offset on, from attempt to attempt."""
+
+        def read(offset: int) -> bytes:
+            found: bytes = self._backend.logs(self._record.ticket(), stream, offset)
+            return found
+
+        record = self._record
+        if record.spool is None or (record.attempt == 1 and record.outcome is not None):
+            return read
+        if not goes_again(record.resources):
+            return read
+        from anyjob.execution.attempts import LogReader
+
+        return LogReader(record.spool, stream, record.attempt, read)
+
+    def _log_of_attempt(self, stream: str, attempt: int) -> Iterator[bytes]:
+        found = {each.number: each for each in self.attempts()}
+        if attempt not in found:
+            raise JobError(f"job {self._job_id} has had {len(found)} attempts, and no attempt {attempt}")
+        path = found[attempt].logs.get(stream)
+        if path is None:
+            return iter(())
+        return log_reading.chunks(lambda offset: read_range(path, offset), lambda: True, self._pause)
 
     def _pause(self, seconds: float) -> None:
         """Sleep, at most until the job has ended."""

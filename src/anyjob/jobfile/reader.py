@@ -30,7 +30,7 @@
     out = "{dir}/order-{order:02d}.json"
 
     [resources]                         # optional: cpus, memory, gpus, nodes, tasks, walltime, needs,
-    cpus = 1                            # tags, restartable
+    cpus = 1                            # tags, restartable, retries
     walltime = "10m"
 
     [options.slurm]                     # optional: for one type of backend only

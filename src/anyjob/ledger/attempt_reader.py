@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from anyjob.outcome import Outcome
 
 
+_DUE = (
+    "j.id, j.backend, j.attempt, a.due, a.wait, "
+    "(SELECT count(*) FROM attempts o WHERE o.n = j.n AND o.kind <> 'retry'), k.context"
+)
+
+
 class DueAttempt(NamedTuple):
     """A job whose next attempt is due at some time, in seconds since 1970."""
 
@@ -23,10 +29,18 @@ class DueAttempt(NamedTuple):
     due: float
     wait: float
     """How long it was to wait when that was written."""
+    others: int
+    """How many of its attempts were no retries."""
+    context: bytes
 
     def in_words(self, now: float) -> str:
         """Return that as a listing has it, at a time."""
-        return f"again in {still_to_wait(self.due, self.wait, now):.0f} s"
+        from anyjob.ledger.encoding import decode_context, decode_resources
+
+        policy = decode_resources(decode_context(self.context).resources).retries
+        most = 0 if policy is None else 1 + policy.times + self.others
+        of = f" of {most}" if most >= self.attempt else ""
+        return f"attempt {self.attempt}{of}, again in {still_to_wait(self.due, self.wait, now):.0f} s"
 
 
 class EndedAttempt(NamedTuple):
@@ -47,18 +61,17 @@ class AttemptReader:
     def due_attempts(self, backends: Sequence[int]) -> list[DueAttempt]:
         """Return the jobs of these backends that go again, and when."""
         sql = (
-            "SELECT j.id, j.backend, j.attempt, a.due, a.wait FROM jobs j INDEXED BY jobs_state "
-            "CROSS JOIN attempts a ON a.n = j.n AND a.attempt = j.attempt - 1 "
-            f"WHERE j.backend = ? AND j.state = {DUE}"
+            f"SELECT {_DUE} FROM jobs j INDEXED BY jobs_state "
+            "CROSS JOIN attempts a ON a.n = j.n AND a.attempt = j.attempt - 1 CROSS JOIN bulks k "
+            f"ON k.n = j.bulk WHERE j.backend = ? AND j.state = {DUE}"
         )
         return [DueAttempt(*row) for number in backends for row in self._file.read(sql, (number,))]
 
     def due(self, job_ids: Sequence[str]) -> dict[str, DueAttempt]:
         """Return when those of these jobs go again that do, by id."""
         sql = (
-            "SELECT j.id, j.backend, j.attempt, a.due, a.wait FROM jobs j "
-            "CROSS JOIN attempts a ON a.n = j.n AND a.attempt = j.attempt - 1 "
-            f"WHERE +j.state = {DUE} AND j.id IN ({{}})"
+            f"SELECT {_DUE} FROM jobs j CROSS JOIN attempts a ON a.n = j.n AND a.attempt = j.attempt - 1 "
+            f"CROSS JOIN bulks k ON k.n = j.bulk WHERE +j.state = {DUE} AND j.id IN ({{}})"
         )
         return {
             row[0]: DueAttempt(*row)

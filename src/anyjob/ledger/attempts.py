@@ -43,11 +43,6 @@ class Split(NamedTuple):
     """Those of which an earlier attempt was meant, whose end is known."""
 
 
-def goes_again(resources: Resources) -> bool:
-    """Tell whether jobs that are given this may have more than one attempt."""
-    return bool(resources.retries or resources.restartable or resources.on_walltime)
-
-
 def split(
     db: sqlite3.Connection, outcomes: Mapping[str, Outcome], native_ids: Mapping[str, str | None], now: float
 ) -> Split:

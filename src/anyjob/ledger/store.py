@@ -31,6 +31,7 @@ from anyjob.ledger.rows import (
     as_column,
 )
 from anyjob.ledger.sql import chunks, placeholders
+from anyjob.resources import goes_again
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Ledger(LedgerReader):
         """
         from anyjob.ledger.encoding import decode_resources, encode_context
 
-        again = attempts.goes_again(decode_resources(context.resources))
+        again = goes_again(decode_resources(context.resources))
         created = time.time() if created is None else created
 
         def write(db: sqlite3.Connection) -> Consequences:

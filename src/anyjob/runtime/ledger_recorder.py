@@ -318,6 +318,11 @@ class LedgerRecorder(Recorder):
             self._backend.services.advance(consequences)
         return outcomes
 
+    def ended_attempts(self, job_id: str) -> Sequence[tuple[int, str, Outcome]]:
+        """Read what came of the attempts that were followed by others."""
+        found = self.ledger.ended_attempts(job_id)
+        return [(each.attempt, each.kind, each.outcome) for each in found]
+
     def _keep_large(self, job_id: str, outcome: Outcome) -> None:
         root = self._backend.spool_root
         try:

@@ -61,6 +61,10 @@ class Recorder:
     def moved(self, moves: Sequence[tuple[JobRecord, JobStatus]]) -> None:
         """Jobs are elsewhere now, and have not ended."""
 
+    def ended_attempts(self, job_id: str) -> Sequence[tuple[int, str, Outcome]]:
+        """Return of each attempt that was followed by another its number, why it was, and what came of it."""
+        return ()
+
     def settled(self, outcomes: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
         """Jobs have ended; return the outcomes as they are kept."""
         return outcomes

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from anyjob.errors import BackendError, Refused, SpecError, StateError
 from anyjob.orders import Order, Rejected, Unsure
 from anyjob.outcome import Outcome
 from anyjob.resources import Resources
+from anyjob.retry import fitting
 from anyjob.runtime.ids import new_id
 from anyjob.runtime.lowering import find_route, lower_along
 from anyjob.runtime.services import AMENDED
@@ -62,6 +65,8 @@ def submit(
         AnyjobError: as `TaskBackend.run` and `TaskBackend.run_many` say.
     """
     backend._check_here("hand it work")
+    if resources.retries is None and backend.retries is not None:
+        resources = replace(resources, retries=fitting(backend.retries, resources))
     options = backend.job_options(resources)
     tracker, services = backend._tracker, backend.services
     now = time.time()

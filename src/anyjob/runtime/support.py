@@ -39,6 +39,7 @@ def check_resources(backend: TaskBackend, resources: Resources) -> None:
     Raises:
         UnsupportedSpecError: it was not.
     """
+    retried = resources.retries is not None and resources.retries.times > 0
     can, gpus, name = backend.capabilities, resources.gpus or 0, backend.name()
     if gpus % 1 and not can.gpu_shares:
         why = f"backend {name!r} gives no shares of a GPU: it asks for {gpus:g} gpus, ask for whole ones"
@@ -49,8 +50,8 @@ def check_resources(backend: TaskBackend, resources: Resources) -> None:
         why = f"backend {name!r} counts nothing by name: it needs {needs}, leave needs out"
     elif resources.priority and not can.controls:
         why = f"backend {name!r} knows no priorities: leave priority out"
-    elif (resources.retries or resources.on_walltime) and not backend.queues_in_ledger:
-        what = "retries" if resources.retries else "on_walltime"
+    elif (retried or resources.on_walltime) and not backend.queues_in_ledger:
+        what = "retries" if retried else "on_walltime"
         why = f"backend {name!r} runs no job again by itself: leave {what} out"
     else:
         return

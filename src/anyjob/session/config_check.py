@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from anyjob.backend import options_type
 from anyjob.config.options import validate_options
 from anyjob.config.secrets import Secret, from_config
-from anyjob.errors import AnyjobError, ConfigError, SecretError
+from anyjob.errors import AnyjobError, ConfigError, SecretError, SpecError
 from anyjob.provider import backend_options
+from anyjob.retry import as_retry
+from anyjob.taskbackend import CONFIGURED_ALIKE
 
 if TYPE_CHECKING:
     from anyjob.session.facade import Session
@@ -81,12 +83,22 @@ def _wrong_with(session: Session, group: str, entry: Any) -> Iterator[str]:
                 [getattr(made, name) for name in own]
             )  # the others are told of its provider
         elif declared is not None:
-            checked = validate_options(declared, entry.options, skip=("backend_version",))
+            alike = CONFIGURED_ALIKE.difference(declared.__struct_fields__)
+            checked = validate_options(declared, entry.options, skip=alike)
+            if "retries" in alike:
+                yield from _wrong_retries(entry)
             yield from _unset_secrets(checked)
         else:
             yield from _unset_secrets(from_config(entry.options, entry.options.where))
     except ConfigError as error:
         yield from str(error).splitlines()
+
+
+def _wrong_retries(entry: Any) -> Iterator[str]:
+    try:
+        as_retry(entry.options.get("retries"))
+    except SpecError as error:
+        yield f"{entry.options.where('retries')}: {error}"
 
 
 def _options_of_provider(session: Session, entry: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from anyjob.cli.jobs.columns import COLUMNS, CUT, DEFAULT, TOLD, ListedJob, Told
 from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import Criteria, abbreviations, filter_options, read_criteria
 from anyjob.cli.output import is_terminal, print_message, table, write_json
-from anyjob.ledger.rows import BLOCKED, FINAL, Row, Summary
+from anyjob.ledger.rows import BLOCKED, DUE, FINAL, Row, Summary
 from anyjob.session.facade import Session
 from anyjob.status import JobStatus
 
@@ -127,7 +128,9 @@ def show(session: Session, rows: list[Row], columns: Sequence[str], *, as_json: 
     known = ledger.summaries(ids) if rows else {}
     summaries = [known.get(job_id, Summary()) for job_id in ids]
     awaited = ledger.awaited([row.job_id for row in rows if row.state == BLOCKED]) if rows else {}
+    due = ledger.due([row.job_id for row in rows if row.state == DUE]) if rows else {}
     waits = [awaited[job_id].in_words() if job_id in awaited else "" for job_id in ids]
+    waits = [due[i].in_words(time.time()) if i in due else text for i, text in zip(ids, waits, strict=True)]
     if as_json:
         found = zip(rows, summaries, waits, strict=True)
         write_json([describe(row, tags[row.bulk], what, waits_for) for row, what, waits_for in found])

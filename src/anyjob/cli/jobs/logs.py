@@ -21,16 +21,19 @@ from anyjob.cli.run.streaming import OutputForwarder, StatusLine
 Examples:
   anyjob logs 3f2a91c
   anyjob logs -f 3f2a91c
+  anyjob logs --attempt 1 3f2a91c
   anyjob logs --stderr 3f2a91c | grep -i warning"""
 )
 @click.argument("job_id", metavar="ID", shell_complete=job_ids)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
 @click.option("--stdout", "stream", flag_value="stdout", help="Only that.")
 @click.option("--stderr", "stream", flag_value="stderr", help="Only that, to stdout.")
+@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="Of which attempt; else the last.")
 @click.option("--both", "stream", flag_value="both", default=True, help="Each to its own; the default.")
-def logs(job_id: str, follow: bool, stream: str) -> None:
+def logs(job_id: str, follow: bool, stream: str, attempt: int | None) -> None:
     """Show what a job has written to stdout and stderr, byte for byte.
 
+    Of a job that was run again, what its last attempt has; --attempt shows that of another.
     With -f, also what it will write; Ctrl-C leaves, and the job goes on.
     """
     both = {"stdout": sys.stdout, "stderr": sys.stderr}
@@ -40,14 +43,14 @@ def logs(job_id: str, follow: bool, stream: str) -> None:
         if not job.backend().capabilities.logs:
             print_error(f"backend {job.backend()!s} keeps nothing of what its jobs write")
             sys.exit(exit_codes.FAILED)
-        code = _follow(job, targets) if follow else _copy(job, targets)
+        code = _follow(job, targets) if follow and attempt is None else _copy(job, targets, attempt)
     sys.exit(code)
 
 
-def _copy(job: Any, targets: dict[str, TextIO]) -> int:
+def _copy(job: Any, targets: dict[str, TextIO], attempt: int | None) -> int:
     for stream, target in targets.items():
         target.flush()
-        for chunk in job.log_bytes(stream):
+        for chunk in job.log_bytes(stream, attempt=attempt):
             target.buffer.write(chunk)
         target.buffer.flush()
     return exit_codes.OK

@@ -7,6 +7,7 @@ import shlex
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -22,10 +23,12 @@ from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import full_id
 from anyjob.cli.output import write_json, write_line
 from anyjob.execution import progress_report, spool
+from anyjob.execution import spool
+from anyjob.execution.attempts import attempts_of
 from anyjob.ledger.dependencies import CONDITIONS
 from anyjob.ledger.encoding import decode_resources, outcome_of
 from anyjob.ledger.rows import ATTACHED, FINAL, GPUS, Row, Summary
-from anyjob.outcome import USAGE
+from anyjob.outcome import USAGE, Attempt
 from anyjob.resources import Resources
 from anyjob.runtime.services import AMENDED
 from anyjob.session.facade import Session
@@ -99,6 +102,10 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
         "traceback": outcome.traceback,
         "spool": str(directory) if directory.is_dir() else None,
         "progress": said._asdict() if (said := progress_report.read(directory)) else None,
+        "attempts": [
+            {**msgspec.to_builtins(each), "status": each.status.name}
+            for each in _attempts(session, row, directory)
+        ],
         "queue_position": None,
         "cost": outcome.cost,
         "currency": outcome.currency,
@@ -115,11 +122,25 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
     return found
 
 
+def _attempts(session: Session, row: Row, directory: Path) -> list[Attempt]:
+    """Return the attempts of a job that has had several; nothing of one that has had one."""
+    if row.attempt == 1:
+        return []
+    before = [(each.attempt, each.kind, each.outcome) for each in session.ledger.ended_attempts(row.job_id)]
+    last = outcome_of(row) if row.state >= FINAL else None
+    return attempts_of(before, last, row.attempt, row.status, row.started, directory)
+
+
 def requested(resources: Resources) -> dict[str, Any]:
     """Return what of resources was asked for, less the name and tags."""
     values = msgspec.structs.asdict(resources)
     default = msgspec.structs.asdict(Resources())
-    return {key: values[key] for key in values if key not in ("name", "tags") and values[key] != default[key]}
+    asked = {
+        key: values[key] for key in values if key not in ("name", "tags") and values[key] != default[key]
+    }
+    if resources.retries is not None:
+        asked["retries"] = msgspec.to_builtins(resources.retries)
+    return asked
 
 
 def pending(session: Session, row: Row) -> dict[str, Any]:
@@ -203,6 +224,7 @@ def labelled_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("native id", found["native_id"] or ""),
         *prerequisite_lines(found["prerequisites"]),
         ("attempt", str(found["attempt"])),
+        *attempt_lines(found["attempts"]),
         ("position", str(found["queue_position"] or "")),
         ("runs anew", found["rerun_of"] or ""),
         ("run anew as", found["superseded_by"] or ""),
@@ -220,6 +242,28 @@ def labelled_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("traceback", _end_of(found["traceback"])),
     ]
     return [(name, text) for name, text in lines if text]
+
+
+def attempt_lines(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return the attempts of a job that has had several, a line each."""
+    lines = []
+    for each in found:
+        told = [
+            f"{each['number']}: {each['status']}" + (f" ({each['reason']})" if each.get("reason") else "")
+        ]
+        if each.get("exit_code") is not None:
+            told.append(f"exit code {each['exit_code']}")
+        if each.get("started") is not None:
+            told.append(f"started {point_in_time(each['started'], ' ').removesuffix(' ( )')}")
+            if each.get("ended") is not None:
+                told.append(f"ran {span(max(0.0, each['ended'] - each['started']))}")
+        usage = each.get("usage", {})
+        told += [f"peak memory {size(usage['peak_memory'])}"] if "peak_memory" in usage else []
+        told += [f"on {each['host']}"] if each.get("host") else []
+        told += [{"retry": "run again", "requeue": "gone on", "lost": "run again, as it was lost"}[why]
+                 for why in (each.get("followed_by"),) if why]  # fmt: skip
+        lines.append(", ".join(told))
+    return [("attempts", "\n".join(lines))] if lines else []
 
 
 def prerequisite_lines(found: list[dict[str, str]]) -> list[tuple[str, str]]:
@@ -279,8 +323,17 @@ def _resources(requested: dict[str, Any]) -> str:
         "gpu_memory": format_memory,
         "walltime": format_duration,
         "needs": lambda counts: " ".join(f"{name}={count}" for name, count in counts.items()),
+        "retries": _policy,
     }
     return ", ".join(f"{key} {formats.get(key, str)(value)}" for key, value in requested.items())
+
+
+def _policy(policy: dict[str, Any]) -> str:
+    told = [str(policy["times"])]
+    told += [f"on {' '.join(map(str, policy['on']))}"] if policy["on"] else []
+    told += [f"after {format_duration(policy['wait'])}"] if policy["wait"] else []
+    told += [f"with {factor:g} times the {name}" for name, factor in policy["grow"].items()]
+    return " ".join(told)
 
 
 def _backend(found: dict[str, Any]) -> str:

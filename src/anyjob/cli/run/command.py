@@ -98,6 +98,21 @@ def _resource_options(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
+def _retry_options(function: Callable[..., None]) -> Callable[..., None]:
+    flags = {
+        "--retries": ("N", "How often to run it again where it fails."),
+        "--retry-on": ("WHAT", "Only after these: memory,node-failure, exit codes, types of exceptions."),
+        "--retry-wait": ("TIME", "How long to wait before: 10s."),
+        "--retry-grow": ("NAME=X", "What it gets more of each time: memory=2. Repeatable."),
+        "--on-walltime": ("requeue", "Have it go on in another attempt where it has reached its walltime."),
+    }
+    for flag, (metavar, text) in reversed(flags.items()):
+        function = click.option(
+            flag, metavar=metavar, help=text, multiple=flag in ("--retry-on", "--retry-grow")
+        )(function)
+    return function
+
+
 def _after_options(function: Callable[..., None]) -> Callable[..., None]:
     flags = {
         "--after": "Start once these have succeeded: an id, or a name for all of that name. Repeatable.",
@@ -144,6 +159,7 @@ Exit codes:
     help="Values for an axis of the job file: 1,2,3.",
 )
 @_resource_options
+@_retry_options
 @_after_options
 @click.option(
     "--tag",
@@ -342,6 +358,27 @@ def _command(argv: list[str], options: dict[str, Any]) -> Any:
     )
 
 
+def _retries(options: dict[str, Any]) -> Any:
+    """Return the policy that the options make; None where there is none."""
+    more = {
+        "on": [each.strip() for text in options["retry_on"] for each in text.split(",") if each.strip()],
+        "wait": options["retry_wait"],
+        "grow": options["retry_grow"],
+    }
+    given = {name: value for name, value in more.items() if value}
+    if options["retries"] is None:
+        if given:
+            raise click.UsageError(f"--retry-{min(given)} says how: give --retries N, too")
+        return None
+    from anyjob.cli.values import parse_pairs, parse_value
+
+    if "grow" in given:
+        given["grow"] = {n: parse_value(x) for n, x in parse_pairs(given["grow"], "--retry-grow").items()}
+    if not options["retries"].isdigit():
+        raise click.UsageError(f"--retries takes a number, not {options['retries']!r}")
+    return {"times": int(options["retries"]), **given}
+
+
 def _environment(texts: tuple[str, ...]) -> dict[str, str]:
     found = {}
     for text in texts:
@@ -360,6 +397,10 @@ def _resources(options: dict[str, Any]) -> dict[str, Any]:
     from anyjob.cli.values import parse_pairs, parse_value
 
     names = ("cpus", "memory", "gpus", "gpu_memory", "nodes", "tasks", "walltime", "name", "priority", *_ONCE)
+    names = (
+        *("cpus", "memory", "gpus", "gpu_memory", "nodes", "tasks"),
+        *("walltime", "on_walltime", "name", "priority"),
+    )
     resources = {name: options[name] for name in names if options[name] is not None}
     if options["tags"]:
         resources["tags"] = parse_pairs(options["tags"], "--tag")
@@ -370,5 +411,8 @@ def _resources(options: dict[str, Any]) -> dict[str, Any]:
         if not dot or not engine or not option:
             raise click.UsageError(f"--option takes TYPE.KEY=VALUE, not {key}={value}")
         resources.setdefault("options", {}).setdefault(engine, {})[option] = parse_value(value)
+    retries = _retries(options)
+    if retries is not None:
+        resources["retries"] = retries
     after = {key: options[key] for key in ("after", "after_end", "after_failure") if options[key]}
     return {**resources, **after}

@@ -16,10 +16,12 @@ from anyjob.builtin.local.supervisor.jobs.task_orders import call_tasks, command
 from anyjob.execution import environment_file, spool
 from anyjob.execution.attempts import put_attempt_aside
 from anyjob.execution.environment_file import JOB_FILE
+from anyjob.execution.own_attempt import SCRATCH
 from anyjob.execution.private_files import open_private, sync_directories, write_private
 from anyjob.execution.spawning import GRACE, write_files
 from anyjob.ledger.results import given_results
 from anyjob.ledger.store import Ledger
+from anyjob.resources import goes_again
 from anyjob.specs import Command
 
 
@@ -57,7 +59,12 @@ class OrderBuilder:
         if job.attempt > 1:
             put_attempt_aside(Path(directory), job.attempt - 1)
         context = bulk.context
+        goes_on = goes_again(bulk.resources)
+        if goes_on:
+            os.makedirs(f"{directory}/{SCRATCH}", 0o700, exist_ok=True)
         extra = read_own_variables(directory) if bulk.has_own_variables else {}
+        if goes_on:
+            extra[b"ANYJOB_SCRATCH"] = os.fsencode(f"{directory}/{SCRATCH}")
         cwd = context.cwd
         tasks = bulk.resources.tasks
         if bulk.is_call and tasks is not None:

@@ -1,0 +1,150 @@
+"""The attempts of a job: what each has come to and written, and what a job finds of them from inside."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from running_local import Local, running
+
+import anyjob
+from anyjob import Command, Config, ConfigError, JobError, JobStatus, Retry, Session
+
+FLAKY = Command(["sh", "-c", 'echo "out $ANYJOB_ATTEMPT"; [ "$ANYJOB_ATTEMPT" = 3 ] || exit 75'])
+
+
+def counting(to: int) -> tuple[int, int]:
+    kept = anyjob.scratch() / "done"
+    n = int(kept.read_text()) if kept.exists() else 0
+    while n < to:
+        n += 1
+        kept.write_text(str(n))
+        if n == 2:
+            raise ConnectionError("half way")
+    return n, anyjob.attempt()
+
+
+def cli(local: Local, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "anyjob", *arguments],
+        env={**os.environ, "ANYJOB_STATE": str(local.state)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_each_attempt_is_numbered_and_kept(tmp_path: Path) -> None:
+    with running(tmp_path) as local:
+        job = local.backend.run(FLAKY, retries=2)
+        job.result(timeout=60)
+        first, second, last = job.attempts()
+        assert [first.number, second.number, last.number] == [1, 2, 3]
+        assert (first.status, first.reason, first.exit_code) == (JobStatus.ERROR, "exit-code", 75)
+        assert (last.status, last.reason, last.followed_by) == (JobStatus.DONE, None, "")
+        assert first.followed_by == "retry"
+        assert (first.started or 0) < (first.ended or 0) <= (second.started or 0)
+        assert first.usage["cpu_time"] > 0
+        assert first.host
+        assert [list(job.logs(attempt=n)) for n in (1, 2, 3)] == [["out 1\n"], ["out 2\n"], ["out 3\n"]]
+        assert list(job.logs()) == ["out 3\n"]
+        assert Path(first.logs["stdout"]).read_text() == "out 1\n"
+        with pytest.raises(JobError, match="has had 3 attempts, and no attempt 4"):
+            job.logs(attempt=4)
+        again = local.another().get_job(job.job_id())
+        assert [each.exit_code for each in again.attempts()] == [75, 75, 0]
+
+
+def test_a_job_that_was_run_once_has_one_attempt(tmp_path: Path) -> None:
+    with running(tmp_path) as local:
+        job = local.backend.run(Command(["echo", "once"]))
+        job.result(timeout=60)
+        (only,) = job.attempts()
+        assert (only.number, only.status, only.followed_by) == (1, JobStatus.DONE, "")
+        assert list(job.logs(attempt=1)) == ["once\n"]
+
+
+def test_who_follows_a_job_sees_all_its_attempts(tmp_path: Path) -> None:
+    with running(tmp_path) as local:
+        job = local.backend.run(FLAKY, retries=Retry(2, wait=0.3))
+        assert list(job.logs(follow=True)) == ["out 1\n", "out 2\n", "out 3\n"]
+
+
+def test_a_call_keeps_what_it_needs_from_attempt_to_attempt(tmp_path: Path) -> None:
+    """lightning#15022: work that goes on where it was left off."""
+    with running(tmp_path) as local:
+        assert local.backend.run(counting, 5, retries=1).result(timeout=60) == (5, 2)
+
+
+def test_outside_of_a_job_there_is_nothing_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ANYJOB_ATTEMPT", "ANYJOB_SCRATCH", "ANYJOB_SPOOL"):
+        monkeypatch.delenv(name, raising=False)
+    assert anyjob.attempt() == 1
+    with pytest.raises(JobError, match="no job runs here"):
+        anyjob.scratch()
+
+
+def test_a_backend_is_configured_to_retry(tmp_path: Path) -> None:
+    with running(tmp_path, retries={"times": 2, "on": [75], "grow": {"memory": 2}}) as local:
+        assert local.backend.run(FLAKY).outcome(timeout=60).attempt == 3
+        assert local.backend.run(FLAKY, retries=0).outcome(timeout=60).attempt == 1
+        assert local.backend.run(Command(["false"])).outcome(timeout=60).attempt == 1
+
+
+def test_a_configuration_that_makes_no_sense_is_told(tmp_path: Path) -> None:
+    retries = {"times": 1, "on": "memroy"}
+    config = Config.from_dict({"backends": {"mine": {"type": "local", "retries": retries}}})
+    says = r"backend 'mine': on: 'memroy'.*did you mean 'memory'"
+    with Session(config, state=tmp_path) as session, pytest.raises(ConfigError, match=says):
+        session.get_backend("mine")
+
+
+def test_what_does_not_run_again_by_itself_refuses(tmp_path: Path) -> None:
+    with Session(Config.from_dict({}), state=tmp_path) as session:
+        backend = session.get_backend("threads")
+        with pytest.raises(anyjob.UnsupportedSpecError, match="leave retries out"):
+            backend.run(abs, 1, retries=1)
+        assert backend.run(abs, 1, retries=0).result(timeout=60) == 1
+
+
+def test_the_command_line_tells_of_attempts(tmp_path: Path) -> None:
+    with running(tmp_path) as local:
+        ran = cli(local, "run", "--retries", "3", "--retry-on", "75,memory", "--", *FLAKY.argv)
+        assert (ran.returncode, ran.stdout) == (0, "out 1\nout 2\nout 3\n")
+        (job,) = local.another().jobs()
+        shown = cli(local, "show", job.job_id()).stdout
+        assert "1: ERROR (exit-code), exit code 75, started" in shown
+        assert "3: DONE" in shown
+        assert cli(local, "logs", "--attempt", "2", job.job_id()).stdout == "out 2\n"
+        waiting = cli(local, "run", "--retries", "3", "--retry-wait", "1h", "--detach", "--", "false").stdout
+        local.another().get_job(waiting.strip())
+        listed = ""
+        while "again in" not in listed:
+            listed = cli(local, "jobs", "--columns", "message").stdout
+        assert "attempt 2 of 4, again in 3" in listed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--retries", "1", "--retry-on", "memroy"], "did you mean 'memory'"),
+        (["--retries", "-1"], "--retries takes a number"),
+        (["--retry-wait", "3s"], "give --retries N, too"),
+        (["--retries", "1", "--retry-grow", "memory=2"], "asks for no memory"),
+        (["--on-walltime", "requeue"], "walltime="),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(tmp_path: Path, arguments: list[str], says: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "anyjob", "run", *arguments, "--", "true"],
+        env={**os.environ, "ANYJOB_STATE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode != 0
+    assert says in ran.stderr
