@@ -30,10 +30,19 @@ AnyjobError
         ├── DependencyFailedError  what it was to start after did not come about: ``__cause__`` is why
         └── RemoteError            a call raised what does not survive pickling: its text and traceback
 
+Preempted is none of them: it is raised in a call, and not by it.
+
 Every one of them pickles, since a failed job's exception travels between processes.
 """
 
 from __future__ import annotations
+
+
+class Preempted(BaseException):
+    """Raised in a call whose walltime is near, where it was submitted with ``signal_before``.
+
+    It is no `Exception`, so that nothing but what is meant for it catches it.
+    """
 
 
 class AnyjobError(Exception):

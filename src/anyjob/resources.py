@@ -14,6 +14,8 @@ from anyjob.text import units
 
 MAX_NAME = 255
 """Bytes that the name of a job, or that of a file in its directory, may have: Linux's NAME_MAX."""
+SIGNALS = ("TERM", "USR1")
+"""What a program may be told by that its walltime is near."""
 MAX_PRIORITY = 1_000_000
 SMALLEST_MEMORY = 2**20
 """Bytes below which a bare number was not meant as bytes: nothing runs in so few."""
@@ -40,6 +42,9 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         restartable: it may run a second time where the first was lost half way.
         needs: how much it takes of what the backend counts under a name: ``{"license": 1}``.
         retries: how often it is run again where it fails: a number, or `anyjob.Retry`.
+        signal_before: seconds before its walltime, or text such as "2m": then it is told that this is near.
+        signal: what a program is told by: ``"TERM"`` or ``"USR1"``. A call is told by its object's
+            ``checkpoint``, which gives the call that goes on in the next attempt, or by `anyjob.Preempted`.
         on_walltime: ``"requeue"`` for one that goes on in another attempt where it has reached its walltime.
 
     Raises:
@@ -61,6 +66,8 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     priority: int = 0
     retries: Retry | None = None
     on_walltime: str = ""
+    signal_before: float | None = None
+    signal: str = "TERM"
 
     def __post_init__(self) -> None:
         for field in ("cpus", "nodes", "tasks"):
@@ -100,6 +107,19 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             check_retries(self)
         if self.on_walltime:
             _check_on_walltime(self)
+        if self.signal_before is not None:
+            force_setattr(self, "signal_before", _check_signal_before(self))
+        elif self.signal != "TERM":
+            raise SpecError("signal is for a job that is told before its walltime: signal_before=…")
+
+
+def _check_signal_before(resources: Resources) -> float:
+    before = units.parse_duration(resources.signal_before or 0.0, what="signal_before")
+    if resources.walltime is None or before >= resources.walltime:
+        raise SpecError("signal_before is less than the walltime, which has to be given: walltime=…")
+    if resources.signal not in SIGNALS:
+        raise SpecError(f"signal is {' or '.join(SIGNALS)}, not {resources.signal!r}")
+    return before
 
 
 def _check_on_walltime(resources: Resources) -> None:

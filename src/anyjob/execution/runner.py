@@ -469,6 +469,56 @@ def open_own(path: str) -> Any:
     return stream
 
 
+CHECKPOINT = "checkpoint.pkl"
+"""The file in the directory of a job that holds the call which goes on in its next attempt."""
+
+
+def leave_checkpoint(directory: str, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Have what a call is made on say how it goes on, and keep that; return whether it can.
+
+    Its ``checkpoint`` is called with the arguments of the call, and gives an `anyjob.Call`; or what is called
+    with the same arguments.
+
+    Raises:
+        Exception: as that does; or what it gives cannot be kept.
+    """
+    checkpoint = getattr(fn, "checkpoint", None) or getattr(getattr(fn, "__self__", None), "checkpoint", None)
+    if checkpoint is None:
+        return False
+    following = checkpoint(*args, **kwargs)
+    if hasattr(following, "fn"):
+        call = following.fn, tuple(following.args), dict(following.kwargs)
+    elif callable(following):
+        call = following, args, kwargs
+    else:
+        raise TypeError(
+            f"checkpoint() gave {following!r:.80}: it gives an anyjob.Call, or what is called next"
+        )
+    path = os.path.join(directory, CHECKPOINT)
+    fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as stream:
+        stream.write(dumps(call))
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(f"{path}.new", path)
+    return True
+
+
+def read_checkpoint(directory: str) -> bytes | None:
+    """Return the pickled call that goes on; None where none was left.
+
+    Raises:
+        OSError: it is somebody else's.
+    """
+    try:
+        stream = open_own(os.path.join(directory, CHECKPOINT))
+    except FileNotFoundError:
+        return None
+    with stream:
+        data: bytes = stream.read()
+    return data
+
+
 # --- for one call, through files --------------------------------------------------------------
 
 

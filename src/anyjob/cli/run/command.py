@@ -104,6 +104,7 @@ def _retry_options(function: Callable[..., None]) -> Callable[..., None]:
         "--retry-on": ("WHAT", "Only after these: memory,node-failure, exit codes, types of exceptions."),
         "--retry-wait": ("TIME", "How long to wait before: 10s."),
         "--retry-grow": ("NAME=X", "What it gets more of each time: memory=2. Repeatable."),
+        "--signal-before": ("TIME", "Have it told by SIGTERM so long before its walltime: 2m."),
         "--on-walltime": ("requeue", "Have it go on in another attempt where it has reached its walltime."),
     }
     for flag, (metavar, text) in reversed(flags.items()):
@@ -399,7 +400,7 @@ def _resources(options: dict[str, Any]) -> dict[str, Any]:
     names = ("cpus", "memory", "gpus", "gpu_memory", "nodes", "tasks", "walltime", "name", "priority", *_ONCE)
     names = (
         *("cpus", "memory", "gpus", "gpu_memory", "nodes", "tasks"),
-        *("walltime", "on_walltime", "name", "priority"),
+        *("walltime", "on_walltime", "signal_before", "name", "priority"),
     )
     resources = {name: options[name] for name in names if options[name] is not None}
     if options["tags"]:

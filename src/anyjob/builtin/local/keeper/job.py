@@ -60,6 +60,10 @@ class Job:
         "started",
         "starttime",
         "walltime",
+        "warning",
+        "warning_due",
+        "warning_signal",
+        "was_warned",
         "work",
         "worker",
         "zygote",
@@ -82,6 +86,10 @@ class Job:
         self.memory: int | None = order.get("memory")  # bytes that it has asked for
         self.devices: list[str] = order.get("devices") or []  # its GPUs
         self.walltime: float | None = order.get("walltime")
+        self.warning_due: float | None = order.get("warning")  # seconds from its start on
+        self.warning_signal: int = order.get("signal", 0)
+        self.warning: Timer | None = None
+        self.was_warned = False
         self.work: dict[str, Any] = order["work"]
         self.is_call = self.work["kind"] == "call"
         self.recycle: int = self.work.get("recycle", 0)  # calls that share a process at most; 0: they do not

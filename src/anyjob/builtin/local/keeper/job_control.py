@@ -19,7 +19,7 @@ from anyjob.builtin.local.keeper.processes.reaper import Death, PeakMemory, reap
 from anyjob.builtin.local.keeper.processes.termination import Termination, Terminator
 from anyjob.builtin.local.keeper.processes.usage import UNKNOWN
 from anyjob.builtin.local.keeper.slots import Slots
-from anyjob.builtin.local.process_table import start_time
+from anyjob.builtin.local.process_table import send_signal, start_time
 from anyjob.text.full_disk import explain, is_full
 
 TYPE_CHECKING = False
@@ -167,6 +167,8 @@ class JobControl:
         self._memory.add(job)
         if job.walltime is not None:
             job.overdue = self._loop.call_later(job.walltime, self._end_overdue, job)
+        if job.warning_due is not None:
+            job.warning = self._loop.call_later(job.warning_due, self._warn, job)
 
     # --- withdrawing and pausing --------------------------------------------------------------
 
@@ -215,6 +217,14 @@ class JobControl:
         """Terminate all jobs."""
         for job in list(self._jobs.values()):
             self.terminate(job.key, cause, job.grace)
+
+    def _warn(self, job: Job) -> None:
+        """The walltime of a job is near: it is told, by a signal."""
+        if self._jobs.get(job.key) is job and job.cause is None and job.pid is not None:
+            job.was_warned = True
+            for process in self._fresh_processes_of(job):
+                if not job.is_call or process.pid == job.pid:
+                    send_signal(process, job.warning_signal)
 
     def _end_overdue(self, job: Job) -> None:
         self._terminate(job, "walltime", job.grace)
@@ -319,6 +329,8 @@ class JobControl:
         """A job has ended: write it, tell it, terminate what it has left behind, start who waited for it."""
         del self._jobs[job.key]
         self._memory.remove(job)
+        if job.was_warned and job.cause is None and code != 0:
+            job.cause = "warned"
         if job.peak_memory > (usage["peak_memory"] or 0):
             usage = {**usage, "peak_memory": job.peak_memory}
         if job.zygote is not None:
@@ -350,6 +362,9 @@ class JobControl:
         if job.overdue is not None:
             self._loop.cancel(job.overdue)  # which may be days off, and holds the job
             job.overdue = None
+        if job.warning is not None:
+            self._loop.cancel(job.warning)
+            job.warning = None
 
 
 def _mib(size: int) -> str:

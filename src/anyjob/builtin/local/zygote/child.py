@@ -12,7 +12,7 @@ import os
 import pickle
 import sys
 import traceback
-from signal import SIGCHLD, SIGTERM, set_wakeup_fd
+from signal import SIGCHLD, SIGTERM, SIGUSR1, set_wakeup_fd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,10 +68,37 @@ def make_call(order: dict[str, Any], runner: Any) -> dict[str, Any] | None:
         terminated = os.getpid() == pid
         raise runner.Ended
 
+    call: list[Any] = []
+    told_early = False
+
+    def load() -> list[Any]:
+        call[:] = load_call(order, runner)
+        if told_early:  # while what the call needs was imported
+            warn(SIGUSR1, None)
+        return call
+
+    def warn(signum: int, frame: Any) -> None:
+        nonlocal terminated, told_early
+        if os.getpid() != pid:
+            return
+        if not call:
+            told_early = True
+            return
+        if runner.leave_checkpoint(order["spool"], *call):
+            terminated = True
+            raise runner.Ended
+        from anyjob.errors import Preempted
+
+        raise Preempted("its walltime is near")
+
     set_handler(SIGTERM, terminate)
+    if order.get("is_warned"):
+        set_handler(SIGUSR1, warn)
     outcome: dict[str, Any] = {}
     try:
-        outcome = runner.pickled(runner.perform(lambda: load_call(order, runner)))
+        outcome = runner.pickled(runner.perform(load))
+        if order.get("is_warned"):
+            set_handler(SIGUSR1, SIG_IGN)
         set_handler(SIGTERM, SIG_IGN)
     except runner.Ended:
         pass  # it came too late for the call, and too early for what follows
@@ -129,6 +156,9 @@ def load_call(order: dict[str, Any], runner: Any) -> Any:
     """Return what to call, its positional and its keyword arguments; go where it is to run."""
     if order["cwd"]:
         os.chdir(order["cwd"])
+    checkpoint = runner.read_checkpoint(order["spool"]) if order.get("goes_on") else None
+    if checkpoint is not None:
+        return pickle.loads(checkpoint)
     payload = order["payload"]
     if payload is None:
         with runner.open_own(order["payload_file"]) as stream:

@@ -192,6 +192,8 @@ def call_order(job: Job) -> dict[str, Any]:
         "payload": work.get("payload"),
         "payload_file": work.get("payload_file"),
         "results": work.get("results"),
+        "goes_on": job.attempt > 1,
+        "is_warned": job.warning_due is not None,
     }
 
 

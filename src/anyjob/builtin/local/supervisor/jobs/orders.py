@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ class OrderBuilder:
                 "preload": self._preload,
                 # What earlier calls have left in memory is not to count for one that has asked for some;
                 # and what has used a GPU holds it until its process ends.
-                "recycle": 0 if bulk.resources.memory is not None or bulk.demand.takes_gpu else self._recycle,
+                "recycle": 0 if _needs_own_process(bulk) else self._recycle,
                 "shared": bulk.shared,
                 "payload": payload,
                 "payload_file": directory + "/payload.pkl" if payload is None else None,
@@ -118,6 +119,7 @@ class OrderBuilder:
             "extra": extra,
             "memory": bulk.resources.memory,
             "walltime": bulk.resources.walltime,
+            **_warning(bulk),
             "grace": self.grace,
             "durable": self.durable,
             "queue": self._number,
@@ -152,6 +154,22 @@ class OrderBuilder:
             if self.durable:
                 sync_directories(Path(self._spool))
             self._made.add(directory)
+
+
+def _needs_own_process(bulk: Bulk) -> bool:
+    """Tell whether a call may share its process with no other, wherever processes are reused."""
+    told = bulk.resources.memory is not None or bulk.resources.signal_before is not None
+    return told or bulk.demand.takes_gpu
+
+
+def _warning(bulk: Bulk) -> dict[str, Any]:
+    """Return when a job is told that its walltime is near, in seconds from its start on, and by what."""
+    walltime, before = bulk.resources.walltime, bulk.resources.signal_before
+    if walltime is None or before is None:
+        return {}
+    # A call is ended by SIGTERM; what tells it of something is another one.
+    number = signal.SIGUSR1 if bulk.is_call or bulk.resources.signal == "USR1" else signal.SIGTERM
+    return {"warning": walltime - before, "signal": int(number)}
 
 
 def _lay_files(command: Command, directory: str) -> str | None:

@@ -16,6 +16,9 @@ from anyjob.execution.reports import parse_outcome
 from anyjob.outcome import USAGE, Outcome
 from anyjob.status import JobStatus
 
+PREEMPTED = "anyjob.errors.Preempted"
+"""What a call raises that ends when it is told that its walltime is near."""
+
 
 def from_event(event: dict[str, Any], job: ScheduledJob, paths: RuntimePaths) -> Outcome:
     """Return what came of a job whose process has ended.
@@ -35,13 +38,18 @@ def from_event(event: dict[str, Any], job: ScheduledJob, paths: RuntimePaths) ->
     report = event.get("report")
     left = from_spool(job, paths) if report is None else parse_outcome(report)
     cause, code = event.get("cause"), event["code"]
-    if left is not None and (cause is None or left.status is JobStatus.DONE):
+    was_preempted = left is not None and PREEMPTED in left.exception_types
+    takes_report = cause is None or (cause == "warned" and not was_preempted)
+    if left is not None and (takes_report or left.status is JobStatus.DONE):
         return msgspec.structs.replace(
             left, **{name: value for name, value in known.items() if value is not None}
         )
     number = -code if code < 0 else None
     if cause == "cancel":
         return Outcome(status=JobStatus.CANCELLED, signal=number, **known)
+    if cause == "warned":
+        message = "it ended when it was told that its walltime was near"
+        return Outcome(status=JobStatus.ERROR, reason="walltime", message=message, signal=number, **known)
     if cause == "walltime":
         message = f"it ran longer than the {job.resources.walltime or 0:g} s that were asked for"
         return Outcome(status=JobStatus.ERROR, reason="walltime", message=message, signal=number, **known)

@@ -1,0 +1,74 @@
+"""Jobs that are told before their walltime, and go on in another attempt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from preempted_calls import Counter, Forgetful, noting
+from running_local import running
+
+from anyjob import Command, JobStatus, Resources, SpecError
+
+
+def test_a_program_is_told_before_its_walltime(tmp_path: Path) -> None:
+    """submitit#1732, torchx#394: of commands, too."""
+    with running(tmp_path) as local:
+        script = 'trap "echo told; exit 0" USR1; while true; do sleep 0.05; done'
+        job = local.backend.run(Command(["sh", "-c", script]), walltime=60, signal_before=59.5, signal="USR1")
+        assert job.result(timeout=60).stdout.text() == "told\n"
+
+
+def test_a_program_that_ends_by_that_has_reached_its_walltime_and_goes_on(tmp_path: Path) -> None:
+    with running(tmp_path) as local:
+        script = '[ "$ANYJOB_ATTEMPT" = 2 ] && exit 0; trap "echo saved > $ANYJOB_SCRATCH/x; exit 1" TERM;'
+        script += " while true; do sleep 0.05; done"
+        job = local.backend.run(
+            Command(["sh", "-c", script]), walltime=60, signal_before=59.5, on_walltime="requeue"
+        )
+        assert job.result(timeout=60).exit_code == 0
+        first, second = job.attempts()
+        assert (first.reason, first.followed_by, second.status) == ("walltime", "requeue", JobStatus.DONE)
+        assert (Path(job._record.spool) / "scratch" / "x").read_text() == "saved\n"
+
+
+def test_a_call_is_told_by_an_exception(tmp_path: Path) -> None:
+    with running(tmp_path) as local:
+        told = tmp_path / "told"
+        job = local.backend.run(noting, str(told), walltime=60, signal_before=57)
+        assert job.outcome(timeout=60).reason == "walltime"
+        assert told.read_text() == "told"
+
+
+@pytest.mark.parametrize("isolation", ["fork", "reuse"])
+def test_what_a_checkpoint_gives_goes_on(tmp_path: Path, isolation: str) -> None:
+    """submitit#1732, lightning#15022: a call goes on with what it has got so far."""
+    with running(tmp_path, isolation=isolation) as local:
+        job = local.backend.run(Counter(), 3, walltime=60, signal_before=58, on_walltime="requeue")
+        counted, attempts = job.result(timeout=90)
+        assert attempts == 3
+        assert counted > 1
+        assert [each.followed_by for each in job.attempts()] == ["requeue", "requeue", ""]
+
+
+def test_a_checkpoint_that_fails_is_what_came_of_the_call(tmp_path: Path) -> None:
+    with running(tmp_path) as local:
+        job = local.backend.run(Forgetful(), 3, walltime=60, signal_before=58, on_walltime="requeue")
+        with pytest.raises(ValueError, match="nothing to go on with"):
+            job.result(timeout=60)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"signal_before": 5},
+        {"signal_before": 60, "walltime": 60},
+        {"signal_before": -1, "walltime": 60},
+        {"signal_before": 1, "walltime": 60, "signal": "KILL"},
+        {"signal": "USR1", "walltime": 60},
+    ],
+)
+def test_what_makes_no_sense_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match="signal"):
+        Resources(**given)
