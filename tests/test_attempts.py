@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from running_local import Local, running
+from support.scripted_backends import ScriptedEngine
 
 import anyjob
 from anyjob import Command, Config, ConfigError, JobError, JobStatus, Retry, Session
@@ -103,12 +104,12 @@ def test_a_configuration_that_makes_no_sense_is_told(tmp_path: Path) -> None:
         session.get_backend("mine")
 
 
-def test_what_does_not_run_again_by_itself_refuses(tmp_path: Path) -> None:
-    with Session(Config.from_dict({}), state=tmp_path) as session:
-        backend = session.get_backend("threads")
-        with pytest.raises(anyjob.UnsupportedSpecError, match="leave retries out"):
-            backend.run(abs, 1, retries=1)
-        assert backend.run(abs, 1, retries=0).result(timeout=60) == 1
+def test_what_does_not_run_again_by_itself_refuses() -> None:
+    backend = ScriptedEngine.make()
+    for given in ({"retries": 1}, {"walltime": 60, "on_walltime": "requeue"}):
+        with pytest.raises(anyjob.UnsupportedSpecError, match=f"leave {[*given][-1]} out"):
+            backend.run(abs, 1, **given)
+    backend.run(abs, 1, retries=0)
 
 
 def test_the_command_line_tells_of_attempts(tmp_path: Path) -> None:

@@ -123,6 +123,8 @@ class TaskBackend(BaseBackend):
     """Whether the engine is of our own making, and reads and writes the ledger by itself."""
     runs_in_caller: ClassVar[bool] = False
     """Whether a job runs in the thread that submits it, before ``run`` returns."""
+    runs_again: ClassVar[bool] = False
+    """Whether it runs jobs again by itself that have failed, by their policies."""
     relaunches: ClassVar[bool] = False
     """Whether a job that was renounced can be launched anew: what the engine gets of it late does not run."""
     holds_results: ClassVar[bool] = False
@@ -353,6 +355,10 @@ class TaskBackend(BaseBackend):
 
         rows = self.services.ledger.rows(list(job_ids))
         return {job_id: outcome_of(row) for job_id, row in rows.items() if row.state >= FINAL}
+
+    def ended_attempts(self, job_id: str) -> Sequence[tuple[int, str, Outcome]]:
+        """Return of each attempt that was followed by another its number, why it was, and what came of it."""
+        return self.recorder.ended_attempts(job_id)
 
     # --- what its users call ------------------------------------------------------------------
 

@@ -268,7 +268,7 @@ class TaskJob(BaseJob, Generic[T_co]):
         from anyjob.execution.attempts import attempts_of
 
         record = self._record
-        before = self._backend.recorder.ended_attempts(self._job_id)
+        before = self._backend.ended_attempts(self._job_id)
         return attempts_of(before, record.outcome, record.attempt, record.status, None, record.spool)
 
     def logs(self, stream: str = "stdout", follow: bool = False, attempt: int | None = None) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -48,6 +49,10 @@ class InlineBackend(PoolBackend):
                     self._run_job(job)
             finally:
                 self._notify_end(job)
+
+    def _waits_here(self, job: PoolJob, wait: float) -> bool:
+        time.sleep(wait)
+        return True
 
     def _has_failed(self, job: PoolJob) -> bool:
         """Wait for the results of other jobs that are arguments of it; tell whether one is not to be had."""

@@ -44,6 +44,7 @@ CallLoader = Callable[[], tuple[Any, tuple[Any, ...], dict[str, Any]]]
 
 QUEUED = Observation(JobStatus.QUEUED)
 RUNNING = Observation(JobStatus.RUNNING)
+_NO_ATTEMPTS: Sequence[tuple[int, str, Outcome]] = ()
 
 
 class PoolBackend(TaskBackend):
@@ -52,12 +53,14 @@ class PoolBackend(TaskBackend):
     accepts = frozenset({"command", "python"})
     capabilities = Capabilities(shared_files=True, logs=True, notifies=True, output_files=True)
     floor = 0
+    runs_again = True
     has_threads_to_spare = True
     holds_results = True
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options)
         self._logs: dict[str, Logs] = {}
+        self._attempts: dict[str, Sequence[tuple[int, str, Outcome]]] = {}
         in_each_process(self._make_own)
         _all[id(self)] = self
 
@@ -115,6 +118,8 @@ class PoolBackend(TaskBackend):
             if job is not None:
                 if job.outcome is not None:
                     seen[ticket.job_id] = Observation(job.outcome.status)
+                elif job.attempts:
+                    seen[ticket.job_id] = job.observation()
                 else:
                     seen[ticket.job_id] = RUNNING if job.running else QUEUED
         return seen
@@ -201,8 +206,30 @@ class PoolBackend(TaskBackend):
 
     def _run_job(self, job: PoolJob) -> None:
         """Run a job, and keep what came of it; `_notify_end` is next."""
-        if not job.begin():
-            return
+        while job.begin():
+            outcome = self._run_attempt(job)
+            step = job.goes_again(outcome)
+            if step is None:
+                job.finish(outcome)
+                return
+            self._attempts[job.order.job_id] = job.attempts
+            if not self._waits_here(job, step.wait):
+                return
+
+    def _waits_here(self, job: PoolJob, wait: float) -> bool:
+        """Have the next attempt of a job run when it is due; tell whether that is by who has run this one."""
+        if not wait:
+            return True
+        timer = threading.Timer(wait, self._threads.put, (job,))
+        timer.daemon = True
+        timer.start()
+        return False
+
+    def ended_attempts(self, job_id: str) -> Sequence[tuple[int, str, Outcome]]:
+        """Return what is kept in memory of them, as long as somebody holds a handle on the job."""
+        return self._attempts.get(job_id, _NO_ATTEMPTS)
+
+    def _run_attempt(self, job: PoolJob) -> Outcome:
         try:
             if self.services.watches:
                 self.notify([job.order.job_id])
@@ -213,12 +240,15 @@ class PoolBackend(TaskBackend):
             host = os.uname().nodename
             job.finish(Outcome(status=JobStatus.CANCELLED, finished=time.time(), host=host))
             raise
-        job.finish(outcome)
+        return outcome
 
     def _notify_end(self, job: PoolJob) -> None:
-        job.call = None
-        for reference in job.results:
-            reference.job = None  # who holds this job still is not to hold those
+        if job.outcome is not None:  # else it goes again
+            job_id, job.call = job.order.job_id, None
+            if job.attempts:
+                self.when_forgotten(job_id, lambda: self._attempts.pop(job_id, None))
+            for reference in job.results:
+                reference.job = None  # who holds this job still is not to hold those
         self.notify([job.order.job_id])
 
     def _run_call(self, job: PoolJob) -> Outcome:

@@ -86,14 +86,28 @@ class JobRun:
 
         Of one that was cancelled, or has run too long, the outcome says so instead.
         """
-        if self.cancelled:
-            outcome = _cancelled(outcome)
-        elif self.overdue:
-            outcome = _overdue(outcome, self.order.resources.walltime)
+        outcome = self.as_it_ended(outcome)
         with self._guard:
             if self.outcome is not None:
                 return False
             self.outcome = outcome
+        return True
+
+    def as_it_ended(self, outcome: Outcome) -> Outcome:
+        """Return an outcome that says, where it was cancelled, or has run too long, just that."""
+        if self.cancelled:
+            return _cancelled(outcome)
+        return _overdue(outcome, self.order.resources.walltime) if self.overdue else outcome
+
+    def rest(self) -> bool:
+        """An attempt has ended, and there is another: it does not run until it begins again.
+
+        Returns False where a cancel was accepted meanwhile.
+        """
+        with self._guard:
+            if self.cancelled:
+                return False
+            self.running = self.overdue = False
         return True
 
     @staticmethod
