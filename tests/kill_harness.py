@@ -2,11 +2,12 @@
 
 Jobs leave marks: a line at their start and one at their end, with id, attempt and pid, appended to a file.
 What the ledger says at the end is held against these: each job has ended, none has started twice in an
-attempt, only restartable ones have had a second attempt, what is DONE has come to its end, what starts after
-others has started if and only if these came to what they should, and after they had ended, and no process is
-left. Some have two tasks, of which the first leaves the marks; some take more memory than they asked for,
-and none of these is DONE. Clients fork now and then: the child goes on with what it has inherited, and its
-parent may leave.
+attempt, only restartable ones and those with retries have had a second attempt, numbers of attempts have no
+gaps, what is DONE has come to its end, what starts after others has started if and only if these came to
+what they should, and after they had ended, and no process is left. Some have two tasks, of which the first
+leaves the marks; some take more memory than they asked for, and none of these is DONE; some fail in their
+first attempt. Clients fork now and then: the child goes on with what it has inherited, and its parent may
+leave.
 With ``--faults`` processes are stopped for a while, the disk gets full, the clock jumps: see `soak_faults`.
 
 Usage: python tests/kill_harness.py [--kills 300] [--seed 1] [--clients 2] [--state DIR] [--faults]
@@ -35,7 +36,7 @@ from typing import Any
 from soak_faults import Faults, clock_that_jumps, disk_of_its_own
 
 import anyjob
-from anyjob import Call, Command, Config, Registry, Session
+from anyjob import Call, Command, Config, Registry, Retry, Session
 from anyjob.builtin.local.backend import LocalBackend
 from anyjob.builtin.local.locks import lock_holder
 from anyjob.builtin.local.paths import RuntimePaths
@@ -146,6 +147,12 @@ def submit(backend: Any, root: Path, chance: random.Random, before: list[Any]) -
         specs, more = [Call(greedy, (os.environ["MARKS"],))], {"memory": MEMORY}
     elif chance.random() < 0.15:
         more = {"tasks": 2, "memory": 16 * MEMORY}
+    is_flaky = not is_greedy and isinstance(specs[0], Command) and chance.random() < 0.2
+    if is_flaky:  # fails in its first attempt, when it has come to its end
+        script = specs[0].argv[2] + '; [ "$ANYJOB_ATTEMPT" -gt 1 ]'
+        specs = [Command(["sh", "-c", script, *spec.argv[3:]]) for spec in specs]
+    if is_flaky or chance.random() < 0.2:
+        more["retries"] = Retry(2, wait=chance.choice((0.0, 0.05, 0.5)))
     if before and chance.random() < 0.4:
         more[chance.choice(PREREQUISITES)] = chance.sample(before, min(len(before), chance.randint(1, 3)))
     jobs: list[Any] = backend.run_many(specs, restartable=restartable, **more)
@@ -361,7 +368,15 @@ def attempts(state: Path, rows: list[Row]) -> list[str]:
     again = [row.job_id for row in rows if row.attempt > 1]
     with session(state) as later:
         jobs = [later.get_job(job_id) for job_id in again]
-        return [f"{job} ran again" for job in jobs if not job._record.resources.restartable]
+        asked = {job: job._record.resources for job in jobs}
+        wrong = [f"{job} ran again" for job, its in asked.items() if not (its.restartable or its.retries)]
+        for job, its in asked.items():
+            numbers = [each.number for each in job.attempts()]
+            if numbers != list(range(1, len(numbers) + 1)):
+                wrong.append(f"{job} has attempts {numbers}")
+            if its.retries and not its.restartable and len(numbers) > 1 + its.retries.times:
+                wrong.append(f"{job} has {len(numbers)} attempts")
+        return wrong
 
 
 def run_kills(

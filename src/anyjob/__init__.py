@@ -51,8 +51,8 @@ if TYPE_CHECKING:
         UnsupportedSpecError,
     )
     from anyjob.execution.outputs import CommandResult
-    from anyjob.execution.progress_report import progress
     from anyjob.execution.own_attempt import attempt, scratch
+    from anyjob.execution.progress_report import progress
     from anyjob.executor import Executor
     from anyjob.hookspecs import Amended, hookimpl
     from anyjob.job import BaseJob

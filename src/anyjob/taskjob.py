@@ -21,8 +21,7 @@ from anyjob.execution.outcomes import failure_of, load_value
 from anyjob.execution.outputs import Output
 from anyjob.execution.private_files import read_range
 from anyjob.job import BaseJob
-from anyjob.outcome import USAGE, KeptByBackend, Outcome
-from anyjob.outcome import USAGE, Attempt, Outcome
+from anyjob.outcome import USAGE, Attempt, KeptByBackend, Outcome
 from anyjob.references import ResultOf
 from anyjob.resources import goes_again
 from anyjob.specs import Spec, T_co, kind_of

@@ -69,7 +69,10 @@ class Truth:
         check.that(
             not any(job == job_id for job, _ in alive), f"two attempts of job {job_id[:4]} run at once"
         )
-        check.that(attempt == 1 or plan.restartable, f"job {job_id[:4]} is not restartable and runs again")
+        may_run_again = plan.restartable or plan.retries
+        check.that(attempt == 1 or may_run_again, f"job {job_id[:4]} is not restartable and runs again")
+        if not plan.restartable:
+            check.that(attempt <= 1 + plan.retries, f"job {job_id[:4]} runs again too often: {attempt}")
         check.that(job_id not in world.checks.final, f"job {job_id[:4]} starts though it has ended")
         for needed in plan.after:
             check.that(
@@ -226,7 +229,7 @@ class Checks:
         elif reason == "exit-code" and outcome is not None and outcome.exit_code in (126, 127):
             self.that(world.faults.any_failed, f"job {name} cannot be started: {outcome.message}")
         elif reason in ("exit-code", "exception") and plan is not None and plan.code:
-            pass
+            self.that(attempt > plan.retries, f"job {name} has failed in attempt {attempt}, its last")
         elif reason == "signal" or (outcome is not None and "signal" in outcome.message):
             self.that(key in truth.killed_jobs, f"job {name} was killed by nobody: {outcome}")
         else:

@@ -11,6 +11,7 @@ from anyjob.backend import BackendConfiguration
 from anyjob.builtin.local.backend import LocalBackend, LocalOptions
 from anyjob.errors import AnyjobError
 from anyjob.ledger.store import Ledger
+from anyjob.retry import Retry
 from anyjob.runtime.services import Services
 from anyjob.specs import Call, Command
 from anyjob.status import PREREQUISITES
@@ -42,6 +43,8 @@ class Plan:
     leaves: str = ""
     after: tuple[int, ...] = ()
     condition: str = "after"
+    retries: int = 0
+    wait: float = 0.0
 
 
 @dataclass
@@ -61,6 +64,7 @@ def draw(seed: int) -> list[ClientPlan]:
     drawn, of_memory = random.Random(f"workload {seed}"), random.Random(f"memory {seed}")
     of_graph = random.Random(f"graph {seed}")
     of_gpus = random.Random(f"gpus {seed}")
+    of_retries = random.Random(f"retries {seed}")
     clients: list[ClientPlan] = []
     count = 0
     for number in range(drawn.choice((1, 1, 2, 2, 3))):
@@ -78,6 +82,9 @@ def draw(seed: int) -> list[ClientPlan]:
             if of_graph.random() < 0.6:
                 shared["after"] = tuple(of_graph.sample(before, of_graph.randint(0, min(3, len(before)))))
                 shared["condition"] = of_graph.choice(PREREQUISITES)
+            if of_retries.random() < 0.3:
+                shared["retries"] = of_retries.randint(1, 2)
+                shared["wait"] = of_retries.choice((0.0, 0.05, 3.0))
             gpus = of_gpus.choice((0, 0, 0, 0.5, 1, GPUS))
             bulk = []
             for _ in range(drawn.choice((1, 1, 2, 3, 5))):
@@ -223,6 +230,7 @@ class Client:
                     memory=first.memory,
                     **{first.condition: [self._world.truth.id_of[number] for number in first.after]},
                     gpus=first.gpus,
+                    retries=Retry(first.retries, wait=first.wait) if first.retries else None,
                 )
             except (AnyjobError, OSError) as error:
                 self._machine.say(f"cannot submit: {error}")

@@ -23,7 +23,6 @@ from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import full_id
 from anyjob.cli.output import write_json, write_line
 from anyjob.execution import progress_report, spool
-from anyjob.execution import spool
 from anyjob.execution.attempts import attempts_of
 from anyjob.ledger.dependencies import CONDITIONS
 from anyjob.ledger.encoding import decode_resources, outcome_of

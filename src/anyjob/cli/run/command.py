@@ -397,10 +397,9 @@ def _environment(texts: tuple[str, ...]) -> dict[str, str]:
 def _resources(options: dict[str, Any]) -> dict[str, Any]:
     from anyjob.cli.values import parse_pairs, parse_value
 
-    names = ("cpus", "memory", "gpus", "gpu_memory", "nodes", "tasks", "walltime", "name", "priority", *_ONCE)
     names = (
         *("cpus", "memory", "gpus", "gpu_memory", "nodes", "tasks"),
-        *("walltime", "on_walltime", "signal_before", "name", "priority"),
+        *("walltime", "on_walltime", "signal_before", "name", "priority", *_ONCE),
     )
     resources = {name: options[name] for name in names if options[name] is not None}
     if options["tags"]:

@@ -187,6 +187,10 @@ class Capacity:
             self.adopt(key, demand, devices)
         return devices
 
+    def holds(self, key: Hashable) -> bool:
+        """Tell whether a job has anything: one that goes again may have GPUs of its last attempt still."""
+        return key in self._holders
+
     def adopt(self, key: Hashable, demand: Demand, devices: Collection[str] = ()) -> None:
         """Note what a job has already, whether or not there is room for it.
 

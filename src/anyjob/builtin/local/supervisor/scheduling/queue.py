@@ -144,6 +144,8 @@ class Queue:
         """Give what it asks for to a job whose order is at hand; None where it has to wait for that."""
         job, order, _ = self._ready[place]
         if not isinstance(order, Exception):
+            if self._capacity.holds(job.job_id):
+                return None  # its last attempt is not gone yet
             begins_later = bool(ahead) and self._may_begin_later(job)
             devices = self._capacity.take(job.job_id, job.demand, beyond=ahead if begins_later else 0)
             if devices is not None:
