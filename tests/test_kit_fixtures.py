@@ -191,7 +191,7 @@ def test_the_session_sees_what_the_isolated_registry_has(
 
 
 def test_the_isolated_registry_has_anyjobs_own_names_only(isolated_registry: IsolatedRegistry) -> None:
-    assert isolated_registry.names("anyjob.backends") == ["inline", "local", "processes", "threads"]
+    assert isolated_registry.names("anyjob.backends") == ["batch", "inline", "local", "processes", "threads"]
     assert isolated_registry.names("anyjob.job_types") == ["command", "python"]
     assert {line.state for line in isolated_registry.listing()} == {"ok"}
 

@@ -216,7 +216,7 @@ def test_missing_engine_skips_here_and_fails_where_engines_are_required(
 def test_core_registers_its_names_as_a_plugin_does() -> None:
     groups = PROJECT["entry-points"]
     assert groups["anyjob.api"] == {"v1": "anyjob"}
-    assert set(groups["anyjob.backends"]) == {"inline", "threads", "processes", "local"}
+    assert set(groups["anyjob.backends"]) == {"inline", "threads", "processes", "local", "batch"}
     assert set(groups["anyjob.job_types"]) == {"command", "python"}
 
 

@@ -14,6 +14,8 @@ from anyjob.testing import PluginConformance, TaskBackendConformance
 
 class TestGridEngineConforms(TaskBackendConformance):
     backend_type = "gridengine"
+    bulk = 100
+    bulk_reason = "1,000 take minutes of a machine that has eight slots, and much else to do"
 
     @pytest.fixture
     def options(self, tmp_path: Path, programs: gridengine_lab.Programs) -> Mapping[str, Any]:

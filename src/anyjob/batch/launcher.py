@@ -65,11 +65,12 @@ class Job:
         with open_shared(os.path.join(submission, "jobs")) as stream:
             first_task = int(stream.readline())
             start = stream.tell()
-            self.number = int(task) - first_task if task.isdigit() else 0
+            is_task = task.isdigit() and int(task) >= first_task  # some say 0 where there are none
+            self.number = int(task) - first_task if is_task else 0
             stream.seek(start + ID_LINE_SIZE * self.number)
             job_id = stream.read(ID_LINE_SIZE - 1).decode("ascii")
         self.job_id = job_id
-        self.task = task if task.isdigit() else "-"
+        self.task = task if is_task else "-"
         root = os.path.dirname(os.path.dirname(submission))
         self.directory = os.path.join(root, job_id[:2], job_id)
         with open_shared(self.path("work.pkl")) as stream:

@@ -91,17 +91,19 @@ CLUSTER: tuple[tuple[str, Any, Any], ...] = (
 """Options of the cluster, which no job has of its own."""
 
 
-def cluster_options(job_options: type[Any], *more: tuple[str, Any, Any]) -> type[Any]:
+def cluster_options(job_options: type[Any], *more: tuple[Any, ...], name: str = "") -> type[Any]:
     """Return the ``Options`` of a backend: those that a job may have, and those of the cluster.
 
     Args:
         job_options: the ``JobOptions`` of the backend, a subclass of `BatchJobOptions`.
         more: options of this cluster, as for ``msgspec.defstruct``: name, type, default.
+        name: what the class is to be called; by default as ``job_options``, without ``Job``.
     """
     return msgspec.defstruct(
-        job_options.__name__.replace("JobOptions", "Options"),
+        name or job_options.__name__.replace("JobOptions", "Options"),
         [*more, *CLUSTER],
         bases=(job_options,),
         frozen=True,
+        kw_only=True,
         module=job_options.__module__,
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from anyjob.batch.dialect import Dialect
+from anyjob.batch.dialect import Dialect, Row
 from anyjob.errors import BackendAuthError, BackendError, BackendUnavailableError
 
 
@@ -117,6 +117,21 @@ class Programs:
         if done.returncode == 0 and not says(self.dialect.away, done):
             return done.stdout
         raise self.error(done)
+
+    def read(self, reader: Callable[[str], Iterable[Row]], text: str, name: str) -> list[Row]:
+        """Return the rows that the dialect reads out of what a program has printed.
+
+        Raises:
+            BackendUnavailableError: it cannot.
+        """
+        try:
+            return list(reader(text))
+        except Exception as error:
+            dialect = type(self.dialect)
+            raise BackendUnavailableError(
+                f"the dialect of {self.dialect.title} ({dialect.__module__}.{dialect.__qualname__}) cannot "
+                f"read what `{name}` prints: {type(error).__name__}: {error}"
+            ) from error
 
     def error(self, done: CompletedProgram) -> BackendError:
         """Return the error for a program that has failed, however that is to be taken."""

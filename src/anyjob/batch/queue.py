@@ -195,9 +195,10 @@ class Queue:
             due = due or (self._dirty and now - self.asked_at > MIN_INTERVAL_AFTER_CHANGE)
             if not due:
                 return False
-            output = self._programs.query(self.dialect.listing(user_name()))
+            command = self.dialect.listing(user_name())
+            rows = self._programs.read(self.dialect.listed, self._programs.query(command), command[0])
             before = self.listing
-            self.listing = Listing(self.dialect, self.dialect.listed(output))
+            self.listing = Listing(self.dialect, rows)
             self.asked_at, self._dirty = now, False
             news = before != self.listing
             self._interval = MIN_INTERVAL if news else min(self._interval * 1.5, MAX_INTERVAL)
@@ -261,7 +262,7 @@ class Queue:
             if says(self.dialect.no_history, done):
                 self._no_history_at = time.monotonic()
             elif done.returncode == 0:
-                rows += self.dialect.recorded(done.stdout)
+                rows += self._programs.read(self.dialect.recorded, done.stdout, command[0])
             elif not says(self.dialect.nothing, done):
                 raise self._programs.error(done)
         return rows

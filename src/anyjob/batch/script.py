@@ -24,7 +24,7 @@ _SCRIPT = """\
 export ANYJOB_SUBMISSION={submission} ANYJOB_LAUNCHER={launcher} ANYJOB_PYTHON={python}
 export ANYJOB_JOB="{job}" ANYJOB_TASK="{task}" ANYJOB_RESTARTS="{restarts}"
 anyjob_number=$ANYJOB_TASK
-[[ $anyjob_number == *[^0-9]* || -z $anyjob_number ]] && anyjob_number={first}
+[[ $anyjob_number == *[^0-9]* || -z $anyjob_number || $anyjob_number -lt {first} ]] && anyjob_number={first}
 exec < /dev/null >> "$ANYJOB_SUBMISSION/log-$((anyjob_number - {first}))" 2>&1
 {trap}anyjob_environment() {{
   local anyjob_entry anyjob_name anyjob_had

@@ -1,0 +1,294 @@
+"""The type ``batch``: any batch scheduler, by what the configuration says of its programs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
+from typing import Annotated, Any
+
+import msgspec
+
+from anyjob.batch.backend import BatchBackend
+from anyjob.batch.dialect import Dialect, Row, Submission
+from anyjob.batch.options import BatchJobOptions, cluster_options
+from anyjob.status import JobStatus
+
+PLACEHOLDERS = {
+    "submit": {"name", "script"},
+    "flags": {
+        "name",
+        "cpus",
+        "memory_mb",
+        "memory_kb",
+        "gpus",
+        "nodes",
+        "seconds",
+        "minutes",
+        "hms",
+        "tasks",
+        "last",
+    },
+    "listing": {"user"},
+    "cancel": {"ids"},
+    "history": {"user", "jobs"},
+    "why": {"job"},
+    "task_id": {"job", "task"},
+    "task_range": {"job", "first", "last"},
+}
+"""What may stand in braces in each option."""
+FLAGS = ("cpus", "memory", "gpus", "nodes", "walltime", "array", "single", "restartable", "not_restartable")
+STATES = ("QUEUED", "RUNNING", "DONE", "CANCELLED", "ERROR", "STUCK")
+_RANGE = re.compile(r"\d+")
+_TASKS = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
+_SEPARATOR = "\x1f"
+
+Words = tuple[str, ...]
+
+
+def _about(text: str) -> Any:
+    return msgspec.Meta(description=text)
+
+
+class BatchTypeJobOptions(BatchJobOptions, frozen=True):
+    """What one job may be told: ``options={"batch": {"extra": ["-q", "long"]}}``."""
+
+
+_FIELDS: tuple[tuple[Any, ...], ...] = (
+    ("submit", Annotated[Words, _about('the program that submits a script: ["bsub", "-J", "{name}"]')]),
+    ("id", Annotated[str, _about("a regular expression that finds the id in its answer: its first group")]),
+    ("listing", Annotated[Words, _about('the program that lists jobs: ["qstat", "-u", "{user}"]')]),
+    (
+        "row",
+        Annotated[str, _about("a regular expression with groups job, state, name, tasks: one of its jobs")],
+    ),
+    ("states", Annotated[dict[str, str], _about("its words for states, and ours: QUEUED, RUNNING, DONE …")]),
+    ("cancel", Annotated[Words, _about('the program that ends jobs: ["qdel", "{ids}"]')]),
+    ("job_variable", Annotated[str, _about("the variable of a job that tells its id")]),
+    ("title", Annotated[str, _about("what messages call it")], "the scheduler"),
+    ("flags", Annotated[dict[str, Words], _about("arguments for what jobs need: cpus, memory, array …")], {}),
+    ("task_variable", Annotated[str, _about("the variable that tells the number of a task")], ""),
+    ("first_task", Annotated[int, _about("the number of an array's first task")], 0),
+    ("array_limit", Annotated[int, _about("tasks that an array may have")], 1000),
+    ("task_id", Annotated[str, _about("how the id of a task is written")], "{job}_{task}"),
+    ("task_range", Annotated[str, _about("how several tasks are written to be ended")], ""),
+    ("history", Annotated[Words, _about("the program that tells of jobs that have ended")], ()),
+    (
+        "record",
+        Annotated[str, _about("a regular expression for each: job, state, exit_code, name, tasks")],
+        "",
+    ),
+    ("why", Annotated[Words, _about("the program that says why a job is stuck")], ()),
+    ("why_text", Annotated[str, _about("a regular expression for the reason in that: its first group")], ""),
+    ("away", Annotated[Words, _about("what programs print where nothing was done, for an outage")], ()),
+    ("unsure", Annotated[Words, _about("what they print where something may have been done")], ()),
+    ("denied", Annotated[Words, _about("what they print where we are not believed")], ()),
+    ("nothing", Annotated[Words, _about("what they print where there is nothing to list")], ()),
+    ("too_large", Annotated[Words, _about("what is printed of an array that has too many tasks")], ()),
+    ("foreign", Annotated[Words, _about("variables of an enclosing job, which are left out: LSB_*")], ()),
+    ("end_signals", Annotated[Words, _about("signals that announce the end of a job: USR2")], ()),
+    ("ignored_signals", Annotated[Words, _about("signals that mean nothing to the work: USR1")], ()),
+    ("reserved_exit_codes", Annotated[tuple[int, ...], _about("exit codes that start a job anew")], ()),
+    ("forgets_deleted", Annotated[bool, _about("whether a deleted job that waited leaves no record")], False),
+)
+
+
+class _Checked(BatchTypeJobOptions, frozen=True):
+    def check(self) -> None:
+        """Refuse what cannot work, and say what would."""
+        said: Any = self
+        for option, names in PLACEHOLDERS.items():
+            value = getattr(said, option)
+            texts = [text for some in value.values() for text in some] if isinstance(value, dict) else value
+            for text in [texts] if isinstance(texts, str) else texts:
+                for name in re.findall(r"\{(\w*)\}", text):
+                    if name not in names:
+                        known = ", ".join(f"{{{each}}}" for each in sorted(names))
+                        raise ValueError(f"{option}: there is no {{{name}}}; there are {known}")
+        for option in ("submit", "listing", "cancel"):
+            if not getattr(said, option):
+                raise ValueError(f"{option}: it names no program")
+        if "{ids}" not in said.cancel:
+            raise ValueError('cancel: it has no argument "{ids}", in whose place the ids of the jobs are put')
+        for option, needed in (("id", ()), ("row", ("job", "state")), ("record", ("job",)), ("why_text", ())):
+            _check_expression(option, getattr(said, option), needed)
+        for word, state in said.states.items():
+            if state.partition(":")[0] not in STATES:
+                raise ValueError(f"states: {word!r} is {state!r}, which is none of {', '.join(STATES)}")
+        for flag in said.flags:
+            if flag not in FLAGS:
+                raise ValueError(f"flags: there is no {flag!r}; there are {', '.join(FLAGS)}")
+        if bool(said.task_variable) is not ("array" in said.flags):
+            raise ValueError("an array needs both, `task_variable` and `flags.array`: one of them is missing")
+        if bool(said.history) is not bool(said.record):
+            raise ValueError("a history needs both, `history` and `record`: one of them is missing")
+
+
+def _check_expression(option: str, text: str, needed: Sequence[str]) -> None:
+    try:
+        found = re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{option}: {text!r} is no regular expression: {error}") from None
+    for name in needed if text else ():
+        if name not in found.groupindex:
+            raise ValueError(f"{option}: {text!r} has no group (?P<{name}>…)")
+    if text and not found.groups:
+        raise ValueError(f"{option}: {text!r} has no group, (…), around what is looked for")
+
+
+class ConfiguredDialect(Dialect):
+    """A dialect by what a configuration says."""
+
+    def __init__(self, options: Any) -> None:
+        self._said = said = options
+        self.title = said.title
+        self.job_variables = (said.job_variable,)
+        self.task_variable, self.first_task = said.task_variable, said.first_task
+        self.array_limit = said.array_limit if said.task_variable else None
+        self.away, self.unsure, self.denied = said.away, said.unsure, said.denied
+        self.nothing, self.too_large = said.nothing, said.too_large
+        self.foreign_variables = (*said.foreign, said.job_variable, *filter(None, [said.task_variable]))
+        self.job_owns = (*self.foreign_variables, "*_VISIBLE_DEVICES")
+        self.end_signals, self.ignored_signals = said.end_signals, said.ignored_signals
+        self.reserved_exit_codes = said.reserved_exit_codes
+        self.forgets_deleted = said.forgets_deleted
+        self.script_file = any("{script}" in text for text in said.submit)
+        escaped = re.escape(said.task_id).replace(r"\{job\}", "(.+)").replace(r"\{task\}", r"(\d+)")
+        self._task_id = re.compile(escaped)
+
+    def submit(self, what: Submission) -> list[str]:
+        """Fill in what is asked for. What no flag is there for is refused."""
+        needs, flags = what.resources, self._said.flags
+        count = what.tasks or 1
+        values: dict[str, Any] = {"tasks": count, "last": self.first_task + count - 1}
+        wanted = ["restartable" if needs.restartable else "not_restartable"]
+        wanted.append("single" if what.tasks is None else "array")
+        if needs.walltime is not None:
+            seconds = max(1, ceil(needs.walltime))
+            minutes = ceil(seconds / 60)
+            hms = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+            values |= {"seconds": seconds, "minutes": minutes, "hms": hms}
+            wanted += ["walltime"] if "walltime" in flags else []  # we keep to it anyhow
+        if needs.memory is not None:
+            values |= {"memory_mb": ceil(needs.memory / 2**20), "memory_kb": ceil(needs.memory / 2**10)}
+            wanted.append("memory")
+        for name, one in (("cpus", 1), ("nodes", 1), ("gpus", 0)):
+            if (number := getattr(needs, name)) not in (None, one):
+                values[name] = number
+                wanted.append(name)
+        for name in wanted:
+            if name not in flags and name not in ("single", "restartable", "not_restartable"):
+                raise ValueError(f"{name}: the configuration says no arguments for it (flags.{name})")
+        values |= {"name": what.name, "cpus": needs.cpus or 1, "nodes": needs.nodes or 1}
+        start = filled(self._said.submit, {"name": what.name, "script": str(what.script)})
+        more = [argument for name in wanted for argument in filled(flags.get(name, ()), values)]
+        at = next((n for n, text in enumerate(self._said.submit) if "{script}" in text), len(start))
+        return [*start[:at], *more, *what.options.extra, *start[at:]]
+
+    def submitted(self, text: str) -> str | None:
+        """Look for the id."""
+        match = re.search(self._said.id, text, re.MULTILINE)
+        return match[1] if match else None
+
+    def listing(self, user: str) -> list[str]:
+        """Fill in the user."""
+        return filled(self._said.listing, {"user": user})
+
+    def listed(self, text: str) -> Iterator[Row]:
+        """Find each row."""
+        return self._rows(self._said.row, text)
+
+    def history(self, jobs: Sequence[str], user: str, since: float) -> list[str] | None:
+        """Fill in the jobs; those of which none is known are not sought."""
+        return filled(self._said.history, {"user": user}, jobs=jobs) if jobs and self._said.history else None
+
+    def recorded(self, text: str) -> Iterator[Row]:
+        """Find each record."""
+        return self._rows(self._said.record, text)
+
+    def cancel(self, ids: Sequence[str]) -> list[str]:
+        """Fill in the ids."""
+        single = [each for some in ids for each in some.split(_SEPARATOR)]
+        return filled(self._said.cancel, {}, ids=single)
+
+    def why_pending(self, job: str) -> list[str] | None:
+        """Fill in the job."""
+        return filled(self._said.why, {"job": job}) if self._said.why else None
+
+    def pending_reason(self, text: str) -> str:
+        """Look for the reason."""
+        match = re.search(self._said.why_text, text, re.MULTILINE) if self._said.why_text else None
+        return match[1] if match else self.error_message(text)[:300]
+
+    def id_of(self, job: str, first: int | None = None, last: int | None = None) -> str:
+        """Write an id as the configuration says."""
+        if first is None:
+            return job
+        if last is not None and last != first and self._said.task_range:
+            return filled([self._said.task_range], {"job": job, "first": first, "last": last})[0]
+        ids = [
+            filled([self._said.task_id], {"job": job, "task": n})[0]
+            for n in range(first, (last or first) + 1)
+        ]
+        return _SEPARATOR.join(ids)
+
+    def split_id(self, native_id: str) -> tuple[str, int | None]:
+        """Take an id apart, where it is written as that of a task."""
+        match = self._task_id.fullmatch(native_id) if self.task_variable else None
+        return (match[1], int(match[2])) if match else (native_id, None)
+
+    def _rows(self, expression: str, text: str) -> Iterator[Row]:
+        for match in re.finditer(expression, text, re.MULTILINE):
+            said = {name: value or "" for name, value in match.groupdict().items()}
+            ranges = _TASKS.findall(said.get("tasks", ""))
+            tasks = (
+                tuple(range(int(a), int(b or a) + 1, int(step or 1) or 1) for a, b, step in ranges) or None
+            )
+            fields = self._meaning(said.get("state", "").strip(), said.get("exit_code", "").strip())
+            yield Row(said["job"].strip(), tasks=tasks, name=said.get("name", "").strip(), **fields)
+
+    def _meaning(self, word: str, code: str) -> dict[str, Any]:
+        """Return what a word for a state, and an exit code, mean, as fields of a row."""
+        number = _RANGE.match(code)
+        exit_code = int(number[0]) if number else None
+        found = self._said.states.get(word)
+        if found is None and exit_code is None:
+            return {
+                "status": JobStatus.QUEUED,
+                "message": f"its state is {word!r}, which `states` does not have",
+            }
+        state, _, reason = (found or ("ERROR" if exit_code else "DONE")).partition(":")
+        if state == "STUCK":
+            return {"status": JobStatus.QUEUED, "stuck": True, "message": f"its state is {word}"}
+        if state != "ERROR":
+            return {"status": JobStatus[state], "exit_code": exit_code}
+        message = f"{self.title} says that it is {word}" if reason else ""
+        return {
+            "status": JobStatus.ERROR,
+            "reason": reason or "exit-code",
+            "exit_code": exit_code,
+            "message": message,
+        }
+
+
+def filled(arguments: Sequence[str], values: Mapping[str, Any], **lists: Sequence[str]) -> list[str]:
+    """Put values in the place of what stands in braces; an argument that is a list's becomes its items."""
+    done: list[str] = []
+    for argument in arguments:
+        if argument.startswith("{") and argument[1:-1] in lists:
+            done += lists[argument[1:-1]]
+            continue
+        texts = {**values, **{name: ",".join(items) for name, items in lists.items()}}
+        done.append(re.sub(r"\{(\w+)\}", lambda match, texts=texts: str(texts[match[1]]), argument))  # type: ignore[misc]
+    return done
+
+
+class ConfiguredBackend(BatchBackend):
+    """Type ``batch``: any batch scheduler, by what the configuration says of its programs."""
+
+    JobOptions = BatchTypeJobOptions
+    Options = cluster_options(_Checked, *_FIELDS, name="BatchTypeOptions")
+
+    def make_dialect(self) -> Dialect:
+        """Return the dialect that the options describe."""
+        return ConfiguredDialect(self.options)

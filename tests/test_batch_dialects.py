@@ -1,0 +1,120 @@
+"""The base for batch schedulers, on one that there is not: its dialect is that of the documentation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import acme_kelp
+import pytest
+from acme_kelp import KelpBackend
+from support import kelp
+from support.waiting import wait_until
+
+from anyjob import (
+    BackendError,
+    BackendUnavailableError,
+    Call,
+    Command,
+    JobRejectedError,
+    JobStatus,
+    Registry,
+)
+from anyjob.sdk import BatchBackend
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "how-to" / "write-a-dialect.md"
+PATIENCE = 60.0
+Make = Callable[..., BatchBackend]
+
+
+def test_the_page_shows_the_dialect_that_is_tested() -> None:
+    match = re.search(r"<!-- file: acme_kelp.py -->\n```python\n(.*?)```\n", PAGE.read_text(), re.DOTALL)
+    assert match is not None
+    assert match[1] == Path(acme_kelp.__file__).read_text()
+
+
+@pytest.fixture
+def sea(tmp_path: Path) -> Path:
+    """Kelp, with its jobs here, and its programs in ``kelp`` beside that."""
+    kelp.install(tmp_path / "kelp", tmp_path / "sea")
+    return tmp_path / "sea"
+
+
+@pytest.fixture
+def make(
+    sea: Path, tmp_path: Path, isolated_registry: Registry, anyjob_backend: Make
+) -> Iterator[Callable[..., BatchBackend]]:
+    """Gives backends on Kelp, with these options; jobs that are left are cancelled."""
+    isolated_registry.register_backend("kelp", KelpBackend)
+    made: list[BatchBackend] = []
+
+    def make_backend(**options: Any) -> BatchBackend:
+        said = {"spool": str(tmp_path / "spool"), "programs": str(tmp_path / "kelp"), "patience": 1.0}
+        made.append(anyjob_backend("kelp", **{**said, **options}))
+        return made[-1]
+
+    yield make_backend
+    for backend in made:
+        backend.cancel_many(backend.jobs())
+
+
+def test_a_bulk_is_an_array_and_each_says_how_it_has_ended(make: Make) -> None:
+    jobs = make().run_many([Command(["sh", "-c", f"echo {number}; exit {number}"]) for number in range(4)])
+    outcomes = [job.outcome(PATIENCE) for job in jobs]
+    assert [outcome.exit_code for outcome in outcomes] == [0, 1, 2, 3]
+    assert [job.native_id() for job in jobs] == ["k1/1", "k1/2", "k1/3", "k1/4"]
+    assert "".join("".join(job.logs()) for job in jobs) == "0\n1\n2\n3\n"
+    assert make().run(Call(pow, (2, 10))).result(PATIENCE) == 1024
+
+
+def test_a_cancel_reaches_all_and_is_refused_for_what_has_gone(make: Make) -> None:
+    backend = make()
+    jobs = backend.run_many([Command(["sleep", "100"])] * 3)
+    wait_until(lambda: all(job.running() for job in jobs))
+    assert backend.cancel_many(jobs[:2]) == [True, True]
+    assert {job.outcome(PATIENCE).status for job in jobs[:2]} == {JobStatus.CANCELLED}
+    assert jobs[2].running()
+    ticket = jobs[0]._record.ticket()
+    assert backend.terminate([ticket]) == {ticket.job_id: False}
+
+
+def test_an_outage_ends_nothing(make: Make, sea: Path) -> None:
+    backend = make()
+    job = backend.run(Command(["sleep", "2"]))
+    (sea / "ebb").touch()
+    with pytest.raises(BackendUnavailableError, match="`kput` of Kelp has failed: kput: the sea is out"):
+        backend.run(Command(["true"]))
+    assert not backend.status().operational
+    (sea / "ebb").unlink()
+    assert job.outcome(PATIENCE).status is JobStatus.DONE
+
+
+def test_a_job_whose_answer_was_lost_is_found_by_its_name(make: Make, tmp_path: Path) -> None:
+    program = tmp_path / "kelp" / "kput"
+    program.write_text(program.read_text().replace("exec ", "").rstrip() + " > /dev/null\n")
+    job = make().run(Command(["echo", "once"]))
+    assert job.native_id() is None
+    assert job.result(PATIENCE).stdout.text() == "once\n"
+    assert job.native_id() == "k1"
+
+
+def test_what_a_dialect_refuses_is_rejected_in_its_words(make: Make) -> None:
+    with pytest.raises(JobRejectedError, match="there are no GPUs in the sea"):
+        make().run(Command(["true"]), gpus=1)
+    with pytest.raises(JobRejectedError, match="what is --deep"):
+        make(extra=["--deep", "1"]).run(Command(["true"]))
+
+
+def test_a_missing_program_is_told_at_once(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "kelp" / "kput").unlink()
+    with pytest.raises(BackendError, match="`kput` of Kelp is not in "):
+        make().run(Command(["true"]))
+
+
+def test_a_dialect_that_raises_names_itself(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = make()
+    monkeypatch.setattr(type(backend.words), "listed", lambda self, text: 1 / 0)
+    told = backend.status().status_msg
+    assert "the dialect of Kelp (acme_kelp.Kelp) cannot read what `kls` prints: ZeroDivisionError" in told
