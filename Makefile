@@ -8,7 +8,7 @@ PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 TESTED := $(PLUGINS)
 # Plugins by themselves, and parts of the core's tests, are what `make --jobs` runs beside each other: whoever has
 # done one takes the next, the long ones first.
-LONG := plugins/anyjob-ray plugins/anyjob-dask plugins/anyjob-slurm
+LONG := plugins/anyjob-ray plugins/anyjob-gridengine plugins/anyjob-ssh plugins/anyjob-dask plugins/anyjob-slurm
 TESTS_OF := $(patsubst %,tests-of-%,$(filter $(LONG),$(TESTED)) $(filter-out $(LONG),$(TESTED)))
 CORE_PARTS := 0 1 2 3 4 5 6 7
 TESTS_OF_CORE := $(patsubst %,tests-of-core-%,$(CORE_PARTS))
@@ -20,7 +20,7 @@ RUNS :=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check setup test test-core test-wheel test-plugins test-matrix simulate soak lint lint-core docs bench clean \
+.PHONY: help demo setup test test-core test-wheel test-plugins test-matrix simulate soak lint lint-core docs bench clean \
 	$(TESTS_OF) $(TESTS_OF_CORE) $(patsubst %,lint-%,$(PLUGINS))
 .DELETE_ON_ERROR:
 
@@ -31,8 +31,6 @@ demo: $(VENV)/.stamp-run  ## run a sweep, kill its client half way, and go on fr
 	$(BIN)/python scripts/demo
 
 test: $(TESTS) test-wheel  ## test the core, the built wheel, and each plugin
-
-check: test lint-core docs lint  # all that has to pass, once there is what `setup` installs
 
 test-core: $(TESTS_OF_CORE)
 
@@ -74,7 +72,7 @@ lint-core: $(VENV)/.stamp-dev
 	$(BIN)/mypy
 
 # Where a plugin is tested too, its tests make the environment.
-$(patsubst %,lint-%,$(PLUGINS)): lint-%: $(VENV)/.stamp-dev $(if $(filter check test,$(MAKECMDGOALS)),tests-of-%)
+$(patsubst %,lint-%,$(PLUGINS)): lint-%: $(VENV)/.stamp-dev $(if $(filter test,$(MAKECMDGOALS)),tests-of-%)
 	@[ -e .venv-$*/.complete ] || scripts/plugin-venv $*
 	@echo "== mypy $*"
 	@$(BIN)/mypy --cache-dir .mypy_cache/$(notdir $*) --python-executable .venv-$*/bin/python $*/src

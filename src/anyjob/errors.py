@@ -44,6 +44,9 @@ class Preempted(BaseException):
     It is no `Exception`, so that nothing but what is meant for it catches it.
     """
 
+    def __init__(self, *args: object) -> None:  # which has a signature, as what it replaces has not
+        super().__init__(*args)
+
 
 class AnyjobError(Exception):
     """Base of all that anyjob raises on purpose."""
