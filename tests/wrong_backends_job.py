@@ -23,7 +23,7 @@ from anyjob.errors import JobRejectedError, JobTimeoutError, SerializationError,
 from anyjob.job import JOB_FINAL_STATES, JobStatus
 from anyjob.orders import Answer, Order, Rejected, Ticket
 from anyjob.outcome import Outcome
-from anyjob.specs import Command
+from anyjob.specs import Call, Command
 from anyjob.taskjob import TaskJob
 
 ENGINE = str(Path(__file__).with_name("wrong_engine.py"))
@@ -301,6 +301,18 @@ class IgnoresTasksOfCalls(RightCallsBackend):
     capabilities = Capabilities(shared_files=True, cancel_running=False, walltime=False, tasks=True)
 
 
+class LeavesReferences(RightCallsBackend):
+    holds_results = True
+
+
+class MakesCallsAnyway(RightCallsBackend):
+    def run(self, spec: Any, *args: Any, **resources: Any) -> TaskJob:
+        for argument in getattr(spec, "args", ()):
+            if isinstance(argument, list) and argument and isinstance(argument[0], TaskJob):
+                return super().run(Call("builtins:list"), **resources)
+        return super().run(spec, **resources)
+
+
 class LosesStderr(RightBackend):
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         return b"" if stream == "stderr" else super().logs(ticket, stream, offset)
@@ -509,6 +521,16 @@ FAILURES: list[tuple[type[Any], str, str]] = [
         "that was to be made in",
     ),
     (IgnoresTasks, "test_each_task_of_a_program_knows_its_rank", r"two tasks wrote \[' of '\]"),
+    (
+        LeavesReferences,
+        "test_a_job_in_the_arguments_of_a_call_stands_for_its_result",
+        r"was to get the result of another job, \(3, 2\), and got .*result of",
+    ),
+    (
+        MakesCallsAnyway,
+        "test_a_call_is_not_made_whose_arguments_did_not_come_about",
+        "raises None, not a DependencyFailedError",
+    ),
     (IgnoresTasksOfCalls, "test_a_call_of_several_tasks_returns_their_list", "two tasks is None"),
     (IgnoresTasks, "test_one_task_that_fails_ends_the_job", "the job is .*DONE"),
     (LosesStderr, "test_what_the_work_wrote_can_be_read", r"logs\('stderr'\) gave \[\]"),

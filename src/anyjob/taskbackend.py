@@ -77,13 +77,13 @@ def take_results(
     return job_arguments.take_results(backend, specs, after)
 
 
-def results_in(call: Call[Any]) -> list[t.ResultOf]:
+def results_in(spec: Spec) -> list[t.ResultOf]:
     """Return the references to the results of other jobs that are among the arguments of a call."""
-    if not call.args and not call.kwargs:
+    if not isinstance(spec, Call) or not (spec.args or spec.kwargs):
         return []
     from anyjob.runtime import job_arguments
 
-    return job_arguments.results_in(call)
+    return job_arguments.results_in(spec)
 
 
 def take_once(given: dict[str, Any]) -> t.Any:
@@ -130,6 +130,9 @@ class TaskBackend(BaseBackend):
     holds_results: ClassVar[bool] = False
     """Whether calls are made here, or by a child: `launch` gets references to the results of other jobs, with
     handles on those, among their arguments, and waits for these."""
+    finds_results: ClassVar[bool] = False
+    """Whether calls are unpickled by `anyjob.sdk.runner.Results`, which knows the spool: references to files
+    there are left to it."""
     has_threads_to_spare: ClassVar[bool] = False
     """Whether the threads that tell of the end of jobs may be held by what they call."""
     distribution = ""

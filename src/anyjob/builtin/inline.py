@@ -56,7 +56,7 @@ class InlineBackend(PoolBackend):
 
     def _has_failed(self, job: PoolJob) -> bool:
         """Wait for the results of other jobs that are arguments of it; tell whether one is not to be had."""
-        from anyjob.builtin.awaited_results import wait
+        from anyjob.runtime.awaited_results import wait
 
         outcome = wait(job.results)
         return outcome is not None and job.finish(outcome)

@@ -100,7 +100,7 @@ class PoolBackend(TaskBackend):
 
     def _put_later(self, job: PoolJob) -> None:
         """Have a job run when the results of other jobs are there that are arguments of it."""
-        from anyjob.builtin.awaited_results import when_there
+        from anyjob.runtime.awaited_results import when_there
 
         def go_on(outcome: Outcome | None) -> None:
             if outcome is None:
@@ -198,8 +198,7 @@ class PoolBackend(TaskBackend):
         """Make jobs of orders, in the thread that submits: what is wrong with one is raised there."""
         jobs = [PoolJob(order) for order in orders]
         for job in jobs:
-            if isinstance(job.order.spec, Call):
-                job.results = results_in(job.order.spec)
+            job.results = results_in(job.order.spec)
             if isinstance(job.order.spec, Command):  # a call in a thread has this process's own
                 job.cwd = submit_directory()
         return jobs
@@ -304,7 +303,7 @@ def _remove(directory: Path) -> None:
 def _with_results(job: PoolJob, call: Call[Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     """Return what to call, and its arguments, with the results of other jobs among them."""
     if job.results:
-        from anyjob.builtin.awaited_results import Values
+        from anyjob.runtime.awaited_results import Values
         from anyjob.runtime.job_arguments import with_references
 
         call = with_references(call, Values())

@@ -101,7 +101,7 @@ class ProcessesBackend(PoolBackend):
         call, surroundings = job.call
         results: Mapping[str, Any] | None = None
         if job.results:
-            from anyjob.builtin.awaited_results import pickled
+            from anyjob.runtime.awaited_results import pickled
 
             results = pickled(job.results)
         with job.process(worker.pid):

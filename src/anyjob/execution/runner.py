@@ -419,7 +419,8 @@ class Results:
             return pickle.loads(kept)
         except Exception as error:
             if isinstance(error, ImportError):
-                error.add_note(f"anyjob: while unpickling {what}")
+                if hasattr(error, "add_note"):
+                    error.add_note(f"anyjob: while unpickling {what}")
                 raise
             raise NoResult(f"{what}, cannot be unpickled: {type(error).__name__}: {error}") from error
 
@@ -530,7 +531,9 @@ def run_spooled(directory: str) -> int:
     with open(os.path.join(directory, "files", "payload.pkl"), "rb") as stream:
         path, payload = pickle.load(stream)
     sys.path += [entry for entry in path if entry not in sys.path]
-    report = pickled(perform(lambda: Results(spool=directory).loads(payload)))
+    given = os.path.join(directory, "results.pkl")
+    results = Results(given if os.path.exists(given) else None, directory)
+    report = pickled(perform(lambda: results.loads(payload)))
     report["host"] = os.uname().nodename
     written = leave_outcome(directory, report, durable=True)
     return 0 if written and report["status"] == "DONE" else 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,14 +38,14 @@ def given_results(ledger: LedgerReader, job_id: str, root: Path, directory: str)
     Raises:
         OSError: it cannot be written.
     """
-    given: dict[str, Any] = {}
+    given: dict[str, bytes | str] = {}
     size = 0
     found = _found(ledger, job_id, root)
     for one, kept in found:
         given[one] = kept
         size += len(one) + len(kept)
         if size > MOST:
-            return _write(directory, given, found)
+            return write_results(Path(directory), given, found)
     return given
 
 
@@ -59,9 +59,16 @@ def _found(ledger: LedgerReader, job_id: str, root: Path) -> Iterator[tuple[str,
             yield one, str(value) if isinstance(value, str) else value
 
 
-def _write(directory: str, given: dict[str, Any], more: Iterator[tuple[str, bytes | str]]) -> str:
-    path = os.path.join(directory, FILE)
-    make_private(Path(directory))
+def write_results(
+    directory: Path, given: Mapping[str, bytes | str], more: Iterable[tuple[str, bytes | str]] = ()
+) -> str:
+    """Write results into the directory of a call; return the path of the file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = str(directory / FILE)
+    make_private(directory)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as stream:
         for pair in given.items():

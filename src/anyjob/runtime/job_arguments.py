@@ -49,8 +49,6 @@ def take_results(
     given = chain((call.args for call in calls), (call.kwargs.values() for call in calls if call.kwargs))
     if not calls or not holds_handle(given):
         return specs, after
-    from anyjob.ledger.dependencies import RESULT, Prerequisite  # which brings SQLite
-
     taken = _Taken(backend)
     replaced: list[Spec] = []
     needed: list[After] = []
@@ -58,7 +56,7 @@ def take_results(
         own = _OfOneCall(taken)
         replaced.append(with_references(spec, own) if isinstance(spec, Call) else spec)
         before = after[number] if after else ()
-        needed.append((*before, *(Prerequisite(job_id, RESULT) for job_id in own.needed)))
+        needed.append((*before, *own.needed))
     return replaced, needed if any(needed) else after
 
 
@@ -68,7 +66,7 @@ class _OfOneCall:
     def __init__(self, taken: _Taken) -> None:
         self._taken = taken
         self._own: dict[str, Any] = {}
-        self.needed: dict[str, None] = {}
+        self.needed: list[Any] = []
 
     def __call__(self, handle: Any) -> Any:
         reference: ResultOf = handle._reference()
@@ -77,8 +75,7 @@ class _OfOneCall:
             made = self._taken(reference)
             if isinstance(made, ResultOf):
                 made = self._own[reference.job_id] = ResultOf(made.job_id, made.name, made.job)
-                if made.job is None:
-                    self.needed[made.job_id] = None
+                self.needed.extend(self._taken.prerequisites(made))
         return made
 
 
@@ -95,10 +92,21 @@ class _Taken:
             self._made[reference] = self._taken(reference)
         return self._made[reference]
 
+    def prerequisites(self, reference: ResultOf) -> list[Any]:
+        """Return what a call is to start after that is given this."""
+        from anyjob.ledger.dependencies import RESULT, Prerequisite  # which brings SQLite
+        from anyjob.runtime.held_jobs import Needed
+
+        if self._backend.holds_results:
+            return []
+        if reference.job is None:
+            return [Prerequisite(reference.job_id, RESULT)]
+        return [Needed(reference.job, RESULT)]
+
     def _taken(self, reference: ResultOf) -> Any:
         backend = self._backend
         job, job_id, name = reference.job, reference.job_id, reference.name
-        if backend.holds_results:
+        if not backend.capabilities.durable:
             return ResultOf(job_id, name, job or backend.services.job(job_id))
         if job is None and backend.queues_in_ledger:
             return ResultOf(job_id, name)  # the ledger will tell
@@ -131,9 +139,7 @@ class _Taken:
         ours, theirs = backend.services.ledger.path, there.services.ledger.path
         if ours != theirs:
             return f"it is in another ledger, {theirs}, and not in {ours}"
-        if backend.queues_in_ledger:
-            return ""
-        return "calls there get values only"
+        return ""
 
 
 # --- seeking and replacing --------------------------------------------------------------------------
@@ -172,8 +178,10 @@ def with_references(call: Call[Any], refer: Callable[[Any], Any]) -> Call[Any]:
     return replace(call, args=args, kwargs=kwargs)
 
 
-def results_in(call: Call[Any]) -> list[ResultOf]:
-    """Return the references among the arguments of a call, each once."""
+def results_in(call: Spec) -> list[ResultOf]:
+    """Return the references among the arguments of a call, each once; work of other kinds has none."""
+    if not isinstance(call, Call):
+        return []
     found: dict[int, ResultOf] = {}
 
     def note(one: ResultOf) -> ResultOf:

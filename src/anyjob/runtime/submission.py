@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from anyjob.errors import BackendError, Refused, SpecError, StateError
+from anyjob.errors import BackendError, DependencyFailedError, Refused, SpecError, StateError
 from anyjob.orders import Order, Rejected, Unsure
 from anyjob.outcome import Outcome
 from anyjob.resources import Resources
@@ -18,7 +18,7 @@ from anyjob.runtime.ids import new_id
 from anyjob.runtime.lowering import find_route, lower_along
 from anyjob.runtime.services import AMENDED
 from anyjob.runtime.support import check_resources, check_spec, check_tasks
-from anyjob.specs import Spec, T, kind_of
+from anyjob.specs import Call, Spec, T, kind_of
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 
@@ -308,6 +308,8 @@ class Launch:
             Exception: as the backend's ``launch`` does.
         """
         try:
+            if not (self._backend.queues_in_ledger or self._backend.holds_results):
+                self._orders = [order for order in self._orders if self._give_results(order)]
             for order, answer in self._backend.launch(self._orders) if self._orders else ():
                 self._take(order.job_id, answer)
         except BaseException as error:
@@ -325,6 +327,25 @@ class Launch:
                 f"launch() of {type(self._backend).__qualname__} gave {self._nonsense}: it gives the "
                 "engine's id as text, Rejected(reason) or Unsure()"
             )
+
+    def _give_results(self, order: Order) -> bool:
+        """Give a call the results of other jobs that are arguments; tell whether they can be had."""
+        record = self._records[order.job_id]
+        if not isinstance(record.specs[0], Call):
+            return True
+        from anyjob.runtime.job_arguments import results_in
+
+        if results_in(record.specs[0]):
+            from anyjob.runtime.late_results import with_results
+
+            try:
+                order.spec = with_results(self._backend, record)
+            except DependencyFailedError as error:
+                self.unanswered.remove(order.job_id)
+                why = Outcome(status=JobStatus.ERROR, reason="dependency", message=str(error))
+                self._tracker.end(record, why)
+                return False
+        return True
 
     def _take(self, job_id: str, answer: Any) -> None:
         self.unanswered.remove(job_id)

@@ -55,6 +55,7 @@ class SlurmBackend(TaskBackend):
     ceiling = 3.0
     grace = 120.0
     relaunches = True
+    finds_results = True
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options or SlurmOptions())

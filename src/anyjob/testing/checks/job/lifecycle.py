@@ -128,3 +128,35 @@ class TaskLifecycle:
         first.append(3)
         second = job.result()
         assert second == [1, 2], f"the result was changed by its user, and the next one is {second!r}"
+
+    def test_a_job_in_the_arguments_of_a_call_stands_for_its_result(self, harness: BackendHarness) -> None:
+        """A job in the arguments of a call, in lists and dicts too, is waited for, and is its result."""
+        harness.require_kind("python")
+        from anyjob.specs import Call
+
+        first = harness.run(Call("builtins:divmod", (17, 5)))
+        if harness.backend.capabilities.durable:  # a releaser may not know a type of tests
+            harness.assert_done(first, "a call")
+        job = harness.run(Call("builtins:list", ([first, {"again": (first,)}],)))
+        harness.assert_done(job, "a call with another job in its arguments")
+        value = job.result()
+        assert value == [(3, 2), {"again": ((3, 2),)}], (
+            f"a call was to get the result of another job, (3, 2), and got {short_repr(value)}"
+        )
+        assert value[0] is value[1]["again"][0], "the result of one job is two objects in a call"
+
+    def test_a_call_is_not_made_whose_arguments_did_not_come_about(self, harness: BackendHarness) -> None:
+        """A call that needs the result of a job that fails ends as ERROR, with that failure as the cause."""
+        harness.require_kind("python")
+        from anyjob.errors import DependencyFailedError
+        from anyjob.specs import Call
+
+        failed = harness.run(Call("builtins:int", ("seven",)))
+        job = harness.run(Call("builtins:list", ([failed],)))
+        harness.wait(job)
+        error = job.exception()
+        assert isinstance(error, DependencyFailedError), (
+            f"what needs the result of a job that has failed raises {short_repr(error)}, "
+            "not a DependencyFailedError"
+        )
+        assert isinstance(error.__cause__, ValueError), f"its cause is {short_repr(error.__cause__)}"
