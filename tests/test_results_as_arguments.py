@@ -15,8 +15,9 @@ import pytest
 from running_local import Local, running, until
 from test_after import Gate
 
+import anyjob
 from anyjob import Call, Command, DependencyFailedError, JobStatus
-from anyjob.errors import JobNotFoundError, SpecError, UnsupportedSpecError
+from anyjob.errors import JobFailedError, JobNotFoundError, SpecError, UnsupportedSpecError
 from anyjob.execution import spool
 from anyjob.job import JobList
 from anyjob.ledger.rows import FINAL
@@ -352,3 +353,30 @@ def test_the_call_gets_the_result_though_client_and_daemons_are_gone(
                 until(lambda: other.ledger.rows([ids[1]])[ids[1]].state >= FINAL, "it has ended, too")
         finally:
             os.close(gate)
+
+
+# --- read when wanted -----------------------------------------------------------------------------
+
+
+def count(lazy: anyjob.Lazy[bytes], want: bool) -> int:
+    return len(lazy.load()) if want else 0
+
+
+def test_a_lazy_result_is_read_when_it_is_wanted(local: Local) -> None:
+    first = local.backend.run("builtins:bytes", 200_000, name="fit")
+    job = local.backend.run(count, anyjob.lazy(first), True)
+    assert job.result(60) == 200_000
+    assert "count(<lazy result of fit>, True)" in repr(job)
+    assert local.session.rerun([job])[0].result(60) == 200_000
+    (spool.path_of(local.session.ledger.state / "spool", first.job_id()) / "outcome.pkl").unlink()
+    assert local.backend.run(count, anyjob.lazy(first), False).result(60) == 0, "nobody reads it"
+    with pytest.raises(DependencyFailedError, match=r"\(fit\), which is an argument, is not there any more"):
+        local.backend.run(count, anyjob.lazy(first), True).result(60)
+
+
+def test_a_lazy_result_is_of_use_in_its_call_alone(local: Local) -> None:
+    first = local.backend.run(abs, -1)
+    with pytest.raises(JobFailedError, match=r"pass on what its load.. gives"):
+        local.backend.run(give_back, anyjob.lazy(first)).result(60)
+    with pytest.raises(TypeError, match=r"lazy.. takes a job, or a future"):
+        anyjob.lazy(3)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from kit_trials import check, harness_of
 from right_backend import RightBackend
 from right_calls import RightCallsBackend
 
+import anyjob
 from anyjob import Call, Config, DependencyFailedError, JobStatus, Registry, Session
 from anyjob.backend import Capabilities
 from anyjob.errors import JobCancelledError
@@ -101,3 +102,15 @@ def test_a_program_that_makes_the_call_finds_what_is_not_beside_it(
         last = harness.run(Call("builtins:len", (first,)))
         assert last.result(60) == 100_000
         assert (last._record.tracker.spool(last._record) / FILE).exists()
+
+
+def load(lazy: Any) -> Any:
+    return lazy.load()
+
+
+@pytest.mark.parametrize("name", ["calls", "durable"])
+def test_a_lazy_result_is_read_when_it_is_wanted(session: Session, name: str) -> None:
+    backend = session.get_backend(name)
+    first = backend.run(give_back, 1)
+    first.wait_for_final_state(60)
+    assert backend.run(load, anyjob.lazy(first)).result(60) == (1,)

@@ -241,3 +241,13 @@ def test_a_future_of_another_executor_stands_for_its_result(local: Local) -> Non
 def test_result_of_takes_jobs() -> None:
     with pytest.raises(TypeError, match="takes a job, or a future"):
         anyjob.result_of(3)  # type: ignore[arg-type]
+
+
+def load(lazy: anyjob.Lazy[Any]) -> Any:
+    return lazy.load()
+
+
+def test_a_lazy_result_is_read_when_it_is_wanted(executor: Executor, backend: Any) -> None:
+    assert executor.submit(load, anyjob.lazy(executor.submit(add, 1, 2))).result(60) == 3
+    first = backend.run(add, 1, 2)
+    assert backend.run(Call(load, (anyjob.lazy(first),))).result(60) == 3

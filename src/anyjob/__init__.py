@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from anyjob.orders import Observation, Options, Order, Rejected, Ticket, Unsure
     from anyjob.outcome import Attempt, Outcome
     from anyjob.provider import BaseProvider, ProviderConfiguration, filter_backends, least_busy
-    from anyjob.references import result_of
+    from anyjob.references import Lazy, lazy, result_of
     from anyjob.registry.lookup import Registry
     from anyjob.resources import Resources
     from anyjob.retry import Retry
@@ -137,7 +137,7 @@ _WHERE = {
     "outcome": ("Attempt", "Outcome"),
     "execution.outputs": ("CommandResult",),
     "execution.progress_report": ("progress",),
-    "references": ("result_of",),
+    "references": ("Lazy", "lazy", "result_of"),
     "execution.own_attempt": ("attempt", "scratch"),
     "registry.lookup": ("Registry",),
     "config.secrets": ("Secret",),
@@ -210,6 +210,7 @@ __all__ = [
     "JobRejectedError",
     "JobStatus",
     "JobTimeoutError",
+    "Lazy",
     "Observation",
     "Options",
     "Order",
@@ -252,6 +253,7 @@ __all__ = [
     "hookimpl",
     "job_types",
     "jobs",
+    "lazy",
     "least_busy",
     "pause",
     "progress",

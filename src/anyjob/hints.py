@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger as Ledger
     from anyjob.outcome import Outcome as Outcome
     from anyjob.provider import BaseProvider as BaseProvider
+    from anyjob.references import Lazy as Lazy
     from anyjob.references import ResultOf as ResultOf
     from anyjob.registry.hooks import HookManager as HookManager
     from anyjob.registry.listing import ListingEntry as ListingEntry
@@ -61,6 +62,7 @@ else:
         "JobFuture": "anyjob.future",
         "Ledger": "anyjob.ledger.store",
         "ListingEntry": "anyjob.registry.listing",
+        "Lazy": "anyjob.references",
         "ResultOf": "anyjob.references",
         "Offers": "anyjob.session.offers",
         "Row": "anyjob.ledger.rows",

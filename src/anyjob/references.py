@@ -5,7 +5,11 @@ The runner imports nothing of anyjob, and knows these classes by name: `anyjob.e
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar
+
 from anyjob import hints as t
+
+T = TypeVar("T")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +62,42 @@ class ResultOf:
         return self.job_id, self.name
 
 
+class Lazy(Generic[T]):
+    """What a call gets for `lazy(job)`, for annotations: its class is another one where the call runs."""
+
+    def load(self) -> T:
+        """Read the result: anew each time.
+
+        Raises:
+            Exception: it cannot be had any more.
+        """
+        raise NotImplementedError
+
+
+class LazyResultOf(ResultOf):
+    """Stands for the result of another job, which is read when the call wants it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<lazy result of {self.name or self.job_id[:7]}>"
+
+
+def lazy(job: t.TaskJob[t.T] | t.JobFuture[t.T]) -> t.Lazy[t.T]:
+    """Return what stands in the arguments of a call for the result of a job, to be read when it is wanted.
+
+    The call gets an object with a method ``load()``, which reads the result anew each time, and keeps nothing
+    of it. It is waited for all the same.
+
+    Args:
+        job: the job, or the future of an `anyjob.Executor`.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    return cast("t.Lazy[t.T]", _Lazy(_checked(job, "lazy")))
+
+
 def result_of(job: t.TaskJob[t.T] | t.JobFuture[t.T]) -> t.T:
     """Return what stands for the result of a job in the arguments of a call, as the job itself does.
 
@@ -69,9 +109,13 @@ def result_of(job: t.TaskJob[t.T] | t.JobFuture[t.T]) -> t.T:
     Raises:
         TypeError: it is something else.
     """
+    return cast("t.T", _Stands(_checked(job, "result_of")))
+
+
+def _checked(job: Any, who: str) -> Any:
     if not getattr(job, STANDS_FOR_RESULT, False):
-        raise TypeError(f"result_of() takes a job, or a future of anyjob.Executor, not {job!r}")
-    return cast("t.T", _Stands(job))
+        raise TypeError(f"{who}() takes a job, or a future of anyjob.Executor, not {job!r}")
+    return job
 
 
 class _Stands:
@@ -89,6 +133,16 @@ class _Stands:
 
     def _reference(self) -> Any:
         return self.job._reference()
+
+
+class _Lazy(_Stands):
+    """The same, for one that is read when it is wanted."""
+
+    __slots__ = ()
+
+    def _reference(self) -> Any:
+        found = self.job._reference()
+        return LazyResultOf(found.job_id, found.name, found.job)
 
 
 STANDS_FOR_RESULT: Literal["stands_for_result"] = "stands_for_result"

@@ -398,6 +398,10 @@ class Results:
             self._values[job_id] = self._load(job_id, f"{job_id} ({name})" if name else job_id)
         return self._values[job_id]
 
+    def lazy(self, job_id: str, name: str = "") -> LazyResult:
+        """Return what reads the result of a job when it is wanted, and keeps nothing of it."""
+        return LazyResult(lambda: self._load(job_id, f"{job_id} ({name})" if name else job_id))
+
     def _load(self, job_id: str, called: str) -> Any:
         what = f"the result of job {called}, which is an argument"
         try:
@@ -443,12 +447,34 @@ class Results:
         return given
 
 
+class LazyResult:
+    """The result of another job, which is read when it is wanted.
+
+    Args:
+        load: reads it.
+    """
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self._load = load
+
+    def load(self) -> Any:
+        """Read the result: anew each time.
+
+        Raises:
+            NoResult: it cannot be had any more.
+        """
+        return self._load()
+
+    def __reduce__(self) -> Any:
+        raise TypeError("it is of use in this call alone: pass on what its load() gives")
+
+
 class _ArgumentUnpickler(pickle.Unpickler):
     """Unpickles a part of a call, with other jobs' results in place of the references to them."""
 
     def __init__(self, stream: Any, results: Results, buffers: Any = None) -> None:
         super().__init__(stream, buffers=buffers)
-        self._stand_for = {"ResultOf": results.value}
+        self._stand_for = {"ResultOf": results.value, "LazyResultOf": results.lazy}
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "anyjob.references" and name in self._stand_for:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from anyjob.errors import DependencyFailedError
 from anyjob.execution import runner
 from anyjob.execution.stored_values import StoredValue
 from anyjob.outcome import LocalException, LocalValue, Outcome
+from anyjob.references import LazyResultOf, ResultOf
 from anyjob.status import JobStatus
-
-if TYPE_CHECKING:
-    from anyjob.references import ResultOf
 
 
 def when_there(references: Sequence[ResultOf], call: Callable[[Outcome | None], object]) -> None:
@@ -97,6 +95,9 @@ class Values:
         Raises:
             NoResult: it cannot be read.
         """
+        if isinstance(reference, LazyResultOf):
+            job = reference.job
+            return runner.LazyResult(lambda: job.result())
         if reference.job_id not in self._read:
             try:
                 self._read[reference.job_id] = reference.job.result()

@@ -91,7 +91,7 @@ class Handover:
         if holds_handle([call.args, call.kwargs.values()]):
 
             def stand_in(handle: Any) -> ResultOf:
-                needs[f"{len(needs)}"] = handle
+                needs[f"{len(needs)}"] = handle  # lazy or not, it is asked for its reference later
                 return ResultOf(f"{len(needs) - 1}")
 
             call = with_references(call, stand_in)

@@ -7,16 +7,19 @@ of other classes, and in what a function has closed over, a handle stays a handl
 from __future__ import annotations
 
 import copy
+import pickle
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from anyjob.errors import DependencyFailedError, SpecError, UnsupportedSpecError
 from anyjob.job import JobList
-from anyjob.references import STANDS_FOR_RESULT, ResultOf
+from anyjob.references import STANDS_FOR_RESULT, LazyResultOf, ResultOf
 from anyjob.specs import Call, Spec
 
 if TYPE_CHECKING:
@@ -65,16 +68,16 @@ class _OfOneCall:
 
     def __init__(self, taken: _Taken) -> None:
         self._taken = taken
-        self._own: dict[str, Any] = {}
+        self._own: dict[ResultOf, Any] = {}
         self.needed: list[Any] = []
 
     def __call__(self, handle: Any) -> Any:
         reference: ResultOf = handle._reference()
-        made = self._own.get(reference.job_id)
+        made = self._own.get(reference)
         if made is None:
             made = self._taken(reference)
             if isinstance(made, ResultOf):
-                made = self._own[reference.job_id] = ResultOf(made.job_id, made.name, made.job)
+                made = self._own[reference] = type(made)(made.job_id, made.name, made.job)
                 self.needed.extend(self._taken.prerequisites(made))
         return made
 
@@ -105,22 +108,22 @@ class _Taken:
 
     def _taken(self, reference: ResultOf) -> Any:
         backend = self._backend
-        job, job_id, name = reference.job, reference.job_id, reference.name
+        like, job, job_id, name = type(reference), reference.job, reference.job_id, reference.name
         if not backend.capabilities.durable:
-            return ResultOf(job_id, name, job or backend.services.job(job_id))
+            return like(job_id, name, job or backend.services.job(job_id))
         if job is None and backend.queues_in_ledger:
-            return ResultOf(job_id, name)  # the ledger will tell
+            return like(job_id, name)  # the ledger will tell
         job = job or backend.services.job(job_id)
         why = self._why_not(job)
         if not why:
-            return ResultOf(job_id, name)  # what is in the ledger is not to keep handles in memory
+            return like(job_id, name)  # what is in the ledger is not to keep handles in memory
         if not job.in_final_state():
             raise UnsupportedSpecError(
                 f"the result of job {reference.called} cannot be an argument on backend {backend.name()!r}: "
                 f"{why}; give what its result() returns, or wait until it has ended"
             )
         try:
-            return job.result()
+            return lazily(job.result()) if isinstance(reference, LazyResultOf) else job.result()
         except Exception as error:
             raise DependencyFailedError(
                 f"the result of job {reference.called}, which is an argument, is not to be had: "
@@ -176,6 +179,13 @@ def with_references(call: Call[Any], refer: Callable[[Any], Any]) -> Call[Any]:
     args = tuple(replacing(value, f"argument {n}") for n, value in enumerate(call.args))
     kwargs = {key: replacing(value, f"argument {key!r}") for key, value in call.kwargs.items()}
     return replace(call, args=args, kwargs=kwargs)
+
+
+def lazily(value: Any) -> Any:
+    """Return what a call gets that is to have a value when it wants it; it pickles, wherever that goes."""
+    from anyjob.execution import runner
+
+    return SimpleNamespace(load=partial(pickle.loads, runner.dumps(value)))
 
 
 def results_in(call: Spec) -> list[ResultOf]:

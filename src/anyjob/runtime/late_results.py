@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import DependencyFailedError, StateError
 from anyjob.execution.spool import InSpool, load_large
 from anyjob.ledger.encoding import outcome_of
 from anyjob.ledger.results import write_results
+from anyjob.references import LazyResultOf
 from anyjob.runtime.awaited_results import Values
-from anyjob.runtime.job_arguments import results_in, with_references
+from anyjob.runtime.job_arguments import lazily, results_in, with_references
 from anyjob.specs import Call, Spec
 from anyjob.status import JobStatus
 
@@ -60,7 +63,13 @@ def with_results(backend: TaskBackend, record: JobRecord) -> Spec:
                 values[reference.job_id] = _read(reference, kept)
     if isinstance(native, Call):
         made = {job_id: PickledValue(pickled) for job_id, pickled in values.items()}
-        return with_references(native, lambda one: made.get(one.job_id, one))
+
+        def value(one: ResultOf) -> Any:
+            if one.job_id in values and isinstance(one, LazyResultOf):
+                return SimpleNamespace(load=partial(pickle.loads, values[one.job_id]))
+            return made.get(one.job_id, one)
+
+        return with_references(native, value)
     if record.spool is not None and values:  # the runner, which is part of the native work, looks there
         write_results(record.spool, values)
     return native
@@ -72,7 +81,10 @@ def _with_own(native: Spec, references: Sequence[ResultOf]) -> Spec:
         return native
     if not isinstance(native, Call):
         raise DependencyFailedError("no backend whose jobs end with this process makes calls by a program")
-    made = with_references(native, Values())
+    read = Values()
+    made = with_references(
+        native, lambda one: lazily(one.job.result()) if isinstance(one, LazyResultOf) else read(one)
+    )
     for one in references:
         one.job = None  # who holds this job is not to hold those
     return made

@@ -83,7 +83,10 @@ class Order:
         """Return the work of a job that is run anew, with the results of what others were run anew as."""
         if not isinstance(spec, Call) or not holds_handle([spec.args, spec.kwargs.values()]):
             return spec
-        return with_references(spec, lambda one: ResultOf(self._newest(one.job_id), one.name))
+        return with_references(spec, self._newest_of)
+
+    def _newest_of(self, reference: ResultOf) -> ResultOf:
+        return type(reference)(self._newest(reference.job_id), reference.name)
 
     def _newest(self, job_id: str) -> str:
         if job_id in self._anew:
