@@ -16,7 +16,7 @@ from running_local import Local, running, until
 from test_after import Gate
 
 import anyjob
-from anyjob import Call, Command, DependencyFailedError, JobStatus
+from anyjob import Call, DependencyFailedError, JobStatus
 from anyjob.errors import JobFailedError, JobNotFoundError, SpecError, UnsupportedSpecError
 from anyjob.execution import spool
 from anyjob.job import JobList
@@ -265,15 +265,23 @@ def test_a_result_that_cannot_be_unpickled_is_told(local: Local) -> None:
         last.result(30)
 
 
-def test_what_has_no_result_to_hand_over_is_refused_with_the_way_out(local: Local, tmp_path: Path) -> None:
-    command = local.backend.run(Command(["true"]))
+def test_what_has_no_result_to_hand_over_is_refused_with_the_way_out(
+    local: Local, tmp_path: Path, gate: Gate
+) -> None:
+    """What has ended has one to give: so these wait, each at the gate."""
+    command = local.backend.run(gate.job())
     with pytest.raises(UnsupportedSpecError, match=r"it is no call, .* give what its result"):
         local.backend.run(len, command)
-    threads = local.session.get_backend("threads")
-    with pytest.raises(UnsupportedSpecError, match="lives in this process alone: give what its"):
-        local.backend.run(abs, threads.run(abs, -1))
+    here = local.session.get_backend("threads").run(read_gate, gate._path)
+    with pytest.raises(UnsupportedSpecError, match="lives in this process alone; give what its"):
+        local.backend.run(abs, here)
+    call = local.backend.run(read_gate, gate._path)
     with running(tmp_path) as other, pytest.raises(UnsupportedSpecError, match="it is in another ledger"):
-        other.backend.run(abs, local.backend.run(abs, -1))
+        other.backend.run(abs, call)
+    waiting = [command, here, call]
+    while waiting:
+        gate.open()  # for any of them
+        waiting.remove(next(anyjob.as_completed(waiting, timeout=60)))
     before = len(local.session.jobs())
     with pytest.raises(JobNotFoundError, match=f"no job '{'f' * 20}' is in the ledger any more"):
         local.backend.run(abs, ResultOf("f" * 20))
