@@ -185,6 +185,11 @@ def test_every_reason_of_the_reference_is_explained() -> None:
         ),
         (
             {"there": {"cpus": 2}, "takes": {"cpus": 1}},
+            {"queue_position": 2, "resources": {"priority": 10}},
+            ["anyjob priority 3f2a91c0 20"],
+        ),
+        (
+            {"there": {"cpus": 2}, "takes": {"cpus": 1}},
             {"queue_position": 2},
             ["waits for its turn", "1 job before it"],
         ),
@@ -279,6 +284,7 @@ def test_explain_tells_of_attempts_and_of_slots_that_were_set() -> None:
     wait_until(lambda: "goes again in" in shown(job))
     said = shown(job)
     assert "attempt 2 of 2" in said
+    assert "waits for its turn" not in invoke("show", job.job_id()).stdout
     assert "attempt 1 ended by exit-code: exit code 3" in said
     again.wait_for_final_state(60)
     assert "it was attempt 2 of 2" in shown(again)
@@ -296,8 +302,11 @@ def test_explain_of_what_waits_names_what_holds_the_slots() -> None:
     wait_until(lambda: runs.status().name == "RUNNING")
     waits, held = backend.run(Command(["true"])), backend.run(Command(["true"]))
     after = backend.run(Command(["true"]), after=[waits])
+    last = backend.run(Command(["true"]))
     try:
         anyjob.hold([held])
+        assert "position 2 in the queue: 1 job before it" in shown(last)  # what is held is before nobody
+        assert invoke("release", waits.job_id()).stdout == "1 not released: only what is held can be\n"
         said = shown(waits)
         assert "waits for a slot" in said
         assert f"{runs.job_id()[:8]} (holder), RUNNING" in said
@@ -308,7 +317,7 @@ def test_explain_of_what_waits_names_what_holds_the_slots() -> None:
         assert [each["name"] for each in found["running"]] == ["holder"]
         assert (found["takes"]["cpus"], found["there_is"]["cpus"]) == (1, 1)
     finally:
-        anyjob.default_session().cancel([after, held, waits, runs])
+        anyjob.default_session().cancel([last, after, held, waits, runs])
 
 
 def test_explain_is_told_of_an_unknown_job(local_cli: Path) -> None:

@@ -152,6 +152,7 @@ def test_no_table_is_read_through_or_sorted(
         ("with_native_id", ("x",)),
         ("queued", (1, 0, 100)),
         ("in_state", (1, RUNNING)),
+        ("waiting", (1,)),
         ("open_in_bulk", (1,)),
         ("open_backends", ("h",)),
         ("work", ("ab" * 10,)),

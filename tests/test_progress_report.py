@@ -40,7 +40,8 @@ def test_what_is_said_is_read_and_told_in_a_line(spool: Path) -> None:
 
 
 def test_bad_fractions_are_refused_and_nothing_else_is(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for bad in (-0.1, 1.1, float("nan")):
+    bad: Any
+    for bad in (-0.1, 1.1, float("nan"), "half", []):
         with pytest.raises(ValueError, match="a number from 0 to 1"):
             anyjob.progress(bad)
     monkeypatch.setenv("ANYJOB_SPOOL", str(spool / "gone"))

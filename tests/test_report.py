@@ -208,6 +208,7 @@ def test_a_report_on_jobs_of_a_name(tmp_path: Path) -> None:
     assert rows[0]["memory"] == str(64 << 20)
     assert anyjob("report", "--name", "brew", "--csv", "-").stdout.count(b"\n") == 3
     assert "the newest 1;" in invoke("report", "--html", "r.html", "--limit", "1").stderr
+    assert "only one of --html" in invoke("report", "--html", "-", "--csv", "-").stderr
     assert sorted(each.name for each in Path().iterdir()) == ["c.csv", "r.html", "t.json"]
 
 

@@ -67,9 +67,13 @@ def progress(fraction: float | None = None, message: str = "", **values: Any) ->
     """
     global _last
     if fraction is not None:
-        fraction = float(fraction)
-        if not 0 <= fraction <= 1:
+        try:
+            part = float(fraction)
+        except (TypeError, ValueError):
+            part = math.nan
+        if not 0 <= part <= 1:
             raise ValueError(f"fraction is a number from 0 to 1, not {fraction!r}")
+        fraction = part
     directory, now = os.environ.get("ANYJOB_SPOOL"), time.monotonic()
     if not directory or (now - _last < PAUSE and fraction != 1):
         return

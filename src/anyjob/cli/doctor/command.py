@@ -81,7 +81,10 @@ def look(directory: Path, timeout: float) -> Iterator[Finding]:
 
 def _write(finding: Finding) -> None:
     mark = {PROBLEM: "! ", WARNING: "? "}.get(finding.state, "  ")
-    write_line(f"{mark}{finding.what}: {finding.value}")
+    first, *rest = finding.value.splitlines() or [""]
+    write_line(f"{mark}{finding.what}: {first}")
+    for line in rest:
+        write_line(f"    {line}")
     if finding.way_out:
         write_line(f"    -> {finding.way_out}")
 

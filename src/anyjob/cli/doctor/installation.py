@@ -95,7 +95,8 @@ def _ask(name: str, timeout: float) -> Finding:
     result = run_isolated(f"{_HERE}:ask", name, timeout=timeout)
     if result.value is None:
         why = result.why.replace("its import", "asking it")
-        return Finding("backends", name, why, PROBLEM, f"anyjob backends check {name}")
+        more = "with more time: anyjob doctor --timeout 1m; or " if result.state == "hangs" else ""
+        return Finding("backends", name, why, PROBLEM, f"{more}anyjob backends check {name}")
     state, told = result.value
     return Finding("backends", name, told, state, f"anyjob backends check {name}" if state else "")
 

@@ -18,6 +18,15 @@ from anyjob.status import JobStatus
 _DONE = {"hold": "held", "release": "released", "pause": "paused", "resume": "resumed"}
 
 
+REFUSED = {
+    "hold": "only what waits can be",
+    "release": "only what is held can be",
+    "pause": "only what runs can be",
+    "resume": "only what is paused can be",
+}
+"""Why an action came to nothing."""
+
+
 def _command(action: str, state: JobStatus, text: str, example: str) -> click.Command:
     @click.command(action, help=text, epilog=f"\b\nExamples:\n{example}")
     @click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=open_job_ids)
@@ -31,7 +40,10 @@ def _command(action: str, state: JobStatus, text: str, example: str) -> click.Co
             jobs = find_jobs(session, ids, criteria)
             confirm(action, len(jobs), by_filters=not ids, yes=yes)
             done = getattr(session, action)(jobs)
-        counts = [(sum(done), _DONE[action]), (len(done) - sum(done), f"not {_DONE[action]}")]
+        counts = [
+            (sum(done), _DONE[action]),
+            (len(done) - sum(done), f"not {_DONE[action]}: {REFUSED[action]}"),
+        ]
         write_line(", ".join(f"{count} {what}" for count, what in counts if count) or "no job fits")
         sys.exit(exit_codes.FOUND if ids and not all(done) else exit_codes.OK)
 
@@ -100,6 +112,9 @@ def priority(words: tuple[str, ...], yes: bool, **options: Any) -> None:
         jobs = find_jobs(session, ids, criteria)
         confirm("change", len(jobs), by_filters=not ids, yes=yes)
         done = session.set_priority(jobs, wanted)
-    counts = [(sum(done), f"with priority {wanted}"), (len(done) - sum(done), "not changed")]
+    counts = [
+        (sum(done), f"with priority {wanted}"),
+        (len(done) - sum(done), "not changed: only what waits can be"),
+    ]
     write_line(", ".join(f"{count} {what}" for count, what in counts if count) or "no job fits")
     sys.exit(exit_codes.FOUND if ids and not all(done) else exit_codes.OK)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -39,12 +40,17 @@ def queue_place(job: TaskJob, queues: dict[int, dict[str, int]] | None = None) -
     number = backend.recorder.number
     queues = {} if queues is None else queues
     if number not in queues:
-        waiting = ledger.in_state(number, JobStatus.QUEUED)
-        queues[number] = {job_id: place for place, (job_id, _) in enumerate(waiting, 1)}
+        queues[number] = {job_id: place for place, job_id in enumerate(ledger.waiting(number), 1)}
     if job.job_id() not in queues[number]:
         awaited = ledger.awaited([job.job_id()]).get(job.job_id())
         if awaited is not None:
             return None, awaited.in_words()
+        due = ledger.due([job.job_id()]).get(job.job_id())
+        if due is not None:
+            return None, due.in_words(time.time())
+        row = ledger.rows([job.job_id()]).get(job.job_id())
+        if row is not None and row.reason in SAID:
+            return None, SAID[row.reason]
     running = len(ledger.in_state(number, JobStatus.RUNNING))
     position = queues[number].get(job.job_id())
     slots = getattr(backend.options, "slots", None)

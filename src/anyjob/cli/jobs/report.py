@@ -76,6 +76,10 @@ def report(
     """
     if not (html_path or trace_path or csv_path):
         raise click.UsageError("say what to write: --html FILE, --trace FILE or --csv FILE")
+    if [html_path, trace_path, csv_path].count("-") > 1:
+        raise click.UsageError(
+            "only one of --html, --trace and --csv goes to stdout: name files for the others"
+        )
     criteria = read_criteria(options)
     with open_session() as session:
         rows = select(session, criteria, limit + 1, superseded=superseded)

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from anyjob.cli.context import open_session
+from anyjob.cli.jobs.holding import REFUSED
 from anyjob.cli.output import console, is_terminal
 from anyjob.cli.top.snapshot import Snapshot, read
 from anyjob.cli.top.view import Action, View, press
@@ -119,7 +120,8 @@ class Top:
             return f"{action.what} {short}: {type(error).__name__}: {error}"
         if isinstance(came, str):
             return f"{short} runs anew as {came}"
-        return f"{action.what} {short}: {'done' if came else 'refused: it has ended, or is past that'}"
+        why = REFUSED.get(action.what, "it has ended")
+        return f"{action.what} {short}: {'done' if came else f'not done: {why}'}"
 
     def _read_on(self) -> None:
         while not self._over:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anyjob.resources import MAX_PRIORITY
 from anyjob.text.amounts import span
 from anyjob.text.units import format_memory
 from anyjob.views.explanation.facts import Explanation, Facts, Other
@@ -92,7 +93,8 @@ def _in_our_queue(facts: Facts, since: str) -> Explanation:
         ways.append("anyjob doctor")
     if ahead:
         why.insert(0, f"position {position} in the queue: {ahead}")
-        ways.insert(0, f"sooner: anyjob priority {short} 10")
+        more = min((facts.found["resources"].get("priority") or 0) + 10, MAX_PRIORITY)
+        ways.insert(0, f"sooner: anyjob priority {short} {more}")
     return Explanation(f"{what}; it has waited for {since} on {backend}", tuple(why), tuple(ways))
 
 
