@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import subprocess
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from support.cli_program import anyjob, invoke
 
 import anyjob as library
 from anyjob import Command
-from anyjob.views.report.drawings import levels
+from anyjob.ledger.graph_reader import GraphJob
+from anyjob.status import JobStatus
+from anyjob.views.graph.folded import Need, Node
+from anyjob.views.report.drawings import dependencies, levels
 from anyjob.views.report.figures import failures, figures, lanes, timeline
 from anyjob.views.report.page import Report, page
 from anyjob.views.report.table import as_csv
@@ -80,9 +84,19 @@ def test_what_overlaps_has_lanes_of_its_own() -> None:
     assert [bar.place for bar in bars] == ["n2", "n10", "pc"]
 
 
-def test_levels_end_though_names_go_in_a_circle() -> None:
-    assert levels([("a", "b"), ("b", "c"), ("a", "c")]) == [["a"], ["b"], ["c"]]
-    assert sorted(name for row in levels([("a", "b"), ("b", "a")]) for name in row) == ["a", "b"]
+def node(name: str, *needs: int, state: JobStatus = JobStatus.DONE, count: int = 2) -> Node:
+    job = GraphJob(1, "ab" * 10, name, "work", "hpc", state, "", None, None, None)
+    return Node(name, Counter({state: count}), [job], [Need(index, 0) for index in needs], 0.0)
+
+
+def test_a_node_is_below_all_that_it_starts_after() -> None:
+    assert levels({0, 1, 2, 3}, [(0, 1), (1, 2), (0, 2), (0, 3)]) == [[0], [1, 3], [2]]
+    drawn = "".join(dependencies([node("a"), node("b", 0, state=JobStatus.ERROR), node("alone")]))
+    assert "<title>a x2: 2 DONE</title>" in drawn
+    assert "alone" not in drawn
+    assert drawn.count("stroke:var(--error)") == 1
+    assert list(dependencies([node("a")])) == []
+    assert "too many" in "".join(dependencies([node("a"), *(node(f"n{i}", 0) for i in range(60))]))
 
 
 class Tags(HTMLParser):
@@ -108,11 +122,11 @@ class Tags(HTMLParser):
 def hostile_page() -> str:
     jobs = [
         reported(1, name=EVIL, backend=EVIL, host=EVIL, work=EVIL * 50, message=EVIL * 2000, **FAILED),
-        reported(2, name="after", tags={EVIL: EVIL}, currency=EVIL, cost=1.0, needs=(f"{1:020x}",)),
+        reported(2, name="after", tags={EVIL: EVIL}, currency=EVIL, cost=1.0),
         reported(3, name="x" * 255, state="RUNNING", finished=None, started=NOW - 5),
         reported(4, state="QUEUED", started=None, finished=None),
     ]
-    return page(Report(EVIL, jobs, NOW, {f"{1:020x}": [EVIL, "\0"]}))
+    return page(Report(EVIL, jobs, NOW, {f"{1:020x}": [EVIL, "\0"]}, [node(EVIL), node("after", 0)]))
 
 
 def rendered(text: str, path: Path, fragment: str = "") -> str:
@@ -202,6 +216,7 @@ def test_a_report_on_jobs_of_a_name(tmp_path: Path) -> None:
     assert "out of tea" in text
     assert "1 × exit-code" in text
     assert "What starts after what" in text
+    assert f"brew {other.job_id()[:7]}: DONE" in text
     assert len([e for e in json.loads(Path("t.json").read_text())["traceEvents"] if e["ph"] == "X"]) == 2
     rows = list(csv.DictReader(io.StringIO(Path("c.csv").read_text())))
     assert [row["exit_code"] for row in rows] == ["3", "0"]

@@ -118,15 +118,6 @@ class DependencyReader:
             for job_id, other, condition in self._file.read(sql.format(placeholders(some)), some)
         ]
 
-    def edges(self, first: int, last: int) -> list[tuple[str, str]]:
-        """Return what starts after what, by id: of jobs that wait for the same, the first alone."""
-        sql = (
-            "SELECT p.id, j.id FROM jobs j CROSS JOIN dependencies d ON d.dependent = j.n "
-            "CROSS JOIN jobs p ON p.n = d.prerequisite WHERE j.n BETWEEN ? AND ? "
-            "AND EXISTS (SELECT 1 FROM dependents g WHERE g.n = j.n)"
-        )
-        return self._file.read(sql, (first, last))
-
     def broken_by(self, job_id: str) -> str | None:
         """Return the job of whose end one has failed that was to start after it, if that is known still."""
         sql = (

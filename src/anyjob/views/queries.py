@@ -11,11 +11,13 @@ from typing import NamedTuple
 
 from anyjob.execution.next_attempt import still_to_wait
 from anyjob.ledger.encoding import decode_resources, outcome_of
+from anyjob.ledger.graph_reader import JobGraph
 from anyjob.ledger.reader import LedgerReader
 from anyjob.ledger.rows import FINAL, Row, Summary, status_of
 from anyjob.ledger.schema import version_of
 from anyjob.resources import Resources, total_cpus
 from anyjob.status import JobStatus
+from anyjob.views.graph.folded import Node, fold
 from anyjob.views.reported import ReportedJob
 
 LATELY = 7 * 86400.0
@@ -112,24 +114,18 @@ def reported(ledger: LedgerReader, rows: Sequence[Row], *, with_work: bool = Tru
     resources = {n: decode_resources(each.resources) for n, each in ledger.contexts(bulks).items()}
     tags = ledger.tags_of(bulks)
     summaries = ledger.summaries([row.job_id for row in rows]) if with_work else {}
-    needs: dict[str, list[str]] = {}
-    for other, job_id in ledger.edges(rows[0].n, rows[-1].n) if rows and with_work else ():
-        needs.setdefault(job_id, []).append(other)
     return [
         _reported(
             row,
             resources.get(row.bulk, _NOTHING_ASKED),
             tags.get(row.bulk, {}),
             summaries.get(row.job_id, _NO_SUMMARY),
-            tuple(needs.get(row.job_id, ())),
         )
         for row in rows
     ]
 
 
-def _reported(
-    row: Row, asked: Resources, tags: Mapping[str, str], summary: Summary, needs: tuple[str, ...]
-) -> ReportedJob:
+def _reported(row: Row, asked: Resources, tags: Mapping[str, str], summary: Summary) -> ReportedJob:
     outcome = outcome_of(row)
     return ReportedJob(
         job_id=row.job_id,
@@ -155,8 +151,17 @@ def _reported(
         cost=outcome.cost,
         currency=outcome.currency,
         tags=tags,
-        needs=needs,
     )
+
+
+def graph_of(ledger: LedgerReader, rows: Sequence[Row]) -> list[Node]:
+    """Return the graph of these jobs alone: what starts after what of them."""
+    chosen = {row.job_id for row in rows}
+    tied = ledger.graph(list(chosen))
+    jobs = [job for job in tied.jobs if job.job_id in chosen]
+    numbers = {job.n for job in jobs}
+    newer = {old: new for old, new in tied.newer.items() if new in numbers}
+    return fold(JobGraph(jobs, tied.needs, newer))
 
 
 def in_a_line(summary: Summary) -> str:

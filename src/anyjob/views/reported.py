@@ -13,7 +13,6 @@ class ReportedJob(NamedTuple):
         cpus: cores that it has asked for with all its tasks; 1, where it has not said.
         gpus: accelerators that it has asked for.
         memory: what it has asked for; None where it has not said.
-        needs: the ids of the jobs that it started after.
     """
 
     job_id: str
@@ -39,7 +38,6 @@ class ReportedJob(NamedTuple):
     cost: float | None
     currency: str
     tags: Mapping[str, str]
-    needs: tuple[str, ...] = ()
 
     @property
     def waited(self) -> float | None:

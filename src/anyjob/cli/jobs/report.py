@@ -91,9 +91,10 @@ def report(
             rows = refresh(session, session.ledger, rows)
         jobs = queries.reported(session.ledger, rows)
         now = time.time()
+        nodes = queries.graph_of(session.ledger, rows) if html_path else []
         words = _last_words(session, jobs, {row.job_id: row.backend for row in rows}) if html_path else {}
     if html_path:
-        _write(html_path, page(Report(title or _title(criteria), jobs, now, words, more)))
+        _write(html_path, page(Report(title or _title(criteria), jobs, now, words, nodes, more)))
     if trace_path:
         _write(trace_path, trace(jobs, now))
     if csv_path:

@@ -81,7 +81,7 @@ def dot(nodes: Sequence[Node], name: str) -> str:
     """Return a graph in the language of Graphviz."""
     lines = [f"digraph {_quoted(name)} {{", "  rankdir=LR;", '  node [shape=box, style="rounded,filled"];']
     for index, node in enumerate(nodes):
-        label = _quoted(_title(node) + "\n" + node.in_words())
+        label = _quoted(title(node) + "\n" + node.in_words())
         fill = _FILLS[COLOURS.get(node.state, "")]
         lines.append(f'  n{index} [label={label}, fillcolor="{fill}"];')
     for index, node in enumerate(nodes):
@@ -99,7 +99,7 @@ def mermaid(nodes: Sequence[Node]) -> str:
     """Return a graph in the language of Mermaid, as GitHub and Jupyter draw it."""
     lines = ["flowchart LR"]
     for index, node in enumerate(nodes):
-        lines.append(f'  n{index}["{_entities(_title(node))}<br/>{_entities(node.in_words())}"]')
+        lines.append(f'  n{index}["{_entities(title(node))}<br/>{_entities(node.in_words())}"]')
     for index, node in enumerate(nodes):
         for need in node.needs:
             arrow = f"-. {CONDITIONS[need.condition]} .->" if need.condition in _WORDS else "-->"
@@ -138,7 +138,8 @@ def _listed(nodes: Sequence[Node]) -> str:
     return ", ".join(_text(node.label) for node in nodes)
 
 
-def _title(node: Node) -> str:
+def title(node: Node) -> str:
+    """Return what a node is called, with how many jobs it is."""
     return _text(node.label) + (f" x{node.total:,}" if node.total > 1 else "")
 
 

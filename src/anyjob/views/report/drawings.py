@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from anyjob.status import JobStatus
 from anyjob.text.markup import escaped
 from anyjob.text.printable import shortened
+from anyjob.views.graph.drawn import title
+from anyjob.views.graph.folded import Node
 from anyjob.views.report.figures import Bar, timeline
 from anyjob.views.reported import ReportedJob
 
@@ -20,7 +22,7 @@ TALLEST = 900.0
 """Height of all places together, as far as their number allows."""
 MOST_PLACES = 40
 MOST_STEPS = 60
-"""Names of jobs, at most, whose graph is drawn: of more, nothing would be seen."""
+"""Nodes, at most, of a graph that is drawn: of more, nothing would be seen."""
 
 
 def _range(jobs: Sequence[ReportedJob], now: float) -> tuple[float, float]:
@@ -107,50 +109,40 @@ def _rect(bar: Bar, begin: float, end: float) -> str:
 # --- what started after what ----------------------------------------------------------------------
 
 
-def dependencies(jobs: Sequence[ReportedJob]) -> Iterator[str]:
-    """Yield a drawing of which names start after which; nothing where no job starts after another."""
-    names = {job.job_id: job.name or job.job_id[:8] for job in jobs}
-    edges = Counter(
-        (names[other], names[job.job_id]) for job in jobs for other in job.needs if other in names
-    )
+def dependencies(nodes: Sequence[Node]) -> Iterator[str]:
+    """Yield a drawing of which jobs start after which; nothing where none starts after another."""
+    edges = [(need.node, index) for index, node in enumerate(nodes) for need in node.needs]
     if not edges:
         return
     yield "<section><h2>What starts after what</h2>"
-    steps = {name for edge in edges for name in edge}
+    steps = {index for edge in edges for index in edge}
     if len(steps) > MOST_STEPS:
-        yield f'<p class="dim">{len(steps)} names: too many to be drawn</p></section>'
+        yield f'<p class="dim">{len(steps)} kinds of jobs: too many to be drawn</p></section>'
         return
-    counts = Counter(name for name in names.values() if name in steps)
-    failed = {names[job.job_id] for job in jobs if job.state == "ERROR"}
-    yield _graph(levels(list(edges)), counts, failed, list(edges)) + "</section>"
+    yield _graph(nodes, levels(steps, edges), edges) + "</section>"
 
 
-def levels(edges: list[tuple[str, str]]) -> list[list[str]]:
-    """Return the names in levels: each below all that it starts after, as far as that goes in a circle."""
-    level = dict.fromkeys((name for edge in edges for name in edge), 0)
-    for _ in level:  # a way is no longer than there are names, but where names go in a circle
-        changed = False
-        for before, after in edges:
-            if level[after] <= level[before] < len(level) - 1 and before != after:
-                level[after] = level[before] + 1
-                changed = True
-        if not changed:
-            break
-    found: dict[int, list[str]] = {}
-    for name, number in level.items():
-        found.setdefault(number, []).append(name)
-    return [found[number] for number in sorted(found)]
+def levels(steps: Collection[int], edges: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Return nodes in levels, each below all that it starts after; those of higher numbers start later."""
+    before: dict[int, list[int]] = {}
+    for first, after in edges:
+        before.setdefault(after, []).append(first)
+    level: dict[int, int] = {}
+    for step in sorted(steps):
+        level[step] = 1 + max((level[first] for first in before.get(step, ())), default=-1)
+    found: list[list[int]] = [[] for _ in range(max(level.values()) + 1)]
+    for step, number in level.items():
+        found[number].append(step)
+    return found
 
 
-def _graph(
-    steps: list[list[str]], counts: Counter[str], failed: set[str], edges: list[tuple[str, str]]
-) -> str:
+def _graph(nodes: Sequence[Node], steps: list[list[int]], edges: list[tuple[int, int]]) -> str:
     wide, tall, gap, down = 170, 34, 20, 62
     total = max(len(row) for row in steps) * (wide + gap)
     where = {
-        name: ((total - len(row) * (wide + gap)) / 2 + i * (wide + gap) + gap / 2, n * down + 4)
+        step: ((total - len(row) * (wide + gap)) / 2 + i * (wide + gap) + gap / 2, n * down + 4)
         for n, row in enumerate(steps)
-        for i, name in enumerate(row)
+        for i, step in enumerate(row)
     }
     lines = [
         f'<path d="M{x:.0f} {y + tall}C{x:.0f} {y + tall + 16} {u:.0f} {v - 16} {u:.0f} {v}"/>'
@@ -161,10 +153,11 @@ def _graph(
     ]
     red = ' style="stroke:var(--error)"'
     boxes = [
-        f'<g><title>{escaped(name)}</title><rect x="{x:.0f}" y="{y}" width="{wide}" height="{tall}" rx="5"'
-        f'{red if name in failed else ""}/><text x="{x + 10:.0f}" y="{y + 22}">'
-        f"{escaped(shortened(name, 18))} × {counts[name]}</text></g>"
-        for name, (x, y) in where.items()
+        f"<g><title>{escaped(title(nodes[step]))}: {escaped(nodes[step].in_words())}</title>"
+        f'<rect x="{x:.0f}" y="{y}" width="{wide}" height="{tall}" rx="5"'
+        f'{red if nodes[step].states[JobStatus.ERROR] else ""}/><text x="{x + 10:.0f}" y="{y + 22}">'
+        f"{escaped(shortened(title(nodes[step]), 22))}</text></g>"
+        for step, (x, y) in where.items()
     ]
     height = len(steps) * down
     return (

@@ -13,6 +13,7 @@ from anyjob import __version__
 from anyjob.text.amounts import money, span
 from anyjob.text.markup import LINES, escaped, script_data
 from anyjob.text.printable import printable, shortened
+from anyjob.views.graph.folded import Node
 from anyjob.views.report.drawings import dependencies, load, places
 from anyjob.views.report.figures import MOST_NAMES, Failure, Group, failures, figures, grouped, timeline
 from anyjob.views.reported import ReportedJob
@@ -38,6 +39,7 @@ class Report(NamedTuple):
         jobs: oldest first.
         now: when it was made, in seconds since 1970.
         last_words: by the id of a job that failed, the last lines that it wrote.
+        nodes: the graph of what starts after what.
         more: whether older jobs fit, too, that are left out.
     """
 
@@ -45,6 +47,7 @@ class Report(NamedTuple):
     jobs: Sequence[ReportedJob]
     now: float
     last_words: Mapping[str, Sequence[str]] = {}
+    nodes: Sequence[Node] = ()
     more: bool = False
 
 
@@ -64,7 +67,7 @@ def page(report: Report) -> str:
         *_failures(report),
         *_timeline(report),
         *_names(report),
-        *dependencies(report.jobs),
+        *dependencies(report.nodes),
         *_jobs(report),
         f"<script>{script}</script></body></html>\n",
     )

@@ -22,7 +22,7 @@ def as_csv(jobs: Iterable[ReportedJob], now: float) -> str:
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    names = [name for name in ReportedJob._fields if name != "needs"]
+    names = ReportedJob._fields
     writer.writerow([*names, "waited", "ran"])
     for job in jobs:
         writer.writerow([*(_cell(getattr(job, name)) for name in names), job.waited, job.ran(now)])
