@@ -56,6 +56,10 @@ def test_each_attempt_is_numbered_and_kept(tmp_path: Path) -> None:
         assert Path(first.logs["stdout"]).read_text() == "out 1\n"
         with pytest.raises(JobError, match="has had 3 attempts, and no attempt 4"):
             job.logs(attempt=4)
+        once = local.backend.run(Command(["true"]))
+        once.result(timeout=60)
+        with pytest.raises(JobError, match="has had 1 attempt, and no attempt 2"):
+            once.logs(attempt=2)
         again = local.another().get_job(job.job_id())
         assert [each.exit_code for each in again.attempts()] == [75, 75, 0]
 

@@ -114,7 +114,10 @@ def test_what_waits_is_not_failed_by_it(own: Local) -> None:
     ("changes", "words"),
     [
         ({"slot": 1}, "'slot' cannot be set while 'local' is in use; did you mean 'slots'?"),
-        ({"isolation": "reuse"}, "what can: slots, memory, resources"),
+        (
+            {"isolation": "reuse"},
+            "'isolation' cannot be set while 'local' is in use; what can: slots, memory, resources",
+        ),
         ({"slots": 0}, "local: slots: expected integer >= 1"),
         ({"slots": "many"}, "local: slots: expected"),
         ({"memory": "8 apples"}, "8 apples"),
@@ -134,7 +137,8 @@ def test_the_command_line_sets_shows_and_resets(own: Local, monkeypatch: pytest.
     def session() -> Session:
         registry = Registry()
         registry.register_backend("local", LocalBackend)
-        config = Config.from_dict({"backends": {"local": own.options, "here": {"type": "inline"}}})
+        others = {"here": {"type": "inline"}, "bare": {"type": "local"}}
+        config = Config.from_dict({"backends": {"local": own.options, **others}})
         return Session(config, registry, own.state)
 
     monkeypatch.setattr(commands, "open_session", session)
@@ -145,6 +149,8 @@ def test_the_command_line_sets_shows_and_resets(own: Local, monkeypatch: pytest.
 
     assert said("set", "local", "slots=3", "memory=4GiB") == "local: slots = 3\nlocal: memory = 4GiB\n"
     assert "in place of these: slots = 3, memory = 4GiB" in said("show", "local")
+    assert said("set", "local", 'resources={"license": 2}') == 'local: resources = {"license": 2}\n'
+    assert said("set", "bare", "memory=") == "bare: memory not set, as configured\n"
     assert said("set", "local", "slots=") == "local: slots = 1, as configured\n"
     assert "'here' has nothing that can be set" in said("set", "here", "slots=3")
     assert "takes KEY=VALUE" in said("set", "local", "slots")

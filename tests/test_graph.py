@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.cli_program import invoke
 from support.ledgers import DONE, ERROR, add
 
-from anyjob.ledger.dependencies import Prerequisite
+from anyjob.ledger.dependencies import RESULT, Prerequisite
 from anyjob.ledger.store import Ledger
 from anyjob.views.graph import drawn
 from anyjob.views.graph.folded import Node, fold
@@ -107,6 +107,15 @@ def test_conditions_are_told_in_each_format(ledger: Ledger) -> None:
     assert {edge["condition"] for edge in drawn.as_data(found)["edges"]} == {"after", "after_failure"}
 
 
+def test_a_result_is_told_once_where_success_is_needed_too(ledger: Ledger) -> None:
+    fits = add(ledger, 3, name="fit")
+    needs = after(fits, condition=RESULT) + after(fits[:1]) + after(fits[1:], condition=1)
+    add(ledger, name="sum", after=needs)
+    found = nodes(ledger, fits[0])
+    assert found[1].needs == [(0, 1), (0, RESULT)]
+    assert [line.more for line in drawn.tree(found)] == ["", "once it has ended", "as above"]
+
+
 @given(st.text(max_size=30))
 def test_names_do_no_harm(name: str) -> None:
     from collections import Counter
@@ -153,4 +162,4 @@ def test_the_command_line() -> None:
     assert (len(told["nodes"]), told["edges"]) == (2, [{"from": 0, "to": 1, "condition": "after"}])
     wrong = invoke("graph", "fti")
     assert wrong.exit_code == 125
-    assert "did you mean 'fit'?" in wrong.stderr
+    assert "no job 'fti': no id or name in the ledger; did you mean 'fit'?" in wrong.stderr

@@ -72,3 +72,10 @@ def test_a_checkpoint_that_fails_is_what_came_of_the_call(tmp_path: Path) -> Non
 def test_what_makes_no_sense_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match="signal"):
         Resources(**given)
+
+
+def test_a_time_before_the_walltime_is_told_apart_from_none() -> None:
+    with pytest.raises(SpecError, match="signal_before is for a job with a walltime"):
+        Resources(signal_before=5)
+    with pytest.raises(SpecError, match="signal_before has to be less than the walltime"):
+        Resources(signal_before=60, walltime=60)

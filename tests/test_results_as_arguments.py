@@ -142,6 +142,10 @@ def test_a_job_where_its_result_cannot_be_is_refused() -> None:
         with_references(Call(add, (1, {handle()})), lambda one: one)
     with pytest.raises(SpecError, match="argument 'x' has a job as the key of a dict"):
         with_references(Call(add, (), {"x": [{handle(): 1}]}), lambda one: one)
+    for key in (handle(), (1, handle())):
+        assert holds_handle([([{key: 1}],)]), "else nobody looks for what is to be refused"
+        with pytest.raises(SpecError, match="argument 0 has a job as the key of a dict"):
+            with_references(Call(add, ([{key: 1}],)), lambda one: one)
 
 
 def test_what_has_no_arguments_is_not_looked_through(monkeypatch: pytest.MonkeyPatch, local: Local) -> None:

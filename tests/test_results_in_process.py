@@ -130,11 +130,10 @@ def test_a_cancel_goes_to_those_who_need_the_result(session: Session) -> None:
 def test_results_of_any_backend_and_kind_will_do(local: Local, backend: Any) -> None:
     command = backend.run(Command(["echo", "hello"]))
     elsewhere = local.backend.run(abs, -2)
-    if backend.name() == "processes":  # what a command has written cannot be pickled
-        with pytest.raises(DependencyFailedError, match="cannot be unpickled"):
-            backend.run(type, command).result(60)
-    else:
-        assert backend.run(lambda done: done.stdout.text(), command).result(60) == "hello\n"
+    for job in (command, local.backend.run(Command(["echo", "hello"]))):
+        for read in (lambda done: done.stdout.text(), lambda done: "".join(done.stdout)):
+            assert backend.run(read, job).result(60) == "hello\n"
+        assert backend.run(lambda done: done.stdout.tail(3), job).result(60) == "lo\n"
     assert backend.run(add, elsewhere, 1).result(60) == 3
 
 

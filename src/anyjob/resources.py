@@ -115,8 +115,10 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def _check_signal_before(resources: Resources) -> float:
     before = units.parse_duration(resources.signal_before or 0.0, what="signal_before")
-    if resources.walltime is None or before >= resources.walltime:
-        raise SpecError("signal_before is less than the walltime, which has to be given: walltime=…")
+    if resources.walltime is None:
+        raise SpecError("signal_before is for a job with a walltime: walltime=…")
+    if before >= resources.walltime:
+        raise SpecError("signal_before has to be less than the walltime, so that the job has begun by then")
     if resources.signal not in SIGNALS:
         raise SpecError(f"signal is {' or '.join(SIGNALS)}, not {resources.signal!r}")
     return before

@@ -315,7 +315,8 @@ class TaskJob(BaseJob, Generic[T_co]):
     def _log_of_attempt(self, stream: str, attempt: int) -> Iterator[bytes]:
         found = {each.number: each for each in self.attempts()}
         if attempt not in found:
-            raise JobError(f"job {self._job_id} has had {len(found)} attempts, and no attempt {attempt}")
+            had = "1 attempt" if len(found) == 1 else f"{len(found)} attempts"
+            raise JobError(f"job {self._job_id} has had {had}, and no attempt {attempt}")
         path = found[attempt].logs.get(stream)
         if path is None:
             return iter(())

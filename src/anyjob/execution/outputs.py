@@ -58,6 +58,13 @@ class Output:
             end = (end + chunk)[-4 * characters :]
         return end.decode("utf-8", "replace")[-characters:]
 
+    def __reduce__(self) -> Any:
+        """Pickle what was written, where the job lives in this process alone; else the job is found again."""
+        backend = getattr(self._job, "backend", None)
+        if backend is not None and not backend().capabilities.durable:
+            return BytesOutput, (self.bytes(),)
+        return Output, (self._job, self._stream, self.path and self.path.parent)
+
     def __repr__(self) -> str:
         return f"<{self._stream} of job {self._job.job_id()}>"
 
@@ -80,6 +87,10 @@ class BytesOutput:
     def text(self, encoding: str = "utf-8", errors: str = "replace") -> str:
         """Return all of it as text."""
         return self._data.decode(encoding, errors)
+
+    def tail(self, characters: int) -> str:
+        """Return the end of it."""
+        return self.text()[-characters:]
 
 
 class CommandResult:

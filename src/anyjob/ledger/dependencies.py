@@ -22,6 +22,7 @@ from anyjob.status import PREREQUISITES, JobStatus
 CONDITIONS = (*PREREQUISITES, "result")
 """What a prerequisite has to come to, by its code: to have succeeded, to have ended, to have failed; or to
 have succeeded, and left a result that is an argument of the call."""
+SUCCESS = CONDITIONS.index("after")
 RESULT = CONDITIONS.index("result")
 SHOWN = 3
 """Jobs between the first cause and what fails of it that a message names, at most."""

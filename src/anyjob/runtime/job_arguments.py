@@ -160,7 +160,9 @@ def holds_handle(given: Iterable[Iterable[Any]]) -> bool:
         if not containers:
             return False
         found = {id(one): one for one in chain.from_iterable(level) if type(one) in containers}
-        level = [_values(one, containers[type(one)]) for key, one in found.items() if key not in seen]
+        unseen = [one for key, one in found.items() if key not in seen]
+        level = [_values(one, containers[type(one)]) for one in unseen]
+        level += [one for one in unseen if containers[type(one)] == MAPPING]  # its keys: who replaces refuses
         seen.update(found)
     return False
 
@@ -242,7 +244,7 @@ class _Replacing:
             make = getattr(value, "_make", None)
             return make(items) if make is not None else type(value)(items)
         if kind == MAPPING:
-            if any(kind_of_type(type(key)) == HANDLE for key in value):
+            if holds_handle([value]):
                 raise SpecError(f"{where} has a job as the key of a dict: give its result as a value")
             pairs = {key: self(one, where) for key, one in value.items()}
         else:

@@ -107,8 +107,13 @@ def _ids(ledger: LedgerReader, key: str, one: Any) -> list[str]:
     )
 
 
-def find(ledger: LedgerReader, text: str) -> list[str]:
+def find(ledger: LedgerReader, text: str, purpose: str = " to start after") -> list[str]:
     """Return the ids of the jobs that a text means: all of that name, or the one whose id begins so.
+
+    Args:
+        ledger: where they are.
+        text: a name, an id, or the beginning of one.
+        purpose: what they are wanted for, for the error.
 
     Raises:
         JobNotFoundError: there is none, or it is the beginning of several ids.
@@ -127,6 +132,5 @@ def find(ledger: LedgerReader, text: str) -> list[str]:
     from anyjob.text.nearest import did_you_mean
 
     names = ledger.names(NAMES_SOUGHT) if ledger.exists else []
-    raise JobNotFoundError(
-        f"no job {text!r} to start after: no id or name in the ledger{did_you_mean(text, names)}"
-    )
+    known = did_you_mean(text, names) if names else "; no job there has a name"
+    raise JobNotFoundError(f"no job {text!r}{purpose}: no id or name in the ledger{known}")

@@ -177,6 +177,7 @@ def show(name: str | None, as_json: bool) -> None:
 Examples:
   anyjob backends set laptop slots=3
   anyjob backends set laptop memory=8GiB
+  anyjob backends set laptop resources='{"license": 2}'
   anyjob backends set laptop slots=""",
 )
 @click.argument("name", shell_complete=backend_names)
@@ -198,7 +199,8 @@ def set_(name: str, changes: tuple[str, ...]) -> None:
     found = backend.set_options({key: parse_value(text) if text else None for key, text in values.items()})
     for key in values:
         value = found.get(key, getattr(backend.options, key))
-        write_line(f"{name}: {key} = {_as_written(key, value)}{'' if key in found else ', as configured'}")
+        told = "not set" if value is None else f"= {_as_written(key, value)}"
+        write_line(f"{name}: {key} {told}{'' if key in found else ', as configured'}")
 
 
 def _as_written(option: str, value: Any) -> str:

@@ -42,7 +42,7 @@ def graph(job: str, form: str) -> None:
     """
     with open_session() as session:
         ledger = session.ledger
-        found = find(ledger, job)
+        found = find(ledger, job, purpose="")
         tied = ledger.graph(found)
         unfinished = [each.job_id for each in tied.jobs if each.status not in JOB_FINAL_STATES]
         if unfinished:

@@ -58,7 +58,7 @@ def tree(nodes: Sequence[Node]) -> Iterator[Line]:
         node = nodes[index]
         first = index not in drawn
         drawn.add(index)
-        others = [nodes[need.node] for need in node.needs]
+        others = [nodes[other] for other in dict.fromkeys(need.node for need in node.needs)]
         more = [_WORDS[condition]] if condition in _WORDS else []
         if first and node.seconds >= 1:
             more.append(span(node.seconds))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
+from anyjob.ledger.dependencies import RESULT, SUCCESS
 from anyjob.ledger.graph_reader import GraphJob, JobGraph
 from anyjob.status import JobStatus
 
@@ -106,7 +107,8 @@ def _fold(graph: JobGraph, newer: Mapping[int, int]) -> list[Node]:
     needs_of: dict[int | None, tuple[Need, ...]] = {None: ()}
     for kind, n in order.static_order():
         if kind == "group":
-            needs_of[n] = tuple(sorted({Need(node_of[p], code) for p, code in needed[n] if p in node_of}))
+            found = {Need(node_of[p], code) for p, code in needed[n] if p in node_of}
+            needs_of[n] = tuple(sorted(need for need in found if not _goes_without(need, found)))
             continue
         job = shown[n]
         needs = needs_of[job.group]
@@ -123,6 +125,11 @@ def _fold(graph: JobGraph, newer: Mapping[int, int]) -> list[Node]:
         if job.started is not None and job.finished is not None:
             nodes[index] = node._replace(seconds=node.seconds + job.finished - job.started)
     return nodes
+
+
+def _goes_without(need: Need, needs: Set[Need]) -> bool:
+    """Tell whether what else is needed of the same says as much: a result is there after success."""
+    return need.condition == SUCCESS and Need(need.node, RESULT) in needs
 
 
 def _newest(n: int, newer: Mapping[int, int]) -> int:

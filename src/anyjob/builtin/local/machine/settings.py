@@ -12,7 +12,7 @@ from anyjob.builtin.local.supervisor.jobs.capacity import Capacity, demand_of
 from anyjob.config.options import validate_options
 from anyjob.errors import ConfigError
 from anyjob.ledger.encoding import decode_resources
-from anyjob.text.nearest import did_you_mean
+from anyjob.text.nearest import nearest
 from anyjob.text.units import format_memory
 
 if TYPE_CHECKING:
@@ -34,10 +34,9 @@ def change(backend: LocalBackend, changes: Mapping[str, Any]) -> dict[str, Any]:
     """
     for name in changes:
         if name not in CHANGEABLE:
-            raise ConfigError(
-                f"{name!r} cannot be set while {backend.name()!r} is in use{did_you_mean(name, CHANGEABLE)}; "
-                f"what can: {', '.join(CHANGEABLE)}"
-            )
+            near = nearest(name, CHANGEABLE)
+            known = f"did you mean {near!r}?" if near else f"what can: {', '.join(CHANGEABLE)}"
+            raise ConfigError(f"{name!r} cannot be set while {backend.name()!r} is in use; {known}")
     ledger, number = backend.services.ledger, _number(backend)
     merged = {**backend.set_now(), **changes}
     kept = {name: value for name, value in merged.items() if value is not None}
