@@ -34,6 +34,7 @@ def tally(ended: int, total: int = 100, every: float = 1.0) -> Tally:
         (tally(0), 5.0, []),
         (tally(2), 2.0, []),
         (tally(5), 5.0, ["1/s", "1m35s to go"]),
+        (tally(5), 0.0001, ["50,000/s", "0.0s to go"]),
         (tally(10), 10.0, ["9 done", "1 failed", "1/s", "1m30s to go"]),
         (tally(5, every=60), 300.0, ["1/min", "1h35m to go"]),
         (tally(5, every=3600), 18000.0, ["1/h", "3d23h to go"]),

@@ -82,13 +82,18 @@ class Tally:
         rate, to_go = self.rate(now), self.to_go(now)
         if rate is not None:
             yield (
-                f"{rate:.2g}/s"
+                f"{_figure(rate)}/s"
                 if rate >= 0.1
                 else f"{rate * 60:.2g}/min"
                 if rate >= 1 / 600
-                else f"{rate * 3600:.2g}/h"
+                else f"{_figure(rate * 3600)}/h"
             )
         if to_go is not None:
             yield f"{span(to_go)} to go"
         elif self.ended >= self.total:
             yield f"in {span(now - self.began)}"
+
+
+def _figure(value: float) -> str:
+    """Return a number of two figures, or a whole one, without an exponent."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

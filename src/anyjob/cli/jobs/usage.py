@@ -84,9 +84,7 @@ def read_groups(texts: Iterable[str]) -> tuple[str, ...]:
         if name not in GROUPS:
             from anyjob.text.nearest import did_you_mean
 
-            raise click.UsageError(
-                f"--by: {name!r} is none of {', '.join(GROUPS)}{did_you_mean(name, GROUPS)}"
-            )
+            raise click.UsageError(f"--by: {name!r} groups nothing{did_you_mean(name, GROUPS)}")
     return tuple(dict.fromkeys(names))
 
 
