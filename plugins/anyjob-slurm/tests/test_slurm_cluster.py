@@ -154,7 +154,10 @@ def test_resources_reach_slurm(make: Make) -> None:
 def test_why_a_job_waits_is_shown(make: Make) -> None:
     job = make(extra=["--hold"]).run(Command(["true"]))
     wait_until(lambda: job.status() and job.metadata()["message"])
-    assert (job.status(), job.metadata()["message"]) == (JobStatus.QUEUED, "JobHeldUser")
+    assert (job.status(), job.metadata()["message"]) == (
+        JobStatus.QUEUED,
+        "it is held by you: `scontrol release` lets it start (JobHeldUser)",
+    )
 
 
 def test_what_is_prunable_is_pruned_from_the_spool(

@@ -237,7 +237,7 @@ def test_a_requeue_is_a_new_attempt(cluster: Cluster) -> None:
     seen = cluster.look()
     assert seen is not None
     assert (seen.status, seen.attempt) == (JobStatus.QUEUED, 2)
-    assert seen.message.startswith("BeginTime; expected to start at 2026-11-22")
+    assert "(BeginTime); expected to start at 2026-11-22" in seen.message
 
 
 def test_who_cancelled_is_asked_of_the_accounting(cluster: Cluster) -> None:
