@@ -1,6 +1,9 @@
 # Every target sets up what it needs in .venv; nothing is needed beforehand but Python 3.11+, pip and make.
 # PYTHON=/path/to/python picks the interpreter that .venv is made with.
 
+# Tests start thousands of interpreters: each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
