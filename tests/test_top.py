@@ -29,7 +29,7 @@ IDS = [letter * 20 for letter in "abcdef"]
 def job(number: int, **fields: Any) -> ReportedJob:
     known: dict[str, Any] = dict.fromkeys(ReportedJob._fields, "")
     known |= {"job_id": IDS[number], "state": "DONE", "submitted": 1000.0 + number, "started": None}
-    known |= {"finished": None, "cpus": 1, "needs": (), "tags": {}}
+    known |= {"finished": None, "cpus": 1, "tags": {}}
     return ReportedJob(**{**known, **fields})
 
 
