@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from anyjob.execution.next_attempt import still_to_wait
 from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.rows import DUE
 from anyjob.ledger.sql import chunks, placeholders
@@ -35,6 +34,7 @@ class DueAttempt(NamedTuple):
 
     def in_words(self, now: float) -> str:
         """Return that as a listing has it, at a time."""
+        from anyjob.execution.next_attempt import still_to_wait
         from anyjob.ledger.encoding import decode_context, decode_resources
 
         policy = decode_resources(decode_context(self.context).resources).retries

@@ -7,12 +7,10 @@ as any other. Both are part of a transaction. So each attempt begins once, whoev
 
 from __future__ import annotations
 
-import random
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from anyjob.execution.next_attempt import next_attempt
 from anyjob.ledger.rows import CANCELLING, CODE, DUE, FINAL
 from anyjob.ledger.sql import chunks, placeholders
 from anyjob.status import JobStatus
@@ -69,6 +67,10 @@ def split(
     if not rows:
         return Split(dict(outcomes), [], [])
     result = Split(dict(outcomes), [], [])
+    import random
+
+    from anyjob.execution.next_attempt import next_attempt
+
     known: dict[int, Resources] = {}
     for job_id, n, bulk, backend, attempt, native_id, reason, context, host in rows:
         outcome = outcomes[job_id]

@@ -31,7 +31,6 @@ from anyjob.ledger.rows import (
     as_column,
 )
 from anyjob.ledger.sql import chunks, placeholders
-from anyjob.resources import goes_again
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
@@ -118,6 +117,7 @@ class Ledger(LedgerReader):
             JobNotFoundError: one is to start after a job that is not in the ledger.
         """
         from anyjob.ledger.encoding import decode_resources, encode_context
+        from anyjob.resources import goes_again
 
         again = goes_again(decode_resources(context.resources))
         created = time.time() if created is None else created
