@@ -148,7 +148,7 @@ def test_what_grows_stays_a_number_that_makes_sense(
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (-1, "a whole number from 1"),
+        (-1, "a whole number from 0"),
         (True, "retries are a number"),
         ("many", "retries are a number"),
         ({"time": 3}, "unknown key 'time'; did you mean 'times'"),

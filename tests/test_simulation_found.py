@@ -39,7 +39,7 @@ def test_a_job_of_which_the_supervisor_said_nothing_is_cancelled() -> None:
     """Seed 4857: the cancel was refused, and the job ran on."""
     run(
         [client(command(seconds=1000.0), cancels={0: 0.0})],
-        Fault("client", 1, "stop", 200.0, on="COMMIT", victim="supervisor"),
+        Fault("client", 2, "stop", 200.0, on="COMMIT", victim="supervisor"),
     )
 
 
@@ -52,3 +52,9 @@ def test_a_cancel_that_cannot_be_looked_into_on_a_full_disk_says_so() -> None:
 def test_a_client_whose_first_submission_failed_submits_later() -> None:
     """Seed 253: its process had kept the number of a backend that the ledger did not."""
     run([client(command())], Fault("client", 2, "fail", 1, on="INSERT"))
+
+
+def test_what_was_being_read_when_the_ledger_failed_is_not_forgotten() -> None:
+    """Seed 1608: the jobs waited for ever."""
+    for at in range(90, 125):
+        run([client(*(command(n) for n in range(5)))], Fault("supervisor", at, "fail", 2))

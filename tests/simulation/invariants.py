@@ -229,7 +229,8 @@ class Checks:
         elif reason == "exit-code" and outcome is not None and outcome.exit_code in (126, 127):
             self.that(world.faults.any_failed, f"job {name} cannot be started: {outcome.message}")
         elif reason in ("exit-code", "exception") and plan is not None and plan.code:
-            self.that(attempt > plan.retries, f"job {name} has failed in attempt {attempt}, its last")
+            is_last = attempt > plan.retries or job_id in truth.cancelled
+            self.that(is_last, f"job {name} has failed in attempt {attempt}, its last")
         elif reason == "signal" or (outcome is not None and "signal" in outcome.message):
             self.that(key in truth.killed_jobs, f"job {name} was killed by nobody: {outcome}")
         else:

@@ -23,7 +23,7 @@ from anyjob.builtin.local.supervisor import ledger_writer, service
 from anyjob.builtin.local.supervisor.jobs import outcomes
 from anyjob.builtin.local.supervisor.keepers import dead_keeper, reconciliation
 from anyjob.builtin.local.supervisor.scheduling import queue
-from anyjob.ledger import database, dependencies, store
+from anyjob.ledger import dependencies, store
 from anyjob.status import JobStatus
 from simulation.faults import Fault
 from simulation.workload import ClientPlan, Plan
@@ -141,11 +141,6 @@ def forgets_the_queue_of_the_dead() -> Any:
     )
 
 
-def keeps_what_was_rolled_back() -> Any:
-    """The number of a backend is kept from a transaction that fails."""
-    return mock.patch.object(database.LedgerFile, "after_commit", lambda self, call: call())
-
-
 def asks_not_for_the_unsure() -> Any:
     """A job that the supervisor has not said anything about is not looked for when it is cancelled."""
 
@@ -188,9 +183,8 @@ SCHEDULES: dict[Callable[[], Any], tuple[list[ClientPlan], list[Fault]]] = {
     claims_nothing: (_one(True, 1.0), [Fault("zygote", 2, "kill", on="write")]),
     logs_starts_too_late: (_one(False, 5.0), [Fault("job", 1, "kill", victim="keeper")]),
     looks_not_again: (_one(False, 5.0), [Fault("supervisor", 3, "kill", on="committed")]),
-    keeps_what_was_rolled_back: (_one(False, 0.0), [Fault("client", 2, "fail", 1, on="INSERT")]),
     asks_not_for_the_unsure: (
-        _one(False, 1000.0, {0: 0.0}), [Fault("client", 1, "stop", 200.0, on="COMMIT", victim="supervisor")]
+        _one(False, 1000.0, {0: 0.0}), [Fault("client", 2, "stop", 200.0, on="COMMIT", victim="supervisor")]
     ),
 }  # fmt: skip
 """Those that need more: what goes wrong, for each."""

@@ -70,7 +70,7 @@ def _terms(given: Any) -> dict[str, float] | None:
         return parse(given)
     if isinstance(given, Mapping):
         return _checked({_label(key): _real(value) for key, value in given.items()}, given)
-    qiskit = sys.modules.get("qiskit.quantum_info")  # whoever has one of Qiskit's has imported that
+    qiskit: Any = sys.modules.get("qiskit.quantum_info")  # whoever has one of Qiskit's has imported that
     if not hasattr(qiskit, "SparsePauliOp") or not hasattr(qiskit, "Pauli"):  # or another thread imports it
         return None
     if isinstance(given, qiskit.Pauli):

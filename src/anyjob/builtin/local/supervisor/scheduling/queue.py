@@ -192,10 +192,14 @@ class Queue:
         if self._ready and self._waiting.refresh():
             self._put_back()  # there is somebody new, whose turn it may be
         while len(self._ready) < count:
-            row = self._waiting.next(nested_first=self._owes)
-            if row is None:
-                break
-            bulk = self._bulks.of_attempt(row.bulk, row.job_id, row.attempt)
+            try:
+                row = self._waiting.next(nested_first=self._owes)
+                if row is None:
+                    break
+                bulk = self._bulks.of_attempt(row.bulk, row.job_id, row.attempt)
+            except StateError:
+                self._waiting.reread()  # or what was being read would be forgotten
+                raise
             job = self._scheduled(row.job_id, row.attempt, row.bulk, bulk)
             try:
                 self._ready.append((job, self._orders.build(job, bulk, row.payload), row))
