@@ -176,6 +176,7 @@ class RemoteOutcome(msgspec.Struct, omit_defaults=True):
     traceback: str = ""
     cost: float | None = None
     currency: str = ""
+    exception_types: tuple[str, ...] = ()
 
 
 class RemoteObservation(msgspec.Struct, omit_defaults=True):
