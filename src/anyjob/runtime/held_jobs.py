@@ -11,6 +11,7 @@ from anyjob.errors import in_words
 from anyjob.execution.submit_directory import submit_directory, submitting_from
 from anyjob.job import BaseJob
 from anyjob.ledger.dependencies import BROKEN, ending_in_words, is_met
+from anyjob.ledger.dependency_reader import Awaited
 from anyjob.orders import Order
 from anyjob.outcome import Outcome
 from anyjob.runtime.late_launch import launch_orders
@@ -135,9 +136,7 @@ class HeldJob:
 
     def _awaited(self) -> str:
         first = next(iter(self._open.values())).job
-        others = f" and {len(self._open) - 1} more" if len(self._open) > 1 else ""
-        name = getattr(getattr(first, "_record", None), "name", "")
-        return f"waits for {first.job_id()[:7]}{f' ({name})' if name else ''}{others}"
+        return Awaited(first.job_id(), _name_of(first), len(self._open)).in_words()
 
 
 def hold(backend: TaskBackend, orders: Sequence[Order], records: dict[str, JobRecord]) -> None:
@@ -148,9 +147,13 @@ def hold(backend: TaskBackend, orders: Sequence[Order], records: dict[str, JobRe
         held.begin()
 
 
+def _name_of(job: Any) -> str:
+    """Return what a job is called; empty for one that is not, as a plain one."""
+    return str(getattr(getattr(job, "_record", None), "name", ""))
+
+
 def _ending(job: Any, said: JobStatus | BaseException) -> str:
-    record = getattr(job, "_record", None)
-    name = getattr(record, "name", "")
+    record, name = getattr(job, "_record", None), _name_of(job)
     called = f"{job.job_id()} ({name})" if name else str(job.job_id())
     if isinstance(said, BaseException):
         return f"what became of job {called} cannot be told: {in_words(said)}"
