@@ -23,7 +23,7 @@ from anyjob.builtin.local import process_table
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.keeper.log.lines import ReplayedLog, replay
 from anyjob.builtin.local.supervisor.keepers.dead_keeper import kill_leftovers
-from anyjob.execution import environment_file
+from anyjob.spool import environment_file
 
 SOURCE = str(Path(__file__).resolve().parents[1] / "src")
 TESTS = str(Path(__file__).resolve().parent)

@@ -43,10 +43,10 @@ from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.process_table import Snapshot
 from anyjob.errors import AnyjobError, BackendUnavailableError, StateError
 from anyjob.job import JOB_FINAL_STATES, JobStatus
-from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.encoding import decode_outcome
+from anyjob.ledger.file.database import LedgerFile
+from anyjob.ledger.file.schema import faults
 from anyjob.ledger.rows import Row
-from anyjob.ledger.schema import faults
 from anyjob.status import PREREQUISITES
 
 TESTS = Path(__file__).resolve().parent

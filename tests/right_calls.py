@@ -9,12 +9,12 @@ from functools import partial
 from typing import Any
 
 from anyjob.backend import Capabilities
-from anyjob.execution.reports import outcome_from_report
-from anyjob.execution.runner import perform, pickled
-from anyjob.execution.serialization import dump_call
 from anyjob.orders import Answer, Observation, Order, Ticket
 from anyjob.outcome import Outcome
+from anyjob.serialization.pickling import dump_call
 from anyjob.specs import Call
+from anyjob.spool.reports import outcome_from_report
+from anyjob.standalone.runner import perform, pickled
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
 

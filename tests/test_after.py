@@ -197,7 +197,7 @@ def test_the_end_of_a_job_of_another_backend_starts_what_waits(local: Local) -> 
 
 
 def test_a_plain_backend_does_not_ignore_what_a_job_is_to_start_after() -> None:
-    from anyjob.session.plain_backend import _refuse_prerequisites
+    from anyjob.session.backends.plain_backend import _refuse_prerequisites
 
     def ignores(circuits: Any, **options: Any) -> None:
         raise AssertionError

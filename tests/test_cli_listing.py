@@ -122,7 +122,7 @@ def test_a_version_that_nobody_reads() -> None:
             ["jobs"],
             {
                 "rich", "asyncio", "msgspec", "pickle", "json", "logging", "hashlib", "shutil", "subprocess",
-                "anyjob.specs", "anyjob.session.services", "anyjob.ledger.salvage",
+                "anyjob.specs", "anyjob.session.services", "anyjob.ledger.file.salvage",
                 "anyjob.registry.lookup", "anyjob.registry.discovery", "anyjob.registry.entry_points",
                 "anyjob.text.units", "anyjob.text.nearest", "click.shell_completion",
             },
@@ -131,9 +131,9 @@ def test_a_version_that_nobody_reads() -> None:
             ["run", "--", "true"],
             {
                 "rich", "asyncio", "json", "logging", "hashlib", "shutil", "tempfile", "subprocess",
-                "concurrent", "platformdirs", "anyjob.cli.run.sweep", "anyjob.config.options",
-                "anyjob.jobfile.reader", "anyjob.builtin.local.supervisor", "anyjob.ledger.salvage",
-                "anyjob.execution.unpicklable",
+                "concurrent", "platformdirs", "anyjob.cli.run.sweeps.sweep", "anyjob.config.options",
+                "anyjob.jobfile.reader", "anyjob.builtin.local.supervisor", "anyjob.ledger.file.salvage",
+                "anyjob.serialization.unpicklable",
             },
         ),
     ],

@@ -16,8 +16,8 @@ from support.cli_program import anyjob, invoke, start
 
 from anyjob import BaseBackend, Config, Order, Registry, Session, Ticket, set_default_session
 from anyjob.builtin.threads import ThreadsBackend
-from anyjob.cli.run.sweep import parse_axis
-from anyjob.cli.run.sweep_report import MOST_OUTPUT, parse_json_object
+from anyjob.cli.run.sweeps.report import MOST_OUTPUT, parse_json_object
+from anyjob.cli.run.sweeps.sweep import parse_axis
 from anyjob.taskjob import TaskJob
 
 POWERS = """

@@ -13,7 +13,7 @@ from support.cli_program import invoke, on_terminal
 
 import anyjob.cli
 import anyjob.testing.commands
-from anyjob.cli.output import LONGEST, print_message, table, write_line, write_text
+from anyjob.cli.terminal.output import LONGEST, print_message, table, write_line, write_text
 
 EVIL = "a\x1b[2J\nb\x9b\u202ec\udcff"
 
@@ -29,7 +29,7 @@ def job_file(argv: list[str], **matrix: list[int]) -> None:
 
 
 def test_nothing_else_prints() -> None:
-    """A line that is printed past `anyjob.cli.output` is one that a job can write its escapes into."""
+    """A line that is printed past `anyjob.cli.terminal.output` a job can write its escapes into."""
     roots = [Path(str(package.__file__)).parent for package in (anyjob.cli, anyjob.testing.commands)]
     found = [
         f"{path}:{node.lineno}"
@@ -65,7 +65,7 @@ def test_text_is_as_it_is_in_a_pipe(
 ) -> None:
     write_text("a\x1b[2J\nb")
     assert capsys.readouterr().out == "a\x1b[2J\nb\n"
-    monkeypatch.setattr("anyjob.cli.output.is_terminal", lambda stream: True)
+    monkeypatch.setattr("anyjob.cli.terminal.output.is_terminal", lambda stream: True)
     write_text("a\x1b[2J\nb")
     assert capsys.readouterr().out == "a\\x1b[2J\nb\n"
 

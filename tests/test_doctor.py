@@ -16,7 +16,7 @@ import anyjob as library
 from anyjob import Command
 from anyjob.cli.doctor import installation, machine, state
 from anyjob.cli.doctor.findings import PROBLEM, WARNING, Finding
-from anyjob.ledger.schema import VERSION
+from anyjob.ledger.file.schema import VERSION
 
 EVIL = "e\x1b[2Jvil"
 

@@ -18,9 +18,10 @@ from support.cli_program import anyjob
 from support.small_disk import fill, fill_up, mounted
 
 from anyjob import BackendUnavailableError, Call, Command, JobFailedError, JobStatus, StateError
-from anyjob.execution import runner, spool
-from anyjob.execution.private_files import write_private
 from anyjob.ledger.store import Ledger
+from anyjob.spool import directory as spool
+from anyjob.spool.private_files import write_private
+from anyjob.standalone import runner
 from anyjob.text.full_disk import explain, is_full
 
 FULL = "the disk is full"

@@ -120,7 +120,7 @@ def test_a_result_is_told_once_where_success_is_needed_too(ledger: Ledger) -> No
 def test_names_do_no_harm(name: str) -> None:
     from collections import Counter
 
-    from anyjob.ledger.graph_reader import GraphJob
+    from anyjob.ledger.reading.graph_reader import GraphJob
     from anyjob.status import JobStatus
 
     job = GraphJob(1, "a" * 20, name, "", "local", JobStatus.DONE, "", None, None, None)

@@ -19,7 +19,7 @@ from running_local import Local, running
 
 import anyjob
 from anyjob import Call, Command
-from anyjob.execution import spool
+from anyjob.spool import directory as spool
 
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "command": (Command(["true"]), {}),

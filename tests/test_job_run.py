@@ -15,8 +15,9 @@ import pytest
 from support.waiting import wait_for_exit, wait_for_file
 
 from anyjob import Call, Command, File, JobStatus, Order, Resources
-from anyjob.execution import child_program, runner
+from anyjob.execution import child_program
 from anyjob.sdk import JobRun, WorkerProcess, dump_call, outcome_from_report, run_program
+from anyjob.standalone import runner
 
 
 def job(walltime: Any = None) -> JobRun:

@@ -18,8 +18,8 @@ import pytest
 from support.ledgers import DONE, ERROR, add, backend, files_below, new_ids
 
 from anyjob import StateError
-from anyjob.ledger import database, schema
 from anyjob.ledger.encoding import Context, outcome_of
+from anyjob.ledger.file import database, schema
 from anyjob.ledger.rows import NewJob
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
@@ -508,7 +508,7 @@ sys.path[:] = {path!r}
 from pathlib import Path
 from anyjob.errors import StateError
 from anyjob.ledger.store import Ledger
-import anyjob.ledger.salvage  # where our modules are, nobody may not read
+import anyjob.ledger.file.salvage  # where our modules are, nobody may not read
 os.setgid(65534), os.setuid(65534)
 try:
     Ledger(Path({state!r})).counts()

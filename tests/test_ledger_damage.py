@@ -18,12 +18,12 @@ import pytest
 from support.ledgers import DONE, add, backend, files_below, new_ids
 
 from anyjob import StateError
-from anyjob.execution import spool
-from anyjob.ledger import salvage
 from anyjob.ledger.encoding import decode_outcome
+from anyjob.ledger.file import salvage
+from anyjob.ledger.file.schema import faults, migrate
 from anyjob.ledger.rows import Row
-from anyjob.ledger.schema import faults, migrate
 from anyjob.ledger.store import Ledger
+from anyjob.spool import directory as spool
 from anyjob.status import JobStatus
 
 PAGE = 4096

@@ -17,8 +17,8 @@ from anyjob.errors import JobNotFoundError
 from anyjob.ledger import dependencies
 from anyjob.ledger.dependencies import Consequences, Prerequisite
 from anyjob.ledger.encoding import Context, outcome_of
+from anyjob.ledger.file.schema import faults
 from anyjob.ledger.rows import NewJob
-from anyjob.ledger.schema import faults
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
 from anyjob.status import JobStatus
@@ -198,7 +198,7 @@ def test_what_was_to_start_after_a_job_that_never_came_to_be_ends(ledger: Ledger
 
 
 def test_a_damaged_ledger_starts_nothing_of_which_it_lost_what_that_waits_for(ledger: Ledger) -> None:
-    from anyjob.ledger import salvage
+    from anyjob.ledger.file import salvage
 
     first = add(ledger, 3)
     whole, torn, orphan = (add(ledger, after=after(first))[0] for _ in range(3))

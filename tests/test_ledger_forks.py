@@ -23,7 +23,7 @@ import os, signal, sys, threading
 from pathlib import Path
 from support.ledgers import add
 from anyjob import StateError
-from anyjob.ledger import process_connection
+from anyjob.ledger.file import process_connection
 from anyjob.ledger.store import Ledger
 
 ledger = Ledger(Path({state!r}))

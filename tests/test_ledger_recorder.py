@@ -12,14 +12,14 @@ from support.durable_backends import ClusterBackend, ClusterOptions, new_session
 from support.ledgers import files_below
 
 from anyjob import Call, Command, JobStatus, SerializationError, Session, StateError
-from anyjob.execution import spool
 from anyjob.ledger.dependencies import Consequences
 from anyjob.ledger.store import Ledger
 from anyjob.orders import Answer, Order, Unsure
 from anyjob.outcome import Outcome
 from anyjob.resources import Resources
-from anyjob.runtime import ledger_recorder
-from anyjob.runtime.ledger_recorder import current_context
+from anyjob.runtime.recording import ledger_recorder
+from anyjob.runtime.recording.ledger_recorder import current_context
+from anyjob.spool import directory as spool
 
 DONE = Outcome(status=JobStatus.DONE, finished=1.0)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.ledgers import DONE, ERROR, add, backend
 
-from anyjob.ledger.queries import FEW, Search
+from anyjob.ledger.reading.queries import FEW, Search
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
 from anyjob.status import JobStatus
@@ -85,7 +85,7 @@ def steps(plan: list[Any]) -> list[str]:
 
 @pytest.mark.parametrize("few", [0, FEW])
 def test_all_ways_in_find_the_same(ledger: Ledger, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anyjob.ledger.queries.FEW", few)
+    monkeypatch.setattr("anyjob.ledger.reading.queries.FEW", few)
     chance = random.Random(2)
     choices: dict[str, list[Any]] = {
         "name": ["fit", "plot", "none"],
@@ -131,7 +131,7 @@ ASKED: dict[str, dict[str, Any]] = {
 def test_no_table_is_read_through_or_sorted(
     ledger: Ledger, asked: dict[str, Any], few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyjob.ledger.queries.FEW", few)
+    monkeypatch.setattr("anyjob.ledger.reading.queries.FEW", few)
     queries = Search(ledger._file.read, limit=50, **asked).queries()
     assert queries
     for sql, values in queries:

@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from support.ledgers import add, new_ids
 
 from anyjob import Call, Command, Config, JobStatus, Registry, Session
-from anyjob.execution.spool import InSpool
-from anyjob.ledger import salvage
 from anyjob.ledger.encoding import (
     Context,
     decode_context,
@@ -23,10 +21,12 @@ from anyjob.ledger.encoding import (
     encode_outcome,
     encode_resources,
 )
+from anyjob.ledger.file import salvage
 from anyjob.ledger.rows import as_column, of_column
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
 from anyjob.resources import Resources
+from anyjob.spool.directory import InSpool
 
 TEXT = st.text(st.characters(blacklist_characters="\0"), max_size=40)
 ANY = TEXT | st.text(st.sampled_from("a\udcff\ud800\ude42\\ué🙂'\"\n"), max_size=10)

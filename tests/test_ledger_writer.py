@@ -12,9 +12,9 @@ from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
 from anyjob.errors import StateError
-from anyjob.execution.environment_file import OWN_SUFFIX
 from anyjob.ledger.encoding import Context
 from anyjob.ledger.store import Ledger
+from anyjob.spool.environment_file import OWN_SUFFIX
 
 
 class FailingBulks(Bulks):

@@ -17,11 +17,11 @@ from support.scripted_backends import FindingBackend
 from anyjob import Call, Config, Session
 from anyjob.backend import BackendConfiguration
 from anyjob.builtin.inline import InlineBackend
-from anyjob.ledger import process_connection
-from anyjob.ledger.database import LedgerFile
+from anyjob.ledger.file import process_connection
+from anyjob.ledger.file.database import LedgerFile
 from anyjob.registry.lookup import Registry
 from anyjob.runtime.ids import new_id
-from anyjob.session.plain_backend import PlainRun
+from anyjob.session.backends.plain_backend import PlainRun
 from anyjob.tracking.records import JobTable
 from anyjob.tracking.tracker import Tracker
 

@@ -297,7 +297,7 @@ def test_the_runner_needs_nothing_of_anyjob(tmp_path: Path) -> None:
     import shutil
     import subprocess
 
-    from anyjob.execution import runner
+    from anyjob.standalone import runner
 
     (tmp_path / "files").mkdir()
     shutil.copy(runner.__file__, tmp_path / "files")

@@ -14,7 +14,7 @@ from running_local import Local, running, until
 
 from anyjob import Call, Command, File, JobStatus
 from anyjob.errors import SpecError, UnsupportedSpecError
-from anyjob.execution import spool
+from anyjob.spool import directory as spool
 
 DAY = 86_400.0
 
@@ -269,7 +269,7 @@ KILLED = """
 import os, signal, sys
 from once_calls import append
 local = Local(local.root, isolation="reuse")
-from anyjob.ledger.database import LedgerFile
+from anyjob.ledger.file.database import LedgerFile
 from anyjob.runtime import once
 left = {left}
 write = LedgerFile.write

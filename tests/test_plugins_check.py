@@ -109,13 +109,13 @@ def test_bounds_may_be_written_in_several_ways(site: Path, requires: str, bounde
         ("from anyjob.sdk import _MODULE_OF", "anyjob.sdk._MODULE_OF"),
         ("import anyjob.ledger.store as ledger", "anyjob.ledger.store"),
         ("if TYPE_CHECKING:\n    from anyjob.outcome import Outcome", "anyjob.outcome"),
-        ("def f():\n    from anyjob.execution import spool", "anyjob.execution"),
+        ("def f():\n    from anyjob.execution import spawning", "anyjob.execution"),
         ("import_module('anyjob.specs')", "anyjob.specs"),
         ("importlib.import_module('anyjob.specs')", "anyjob.specs"),
         ("__import__('anyjob.specs')", "anyjob.specs"),
         ("sys.modules['anyjob.specs']", "anyjob.specs"),
         ("sys.modules.get('anyjob.specs')", "anyjob.specs"),
-        ("Call('anyjob.execution.spool:root', (1,))", "anyjob.execution.spool"),
+        ("Call('anyjob.spool.directory:root', (1,))", "anyjob.spool.directory"),
     ],
 )
 def test_an_import_of_what_is_not_public_is_found(statement: str, module: str) -> None:

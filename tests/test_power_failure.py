@@ -14,7 +14,7 @@ from running_local import running, until
 from support.unsynced_disk import UnsyncedDisk
 
 from anyjob import JobStatus
-from anyjob.ledger.schema import faults
+from anyjob.ledger.file.schema import faults
 
 LARGE = 3 << 20
 

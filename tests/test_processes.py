@@ -19,10 +19,11 @@ from support.waiting import TIMEOUT, wait_for_exit, wait_for_file, wait_until
 
 from anyjob.builtin.processes import ProcessesBackend
 from anyjob.errors import JobCancelledError, JobFailedError, RemoteError, SerializationError
-from anyjob.execution import pickle_streams, spawning
+from anyjob.execution import spawning
 from anyjob.job import JobStatus
 from anyjob.runtime.services import Services
 from anyjob.specs import Call, Command
+from anyjob.standalone import pickle_streams
 
 
 @pytest.fixture

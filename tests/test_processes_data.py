@@ -20,8 +20,8 @@ from anyjob.backend import BaseBackend
 from anyjob.builtin.pool import PoolBackend
 from anyjob.builtin.processes import ProcessesBackend
 from anyjob.builtin.threads import ThreadsBackend
-from anyjob.execution import stored_values
 from anyjob.executor import Executor
+from anyjob.serialization import stored_values
 from anyjob.specs import Call
 
 SIZE = 8 << 20

@@ -12,8 +12,8 @@ from support.waiting import wait_until
 
 import anyjob
 from anyjob import Call, Command
-from anyjob.execution import progress_report
-from anyjob.execution.progress_report import FILE, ProgressReport, read
+from anyjob.spool import progress_report
+from anyjob.spool.progress_report import FILE, ProgressReport, read
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from anyjob import (
     least_busy,
     set_default_session,
 )
-from anyjob.session.offers import AT_ONCE, at_once
+from anyjob.session.providers.offers import AT_ONCE, at_once
 
 MACHINES = (("small", 5, 3), ("large", 27, 1), ("broken", 27, 0), ("silent", 5, None))
 """What each is called, how many qubits it has, and how many jobs wait."""

@@ -41,7 +41,7 @@ def test_the_command_line_forgets_too(local_cli: Path) -> None:
 
 
 def test_a_reader_in_the_way_is_told_of(local_cli: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anyjob.ledger.database.PURGE_PATIENCE", 0.01)
+    monkeypatch.setattr("anyjob.ledger.file.database.PURGE_PATIENCE", 0.01)
     assert invoke("run", "-b", "local", "--env", f"TOKEN={SECRET}", "--", "true").exit_code == 0
     reader = sqlite3.connect(local_cli / "ledger.sqlite", isolation_level=None)
     try:

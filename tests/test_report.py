@@ -17,7 +17,7 @@ from support.cli_program import anyjob, invoke
 
 import anyjob as library
 from anyjob import Command
-from anyjob.ledger.graph_reader import GraphJob
+from anyjob.ledger.reading.graph_reader import GraphJob
 from anyjob.status import JobStatus
 from anyjob.views.graph.folded import Need, Node
 from anyjob.views.report.drawings import dependencies, levels

@@ -18,12 +18,12 @@ from test_after import Gate
 import anyjob
 from anyjob import Call, DependencyFailedError, JobStatus
 from anyjob.errors import JobFailedError, JobNotFoundError, SpecError, UnsupportedSpecError
-from anyjob.execution import spool
 from anyjob.job import JobList
 from anyjob.ledger.rows import FINAL
 from anyjob.references import ResultOf
-from anyjob.runtime import job_arguments
-from anyjob.runtime.job_arguments import holds_handle, with_references
+from anyjob.runtime.dependencies import job_arguments
+from anyjob.runtime.dependencies.job_arguments import holds_handle, with_references
+from anyjob.spool import directory as spool
 
 
 @pytest.fixture(scope="module", params=["fork", "reuse"])

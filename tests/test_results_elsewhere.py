@@ -16,8 +16,8 @@ import anyjob
 from anyjob import Call, Config, DependencyFailedError, JobStatus, Registry, Session
 from anyjob.backend import Capabilities
 from anyjob.errors import JobCancelledError
-from anyjob.execution import spool
-from anyjob.ledger.results import FILE
+from anyjob.ledger.reading.results import FILE
+from anyjob.spool import directory as spool
 
 
 class DurableCalls(RightCallsBackend):

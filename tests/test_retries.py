@@ -11,7 +11,7 @@ from running_local import running, until
 import anyjob
 from anyjob import Command, JobStatus, Retry
 from anyjob.errors import CommandFailedError, JobCancelledError
-from anyjob.ledger.schema import faults
+from anyjob.ledger.file.schema import faults
 
 
 def marking(path: Path, succeeds_at: int) -> Command:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from anyjob.errors import CommandFailedError, JobFailedError
-from anyjob.execution import runner
+from anyjob.standalone import runner
 
 
 def load(fn: Any, *args: Any, **kwargs: Any) -> Any:
@@ -170,7 +170,7 @@ import sys
 import types
 sys.path.insert(0, sys.argv[1])
 import cloudpickle, only_here_by_value
-from anyjob.execution import runner
+from anyjob.standalone import runner
 cloudpickle.register_pickle_by_value(only_here_by_value)
 sys.stdout.buffer.write(runner.dumps((only_here_by_value.double, (4,), {})))
 """

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyjob import StateError
-from anyjob.execution import private_files, spool
+from anyjob.spool import directory as spool
+from anyjob.spool import private_files
 from anyjob.status import JobStatus
 
 ID = "ab" * 10

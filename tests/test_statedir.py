@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyjob import StateError
-from anyjob.ledger import statedir
-from anyjob.ledger.statedir import default_state, exclusive, file_system, is_network, private_directory
+from anyjob.ledger.file import statedir
+from anyjob.ledger.file.statedir import default_state, exclusive, file_system, is_network, private_directory
 
 MOUNTS = r"""
 22 1 259:2 / / rw,relatime shared:1 - ext4 /dev/root rw

@@ -29,7 +29,7 @@ from anyjob.builtin.local.locks import lock_holder, take_lock
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
 from anyjob.builtin.local.supervisor.keepers import keeper_link, keeper_startup
 from anyjob.errors import BackendUnavailableError, StateError
-from anyjob.execution import plain_data
+from anyjob.spool import plain_data
 
 MAIN = (
     "import sys; from anyjob.builtin.local.supervisor import clients, main, service; "

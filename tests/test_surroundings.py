@@ -17,8 +17,8 @@ from support.cli_program import PROGRAM, anyjob, invoke
 from anyjob import Call, Command, Config, JobError, Registry, Session, StateError
 from anyjob.builtin.local.backend import LocalBackend
 from anyjob.errors import UnknownNameError
-from anyjob.ledger import statedir
-from anyjob.ledger.statedir import runtime_directory
+from anyjob.ledger.file import statedir
+from anyjob.ledger.file.statedir import runtime_directory
 from anyjob.testing.environment.leftover_processes import end_leftovers
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -20,7 +20,7 @@ from anyjob import Call, Command, Config, File, Session, Spec, TaskJob
 from anyjob.builtin.local.process_table import Snapshot
 from anyjob.builtin.local.supervisor.jobs.task_orders import group_program
 from anyjob.errors import CommandFailedError, JobRejectedError, SpecError, UnsupportedSpecError
-from anyjob.execution.pmi_server import PmiServer, parse
+from anyjob.standalone.pmi_server import PmiServer, parse
 from anyjob.status import JobStatus
 
 SOURCE = group_program()

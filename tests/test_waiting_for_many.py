@@ -10,7 +10,7 @@ from support.scripted_backends import UniformEngine
 
 from anyjob import BackendConfiguration, Call, JobStatus, wait
 from anyjob.tracking.bulk_query import CHUNK
-from anyjob.tracking.waiting import Subscription
+from anyjob.tracking.waits.blocking import Subscription
 
 MANY = 100_000
 

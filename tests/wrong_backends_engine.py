@@ -16,15 +16,15 @@ from right_backend import RightBackend
 from anyjob.backend import Capabilities
 from anyjob.builtin.inline import InlineBackend
 from anyjob.errors import BackendUnavailableError
-from anyjob.execution import runner
-from anyjob.execution.spool import path_of
 from anyjob.job import JOB_FINAL_STATES
 from anyjob.jobtypes import CommandJob
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
 from anyjob.outcome import Outcome
-from anyjob.runtime.ledger_recorder import LedgerRecorder
-from anyjob.runtime.recorder import Recorder
+from anyjob.runtime.recording.ledger_recorder import LedgerRecorder
+from anyjob.runtime.recording.recorder import Recorder
 from anyjob.specs import Spec
+from anyjob.spool.directory import path_of
+from anyjob.standalone import runner
 from anyjob.status import JobStatus
 from anyjob.taskjob import TaskJob
 from anyjob.tracking.records import JobRecord

@@ -23,7 +23,7 @@ from anyjob.errors import (
 from anyjob.orders import Answer, Observation, Options, Order, Ticket
 from anyjob.outcome import Outcome
 from anyjob.provider import BaseProvider
-from anyjob.runtime.recorder import NO_RECORDER
+from anyjob.runtime.recording.recorder import NO_RECORDER
 from anyjob.status import JobStatus
 
 # --- what is offered ------------------------------------------------------------------------------

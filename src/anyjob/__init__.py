@@ -50,9 +50,7 @@ if TYPE_CHECKING:
         UnknownNameError,
         UnsupportedSpecError,
     )
-    from anyjob.execution.outputs import CommandResult
     from anyjob.execution.own_attempt import attempt, scratch
-    from anyjob.execution.progress_report import progress
     from anyjob.executor import Executor
     from anyjob.hookspecs import Amended, hookimpl
     from anyjob.job import BaseJob
@@ -84,10 +82,12 @@ if TYPE_CHECKING:
     )
     from anyjob.session.facade import Session
     from anyjob.specs import Call, Command, File, Spec
+    from anyjob.spool.outputs import CommandResult
+    from anyjob.spool.progress_report import progress
     from anyjob.status import JOB_FINAL_STATES, JobStatus
     from anyjob.taskbackend import TaskBackend
     from anyjob.taskjob import TaskJob
-    from anyjob.tracking.waiting import as_completed, wait
+    from anyjob.tracking.waits.blocking import as_completed, wait
 
 _WHERE = {
     "backend": (
@@ -135,8 +135,8 @@ _WHERE = {
     "jobtypes": ("CommandJob", "PythonJob"),
     "orders": ("Observation", "Options", "Order", "Rejected", "Ticket", "Unsure"),
     "outcome": ("Attempt", "Outcome"),
-    "execution.outputs": ("CommandResult",),
-    "execution.progress_report": ("progress",),
+    "spool.outputs": ("CommandResult",),
+    "spool.progress_report": ("progress",),
     "references": ("Lazy", "lazy", "result_of"),
     "execution.own_attempt": ("attempt", "scratch"),
     "registry.lookup": ("Registry",),
@@ -167,7 +167,7 @@ _WHERE = {
     "status": ("JOB_FINAL_STATES", "JobStatus"),
     "taskbackend": ("TaskBackend",),
     "taskjob": ("TaskJob",),
-    "tracking.waiting": ("as_completed", "wait"),
+    "tracking.waits.blocking": ("as_completed", "wait"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 

@@ -14,18 +14,19 @@ from typing import Any, ParamSpec, overload
 
 from anyjob.backend import BaseBackend
 from anyjob.errors import JobError
-from anyjob.execution import log_reading
 from anyjob.job import BaseJob
 from anyjob.outcome import Outcome
 from anyjob.provider import BaseProvider
 from anyjob.session.facade import Session
 from anyjob.specs import Spec, T
+from anyjob.spool import log_reading
 from anyjob.status import JobStatus
 from anyjob.taskbackend import AnyBackend
 from anyjob.taskjob import TaskJob
-from anyjob.tracking import async_waiting, waiting
-from anyjob.tracking.offload import offload
-from anyjob.tracking.waiting import J, Waited
+from anyjob.tracking.waits import asynchronous as async_waiting
+from anyjob.tracking.waits import blocking as waiting
+from anyjob.tracking.waits.blocking import J, Waited
+from anyjob.tracking.waits.offload import offload
 
 P = ParamSpec("P")
 ALL_COMPLETED = waiting.ALL_COMPLETED

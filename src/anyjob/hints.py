@@ -40,35 +40,35 @@ if TYPE_CHECKING:
     from anyjob.registry.hooks import HookManager as HookManager
     from anyjob.registry.listing import ListingEntry as ListingEntry
     from anyjob.registry.lookup import Registry as Registry
-    from anyjob.runtime.prerequisites import After as After
+    from anyjob.runtime.dependencies.prerequisites import After as After
     from anyjob.runtime.services import Services as Services
     from anyjob.session.facade import Session as Session
-    from anyjob.session.offers import Offers as Offers
+    from anyjob.session.providers.offers import Offers as Offers
     from anyjob.specs import Spec as Spec
     from anyjob.specs import T as T
     from anyjob.status import JobStatus as JobStatus
     from anyjob.taskbackend import AnyBackend as AnyBackend
     from anyjob.taskjob import TaskJob as TaskJob
-    from anyjob.tracking.waiting import J as J
-    from anyjob.tracking.waiting import Waited as Waited
+    from anyjob.tracking.waits.blocking import J as J
+    from anyjob.tracking.waits.blocking import Waited as Waited
 else:
     _INTERNAL = {
-        "After": "anyjob.runtime.prerequisites",
+        "After": "anyjob.runtime.dependencies.prerequisites",
         "AnyBackend": "anyjob.taskbackend",
         "BackendRow": "anyjob.ledger.rows",
         "Context": "anyjob.ledger.encoding",
         "HookManager": "anyjob.registry.hooks",
-        "J": "anyjob.tracking.waiting",
+        "J": "anyjob.tracking.waits.blocking",
         "JobFuture": "anyjob.future",
         "Ledger": "anyjob.ledger.store",
         "ListingEntry": "anyjob.registry.listing",
         "Lazy": "anyjob.references",
         "ResultOf": "anyjob.references",
-        "Offers": "anyjob.session.offers",
+        "Offers": "anyjob.session.providers.offers",
         "Row": "anyjob.ledger.rows",
         "Services": "anyjob.runtime.services",
         "T": "anyjob.specs",
-        "Waited": "anyjob.tracking.waiting",
+        "Waited": "anyjob.tracking.waits.blocking",
     }
     _ELSEWHERE = ("anyjob", "collections.abc", "typing", "datetime", "os", "pathlib", "types")
 

@@ -297,7 +297,7 @@ class BaseJob(ABC):
 
     def _call_at_end(self, callback: t.Callable[[JobStatus | BaseException], t.Any]) -> None:
         """As `_on_final`, for a callback of the user, which may take long, and wait for other jobs."""
-        from anyjob.tracking.callback_threads import call_at_end
+        from anyjob.tracking.waits.callback_threads import call_at_end
 
         call_at_end(self, callback)
 
@@ -313,8 +313,8 @@ class BaseJob(ABC):
             InvalidStatusError: ``status()`` returned something that is no status.
             Exception: whatever ``result()`` raises.
         """
-        from anyjob.tracking.offload import after_final
         from anyjob.tracking.thread_loop import with_event_loop
+        from anyjob.tracking.waits.offload import after_final
 
         return after_final(self, with_event_loop(self.result)).__await__()
 

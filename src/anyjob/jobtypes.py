@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import JobFailedError
-from anyjob.execution import log_reading
-from anyjob.execution.outcomes import load_value
-from anyjob.execution.outputs import BytesOutput, CommandResult, Output
-from anyjob.execution.serialization import PickledCall, dump_call
 from anyjob.outcome import Outcome
+from anyjob.serialization.pickling import PickledCall, dump_call
 from anyjob.specs import Call, Command, File, Spec, T_co
+from anyjob.spool import log_reading
+from anyjob.spool.outcomes import load_value
+from anyjob.spool.outputs import BytesOutput, CommandResult, Output
 from anyjob.status import JobStatus
 from anyjob.taskjob import TaskJob
 
@@ -116,7 +116,7 @@ class PythonJob(TaskJob[T_co]):
             "runpy.run_path(os.path.join(os.environ['ANYJOB_SPOOL'],'files','runner.py'),run_name='__main__')"
         )
         files = {
-            "runner.py": File("runner.py", get_data("anyjob.execution", "runner.py")),
+            "runner.py": File("runner.py", get_data("anyjob.standalone", "runner.py")),
             # With where we import from: a function may be known by the name of a module alone.
             "payload.pkl": File("payload.pkl", pickle.dumps((sys.path, dump_call(spec)))),
         }

@@ -1,6 +1,6 @@
 """What stands in the arguments of a call for what another job leaves, until the call runs.
 
-The runner imports nothing of anyjob, and knows these classes by name: `anyjob.execution.runner.Results`.
+The runner imports nothing of anyjob, and knows these classes by name: `anyjob.standalone.runner.Results`.
 """
 
 from __future__ import annotations

@@ -18,17 +18,11 @@ if TYPE_CHECKING:
     from anyjob.batch.options import BatchJobOptions, cluster_options
     from anyjob.config.options import validate_options
     from anyjob.config.schema import fields, json_schema, schema_hook
-    from anyjob.execution import runner
     from anyjob.execution.interpreter import find_interpreter, spawn_interpreter, unmark_interpreter
     from anyjob.execution.job_environment import job_environment, use_job_environment
     from anyjob.execution.job_run import JobRun
-    from anyjob.execution.private_files import open_private, read_range, write_private
-    from anyjob.execution.reports import outcome_from_report, parse_outcome
-    from anyjob.execution.serialization import dump_call
     from anyjob.execution.spawning import run_program
-    from anyjob.execution.spool import read_outcome
     from anyjob.execution.submit_directory import submit_directory
-    from anyjob.execution.unpicklable import serialization_error
     from anyjob.execution.worker_process import WorkerProcess
     from anyjob.orders import Answer
     from anyjob.outcome import KeptByBackend, LocalValue
@@ -36,7 +30,13 @@ if TYPE_CHECKING:
     from anyjob.remote.backend import RemoteBackend
     from anyjob.remote.channel import Ending
     from anyjob.remote.messages import Hello
+    from anyjob.serialization.pickling import dump_call
+    from anyjob.serialization.unpicklable import serialization_error
     from anyjob.specs import kind_of
+    from anyjob.spool.directory import read_outcome
+    from anyjob.spool.private_files import open_private, read_range, write_private
+    from anyjob.spool.reports import outcome_from_report, parse_outcome
+    from anyjob.standalone import runner
     from anyjob.status import as_status
 
 _MODULE_OF = {
@@ -55,7 +55,7 @@ _MODULE_OF = {
     "WorkerProcess": "execution.worker_process",
     "as_status": "status",
     "cluster_options": "batch.options",
-    "dump_call": "execution.serialization",
+    "dump_call": "serialization.pickling",
     "fields": "config.schema",
     "find_interpreter": "execution.interpreter",
     "in_children": "process.forks",
@@ -63,21 +63,21 @@ _MODULE_OF = {
     "job_environment": "execution.job_environment",
     "json_schema": "config.schema",
     "kind_of": "specs",
-    "open_private": "execution.private_files",
-    "outcome_from_report": "execution.reports",
-    "parse_outcome": "execution.reports",
-    "read_outcome": "execution.spool",
-    "read_range": "execution.private_files",
+    "open_private": "spool.private_files",
+    "outcome_from_report": "spool.reports",
+    "parse_outcome": "spool.reports",
+    "read_outcome": "spool.directory",
+    "read_range": "spool.private_files",
     "run_program": "execution.spawning",
-    "runner": "execution.runner",
+    "runner": "standalone.runner",
     "schema_hook": "config.schema",
-    "serialization_error": "execution.unpicklable",
+    "serialization_error": "serialization.unpicklable",
     "spawn_interpreter": "execution.interpreter",
     "submit_directory": "execution.submit_directory",
     "unmark_interpreter": "execution.interpreter",
     "use_job_environment": "execution.job_environment",
     "validate_options": "config.options",
-    "write_private": "execution.private_files",
+    "write_private": "spool.private_files",
 }
 
 __all__ = [

@@ -20,9 +20,6 @@ from anyjob.errors import (
     SpecError,
     StateError,
 )
-from anyjob.execution import spool
-from anyjob.execution.private_files import read_range
-from anyjob.execution.serialization import with_item_number
 from anyjob.job import JobList
 from anyjob.orders import NO_OPTIONS, Answer, Observation, Options, Order, Rejected, Ticket, Unsure
 from anyjob.outcome import Outcome
@@ -30,10 +27,13 @@ from anyjob.process.forks import only_here
 from anyjob.resources import Resources, make_resources
 from anyjob.retry import Retry, as_retry
 from anyjob.runtime import item_resources
-from anyjob.runtime.recorder import NO_RECORDER, Recorder
+from anyjob.runtime.recording.recorder import NO_RECORDER, Recorder
 from anyjob.runtime.services import Services
 from anyjob.runtime.submission import launch_again, submit, take_back
+from anyjob.serialization.pickling import with_item_number
 from anyjob.specs import Call, Spec, T, as_spec
+from anyjob.spool import directory as spool
+from anyjob.spool.private_files import read_range
 from anyjob.status import ONCE, PREREQUISITES, JobStatus
 from anyjob.taskjob import TaskJob
 from anyjob.tracking.records import JobRecord
@@ -61,7 +61,7 @@ def take_prerequisites(backend: TaskBackend, given: dict[str, Any], count: int) 
     """Take what jobs start after out of the keywords of a ``run``, for each job; nothing where nothing is."""
     if given.keys().isdisjoint(PREREQUISITES):
         return ()
-    from anyjob.runtime.prerequisites import take
+    from anyjob.runtime.dependencies.prerequisites import take
 
     return take(backend, given, count)
 
@@ -72,7 +72,7 @@ def take_results(
     """Replace the jobs in the arguments of calls; return the work, and what each of it starts after."""
     if not any(isinstance(spec, Call) and (spec.args or spec.kwargs) for spec in specs):
         return specs, after
-    from anyjob.runtime import job_arguments
+    from anyjob.runtime.dependencies import job_arguments
 
     return job_arguments.take_results(backend, specs, after)
 
@@ -81,7 +81,7 @@ def results_in(spec: Spec) -> list[t.ResultOf]:
     """Return the references to the results of other jobs that are among the arguments of a call."""
     if not isinstance(spec, Call) or not (spec.args or spec.kwargs):
         return []
-    from anyjob.runtime import job_arguments
+    from anyjob.runtime.dependencies import job_arguments
 
     return job_arguments.results_in(spec)
 
@@ -283,7 +283,7 @@ class TaskBackend(BaseBackend):
 
     def context(self, route: tuple[str, ...], resources: Resources) -> t.Context:
         """Return what is to be kept in the ledger of the process that submits."""
-        from anyjob.runtime.ledger_recorder import current_context
+        from anyjob.runtime.recording.ledger_recorder import current_context
 
         return current_context(route, resources)
 
@@ -462,7 +462,7 @@ class TaskBackend(BaseBackend):
             [Call(fn, arguments) for arguments in zip(*iterables, strict=False)], **resources
         )
         if progress:
-            from anyjob.tracking.waiting import wait
+            from anyjob.tracking.waits.blocking import wait
 
             wait(jobs, progress=True)
         return jobs
@@ -549,7 +549,7 @@ class TaskBackend(BaseBackend):
         """
         job: TaskJob | None = self._tracker.job(job_id)
         if job is None and self.capabilities.durable:
-            from anyjob.runtime.ledger_recorder import LedgerRecorder
+            from anyjob.runtime.recording.ledger_recorder import LedgerRecorder
 
             assert isinstance(self.recorder, LedgerRecorder)
             row = self.recorder.row(job_id)
@@ -598,7 +598,7 @@ class TaskBackend(BaseBackend):
 
     def recall(self, row: t.Row) -> TaskJob:
         """Return a handle on a job of this backend, from what the ledger knows of it."""
-        from anyjob.runtime.ledger_recorder import record_of_row
+        from anyjob.runtime.recording.ledger_recorder import record_of_row
 
         record = self._tracker.get_or_add(row.job_id, lambda: record_of_row(self, row))
         job: TaskJob = self._tracker.handle(record)
@@ -634,7 +634,7 @@ class TaskBackend(BaseBackend):
         """The ledger, as this backend writes it; one that is not durable writes nothing."""
         if self._recorder is None:
             if self.capabilities.durable:
-                from anyjob.runtime.ledger_recorder import LedgerRecorder
+                from anyjob.runtime.recording.ledger_recorder import LedgerRecorder
 
                 self._recorder = LedgerRecorder(self.services.ledger, self)
             else:

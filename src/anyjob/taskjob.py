@@ -16,15 +16,15 @@ from anyjob.errors import (
     JobTimeoutError,
     UnsupportedSpecError,
 )
-from anyjob.execution import log_reading
-from anyjob.execution.outcomes import failure_of, load_value
-from anyjob.execution.outputs import Output
-from anyjob.execution.private_files import read_range
 from anyjob.job import BaseJob
 from anyjob.outcome import USAGE, Attempt, KeptByBackend, Outcome
 from anyjob.references import ResultOf
 from anyjob.resources import goes_again
 from anyjob.specs import Spec, T_co, kind_of
+from anyjob.spool import log_reading
+from anyjob.spool.outcomes import failure_of, load_value
+from anyjob.spool.outputs import Output
+from anyjob.spool.private_files import read_range
 from anyjob.status import JobStatus
 from anyjob.text.seconds import timeout_of
 from anyjob.tracking.records import FinalCallback, JobRecord
@@ -121,7 +121,7 @@ class TaskJob(BaseJob, Generic[T_co]):
         Raises:
             TypeError: it holds something that JSON has no form for.
         """
-        from anyjob.execution.builtin_values import to_builtins
+        from anyjob.serialization.builtin_values import to_builtins
 
         return to_builtins(value)
 
@@ -264,7 +264,7 @@ class TaskJob(BaseJob, Generic[T_co]):
         Raises:
             StateError: the ledger cannot be read.
         """
-        from anyjob.execution.attempts import attempts_of
+        from anyjob.spool.attempts import attempts_of
 
         record = self._record
         before = self._backend.ended_attempts(self._job_id)
@@ -308,7 +308,7 @@ class TaskJob(BaseJob, Generic[T_co]):
             return read
         if not goes_again(record.resources):
             return read
-        from anyjob.execution.attempts import LogReader
+        from anyjob.spool.attempts import LogReader
 
         return LogReader(record.spool, stream, record.attempt, read)
 
@@ -394,7 +394,7 @@ class TaskJob(BaseJob, Generic[T_co]):
 
     def __await__(self) -> Generator[Any, None, T_co]:
         """``await job`` waits without blocking the event loop, and gives the result."""
-        from anyjob.tracking.offload import after_final
+        from anyjob.tracking.waits.offload import after_final
 
         return after_final(self, self.result).__await__()
 

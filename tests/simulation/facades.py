@@ -29,9 +29,9 @@ from anyjob.builtin.local.keeper import daemon, job_control
 from anyjob.builtin.local.zygote import child as zygote_child
 from anyjob.builtin.local.zygote import main as zygote_main
 from anyjob.execution import interpreter
-from anyjob.ledger import statedir
+from anyjob.ledger.file import statedir
 from anyjob.process import reporting
-from anyjob.tracking import waiting
+from anyjob.tracking.waits import blocking as waiting
 from simulation.descriptions import pair
 from simulation.files import Files, make_poll_class, make_selector_class, make_socket_class
 from simulation.machine import Machine
@@ -39,7 +39,16 @@ from simulation.processes import Process
 from simulation.system import Os
 from simulation.threads import Condition, Event, Lock, Queue, Thread
 
-PREFIXES = ("anyjob.builtin.local", "anyjob.ledger", "anyjob.tracking", "anyjob.runtime", "anyjob.execution")
+PREFIXES = (
+    "anyjob.builtin.local",
+    "anyjob.ledger",
+    "anyjob.tracking",
+    "anyjob.runtime",
+    "anyjob.execution",
+    "anyjob.serialization",
+    "anyjob.spool",
+    "anyjob.standalone",
+)
 OTHERS = ("anyjob.job", "anyjob.taskjob", "anyjob.taskbackend")
 
 LOG_ERROR = vars(job_control)["log_error"]

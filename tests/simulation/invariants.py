@@ -7,8 +7,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from anyjob.builtin.local.process_table import read_mark
-from anyjob.ledger import schema
 from anyjob.ledger.encoding import decode_outcome
+from anyjob.ledger.file import schema
 from anyjob.ledger.rows import CODE, FINAL, STATES, status_of
 from anyjob.status import JobStatus
 

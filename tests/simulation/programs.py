@@ -14,7 +14,7 @@ from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor import main as supervisor_main
 from anyjob.builtin.local.zygote import child
 from anyjob.builtin.local.zygote.main import Zygote
-from anyjob.execution import runner
+from anyjob.standalone import runner
 from simulation.processes import Exited, Process
 
 if TYPE_CHECKING:

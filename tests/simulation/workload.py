@@ -15,7 +15,7 @@ from anyjob.retry import Retry
 from anyjob.runtime.services import Services
 from anyjob.specs import Call, Command
 from anyjob.status import PREREQUISITES
-from anyjob.tracking.waiting import as_completed, wait
+from anyjob.tracking.waits.blocking import as_completed, wait
 from simulation import programs
 from simulation.invariants import SOON
 

@@ -23,7 +23,7 @@ from anyjob.builtin.local.zygote import main as zygote_main
 from anyjob.errors import AnyjobError
 from anyjob.execution import interpreter
 from anyjob.jobtypes import CommandJob, PythonJob
-from anyjob.ledger import schema, statedir
+from anyjob.ledger.file import schema, statedir
 from anyjob.process import reporting
 from anyjob.runtime import ids
 from simulation import facades, faults, programs, sql, system, workload

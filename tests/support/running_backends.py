@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Self
 
 from anyjob.backend import BackendConfiguration, Capabilities
 from anyjob.execution import spawning
-from anyjob.execution.reports import outcome_from_report
-from anyjob.execution.runner import dumps, perform, pickled
 from anyjob.job import JobStatus
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket
 from anyjob.outcome import Outcome
 from anyjob.specs import Call, Command
+from anyjob.spool.reports import outcome_from_report
+from anyjob.standalone.runner import dumps, perform, pickled
 from anyjob.taskbackend import TaskBackend
 from anyjob.tracking.records import JobRecord
 

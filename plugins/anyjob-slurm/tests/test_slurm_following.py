@@ -16,10 +16,10 @@ from anyjob_slurm.programs import Programs
 from anyjob_slurm.queue import Listing, Queue
 
 from anyjob import BackendAuthError, BackendError, BackendUnavailableError, Command, JobStatus
-from anyjob.execution.spool import path_of
 from anyjob.orders import Observation, Order, Ticket
 from anyjob.resources import Resources
 from anyjob.runtime.ids import new_id
+from anyjob.spool.directory import path_of
 
 
 class Cluster:

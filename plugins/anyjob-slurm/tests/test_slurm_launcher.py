@@ -15,12 +15,12 @@ import pytest
 from anyjob_slurm import submission
 
 from anyjob import Call, Command, JobStatus
-from anyjob.execution.spool import path_of, read_outcome
 from anyjob.orders import Order
 from anyjob.outcome import Outcome
 from anyjob.resources import make_resources
 from anyjob.runtime.ids import new_id
 from anyjob.specs import Spec
+from anyjob.spool.directory import path_of, read_outcome
 
 
 class Node:

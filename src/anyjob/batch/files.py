@@ -30,13 +30,13 @@ import msgspec
 from anyjob.batch import launcher
 from anyjob.batch.dialect import Dialect
 from anyjob.errors import StateError
-from anyjob.execution import runner
-from anyjob.execution.private_files import open_private, read_range
-from anyjob.execution.reports import parse_outcome
-from anyjob.execution.serialization import dump_call
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.orders import Order
+from anyjob.serialization.pickling import dump_call
 from anyjob.specs import Call, Command
+from anyjob.spool.private_files import open_private, read_range
+from anyjob.spool.reports import parse_outcome
+from anyjob.standalone import runner
 
 NOT_AN_ARRAY = -1
 """The number of a job that is no task of an array."""

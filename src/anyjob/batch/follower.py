@@ -12,9 +12,9 @@ from anyjob.batch.dialect import Row
 from anyjob.batch.files import Journal, Membership
 from anyjob.batch.queue import Listing, Queue
 from anyjob.errors import BackendUnavailableError, StateError
-from anyjob.execution.spool import read_outcome
 from anyjob.orders import Observation, Ticket
 from anyjob.outcome import Outcome
+from anyjob.spool.directory import read_outcome
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 
 MAX_SPOOLS_READ = 100

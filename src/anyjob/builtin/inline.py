@@ -10,9 +10,9 @@ from typing import Any
 from anyjob.backend import Capabilities
 from anyjob.builtin.pool import CallLoader, PoolBackend
 from anyjob.builtin.pool_job import PoolJob
-from anyjob.execution import runner
 from anyjob.orders import Answer, Order
 from anyjob.outcome import LocalException
+from anyjob.standalone import runner
 
 
 class InlineBackend(PoolBackend):
@@ -56,7 +56,7 @@ class InlineBackend(PoolBackend):
 
     def _has_failed(self, job: PoolJob) -> bool:
         """Wait for the results of other jobs that are arguments of it; tell whether one is not to be had."""
-        from anyjob.runtime.awaited_results import wait
+        from anyjob.runtime.dependencies.awaited_results import wait
 
         outcome = wait(job.results)
         return outcome is not None and job.finish(outcome)

@@ -18,18 +18,18 @@ from anyjob.builtin.pool_job import PoolJob
 from anyjob.builtin.refusals import in_this_program
 from anyjob.builtin.slot_threads import SlotThreads
 from anyjob.errors import BackendError
-from anyjob.execution import runner
 from anyjob.execution.job_environment import use_job_environment
 from anyjob.execution.job_run import JobRun
-from anyjob.execution.private_files import read_range
-from anyjob.execution.reports import outcome_from_report
-from anyjob.execution.stored_values import store
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket
 from anyjob.outcome import LocalException, LocalValue, Outcome
 from anyjob.process.forks import in_each_process
 from anyjob.process.living import living
+from anyjob.serialization.stored_values import store
 from anyjob.specs import Call, Command
+from anyjob.spool.private_files import read_range
+from anyjob.spool.reports import outcome_from_report
+from anyjob.standalone import runner
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend, results_in
 
@@ -100,7 +100,7 @@ class PoolBackend(TaskBackend):
 
     def _put_later(self, job: PoolJob) -> None:
         """Have a job run when the results of other jobs are there that are arguments of it."""
-        from anyjob.runtime.awaited_results import when_there
+        from anyjob.runtime.dependencies.awaited_results import when_there
 
         def go_on(outcome: Outcome | None) -> None:
             if outcome is None:
@@ -303,8 +303,8 @@ def _remove(directory: Path) -> None:
 def _with_results(job: PoolJob, call: Call[Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     """Return what to call, and its arguments, with the results of other jobs among them."""
     if job.results:
-        from anyjob.runtime.awaited_results import Values
-        from anyjob.runtime.job_arguments import with_references
+        from anyjob.runtime.dependencies.awaited_results import Values
+        from anyjob.runtime.dependencies.job_arguments import with_references
 
         call = with_references(call, Values())
     return call.fn, call.args, call.kwargs

@@ -13,9 +13,9 @@ from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
     from anyjob.execution.next_attempt import Again
-    from anyjob.execution.packed_call import Part
     from anyjob.execution.worker_process import Surroundings
     from anyjob.references import ResultOf
+    from anyjob.serialization.packed_call import Part
 
 
 class PoolJob(JobRun):
@@ -67,8 +67,8 @@ class PoolJob(JobRun):
         return step
 
     def _prepare(self, ended: Outcome, step: Again) -> None:
-        from anyjob.execution.attempts import put_attempt_aside
         from anyjob.execution.next_attempt import grown
+        from anyjob.spool.attempts import put_attempt_aside
 
         if self.order.spool is not None:
             put_attempt_aside(self.order.spool, self.attempt)

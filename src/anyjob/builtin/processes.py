@@ -14,16 +14,16 @@ import msgspec
 from anyjob.backend import Capabilities
 from anyjob.builtin.pool import PoolBackend
 from anyjob.builtin.pool_job import PoolJob
-from anyjob.execution import stored_values
-from anyjob.execution.call_server import current_variables
-from anyjob.execution.packed_call import Packer
-from anyjob.execution.reports import outcome_from_report
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.execution.worker_process import Logs, Outdated, PoolWorker, Surroundings
 from anyjob.orders import Options, Order
 from anyjob.outcome import Outcome
 from anyjob.process import forks
+from anyjob.serialization import stored_values
+from anyjob.serialization.packed_call import Packer
 from anyjob.specs import Call
+from anyjob.spool.reports import outcome_from_report
+from anyjob.standalone.call_server import current_variables
 
 
 class ProcessesOptions(Options, frozen=True):
@@ -101,7 +101,7 @@ class ProcessesBackend(PoolBackend):
         call, surroundings = job.call
         results: Mapping[str, Any] | None = None
         if job.results:
-            from anyjob.runtime.awaited_results import pickled
+            from anyjob.runtime.dependencies.awaited_results import pickled
 
             results = pickled(job.results)
         with job.process(worker.pid):

@@ -64,7 +64,7 @@ def _open_streams() -> None:
 def _tell_version() -> int:
     from anyjob import __version__
     from anyjob.cli import exit_codes
-    from anyjob.cli.output import leave_pipe
+    from anyjob.cli.terminal.output import leave_pipe
 
     try:
         print(f"anyjob {__version__}", flush=True)

@@ -13,7 +13,7 @@ import click
 from anyjob import __version__
 from anyjob.cli import exit_codes
 from anyjob.cli.lazy_group import LazyGroup
-from anyjob.cli.output import leave_pipe, print_error
+from anyjob.cli.terminal.output import leave_pipe, print_error
 from anyjob.errors import AnyjobError, in_words
 
 VARIABLE = "_ANYJOB_COMPLETE"
@@ -22,23 +22,23 @@ COMMANDS = {
     "run": ("anyjob.cli.run.command:run", "Run a command, or the jobs of a job file, and wait for them."),
     "jobs": ("anyjob.cli.jobs.listing:jobs", "List the jobs that outlive their submitter."),
     "top": ("anyjob.cli.top.command:top", "Watch jobs in a terminal."),
-    "report": ("anyjob.cli.jobs.report:report", "Write what came of jobs into a file to keep."),
-    "usage": ("anyjob.cli.jobs.usage:usage", "Sum up how long jobs ran, and what they cost."),
+    "report": ("anyjob.cli.views.report:report", "Write what came of jobs into a file to keep."),
+    "usage": ("anyjob.cli.views.usage:usage", "Sum up how long jobs ran, and what they cost."),
     "show": ("anyjob.cli.jobs.show:show", "Show all that is known of a job."),
-    "explain": ("anyjob.cli.jobs.explain:explain", "Say why a job waits or failed, and what to do."),
-    "graph": ("anyjob.cli.jobs.graph:graph", "Show which jobs start after which."),
+    "explain": ("anyjob.cli.views.explain:explain", "Say why a job waits or failed, and what to do."),
+    "graph": ("anyjob.cli.views.graph:graph", "Show which jobs start after which."),
     "wait": ("anyjob.cli.jobs.wait:wait", "Wait for jobs to end."),
     "logs": ("anyjob.cli.jobs.logs:logs", "Show what a job has written, or writes."),
     "result": ("anyjob.cli.jobs.wait:result", "Print what a job returned."),
-    "cancel": ("anyjob.cli.jobs.control:cancel", "Cancel jobs."),
-    "hold": ("anyjob.cli.jobs.holding:hold", "Keep jobs that wait from starting."),
-    "release": ("anyjob.cli.jobs.holding:release", "Let jobs start that are held."),
-    "pause": ("anyjob.cli.jobs.holding:pause", "Have jobs that run stand still."),
-    "resume": ("anyjob.cli.jobs.holding:resume", "Have jobs go on that are paused."),
-    "priority": ("anyjob.cli.jobs.holding:priority", "Have jobs that wait start sooner, or later."),
-    "rerun": ("anyjob.cli.jobs.rerun:rerun", "Run jobs anew."),
-    "attach": ("anyjob.cli.jobs.attach:attach", "Take in jobs that were submitted elsewhere."),
-    "prune": ("anyjob.cli.jobs.control:prune", "Forget jobs that have ended a while ago."),
+    "cancel": ("anyjob.cli.control.cancel:cancel", "Cancel jobs."),
+    "hold": ("anyjob.cli.control.holding:hold", "Keep jobs that wait from starting."),
+    "release": ("anyjob.cli.control.holding:release", "Let jobs start that are held."),
+    "pause": ("anyjob.cli.control.holding:pause", "Have jobs that run stand still."),
+    "resume": ("anyjob.cli.control.holding:resume", "Have jobs go on that are paused."),
+    "priority": ("anyjob.cli.control.holding:priority", "Have jobs that wait start sooner, or later."),
+    "rerun": ("anyjob.cli.control.rerun:rerun", "Run jobs anew."),
+    "attach": ("anyjob.cli.control.attach:attach", "Take in jobs that were submitted elsewhere."),
+    "prune": ("anyjob.cli.control.cancel:prune", "Forget jobs that have ended a while ago."),
     "backends": ("anyjob.cli.backends.commands:backends", "List, show and check the places that run work."),
     "providers": ("anyjob.cli.providers.commands:providers", "List, show and check what offers backends."),
     "plugins": ("anyjob.cli.plugins.commands:plugins", "List and check what is installed."),

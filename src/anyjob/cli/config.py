@@ -10,7 +10,7 @@ import click
 
 from anyjob.cli import exit_codes
 from anyjob.cli.context import open_session
-from anyjob.cli.output import print_error, table, write_json, write_line
+from anyjob.cli.terminal.output import print_error, table, write_json, write_line
 from anyjob.errors import AnyjobError, ConfigError
 from anyjob.session.facade import Session
 
@@ -53,7 +53,7 @@ def leaves(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple
 def secret_keys(session: Session, entry: Any) -> Iterable[str]:
     """Return the keys of an entry to be hidden: the secrets of its type; all, where that is not known."""
     from anyjob.config.options import secret_fields
-    from anyjob.session.config_check import declared_options
+    from anyjob.session.backends.config_check import declared_options
 
     try:
         declared = declared_options(session, entry)

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from anyjob.cli.output import print_message
+from anyjob.cli.terminal.output import print_message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import threading
 from typing import Self
 
 from anyjob.cli.exit_codes import SIGNALLED
-from anyjob.cli.output import print_message
+from anyjob.cli.terminal.output import print_message
 from anyjob.registry.entry_points import Reference
 
 PATIENCE = 1.0

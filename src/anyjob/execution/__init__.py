@@ -1,4 +1,4 @@
-"""How work is run, wherever that is: calls, programs, what they write, and the directory of a job.
+"""How work is run on this machine, by whichever backend: calls, programs, interpreters, and their attempts.
 
-Imports the data of the root (`specs`, `status`, `errors`); `runner` imports nothing of anyjob.
+Imports `anyjob.standalone`, `anyjob.spool`, `anyjob.serialization` and the data of the root.
 """

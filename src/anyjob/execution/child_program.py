@@ -69,7 +69,7 @@ class ReportedProgram(Program):
 
         from anyjob.execution import interpreter
 
-        source = (get_data("anyjob.execution", "exit_reporter.py") or b"").decode()  # it may be in an archive
+        source = (get_data("anyjob.standalone", "exit_reporter.py") or b"").decode()  # in an archive, too
         reader, writer = os.pipe()
         self._report = open(reader, "rb")  # noqa: SIM115 - reap() closes it
         try:

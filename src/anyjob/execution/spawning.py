@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from anyjob.errors import CommandFailedError, JobFailedError
 from anyjob.execution.child_program import Program, ReportedProgram
-from anyjob.execution.private_files import append_private, make_private, write_private
 from anyjob.outcome import Outcome
 from anyjob.specs import Command
+from anyjob.spool.private_files import append_private, make_private, write_private
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:

@@ -16,18 +16,19 @@ from queue import SimpleQueue
 from socket import SHUT_RDWR, socket, socketpair
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from anyjob.execution import call_server, interpreter, spawning
+from anyjob.execution import interpreter, spawning
 from anyjob.execution.child_program import exit_outcome, wait_for_exit
-from anyjob.execution.packed_call import Part
-from anyjob.execution.pickle_streams import MessageWriter, read_frame
-from anyjob.execution.private_files import append_private
-from anyjob.execution.stored_values import StoredValue
 from anyjob.outcome import Outcome
 from anyjob.process.forks import in_children
+from anyjob.serialization.packed_call import Part
+from anyjob.serialization.stored_values import StoredValue
+from anyjob.spool.private_files import append_private
+from anyjob.standalone import call_server
+from anyjob.standalone.pickle_streams import MessageWriter, read_frame
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
-    from anyjob.execution.call_server import Request
+    from anyjob.standalone.call_server import Request
 
 STREAMS = ("stdout", "stderr")
 Logs = dict[str, tuple[Path, int, int | None]]
@@ -42,7 +43,7 @@ _BOOT = (
 
 
 class Surroundings(NamedTuple):
-    """What calls find that were handed over at one time: see `anyjob.execution.call_server.Request`."""
+    """What calls find that were handed over at one time: see `anyjob.standalone.call_server.Request`."""
 
     variables: dict[bytes, bytes]
     path: list[str]
@@ -309,7 +310,7 @@ class PoolWorker(WorkerProcess):
             cwd: where to make it.
             surroundings: what it finds.
             value_file: where its value goes, if that is large: then it is a `StoredValue`.
-            results: those of other jobs that are arguments: see `anyjob.execution.runner.Results`.
+            results: those of other jobs that are arguments: see `anyjob.standalone.runner.Results`.
 
         Raises:
             Exception: something in it cannot be pickled, now; the process is of no use any more.

@@ -1,4 +1,5 @@
-"""The durable record of jobs, in SQLite: its file, tables, rows, queries, and the salvage of a damaged one.
+"""The durable record of jobs, in SQLite: what is written, and in which words.
 
-Imports `anyjob.config.secrets`, `anyjob.execution.spool` and the data of the root.
+`file` holds what there is of it on the disk, `reading` what is looked up in it. Imports
+`anyjob.config.secrets`, `anyjob.spool` and the data of the root.
 """

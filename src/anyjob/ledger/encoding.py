@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from anyjob.execution import runner
-from anyjob.execution.outcomes import unreadable
-from anyjob.execution.spool import InSpool
 from anyjob.ledger.rows import Row
 from anyjob.outcome import KeptByBackend, LocalValue, Outcome
 from anyjob.resources import Resources
+from anyjob.spool.directory import InSpool
+from anyjob.spool.outcomes import unreadable
+from anyjob.standalone import runner
 from anyjob.status import JobStatus
 
 _IN_SPOOL = 1

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from anyjob.ledger.database import LedgerFile
+from anyjob.ledger.file.database import LedgerFile
 from anyjob.ledger.rows import CODE, FINAL, NewJob
 from anyjob.ledger.sql import chunks, placeholders
 from anyjob.status import JobStatus

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyjob.errors import StateError
 from anyjob.ledger import attempts, dependencies, once
-from anyjob.ledger.database import LedgerFile
 from anyjob.ledger.dependencies import Consequences
-from anyjob.ledger.reader import LedgerReader
+from anyjob.ledger.file.database import LedgerFile
+from anyjob.ledger.reading.reader import LedgerReader
 from anyjob.ledger.rows import (
     BLOCKED,
     CANCELLING,

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from anyjob.errors import StateError
-from anyjob.execution import environment_file
-from anyjob.execution.private_files import open_private, write_private
-from anyjob.ledger.statedir import cannot_write
+from anyjob.ledger.file.statedir import cannot_write
+from anyjob.spool import environment_file
+from anyjob.spool.private_files import open_private, write_private
 
 if TYPE_CHECKING:
     from anyjob.ledger.encoding import Context

@@ -12,9 +12,9 @@ from anyjob.ledger.releases import Releases
 from anyjob.ledger.rows import FINAL, Row
 from anyjob.runtime.late_launch import launch_late
 from anyjob.runtime.submission import rejected
+from anyjob.session.backends.ledger_backends import LedgerBackends
+from anyjob.session.backends.missing_backends import DeferredBackend, MissingBackend
 from anyjob.session.facade import Session
-from anyjob.session.ledger_backends import LedgerBackends
-from anyjob.session.missing_backends import DeferredBackend, MissingBackend
 from anyjob.status import backoff
 
 TOGETHER = 1000

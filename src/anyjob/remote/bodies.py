@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from anyjob.errors import SpecError, StateError
-from anyjob.execution.private_files import make_private, open_private
-from anyjob.ledger.statedir import cannot_write
+from anyjob.ledger.file.statedir import cannot_write
+from anyjob.spool.private_files import make_private, open_private
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 KEPT = 24 * 3600.0

@@ -21,9 +21,6 @@ from anyjob.errors import (
     StateError,
     in_words,
 )
-from anyjob.execution import spool
-from anyjob.execution.private_files import make_private
-from anyjob.execution.spool import InSpool
 from anyjob.ledger.encoding import encode_resources
 from anyjob.ledger.rows import Row
 from anyjob.outcome import LocalValue
@@ -48,7 +45,10 @@ from anyjob.remote.messages import (
     Submitted,
 )
 from anyjob.runtime.submission import submit
-from anyjob.session.ledger_backends import LedgerBackends
+from anyjob.session.backends.ledger_backends import LedgerBackends
+from anyjob.spool import directory as spool
+from anyjob.spool.directory import InSpool
+from anyjob.spool.private_files import make_private
 from anyjob.taskbackend import TaskBackend
 from anyjob.taskjob import TaskJob
 
@@ -263,7 +263,7 @@ class FarSide:
         if isinstance(value, InSpool):
             value = spool.load_large(value)
         elif isinstance(value, LocalValue):
-            from anyjob.execution import runner
+            from anyjob.standalone import runner
 
             value = runner.dumps(value.value)
         elif not isinstance(value, bytes):

@@ -10,8 +10,6 @@ from typing import Any
 import msgspec
 
 from anyjob.errors import SpecError
-from anyjob.execution.serialization import PickledCall, dump_call
-from anyjob.execution.spool import InSpool
 from anyjob.ledger.encoding import decode_resources, encode_resources
 from anyjob.orders import Observation, Order
 from anyjob.outcome import KeptByBackend, LocalValue, Outcome
@@ -26,7 +24,9 @@ from anyjob.remote.messages import (
     RemoteOutcome,
 )
 from anyjob.resources import Resources
+from anyjob.serialization.pickling import PickledCall, dump_call
 from anyjob.specs import Call, Command, File, Spec
+from anyjob.spool.directory import InSpool
 from anyjob.status import JobStatus
 from anyjob.text.brief import LONGEST
 from anyjob.text.printable import printable, shortened

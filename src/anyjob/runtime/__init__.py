@@ -1,4 +1,5 @@
-"""What runs a task backend's jobs: their submission, the services it uses, and the recorder of its jobs.
+"""What runs a task backend's jobs: their submission, and the services it uses.
 
-Imports `anyjob.ledger`, `anyjob.tracking`, `anyjob.execution`, and what is at the root below `taskbackend`.
+`dependencies` holds jobs that wait for others, `recording` what is kept of jobs. Imports `anyjob.ledger`,
+`anyjob.tracking`, `anyjob.execution`, and what is at the root below `taskbackend`.
 """

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anyjob.errors import DependencyFailedError, JobRejectedError, SpecError
-from anyjob.execution.serialization import dump_call
 from anyjob.process.forks import in_each_process
 from anyjob.references import ResultOf
-from anyjob.runtime.job_arguments import holds_handle, with_references
+from anyjob.runtime.dependencies.job_arguments import holds_handle, with_references
+from anyjob.serialization.pickling import dump_call
 from anyjob.specs import Call
 from anyjob.taskjob import TaskJob
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anyjob.digest.work import keys_of
 from anyjob.errors import SpecError, UnsupportedSpecError
-from anyjob.execution.spool import InSpool
 from anyjob.ledger.rows import FINAL, NewJob
 from anyjob.process.reporting import report
 from anyjob.runtime.submission import submit, take_back
 from anyjob.specs import Spec, with_files
+from anyjob.spool.directory import InSpool
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.text.units import parse_duration
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from anyjob.ledger.once import KeyedJob
     from anyjob.ledger.store import Ledger
     from anyjob.resources import Resources
-    from anyjob.runtime.prerequisites import After
+    from anyjob.runtime.dependencies.prerequisites import After
     from anyjob.taskbackend import TaskBackend
 
 

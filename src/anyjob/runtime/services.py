@@ -55,7 +55,7 @@ class Services:
     def ledger(self) -> Ledger:
         """The ledger that durable backends keep."""
         if self._ledger is None:
-            from anyjob.ledger.statedir import default_state
+            from anyjob.ledger.file.statedir import default_state
             from anyjob.ledger.store import Ledger
 
             self._ledger = Ledger(default_state())

@@ -23,8 +23,8 @@ from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 
 if TYPE_CHECKING:
+    from anyjob.runtime.dependencies.prerequisites import After
     from anyjob.runtime.once import Claim
-    from anyjob.runtime.prerequisites import After
     from anyjob.taskbackend import TaskBackend
     from anyjob.taskjob import TaskJob
 
@@ -126,7 +126,7 @@ def submit(
                 orders = [order for order in orders if order.job_id not in later]
             Launch(backend, orders, by_id).run()
             if held:
-                from anyjob.runtime.held_jobs import hold
+                from anyjob.runtime.dependencies.held_jobs import hold
 
                 for order in held:
                     tracker.queued(by_id[order.job_id])
@@ -333,10 +333,10 @@ class Launch:
         record = self._records[order.job_id]
         if not isinstance(record.specs[0], Call):
             return True
-        from anyjob.runtime.job_arguments import results_in
+        from anyjob.runtime.dependencies.job_arguments import results_in
 
         if results_in(record.specs[0]):
-            from anyjob.runtime.late_results import with_results
+            from anyjob.runtime.dependencies.late_results import with_results
 
             try:
                 order.spec = with_results(self._backend, record)

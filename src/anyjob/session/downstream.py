@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from anyjob.ledger.dependencies import Prerequisite
 from anyjob.references import ResultOf
-from anyjob.runtime.job_arguments import holds_handle, with_references
+from anyjob.runtime.dependencies.job_arguments import holds_handle, with_references
 from anyjob.specs import Call, Spec
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from anyjob import hints as t
 from anyjob.errors import UnknownNameError
 from anyjob.process.forks import in_each_process
 from anyjob.process.living import living
-from anyjob.session.backend_factory import BackendFactory
+from anyjob.session.backends.backend_factory import BackendFactory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ class Session:
         """What the providers offer."""
         with self._lock:
             if self._offers is None:
-                from anyjob.session.offers import Offers
+                from anyjob.session.providers.offers import Offers
 
                 self._offers = Offers(self, self._factory)
             return self._offers
@@ -303,7 +303,7 @@ class Session:
         progress: bool = False,
     ) -> t.Waited[t.J]:
         """Wait for jobs to end: see `anyjob.wait`."""
-        from anyjob.tracking.waiting import wait
+        from anyjob.tracking.waits.blocking import wait
 
         return wait(jobs, timeout, return_when, progress=progress)
 
@@ -311,7 +311,7 @@ class Session:
         self, jobs: t.Iterable[t.J], timeout: float | None = None, *, progress: bool = False
     ) -> t.Iterator[t.J]:
         """Yield jobs as they end: see `anyjob.as_completed`."""
-        from anyjob.tracking.waiting import as_completed
+        from anyjob.tracking.waits.blocking import as_completed
 
         return as_completed(jobs, timeout, progress=progress)
 
@@ -484,7 +484,7 @@ class Session:
             if self._ledger is None:
                 from pathlib import Path
 
-                from anyjob.ledger.statedir import default_state
+                from anyjob.ledger.file.statedir import default_state
                 from anyjob.ledger.store import Ledger
 
                 state = default_state({}) if self.state is None else Path(self.state).expanduser().absolute()
@@ -520,7 +520,7 @@ class Session:
         Raises:
             UnknownNameError: no backend is called so.
         """
-        from anyjob.session.ledger_backends import LedgerBackends
+        from anyjob.session.backends.ledger_backends import LedgerBackends
 
         return LedgerBackends(self).numbers(name)
 
@@ -546,7 +546,7 @@ class Session:
         That is unknown keys, types that are missing, options that their types do not take, and secrets that
         are unset. It imports the plugins of what is configured, makes no backend, and uses no network.
         """
-        from anyjob.session.config_check import problems
+        from anyjob.session.backends.config_check import problems
 
         return list(problems(self))
 

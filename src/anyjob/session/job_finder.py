@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import BackendError, JobNotFoundError
-from anyjob.ledger.designation import KnownJob, meant
+from anyjob.ledger.reading.designation import KnownJob, meant
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
+from anyjob.session.backends.ledger_backends import LedgerBackends, names_of
+from anyjob.session.backends.missing_backends import DeferredBackend
+from anyjob.session.backends.plain_backend import PlainRun
+from anyjob.session.backends.plain_job import KIND, LedgerEntry
 from anyjob.session.failures import Failures
-from anyjob.session.ledger_backends import LedgerBackends, names_of
-from anyjob.session.missing_backends import DeferredBackend
-from anyjob.session.plain_backend import PlainRun
-from anyjob.session.plain_job import KIND, LedgerEntry
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
 from anyjob.taskbackend import TaskBackend
 from anyjob.text.units import parse_duration

@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import StateError
-from anyjob.execution import spool
-from anyjob.ledger.reserve import Reserve
+from anyjob.ledger.file.reserve import Reserve
 from anyjob.ledger.sql import chunks
 from anyjob.process.reporting import report
+from anyjob.spool import directory as spool
 from anyjob.text.units import parse_duration
 
 if TYPE_CHECKING:

@@ -113,7 +113,7 @@ class SessionServices(Services):
 
     def advance(self, consequences: Consequences) -> None:
         """Tell the backends of these jobs; one that cannot be told now looks by itself, sooner or later."""
-        from anyjob.session.ledger_backends import LedgerBackends
+        from anyjob.session.backends.ledger_backends import LedgerBackends
 
         backends = LedgerBackends(self._session)
         ids = [job_id for job_id, _ in (*consequences.ended, *consequences.released)]

@@ -1,4 +1,4 @@
-"""Waiting: who asks a backend, how often, and who is told.
+"""Tracking: who asks a backend, how often, and who is told; `waits` is what users wait by.
 
-Imports the data of the root and `anyjob.execution`, and no ledger.
+Imports the data of the root, `anyjob.execution` and `anyjob.spool`, and no ledger.
 """

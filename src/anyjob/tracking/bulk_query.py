@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import AnyjobError, BackendError, BackendUnavailableError, in_words
-from anyjob.execution.outcomes import unreadable
 from anyjob.orders import Observation
 from anyjob.outcome import Outcome
 from anyjob.process.forks import in_each_process
+from anyjob.spool.outcomes import unreadable
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
 from anyjob.tracking.telling import telling
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from anyjob.execution.log_reading import STREAMS
-from anyjob.execution.private_files import read_range
+from anyjob.spool.log_reading import STREAMS
+from anyjob.spool.private_files import read_range
 from anyjob.text.printable import printable, shortened
 
 TAIL = 64 * 1024

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from anyjob.execution.next_attempt import still_to_wait
 from anyjob.ledger.encoding import decode_resources, outcome_of
-from anyjob.ledger.graph_reader import JobGraph
-from anyjob.ledger.reader import LedgerReader
+from anyjob.ledger.file.schema import version_of
+from anyjob.ledger.reading.graph_reader import JobGraph
+from anyjob.ledger.reading.reader import LedgerReader
 from anyjob.ledger.rows import FINAL, Row, Summary, status_of
-from anyjob.ledger.schema import version_of
 from anyjob.resources import Resources, total_cpus
 from anyjob.status import JobStatus
 from anyjob.views.graph.folded import Node, fold

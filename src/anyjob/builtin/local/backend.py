@@ -16,19 +16,20 @@ from anyjob.builtin.local import process_attributes
 from anyjob.builtin.local.client import SupervisorClient
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.errors import BackendUnavailableError, ConfigError, JobRejectedError
-from anyjob.execution import environment_file, spool
-from anyjob.execution.environment_file import JOB_FILE, OWN_SUFFIX
-from anyjob.execution.outcomes import FORGOTTEN
-from anyjob.execution.private_files import read_range, sync_directories, write_private
 from anyjob.execution.spawning import GRACE
 from anyjob.ledger.encoding import Context, outcome_of
+from anyjob.ledger.file.statedir import cannot_write
 from anyjob.ledger.rows import BLOCKED, DUE, FINAL, Row
-from anyjob.ledger.statedir import cannot_write
 from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
 from anyjob.outcome import Outcome
 from anyjob.process.reporting import report
 from anyjob.resources import Resources, total_cpus
-from anyjob.runtime.ledger_recorder import LedgerRecorder, current_context
+from anyjob.runtime.recording.ledger_recorder import LedgerRecorder, current_context
+from anyjob.spool import directory as spool
+from anyjob.spool import environment_file
+from anyjob.spool.environment_file import JOB_FILE, OWN_SUFFIX
+from anyjob.spool.outcomes import FORGOTTEN
+from anyjob.spool.private_files import read_range, sync_directories, write_private
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
 from anyjob.tracking.records import JobRecord

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from anyjob.builtin.local.ipc.sockets import KEEPER_SOCKET, RUNTIME_RECORD, SUPERVISOR_SOCKET
 from anyjob.errors import ConfigError, StateError
-from anyjob.execution.private_files import write_private
 from anyjob.ledger import identity
-from anyjob.ledger.statedir import private_directory, runtime_directory
+from anyjob.ledger.file.statedir import private_directory, runtime_directory
+from anyjob.spool.private_files import write_private
 
 _KEPT = frozenset(
     [

@@ -11,7 +11,7 @@ from anyjob.backend import Capabilities, options_type
 from anyjob.cli.completion import backend_names
 from anyjob.cli.context import open_session
 from anyjob.cli.lazy_group import LazyGroup
-from anyjob.cli.output import print_message, table, write_json, write_line, write_text
+from anyjob.cli.terminal.output import print_message, table, write_json, write_line, write_text
 from anyjob.errors import AnyjobError, UnknownNameError
 from anyjob.registry.entry_points import BACKENDS, PLUGINS, PROVIDERS
 from anyjob.registry.metadata import normalise
@@ -84,7 +84,7 @@ def list_(offered: bool, filters: tuple[str, ...], timeout: str, as_json: bool) 
 
 
 def _attributes(texts: tuple[str, ...]) -> dict[str, Any]:
-    from anyjob.cli.values import parse_pairs, parse_value
+    from anyjob.cli.terminal.values import parse_pairs, parse_value
 
     return {key: parse_value(value) for key, value in parse_pairs(texts, "--filter").items()}
 
@@ -187,7 +187,7 @@ def set_(name: str, changes: tuple[str, ...]) -> None:
 
     What runs runs on. It holds for all who use the backend, until it is set anew.
     """
-    from anyjob.cli.values import parse_pairs, parse_value
+    from anyjob.cli.terminal.values import parse_pairs, parse_value
 
     values = parse_pairs(changes, "backends set")
     backend = open_session().get_backend(name)
@@ -232,7 +232,7 @@ def print_options(lines: list[dict[str, Any]]) -> None:
 
 def describe_backend(session: Session, name: str) -> dict[str, Any]:
     """Return what can be said of a backend, also where it cannot be made; secrets are masked."""
-    from anyjob.session.config_check import provider_type
+    from anyjob.session.backends.config_check import provider_type
 
     entry = session.config.entry("backends", name)
     kind = entry.type if entry else name

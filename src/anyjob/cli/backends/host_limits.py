@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from anyjob.ledger.statedir import file_system, is_network
+from anyjob.ledger.file.statedir import file_system, is_network
 
 _ALLOCATIONS = {
     "SLURM_JOB_ID": "Slurm",

@@ -11,9 +11,9 @@ import click
 from anyjob.cli import exit_codes
 from anyjob.cli.doctor import installation, machine, state
 from anyjob.cli.doctor.findings import PROBLEM, WARNING, Finding
-from anyjob.cli.output import write_json, write_line
+from anyjob.cli.terminal.output import write_json, write_line
 from anyjob.errors import in_words
-from anyjob.ledger.statedir import default_state
+from anyjob.ledger.file.statedir import default_state
 
 
 @click.command(
@@ -109,7 +109,7 @@ def version(as_json: bool) -> None:
 
 def _versions(libraries: Iterable[Finding]) -> Iterator[tuple[str, str]]:
     from anyjob.builtin.local.ipc.protocol import CLIENT_PROTOCOL, KEEPER_PROTOCOL
-    from anyjob.ledger.schema import VERSION
+    from anyjob.ledger.file.schema import VERSION
 
     for finding in libraries:
         yield finding.what, finding.value

@@ -14,7 +14,7 @@ import anyjob
 from anyjob import __version__
 from anyjob.cli.backends.host_limits import notices
 from anyjob.cli.doctor.findings import OK, PROBLEM, WARNING, Finding
-from anyjob.ledger.database import OLDEST_SQLITE
+from anyjob.ledger.file.database import OLDEST_SQLITE
 from anyjob.text.amounts import size
 
 LIBRARIES = (

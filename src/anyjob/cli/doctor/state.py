@@ -13,8 +13,8 @@ from pathlib import Path
 
 from anyjob.cli.doctor.findings import OK, PROBLEM, WARNING, Finding
 from anyjob.errors import AnyjobError
-from anyjob.ledger.schema import VERSION
-from anyjob.ledger.statedir import file_system, is_network
+from anyjob.ledger.file.schema import VERSION
+from anyjob.ledger.file.statedir import file_system, is_network
 from anyjob.text.amounts import size
 from anyjob.views.queries import look_at
 

@@ -1,1 +1,1 @@
-"""The commands about jobs that there are: which are meant, what is shown of them, what is done to them."""
+"""The commands that look at jobs: which are meant, and what is shown of them."""

@@ -14,7 +14,7 @@ from anyjob.cli.context import open_session
 from anyjob.cli.jobs.columns import COLUMNS, CUT, DEFAULT, TOLD, ListedJob, Told, message, read_columns
 from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import Criteria, abbreviations, filter_options, read_criteria
-from anyjob.cli.output import is_terminal, print_message, table, write_json
+from anyjob.cli.terminal.output import is_terminal, print_message, table, write_json
 from anyjob.ledger.rows import BLOCKED, DUE, FINAL, Row, Summary
 from anyjob.session.facade import Session
 from anyjob.status import JobStatus
@@ -151,7 +151,7 @@ def told_now(session: Session, rows: list[Row]) -> dict[str, Told]:
     """Return where jobs are in their queues, and what they have cost, by id; nobody is asked for it."""
     from anyjob.cli.jobs.queueing import queue_place
     from anyjob.ledger.encoding import decode_outcome
-    from anyjob.session.plain_job import KIND as PLAIN
+    from anyjob.session.backends.plain_job import KIND as PLAIN
 
     found = {}
     queues: dict[int, dict[str, int]] = {}

@@ -12,8 +12,8 @@ from anyjob.cli import exit_codes
 from anyjob.cli.completion import job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.selection import find_job
-from anyjob.cli.output import print_error, print_message
 from anyjob.cli.run.streaming import OutputForwarder, StatusLine
+from anyjob.cli.terminal.output import print_error, print_message
 
 
 @click.command(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from anyjob.cli.output import is_terminal, print_message
+from anyjob.cli.terminal.output import is_terminal, print_message
 from anyjob.ledger.rows import HELD, PAUSED, WAITING
 from anyjob.status import JobStatus
 from anyjob.taskjob import TaskJob

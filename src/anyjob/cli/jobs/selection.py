@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import click
 
 from anyjob.cli.completion import backend_names, job_names, job_tags, states
-from anyjob.cli.output import is_terminal
-from anyjob.cli.values import parse_pairs
+from anyjob.cli.terminal.output import is_terminal
+from anyjob.cli.terminal.values import parse_pairs
 from anyjob.errors import JobNotFoundError
-from anyjob.ledger.designation import SHORTEST, meant
+from anyjob.ledger.reading.designation import SHORTEST, meant
 from anyjob.ledger.store import Ledger
 from anyjob.session.facade import Session
 from anyjob.status import JOB_FINAL_STATES, JobStatus

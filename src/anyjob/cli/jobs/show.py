@@ -21,18 +21,19 @@ from anyjob.cli.jobs.operations import extend_import_path
 from anyjob.cli.jobs.queueing import SAID, queue_place
 from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import full_id
-from anyjob.cli.output import write_json, write_line
-from anyjob.execution import progress_report, spool
-from anyjob.execution.attempts import attempts_of
+from anyjob.cli.terminal.output import write_json, write_line
 from anyjob.ledger.dependencies import CONDITIONS
 from anyjob.ledger.encoding import decode_resources, outcome_of
 from anyjob.ledger.rows import ATTACHED, FINAL, GPUS, Row, Summary
 from anyjob.outcome import USAGE, Attempt
 from anyjob.resources import Resources
 from anyjob.runtime.services import AMENDED
+from anyjob.session.backends.plain_job import KIND as PLAIN
 from anyjob.session.facade import Session
-from anyjob.session.plain_job import KIND as PLAIN
 from anyjob.specs import Call, Command, File, Spec
+from anyjob.spool import directory as spool
+from anyjob.spool import progress_report
+from anyjob.spool.attempts import attempts_of
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.text.amounts import money, size, span
 from anyjob.text.units import format_duration, format_memory

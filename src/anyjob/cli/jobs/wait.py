@@ -9,21 +9,22 @@ from typing import Any
 
 import click
 
-from anyjob.cli import exit_codes, results
+from anyjob.cli import exit_codes
 from anyjob.cli.completion import job_ids, open_job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.operations import extend_import_path, failure_of, outcome_of, result_of
 from anyjob.cli.jobs.queueing import explained_wait
 from anyjob.cli.jobs.selection import filter_options, find_jobs, full_id, read_criteria
-from anyjob.cli.output import count_states, print_error, print_message, write_json
 from anyjob.cli.run.single import explain_failure
 from anyjob.cli.run.streaming import StatusLine, wait_with_status
-from anyjob.cli.values import write_option
+from anyjob.cli.terminal import results
+from anyjob.cli.terminal.output import count_states, print_error, print_message, write_json
+from anyjob.cli.terminal.values import write_option
 from anyjob.errors import AnyjobError, CommandFailedError, JobTimeoutError
 from anyjob.job import BaseJob
 from anyjob.jobtypes import CommandJob
 from anyjob.outcome import Outcome
-from anyjob.tracking.waiting import as_completed
+from anyjob.tracking.waits.blocking import as_completed
 
 
 def _timeout(text: str | None) -> float | None:

@@ -8,7 +8,7 @@ import click
 
 from anyjob.cli.context import registry, show_warnings
 from anyjob.cli.lazy_group import LazyGroup
-from anyjob.cli.output import is_terminal, print_message, table, write_json, write_line
+from anyjob.cli.terminal.output import is_terminal, print_message, table, write_json, write_line
 
 BAD = ("broken", "ambiguous", "incompatible", "stale")
 
@@ -65,7 +65,7 @@ def _print(lines: list[dict[str, str]]) -> None:
 
 def _draw(lines: list[dict[str, str]]) -> None:
     """On a terminal, which has no room for a path in each line: what each is, where it is, what is wrong."""
-    from anyjob.cli.paragraphs import heading, paragraph
+    from anyjob.cli.terminal.paragraphs import heading, paragraph
 
     shown: list[list[str]] = []
     before = ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from anyjob.cli.output import write_text
+from anyjob.cli.terminal.output import write_text
 from anyjob.scaffold.names import FLAVOURS
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from anyjob.backend import options_type
 from anyjob.cli import exit_codes
 from anyjob.cli.backends.commands import as_provider, option_lines, origin_of, print_options, what_brings
 from anyjob.cli.context import open_session
-from anyjob.cli.output import print_message, table, write_json, write_line, write_text
+from anyjob.cli.terminal.output import print_message, table, write_json, write_line, write_text
 from anyjob.errors import AnyjobError
 from anyjob.registry.entry_points import PROVIDERS
 from anyjob.session.facade import Session
@@ -151,7 +151,7 @@ def check(names: tuple[str, ...], timeout: str, as_json: bool) -> None:
 
 def checked(session: Session, names: tuple[str, ...], timeout: float) -> list[dict[str, Any]]:
     """Return a line for each backend of these providers, and for each provider that does not answer."""
-    from anyjob.session.offers import at_once, offered_by
+    from anyjob.session.providers.offers import at_once, offered_by
 
     offered = at_once(lambda name: offered_by(session, name), names, timeout)
     backends = {

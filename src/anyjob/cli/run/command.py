@@ -14,7 +14,7 @@ import click
 from anyjob.cli import exit_codes
 from anyjob.cli.completion import backend_names, directories, files, job_ids, job_tags, job_types
 from anyjob.cli.context import open_session
-from anyjob.cli.values import write_option
+from anyjob.cli.terminal.values import write_option
 
 _OF_COMMANDS = ("env", "cwd", "stdin", "stdout", "stderr")
 """Parameters that mean something for ``-- CMD`` only."""
@@ -268,14 +268,14 @@ def _run(ctx: click.Context, session: Any, options: dict[str, Any], as_json: boo
                 f"{file!r} is no job file (….toml); a command goes after --: anyjob run -- {file} …",
                 ctx,
             )
-        from anyjob.cli.run.sweep import run_file
-        from anyjob.cli.values import parse_pairs
+        from anyjob.cli.run.sweeps.sweep import run_file
+        from anyjob.cli.terminal.values import parse_pairs
         from anyjob.jobfile.pipeline import load
 
         axes = parse_pairs(options["parameters"])
         flags = {"as_json": as_json, **{name: options[name] for name in ("detach", "fresh", "results")}}
         if options["results"]:
-            from anyjob.cli.run.results_file import check_path
+            from anyjob.cli.run.sweeps.results_file import check_path
 
             if options["detach"]:
                 raise click.UsageError(
@@ -284,7 +284,7 @@ def _run(ctx: click.Context, session: Any, options: dict[str, Any], as_json: boo
             check_path(options["results"])
         pipeline = load(file)
         if pipeline is not None:
-            from anyjob.cli.run.pipeline import run_pipeline
+            from anyjob.cli.run.sweeps.pipeline import run_pipeline
 
             if axes:
                 raise click.UsageError(
@@ -328,8 +328,8 @@ def _run_one(
 def _run_kind(
     ctx: click.Context, session: Any, options: dict[str, Any], resources: dict[str, Any], as_json: bool
 ) -> int:
-    from anyjob.cli.results import read_writes
     from anyjob.cli.run.spec_options import read_fields
+    from anyjob.cli.terminal.results import read_writes
     from anyjob.jobfile.spec_builder import make_spec
 
     fields = read_fields(ctx.meta["anyjob.fields"], options)
@@ -371,7 +371,7 @@ def _retries(options: dict[str, Any]) -> Any:
         if given:
             raise click.UsageError(f"--retry-{min(given)} says how: give --retries N, too")
         return None
-    from anyjob.cli.values import parse_pairs, parse_value
+    from anyjob.cli.terminal.values import parse_pairs, parse_value
 
     if "grow" in given:
         given["grow"] = {n: parse_value(x) for n, x in parse_pairs(given["grow"], "--retry-grow").items()}
@@ -395,7 +395,7 @@ def _environment(texts: tuple[str, ...]) -> dict[str, str]:
 
 
 def _resources(options: dict[str, Any]) -> dict[str, Any]:
-    from anyjob.cli.values import parse_pairs, parse_value
+    from anyjob.cli.terminal.values import parse_pairs, parse_value
 
     names = (
         *("cpus", "memory", "gpus", "gpu_memory", "nodes", "tasks"),

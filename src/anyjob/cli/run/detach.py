@@ -6,7 +6,7 @@ from typing import Any
 
 from anyjob.cli import exit_codes
 from anyjob.cli.jobs.operations import submit
-from anyjob.cli.output import write_json, write_line
+from anyjob.cli.terminal.output import write_json, write_line
 from anyjob.errors import BackendError
 from anyjob.specs import Spec
 

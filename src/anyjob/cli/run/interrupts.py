@@ -13,7 +13,7 @@ from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
 
 from anyjob.cli.exit_codes import SIGNALLED
-from anyjob.cli.output import is_terminal, print_message
+from anyjob.cli.terminal.output import is_terminal, print_message
 from anyjob.errors import AnyjobError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

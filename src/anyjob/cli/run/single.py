@@ -10,17 +10,17 @@ from typing import Any
 from anyjob.cli import exit_codes
 from anyjob.cli.jobs import operations
 from anyjob.cli.jobs.operations import SubmittedJobs, describe, failure_of, outcome_of, result_of
-from anyjob.cli.output import print_error, print_message, write_json, write_line
-from anyjob.cli.results import as_json as result_as_json
-from anyjob.cli.results import print_result, write_files
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.streaming import OutputForwarder, StatusLine, wait_with_status
+from anyjob.cli.terminal.output import print_error, print_message, write_json, write_line
+from anyjob.cli.terminal.results import as_json as result_as_json
+from anyjob.cli.terminal.results import print_result, write_files
 from anyjob.errors import AnyjobError, CommandFailedError
-from anyjob.execution.outputs import CommandResult
 from anyjob.outcome import Outcome
 from anyjob.resources import make_resources
 from anyjob.session.job_actions import cancel
 from anyjob.specs import Spec, kind_of, without_prerequisites
+from anyjob.spool.outputs import CommandResult
 from anyjob.taskjob import TaskJob
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 import click
 import msgspec
 
-from anyjob.cli.values import parse_pairs, parse_value
+from anyjob.cli.terminal.values import parse_pairs, parse_value
 from anyjob.config.options import alternatives, describe, in_words
 from anyjob.jobfile.spec_builder import holds_file
 from anyjob.specs import File, Spec

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from anyjob.cli import exit_codes
 from anyjob.cli.jobs.queueing import explained_wait
-from anyjob.cli.output import console, is_terminal, leave_pipe, print_error
+from anyjob.cli.terminal.output import console, is_terminal, leave_pipe, print_error
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
 from anyjob.job import BaseJob
 from anyjob.status import JobStatus, backoff

@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from anyjob.cli.context import open_session
-from anyjob.cli.jobs.holding import REFUSED
-from anyjob.cli.output import console, is_terminal
+from anyjob.cli.control.holding import REFUSED
+from anyjob.cli.terminal.output import console, is_terminal
 from anyjob.cli.top.snapshot import Snapshot, read
 from anyjob.cli.top.view import Action, View, press
 from anyjob.errors import AnyjobError, StateError

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from anyjob.cli.jobs.explain import capacity, collect
 from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.top.view import View
+from anyjob.cli.views.explain import capacity, collect
 from anyjob.ledger.rows import Row
 from anyjob.resources import total_cpus
 from anyjob.session.facade import Session

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from anyjob.cli.output import is_terminal, write_line, write_text
-from anyjob.cli.paragraphs import paragraph
+from anyjob.cli.terminal.output import is_terminal, write_line, write_text
+from anyjob.cli.terminal.paragraphs import paragraph
 from anyjob.text.printable import printable
 
 

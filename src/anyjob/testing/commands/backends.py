@@ -9,7 +9,7 @@ import click
 from anyjob.cli import exit_codes
 from anyjob.cli.completion import backend_names
 from anyjob.cli.context import open_session
-from anyjob.cli.output import write_json
+from anyjob.cli.terminal.output import write_json
 from anyjob.testing.commands.backend_check import BackendCheck
 from anyjob.testing.commands.backend_report import print_line, print_summary
 from anyjob.text.units import parse_duration

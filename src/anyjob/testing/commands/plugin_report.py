@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from anyjob.cli.output import is_terminal, table, write_line, write_text
-from anyjob.cli.paragraphs import heading, paragraph
+from anyjob.cli.terminal.output import is_terminal, table, write_line, write_text
+from anyjob.cli.terminal.paragraphs import heading, paragraph
 from anyjob.testing.diagnosis.findings import LEVELS, Finding
 from anyjob.testing.diagnosis.reports import Report
 

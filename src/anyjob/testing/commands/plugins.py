@@ -9,7 +9,7 @@ import click
 from anyjob.cli import exit_codes
 from anyjob.cli.app import COMMANDS
 from anyjob.cli.context import registry
-from anyjob.cli.output import write_json
+from anyjob.cli.terminal.output import write_json
 from anyjob.registry.metadata import normalise
 from anyjob.testing.commands.plugin_report import print_reports
 from anyjob.testing.diagnosis.reports import check_all

@@ -110,7 +110,7 @@ def installed(clock: FakeClock) -> Iterator[FakeClock]:
         for name in ("monotonic", "time", "sleep"):
             patch.setattr(time, name, getattr(clock, name))
         patch.setattr(threading, "Event", _event_class(clock))
-        patch.setattr("anyjob.tracking.waiting._Queue", lambda: _Queue(clock))
+        patch.setattr("anyjob.tracking.waits.blocking._Queue", lambda: _Queue(clock))
         yield clock
 
 
@@ -134,7 +134,7 @@ def _event_class(clock: FakeClock) -> type[threading.Event]:
 
 
 class _Queue:
-    """What `anyjob.tracking.waiting` needs of a queue."""
+    """What `anyjob.tracking.waits.blocking` needs of a queue."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock

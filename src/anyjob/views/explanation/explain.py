@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyjob.execution.progress_report import ProgressReport
+from anyjob.spool.progress_report import ProgressReport
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.text.amounts import span
 from anyjob.text.units import format_duration

@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
 from anyjob.ledger.dependencies import RESULT, SUCCESS
-from anyjob.ledger.graph_reader import GraphJob, JobGraph
+from anyjob.ledger.reading.graph_reader import GraphJob, JobGraph
 from anyjob.status import JobStatus
 
 FEW = 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from anyjob.execution import plain_data
+from anyjob.spool import plain_data
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
 from anyjob.builtin.local.supervisor.jobs.orders import remove_own_variables
-from anyjob.execution import spool
 from anyjob.ledger.attempts import NextAttempt
 from anyjob.ledger.dependencies import Consequences
 from anyjob.ledger.encoding import make_writable
 from anyjob.ledger.rows import GPUS
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
+from anyjob.spool import directory as spool
 from anyjob.status import JobStatus
 
 PACE = 0.005

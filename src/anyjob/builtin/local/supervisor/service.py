@@ -34,7 +34,7 @@ from anyjob.builtin.local.supervisor.source import Source
 from anyjob.builtin.local.supervisor.trouble import Trouble
 from anyjob.errors import StateError
 from anyjob.ledger.attempts import NextAttempt
-from anyjob.ledger.reserve import Reserve
+from anyjob.ledger.file.reserve import Reserve
 from anyjob.ledger.store import Ledger
 from anyjob.status import JobStatus
 

@@ -7,7 +7,7 @@ import time
 from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.supervisor.clients import Clients
 from anyjob.errors import StateError
-from anyjob.ledger.reserve import Reserve
+from anyjob.ledger.file.reserve import Reserve
 from anyjob.text.full_disk import explain
 
 FIRST, LAST = 0.5, 5.0

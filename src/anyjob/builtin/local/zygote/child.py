@@ -36,7 +36,7 @@ def run(
 
     Args:
         order: what the keeper says of the call.
-        runner: the module `anyjob.execution.runner`.
+        runner: the module `anyjob.standalone.runner`.
         mark: the memory that the mark of the process is in.
         descriptors: those of the zygote, which the call does not get.
         host: the name of this host.

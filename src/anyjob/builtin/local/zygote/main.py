@@ -1,7 +1,7 @@
 """A zygote: a warm, single-threaded Python that forks a child for each call.
 
 Started by the keeper as ``python -P main.py FD RUNNER CHILD KEEPER WORKER``: the connection, the files of
-`anyjob.execution.runner` and of what children do, the keeper's pid, the file of what workers do. Over FD + 1
+`anyjob.standalone.runner` and of what children do, the keeper's pid, the file of what workers do. Over FD + 1
 come the channels of workers. It imports nothing of anyjob, so that it runs in any environment with Python
 3.11 or newer: the standard library, and cloudpickle for calls that were pickled with it. Over FD come and go
 pickled tuples, each after 4 bytes of length.

@@ -51,7 +51,7 @@ class Worker:
     Args:
         channel: the connection to the keeper.
         limit: how many calls it makes at most.
-        runner: the module `anyjob.execution.runner`.
+        runner: the module `anyjob.standalone.runner`.
         child: the module that has what children of a zygote do.
         mark: the memory that the mark of the process is in.
         host: the name of this host.
@@ -272,7 +272,7 @@ def run(
     Args:
         limit: how many calls it makes at most.
         channel: the connection to the keeper.
-        runner: the module `anyjob.execution.runner`.
+        runner: the module `anyjob.standalone.runner`.
         child: the module that has what children do.
         mark: the memory that the mark of the process is in.
         descriptors: those of the zygote, which calls do not get.

@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 from anyjob.builtin.local import process_table
 from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFailed
-from anyjob.execution import environment_file
+from anyjob.spool import environment_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

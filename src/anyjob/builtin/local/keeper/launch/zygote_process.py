@@ -57,7 +57,7 @@ class _Source:
 _PROGRAM = _Source("anyjob.builtin.local.zygote", "main.py")
 _CHILD = _Source("anyjob.builtin.local.zygote", "child.py")
 _WORKER = _Source("anyjob.builtin.local.zygote", "worker.py")
-_RUNNER = _Source("anyjob.execution", "runner.py")
+_RUNNER = _Source("anyjob.standalone", "runner.py")
 _PADDING = 512
 """Bytes that the mark of a zygote is longer than its state directory: those of its children go there."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from anyjob.execution.private_files import sync_directories
+from anyjob.spool.private_files import sync_directories
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ import os
 from collections import OrderedDict
 
 from anyjob.builtin.local.supervisor.jobs.capacity import Device, demand_of
-from anyjob.execution.environment_file import OWN_SUFFIX
 from anyjob.execution.next_attempt import grown
 from anyjob.ledger.encoding import Context, decode_resources
 from anyjob.ledger.store import Ledger
 from anyjob.resources import Resources
+from anyjob.spool.environment_file import OWN_SUFFIX
 
 KEPT = 32
 """Bulks that are remembered."""

@@ -14,16 +14,17 @@ from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulk
 from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
 from anyjob.builtin.local.supervisor.jobs.task_orders import call_tasks, command_tasks
-from anyjob.execution import environment_file, spool
-from anyjob.execution.attempts import put_attempt_aside
-from anyjob.execution.environment_file import JOB_FILE
 from anyjob.execution.own_attempt import SCRATCH
-from anyjob.execution.private_files import open_private, sync_directories, write_private
 from anyjob.execution.spawning import GRACE, write_files
-from anyjob.ledger.results import given_results
+from anyjob.ledger.reading.results import given_results
 from anyjob.ledger.store import Ledger
 from anyjob.resources import goes_again
 from anyjob.specs import Command
+from anyjob.spool import directory as spool
+from anyjob.spool import environment_file
+from anyjob.spool.attempts import put_attempt_aside
+from anyjob.spool.environment_file import JOB_FILE
+from anyjob.spool.private_files import open_private, sync_directories, write_private
 
 
 class OrderBuilder:

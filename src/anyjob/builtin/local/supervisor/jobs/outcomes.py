@@ -10,10 +10,10 @@ import msgspec
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
 from anyjob.errors import JobRejectedError
-from anyjob.execution import spool
 from anyjob.execution.child_program import exit_outcome
-from anyjob.execution.reports import parse_outcome
 from anyjob.outcome import USAGE, Outcome
+from anyjob.spool import directory as spool
+from anyjob.spool.reports import parse_outcome
 from anyjob.status import JobStatus
 
 PREEMPTED = "anyjob.errors.Preempted"

@@ -1,6 +1,6 @@
 """What the keeper is told of a job with several tasks: it is one program, which starts them.
 
-See `anyjob.execution.task_group`, and for calls `anyjob.execution.task_call`.
+See `anyjob.standalone.task_group`, and for calls `anyjob.standalone.task_call`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pkgutil import get_data
 from typing import Any
 
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulk
-from anyjob.execution.private_files import write_private
+from anyjob.spool.private_files import write_private
 
 CALL = "call.pkl"
 """The file, in the directory of the job, in which a call lies."""
@@ -50,7 +50,7 @@ def call_tasks(
         tasks: how many times.
         grace: seconds between TERM and KILL for those that are left when one has failed.
         durable: whether reports reach the disk before they count.
-        results: those of other jobs that are arguments: see `anyjob.execution.runner.Results`.
+        results: those of other jobs that are arguments: see `anyjob.standalone.runner.Results`.
 
     Raises:
         OSError: it cannot be written.
@@ -78,8 +78,8 @@ def _group(kind: str, argv: list[bytes], tasks: int, grace: float) -> list[bytes
 
 @cache
 def group_program() -> str:
-    """Return the text of `anyjob.execution.task_group`, as a program that needs nothing of anyjob."""
-    name = "anyjob.execution.pmi_server"
+    """Return the text of `anyjob.standalone.task_group`, as a program that needs nothing of anyjob."""
+    name = "anyjob.standalone.pmi_server"
     lines = (
         "import sys",
         f"module = sys.modules[{name!r}] = type(sys)({name!r})",
@@ -91,4 +91,4 @@ def group_program() -> str:
 
 @cache
 def _source(name: str) -> str:
-    return (get_data("anyjob.execution", name) or b"").decode()  # it may be in an archive
+    return (get_data("anyjob.standalone", name) or b"").decode()  # it may be in an archive

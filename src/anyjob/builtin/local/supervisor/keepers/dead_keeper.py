@@ -11,7 +11,7 @@ from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.keeper.log.lines import ReplayedLog, replay
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.process_table import Process, Snapshot, boot_id, send_signal
-from anyjob.execution.private_files import write_private
+from anyjob.spool.private_files import write_private
 
 
 def clean_up(paths: RuntimePaths) -> ReplayedLog:

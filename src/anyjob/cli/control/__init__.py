@@ -1,0 +1,1 @@
+"""The commands that do something to jobs: cancel, hold, rerun, attach."""

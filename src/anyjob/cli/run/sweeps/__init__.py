@@ -1,0 +1,1 @@
+"""``anyjob run FILE``: the jobs of a file, how they go, and what comes of them."""

@@ -1,0 +1,138 @@
+"""`anyjob run FILE.toml`, where the file has several steps: all are handed over at once, in order."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+from anyjob.cli import exit_codes
+from anyjob.cli.jobs.operations import choose_backend
+from anyjob.cli.jobs.queueing import explained_wait
+from anyjob.cli.run.detach import require_durable
+from anyjob.cli.run.interrupts import Interrupts
+from anyjob.cli.run.sweeps import results_file
+from anyjob.cli.run.sweeps.progress import Progress
+from anyjob.cli.run.sweeps.report import SweepRow, print_report
+from anyjob.cli.run.sweeps.resume import hand_over, once_of
+from anyjob.cli.run.sweeps.sweep import make_work, merge_resources
+from anyjob.cli.terminal.output import print_message, write_json, write_line
+from anyjob.jobfile.pipeline import Pipeline, Step
+from anyjob.jobfile.reader import JobFile
+from anyjob.session.facade import Session
+from anyjob.status import PREREQUISITES
+from anyjob.tracking.waits.blocking import as_completed
+
+SKIPPED = "SKIPPED"
+"""What is told of a step that is for failures alone, where nothing has failed: that is none itself."""
+
+
+class Prepared(NamedTuple):
+    """A step that is about to be handed over."""
+
+    step: Step
+    specs: list[Any]
+    rows: list[SweepRow]
+    backend: Any
+    resources: dict[str, Any]
+
+
+def run_pipeline(
+    session: Session,
+    pipeline: Pipeline,
+    backend_name: str | None,
+    overrides: dict[str, Any],
+    *,
+    as_json: bool,
+    detach: bool = False,
+    fresh: bool = False,
+    results: str | None = None,
+) -> int:
+    """Run the steps of a job file, and return the exit code.
+
+    It goes on where it was left off: what is done is not run again, but for steps that need one of which
+    something is.
+
+    Args:
+        session: where backends are looked up.
+        pipeline: the file.
+        backend_name: in place of the file's.
+        overrides: resources before the file's, and what the first steps start after.
+        as_json: tell all as JSON, on stdout.
+        detach: leave as soon as all is handed over.
+        fresh: run all anew.
+        results: a file for the table.
+    """
+    steps = [_prepare(session, step, backend_name, overrides) for step in pipeline.steps]
+    new: list[Any] = []
+    try:
+        jobs = _submit(session, steps, overrides, new, fresh=fresh)
+    except BaseException:  # what has been handed over would be half of it
+        session.cancel(new)
+        raise
+    name = pipeline.name or os.path.basename(pipeline.path)
+    print_message(f"{name}: {len(new)} new jobs of {len(jobs)}, in {len(steps)} steps")
+    rows = [row for prepared in steps for row in prepared.rows]
+    for row, job in zip(rows, jobs, strict=True):
+        row.job = job
+    if detach:
+        _print_ids(pipeline, rows, as_json=as_json)
+        return exit_codes.OK
+    given = {id(row): prepared.resources for prepared in steps for row in prepared.rows}
+    unneeded = {id(row) for one in steps if {*one.step.needs} == {"after_failure"} for row in one.rows}
+    row_of = {id(job): row for row, job in zip(rows, jobs, strict=True)}
+    with Interrupts(lambda: new, session.cancel, kill=False, outlive=True) as interrupts:
+        with Progress(name, len(rows), str(steps[-1].backend)) as progress, explained_wait(jobs):
+            for job in as_completed(jobs):
+                row = row_of[id(job)]
+                row.record_outcome(given[id(row)])
+                if id(row) in unneeded and row.known["reason"] == "dependency":
+                    row.state = SKIPPED
+                progress.ended(row, before=job not in new)
+        stopped = interrupts.signal
+    whole = JobFile(pipeline.path, pipeline.name, None, "", {}, {}, [])
+    if results is not None:
+        results_file.write(rows, results)
+    print_report(whole, rows, steps[-1].backend, as_json=as_json)
+    if stopped is not None:
+        return exit_codes.SIGNALLED + stopped
+    well = all(row.state == SKIPPED or row.went_well(as_json=as_json) for row in rows)
+    return exit_codes.OK if well else exit_codes.FOUND
+
+
+def _prepare(session: Session, step: Step, backend_name: str | None, overrides: dict[str, Any]) -> Prepared:
+    specs, rows = make_work(session, step.file)
+    rows = [SweepRow({"step": step.name, **row.parameters}, row.writes) for row in rows]
+    backend = choose_backend(session, backend_name or step.file.backend, specs[0])
+    require_durable(backend)
+    own = {key: value for key, value in overrides.items() if key not in PREREQUISITES}
+    resources = merge_resources(step.file, own)
+    return Prepared(step, specs, rows, backend, resources)
+
+
+def _submit(
+    session: Session, steps: list[Prepared], overrides: dict[str, Any], new: list[Any], *, fresh: bool
+) -> list[Any]:
+    """Hand over what is missing; return the jobs of all steps, in order."""
+    made: dict[str, list[Any]] = {}
+    for step, specs, rows, backend, resources in steps:
+        needed = {name for names in step.needs.values() for name in names}
+        after = {
+            keyword: [job for name in names for job in made[name]] for keyword, names in step.needs.items()
+        }
+        if not needed:
+            after = {key: overrides[key] for key in PREREQUISITES if key in overrides}
+        once = once_of(step.file, step.name, fresh=fresh)  # what was done after other jobs does not count
+        found = hand_over(backend, specs, rows, {**resources, **after}, once)
+        made[step.name] = found.jobs
+        before = found.done | found.joined
+        new += [job for index, job in enumerate(found.jobs) if index not in before]
+    return [job for prepared in steps for job in made[prepared.step.name]]
+
+
+def _print_ids(pipeline: Pipeline, rows: list[SweepRow], *, as_json: bool) -> None:
+    if as_json:
+        records = [{"parameters": row.parameters, "job_id": row.job.job_id()} for row in rows]
+        write_json({"name": pipeline.name, "file": pipeline.path, "jobs": records})
+    else:
+        for row in rows:
+            write_line(row.job.job_id())

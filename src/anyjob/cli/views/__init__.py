@@ -1,0 +1,1 @@
+"""The commands that draw conclusions from the ledger: explain, graph, report, usage."""

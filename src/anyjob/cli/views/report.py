@@ -1,0 +1,147 @@
+"""``anyjob report``: what came of jobs, in one file to keep."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from anyjob.cli.context import open_session
+from anyjob.cli.jobs.listing import select
+from anyjob.cli.jobs.refresh import refresh
+from anyjob.cli.jobs.selection import Criteria, filter_options, read_criteria
+from anyjob.cli.terminal.output import print_message
+from anyjob.errors import JobNotFoundError, StateError
+from anyjob.session.facade import Session
+from anyjob.spool import directory as spool
+from anyjob.text.full_disk import explain
+from anyjob.views import log_tails, queries
+from anyjob.views.report.figures import failures
+from anyjob.views.report.page import Report, page
+from anyjob.views.report.table import as_csv
+from anyjob.views.report.trace import trace
+from anyjob.views.reported import ReportedJob
+
+NEWEST = 10_000
+LINES = 20
+"""Lines that one job of each kind of failure wrote last, which the report has."""
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  anyjob report --name fit --html fit.html
+  anyjob report --since 1d --trace day.json
+  anyjob report --tag study=a --csv - | head"""
+)
+@filter_options
+@click.option(
+    "--html", "html_path", metavar="FILE", help="One page, to be opened in a browser: it loads nothing."
+)
+@click.option(
+    "--trace", "trace_path", metavar="FILE", help="A trace for ui.perfetto.dev, or Chrome's about:tracing."
+)
+@click.option("--csv", "csv_path", metavar="FILE", help="A line for each job; -: to stdout.")
+@click.option("--title", metavar="TEXT", help="Of the page; by default what the jobs are selected by.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=NEWEST,
+    show_default=True,
+    metavar="N",
+    help="The newest so many.",
+)
+@click.option("--superseded", is_flag=True, help="Those, too, that were run anew since.")
+@click.option("--no-refresh", is_flag=True, help="Ask no backend: report what the ledger knows.")
+def report(
+    html_path: str | None,
+    trace_path: str | None,
+    csv_path: str | None,
+    title: str | None,
+    limit: int,
+    superseded: bool,
+    no_refresh: bool,
+    **options: Any,
+) -> None:
+    """Write what came of jobs into a file to keep: a page, a trace or a table.
+
+    The page has a summary, who ran where and when, waiting against running, what was asked for against
+    what was used, failures by their reasons with the last that a job wrote, what started after what, and
+    a table of all jobs with a search. It is one file, and loads nothing from a network.
+    """
+    if not (html_path or trace_path or csv_path):
+        raise click.UsageError("say what to write: --html FILE, --trace FILE or --csv FILE")
+    if [html_path, trace_path, csv_path].count("-") > 1:
+        raise click.UsageError(
+            "only one of --html, --trace and --csv goes to stdout: name files for the others"
+        )
+    criteria = read_criteria(options)
+    with open_session() as session:
+        rows = select(session, criteria, limit + 1, superseded=superseded)
+        if not rows:
+            raise JobNotFoundError("no job fits: there is nothing to report; `anyjob jobs` lists them")
+        more = len(rows) > limit
+        rows = rows[-limit:]
+        if not no_refresh:
+            rows = refresh(session, session.ledger, rows)
+        jobs = queries.reported(session.ledger, rows)
+        now = time.time()
+        nodes = queries.graph_of(session.ledger, rows) if html_path else []
+        words = _last_words(session, jobs, {row.job_id: row.backend for row in rows}) if html_path else {}
+    if html_path:
+        _write(html_path, page(Report(title or _title(criteria), jobs, now, words, nodes, more)))
+    if trace_path:
+        _write(trace_path, trace(jobs, now))
+    if csv_path:
+        _write(csv_path, as_csv(jobs, now))
+    if more:
+        print_message(f"the newest {limit}; --limit has more")
+
+
+def _title(criteria: Criteria) -> str:
+    said = [criteria.name or "", *(f"{key}={value}" for key, value in criteria.tags.items())]
+    said += [f"on {criteria.backend}"] if criteria.backend else []
+    said += [", ".join(state.name for state in criteria.states)] if criteria.states else []
+    return " ".join(filter(None, said)) or "All jobs"
+
+
+def _last_words(
+    session: Session, jobs: Iterable[ReportedJob], backends: dict[str, int]
+) -> dict[str, list[str]]:
+    """Return the last that one job of each kind of failure wrote, where its directory is seen from here."""
+    ledger = session.ledger
+    found = {}
+    for failure in failures(jobs):
+        job = failure.jobs[-1]
+        known = ledger.backend_row(backends[job.job_id])
+        directory = spool.path_of(spool.root(ledger.state, known.own_options.get("spool")), job.job_id)
+        tails = log_tails.of_spool(directory, LINES)
+        if words := tails.get("stderr") or tails.get("stdout"):
+            found[job.job_id] = words
+    return found
+
+
+def _write(path: str, text: str) -> None:
+    """Write a file, all of it or nothing.
+
+    Raises:
+        StateError: it cannot be written.
+    """
+    if path == "-":
+        sys.stdout.write(text)
+        return
+    beside = Path(f"{path}.{os.getpid()}.new")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise StateError(
+            f"cannot write {path}: {explain(error)}: name a file in a directory of yours"
+        ) from error
+    print_message(f"wrote {path}")

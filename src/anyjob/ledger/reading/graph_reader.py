@@ -1,0 +1,117 @@
+"""Reads of a ledger the jobs that are tied to some by what starts after what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from anyjob.ledger.file.database import LedgerFile
+from anyjob.ledger.rows import of_column, status_of
+from anyjob.ledger.sql import chunks, placeholders
+from anyjob.status import JobStatus
+
+
+class GraphJob(NamedTuple):
+    """A job of a graph.
+
+    Args:
+        n: its number: higher than those of all that it starts after.
+        group: the number of the group of jobs that start after the same; None of one that starts after none.
+        started: when, in seconds since 1970.
+        finished: the same.
+    """
+
+    n: int
+    job_id: str
+    name: str
+    work: str
+    backend: str
+    status: JobStatus
+    reason: str
+    started: float | None
+    finished: float | None
+    group: int | None
+
+
+class JobGraph(NamedTuple):
+    """Jobs, and what ties them.
+
+    Args:
+        jobs: in the order of their numbers.
+        needs: what each group starts after: numbers, with the condition.
+        newer: for each job that was run anew as which that was.
+    """
+
+    jobs: list[GraphJob]
+    needs: dict[int, list[tuple[int, int]]]
+    newer: dict[int, int] = {}
+
+
+_GROUP = (
+    "SELECT j.n, g.n, g.last FROM jobs j CROSS JOIN dependents g ON "
+    "g.n = (SELECT max(n) FROM dependents WHERE n <= j.n) AND g.last >= j.n WHERE j.n IN ({})"
+)
+_NEEDS = "SELECT dependent, prerequisite, condition FROM dependencies WHERE dependent IN ({})"
+_BEHIND = (
+    "SELECT DISTINCT g.n, g.last FROM dependencies d CROSS JOIN dependents g ON g.n = d.dependent "
+    "WHERE d.prerequisite IN ({})"
+)
+_JOBS = (
+    "SELECT j.n, j.id, k.name, coalesce(s.work, ''), b.label, j.state, coalesce(j.reason, ''), j.started, "
+    "j.finished FROM jobs j CROSS JOIN bulks k ON k.n = j.bulk CROSS JOIN backends b ON b.n = j.backend "
+    "LEFT JOIN summaries s ON s.n = j.n WHERE j.n IN ({})"
+)
+
+
+class GraphReader:
+    """Reads what is tied to what; its methods raise `StateError` where the ledger cannot be read."""
+
+    _file: LedgerFile
+
+    def graph(self, job_ids: Sequence[str]) -> JobGraph:
+        """Return the jobs that are tied to these, near or far, by what starts after what.
+
+        It is as at one moment, whatever happens meanwhile.
+        """
+        return self._file.at_once(lambda: self._graph(job_ids))
+
+    def _graph(self, job_ids: Sequence[str]) -> JobGraph:
+        new = {row[0] for row in self._each("SELECT n FROM jobs WHERE id IN ({})", list(job_ids))}
+        reached: set[int] = set()
+        group_of: dict[int, int] = {}
+        needs: dict[int, list[tuple[int, int]]] = {}
+        newer: dict[int, int] = {}
+        while new:
+            reached |= new
+            groups: dict[int, int] = {}
+            for n, group, last in self._each(_GROUP, list(new)):
+                group_of[n] = group
+                groups[group] = last
+            groups.update(self._each(_BEHIND, list(new)))
+            unknown = [group for group in groups if group not in needs]
+            found: set[int] = set()
+            for group in unknown:
+                needs[group] = []
+                found.update(range(group, groups[group] + 1))
+            for group, n, condition in self._each(_NEEDS, unknown):
+                needs[group].append((n, condition))
+                found.add(n)
+            anew = dict(self._each("SELECT original, n FROM reruns WHERE original IN ({})", list(new)))
+            newer.update(anew)
+            found.update(anew.values())
+            new = found - reached
+        rows = self._each(_JOBS, sorted(reached))
+        return JobGraph(
+            [
+                GraphJob(n, job_id, of_column(name), work, label, status_of(state), reason, started, finished,
+                         group_of.get(n))
+                for n, job_id, name, work, label, state, reason, started, finished in sorted(rows)
+            ],
+            needs,
+            newer,
+        )  # fmt: skip
+
+    def _each(self, sql: str, values: Sequence[object]) -> list[tuple]:  # type: ignore[type-arg]
+        return [
+            row for some in chunks(values) for row in self._file.read(sql.format(placeholders(some)), some)
+        ]

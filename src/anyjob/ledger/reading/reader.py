@@ -1,0 +1,384 @@
+"""What is read of the ledger: jobs, what they were handed, and the backends that they were given to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from anyjob.errors import StateError
+from anyjob.ledger.file.database import LedgerFile
+from anyjob.ledger.once import OnceReader
+from anyjob.ledger.reading.attempt_reader import AttemptReader
+from anyjob.ledger.reading.dependency_reader import DependencyReader
+from anyjob.ledger.reading.graph_reader import GraphReader
+from anyjob.ledger.reading.queries import JOINED, Search
+from anyjob.ledger.rows import (
+    BLOCKED,
+    CANCELLING,
+    CODE,
+    DUE,
+    FINAL,
+    FIRST,
+    HELD,
+    BackendRow,
+    Row,
+    Summary,
+    WaitingRow,
+    of_column,
+    status_of,
+)
+from anyjob.ledger.sql import chunks, placeholders
+from anyjob.status import JobStatus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from anyjob.ledger.encoding import Context
+
+OPEN = ",".join(map(str, range(FIRST, FINAL)))
+"""The states that are not final."""
+
+
+class LedgerReader(DependencyReader, AttemptReader, OnceReader, GraphReader):
+    """Reads the ledger below a state directory; its methods raise `StateError` where it cannot be read."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+        self.state = file.state
+        self.path = file.path
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever written: asking does not make the file."""
+        return self._file.exists
+
+    def rows(self, job_ids: Sequence[str]) -> dict[str, Row]:
+        """Return what is known of these jobs, by id; those that are not known are left out."""
+        found: dict[str, Row] = {}
+        for some in chunks(job_ids):
+            for values in self._file.read(f"{JOINED} WHERE j.id IN ({placeholders(some)})", some):
+                found[values[1]] = Row.read(values)
+        return found
+
+    def by_prefix(self, prefix: str, limit: int = 10) -> list[str]:
+        """Return ids that begin with a prefix."""
+        sql = "SELECT id FROM jobs WHERE id >= ? AND id < ? LIMIT ?"
+        return [row[0] for row in self._file.read(sql, (prefix, prefix + "g", limit))]  # ids are hexadecimal
+
+    def by_native_id(self, backend: int, native_id: str) -> str | None:
+        """Return our id of the job that a backend knows by this id, or of which this is our id."""
+        found = self._file.read("SELECT id FROM jobs WHERE id = ? AND backend = ?", (native_id, backend))
+        found = found or self._file.read(
+            "SELECT id FROM jobs WHERE native_id = ? AND native_id <> id AND backend = ? "
+            "ORDER BY n DESC LIMIT 1",
+            (native_id, backend),
+        )
+        return found[0][0] if found else None
+
+    def with_native_id(self, native_id: str, limit: int = 10) -> list[str]:
+        """Return our ids of the jobs that some backend knows by this id."""
+        sql = "SELECT id FROM jobs WHERE native_id = ? AND native_id <> id LIMIT ?"
+        return [row[0] for row in self._file.read(sql, (native_id, limit))]
+
+    def select(
+        self,
+        *,
+        name: str | None = None,
+        states: Sequence[JobStatus] | None = None,
+        backends: Sequence[int] | None = None,
+        tags: Mapping[str, str] | None = None,
+        since: float | None = None,
+        before: float | None = None,
+        limit: int | None = None,
+        superseded: bool = True,
+        blocked: bool = False,
+    ) -> list[Row]:
+        """Return the newest jobs that fit, oldest first.
+
+        Args:
+            name: of this name.
+            states: in one of these.
+            backends: given to one of the backends of these numbers.
+            tags: with all of these.
+            since: submitted at this time or later, in seconds since 1970.
+            before: ended before this time.
+            limit: how many at most.
+            superseded: those that were run anew, too.
+            blocked: of those that are QUEUED only those that may not start before others have ended.
+        """
+        search = Search(
+            self._file.read,
+            name=name,
+            states=states,
+            backends=backends,
+            tags=tags,
+            since=since,
+            before=before,
+            limit=limit,
+            superseded=superseded,
+            blocked=blocked,
+        )
+        return self._file.at_once(search.rows)
+
+    def superseded_by(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """Return for those of these jobs that were run anew the job that each was run anew as, by id."""
+        return self._reruns("o.id, j.id", "o.id", job_ids)
+
+    def rerun_of(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """Return for those of these jobs that run another anew which that is, by id."""
+        return self._reruns("j.id, o.id", "j.id", job_ids)
+
+    def _reruns(self, columns: str, key: str, job_ids: Sequence[str]) -> dict[str, str]:
+        sql = f"SELECT {columns} FROM reruns r JOIN jobs j ON j.n = r.n JOIN jobs o ON o.n = r.original"
+        return {
+            row[0]: row[1]
+            for some in chunks(job_ids)
+            for row in self._file.read(f"{sql} WHERE {key} IN ({placeholders(some)})", some)
+        }
+
+    def ended_before(self, before: float) -> list[str]:
+        """Return the ids of the jobs that ended before a time, oldest first.
+
+        Those are left out that others start after which have not ended: they may need what these have left.
+        """
+        sql = (
+            f"SELECT j.id FROM jobs j WHERE j.state >= {FINAL} AND j.finished < ? AND NOT EXISTS ("
+            "SELECT 1 FROM dependencies d CROSS JOIN dependents g ON g.n = d.dependent "
+            "CROSS JOIN jobs o ON o.n BETWEEN g.n AND g.last "
+            f"WHERE d.prerequisite = j.n AND o.state < {FINAL}) ORDER BY j.n"
+        )
+        return [row[0] for row in self._file.read(sql, (before,))]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many jobs are in each state that has any, by its name."""
+        found = self._file.read("SELECT state, count(*) FROM jobs GROUP BY state")
+        counted: dict[str, int] = {}
+        for code, number in found:
+            name = status_of(code).name
+            counted[name] = counted.get(name, 0) + number
+        return counted
+
+    def open_counts(self) -> dict[int, dict[str, int]]:
+        """Return how many jobs of each backend, by its number, are in each state that is not final."""
+        sql = (
+            "SELECT b.n, j.state, count(*) FROM backends b CROSS JOIN jobs j INDEXED BY jobs_state "
+            f"ON j.backend = b.n AND j.state IN ({OPEN}) GROUP BY b.n, j.state"
+        )
+        found: dict[int, dict[str, int]] = {}
+        for backend, code, number in self._file.read(sql):
+            counted, name = found.setdefault(backend, {}), status_of(code).name
+            counted[name] = counted.get(name, 0) + number
+        return found
+
+    def queued(self, backend: int, after: int, limit: int, until: int = 1 << 62) -> list[WaitingRow]:
+        """Return jobs of a backend that wait, less those held, in the order of their numbers.
+
+        Args:
+            backend: the number of the backend.
+            after: the number of the last one that is not wanted.
+            limit: how many at most.
+            until: the number of the last one that is.
+        """
+        found = self._file.read(
+            "SELECT j.n, j.id, j.bulk, j.attempt, w.payload, j.priority "
+            "FROM jobs j LEFT JOIN work w ON w.n = j.n WHERE j.backend = ? AND j.state = 1 "
+            "AND j.reason IS NOT ? AND j.n > ? AND j.n <= ? ORDER BY j.n LIMIT ?",
+            (backend, HELD, after, until, limit),
+        )
+        return list(map(WaitingRow._make, found))
+
+    def waiting_bulks(self, backend: int, after: int, limit: int) -> list[tuple[int, int, Context]]:
+        """Return the bulks with jobs of a backend that wait, in order: first such job, last job, context.
+
+        From one bulk to the next it is a step in an index, however many jobs each has.
+
+        Args:
+            backend: the number of the backend.
+            after: jobs of numbers above this.
+            limit: how many bulks at most.
+        """
+        from anyjob.ledger.encoding import decode_context
+
+        of_backend = "FROM jobs j INDEXED BY jobs_state WHERE j.backend = ?1 AND j.state = 1"
+        last = "SELECT k.last FROM jobs o JOIN bulks k ON k.n = o.bulk WHERE o.n = open.n"
+        sql = (
+            f"WITH RECURSIVE open (n) AS (SELECT (SELECT j.n {of_backend} AND j.n > ?2 ORDER BY j.n LIMIT 1) "
+            f"UNION ALL SELECT (SELECT j.n {of_backend} AND j.n > ({last}) ORDER BY j.n LIMIT 1) "
+            "FROM open WHERE open.n IS NOT NULL LIMIT ?3) SELECT open.n, k.last, k.context "
+            "FROM open CROSS JOIN jobs j ON j.n = open.n CROSS JOIN bulks k ON k.n = j.bulk"
+        )
+        found = self._file.read(sql, (backend, after, limit))
+        return [(first, final, decode_context(context)) for first, final, context in found]
+
+    def with_own_priority(self, backend: int, after: int) -> list[tuple[int, int, int]]:
+        """Return the jobs of a backend that wait, and were given a priority: n, bulk, priority."""
+        sql = (
+            "SELECT n, bulk, priority FROM jobs INDEXED BY jobs_priority WHERE priority IS NOT NULL "
+            "AND backend = ? AND +state = 1 AND n > ? ORDER BY n"
+        )
+        return self._file.read(sql, (backend, after))
+
+    def open_backends(self, host: str) -> list[int]:
+        """Return the numbers of a host's own backends that have jobs which have not ended."""
+        sql = (
+            "SELECT b.n FROM backends b WHERE b.host = ? AND EXISTS "
+            f"(SELECT 1 FROM jobs j WHERE j.backend = b.n AND j.state < {FINAL})"
+        )
+        return [row[0] for row in self._file.read(sql, (host,))]
+
+    def backends_with_waiting(self, host: str) -> list[int]:
+        """Return the numbers of a host's own backends that have jobs which wait, and are not held."""
+        sql = (
+            "SELECT b.n FROM backends b WHERE b.host = ? AND EXISTS (SELECT 1 FROM jobs j "
+            f"WHERE j.backend = b.n AND j.state = {CODE[JobStatus.QUEUED]} AND j.reason IS NOT '{HELD}')"
+        )
+        return [row[0] for row in self._file.read(sql, (host,))]
+
+    def in_state(self, backend: int, status: JobStatus) -> list[tuple[str, int]]:
+        """Return id and attempt of the jobs of a backend that are in one state."""
+        sql = "SELECT id, attempt FROM jobs WHERE backend = ? AND state = ? ORDER BY n"
+        return self._file.read(sql, (backend, CODE[status]))
+
+    def waiting(self, backend: int) -> list[str]:
+        """Return the ids of the jobs of a backend that wait, less those held, by their numbers."""
+        sql = "SELECT id FROM jobs WHERE backend = ? AND state = 1 AND reason IS NOT ? ORDER BY n"
+        return [row[0] for row in self._file.read(sql, (backend, HELD))]
+
+    def being_cancelled(self, backend: int) -> list[str]:
+        """Return the ids of the jobs of a backend that have not ended, and a cancel of which was accepted."""
+        sql = f"SELECT id FROM jobs WHERE backend = ? AND state IN ({OPEN}) AND reason = ?"
+        return [row[0] for row in self._file.read(sql, (backend, CANCELLING))]
+
+    def open_in_bulk(self, bulk: int) -> int:
+        """Return how many jobs of a bulk have not ended."""
+        sql = (
+            "SELECT count(*) FROM bulks k CROSS JOIN jobs j INDEXED BY jobs_state ON j.backend = k.backend "
+            f"AND j.state IN ({OPEN}) AND j.n BETWEEN k.first AND k.last WHERE k.n = ?"
+        )
+        return int(self._file.read(sql, (bulk,))[0][0])
+
+    def waiting_contexts(self, backend: int) -> list[Context]:
+        """Return what the bulks say that have jobs of a backend which wait, for whatever it be."""
+        from anyjob.ledger.encoding import decode_context
+
+        states = f"{DUE}, {BLOCKED}, {CODE[JobStatus.INITIALIZING]}, {CODE[JobStatus.QUEUED]}"
+        waiting = f"SELECT DISTINCT bulk FROM jobs WHERE backend = ? AND state IN ({states})"
+        sql = f"SELECT context FROM bulks WHERE n IN ({waiting})"
+        return [decode_context(context) for (context,) in self._file.read(sql, (backend,))]
+
+    def settings(self, backend: int) -> dict[str, Any]:
+        """Return the options that were set for a backend, which hold in place of its own."""
+        found = self._file.read("SELECT options FROM settings WHERE backend = ?", (backend,))
+        if not found:
+            return {}
+        import json
+
+        options: dict[str, Any] = json.loads(found[0][0])
+        return options
+
+    def open_environments(self) -> set[str]:
+        """Return the environment files of the bulks that have jobs which have not ended."""
+        bulks = self._file.read(
+            "SELECT DISTINCT j.bulk FROM backends b CROSS JOIN jobs j INDEXED BY jobs_state "
+            f"ON j.backend = b.n AND j.state IN ({OPEN})"
+        )
+        return {self.bulk(row[0])[0].environment for row in bulks}
+
+    def bulk(self, number: int) -> tuple[Context, str, bytes | None]:
+        """Return what the jobs of a bulk share: context, native kind, shared payload."""
+        from anyjob.ledger.encoding import decode_context
+
+        found = self._file.read("SELECT context, native, shared FROM bulks WHERE n = ?", (number,))
+        if not found:
+            raise StateError(f"bulk {number} is not in the ledger {self.path} any more")
+        context, native, shared = found[0]
+        return decode_context(context), native, shared
+
+    def contexts(self, bulks: Sequence[int]) -> dict[int, Context]:
+        """Return what the jobs of these bulks run in, by the numbers of the bulks."""
+        from anyjob.ledger.encoding import decode_context
+
+        return {
+            number: decode_context(context)
+            for some in chunks(bulks)
+            for number, context in self._file.read(
+                f"SELECT n, context FROM bulks WHERE n IN ({placeholders(some)})", some
+            )
+        }
+
+    def tags_of(self, bulks: Sequence[int]) -> dict[int, dict[str, str]]:
+        """Return the tags that the jobs of these bulks have, by the numbers of the bulks that have any."""
+        found: dict[int, dict[str, str]] = {}
+        for some in chunks(bulks):
+            sql = f"SELECT bulk, key, value FROM tags WHERE bulk IN ({placeholders(some)})"
+            for bulk, key, value in self._file.read(sql, some):
+                found.setdefault(bulk, {})[of_column(key)] = of_column(value)
+        return found
+
+    def tags(self, bulk: int) -> dict[str, str]:
+        """Return the tags that the jobs of a bulk have."""
+        found = self._file.read("SELECT key, value FROM tags WHERE bulk = ?", (bulk,))
+        return {of_column(key): of_column(value) for key, value in found}
+
+    def names(self, limit: int) -> list[str]:
+        """Return the names that jobs have, the newest first."""
+        sql = "SELECT name FROM bulks WHERE name <> '' GROUP BY name ORDER BY max(n) DESC LIMIT ?"
+        return [of_column(row[0]) for row in self._file.read(sql, (limit,))]
+
+    def known_tags(self, limit: int) -> list[tuple[str, str]]:
+        """Return the tags that jobs have, the newest first."""
+        sql = "SELECT key, value FROM tags GROUP BY key, value ORDER BY max(bulk) DESC LIMIT ?"
+        return [(of_column(key), of_column(value)) for key, value in self._file.read(sql, (limit,))]
+
+    def work(self, job_id: str) -> tuple[bytes | None, bytes | None]:
+        """Return a job's native payload, and the pickled spec that it was lowered from."""
+        sql = "SELECT w.payload, w.spec FROM jobs j JOIN work w ON w.n = j.n WHERE j.id = ?"
+        found = self._file.read(sql, (job_id,))
+        return found[0] if found else (None, None)
+
+    def notes(self, job_id: str) -> dict[str, str]:
+        """Return what plugins noted of a job when it was submitted."""
+        import json
+
+        sql = "SELECT o.notes FROM jobs j JOIN notes o ON o.n = j.n WHERE j.id = ?"
+        found = self._file.read(sql, (job_id,))
+        return json.loads(found[0][0]) if found else {}
+
+    def summaries(self, job_ids: Sequence[str]) -> dict[str, Summary]:
+        """Return for a person what these jobs are, by id; those of which nothing is written are left out."""
+        import json
+
+        sql = "SELECT j.id, s.work, s.parameters FROM jobs j JOIN summaries s ON s.n = j.n"
+        return {
+            job_id: Summary(work, json.loads(parameters))
+            for some in chunks(job_ids)
+            for job_id, work, parameters in self._file.read(
+                f"{sql} WHERE j.id IN ({placeholders(some)})", some
+            )
+        }
+
+    def spools(self) -> set[Path]:
+        """Return the directories below which jobs have theirs: our own, and those of the option ``spool``."""
+        from anyjob.spool import directory as spool
+
+        options = [row.own_options for row in self.backend_rows().values()]
+        configured = {known["spool"] for known in options if isinstance(known.get("spool"), str)}
+        return {spool.root(self.state, path) for path in (None, *configured)}
+
+    def backend_row(self, number: int) -> BackendRow:
+        """Return which backend has this number."""
+        found = self.backend_rows().get(number)
+        if found is None:
+            raise StateError(f"backend {number} is not in the ledger {self.path} any more")
+        return found
+
+    def backend_rows(self) -> dict[int, BackendRow]:
+        """Return the backends that jobs were given to, by their numbers."""
+        import json
+
+        sql = "SELECT n, fingerprint, label, type, distribution, options, host FROM backends"
+        return {
+            number: BackendRow(fingerprint, label, type_name, distribution, json.loads(options), host)
+            for number, fingerprint, label, type_name, distribution, options, host in self._file.read(sql, ())
+        }

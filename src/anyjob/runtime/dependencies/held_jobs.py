@@ -1,0 +1,164 @@
+"""Jobs that start after others on a backend whose jobs live and end with this process: they are held here."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from anyjob.errors import in_words
+from anyjob.execution.submit_directory import submit_directory, submitting_from
+from anyjob.job import BaseJob
+from anyjob.ledger.dependencies import BROKEN, ending_in_words, is_met
+from anyjob.ledger.reading.dependency_reader import Awaited
+from anyjob.orders import Order
+from anyjob.outcome import Outcome
+from anyjob.runtime.late_launch import launch_orders
+from anyjob.status import JobStatus
+from anyjob.tracking.records import JobRecord
+
+if TYPE_CHECKING:
+    from anyjob.taskbackend import TaskBackend
+
+
+class Needed(NamedTuple):
+    """A job that another starts after in this process, and the code of what that has to come to."""
+
+    job: BaseJob
+    condition: int
+
+
+class HeldJob:
+    """One job that is held, and handed to its backend when all that it starts after has come about.
+
+    It ends with what it waits for where that comes to something else, and when it is cancelled.
+
+    Args:
+        backend: what it is handed to.
+        order: as that takes it.
+        record: of the job.
+    """
+
+    def __init__(self, backend: TaskBackend, order: Order, record: JobRecord) -> None:
+        self._backend = backend
+        self._order = order
+        self._record = record
+        self._directory = submit_directory()
+        self._lock = threading.Lock()
+        self._open: dict[int, Needed] = dict(enumerate(record.after))
+        self._forget: list[Callable[[], None]] = []
+        self._is_over = False
+        self._broken_by: BaseJob | None = None
+        record.held = self
+        record.message = self._awaited()
+
+    def wait(self) -> None:
+        """Wait until all that it starts after has ended."""
+        for needed in list(self._open.values()):
+            needed.job.wait_for_final_state()
+
+    def begin(self) -> None:
+        """Listen for the ends of what it starts after; those that have ended count at once."""
+        for key, needed in list(self._open.items()):
+            forget = needed.job._on_final(lambda said, key=key: self._ended(key, said))  # type: ignore[misc]
+            with self._lock:
+                self._forget.append(forget)
+        if self._is_over:
+            self._let_go()
+
+    def cancel(self) -> bool:
+        """End it as cancelled; return whether it was still held."""
+        if not self._take():
+            return False
+        self._end(Outcome(status=JobStatus.CANCELLED, finished=time.time()))
+        return True
+
+    def failure_behind(self, job_id: str) -> tuple[str, BaseException | None]:
+        """Return what was the first to fail, for which the job never started: its id, and its failure."""
+        job: Any = self._broken_by
+        while (held := getattr(getattr(job, "_record", None), "held", None)) and held._broken_by is not None:
+            job = held._broken_by
+        if job is None:
+            return "", None
+        return job.job_id(), job.exception(timeout=0) if hasattr(job, "exception") else None
+
+    def _take(self) -> bool:
+        """Claim that what becomes of it is decided now; whether nobody had before."""
+        with self._lock:
+            was_over, self._is_over = self._is_over, True
+        return not was_over
+
+    def _ended(self, key: int, said: JobStatus | BaseException) -> None:
+        needed = self._open.get(key)
+        if needed is None:
+            return
+        if isinstance(said, BaseException) or not is_met(needed.condition, said):
+            if self._take():
+                self._broken_by = needed.job
+                message = f"{BROKEN}{_ending(needed.job, said)}"
+                outcome = Outcome(
+                    status=JobStatus.ERROR, reason="dependency", message=message, finished=time.time()
+                )
+                self._end(outcome)
+            return
+        with self._lock:
+            self._open.pop(key, None)
+            is_last = not self._open
+            if not is_last:
+                self._record.message = self._awaited()
+        if is_last and self._take():
+            self._launch()
+
+    def _launch(self) -> None:
+        record = self._record
+        record.message, record.held = "", None
+        with submitting_from(self._directory or ""):
+            left = launch_orders(self._backend, [self._order], {record.job_id: record})
+        if left:
+            why = "its backend could not be reached when it was to start"
+            self._backend._tracker.end(
+                record, Outcome(status=JobStatus.ERROR, reason="rejected", message=why)
+            )
+        self._let_go()
+
+    def _end(self, outcome: Outcome) -> None:
+        self._backend._tracker.end(self._record, outcome)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Listen no more."""
+        with self._lock:
+            forget, self._forget = self._forget, []
+            self._open = {}
+        for each in forget:
+            each()
+
+    def _awaited(self) -> str:
+        first = next(iter(self._open.values())).job
+        return Awaited(first.job_id(), _name_of(first), len(self._open)).in_words()
+
+
+def hold(backend: TaskBackend, orders: Sequence[Order], records: dict[str, JobRecord]) -> None:
+    """Hold jobs in this process until what they start after has come about."""
+    for held in [HeldJob(backend, order, records[order.job_id]) for order in orders]:
+        if backend.runs_in_caller:
+            held.wait()
+        held.begin()
+
+
+def _name_of(job: Any) -> str:
+    """Return what a job is called; empty for one that is not, as a plain one."""
+    return str(getattr(getattr(job, "_record", None), "name", ""))
+
+
+def _ending(job: Any, said: JobStatus | BaseException) -> str:
+    record, name = getattr(job, "_record", None), _name_of(job)
+    called = f"{job.job_id()} ({name})" if name else str(job.job_id())
+    if isinstance(said, BaseException):
+        return f"what became of job {called} cannot be told: {in_words(said)}"
+    outcome = getattr(record, "outcome", None)
+    reason, message = (outcome.reason, outcome.message) if outcome is not None else (None, "")
+    if reason == "dependency":
+        return f"{message.removeprefix(BROKEN)}, by way of {called}"
+    return ending_in_words(called, said, reason, message)

@@ -1,0 +1,108 @@
+"""Results of other jobs, given to a call when it is handed to an engine that cannot read them by itself."""
+
+from __future__ import annotations
+
+import pickle
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from anyjob.errors import DependencyFailedError, StateError
+from anyjob.ledger.encoding import outcome_of
+from anyjob.ledger.reading.results import write_results
+from anyjob.references import LazyResultOf
+from anyjob.runtime.dependencies.awaited_results import Values
+from anyjob.runtime.dependencies.job_arguments import lazily, results_in, with_references
+from anyjob.specs import Call, Spec
+from anyjob.spool.directory import InSpool, load_large
+from anyjob.status import JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anyjob.references import ResultOf
+    from anyjob.taskbackend import TaskBackend
+    from anyjob.tracking.records import JobRecord
+
+
+class PickledValue:
+    """A value that is pickled as what it is pickled to already, and so need not be unpickled here."""
+
+    __slots__ = ("_pickled",)
+
+    def __init__(self, pickled: bytes) -> None:
+        self._pickled = pickled
+
+    def __reduce__(self) -> Any:
+        return pickle.loads, (self._pickled,)
+
+
+def with_results(backend: TaskBackend, record: JobRecord) -> Spec:
+    """Return the native work of a call, with the results of other jobs in it, where they have ended.
+
+    Those of jobs that have not stay references: what needs them is not launched yet, or waits at the engine.
+
+    Args:
+        backend: which is given the work.
+        record: the job.
+
+    Raises:
+        DependencyFailedError: a result cannot be read.
+    """
+    call, native = record.specs[0], record.specs[-1]
+    assert isinstance(call, Call)
+    if not backend.capabilities.durable:
+        return _with_own(native, results_in(call))
+    values: dict[str, bytes] = {}
+    rows = backend.services.ledger.rows(list({one.job_id for one in results_in(call)}))
+    for reference in results_in(call):
+        row = rows.get(reference.job_id)
+        if row is not None and row.status is JobStatus.DONE and reference.job_id not in values:
+            kept = outcome_of(row).value
+            if not (backend.finds_results and isinstance(kept, InSpool) and _is_beside(backend, kept)):
+                values[reference.job_id] = _read(reference, kept)
+    if isinstance(native, Call):
+        made = {job_id: PickledValue(pickled) for job_id, pickled in values.items()}
+
+        def value(one: ResultOf) -> Any:
+            if one.job_id in values and isinstance(one, LazyResultOf):
+                return SimpleNamespace(load=partial(pickle.loads, values[one.job_id]))
+            return made.get(one.job_id, one)
+
+        return with_references(native, value)
+    if record.spool is not None and values:  # the runner, which is part of the native work, looks there
+        write_results(record.spool, values)
+    return native
+
+
+def _with_own(native: Spec, references: Sequence[ResultOf]) -> Spec:
+    """Return the work with results of jobs of this process; as it is where one of them has not ended."""
+    if not all(one.job.in_final_state() for one in references):
+        return native
+    if not isinstance(native, Call):
+        raise DependencyFailedError("no backend whose jobs end with this process makes calls by a program")
+    read = Values()
+    made = with_references(
+        native, lambda one: lazily(one.job.result()) if isinstance(one, LazyResultOf) else read(one)
+    )
+    for one in references:
+        one.job = None  # who holds this job is not to hold those
+    return made
+
+
+def _is_beside(backend: TaskBackend, path: str) -> bool:
+    return path.startswith(f"{backend.spool_root}/")
+
+
+def _read(reference: ResultOf, kept: Any) -> bytes:
+    try:
+        kept = load_large(kept) if isinstance(kept, InSpool) else kept
+        if isinstance(kept, bytes):
+            return kept
+        why = "the ledger has nothing of it"
+    except StateError as error:
+        why = str(error)
+    raise DependencyFailedError(
+        f"the result of job {reference.called}, which is an argument, cannot be read: {why}",
+        prerequisite=reference.job_id,
+    )

@@ -1,0 +1,136 @@
+"""What a job is to start after, as users give it: handles, ids and names become rows of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from anyjob.errors import JobNotFoundError, SpecError, UnsupportedSpecError
+from anyjob.job import BaseJob
+from anyjob.ledger.dependencies import Prerequisite
+from anyjob.status import PREREQUISITES
+
+if TYPE_CHECKING:
+    from anyjob.ledger.reading.reader import LedgerReader
+    from anyjob.taskbackend import TaskBackend
+
+After = tuple[Prerequisite, ...]
+NAMES_SOUGHT = 1000
+"""Names, the newest, among which the nearest to one that is not known is sought."""
+
+
+def take(backend: TaskBackend, given: dict[str, Any], count: int) -> list[After]:
+    """Take ``after``, ``after_end`` and ``after_failure`` out of the keywords of a ``run``.
+
+    Args:
+        backend: what is to start.
+        given: the keywords; what is taken is removed.
+        count: how many jobs it is for.
+
+    Returns:
+        What each of the jobs starts after; nothing at all where none was given.
+
+    Raises:
+        SpecError: something that is no job.
+        UnsupportedSpecError: the backend cannot start jobs after others.
+        JobNotFoundError: there is no such job, or several have an id that begins so.
+    """
+    values = [(code, given.pop(key)) for code, key in enumerate(PREREQUISITES) if key in given]
+    values = [(code, value) for code, value in values if value is not None]
+    if not values:
+        return []
+    found = _in_ledger(backend) if backend.capabilities.durable else _in_process(backend)
+    if not any(callable(value) for _, value in values):
+        shared = tuple(_all(found, values))
+        return [shared] * count if shared else []
+    of_items = (
+        [(code, value(index) if callable(value) else value) for code, value in values]
+        for index in range(count)
+    )
+    return [tuple(_all(found, some)) for some in of_items]
+
+
+Find = Callable[[int, Any], Iterable[Any]]
+"""Gives what to keep of jobs that others start after, of the code of a condition and what was given."""
+
+
+def _in_ledger(backend: TaskBackend) -> Find:
+    ledger = backend.services.ledger
+    return lambda condition, one: [
+        Prerequisite(job_id, condition) for job_id in _ids(ledger, PREREQUISITES[condition], one)
+    ]
+
+
+def _in_process(backend: TaskBackend) -> Find:
+    from anyjob.runtime.dependencies.held_jobs import Needed
+
+    def find(condition: int, one: Any) -> list[Needed]:
+        if isinstance(one, str):
+            return [Needed(job, condition) for job in backend.services.jobs_meant(one)]
+        if isinstance(one, BaseJob):
+            return [Needed(one, condition)]
+        raise _no_job(PREREQUISITES[condition], one)
+
+    return find
+
+
+def _no_job(key: str, one: Any) -> SpecError:
+    return SpecError(f"{key} takes jobs, ids or names, not {one!r}")
+
+
+def _all(find: Find, values: list[tuple[int, Any]]) -> Iterator[Any]:
+    for condition, value in values:
+        if value is None:
+            continue
+        if isinstance(value, (str, BaseJob)):
+            value = [value]
+        elif not isinstance(value, Iterable):
+            raise _no_job(PREREQUISITES[condition], value)
+        for one in value:
+            yield from find(condition, one)
+
+
+def _ids(ledger: LedgerReader, key: str, one: Any) -> list[str]:
+    if isinstance(one, str):
+        return find(ledger, one)
+    if not isinstance(one, BaseJob):
+        raise _no_job(key, one)
+    record = getattr(one, "_record", None)
+    if record is not None and one.backend().capabilities.durable:
+        return [record.job_id]
+    entry = one._status_observer
+    if record is None and getattr(entry, "entered", False):
+        return [entry.job_id]
+    raise UnsupportedSpecError(
+        f"nothing can start after job {one.job_id()} of backend {one.backend()!s}: it is not in the ledger, "
+        "and ends with this process"
+    )
+
+
+def find(ledger: LedgerReader, text: str, purpose: str = " to start after") -> list[str]:
+    """Return the ids of the jobs that a text means: all of that name, or the one whose id begins so.
+
+    Args:
+        ledger: where they are.
+        text: a name, an id, or the beginning of one.
+        purpose: what they are wanted for, for the error.
+
+    Raises:
+        JobNotFoundError: there is none, or it is the beginning of several ids.
+    """
+    from anyjob.ledger.reading.designation import meant
+
+    if ledger.exists:
+        named = [row.job_id for row in ledger.select(name=text, superseded=False)] if text else []
+        found = named or meant(ledger, text)
+        if named or len(found) == 1:
+            return found
+        if found:
+            raise JobNotFoundError(
+                f"job id {text!r} fits several jobs ({', '.join(found[:5])}): give more of it"
+            )
+    from anyjob.text.nearest import did_you_mean
+
+    names = ledger.names(NAMES_SOUGHT) if ledger.exists else []
+    known = did_you_mean(text, names) if names else "; no job there has a name"
+    raise JobNotFoundError(f"no job {text!r}{purpose}: no id or name in the ledger{known}")

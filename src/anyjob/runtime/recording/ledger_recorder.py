@@ -1,0 +1,495 @@
+"""Keeps the ledger for the jobs of one durable backend: what is written when, and read back."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from anyjob.errors import AnyjobError, BackendError, JobError, PluginError
+from anyjob.execution.interpreter import find_interpreter
+from anyjob.execution.submit_directory import submit_directory
+from anyjob.ledger.dependencies import NOTHING, RESULT, Consequences
+from anyjob.ledger.encoding import (
+    Context,
+    decode_resources,
+    encode_resources,
+    make_writable,
+    outcome_of,
+)
+from anyjob.ledger.file.statedir import cannot_write
+from anyjob.ledger.identity import HOST, identity
+from anyjob.ledger.releases import Releases
+from anyjob.ledger.rows import ATTACHED, BLOCKED, FINAL, BackendRow, NewJob, Row, Summary
+from anyjob.ledger.store import Ledger
+from anyjob.ledger.submitters import keep_environment
+from anyjob.outcome import Outcome
+from anyjob.resources import Resources
+from anyjob.runtime.lowering import lower_along
+from anyjob.runtime.recording.recorder import Deferred, Entered, Recorder
+from anyjob.serialization.pickling import PickledCall, dump, dump_call
+from anyjob.specs import Call, Spec, kind_of
+from anyjob.spool import directory as spool
+from anyjob.spool.outcomes import FORGOTTEN
+from anyjob.status import JobStatus
+from anyjob.taskjob import describe
+from anyjob.tracking.records import NEVER, JobRecord
+
+LARGE = 1 << 20
+"""Bytes from which a job's payload is kept in its spool, not in the ledger."""
+ABOUT_TO_START = "has all that it starts after, and is about to be handed over"
+"""What is said of a job that no engine has yet, though it waits for no other any more."""
+SEEN_TO = 5.0
+"""Seconds between two times that somebody who waits sees to it that what he waits for is released."""
+BULKS = 16
+"""Bulks that are remembered while their jobs are read back."""
+
+
+def _machine(row: BackendRow) -> tuple[Any, ...]:
+    """Return what tells a machine of an account, whatever its user calls it and has it do."""
+    return row.type, row.distribution, row.account, row.options.get("provider"), row.host
+
+
+class LedgerRecorder(Recorder):
+    """The ledger, as one durable backend writes and reads it."""
+
+    def __init__(self, ledger: Ledger, backend: Any) -> None:
+        self.ledger = ledger
+        self.identity = identity(backend)
+        self.spool = ledger.state / "spool"
+        self._backend = backend
+        self._bulks: OrderedDict[int, Bulk] = OrderedDict()
+        self._seen_to_releases = -SEEN_TO
+        self._durable = getattr(backend.options, "durability", "") == "full"
+        if self._durable:
+            ledger.require_full()
+
+    @property
+    def number(self) -> int:
+        """The number that this backend has in the ledger."""
+        return self.ledger.backend(self.identity)
+
+    def enter(self, records: Sequence[JobRecord], resources: Resources) -> Entered:
+        """Write jobs before the engine hears of them: all of them, or none.
+
+        Raises:
+            BackendUnavailableError: some start after others, and nobody is there to see to that.
+            SerializationError: something in the work cannot be pickled.
+            StateError: they cannot be written.
+        """
+        routes: dict[tuple[str, ...], list[JobRecord]] = {}
+        for record in records:
+            routes.setdefault(tuple(map(kind_of, record.specs)), []).append(record)
+        bulks: list[tuple[Context, bytes | None, list[NewJob]]] = []
+        is_deferring = not self._backend.queues_in_ledger and any(record.after for record in records)
+        if is_deferring:
+            self._backend.services.look_after_releases()  # who cannot is told before anything is written
+        try:
+            for route, some in routes.items():
+                shared, jobs = self._pack(some)
+                context = self._backend.context(route, resources)
+                if any(needed.condition == RESULT for record in some for needed in record.after):
+                    context = msgspec.structs.replace(context, takes_results=True)
+                if is_deferring:
+                    context = _to_be_found_again(context, self.ledger.state)
+                bulks.append((context, shared, jobs))
+                if not context.cwd:
+                    for record in some:
+                        _check_own_directory(record.specs[-1])
+            keyed = {record.job_id: record.once for record in records if record.once is not None}
+            consequences, taken = self.ledger.transaction(lambda: self._add(bulks, keyed, resources))
+        except BaseException as error:
+            job_ids = [record.job_id for record in records]
+            # Ctrl-C may come when they have just been entered, all of them: then they need what is theirs.
+            if isinstance(error, Exception) or not self.entered(job_ids[:1]):
+                self._clear(job_ids, [context.environment for context, _, _ in bulks])
+            raise
+        ended = [job_id for each in consequences for job_id, _ in each.ended]
+        if taken:
+            whole = [
+                context.environment for context, _, jobs in bulks if all(j.job_id in taken for j in jobs)
+            ]
+            self._clear(list(taken), whole)
+        if not is_deferring:
+            if ended:  # what they were to start after has come to something else before
+                with suppress(BackendError):
+                    self._backend.advance(ended)
+            return Entered(taken=taken)
+        with suppress(AnyjobError):
+            self._backend.services.look_after_releases()
+        free = {job_id for each in consequences for job_id, _ in each.released}
+        return Entered(
+            frozenset(
+                record.job_id
+                for record in records
+                if record.after and record.job_id not in free and record.job_id not in taken
+            ),
+            taken,
+        )
+
+    def deferred(self, job_ids: Sequence[str]) -> Mapping[str, Deferred]:
+        """Read what has become of jobs that start after others."""
+        rows = self.ledger.rows(job_ids)
+        awaited = self.ledger.awaited([job_id for job_id, row in rows.items() if row.state == BLOCKED])
+        found: dict[str, Deferred] = {}
+        for job_id in job_ids:
+            row = rows.get(job_id)
+            if row is None:
+                found[job_id] = Deferred(
+                    outcome=Outcome(status=JobStatus.ERROR, reason="lost", message=FORGOTTEN)
+                )
+            elif row.state >= FINAL:
+                found[job_id] = Deferred(native_id=row.native_id, outcome=outcome_of(row))
+            elif row.state < 0:
+                message = awaited[job_id].in_words() if job_id in awaited else ABOUT_TO_START
+                found[job_id] = Deferred(True, message)
+            else:
+                found[job_id] = Deferred(native_id=row.native_id)
+        now = time.monotonic()
+        if now >= self._seen_to_releases + SEEN_TO and any(each.waits for each in found.values()):
+            self._seen_to_releases = now
+            with suppress(AnyjobError):  # who releases them may have been killed, or the machine started anew
+                self._backend.services.look_after_releases()
+        return found
+
+    def cancel_deferred(self, job_ids: Sequence[str]) -> Sequence[str]:
+        """Cancel jobs that have not been given to the engine yet."""
+        cancelled = Releases(self.ledger, HOST).cancel(job_ids, time.time())
+        if cancelled.consequences != NOTHING:
+            self._backend.services.advance(cancelled.consequences)
+        return [*cancelled.ended, *cancelled.claimed]
+
+    def _add(
+        self,
+        bulks: Sequence[tuple[Context, bytes | None, list[NewJob]]],
+        keyed: Mapping[str, Any],
+        resources: Resources,
+    ) -> tuple[list[Consequences], Mapping[str, str]]:
+        number = self.number
+        entered = []
+        taken: dict[str, str] = {}
+        for context, shared, jobs in bulks:
+            if keyed:
+                from anyjob.runtime.once import sift
+
+                jobs = sift(self.ledger, jobs, keyed, taken)
+                if not jobs:
+                    continue
+            consequences = self.ledger.add(
+                number,
+                jobs,
+                kind=context.route[0],
+                native=context.route[-1],
+                context=context,
+                name=resources.name,
+                tags=resources.tags,
+                shared=shared,
+                state=JobStatus.QUEUED if self._backend.queues_in_ledger else JobStatus.INITIALIZING,
+            )
+            entered.append(consequences)
+        return entered, taken
+
+    def _pack(self, records: Sequence[JobRecord]) -> tuple[bytes | None, list[NewJob]]:
+        """Return what these jobs share, and what each has for itself."""
+        first = records[0].specs[-1]
+        job_type = self._backend.services.job_type
+        shared = None
+        if (
+            isinstance(first, Call)
+            and not isinstance(first, PickledCall)
+            and all(getattr(record.specs[-1], "fn", None) is first.fn for record in records)
+        ):
+            shared = dump(first.fn, first)
+        jobs = []
+        for record in records:
+            native = record.specs[-1]
+            if isinstance(native, PickledCall):
+                payload = native.pickled  # the variables of its own go with the order
+            elif isinstance(native, Call):
+                # What a call has of its own beside these three goes after them, where it has something.
+                own = (native.env, native.cwd) if native.env or native.cwd else ()
+                given = (native.args, native.kwargs, *own)
+                if shared:
+                    payload = dump(given, native)
+                else:
+                    payload = dump((native.fn, *given), native) if own else dump_call(native)
+            else:
+                payload = dump(native, native)
+            kept: bytes | None = payload
+            if len(payload) > LARGE:
+                self._keep(record.job_id, payload)
+                kept = None
+            original = record.specs[0]
+            spec = None if original is native else dump(original, original)
+            what = Summary(describe(job_type(record.kind), original), record.parameters)
+            notes = dict(record.notes or {})
+            jobs.append(NewJob(record.job_id, kept, spec, notes, record.rerun_of, what, record.after))
+        return shared, jobs
+
+    def _keep(self, job_id: str, payload: bytes) -> None:
+        try:
+            spool.write_payload(self.spool, job_id, payload, durable=self._durable)
+        except OSError as error:
+            raise cannot_write(spool.path_of(self.spool, job_id), error) from error
+
+    def attached(self, record: JobRecord) -> str:
+        """Enter a job that others have submitted, unless it is one of ours already; return our id of it.
+
+        It may have been entered by another process, or under another name of the same machine of an account.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+        native_id, resources = record.native_id or "", record.resources
+        job = NewJob(record.job_id, None, summary=Summary(f"{native_id}, submitted elsewhere"))
+        context = Context((ATTACHED,), encode_resources(resources))
+
+        def enter() -> str:
+            number = self.number
+            for each in (number, *self._other_names()):
+                known = self.ledger.by_native_id(each, native_id)
+                if known is not None:
+                    return known
+            called: dict[str, Any] = {"name": resources.name, "tags": resources.tags}
+            self.ledger.add(number, [job], kind=ATTACHED, native=ATTACHED, context=context, **called)
+            self.ledger.launched({record.job_id: native_id})
+            return record.job_id
+
+        return self.ledger.transaction(enter)
+
+    def _other_names(self) -> list[int]:
+        """Return the numbers of what is this machine of this account, too, with other options of its own."""
+        rows = self.ledger.backend_rows() if "/" in self.identity.type else {}
+        own = _machine(self.identity)
+        return [number for number, row in rows.items() if number != self.number and _machine(row) == own]
+
+    def entered(self, job_ids: Sequence[str]) -> list[str]:
+        """Return those of these jobs that stand in the ledger.
+
+        Raises:
+            StateError: it cannot be read.
+        """
+        return list(self.ledger.rows(job_ids))
+
+    def launched(self, native_ids: Mapping[str, str]) -> None:
+        """Note the engine's ids, before ``run`` returns."""
+        if native_ids and not self._backend.queues_in_ledger:
+            self.ledger.launched(native_ids)
+
+    def moved(self, moves: Sequence[tuple[JobRecord, JobStatus]]) -> None:
+        """Note where jobs are now."""
+        if not self._backend.queues_in_ledger:
+            now = time.time()
+            self.ledger.moved(
+                (record.job_id, status, record.attempt, now if status is JobStatus.RUNNING else None)
+                for record, status in moves
+            )
+
+    def settled(self, outcomes: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
+        """Note what came of jobs; what is too large for the ledger is kept in the spool.
+
+        Returns:
+            the outcomes as the ledger has them: one that it cannot hold says so.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+        if self._backend.queues_in_ledger:
+            return outcomes
+        for job_id, outcome in outcomes.items():
+            self._keep_large(job_id, outcome)
+        try:
+            consequences = self.ledger.settle(outcomes)
+        except (AnyjobError, OSError):
+            raise
+        except Exception:  # what pickle makes of a value is not to be foreseen
+            outcomes = {job_id: make_writable(outcome) for job_id, outcome in outcomes.items()}
+            consequences = self.ledger.settle(outcomes)
+        if consequences != NOTHING:
+            self._backend.services.advance(consequences)
+        return outcomes
+
+    def ended_attempts(self, job_id: str) -> Sequence[tuple[int, str, Outcome]]:
+        """Read what came of the attempts that were followed by others."""
+        found = self.ledger.ended_attempts(job_id)
+        return [(each.attempt, each.kind, each.outcome) for each in found]
+
+    def _keep_large(self, job_id: str, outcome: Outcome) -> None:
+        root = self._backend.spool_root
+        try:
+            spool.keep_large(root, job_id, outcome, durable=self._durable)
+        except OSError as error:
+            raise cannot_write(spool.path_of(root, job_id), error) from error
+
+    def claim_finished(self, job_id: str) -> bool:
+        """Claim to tell the hooks that a job has finished; return whether nobody had before."""
+        return bool(self.ledger.claim_finished([job_id]))
+
+    def remove(self, job_ids: Sequence[str]) -> None:
+        """Forget jobs that never came to be."""
+        self._clear(job_ids, self.ledger.remove(job_ids))
+
+    def _clear(self, job_ids: Sequence[str], environments: Sequence[str]) -> None:
+        """Remove what was written for jobs beside the ledger."""
+        for job_id in job_ids:
+            for root in {self.spool, self._backend.spool_root}:
+                spool.remove(root, job_id)
+        for path in filter(None, environments):
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def notes(self, job_id: str) -> Mapping[str, str]:
+        """Return what plugins noted of a job when it was submitted."""
+        return self.ledger.notes(job_id)
+
+    def work(self, job_id: str) -> str:
+        """Return in a line what a job of the ledger does."""
+        return self.ledger.summaries([job_id]).get(job_id, Summary()).work
+
+    def row(self, job_id: str) -> Row | None:
+        """Return the row of the job of this id, ours or the engine's, if this backend was given it."""
+        ours = self.ledger.by_native_id(self.number, job_id)
+        return None if ours is None else self.ledger.rows([ours])[ours]
+
+    # --- reading back -------------------------------------------------------------------------
+
+    def fill(self, record: JobRecord, row: Row) -> None:
+        """Fill a record with what the ledger knows."""
+        record.native_id = row.native_id or row.job_id if self._backend.queues_in_ledger else row.native_id
+        record.attempt, record.name = row.attempt, row.name
+        record.submitted = row.submitted
+        record.status = row.status
+        if not self._backend.queues_in_ledger:
+            record.heard_at = NEVER  # who heard it, and when, is not written down
+        record.deferred = row.state < 0 and row.native_id is None and not self._backend.queues_in_ledger
+        if row.state >= FINAL:
+            record.outcome = outcome_of(row)
+
+    def load(self, job_id: str, bulk: int) -> tuple[tuple[Spec, ...], Resources]:
+        """Read back a job's work, as it was handed over and as it was lowered, and its resources.
+
+        Raises:
+            StateError: it is not known any more.
+            JobError: a module that it is made of cannot be imported here.
+        """
+        known = self._bulk(bulk)
+        try:
+            return self._specs(job_id, known), known.resources
+        except ImportError as error:
+            raise JobError(
+                f"what job {job_id} was handed cannot be read by {sys.executable}: {error}; it was "
+                f"submitted by {known.python}"
+            ) from error
+
+    def _specs(self, job_id: str, known: Bulk) -> tuple[Spec, ...]:
+        if known.native == ATTACHED:
+            return ()
+        payload, original = self.ledger.work(job_id)
+        if original is not None:
+            return lower_along(pickle.loads(original), known.route, self._backend.services.job_type)
+        if payload is None:
+            payload = spool.read_payload(self.spool, job_id)
+        if known.native != "python":
+            return (pickle.loads(payload),)
+        if known.shared is not None:
+            return (Call(known.fn, *pickle.loads(payload)),)
+        return (Call(*pickle.loads(payload)),)
+
+    def _bulk(self, number: int) -> Bulk:
+        bulk = self._bulks.get(number)
+        if bulk is None:
+            bulk = self._bulks[number] = Bulk(*self.ledger.bulk(number))
+            if len(self._bulks) > BULKS:
+                self._bulks.popitem(last=False)
+        return bulk
+
+
+class Bulk:
+    """What the jobs of a bulk have in common."""
+
+    def __init__(self, context: Context, native: str, shared: bytes | None) -> None:
+        self.route = context.route
+        self.python = context.python
+        self.native = native
+        self.resources = decode_resources(context.resources)
+        self.shared = shared
+
+    @functools.cached_property
+    def fn(self) -> Any:
+        """The function that its calls share."""
+        return None if self.shared is None else pickle.loads(self.shared)
+
+
+def current_context(
+    route: tuple[str, ...], resources: Resources, environment: str = "", python: str = ""
+) -> Context:
+    """Return what jobs run in that this process submits now.
+
+    Args:
+        route: the kinds that the spec goes through.
+        resources: what the jobs ask for.
+        environment: the file that their environment is in.
+        python: the interpreter that was configured for calls, which finds what is installed for it.
+
+    Raises:
+        ConfigError: they are calls, and this process knows no interpreter.
+    """
+    cwd = submit_directory() or ""
+    here = () if python else tuple(entry or cwd for entry in sys.path if entry or cwd)
+    return Context(
+        route,
+        encode_resources(resources),
+        cwd=os.fsencode(cwd),
+        environment=environment,
+        python=python
+        or (find_interpreter() if environment and route[-1] == "python" else sys.executable or ""),
+        path=here,
+        parent=os.environ.get("ANYJOB_JOB_ID", ""),
+    )
+
+
+def _to_be_found_again(context: Context, state: Path) -> Context:
+    """Return a context that tells more: what it takes to hand these jobs over as this process does."""
+    kept = keep_environment(state)
+    return msgspec.structs.replace(context, environment=kept, host=HOST)
+
+
+def _check_own_directory(spec: Spec) -> None:
+    """Make sure that work runs in a directory that it names itself, there being no other.
+
+    Raises:
+        JobError: it does not.
+    """
+    if not os.path.isabs(getattr(spec, "cwd", None) or ""):
+        raise JobError(
+            "the working directory of this process was removed: change into another one, and submit there; "
+            "or have the work name a whole path as its own (cwd=)"
+        )
+
+
+def record_of_row(backend: Any, row: Row) -> JobRecord:
+    """Return the record of a job, filled from its row in the ledger."""
+    recorder = backend.recorder
+    assert isinstance(recorder, LedgerRecorder)
+    job_id, bulk = row.job_id, row.bulk
+    kind = row.kind
+    try:
+        backend.services.job_type(kind)
+    except PluginError:
+        kind = ""  # its plugin is gone: it is shown as a job of no particular kind
+    native = "" if row.kind == ATTACHED else row.native
+    record = JobRecord(backend._tracker, job_id, kind, native, lambda: recorder.load(job_id, bulk))
+    recorder.fill(record, row)
+    if record.outcome is None and record.native_id is None and not record.deferred:
+        # Whoever submitted it was gone, or is not yet done: the engine may have it or not.
+        record.unsure, record.missing_since = True, time.monotonic()
+    return record

@@ -1,0 +1,151 @@
+"""The attempts of a job, and what they leave in its directory: what one has written stays there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from anyjob.outcome import USAGE, Attempt, Outcome
+from anyjob.spool.log_reading import STREAMS
+from anyjob.spool.private_files import read_range
+from anyjob.status import JobStatus
+
+
+def stream_of_attempt(stream: str, attempt: int) -> str:
+    """Return the name of the file with what an attempt wrote that was followed by another."""
+    return f"{stream}.{attempt}"
+
+
+def logs_of_attempt(directory: str | os.PathLike[str] | None, attempt: int, last: int) -> dict[str, str]:
+    """Return the files with what an attempt wrote, by stream; empty where there are none.
+
+    Args:
+        directory: that of the job, if it has one here.
+        attempt: its number.
+        last: that of the attempt that is next, or runs, or was the last.
+    """
+    found = {}
+    for stream in STREAMS if directory is not None else ():
+        path = os.path.join(directory or "", stream_of_attempt(stream, attempt))
+        if not os.path.exists(path) and attempt >= last - 1:  # it is put aside when the next one starts
+            path = os.path.join(directory or "", stream)
+            if attempt < last and not _is_to_be_put_aside(directory or "", attempt):
+                continue
+        if os.path.exists(path):
+            found[stream] = path
+    return found
+
+
+def _is_to_be_put_aside(directory: str | os.PathLike[str], attempt: int) -> bool:
+    """Tell whether what an attempt wrote is still where the next one is to write."""
+    return not any(
+        os.path.exists(os.path.join(directory, stream_of_attempt(stream, attempt))) for stream in STREAMS
+    )
+
+
+def attempts_of(
+    before: Iterable[tuple[int, str, Outcome]],
+    last: Outcome | None,
+    number: int,
+    status: JobStatus,
+    started: float | None,
+    directory: str | os.PathLike[str] | None,
+) -> list[Attempt]:
+    """Return the attempts of a job, the first of them first.
+
+    Args:
+        before: of each that was followed by another its number, why it was, and what came of it.
+        last: what came of the last, if it has ended.
+        number: its number.
+        status: where it is, if it has not.
+        started: when it started to run, if it has.
+        directory: that of the job, if it has one here.
+    """
+    found = []
+    for n, why, outcome in before:
+        attempt = _attempt(n, outcome, logs_of_attempt(directory, n, number))
+        attempt.followed_by = why
+        found.append(attempt)
+    has_begun = last is not None or status is JobStatus.RUNNING
+    logs = logs_of_attempt(directory, number, number) if has_begun or not found else {}
+    if last is not None:
+        return [*found, _attempt(number, last, logs)]
+    return [*found, Attempt(number=number, status=status, started=started, logs=logs)]
+
+
+def _attempt(number: int, outcome: Outcome, logs: dict[str, str]) -> Attempt:
+    return Attempt(
+        number=number,
+        status=outcome.status,
+        reason=outcome.reason,
+        exit_code=outcome.exit_code,
+        message=outcome.message,
+        started=outcome.started,
+        ended=outcome.finished,
+        host=outcome.host,
+        usage={name: value for name in USAGE if (value := getattr(outcome, name)) is not None},
+        logs=logs,
+    )
+
+
+class LogReader:
+    """Reads what a job writes from attempt to attempt, as if it were one stream, from the last begun one on.
+
+    Args:
+        directory: that of the job; None where it has none here: then it is the engine's to tell.
+        stream: ``stdout`` or ``stderr``.
+        attempt: the number of the attempt that is next, or runs, or was the last.
+        read: returns what the engine has of that stream from an offset on.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str] | None,
+        stream: str,
+        attempt: int,
+        read: Callable[[int], bytes],
+    ) -> None:
+        self._directory = directory
+        self._stream = stream
+        self._read = read
+        self._before = 0  # bytes that the attempts before this one have written
+        self._attempt = attempt
+        while self._attempt > 1 and self._aside(self._attempt - 1) is None and directory is not None:
+            self._attempt -= 1  # what the one before has written is still where this one is to write
+
+    def __call__(self, offset: int) -> bytes:
+        """Return what there is from an offset on; nothing: no more now."""
+        while True:
+            chunk = b"" if self._aside(self._attempt) else self._read(offset - self._before)
+            path = self._aside(self._attempt)  # asked second: it may have been put aside meanwhile
+            if path is None:
+                return chunk
+            chunk = read_range(path, offset - self._before)
+            if chunk:
+                return chunk
+            self._before, self._attempt = offset, self._attempt + 1
+
+    def _aside(self, attempt: int) -> str | None:
+        if self._directory is None:
+            return None
+        path = os.path.join(self._directory, stream_of_attempt(self._stream, attempt))
+        return path if os.path.exists(path) else None
+
+
+def put_attempt_aside(directory: Path, attempt: int) -> None:
+    """Keep what an attempt has written, and remove what else is left of it, before the next one starts.
+
+    It may be done twice: what has been put aside stays as it is.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    for path in (*directory.glob("claim*"), *directory.glob("outcome.*")):
+        path.unlink(missing_ok=True)
+    for stream in STREAMS:
+        aside = directory / stream_of_attempt(stream, attempt)
+        if not os.path.lexists(aside):
+            with suppress(FileNotFoundError):
+                os.rename(directory / stream, aside)

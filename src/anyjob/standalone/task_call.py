@@ -1,0 +1,79 @@
+"""One task of a call with several: it makes the call, and leaves its report for its `task_group`.
+
+Started as ``python -P -c SOURCE``; the call lies in ``call.pkl`` of the directory ``ANYJOB_SPOOL``, and the
+report goes to ``task.RANK`` there. It imports nothing of anyjob: `anyjob.standalone.runner` comes along.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def load_runner(source: str) -> Any:
+    """Return the module `anyjob.standalone.runner` from its text."""
+    module = type(sys)("anyjob_runner")
+    module.__file__ = "anyjob/runner.py"  # where its frames lie, which it leaves out of tracebacks
+    sys.modules[module.__name__] = module
+    exec(compile(source, module.__file__, "exec"), vars(module))
+    return module
+
+
+def load_call(call: dict[str, Any], runner: Any, spool: str) -> Any:
+    """Return what to call, its positional and its keyword arguments; go where it is to run."""
+    payload = call["payload"]
+    if payload is None:
+        with open(call["payload_file"], "rb") as stream:
+            payload = stream.read()
+    shared = [] if call["shared"] is None else [pickle.loads(call["shared"])]
+    loads = pickle.loads if call["results"] is None else runner.Results(call["results"], spool).loads
+    parts: list[Any] = [*shared, *loads(payload)]
+    if len(parts) > 3 and parts[4]:  # the directory of its own
+        os.chdir(parts[4])
+    return parts[:3]
+
+
+def main() -> int:
+    """Make the call, and return the exit code that tells what came of it."""
+    spool, rank = os.environ["ANYJOB_SPOOL"], os.environ["ANYJOB_RANK"]
+    with open(f"{spool}/call.pkl", "rb") as stream:
+        call: dict[str, Any] = pickle.load(stream)
+    runner = load_runner(call["runner"])
+    if call["path"]:
+        sys.path[:] = call["path"]
+    sys.argv[:] = [""]
+    sys.modules["__main__"] = type(sys)("__main__")
+    terminated = False
+
+    def terminate(signum: int, frame: Any) -> None:
+        nonlocal terminated
+        terminated = True
+        raise runner.Ended
+
+    signal.signal(signal.SIGTERM, terminate)
+    report: dict[str, Any] = {}
+    try:
+        report = runner.pickled(runner.perform(lambda: load_call(call, runner, spool)))
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    except runner.Ended:
+        pass  # it came too late for the call, and too early for what follows
+    if terminated:
+        return 128 + signal.SIGTERM
+    directory = f"{spool}/task.{rank}"
+    umask = os.umask(0o077)
+    os.makedirs(directory, exist_ok=True)
+    written = runner.leave_outcome(directory, report, durable=call["durable"])
+    os.umask(umask)
+    if written and report["status"] == "DONE":
+        return 0
+    return report.get("exit_code") or 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
