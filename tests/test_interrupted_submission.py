@@ -21,7 +21,14 @@ from anyjob.builtin.local.backend import LocalBackend
 from anyjob.errors import BrokenPluginError
 from anyjob.orders import Answer, Order
 
-INTERRUPTED = ("runtime/submission.py", "ledger_recorder.py", "store.py", "local/backend.py", "database.py")
+INTERRUPTED = (
+    "runtime/submission.py",
+    "ledger_recorder.py",
+    "stored_work.py",
+    "store.py",
+    "local/backend.py",
+    "database.py",
+)
 """Where Ctrl-C comes in the test that tries them all: the modules that hand work over."""
 NOT_TAKEN = ("with ", "try:")
 """Lines that are traced before what they call, or without calling anything: Python takes no signal there."""

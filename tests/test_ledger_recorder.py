@@ -17,8 +17,8 @@ from anyjob.ledger.store import Ledger
 from anyjob.orders import Answer, Order, Unsure
 from anyjob.outcome import Outcome
 from anyjob.resources import Resources
-from anyjob.runtime.recording import ledger_recorder
-from anyjob.runtime.recording.ledger_recorder import current_context
+from anyjob.runtime.recording import stored_work
+from anyjob.runtime.recording.context import current_context
 from anyjob.spool import directory as spool
 
 DONE = Outcome(status=JobStatus.DONE, finished=1.0)
@@ -63,7 +63,7 @@ def test_calls_of_several_functions_and_programs_are_read_back(
 
 
 def test_large_work_lies_in_the_spool(session: Session, backend: Any, tmp_path: Path) -> None:
-    blob = bytes(ledger_recorder.LARGE + 1)
+    blob = bytes(stored_work.LARGE + 1)
     job = backend.run(Call(len, (blob,)))
     assert session.services.ledger.work(job.job_id()) == (None, None)
     assert written(session) == ["payload.pkl"]
@@ -128,7 +128,7 @@ class Unpicklable:
 
 
 def test_work_that_cannot_be_pickled_leaves_nothing(session: Session, backend: Any) -> None:
-    large = Call(len, (bytes(ledger_recorder.LARGE + 1),))
+    large = Call(len, (bytes(stored_work.LARGE + 1),))
     with pytest.raises(SerializationError, match=r"^item 2: argument 0 of the call"):
         backend.run_many([Command(["true"]), large, Call(print, (Unpicklable(),))])
     assert session.jobs() == []
@@ -155,7 +155,7 @@ def test_a_ledger_that_fails_half_way_leaves_nothing(
 
     monkeypatch.setattr(ClusterBackend, "context", context)
     monkeypatch.setattr(ledger, "add", fails)
-    large = Call(len, (bytes(ledger_recorder.LARGE + 1),))
+    large = Call(len, (bytes(stored_work.LARGE + 1),))
     with pytest.raises(StateError, match="no space"):
         backend.run_many([Command(["true"]), large])
     assert ledger.select() == []
@@ -171,7 +171,7 @@ def test_a_spool_that_is_full_is_said(
 
     monkeypatch.setattr(spool, "write_payload", full)
     with pytest.raises(StateError, match=r"the disk is full \(No space left.*ANYJOB_STATE"):
-        backend.run(Call(len, (bytes(ledger_recorder.LARGE + 1),)))
+        backend.run(Call(len, (bytes(stored_work.LARGE + 1),)))
     assert ClusterBackend.clusters == {}
 
 

@@ -283,7 +283,7 @@ class TaskBackend(BaseBackend):
 
     def context(self, route: tuple[str, ...], resources: Resources) -> t.Context:
         """Return what is to be kept in the ledger of the process that submits."""
-        from anyjob.runtime.recording.ledger_recorder import current_context
+        from anyjob.runtime.recording.context import current_context
 
         return current_context(route, resources)
 

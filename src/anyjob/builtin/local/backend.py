@@ -24,7 +24,8 @@ from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
 from anyjob.outcome import Outcome
 from anyjob.process.reporting import report
 from anyjob.resources import Resources, total_cpus
-from anyjob.runtime.recording.ledger_recorder import LedgerRecorder, current_context
+from anyjob.runtime.recording.context import current_context
+from anyjob.runtime.recording.ledger_recorder import LedgerRecorder
 from anyjob.spool import directory as spool
 from anyjob.spool import environment_file
 from anyjob.spool.environment_file import JOB_FILE, OWN_SUFFIX

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import pickle
-import sys
 import time
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from anyjob.errors import AnyjobError, BackendError, JobError, PluginError
-from anyjob.execution.interpreter import find_interpreter
-from anyjob.execution.submit_directory import submit_directory
+from anyjob.errors import AnyjobError, BackendError, PluginError
 from anyjob.ledger.dependencies import NOTHING, RESULT, Consequences
 from anyjob.ledger.encoding import (
     Context,
-    decode_resources,
     encode_resources,
     make_writable,
     outcome_of,
@@ -31,27 +23,21 @@ from anyjob.ledger.identity import HOST, identity
 from anyjob.ledger.releases import Releases
 from anyjob.ledger.rows import ATTACHED, BLOCKED, FINAL, BackendRow, NewJob, Row, Summary
 from anyjob.ledger.store import Ledger
-from anyjob.ledger.submitters import keep_environment
 from anyjob.outcome import Outcome
 from anyjob.resources import Resources
-from anyjob.runtime.lowering import lower_along
+from anyjob.runtime.recording.context import check_own_directory, to_be_found_again
 from anyjob.runtime.recording.recorder import Deferred, Entered, Recorder
-from anyjob.serialization.pickling import PickledCall, dump, dump_call
-from anyjob.specs import Call, Spec, kind_of
+from anyjob.runtime.recording.stored_work import StoredWork
+from anyjob.specs import kind_of
 from anyjob.spool import directory as spool
 from anyjob.spool.outcomes import FORGOTTEN
 from anyjob.status import JobStatus
-from anyjob.taskjob import describe
 from anyjob.tracking.records import NEVER, JobRecord
 
-LARGE = 1 << 20
-"""Bytes from which a job's payload is kept in its spool, not in the ledger."""
 ABOUT_TO_START = "has all that it starts after, and is about to be handed over"
 """What is said of a job that no engine has yet, though it waits for no other any more."""
 SEEN_TO = 5.0
 """Seconds between two times that somebody who waits sees to it that what he waits for is released."""
-BULKS = 16
-"""Bulks that are remembered while their jobs are read back."""
 
 
 def _machine(row: BackendRow) -> tuple[Any, ...]:
@@ -67,11 +53,11 @@ class LedgerRecorder(Recorder):
         self.identity = identity(backend)
         self.spool = ledger.state / "spool"
         self._backend = backend
-        self._bulks: OrderedDict[int, Bulk] = OrderedDict()
         self._seen_to_releases = -SEEN_TO
         self._durable = getattr(backend.options, "durability", "") == "full"
         if self._durable:
             ledger.require_full()
+        self.stored_work = StoredWork(ledger, self.spool, backend, durable=self._durable)
 
     @property
     def number(self) -> int:
@@ -95,16 +81,16 @@ class LedgerRecorder(Recorder):
             self._backend.services.look_after_releases()  # who cannot is told before anything is written
         try:
             for route, some in routes.items():
-                shared, jobs = self._pack(some)
+                shared, jobs = self.stored_work.pack(some)
                 context = self._backend.context(route, resources)
                 if any(needed.condition == RESULT for record in some for needed in record.after):
                     context = msgspec.structs.replace(context, takes_results=True)
                 if is_deferring:
-                    context = _to_be_found_again(context, self.ledger.state)
+                    context = to_be_found_again(context, self.ledger.state)
                 bulks.append((context, shared, jobs))
                 if not context.cwd:
                     for record in some:
-                        _check_own_directory(record.specs[-1])
+                        check_own_directory(record.specs[-1])
             keyed = {record.job_id: record.once for record in records if record.once is not None}
             consequences, taken = self.ledger.transaction(lambda: self._add(bulks, keyed, resources))
         except BaseException as error:
@@ -197,49 +183,6 @@ class LedgerRecorder(Recorder):
             )
             entered.append(consequences)
         return entered, taken
-
-    def _pack(self, records: Sequence[JobRecord]) -> tuple[bytes | None, list[NewJob]]:
-        """Return what these jobs share, and what each has for itself."""
-        first = records[0].specs[-1]
-        job_type = self._backend.services.job_type
-        shared = None
-        if (
-            isinstance(first, Call)
-            and not isinstance(first, PickledCall)
-            and all(getattr(record.specs[-1], "fn", None) is first.fn for record in records)
-        ):
-            shared = dump(first.fn, first)
-        jobs = []
-        for record in records:
-            native = record.specs[-1]
-            if isinstance(native, PickledCall):
-                payload = native.pickled  # the variables of its own go with the order
-            elif isinstance(native, Call):
-                # What a call has of its own beside these three goes after them, where it has something.
-                own = (native.env, native.cwd) if native.env or native.cwd else ()
-                given = (native.args, native.kwargs, *own)
-                if shared:
-                    payload = dump(given, native)
-                else:
-                    payload = dump((native.fn, *given), native) if own else dump_call(native)
-            else:
-                payload = dump(native, native)
-            kept: bytes | None = payload
-            if len(payload) > LARGE:
-                self._keep(record.job_id, payload)
-                kept = None
-            original = record.specs[0]
-            spec = None if original is native else dump(original, original)
-            what = Summary(describe(job_type(record.kind), original), record.parameters)
-            notes = dict(record.notes or {})
-            jobs.append(NewJob(record.job_id, kept, spec, notes, record.rerun_of, what, record.after))
-        return shared, jobs
-
-    def _keep(self, job_id: str, payload: bytes) -> None:
-        try:
-            spool.write_payload(self.spool, job_id, payload, durable=self._durable)
-        except OSError as error:
-            raise cannot_write(spool.path_of(self.spool, job_id), error) from error
 
     def attached(self, record: JobRecord) -> str:
         """Enter a job that others have submitted, unless it is one of ours already; return our id of it.
@@ -360,8 +303,6 @@ class LedgerRecorder(Recorder):
         ours = self.ledger.by_native_id(self.number, job_id)
         return None if ours is None else self.ledger.rows([ours])[ours]
 
-    # --- reading back -------------------------------------------------------------------------
-
     def fill(self, record: JobRecord, row: Row) -> None:
         """Fill a record with what the ledger knows."""
         record.native_id = row.native_id or row.job_id if self._backend.queues_in_ledger else row.native_id
@@ -374,120 +315,19 @@ class LedgerRecorder(Recorder):
         if row.state >= FINAL:
             record.outcome = outcome_of(row)
 
-    def load(self, job_id: str, bulk: int) -> tuple[tuple[Spec, ...], Resources]:
-        """Read back a job's work, as it was handed over and as it was lowered, and its resources.
-
-        Raises:
-            StateError: it is not known any more.
-            JobError: a module that it is made of cannot be imported here.
-        """
-        known = self._bulk(bulk)
-        try:
-            return self._specs(job_id, known), known.resources
-        except ImportError as error:
-            raise JobError(
-                f"what job {job_id} was handed cannot be read by {sys.executable}: {error}; it was "
-                f"submitted by {known.python}"
-            ) from error
-
-    def _specs(self, job_id: str, known: Bulk) -> tuple[Spec, ...]:
-        if known.native == ATTACHED:
-            return ()
-        payload, original = self.ledger.work(job_id)
-        if original is not None:
-            return lower_along(pickle.loads(original), known.route, self._backend.services.job_type)
-        if payload is None:
-            payload = spool.read_payload(self.spool, job_id)
-        if known.native != "python":
-            return (pickle.loads(payload),)
-        if known.shared is not None:
-            return (Call(known.fn, *pickle.loads(payload)),)
-        return (Call(*pickle.loads(payload)),)
-
-    def _bulk(self, number: int) -> Bulk:
-        bulk = self._bulks.get(number)
-        if bulk is None:
-            bulk = self._bulks[number] = Bulk(*self.ledger.bulk(number))
-            if len(self._bulks) > BULKS:
-                self._bulks.popitem(last=False)
-        return bulk
-
-
-class Bulk:
-    """What the jobs of a bulk have in common."""
-
-    def __init__(self, context: Context, native: str, shared: bytes | None) -> None:
-        self.route = context.route
-        self.python = context.python
-        self.native = native
-        self.resources = decode_resources(context.resources)
-        self.shared = shared
-
-    @functools.cached_property
-    def fn(self) -> Any:
-        """The function that its calls share."""
-        return None if self.shared is None else pickle.loads(self.shared)
-
-
-def current_context(
-    route: tuple[str, ...], resources: Resources, environment: str = "", python: str = ""
-) -> Context:
-    """Return what jobs run in that this process submits now.
-
-    Args:
-        route: the kinds that the spec goes through.
-        resources: what the jobs ask for.
-        environment: the file that their environment is in.
-        python: the interpreter that was configured for calls, which finds what is installed for it.
-
-    Raises:
-        ConfigError: they are calls, and this process knows no interpreter.
-    """
-    cwd = submit_directory() or ""
-    here = () if python else tuple(entry or cwd for entry in sys.path if entry or cwd)
-    return Context(
-        route,
-        encode_resources(resources),
-        cwd=os.fsencode(cwd),
-        environment=environment,
-        python=python
-        or (find_interpreter() if environment and route[-1] == "python" else sys.executable or ""),
-        path=here,
-        parent=os.environ.get("ANYJOB_JOB_ID", ""),
-    )
-
-
-def _to_be_found_again(context: Context, state: Path) -> Context:
-    """Return a context that tells more: what it takes to hand these jobs over as this process does."""
-    kept = keep_environment(state)
-    return msgspec.structs.replace(context, environment=kept, host=HOST)
-
-
-def _check_own_directory(spec: Spec) -> None:
-    """Make sure that work runs in a directory that it names itself, there being no other.
-
-    Raises:
-        JobError: it does not.
-    """
-    if not os.path.isabs(getattr(spec, "cwd", None) or ""):
-        raise JobError(
-            "the working directory of this process was removed: change into another one, and submit there; "
-            "or have the work name a whole path as its own (cwd=)"
-        )
-
 
 def record_of_row(backend: Any, row: Row) -> JobRecord:
     """Return the record of a job, filled from its row in the ledger."""
     recorder = backend.recorder
     assert isinstance(recorder, LedgerRecorder)
-    job_id, bulk = row.job_id, row.bulk
+    job_id, bulk, stored = row.job_id, row.bulk, recorder.stored_work
     kind = row.kind
     try:
         backend.services.job_type(kind)
     except PluginError:
         kind = ""  # its plugin is gone: it is shown as a job of no particular kind
     native = "" if row.kind == ATTACHED else row.native
-    record = JobRecord(backend._tracker, job_id, kind, native, lambda: recorder.load(job_id, bulk))
+    record = JobRecord(backend._tracker, job_id, kind, native, lambda: stored.load(job_id, bulk))
     recorder.fill(record, row)
     if record.outcome is None and record.native_id is None and not record.deferred:
         # Whoever submitted it was gone, or is not yet done: the engine may have it or not.
