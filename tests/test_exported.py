@@ -235,6 +235,7 @@ def test_what_is_below_imports_nothing_from_above(module: str) -> None:
         "backend",
         "errors",
         "specs",
+        "references",
         "resources",
         "retry",
         "text",

@@ -14,7 +14,8 @@ import msgspec
 import pytest
 
 import anyjob
-from anyjob import BackendError, BackendUnavailableError, Command, JobStatus, Options
+from anyjob import BackendError, BackendUnavailableError, Command, JobStatus, Options, UnsupportedSpecError
+from anyjob.errors import JobError
 from anyjob.remote import messages
 from anyjob.remote.backend import RemoteBackend
 from anyjob.remote.channel import Channel, Ending, answered
@@ -203,3 +204,38 @@ def test_answers_that_do_not_come_leave_jobs_unsure(make: Make, monkeypatch: pyt
     assert job.native_id() is None
     monkeypatch.undo()
     assert job.outcome(60).status is JobStatus.DONE
+
+
+def test_files_of_another_machine_are_fetched_and_not_given(make: Make, tmp_path: Path) -> None:
+    backend = make()
+    leaves = 'echo model > model.txt; echo own > "$ANYJOB_SPOOL/own.txt"'
+    big = 'head -c 3000000 /dev/zero > "$ANYJOB_SPOOL/big"'
+    job = backend.run(Command(["sh", "-c", f"{leaves}; {big}"], cwd=str(tmp_path)))
+    job.result(60)
+    into = tmp_path / "got"
+    assert job.fetch("model.txt", into=into) == [into / "model.txt"]
+    assert set(job.fetch(into=into)) == {into / "own.txt", into / "big"}
+    assert (into / "big").read_bytes() == bytes(3_000_000)
+    with pytest.raises(JobError, match=rf"{job.job_id()} has left no file"):
+        job.fetch("no.txt", into=into)
+    assert not (into / "no.txt").exists()
+    with pytest.raises(JobError, match=r"job.fetch\('model.txt'\) brings the file"):
+        job.output("model.txt")
+
+
+def test_a_far_machine_cannot_have_files_written_elsewhere(
+    make: Make, tmp_path: Path, monkeypatch: Any
+) -> None:
+    job = make().run(Command(["true"], cwd=str(tmp_path)))
+    job.result(60)
+    told = b"../../escape\0/etc/escape\0a/../b\0fine\0"
+    monkeypatch.setattr(PipeBackend, "_read_all", lambda self, job_id, what: told)
+    assert job.backend()._left(job).names() == ["fine"]
+
+
+def test_a_backend_that_sees_no_files_of_ours_refuses_them(
+    make: Make, anyjob_session: Any, tmp_path: Path
+) -> None:
+    fit = anyjob_session.get_backend("threads").run(Command(["true"], cwd=str(tmp_path)))
+    with pytest.raises(UnsupportedSpecError, match=r"shares no files with this program, .* cannot read '/"):
+        make().run(Command(["cat", fit.output("model.txt")]))

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
+from os import PathLike
+from pathlib import Path
 from typing import Any, ParamSpec, overload
 
 from anyjob.backend import BaseBackend
@@ -274,6 +276,13 @@ def log_bytes(job: TaskJob, stream: str = "stdout", follow: bool = False) -> Asy
 
 
 # --- many jobs ------------------------------------------------------------------------------------
+
+
+async def fetch(
+    job: TaskJob, *names: str | PathLike[str], into: str | PathLike[str] = ".", overwrite: bool = False
+) -> list[Path]:
+    """Bring files that a job has left; return where they are now: see `anyjob.TaskJob.fetch`."""
+    return await offload(lambda: job.fetch(*names, into=into, overwrite=overwrite))
 
 
 async def wait(

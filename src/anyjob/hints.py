@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from anyjob.session.providers.offers import Offers as Offers
     from anyjob.specs import Spec as Spec
     from anyjob.specs import T as T
+    from anyjob.spool.left_files import LeftFiles as LeftFiles
     from anyjob.status import JobStatus as JobStatus
     from anyjob.taskbackend import AnyBackend as AnyBackend
     from anyjob.taskjob import TaskJob as TaskJob
@@ -61,6 +62,7 @@ else:
         "J": "anyjob.tracking.waits.blocking",
         "JobFuture": "anyjob.future",
         "Ledger": "anyjob.ledger.store",
+        "LeftFiles": "anyjob.spool.left_files",
         "ListingEntry": "anyjob.registry.listing",
         "Lazy": "anyjob.references",
         "ResultOf": "anyjob.references",

@@ -62,6 +62,44 @@ class ResultOf:
         return self.job_id, self.name
 
 
+class OutputPath(str):
+    """The path of a file that a job leaves: text as any other, and what it is part of starts after that job.
+
+    Args:
+        path: the whole path.
+        job_id: which job.
+        name: what that is called, for people.
+        job: a handle on it, in the process that has one; it does not go along.
+    """
+
+    job_id: str
+    name: str
+    job: Any
+    stands_for_result = True
+
+    def __new__(cls, path: str, job_id: str, name: str = "", job: Any = None) -> OutputPath:
+        """Make the text, and note whose file that is."""
+        made = super().__new__(cls, path)
+        made.job_id, made.name, made.job = job_id, name, job
+        return made
+
+    @property
+    def called(self) -> str:
+        """The job, as messages name it."""
+        return f"{self.job_id} ({self.name})" if self.name else self.job_id
+
+    def of(self, job_id: str) -> OutputPath:
+        """Return the path of what another job leaves that is run in place of that one."""
+        old, new = (f"/{one[:2]}/{one}/" for one in (self.job_id, job_id))
+        return type(self)(self.replace(old, new), job_id, self.name)
+
+    def _reference(self) -> OutputPath:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.job_id, self.name)
+
+
 class Lazy(Generic[T]):
     """What a call gets for `lazy(job)`, for annotations: its class is another one where the call runs."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, overload
 
 import msgspec
 from msgspec.structs import force_setattr
 
-from anyjob.errors import SpecError
+from anyjob.errors import DependencyFailedError, SpecError
+from anyjob.references import OutputPath
 from anyjob.resources import MAX_NAME, Resources
 from anyjob.status import ONCE, PREREQUISITES
 
@@ -39,6 +41,8 @@ SPECS = (
 class File(msgspec.Struct, frozen=True):
     """A file that goes with the work. Its content is taken when the job is made.
 
+    That of one that another job leaves, `TaskJob.output`, is not: it is there when the job starts.
+
     Args:
         path: where it is on this side; its name is kept on the other.
         content: the bytes; None as long as they have not been taken.
@@ -50,11 +54,17 @@ class File(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         force_setattr(self, "path", os.fsdecode(self.path))
 
+    @property
+    def left_by(self) -> OutputPath | None:
+        """The path of it, where another job is to leave it."""
+        return self.path if self.content is None and isinstance(self.path, OutputPath) else None
+
     def taken(self) -> File:
         """Return this file with its content.
 
         Raises:
             SpecError: the file cannot be read.
+            DependencyFailedError: another job was to leave it, and has not.
         """
         if self.content is not None:
             return self
@@ -62,7 +72,32 @@ class File(msgspec.Struct, frozen=True):
             with open(self.path, "rb") as stream:
                 return File(self.path, stream.read())
         except OSError as error:
-            raise SpecError(f"cannot read the file {self.path!r}: {error.strerror or error}") from error
+            why = error.strerror or str(error)
+            if isinstance(self.path, OutputPath):
+                raise not_left(self.path, why) from error
+            raise SpecError(f"cannot read the file {str(self.path)!r}: {why}") from error
+
+
+def check_left(path: OutputPath) -> str:
+    """Return the path of a file that a job was to leave.
+
+    Raises:
+        DependencyFailedError: it has not.
+    """
+    if not os.path.exists(path):
+        with suppress(OSError):
+            os.listdir(os.path.dirname(path))  # a network file system may know by heart what was there before
+        if not os.path.exists(path):
+            raise not_left(path, "it is not there")
+    return str(path)
+
+
+def not_left(path: OutputPath, why: str) -> DependencyFailedError:
+    """Return the error of a file that a job was to leave."""
+    return DependencyFailedError(
+        f"job {path.called} has not left the file {str(path)!r}, which this needs: {why}",
+        prerequisite=path.job_id,
+    )
 
 
 class Spec(msgspec.Struct, Generic[T_co], frozen=True, tag_field="kind", forbid_unknown_fields=True):
@@ -119,16 +154,27 @@ def kind_of(spec: Spec | type[Spec]) -> str:
 
 
 def with_files(spec: Spec) -> Spec:
-    """Return the spec with the contents of its files taken."""
+    """Return the spec with the contents of its files taken, of those that other jobs leave not yet."""
     taken: dict[str, Any] = {}
+
+    def take(file: File) -> File:
+        if file.left_by is None:
+            return file.taken()
+        if not isinstance(spec, Command):
+            raise SpecError(
+                f"{name!r} of this work is the output of job {file.left_by.called}, which only a Command can "
+                "have as a file; wait for that job, and give File(path)"
+            )
+        return file
+
     for name in file_fields(type(spec)):
         value = getattr(spec, name)
         if isinstance(value, File):
-            taken[name] = value.taken()
+            taken[name] = take(value)
         elif isinstance(value, dict) and value:
-            taken[name] = {key: file.taken() for key, file in value.items()}
+            taken[name] = {key: take(file) for key, file in value.items()}
         elif isinstance(value, (list, tuple)) and value:
-            taken[name] = type(value)(file.taken() for file in value)
+            taken[name] = type(value)(map(take, value))
     if all(files == getattr(spec, name) for name, files in taken.items()):
         return spec
     return msgspec.structs.replace(spec, **taken)
@@ -145,7 +191,8 @@ class Command(Spec["CommandResult"], frozen=True, tag="command"):
         stdout: a file for what it writes there, written anew; by default that is kept with the job. A
             relative path begins where the program runs. ``logs()`` and the result read it if it is seen here.
         stderr: the same for what it writes there; it may be the same file.
-        files: files to lay into the job's directory, by name; its path is in ``ANYJOB_SPOOL``.
+        files: files to lay into the job's directory, by name; its path is in ``ANYJOB_SPOOL``. What another
+            job leaves, `TaskJob.output`, may be a link there, so it is not to be written to.
 
     Raises:
         SpecError: it could not be run anywhere.
@@ -188,6 +235,32 @@ class Command(Spec["CommandResult"], frozen=True, tag="command"):
             "files",
             {k: v if isinstance(v, File) else File(os.fsdecode(v)) for k, v in self.files.items()},
         )
+
+
+def outputs_in(command: Command) -> list[OutputPath]:
+    """Return the files among what a program is given that other jobs leave."""
+    files = [command.stdin, *command.files.values()] if command.files or command.stdin else ()
+    texts = [*command.argv, *command.env.values(), command.cwd, *(file and file.left_by for file in files)]
+    return [text for text in texts if type(text) is OutputPath]
+
+
+def with_outputs(command: Command, replaced: Callable[[OutputPath], str]) -> Command:
+    """Return a command with something else for each of them."""
+
+    def file(one: File) -> File:
+        return File(text(one.path)) if one.left_by is not None else one
+
+    def text(one: Any) -> Any:
+        return replaced(one) if type(one) is OutputPath else one
+
+    return msgspec.structs.replace(
+        command,
+        argv=list(map(text, command.argv)),
+        env={name: text(value) for name, value in command.env.items()},
+        cwd=text(command.cwd),
+        stdin=command.stdin and file(command.stdin),
+        files={name: file(one) for name, one in command.files.items()},
+    )
 
 
 def _variables(env: Mapping[Any, Any], of: str = "a Command") -> dict[str, str]:

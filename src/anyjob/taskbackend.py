@@ -31,7 +31,7 @@ from anyjob.runtime.recording.recorder import NO_RECORDER, Recorder
 from anyjob.runtime.services import Services
 from anyjob.runtime.submission import launch_again, submit, take_back
 from anyjob.serialization.pickling import with_item_number
-from anyjob.specs import Call, Spec, T, as_spec
+from anyjob.specs import Call, Command, Spec, T, as_spec, outputs_in
 from anyjob.spool import directory as spool
 from anyjob.spool.private_files import read_range
 from anyjob.status import ONCE, PREREQUISITES, JobStatus
@@ -70,6 +70,10 @@ def take_results(
     backend: TaskBackend, specs: Sequence[Spec[T]], after: Sequence[t.After]
 ) -> tuple[Sequence[Spec[T]], Sequence[t.After]]:
     """Replace the jobs in the arguments of calls; return the work, and what each of it starts after."""
+    if any(isinstance(spec, Command) and outputs_in(spec) for spec in specs):
+        from anyjob.runtime.dependencies.job_outputs import take_outputs
+
+        after = take_outputs(backend, specs, after)
     if not any(isinstance(spec, Call) and (spec.args or spec.kwargs) for spec in specs):
         return specs, after
     from anyjob.runtime.dependencies import job_arguments
@@ -652,6 +656,21 @@ class TaskBackend(BaseBackend):
                 f"backend {self.name()!r} is that of host {self.other_host}: {what} there; if this machine "
                 f"was called so, or that one is gone for good: ANYJOB_HOST={self.other_host} has it done here"
             )
+
+    def _left(self, job: TaskJob) -> t.LeftFiles:
+        """Return the files that a job leaves.
+
+        Raises:
+            JobError: they are not to be had from here.
+        """
+        from anyjob.spool.left_files import LeftFiles
+
+        if not self.capabilities.shared_files:
+            raise JobError(
+                f"what job {job.job_id()} has left cannot be fetched: backend {self.name()!r} shares no "
+                "files with this program, and brings none; have the call return what is wanted"
+            )
+        return LeftFiles(job)
 
     def _order(self, record: JobRecord, options: Any) -> Order:
         job_id = record.job_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
@@ -9,6 +10,7 @@ from typing import Any, ClassVar, Generic, NoReturn
 
 from msgspec.structs import replace
 
+from anyjob import hints as t
 from anyjob.errors import (
     AnyjobError,
     DependencyFailedError,
@@ -18,7 +20,7 @@ from anyjob.errors import (
 )
 from anyjob.job import BaseJob
 from anyjob.outcome import USAGE, Attempt, KeptByBackend, Outcome
-from anyjob.references import ResultOf
+from anyjob.references import OutputPath, ResultOf
 from anyjob.resources import goes_again
 from anyjob.specs import Spec, T_co, kind_of
 from anyjob.spool import log_reading
@@ -295,6 +297,48 @@ class TaskJob(BaseJob, Generic[T_co]):
             lambda: not follow or self.in_final_state(),
             self._pause,
         )
+
+    def output(self, name: str | os.PathLike[str]) -> str:
+        """Return the path of a file that the job leaves; what it is part of starts after the job.
+
+        Give it as one of the ``files`` of a `Command`, or anywhere in its ``argv`` and ``env``; or in the
+        arguments of a `Call`. Elsewhere it is text as any other.
+
+        Args:
+            name: a relative one begins where the job runs; one that begins with ``$ANYJOB_SPOOL/`` is in the
+                job's own directory.
+
+        Raises:
+            JobError: the job leaves its files where they are not seen from here; `fetch` brings them.
+        """
+        from anyjob.spool.left_files import place
+
+        backend = self._backend
+        if not backend.capabilities.shared_files:
+            raise JobError(
+                f"what job {self._job_id} leaves is not seen from here, since backend {backend.name()!r} "
+                "shares no files with this program: wait for it; then "
+                f"job.fetch({os.fspath(name)!r}) brings the file"
+            )
+        return OutputPath(place(self, name), self._job_id, self._record.name, self)
+
+    def fetch(
+        self, *names: str | os.PathLike[str], into: str | os.PathLike[str] = ".", overwrite: bool = False
+    ) -> list[t.Path]:
+        """Bring files that the job has left, from whatever machine; return where they are now.
+
+        Args:
+            names: as `output` has them; a relative one that is not where the job ran is sought in its own
+                directory. By default, all files that it has left there.
+            into: the directory that they are brought to, each by its name.
+            overwrite: write over what is there.
+
+        Raises:
+            JobError: one is not there, or something is that is not to be overwritten.
+        """
+        from anyjob.spool.left_files import fetch
+
+        return fetch(self, names, into, overwrite=overwrite)
 
     def _log_reader(self, stream: str) -> Callable[[int], bytes]:
         """Return what reads a stream from an offset on, from attempt to attempt."""

@@ -30,6 +30,7 @@ COMMANDS = {
     "wait": ("anyjob.cli.jobs.wait:wait", "Wait for jobs to end."),
     "logs": ("anyjob.cli.jobs.logs:logs", "Show what a job has written, or writes."),
     "result": ("anyjob.cli.jobs.wait:result", "Print what a job returned."),
+    "fetch": ("anyjob.cli.jobs.fetch:fetch", "Bring files that a job has left."),
     "cancel": ("anyjob.cli.control.cancel:cancel", "Cancel jobs."),
     "hold": ("anyjob.cli.control.holding:hold", "Keep jobs that wait from starting."),
     "release": ("anyjob.cli.control.holding:release", "Let jobs start that are held."),

@@ -117,6 +117,8 @@ class _Digester:
             return _hash("type", _name_of(value))
         if isinstance(value, ModuleType):
             return _hash("module", value.__name__.encode())
+        if isinstance(value, File) and value.left_by is not None:
+            return _hash("output", self.of(value.left_by))
         if isinstance(value, File):
             return _hash("file", hashlib.sha256(value.taken().content or b"").digest())
         if isinstance(value, BaseJob):

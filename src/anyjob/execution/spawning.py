@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from anyjob.errors import CommandFailedError, JobFailedError
 from anyjob.execution.child_program import Program, ReportedProgram
 from anyjob.outcome import Outcome
-from anyjob.specs import Command
+from anyjob.specs import Command, File, check_left, outputs_in
 from anyjob.spool.private_files import append_private, make_private, write_private
 from anyjob.status import JobStatus
 
@@ -123,9 +123,26 @@ def start(
 
 
 def write_files(spec: Command, directory: Path) -> None:
-    """Write the files of a spec into the ``files`` below a job's directory, private to the user."""
+    """Write the files of a spec into the ``files`` below a job's directory, private to the user.
+
+    Raises:
+        OSError: one cannot be written.
+        DependencyFailedError: another job was to leave a file, and has not.
+    """
+    for path in outputs_in(spec):
+        check_left(path)
     for name, file in spec.files.items():
-        write_private(directory / "files" / name, file.taken().content or b"")
+        lay_file(file, directory / "files" / name)
+
+
+def lay_file(file: File, path: Path) -> None:
+    """Write a file that goes with a program; of one that another job has left, a link to that."""
+    if file.left_by is None:
+        write_private(path, file.taken().content or b"")
+        return
+    make_private(path.parent)
+    path.unlink(missing_ok=True)
+    path.symlink_to(file.left_by)
 
 
 def _own_output(path: str | None, where: str, stack: ExitStack) -> BinaryIO | None:
@@ -145,6 +162,8 @@ class _OutputError(OSError):
 def _stdin(spec: Command) -> BinaryIO:
     if spec.stdin is None:
         return open(os.devnull, "rb")
+    if spec.stdin.left_by is not None:
+        return open(spec.stdin.left_by, "rb")
     import tempfile
 
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it

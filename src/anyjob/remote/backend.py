@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from anyjob.backend import BackendStatus, Capabilities
-from anyjob.errors import BackendError, BackendUnavailableError, JobRejectedError
+from anyjob.errors import BackendAuthError, BackendError, BackendUnavailableError, JobError, JobRejectedError
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
 from anyjob.outcome import Outcome
 from anyjob.process.forks import in_each_process
@@ -32,7 +32,9 @@ from anyjob.remote.messages import (
     Submit,
 )
 from anyjob.specs import Call, kind_of
+from anyjob.spool.left_files import LeftFiles, Part
 from anyjob.taskbackend import TaskBackend
+from anyjob.taskjob import TaskJob
 
 WINDOW = 4
 """Requests that are on their way at a time, where there are many."""
@@ -397,10 +399,16 @@ class RemoteBackend(TaskBackend):
         """Fetch a result that was too large to be told with the others."""
         if self.options.safe:
             raise BackendError(f"backend {self.name()!r} is safe: nothing that it returns is unpickled")
+        return self._read_all(ticket.job_id, "value")
+
+    def _left(self, job: TaskJob) -> LeftFiles:
+        """Return the files that a job has left there."""
+        return FarFiles(job, self)
+
+    def _read_all(self, job_id: str, what: str) -> bytes:
         value = bytearray()
         while True:
-            asked = Read(self.options.backend, ticket.job_id, "value", len(value), CHUNK)
-            answer = self._ask("read", asked)
+            answer = self._ask("read", Read(self.options.backend, job_id, what, len(value), CHUNK))
             value += answer.data
             if not answer.data or len(value) >= (answer.total or 0):
                 return bytes(value)
@@ -411,6 +419,37 @@ class RemoteBackend(TaskBackend):
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.close()
+
+
+class FarFiles(LeftFiles):
+    """The files that a job has left on the machine of its backend."""
+
+    def __init__(self, job: TaskJob, backend: RemoteBackend) -> None:
+        super().__init__(job)
+        self._backend = backend
+
+    def names(self) -> list[str]:
+        """Return those in the job's own directory there."""
+        found = self._backend._read_all(self._job.job_id(), "names").split(b"\0")
+        return [os.fsdecode(name) for name in found if name and not _leads_out(name)]
+
+    def read(self, name: str, offset: int) -> Part:
+        """Read a part of one there."""
+        asked = Read(
+            self._backend.options.backend, self._job.job_id(), "file", offset, CHUNK, os.fsencode(name)
+        )
+        try:
+            answer = self._backend._ask("read", asked)
+        except (BackendUnavailableError, BackendAuthError):
+            raise
+        except BackendError as error:  # it is about the file
+            raise JobError(str(error)) from error
+        return Part(answer.data, answer.total or 0)
+
+
+def _leads_out(name: bytes) -> bool:
+    """Tell whether a name, as the other machine gives it, is not that of a file below a directory."""
+    return name.startswith(b"/") or b".." in name.split(b"/")
 
 
 def _with_variables(order: Order, variables: Mapping[str, str]) -> Order:

@@ -252,7 +252,13 @@ class FarSide:
         if asked.what in ("stdout", "stderr"):
             data = job.backend().logs(job._record.ticket(), asked.what, max(0, asked.offset))
             return Data(data[:size])
-        value = self._value_of(job)
+        if asked.what == "file":
+            part = job.backend()._left(job).read(os.fsdecode(asked.name), max(0, asked.offset))
+            return Data(part.data[:size], part.size)
+        if asked.what == "names":
+            value = b"".join(os.fsencode(name) + b"\0" for name in job.backend()._left(job).names())
+        else:
+            value = self._value_of(job)
         return Data(value[asked.offset : asked.offset + size], len(value))
 
     def _value_of(self, job: TaskJob) -> bytes:

@@ -130,13 +130,18 @@ class Control(msgspec.Struct):
 
 
 class Read(msgspec.Struct):
-    """Read a part of what a job has left: ``stdout``, ``stderr``, or ``value``, what it returned, pickled."""
+    """Read a part of what a job has left.
+
+    That is ``stdout``, ``stderr``, or ``value``, what it returned, pickled; or ``file``, the one of this
+    name; or ``names``, those of the files in its own directory, with a NUL after each.
+    """
 
     backend: str
     id: str
     what: str
     offset: int
     size: int
+    name: bytes = b""
 
 
 class Names(msgspec.Struct):

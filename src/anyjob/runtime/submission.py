@@ -18,7 +18,7 @@ from anyjob.runtime.ids import new_id
 from anyjob.runtime.lowering import find_route, lower_along
 from anyjob.runtime.services import AMENDED
 from anyjob.runtime.support import check_resources, check_spec, check_tasks
-from anyjob.specs import Call, Spec, T, kind_of
+from anyjob.specs import Call, Command, Spec, T, check_left, kind_of, outputs_in
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 
@@ -329,22 +329,25 @@ class Launch:
             )
 
     def _give_results(self, order: Order) -> bool:
-        """Give a call the results of other jobs that are arguments; tell whether they can be had."""
+        """Give work what other jobs leave, results and files; tell whether that can be had."""
         record = self._records[order.job_id]
-        if not isinstance(record.specs[0], Call):
-            return True
-        from anyjob.runtime.dependencies.job_arguments import results_in
+        work = record.specs[0]
+        try:
+            if isinstance(work, Command):
+                for path in outputs_in(work):
+                    check_left(path)
+            elif isinstance(work, Call):
+                from anyjob.runtime.dependencies.job_arguments import holds_handle
 
-        if results_in(record.specs[0]):
-            from anyjob.runtime.dependencies.late_results import with_results
+                if holds_handle([work.args, work.kwargs.values()]):
+                    from anyjob.runtime.dependencies.late_results import with_results
 
-            try:
-                order.spec = with_results(self._backend, record)
-            except DependencyFailedError as error:
-                self.unanswered.remove(order.job_id)
-                why = Outcome(status=JobStatus.ERROR, reason="dependency", message=str(error))
-                self._tracker.end(record, why)
-                return False
+                    order.spec = with_results(self._backend, record)
+        except DependencyFailedError as error:
+            self.unanswered.remove(order.job_id)
+            why = Outcome(status=JobStatus.ERROR, reason="dependency", message=str(error))
+            self._tracker.end(record, why)
+            return False
         return True
 
     def _take(self, job_id: str, answer: Any) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from anyjob.ledger.dependencies import Prerequisite
-from anyjob.references import ResultOf
+from anyjob.references import OutputPath
 from anyjob.runtime.dependencies.job_arguments import holds_handle, with_references
-from anyjob.specs import Call, Spec
+from anyjob.specs import Call, Command, Spec, outputs_in, with_outputs
 
 if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger
@@ -80,12 +80,16 @@ class Order:
         )
 
     def anew(self, spec: Spec) -> Spec:
-        """Return the work of a job that is run anew, with the results of what others were run anew as."""
+        """Return the work of a job that is run anew, with what those leave that others were run anew as."""
+        if isinstance(spec, Command):
+            return with_outputs(spec, self._newest_of) if outputs_in(spec) else spec
         if not isinstance(spec, Call) or not holds_handle([spec.args, spec.kwargs.values()]):
             return spec
         return with_references(spec, self._newest_of)
 
-    def _newest_of(self, reference: ResultOf) -> ResultOf:
+    def _newest_of(self, reference: Any) -> Any:
+        if isinstance(reference, OutputPath):
+            return reference.of(self._newest(reference.job_id))
         return type(reference)(self._newest(reference.job_id), reference.name)
 
     def _newest(self, job_id: str) -> str:

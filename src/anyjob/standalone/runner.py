@@ -469,12 +469,24 @@ class LazyResult:
         raise TypeError("it is of use in this call alone: pass on what its load() gives")
 
 
+def left_by(path: str, job_id: str, name: str = "") -> str:
+    """Return the path of a file that a job was to leave.
+
+    Raises:
+        NoResult: it has not.
+    """
+    if not os.path.exists(path):
+        called = f"{job_id} ({name})" if name else job_id
+        raise NoResult(f"job {called} has not left the file {path!r}, which is an argument")
+    return path
+
+
 class _ArgumentUnpickler(pickle.Unpickler):
     """Unpickles a part of a call, with other jobs' results in place of the references to them."""
 
     def __init__(self, stream: Any, results: Results, buffers: Any = None) -> None:
         super().__init__(stream, buffers=buffers)
-        self._stand_for = {"ResultOf": results.value, "LazyResultOf": results.lazy}
+        self._stand_for = {"ResultOf": results.value, "LazyResultOf": results.lazy, "OutputPath": left_by}
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "anyjob.references" and name in self._stand_for:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from anyjob.errors import DependencyFailedError, SpecError, UnsupportedSpecError
 from anyjob.job import JobList
-from anyjob.references import STANDS_FOR_RESULT, LazyResultOf, ResultOf
+from anyjob.references import STANDS_FOR_RESULT, LazyResultOf, OutputPath, ResultOf
 from anyjob.specs import Call, Spec
 
 if TYPE_CHECKING:
@@ -72,7 +72,10 @@ class _OfOneCall:
         self.needed: list[Any] = []
 
     def __call__(self, handle: Any) -> Any:
-        reference: ResultOf = handle._reference()
+        reference = handle._reference()
+        if isinstance(reference, OutputPath):
+            self.needed.extend(self._taken.of_output(reference))
+            return OutputPath(reference, reference.job_id, reference.name)
         made = self._own.get(reference)
         if made is None:
             made = self._taken(reference)
@@ -94,6 +97,13 @@ class _Taken:
         if reference not in self._made:
             self._made[reference] = self._taken(reference)
         return self._made[reference]
+
+    def of_output(self, output: OutputPath) -> list[Any]:
+        """Return what a call is to start after that is given a file which that leaves."""
+        from anyjob.ledger.dependencies import RESULT, SUCCESS
+        from anyjob.runtime.dependencies.job_outputs import prerequisites
+
+        return prerequisites(self._backend, output, SUCCESS if self._backend.holds_results else RESULT)
 
     def prerequisites(self, reference: ResultOf) -> list[Any]:
         """Return what a call is to start after that is given this."""
@@ -196,8 +206,9 @@ def results_in(call: Spec) -> list[ResultOf]:
         return []
     found: dict[int, ResultOf] = {}
 
-    def note(one: ResultOf) -> ResultOf:
-        found[id(one)] = one
+    def note(one: ResultOf | OutputPath) -> ResultOf | OutputPath:
+        if isinstance(one, ResultOf):
+            found[id(one)] = one
         return one
 
     if holds_handle([call.args, call.kwargs.values()]):

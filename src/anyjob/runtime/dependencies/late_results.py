@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from anyjob.errors import DependencyFailedError, StateError
 from anyjob.ledger.encoding import outcome_of
 from anyjob.ledger.reading.results import write_results
-from anyjob.references import LazyResultOf
+from anyjob.references import LazyResultOf, OutputPath
 from anyjob.runtime.dependencies.awaited_results import Values
 from anyjob.runtime.dependencies.job_arguments import lazily, results_in, with_references
-from anyjob.specs import Call, Spec
+from anyjob.specs import Call, Spec, check_left
 from anyjob.spool.directory import InSpool, load_large
 from anyjob.status import JobStatus
 
@@ -64,7 +64,9 @@ def with_results(backend: TaskBackend, record: JobRecord) -> Spec:
     if isinstance(native, Call):
         made = {job_id: PickledValue(pickled) for job_id, pickled in values.items()}
 
-        def value(one: ResultOf) -> Any:
+        def value(one: ResultOf | OutputPath) -> Any:
+            if isinstance(one, OutputPath):
+                return check_left(one)
             if one.job_id in values and isinstance(one, LazyResultOf):
                 return SimpleNamespace(load=partial(pickle.loads, values[one.job_id]))
             return made.get(one.job_id, one)
@@ -82,9 +84,13 @@ def _with_own(native: Spec, references: Sequence[ResultOf]) -> Spec:
     if not isinstance(native, Call):
         raise DependencyFailedError("no backend whose jobs end with this process makes calls by a program")
     read = Values()
-    made = with_references(
-        native, lambda one: lazily(one.job.result()) if isinstance(one, LazyResultOf) else read(one)
-    )
+
+    def value(one: ResultOf | OutputPath) -> Any:
+        if isinstance(one, OutputPath):
+            return check_left(one)
+        return lazily(one.job.result()) if isinstance(one, LazyResultOf) else read(one)
+
+    made = with_references(native, value)
     for one in references:
         one.job = None  # who holds this job is not to hold those
     return made

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import JobNotFoundError, SpecError, UnsupportedSpecError
 from anyjob.job import BaseJob
-from anyjob.ledger.dependencies import Prerequisite
+from anyjob.ledger.dependencies import CONDITIONS, Prerequisite
 from anyjob.status import PREREQUISITES
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def take(backend: TaskBackend, given: dict[str, Any], count: int) -> list[After]
     values = [(code, value) for code, value in values if value is not None]
     if not values:
         return []
-    found = _in_ledger(backend) if backend.capabilities.durable else _in_process(backend)
+    found = finder(backend)
     if not any(callable(value) for _, value in values):
         shared = tuple(_all(found, values))
         return [shared] * count if shared else []
@@ -54,10 +54,15 @@ Find = Callable[[int, Any], Iterable[Any]]
 """Gives what to keep of jobs that others start after, of the code of a condition and what was given."""
 
 
+def finder(backend: TaskBackend) -> Find:
+    """Return what gives, for jobs of this backend, what to keep of those that they start after."""
+    return _in_ledger(backend) if backend.capabilities.durable else _in_process(backend)
+
+
 def _in_ledger(backend: TaskBackend) -> Find:
     ledger = backend.services.ledger
     return lambda condition, one: [
-        Prerequisite(job_id, condition) for job_id in _ids(ledger, PREREQUISITES[condition], one)
+        Prerequisite(job_id, condition) for job_id in _ids(ledger, CONDITIONS[condition], one)
     ]
 
 

@@ -298,6 +298,11 @@ class LedgerRecorder(Recorder):
         """Return in a line what a job of the ledger does."""
         return self.ledger.summaries([job_id]).get(job_id, Summary()).work
 
+    def submitted_from(self, job_id: str) -> str:
+        """Return the directory that a job of the ledger was submitted from."""
+        row = self.ledger.rows([job_id]).get(job_id)
+        return "" if row is None else os.fsdecode(self.ledger.bulk(row.bulk)[0].cwd)
+
     def row(self, job_id: str) -> Row | None:
         """Return the row of the job of this id, ours or the engine's, if this backend was given it."""
         ours = self.ledger.by_native_id(self.number, job_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from anyjob.execution.submit_directory import submit_directory
 from anyjob.outcome import Outcome
 from anyjob.resources import Resources
 
@@ -80,6 +81,10 @@ class Recorder:
     def work(self, job_id: str) -> str:
         """Return in a line what a job of another process does."""
         return ""
+
+    def submitted_from(self, job_id: str) -> str:
+        """Return the directory that a job was submitted from; empty where that is not known."""
+        return submit_directory() or ""
 
     def remove(self, job_ids: Sequence[str]) -> None:
         """Jobs never came to be."""

@@ -22,6 +22,8 @@ from anyjob.taskbackend import TaskBackend
 
 if TYPE_CHECKING:
     from anyjob.ledger.rows import BackendRow
+    from anyjob.spool.left_files import LeftFiles
+    from anyjob.taskjob import TaskJob
 
 
 class MissingBackend(TaskBackend):
@@ -144,6 +146,11 @@ class DeferredBackend(MissingBackend):
             return super().logs(ticket, stream, offset)
         content: bytes = real.logs(*self._own([ticket]), stream, offset)
         return content
+
+    def _left(self, job: TaskJob) -> LeftFiles:
+        """Have the backend look."""
+        found: LeftFiles = self.real()._left(job)
+        return found
 
     def _own(self, tickets: Sequence[Ticket]) -> list[Ticket]:
         """Return tickets with the directories that the backend, once it is made, has for jobs."""

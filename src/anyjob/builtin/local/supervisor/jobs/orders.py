@@ -19,7 +19,7 @@ from anyjob.execution.spawning import GRACE, write_files
 from anyjob.ledger.reading.results import given_results
 from anyjob.ledger.store import Ledger
 from anyjob.resources import goes_again
-from anyjob.specs import Command
+from anyjob.specs import Command, outputs_in
 from anyjob.spool import directory as spool
 from anyjob.spool import environment_file
 from anyjob.spool.attempts import put_attempt_aside
@@ -175,12 +175,14 @@ def _warning(bulk: Bulk) -> dict[str, Any]:
 
 def _lay_files(command: Command, directory: str) -> str | None:
     """Lay the files of a command into its directory; return the one that it reads, if it reads any."""
-    if not command.files and command.stdin is None:
+    if not command.files and command.stdin is None and not outputs_in(command):
         return None
     os.makedirs(directory, 0o700, exist_ok=True)
-    write_files(command, Path(directory))
+    write_files(command, Path(directory))  # which sees whether other jobs have left what this needs
     if command.stdin is None:
         return None
+    if command.stdin.left_by is not None:
+        return os.path.realpath(command.stdin.left_by)  # the keeper follows no link
     path = Path(directory, "stdin")
     write_private(path, command.stdin.content or b"")
     return str(path)

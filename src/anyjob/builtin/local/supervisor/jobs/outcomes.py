@@ -9,7 +9,7 @@ import msgspec
 
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
-from anyjob.errors import JobRejectedError
+from anyjob.errors import DependencyFailedError, JobRejectedError
 from anyjob.execution.child_program import exit_outcome
 from anyjob.outcome import USAGE, Outcome
 from anyjob.spool import directory as spool
@@ -104,6 +104,8 @@ def not_started(error: Exception, attempt: int) -> Outcome:
     """Return the outcome of a job that no order can be made of."""
     if isinstance(error, JobRejectedError):
         reason, message = "rejected", str(error)
+    elif isinstance(error, DependencyFailedError):
+        reason, message = "dependency", str(error)
     else:
         reason, message = "exception", f"it cannot be started: {type(error).__name__}: {error}"
     return Outcome(
