@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyjob.builtin.local.supervisor.scheduling import lookahead
-from anyjob.builtin.local.supervisor.scheduling.lookahead import LEAST, MOST, WINDOW, LookAhead
+from anyjob.builtin.local.supervisor.scheduling import prefetch as lookahead
+from anyjob.builtin.local.supervisor.scheduling.prefetch import LEAST, MOST, WINDOW, Prefetch
 
 
 class Clock:
@@ -23,7 +23,7 @@ def test_as_many_as_ended_within_a_moment_and_no_fewer_than_few(slots: int, paus
     clock = Clock()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lookahead, "time", clock)
-        ahead = LookAhead(slots)
+        ahead = Prefetch(slots)
         ends = []
         for pause in pauses:
             clock.now += pause

@@ -14,7 +14,7 @@ from running_local import Local, running, until
 
 import anyjob
 from anyjob import Call, Command, Config, Session
-from anyjob.builtin.local.supervisor.scheduling.overtaking import PER_SLOT
+from anyjob.builtin.local.supervisor.scheduling.backfill import PER_SLOT
 from anyjob.errors import SpecError, UnsupportedSpecError
 
 

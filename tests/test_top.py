@@ -20,7 +20,7 @@ from anyjob.cli.top.keys import split
 from anyjob.cli.top.screen import lines
 from anyjob.cli.top.snapshot import Closely, Load, Snapshot, fits, order
 from anyjob.cli.top.view import FILTERS, Action, View, press
-from anyjob.views.reported import ReportedJob
+from anyjob.views.reported_job import ReportedJob
 
 EVIL = "e\x1b[2J\n\u202evil[red]"
 IDS = [letter * 20 for letter in "abcdef"]

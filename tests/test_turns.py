@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyjob.builtin.local.supervisor.scheduling.turns import Lane, Turns
+from anyjob.builtin.local.supervisor.scheduling.ordering import FairOrder, Lane
 
 lanes = st.builds(Lane, st.integers(-1, 1), st.integers(0, 2), st.sampled_from("abc"))
 
@@ -15,7 +15,7 @@ lanes = st.builds(Lane, st.integers(-1, 1), st.integers(0, 2), st.sampled_from("
 @given(st.lists(st.tuples(lanes, st.integers(1, 30)), min_size=1))
 def test_nobody_is_starved_and_no_priority_is_overtaken(given: list[tuple[Lane, int]]) -> None:
     left: Counter[Lane] = Counter()
-    turns = Turns()
+    turns = FairOrder()
     for new, count in given:
         left[new] += count
         turns.add(new)
@@ -38,7 +38,7 @@ def test_nobody_is_starved_and_no_priority_is_overtaken(given: list[tuple[Lane, 
 
 @given(st.lists(lanes, min_size=1))
 def test_jobs_of_jobs_come_first_where_a_place_was_given_away_for_them(given: list[Lane]) -> None:
-    turns = Turns()
+    turns = FairOrder()
     for lane in given:
         turns.add(lane)
     nested = [lane for lane in given if lane.depth]
@@ -51,7 +51,7 @@ def test_jobs_of_jobs_come_first_where_a_place_was_given_away_for_them(given: li
 
 
 def test_a_turn_that_is_taken_back_is_the_next() -> None:
-    turns = Turns()
+    turns = FairOrder()
     a, b = Lane(0, 0, "a"), Lane(0, 0, "b")
     turns.add(a)
     turns.add(b)

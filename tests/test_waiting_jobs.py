@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
 from anyjob.builtin.local.supervisor.scheduling import waiting_jobs
-from anyjob.builtin.local.supervisor.scheduling.turns import Turns
+from anyjob.builtin.local.supervisor.scheduling.ordering import FairOrder
 from anyjob.job import JobStatus
 from anyjob.ledger.encoding import Context, encode_resources
 from anyjob.ledger.rows import BackendRow, NewJob
@@ -178,9 +178,9 @@ def test_what_has_happened_is_written_before_it_is_read(tmp_path: Path) -> None:
 
 
 def test_turns_go_on_where_they_were_when_all_is_read_anew() -> None:
-    from anyjob.builtin.local.supervisor.scheduling.turns import Lane
+    from anyjob.builtin.local.supervisor.scheduling.ordering import Lane
 
-    turns = Turns()
+    turns = FairOrder()
     a, b, c, new = (Lane(0, 0, name) for name in "abcn")
     for lane in (a, b, c):
         turns.add(lane)

@@ -200,7 +200,7 @@ class BaseJob(ABC):
         from threading import Event
 
         from anyjob.text.seconds import seconds, timeout_of
-        from anyjob.tracking.telling import check_may_wait
+        from anyjob.tracking.notifying_threads import check_may_wait
 
         timeout, wait = timeout_of(timeout), seconds(wait, "wait")
         deadline = None if timeout is None else time.monotonic() + timeout

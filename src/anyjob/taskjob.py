@@ -29,8 +29,8 @@ from anyjob.spool.outputs import Output
 from anyjob.spool.private_files import read_range
 from anyjob.status import JobStatus
 from anyjob.text.seconds import timeout_of
+from anyjob.tracking.notifying_threads import check_may_wait
 from anyjob.tracking.records import FinalCallback, JobRecord
-from anyjob.tracking.telling import check_may_wait
 
 STDERR_SHOWN = 4000
 """Characters of the end of stderr that an error message holds."""

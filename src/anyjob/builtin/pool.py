@@ -24,7 +24,7 @@ from anyjob.execution.submit_directory import submit_directory
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket
 from anyjob.outcome import LocalException, LocalValue, Outcome
 from anyjob.process.forks import in_each_process
-from anyjob.process.living import living
+from anyjob.process.weak_collections import living
 from anyjob.serialization.stored_values import store
 from anyjob.specs import Call, Command
 from anyjob.spool.private_files import read_range

@@ -12,6 +12,6 @@ def serve(stdio: bool) -> None:
 
     That starts it, by ssh: nobody types this.
     """
-    from anyjob.remote.agent import serve
+    from anyjob.remote.server import serve
 
     serve()

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from anyjob.ledger.rows import CANCELLING, CODE, DUE, FINAL
-from anyjob.ledger.sql import chunks, placeholders
+from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from anyjob.errors import JobNotFoundError
 from anyjob.ledger.attempts import NextAttempt
 from anyjob.ledger.rows import BLOCKED, CODE, FINAL, RELEASED, STATES, NewJob, of_column
-from anyjob.ledger.sql import chunks, placeholders
+from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import PREREQUISITES, JobStatus
 
 CONDITIONS = (*PREREQUISITES, "result")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from anyjob.ledger import dependencies
 from anyjob.ledger.dependencies import NOTHING, Consequences
 from anyjob.ledger.rows import BLOCKED, CANCELLING, CODE, FINAL, RELEASED
-from anyjob.ledger.sql import chunks, placeholders
+from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.ledger.store import Ledger
 from anyjob.status import JobStatus
 

@@ -30,7 +30,7 @@ from anyjob.ledger.rows import (
     NewJob,
     as_column,
 )
-from anyjob.ledger.sql import chunks, placeholders
+from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from anyjob.builtin.local.error_log import log_error
 from anyjob.errors import AnyjobError, StateError
 from anyjob.ledger.releases import Releases
 from anyjob.ledger.submitters import Submitters
-from anyjob.releaser.handover import Handover
+from anyjob.releaser.late_submission import Handover
 from anyjob.releaser.parents import Parents
 from anyjob.session.facade import Session
 

@@ -14,10 +14,10 @@ from anyjob.orders import Order, Rejected, Unsure
 from anyjob.outcome import Outcome
 from anyjob.resources import Resources
 from anyjob.retry import fitting
+from anyjob.runtime.capability_checks import check_resources, check_spec, check_tasks
 from anyjob.runtime.ids import new_id
 from anyjob.runtime.lowering import find_route, lower_along
 from anyjob.runtime.services import AMENDED
-from anyjob.runtime.support import check_resources, check_spec, check_tasks
 from anyjob.specs import Call, Command, Spec, T, check_left, kind_of, outputs_in
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord

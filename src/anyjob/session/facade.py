@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from anyjob import hints as t
 from anyjob.errors import UnknownNameError
 from anyjob.process.forks import in_each_process
-from anyjob.process.living import living
+from anyjob.process.weak_collections import living
 from anyjob.session.backends.backend_factory import BackendFactory
 
 TYPE_CHECKING = False

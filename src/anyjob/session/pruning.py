@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import StateError
-from anyjob.ledger.file.reserve import Reserve
-from anyjob.ledger.sql import chunks
+from anyjob.ledger.file.disk_reserve import Reserve
+from anyjob.ledger.sql_lists import chunks
 from anyjob.process.reporting import report
 from anyjob.spool import directory as spool
 from anyjob.text.units import parse_duration

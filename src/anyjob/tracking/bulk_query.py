@@ -5,15 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from anyjob.errors import AnyjobError, BackendError, BackendUnavailableError, in_words
+from anyjob.errors import BackendError, BackendUnavailableError
 from anyjob.orders import Observation
-from anyjob.outcome import Outcome
 from anyjob.process.forks import in_each_process
-from anyjob.spool.outcomes import unreadable
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
-from anyjob.tracking.telling import telling
+from anyjob.tracking import lost_jobs
+from anyjob.tracking.ends import Ends
+from anyjob.tracking.notifying_threads import telling
 
 if TYPE_CHECKING:
     from anyjob.tracking.engine import Engine
@@ -36,7 +36,7 @@ class BulkQuery:
         backend: whose jobs they are.
         jobs: the records of these.
         transitions: takes in what has changed.
-        teller: who tells of them, for `anyjob.tracking.telling`.
+        teller: who tells of them, for `anyjob.tracking.notifying_threads`.
 
     Attributes:
         under_way: held while a backend is asked that has a floor.
@@ -49,6 +49,7 @@ class BulkQuery:
         self._backend = backend
         self._jobs = jobs
         self._transitions = transitions
+        self._ends = Ends(backend, jobs, transitions)
         self._unavailable: tuple[float, BackendUnavailableError] | None = None
         in_each_process(self._make_own)
 
@@ -56,7 +57,6 @@ class BulkQuery:
         self.under_way = threading.RLock()  # a hook that it calls may ask about another job
         # What was learnt, and could not be written yet: an engine may say it only once.
         self._moved: list[tuple[JobRecord, JobStatus, JobStatus]] = []
-        self._collected: dict[str, Outcome] = {}
 
     def status(self, record: JobRecord) -> JobStatus:
         """Return where a job is, by the next bulk question or an answer younger than the floor.
@@ -136,7 +136,7 @@ class BulkQuery:
             record.asked_at = now
             observation = seen.get(record.job_id)
             if observation is None:
-                ended.append((record, self._missing(record, now)))
+                ended.append((record, lost_jobs.unknown(self._backend, record, now)))
                 continue
             if not isinstance(observation, Observation):
                 raise BackendError(
@@ -150,7 +150,7 @@ class BulkQuery:
             elif (old := self._transitions.observed(record, status, observation)) is not None:
                 moved.append((record, old, status))
         self._move(moved)
-        return self._collect(ended) or bool(moved)
+        return self._ends.collect(ended) or bool(moved)
 
     def _move(self, moved: list[tuple[JobRecord, JobStatus, JobStatus]]) -> None:
         """Write, and then tell, that jobs are elsewhere; those too that could not be written before."""
@@ -166,19 +166,6 @@ class BulkQuery:
             raise
         for record, old, status in moved:
             self._transitions.notify(record, old, status)
-
-    def _missing(self, record: JobRecord, now: float) -> Observation | None:
-        """An id that the engine does not answer for is unknown, and lost only after a grace period."""
-        if record.missing_since is None:
-            record.missing_since = now
-        if now - record.missing_since < self._backend.grace:
-            return None
-        return Observation(
-            JobStatus.ERROR,
-            "lost",
-            f"backend {self._backend.name()!r} has not known of job {record.job_id} (its {record.native_id}) "
-            f"for {now - record.missing_since:.0f} s, and nothing came of it: it is taken for lost",
-        )
 
     def _look_up(self, records: list[JobRecord], now: float) -> bool:
         """See what has become of jobs that start after others, and that the engine has not been given yet."""
@@ -227,84 +214,9 @@ class BulkQuery:
                 self._transitions.not_found(record)
         return bool(native_ids or late)
 
-    def _collect(self, ended: list[tuple[JobRecord, Observation | None]]) -> bool:
-        """Settle these jobs by what came of them, else by what the engine says.
-
-        Of one that the engine says nothing about, only an outcome shows that it has ended.
-        """
-        with self._jobs.lock:  # two threads may have seen the same end: one of them collects
-            ended = [(r, seen) for r, seen in ended if r.outcome is None and not r.collecting]
-            for record, _ in ended:
-                record.collecting = True
-        if not ended:
-            return False
-        settled = False
-        try:
-            known = self._collected
-            unknown = [(record, seen) for record, seen in ended if record.job_id not in known]
-            if unknown:
-                known.update(self._outcomes(unknown))
-            outcomes = {r.job_id: known[r.job_id] for r, _ in ended if r.job_id in known}
-            for record, seen in ended:
-                if record.job_id not in outcomes and seen is not None:
-                    outcomes[record.job_id] = Outcome(
-                        status=as_status(seen.status),
-                        reason=seen.reason,
-                        message=seen.message,
-                        attempt=seen.attempt,
-                    )
-                if record.job_id in outcomes:
-                    _add_cost(outcomes[record.job_id], seen, record)
-            kept = self._backend.recorder.settled(outcomes)
-            for record, _ in ended:
-                if record.job_id in kept:
-                    self._transitions.settle(record, kept[record.job_id])
-                    known.pop(record.job_id, None)
-                    settled = True
-        finally:
-            for record, _ in ended:
-                record.collecting = False
-        return settled
-
-    def _outcomes(self, ended: list[tuple[JobRecord, Observation | None]]) -> dict[str, Outcome]:
-        """Return what came of these jobs. What one has left, and cannot be read, is the trouble of no other.
-
-        Raises:
-            AnyjobError: the engine cannot be asked: that says nothing of any job.
-            OSError: likewise.
-        """
-        try:
-            found = dict(self._backend.collect([record.ticket() for record, _ in ended]))
-        except (AnyjobError, OSError):
-            raise
-        except Exception:
-            found = {}
-            for record, seen in ended:
-                try:
-                    found.update(self._backend.collect([record.ticket()]))
-                except (AnyjobError, OSError):
-                    continue  # it is asked again
-                except Exception as error:
-                    if seen is not None:  # the engine says that it has ended
-                        found[record.job_id] = unreadable(in_words(error), record.attempt)
-        return {job_id: _checked(outcome) for job_id, outcome in found.items()}
-
 
 def _may_be_asked(record: JobRecord) -> bool:
     return record.outcome is None and (record.native_id is not None or record.unsure or record.deferred)
-
-
-def _checked(outcome: Any) -> Outcome:
-    if isinstance(outcome, Outcome) and outcome.status in JOB_FINAL_STATES:
-        return outcome
-    return unreadable(f"collect() gave {outcome!r:.80}, and not an Outcome with a final status")
-
-
-def _add_cost(outcome: Outcome, *told: Observation | JobRecord | None) -> None:
-    """Keep what a job has cost, as the engine told last, with what came of it."""
-    for each in told:
-        if outcome.cost is None and each is not None and each.cost is not None:
-            outcome.cost, outcome.currency = each.cost, each.currency
 
 
 def _chunks(records: list[JobRecord]) -> Iterator[list[JobRecord]]:

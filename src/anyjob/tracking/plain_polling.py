@@ -17,7 +17,7 @@ from anyjob.process.forks import in_each_process
 from anyjob.process.reporting import report
 from anyjob.status import JOB_FINAL_STATES, JobStatus, backoff
 from anyjob.tracking import thread_loop
-from anyjob.tracking.telling import telling
+from anyjob.tracking.notifying_threads import telling
 
 FLOOR = 0.05
 """Seconds until a job is asked a second time; longer each time after."""

@@ -12,7 +12,7 @@ from anyjob.errors import JobError
 from anyjob.orders import Ticket
 from anyjob.outcome import Outcome
 from anyjob.process.forks import in_each_process
-from anyjob.process.living import living
+from anyjob.process.weak_collections import living
 from anyjob.resources import Resources
 from anyjob.specs import Spec, kind_of
 from anyjob.status import JobStatus

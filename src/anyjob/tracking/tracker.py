@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import BackendError
 from anyjob.process import forks
-from anyjob.process.living import living
+from anyjob.process.weak_collections import living
 from anyjob.status import JobStatus
 from anyjob.tracking.bulk_query import BulkQuery
 from anyjob.tracking.records import FinalCallback, JobRecord, JobTable

@@ -10,6 +10,7 @@ from anyjob.orders import Observation
 from anyjob.outcome import Outcome
 from anyjob.process.reporting import report
 from anyjob.status import JobStatus
+from anyjob.tracking import lost_jobs
 
 if TYPE_CHECKING:
     from anyjob.tracking.engine import Engine
@@ -95,11 +96,7 @@ class Transitions:
     def not_found(self, record: JobRecord) -> None:
         """Nobody can tell whether the engine has taken a job: it is lost."""
         record.unsure = False
-        message = (
-            f"backend {self._backend.name()!r} did not say whether it has taken job {record.job_id}, and "
-            "cannot find it: it is taken for lost, and not submitted again, lest it run twice"
-        )
-        self.end(record, Outcome(status=JobStatus.ERROR, reason="lost", message=message))
+        self.end(record, lost_jobs.never_found(self._backend, record))
 
     def end(self, record: JobRecord, outcome: Outcome) -> None:
         """Write down that a job has ended, and settle it."""

@@ -18,7 +18,7 @@ from anyjob.ledger.rows import FINAL, Row, Summary, status_of
 from anyjob.resources import Resources, total_cpus
 from anyjob.status import JobStatus
 from anyjob.views.graph.folded import Node, fold
-from anyjob.views.reported import ReportedJob
+from anyjob.views.reported_job import ReportedJob
 
 LATELY = 7 * 86400.0
 """Seconds before a job's own submission from which on others are compared with it."""

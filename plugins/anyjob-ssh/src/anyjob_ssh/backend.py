@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from anyjob import BackendError
 from anyjob.sdk import Ending, RemoteBackend
-from anyjob_ssh import command_line, messages
+from anyjob_ssh import command_line, ssh_errors
 from anyjob_ssh.options import SshOptions
 
 
@@ -30,4 +30,4 @@ class SshBackend(RemoteBackend):
 
     def explain(self, ending: Ending) -> BackendError:
         """Return what the words of ssh mean."""
-        return messages.explain(self.options.host, ending)
+        return ssh_errors.explain(self.options.host, ending)

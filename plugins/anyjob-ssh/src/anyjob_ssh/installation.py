@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from anyjob import BackendError
 from anyjob.sdk import Ending
-from anyjob_ssh import command_line, messages
+from anyjob_ssh import command_line, ssh_errors
 from anyjob_ssh.options import SshOptions
 
 INTERPRETERS = ("python3.13", "python3.12", "python3.11", "python3")
@@ -95,7 +95,7 @@ def run_there(options: SshOptions, line: Line) -> str:
     )
     said = done.stderr.decode("utf-8", "replace")
     if done.returncode == 255:
-        raise messages.explain(options.host, Ending(255, said, "", 0.0))
+        raise ssh_errors.explain(options.host, Ending(255, said, "", 0.0))
     if done.returncode:
         raise BackendError(f"{line.what}: it ended with {done.returncode}: {said.strip()[-600:]}")
     return done.stdout.decode("utf-8", "replace").strip()

@@ -114,7 +114,7 @@ class LocalOptions(Options, frozen=True):
         told_of = (self.memory, self.gpus, self.gpu_memory, self.resources or None, self.shared or None)
         if told_of == (None,) * len(told_of):
             return  # as most have it: so nothing is loaded for it
-        from anyjob.builtin.local.machine import told
+        from anyjob.builtin.local.machine import configured as told
 
         for name in ("memory", "gpu_memory"):
             force_setattr(self, name, told.memory(name, getattr(self, name)))
@@ -249,7 +249,8 @@ class LocalBackend(TaskBackend):
         asked = (resources.memory, resources.gpus, resources.gpu_memory, resources.nodes, resources.needs)
         if total_cpus(resources) == 1 and not any(asked) and not checks:
             return (), {}  # as most of them
-        from anyjob.builtin.local.machine import gpus, room, settings
+        from anyjob.builtin.local.machine import feasibility as room
+        from anyjob.builtin.local.machine import gpus, settings
 
         try:
             found = room.check(kind, resources, settings.current(self), os.environ)

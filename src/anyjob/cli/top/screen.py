@@ -10,7 +10,7 @@ from anyjob.cli.top.snapshot import Closely, Load, Snapshot
 from anyjob.cli.top.view import HELP, View
 from anyjob.text.amounts import age, span
 from anyjob.text.printable import printable
-from anyjob.views.reported import ReportedJob
+from anyjob.views.reported_job import ReportedJob
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -16,7 +16,7 @@ from anyjob.session.facade import Session
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.views import log_tails, queries
 from anyjob.views.explanation.explain import explain
-from anyjob.views.reported import ReportedJob
+from anyjob.views.reported_job import ReportedJob
 
 PAGE = 200
 """Jobs that are read at a time: the newest that fit."""

@@ -25,7 +25,7 @@ from anyjob.views.report.figures import failures
 from anyjob.views.report.page import Report, page
 from anyjob.views.report.table import as_csv
 from anyjob.views.report.trace import trace
-from anyjob.views.reported import ReportedJob
+from anyjob.views.reported_job import ReportedJob
 
 NEWEST = 10_000
 LINES = 20

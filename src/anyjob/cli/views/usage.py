@@ -16,7 +16,7 @@ from anyjob.cli.terminal.output import table, write_json
 from anyjob.text.amounts import money, span
 from anyjob.views.queries import reported
 from anyjob.views.report.figures import Group, grouped
-from anyjob.views.reported import ReportedJob
+from anyjob.views.reported_job import ReportedJob
 
 GROUPS: dict[str, Callable[[ReportedJob], str]] = {
     "backend": lambda job: job.backend,

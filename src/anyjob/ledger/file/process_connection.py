@@ -15,7 +15,7 @@ import weakref
 from contextlib import suppress
 
 from anyjob.process.forks import in_each_process
-from anyjob.process.living import living
+from anyjob.process.weak_collections import living
 
 FORK_PATIENCE = 5.0
 """Seconds that a fork waits, at most, for another thread that is at work with a connection."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from anyjob.ledger.file.database import LedgerFile
 from anyjob.ledger.rows import DUE
-from anyjob.ledger.sql import chunks, placeholders
+from anyjob.ledger.sql_lists import chunks, placeholders
 
 if TYPE_CHECKING:
     from anyjob.outcome import Outcome

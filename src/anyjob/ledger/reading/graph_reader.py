@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from anyjob.ledger.file.database import LedgerFile
 from anyjob.ledger.rows import of_column, status_of
-from anyjob.ledger.sql import chunks, placeholders
+from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from anyjob.ledger.rows import BLOCKED, CODE, DUE, FINAL, FIRST, RELEASED, STATES, Row
-from anyjob.ledger.sql import placeholders
+from anyjob.ledger.sql_lists import placeholders
 from anyjob.status import JobStatus
 
 COLUMNS = (

@@ -27,7 +27,7 @@ from anyjob.ledger.rows import (
     of_column,
     status_of,
 )
-from anyjob.ledger.sql import chunks, placeholders
+from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:

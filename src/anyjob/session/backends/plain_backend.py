@@ -8,7 +8,7 @@ from __future__ import annotations
 import weakref
 
 from anyjob.backend import BaseBackend
-from anyjob.process.living import living
+from anyjob.process.weak_collections import living
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
 from anyjob.text.seconds import timeout_of
-from anyjob.tracking.telling import check_may_wait
+from anyjob.tracking.notifying_threads import check_may_wait
 
 if TYPE_CHECKING:
     from anyjob.job import BaseJob

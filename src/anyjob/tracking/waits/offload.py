@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from anyjob.process.forks import in_each_process
 from anyjob.tracking import thread_loop
-from anyjob.tracking.telling import check_may_wait
+from anyjob.tracking.notifying_threads import check_may_wait
 
 if TYPE_CHECKING:
     from anyjob.status import JobStatus

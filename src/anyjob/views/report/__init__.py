@@ -1,3 +1,3 @@
 """A report on jobs: figures, one page of HTML without network, a trace, a table of commas. Pure functions of
-`anyjob.views.reported.ReportedJob`; all text of jobs in it has gone through `anyjob.text.markup`.
+`anyjob.views.reported_job.ReportedJob`; all text of jobs in it has gone through `anyjob.text.markup`.
 """

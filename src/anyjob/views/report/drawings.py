@@ -12,7 +12,7 @@ from anyjob.text.printable import shortened
 from anyjob.views.graph.drawn import title
 from anyjob.views.graph.folded import Node
 from anyjob.views.report.figures import Bar, timeline
-from anyjob.views.reported import ReportedJob
+from anyjob.views.reported_job import ReportedJob
 
 WIDTH = 1000.0
 POINTS = 400

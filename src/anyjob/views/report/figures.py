@@ -9,7 +9,7 @@ from statistics import median
 from typing import NamedTuple
 
 from anyjob.text.printable import shortened
-from anyjob.views.reported import ReportedJob
+from anyjob.views.reported_job import ReportedJob
 
 MOST_FAILURES = 30
 """Kinds of failures that are told, at most: the most frequent."""

@@ -16,7 +16,7 @@ from anyjob.text.printable import printable, shortened
 from anyjob.views.graph.folded import Node
 from anyjob.views.report.drawings import dependencies, load, places
 from anyjob.views.report.figures import MOST_NAMES, Failure, Group, failures, figures, grouped, timeline
-from anyjob.views.reported import ReportedJob
+from anyjob.views.reported_job import ReportedJob
 
 LONGEST = 160
 """Characters of what a job is, or of what is said of its end, in the table of all jobs."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from anyjob.text.printable import printable
-from anyjob.views.reported import ReportedJob
+from anyjob.views.reported_job import ReportedJob
 
 FORMULA = ("=", "+", "-", "@")
 """What a text begins with that a spreadsheet would take for a formula."""

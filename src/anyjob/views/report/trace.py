@@ -8,7 +8,7 @@ from typing import Any
 
 from anyjob.text.printable import printable
 from anyjob.views.report.figures import timeline
-from anyjob.views.reported import ReportedJob
+from anyjob.views.reported_job import ReportedJob
 
 MICROSECONDS = 1_000_000
 

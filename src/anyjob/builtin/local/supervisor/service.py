@@ -19,6 +19,7 @@ from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.attempts import Attempts
 from anyjob.builtin.local.supervisor.clients import Cancelled, Clients
 from anyjob.builtin.local.supervisor.dependents import SOON, Dependents
+from anyjob.builtin.local.supervisor.installation import Installation
 from anyjob.builtin.local.supervisor.jobs import outcomes
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
 from anyjob.builtin.local.supervisor.keepers import keeper_link
@@ -30,11 +31,10 @@ from anyjob.builtin.local.supervisor.requests.cancellation import Cancellation
 from anyjob.builtin.local.supervisor.requests.job_controls import JobControls
 from anyjob.builtin.local.supervisor.requests.lending import Lending
 from anyjob.builtin.local.supervisor.scheduling.scheduler import Scheduler
-from anyjob.builtin.local.supervisor.source import Source
-from anyjob.builtin.local.supervisor.trouble import Trouble
+from anyjob.builtin.local.supervisor.write_failures import WriteFailures
 from anyjob.errors import StateError
 from anyjob.ledger.attempts import NextAttempt
-from anyjob.ledger.file.reserve import Reserve
+from anyjob.ledger.file.disk_reserve import Reserve
 from anyjob.ledger.store import Ledger
 from anyjob.status import JobStatus
 
@@ -60,7 +60,7 @@ class Supervisor:
     def __init__(self, paths: RuntimePaths, listener: socket.socket, lock: int) -> None:
         self._paths = paths
         self._lock = lock
-        self._source = Source()
+        self._source = Installation()
         self._loop = EventLoop()
         self._ledger = Ledger(paths.state)
         bulks = Bulks(self._ledger)
@@ -70,7 +70,7 @@ class Supervisor:
         self._scheduler = Scheduler(self._ledger, paths, bulks, self._writer.write)
         self._reconciliation = Reconciliation(self._ledger, self._writer, self._scheduler, paths)
         self._clients = Clients(self._loop, listener, self)
-        self._trouble = Trouble(self._clients, Reserve(paths.state))
+        self._trouble = WriteFailures(self._clients, Reserve(paths.state))
         self._keeper = KeeperLink(self._loop, paths, self._take_event, self._clients.warn)
         self._cancellation = Cancellation(
             self._ledger, self._writer, self._scheduler, self._keeper, self._trouble

@@ -8,7 +8,7 @@ from anyjob.builtin.local.supervisor.clients import Cancelled
 from anyjob.builtin.local.supervisor.keepers.keeper_link import KeeperLink
 from anyjob.builtin.local.supervisor.ledger_writer import LedgerWriter
 from anyjob.builtin.local.supervisor.scheduling.scheduler import Scheduler
-from anyjob.builtin.local.supervisor.trouble import Trouble
+from anyjob.builtin.local.supervisor.write_failures import WriteFailures
 from anyjob.errors import BackendUnavailableError, StateError
 from anyjob.ledger.store import Ledger
 
@@ -30,7 +30,7 @@ class Cancellation:
         writer: LedgerWriter,
         scheduler: Scheduler,
         keeper: KeeperLink,
-        trouble: Trouble,
+        trouble: WriteFailures,
     ) -> None:
         self._ledger = ledger
         self._writer = writer

@@ -12,8 +12,8 @@ from anyjob.builtin.local.supervisor.jobs.bulks import Bulk, Bulks
 from anyjob.builtin.local.supervisor.jobs.capacity import Capacity
 from anyjob.builtin.local.supervisor.jobs.orders import OrderBuilder
 from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
-from anyjob.builtin.local.supervisor.scheduling.lookahead import LookAhead
-from anyjob.builtin.local.supervisor.scheduling.overtaking import Overtaking
+from anyjob.builtin.local.supervisor.scheduling.backfill import Backfill
+from anyjob.builtin.local.supervisor.scheduling.prefetch import Prefetch
 from anyjob.builtin.local.supervisor.scheduling.waiting_jobs import WaitingJobs
 from anyjob.errors import JobRejectedError, StateError
 from anyjob.ledger.rows import Row, WaitingRow
@@ -33,7 +33,7 @@ class Queue:
         bulks: what the jobs of a bulk share.
         number: which backend.
         shared: what all queues of this machine have together.
-        depth_below: returns the depth of the jobs that a job has submitted: see `turns.Lane`.
+        depth_below: returns the depth of the jobs that a job has submitted: see `ordering.Lane`.
         write: writes to the ledger what has happened; called before it is read.
 
     Raises:
@@ -82,9 +82,9 @@ class Queue:
         """Have these options hold in place of those that the backend was made with: nobody loses anything."""
         options = {**self._options, **settings}
         self._slots = self._orders.slots = int(options["slots"])
-        self._ahead = LookAhead(self._slots)
+        self._ahead = Prefetch(self._slots)
         self._capacity.limits = limits(options)
-        self._overtaking = Overtaking(self._slots if self._fair else 0)
+        self._overtaking = Backfill(self._slots if self._fair else 0)
         self._put_back()
 
     @property

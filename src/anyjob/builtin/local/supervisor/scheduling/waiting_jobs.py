@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Container, Set
 
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
-from anyjob.builtin.local.supervisor.scheduling.turns import Lane, Turns
+from anyjob.builtin.local.supervisor.scheduling.ordering import FairOrder, Lane
 from anyjob.ledger.encoding import Context, decode_resources
 from anyjob.ledger.rows import WaitingRow
 from anyjob.ledger.store import Ledger
@@ -67,7 +67,7 @@ class WaitingJobs:
         self._known = known
         self._depth_below = depth_below
         self._write = write
-        self._turns = Turns()
+        self._turns = FairOrder()
         self._lanes: dict[Lane, _LaneJobs] = {}
         self._batch = 16
         self._seen = 0

@@ -14,7 +14,7 @@ WINDOW = 0.05
 a time are to have successors there."""
 
 
-class LookAhead:
+class Prefetch:
     """Counts what has ended lately: what is short is sent in greater numbers, what is long as late as may be.
 
     Args:

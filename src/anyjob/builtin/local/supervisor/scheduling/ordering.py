@@ -24,7 +24,7 @@ class Lane(NamedTuple):
     name: str
 
 
-class Turns:
+class FairOrder:
     """Whose turn it is, of the lanes that have jobs.
 
     The highest priority comes first. Within it lanes take turns: so the one job of a lane starts after at

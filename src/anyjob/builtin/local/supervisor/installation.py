@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 
-class Source:
+class Installation:
     """The file or archive that this was loaded from: where that was removed or replaced, so was anyjob."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ PER_SLOT = 10
 """Jobs that may overtake one, for each slot of its queue: then what becomes free is kept for it."""
 
 
-class Overtaking:
+class Backfill:
     """Has small jobs fill what a large one has to leave free while it waits, and not for ever.
 
     Args:

@@ -24,8 +24,8 @@ from anyjob.errors import (
 from anyjob.ledger.encoding import encode_resources
 from anyjob.ledger.rows import Row
 from anyjob.outcome import LocalValue
-from anyjob.remote import packing
-from anyjob.remote.bodies import BodyStore
+from anyjob.remote import encoding as packing
+from anyjob.remote.content_store import BodyStore
 from anyjob.remote.messages import (
     BULK_SIZE,
     CHUNK,
@@ -59,7 +59,7 @@ GIVEN_UP = "it was given up where it came from, before it was handed over"
 """Why an order is refused whose tombstone is here."""
 
 
-class FarSide:
+class RequestHandler:
     """Does requests. Several threads may call it.
 
     Args:

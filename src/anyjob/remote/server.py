@@ -28,7 +28,7 @@ def serve() -> None:
     """Serve whoever has started this program, until it has gone."""
     reader, writer = _move_streams()
     os.write(writer, MAGIC)
-    Agent(reader, writer).run()
+    Server(reader, writer).run()
     # What is left are threads that wait for engines: nobody wants to hear of that.
     os._exit(0)
 
@@ -43,7 +43,7 @@ def _move_streams() -> tuple[int, int]:
     return reader, writer
 
 
-class Agent:
+class Server:
     """Takes requests, has them done by threads, and tells what has changed.
 
     Args:
@@ -93,7 +93,7 @@ class Agent:
             pid=os.getpid(),
         )
         try:
-            from anyjob.remote.far_side import FarSide
+            from anyjob.remote.request_handler import RequestHandler
             from anyjob.session.default import default_session
 
             session = default_session()
@@ -103,7 +103,7 @@ class Agent:
             for name in names:
                 entry = session.config.entry("backends", name)
                 hello.backends[name] = OfferedBackend(entry.type if entry else name)
-            self._far_side = FarSide(session, self._note_change, os.getpid())
+            self._far_side = RequestHandler(session, self._note_change, os.getpid())
             found = os.statvfs(hello.state)
             hello.free = found.f_bavail * found.f_frsize
         except (AnyjobError, OSError) as error:
@@ -119,7 +119,7 @@ class Agent:
             self._threads.submit(self._do, number, word, body)
 
     def _do(self, number: int, word: str, body: bytes) -> None:
-        from anyjob.remote.far_side import failure
+        from anyjob.remote.request_handler import failure
 
         try:
             if word not in REQUESTS:

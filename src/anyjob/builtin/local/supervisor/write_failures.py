@@ -7,7 +7,7 @@ import time
 from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.supervisor.clients import Clients
 from anyjob.errors import StateError
-from anyjob.ledger.file.reserve import Reserve
+from anyjob.ledger.file.disk_reserve import Reserve
 from anyjob.text.full_disk import explain
 
 FIRST, LAST = 0.5, 5.0
@@ -16,7 +16,7 @@ REMIND = 15.0
 """Seconds after which who waits is told again."""
 
 
-class Trouble:
+class WriteFailures:
     """None, or one: why nothing goes on.
 
     Args:
