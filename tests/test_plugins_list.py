@@ -25,7 +25,7 @@ def anyjob_register(registry):
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the commands take stdout for a terminal of 80 columns."""
     monkeypatch.setenv("COLUMNS", "80")
-    for module in ("testing.commands.plugin_report", "cli.plugins.commands", "cli.output"):
+    for module in ("testing.commands.plugin_report", "cli.plugins.commands", "cli.terminal.output"):
         monkeypatch.setattr(f"anyjob.{module}.is_terminal", lambda stream: stream is sys.stdout)
 
 
