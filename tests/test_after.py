@@ -113,6 +113,19 @@ def test_a_cancel_goes_down_the_graph(local: Local, gate: Gate) -> None:
     first.result(30)
 
 
+def test_a_cancel_that_does_not_go_down_the_graph(local: Local, gate: Gate) -> None:
+    first, other = local.backend.run(gate.job(), name="fit"), local.backend.run(gate.job())
+    alone = local.backend.run(Command(["echo", "alone"]), after=first)
+    both = local.backend.run(Command(["echo", "both"]), after=[first, other])
+    mend = local.backend.run(Command(["echo", "mended"]), after_failure=first)
+    assert first.cancel(downstream=False)
+    assert [one.result(30).stdout.text() for one in (alone, mend)] == ["alone\n", "mended\n"]
+    assert both.status() is JobStatus.QUEUED
+    assert both.metadata()["message"] == f"waits for {other.job_id()[:7]}"
+    gate.open()
+    assert both.result(30).stdout.text() == "both\n"
+
+
 def test_what_waits_may_be_held(local: Local, gate: Gate) -> None:
     first = local.backend.run(gate.job())
     behind = local.backend.run(Command(["true"]), after=first)

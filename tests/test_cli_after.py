@@ -47,6 +47,14 @@ def test_run_after_ids_and_names() -> None:
     assert (done.exit_code, done.stdout) == (0, "here\n"), done.stderr
 
 
+def test_a_cancel_of_a_job_alone() -> None:
+    first = submit(opened(), name="fit")
+    behind = submit("echo without", after=first)
+    done = invoke("cancel", "--no-downstream", first.job_id())
+    assert (done.exit_code, done.stdout) == (0, "1 cancelled\n"), done.stderr
+    assert again(behind).result(60).stdout.text() == "without\n"
+
+
 def test_what_waits_is_listed_and_shown_with_what_it_waits_for() -> None:
     first, other = submit(opened(), name="fit-1"), submit("true", name="fit-1")
     done = invoke("run", "--detach", "--after", "fit-1", "--name", "report", "--", "true")

@@ -96,6 +96,17 @@ def test_what_is_held_is_cancelled_and_so_is_what_is_behind_it(
     assert first.result(LIMIT) is True
 
 
+def test_a_cancel_that_does_not_go_down_the_graph(session: Session, gate: threading.Event) -> None:
+    backend = session.get_backend("threads", slots=3)
+    first, other = backend.run(gate.wait), backend.run(gate.wait)
+    waits, both = backend.run(len, "abc", after=first), backend.run(len, "ab", after=[first, other])
+    session.cancel([first], downstream=False)
+    assert waits.result(LIMIT) == 3
+    assert not both.in_final_state()
+    gate.set()
+    assert both.result(LIMIT) == 2
+
+
 def test_inline_waits_for_what_it_starts_after(session: Session) -> None:
     gate = threading.Event()
     first = session.run(gate.wait, LIMIT, backend="threads")

@@ -125,6 +125,16 @@ def test_a_cancel_goes_down_the_graph(ledger: Ledger) -> None:
     assert message(ledger, behind) == f"what it needs did not come about: job {first} was cancelled"
 
 
+def test_what_needs_a_result_is_not_let_go(ledger: Ledger) -> None:
+    (first,) = add(ledger)
+    (alone,) = add(ledger, after=after([first]))
+    (needs,) = add(ledger, after=after([first], dependencies.RESULT))
+    assert [job_id for job_id, _ in ledger.let_go([first]).released] == [alone]
+    _, consequences = ledger.cancel_queued([first], "h", 5.0)
+    assert [job_id for job_id, _ in consequences.ended] == [needs]
+    assert ledger.let_go([first]) == Consequences([], [])
+
+
 def test_what_waits_is_cancelled_as_others_are(ledger: Ledger) -> None:
     (first,) = add(ledger)
     ids = add(ledger, 3, after=after([first]))
@@ -281,6 +291,24 @@ class Graphs(RuleBasedStateMachine):
             if self.state[job_id] in ("blocked", "queued"):
                 self.state[job_id] = "cancelled"
         self._follow()
+
+    @rule(data=st.data())
+    def let_go(self, data: Any) -> None:
+        if not self.state:
+            return
+        some = data.draw(st.lists(st.sampled_from(list(self.state)), unique=True))
+        consequences = self.ledger.let_go(some)
+        before = dict(self.state)
+        for job_id, needs in self.needs.items():
+            if self.state[job_id] == "blocked":
+                self.needs[job_id] = [
+                    one
+                    for one in needs
+                    if one.job_id not in some or before[one.job_id] not in ("blocked", "queued")
+                ]
+        self._follow()
+        started = {job_id for job_id, state in self.state.items() if state != before[job_id]}
+        assert {job_id for job_id, _ in consequences.released} == started
 
     def _follow(self) -> None:
         """In the order in which they were submitted, each depends on what is before it alone."""

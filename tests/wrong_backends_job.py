@@ -261,7 +261,7 @@ class CannotCancelQueued(RightBackend):
 
 
 class CancelsOneByOne(RightBackend):
-    def cancel_many(self, jobs: Any) -> list[bool]:
+    def cancel_many(self, jobs: Any, *, downstream: bool = True) -> list[bool]:
         return [super(CancelsOneByOne, self).cancel_many([job])[0] for job in jobs]
 
 

@@ -189,9 +189,14 @@ async def status(job: BaseJob) -> JobStatus:
     return await offload(job._ask_status)
 
 
-async def cancel(job: BaseJob) -> Any:
-    """Try to cancel a job. Return whether the cancel was accepted."""
-    return await offload(job.cancel)
+async def cancel(job: BaseJob, downstream: bool = True) -> Any:
+    """Try to cancel a job. Return whether the cancel was accepted.
+
+    Without ``downstream``, what starts after it does so without it: see `anyjob.TaskJob.cancel`.
+    """
+    if downstream or not isinstance(job, TaskJob):
+        return await offload(job.cancel)
+    return await offload(partial(job.cancel, downstream=False))
 
 
 @overload

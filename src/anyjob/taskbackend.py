@@ -471,10 +471,14 @@ class TaskBackend(BaseBackend):
             wait(jobs, progress=True)
         return jobs
 
-    def cancel_many(self, jobs: Iterable[TaskJob]) -> list[bool]:
+    def cancel_many(self, jobs: Iterable[TaskJob], *, downstream: bool = True) -> list[bool]:
         """Cancel jobs by one call to the engine; says for each whether that was accepted.
 
         One of which the engine has not said whether it has taken it is looked for there first.
+
+        Args:
+            jobs: the jobs.
+            downstream: as `TaskJob.cancel` has it.
 
         Raises:
             JobError: a job is not of this backend.
@@ -485,6 +489,10 @@ class TaskBackend(BaseBackend):
             if record.tracker is not self._tracker:
                 raise JobError(f"job {job.job_id()} is of backend {job.backend()!s}, not of {self.name()!r}")
             self._tracker.check(record)
+        if not downstream:
+            from anyjob.runtime.dependencies.letting_go import let_go
+
+            let_go(self, [record.job_id for record in records])
         accepted: set[str] = set()
         deferred = [record.job_id for record in records if record.deferred and record.outcome is None]
         if deferred:

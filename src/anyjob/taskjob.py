@@ -159,13 +159,19 @@ class TaskJob(BaseJob, Generic[T_co]):
         """
         return self._record.tracker.ask(self._record)
 
-    def cancel(self) -> bool:
+    def cancel(self, downstream: bool = True) -> bool:
         """Try to cancel the job. Return whether the cancel was accepted; False for a job that has ended.
+
+        What was to start after its success, or its failure, ends too: ERROR, with the reason ``dependency``.
+
+        Args:
+            downstream: False: that does not wait for it any more, and starts when all else has come about; a
+                call that needs the result of the job ends all the same.
 
         Raises:
             BackendError: the backend cannot be asked to.
         """
-        return bool(self._backend.cancel_many([self])[0])
+        return bool(self._backend.cancel_many([self], downstream=downstream)[0])
 
     def spec(self) -> Any:
         """Return the work, as it was handed over."""

@@ -130,6 +130,32 @@ def advance(db: sqlite3.Connection, ended: Iterable[int], now: float) -> Consequ
     return step.consequences
 
 
+def let_go(db: sqlite3.Connection, job_ids: Sequence[str], now: float) -> Consequences:
+    """Have what waits for these jobs wait for them no more, unless it needs their results.
+
+    Args:
+        db: in a transaction.
+        job_ids: the jobs; those that have ended are left out.
+        now: when it is.
+    """
+    behind = (
+        "SELECT d.prerequisite, d.dependent, d.condition FROM jobs j CROSS JOIN dependencies d "
+        "ON d.prerequisite = j.n CROSS JOIN dependents g ON g.n = d.dependent "
+        f"WHERE j.id IN ({{}}) AND +j.state < {FINAL} AND g.unmet > 0 AND d.condition <> {RESULT}"
+    )
+    edges = [edge for some in chunks(job_ids) for edge in db.execute(behind.format(placeholders(some)), some)]
+    db.executemany(
+        "DELETE FROM dependencies WHERE prerequisite = ? AND dependent = ? AND condition = ?", edges
+    )
+    groups = Counter(group for _, group, _ in edges)
+    db.executemany(
+        "UPDATE dependents SET unmet = unmet - ? WHERE n = ?", [(count, n) for n, count in groups.items()]
+    )
+    step = _Step(db, now)
+    step.release(list(groups))
+    return step.consequences
+
+
 def forget(db: sqlite3.Connection, numbers: Sequence[tuple[int]]) -> None:
     """Jobs are not in the ledger any more: nor is what they waited for, or what waited for them."""
     if db.execute("SELECT 1 FROM dependents LIMIT 1").fetchone() is None:

@@ -188,6 +188,10 @@ class Ledger(LedgerReader):
         sql = f"UPDATE jobs SET reason = ? WHERE id = ? AND state < {FINAL}"
         self._write_many(sql, [(CANCELLING, job_id) for job_id in job_ids])
 
+    def let_go(self, job_ids: Sequence[str]) -> Consequences:
+        """Have what starts after these jobs wait for them no more, unless it needs their results."""
+        return self._file.write(lambda db: dependencies.let_go(db, job_ids, time.time()))
+
     def set_options(self, backend: int, options: Mapping[str, Any]) -> None:
         """Have these options of a backend hold in place of those that it was made with, and no others."""
         import json

@@ -386,11 +386,20 @@ class Session:
 
         return rerun(self, jobs, resources, downstream=downstream)
 
-    def cancel(self, jobs: t.Iterable[t.Any]) -> list[bool]:
-        """Cancel jobs, by one call to each backend; say for each whether that was accepted."""
+    def cancel(self, jobs: t.Iterable[t.Any], *, downstream: bool = True) -> list[bool]:
+        """Cancel jobs, by one call to each backend; say for each whether that was accepted.
+
+        What was to start after the success of one, or its failure, ends too, as ERROR with the reason
+        ``dependency``.
+
+        Args:
+            jobs: the jobs.
+            downstream: False: that does not wait for them any more, and starts when all else has come about;
+                calls that need their results end all the same.
+        """
         from anyjob.session.job_actions import cancel
 
-        return cancel(jobs)
+        return cancel(jobs, downstream=downstream)
 
     def hold(self, jobs: t.Iterable[t.TaskJob]) -> list[bool]:
         """Keep jobs that wait from starting until they are released; say for each whether that was done.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from anyjob.session.facade import Session
 
 
-def cancel(jobs: Iterable[Any]) -> list[bool]:
+def cancel(jobs: Iterable[Any], *, downstream: bool = True) -> list[bool]:
     """Cancel jobs; say for each whether that was accepted. What one backend raises keeps no other from it."""
     failures = Failures("not cancelled")
 
@@ -33,7 +34,8 @@ def cancel(jobs: Iterable[Any]) -> list[bool]:
         backend = some[0].backend()
         who = id(backend), str(backend)
         if isinstance(backend, TaskBackend):
-            return failures.attempt(*who, backend.cancel_many, some) or [False] * len(some)
+            call = partial(backend.cancel_many, downstream=downstream)
+            return failures.attempt(*who, call, some) or [False] * len(some)
         return [bool(failures.attempt(*who, _cancel_plain, job)) for job in some]
 
     answers = _by_group(list(jobs), lambda job: id(job.backend()), of_one_backend)

@@ -33,9 +33,14 @@ Examples:
 )
 @click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=open_job_ids)
 @filter_options
+@click.option(
+    "--no-downstream", is_flag=True, help="Have what starts after them do so without them, and not end, too."
+)
 @yes_option
-def cancel(ids: tuple[str, ...], yes: bool, **options: Any) -> None:
+def cancel(ids: tuple[str, ...], no_downstream: bool, yes: bool, **options: Any) -> None:
     """Cancel jobs: those of these ids, or those that fit and have not ended.
+
+    What was to start after the success of one, or its failure, ends too, with the reason dependency.
 
     On a terminal, filters that fit several jobs ask first. The exit code is 1 where a backend would not
     cancel a job that goes on.
@@ -46,7 +51,7 @@ def cancel(ids: tuple[str, ...], yes: bool, **options: Any) -> None:
     with open_session() as session:
         jobs = find_jobs(session, ids, criteria)
         confirm("cancel", len(jobs), by_filters=not ids, yes=yes)
-        answers = session.cancel(jobs)
+        answers = session.cancel(jobs, downstream=not no_downstream)
         left = [job for job, accepted in zip(jobs, answers, strict=True) if not accepted]
         refused = sum(not job.in_final_state() for job in left)
     counts = [(sum(answers), "cancelled"), (len(left) - refused, "ended before"), (refused, "not cancelled")]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
 
 from anyjob.errors import in_words
 from anyjob.execution.submit_directory import submit_directory, submitting_from
 from anyjob.job import BaseJob
-from anyjob.ledger.dependencies import BROKEN, ending_in_words, is_met
+from anyjob.ledger.dependencies import BROKEN, RESULT, ending_in_words, is_met
 from anyjob.ledger.reading.dependency_reader import Awaited
 from anyjob.orders import Order
 from anyjob.outcome import Outcome
@@ -20,6 +21,9 @@ from anyjob.tracking.records import JobRecord
 
 if TYPE_CHECKING:
     from anyjob.taskbackend import TaskBackend
+
+
+_held: WeakSet[HeldJob] = WeakSet()
 
 
 class Needed(NamedTuple):
@@ -51,6 +55,7 @@ class HeldJob:
         self._is_over = False
         self._broken_by: BaseJob | None = None
         record.held = self
+        _held.add(self)
         record.message = self._awaited()
 
     def wait(self) -> None:
@@ -73,6 +78,22 @@ class HeldJob:
             return False
         self._end(Outcome(status=JobStatus.CANCELLED, finished=time.time()))
         return True
+
+    def wait_no_more_for(self, job_ids: Container[str]) -> None:
+        """Start without these jobs, unless it needs their results."""
+        with self._lock:
+            dropped = [
+                key
+                for key, needed in self._open.items()
+                if needed.condition != RESULT and needed.job.job_id() in job_ids
+            ]
+            for key in dropped:
+                del self._open[key]
+            is_last = bool(dropped) and not self._open
+            if self._open:
+                self._record.message = self._awaited()
+        if is_last and self._take():
+            self._launch()
 
     def failure_behind(self, job_id: str) -> tuple[str, BaseException | None]:
         """Return what was the first to fail, for which the job never started: its id, and its failure."""
@@ -145,6 +166,12 @@ def hold(backend: TaskBackend, orders: Sequence[Order], records: dict[str, JobRe
         if backend.runs_in_caller:
             held.wait()
         held.begin()
+
+
+def let_go(job_ids: Container[str]) -> None:
+    """Have what is held in this process wait for these jobs no more, unless it needs their results."""
+    for held in list(_held):
+        held.wait_no_more_for(job_ids)
 
 
 def _name_of(job: Any) -> str:

@@ -1,0 +1,26 @@
+"""Has what starts after jobs do so without them: for a cancel that is not to go down the graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from anyjob.ledger.dependencies import NOTHING
+from anyjob.runtime.dependencies import held_jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anyjob.taskbackend import TaskBackend
+
+
+def let_go(backend: TaskBackend, job_ids: Sequence[str]) -> None:
+    """Have what starts after these jobs wait for them no more, unless it needs their results.
+
+    Raises:
+        StateError: it cannot be written.
+    """
+    if backend.capabilities.durable:
+        consequences = backend.services.ledger.let_go(job_ids)
+        if consequences != NOTHING:
+            backend.services.advance(consequences)
+    held_jobs.let_go(frozenset(job_ids))
