@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import slurm_lab
-from anyjob_slurm import submission
 from support.waiting import wait_until
 from test_slurm_cluster import PATIENCE
 
 from anyjob import BackendError, BackendUnavailableError, Command, JobStatus
+from anyjob.batch import files
 from conftest import Make
 
 pytestmark = pytest.mark.engine("slurm")
@@ -79,7 +79,7 @@ def test_of_two_copies_one_ends_itself(make: Make, programs: slurm_lab.Programs,
 def test_a_program_that_is_missing_is_told_at_once(make: Make, programs: slurm_lab.Programs) -> None:
     """Parsl#3235: a missing sbatch was retried ten times."""
     (programs.path / "sbatch").unlink()
-    with pytest.raises(BackendError, match="`sbatch` is not in") as raised:
+    with pytest.raises(BackendError, match="`sbatch` of Slurm is not in") as raised:
         make(programs=str(programs.path)).run(Command(["true"]))
     assert not isinstance(raised.value, BackendUnavailableError)
     assert programs.calls() == []
@@ -128,7 +128,7 @@ def test_claims_are_read_before_slurm_is_asked(make: Make) -> None:
     job = backend.run(Command(["true"]))
     job.outcome(PATIENCE)
     assert backend.find([job.job_id()]) == {job.job_id(): job.native_id()}
-    assert submission.claimed_by(backend.spool_root / job.job_id()[:2] / job.job_id()) == job.native_id()
+    assert files.claimed_by(backend.job_directory(job.job_id()), backend.words) == job.native_id()
 
 
 @pytest.fixture

@@ -9,17 +9,22 @@ import time
 from pathlib import Path
 
 import pytest
-from anyjob_slurm import submission
-from anyjob_slurm.follower import Follower
-from anyjob_slurm.parsing import SEPARATOR, Row
-from anyjob_slurm.programs import Programs
-from anyjob_slurm.queue import Listing, Queue
+from anyjob_slurm.dialect import Slurm
+from anyjob_slurm.options import SlurmOptions
+from anyjob_slurm.rows import SEPARATOR
 
 from anyjob import BackendAuthError, BackendError, BackendUnavailableError, Command, JobStatus
+from anyjob.batch import files
+from anyjob.batch.follower import Follower
+from anyjob.batch.programs import Programs
+from anyjob.batch.queue import Listing, Queue
 from anyjob.orders import Observation, Order, Ticket
 from anyjob.resources import Resources
 from anyjob.runtime.ids import new_id
+from anyjob.sdk import Row
 from anyjob.spool.directory import path_of
+
+SLURM = Slurm()
 
 
 class Cluster:
@@ -31,8 +36,9 @@ class Cluster:
         self.path = directory
         self.says("squeue", "")
         self.says("sacct", "")
-        self.queue = Queue(Programs(directory, timeout=timeout))
-        self.follower = Follower(self.queue, patience)
+        options = SlurmOptions(programs=directory, timeout=timeout)
+        self.queue = Queue(Programs(SLURM, options))
+        self.follower = Follower(self.queue, patience, lambda row: row.message)
         root = directory / "spool"
         orders = [
             Order(
@@ -44,7 +50,7 @@ class Cluster:
             )
             for _ in range(tasks)
         ]
-        self.submission = submission.write_submission(root, orders, b"")
+        self.submission = files.write_submission(root, orders, b"", SLURM)
         self.name = f"anyjob-{self.submission.name}"
         ids = ["7"] if tasks == 1 else [f"7_{task}" for task in range(tasks)]
         self.tickets = [
@@ -134,7 +140,7 @@ def test_an_outcome_that_never_comes_is_lost_after_a_bound(tmp_path: Path) -> No
 def test_the_spool_is_enough(cluster: Cluster) -> None:
     """submitit#1759: what is known without it is not asked for."""
     cluster.queue.note_submission("7")
-    journal = submission.Journal(cluster.submission)
+    journal = files.Journal(cluster.submission)
     with journal.path.open("a") as stream:
         stream.write("S 0 1\n")
     ticket = cluster.tickets[0]
@@ -206,7 +212,7 @@ def test_a_controller_that_is_away_is_transient(cluster: Cluster) -> None:
     with pytest.raises(BackendUnavailableError, match="Unable to contact slurm controller"):
         cluster.look()
     cluster.leave()
-    submission.Journal(cluster.submission).append("E", [0])
+    files.Journal(cluster.submission).append("E", [0])
     assert status(cluster.look()) is JobStatus.DONE  # by the spool
 
 
@@ -225,8 +231,8 @@ def test_credentials_that_are_refused_are_permanent(cluster: Cluster) -> None:
 
 def test_a_program_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
     """Parsl#3235: a missing program was tried ten times."""
-    with pytest.raises(BackendError, match=r"`sbatch` is not in .*option `programs`") as raised:
-        Programs(tmp_path).run("sbatch", [])
+    with pytest.raises(BackendError, match=r"`sbatch` of Slurm is not in .*option `programs`") as raised:
+        Programs(SLURM, SlurmOptions(programs=tmp_path)).run(["sbatch"])
     assert not isinstance(raised.value, BackendUnavailableError)
 
 
@@ -257,7 +263,7 @@ def test_what_we_have_cancelled_is_not_asked_about(cluster: Cluster) -> None:
 
 
 def test_another_process_hears_of_a_cancel(cluster: Cluster) -> None:
-    other = Follower(cluster.queue, 30.0)
+    other = Follower(cluster.queue, 30.0, lambda row: row.message)
     cluster.lists("PENDING")
     cluster.look()
     other.cancelled(cluster.tickets)
@@ -278,12 +284,12 @@ def test_a_task_that_was_cancelled_while_it_waited_vanishes(tmp_path: Path) -> N
     cluster = forgotten_tasks(tmp_path)
     seen = cluster.look(2)
     assert status(seen) is JobStatus.CANCELLED
-    assert submission.claimed_by(cluster.directory(2)) == submission.NOBODY  # so it cannot start any more
+    assert files.claimed_by(cluster.directory(2), SLURM) == files.NOBODY  # so it cannot start any more
 
 
 def test_what_we_have_cancelled_is_cancelled_though_slurm_keeps_no_history(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path, patience=0.0)
-    (cluster.directory() / "claim").write_text("7 1\n")
+    (cluster.directory() / "claim").write_text("7 - 1\n")
     assert cluster.look() is None
     cluster.follower.cancelled(cluster.tickets)
     assert status(cluster.look()) is JobStatus.CANCELLED
@@ -291,7 +297,7 @@ def test_what_we_have_cancelled_is_cancelled_though_slurm_keeps_no_history(tmp_p
 
 def test_a_task_that_has_started_does_not_vanish(tmp_path: Path) -> None:
     cluster = forgotten_tasks(tmp_path)
-    (cluster.directory(2) / "claim").write_text("7_2 1\n")
+    (cluster.directory(2) / "claim").write_text("7 2 1\n")
     assert cluster.look(2) is None
 
 
@@ -323,7 +329,7 @@ def test_a_submission_that_another_process_has_seen_end_is_told_by_the_spool(clu
     cluster.lists("RUNNING")
     cluster.look()
     cluster.leave()
-    submission.remove(cluster.submission)
+    files.remove(cluster.submission)
     ticket = cluster.tickets[0]
     assert cluster.follower.observe([ticket])[ticket.job_id].status is JobStatus.DONE
 
@@ -331,23 +337,26 @@ def test_a_submission_that_another_process_has_seen_end_is_told_by_the_spool(clu
 def test_old_submissions_are_swept_when_their_jobs_are_forgotten(cluster: Cluster) -> None:
     root = cluster.path / "spool"
     os.utime(cluster.submission, (0, 0))
-    submission.remove_forgotten(root, lambda job_id: path_of(root, job_id))
+    files.remove_forgotten(root, lambda job_id: path_of(root, job_id))
     assert cluster.submission.exists()
     shutil.rmtree(cluster.directory())
-    submission.remove_forgotten(root, lambda job_id: path_of(root, job_id))
+    files.remove_forgotten(root, lambda job_id: path_of(root, job_id))
     assert not cluster.submission.exists()
 
 
 def test_a_listing_finds_tasks_alone_and_in_ranges() -> None:
-    listing = Listing(
-        [Row("7", (range(1),), "RUNNING"), Row("7", (range(1, 9, 2),), "PENDING"), Row("8", None, "FAILED")]
-    )
+    rows = [
+        Row("7", JobStatus.RUNNING, (range(1),)),
+        Row("7", JobStatus.QUEUED, (range(1, 9, 2),)),
+        Row("8", JobStatus.ERROR),
+    ]
+    listing = Listing(SLURM, rows)
     found = {native: listing.get(native) for native in ("7_0", "7_1", "7_2", "7_3", "8", "9", "7")}
-    assert {native: row.state for native, row in found.items() if row} == {
-        "7_0": "RUNNING",
-        "7_1": "PENDING",
-        "7_3": "PENDING",
-        "8": "FAILED",
+    assert {native: row.status for native, row in found.items() if row} == {
+        "7_0": JobStatus.RUNNING,
+        "7_1": JobStatus.QUEUED,
+        "7_3": JobStatus.QUEUED,
+        "8": JobStatus.ERROR,
     }
     assert listing.knows_array("7_99")
     assert not listing.knows_array("8_0")

@@ -9,22 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from anyjob_slurm import sbatch
+from anyjob_slurm import dialect
 from anyjob_slurm.backend import SlurmBackend
+from anyjob_slurm.dialect import Slurm
 from anyjob_slurm.options import SlurmOptions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anyjob import ConfigError, SpecError
+from anyjob.batch.programs import Programs
+from anyjob.batch.script import job_environment, job_name, script
 from anyjob.resources import make_resources
-from anyjob.sdk import validate_options
+from anyjob.sdk import Submission, validate_options
 
+SLURM = Slurm()
 ID = "0123456789abcdef0123"
 
 
 def arguments(options: dict[str, Any], tasks: int | None = None, **resources: Any) -> list[str]:
     made, asked = validate_options(SlurmOptions, options), make_resources(resources)
-    return sbatch.arguments(made, asked, name="n", log=Path("/s/log-%a"), tasks=tasks)
+    program, *said = SLURM.submit(Submission("n", tasks, asked, made, directory=Path("/s")))
+    assert program == "sbatch"
+    return said
 
 
 def test_resources_are_slurms_own() -> None:
@@ -47,7 +53,7 @@ def test_nothing_is_asked_for_that_nobody_asked_for() -> None:
     assert arguments({}) == [
         "--parsable",
         "--job-name=n",
-        "--output=/s/log-%a",
+        "--output=/s/log-0",
         "--open-mode=append",
         "--no-requeue",
     ]
@@ -89,12 +95,12 @@ def test_options_are_directives() -> None:
     [(0.1, "0-00:01:00"), (60, "0-00:01:00"), (61, "0-00:02:00"), (90061, "1-01:02:00")],
 )
 def test_time_limits_are_whole_minutes(seconds: float, limit: str) -> None:
-    assert sbatch.time_limit(seconds) == limit
+    assert dialect.time_limit(seconds) == limit
 
 
 @given(st.text(max_size=300))
 def test_a_name_is_one_word_that_ends_with_our_id(called: str) -> None:
-    name = sbatch.job_name(called, ID)
+    name = job_name(called, ID)
     assert name.endswith(f"anyjob-{ID}")
     assert name.isascii()
     assert name.isprintable()
@@ -104,13 +110,15 @@ def test_a_name_is_one_word_that_ends_with_our_id(called: str) -> None:
 
 @given(st.dictionaries(st.text(max_size=20), st.text(max_size=20)))
 def test_tags_are_one_printable_line(tags: dict[str, str]) -> None:
-    text = sbatch.comment(tags)
+    text = dialect.comment(tags)
     assert text.isprintable()
     text.encode()
 
 
 def test_a_directory_is_no_pattern() -> None:
-    assert sbatch.escaped_directory(Path("/a%j/b")) == "/a%%j/b"
+    assert dialect.escaped_directory(Path("/a%j/b")) == "/a%%j/b"
+    with pytest.raises(ValueError, match="backslash: set the option `spool`"):
+        dialect.escaped_directory(Path("/a\\b"))
 
 
 # --- what is refused ------------------------------------------------------------------------------
@@ -193,18 +201,19 @@ def test_an_enclosing_job_does_not_leak_in() -> None:
         "SEED": "1",
     }
     as_bytes = {name.encode(): value.encode() for name, value in outer.items()}
-    assert sbatch.job_environment(as_bytes, None) == b"SLURM_CONF=/c\0PATH=/bin\0SEED=1\0"
-    assert sbatch.sbatch_environment(outer) == {"PATH": "/bin", "SLURM_CONF": "/c"}
-    programs = sbatch.program_environment(outer)
+    assert job_environment(SLURM, as_bytes, None) == b"SLURM_CONF=/c\0PATH=/bin\0SEED=1\0"
+    asking = Programs(SLURM, SlurmOptions())
+    assert asking.submitting_environment(outer) == {"PATH": "/bin", "SLURM_CONF": "/c"}
+    programs = asking.environment(outer)
     assert programs["SEED"] == "1"
     assert not {"SLURM_JOB_ID", "SBATCH_PARTITION", "SQUEUE_FORMAT"} & set(programs)
-    assert sbatch.program_environment(outer, Path("/d"))["SLURM_CONF"] == "/d"
+    assert Programs(SLURM, SlurmOptions(conf=Path("/d"))).environment(outer)["SLURM_CONF"] == "/d"
 
 
 def test_export_selects() -> None:
     variables = {b"OMP_NUM_THREADS": b"4", b"TOKEN": b"secret", b"HOME": b"/h"}
-    assert sbatch.job_environment(variables, ("OMP_*", "HOME")) == b"OMP_NUM_THREADS=4\0HOME=/h\0"
-    assert sbatch.job_environment(variables, ()) == b""
+    assert job_environment(SLURM, variables, ("OMP_*",)) == b"OMP_NUM_THREADS=4\0HOME=/h\0"
+    assert job_environment(SLURM, variables, ()) == b"HOME=/h\0"
 
 
 def run_script(
@@ -214,20 +223,18 @@ def run_script(
     directory.mkdir(exist_ok=True)
     (directory / "environment").write_bytes(environment)
     launcher = directory / "launcher.py"
-    launcher.write_text("import os, sys; sys.stdout.buffer.write(open('/proc/self/environ', 'rb').read())")
+    launcher.write_text("import sys; sys.stdout.buffer.write(open('/proc/self/environ', 'rb').read())")
     variables = {
         "PATH": os.environ["PATH"],
-        "ANYJOB_SUBMISSION": str(directory),
-        "ANYJOB_PYTHON": sys.executable,
-        "ANYJOB_FLAGS": "-S -E",
-        "ANYJOB_LAUNCHER": str(launcher),
+        "SLURM_JOB_ID": "7",
         **outer,
     }
-    done = subprocess.run(
-        ["bash", "-s"], input=sbatch.script(setup).encode(), env=variables, capture_output=True, check=True
-    )
+    text = script(SLURM, os.fsencode(directory), os.fsencode(launcher), sys.executable, "-S -E", setup)
+    (directory / "script").write_text(text)
+    done = subprocess.run(["bash", directory / "script"], env=variables, capture_output=True, check=True)
     assert done.stderr == b""
-    pairs = [entry.partition(b"=") for entry in done.stdout.split(b"\0") if entry]
+    said = (directory / "log-0").read_bytes()
+    pairs = [entry.partition(b"=") for entry in said.split(b"\0") if entry]
     return {name: value for name, _, value in pairs}
 
 
@@ -241,7 +248,7 @@ def test_variables_reach_the_node_byte_for_byte(
 ) -> None:
     """psij-python#423: values with blanks or `$(…)` were mangled or executed."""
     variables = {**variables, b"HOSTILE": b"$(touch /tmp/pwned) `x` \"'\n\\ \xff"}
-    found = run_script(tmp_path_factory.mktemp("s"), sbatch.job_environment(variables, None))
+    found = run_script(tmp_path_factory.mktemp("s"), job_environment(SLURM, variables, None))
     assert {name: found.get(name) for name in variables} == variables
 
 
@@ -260,6 +267,6 @@ def test_setup_lines_come_after_the_callers_variables(tmp_path: Path) -> None:
 
 
 def test_the_script_is_the_same_for_every_job() -> None:
-    assert sbatch.script() == sbatch.script(())
-    assert sbatch.script(("module load gcc",)).splitlines()[-2] == "module load gcc"
-    assert not [line for line in sbatch.script().splitlines() if line.startswith("#SBATCH")]
+    text = script(SLURM, b"/s", b"/l", "python", "", ("module load gcc",))
+    assert text.splitlines()[-2] == "module load gcc"
+    assert not [line for line in text.splitlines() if line.startswith("#SBATCH")]

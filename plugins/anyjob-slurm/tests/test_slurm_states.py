@@ -6,11 +6,13 @@ import os
 from typing import Any
 
 import pytest
-from anyjob_slurm import outcomes, reasons
-from anyjob_slurm.parsing import Row
+from anyjob_slurm import reasons
+from anyjob_slurm.rows import canceller, how_it_is
 from anyjob_slurm.states import MEANINGS, cancelled_by, meaning
 
-from anyjob import JOB_FINAL_STATES, JobStatus
+from anyjob import JOB_FINAL_STATES, JobStatus, Outcome
+from anyjob.batch import ends
+from anyjob.sdk import Row
 
 STATES = (
     "BOOT_FAIL CANCELLED COMPLETED CONFIGURING COMPLETING DEADLINE FAILED LAUNCH_FAILED NODE_FAIL "
@@ -20,8 +22,13 @@ STATES = (
 """As the manual of squeue 24.11 lists them."""
 
 
-def row(state: str, **fields: Any) -> Row:
-    return Row("7", None, state, **fields)
+def row(state: str, restarts: int = 0, status: int = 0, reason: str = "", **fields: Any) -> Row:
+    attempt = restarts + (state != "COMPLETING")
+    return Row("7", attempt=attempt, **{**how_it_is(state, reason, status), **fields})
+
+
+def outcome(row: Row, ended: dict[str, Any], attempt: int, **words: Any) -> Outcome:
+    return ends.outcome(row, ended, attempt, title="Slurm", **words)
 
 
 def test_every_state_of_the_manual_has_a_meaning() -> None:
@@ -56,24 +63,24 @@ def test_states(state: str, status: JobStatus, reason: str | None) -> None:
 def test_a_state_that_nobody_knows_is_no_end() -> None:
     """aiida-core#4326: a word that is not known does not end a job."""
     assert meaning("QUANTUM_FLUX").status not in JOB_FINAL_STATES
-    assert not outcomes.has_ended(row("QUANTUM_FLUX"))
+    assert not ends.has_ended(row("QUANTUM_FLUX"))
 
 
 def test_who_has_cancelled() -> None:
     assert cancelled_by("CANCELLED by 1000") == 1000
     assert cancelled_by("CANCELLED") is None
-    assert outcomes.canceller(row("CANCELLED by 0")) == "by root (uid 0)"
-    assert outcomes.canceller(row("CANCELLED by 4000000")) == "by uid 4000000"
-    assert outcomes.canceller(None) == ""
+    assert canceller("CANCELLED by 0") == "by root (uid 0)"
+    assert canceller("CANCELLED by 4000000") == "by uid 4000000"
+    assert canceller("CANCELLED") == ""
 
 
 def test_a_pending_job_says_why_and_since_when_it_is_expected() -> None:
-    seen = outcomes.open_observation(row("PENDING", reason="Resources", started=0.0), 0)
+    seen = ends.open_observation(row("PENDING", reason="Resources", started=0.0), 0)
     assert seen.status is JobStatus.QUEUED
     assert seen.message.startswith(
         "it is the next, and waits for what it asks for to become free (Resources); expected to start at 19"
     )
-    assert outcomes.open_observation(row("PENDING", reason="Priority"), 0).message == (
+    assert ends.open_observation(row("PENDING", reason="Priority"), 0).message == (
         "others are before it (Priority)"
     )
 
@@ -103,43 +110,43 @@ def test_a_reason_that_is_not_known_is_told_as_it_is() -> None:
 
 
 def test_what_the_spool_says_goes_before_an_older_answer() -> None:
-    assert outcomes.open_observation(row("PENDING", restarts=0), 1).status is JobStatus.RUNNING
-    requeued = outcomes.open_observation(row("PENDING", restarts=1), 1)
+    assert ends.open_observation(row("PENDING", restarts=0), 1).status is JobStatus.RUNNING
+    requeued = ends.open_observation(row("PENDING", restarts=1), 1)
     assert (requeued.status, requeued.attempt) == (JobStatus.QUEUED, 2)
 
 
 def test_a_requeued_attempt_that_is_being_ended_is_not_the_next_one() -> None:
     """Slurm counts the restart at once: what was seen as the next attempt stayed RUNNING."""
-    ending = outcomes.open_observation(row("COMPLETING", restarts=1), 1)
+    ending = ends.open_observation(row("COMPLETING", restarts=1), 1)
     assert (ending.status, ending.attempt) == (JobStatus.RUNNING, 1)
-    assert outcomes.open_observation(row("COMPLETING", restarts=1), 2).attempt == 2
-    assert outcomes.open_observation(row("RUNNING", restarts=1), 1).attempt == 2
+    assert ends.open_observation(row("COMPLETING", restarts=1), 2).attempt == 2
+    assert ends.open_observation(row("RUNNING", restarts=1), 1).attempt == 2
 
 
 def test_an_end_that_slurm_brought_about_has_slurms_reason() -> None:
     ended = {"status": JobStatus.ERROR, "reason": "signal", "signal": 9, "peak_memory": 5, "host": "n1"}
-    found = outcomes.outcome(row("OUT_OF_MEMORY"), ended, 1)
+    found = outcome(row("OUT_OF_MEMORY"), ended, 1)
     assert (found.reason, found.peak_memory, found.host, found.signal) == ("memory", 5, "n1", 9)
-    found = outcomes.outcome(row("TIMEOUT"), ended, 2)
+    found = outcome(row("TIMEOUT"), ended, 2)
     assert (found.reason, found.attempt) == ("walltime", 2)
 
 
 def test_an_end_that_slurm_had_no_part_in_is_as_it_was_seen() -> None:
     ended = {"status": JobStatus.ERROR, "reason": "signal", "signal": 9, "message": "ended by SIGKILL"}
-    found = outcomes.outcome(row("FAILED", status=9), ended, 1)
+    found = outcome(row("FAILED", status=9), ended, 1)
     assert (found.reason, found.signal, found.message) == ("signal", 9, "ended by SIGKILL")
 
 
 def test_a_failure_before_the_work_started_shows_the_log() -> None:
-    found = outcomes.outcome(row("FAILED", status=127 << 8), {}, 1, log="bash: python9: command not found")
+    found = outcome(row("FAILED", status=127 << 8), {}, 1, log="bash: python9: command not found")
     assert (found.reason, found.exit_code) == ("exit-code", 127)
     assert "python9: command not found" in found.message
-    killed = outcomes.outcome(row("FAILED", status=6), {}, 1)
+    killed = outcome(row("FAILED", status=6), {}, 1)
     assert (killed.reason, killed.signal, killed.exit_code) == ("signal", 6, None)
 
 
 def test_a_node_that_does_not_see_the_spool_is_told() -> None:
-    found = outcomes.outcome(row("FAILED", status=4021, reason="JobLaunchFailure"), {}, 1, spool="/scratch")
+    found = outcome(row("FAILED", status=4021, reason="JobLaunchFailure"), {}, 1, spool="/scratch")
     assert found.reason == "node-failure"
     assert "does not see the spool /scratch" in found.message
     assert "option `spool`" in found.message
@@ -147,12 +154,12 @@ def test_a_node_that_does_not_see_the_spool_is_told() -> None:
 
 def test_completed_without_a_trace_is_lost_and_not_done() -> None:
     """aiida-core#1505: to have gone from the queue is not to have succeeded."""
-    found = outcomes.outcome(row("COMPLETED"), {}, 1)
+    found = outcome(row("COMPLETED"), {}, 1)
     assert (found.status, found.reason) == (JobStatus.ERROR, "lost")
 
 
 def test_cancelled_in_the_queue_never_started() -> None:
-    found = outcomes.outcome(row("CANCELLED", started=5.0, ended=6.0), {}, 1, by=f"by uid {os.getuid()}")
+    found = outcome(row("CANCELLED", started=5.0, ended=6.0), {}, 1, by=f"by uid {os.getuid()}")
     assert (found.status, found.started, found.message) == (
         JobStatus.CANCELLED,
         None,

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, ClassVar
 
 from anyjob.backend import BackendStatus, Capabilities
@@ -51,6 +52,8 @@ class BatchBackend(TaskBackend):
     floor = 0.2  # the spool is looked at as often as that; the scheduler is not: see `queue`
     ceiling = 3.0
     grace = 120.0
+    relaunches = True
+    finds_results = True
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options or type(self).Options())
@@ -59,6 +62,7 @@ class BatchBackend(TaskBackend):
         self._queue = Queue.shared(self._programs)
         self._follower = Follower(self._queue, self.options.patience, self._why_stuck)
         self._array_limit = self.words.array_limit or 1
+        self._asked_limit = self.words.array_limit is None or self.words.limit() is None
         self._swept = False
 
     def make_dialect(self) -> Dialect:
@@ -80,9 +84,18 @@ class BatchBackend(TaskBackend):
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         """Submit orders, as one array or as few as may be."""
         waiting = list(orders)
+        if len(waiting) > self._array_limit and not self._asked_limit:
+            self._ask_limit()
         while waiting:
             part, waiting = waiting[: self._array_limit], waiting[self._array_limit :]
             yield from self._submit_orders(part)
+
+    def _ask_limit(self) -> None:
+        """Have the scheduler say how many tasks an array may have."""
+        command = self.words.limit()
+        assert command is not None
+        self._array_limit = max(1, self.words.read_limit(self._programs.query(command)) or self._array_limit)
+        self._asked_limit = True
 
     def _submit_orders(self, orders: list[Order]) -> Iterator[tuple[Order, Answer]]:
         root = self.spool_root
@@ -94,7 +107,8 @@ class BatchBackend(TaskBackend):
         directory = files.write_submission(root, orders, environment, self.words)
         try:
             command, text = self._command(orders, directory)
-            done = self._programs.run(command, b"" if self.words.script_file else text)
+            variables = self._programs.submitting_environment(os.environ)
+            done = self._programs.run(command, b"" if self.words.script_file else text, variables)
         except TimedOut:
             for order in orders:
                 yield order, Unsure()
@@ -115,11 +129,10 @@ class BatchBackend(TaskBackend):
             for order in orders:
                 yield order, Unsure()
         elif says(self.words.too_large, done) and len(orders) > 1:
+            _remove(orders, directory)  # they are written anew
             self._array_limit = max(1, min(self._array_limit, len(orders)) // 2)
-            files.remove(directory)
-            for order in orders:  # they are written anew
-                if order.spool is not None:
-                    (order.spool / "work.pkl").unlink()
+            if not self._asked_limit:
+                self._ask_limit()
             yield from self.launch(orders)
         elif says(self.words.away + self.words.denied, done):
             files.remove(directory)
@@ -127,7 +140,7 @@ class BatchBackend(TaskBackend):
         else:
             yield from self._reject(orders, directory, self._programs.message(done))
 
-    def _command(self, orders: list[Order], directory: Any) -> tuple[list[str], bytes]:
+    def _command(self, orders: list[Order], directory: Path) -> tuple[list[str], bytes]:
         first = orders[0]
         only_commands = all(order.spec.__struct_config__.tag == "command" for order in orders)
         text = script(
@@ -141,19 +154,18 @@ class BatchBackend(TaskBackend):
         if self.words.script_file:
             files.write(directory / "script", text, mode=0o700)
         what = Submission(
-            name=job_name(first.resources.name, first.job_id),
+            name=job_name(first.resources.name, directory.name),
             tasks=len(orders) if len(orders) > 1 else None,
             resources=first.resources,
             options=first.options,
             script=directory / "script" if self.words.script_file else None,
+            directory=directory,
         )
         return self.words.submit(what), text
 
-    def _reject(self, orders: list[Order], directory: Any, message: str) -> Iterator[tuple[Order, Answer]]:
-        files.remove(directory)
+    def _reject(self, orders: list[Order], directory: Path, message: str) -> Iterator[tuple[Order, Answer]]:
+        _remove(orders, directory)
         for order in orders:
-            if order.spool is not None:
-                shutil.rmtree(order.spool, ignore_errors=True)
             yield order, Rejected(message)
 
     # --- asking -------------------------------------------------------------------------------
@@ -245,6 +257,14 @@ class BatchBackend(TaskBackend):
         """See to it that jobs which cannot be found do not start any more."""
         held = {job_id: files.claim_for_nobody(self.job_directory(job_id), self.words) for job_id in job_ids}
         return {job_id: native_id for job_id, native_id in held.items() if native_id is not None}
+
+
+def _remove(orders: Iterable[Order], directory: Path) -> None:
+    """Remove what was written of jobs that were not handed over."""
+    files.remove(directory)
+    for order in orders:
+        if order.spool is not None:
+            shutil.rmtree(order.spool, ignore_errors=True)
 
 
 def _by_our_id(rows: Iterable[Row], names: set[str]) -> dict[str, str]:

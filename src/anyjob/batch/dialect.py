@@ -22,6 +22,8 @@ class Submission(NamedTuple):
         resources: what each needs, and ``tags`` and ``restartable``. Its ``walltime`` is kept to by us, too.
         options: the ``JobOptions`` of the backend.
         script: the file that the script is in, where the dialect has asked for one (`Dialect.script_file`).
+        directory: where ``log-0``, or ``log-N`` of each task counted from 0, takes what the scheduler itself
+            says of a job, if it can be told to add that to a file.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Submission(NamedTuple):
     resources: Resources
     options: Any
     script: Path | None = None
+    directory: Path | None = None
 
 
 class Row(NamedTuple):
@@ -44,6 +47,7 @@ class Row(NamedTuple):
         attempt: which start this is; 0 where that is not told.
         requeued: whether it has started before, and waits to start anew.
         stuck: whether it will not start by itself any more: it is given up, with the ``message``.
+        unlaunched: whether its script could not be started, as where its node does not see the spool.
         exit_code: of its script, where it has ended so.
         signal: that which has ended it.
         started: in seconds since 1970; of one that waits, when it is expected to start.
@@ -61,6 +65,7 @@ class Row(NamedTuple):
     attempt: int = 0
     requeued: bool = False
     stuck: bool = False
+    unlaunched: bool = False
     exit_code: int | None = None
     signal: int | None = None
     started: float | None = None
@@ -86,7 +91,7 @@ class Dialect:
     first_task = 0
     """The number of an array's first task."""
     array_limit: int | None = 1000
-    """Tasks that an array may have; None: it has none, each job is submitted by itself."""
+    """Tasks that an array may have, unless `limit` says more; None: there are none, each job is by itself."""
 
     # --- what programs complain of: parts of what they print --------------------------------------
 
@@ -119,6 +124,8 @@ class Dialect:
     """Exit codes that it does not take for an end: it starts the job anew, or holds it."""
     forgets_deleted = False
     """Whether a job that is deleted while it waits leaves no record."""
+    passes_environment = False
+    """Whether a job gets the variables of the program that submits it: that gets as few as may be, then."""
     script_file = False
     """Whether the script is given as a file, and not by stdin."""
 
@@ -165,6 +172,14 @@ class Dialect:
     def recorded(self, text: str) -> Iterable[Row]:
         """Read what that prints."""
         return ()
+
+    def limit(self) -> list[str] | None:
+        """Return the program that tells how many tasks an array may have; None where there is none."""
+        return None
+
+    def read_limit(self, text: str) -> int | None:
+        """Read what that prints; None where it does not tell."""
+        return None
 
     def why_pending(self, job: str) -> list[str] | None:
         """Return the program that says why a job waits, or is stuck; None where its row says so."""

@@ -63,7 +63,7 @@ def outcome(
         "attempt": attempt,
     }
     known |= {key: value for key, value in ended.items() if value not in (None, "")}
-    if ended and leaves_outcome(row):
+    if ended and (leaves_outcome(row) or row.reason == "signal"):
         return Outcome(**known)  # the scheduler had no part in it
     for own in ("status", "reason", "message", "exit_code", "value", "exception", "traceback"):
         known.pop(own, None)
@@ -79,7 +79,13 @@ def outcome(
         )
     if row.reason in ("exit-code", "signal"):
         return _failed(row, known, log)
-    return Outcome(status=row.status, reason=row.reason, message=_with_log(row.message, log), **known)
+    message = row.message
+    if row.unlaunched:
+        message = (
+            f"{title} could not launch it: most often since its node does not see the spool {spool}, "
+            "which has to be a directory that all nodes see (option `spool`)"
+        )
+    return Outcome(status=row.status, reason=row.reason, message=_with_log(message, log), **known)
 
 
 def _failed(row: Row, known: dict[str, Any], log: str) -> Outcome:

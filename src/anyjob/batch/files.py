@@ -1,12 +1,12 @@
 """The files that pass between here and the compute nodes: of one submission, and of each job in it.
 
-A submission is what one ``sbatch`` hands over: one job, or an array. Below the spool it has a directory
+A submission is what is handed over at once: one job, or an array. Below the spool it has a directory
 ``submissions/ID`` (the id of its first job) beside those of its jobs::
 
     environment   the caller's variables
     jobs          the number of the first task, and the ids of the jobs, in the order of the array
     journal       a line for each start and end, appended by the nodes: hints
-    log-N         what was said before the work of task N started
+    log-N         what was said before the work of task N started, and by the scheduler
     script        what was submitted, where the scheduler takes a file
 """
 
@@ -90,7 +90,7 @@ def write_submission(root: Path, orders: Sequence[Order], environment: bytes, di
     Raises:
         StateError: it cannot be written.
     """
-    submission = root / "submissions" / orders[0].job_id
+    submission = _new_submission(root, orders, dialect)
     cwd = submit_directory() or ""
     ids = "".join(f"{order.job_id}\n" for order in orders)
     try:
@@ -107,6 +107,20 @@ def write_submission(root: Path, orders: Sequence[Order], environment: bytes, di
             "to a directory that can be written, and that the compute nodes see"
         ) from error
     return submission
+
+
+def _new_submission(root: Path, orders: Sequence[Order], dialect: Dialect) -> Path:
+    """Return the directory of a submission: that of its first job, unless this is not the first of that.
+
+    What was written of these before was renounced: whoever wrote it was killed before the scheduler had them,
+    as far as is known. Should it have got it late, it is another submission, and of two copies of a job one
+    runs.
+    """
+    for order in orders:
+        if order.spool is not None and claimed_by(order.spool, dialect) == NOBODY:
+            shutil.rmtree(order.spool, ignore_errors=True)
+    submission = root / "submissions" / orders[0].job_id
+    return submission.with_name(os.urandom(10).hex()) if submission.exists() else submission
 
 
 def _write_job(order: Order, submission: str, number: int, cwd: str, dialect: Dialect) -> None:
@@ -336,7 +350,7 @@ def remove_forgotten(root: Path, directory_of: Callable[[str], Path]) -> None:
                 if entry.stat().st_mtime < time.time() - MIN_AGE
             ]
         for path in old:
-            ids = Path(path, "jobs").read_text(encoding="ascii").split()
+            _, *ids = Path(path, "jobs").read_text(encoding="ascii").split()
             if not any(directory_of(job_id).is_dir() for job_id in ids):
                 remove(Path(path))
     except (OSError, ValueError, StateError):

@@ -230,7 +230,8 @@ class Follower:
             source = job.row(ticket, history) if history else None
             by = source.cancelled_by if source is not None else ""
             asked_long = now - job.ended_since >= CANCELLER_TIMEOUT
-            if source is None and self._queue.has_history and not asked_long:
+            is_told = source is not None and ends.has_ended(source)
+            if not is_told and self._queue.has_history and not asked_long:
                 return _still_open(job, "it was cancelled")
         attempt = max(row.attempt, job.started_attempt, 1)
         ended: dict[str, Any] = {}

@@ -366,7 +366,7 @@ def call(job: Job) -> int:
     def load() -> Any:
         if job.work.get("must_be_there"):
             os.chdir(job.work["cwd"])  # which says that it is not
-        return pickle.loads(job.work["payload"])
+        return runner.Results(spool=job.directory).loads(job.work["payload"])
 
     outcome: dict[str, Any] = runner.pickled(runner.perform(load))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -43,9 +43,9 @@ class BatchJobOptions(Options, frozen=True):
         for name in self.__struct_fields__:
             value = getattr(self, name)
             for text in value if isinstance(value, tuple) else (value,):
-                if isinstance(text, str) and _CONTROL.search(text):
+                if isinstance(text, (str, Path)) and _CONTROL.search(str(text)):
                     raise ValueError(
-                        f"{name}: {text[:60]!r} holds a line break or another control character: refused"
+                        f"{name}: {str(text)[:60]!r} holds a line break or another control character: refused"
                         + (" (give each line by itself)" if name == "setup" else "")
                     )
             if isinstance(value, Path) and not value.is_absolute():

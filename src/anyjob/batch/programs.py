@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 from anyjob.batch.dialect import Dialect, Row
 from anyjob.errors import BackendAuthError, BackendError, BackendUnavailableError
 
+CALLERS = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LD_LIBRARY_PATH", "KRB5CCNAME", "TERM")
+"""Variables that a scheduler, or bash, sets anyhow: the caller's go before."""
+
 
 class CompletedProgram(NamedTuple):
     """What came of a program."""
@@ -59,15 +62,26 @@ class Programs:
         kept = {name: value for name, value in environ.items() if not is_foreign(self.dialect, name)}
         return {**kept, **self._variables}
 
-    def run(self, command: Sequence[str], stdin: bytes = b"") -> CompletedProgram:
-        """Run a program to its end.
+    def submitting_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables that the program gets which submits: few, where it hands them on."""
+        variables = self.environment(environ)
+        if not self.dialect.passes_environment:
+            return variables
+        few = {*CALLERS, *self.dialect.cluster_variables}
+        return {name: value for name, value in variables.items() if name in few}
+
+    def run(
+        self, command: Sequence[str], stdin: bytes = b"", variables: Mapping[str, str] | None = None
+    ) -> CompletedProgram:
+        """Run a program to its end, with these variables, or with those for one that asks.
 
         Raises:
             BackendError: there is no such program.
             TimedOut: it has not ended within the time limit.
         """
         name = command[0]
-        variables = self.environment(os.environ)
+        if variables is None:
+            variables = self.environment(os.environ)
         path = shutil.which(name, path=self.directory or variables.get("PATH", os.defpath))
         if path is None:
             where = f"in {self.directory}" if self.directory else "on PATH"

@@ -12,6 +12,7 @@ import time
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
 from anyjob.batch.dialect import Dialect, Row
 from anyjob.batch.programs import Programs, says
@@ -85,10 +86,9 @@ class Listing:
         """Whether something is said of another task of the same array."""
         return self._dialect.split_id(native_id)[0] in self._ranges
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Listing) and self.rows == other.rows
-
-    __hash__ = None  # type: ignore[assignment]
+    def places(self) -> set[tuple[Any, ...]]:
+        """Return where its jobs are, without what is expected of them."""
+        return {(row.job, row.tasks, row.status, row.attempt) for row in self.rows}
 
 
 def condensed(dialect: Dialect, native_ids: Iterable[str]) -> list[str]:
@@ -197,10 +197,10 @@ class Queue:
                 return False
             command = self.dialect.listing(user_name())
             rows = self._programs.read(self.dialect.listed, self._programs.query(command), command[0])
-            before = self.listing
+            before = self.listing.places()
             self.listing = Listing(self.dialect, rows)
             self.asked_at, self._dirty = now, False
-            news = before != self.listing
+            news = before != self.listing.places()
             self._interval = MIN_INTERVAL if news else min(self._interval * 1.5, MAX_INTERVAL)
             return True
 

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from anyjob.batch.dialect import Dialect
-from anyjob.batch.programs import is_foreign
+from anyjob.batch.programs import CALLERS, is_foreign
 
 NAME_LENGTH = 100
 """Characters of the name that people gave, which stand before our id in the name of a job."""
-CALLERS = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LD_LIBRARY_PATH", "KRB5CCNAME", "TERM")
-"""Variables that a scheduler, or bash, sets anyhow: the caller's go before."""
 
 _NAME = re.compile(r"anyjob-([0-9a-f]{20})$")
 _PLAIN = re.compile(rb"[A-Za-z0-9_./+@%=-]+")
@@ -80,7 +78,7 @@ def script(
         restarts=_first_set((dialect.restarts_variable,) if dialect.restarts_variable else ()),
         first=dialect.first_task,
         trap=_TRAP.format(codes=codes) if codes else "",
-        callers="|".join(CALLERS),
+        callers="''" if dialect.passes_environment else "|".join(CALLERS),
         owned="|".join(dialect.job_owns) or "''",
     )
     last = f'exec "$ANYJOB_PYTHON" {flags} "$ANYJOB_LAUNCHER"\n'

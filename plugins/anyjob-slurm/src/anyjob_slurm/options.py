@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from anyjob import Options
+from anyjob.sdk import BatchJobOptions, cluster_options
 
 MANAGED = (
     "array",
@@ -48,7 +48,6 @@ OWN = {
 """Directives that have options of their own."""
 RESOURCES = {"cpus-per-task": "cpus", "mem": "memory", "gpus": "gpus", "time": "walltime"}
 """Directives that `anyjob.Resources` stand for."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DIRECTIVE = re.compile(r"--([A-Za-z][A-Za-z0-9-]*)(?:=(.*))?", re.DOTALL)
 
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
@@ -58,7 +57,7 @@ def _about(text: str) -> Any:
     return msgspec.Meta(description=text)
 
 
-class SlurmJobOptions(Options, frozen=True):
+class SlurmJobOptions(BatchJobOptions, frozen=True):
     """What one job may be told beside its resources: ``run(…, options={"slurm": {"partition": "gpu"}})``."""
 
     partition: Annotated[str | None, _about("where to run (--partition)")] = None
@@ -72,64 +71,30 @@ class SlurmJobOptions(Options, frozen=True):
     exclusive: Annotated[bool, _about("whether a job has its nodes for itself")] = False
     mail_type: Annotated[tuple[str, ...], _about('when to send mail: ["END", "FAIL"]')] = ()
     mail_user: Annotated[str | None, _about("whom to send mail to")] = None
-    extra: Annotated[tuple[str, ...], _about('more directives: ["--switches=1", "--hold"]')] = ()
-    python: Annotated[
-        str | None, _about("the Python that runs calls on the compute nodes; by default that of the caller")
-    ] = None
-    setup: Annotated[
-        tuple[str, ...], _about('lines for bash to run before the work: ["module load gcc"]')
-    ] = ()
-    export: Annotated[
-        tuple[str, ...] | None,
-        _about('the caller\'s variables that a job gets, * as in file names; by default all: ["OMP_*"]'),
-    ] = None
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Refuse what could smuggle in a directive, and directives that are anyjob's to set."""
         for name in self.__struct_fields__:
             value = getattr(self, name)
             for text in value if isinstance(value, tuple) else (value,):
-                if isinstance(text, (str, Path)):
-                    _check_text(name, str(text))
-            if isinstance(value, Path) and not value.is_absolute():
-                raise ValueError(
-                    f"{name}: {str(value)!r} would mean something else in every directory: give a path that "
-                    "begins with / or ~"
-                )
+                if isinstance(text, str) and "#SBATCH" in text:
+                    raise ValueError(
+                        f"{name}: {text[:60]!r} holds '#SBATCH': directives go into `extra`, as "
+                        '"--name=value"'
+                    )
         for directive in self.extra:
             _check_directive(directive)
 
 
-class SlurmOptions(SlurmJobOptions, frozen=True):
-    """Options of the type ``slurm``: those that a job may have, and those that are the cluster's."""
-
-    spool: Annotated[
-        Path | None,
-        _about("a directory that the compute nodes see, too; by default below the state directory"),
-    ] = None
-    programs: Annotated[Path | None, _about("where Slurm's programs are, if not on PATH")] = None
-    conf: Annotated[Path | None, _about("the cluster's slurm.conf; by default as SLURM_CONF says")] = None
-    timeout: Annotated[
-        float, msgspec.Meta(gt=0, description="seconds that a program of Slurm's may take")
-    ] = 60.0
-    patience: Annotated[
-        float,
-        msgspec.Meta(
-            ge=0,
-            description="seconds that what a job has left may take to be seen here (network file systems)",
-        ),
-    ] = 30.0
-
-
-def _check_text(name: str, text: str) -> None:
-    if _CONTROL.search(text):
-        raise ValueError(
-            f"{name}: {text[:60]!r} holds a line break or another control character, which could smuggle in "
-            "a directive: it is refused" + (" (give each line by itself)" if name == "setup" else "")
-        )
-    if "#SBATCH" in text:
-        raise ValueError(
-            f"{name}: {text[:60]!r} holds '#SBATCH': directives go into `extra`, as \"--name=value\""
-        )
+SlurmOptions = cluster_options(
+    SlurmJobOptions,
+    (
+        "conf",
+        Annotated[Path | None, _about("the cluster's slurm.conf; by default as SLURM_CONF says")],
+        None,
+    ),
+)
+"""Options of the type ``slurm``: those that a job may have, and those that are the cluster's."""
 
 
 def _check_directive(directive: str) -> None:

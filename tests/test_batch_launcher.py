@@ -1,4 +1,4 @@
-"""What runs on a node, run here as Slurm would run it."""
+"""What runs on a node of a batch scheduler, run here as that would run it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from anyjob_slurm import submission
 
 from anyjob import Call, Command, JobStatus
+from anyjob.batch import files
+from anyjob.batch.dialect import Dialect
 from anyjob.orders import Order
 from anyjob.outcome import Outcome
 from anyjob.resources import make_resources
@@ -22,11 +23,14 @@ from anyjob.runtime.ids import new_id
 from anyjob.specs import Spec
 from anyjob.spool.directory import path_of, read_outcome
 
+TERMS = Dialect()
+"""A scheduler that ends jobs by a TERM."""
+
 
 class Node:
     """A submission in a spool, and a node that runs its jobs."""
 
-    def __init__(self, root: Path, *specs: Spec, **resources: Any) -> None:
+    def __init__(self, root: Path, *specs: Spec, dialect: Dialect = TERMS, **resources: Any) -> None:
         self.root = root
         self.orders = [
             Order(
@@ -38,8 +42,8 @@ class Node:
             )
             for spec in specs
         ]
-        self.launcher = submission.launcher_path(root)
-        self.submission = submission.write_submission(root, self.orders, b"not-a-name=1\0")
+        self.launcher = files.launcher_path(root)
+        self.submission = files.write_submission(root, self.orders, b"not-a-name=1\0", dialect)
 
     def directory(self, number: int = 0) -> Path:
         spool = self.orders[number].spool
@@ -47,11 +51,13 @@ class Node:
         return spool
 
     def start(self, job: str = "7", task: int | None = None, restarts: int = 0) -> subprocess.Popen[bytes]:
-        environ = {"PATH": os.environ["PATH"], "ANYJOB_SUBMISSION": str(self.submission), "SLURM_JOB_ID": job}
-        if task is not None:
-            environ |= {"SLURM_ARRAY_JOB_ID": job, "SLURM_ARRAY_TASK_ID": str(task)}
-        if restarts:
-            environ["SLURM_RESTART_COUNT"] = str(restarts)
+        environ = {
+            "PATH": os.environ["PATH"],
+            "ANYJOB_SUBMISSION": str(self.submission),
+            "ANYJOB_JOB": job,
+            "ANYJOB_TASK": "" if task is None else str(task),
+            "ANYJOB_RESTARTS": str(restarts or ""),
+        }
         return subprocess.Popen(
             [sys.executable, str(self.launcher)], env=environ, stderr=subprocess.PIPE, process_group=0
         )
@@ -94,8 +100,8 @@ def test_each_task_of_an_array_finds_its_own_work(tmp_path: Path) -> None:
     for task in (11, 3):
         assert node.run(task=task)[0] == 0
         assert node.text("stdout", task) == f"{task}\n"
-        assert submission.claimed_by(node.directory(task)) == f"7_{task}"
-    journal = [*submission.Journal(node.submission).new_entries()]
+        assert files.claimed_by(node.directory(task), TERMS) == f"7_{task}"
+    journal = [*files.Journal(node.submission).new_entries()]
     assert journal == [("S", 11, 1), ("E", 11, 1), ("S", 3, 1), ("E", 3, 1)]
 
 
@@ -143,13 +149,13 @@ def test_a_second_copy_ends_itself(tmp_path: Path) -> None:
     node = Node(tmp_path, Command(["sh", "-c", "echo ran"]))
     node.run(job="7")
     code, words = node.run(job="8")
-    assert (code, "claimed by ['7']" in words) == (1, True)
+    assert (code, "claimed by ['7', '-', '1']" in words) == (1, True)
     assert node.text("stdout") == "ran\n"
 
 
 def test_a_job_that_was_given_up_does_not_start(tmp_path: Path) -> None:
     node = Node(tmp_path, Command(["sh", "-c", "echo ran"]))
-    assert submission.claim_for_nobody(node.directory()) is None
+    assert files.claim_for_nobody(node.directory(), TERMS) is None
     assert node.run()[0] == 1
     assert not (node.directory() / "stdout").exists()
     assert node.outcome() is None
@@ -158,7 +164,7 @@ def test_a_job_that_was_given_up_does_not_start(tmp_path: Path) -> None:
 def test_a_job_that_has_started_is_not_given_up(tmp_path: Path) -> None:
     node = Node(tmp_path, Command(["true"]))
     node.run(job="9")
-    assert submission.claim_for_nobody(node.directory()) == "9"
+    assert files.claim_for_nobody(node.directory(), TERMS) == "9"
 
 
 @pytest.mark.parametrize("restartable", [True, False])
@@ -221,8 +227,8 @@ def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "'/nowhere' is not there" in outcome.message
 
 
-def test_what_slurm_ends_is_left_to_slurm_to_judge(tmp_path: Path) -> None:
-    """dask-jobqueue#640: TERM lets work clean up, and then the verdict is Slurm's."""
+def test_what_the_scheduler_ends_is_left_to_it_to_judge(tmp_path: Path) -> None:
+    """dask-jobqueue#640: TERM lets work clean up, and then the verdict is the scheduler's."""
     script = textwrap.dedent("""
         trap 'echo cleaned; exit 0' TERM
         echo started
@@ -237,15 +243,16 @@ def test_what_slurm_ends_is_left_to_slurm_to_judge(tmp_path: Path) -> None:
     process.communicate(timeout=60)
     assert node.text("stdout") == "started\ncleaned\n"
     assert node.outcome() is None
-    assert submission.read_observed_end(node.directory())["status"] is JobStatus.DONE
+    ended, told = files.read_observed_end(node.directory())
+    assert (ended["status"], told) == (JobStatus.DONE, True)
 
 
-def test_a_kill_from_outside_is_left_to_slurm_too(tmp_path: Path) -> None:
+def test_a_kill_from_outside_is_left_to_it_too(tmp_path: Path) -> None:
     node = Node(tmp_path, Command(["sh", "-c", "kill -9 $$"]))
     assert node.run()[0] == 137
     assert node.outcome() is None
-    ended = submission.read_observed_end(node.directory())
-    assert (ended["reason"], ended["signal"]) == ("signal", 9)
+    ended, told = files.read_observed_end(node.directory())
+    assert (ended["reason"], ended["signal"], told) == ("signal", 9, False)
 
 
 def test_a_call_that_ends_its_process_is_no_success(tmp_path: Path) -> None:
