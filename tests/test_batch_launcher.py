@@ -247,6 +247,26 @@ def test_what_the_scheduler_ends_is_left_to_it_to_judge(tmp_path: Path) -> None:
     assert (ended["status"], told) == (JobStatus.DONE, True)
 
 
+def test_an_end_that_is_announced_before_the_work_starts_is_heard(tmp_path: Path) -> None:
+    """Grid Engine's notice came while the job was being read: what was cancelled ran to its end."""
+    dialect = Dialect()
+    dialect.end_signals = ("USR2",)
+    node = Node(tmp_path, Command(["sh", "-c", "echo ran"]), dialect=dialect)
+    work = node.directory() / "work.pkl"
+    whole = work.read_bytes()
+    work.unlink()
+    os.mkfifo(work)  # so that it waits while it reads
+    process = node.start()
+    with work.open("wb") as stream:
+        stream.write(whole[:10])
+        stream.flush()
+        process.send_signal(signal.SIGUSR2)
+        stream.write(whole[10:])
+    process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert not (node.directory() / "stdout").exists()
+
+
 def test_a_kill_from_outside_is_left_to_it_too(tmp_path: Path) -> None:
     node = Node(tmp_path, Command(["sh", "-c", "kill -9 $$"]))
     assert node.run()[0] == 137

@@ -204,6 +204,7 @@ class Watcher:
         self.expired = False
         self.grace = 0.0
         self.job_id = ""
+        self.early: list[int] = []  # what has come before it was known what that means
         signal.signal(signal.SIGTERM, self.on_term)
         signal.signal(signal.SIGALRM, self.on_alarm)
         for number in PASSED_ON:
@@ -212,7 +213,10 @@ class Watcher:
     def take_words(self, work: dict[str, Any]) -> None:
         """Take signals as this scheduler means them."""
         for name in work["end_signals"]:
-            signal.signal(getattr(signal, "SIG" + name), self.on_announced_end)
+            number = getattr(signal, "SIG" + name)
+            signal.signal(number, self.on_announced_end)
+            if number in self.early:
+                self.terminated = True
         for name in work["ignored_signals"]:
             signal.signal(getattr(signal, "SIG" + name), signal.SIG_IGN)
 
@@ -236,6 +240,8 @@ class Watcher:
         """Pass a signal on."""
         if self.pid:
             os.kill(self.pid, number)
+        else:
+            self.early.append(number)
 
     def on_alarm(self, number: int, frame: Any) -> None:
         """The walltime is over, or the grace after a TERM."""
