@@ -1,0 +1,23 @@
+"""One state directory for all tests: most of what they take is the start of what runs jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from anyjob.testing.environment.isolated_environment import isolated
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """joblib's tests bring markers of their own."""
+    for name in ("thread_unsafe", "no_cover", "parallel_threads"):
+        config.addinivalue_line("markers", f"{name}: as joblib has it")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def anyjob_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What `anyjob_environment` is, for the whole session."""
+    with isolated(tmp_path_factory.mktemp("anyjob")) as home:
+        yield home
