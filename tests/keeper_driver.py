@@ -71,7 +71,7 @@ class KeeperDriver:
             connection.close()
             return False
         self.hello = {}
-        self.frames = FrameSocket(connection)
+        self.frames = FrameSocket(connection, together=True)
         self.connection = connection
         return True
 
@@ -150,6 +150,8 @@ class KeeperDriver:
             elif message["op"] == "ended":
                 assert message["id"] not in self.ended, "an end is told once"
                 self.ended[message["id"]] = message
+                if message["pid"] is not None:  # that tells of its start, too
+                    self.started.setdefault(message["id"], message)
             else:
                 self.others.append(message)
 

@@ -80,6 +80,38 @@ def test_sending_never_blocks_and_goes_on_where_it_was(ends: Ends) -> None:
     assert frames.flush()
 
 
+def test_what_is_sent_together_says_once_what_it_has_in_common() -> None:
+    raw, other = socket.socketpair()
+    common = b"x" * 10_000
+    sent = [{"n": number, "data": common} for number in range(100)]
+    with raw, other:
+        frames, reader = FrameSocket(other, together=True), FrameSocket(raw, together=True)
+        for message in sent:
+            frames.send(message)
+        assert frames.pending
+        assert frames.flush()
+        assert not frames.pending
+        received: list[object] = []
+        while len(received) < len(sent):
+            received += reader.receive()
+        frames.send(sent[0])
+        frames.flush()
+        assert [received, reader.receive()] == [sent, sent[:1]]
+        assert frames.flush(), "which has nothing to send"
+    assert 2 * len(common) < frames_sent(sent) < 3 * len(common)
+
+
+def frames_sent(messages: list[dict[str, object]]) -> int:
+    """How many bytes messages are that are sent together."""
+    raw, other = socket.socketpair()
+    with raw, other:
+        frames = FrameSocket(other, together=True)
+        for message in messages:
+            frames.send(message)
+        frames.flush()
+        return len(raw.recv(1 << 20))
+
+
 def test_what_is_more_than_data_is_refused(ends: Ends) -> None:
     raw, frames = ends
     content = pickle.dumps(print)

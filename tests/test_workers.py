@@ -209,7 +209,7 @@ def test_a_stream_that_is_closed_is_not_for_the_next(driver: WorkerDriver) -> No
 def test_a_process_that_has_grown_makes_no_more_calls(
     monkeypatch: pytest.MonkeyPatch, later: int, goes_on: bool
 ) -> None:
-    memory = iter([1, 1, 1 + later])
+    memory = iter([1, 1 + later])
     monkeypatch.setattr(zygote_worker, "resident_memory", lambda: 1 + later)
     monkeypatch.setattr(zygote_worker, "peak_memory", lambda: next(memory))
     monkeypatch.setattr(zygote_worker, "has_children", lambda: False)

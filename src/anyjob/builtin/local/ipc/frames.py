@@ -14,6 +14,8 @@ LARGEST = 1 << 30
 """Bytes of content that are taken for a message; more is somebody who speaks something else."""
 _CHUNK = 1 << 16
 """Bytes that are read at a time: for more, each read would map and unmap memory."""
+TOGETHER = 64
+"""Messages that are sent as one piece of data, at most."""
 _FLAGS = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
 
@@ -25,10 +27,13 @@ class FrameSocket:
 
     Args:
         sock: the socket; it is closed by `close`.
+        together: what is sent at a time goes as lists of messages: what these have in common is written and
+            read once. The other end has to be one of these, too.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, together: bool = False) -> None:
         self._sock = sock
+        self._together: list[Any] | None = [] if together else None
         self._out = bytearray()
         self._in = bytearray()
         self.was_reset = False
@@ -40,12 +45,25 @@ class FrameSocket:
 
     @property
     def pending(self) -> int:
-        """How many bytes `flush` has left to send."""
-        return len(self._out)
+        """How many bytes `flush` has left to send, as far as they are known: 0 where it has none."""
+        return len(self._out) + bool(self._together)
 
     def send(self, message: Any) -> None:
         """Add a message to what `flush` sends."""
-        content = plain_data.dumps(message)
+        if self._together is None:
+            self._add(message)
+            return
+        self._together.append(message)
+        if len(self._together) == TOGETHER:
+            self._add_together()
+
+    def _add_together(self) -> None:
+        if self._together:
+            self._add(self._together)
+            self._together = []
+
+    def _add(self, data: Any) -> None:
+        content = plain_data.dumps(data)
         self._out += len(content).to_bytes(4, "little")
         self._out += content
 
@@ -55,6 +73,7 @@ class FrameSocket:
         Raises:
             OSError: the connection is broken.
         """
+        self._add_together()
         while self._out:
             try:
                 sent = self._sock.send(self._out, _FLAGS)
@@ -89,9 +108,10 @@ class FrameSocket:
             if len(self._in) - at - 4 < size:
                 break
             try:
-                messages.append(plain_data.loads(bytes(self._in[at + 4 : at + 4 + size])))
+                data = plain_data.loads(bytes(self._in[at + 4 : at + 4 + size]))
             except ValueError as error:
                 raise ConnectionError(f"{error}: the other end speaks something else") from None
+            messages += data if self._together is not None and isinstance(data, list) else [data]
             at += 4 + size
         del self._in[:at]
         return messages

@@ -36,7 +36,7 @@ from __future__ import annotations
 
 CLIENT_PROTOCOL = 6
 """The version of what client and supervisor say to each other."""
-KEEPER_PROTOCOL = 6
+KEEPER_PROTOCOL = 7
 """The version of what supervisor and keeper say to each other."""
 READY = "anyjob: a supervisor is ready"
 """What a supervisor that was started writes to stdout: what is none says something else."""

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 
 SOON = 0.005
-"""Seconds that a start may wait to be told: most of those who end sooner are then told of once."""
+"""Seconds that it may take to tell what can wait: a job that ends meanwhile is told of once, and what has
+come together is told together."""
 RECONNECT = 0.1
 """Seconds that a supervisor that has gone has to come back, before another one is started."""
 BACKOFF = 10.0
@@ -81,6 +82,7 @@ class SupervisorLink:
         self.pid = 0
         self._attempts = 0
         self._is_behind = False  # whether something happened that no supervisor is known to have heard of
+        self._soon: dict[tuple[Any, Any], dict[str, Any]] = {}
         self._flushes_soon = False
         loop.add_reader(listener, self._accept)
 
@@ -111,24 +113,38 @@ class SupervisorLink:
             self._loop.send(self._frames, message)
 
     def tell(self, event: dict[str, Any]) -> None:
-        """Tell the supervisor something, if there is one."""
+        """Tell the supervisor, if there is one, what has happened; and all that was to be told soon."""
         self._is_behind = True
+        self._drop_start(event)
+        self._tell_waiting()
         if self._frames is not None:
             self._loop.send(self._frames, event)
 
     def tell_soon(self, event: dict[str, Any]) -> None:
-        """Tell something that can wait a little, for something else to be told with it."""
+        """Tell what has happened to a job, once it has waited a little for something to be told with it."""
         self._is_behind = True
-        if self._frames is not None:
-            self._frames.send(event)
-            if not self._flushes_soon:
-                self._flushes_soon = True
-                self._loop.call_later(SOON, self._flush)
+        if self._frames is None:
+            return
+        self._drop_start(event)
+        self._soon[event["id"], event["attempt"]] = event  # the last: they are told in the order of the log
+        if not self._flushes_soon:
+            self._flushes_soon = True
+            self._loop.call_later(SOON, self._flush)
+
+    def _drop_start(self, event: dict[str, Any]) -> None:
+        """That a job has started, and was to be told soon, its end tells, too."""
+        if event["op"] == "ended":
+            self._soon.pop((event["id"], event["attempt"]), None)
 
     def _flush(self) -> None:
         self._flushes_soon = False
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
         if self._frames is not None:
-            self._loop.flush(self._frames)
+            for event in self._soon.values():
+                self._loop.send(self._frames, event)
+        self._soon.clear()
 
     # --- the connection -----------------------------------------------------------------------
 
@@ -138,7 +154,7 @@ class SupervisorLink:
             return
         connection, self.pid = accepted
         self._disconnect()
-        frames = self._frames = FrameSocket(connection)
+        frames = self._frames = FrameSocket(connection, together=True)
         self._commands.supervisor_found()
         self._loop.add_reader(frames, self._receive)
         hello = {"op": "hello", "protocol": KEEPER_PROTOCOL, "pid": os.getpid()}
@@ -148,6 +164,7 @@ class SupervisorLink:
 
     def _disconnect(self) -> None:
         frames, self._frames = self._frames, None
+        self._soon.clear()  # the log has it
         if frames is not None:
             self._loop.remove_reader(frames)
             frames.close()

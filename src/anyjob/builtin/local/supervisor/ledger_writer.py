@@ -20,6 +20,9 @@ from anyjob.status import JobStatus
 
 PACE = 0.005
 """Seconds between two writes to the ledger, while jobs run: what happens meanwhile is written together."""
+SLOWEST = 4
+"""So many times as long, at most, where as many have ended meanwhile: a write, and to tell of it, costs the
+same however many it is of."""
 
 
 class LedgerWriter:
@@ -56,7 +59,7 @@ class LedgerWriter:
         self._ended: dict[str, tuple[Outcome, int]] = {}
         self._noted: dict[str, str] = {}
         self._to_clean: dict[int, list[str]] = {}
-        self._written = 0.0
+        self._due = 0.0
 
     @property
     def is_pending(self) -> bool:
@@ -71,7 +74,7 @@ class LedgerWriter:
     @property
     def pause(self) -> float:
         """How long until the next write is due, in seconds."""
-        return max(0.0, self._written + PACE - time.monotonic())
+        return max(0.0, self._due - time.monotonic())
 
     def end(self, job_id: str, outcome: Outcome, bulk: int) -> None:
         """A job has ended."""
@@ -110,7 +113,7 @@ class LedgerWriter:
                     ended[job_id] = make_writable(outcome), bulk
                 consequences = self._ledger.transaction(write)
             self._moved, self._ended, self._noted = {}, {}, {}
-            self._written = time.monotonic()
+            self._due = time.monotonic() + PACE * min(max(1, len(ended)), SLOWEST)
             again = [*(each.job_id for each in consequences.again), *consequences.stale]
             for job_id in again:
                 del ended[job_id]

@@ -42,6 +42,9 @@ SLACK = 1 << 20
 """Bytes that a peak of memory may be wrong by, for it not to be counted anew for each call."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TIMERS = (plain_signal.ITIMER_REAL, plain_signal.ITIMER_VIRTUAL, plain_signal.ITIMER_PROF)
+ENVIRONMENT = getattr(os.environb, "_data", os.environb)
+"""The variables as they are kept: by way of ``os.environb`` it takes longer to look at all of them than most
+calls take."""
 SIGNALS = [number for number in range(1, 32) if number not in (9, 19, 32, 33)]
 
 
@@ -102,19 +105,20 @@ class Worker:
 
     def _can_go_on(self) -> bool:
         """Tell whether nothing is left of the call that would be of harm to the next."""
-        self._usual_memory = self._usual_memory or peak_memory()
+        peak = peak_memory()
+        self._usual_memory = self._usual_memory or peak
         return (
             self._calls < self._limit
-            and not self._has_grown()
+            and not self._has_grown(peak)
             and not thread_count()
             and not has_children()
             and self._slate.has_streams()
             and channel_inode(self._channel) == self._inode
         )
 
-    def _has_grown(self) -> bool:
+    def _has_grown(self, peak: int) -> bool:
         most = 2 * self._usual_memory + GROWTH
-        return peak_memory() > most and resident_memory() > most
+        return peak > most and resident_memory() > most
 
     def _tell(self, *fields: Any) -> None:
         content = pickle.dumps(fields, 4)
@@ -157,10 +161,10 @@ class Slate:
                 plain_signal.signal(number, handler)
         plain_signal.pthread_sigmask(SIG_SETMASK, self._mask)
         wanted = self._variables | variables
-        for name in [name for name in os.environb if name not in wanted]:
+        for name in [name for name in ENVIRONMENT if name not in wanted]:
             del os.environb[name]
         for name, value in wanted.items():
-            if os.environb.get(name) != value:
+            if ENVIRONMENT.get(name) != value:
                 os.environb[name] = value
         os.umask(self._umask)
         sys.path[:], sys.argv[:] = self._path, self._argv
@@ -207,13 +211,15 @@ class Usage:
             self._io = os.open("/proc/self/io", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             self._io = -1
+        self._peak = 0
+        """The most bytes that this process had in memory, when that was last read."""
         self._before = self._read()
         self._floor = 0
         """Bytes of the peak of memory when it was last counted anew."""
 
     def begin(self) -> None:
         """A call begins: have the peak of its memory be its own, as far as the system lets us."""
-        if peak_memory() <= self._floor + SLACK:
+        if self._peak <= self._floor + SLACK:
             return
         try:
             fd = os.open("/proc/self/clear_refs", os.O_WRONLY)
@@ -231,7 +237,7 @@ class Usage:
         now, before = self._read(), self._before
         self._before = now
         children = now["peak_of_children"] if now["peak_of_children"] != before["peak_of_children"] else 0
-        used: dict[str, float | None] = {"peak_memory": max(peak_memory(), int(children or 0))}
+        used: dict[str, float | None] = {"peak_memory": max(self._peak, int(children or 0))}
         for name in ("cpu_time", "read_bytes", "written_bytes"):
             one, other = now[name], before[name]
             used[name] = None if one is None or other is None else one - other
@@ -240,6 +246,7 @@ class Usage:
     def _read(self) -> dict[str, float | None]:
         """Return what this process and the children that it waited for have used so far."""
         own, waited = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+        self._peak = own.ru_maxrss * 1024
         try:
             said = os.pread(self._io, 512, 0).split()
         except OSError:  # it is not there; or the call has closed it

@@ -30,7 +30,7 @@ class Environment:
 
 
 class Environments:
-    """The environments last used, by the files that hold them."""
+    """The environments last read, by the files that hold them."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[int, ...], Environment] = OrderedDict()
@@ -45,27 +45,34 @@ class Environments:
         if not path:
             return self._own
         try:
+            known = self._known.get(_identity(os.lstat(path)))
+        except OSError:
+            known = None
+        return self._read(path) if known is None else known
+
+    def _read(self, path: str | bytes) -> Environment:
+        try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise StartFailed(NOT_EXECUTABLE, f"its environment {path!r}: {error.strerror}") from None
         try:
             found = os.fstat(fd)
-            key = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
-            known = self._known.get(key)
-            if known is None:
-                if found.st_uid != os.getuid() or not stat.S_ISREG(found.st_mode):
-                    raise StartFailed(NOT_EXECUTABLE, f"its environment {path!r} is not a file of yours")
-                held = environment_file.decode(_read_all(fd, found.st_size))
-                known = self._known[key] = Environment(*held)
-                if len(self._known) > KEPT:
-                    self._known.popitem(last=False)
-            else:
-                self._known.move_to_end(key)
+            if found.st_uid != os.getuid() or not stat.S_ISREG(found.st_mode):
+                raise StartFailed(NOT_EXECUTABLE, f"its environment {path!r} is not a file of yours")
+            held = environment_file.decode(_read_all(fd, found.st_size))
+            known = self._known[_identity(found)] = Environment(*held)
+            if len(self._known) > KEPT:
+                self._known.popitem(last=False)
         except ValueError as error:
             raise StartFailed(NOT_EXECUTABLE, f"its environment {path!r} is damaged: {error}") from None
         finally:
             os.close(fd)
         return known
+
+
+def _identity(found: os.stat_result) -> tuple[int, ...]:
+    """Return what tells a file, as it is, from all others."""
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _read_all(fd: int, size: int) -> bytes:

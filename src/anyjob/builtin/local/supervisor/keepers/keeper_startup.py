@@ -125,7 +125,7 @@ def _greet(
         if lock_holder(paths.keeper_lock) is None and (keeper is None or keeper.poll() is not None):
             return None
         time.sleep(next(pauses))
-    frames = FrameSocket(connection)
+    frames = FrameSocket(connection, together=True)
     poll = select.poll()
     poll.register(frames, select.POLLIN)
     messages: list[dict[str, Any]] = []
