@@ -306,6 +306,10 @@ def test_explain_of_what_waits_names_what_holds_the_slots() -> None:
     try:
         anyjob.hold([held])
         assert "position 2 in the queue: 1 job before it" in shown(last)  # what is held is before nobody
+        anyjob.set_priority([last], 5)
+        assert "waits for a slot" in shown(last)
+        assert "position" not in shown(last).partition("can be done")[0]
+        assert "position 2 in the queue: 1 job before it" in shown(waits)
         assert invoke("release", waits.job_id()).stdout == "1 not released: only what is held can be\n"
         said = shown(waits)
         assert "waits for a slot" in said

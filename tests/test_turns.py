@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyjob.builtin.local.supervisor.scheduling.ordering import FairOrder, Lane
+from anyjob.builtin.local.supervisor.scheduling.ordering import FairOrder, Lane, in_order
 
 lanes = st.builds(Lane, st.integers(-1, 1), st.integers(0, 2), st.sampled_from("abc"))
 
@@ -58,3 +58,10 @@ def test_a_turn_that_is_taken_back_is_the_next() -> None:
     turns.served(a)
     turns.add(a, first=True)
     assert turns.next() == a
+
+
+def test_all_that_wait_are_put_in_the_order_of_their_turns() -> None:
+    sweep, single, urgent = Lane(0, 0, "sweep"), Lane(0, 0, "single"), Lane(5, 0, "urgent")
+    waiting = [("a", sweep), ("b", sweep), ("c", sweep), ("d", single), ("e", urgent)]
+    assert list(in_order(waiting)) == ["e", "a", "d", "b", "c"]
+    assert list(in_order([])) == []

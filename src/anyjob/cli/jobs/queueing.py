@@ -7,12 +7,15 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anyjob.cli.terminal.output import is_terminal, print_message
 from anyjob.ledger.rows import HELD, PAUSED, WAITING
 from anyjob.status import JobStatus
 from anyjob.taskjob import TaskJob
+
+if TYPE_CHECKING:
+    from anyjob.ledger.store import Ledger
 
 PATIENCE = 3.0
 """Seconds of waiting after which a pipe or a log is told why nothing happens."""
@@ -40,7 +43,7 @@ def queue_place(job: TaskJob, queues: dict[int, dict[str, int]] | None = None) -
     number = backend.recorder.number
     queues = {} if queues is None else queues
     if number not in queues:
-        queues[number] = {job_id: place for place, job_id in enumerate(ledger.waiting(number), 1)}
+        queues[number] = _places(ledger, number, fair=getattr(backend.options, "order", "") == "fair")
     if job.job_id() not in queues[number]:
         awaited = ledger.awaited([job.job_id()]).get(job.job_id())
         if awaited is not None:
@@ -56,6 +59,24 @@ def queue_place(job: TaskJob, queues: dict[int, dict[str, int]] | None = None) -
     slots = getattr(backend.options, "slots", None)
     of_slots = "" if slots is None else f" on {slots} slot{'' if slots == 1 else 's'}"
     return position, f"waits for {'a slot' if position == 1 else 'its turn'}: {running} running{of_slots}"
+
+
+def _places(ledger: Ledger, number: int, *, fair: bool) -> dict[str, int]:
+    """Return which place each job of a queue has, as far as the ledger tells of whose turn it is."""
+    from anyjob.builtin.local.supervisor.scheduling.ordering import Lane, in_order
+    from anyjob.ledger.encoding import decode_resources
+
+    waiting = ledger.waiting(number)
+    contexts = ledger.contexts(list({bulk for _, bulk, _ in waiting}))
+    asked = {bulk: decode_resources(context.resources) for bulk, context in contexts.items()}
+
+    def lane(bulk: int, priority: int | None) -> Lane:
+        resources = asked[bulk]
+        own = resources.priority if priority is None else priority
+        return Lane(own, 0, resources.name if fair else "")
+
+    order = in_order((job_id, lane(bulk, priority)) for job_id, bulk, priority in waiting)
+    return {job_id: place for place, job_id in enumerate(order, 1)}
 
 
 @contextmanager

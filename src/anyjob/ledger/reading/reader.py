@@ -240,10 +240,13 @@ class LedgerReader(DependencyReader, AttemptReader, OnceReader, GraphReader):
         sql = "SELECT id, attempt FROM jobs WHERE backend = ? AND state = ? ORDER BY n"
         return self._file.read(sql, (backend, CODE[status]))
 
-    def waiting(self, backend: int) -> list[str]:
-        """Return the ids of the jobs of a backend that wait, less those held, by their numbers."""
-        sql = "SELECT id FROM jobs WHERE backend = ? AND state = 1 AND reason IS NOT ? ORDER BY n"
-        return [row[0] for row in self._file.read(sql, (backend, HELD))]
+    def waiting(self, backend: int) -> list[tuple[str, int, int | None]]:
+        """Return the jobs of a backend that wait, less those held: id, bulk, the priority each was given."""
+        sql = (
+            "SELECT id, bulk, priority FROM jobs "
+            "WHERE backend = ? AND state = 1 AND reason IS NOT ? ORDER BY n"
+        )
+        return self._file.read(sql, (backend, HELD))
 
     def being_cancelled(self, backend: int) -> list[str]:
         """Return the ids of the jobs of a backend that have not ended, and a cancel of which was accepted."""

@@ -6,7 +6,8 @@ they are first in, first out. Here it is decided which lane is next.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 
@@ -88,3 +89,17 @@ class FairOrder:
     def served(self, lane: Lane) -> None:
         """A job of a lane starts: it is the others' turn."""
         self._by_priority[lane.priority].move_to_end(lane)
+
+
+def in_order(waiting: Iterable[tuple[str, Lane]]) -> Iterator[str]:
+    """Yield jobs as they have their turns, where all that wait are known."""
+    lanes: dict[Lane, deque[str]] = {}
+    turns = FairOrder()
+    for job_id, lane in waiting:
+        lanes.setdefault(lane, deque()).append(job_id)
+        turns.add(lane)
+    while (lane_next := turns.next()) is not None:
+        yield lanes[lane_next].popleft()
+        turns.served(lane_next)
+        if not lanes[lane_next]:
+            turns.remove(lane_next)
