@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from anyjob.spool.reports import outcome_from_report, parse_outcome
     from anyjob.standalone import runner
     from anyjob.status import as_status
+    from anyjob.views.live.live_view import LiveView
 
 _MODULE_OF = {
     "Answer": "orders",
@@ -48,6 +49,7 @@ _MODULE_OF = {
     "Hello": "remote.messages",
     "JobRun": "execution.job_run",
     "KeptByBackend": "outcome",
+    "LiveView": "views.live.live_view",
     "LocalValue": "outcome",
     "RemoteBackend": "remote.backend",
     "Row": "batch.dialect",
@@ -89,6 +91,7 @@ __all__ = [
     "Hello",
     "JobRun",
     "KeptByBackend",
+    "LiveView",
     "LocalValue",
     "RemoteBackend",
     "Row",

@@ -1,0 +1,1 @@
+"""anyjob's jobs live in a browser: ``anyjob dashboard``."""

@@ -1,0 +1,123 @@
+"""What all open pages hear of: read once for all of them, when something has changed, while one is open."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from anyjob.sdk import LiveView
+
+EVERY = 0.2
+"""Seconds between two looks whether anything has changed."""
+SHARE = 4.0
+"""As many times what reading takes passes before it is read again: jobs have the rest of the processor."""
+PATIENCE = 15.0
+"""Seconds after which a page is told that nothing has changed: so it is noticed when it has gone away."""
+
+
+class Seen(NamedTuple):
+    """What there was to see.
+
+    Args:
+        number: how often something was read.
+        jobs: the newest jobs by id.
+        counts: how many jobs there are in each state.
+        trouble: why it could not be read; empty where it could.
+    """
+
+    number: int
+    jobs: Mapping[str, Mapping[str, Any]]
+    counts: Mapping[str, int]
+    trouble: str = ""
+
+
+class Feed:
+    """Reads while somebody listens.
+
+    Args:
+        view: what is read.
+    """
+
+    def __init__(self, view: LiveView) -> None:
+        self._view = view
+        self._seen = Seen(0, {}, {})
+        self._news = asyncio.Event()
+        self._listeners = 0
+        self._reader: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """While it is entered, somebody listens."""
+        self._listeners += 1
+        if self._reader is None or self._reader.done():
+            self._reader = asyncio.create_task(self._read_on())
+        try:
+            yield
+        finally:
+            self._listeners -= 1
+
+    async def newer(self, than: int) -> Seen | None:
+        """Return what there is to see once it is newer than that number; None where it stays as it is."""
+        if self._seen.number <= than:
+            try:
+                await asyncio.wait_for(self._news.wait(), PATIENCE)
+            except TimeoutError:
+                return None
+        return self._seen
+
+    async def _read_on(self) -> None:
+        missed = True  # while nobody listened
+        while self._listeners:
+            began = time.monotonic()
+            try:
+                if await asyncio.to_thread(self._view.changed) or missed:
+                    self._tell(Seen(self._seen.number + 1, *await asyncio.to_thread(self._read)))
+                missed = False
+            except Exception as error:  # it is tried again; meanwhile what was read before is shown
+                missed = True
+                trouble = f"{type(error).__name__}: {error}"
+                if trouble != self._seen.trouble:
+                    self._tell(self._seen._replace(number=self._seen.number + 1, trouble=trouble))
+            await asyncio.sleep(max(EVERY, SHARE * (time.monotonic() - began)))
+
+    def _read(self) -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, int]]:
+        return self._view.jobs(), self._view.counts()
+
+    def _tell(self, seen: Seen) -> None:
+        self._seen = seen
+        self._news.set()
+        self._news = asyncio.Event()
+
+
+FIRST = 200
+"""Jobs that a page gets at once: more than fit on it."""
+MANY = 2000
+"""Jobs that it gets at a time after these."""
+
+
+async def updates(feed: Feed) -> AsyncIterator[dict[str, Any] | None]:
+    """Yield for one page what is new to it, as long as it stays; None where nothing is."""
+    number, sent = 0, dict[str, Mapping[str, Any]]()
+    with feed.listening():
+        while True:
+            seen = await feed.newer(number)
+            if seen is None:
+                yield None
+                continue
+            number = seen.number
+            changed = [job for job_id, job in seen.jobs.items() if sent.get(job_id) is not job]
+            gone = [job_id for job_id in sent if job_id not in seen.jobs]
+            sent = dict(seen.jobs)
+            told = {"counts": seen.counts, "gone": gone, "trouble": seen.trouble, "now": time.time()}
+            for begin, end in _slices(len(changed)):
+                yield {**told, "jobs": changed[begin:end], "more": end < len(changed)}
+                told["gone"] = []
+
+
+def _slices(count: int) -> Iterator[tuple[int, int]]:
+    yield 0, min(FIRST, count)
+    for begin in range(FIRST, count, MANY):
+        yield begin, min(begin + MANY, count)
