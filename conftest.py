@@ -11,9 +11,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.two_hosts import TwoHosts
 
 ROOT = Path(__file__).resolve().parent
+# How long an example takes says what else the machine does.
+settings.register_profile(
+    "untimed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("untimed")
 pytest_plugins = ["support.default_signals", "support.required_engines"]
 
 

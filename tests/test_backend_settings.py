@@ -149,6 +149,7 @@ def test_the_command_line_sets_shows_and_resets(own: Local, monkeypatch: pytest.
 
     assert said("set", "local", "slots=3", "memory=4GiB") == "local: slots = 3\nlocal: memory = 4GiB\n"
     assert "in place of these: slots = 3, memory = 4GiB" in said("show", "local")
+    assert "memory: 8 is 8B, and one call of Python needs 16MiB" in said("set", "local", "memory=8")
     assert said("set", "local", 'resources={"license": 2}') == 'local: resources = {"license": 2}\n'
     assert said("set", "bare", "memory=") == "bare: memory not set, as configured\n"
     assert said("set", "local", "slots=") == "local: slots = 1, as configured\n"

@@ -114,13 +114,13 @@ class LocalOptions(Options, frozen=True):
         told_of = (self.memory, self.gpus, self.gpu_memory, self.resources or None, self.shared or None)
         if told_of == (None,) * len(told_of):
             return  # as most have it: so nothing is loaded for it
-        from anyjob.builtin.local.machine import configured as told
+        from anyjob.builtin.local.machine import configured
 
         for name in ("memory", "gpu_memory"):
-            force_setattr(self, name, told.memory(name, getattr(self, name)))
-        force_setattr(self, "gpus", told.gpus(self.gpus))
+            force_setattr(self, name, configured.memory(name, getattr(self, name)))
+        force_setattr(self, "gpus", configured.gpus(self.gpus))
         for name in ("resources", "shared"):
-            force_setattr(self, name, told.counts(name, getattr(self, name)))
+            force_setattr(self, name, configured.counts(name, getattr(self, name)))
 
 
 class LocalBackend(TaskBackend):

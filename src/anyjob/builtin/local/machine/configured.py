@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from anyjob.builtin.refusals import LEAST_MEMORY
 from anyjob.config.counts import OF_THE_MACHINE, read_counts
 from anyjob.errors import ConfigError, SpecError
 from anyjob.text import units
@@ -13,12 +14,19 @@ def memory(name: str, value: int | str | None) -> int | None:
     """Return an amount of memory in bytes.
 
     Raises:
-        ConfigError: it makes no sense.
+        ConfigError: it makes no sense, or is less than one call needs.
     """
     try:
-        return None if value is None else units.parse_memory(value, what=name)
+        size = None if value is None else units.parse_memory(value, what=name)
     except SpecError as error:
         raise ConfigError(str(error)) from None
+    least = LEAST_MEMORY["python"]
+    if size is not None and size < least:
+        raise ConfigError(
+            f"{name}: {value!r} is {units.format_memory(size)}, and one call of Python needs "
+            f"{units.format_memory(least)}: bytes are meant where no unit is named, as in '8GiB'"
+        )
+    return size
 
 
 def gpus(value: int | Sequence[int | str] | None) -> int | tuple[str, ...] | None:
