@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from anyjob.errors import (
     RemoteError,
 )
 from anyjob.outcome import LocalException, LocalValue, Outcome
+from anyjob.spool import result_pickles
 from anyjob.spool.directory import InSpool, load_large
 from anyjob.status import JobStatus
 
@@ -31,7 +31,7 @@ def load_value(outcome: Outcome) -> Any:
         return value.value
     if isinstance(value, InSpool):
         value = load_large(value)
-    return pickle.loads(value) if isinstance(value, bytes) else value
+    return result_pickles.loads(value) if isinstance(value, bytes) else value
 
 
 def unreadable(why: str, attempt: int = 1) -> Outcome:
@@ -86,7 +86,7 @@ def load_exception(outcome: Outcome) -> BaseException | None:
     kept = outcome.exception
     local = isinstance(kept, LocalException)
     try:
-        error = kept.exception() if isinstance(kept, LocalException) else pickle.loads(kept)
+        error = kept.exception() if isinstance(kept, LocalException) else result_pickles.loads(kept)
     except Exception:
         return None
     if not isinstance(error, BaseException):
