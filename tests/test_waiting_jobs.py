@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
 from anyjob.builtin.local.supervisor.scheduling import waiting_jobs
+from anyjob.builtin.local.supervisor.scheduling.concurrency_limits import ConcurrencyLimits
 from anyjob.builtin.local.supervisor.scheduling.ordering import FairOrder
 from anyjob.job import JobStatus
 from anyjob.ledger.encoding import Context, encode_resources
@@ -40,6 +41,7 @@ class Waiting(RuleBasedStateMachine):
             Bulks(self.ledger),
             self.number,
             fair=True,
+            limits=ConcurrencyLimits(),
             known=lambda: set(self.taken),
             depth_below=lambda parent: 0,
             write=lambda: None,
@@ -104,6 +106,8 @@ class Waiting(RuleBasedStateMachine):
         job_id, (row, lane) = self.taken.popitem()
         self.waiting.put_back(row)
         self.jobs[job_id] = lane
+        for other in self.passed:  # which it does not pass by after all
+            self.passed[other] -= other[0] == lane[0] and other != lane
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
@@ -169,6 +173,7 @@ def test_what_has_happened_is_written_before_it_is_read(tmp_path: Path) -> None:
         Bulks(ledger),
         number,
         fair=True,
+        limits=ConcurrencyLimits(),
         known=set,
         depth_below=lambda parent: 0,
         write=lambda: ledger.moved([(ended, JobStatus.RUNNING, 1, 1.0)]),

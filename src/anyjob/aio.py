@@ -8,7 +8,7 @@ Where a twin names a backend or finds a job, ``session`` says by which session; 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -197,6 +197,18 @@ async def cancel(job: BaseJob, downstream: bool = True) -> Any:
     if downstream or not isinstance(job, TaskJob):
         return await offload(job.cancel)
     return await offload(partial(job.cancel, downstream=False))
+
+
+async def limit(
+    name: str = "",
+    most: int | None = None,
+    *,
+    tags: Mapping[str, str] | None = None,
+    backend: str | BaseBackend | None = None,
+    session: Session | None = None,
+) -> Mapping[str, int]:
+    """Have at most so many jobs of a name, or with a tag, run at a time: see `anyjob.Session.limit`."""
+    return await offload(lambda: _of(session).limit(name, most, tags=tags, backend=backend))
 
 
 @overload

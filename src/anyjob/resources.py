@@ -171,6 +171,17 @@ def goes_again(resources: Resources) -> bool:
     return may_be_retried or resources.restartable or bool(resources.on_walltime)
 
 
+def labels_of(resources: Resources) -> tuple[str, ...]:
+    """Return by what jobs can be limited in number: the name, and ``tag:KEY=VALUE`` for each tag."""
+    name = (resources.name,) if resources.name else ()
+    return (*name, *(tag_label(key, value) for key, value in resources.tags.items()))
+
+
+def tag_label(key: str, value: str) -> str:
+    """Return what a limit of the jobs with a tag is kept under."""
+    return f"tag:{key}={value}"
+
+
 def total_cpus(resources: Resources) -> int:
     """Return how many cores a job takes with all of its tasks; one, where it does not say."""
     return (resources.cpus or 1) * (resources.tasks or 1)

@@ -12,7 +12,7 @@ from msgspec.structs import force_setattr
 from anyjob.errors import DependencyFailedError, SpecError
 from anyjob.references import OutputPath
 from anyjob.resources import MAX_NAME, Resources
-from anyjob.status import ONCE, PREREQUISITES
+from anyjob.status import LIMIT, ONCE, PREREQUISITES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -380,7 +380,7 @@ def is_function(work: Any) -> bool:
 
 def without_prerequisites(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the resources among the keywords of a ``run``."""
-    return {key: value for key, value in given.items() if key not in (*PREREQUISITES, *ONCE)}
+    return {key: value for key, value in given.items() if key not in (*PREREQUISITES, *ONCE, LIMIT)}
 
 
 def as_spec(work: Any, args: tuple[Any, ...], given: Iterable[str] = ()) -> Spec:
@@ -398,7 +398,7 @@ def as_spec(work: Any, args: tuple[Any, ...], given: Iterable[str] = ()) -> Spec
                 f"run() takes a spec alone, and was given {len(args)} arguments beside it: {SPECS}"
             )
         return work  # type: ignore[no-any-return]
-    for word in set(given).difference(Resources.__struct_fields__, PREREQUISITES, ONCE):
+    for word in set(given).difference(Resources.__struct_fields__, PREREQUISITES, ONCE, (LIMIT,)):
         name = work if isinstance(work, str) else getattr(work, "__qualname__", type(work).__name__)
         raise SpecError(
             f"keywords of run() are resources, and {word!r} is none; for an argument of the function: "

@@ -35,6 +35,9 @@ _BY_TEXT = {text: status for status in JobStatus for text in (status.name, statu
 PREREQUISITES = ("after", "after_end", "after_failure")
 """The keywords of a ``run`` that say which jobs have to succeed, to end, or to fail before it starts."""
 
+LIMIT = "limit"
+"""The keyword of a ``run`` that says how many jobs of its name may run at a time."""
+
 ONCE = ("once", "version", "cache")
 """The keywords of a ``run`` that say by what it is known, so that it is done once."""
 

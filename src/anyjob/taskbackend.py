@@ -34,7 +34,7 @@ from anyjob.serialization.pickling import with_item_number
 from anyjob.specs import Call, Command, Spec, T, as_spec, outputs_in
 from anyjob.spool import directory as spool
 from anyjob.spool.private_files import read_range
-from anyjob.status import ONCE, PREREQUISITES, JobStatus
+from anyjob.status import LIMIT, ONCE, PREREQUISITES, JobStatus
 from anyjob.taskjob import TaskJob
 from anyjob.tracking.records import JobRecord
 from anyjob.tracking.tracker import Tracker
@@ -97,6 +97,22 @@ def take_once(given: dict[str, Any]) -> t.Any:
     from anyjob.runtime.once import take
 
     return take(given)
+
+
+def take_limit(backend: TaskBackend, given: dict[str, Any]) -> None:
+    """Take out of the keywords of a ``run`` how many of its name may run at a time, and see to that.
+
+    Raises:
+        SpecError: there is no such name.
+        UnsupportedSpecError: the backend cannot.
+    """
+    most = given.pop(LIMIT, None)
+    if most is None:
+        return
+    name = given.get("name")
+    if not isinstance(name, str) or not name:
+        raise SpecError(f'limit={most!r} is of the jobs of one name: give that, too, as name="fit"')
+    backend.limit(name, most)
 
 
 class TaskBackend(BaseBackend):
@@ -390,7 +406,7 @@ class TaskBackend(BaseBackend):
                 same if the function's name and code are (those of its module that it names among it), or the
                 program and its arguments, and all that these are given, files by their content; and
                 ``version``, a text for what that does not tell. ``cache="7d"`` has what was done longer ago
-                done anew.
+                done anew. And ``limit``: how many jobs of its ``name`` may run at a time, from now on.
 
         Raises:
             SpecError: the work, or what it needs, makes no sense.
@@ -402,6 +418,7 @@ class TaskBackend(BaseBackend):
             BackendUnavailableError: the engine cannot be reached.
         """
         once = take_once(resources)
+        take_limit(self, resources)
         specs, after = take_results(self, [spec], take_prerequisites(self, resources, 1))
         made = make_resources(resources)
         if once is None:
@@ -429,6 +446,7 @@ class TaskBackend(BaseBackend):
         """
         specs = list(specs)
         once = take_once(resources)
+        take_limit(self, resources)
         specs, after = take_results(self, specs, take_prerequisites(self, resources, len(specs)))
         try:
             if once is not None:
@@ -533,6 +551,20 @@ class TaskBackend(BaseBackend):
         from anyjob.errors import UnsupportedSpecError
 
         raise UnsupportedSpecError(f"backend {self.name()!r} cannot {control_in_words(action, 'jobs')}")
+
+    def limit(
+        self, name: str = "", most: int | None = None, *, tags: Mapping[str, str] | None = None
+    ) -> Mapping[str, int]:
+        """Have at most so many jobs of a name, or with each of these tags, run at a time; None: any number.
+
+        Raises:
+            UnsupportedSpecError: it cannot.
+        """
+        from anyjob.errors import UnsupportedSpecError
+
+        raise UnsupportedSpecError(
+            f"backend {self.name()!r} cannot limit how many jobs of a name run at a time; `local` can"
+        )
 
     def control_many(self, action: str, jobs: Iterable[TaskJob], value: int | None = None) -> list[bool]:
         """Do as `control` to jobs, by one call; says for each whether that was done.

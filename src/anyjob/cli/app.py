@@ -37,6 +37,7 @@ COMMANDS = {
     "pause": ("anyjob.cli.control.holding:pause", "Have jobs that run stand still."),
     "resume": ("anyjob.cli.control.holding:resume", "Have jobs go on that are paused."),
     "priority": ("anyjob.cli.control.holding:priority", "Have jobs that wait start sooner, or later."),
+    "limit": ("anyjob.cli.control.limit:limit", "Have so many jobs of a name run at a time."),
     "rerun": ("anyjob.cli.control.rerun:rerun", "Run jobs anew."),
     "attach": ("anyjob.cli.control.attach:attach", "Take in jobs that were submitted elsewhere."),
     "prune": ("anyjob.cli.control.cancel:prune", "Forget jobs that have ended a while ago."),

@@ -4,6 +4,7 @@
 
     name = "ar-order"                   # optional: what the jobs are called
     backend = "laptop"                  # optional: where they run
+    limit = 4                           # optional: how many of that name may run at a time
 
     [command]                           # exactly one of [command], [python] and [job]
     argv = ["python3", "fit.py", "--order", "{order}", "--out", "{out}"]
@@ -69,7 +70,7 @@ from anyjob.text.toml import (
 )
 
 _WORK = ("command", "python", "job")
-KEYS = ("name", "backend", *_WORK, "matrix", "parameters", "resources", "options", "write")
+KEYS = ("name", "backend", "limit", *_WORK, "matrix", "parameters", "resources", "options", "write")
 """What may stand at the head of a job file, or of a step of one."""
 
 
@@ -98,6 +99,7 @@ class JobFile(NamedTuple):
         resources: what each needs, as the file has it (checked: `anyjob.Resources` takes it).
         options: for one type of backend each, by its name.
         jobs: one for each combination, at least one.
+        limit: how many of that name may run at a time; None: any number.
     """
 
     path: str
@@ -107,6 +109,7 @@ class JobFile(NamedTuple):
     resources: dict[str, Any]
     options: dict[str, dict[str, Any]]
     jobs: list[JobEntry]
+    limit: int | None = None
 
     @property
     def directory(self) -> str:
@@ -190,6 +193,7 @@ class _Reader:
             resources=self.resources(),
             options=self.options(),
             jobs=jobs,
+            limit=self.limit(),
         )
 
     # --- the parts of the file ----------------------------------------------------------------
@@ -211,6 +215,16 @@ class _Reader:
         value = self.data.get(key)
         if value is not None and (not isinstance(value, str) or not value):
             raise InvalidEntry(key, f"expected text, got {type_name(value) if value != '' else 'none'}")
+        return value
+
+    def limit(self) -> int | None:
+        value = self.data.get("limit")
+        if value is None:
+            return None
+        if type(value) is not int or value < 0:
+            raise InvalidEntry("limit", f"expected a whole number, got {value!r}")
+        if "name" not in self.data:
+            raise InvalidEntry("limit", 'is of the jobs of one name: say which, name = "fit"')
         return value
 
     def work(self) -> tuple[str, str, dict[str, Any]]:

@@ -9,7 +9,7 @@ from _thread import RLock
 from weakref import WeakValueDictionary
 
 from anyjob import hints as t
-from anyjob.errors import UnknownNameError
+from anyjob.errors import UnknownNameError, UnsupportedSpecError
 from anyjob.process.forks import in_each_process
 from anyjob.process.weak_collections import living
 from anyjob.session.backends.backend_factory import BackendFactory
@@ -461,6 +461,36 @@ class Session:
         from anyjob.session.job_actions import control
 
         return control("priority", jobs, check_priority(priority))
+
+    def limit(
+        self,
+        name: str = "",
+        most: int | None = None,
+        *,
+        tags: t.Mapping[str, str] | None = None,
+        backend: str | t.BaseBackend | None = None,
+    ) -> t.Mapping[str, int]:
+        """Have at most so many jobs of a name, or with each of these tags, run at a time on a backend.
+
+        It holds for what waits already, too, until it is set anew; what runs runs on.
+
+        Args:
+            name: what the jobs are called.
+            most: how many; None: any number.
+            tags: the tags.
+            backend: the backend, or its name; by default, the default one.
+
+        Returns:
+            all limits that the backend has now, by name, or by ``tag:KEY=VALUE``.
+
+        Raises:
+            UnsupportedSpecError: the backend cannot do that: `local` can.
+        """
+        found: t.Any = self.get_backend(backend) if backend is None or isinstance(backend, str) else backend
+        if not hasattr(found, "limit"):
+            raise UnsupportedSpecError(f"backend {str(found)!r} cannot limit how many jobs run at a time")
+        limits: t.Mapping[str, int] = found.limit(name, most, tags=tags)
+        return limits
 
     def prune(self, older_than: float | str | t.timedelta) -> list[str]:
         """Forget jobs that ended longer ago than this ("30d"), with what they wrote; return their ids."""

@@ -15,7 +15,7 @@ from anyjob.backend import Capabilities
 from anyjob.builtin.local import process_attributes
 from anyjob.builtin.local.client import SupervisorClient
 from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.errors import BackendUnavailableError, ConfigError, JobRejectedError
+from anyjob.errors import BackendUnavailableError, ConfigError, JobRejectedError, SpecError
 from anyjob.execution.spawning import GRACE
 from anyjob.ledger.encoding import Context, outcome_of
 from anyjob.ledger.file.statedir import cannot_write
@@ -23,7 +23,7 @@ from anyjob.ledger.rows import BLOCKED, DUE, FINAL, Row
 from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
 from anyjob.outcome import Outcome
 from anyjob.process.reporting import report
-from anyjob.resources import Resources, total_cpus
+from anyjob.resources import Resources, tag_label, total_cpus
 from anyjob.runtime.recording.context import current_context
 from anyjob.runtime.recording.ledger_recorder import LedgerRecorder
 from anyjob.spool import directory as spool
@@ -33,6 +33,7 @@ from anyjob.spool.outcomes import FORGOTTEN
 from anyjob.spool.private_files import read_range, sync_directories, write_private
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
+from anyjob.text.units import parse_count
 from anyjob.tracking.records import JobRecord
 
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd")
@@ -101,6 +102,13 @@ class LocalOptions(Options, frozen=True):
     resources: Annotated[
         dict[str, int],
         msgspec.Meta(description="what else there is of what jobs need, by name: { license = 2 }"),
+    ] = {}
+    limits: Annotated[
+        dict[str, Annotated[int, msgspec.Meta(ge=0)]],
+        msgspec.Meta(
+            description="how many jobs of a name, or with a tag, may run at a time: "
+            '{ fit = 3, "tag:study=a" = 2 }'
+        ),
     ] = {}
     shared: Annotated[
         dict[str, int | str],
@@ -369,10 +377,10 @@ class LocalBackend(TaskBackend):
         return self.services.ledger.settings(self.recorder.number)
 
     def set_options(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Change ``slots``, ``memory`` or ``resources`` for all who use this backend, also while jobs run.
+        """Change ``slots``, ``memory``, ``resources`` or ``limits`` for all who use this backend.
 
-        What runs runs on. This holds until it is set anew, for this backend with the options that it is
-        configured with.
+        That is while jobs run, too; what runs runs on. This holds until it is set anew, for this backend with
+        the options that it is configured with.
 
         Args:
             changes: by name; ``None`` is what is configured, again.
@@ -390,6 +398,45 @@ class LocalBackend(TaskBackend):
         assert isinstance(self.recorder, LedgerRecorder)
         self._client.ask({"op": "adjust", "backend": self.recorder.number})
         return found
+
+    def limits_now(self) -> Mapping[str, int]:
+        """Return how many jobs may run at a time, by name, or by ``tag:KEY=VALUE``."""
+        found: Mapping[str, int] = self.set_now().get("limits", self.options.limits)
+        return found
+
+    def limit(
+        self, name: str = "", most: int | None = None, *, tags: Mapping[str, str] | None = None
+    ) -> Mapping[str, int]:
+        """Have at most so many jobs of a name, or with each of these tags, run at a time; None: any number.
+
+        It holds for all who use this backend, for what waits already, too, until it is set anew. What runs
+        runs on.
+
+        Returns:
+            all limits that there are now.
+        """
+        labels = [name] if name else []
+        labels += [tag_label(key, value) for key, value in (tags or {}).items()]
+        if not labels:
+            raise SpecError("a limit is of the jobs of a name, or with a tag: none is given")
+        if most is not None:
+            most = parse_count(most, what="limit", minimum=0)
+        now = self.limits_now()
+        if all(now.get(label) == most for label in labels):
+            return now
+
+        def write() -> Mapping[str, Any]:
+            made = {key: value for key, value in self.limits_now().items() if key not in labels}
+            if most is not None:
+                made.update(dict.fromkeys(labels, most))
+            return settings.change(self, {"limits": made})
+
+        from anyjob.builtin.local.machine import settings
+
+        assert isinstance(self.recorder, LedgerRecorder)
+        self.services.ledger.transaction(write)
+        self._client.ask({"op": "adjust", "backend": self.recorder.number})
+        return self.limits_now()
 
     def find(self, job_ids: Sequence[str]) -> dict[str, str]:
         """Our id is the native one."""

@@ -91,6 +91,7 @@ def _resource_options(function: Callable[..., None]) -> Callable[..., None]:
         "--tasks": ("N", "Processes, which end together; each has its ANYJOB_RANK, and these cpus."),
         "--walltime": ("TIME", "How long it may run: 90s, 2h, 1:30:00."),
         "--name": ("NAME", "What to call it."),
+        "--limit": ("N", "How many jobs of its name may run at a time, where the backend can limit that."),
         "--priority": ("N", "The higher, the sooner it starts, where the backend knows priorities."),
     }
     for flag, (metavar, text) in reversed(resources.items()):
@@ -399,7 +400,7 @@ def _resources(options: dict[str, Any]) -> dict[str, Any]:
 
     names = (
         *("cpus", "memory", "gpus", "gpu_memory", "nodes", "tasks"),
-        *("walltime", "on_walltime", "signal_before", "name", "priority", *_ONCE),
+        *("walltime", "on_walltime", "signal_before", "name", "priority", "limit", *_ONCE),
     )
     resources = {name: options[name] for name in names if options[name] is not None}
     if options["tags"]:

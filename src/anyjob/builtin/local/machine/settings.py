@@ -18,7 +18,7 @@ from anyjob.text.units import format_memory
 if TYPE_CHECKING:
     from anyjob.builtin.local.backend import LocalBackend
 
-CHANGEABLE = ("slots", "memory", "resources")
+CHANGEABLE = ("slots", "memory", "resources", "limits")
 
 
 def current(backend: LocalBackend) -> Any:

@@ -20,7 +20,7 @@ from anyjob.runtime import submission
 from anyjob.runtime.once import Jobs, Once
 from anyjob.serialization.pickling import with_item_number
 from anyjob.specs import Spec
-from anyjob.taskbackend import TaskBackend, take_prerequisites
+from anyjob.taskbackend import TaskBackend, take_limit, take_prerequisites
 
 
 def once_of(file: JobFile, step: str = "", *, fresh: bool = False) -> Once:
@@ -50,6 +50,7 @@ def hand_over(
     if not isinstance(backend, TaskBackend):
         return Jobs(submit(backend, specs, resources))
     resources = dict(resources)
+    take_limit(backend, resources)
     after = take_prerequisites(backend, resources, len(specs))
     made, values = make_resources(resources), [row.parameters for row in rows]
     try:

@@ -138,6 +138,8 @@ def parse_axis(text: str) -> list[Any]:
 def merge_resources(file: reader.JobFile, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the jobs need: what the command line says goes before what the file says."""
     resources = {**file.resources, **overrides}
+    if file.limit is not None:
+        resources.setdefault("limit", file.limit)
     if file.name and "name" not in overrides:
         resources["name"] = file.name
     for key, before in (("tags", file.resources.get("tags")), ("options", file.options)):

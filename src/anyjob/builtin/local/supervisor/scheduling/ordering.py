@@ -7,7 +7,7 @@ they are first in, first out. Here it is decided which lane is next.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 
@@ -18,11 +18,13 @@ class Lane(NamedTuple):
         priority: the higher, the sooner.
         depth: 0; 1 for what a job has submitted that runs still; 2 for what one of these has; and so on.
         name: what the jobs are called, where names take turns.
+        limited: what limits their number: see `concurrency_limits`.
     """
 
     priority: int
     depth: int
     name: str
+    limited: tuple[str, ...] = ()
 
 
 class FairOrder:
@@ -73,18 +75,31 @@ class FairOrder:
             self._by_priority[priority] = OrderedDict.fromkeys(order)
         self._before = {}
 
-    def next(self, *, nested_first: bool = False) -> Lane | None:
-        """Return the lane whose turn it is; None where none has jobs.
+    def next(
+        self, *, nested_first: bool = False, allows: Callable[[Lane], bool] | None = None
+    ) -> Lane | None:
+        """Return the lane whose turn it is; None where none has jobs that may start.
 
         Args:
             nested_first: jobs of jobs come before all others, the deepest first: somebody who has given his
                 place away waits for them, and whoever else began there might do the same.
+            allows: tells whether one more of a lane may start; None: of each.
         """
         if nested_first and self._nested:
-            return max(self._nested, key=lambda lane: (lane.depth, lane.priority))
-        if not self._by_priority:
-            return None
-        return next(iter(self._by_priority[max(self._by_priority)]))
+            nested = self._nested if allows is None else list(filter(allows, self._nested))
+            if nested:
+                return max(nested, key=lambda lane: (lane.depth, lane.priority))
+        if allows is None:
+            return next(iter(self._by_priority[max(self._by_priority)])) if self._by_priority else None
+        return next(
+            (
+                lane
+                for priority in sorted(self._by_priority, reverse=True)
+                for lane in self._by_priority[priority]
+                if allows(lane)
+            ),
+            None,
+        )
 
     def served(self, lane: Lane) -> None:
         """A job of a lane starts: it is the others' turn."""

@@ -13,6 +13,7 @@ from anyjob.builtin.local.supervisor.jobs.capacity import Capacity
 from anyjob.builtin.local.supervisor.jobs.orders import OrderBuilder
 from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
 from anyjob.builtin.local.supervisor.scheduling.backfill import Backfill
+from anyjob.builtin.local.supervisor.scheduling.concurrency_limits import ConcurrencyLimits
 from anyjob.builtin.local.supervisor.scheduling.prefetch import Prefetch
 from anyjob.builtin.local.supervisor.scheduling.waiting_jobs import WaitingJobs
 from anyjob.errors import JobRejectedError, StateError
@@ -66,12 +67,14 @@ class Queue:
         self._lent: set[str] = set()
         self.running: dict[str, ScheduledJob] = {}
         self._fair = fair = row.options.get("order", "fair") == "fair"
+        self._limits = ConcurrencyLimits()
         self._waiting = WaitingJobs(
             ledger,
             bulks,
             number,
             fair=fair,
             known=self._taken_out,
+            limits=self._limits,
             depth_below=depth_below,
             write=write,
         )
@@ -86,6 +89,8 @@ class Queue:
         self._capacity.limits = limits(options)
         self._overtaking = Backfill(self._slots if self._fair else 0)
         self._put_back()
+        if self._limits.set(options.get("limits") or {}):
+            self._waiting.reread()  # others stand in one line now
 
     @property
     def has_waiting(self) -> bool:
@@ -102,6 +107,8 @@ class Queue:
 
     def reread(self) -> None:
         """What waits may be another by now, or in another order."""
+        for job, _, _ in self._ready:
+            self._limits.give_back(job.job_id)
         self._ready.clear()
         self._waiting.reread()
 
@@ -109,6 +116,9 @@ class Queue:
         """Jobs that wait were cancelled: they are forgotten where they have been read already."""
         self._waiting.drop(job_ids)
         self._overtaking.drop(job_ids)
+        for job, _, _ in self._ready:
+            if job.job_id in job_ids:
+                self._limits.give_back(job.job_id)
         self._ready = deque(job for job in self._ready if job[0].job_id not in job_ids)
 
     def forget_running(self) -> None:
@@ -117,6 +127,7 @@ class Queue:
         self._capacity.clear()
         self._lent.clear()
         self.reread()
+        self._limits.clear()
 
     def take(self) -> Iterator[tuple[ScheduledJob, Any]]:
         """Yield the jobs that the keeper is to have now, each with its order.
@@ -158,6 +169,8 @@ class Queue:
                 )
             else:
                 return None
+        if isinstance(order, Exception):
+            self._limits.give_back(job.job_id)
         del self._ready[place]
         self._overtaking.forget(job.job_id)
         return job, order
@@ -201,10 +214,12 @@ class Queue:
                 self._waiting.reread()  # or what was being read would be forgotten
                 raise
             job = self._scheduled(row.job_id, row.attempt, row.bulk, bulk)
+            self._limits.take(job.job_id, job.resources)
             try:
                 self._ready.append((job, self._orders.build(job, bulk, row.payload), row))
             except Exception as error:
                 if is_full(error):
+                    self._limits.give_back(job.job_id)
                     self._waiting.put_back(row)  # until there is room for what it is to find
                     raise
                 self._ready.append((job, error, row))
@@ -215,7 +230,9 @@ class Queue:
 
     def _put_back(self) -> None:
         while self._ready:
-            self._waiting.put_back(self._ready.pop()[2])
+            job, _, row = self._ready.pop()
+            self._limits.give_back(job.job_id)
+            self._waiting.put_back(row)
 
     @property
     def _owes(self) -> bool:
@@ -237,6 +254,7 @@ class Queue:
             job = self.running[row.job_id] = self.job(row)
             job.devices = tuple(devices)
             self._capacity.adopt(row.job_id, job.demand, devices)
+            self._limits.take(row.job_id, job.resources)
 
     def job(self, row: Row) -> ScheduledJob:
         """Return a job as this queue sees it."""
@@ -246,6 +264,7 @@ class Queue:
     def ended(self, job_id: str) -> ScheduledJob:
         """A job has ended, and gives back what it has but for its GPUs, which its processes may still use."""
         self._capacity.give_back(job_id, keep_devices=True)
+        self._limits.give_back(job_id)
         self._ahead.job_ended()
         self._lent.discard(job_id)
         return self.running.pop(job_id)
@@ -261,10 +280,12 @@ class Queue:
     def lend(self, job_id: str) -> None:
         """A job that runs waits for others: these may have its slots."""
         self._capacity.lend(job_id)
+        self._limits.give_back(job_id)
         self._lent.add(job_id)
         self._put_back()  # those that it waits for are next
 
     def take_back(self, job_id: str) -> None:
         """A job that has waited goes on: nothing more starts until there are slots again."""
         self._capacity.take_back(job_id)
+        self._limits.take(job_id, self.running[job_id].resources)
         self._lent.discard(job_id)

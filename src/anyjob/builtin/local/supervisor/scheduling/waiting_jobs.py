@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import Callable, Container, Set
 
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
+from anyjob.builtin.local.supervisor.scheduling.concurrency_limits import ConcurrencyLimits
 from anyjob.builtin.local.supervisor.scheduling.ordering import FairOrder, Lane
 from anyjob.ledger.encoding import Context, decode_resources
 from anyjob.ledger.rows import WaitingRow
 from anyjob.ledger.store import Ledger
+from anyjob.resources import Resources
 
 BATCH = 500
 """Jobs that are read from the ledger at a time, at most: what waits is not held in memory."""
@@ -45,6 +47,7 @@ class WaitingJobs:
         number: which backend.
         fair: names take turns; else all of one priority are first in, first out.
         known: returns the ids of jobs that were taken out, of which the ledger may say yet that they wait.
+        limits: how many of a name or tag may run at a time.
         depth_below: returns the depth of the jobs that a job has submitted.
         write: writes to the ledger what has happened; called before it is read.
     """
@@ -57,6 +60,7 @@ class WaitingJobs:
         *,
         fair: bool,
         known: Callable[[], Set[str]],
+        limits: ConcurrencyLimits,
         depth_below: Callable[[str], int],
         write: Callable[[], None],
     ) -> None:
@@ -65,6 +69,7 @@ class WaitingJobs:
         self._number = number
         self._fair = fair
         self._known = known
+        self._limits = limits
         self._depth_below = depth_below
         self._write = write
         self._turns = FairOrder()
@@ -95,7 +100,8 @@ class WaitingJobs:
     def next(self, *, nested_first: bool = False) -> WaitingRow | None:
         """Take out the job whose turn it is; None where none waits."""
         self.refresh()
-        while (lane := self._turns.next(nested_first=nested_first)) is not None:
+        allows = (lambda lane: self._limits.allows(lane.limited)) if self._limits else None
+        while (lane := self._turns.next(nested_first=nested_first, allows=allows)) is not None:
             jobs = self._lanes[lane]
             if not jobs.rows:
                 self._fill(lane, jobs)
@@ -193,13 +199,13 @@ class WaitingJobs:
 
     def _lane_of(self, row: WaitingRow) -> Lane:
         bulk = self._bulks.get(row.bulk)
-        lane = self._lane_for(bulk.context, bulk.resources.priority, bulk.resources.name)
+        lane = self._lane_for(bulk.context, bulk.resources)
         return lane if row.priority is None else lane._replace(priority=row.priority)
 
     def _lane(self, context: Context) -> Lane:
-        resources = decode_resources(context.resources)
-        return self._lane_for(context, resources.priority, resources.name)
+        return self._lane_for(context, decode_resources(context.resources))
 
-    def _lane_for(self, context: Context, priority: int, name: str) -> Lane:
+    def _lane_for(self, context: Context, resources: Resources) -> Lane:
         depth = self._depth_below(context.parent) if context.parent else 0
-        return Lane(priority, depth, name if self._fair else "")
+        name = resources.name if self._fair else ""
+        return Lane(resources.priority, depth, name, self._limits.limited(resources))

@@ -1,0 +1,68 @@
+"""``anyjob limit``: how many jobs of a name, or with a tag, run at a time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+import click
+
+from anyjob.cli import exit_codes
+from anyjob.cli.completion import backend_names, job_tags
+from anyjob.cli.context import open_session
+from anyjob.cli.terminal.output import write_json, write_line
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  anyjob limit fit 3
+  anyjob limit --tag study=a 2
+  anyjob limit fit none
+  anyjob limit"""
+)
+@click.argument("words", nargs=-1, metavar="[NAME] [N|none]")
+@click.option(
+    "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Of this tag.", shell_complete=job_tags
+)
+@click.option("-b", "--backend", metavar="NAME", help="On this backend.", shell_complete=backend_names)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def limit(words: tuple[str, ...], tags: tuple[str, ...], backend: str | None, as_json: bool) -> None:
+    """Have at most N jobs of a name, or with a tag, run at a time; without N, show what limits there are.
+
+    It holds for what waits already, too, until it is set anew; what runs runs on. With `none`, there is no
+    limit any more.
+    """
+    from anyjob.cli.terminal.values import parse_pairs
+
+    of_tags = parse_pairs(tags, "--tag")
+    name, number = _read(words, bool(tags))
+    with open_session() as session:
+        found: Mapping[str, int]
+        if number is None:
+            found = getattr(session.get_backend(backend), "limits_now", dict)()
+        else:
+            most = None if number == "none" else _count(number)
+            found = session.limit(name, most, tags=of_tags, backend=backend)
+    if as_json:
+        write_json(dict(found))
+    else:
+        for label, most in sorted(found.items()):
+            write_line(f"{label}: {most} at a time")
+        if not found:
+            write_line("no limits")
+    sys.exit(exit_codes.OK)
+
+
+def _read(words: tuple[str, ...], has_tags: bool) -> tuple[str, str | None]:
+    if not words and not has_tags:
+        return "", None
+    if len(words) > 2 or len(words) + has_tags < 2:
+        raise click.UsageError("limit takes a name, or --tag KEY=VALUE, and how many: anyjob limit fit 3")
+    return ("" if len(words) == 1 else words[0]), words[-1]
+
+
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise click.UsageError(f"limit takes a whole number or `none`, not {text!r}")
+    return int(text)
