@@ -14,9 +14,9 @@ from running_local import Local, running, until
 
 import anyjob
 from anyjob import Call, Command
-from anyjob.cli.jobs.show import describe
 from anyjob.errors import UnsupportedSpecError
 from anyjob.job import JobStatus
+from anyjob.views.details.description import describe
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ import anyjob
 from anyjob import Call, Command
 from anyjob.builtin.local.own_job import OwnJob
 from anyjob.builtin.local.process_table import Snapshot
-from anyjob.cli.jobs.show import describe
 from anyjob.job import JobStatus
+from anyjob.views.details.description import describe
 
 Running = Iterator[Local]
 

@@ -18,8 +18,9 @@ from anyjob import Command
 from anyjob.cli.top import snapshot
 from anyjob.cli.top.keys import split
 from anyjob.cli.top.screen import lines
-from anyjob.cli.top.snapshot import Closely, Load, Snapshot, fits, order
+from anyjob.cli.top.snapshot import Closely, Snapshot, fits, order
 from anyjob.cli.top.view import FILTERS, Action, View, press
+from anyjob.views.live.loads import Load
 from anyjob.views.reported_job import ReportedJob
 
 EVIL = "e\x1b[2J\n\u202evil[red]"

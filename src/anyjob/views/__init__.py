@@ -1,3 +1,3 @@
-"""What people look at: why a job waits or failed. It reads the ledger by `queries` alone, and writes nothing.
-Imports `anyjob.ledger` and what is below that.
+"""What people look at: lists, reports, graphs, why a job waits or failed. What is read of the ledger for many jobs
+is in `queries`; nothing is written. Imports `anyjob.session`, and what `local` knows of its queue.
 """

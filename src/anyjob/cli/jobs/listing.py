@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -12,12 +12,13 @@ import click
 from anyjob.cli.completion import column_names
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.columns import COLUMNS, CUT, DEFAULT, TOLD, ListedJob, Told, message, read_columns
-from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import Criteria, abbreviations, filter_options, read_criteria
 from anyjob.cli.terminal.output import is_terminal, print_message, table, write_json
 from anyjob.ledger.rows import BLOCKED, DUE, FINAL, Row, Summary
 from anyjob.session.facade import Session
 from anyjob.status import JobStatus
+from anyjob.views.details.refresh import refresh
+from anyjob.views.details.row_data import row_data
 
 NEWEST = 50
 WAITING = ("id", "name", "backend", "message", "age", "work")
@@ -133,7 +134,9 @@ def show(session: Session, rows: list[Row], columns: Sequence[str], *, as_json: 
     waits = [due[i].in_words(time.time()) if i in due else text for i, text in zip(ids, waits, strict=True)]
     if as_json:
         found = zip(rows, summaries, waits, strict=True)
-        write_json([describe(row, tags[row.bulk], what, waits_for) for row, what, waits_for in found])
+        write_json(
+            [row_data(row, tags[row.bulk], what, message(row) or waits_for) for row, what, waits_for in found]
+        )
         return
     short = abbreviations(ledger, ids)
     told = told_now(session, rows) if {*columns} & {*TOLD} else {}
@@ -149,9 +152,9 @@ def show(session: Session, rows: list[Row], columns: Sequence[str], *, as_json: 
 
 def told_now(session: Session, rows: list[Row]) -> dict[str, Told]:
     """Return where jobs are in their queues, and what they have cost, by id; nobody is asked for it."""
-    from anyjob.cli.jobs.queueing import queue_place
     from anyjob.ledger.encoding import decode_outcome
     from anyjob.session.backends.plain_job import KIND as PLAIN
+    from anyjob.views.details.queue_place import queue_place
 
     found = {}
     queues: dict[int, dict[str, int]] = {}
@@ -163,24 +166,3 @@ def told_now(session: Session, rows: list[Row]) -> dict[str, Told]:
             job = session.get_job(row.job_id)
             found[row.job_id] = Told(queue_place(job, queues)[0], job._record.cost, job._record.currency)
     return found
-
-
-def describe(row: Row, tags: Mapping[str, str], summary: Summary, waits: str = "") -> dict[str, Any]:
-    """Return a row for ``--json``; times are in seconds since 1970."""
-    return {
-        "job_id": row.job_id,
-        "name": row.name,
-        "work": summary.work,
-        "parameters": summary.parameters,
-        "tags": tags,
-        "kind": row.kind,
-        "backend": row.label,
-        "native_id": row.native_id,
-        "state": row.status.name,
-        "reason": row.reason,
-        "message": message(row) or waits,
-        "attempt": row.attempt,
-        "submitted": row.submitted,
-        "started": row.started,
-        "finished": row.finished,
-    }

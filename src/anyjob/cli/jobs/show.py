@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from anyjob.cli.completion import job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.columns import pairs
-from anyjob.cli.jobs.listing import describe as describe_row
 from anyjob.cli.jobs.operations import extend_import_path
-from anyjob.cli.jobs.queueing import SAID, queue_place
-from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import full_id
 from anyjob.cli.terminal.output import write_json, write_line
 from anyjob.ledger.dependencies import CONDITIONS
-from anyjob.ledger.encoding import decode_resources, outcome_of
-from anyjob.ledger.rows import ATTACHED, FINAL, GPUS, Row, Summary
-from anyjob.outcome import USAGE, Attempt
-from anyjob.resources import Resources
+from anyjob.ledger.rows import ATTACHED, GPUS, Row
+from anyjob.outcome import USAGE
 from anyjob.runtime.services import AMENDED
 from anyjob.session.backends.plain_job import KIND as PLAIN
 from anyjob.session.facade import Session
 from anyjob.specs import Call, Command, File, Spec
-from anyjob.spool import directory as spool
 from anyjob.spool import progress_report
-from anyjob.spool.attempts import attempts_of
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.text.amounts import money, size, span
 from anyjob.text.units import format_duration, format_memory
+from anyjob.views.details.description import describe
+from anyjob.views.details.refresh import refresh
 
 SHORT = 0.5
 """Seconds that a job has run for below which its cpus are not told: starting it may have taken longer."""
@@ -62,7 +54,7 @@ def show(job_id: str, as_json: bool) -> None:
         ledger = session.ledger
         row = ledger.rows([full_id(ledger, job_id)]).popitem()[1]
         (row,) = refresh(session, ledger, [row])
-        found = describe(session, row)
+        found = described(session, row)
     if as_json:
         write_json(found)
         return
@@ -75,83 +67,9 @@ def show(job_id: str, as_json: bool) -> None:
             write_line(f"{'':<{width}}  {line}")
 
 
-def describe(session: Session, row: Row) -> dict[str, Any]:
-    """Return all that is known of a job; sizes in bytes, times in seconds."""
-    ledger = session.ledger
-    context, _, _ = ledger.bulk(row.bulk)
-    known = ledger.backend_row(row.backend)
-    outcome = outcome_of(row)
-    directory = spool.path_of(spool.root(ledger.state, known.own_options.get("spool")), row.job_id)
-    found = {
-        **describe_row(row, ledger.tags(row.bulk), ledger.summaries([row.job_id]).get(row.job_id, Summary())),
-        "route": list(context.route),
-        "spec": summary(session, row),
-        "resources": requested(decode_resources(context.resources)),
-        "cwd": os.fsdecode(context.cwd) or None,
-        "python": context.python,
-        "backend_type": known.type,
-        "backend_provider": known.account or None,
-        "backend_distribution": known.distribution,
-        "backend_options": known.options,
-        "backend_host": known.host or None,
-        "message": outcome.message,
-        "exit_code": outcome.exit_code,
-        "signal": outcome.signal,
-        "host": outcome.host or None,
-        **{name: getattr(outcome, name) for name in USAGE},
-        "traceback": outcome.traceback,
-        "spool": str(directory) if directory.is_dir() else None,
-        "progress": said._asdict() if (said := progress_report.read(directory)) else None,
-        "attempts": [
-            {**msgspec.to_builtins(each), "status": each.status.name}
-            for each in _attempts(session, row, directory)
-        ],
-        "queue_position": None,
-        "cost": outcome.cost,
-        "currency": outcome.currency,
-        "rerun_of": ledger.rerun_of([row.job_id]).get(row.job_id),
-        "superseded_by": ledger.superseded_by([row.job_id]).get(row.job_id),
-        "notes": ledger.notes(row.job_id),
-        "prerequisites": [
-            {**one._asdict(), "condition": CONDITIONS[one.condition], "status": one.status.name}
-            for one in ledger.prerequisites(row.job_id)
-        ],
-    }
-    if row.state < FINAL:
-        found |= pending(session, row)
-    return found
-
-
-def _attempts(session: Session, row: Row, directory: Path) -> list[Attempt]:
-    """Return the attempts of a job that has had several; nothing of one that has had one."""
-    if row.attempt == 1:
-        return []
-    before = [(each.attempt, each.kind, each.outcome) for each in session.ledger.ended_attempts(row.job_id)]
-    last = outcome_of(row) if row.state >= FINAL else None
-    return attempts_of(before, last, row.attempt, row.status, row.started, directory)
-
-
-def requested(resources: Resources) -> dict[str, Any]:
-    """Return what of resources was asked for, less the name and tags."""
-    values = msgspec.structs.asdict(resources)
-    default = msgspec.structs.asdict(Resources())
-    asked = {
-        key: values[key] for key in values if key not in ("name", "tags") and values[key] != default[key]
-    }
-    if resources.retries is not None:
-        asked["retries"] = msgspec.to_builtins(resources.retries)
-    return asked
-
-
-def pending(session: Session, row: Row) -> dict[str, Any]:
-    """Return what a job waits for, as far as that is known."""
-    if row.kind == PLAIN:
-        return {}
-    job = session.get_job(row.job_id)
-    position, message = queue_place(job)
-    message = SAID.get(row.reason or "", message)
-    cost = {"cost": job._record.cost, "currency": job._record.currency}
-    return {"queue_position": position, "message": message, **cost}
+def described(session: Session, row: Row) -> dict[str, Any]:
+    """Return all that is known of a job, with what it was handed."""
+    return {**describe(session, row), "spec": summary(session, row)}
 
 
 def summary(session: Session, row: Row) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from anyjob.cli.top.snapshot import Closely, Load, Snapshot
+from anyjob.cli.top.snapshot import Closely, Snapshot
 from anyjob.cli.top.view import HELP, View
 from anyjob.text.amounts import age, span
 from anyjob.text.printable import printable
+from anyjob.views.live.loads import Load
 from anyjob.views.reported_job import ReportedJob
 
 if TYPE_CHECKING:

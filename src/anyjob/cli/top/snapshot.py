@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.top.view import View
-from anyjob.cli.views.explain import capacity, collect
 from anyjob.ledger.rows import Row
-from anyjob.resources import total_cpus
 from anyjob.session.facade import Session
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.views import log_tails, queries
+from anyjob.views.details.facts_of import collect
+from anyjob.views.details.refresh import refresh
 from anyjob.views.explanation.explain import explain
+from anyjob.views.live.loads import Load, loads
 from anyjob.views.reported_job import ReportedJob
 
 PAGE = 200
@@ -31,16 +31,6 @@ class Closely(NamedTuple):
     headline: str
     why: Sequence[str]
     log: Sequence[str]
-
-
-class Load(NamedTuple):
-    """What a backend is busy with: jobs that run, and wait; cores that they take, and there are, if known."""
-
-    name: str
-    running: int
-    queued: int
-    taken: int
-    there: int | None
 
 
 class Snapshot(NamedTuple):
@@ -102,17 +92,3 @@ def look(session: Session, row: Row) -> Closely:
     told = explain(facts)
     tails = log_tails.of_spool(Path(facts.found["spool"]), LINES) if facts.found["spool"] else {}
     return Closely(told.headline, told.why[:3], tails.get("stderr") or tails.get("stdout") or ())
-
-
-def loads(session: Session) -> list[Load]:
-    """Return what the backends are busy with that have jobs which have not ended."""
-    ledger = session.ledger
-    found = []
-    for number, counts in (ledger.open_counts() if ledger.exists else {}).items():
-        row = ledger.backend_row(number)
-        there = capacity(row.type, row.options, ledger.settings(number)).get("cpus")
-        # Of an engine that has thousands, nobody adds up what each takes.
-        running = queries.running(ledger, number) if there is not None else []
-        taken = sum(total_cpus(asked) for asked in queries.resources_of(ledger, running))
-        found.append(Load(row.label, counts.get("RUNNING", 0), counts.get("QUEUED", 0), taken, there))
-    return found

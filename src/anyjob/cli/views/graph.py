@@ -9,10 +9,10 @@ import click
 
 from anyjob.cli.completion import job_ids
 from anyjob.cli.context import open_session
-from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.terminal.output import console, is_terminal, write_json, write_line
 from anyjob.runtime.dependencies.prerequisites import find
 from anyjob.status import JOB_FINAL_STATES
+from anyjob.views.details.refresh import refresh
 from anyjob.views.graph import drawn
 from anyjob.views.graph.folded import fold
 

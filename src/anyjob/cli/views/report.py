@@ -13,7 +13,6 @@ import click
 
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.listing import select
-from anyjob.cli.jobs.refresh import refresh
 from anyjob.cli.jobs.selection import Criteria, filter_options, read_criteria
 from anyjob.cli.terminal.output import print_message
 from anyjob.errors import JobNotFoundError, StateError
@@ -21,6 +20,7 @@ from anyjob.session.facade import Session
 from anyjob.spool import directory as spool
 from anyjob.text.full_disk import explain
 from anyjob.views import log_tails, queries
+from anyjob.views.details.refresh import refresh
 from anyjob.views.report.figures import failures
 from anyjob.views.report.page import Report, page
 from anyjob.views.report.table import as_csv

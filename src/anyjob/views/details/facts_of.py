@@ -1,0 +1,115 @@
+"""What explains one job: collected here, told by `anyjob.views.explanation`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from anyjob.errors import AnyjobError
+from anyjob.ledger.reading.reader import LedgerReader
+from anyjob.ledger.rows import CANCELLING, HELD, PAUSED, RELEASED, Row
+from anyjob.resources import Resources, total_cpus
+from anyjob.session.backends.plain_job import KIND as PLAIN
+from anyjob.session.facade import Session
+from anyjob.spool.log_reading import STREAMS
+from anyjob.views import log_tails, queries
+from anyjob.views.details.description import describe
+from anyjob.views.explanation.facts import Facts, Other
+
+
+def collect(session: Session, row: Row) -> Facts:
+    """Return what is known of a job that helps to explain it."""
+    ledger = session.ledger
+    found = describe(session, row)
+    now = time.time()
+    asked = next(queries.resources_of(ledger, [row]))
+    there, takes = (
+        capacity(found["backend_type"], found["backend_options"], ledger.settings(row.backend)),
+        _takes(asked),
+    )
+    waits = row.status.name == "QUEUED"
+    running = queries.running(ledger, row.backend) if waits and there else []
+    cause = queries.cause_of(ledger, row)
+    return Facts(
+        found=found,
+        now=now,
+        due=queries.due_in(ledger, row, now),
+        attempts=None if asked.retries is None else asked.retries.times + 1,
+        before=queries.failed_before(ledger, row.job_id),
+        is_released=row.state == RELEASED,
+        is_held=waits and row.reason == HELD,
+        is_paused=row.reason == PAUSED and not waits,
+        is_cancelling=row.reason == CANCELLING and not queries.has_ended(row),
+        elsewhere=_elsewhere(session, row),
+        waits_for=tuple(_awaited(found["prerequisites"])) if waits else (),
+        running=tuple(_others(ledger, running, now)),
+        there=there,
+        takes=takes,
+        alike=queries.alike(ledger, row),
+        cause=cause and Other(cause.job_id, cause.name, cause.status.name),
+    )
+
+
+def _elsewhere(session: Session, row: Row) -> str:
+    if queries.has_ended(row) or row.kind == PLAIN:
+        return ""
+    with suppress(AnyjobError):  # what its backend knows is told as far as it can be
+        return str(session.get_job(row.job_id).backend().other_host or "")
+    return ""
+
+
+def capacity(type_name: str, known: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, int]:
+    """Return how much a backend of this machine has for its jobs; of an engine only that knows.
+
+    Args:
+        type_name: its type.
+        known: the options that it was given.
+        settings: what was set for the backend while it was in use.
+    """
+    if type_name != "local":
+        return {}
+    import msgspec
+
+    from anyjob.builtin.local.backend import LocalOptions
+    from anyjob.builtin.local.machine.limits import limits
+
+    options = msgspec.structs.asdict(msgspec.convert(known, LocalOptions))
+    return limits({**options, **settings})
+
+
+def _takes(resources: Resources) -> dict[str, float]:
+    takes: dict[str, float] = {"cpus": total_cpus(resources), **resources.needs}
+    for name in ("memory", "gpus"):
+        if (value := getattr(resources, name)) is not None:
+            takes[name] = value
+    return takes
+
+
+def _awaited(prerequisites: Iterable[Mapping[str, str]]) -> Iterator[Other]:
+    for one in prerequisites:
+        if one["status"] not in ("DONE", "ERROR", "CANCELLED"):
+            yield Other(one["job_id"], one["name"], one["status"])
+
+
+def _others(ledger: LedgerReader, rows: list[Row], now: float) -> Iterator[Other]:
+    for other, resources in zip(rows, queries.resources_of(ledger, rows), strict=True):
+        seconds = None if other.started is None else max(0.0, now - other.started)
+        yield Other(other.job_id, other.name, other.status.name, seconds, _takes(resources))
+
+
+def last_lines(session: Session, row: Row, found: Mapping[str, Any], count: int) -> dict[str, list[str]]:
+    """Return the last lines of what a job wrote, by stream; nothing of one that has not started."""
+    if row.started is None or row.kind == PLAIN or not count:
+        return {}
+    if found["spool"]:
+        return log_tails.of_spool(Path(found["spool"]), count)
+    told: dict[str, list[str]] = {}
+    with suppress(Exception):  # of an engine that is away there is nothing to show
+        job = session.get_job(row.job_id)
+        for stream in STREAMS if job.backend().capabilities.logs else ():
+            if lines := log_tails.of_chunks(job.log_bytes(stream), count):
+                told[stream] = lines
+    return told

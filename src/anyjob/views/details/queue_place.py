@@ -1,0 +1,72 @@
+"""The place of a job in its queue, and what it waits for there."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from anyjob.ledger.rows import HELD, PAUSED, WAITING
+from anyjob.status import JobStatus
+from anyjob.taskjob import TaskJob
+
+if TYPE_CHECKING:
+    from anyjob.ledger.store import Ledger
+
+SAID = {
+    WAITING: "waits for its jobs; others have its place meanwhile",
+    HELD: "is held: `anyjob release` lets it start",
+    PAUSED: "is paused: `anyjob resume` has it go on",
+}
+"""What is said of a job that has not ended, by the reason that the ledger has."""
+
+
+def queue_place(job: TaskJob, queues: dict[int, dict[str, int]] | None = None) -> tuple[int | None, str]:
+    """Return the place of a job in its queue, and what it waits for, as far as that is known.
+
+    Args:
+        job: it is not asked for.
+        queues: remembers the queues in the ledger, by the numbers of their backends, for those that follow.
+    """
+    record, backend = job._record, job.backend()
+    if backend.other_host:
+        return record.queue_position, f"is on host {backend.other_host}, and only there it is run and told of"
+    if record.status is not JobStatus.QUEUED or not backend.queues_in_ledger:
+        return record.queue_position, record.message
+    ledger = backend.services.ledger
+    number = backend.recorder.number
+    queues = {} if queues is None else queues
+    if number not in queues:
+        queues[number] = _places(ledger, number, fair=getattr(backend.options, "order", "") == "fair")
+    if job.job_id() not in queues[number]:
+        awaited = ledger.awaited([job.job_id()]).get(job.job_id())
+        if awaited is not None:
+            return None, awaited.in_words()
+        due = ledger.due([job.job_id()]).get(job.job_id())
+        if due is not None:
+            return None, due.in_words(time.time())
+        row = ledger.rows([job.job_id()]).get(job.job_id())
+        if row is not None and row.reason in SAID:
+            return None, SAID[row.reason]
+    running = len(ledger.in_state(number, JobStatus.RUNNING))
+    position = queues[number].get(job.job_id())
+    slots = getattr(backend.options, "slots", None)
+    of_slots = "" if slots is None else f" on {slots} slot{'' if slots == 1 else 's'}"
+    return position, f"waits for {'a slot' if position == 1 else 'its turn'}: {running} running{of_slots}"
+
+
+def _places(ledger: Ledger, number: int, *, fair: bool) -> dict[str, int]:
+    """Return which place each job of a queue has, as far as the ledger tells of whose turn it is."""
+    from anyjob.builtin.local.supervisor.scheduling.ordering import Lane, in_order
+    from anyjob.ledger.encoding import decode_resources
+
+    waiting = ledger.waiting(number)
+    contexts = ledger.contexts(list({bulk for _, bulk, _ in waiting}))
+    asked = {bulk: decode_resources(context.resources) for bulk, context in contexts.items()}
+
+    def lane(bulk: int, priority: int | None) -> Lane:
+        resources = asked[bulk]
+        own = resources.priority if priority is None else priority
+        return Lane(own, 0, resources.name if fair else "")
+
+    order = in_order((job_id, lane(bulk, priority)) for job_id, bulk, priority in waiting)
+    return {job_id: place for place, job_id in enumerate(order, 1)}
