@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from anyjob import Command, Session
+from anyjob import Command, JobError, Session
 from anyjob.sdk import LiveView
+from anyjob.views.live.job_details import LogPart, as_part
 
 
 @pytest.fixture
@@ -69,3 +71,60 @@ def test_text_hides_nothing(session: Session) -> None:
     job_id = run(session, name="\u202egpj.exe\x1b[2J\n")
     assert LiveView(session).jobs()[job_id]["name"] == "\\u202egpj.exe\\x1b[2J\\n"
     session.close()
+
+
+def test_a_job_that_failed_is_told_closely(session: Session) -> None:
+    job = session.get_backend("local").run(
+        Command(["sh", "-c", "echo why >&2; exit 3"]), name="\x1b[2J", tags={"a": "b"}
+    )
+    job.exception(60)
+    view = LiveView(session)
+    found = view.details(job.job_id())
+    assert found is not None
+    assert (found["state"], found["exit_code"], found["name"]) == ("ERROR", 3, "\\x1b[2J")
+    assert found["headline"].startswith("failed")
+    assert found["tags"] == {"a": "b"}
+    assert json.loads(json.dumps(found)) == found
+    assert view.log(job.job_id(), "stderr") == LogPart(0, 4, "why\n")._asdict()
+    assert view.details("0" * 18) is view.log("0" * 18) is None
+    with pytest.raises(JobError, match="no stream"):
+        view.log(job.job_id(), "../outcome")
+    session.close()
+
+
+def test_of_a_long_log_the_last_is_read_and_any_part_of_it(session: Session) -> None:
+    job = session.get_backend("local").run(Command(["seq", "100000"]))
+    job.result(60)
+    view = LiveView(session)
+    last = view.log(job.job_id(), size=7)
+    assert last == {"begin": 588888, "end": 588895, "text": "100000\n", "trouble": ""}
+    assert view.log(job.job_id(), begin=0, size=4) == {"begin": 0, "end": 4, "text": "1\n2\n", "trouble": ""}
+    assert view.log(job.job_id(), begin=588895) == {"begin": 588895, "end": 588895, "text": "", "trouble": ""}
+    session.close()
+
+
+def test_what_backends_are_busy_with(session: Session) -> None:
+    backend = session.get_backend("local", slots=1)
+    jobs = backend.run_many([Command(["sleep", "600"])] * 2)
+    view = LiveView(session)
+    view.ask()
+    (load,) = view.loads()
+    assert (load["name"], load["running"] + load["queued"]) == ("local", 2)
+    session.cancel(jobs)
+    session.wait(jobs, timeout=60)
+    assert view.loads() == []
+    session.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "end", "text"),
+    [
+        (b"a\xc3", 1, "a"),  # half of a character: the rest is still to come
+        (b"a\xff b", 4, "a\ufffd b"),
+        (b"10%\r50%\r100%\nend\r\n", 18, "100%\nend\n"),
+        (b"\x1b[31m\tred", 9, "\\x1b[31m\tred"),
+        (b"", 0, ""),
+    ],
+)
+def test_bytes_of_a_log_are_text_that_moves_no_cursor(data: bytes, end: int, text: str) -> None:
+    assert as_part(0, data) == LogPart(0, end, text)

@@ -6,7 +6,7 @@ import http.client
 import json
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -60,13 +60,13 @@ class Dashboard:
             self.cookie = {key.lower(): value for key, value in answer.headers.items()}["set-cookie"]
         return {"Cookie": self.cookie.partition(";")[0], "Origin": f"http://{self.address}"}
 
-    def first_event(self) -> dict[str, Any]:
-        """Return the first that the page is told."""
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield what a page is told."""
         connection = http.client.HTTPConnection(self.address, timeout=60)
         try:
             connection.request("GET", "/events", headers=dict(self.enter()))
-            line = connection.getresponse().readline().decode()
-            told: dict[str, Any] = json.loads(line.removeprefix("data: "))
-            return told
+            for line in connection.getresponse():
+                if line.startswith(b"data: "):
+                    yield json.loads(line.removeprefix(b"data: "))
         finally:
             connection.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from anyjob.sdk import LiveView
@@ -14,6 +14,8 @@ EVERY = 0.2
 """Seconds between two looks whether anything has changed."""
 SHARE = 4.0
 """As many times what reading takes passes before it is read again: jobs have the rest of the processor."""
+ASK_EVERY = 5.0
+"""Seconds between two questions to the backends about jobs that have not ended, at least."""
 PATIENCE = 15.0
 """Seconds after which a page is told that nothing has changed: so it is noticed when it has gone away."""
 
@@ -45,14 +47,17 @@ class Feed:
         self._view = view
         self._seen = Seen(0, {}, {})
         self._news = asyncio.Event()
+        self._old = 0  # what was read before nobody listened is not news
         self._listeners = 0
         self._reader: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """While it is entered, somebody listens."""
         self._listeners += 1
         if self._reader is None or self._reader.done():
+            self._old = self._seen.number
             self._reader = asyncio.create_task(self._read_on())
         try:
             yield
@@ -61,7 +66,7 @@ class Feed:
 
     async def newer(self, than: int) -> Seen | None:
         """Return what there is to see once it is newer than that number; None where it stays as it is."""
-        if self._seen.number <= than:
+        if self._seen.number <= max(than, self._old):
             try:
                 await asyncio.wait_for(self._news.wait(), PATIENCE)
             except TimeoutError:
@@ -72,6 +77,8 @@ class Feed:
         missed = True  # while nobody listened
         while self._listeners:
             began = time.monotonic()
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask())
             try:
                 if await asyncio.to_thread(self._view.changed) or missed:
                     self._tell(Seen(self._seen.number + 1, *await asyncio.to_thread(self._read)))
@@ -82,6 +89,11 @@ class Feed:
                 if trouble != self._seen.trouble:
                     self._tell(self._seen._replace(number=self._seen.number + 1, trouble=trouble))
             await asyncio.sleep(max(EVERY, SHARE * (time.monotonic() - began)))
+
+    async def _ask(self) -> None:
+        with suppress(Exception):  # an engine is away; what is known of its jobs is shown meanwhile
+            await asyncio.to_thread(self._view.ask)
+        await asyncio.sleep(ASK_EVERY)
 
     def _read(self) -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, int]]:
         return self._view.jobs(), self._view.counts()

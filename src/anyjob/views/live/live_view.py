@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from anyjob.status import JOB_FINAL_STATES, JobStatus
+from anyjob.text.printable import printable
+from anyjob.views.details.refresh import refresh
 from anyjob.views.live.changes import Changes
+from anyjob.views.live.job_details import PART, details, log_part
 from anyjob.views.live.job_list import JobList
+from anyjob.views.live.loads import loads
 
 if TYPE_CHECKING:
+    from anyjob.ledger.rows import Row
     from anyjob.session.facade import Session
+
+MOST_ASKED = 2_000
+"""Open jobs that backends are asked about: the newest. Engines are asked in bulk."""
+_OPEN = tuple(status for status in JobStatus if status not in JOB_FINAL_STATES)
 
 
 class LiveView:
@@ -40,6 +50,52 @@ class LiveView:
         """Return how many jobs there are in each state, listed or not."""
         ledger = self._session.ledger
         return ledger.counts() if ledger.exists else {}
+
+    def ask(self) -> None:
+        """Have the backends of open jobs asked where these are; what they say is in the ledger then.
+
+        It may take as long as their engines do. Those of this machine's own queue need not be asked.
+        """
+        ledger = self._session.ledger
+        if ledger.exists:
+            refresh(self._session, ledger, ledger.select(states=_OPEN, limit=MOST_ASKED))
+
+    def loads(self) -> list[dict[str, Any]]:
+        """Return what the backends are busy with that have open jobs.
+
+        Each has a ``name``, how many jobs are ``running`` and ``queued``, and how many cores are ``taken`` of
+        those that are ``there``, which is None where that is not known.
+        """
+        return [{**load._asdict(), "name": printable(load.name)} for load in loads(self._session)]
+
+    def details(self, job_id: str) -> dict[str, Any] | None:
+        """Return what is known of a job, and why it is where it is; None where there is no such job."""
+        row = self._row(job_id)
+        return None if row is None else details(self._session, row)
+
+    def log(
+        self, job_id: str, stream: str = "stdout", begin: int | None = None, size: int = PART
+    ) -> dict[str, Any] | None:
+        """Return a part of what a job has written; None where there is no such job.
+
+        It has ``begin``, ``end`` (where the next part begins), ``text`` and ``trouble``, which says why it
+        cannot be read.
+
+        Args:
+            job_id: which job.
+            stream: ``stdout`` or ``stderr``.
+            begin: an offset in bytes; None: of the last that it has written, as far as that is seen here.
+            size: bytes at most.
+
+        Raises:
+            JobError: a job has no such stream.
+        """
+        row = self._row(job_id)
+        return None if row is None else log_part(self._session, row, stream, begin, size)._asdict()
+
+    def _row(self, job_id: str) -> Row | None:
+        ledger = self._session.ledger
+        return ledger.rows([job_id]).get(job_id) if ledger.exists else None
 
     def close(self) -> None:
         """Close what it reads by; the session stays open."""

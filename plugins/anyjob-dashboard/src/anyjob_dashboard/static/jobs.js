@@ -74,6 +74,7 @@ function fill(row, job, at) {
 
 export function select(id) {
   selected = id;
+  byId("jobs").classList.toggle("narrow", id !== "");
   draw();
   onSelect(id);
 }
@@ -82,7 +83,7 @@ function move(by) {
   if (!shown.length) return;
   const at = shown.findIndex((job) => job.id === selected);
   const to = Math.min(shown.length - 1, Math.max(0, at + by));
-  scroller.scrollTop = Math.min(to * HEIGHT, Math.max(scroller.scrollTop, (to + 1) * HEIGHT - scroller.clientHeight));
+  scroller.scrollTop = Math.min(to * HEIGHT, Math.max(scroller.scrollTop, (to + 2) * HEIGHT - scroller.clientHeight));
   select(shown[to].id);
 }
 
@@ -114,6 +115,7 @@ addEventListener("resize", soon);
 document.addEventListener("visibilitychange", soon);
 search.addEventListener("input", () => { scroller.scrollTop = 0; refilter(); });
 addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && selected) select("");
   if (event.key === "/" && document.activeElement !== search) { event.preventDefault(); search.focus(); }
 });
 listen(() => { drawChips(); refilter(); });
