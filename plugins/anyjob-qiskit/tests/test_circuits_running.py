@@ -14,10 +14,12 @@ import pytest
 from anyjob_qiskit import Circuit, sweep
 from anyjob_qiskit.backend import QiskitBackend
 from anyjob_qiskit.result_reading import experiment_data
+from anyjob_qiskit.simulation import dump_circuits, simulate
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.result import Result
 from qiskit_aer import AerSimulator
+from qiskit_aer.jobs import AerJob
 from qiskit_aer.noise import NoiseModel, amplitude_damping_error, depolarizing_error
 
 import anyjob
@@ -103,21 +105,32 @@ def test_the_result_is_that_of_qiskit_on_demand(labs: Session) -> None:
 )
 @pytest.mark.parametrize("sizes", [[5], [2, 3], [1, 1, 4]])
 def test_counts_are_written_as_qiskit_writes_them(counts: dict[str, int], sizes: list[int]) -> None:
-    memory = [bits for bits, number in counts.items() for _ in range(number)]
     registers = [[f"c{number}", size] for number, size in enumerate(sizes)]
-    one = {
-        "shots": 5,
-        "success": True,
-        "data": {"counts": counts, "memory": memory},
-        "header": {"name": "a", "creg_sizes": registers, "memory_slots": sum(sizes)},
-        "meas_level": 2,
-    }
-    about = dict.fromkeys(("backend_name", "backend_version", "qobj_id", "job_id"), "")
-    result = Result.from_dict({**about, "success": True, "results": [one]})
+    result = counted(counts, registers)
     (found,) = experiment_data(result)
     assert found["counts"] == result.get_counts()
     assert found["memory"] == result.get_memory()
     assert found["registers"] == registers
+
+
+def counted(counts: dict[str, int], registers: list[Any]) -> Result:
+    """The result of a device that has counted so."""
+    memory = [bits for bits, number in counts.items() for _ in range(number)]
+    one = {
+        "shots": len(memory),
+        "success": True,
+        "data": {"counts": counts, "memory": memory},
+        "header": {"name": "a", "creg_sizes": registers, "memory_slots": sum(size for _, size in registers)},
+        "meas_level": 2,
+    }
+    about = dict.fromkeys(("backend_name", "backend_version", "qobj_id", "job_id"), "")
+    return Result.from_dict({**about, "success": True, "results": [one]})
+
+
+def test_what_is_written_in_two_ways_is_counted_together() -> None:
+    (found,) = experiment_data(counted({"0x1": 3, "10": 1, "01": 2}, [["c", 2]]))
+    assert found["counts"] == {"01": 5, "10": 1}
+    assert sorted(found["memory"]) == ["01"] * 5 + ["10"]
 
 
 def test_a_result_of_several_circuits_has_no_counts_of_its_own(labs: Session) -> None:
@@ -125,6 +138,21 @@ def test_a_result_of_several_circuits_has_no_counts_of_its_own(labs: Session) ->
     assert len(result) == 2
     with pytest.raises(BackendError, match=r"the result of 2 circuits: take one, as result\[0\]"):
         _ = result.counts
+
+
+@pytest.mark.parametrize(("threads", "handed_over"), [("1", 0), ("2", 1)])
+def test_who_simulates_with_one_core_has_no_other_thread(
+    threads: str, handed_over: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Aer's own would stay, and keep a process that is reused from making the next call."""
+    calls = []
+    submit = AerJob.submit
+    monkeypatch.setattr(AerJob, "submit", lambda job: (calls.append(job), submit(job)))
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    run_options = {"shots": 10, "seed": None, "per_shot": False, "level": None}
+    (found,) = simulate(dump_circuits([lab.flips("01")]), {}, {}, run_options)
+    assert found["counts"] == {"01": 10}
+    assert len(calls) == handed_over
 
 
 def test_parallel_sessions_do_not_disturb_each_other(labs: Session) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from anyjob import File
 
@@ -23,12 +23,14 @@ class LazyProgram:
 
     Attributes:
         circuit: not to be changed.
+        left_by: no other job leaves it.
         path: what the file is called.
         content: OpenQASM 3 where that carries the circuit whole, else QPY.
     """
 
     path: str
     content: bytes
+    left_by: ClassVar[None] = None
 
     def __init__(self, circuit: QuantumCircuit) -> None:
         self.circuit = circuit.copy(circuit.name or "circuit")

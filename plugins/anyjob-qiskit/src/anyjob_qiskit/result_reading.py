@@ -10,7 +10,7 @@ import itertools
 import math
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qiskit import QuantumCircuit
@@ -113,15 +113,23 @@ def _counted(experiment: Any, bits: ClassicalBits | None, per_shot: bool) -> dic
     if not counted and not memory:
         raise CircuitError(f"nothing was counted for the circuit {bits.name!r}")
     bitstrings = _Bitstrings(bits)
-    told: Counter[str] = Counter()
-    for value, number in (counted or Counter(memory)).items():
-        told[bitstrings[value]] += number
+    told = _told(counted or Counter(memory), bitstrings)
     asked = getattr(experiment, "shots", None)
     asked = asked if isinstance(asked, int) else None  # Qiskit allows a pair, too
     counts, weights = _whole(told, asked)
-    shots = [bitstrings[value] for value in memory or ()] if per_shot else []
+    shots = bitstrings.of_shots(memory or ()) if per_shot else []
     shots = shots or (_drawn(counts, weights, bits) if per_shot else [])
     return {**_table(bits, counts, shots, weights), "shots": asked or sum(counts.values())}
+
+
+def _told(counted: Mapping[Any, Any], bitstrings: _Bitstrings) -> dict[str, Any]:
+    """Return how often each outcome was counted, by its bits; a device may write one in several ways."""
+    told = dict(zip(texts := bitstrings.of(counted), counted.values(), strict=True))
+    if len(told) < len(texts):
+        told = dict.fromkeys(told, 0)
+        for text, number in zip(texts, counted.values(), strict=True):
+            told[text] += number
+    return told
 
 
 def _whole(told: Mapping[str, Any], shots: int | None) -> tuple[dict[str, int], dict[str, float]]:
@@ -129,6 +137,8 @@ def _whole(told: Mapping[str, Any], shots: int | None) -> tuple[dict[str, int], 
 
     Fractions are made counts by the largest remainder, so that these add up to the shots.
     """
+    if set(map(type, told.values())) == {int} and min(told.values()) >= 0:
+        return {bits: told[bits] for bits in sorted(told)}, {}
     whole = all(float(number).is_integer() and number >= 0 for number in told.values())
     fractions = (
         any(isinstance(number, float) for number in told.values()) and sum(told.values()) <= 1 != shots
@@ -168,8 +178,8 @@ def _bits_of_header(header: Any) -> ClassicalBits:
     return ClassicalBits(str(told.get("name") or ""), size, registers)
 
 
-class _Bitstrings(dict[Any, str]):
-    """Values of classical bits, "0x5", by what Qiskit shows for them, "01 01"; Qiskit takes longer for it."""
+class _Bitstrings:
+    """What Qiskit shows for values of classical bits, "01 01" for "0x5"; Qiskit takes longer for it."""
 
     def __init__(self, bits: ClassicalBits) -> None:
         sizes = [size for _, size in bits.registers]
@@ -179,12 +189,26 @@ class _Bitstrings(dict[Any, str]):
         tiled = bits.positions is None and sum(sizes) == bits.size
         self._cuts = [slice(start, end) for start, end in itertools.pairwise([0, *ends])] if tiled else []
 
-    def __missing__(self, value: Any) -> str:
-        text = self._text(value)
+    def of(self, values: Collection[Any]) -> list[str]:
+        """Return what is shown for each of these.
+
+        Raises:
+            CircuitError: one is no value of these bits.
+        """
+        numbers = _hexadecimal_numbers(values)
+        if numbers and self._size is not None and max(numbers) < 1 << self._size:
+            texts = [format(number, self._format) for number in numbers]
+        else:
+            texts = [self._text(value) for value in values]
         if len(self._cuts) > 1:
-            text = " ".join(text[cut] for cut in self._cuts)
-        self[value] = text
-        return text
+            texts = [" ".join([text[cut] for cut in self._cuts]) for text in texts]
+        return texts
+
+    def of_shots(self, values: Collection[Any]) -> list[str]:
+        """Return the same for values of which many are alike."""
+        distinct = set(values)
+        shown = dict(zip(distinct, self.of(distinct), strict=True))
+        return [shown[value] for value in values]
 
     def _text(self, value: Any) -> str:
         try:
@@ -202,6 +226,16 @@ class _Bitstrings(dict[Any, str]):
         if number < 0 or number.bit_length() > self._size:
             raise CircuitError(f"{value!r} is no value of {self._size} classical bits")
         return format(number, self._format)
+
+
+def _hexadecimal_numbers(values: Collection[Any]) -> list[int] | None:
+    """Return numbers that are all written as "0x5", as most devices do; None where one is not."""
+    try:
+        if [value[:2] for value in values].count("0x") == len(values):
+            return [int(value, 16) for value in values]
+    except (TypeError, ValueError):
+        pass
+    return None
 
 
 def _sampled(pub: Any, bits: ClassicalBits | None, per_shot: bool) -> dict[str, Any]:

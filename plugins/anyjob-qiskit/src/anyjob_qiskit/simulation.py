@@ -63,7 +63,7 @@ class Simulator:
         """Run circuits, and return what came of each: see `anyjob_qiskit.result_reading.experiment_data`."""
         bound = [assign_parameters(self.transpiled(circuit, level), parameters) for circuit in circuits]
         options: dict[str, Any] = {} if seed is None else {"seed_simulator": seed}
-        result = self.backend.run(bound, shots=shots, memory=per_shot, **options).result()
+        result = run_here(self.backend, bound, shots=shots, memory=per_shot, **options)
         return experiment_data(result, [classical_bits(each) for each in circuits], per_shot=per_shot)
 
     def transpiled(self, circuit: QuantumCircuit, level: int | None) -> QuantumCircuit:
@@ -86,6 +86,24 @@ class Simulator:
             wider = make_simulator({**self._settings, "qubits": width})
             found = self._transpilers[width] = Transpiler(wider)
         return found
+
+
+def run_here(simulator: AerSimulator, circuits: list[QuantumCircuit], **options: Any) -> Any:
+    """Run circuits in this very thread, and return Aer's ``Result``.
+
+    Aer's ``run`` hands them to a thread of its own, and there is no public way around it. The way there and
+    back costs 2 % of a small circuit, and the thread stays: a process that has one makes no further call.
+    """
+    execute = getattr(simulator, "_execute_circuits_job", None)  # a later Aer may have none
+    # The threads that OpenMP starts for the main thread are sought in vain by its forks, which would hang.
+    forkable = simulator.options.max_parallel_threads == 1 or not _is_main_thread()
+    if execute is None or not forkable:
+        return simulator.run(circuits, **options).result()
+    return execute(circuits, None, options)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def make_simulator(settings: Mapping[str, Any]) -> AerSimulator:
@@ -191,6 +209,9 @@ def simulator(settings: Mapping[str, Any]) -> Simulator:
     if found is None:
         found = known[key] = Simulator(settings)
     return found
+
+
+simulator({"threads": 1})  # what `simulate` takes where nobody says; its forks need not make it
 
 
 def dump_circuits(circuits: list[QuantumCircuit]) -> bytes:

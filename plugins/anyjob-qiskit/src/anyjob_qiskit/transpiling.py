@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from qiskit import QuantumCircuit
+from qiskit.circuit.controlflow import CONTROL_FLOW_OP_NAMES
 from qiskit.transpiler import generate_preset_pass_manager
 
 DEVICE_LEVEL = 1
@@ -73,9 +74,10 @@ class Transpiler:
 def operations(circuit: QuantumCircuit) -> set[str]:
     """Return the names of the operations of a circuit, those in branches and loops among them."""
     found = set(circuit.count_ops())
-    for instruction in circuit.data if circuit.num_clbits else ():
-        if instruction.is_control_flow():
-            found = found.union(*map(operations, instruction.operation.blocks))
+    if not found.isdisjoint(CONTROL_FLOW_OP_NAMES):
+        for instruction in circuit.data:
+            if instruction.is_control_flow():
+                found |= set().union(*map(operations, instruction.operation.blocks))
     return found - _EVERYWHERE
 
 
