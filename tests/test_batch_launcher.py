@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anyjob import Call, Command, JobStatus
-from anyjob.batch import files
+from anyjob.batch import files, launcher
 from anyjob.batch.dialect import Dialect
 from anyjob.orders import Order
 from anyjob.outcome import Outcome
@@ -252,7 +254,7 @@ def test_an_end_that_is_announced_before_the_work_starts_is_heard(tmp_path: Path
     dialect = Dialect()
     dialect.end_signals = ("USR2",)
     node = Node(tmp_path, Command(["sh", "-c", "echo ran"]), dialect=dialect)
-    work = node.directory() / "work.pkl"
+    work = node.directory() / "work"
     whole = work.read_bytes()
     work.unlink()
     os.mkfifo(work)  # so that it waits while it reads
@@ -295,3 +297,13 @@ def test_what_is_private_is_private_and_variables_go_with_the_last_job(tmp_path:
     assert not environment.exists()
     ours = [path for path in tmp_path.rglob("*") if "__pycache__" not in path.parts]  # below what is private
     assert {path.stat().st_mode & 0o077 for path in ours} == {0}
+
+
+@given(st.dictionaries(st.text(), st.none() | st.text() | st.integers() | st.floats(allow_nan=False)))
+def test_what_is_said_of_an_end_is_read_back(said: dict[str, Any]) -> None:
+    assert pickle.loads(launcher.pickled(said)) == said
+
+
+@pytest.mark.parametrize("size", [0, 1, 10, 11, 101, 2000])
+def test_the_length_of_a_journal_is_known(size: int) -> None:
+    assert launcher.sum_of_lengths(size) == len("".join(f"E {number} 1\n" for number in range(size)))

@@ -13,8 +13,8 @@ A submission is what is handed over at once: one job, or an array. Below the spo
 from __future__ import annotations
 
 import hashlib
+import marshal
 import os
-import pickle
 import shutil
 import sys
 import time
@@ -139,13 +139,14 @@ def _write_job(order: Order, submission: str, number: int, cwd: str, dialect: Di
         "ignored_signals": dialect.ignored_signals,
         "reserved_exit_codes": dialect.reserved_exit_codes,
     }
-    spec = order.spec
+    spec, payload = order.spec, b""
     if isinstance(spec, Call):
         if spec.cwd is not None:
             work["cwd"] = os.fsencode(spec.cwd)
             work["must_be_there"] = True
         path = [entry or cwd for entry in sys.path if entry or cwd]
-        work.update(kind="python", path=path, payload=dump_call(spec))
+        work.update(kind="python", path=path)
+        payload = dump_call(spec)
     else:
         assert isinstance(spec, Command)
         work.update(kind="command", argv=[os.fsencode(argument) for argument in spec.argv])
@@ -160,8 +161,9 @@ def _write_job(order: Order, submission: str, number: int, cwd: str, dialect: Di
             make_directory(directory / "files")
         for name, file in spec.files.items():
             write(directory / "files" / name, file.taken().content or b"")
-    head = f"{submission} {number}\n".encode()
-    write(directory / "work.pkl", head + pickle.dumps(work, 4))
+    data = marshal.dumps(work, 2)  # of the same format for all versions of Python
+    head = f"{submission} {number} {len(data)}\n".encode()
+    write(directory / "work", head + data + payload)
 
 
 def make_directory(path: Path) -> None:
@@ -212,8 +214,8 @@ def launcher_path(root: Path) -> Path:
 def membership(directory: Path) -> Membership | None:
     """Return which submission the job with this directory is of; None where it was not written."""
     try:
-        with open_private(directory / "work.pkl") as stream:
-            submission, number = stream.readline(100).split()
+        with open_private(directory / "work") as stream:
+            submission, number, _ = stream.readline(100).split()
     except (OSError, ValueError):
         return None
     return Membership(directory.parent.parent / "submissions" / submission.decode(), int(number))

@@ -14,21 +14,19 @@ in that, it reads from files; what came of it, it writes to files:
 
 from __future__ import annotations
 
+import marshal  # the built-in one: pickle imports more than a program's job needs of Python else
 import os
 import sys
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import pickle
     import signal
     from typing import Any, BinaryIO
 else:
-    try:  # what these modules are made of costs a tenth of what they do
-        import _pickle as pickle
+    try:  # what that module is made of costs a tenth of what it does
         import _signal as signal
     except ImportError:
-        import pickle
         import signal
 
 PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGINT)
@@ -73,9 +71,10 @@ class Job:
         self.task = task if is_task else "-"
         root = os.path.dirname(os.path.dirname(submission))
         self.directory = os.path.join(root, job_id[:2], job_id)
-        with open_shared(self.path("work.pkl")) as stream:
-            stream.readline()
-            self.work: dict[str, Any] = pickle.load(stream)
+        with open_shared(self.path("work")) as stream:
+            size = int(stream.readline().split()[2])
+            self.work: dict[str, Any] = marshal.loads(stream.read(size))
+            self.payload = stream.read()
 
     def path(self, name: str) -> str:
         """Return the path of a file of the job's."""
@@ -126,7 +125,7 @@ class Job:
         outcome.setdefault("started", self.started)
         outcome.setdefault("finished", time.time())
         outcome["attempt"] = self.attempt
-        write(self.path("outcome.part"), pickle.dumps(outcome, 4), os.O_TRUNC)
+        write(self.path("outcome.part"), pickled(outcome), os.O_TRUNC)
         self.publish(name)
 
     def publish(self, name: str) -> None:
@@ -150,7 +149,7 @@ class Job:
             # The first line of that file is shorter than any other.
             size = os.path.getsize(os.path.join(self.submission, "jobs")) // ID_LINE_SIZE
             noted = os.path.getsize(os.path.join(self.submission, "journal"))
-            if noted >= sum(2 * len(f"E {number} 1\n") for number in range(size)):
+            if noted >= 2 * sum_of_lengths(size):
                 os.unlink(os.path.join(self.submission, "environment"))
         except OSError:
             pass
@@ -162,6 +161,28 @@ class Job:
             write(os.path.join(self.submission, "journal"), line, os.O_APPEND)
         except OSError as error:
             sys.stderr.write(f"anyjob: the journal cannot be written: {error}\n")
+
+
+def sum_of_lengths(size: int) -> int:
+    """Return the bytes of a line of the journal for each of so many jobs, in a first attempt."""
+    digits, longer = size, 10
+    while longer < size:
+        digits, longer = digits + size - longer, longer * 10
+    return digits + size * len("E  1\n")
+
+
+def pickled(outcome: dict[str, Any]) -> bytes:
+    """Pickle text, numbers and None by names: what `pickle` is not imported for."""
+    data = [b"\x80\x04}("]
+    for each in (part for pair in outcome.items() for part in pair):
+        if isinstance(each, str):
+            text = each.encode("utf-8", "surrogatepass")
+            data.append(b"X" + len(text).to_bytes(4, "little") + text)
+        else:
+            data.append(
+                b"N" if each is None else f"{'F' if isinstance(each, float) else 'I'}{each!r}\n".encode()
+            )
+    return b"".join([*data, b"u."])
 
 
 def open_shared(path: str) -> BinaryIO:
@@ -329,7 +350,7 @@ def execute(job: Job, write_end: int) -> None:
         environ = {**os.environb, **work["environment"], b"ANYJOB_SPOOL": os.fsencode(job.directory)}
         os.execvpe(work["argv"][0], work["argv"], environ)
     except OSError as error:
-        os.write(write_end, pickle.dumps((directory, error.errno, error.strerror)))
+        os.write(write_end, marshal.dumps((directory, error.errno, error.strerror)))
     finally:
         os._exit(127)
 
@@ -372,7 +393,7 @@ def call(job: Job) -> int:
     def load() -> Any:
         if job.work.get("must_be_there"):
             os.chdir(job.work["cwd"])  # which says that it is not
-        return runner.Results(spool=job.directory).loads(job.work["payload"])
+        return runner.Results(spool=job.directory).loads(job.payload)
 
     outcome: dict[str, Any] = runner.pickled(runner.perform(load))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -384,7 +405,7 @@ def call(job: Job) -> int:
     outcome |= used(resource.getrusage(resource.RUSAGE_SELF))
     outcome["cpu_time"] += children.ru_utime + children.ru_stime
     try:
-        write(job.path("outcome.part"), pickle.dumps(outcome, 4), os.O_TRUNC)
+        write(job.path("outcome.part"), runner.pickle.dumps(outcome, 4), os.O_TRUNC)
     except OSError as error:
         os.unlink(job.path("outcome.part"))
         runner.say_unwritten(job.directory, outcome, error)
@@ -439,7 +460,7 @@ def run(job: Job, watcher: Watcher) -> int:
             open_streams(job)
         except OSError as error:
             what = f"{os.fsdecode(error.filename)!r} cannot be opened: {error.strerror}"
-            os.write(write_end, pickle.dumps((False, 0, what)))
+            os.write(write_end, marshal.dumps((False, 0, what)))
             os._exit(127)
         if not is_call:
             execute(job, write_end)
@@ -455,7 +476,7 @@ def run(job: Job, watcher: Watcher) -> int:
         outcome: dict[str, Any] = {"status": "ERROR", "reason": "walltime", "message": message}
         name = "outcome.pkl"
     elif start_error:
-        outcome = not_started(job, *pickle.loads(start_error))
+        outcome = not_started(job, *marshal.loads(start_error))
     elif is_call and os.path.exists(job.path("outcome.part")):
         job.publish(name)
         return 1 if status else 0
