@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyjob import Call, Command, JobStatus
+from anyjob import Call, Command, JobStatus, attempt
 from anyjob.batch import files, launcher
 from anyjob.batch.dialect import Dialect
 from anyjob.orders import Order
@@ -202,6 +203,96 @@ def test_the_walltime_is_kept_and_clean_up_runs(tmp_path: Path, monkeypatch: pyt
     assert (code != 0, outcome.reason) == (True, "walltime")
     assert "0.5 s" in outcome.message
     assert (tmp_path / "cleaned").exists()
+
+
+@pytest.mark.parametrize(("signal_name", "status"), [("TERM", JobStatus.ERROR), ("USR1", JobStatus.DONE)])
+def test_a_program_is_told_that_its_walltime_is_near(
+    tmp_path: Path, signal_name: str, status: JobStatus
+) -> None:
+    """What ends well when it is told is done; what does not has reached its walltime."""
+    script = "trap 'echo told; exit 1' TERM; trap 'echo told; exit 0' USR1; while :; do sleep 0.05; done"
+    node = Node(tmp_path, Command(["sh", "-c", script]), walltime=60, signal_before=59.0, signal=signal_name)
+    node.run()
+    outcome = node.outcome()
+    assert outcome is not None
+    assert (outcome.status, node.text("stdout")) == (status, "told\n")
+    assert outcome.reason == ("walltime" if status is JobStatus.ERROR else None)
+
+
+class Sum:
+    """Adds up what it is given, slowly; what it has it takes into its next attempt."""
+
+    def __init__(self, total: int = 0) -> None:
+        self.total = total
+
+    def __call__(self, numbers: list[int]) -> int:
+        while numbers:
+            self.total += numbers.pop()
+            while len(numbers) == 1 and attempt() == 1:
+                time.sleep(0.05)
+        return self.total
+
+    def checkpoint(self, numbers: list[int]) -> Call:
+        return Call(Sum(self.total), (numbers,))
+
+
+def requeueing(*how: int | str) -> Dialect:
+    dialect = Dialect()
+    dialect.requeue = how
+    return dialect
+
+
+def test_a_call_goes_on_where_it_was_when_its_walltime_comes(tmp_path: Path) -> None:
+    """Issue 19: the same spool, the next attempt, and what `checkpoint` gave."""
+    told = tmp_path / "told"
+    dialect = requeueing(0, "sh", "-c", f'echo "$1" > {told}', "sh", "$ANYJOB_ATTEMPT")
+    node = Node(
+        tmp_path,
+        Call(Sum(), ([1, 2, 3],)),
+        dialect=dialect,
+        walltime=60,
+        signal_before=58.0,
+        on_walltime="requeue",
+    )
+    assert node.run() == (0, "")
+    assert node.outcome() is None
+    assert told.read_text() == "1\n"
+    assert node.run(restarts=1) == (0, "")
+    outcome = node.outcome()
+    assert outcome is not None
+    assert (pickle.loads(outcome.value), outcome.attempt) == (6, 2)
+
+
+def test_a_walltime_that_is_over_is_an_end_where_the_scheduler_refuses_another_attempt(
+    tmp_path: Path,
+) -> None:
+    for number, how in enumerate([(0, "false"), (0, "no-such-program"), (99,)]):
+        node = Node(
+            tmp_path / str(number),
+            Command(["sleep", "60"]),
+            dialect=requeueing(*how),
+            walltime=0.2,
+            on_walltime="requeue",
+        )
+        code, _ = node.run()
+        outcome = node.outcome()
+        if how == (99,):
+            assert (code, outcome) == (99, None)
+        else:
+            assert outcome is not None
+            assert outcome.reason == "walltime"
+
+
+def test_what_goes_on_at_its_walltime_is_not_run_again_after_a_failure(tmp_path: Path) -> None:
+    node = Node(
+        tmp_path, Command(["echo", "ran"]), dialect=requeueing(99), walltime=60, on_walltime="requeue"
+    )
+    node.run()
+    (node.directory() / "outcome.pkl").unlink()  # its node failed before
+    node.run(restarts=1)
+    outcome = node.outcome()
+    assert outcome is not None
+    assert (outcome.reason, node.text("stdout")) == ("lost", "ran\n")
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,10 @@ class TaskBackend(BaseBackend):
     """Whether a job runs in the thread that submits it, before ``run`` returns."""
     runs_again: ClassVar[bool] = False
     """Whether it runs jobs again by itself that have failed, by their policies."""
+    tells_walltime: ClassVar[bool] = False
+    """Whether it tells jobs that their walltime is near: ``signal_before``."""
+    requeues = False
+    """Whether its engine starts a job anew, under its id, that has reached its walltime: ``on_walltime``."""
     relaunches: ClassVar[bool] = False
     """Whether a job that was renounced can be launched anew: what the engine gets of it late does not run."""
     holds_results: ClassVar[bool] = False

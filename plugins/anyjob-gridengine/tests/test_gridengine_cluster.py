@@ -188,6 +188,15 @@ def test_a_requeue_is_a_new_attempt(make: Make, tmp_path: Path) -> None:
     assert (tmp_path / "runs").read_text() == "ran\nran\n"
 
 
+def test_a_job_goes_on_at_its_walltime_under_the_same_id(backend: GridEngineBackend, tmp_path: Path) -> None:
+    script = f"echo ran >> {tmp_path}/runs; [ $(wc -l < {tmp_path}/runs) -gt 1 ] || sleep 100"
+    job = backend.run(Command(["sh", "-c", script]), walltime="1s", on_walltime="requeue")
+    native_id = job.native_id()
+    outcome = job.outcome(PATIENCE)
+    assert (outcome.status, outcome.attempt, job.native_id()) == (JobStatus.DONE, 2, native_id)
+    assert (tmp_path / "runs").read_text() == "ran\nran\n"
+
+
 def test_its_own_limit_is_the_walltime(backend: GridEngineBackend) -> None:
     """failed 37 may be walltime or memory."""
     job = backend.run(Command(["sh", "-c", "trap '' TERM; sleep 100; sleep 100"]), walltime=2)

@@ -54,6 +54,7 @@ class BatchBackend(TaskBackend):
     grace = 120.0
     relaunches = True
     finds_results = True
+    tells_walltime = True
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options or type(self).Options())
@@ -64,6 +65,7 @@ class BatchBackend(TaskBackend):
         self._array_limit = self.words.array_limit or 1
         self._asked_limit = self.words.array_limit is None or self.words.limit() is None
         self._swept = False
+        self.requeues = bool(self.words.requeue)
 
     def make_dialect(self) -> Dialect:
         """Return the dialect of this backend, for one that depends on its options."""

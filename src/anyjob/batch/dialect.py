@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from anyjob.resources import Resources
 from anyjob.status import JobStatus
 
+TIME_TO_REQUEUE = 60.0
+"""Seconds that a job has to end and to ask for another attempt, before the scheduler ends it."""
 _PLAIN_ID = re.compile(r"(.+)_(\d+)")
 
 
@@ -32,6 +34,12 @@ class Submission(NamedTuple):
     options: Any
     script: Path | None = None
     directory: Path | None = None
+
+    @property
+    def walltime(self) -> float | None:
+        """Seconds to ask for: more than the walltime where a job that reaches it is started anew."""
+        limit = self.resources.walltime
+        return None if limit is None else limit + TIME_TO_REQUEUE * bool(self.resources.on_walltime)
 
 
 class Row(NamedTuple):
@@ -122,6 +130,10 @@ class Dialect:
     """Signals that it sends to jobs and that mean nothing to them."""
     reserved_exit_codes: tuple[int, ...] = ()
     """Exit codes that it does not take for an end: it starts the job anew, or holds it."""
+    requeue: tuple[int | str, ...] = ()
+    """How a job has itself started anew under its id: the exit code to end with, and, where that is not
+    enough, a program to be run there before, in whose arguments ``$NAME`` is a variable of the job. Empty: it
+    cannot."""
     forgets_deleted = False
     """Whether a job that is deleted while it waits leaves no record."""
     passes_environment = False

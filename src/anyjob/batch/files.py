@@ -129,6 +129,9 @@ def _write_job(order: Order, submission: str, number: int, cwd: str, dialect: Di
     make_directory(directory)
     work: dict[str, Any] = {
         "walltime": order.resources.walltime,
+        "signal_before": order.resources.signal_before,
+        "signal": order.resources.signal,
+        "requeue": dialect.requeue if order.resources.on_walltime else (),
         "grace": GRACE,
         "restartable": order.resources.restartable,
         "environment": _encode(order.environment),

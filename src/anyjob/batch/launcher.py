@@ -31,6 +31,10 @@ else:
 
 PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGINT)
 """Signals to this process that are passed on to the work."""
+TELLS_CALL = signal.SIGRTMIN
+"""By what a call is told that its walltime is near: no scheduler sends it."""
+ENDED_BY_WARNING = {"anyjob_runner.Ended", "anyjob.errors.Preempted"}
+"""What a call raises that ends when it is told so."""
 BASH_SETS = frozenset(
     b"UID EUID PPID GROUPS SECONDS RANDOM SRANDOM LINENO BASHOPTS SHELLOPTS BASHPID EPOCHSECONDS "
     b"EPOCHREALTIME HOSTTYPE MACHTYPE OSTYPE DIRSTACK FUNCNAME OPTIND OPTERR HISTCMD IFS PS4 "
@@ -103,7 +107,7 @@ class Job:
         if os.path.exists(self.path("outcome.pkl")) or self.is_unwritten():
             return False
         self.attempt = max(self.attempt, 1 + int(claimed_by[2]))
-        if not self.work["restartable"]:
+        if not self.work["restartable"] and not self.has_asked(claimed_by[2]):
             message = (
                 f"{self.work['scheduler']} has started it once more (attempt {self.attempt}), and it is not "
                 "marked restartable: its first attempt was ended half way"
@@ -118,6 +122,28 @@ class Job:
             except FileNotFoundError:
                 pass
         return True
+
+    def has_asked(self, attempt: str) -> bool:
+        """Say whether that attempt is over, and has asked for the one after it."""
+        try:
+            with open(self.path("requeue"), encoding="ascii") as stream:
+                return stream.read() == attempt
+        except OSError:
+            return False
+
+    def ask_for_another_attempt(self) -> int | None:
+        """Have the scheduler start the job anew; return the exit code to end with; None: it refuses."""
+        write(self.path("requeue"), str(self.attempt).encode(), os.O_TRUNC)
+        code, *command = self.work["requeue"]
+        words = [os.environ.get(word[1:], "") if word[:1] == "$" else word for word in command]
+        try:
+            refused = bool(words) and os.spawnvp(os.P_WAIT, words[0], words) != 0
+        except OSError:
+            refused = True
+        if refused:
+            os.unlink(self.path("requeue"))
+            return None
+        return int(code)
 
     def write_outcome(self, outcome: dict[str, Any], name: str = "outcome.pkl") -> None:
         """Write the outcome of the work, into the file of this name."""
@@ -140,7 +166,7 @@ class Job:
     def note_end(self) -> None:
         """The job has ended, and what came of it is there to be read."""
         self.append_to_journal("E")
-        if not self.work["restartable"]:
+        if not self.work["restartable"] and not self.work["requeue"]:
             self.remove_environment()
 
     def remove_environment(self) -> None:
@@ -225,6 +251,9 @@ class Watcher:
         self.expired = False
         self.grace = 0.0
         self.job_id = ""
+        self.warning = 0  # the signal that tells of the walltime to come
+        self.warned = False
+        self.left = 0.0
         self.early: list[int] = []  # what has come before it was known what that means
         signal.signal(signal.SIGTERM, self.on_term)
         signal.signal(signal.SIGALRM, self.on_alarm)
@@ -269,15 +298,24 @@ class Watcher:
         if self.expired or self.terminated:
             os.kill(self.pid, signal.SIGKILL)
             return
+        if self.warning and not self.warned:
+            self.warned = True
+            signal.setitimer(signal.ITIMER_REAL, self.left)
+            os.kill(self.pid, self.warning)
+            return
         self.expired = True
         signal.setitimer(signal.ITIMER_REAL, max(self.grace, 0.001))
         self.signal_work(signal.SIGTERM)
 
-    def wait(self, walltime: float | None, grace: float) -> tuple[int, dict[str, Any]]:
+    def wait(self, work: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Return the status of the process, and what it has used, as the fields of an outcome."""
-        self.grace = grace
+        walltime, before = work["walltime"], work["signal_before"]
+        if before is not None:
+            is_call = work["kind"] == "python"
+            self.warning = TELLS_CALL if is_call else getattr(signal, "SIG" + work["signal"])
+            self.left = max(before, 0.001)
         if walltime is not None:
-            signal.setitimer(signal.ITIMER_REAL, max(walltime, 0.001))
+            signal.setitimer(signal.ITIMER_REAL, max(walltime - (before or 0.0), 0.001))
         _, status, usage = os.wait4(self.pid, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         if status and not self.terminated:
@@ -381,7 +419,26 @@ def call(job: Job) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough to clean up
         raise runner.Ended
 
+    made: list[Any] = []
+    told_early = ends_by_warning = False
+
+    def warn(number: int, frame: Any) -> None:
+        nonlocal told_early, ends_by_warning
+        if not made:
+            told_early = True
+            return
+        ends_by_warning = True
+        if runner.leave_checkpoint(job.directory, *made):
+            raise runner.Ended
+        try:
+            from anyjob.errors import Preempted
+        except ImportError:  # it need not be there
+            raise runner.Ended from None
+        raise Preempted("its walltime is near")
+
     signal.signal(signal.SIGTERM, end)
+    if job.work["signal_before"] is not None:
+        signal.signal(TELLS_CALL, warn)
     os.environb.update(job.work["environment"])
     os.environ["ANYJOB_SPOOL"] = job.directory
     try:
@@ -393,10 +450,19 @@ def call(job: Job) -> int:
     def load() -> Any:
         if job.work.get("must_be_there"):
             os.chdir(job.work["cwd"])  # which says that it is not
-        return runner.Results(spool=job.directory).loads(job.payload)
+        checkpoint = runner.read_checkpoint(job.directory) if job.attempt > 1 else None
+        results = runner.Results(spool=job.directory)
+        found = runner.pickle.loads(checkpoint) if checkpoint else results.loads(job.payload)
+        made[:] = found[:3]
+        if told_early:  # while what the call needs was imported
+            warn(TELLS_CALL, None)
+        return found
 
     outcome: dict[str, Any] = runner.pickled(runner.perform(load))
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGTERM, TELLS_CALL):
+        signal.signal(number, signal.SIG_IGN)
+    if ends_by_warning and ENDED_BY_WARNING.intersection(outcome.get("exception_types") or ()):
+        return 1
     outcome["host"] = os.uname().nodename
     outcome["attempt"] = job.attempt
     import resource
@@ -452,6 +518,10 @@ def run(job: Job, watcher: Watcher) -> int:
     is_call = job.work["kind"] == "python"
     read_end, write_end = os.pipe()
     job.append_to_journal("S")
+    os.environ["ANYJOB_ATTEMPT"] = str(job.attempt)
+    if job.work["requeue"] or job.work["restartable"]:
+        os.environ["ANYJOB_SCRATCH"] = scratch = job.path("scratch")
+        os.makedirs(scratch, 0o700, exist_ok=True)
     watcher.pid = os.fork()
     if watcher.pid == 0:
         os.close(read_end)
@@ -467,7 +537,7 @@ def run(job: Job, watcher: Watcher) -> int:
         os.close(write_end)
         return call(job)
     os.close(write_end)
-    status, usage = watcher.wait(job.work["walltime"], job.work["grace"])
+    status, usage = watcher.wait(job.work)
     with open(read_end, "rb") as stream:
         start_error = stream.read()
     name = "terminated.pkl" if watcher.terminated else "outcome.pkl"
@@ -483,12 +553,19 @@ def run(job: Job, watcher: Watcher) -> int:
     elif is_call and job.is_unwritten():
         job.note_end()
         return 1
+    elif watcher.warned and status and not watcher.terminated:
+        message = "it ended when it was told that its walltime was near"
+        outcome = {"status": "ERROR", "reason": "walltime", "message": message}
     else:
         outcome = outcome_by_status(status)
         if not watcher.terminated and is_uncertain(outcome):
             name = "ended.pkl"
         if is_call:
             outcome = ended_its_process(outcome)
+    if outcome.get("reason") == "walltime" and job.work["requeue"]:
+        code = job.ask_for_another_attempt()
+        if code is not None:
+            return code
     outcome |= usage
     job.write_outcome(outcome, name)
     if outcome["status"] == "DONE":

@@ -50,9 +50,9 @@ def check_resources(backend: TaskBackend, resources: Resources) -> None:
         why = f"backend {name!r} counts nothing by name: it needs {needs}, leave needs out"
     elif resources.priority and not can.controls:
         why = f"backend {name!r} knows no priorities: leave priority out"
-    elif resources.signal_before is not None and not backend.queues_in_ledger:
+    elif resources.signal_before is not None and not backend.tells_walltime:
         why = f"backend {name!r} tells no job of its walltime: leave signal_before out"
-    elif (retried or resources.on_walltime) and not backend.runs_again:
+    elif not backend.runs_again and (retried or (resources.on_walltime and not backend.requeues)):
         what = "retries" if retried else "on_walltime"
         why = f"backend {name!r} runs no job again by itself: leave {what} out"
     else:

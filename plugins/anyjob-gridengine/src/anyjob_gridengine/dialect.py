@@ -51,6 +51,7 @@ class GridEngine(Dialect):
     end_signals: tuple[str, ...] = ("USR2",)  # a notice of the KILL to come, by -notify
     ignored_signals: tuple[str, ...] = ("USR1",)  # a notice of a STOP to come
     reserved_exit_codes = (99, 100)  # starts it anew, for ever; holds it in an error state
+    requeue = (99,)
     forgets_deleted = True
 
     def __init__(self, *, notify: bool = True) -> None:
@@ -87,8 +88,8 @@ class GridEngine(Dialect):
         for flag, value in (("-q", options.queue), ("-P", options.project), ("-A", options.account)):
             command += [flag, value] if value else []
         resources = list(options.resources)
-        if needs.walltime is not None:
-            resources.append(f"h_rt={max(1, ceil(needs.walltime))}")
+        if what.walltime is not None:
+            resources.append(f"h_rt={max(1, ceil(what.walltime))}")
         if needs.memory is not None:
             resources.append(f"{options.memory_resource}={ceil(needs.memory / slots / 2**20)}M")
         if needs.gpus:

@@ -52,6 +52,7 @@ class Slurm(Dialect):
     )
     cluster_variables = ("SLURM_CONF", "SLURM_JWT")
     passes_environment = True
+    requeue = (0, "scontrol", "requeue", "$SLURM_JOB_ID")
 
     def submit(self, what: Submission) -> list[str]:
         """Return the ``sbatch``."""
@@ -122,7 +123,7 @@ def _directives(what: Submission) -> Iterator[str]:
         log = "log-0" if what.tasks is None else "log-%a"
         yield f"--output={escaped_directory(what.directory)}/{log}"
     yield "--open-mode=append"
-    yield "--requeue" if resources.restartable else "--no-requeue"
+    yield "--requeue" if resources.restartable or resources.on_walltime else "--no-requeue"
     if what.tasks is not None:
         yield f"--array=0-{what.tasks - 1}"
     for directive, value in (
@@ -145,8 +146,8 @@ def _directives(what: Submission) -> Iterator[str]:
         yield "--exclusive"
     if resources.memory is not None:
         yield f"--mem={ceil(resources.memory / 2**20)}M"
-    if resources.walltime is not None:
-        yield f"--time={time_limit(resources.walltime)}"
+    if what.walltime is not None:
+        yield f"--time={time_limit(what.walltime)}"
 
 
 def time_limit(seconds: float) -> str:

@@ -157,6 +157,7 @@ class LocalBackend(TaskBackend):
     floor = 0
     queues_in_ledger = True
     runs_again = True
+    tells_walltime = True
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         if sys.platform != "linux":
