@@ -36,6 +36,8 @@ STDERR_SHOWN = 4000
 """Characters of the end of stderr that an error message holds."""
 WORK_SHOWN = 60
 """Characters of what the work is that the ``repr`` of a handle holds."""
+ASKING = 2.0
+"""Seconds past a timeout within which an engine may say where a job is that has not ended."""
 
 
 class TaskJob(BaseJob, Generic[T_co]):
@@ -383,6 +385,17 @@ class TaskJob(BaseJob, Generic[T_co]):
         finally:
             release()
 
+    def _ask_within(self, seconds: float) -> None:
+        """Ask where the job is; where its engine does not answer, what was heard last holds."""
+
+        def ask() -> None:
+            with suppress(Exception):
+                self.status()
+
+        asking = threading.Thread(target=ask, name="anyjob-ask", daemon=True)
+        asking.start()
+        asking.join(seconds)
+
     def _wait(self, timeout: float | None) -> None:
         """Wait for the watcher to say that the job has ended."""
         timeout = timeout_of(timeout)
@@ -399,8 +412,7 @@ class TaskJob(BaseJob, Generic[T_co]):
         forget = self._on_final(tell)
         try:
             if not ended.wait(timeout):
-                with suppress(Exception):  # then what was heard last is told
-                    self.status()
+                self._ask_within(ASKING)
                 if self._record.outcome is None:
                     raise JobTimeoutError(
                         f"job {self._job_id} has not ended within {timeout:g} s "

@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ssh_lab
@@ -38,8 +39,8 @@ def own_server(tmp_path: Path) -> Iterator[Callable[..., ssh_lab.Server]]:
     require()
     made: list[ssh_lab.Server] = []
 
-    def make(*lines: str) -> ssh_lab.Server:
-        made.append(ssh_lab.Server(tmp_path / f"far-{len(made)}", *lines))
+    def make(*lines: str, **where: Any) -> ssh_lab.Server:
+        made.append(ssh_lab.Server(tmp_path / f"far-{len(made)}", *lines, **where))
         return made[-1]
 
     yield make

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,14 +38,19 @@ class Server:
     Args:
         directory: where its keys and its users' home are.
         lines: more of its configuration.
+        inside: what is put before the command line of its sshd.
+        address: where that listens.
     """
 
-    def __init__(self, directory: Path, *lines: str) -> None:
+    def __init__(
+        self, directory: Path, *lines: str, inside: Sequence[str] = (), address: str = "127.0.0.1"
+    ) -> None:
         self.directory = directory
         self.home = directory / "home"
         self.state = self.home / "state"
         self.config = directory / "config"
         self.lines = lines
+        self.inside, self.address = inside, address
         self.home.mkdir(parents=True)
         self.home.chmod(0o700)
         self.runtime = tempfile.mkdtemp(prefix="anyjob-far-", dir="/tmp")  # sockets need a short path
@@ -63,7 +68,7 @@ class Server:
             self.port: int = free.getsockname()[1]
         public = (directory / "host_key.pub").read_text().split()[:2]
         self.known_hosts = directory / "known_hosts"
-        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {' '.join(public)}\n")
+        self.known_hosts.write_text(f"[{address}]:{self.port} {' '.join(public)}\n")
         self.write_config()
         self._daemon: subprocess.Popen[bytes] | None = None
         self.start()
@@ -71,7 +76,7 @@ class Server:
     def write_config(self, **changes: str) -> None:
         """Write the configuration of the client, with some of it changed."""
         values = {
-            "HostName": "127.0.0.1",
+            "HostName": self.address,
             "Port": str(self.port),
             "IdentityFile": str(self.directory / "key"),
             "IdentitiesOnly": "yes",
@@ -92,7 +97,7 @@ class Server:
             "\n".join(
                 (
                     *self.lines,
-                    f"ListenAddress 127.0.0.1:{self.port}",
+                    f"ListenAddress {self.address}:{self.port}",
                     f"HostKey {self.directory / 'host_key'}",
                     f"PidFile {self.directory / 'sshd.pid'}",
                     f"AuthorizedKeysFile {self.directory / 'authorized_keys'}",
@@ -102,7 +107,7 @@ class Server:
                     "KbdInteractiveAuthentication no",
                     "PermitRootLogin prohibit-password",
                     "UseDNS no",
-                    "MaxStartups 100",
+                    *([] if "MaxStartups" in " ".join(self.lines) else ["MaxStartups 100"]),
                     "MaxSessions 100",
                     environment,
                 )
@@ -112,12 +117,12 @@ class Server:
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
         with (self.directory / "sshd.log").open("ab") as log:
-            arguments = [SSHD, "-D", "-e", "-f", str(self.directory / "sshd_config")]
+            arguments = [*self.inside, SSHD, "-D", "-e", "-f", str(self.directory / "sshd_config")]
             self._daemon = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + STARTS
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                socket.create_connection((self.address, self.port), 1).close()
                 return
             except OSError:
                 if time.monotonic() > deadline or self._daemon.poll() is not None:
@@ -187,7 +192,7 @@ class Server:
         self.kill_agents()
         end_leftovers(self.directory)
         end_leftovers(Path(self.runtime))
-        shutil.rmtree(self.runtime)
+        shutil.rmtree(self.runtime, ignore_errors=True)  # it may have been closed before
 
 
 class Faults:

@@ -1,9 +1,11 @@
 """Kill what is between a program and its jobs on another machine, again and again, and account for every job.
 
-Each round hands over jobs from a process of its own, and kills one of: that client, its ``ssh``, the agent,
-the session of sshd, the supervisor there; or has nobody come in for a moment. At the end another process
-waits for all. A job that ran twice, or is DONE and did not run, or neither ran nor is said not to have, is a
-fault.
+Two clients at a time hand over jobs, and one of these is killed: a client, its ``ssh``, the agent, the
+session of sshd, the supervisor or the keeper there; or nobody comes in for a moment. At the end another
+process waits for all. A job notes when it starts and when it is through. One that ran twice, or is DONE and
+was not through, or is ``lost`` and no keeper was killed while it ran, is a fault.
+
+The table has what came of the jobs that had been handed over, and had not ended, when one was killed.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,31 +29,52 @@ import anyjob
 from anyjob.testing.environment.leftover_processes import leftovers
 
 JOBS = 15
-VICTIMS = ("client", "ssh", "agent", "sshd", "supervisor", "nobody comes in")
+VICTIMS = {
+    "client": "the program",
+    "ssh": "its `ssh`",
+    "sshd": "the session of sshd",
+    "agent": "`anyjob serve` there",
+    "supervisor": "the supervisor there",
+    "keeper": "the keeper there, with what it runs",
+    "away": "nothing, but nobody comes in for up to 2 s",
+}
+RESULTS = {
+    "done": "DONE, ran once",
+    "running": "`lost`: killed with the keeper",
+    "through": "`lost`: had ended, nobody had noted it",
+    "never": "`lost`: had not begun",
+    "fault": "anything else",
+}
+MOMENT = 2.0
+"""Seconds between the death of a keeper and what a job does that is lost with it, at most."""
 CLIENT = """
     import anyjob
     session = anyjob.Session(
         config=anyjob.Config.from_dict({"backends": {"far": {"type": "ssh", **OPTIONS}}}, origin="soak"),
         state=STATE,
     )
-    command = anyjob.Command(["sh", "-c", 'echo . >> "$0/$ANYJOB_JOB_ID"; sleep 0.05', RAN])
+    command = anyjob.Command(
+        ["sh", "-c", 'exec >> "$0/$ANYJOB_JOB_ID"; date +s%s.%N; sleep 0.05; date +e%s.%N', RAN]
+    )
     jobs = session.get_backend("far").run_many([command] * JOBS, name="soak")
     anyjob.wait(jobs, 60)
 """
+Kills = list[tuple[float, str]]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=VICTIMS, nargs="+", default=list(VICTIMS), help="kill no others")
     given = parser.parse_args()
     random.seed(given.seed)
     with tempfile.TemporaryDirectory(prefix="anyjob-soak-") as directory:
-        return soak(Path(directory), given.kills)
+        return soak(Path(directory), given.kills, given.only)
 
 
-def soak(directory: Path, kills: int) -> int:
-    """Kill so many times; return the number of faults."""
+def soak(directory: Path, kills: int, victims: list[str]) -> int:
+    """Kill so many times one of these; return the number of faults."""
     server = ssh_lab.Server(directory / "far")
     state, ran = directory / "near", directory / "ran"
     ran.mkdir()
@@ -59,16 +82,17 @@ def soak(directory: Path, kills: int) -> int:
     script = textwrap.dedent(CLIENT).replace("JOBS", str(JOBS))
     for name, value in names.items():
         script = script.replace(name, value)
-    done: Counter[str] = Counter()
+    done: Kills = []
     try:
         clients: list[subprocess.Popen[bytes]] = []
-        while sum(done.values()) < kills:
+        while len(done) < kills:
             clients = [client for client in clients if client.poll() is None]
             if len(clients) < 2:
                 clients.append(subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL))
             time.sleep(random.uniform(0.05, 1.5))
-            victim = random.choice(VICTIMS)
-            done[victim] += kill(victim, server, clients)
+            victim = random.choice(victims)
+            if kill(victim, server, clients):
+                done.append((time.time(), victim))
         for client in clients:
             client.kill()
             client.wait()
@@ -77,8 +101,8 @@ def soak(directory: Path, kills: int) -> int:
         server.close()
 
 
-def kill(victim: str, server: ssh_lab.Server, clients: list[subprocess.Popen[bytes]]) -> int:
-    """Kill one of these; return how often that was done."""
+def kill(victim: str, server: ssh_lab.Server, clients: list[subprocess.Popen[bytes]]) -> bool:
+    """Kill one of these; tell whether there was one."""
     pids: list[int] = []
     if victim == "client":
         pids = [client.pid for client in clients]
@@ -88,25 +112,32 @@ def kill(victim: str, server: ssh_lab.Server, clients: list[subprocess.Popen[byt
         pids = server.agents()
     elif victim == "sshd":
         pids = [_parent(pid) for pid in server.agents()]
-    elif victim == "supervisor":
-        pids = leftovers(server.state)
-        pids = [pid for pid in pids if b"supervisor" in _command(pid)]
+    elif victim in ("supervisor", "keeper"):
+        pids = [pid for pid in leftovers(server.state) if _is_program(pid, victim)]
     else:
         server.stop()
         time.sleep(random.uniform(0.1, 2))
         server.start()
-        return 1
+        return True
     if not pids:
-        return 0
+        return False
     with suppress(ProcessLookupError, PermissionError):
         os.kill(random.choice(pids), signal.SIGKILL)
-    return 1
+        return True
+    return False
 
 
 def _command(pid: int) -> bytes:
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""
+
+
+def _is_program(pid: int, name: str) -> bool:
+    """Tell whether a process is the supervisor, or the keeper, which has the supervisor's command with it."""
+    words = _command(pid).split(b"\0")
+    code = words[words.index(b"-c") + 1] if b"-c" in words[:-1] else b""
+    return f"anyjob.builtin.local.{name}.main".encode() in code
 
 
 def _parent(pid: int) -> int:
@@ -118,28 +149,54 @@ def _parent(pid: int) -> int:
     return pid
 
 
-def account(server: ssh_lab.Server, state: Path, ran: Path, done: Counter[str]) -> int:
+def account(server: ssh_lab.Server, state: Path, ran: Path, kills: Kills) -> int:
     """Wait for all that is in the ledger, and compare it with what has run; return the number of faults."""
     config = {"backends": {"far": {"type": "ssh", **server.options()}}}
     with anyjob.Session(config=anyjob.Config.from_dict(config, origin="soak"), state=state) as session:
         jobs = session.jobs(name="soak")
         anyjob.wait(jobs, 300)
-        table: Counter[str] = Counter()
-        faults = 0
+        table: dict[str, Counter[str]] = defaultdict(Counter)
+        whole: Counter[str] = Counter()
         for job in jobs:
             path = ran / job.job_id()
-            times = path.read_text().count(".") if path.exists() else 0
-            ended = job.outcome(1)
-            what = f"{ended.status.name} ({ended.reason})" if ended.reason else ended.status.name
-            table[f"{what}, ran {times} times"] += 1
-            faults += times > 1 or (ended.status.name == "DONE" and times != 1)
+            marks = path.read_text().split() if path.exists() else []
+            result = judged(job, marks, kills)
+            whole[result] += 1
+            told = job.metadata()
+            for at, victim in kills:
+                if told["submitted"] <= at <= (told["finished"] or at):
+                    table[victim][result] += 1
+            if result == "fault":
+                end = told["finished"] or time.time()
+                near = [f"{victim} {at:.3f}" for at, victim in kills if -5 < at - end < 1]
+                print(job.job_id(), told["status"], told["message"], *marks, f"{end:.3f}", *near)
         known = {job.job_id() for job in jobs}
         stray = [path.name for path in ran.iterdir() if path.name not in known]
-        faults += len(stray)
-    print(f"killed: {', '.join(f'{what} {count}' for what, count in sorted(done.items()))}")
-    print(f"jobs: {len(jobs)}; " + "; ".join(f"{what}: {count}" for what, count in sorted(table.items())))
-    print(f"ran and stand in no ledger: {len(stray)}; faults: {faults}")
-    return faults
+    count = Counter(victim for _, victim in kills)
+    print(f"| {len(kills)} kills, {len(jobs)} jobs | times | {' | '.join(RESULTS.values())} |")
+    print("|" + " --- |" * (len(RESULTS) + 2))
+    for victim, words in VICTIMS.items():
+        print(f"| {words} | {count[victim]} | {' | '.join(str(table[victim][each]) for each in RESULTS)} |")
+    print(f"| all jobs | | {' | '.join(str(whole[each]) for each in RESULTS)} |")
+    print(f"ran and stand in no ledger: {len(stray)}")
+    return whole["fault"] + len(stray)
+
+
+def judged(job: anyjob.TaskJob, marks: list[str], kills: Kills) -> str:
+    """Return which of the results that of a job is, by what it has noted itself."""
+    ended = job.outcome(1)
+    noted = "".join(mark[0] for mark in marks)
+    times = [float(mark[1:]) for mark in marks]
+    if ended.status is anyjob.JobStatus.DONE:
+        return "done" if noted == "se" else "fault"
+    if ended.status is not anyjob.JobStatus.ERROR or ended.reason != "lost":
+        return "fault"
+    keepers = [at for at, victim in kills if victim == "keeper"]
+    if noted == "":
+        return "never"
+    if noted in ("s", "se") and any(abs(at - times[-1]) < MOMENT for at in keepers):
+        return "running" if noted == "s" else "through"
+    return "fault"
 
 
 if __name__ == "__main__":

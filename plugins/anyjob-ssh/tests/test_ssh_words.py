@@ -85,6 +85,8 @@ def test_the_command_line_is_constant_and_asks_nothing() -> None:
     assert found[:2] == ["ssh", "-T"]
     assert found[-3:] == ["--", "me@login", command_line.COMMAND]
     assert {"BatchMode=yes", "ServerAliveInterval=5", "ServerAliveCountMax=3", "ProxyJump=gate"} < set(found)
+    own = command_line.channel_arguments(SshOptions(host="h", ssh_options=("BatchMode=no",)))
+    assert own.index("BatchMode=no") < own.index("BatchMode=yes")  # ssh takes the first
     sent = command_line.ssh_environment({"LANG": "de_DE", "LC_ALL": "C", "SSH_AUTH_SOCK": "/x"})
     assert sent == {"SSH_AUTH_SOCK": "/x"}
 

@@ -7,11 +7,21 @@ import click
 
 @click.command()
 @click.option("--stdio", is_flag=True, required=True, help="Speak on stdin and stdout, the only way.")
-def serve(stdio: bool) -> None:
+@click.option(
+    "--patience",
+    default="30s",
+    show_default=True,
+    metavar="TIME",
+    help="How long it stays without a word of the other machine, which speaks every 5 s.",
+)
+def serve(stdio: bool, patience: str) -> None:
     """Give the backends of this machine to the anyjob of another one.
 
     That starts it, by ssh: nobody types this.
     """
+    from anyjob.cli.context import show_warnings
     from anyjob.remote.server import serve
+    from anyjob.text.units import parse_duration
 
-    serve()
+    show_warnings()  # on stderr, which comes to the user of the other machine
+    serve(parse_duration(patience, what="--patience"))

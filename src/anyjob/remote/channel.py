@@ -27,6 +27,7 @@ from anyjob.errors import (
 from anyjob.process.reporting import report
 from anyjob.remote import frames
 from anyjob.remote.messages import MAGIC, PROTOCOL, REQUESTS, Changed, Failure, Hello
+from anyjob.text.printable import printable
 
 PING = 5.0
 """Seconds between two pings."""
@@ -38,6 +39,8 @@ LAST_WORDS = 16 << 10
 """Bytes of the end of what the program writes to stderr that are kept."""
 ANSWERED = 120.0
 """Seconds within which a request is answered while pings are: else its engine there hangs."""
+OURS = b"anyjob: warning: "
+"""What the lines on stderr begin with that anyjob there has for its user."""
 _READ = 1 << 18
 
 _ERRORS: dict[str, type[BackendError] | type[JobError] | type[SpecError]] = {
@@ -102,6 +105,7 @@ class Channel:
         self._out: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._frames = frames.FrameReader()
         self.noise = ""
+        self.hello = Hello(0)
         started = time.monotonic()
         try:
             self._child = subprocess.Popen(
@@ -180,9 +184,19 @@ class Channel:
 
     def _read_stderr(self) -> None:
         assert self._child.stderr is not None
+        line = b""
         while data := os.read(self._child.stderr.fileno(), _READ):
             self._stderr += data
             del self._stderr[:-LAST_WORDS]
+            *lines, line = (line + data).split(b"\n")
+            line = line[-LAST_WORDS:]
+            for each in lines:
+                self._pass_on(each)
+
+    def _pass_on(self, line: bytes) -> None:
+        """Report what the anyjob there has to say, such as that its disk is full."""
+        if line.startswith(OURS) and self.hello.host:
+            report("%s: %s", self.hello.host, printable(line[len(OURS) :].decode("utf-8", "replace")))
 
     def _said(self) -> str:
         self._errors.join(1.0)

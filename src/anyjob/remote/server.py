@@ -16,19 +16,17 @@ from anyjob.errors import AnyjobError
 from anyjob.remote import frames
 from anyjob.remote.messages import MAGIC, PROTOCOL, REQUESTS, Changed, Failure, Hello, OfferedBackend
 
-PATIENCE = 30.0
-"""Seconds without a word of the other end, after which this one ends."""
 TOGETHER = 0.02
 """Seconds for which changes are gathered, so that many at a time are one message."""
 THREADS = 8
 _READ = 1 << 18
 
 
-def serve() -> None:
-    """Serve whoever has started this program, until it has gone."""
+def serve(patience: float) -> None:
+    """Serve whoever has started this program, until it has gone, or has said nothing for so many seconds."""
     reader, writer = _move_streams()
     os.write(writer, MAGIC)
-    Server(reader, writer).run()
+    Server(reader, writer, patience).run()
     # What is left are threads that wait for engines: nobody wants to hear of that.
     os._exit(0)
 
@@ -49,9 +47,11 @@ class Server:
     Args:
         reader: the descriptor of what the other end says.
         writer: that of what is said to it.
+        patience: seconds without a word of the other end, after which this one ends.
     """
 
-    def __init__(self, reader: int, writer: int) -> None:
+    def __init__(self, reader: int, writer: int, patience: float) -> None:
+        self._patience = patience
         self._reader, self._writer = reader, writer
         self._out: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._changed: set[str] = set()
@@ -67,7 +67,7 @@ class Server:
         self._say(0, "hello", self._hello())
         messages = frames.FrameReader()
         while True:
-            if not select.select([self._reader], [], [], PATIENCE)[0]:
+            if not select.select([self._reader], [], [], self._patience)[0]:
                 return
             try:
                 data = os.read(self._reader, _READ)

@@ -52,10 +52,13 @@ class PollSchedule:
         self.due = NEVER_DUE
 
     def failed(self) -> None:
-        """It could not be asked: back off."""
+        """It could not be asked: back off, by a little chance, since others may be in the same case."""
+        from random import uniform  # what fails seldom is loaded when it does
+
         self.failures += 1
         self._failing_since = self._failing_since or time.monotonic()
-        self.due = time.monotonic() + backoff(self.failures, ceiling=self._backend.ceiling)
+        pause = backoff(self.failures, ceiling=self._backend.ceiling)
+        self.due = time.monotonic() + uniform(pause / 2, pause)
 
     def succeeded(self) -> None:
         """It could be asked."""

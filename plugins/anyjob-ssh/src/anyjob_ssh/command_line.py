@@ -30,12 +30,12 @@ def ssh_arguments(options: SshOptions, *, batch: bool = True) -> list[str]:
         batch: whether ssh may ask nothing.
     """
     given = [
+        *options.ssh_options,  # first, since of those that are given twice ssh takes the first
         *(["BatchMode=yes"] if batch else []),
         f"ServerAliveInterval={ALIVE}",
         "ServerAliveCountMax=3",
         "ClearAllForwardings=yes",
         f"ConnectTimeout={max(1, int(options.timeout))}",
-        *options.ssh_options,
     ]
     if batch and os.path.exists(master := master_path(options)):
         given[:0] = [f"ControlPath={master}", "ControlMaster=no"]

@@ -154,7 +154,7 @@ class SupervisorConnection:
             if message["op"] == "changed":
                 self._take_changed(message["ended"], message["moved"])
             elif message["op"] == "warning":
-                _warn(message["text"])
+                report("%s", message["text"])
             elif message["op"] == "ack":
                 with self._arrived:
                     awaited = message["ack"] in self._awaited
@@ -171,12 +171,6 @@ class SupervisorConnection:
             self._changed.notify()
 
 
-def _warn(text: str) -> None:
-    import logging
-
-    logging.getLogger("anyjob").warning("%s", text)
-
-
 def greet(frames: FrameSocket, deadline: float) -> int:
     """Say hello; return the protocol of who answers.
 
@@ -190,7 +184,7 @@ def greet(frames: FrameSocket, deadline: float) -> int:
         for message in frames.receive():
             if message["op"] == "welcome":
                 if message.get("trouble"):
-                    _warn(message["trouble"])
+                    report("%s", message["trouble"])
                 return int(message["protocol"])
 
 

@@ -88,8 +88,8 @@ def lost(job: ScheduledJob) -> Outcome:
     return Outcome(
         status=JobStatus.ERROR,
         reason="lost",
-        message="the keeper of the local backend, or the machine, went away while it ran; it was not run "
-        "again, since it was not marked restartable",
+        message="the keeper of the local backend, or the machine, went away while it ran, or before its end "
+        "was noted; it was not run again, since it was not marked restartable",
         finished=time.time(),
         attempt=job.attempt,
     )
