@@ -4,6 +4,7 @@
 
     name = "study"                      # optional: what the whole is called
     backend = "laptop"                  # optional: where they run
+    fail_fast = true                    # optional: a job fails, and the others are cancelled
 
     [[job]]                             # one for each step
     name = "fit"                        # what its jobs are called
@@ -30,7 +31,7 @@ import os
 from typing import Any, NamedTuple
 
 from anyjob.errors import JobFileError
-from anyjob.jobfile.reader import KEYS, JobFile, read_table
+from anyjob.jobfile.reader import KEYS, JobFile, read_flag, read_table
 from anyjob.status import PREREQUISITES
 from anyjob.text.nearest import did_you_mean
 from anyjob.text.toml import InvalidEntry, parse_toml, read_text, require_known_keys, type_name
@@ -57,6 +58,7 @@ class Pipeline(NamedTuple):
     path: str
     name: str
     steps: list[Step]
+    fail_fast: bool = False
 
 
 def load(path: str | os.PathLike[str]) -> Pipeline | None:
@@ -70,14 +72,16 @@ def load(path: str | os.PathLike[str]) -> Pipeline | None:
     if not isinstance(data.get("job"), list):
         return None
     try:
-        require_known_keys("", data, ("name", "backend", "job"))
+        require_known_keys("", data, ("name", "backend", "fail_fast", "job"))
+        fail_fast = read_flag(data, "fail_fast")
         entries = [_entry(number, table) for number, table in enumerate(data["job"])]
         names = [name for name, _ in entries]
         for number, name in enumerate(names):
             if name in names[:number]:
                 raise InvalidEntry(f"job[{number}].name", f"two steps are called {name!r}: rename one")
         steps = {name: _step(number, table, data, filename) for number, (name, table) in enumerate(entries)}
-        return Pipeline(filename, str(data.get("name", "")), [steps[name] for name in _in_order(steps)])
+        ordered = [steps[name] for name in _in_order(steps)]
+        return Pipeline(filename, str(data.get("name", "")), ordered, fail_fast)
     except InvalidEntry as error:
         raise JobFileError(f"{filename}: {error.place}: {error}") from None
 
@@ -96,6 +100,8 @@ def _entry(number: int, table: Any) -> tuple[str, dict[str, Any]]:
 def _step(number: int, table: dict[str, Any], data: dict[str, Any], filename: str) -> Step:
     place = f"job[{number}]"
     require_known_keys(place, table, (*KEYS, *NEEDS))
+    if "fail_fast" in table:
+        raise InvalidEntry(f"{place}.fail_fast", "is said of all steps, at the head of the file")
     needs: dict[str, list[str]] = {}
     for key, keyword in NEEDS.items():
         names = table.get(key, [])

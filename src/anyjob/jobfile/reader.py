@@ -5,6 +5,7 @@
     name = "ar-order"                   # optional: what the jobs are called
     backend = "laptop"                  # optional: where they run
     limit = 4                           # optional: how many of that name may run at a time
+    fail_fast = true                    # optional: one fails, and the others are cancelled; else they go on
 
     [command]                           # exactly one of [command], [python] and [job]
     argv = ["python3", "fit.py", "--order", "{order}", "--out", "{out}"]
@@ -70,7 +71,10 @@ from anyjob.text.toml import (
 )
 
 _WORK = ("command", "python", "job")
-KEYS = ("name", "backend", "limit", *_WORK, "matrix", "parameters", "resources", "options", "write")
+KEYS = (
+    *("name", "backend", "limit", "fail_fast", *_WORK),
+    *("matrix", "parameters", "resources", "options", "write"),
+)
 """What may stand at the head of a job file, or of a step of one."""
 
 
@@ -100,6 +104,7 @@ class JobFile(NamedTuple):
         options: for one type of backend each, by its name.
         jobs: one for each combination, at least one.
         limit: how many of that name may run at a time; None: any number.
+        fail_fast: the others are cancelled when one has failed.
     """
 
     path: str
@@ -110,6 +115,7 @@ class JobFile(NamedTuple):
     options: dict[str, dict[str, Any]]
     jobs: list[JobEntry]
     limit: int | None = None
+    fail_fast: bool = False
 
     @property
     def directory(self) -> str:
@@ -160,6 +166,18 @@ def read_table(data: dict[str, Any], filename: str) -> JobFile:
     return _Reader(data, filename).read({})
 
 
+def read_flag(data: Mapping[str, Any], key: str) -> bool:
+    """Return what stands under a key that is true or false.
+
+    Raises:
+        InvalidEntry: it is something else.
+    """
+    value = data.get(key, False)
+    if not isinstance(value, bool):
+        raise InvalidEntry(key, f"expected true or false, got {type_name(value)}")
+    return value
+
+
 class _Reader:
     def __init__(self, data: dict[str, Any], filename: str) -> None:
         self.filename = filename
@@ -194,6 +212,7 @@ class _Reader:
             options=self.options(),
             jobs=jobs,
             limit=self.limit(),
+            fail_fast=read_flag(self.data, "fail_fast"),
         )
 
     # --- the parts of the file ----------------------------------------------------------------

@@ -211,6 +211,13 @@ Exit codes:
 @click.option("--cache", metavar="TIME", help="With --once: what was done longer ago is done anew: 7d.")
 @click.option("--detach", is_flag=True, help="Hand it over, print the id, and leave.")
 @write_option
+@click.option(
+    "--fail-fast/--keep-going",
+    "fail_fast",
+    default=None,
+    help="When a job of the job file fails, cancel the others; else they go on, but for what needs it.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what the job file would run where, and run nothing.")
 @click.option("--fresh", is_flag=True, help="Run all jobs of the job file anew.")
 @click.option(
     "--results",
@@ -255,7 +262,7 @@ def _run(ctx: click.Context, session: Any, options: dict[str, Any], as_json: boo
     if "anyjob.fields" in ctx.meta:
         if argv is not None:
             raise click.UsageError("--type makes the work of its fields: drop the command after --", ctx)
-        _require_context(ctx, options, ("fresh", "results"), "with a job file")
+        _require_context(ctx, options, _OF_FILES, "with a job file")
         return _run_kind(ctx, session, options, resources, as_json)
     file = options["file"]
     _require_context(ctx, options, ("writes",), "with --type (in a job file, below [write])")
@@ -274,7 +281,9 @@ def _run(ctx: click.Context, session: Any, options: dict[str, Any], as_json: boo
         from anyjob.jobfile.pipeline import load
 
         axes = parse_pairs(options["parameters"])
-        flags = {"as_json": as_json, **{name: options[name] for name in ("detach", "fresh", "results")}}
+        flags = {"as_json": as_json, **{name: options[name] for name in ("detach", *_OF_FILES)}}
+        if options["detach"] and options["fail_fast"]:
+            raise click.UsageError("--fail-fast is seen to by who waits, which --detach does not", ctx)
         if options["results"]:
             from anyjob.cli.run.sweeps.results_file import check_path
 
@@ -295,10 +304,13 @@ def _run(ctx: click.Context, session: Any, options: dict[str, Any], as_json: boo
         return run_file(session, file, options["backend"], resources, axes, **flags)
     if file is not None:
         raise click.UsageError(f"either a job file ({file!r}) or a command after --, not both", ctx)
-    _require_context(ctx, options, ("parameters", "fresh", "results"), "with a job file")
+    _require_context(ctx, options, ("parameters", *_OF_FILES), "with a job file")
     if not argv:
         raise click.UsageError("there is no command after --", ctx)
     return _run_one(session, options, _command(argv, options), resources, as_json)
+
+
+_OF_FILES = ("fresh", "results", "fail_fast", "dry_run")
 
 
 def _require_context(ctx: click.Context, options: dict[str, Any], names: tuple[str, ...], where: str) -> None:

@@ -11,6 +11,8 @@ from anyjob.cli.jobs.queueing import explained_wait
 from anyjob.cli.run.detach import require_durable
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.sweeps import results_file
+from anyjob.cli.run.sweeps.failing_fast import FailFast
+from anyjob.cli.run.sweeps.plan import PlannedStep, print_plan
 from anyjob.cli.run.sweeps.progress import Progress
 from anyjob.cli.run.sweeps.report import SweepRow, print_report
 from anyjob.cli.run.sweeps.resume import hand_over, once_of
@@ -46,6 +48,8 @@ def run_pipeline(
     detach: bool = False,
     fresh: bool = False,
     results: str | None = None,
+    fail_fast: bool | None = None,
+    dry_run: bool = False,
 ) -> int:
     """Run the steps of a job file, and return the exit code.
 
@@ -61,15 +65,21 @@ def run_pipeline(
         detach: leave as soon as all is handed over.
         fresh: run all anew.
         results: a file for the table.
+        fail_fast: cancel the others when one has failed, but for what is to start after a failure, or after
+            an end of whatever kind; None: as the file says.
+        dry_run: hand nothing over, and print what would be.
     """
     steps = [_prepare(session, step, backend_name, overrides) for step in pipeline.steps]
+    name = pipeline.name or os.path.basename(pipeline.path)
+    if dry_run:
+        print_plan(name, [_planned(step) for step in steps], as_json=as_json)
+        return exit_codes.OK
     new: list[Any] = []
     try:
         jobs = _submit(session, steps, overrides, new, fresh=fresh)
     except BaseException:  # what has been handed over would be half of it
         session.cancel(new)
         raise
-    name = pipeline.name or os.path.basename(pipeline.path)
     print_message(f"{name}: {len(new)} new jobs of {len(jobs)}, in {len(steps)} steps")
     rows = [row for prepared in steps for row in prepared.rows]
     for row, job in zip(rows, jobs, strict=True):
@@ -80,6 +90,10 @@ def run_pipeline(
     given = {id(row): prepared.resources for prepared in steps for row in prepared.rows}
     unneeded = {id(row) for one in steps if {*one.step.needs} == {"after_failure"} for row in one.rows}
     row_of = {id(job): row for row, job in zip(rows, jobs, strict=True)}
+    whatever = {id(row) for one in steps if {*one.step.needs} - {"after"} for row in one.rows}
+    ends = [row.job for row in rows if id(row) not in whatever]
+    wanted = pipeline.fail_fast if fail_fast is None else fail_fast
+    failing = FailFast(name, ends, session.cancel, is_wanted=wanted)
     with Interrupts(lambda: new, session.cancel, kill=False, outlive=True) as interrupts:
         with Progress(name, len(rows), str(steps[-1].backend)) as progress, explained_wait(jobs):
             for job in as_completed(jobs):
@@ -88,6 +102,7 @@ def run_pipeline(
                 if id(row) in unneeded and row.known["reason"] == "dependency":
                     row.state = SKIPPED
                 progress.ended(row, before=job not in new)
+                failing.ended(job, row.state)
         stopped = interrupts.signal
     whole = JobFile(pipeline.path, pipeline.name, None, "", {}, {}, [])
     if results is not None:
@@ -97,6 +112,11 @@ def run_pipeline(
         return exit_codes.SIGNALLED + stopped
     well = all(row.state == SKIPPED or row.went_well(as_json=as_json) for row in rows)
     return exit_codes.OK if well else exit_codes.FOUND
+
+
+def _planned(prepared: Prepared) -> PlannedStep:
+    step, specs, rows, backend, resources = prepared
+    return PlannedStep(step.name, specs, rows, backend, resources, step.needs)
 
 
 def _prepare(session: Session, step: Step, backend_name: str | None, overrides: dict[str, Any]) -> Prepared:

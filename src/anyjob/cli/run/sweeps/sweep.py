@@ -14,6 +14,8 @@ from anyjob.cli.run.detach import require_durable
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.single import run_one
 from anyjob.cli.run.sweeps import results_file
+from anyjob.cli.run.sweeps.failing_fast import FailFast
+from anyjob.cli.run.sweeps.plan import PlannedStep, print_plan
 from anyjob.cli.run.sweeps.progress import Progress
 from anyjob.cli.run.sweeps.report import SweepRow, print_report
 from anyjob.cli.run.sweeps.resume import hand_over, once_of, summary
@@ -37,6 +39,8 @@ def run_file(
     detach: bool = False,
     fresh: bool = False,
     results: str | None = None,
+    fail_fast: bool | None = None,
+    dry_run: bool = False,
 ) -> int:
     """Run the jobs of a job file, and return the exit code.
 
@@ -52,12 +56,17 @@ def run_file(
         detach: leave as soon as all is handed over.
         fresh: do not go on where it was left off: run all anew.
         results: a file for the table.
+        fail_fast: cancel the others when one has failed; None: as the file says.
+        dry_run: hand nothing over, and print what would be.
     """
     file = reader.load(path, {name: parse_axis(text) for name, text in axes.items()})
     specs, rows = make_work(session, file)
     resources = merge_resources(file, overrides)
     backend = choose_backend(session, backend_name or file.backend, specs[0])
     name = file.name or os.path.basename(path)
+    if dry_run:
+        print_plan(name, [PlannedStep(file.name, specs, rows, backend, resources)], as_json=as_json)
+        return exit_codes.OK
     before: frozenset[int] = frozenset()
 
     def submit() -> list[Any]:
@@ -86,11 +95,14 @@ def run_file(
             index_of = {id(job): index for index, job in enumerate(jobs)}
             for row, job in zip(rows, jobs, strict=True):
                 row.job = job
+            wanted = file.fail_fast if fail_fast is None else fail_fast
+            failing = FailFast(name, jobs, session.cancel, is_wanted=wanted)
             with explained_wait(jobs):
                 for job in as_completed(jobs):
                     row = rows[index_of[id(job)]]
                     row.record_outcome(resources)
                     progress.ended(row, before=index_of[id(job)] in before)
+                    failing.ended(job, row.state)
         stopped = interrupts.signal
     if results is not None:
         results_file.write(rows, results)
