@@ -406,3 +406,17 @@ def test_a_plain_backend() -> None:
     done = invoke("run", "-b", "plain", "--", "fail")
     assert done.exit_code == 125
     assert "ValueError: fail" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--retry-wait", "soon", "--retry-wait"),
+        ("--retry-on", "memry", "--retry-on: 'memry' is no reason of a failure"),
+        ("--retry-grow", "disk=2", "--retry-grow: 'disk' is nothing that grows"),
+    ],
+)
+def test_an_option_of_retries_is_called_as_it_was_given(option: str, value: str, told: str) -> None:
+    done = invoke("run", "--retries", "2", option, value, "--", "true")
+    assert done.exit_code not in (0, 1)
+    assert f"error: {told}" in done.stderr

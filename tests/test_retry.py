@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -184,3 +185,11 @@ def test_a_policy_is_kept_in_the_ledger_as_it_was_given() -> None:
     resources = Resources(memory=2**30, retries=policy)
     assert decode_resources(encode_resources(resources)) == resources
     assert policy.on == (75, "OSError", "memory")
+
+
+@pytest.mark.parametrize("on", [[], (), set()])
+def test_no_failure_is_not_any_failure(on: Any) -> None:
+    with pytest.raises(SpecError, match="on: it names no failure: leave it out"):
+        Retry(1, on=on)
+    assert Retry(1).on is None
+    assert msgspec.convert(msgspec.to_builtins(Retry(1)), Retry) == Retry(1)

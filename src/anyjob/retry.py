@@ -51,7 +51,7 @@ class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     times: int
-    on: Any = ()
+    on: Any = None
     wait: Any = 0.0
     backoff: float = 1.0
     jitter: float = 0.0
@@ -65,7 +65,12 @@ class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             or not 0 <= self.times <= MOST_TIMES
         ):
             raise SpecError(f"retries are a whole number from 0 to {MOST_TIMES}, not {self.times!r}")
-        force_setattr(self, "on", _failures(self.on))
+        if self.on is not None:
+            force_setattr(self, "on", _failures(self.on))
+            if not self.on:
+                raise SpecError(
+                    "on: it names no failure: leave it out to retry after any, or give retries=0 for none"
+                )
         wait = units.parse_duration(self.wait, what="wait", allow_zero=True)
         if wait > LONGEST:
             raise SpecError(f"wait = {self.wait!r} does not do: it is a day at most")
@@ -94,7 +99,7 @@ class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Tell whether it is for such a failure."""
         if outcome.reason in NEVER or outcome.reason is None:
             return False
-        if not self.on or outcome.reason in self.on:
+        if self.on is None or outcome.reason in self.on:
             return True
         if outcome.reason == "exit-code":
             return outcome.exit_code in self.on

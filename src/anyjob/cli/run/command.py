@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
@@ -385,12 +386,19 @@ def _retries(options: dict[str, Any]) -> Any:
             raise click.UsageError(f"--retry-{min(given)} says how: give --retries N, too")
         return None
     from anyjob.cli.terminal.values import parse_pairs, parse_value
+    from anyjob.errors import SpecError
+    from anyjob.retry import as_retry
 
     if "grow" in given:
         given["grow"] = {n: parse_value(x) for n, x in parse_pairs(given["grow"], "--retry-grow").items()}
     if not options["retries"].isdigit():
         raise click.UsageError(f"--retries takes a number, not {options['retries']!r}")
-    return {"times": int(options["retries"]), **given}
+    made = {"times": int(options["retries"]), **given}
+    try:
+        as_retry(made)
+    except SpecError as error:  # by the name of the option that it is about
+        raise click.UsageError(re.sub(r"^(on|wait|grow)\b", r"--retry-\1", str(error))) from None
+    return made
 
 
 def _environment(texts: tuple[str, ...]) -> dict[str, str]:
