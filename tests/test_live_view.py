@@ -128,3 +128,18 @@ def test_what_backends_are_busy_with(session: Session) -> None:
 )
 def test_bytes_of_a_log_are_text_that_moves_no_cursor(data: bytes, end: int, text: str) -> None:
     assert as_part(0, data) == LogPart(0, end, text)
+
+
+def test_what_a_job_is_tied_to(session: Session) -> None:
+    backend = session.get_backend("local")
+    first = backend.run(Command(["true"]), name="\x1b[2J")
+    last = backend.run(Command(["true"]), after=first)
+    last.result(60)
+    view = LiveView(session)
+    found = view.graph(last.job_id())
+    assert found is not None
+    assert [node["jobs"] for node in found["nodes"]] == [[first.job_id()], [last.job_id()]]
+    assert found["nodes"][0]["title"].startswith("\\x1b[2J")
+    assert found["edges"] == [{"from": 0, "to": 1, "condition": "after"}]
+    assert view.graph("0" * 18) is None
+    session.close()

@@ -62,6 +62,7 @@ def chromium() -> Iterator[Any]:
 def page(chromium: Any, dashboard: Dashboard) -> Iterator[Any]:
     """The dashboard in a browser that has nothing of another test; an error in it fails the test."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(120_000)  # milliseconds: the machine may be busy
     opened, errors = context.new_page(), []
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)

@@ -52,6 +52,8 @@ class Pages:
             Route("/events", self._events),
             Route("/jobs/{job_id}", self._details),
             Route("/jobs/{job_id}/log", self._log),
+            Route("/jobs/{job_id}/graph", self._graph),
+            Route("/backends", self._backends),
             Route("/actions", self._act, methods=["POST"]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ]
@@ -65,6 +67,12 @@ class Pages:
 
     async def _details(self, request: Request) -> Response:
         return _found(await asyncio.to_thread(self._view.details, request.path_params["job_id"]))
+
+    async def _graph(self, request: Request) -> Response:
+        return _found(await asyncio.to_thread(self._view.graph, request.path_params["job_id"]))
+
+    async def _backends(self, request: Request) -> Response:
+        return _json(await asyncio.to_thread(self._view.loads))
 
     async def _log(self, request: Request) -> Response:
         asked = request.query_params

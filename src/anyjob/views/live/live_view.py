@@ -10,6 +10,7 @@ from anyjob.text.printable import printable
 from anyjob.views.details.refresh import refresh
 from anyjob.views.live.changes import Changes
 from anyjob.views.live.job_details import PART, details, log_part
+from anyjob.views.live.job_graph import graph
 from anyjob.views.live.job_list import JobList
 from anyjob.views.live.loads import loads
 
@@ -92,6 +93,16 @@ class LiveView:
         """
         row = self._row(job_id)
         return None if row is None else log_part(self._session, row, stream, begin, size)._asdict()
+
+    def graph(self, job_id: str) -> dict[str, Any] | None:
+        """Return all that a job is tied to; None where there is no such job.
+
+        ``nodes`` are jobs that are called the same and start after the same: each has a ``title``, its states
+        in ``words``, the ``state`` that says most, and the first of its ``jobs``. ``edges`` are pairs of
+        their indices with the condition, ``from`` what has to end before.
+        """
+        row = self._row(job_id)
+        return None if row is None else graph(self._session.ledger, row)
 
     def _row(self, job_id: str) -> Row | None:
         ledger = self._session.ledger

@@ -8,9 +8,12 @@ const scroller = byId("scroller"), rows = byId("rows"), search = byId("search"),
 const CHIPS = [["", "all"], ["RUNNING", "running"], ["QUEUED", "waiting"], ["DONE", "done"], ["ERROR", "failed"], ["CANCELLED", "cancelled"]];
 const WAITING = new Set(["QUEUED", "INITIALIZING", "VALIDATING"]);
 const pool = [];
-let shown = [], state = "", selected = "", asked = 0, timer = 0, onSelect = () => {};
+let shown = [], state = "", selected = "", asked = 0, timer = 0;
+const selecting = new Set(), listing = new Set();
 
-export const whenSelected = (call) => { onSelect = call; };
+export const whenSelected = (call) => selecting.add(call);
+export const whenListed = (call) => listing.add(call);
+export const chosen = () => selected;
 
 function fits(job, words) {
   return (!state || job.state === state || (state === "QUEUED" && WAITING.has(job.state))) && words.every((word) => job.words.includes(word));
@@ -23,6 +26,7 @@ function refilter() {
   const listed = store.order.length, there = Object.values(store.counts).reduce((a, b) => a + b, 0);
   write(byId("said"), `${shown.length.toLocaleString()} of ${listed.toLocaleString()} jobs` + (there > listed ? `; ${(there - listed).toLocaleString()} older ones, and those run anew, are not listed` : ""));
   draw();
+  for (const call of listing) call(shown);
 }
 
 function draw() {
@@ -73,10 +77,11 @@ function fill(row, job, at) {
 }
 
 export function select(id) {
+  if (id === selected) return;
   selected = id;
   byId("jobs").classList.toggle("narrow", id !== "");
   draw();
-  onSelect(id);
+  for (const call of selecting) call(id);
 }
 
 function move(by) {

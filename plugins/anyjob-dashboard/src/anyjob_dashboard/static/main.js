@@ -1,5 +1,6 @@
 // Begins: the token leaves the address bar, since the cookie has taken its place, and the server is listened to.
 import "./detail.js";
+import "./tabs.js";
 import { byId, write } from "./dom.js";
 import { connect, listen, store } from "./store.js";
 
