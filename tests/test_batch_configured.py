@@ -93,6 +93,15 @@ def test_tasks_of_an_array() -> None:
     assert (ended.tasks, ended.exit_code, ended.reason) == (None, 137, "exit-code")
 
 
+def test_a_job_that_is_to_go_on_at_its_walltime_has_a_minute_more() -> None:
+    walltime = ["-t", "{seconds}"]
+    backend = least(requeue=[99], flags={"walltime": walltime, "restartable": ["-y"]})
+    assert isinstance(backend.words, ConfiguredDialect)
+    assert (backend.requeues, least().requeues, backend.words.requeue) == (True, False, (99,))
+    command = submitted(backend.words, walltime=90.0, on_walltime="requeue")
+    assert command[-3:] == ["-y", "-t", "150"]
+
+
 def test_tasks_are_named_one_by_one_where_there_is_no_range() -> None:
     flags = {"array": ["--parts", "{tasks}"]}
     dialect = least(task_variable="KELP_PART", task_id="{job}/{task}", flags=flags).words
@@ -119,6 +128,7 @@ def test_rows_of_several_lines_are_read() -> None:
         ({"flags": {"cores": ["-c"]}}, "flags: there is no 'cores'; there are cpus"),
         ({"task_variable": "KELP_PART"}, "`task_variable` and `flags.array`: one of them is missing"),
         ({"history": ["kpast"]}, "`history` and `record`: one of them is missing"),
+        ({"requeue": ["requeue"]}, "requeue: it is an exit code and"),
         ({"listing": None}, "listing"),
     ],
 )

@@ -89,6 +89,14 @@ _FIELDS: tuple[tuple[Any, ...], ...] = (
     ("end_signals", Annotated[Words, _about("signals that announce the end of a job: USR2")], ()),
     ("ignored_signals", Annotated[Words, _about("signals that mean nothing to the work: USR1")], ()),
     ("reserved_exit_codes", Annotated[tuple[int, ...], _about("exit codes that start a job anew")], ()),
+    (
+        "requeue",
+        Annotated[
+            tuple[int | str, ...],
+            _about('how a job has itself started anew: an exit code, and a program: [0, "requeue", "$ID"]'),
+        ],
+        (),
+    ),
     ("forgets_deleted", Annotated[bool, _about("whether a deleted job that waited leaves no record")], False),
 )
 
@@ -120,6 +128,11 @@ class _Checked(BatchTypeJobOptions, frozen=True):
                 raise ValueError(f"flags: there is no {flag!r}; there are {', '.join(FLAGS)}")
         if bool(said.task_variable) is not ("array" in said.flags):
             raise ValueError("an array needs both, `task_variable` and `flags.array`: one of them is missing")
+        code, *command = said.requeue or (0,)
+        if not isinstance(code, int) or not all(isinstance(word, str) for word in command):
+            raise ValueError(
+                "requeue: it is an exit code and, where that is not enough, a program with arguments: [99]"
+            )
         if bool(said.history) is not bool(said.record):
             raise ValueError("a history needs both, `history` and `record`: one of them is missing")
 
@@ -152,6 +165,7 @@ class ConfiguredDialect(Dialect):
         self.end_signals, self.ignored_signals = said.end_signals, said.ignored_signals
         self.reserved_exit_codes = said.reserved_exit_codes
         self.forgets_deleted = said.forgets_deleted
+        self.requeue = said.requeue
         self.script_file = any("{script}" in text for text in said.submit)
         escaped = re.escape(said.task_id).replace(r"\{job\}", "(.+)").replace(r"\{task\}", r"(\d+)")
         self._task_id = re.compile(escaped)
@@ -161,10 +175,10 @@ class ConfiguredDialect(Dialect):
         needs, flags = what.resources, self._said.flags
         count = what.tasks or 1
         values: dict[str, Any] = {"tasks": count, "last": self.first_task + count - 1}
-        wanted = ["restartable" if needs.restartable else "not_restartable"]
+        wanted = ["restartable" if needs.restartable or needs.on_walltime else "not_restartable"]
         wanted.append("single" if what.tasks is None else "array")
-        if needs.walltime is not None:
-            seconds = max(1, ceil(needs.walltime))
+        if what.walltime is not None:
+            seconds = max(1, ceil(what.walltime))
             minutes = ceil(seconds / 60)
             hms = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
             values |= {"seconds": seconds, "minutes": minutes, "hms": hms}
