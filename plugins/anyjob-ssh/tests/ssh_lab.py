@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from anyjob.ledger.store import Ledger
@@ -40,10 +41,16 @@ class Server:
         lines: more of its configuration.
         inside: what is put before the command line of its sshd.
         address: where that listens.
+        variables: more of the environment of its sessions.
     """
 
     def __init__(
-        self, directory: Path, *lines: str, inside: Sequence[str] = (), address: str = "127.0.0.1"
+        self,
+        directory: Path,
+        *lines: str,
+        inside: Sequence[str] = (),
+        address: str = "127.0.0.1",
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.directory = directory
         self.home = directory / "home"
@@ -51,6 +58,7 @@ class Server:
         self.config = directory / "config"
         self.lines = lines
         self.inside, self.address = inside, address
+        self.variables = variables
         self.home.mkdir(parents=True)
         self.home.chmod(0o700)
         self.runtime = tempfile.mkdtemp(prefix="anyjob-far-", dir="/tmp")  # sockets need a short path
@@ -92,7 +100,7 @@ class Server:
         environment = (
             f"SetEnv HOME={self.home} PATH={path} ANYJOB_STATE={self.state} XDG_RUNTIME_DIR={self.runtime} "
             f"ANYJOB_BACKENDS__LOCAL__TYPE=local ANYJOB_BACKENDS__LOCAL__SLOTS={SLOTS}"
-        )
+        ) + "".join(f" {name}={value}" for name, value in self.variables.items())
         (self.directory / "sshd_config").write_text(
             "\n".join(
                 (
