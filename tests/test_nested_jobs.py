@@ -203,3 +203,26 @@ def test_a_death_while_a_job_waits_leaves_no_place_lent(own: Local, who: str) ->
         Path(own.fifo).write_text("go on")
     for job in more:
         job.result(60)
+
+
+def has_children(root: Path, fifo: str) -> None:
+    """Submit one that reads a fifo, and one that does so by a child of its own; and wait for them."""
+    here = backend(root)
+    jobs = [here.run(Call(waits_for_a_fifo, (root, fifo))), here.run(Command(["cat", fifo]))]
+    anyjob.wait(jobs)
+
+
+def test_what_a_job_has_submitted_is_cancelled_with_it(own: Local) -> None:
+    other = own.backend.run(Command(["cat", own.fifo]))
+    job = own.backend.run(Call(has_children, (own.root, own.fifo)))
+    until(lambda: len(own.session.jobs()) == 5, "all are there")
+    family = [each for each in own.session.jobs() if each not in (other, job)]
+    ledger = own.session.ledger
+    rows = ledger.rows([each.job_id() for each in family])
+    parents = [describe(own.session, row)["parent"] for row in rows.values()]
+    assert parents.count(job.job_id()) == 2
+    assert job.cancel()
+    for each in [job, *family]:
+        assert each.outcome(60).status is JobStatus.CANCELLED, each
+    assert other.status() is not JobStatus.CANCELLED
+    other.cancel()

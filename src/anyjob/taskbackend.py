@@ -533,6 +533,10 @@ class TaskBackend(BaseBackend):
             self._check_here("cancel its jobs")
         answers = self.terminate([record.ticket() for record in open_records]) if open_records else {}
         accepted.update(record.job_id for record in open_records if answers.get(record.job_id))
+        if open_records and self.capabilities.durable:
+            from anyjob.runtime.dependencies.children import cancel_children
+
+            cancel_children(self, [record.job_id for record in open_records])
         if accepted:
             self.notify(accepted)
         return [record.job_id in accepted for record in records]

@@ -140,6 +140,7 @@ def labelled_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("amended", found["notes"].get(AMENDED, "")),
         ("backend", _backend(found)),
         ("native id", found["native_id"] or ""),
+        ("submitted by", found["parent"] or ""),
         *prerequisite_lines(found["prerequisites"]),
         ("attempt", str(found["attempt"])),
         *attempt_lines(found["attempts"]),

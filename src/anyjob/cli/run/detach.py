@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from anyjob.cli import exit_codes
@@ -27,6 +28,7 @@ def require_durable(backend: Any) -> None:
 def detach(backend: Any, spec: Spec, resources: dict[str, Any], *, as_json: bool) -> int:
     """Hand over one piece of work, print the id of its job, and return the exit code."""
     require_durable(backend)
+    os.environ.pop("ANYJOB_JOB_ID", None)  # it outlives the job that this is part of
     (job,) = submit(backend, [spec], resources)
     if as_json:
         write_json({"job_id": job.job_id(), "backend": str(backend)})

@@ -270,6 +270,24 @@ class LedgerReader(DependencyReader, AttemptReader, OnceReader, GraphReader):
         sql = f"SELECT context FROM bulks WHERE n IN ({waiting})"
         return [decode_context(context) for (context,) in self._file.read(sql, (backend,))]
 
+    def open_children(self, job_ids: Sequence[str]) -> list[str]:
+        """Return the jobs that these have submitted, and that have not ended."""
+        from anyjob.ledger.encoding import decode_context
+
+        wanted = frozenset(job_ids)
+        is_open = "SELECT DISTINCT bulk FROM jobs WHERE backend IN (SELECT n FROM backends) AND state < ?"
+        bulks = self._file.read(f"SELECT n, context FROM bulks WHERE n IN ({is_open})", (FINAL,))
+        of_bulk = (
+            "SELECT j.id FROM bulks k CROSS JOIN jobs j ON j.n BETWEEN k.first AND k.last "
+            "WHERE k.n = ? AND +j.state < ?"
+        )
+        return [
+            job_id
+            for n, context in bulks
+            if decode_context(context).parent in wanted
+            for (job_id,) in self._file.read(of_bulk, (n, FINAL))
+        ]
+
     def settings(self, backend: int) -> dict[str, Any]:
         """Return the options that were set for a backend, which hold in place of its own."""
         found = self._file.read("SELECT options FROM settings WHERE backend = ?", (backend,))

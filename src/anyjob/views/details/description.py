@@ -57,6 +57,7 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
         "currency": outcome.currency,
         "rerun_of": ledger.rerun_of([row.job_id]).get(row.job_id),
         "superseded_by": ledger.superseded_by([row.job_id]).get(row.job_id),
+        "parent": context.parent or None,
         "notes": ledger.notes(row.job_id),
         "prerequisites": [
             {**one._asdict(), "condition": CONDITIONS[one.condition], "status": one.status.name}

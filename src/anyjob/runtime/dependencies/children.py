@@ -1,0 +1,26 @@
+"""Jobs that jobs have submitted: they belong to these, and are cancelled with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from anyjob.errors import AnyjobError
+from anyjob.process.reporting import report
+
+if TYPE_CHECKING:
+    from anyjob.taskbackend import TaskBackend
+
+
+def cancel_children(backend: TaskBackend, job_ids: Sequence[str]) -> None:
+    """Cancel what these jobs have submitted that has not ended, and what that has; what cannot be is told."""
+    found = backend.services.ledger.open_children(job_ids)
+    by_backend: dict[int, list[Any]] = {}
+    for job in backend.services.jobs(backend, found).values() if found else ():
+        by_backend.setdefault(id(job.backend()), []).append(job)
+    for some in by_backend.values():
+        there = some[0].backend()
+        try:
+            there.cancel_many(some)
+        except AnyjobError as error:
+            report("jobs of %s that a cancelled job has submitted are not cancelled: %s", there, error)
