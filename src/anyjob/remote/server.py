@@ -57,7 +57,7 @@ class Server:
         self._changed: set[str] = set()
         self._has_changed = threading.Event()
         self._lock = threading.Lock()
-        self._far_side: Any = None
+        self._handler: Any = None
         self._threads = ThreadPoolExecutor(THREADS, "anyjob-request")
 
     def run(self) -> None:
@@ -103,7 +103,7 @@ class Server:
             for name in names:
                 entry = session.config.entry("backends", name)
                 hello.backends[name] = OfferedBackend(entry.type if entry else name)
-            self._far_side = RequestHandler(session, self._note_change, os.getpid())
+            self._handler = RequestHandler(session, self._note_change, os.getpid())
             found = os.statvfs(hello.state)
             hello.free = found.f_bavail * found.f_frsize
         except (AnyjobError, OSError) as error:
@@ -124,9 +124,9 @@ class Server:
         try:
             if word not in REQUESTS:
                 raise frames.NotOurs(f"nothing is called {word!r:.40} here: the versions differ")
-            if self._far_side is None:
+            if self._handler is None:
                 raise AnyjobError("the configuration there cannot be used")
-            answer = self._far_side.requests[word](frames.decode_body(body, REQUESTS[word][0]))
+            answer = self._handler.requests[word](frames.decode_body(body, REQUESTS[word][0]))
         except BaseException as error:
             self._say(number, "error", failure(error))
         else:
