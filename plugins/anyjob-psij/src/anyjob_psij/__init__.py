@@ -1,0 +1,1 @@
+"""PSI/J over any backend of anyjob: its executor ``anyjob``."""
