@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from counted_programs import COUNTED, Counts, replacements
-from running_local import Local, running
+from counted_programs import ASLEEP, COUNTED, Counts, replacements
+from running_local import Local, running, until
 
 import anyjob
 from anyjob import Call, Command
@@ -119,3 +119,14 @@ def test_a_job_costs_no_more_than_it_did(
         assert left_in(local) == FILES[kind]
     assert not over
     assert least["keeper", "log lines"] == 3  # it was counted at all
+
+
+def test_nothing_is_due_while_there_is_nothing_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither supervisor nor keeper wakes up by itself, though somebody is connected."""
+    counts = {program: Counts(tmp_path, program) for program in ("client", "supervisor", "keeper")}
+    for where, name, what in replacements(counts["client"], tmp_path, patiently=False):
+        monkeypatch.setattr(where, name, what)
+    with running(tmp_path) as local:
+        local.backend.run(Command(["true"])).result()
+        for program in ("supervisor", "keeper"):
+            until(lambda of=counts[program]: bool(of.now()[ASLEEP]), f"the {program} sleeps")

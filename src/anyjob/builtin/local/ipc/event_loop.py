@@ -46,10 +46,12 @@ class EventLoop:
         self._timers: list[Timer] = []
         self._cancelled = 0  # of the timers
 
-    def run_once(self, limit: float) -> None:
+    def run_once(self, limit: float | None) -> None:
         """Wait until something happens, at most ``limit`` seconds, and call whoever it concerns."""
-        due = self._timers[0].due - time.monotonic() if self._timers else limit
-        for key, events in self._selector.select(min(max(due, 0.0), limit)):
+        if self._timers:
+            due = max(0.0, self._timers[0].due - time.monotonic())
+            limit = due if limit is None else min(due, limit)
+        for key, events in self._selector.select(limit):
             if events & selectors.EVENT_WRITE:
                 self.flush(key.data)
             callback = self._readers.get(key.data)  # None where it was removed within this turn

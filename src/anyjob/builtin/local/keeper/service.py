@@ -69,7 +69,8 @@ class Keeper:
     def run(self) -> None:
         """Serve until there is nothing more to do."""
         while not self._is_done():
-            self._loop.run_once(self._idle if self._link.is_connected else min(self._idle, LOOK))
+            # As long as there is a supervisor, it comes to nothing that nobody tells us of.
+            self._loop.run_once(None if self._link.is_connected else min(self._idle, LOOK))
             self._jobs.terminator.drop_snapshot()
         self._jobs.zygotes.kill_all()
 

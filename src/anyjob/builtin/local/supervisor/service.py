@@ -6,6 +6,7 @@ It loads no plugins and unpickles no call.
 
 from __future__ import annotations
 
+import math
 import signal
 import socket
 import time
@@ -138,13 +139,18 @@ class Supervisor:
         for number in (signal.SIGPIPE, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
 
-    def _pause(self) -> float:
+    def _pause(self) -> float | None:
+        """Return how long nothing is to be done, in seconds, unless something happens; None: for ever."""
         if self._trouble:
             return self._trouble.pause
         if self._writer.is_pending:
             return self._writer.pause
-        pause = min(keeper_link.PING, IDLE / 2) if self._scheduler.has_running else IDLE / 2
-        return min(pause, self._dependents.pause, self._releasers.pause, self._attempts.pause)
+        pause = min(self._dependents.pause, self._releasers.pause, self._attempts.pause)
+        if self._scheduler.has_running:
+            pause = min(pause, keeper_link.PING)
+        elif not self._clients:
+            pause = min(pause, IDLE / 2)
+        return None if pause == math.inf else pause
 
     def _is_idle(self) -> bool:
         now = time.monotonic()
