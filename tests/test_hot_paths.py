@@ -128,5 +128,5 @@ def test_nothing_is_due_while_there_is_nothing_to_do(tmp_path: Path, monkeypatch
         monkeypatch.setattr(where, name, what)
     with running(tmp_path) as local:
         local.backend.run(Command(["true"])).result()
-        for program in ("supervisor", "keeper"):
-            until(lambda of=counts[program]: bool(of.now()[ASLEEP]), f"the {program} sleeps")
+        daemons = [counts[program] for program in ("supervisor", "keeper")]
+        until(lambda: all(daemon.now()[ASLEEP] for daemon in daemons), "both sleep")
