@@ -75,9 +75,16 @@ def resident(pid: int) -> float:
 
 
 def take_turns(
-    script: str, names: Sequence[str], rounds: int, peers: Sequence[str]
+    script: str,
+    names: Sequence[str],
+    rounds: int,
+    peers: Sequence[str],
+    spent: dict[str, list[float]] | None = None,
 ) -> dict[str, list[float]]:
-    """Run variants of a script in fresh processes, in turns; return jobs a second, by name."""
+    """Run variants of a script in fresh processes, in turns; return jobs a second, by name.
+
+    What they print before that, microseconds of a processor for a job, goes into ``spent``.
+    """
     python = bench.environment(*peers, directory=ENVIRONMENT)
     rates: dict[str, list[float]] = {name: [] for name in names}
     environ = {**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
@@ -96,7 +103,13 @@ def take_turns(
                 if said.returncode:
                     print(f"{name} is left out: {said.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
                 else:
-                    rates[name].append(float(said.stdout.split()[-1]))
+                    *before, rate = said.stdout.split()
+                    rates[name].append(float(rate))
+                    if spent is not None:
+                        spent.setdefault(name, []).append(float(before[-1]))
+    for group in Path("/sys/fs/cgroup").glob("**/anyjob-benchmark-*"):
+        with contextlib.suppress(OSError):  # something is in it still
+            group.rmdir()
     return {name: values for name, values in rates.items() if len(values) == rounds}
 
 
@@ -115,6 +128,31 @@ def report(rates: dict[str, list[float]], own: str, targets: dict[str, float]) -
         missed = "" if ratio >= target else "   <- missed"
         print(f"{own} reaches {ratio:.2f} of {name} (at least {target:g}){missed}")
     return good
+
+
+class ProcessorTime:
+    """What this process, and all that are started from now on, use of the processors.
+
+    It takes a control group of cpuacct, or of the second version, that this process may make.
+    """
+
+    def __init__(self) -> None:
+        self._usage: Path | None = None
+        for root, usage in (("cpuacct", "cpuacct.usage"), ("", "cpu.stat"), ("unified", "cpu.stat")):
+            group = Path("/sys/fs/cgroup", root, f"anyjob-benchmark-{os.getpid()}")
+            with contextlib.suppress(OSError):
+                group.mkdir()
+                (group / "cgroup.procs").write_text(str(os.getpid()))
+                if (group / usage).exists():
+                    self._usage = group / usage
+                    return
+
+    def microseconds(self) -> float:
+        """Return how much that is so far; not a number where it cannot be told."""
+        if self._usage is None:
+            return float("nan")
+        said = self._usage.read_text().split()
+        return float(said[1]) if len(said) > 1 else float(said[0]) / 1000
 
 
 def variant() -> str | None:

@@ -7,12 +7,16 @@ batches of 64, submitted to by `enqueue_many`. What they need to start is not co
 an environment of their own, with numpy. fsync is off with huey where `local` has `durability = "normal"`, and
 on where that is "full"; taskito has no such setting.
 
-Usage: python benchmarks/local_peers.py [rounds]
+What all processes together used of the processors for a job is told where this process may make a control
+group: that does not depend on what else the machine does.
+
+Usage: python benchmarks/local_peers.py [rounds [plot.svg]]
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import statistics
@@ -33,10 +37,19 @@ IDLE = 10.0
 LIMIT = 60.0
 
 
+processors = _local.ProcessorTime() if _local.variant() else None
+spent = float("nan")
+"""Microseconds of a processor that a job has used."""
+
+
 def rate(count: int, work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+    global spent
+    assert processors is not None
+    used, begun = processors.microseconds(), time.perf_counter()
     work()
-    return count / (time.perf_counter() - begun)
+    took = time.perf_counter() - begun
+    spent = (processors.microseconds() - used) / count
+    return count / took
 
 
 # --- trivial calls ------------------------------------------------------------------------------
@@ -254,17 +267,46 @@ RATIOS = (
 MOST = {"ms from end to waiter, reuse": 1.0, "idle: MiB": 40.0, "idle: wake-ups in 10 s": 0.0}
 
 
+RATES = [name for name in VARIANTS if name.startswith(("calls", "numpy", "commands"))]
+OTHERS = ("huey", "huey, fsync", "taskito", "loop", "processes")
+WIDTH, BAR, LEFT = 640, 26, 190
+
+
+def plot(rates: dict[str, float]) -> str:
+    """Return bars as SVG: how many jobs a second; those of others are grey."""
+    height, most = BAR * len(rates) + 30, max(rates.values())
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" '
+        'font-size="12">',
+        "<title>Jobs a second</title>",
+        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
+        f'<text x="{LEFT}" y="18">jobs a second</text>',
+    ]
+    for number, (name, value) in enumerate(rates.items()):
+        y, width = 28 + BAR * number, value / most * (WIDTH - LEFT - 60)
+        colour = "#9ca3af" if name.endswith(OTHERS) else "#2563eb"
+        parts.append(
+            f'<text x="{LEFT - 8}" y="{y + 14}" text-anchor="end">{name}</text>'
+            f'<rect x="{LEFT}" y="{y}" width="{width:.1f}" height="18" fill="{colour}"/>'
+            f'<text x="{LEFT + width + 6:.1f}" y="{y + 14}">{value:,.0f}</text>'
+        )
+    return "\n".join([*parts, "</svg>", ""])
+
+
 def main() -> bool:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     print(f"load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-    found = _local.take_turns(__file__, [*VARIANTS], rounds, PEERS)
+    used: dict[str, list[float]] = {}
+    found = _local.take_turns(__file__, [*VARIANTS], rounds, PEERS, used)
     good = True
     for name, values in found.items():
         middle = statistics.median(values)
         missed = "" if middle <= MOST.get(name, middle) else f"   <- above {MOST[name]:g}"
         good &= not missed
         unit = "" if name[0].isupper() or name.startswith(("ms ", "s ", "idle")) else " a second"
-        print(f"{name:32} {middle:9.2f}{unit}   ({min(values):.2f} to {max(values):.2f}){missed}")
+        processor = statistics.median(used[name])
+        beside = "" if math.isnan(processor) else f", {processor:.0f} us of a processor"
+        print(f"{name:32} {middle:9.2f}{unit}   ({min(values):.2f} to {max(values):.2f}){beside}{missed}")
     for one, other, target in RATIOS:
         if one in found and other in found:
             ratio = statistics.median(a / b for a, b in zip(found[one], found[other], strict=True))
@@ -272,11 +314,16 @@ def main() -> bool:
             missed = "" if ratio >= target else f"   <- below {target:.2f}"
             print(f"{one} reaches {ratio:.2f} of {other}{missed}")
     print(f"load after: {os.getloadavg()[0]:.1f}")
+    if len(sys.argv) > 2:
+        Path(sys.argv[2]).write_text(
+            plot({name: statistics.median(found[name]) for name in RATES if name in found})
+        )
     return good
 
 
 if __name__ == "__main__":
     if chosen := _local.variant():
-        print(VARIANTS[chosen]())
+        value = VARIANTS[chosen]()
+        print(spent, value)
     else:
         sys.exit(not main())
