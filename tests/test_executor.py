@@ -340,6 +340,13 @@ def test_dask_runs_on_it(executor: Any) -> None:
 
 
 @ours
+def test_a_stop_iteration_is_told_as_a_coroutine_tells_it(executor: Any) -> None:
+    error = executor.submit(next, iter([])).exception(LONG)
+    assert type(error) is RuntimeError
+    assert isinstance(error.__cause__, StopIteration)
+
+
+@ours
 def test_a_future_has_its_job(executor: Any) -> None:
     named = Executor(executor._backend, name="it", tags={"a": "b"})
     future = named.submit(pow, 2, 3)

@@ -151,6 +151,11 @@ class JobFuture(Future[T]):
         """Be done, with this error, unless it is done already."""
         if self._has_job is not None:
             self._has_job.set()
+        if isinstance(
+            error, StopIteration
+        ):  # a future of asyncio takes none, and is never done before Python 3.12
+            stopped, error = error, RuntimeError("the call raised StopIteration")
+            error.__cause__ = stopped
         try:
             self.set_exception(error)
         except InvalidStateError:

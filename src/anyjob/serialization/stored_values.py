@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import pickle
 import weakref
 from contextlib import suppress
 from typing import Any
 
 from anyjob.outcome import LocalValue
+from anyjob.spool import result_pickles
 from anyjob.standalone.pickle_streams import dump_or_spill
 
 _directory: tuple[int, str] | None = None  # for the process of this pid
@@ -34,7 +34,7 @@ class StoredValue(LocalValue):
     def value(self) -> Any:
         """The value, unpickled."""
         with open(self._path, "rb") as stream:
-            return pickle.load(stream)
+            return result_pickles.load(stream)
 
     def __reduce__(self) -> Any:
         return LocalValue, (self.value,)

@@ -12,7 +12,7 @@ import pickle
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, BinaryIO
 
 _SETTER = "_class_setstate"
 _MAKERS = ("_make_skeleton_class", "_make_skeleton_enum")
@@ -24,7 +24,12 @@ def loads(blob: bytes) -> Any:
     """Unpickle what a job has returned or raised."""
     if _SETTER.encode() not in blob:  # no class goes by value
         return pickle.loads(blob)
-    unpickler = _ResultUnpickler(io.BytesIO(blob))
+    return load(io.BytesIO(blob))
+
+
+def load(stream: BinaryIO) -> Any:
+    """Unpickle what a job has returned, from a file."""
+    unpickler = _ResultUnpickler(stream)
     try:
         return unpickler.load()
     finally:
@@ -32,7 +37,7 @@ def loads(blob: bytes) -> Any:
 
 
 class _ResultUnpickler(pickle.Unpickler):
-    def __init__(self, stream: io.BytesIO) -> None:
+    def __init__(self, stream: BinaryIO) -> None:
         super().__init__(stream)
         self.made: list[type] = []
 
