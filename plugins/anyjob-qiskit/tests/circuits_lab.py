@@ -15,7 +15,6 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.providers import BackendV2, JobStatus, JobV1, Options
 from qiskit_aer import AerSimulator
-from qiskit_ibm_runtime.fake_provider import FakeManilaV2, FakeQuitoV2
 
 from anyjob.testing import Samples
 
@@ -245,4 +244,7 @@ class FakeAccount:
     """A provider of Qiskit's with two fake devices of qiskit-ibm-runtime."""
 
     def backends(self) -> list[Any]:
+        # It takes twice as long to import as all else, and each process of a test would.
+        from qiskit_ibm_runtime.fake_provider import FakeManilaV2, FakeQuitoV2
+
         return [FakeManilaV2(), FakeQuitoV2()]

@@ -29,7 +29,7 @@ BACKENDS = ["aer", "threads", "processes", "fake", "lab"]
 
 def state(seed: int) -> QuantumCircuit:
     circuit = QuantumCircuit(3, name="state")
-    circuit.initialize(random_statevector(8, seed=seed))
+    circuit.prepare_state(random_statevector(8, seed=seed))  # `initialize` resets, and so runs shot by shot
     return circuit.decompose(reps=6)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from support.forking import run_forking
 
 PROGRAM = """
-import sys, time
+import os, sys, time
+os.environ["OMP_NUM_THREADS"] = "2"  # Aer takes no more
 from pathlib import Path
 from anyjob_qiskit import Circuit
 from qiskit import QuantumCircuit
