@@ -60,6 +60,7 @@ simulate: $(VENV)/.stamp-dev  ## run the local backend in a simulated world, whe
 
 soak: $(VENV)/.stamp-dev  ## kill clients, supervisors, keepers and jobs for a long time, stop them, fill the disk; account for every job
 	$(BIN)/python tests/kill_harness.py --kills $(KILLS) --faults
+	ANYJOB_TEST_GRAPHS=$$(( $(KILLS) / 3 )) $(BIN)/python -m pytest -q tests/test_release_graphs.py
 	[ -e .venv-plugins/anyjob-ray/.complete ] || scripts/plugin-venv plugins/anyjob-ray
 	.venv-plugins/anyjob-ray/bin/python plugins/anyjob-ray/tests/ray_soak.py --kills $(KILLS)
 	[ -e .venv-plugins/anyjob-ssh/.complete ] || scripts/plugin-venv plugins/anyjob-ssh

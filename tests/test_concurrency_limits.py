@@ -22,6 +22,8 @@ from anyjob.builtin.local.supervisor.scheduling.ordering import FairOrder, Lane
 from anyjob.errors import ConfigError, JobFileError, SpecError, UnsupportedSpecError
 from anyjob.jobfile.reader import parse
 from anyjob.resources import Resources, labels_of
+from anyjob.views.details.facts_of import collect
+from anyjob.views.explanation.waiting import explain_waiting
 
 KINDS = [
     Resources(name="a"),
@@ -121,6 +123,11 @@ def test_a_limit_holds_lets_others_by_and_is_changed_live(own: Local) -> None:
     until(lambda: run_now() == 2, "two run")
     assert own.backend.run(abs, -1, name="other").result(30) == 1, "others pass by"
     assert run_now() == 2
+    (row,) = own.session.ledger.rows([fits[-1].job_id()]).values()
+    told = explain_waiting(collect(own.session, row))
+    assert told.headline.startswith("waits for the limit of fit")
+    assert "2 of fit may run at a time, and 2 do" in told.why
+    assert any("anyjob limit fit N" in way for way in told.ways_out)
     assert own.session.limit("fit", 3, backend=own.backend) == {"fit": 3}
     until(lambda: run_now() == 3, "another one runs")
     own.backend.limit("fit", None)

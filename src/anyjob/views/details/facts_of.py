@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ from typing import Any
 from anyjob.errors import AnyjobError
 from anyjob.ledger.reading.reader import LedgerReader
 from anyjob.ledger.rows import CANCELLING, HELD, PAUSED, RELEASED, Row
-from anyjob.resources import Resources, total_cpus
+from anyjob.resources import Resources, labels_of, total_cpus
 from anyjob.session.backends.plain_job import KIND as PLAIN
 from anyjob.session.facade import Session
 from anyjob.spool.log_reading import STREAMS
 from anyjob.views import log_tails, queries
 from anyjob.views.details.description import describe
-from anyjob.views.explanation.facts import Facts, Other
+from anyjob.views.explanation.facts import Facts, Other, limit_of
 
 
 def collect(session: Session, row: Row) -> Facts:
@@ -26,10 +26,11 @@ def collect(session: Session, row: Row) -> Facts:
     found = describe(session, row)
     now = time.time()
     asked = next(queries.resources_of(ledger, [row]))
-    there, takes = (
-        capacity(found["backend_type"], found["backend_options"], ledger.settings(row.backend)),
-        _takes(asked),
-    )
+    settings = ledger.settings(row.backend)
+    there = dict(capacity(found["backend_type"], found["backend_options"], settings))
+    most: Mapping[str, int] = {**found["backend_options"], **settings}.get("limits") or {}
+    there.update({limit_of(label): most[label] for label in labels_of(asked) if there and label in most})
+    takes = _takes(asked, there)
     waits = row.status.name == "QUEUED"
     running = queries.running(ledger, row.backend) if waits and there else []
     cause = queries.cause_of(ledger, row)
@@ -45,7 +46,7 @@ def collect(session: Session, row: Row) -> Facts:
         is_cancelling=row.reason == CANCELLING and not queries.has_ended(row),
         elsewhere=_elsewhere(session, row),
         waits_for=tuple(_awaited(found["prerequisites"])) if waits else (),
-        running=tuple(_others(ledger, running, now)),
+        running=tuple(_others(ledger, running, now, there)),
         there=there,
         takes=takes,
         alike=queries.alike(ledger, row),
@@ -80,8 +81,9 @@ def capacity(type_name: str, known: Mapping[str, Any], settings: Mapping[str, An
     return limits({**options, **settings})
 
 
-def _takes(resources: Resources) -> dict[str, float]:
+def _takes(resources: Resources, there: Container[str]) -> dict[str, float]:
     takes: dict[str, float] = {"cpus": total_cpus(resources), **resources.needs}
+    takes.update({name: 1 for label in labels_of(resources) if (name := limit_of(label)) in there})
     for name in ("memory", "gpus"):
         if (value := getattr(resources, name)) is not None:
             takes[name] = value
@@ -94,10 +96,10 @@ def _awaited(prerequisites: Iterable[Mapping[str, str]]) -> Iterator[Other]:
             yield Other(one["job_id"], one["name"], one["status"])
 
 
-def _others(ledger: LedgerReader, rows: list[Row], now: float) -> Iterator[Other]:
+def _others(ledger: LedgerReader, rows: list[Row], now: float, there: Container[str]) -> Iterator[Other]:
     for other, resources in zip(rows, queries.resources_of(ledger, rows), strict=True):
         seconds = None if other.started is None else max(0.0, now - other.started)
-        yield Other(other.job_id, other.name, other.status.name, seconds, _takes(resources))
+        yield Other(other.job_id, other.name, other.status.name, seconds, _takes(resources, there))
 
 
 def last_lines(session: Session, row: Row, found: Mapping[str, Any], count: int) -> dict[str, list[str]]:

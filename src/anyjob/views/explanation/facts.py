@@ -19,6 +19,14 @@ class Other(NamedTuple):
     takes: Mapping[str, float] = {}
 
 
+LIMIT = "limit:"
+
+
+def limit_of(label: str) -> str:
+    """Return under what it is counted how many jobs with a label run, beside what a backend has."""
+    return f"{LIMIT}{label}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """What is known of a job.

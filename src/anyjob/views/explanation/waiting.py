@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from anyjob.resources import MAX_PRIORITY
 from anyjob.text.amounts import span
 from anyjob.text.units import format_memory
-from anyjob.views.explanation.facts import Explanation, Facts, Other
+from anyjob.views.explanation.facts import LIMIT, Explanation, Facts, Other
 
 MOST_NAMED = 5
 """Other jobs that are named, at most."""
+THE_LIMIT = "the limit of "
 LONG = 60.0
 """Seconds after which a job that could start, and does not, makes one wonder."""
 
@@ -83,6 +84,8 @@ def _in_our_queue(facts: Facts, since: str) -> Explanation:
         why = [line for _, line in missing] + list(_named(facts.running))
         if any(name == "a slot" for name, _ in missing):
             ways.append(f"more at a time: set `slots` of the backend {backend}")
+        if limited := [name for name, _ in missing if name.startswith(THE_LIMIT)]:
+            ways.append(f"more at a time: anyjob limit{_arguments(limited[0].removeprefix(THE_LIMIT))} N")
     elif ahead:
         what, why = "waits for its turn", list(_named(facts.running))
     elif (facts.seconds("submitted") or 0.0) < LONG:
@@ -105,6 +108,10 @@ def _missing(facts: Facts) -> Iterator[tuple[str, str]]:
         taken = sum(other.takes.get(name, 0) for other in facts.running)
         if not asked or taken + asked <= there:
             continue
+        if name.startswith(LIMIT):
+            label = name.removeprefix(LIMIT)
+            yield f"{THE_LIMIT}{label}", f"{there:g} of {label} may run at a time, and {taken:g} do"
+            continue
         of = "" if name in ("cpus", "gpus") else "of "
         what = "a slot" if name == "cpus" and asked == 1 else f"{amount(name, asked)} {of}{name}"
         slots = "slots" if name == "cpus" else f"of {name}"
@@ -114,6 +121,10 @@ def _missing(facts: Facts) -> Iterator[tuple[str, str]]:
             f"{_count(sum(1 for other in facts.running if other.takes.get(name)))}, "
             f"and it takes {amount(name, asked)}",
         )
+
+
+def _arguments(label: str) -> str:
+    return f" --tag {label.removeprefix('tag:')}" if label.startswith("tag:") else f" {label}"
 
 
 def _count(jobs: int) -> str:
