@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import types
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from anyjob.builtin.local.machine import gpus
 from anyjob.builtin.local.machine.gpus import Gpu, NoGpus, available, device_variables, restriction, variables
+from anyjob.cli.backends import commands
 from anyjob.errors import ConfigError
 
 GIB = 2**30
@@ -164,3 +167,19 @@ def test_what_a_job_submits_is_restricted_as_the_job_was(environ: dict[str, str]
     assert restriction(within)[1] == restriction(environ)[1]
     if hidden:
         assert within["CUDA_VISIBLE_DEVICES"] == within["ROCR_VISIBLE_DEVICES"] == ""
+
+
+@pytest.mark.usefixtures("two")
+def test_those_that_were_found_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
+
+    def show(*options: str) -> str:
+        done = CliRunner().invoke(commands.backends, ["show", "local", *options])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    assert "GPUs that jobs may have: GPU-1000 (16GiB), GPU-0000 (24GiB)\n" in show()
+    assert [gpu["id"] for gpu in json.loads(show("--json"))["gpus"]] == ["GPU-1000", "GPU-0000"]
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert "GPUs" not in show().splitlines()[-1]
+    assert json.loads(show("--json"))["gpus"] == []

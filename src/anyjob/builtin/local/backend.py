@@ -439,6 +439,21 @@ class LocalBackend(TaskBackend):
         self._client.ask({"op": "adjust", "backend": self.recorder.number})
         return self.limits_now()
 
+    def find_gpus(self) -> list[dict[str, Any]]:
+        """Return the GPUs that jobs may have which are submitted from here: ``id``, ``memory`` in bytes, 0
+        where nobody knows, and ``number``.
+
+        Raises:
+            ConfigError: one that is told is not there.
+        """
+        from anyjob.builtin.local.machine import gpus
+
+        try:
+            found = gpus.available(self.options.gpus, self.options.gpu_memory, os.environ)
+        except gpus.NoGpus:
+            return []
+        return [gpu._asdict() for gpu in found]
+
     def find(self, job_ids: Sequence[str]) -> dict[str, str]:
         """Our id is the native one."""
         return {job_id: job_id for job_id in self.services.ledger.rows(job_ids)}

@@ -166,6 +166,8 @@ def show(name: str | None, as_json: bool) -> None:
     capabilities = [key for key, value in found["capabilities"].items() if value]
     write_text(f"can: {', '.join(capabilities) or '-'}\n")
     print_options(found["options"])
+    if found["gpus"]:
+        write_text(f"\nGPUs that jobs may have: {', '.join(map(_gpu_in_words, found['gpus']))}")
     if found["set"]:
         pairs = ", ".join(f"{key} = {_as_written(key, value)}" for key, value in found["set"].items())
         write_text(f"\nset by `anyjob backends set`, in place of these: {pairs}")
@@ -264,17 +266,24 @@ def describe_backend(session: Session, name: str) -> dict[str, Any]:
         "accepts": sorted(getattr(found, "accepts", ())),
         "capabilities": _capabilities(session, name, found).to_dict(),
         "options": options,
-        "set": _set_now(session, name),
+        "set": _ask(session, name, "set_now") or {},
+        "gpus": _ask(session, name, "find_gpus") or [],
     }
 
 
-def _set_now(session: Session, name: str) -> dict[str, Any]:
-    """What holds of a backend in place of its configuration."""
+def _ask(session: Session, name: str, what: str) -> Any:
+    """Ask a backend what not each can tell; None where it cannot, or cannot be made."""
     try:
         backend = session.get_backend(name)
-        return backend.set_now() if hasattr(backend, "set_now") else {}
+        return getattr(backend, what)() if hasattr(backend, what) else None
     except AnyjobError:
-        return {}
+        return None
+
+
+def _gpu_in_words(gpu: dict[str, Any]) -> str:
+    from anyjob.text.units import format_memory
+
+    return f"{gpu['id']} ({format_memory(gpu['memory'])})" if gpu["memory"] else str(gpu["id"])
 
 
 def _capabilities(session: Session, name: str, found: Any) -> Capabilities:
