@@ -16,6 +16,8 @@ SHARE = 4.0
 """As many times what reading takes passes before it is read again: jobs have the rest of the processor."""
 ASK_EVERY = 5.0
 """Seconds between two questions to the backends about jobs that have not ended, at least."""
+LATEST = 2.0
+"""Seconds that pass at most, however long reading took: the machine may have been busy."""
 PATIENCE = 15.0
 """Seconds after which a page is told that nothing has changed: so it is noticed when it has gone away."""
 
@@ -80,7 +82,7 @@ class Feed:
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask())
             try:
-                if await asyncio.to_thread(self._view.changed) or missed:
+                if self._view.changed() or missed:  # no thread: it takes less than one to wake up
                     self._tell(Seen(self._seen.number + 1, *await asyncio.to_thread(self._read)))
                 missed = False
             except Exception as error:  # it is tried again; meanwhile what was read before is shown
@@ -88,7 +90,8 @@ class Feed:
                 trouble = f"{type(error).__name__}: {error}"
                 if trouble != self._seen.trouble:
                     self._tell(self._seen._replace(number=self._seen.number + 1, trouble=trouble))
-            await asyncio.sleep(max(EVERY, SHARE * (time.monotonic() - began)))
+            took = time.monotonic() - began
+            await asyncio.sleep(min(max(EVERY, SHARE * took), LATEST))
 
     async def _ask(self) -> None:
         with suppress(Exception):  # an engine is away; what is known of its jobs is shown meanwhile

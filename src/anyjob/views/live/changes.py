@@ -46,7 +46,7 @@ class Changes:
             if self._db is None or file != self._file:
                 self.close()
                 self._db = sqlite3.connect(
-                    f"{self._path.as_uri()}?mode=ro", uri=True, timeout=1.0, check_same_thread=False
+                    f"{self._path.as_uri()}?mode=ro", uri=True, timeout=0.1, check_same_thread=False
                 )
                 self._file = file
             return file, int(self._db.execute("PRAGMA data_version").fetchone()[0])
