@@ -239,3 +239,13 @@ def test_a_backend_that_sees_no_files_of_ours_refuses_them(
     fit = anyjob_session.get_backend("threads").run(Command(["true"], cwd=str(tmp_path)))
     with pytest.raises(UnsupportedSpecError, match=r"shares no files with this program, .* cannot read '/"):
         make().run(Command(["cat", fit.output("model.txt")]))
+
+
+def test_what_the_backends_there_can_do_is_told(make: Make) -> None:
+    offers = make(backend="threads").offers()
+    assert list(offers) == ["threads", "local"]
+    assert (offers["local"].type, offers["local"].accepts) == ("local", ["command", "python"])
+    assert "durable" in offers["local"].can
+    assert "durable" not in offers["threads"].can
+    (broken,) = (each for name, each in make(backend="nowhere").offers().items() if name == "nowhere")
+    assert "nowhere" in broken.problem

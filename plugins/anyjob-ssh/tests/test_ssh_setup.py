@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -139,6 +140,9 @@ def test_each_step_of_a_check_is_told(
     assert [line.split(":")[:2] for line in done.stdout.splitlines()] == [
         [step, " ok"] for step in ("log in", "shell", "python", "anyjob", "backends", "clock", "space")
     ]
+    told = anyjob_cli("backends", "show", "far").stdout
+    assert re.search(r"there: local \(type local\): accepts command, python; can .*durable", told), told
+    assert "Connection refused" in anyjob_cli("backends", "show", "away").stdout
     done = anyjob_cli("remote", "check", "away")
     assert done.returncode == 1
     assert "log in: failed" in done.stdout

@@ -27,6 +27,7 @@ from anyjob.remote.messages import (
     Hello,
     JobIds,
     Names,
+    OfferedBackend,
     Put,
     Read,
     RemoteOrder,
@@ -139,6 +140,17 @@ class RemoteBackend(TaskBackend):
             BackendError: it cannot be.
         """
         return self.channel().hello
+
+    def offers(self) -> dict[str, OfferedBackend]:
+        """Return what the backends there can do, the one that is used first.
+
+        Raises:
+            BackendError: it cannot be asked.
+        """
+        hello = self.hello()
+        names = list(dict.fromkeys([self.options.backend or hello.default, *hello.backends]))
+        told: dict[str, OfferedBackend] = self._ask("offers", Names(names)).backends
+        return {name: told[name] for name in names if name in told}
 
     def _lost(self) -> None:
         """The channel is gone: whatever is waited for is asked about over the next one."""

@@ -22,11 +22,20 @@ INLINE = 64 << 10
 """Bytes of a body up to which it goes with its job; others go by themselves, once each, by their hash."""
 
 
-class OfferedBackend(msgspec.Struct):
-    """A backend of the far side: its type, and what is wrong with it, if anything is."""
+class OfferedBackend(msgspec.Struct, omit_defaults=True):
+    """A backend of the far side.
+
+    Args:
+        type: its type.
+        problem: what is wrong with it, if anything is known to be.
+        accepts: the kinds of work that it takes; these and the next are told in answer to ``offers`` only.
+        can: the names of its capabilities.
+    """
 
     type: str
     problem: str = ""
+    accepts: list[str] = []
+    can: list[str] = []
 
 
 class Hello(msgspec.Struct):
@@ -216,6 +225,12 @@ class Accepted(msgspec.Struct):
     jobs: dict[str, bool]
 
 
+class Offers(msgspec.Struct):
+    """What is to be told of backends."""
+
+    backends: dict[str, OfferedBackend]
+
+
 class Missing(msgspec.Struct):
     """Those that are not there."""
 
@@ -244,6 +259,7 @@ class Changed(msgspec.Struct):
 
 REQUESTS: dict[str, tuple[Any, Any]] = {
     "submit": (Submit, Submitted),
+    "offers": (Names, Offers),
     "observe": (JobIds, Observed),
     "find": (JobIds, Missing),
     "cancel": (JobIds, Accepted),

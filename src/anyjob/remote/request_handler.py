@@ -37,6 +37,8 @@ from anyjob.remote.messages import (
     Missing,
     Names,
     Observed,
+    OfferedBackend,
+    Offers,
     Put,
     Read,
     RemoteObservation,
@@ -89,6 +91,7 @@ class RequestHandler:
             "missing-bodies": lambda asked: Missing(self._bodies.missing(asked.names)),
             "missing-modules": self.missing_modules,
             "put": self.put,
+            "offers": self.offers,
         }
 
     # --- handing over -----------------------------------------------------------------------------
@@ -285,6 +288,20 @@ class RequestHandler:
     def missing_modules(asked: Names) -> Missing:
         """Return those of these modules that cannot be imported here; none is imported."""
         return Missing([name for name in asked.names if not _can_import(name)])
+
+    def offers(self, asked: Names) -> Offers:
+        """Tell what backends can do here."""
+        return Offers({name: self._offered(name) for name in asked.names})
+
+    def _offered(self, name: str) -> OfferedBackend:
+        entry = self._session.config.entry("backends", name)
+        kind = entry.type if entry else name
+        try:
+            backend = self._session.get_backend(name)
+        except AnyjobError as error:
+            return OfferedBackend(kind, str(error))
+        can = [word for word, has in backend.capabilities.to_dict().items() if has]
+        return OfferedBackend(kind, "", sorted(getattr(backend, "accepts", ())), can)
 
     # --- who is asked -------------------------------------------------------------------------------
 

@@ -165,6 +165,9 @@ def show(name: str | None, as_json: bool) -> None:
     write_text(f"\naccepts: {', '.join(found['accepts']) or 'what it is written for'}")
     capabilities = [key for key, value in found["capabilities"].items() if value]
     write_text(f"can: {', '.join(capabilities) or '-'}\n")
+    for each in found["there"]:
+        told = each["problem"] or f"accepts {', '.join(each['accepts'])}; can {', '.join(each['can']) or '-'}"
+        write_text(f"there: {each['name']} (type {each['type']}): {told}\n")
     print_options(found["options"])
     if found["gpus"]:
         write_text(f"\nGPUs that jobs may have: {', '.join(map(_gpu_in_words, found['gpus']))}")
@@ -265,10 +268,24 @@ def describe_backend(session: Session, name: str) -> dict[str, Any]:
         "doc": " ".join((found.__doc__ or "").strip().partition("\n\n")[0].split()),
         "accepts": sorted(getattr(found, "accepts", ())),
         "capabilities": _capabilities(session, name, found).to_dict(),
+        "there": _there(session, name),
         "options": options,
         "set": _ask(session, name, "set_now") or {},
         "gpus": _ask(session, name, "find_gpus") or [],
     }
+
+
+def _there(session: Session, name: str) -> list[dict[str, Any]]:
+    """What a backend of another machine tells of those that this one has, the one that is used first."""
+    try:
+        backend = session.get_backend(name)
+        offers = backend.offers() if hasattr(backend, "offers") else {}
+    except AnyjobError as error:
+        return [{"name": name, "type": "?", "problem": str(error), "accepts": [], "can": []}]
+    return [
+        {"name": there, "type": each.type, "problem": each.problem, "accepts": each.accepts, "can": each.can}
+        for there, each in offers.items()
+    ]
 
 
 def _ask(session: Session, name: str, what: str) -> Any:
