@@ -68,6 +68,21 @@ def test_what_is_written_can_be_followed(backend: SshBackend) -> None:
     assert list(job.logs("stderr")) == ["two\n"]
 
 
+def test_relative_paths_begin_where_one_is_logged_in(
+    backend: SshBackend, server: ssh_lab.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory of this side says nothing there."""
+    there = Path(backend.run(Command(["pwd"])).result(60).stdout.text().strip())
+    way = os.path.relpath(server.home, there)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    call, command = backend.run(Call(os.getcwd, cwd=way)), backend.run(Command(["pwd"], cwd=way))
+    writes = backend.run(Command(["echo", "on"], cwd=way, stdout="written"))
+    assert Path(call.result(60)) == Path(command.result(60).stdout.text().strip()) == server.home.resolve()
+    assert writes.result(60).exit_code == 0
+    assert (server.home / "written").read_text() == "on\n"
+
+
 def test_variables_travel_only_where_they_are_asked_for(
     make: Make, server: ssh_lab.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

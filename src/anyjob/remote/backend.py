@@ -72,6 +72,7 @@ class RemoteBackend(TaskBackend):
         gpu_memory=True,
         needs=True,
         repeatable_launch=True,
+        output_files=True,
     )
     floor = 0.1
     ceiling = 30.0

@@ -79,14 +79,23 @@ def as_it_runs(spec: Spec) -> Spec:
     return anchored(with_files(spec), submit_directory())
 
 
-def lower_along(spec: Spec, route: tuple[str, ...], job_type: Callable[[str], Any]) -> tuple[Spec, ...]:
+def lower_along(
+    spec: Spec, route: tuple[str, ...], job_type: Callable[[str], Any], *, shared_files: bool = True
+) -> tuple[Spec, ...]:
     """Rewrite a spec step by step; returns it and all that it was rewritten as, the last one native.
+
+    Args:
+        spec: the work.
+        route: the kinds from its own to the native one.
+        job_type: gives the class of a kind.
+        shared_files: whether a directory here means something where it runs.
 
     Raises:
         UnsupportedSpecError: a step did not give what its class declares.
         SpecError: a step refuses this spec.
     """
-    specs = [as_it_runs(spec)]
+    prepared = as_it_runs if shared_files else with_files
+    specs = [prepared(spec)]
     for here, target in pairwise(route):
         step = job_type(here)
         try:
@@ -101,5 +110,5 @@ def lower_along(spec: Spec, route: tuple[str, ...], job_type: Callable[[str], An
             raise UnsupportedSpecError(
                 f"{step.__name__}.lower() was to give a spec of kind {target!r}, and gave {lowered!r}"
             )
-        specs.append(as_it_runs(lowered))
+        specs.append(prepared(lowered))
     return tuple(specs)

@@ -275,7 +275,7 @@ def _lower(backend: TaskBackend, specs: Sequence[Spec]) -> list[tuple[Spec, ...]
                 )
             except SpecError as error:
                 raise type(error)(f"backend {backend.name()!r}: {error}") from None
-        chain = lower_along(spec, route, job_type)
+        chain = lower_along(spec, route, job_type, shared_files=backend.capabilities.shared_files)
         check_spec(backend, chain[-1])
         lowered.append(chain)
     return lowered

@@ -105,7 +105,12 @@ class StoredWork:
             return ()
         payload, original = self._ledger.work(job_id)
         if original is not None:
-            return lower_along(pickle.loads(original), known.route, self._backend.services.job_type)
+            return lower_along(
+                pickle.loads(original),
+                known.route,
+                self._backend.services.job_type,
+                shared_files=self._backend.capabilities.shared_files,
+            )
         if payload is None:
             payload = spool.read_payload(self._spool, job_id)
         if known.native != "python":
