@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -277,11 +278,13 @@ def describe_backend(session: Session, name: str) -> dict[str, Any]:
 
 def _there(session: Session, name: str) -> list[dict[str, Any]]:
     """What a backend of another machine tells of those that this one has, the one that is used first."""
+    ask: Any = dict
+    with suppress(AnyjobError):  # of one that cannot be made nothing is told
+        ask = getattr(session.get_backend(name), "offers", dict)
     try:
-        backend = session.get_backend(name)
-        offers = backend.offers() if hasattr(backend, "offers") else {}
+        offers = ask()
     except AnyjobError as error:
-        return [{"name": name, "type": "?", "problem": str(error), "accepts": [], "can": []}]
+        return [{"name": "?", "type": "?", "problem": str(error), "accepts": [], "can": []}]
     return [
         {"name": there, "type": each.type, "problem": each.problem, "accepts": each.accepts, "can": each.can}
         for there, each in offers.items()
