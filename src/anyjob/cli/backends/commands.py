@@ -168,7 +168,8 @@ def show(name: str | None, as_json: bool) -> None:
     write_text(f"can: {', '.join(capabilities) or '-'}\n")
     for each in found["there"]:
         told = each["problem"] or f"accepts {', '.join(each['accepts'])}; can {', '.join(each['can']) or '-'}"
-        write_text(f"there: {each['name']} (type {each['type']}): {told}\n")
+        which = f"{each['name']} (type {each['type']}): " if each["name"] else ""
+        write_text(f"there: {which}{told}\n")
     print_options(found["options"])
     if found["gpus"]:
         write_text(f"\nGPUs that jobs may have: {', '.join(map(_gpu_in_words, found['gpus']))}")
@@ -284,7 +285,7 @@ def _there(session: Session, name: str) -> list[dict[str, Any]]:
     try:
         offers = ask()
     except AnyjobError as error:
-        return [{"name": "?", "type": "?", "problem": str(error), "accepts": [], "can": []}]
+        return [{"name": "", "type": "", "problem": str(error), "accepts": [], "can": []}]
     return [
         {"name": there, "type": each.type, "problem": each.problem, "accepts": each.accepts, "can": each.can}
         for there, each in offers.items()
