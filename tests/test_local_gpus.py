@@ -201,6 +201,14 @@ def test_what_is_counted_is_never_given_twice(
         assert [job.result(PATIENCE).exit_code for job in jobs] == [0] * 8
 
 
+def test_what_a_job_had_is_known_however_soon_it_ended(tmp_path: Path) -> None:
+    with running(tmp_path, slots=1, gpus=1) as own:
+        jobs = own.backend.run_many([Command(["true"])] * 20, gpus=1)
+        for job in jobs:
+            job.wait_for_final_state(PATIENCE)
+        assert [own.session.ledger.notes(job.job_id()) for job in jobs] == [{"anyjob.gpus": "0"}] * 20
+
+
 @pytest.mark.usefixtures("local_cli")
 def test_show_names_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "config.toml"

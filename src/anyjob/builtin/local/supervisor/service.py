@@ -23,6 +23,7 @@ from anyjob.builtin.local.supervisor.dependents import SOON, Dependents
 from anyjob.builtin.local.supervisor.installation import Installation
 from anyjob.builtin.local.supervisor.jobs import outcomes
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
+from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
 from anyjob.builtin.local.supervisor.keepers import keeper_link
 from anyjob.builtin.local.supervisor.keepers.keeper_link import KeeperLink
 from anyjob.builtin.local.supervisor.keepers.reconciliation import Reconciliation
@@ -310,11 +311,16 @@ class Supervisor:
             self._controls.withdrawn(job_id)
         elif event["op"] == "started":
             self._writer.move(job_id, JobStatus.RUNNING, attempt, event["time"])
-            if running[0].devices:
-                self._writer.note_gpus(job_id, running[0].devices)
+            self._note_gpus(running[0])
         elif event["op"] == "ended":
+            if event["pid"] is not None:  # the start of one that ends at once is not told by itself
+                self._note_gpus(running[0])
             job = self._scheduler.ended(job_id)
             self._writer.end(job_id, outcomes.from_event(event, job, self._paths), job.bulk)
+
+    def _note_gpus(self, job: ScheduledJob) -> None:
+        if job.devices:
+            self._writer.note_gpus(job.job_id, job.devices)
 
 
 def _age(path: Path) -> float:
