@@ -35,7 +35,7 @@ export function layOut(shown, from, till) {
 function draw() {
   clearTimeout(timer);
   if (!seen || document.hidden) return;
-  const till = now(), begun = jobs.reduce((least, job) => (job.started === null ? least : Math.min(least, job.started)), till - 1);
+  const till = now(), begun = jobs.reduce((least, job) => (job.started === null ? least : Math.min(least, job.started)), till - 0.001);
   const from = Math.max(begun, till - back), places = layOut(jobs, from, till);
   const lanes = places.reduce((sum, each) => sum + each.lanes.length, 0);
   const lane = Math.max(LEAST_LANE, Math.min(LANE, TALLEST / Math.max(1, lanes)));
