@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from keeper_driver import until
 from running_local import SOURCE, TESTS, Local, running
+from support.waiting import wait_until
 
 from anyjob import Call, Command
 from anyjob.builtin.local.backend import LocalBackend
@@ -188,3 +189,16 @@ def test_elsewhere_than_on_linux_the_way_out_is_told(own: Local, monkeypatch: py
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(ConfigError, match="needs Linux, and this is darwin: use `processes`"):
         LocalBackend.from_options("local", {})
+
+
+def test_who_begins_to_wait_when_all_daemons_are_dead_has_new_ones(own: Local) -> None:
+    """What waited for others waited for ever: the connection was lost while nobody waited for anything."""
+    job = own.backend.run(Command(["cat", own.fifo]))
+    own.backend.run(Command(["true"])).result(timeout=60)  # its watch has ended, and the thread of it has not
+    wait_until(job.running, "it runs")
+    pids = [pid for pid in (own.keeper, own.supervisor) if pid is not None]
+    for number in (signal.SIGSTOP, signal.SIGKILL):  # neither sees the other die: it would start it anew
+        for pid in pids:
+            os.kill(pid, number)
+    wait_until(lambda: own.backend._client._connection is None, "the connection is lost")
+    assert job.outcome(timeout=20).reason == "lost"

@@ -118,6 +118,7 @@ class Watcher:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._listens = False
+        self._has_new = False  # watched jobs: whom the engine was to tell may have been lost meanwhile
 
     def watch(self, record: JobRecord) -> None:
         """Ask about a job from now on, until it has ended or is watched no more. It does not block."""
@@ -131,6 +132,7 @@ class Watcher:
             if record.outcome is not None or record.job_id in self._jobs.watched:
                 return
             self._jobs.watched[record.job_id] = record
+            self._has_new = True
             if self._backend.floor:
                 self.schedule.soon()
             else:  # what changes is told; so nobody has to ask about all but once
@@ -214,7 +216,6 @@ class Watcher:
 
     def _run(self) -> None:
         schedule, active = self.schedule, self._jobs.active
-        self._listen()
         while True:
             self._wake.wait(max(0.0, min(schedule.due - time.monotonic(), threading.TIMEOUT_MAX)))
             self._wake.clear()
@@ -233,7 +234,8 @@ class Watcher:
                 records = [active[job_id] for job_id in of if job_id in active]
                 if due:
                     schedule.begin()
-            if due and not self._listens:
+                begins, self._has_new = self._has_new, False
+            if begins or (due and not self._listens):
                 self._listen()
             if not due and not records:
                 continue
