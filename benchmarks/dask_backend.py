@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 import _side_by_side as bench
-from anyjob_dask.cluster import Cluster
+from anyjob_dask.client.cluster import Cluster
 from distributed import Client
 
 from anyjob import Call, Config, Session

@@ -9,7 +9,7 @@ from pathlib import Path
 import dask_lab
 import pytest
 from anyjob_dask.backend import DaskBackend
-from anyjob_dask.cluster import Cluster
+from anyjob_dask.client.cluster import Cluster
 
 Make = Callable[..., DaskBackend]
 

@@ -16,7 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from anyjob_dask import keys, worker_tasks
+from anyjob_dask import keys
+from anyjob_dask.worker import worker_tasks
 from distributed import Client
 
 PATIENCE = 60.0

@@ -7,7 +7,7 @@ from typing import Any
 
 import dask_lab
 import pytest
-from anyjob_dask.cluster import Cluster
+from anyjob_dask.client.cluster import Cluster
 
 from anyjob.testing import PluginConformance, TaskBackendConformance
 

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from anyjob_dask import keys, worker_resources
 from anyjob_dask.backend import DaskBackend
-from anyjob_dask.capture import Capture
+from anyjob_dask.client.releases import ReleaseQueue
 from anyjob_dask.messages import SMALL, JobResult
-from anyjob_dask.releases import ReleaseQueue
-from anyjob_dask.scheduler_plugin import JobSchedulerPlugin
+from anyjob_dask.scheduler.scheduler_plugin import JobSchedulerPlugin
 from anyjob_dask.serialization import Serialized, load_file, serialize
 from anyjob_dask.versions import mismatch
+from anyjob_dask.worker.capture import Capture
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from anyjob_dask import versions
 from anyjob_dask.backend import DaskBackend
-from anyjob_dask.cluster import Cluster
+from anyjob_dask.client.cluster import Cluster
 from support.waiting import wait_until
 
 import anyjob
@@ -122,7 +122,7 @@ def test_what_was_stored_leaves_the_cluster(backend: DaskBackend) -> None:
 def test_what_is_small_leaves_the_cluster_once_all_work_has_ended_and_what_is_large_at_once(
     make: Make, local_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyjob_dask.releases.MAX_DELAY_WHILE_BUSY", 3600.0)
+    monkeypatch.setattr("anyjob_dask.client.releases.MAX_DELAY_WHILE_BUSY", 3600.0)
     backend = make(address=local_cluster.address)
     open_job = backend.run(Command(["sleep", "300"]))
     large = backend.run(Call(bytes, (100_000,)))
@@ -138,7 +138,7 @@ def test_what_is_small_leaves_the_cluster_once_all_work_has_ended_and_what_is_la
 def test_what_is_small_leaves_the_cluster_in_time_while_work_goes_on(
     make: Make, local_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anyjob_dask.releases.MAX_DELAY_WHILE_BUSY", 0.6)
+    monkeypatch.setattr("anyjob_dask.client.releases.MAX_DELAY_WHILE_BUSY", 0.6)
     backend = make(address=local_cluster.address)
     open_job = backend.run(Command(["sleep", "300"]))
     small = backend.run(Call(abs, (-1,)))
@@ -196,7 +196,7 @@ def test_a_call_has_variables_and_a_directory_of_its_own_and_the_next_has_not(
     make: Make, lab: dask_lab.Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isolation: str
 ) -> None:
     backend = make(address=lab.address, isolation=isolation)
-    monkeypatch.setattr("anyjob_dask.submission.submit_directory", lambda: "/of/another/machine")
+    monkeypatch.setattr("anyjob_dask.client.submission.submit_directory", lambda: "/of/another/machine")
     asking = Call(dask_calls.surroundings, env={"ONLY_FOR_THIS": "yes"}, cwd=str(tmp_path))
     others = Call(dask_calls.surroundings)
     for job, plain in zip(backend.run_many([asking] * 4), backend.run_many([others] * 4), strict=True):

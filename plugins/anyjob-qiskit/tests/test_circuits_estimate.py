@@ -13,8 +13,8 @@ import circuits_lab as lab
 import numpy as np
 import pytest
 from anyjob_qiskit import Estimate, sweep
-from anyjob_qiskit.estimating import groups
-from anyjob_qiskit.observables import as_texts, parse
+from anyjob_qiskit.estimates.measuring import groups
+from anyjob_qiskit.estimates.observables import as_texts, parse
 from hypothesis import given
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit, qasm3

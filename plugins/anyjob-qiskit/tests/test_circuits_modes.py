@@ -12,7 +12,7 @@ import circuits_lab as lab
 import pytest
 import qiskit_ibm_runtime
 from anyjob_qiskit import Circuit
-from anyjob_qiskit.device_times import device_times
+from anyjob_qiskit.devices.device_times import device_times
 from qiskit_aer.jobs import AerJob
 
 from anyjob import BackendError, ConfigError, Session

@@ -11,7 +11,7 @@ from typing import Any
 import circuits_lab as lab
 import pytest
 from anyjob_qiskit import Circuit, as_backend_v2, sweep
-from anyjob_qiskit.transpiling import Transpiler
+from anyjob_qiskit.circuits.transpiling import Transpiler
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qasm2, transpile
 from qiskit.circuit import Clbit, Qubit
 from qiskit.circuit.library import CXGate

@@ -13,10 +13,11 @@ import circuits_lab as lab
 import msgspec
 import numpy as np
 import pytest
-from anyjob_qiskit import Circuit, foreign_circuits, formats, sweep
-from anyjob_qiskit.formats import _parse
-from anyjob_qiskit.lazy_program import LazyProgram, circuits_of
-from anyjob_qiskit.openqasm import GATES
+from anyjob_qiskit import Circuit, sweep
+from anyjob_qiskit.circuits import foreign_circuits, formats
+from anyjob_qiskit.circuits.formats import _parse
+from anyjob_qiskit.circuits.lazy_program import LazyProgram, circuits_of
+from anyjob_qiskit.circuits.openqasm import GATES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit, qasm2
@@ -324,7 +325,7 @@ def acme(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The function is registered as an entry point, which is loaded when there is such a circuit."""
     found = [
         EntryPoint("acme", f"{__name__}:of_acme", foreign_circuits.GROUP),
-        EntryPoint("braket", "anyjob_qiskit.foreign_circuits:of_braket", foreign_circuits.GROUP),
+        EntryPoint("braket", "anyjob_qiskit.circuits.foreign_circuits:of_braket", foreign_circuits.GROUP),
     ]
     monkeypatch.setattr(foreign_circuits, "entry_points", lambda group: found)
     foreign_circuits._converters.cache_clear()

@@ -13,7 +13,7 @@ import circuits_lab as lab
 import pytest
 from anyjob_qiskit import Circuit, sweep
 from anyjob_qiskit.backend import QiskitBackend
-from anyjob_qiskit.result_reading import experiment_data
+from anyjob_qiskit.results.reading import experiment_data
 from anyjob_qiskit.simulation import dump_circuits, simulate
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
@@ -412,7 +412,7 @@ def test_what_is_no_backend_of_qiskits_does_not_break_the_list(
 
 
 def test_a_service_that_is_away_is_told_from_one_that_refuses(labs: Session) -> None:
-    from anyjob_qiskit.provider_errors import translating_errors
+    from anyjob_qiskit.devices.provider_errors import translating_errors
 
     class RequestsApiError(Exception):  # what qiskit-ibm-runtime raises
         def __init__(self, status_code: int) -> None:

@@ -11,7 +11,14 @@ from typing import Any
 
 import circuits_lab as lab
 import pytest
-from anyjob_qiskit.histogram import BAR_WIDTH, MAX_OUTCOMES, bar, most_frequent, render_text, save_plot
+from anyjob_qiskit.results.histogram import (
+    BAR_WIDTH,
+    MAX_OUTCOMES,
+    bar,
+    most_frequent,
+    render_text,
+    save_plot,
+)
 
 from anyjob import BackendError
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import ray_lab
 import ray_work
-from anyjob_ray import notification_listener
+from anyjob_ray.modes import notification_listener
 from support.network_outage import run_calls_across_outage
 
 from anyjob import Call, Config, Session

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from anyjob_ray.owner_client import ACTOR_NAME
+from anyjob_ray.modes.owner_client import ACTOR_NAME
 
 START = 90.0
 """Seconds that a cluster may take to come up, on a machine that has much else to do."""

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from anyjob_ray.notification_listener import NotificationListener
+from anyjob_ray.modes.notification_listener import NotificationListener
 from anyjob_ray.tasks.launch_queue import GROWTH, MAX_BYTES, MAX_JOBS, TASKS_PER_SLOT, LaunchQueue, PackedJob
 from anyjob_ray.tasks.nodes import task_slots
 from anyjob_ray.worker.batch import CANCELLED, Batch, BatchResult, load_batch_result
 from anyjob_ray.worker.journal import Journal, journal_path, parse_journal, pop_journal
-from anyjob_ray.worker.notification import MAX_SIZE, SIGNATURE_SIZE, NotifyAddress, notify
+from anyjob_ray.worker.reports.notification import MAX_SIZE, SIGNATURE_SIZE, NotifyAddress, notify
 from hypothesis import given
 from hypothesis import strategies as st
 

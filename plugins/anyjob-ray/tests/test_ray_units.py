@@ -14,7 +14,7 @@ from anyjob_ray.results import load_outcome
 from anyjob_ray.task_options import task_options, why_infeasible
 from anyjob_ray.tasks.failures import REASONS, failed_outcome
 from anyjob_ray.tasks.nodes import resource_demand
-from anyjob_ray.worker.result import LARGE, dump_out_of_band
+from anyjob_ray.worker.reports.result import LARGE, dump_out_of_band
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -10,13 +10,13 @@ from typing import Any
 from anyjob import BackendError, BackendStatus, Capabilities, Observation, Order, Outcome, TaskBackend, Ticket
 from anyjob.sdk import Answer, in_each_process, outcome_from_report, read_range
 from anyjob_dask import keys
-from anyjob_dask.connection import SchedulerConnection
-from anyjob_dask.job_states import JobStates
-from anyjob_dask.observations import outcome_without_result, to_observation
+from anyjob_dask.client.connection import SchedulerConnection
+from anyjob_dask.client.job_states import JobStates
+from anyjob_dask.client.observations import outcome_without_result, to_observation
+from anyjob_dask.client.releases import ReleaseQueue
+from anyjob_dask.client.results import ResultStore
+from anyjob_dask.client.submission import Submitter
 from anyjob_dask.options import DaskJobOptions, DaskOptions
-from anyjob_dask.releases import ReleaseQueue
-from anyjob_dask.results import ResultStore
-from anyjob_dask.submission import Submitter
 
 ARRIVAL_TIMEOUT = 2.0
 """Seconds for which a cancel waits for a job that was just submitted to arrive at the scheduler."""
@@ -152,7 +152,7 @@ class DaskBackend(TaskBackend):
 
     def terminate(self, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
         """Take jobs out of the queue, or have their worker end them."""
-        from anyjob_dask import worker_tasks
+        from anyjob_dask.worker import worker_tasks
 
         self._states.discard_outdated()
         ours = {_id_in_key(ticket): ticket.job_id for ticket in tickets}
@@ -182,7 +182,7 @@ class DaskBackend(TaskBackend):
 
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         """Read what a job has written: from its directory once it has ended, else from its worker."""
-        from anyjob_dask import worker_tasks
+        from anyjob_dask.worker import worker_tasks
 
         directory = self._store.directory(ticket.job_id)
         if directory is not None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from anyjob_qiskit.estimate_spec import Estimate
-    from anyjob_qiskit.estimates import EstimateResult
+    from anyjob_qiskit.circuits.spec import Circuit, sweep
+    from anyjob_qiskit.estimates.result import EstimateResult
+    from anyjob_qiskit.estimates.spec import Estimate
     from anyjob_qiskit.primitives import as_backend_v2
-    from anyjob_qiskit.results import CircuitResult, Experiment
-    from anyjob_qiskit.spec import Circuit, sweep
+    from anyjob_qiskit.results.circuit_result import CircuitResult, Experiment
     from anyjob_qiskit.wrapped_job import WrappedJob, wrap
 
 __all__ = [
@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Circuit": "spec",
-    "CircuitResult": "results",
-    "Estimate": "estimate_spec",
-    "EstimateResult": "estimates",
-    "Experiment": "results",
+    "Circuit": "circuits.spec",
+    "CircuitResult": "results.circuit_result",
+    "Estimate": "estimates.spec",
+    "EstimateResult": "estimates.result",
+    "Experiment": "results.circuit_result",
     "WrappedJob": "wrapped_job",
     "as_backend_v2": "primitives",
-    "sweep": "spec",
+    "sweep": "circuits.spec",
     "wrap": "wrapped_job",
 }
 

@@ -25,9 +25,9 @@ from anyjob import (
     Ticket,
 )
 from anyjob.sdk import Answer, in_each_process
+from anyjob_qiskit.circuits.spec import Circuit, Method
 from anyjob_qiskit.config import AtLeastOne, AtLeastZero, Level, about
 from anyjob_qiskit.simulation_queue import QueuedSimulation, SimulationQueue
-from anyjob_qiskit.spec import Circuit, Method
 
 if TYPE_CHECKING:
     from anyjob_qiskit.simulation import Simulator
@@ -98,7 +98,7 @@ class AerBackend(TaskBackend):
 
     def _prepare(self, spec: Any) -> Callable[[], Any]:
         """Return the function that simulates the circuits, once these are validated."""
-        from anyjob_qiskit.validation import validated_circuits
+        from anyjob_qiskit.circuits.validation import validated_circuits
 
         assert isinstance(spec, Circuit)
         simulator = self._simulator(spec.method)
@@ -163,7 +163,7 @@ class AerBackend(TaskBackend):
         super().close()
 
     def _simulator(self, method: str | None) -> Simulator:
-        from anyjob_qiskit.result_reading import CircuitError
+        from anyjob_qiskit.results.reading import CircuitError
         from anyjob_qiskit.simulation import Simulator
 
         method = method or self.options.method

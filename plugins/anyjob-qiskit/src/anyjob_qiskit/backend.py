@@ -25,16 +25,16 @@ from anyjob import (
     Unsure,
 )
 from anyjob.sdk import Answer, in_each_process
-from anyjob_qiskit.batches import Batch, BatchItem, batched
+from anyjob_qiskit.circuits.spec import Circuit
 from anyjob_qiskit.config import JobOptions, QiskitOptions, instantiate
-from anyjob_qiskit.native_ids import by_device_job, span_of
-from anyjob_qiskit.native_ids import device_job_id as device_job_id_of
-from anyjob_qiskit.provider_errors import is_auth_error, is_unreachable, translating_errors
-from anyjob_qiskit.spec import Circuit
-from anyjob_qiskit.statuses import accepts_cancel, position_of, status_of
+from anyjob_qiskit.devices.batches import Batch, BatchItem, batched
+from anyjob_qiskit.devices.native_ids import by_device_job, span_of
+from anyjob_qiskit.devices.native_ids import device_job_id as device_job_id_of
+from anyjob_qiskit.devices.provider_errors import is_auth_error, is_unreachable, translating_errors
+from anyjob_qiskit.devices.statuses import accepts_cancel, position_of, status_of
 
 if TYPE_CHECKING:
-    from anyjob_qiskit.execution_mode import Mode
+    from anyjob_qiskit.devices.execution_mode import Mode
 
 REMOTE_INTERVALS = (2.0, 30.0)
 """Seconds between two polls of a remote service, at least and at most: each job is a request of its own."""
@@ -116,7 +116,7 @@ class QiskitBackend(TaskBackend):
 
     @contextmanager
     def _in_mode(self, mode: Mode, max_time: int | str | None) -> Iterator[None]:
-        from anyjob_qiskit.execution_mode import open_mode
+        from anyjob_qiskit.devices.execution_mode import open_mode
 
         device = self.device
         with self._lock:
@@ -154,10 +154,10 @@ class QiskitBackend(TaskBackend):
             SpecError: a circuit is not fit to be run there; then none of the orders is taken.
             BackendUnavailableError: it cannot be reached.
         """
-        from anyjob_qiskit.device_run import Preparation, check
-        from anyjob_qiskit.limits import limits
-        from anyjob_qiskit.transpiling import Transpiler
-        from anyjob_qiskit.validation import validated_circuits
+        from anyjob_qiskit.circuits.transpiling import Transpiler
+        from anyjob_qiskit.circuits.validation import validated_circuits
+        from anyjob_qiskit.devices.device_run import Preparation, check
+        from anyjob_qiskit.devices.limits import limits
 
         device, mode = self.device, self._mode
         if self._limits is None:
@@ -189,7 +189,7 @@ class QiskitBackend(TaskBackend):
             yield from self._submit_batch(device, batch, mode)
 
     def _submit_batch(self, device: Any, batch: Batch, mode: Any) -> Iterator[tuple[Order, Answer]]:
-        from anyjob_qiskit.device_run import run
+        from anyjob_qiskit.devices.device_run import run
 
         try:
             job = run(device, batch, self.options, batch.items[0].order.options, mode)
@@ -260,7 +260,7 @@ class QiskitBackend(TaskBackend):
 
     def _outcome(self, device_job_id: str, ticket: Ticket) -> Outcome | None:
         """What came of a job that was observed to have ended; None where nothing is known beside that."""
-        from anyjob_qiskit.device_outcome import device_outcome
+        from anyjob_qiskit.devices.device_outcome import device_outcome
 
         answer = self._final_answers.get(device_job_id)
         if answer is None or status_of(answer) is JobStatus.CANCELLED:
@@ -297,7 +297,7 @@ class QiskitBackend(TaskBackend):
         """
         job = self._jobs.get(device_job_id)
         if job is None:
-            from anyjob_qiskit.device_run import retrieve_job
+            from anyjob_qiskit.devices.device_run import retrieve_job
 
             try:
                 job = retrieve_job(self.device, device_job_id)

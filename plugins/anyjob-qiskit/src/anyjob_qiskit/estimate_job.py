@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from anyjob import TaskJob
-from anyjob_qiskit.estimate_spec import Estimate
-from anyjob_qiskit.estimates import EstimateResult
-from anyjob_qiskit.spec import Circuit
+from anyjob_qiskit.circuits.spec import Circuit
+from anyjob_qiskit.estimates.result import EstimateResult
+from anyjob_qiskit.estimates.spec import Estimate
 
 
 class EstimateJob(TaskJob[EstimateResult]):
@@ -21,16 +21,16 @@ class EstimateJob(TaskJob[EstimateResult]):
         """Rewrite as circuits, one for all observables that can be measured together.
 
         Raises:
-            SpecError: the circuit does not fit the observables: see `anyjob_qiskit.estimating`.
+            SpecError: the circuit does not fit the observables: see `anyjob_qiskit.estimates.measuring`.
         """
-        from anyjob_qiskit.estimating import measuring_circuits
+        from anyjob_qiskit.estimates.measuring import measuring_circuits
 
         return spec.measuring(measuring_circuits(spec.circuit, spec.observables))
 
     @classmethod
     def lift(cls, spec: Estimate, to: str, value: Any) -> EstimateResult:
         """The circuits have been counted."""
-        from anyjob_qiskit.estimating import estimated
+        from anyjob_qiskit.estimates.measuring import estimated
 
         values, errors = estimated(spec.observables, value)
         return EstimateResult(value[0].name, list(spec.observables), values, errors, spec.shots)

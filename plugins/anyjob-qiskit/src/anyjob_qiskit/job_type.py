@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from anyjob import Call, File, Outcome, TaskJob
-from anyjob_qiskit.results import CircuitResult
-from anyjob_qiskit.spec import Circuit
+from anyjob_qiskit.circuits.spec import Circuit
+from anyjob_qiskit.results.circuit_result import CircuitResult
 
 _FLIP = File(
     "flip.qasm", b'OPENQASM 3.0; include "stdgates.inc"; qubit[1] q; bit[1] c; x q[0]; c = measure q;'
@@ -31,10 +31,10 @@ class CircuitJob(TaskJob[CircuitResult]):
         """Rewrite as a call that simulates the circuits; it needs Qiskit, Aer and this package there.
 
         Raises:
-            SpecError: a circuit is not fit to be run: see `anyjob_qiskit.validation.validated_circuits`.
+            SpecError: a circuit is not fit to be run: see `circuits.validation.validated_circuits`.
         """
-        from anyjob_qiskit.formats import dump_circuits_once
-        from anyjob_qiskit.validation import validated_circuits
+        from anyjob_qiskit.circuits.formats import dump_circuits_once
+        from anyjob_qiskit.circuits.validation import validated_circuits
 
         circuits = validated_circuits(spec)
         settings = {"method": spec.method} if spec.method else {}

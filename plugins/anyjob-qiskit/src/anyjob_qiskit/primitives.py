@@ -15,8 +15,8 @@ from qiskit_aer import AerSimulator
 
 import anyjob
 from anyjob import JobStatus, TaskJob
-from anyjob_qiskit.results import CircuitResult
-from anyjob_qiskit.spec import Circuit
+from anyjob_qiskit.circuits.spec import Circuit
+from anyjob_qiskit.results.circuit_result import CircuitResult
 
 
 def as_backend_v2(

@@ -16,7 +16,7 @@ from anyjob import (
 from anyjob.sdk import in_each_process
 from anyjob_qiskit.backend import QiskitBackend
 from anyjob_qiskit.config import ProviderOptions, QiskitOptions, RunOptions, instantiate
-from anyjob_qiskit.provider_errors import translating_errors
+from anyjob_qiskit.devices.provider_errors import translating_errors
 
 LEAST_BUSY = "least_busy"
 """The name that stands for whichever backend has the fewest jobs waiting."""
@@ -86,7 +86,7 @@ class QiskitProvider(BaseProvider):
         """A backend of Qiskit's as one of anyjob's; None, with a warning, for what is none."""
         from qiskit.providers import BackendV2
 
-        from anyjob_qiskit.transpiling import is_simulator
+        from anyjob_qiskit.circuits.transpiling import is_simulator
 
         if not isinstance(device, BackendV2):
             warnings.warn(

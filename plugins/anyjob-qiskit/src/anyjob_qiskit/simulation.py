@@ -16,9 +16,9 @@ from qiskit import QuantumCircuit, qpy
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
-from anyjob_qiskit.qpy_writing import write_qpy
-from anyjob_qiskit.result_reading import CircuitError, classical_bits, experiment_data
-from anyjob_qiskit.transpiling import Transpiler, operations
+from anyjob_qiskit.circuits.qpy_writing import write_qpy
+from anyjob_qiskit.circuits.transpiling import Transpiler, operations
+from anyjob_qiskit.results.reading import CircuitError, classical_bits, experiment_data
 
 MAX_CACHED = 512
 """How many transpiled circuits a simulator caches."""
@@ -60,7 +60,7 @@ class Simulator:
         per_shot: bool,
         level: int | None,
     ) -> list[dict[str, Any]]:
-        """Run circuits, and return what came of each: see `anyjob_qiskit.result_reading.experiment_data`."""
+        """Run circuits, and return what came of each: see `anyjob_qiskit.results.reading.experiment_data`."""
         bound = [assign_parameters(self.transpiled(circuit, level), parameters) for circuit in circuits]
         options: dict[str, Any] = {} if seed is None else {"seed_simulator": seed}
         result = run_here(self.backend, bound, shots=shots, memory=per_shot, **options)

@@ -6,8 +6,8 @@ import copy
 from typing import Any, NoReturn
 
 from anyjob import BaseJob, JobCancelledError, JobError, JobFailedError, JobStatus
-from anyjob_qiskit.provider_errors import translating_errors
-from anyjob_qiskit.statuses import accepts_cancel, message_of, position_of, reason_of, status_of
+from anyjob_qiskit.devices.provider_errors import translating_errors
+from anyjob_qiskit.devices.statuses import accepts_cancel, message_of, position_of, reason_of, status_of
 
 
 def wrap(job: Any, backend: Any = None) -> WrappedJob:

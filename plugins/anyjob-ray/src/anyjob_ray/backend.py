@@ -13,7 +13,7 @@ from anyjob.sdk import Answer, in_each_process, read_range
 from anyjob_ray.options import RayJobOptions, RayOptions
 
 if TYPE_CHECKING:
-    from anyjob_ray.mode import Mode
+    from anyjob_ray.modes.mode import Mode
 
 FAST = Capabilities(
     logs=True, notifies=True, call_environment=True, output_files=True, gpu_shares=True, needs=True
@@ -62,11 +62,11 @@ class RayBackend(TaskBackend):
                 if self._closed:
                     raise BackendError(f"backend {self.name()!r} was closed")
                 if self.is_durable:
-                    from anyjob_ray.durable import DurableMode
+                    from anyjob_ray.modes.durable import DurableMode
 
                     self._mode = DurableMode(self)
                 else:
-                    from anyjob_ray.fast import FastMode
+                    from anyjob_ray.modes.fast import FastMode
 
                     self._mode = FastMode(self)
                 # Before Ray's own: a thread of ours that asks it something then would get an error.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from anyjob_ray.tasks.nodes import remote_on_node
-from anyjob_ray.worker.output import Location, read_file
+from anyjob_ray.worker.reports.output import Location, read_file
 
 CHUNK = 1 << 20
 """Bytes that are read at a time."""

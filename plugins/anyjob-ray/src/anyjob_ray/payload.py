@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from anyjob import Call, Order
 from anyjob.sdk import runner, serialization_error, submit_directory
 from anyjob_ray.worker.job import LaunchContext
-from anyjob_ray.worker.notification import NotifyAddress
-from anyjob_ray.worker.result import dump_out_of_band
+from anyjob_ray.worker.reports.notification import NotifyAddress
+from anyjob_ray.worker.reports.result import dump_out_of_band
 
 
 class PackedOrder(NamedTuple):

@@ -44,7 +44,7 @@ class JobEvents:
 
         Args:
             job_id: ours.
-            location: the fields of an `anyjob_ray.worker.output.Location`.
+            location: the fields of an `anyjob_ray.worker.reports.output.Location`.
         """
         self._add(job_id, "RUNNING", location)
 

@@ -6,7 +6,7 @@ import pickle
 import time
 from typing import Any
 
-from anyjob_ray.worker.output import Location
+from anyjob_ray.worker.reports.output import Location
 
 
 class Task:

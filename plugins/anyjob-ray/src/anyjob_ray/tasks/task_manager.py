@@ -16,8 +16,8 @@ from anyjob_ray.tasks.object_refs import add_done_callback
 from anyjob_ray.tasks.recovery import RecoveredBatch, recover_batch
 from anyjob_ray.tasks.task import Task
 from anyjob_ray.worker.batch import load_batch_result
-from anyjob_ray.worker.output import Location
 from anyjob_ray.worker.remote_functions import run_job
+from anyjob_ray.worker.reports.output import Location
 
 
 class TaskManager:

@@ -12,9 +12,9 @@ from anyjob_ray.worker.batch import Batch
 from anyjob_ray.worker.command import run_command
 from anyjob_ray.worker.job import Job, JobInterrupted, LaunchContext, WorkerState
 from anyjob_ray.worker.monitor import Monitor
-from anyjob_ray.worker.notification import NotifyAddress, notify
-from anyjob_ray.worker.output import output_sizes
-from anyjob_ray.worker.result import pickle_outcome
+from anyjob_ray.worker.reports.notification import NotifyAddress, notify
+from anyjob_ray.worker.reports.output import output_sizes
+from anyjob_ray.worker.reports.result import pickle_outcome
 from anyjob_ray.worker.signals import SignalHandling, task_id
 
 perform = runner.perform

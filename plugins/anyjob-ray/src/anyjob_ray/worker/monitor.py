@@ -8,8 +8,8 @@ from typing import Any
 
 from anyjob_ray.worker.batch import Batch
 from anyjob_ray.worker.job import Job, WorkerState
-from anyjob_ray.worker.output import location_of
 from anyjob_ray.worker.process_tree import kill_this_process_tree
+from anyjob_ray.worker.reports.output import location_of
 from anyjob_ray.worker.signals import INTERRUPT, SignalHandling
 
 REPORT_AFTER = 0.05

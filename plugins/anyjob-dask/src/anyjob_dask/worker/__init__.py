@@ -1,0 +1,1 @@
+"""What runs in Dask's workers: a job, and what is told of it."""

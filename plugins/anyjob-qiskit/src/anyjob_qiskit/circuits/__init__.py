@@ -1,0 +1,1 @@
+"""Circuits on their way to a backend: what they are, how they are written, checked and transpiled."""

@@ -1,0 +1,1 @@
+"""Results of circuits: as devices give them, as plain data, and drawn."""
