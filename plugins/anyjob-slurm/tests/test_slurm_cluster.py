@@ -80,7 +80,7 @@ def test_an_id_that_slurm_has_given_to_another_job_is_not_ours(make: Make) -> No
     try:
         backend = make()
         ours = msgspec.structs.replace(held._record.ticket(), native_id=other)
-        assert backend.observe([ours]) == {}
+        wait_until(lambda: backend.observe([ours]) == {}, "the accounting was asked")
         assert backend.terminate([ours]) == {ours.job_id: False}
         assert slurm_lab.scontrol("show", "job", other).count("JobState=CANCELLED") == 0
         assert backend.terminate([held._record.ticket()]) == {held.job_id(): True}

@@ -277,7 +277,9 @@ class Follower:
         if row is not None and ends.has_ended(row):
             return self._observe_ended(ticket, job, row, history)
         if history is None:  # nobody was asked: it is not known to be unknown
-            return _still_open(job, "it is not in the queue any more, and the accounting does not answer")
+            is_away = self._queue.history_is_away
+            why = "the accounting does not answer" if is_away else "not in the accounting yet"
+            return _still_open(job, f"it is not in the queue any more, and {why}")
         return self._observe_unknown(ticket, job, history, now - job.unlisted_since)
 
     def _observe_unknown(

@@ -133,6 +133,7 @@ class Queue:
         self._history = Listing(self.dialect)
         self._history_ids: frozenset[str] = frozenset()
         self._history_asked_at = NEVER
+        self.history_is_away = False
         self._history_interval = MIN_INTERVAL
         self._no_history_at = NEVER
         in_each_process(self._make_own)
@@ -235,8 +236,9 @@ class Queue:
             try:
                 rows = self._ask_history(sorted(jobs), since)
             except BackendUnavailableError:
-                self._history_ids = frozenset()
+                self._history_ids, self.history_is_away = frozenset(), True
                 return None
+            self.history_is_away = False
             self._history, self._history_ids = Listing(self.dialect, rows), jobs
             self._history_interval = MIN_INTERVAL if new else min(self._history_interval * 1.5, MAX_INTERVAL)
             return self._history
