@@ -38,6 +38,7 @@ COMMANDS = {
     "resume": ("anyjob.cli.control.holding:resume", "Have jobs go on that are paused."),
     "priority": ("anyjob.cli.control.holding:priority", "Have jobs that wait start sooner, or later."),
     "limit": ("anyjob.cli.control.limit:limit", "Have so many jobs of a name run at a time."),
+    "notify": ("anyjob.cli.control.notify:notify", "Tell somebody once jobs have ended."),
     "rerun": ("anyjob.cli.control.rerun:rerun", "Run jobs anew."),
     "attach": ("anyjob.cli.control.attach:attach", "Take in jobs that were submitted elsewhere."),
     "prune": ("anyjob.cli.control.cancel:prune", "Forget jobs that have ended a while ago."),

@@ -233,7 +233,18 @@ def _is_telling(name: str) -> bool:
     return any(word in folded for word in _TELLING)
 
 
-_TELLING = ("token", "secret", "passw", "pwd", "credential", "apikey", "accesskey", "privatekey", "auth")
+_TELLING = (
+    "token",
+    "secret",
+    "passw",
+    "pwd",
+    "credential",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "auth",
+    "webhook",
+)
 
 
 class HiddenText(str):

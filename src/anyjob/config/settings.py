@@ -32,7 +32,7 @@ from anyjob.errors import ConfigError
 BUILTIN = {"default_backend": "local"}
 """What holds where nobody configured anything; ``Config.default_backend`` itself is then None."""
 
-KEYS = ("default_backend", *GROUPS, "plugins", "resources")
+KEYS = ("default_backend", *GROUPS, "notify", "plugins", "resources")
 
 
 class Plugins:
@@ -194,6 +194,24 @@ class Config:
                 raise self._problem(("resources", name), str(error)) from None
         return counts
 
+    @property
+    def notify(self) -> dict[str, Values]:
+        """The options of each channel by which somebody is told that jobs have ended, by name.
+
+        Raises:
+            ConfigError: it is no table of tables.
+        """
+        tables = self._values.get("notify", {})
+        if not isinstance(tables, dict):
+            raise self._mistyped(("notify",), "a table", tables)
+        for name, table in tables.items():
+            if not isinstance(table, dict):
+                raise self._mistyped(("notify", name), "a table", table)
+        origins = self._origins_in("notify")
+        return {
+            name: Values(plain_copy(table), f"notify.{name}", origins[name]) for name, table in tables.items()
+        }
+
     def entry(self, group: str, name: str) -> Entry | None:
         """Return what is configured under a name, or None where nothing is.
 
@@ -239,9 +257,9 @@ class Config:
                 found.append(self._problem((key,), "unknown key" + did_you_mean(key, KEYS)))
             elif key in GROUPS and not isinstance(value, dict):
                 found.append(self._mistyped((key,), "a table", value))
-        for ask in (lambda: self.default_backend, lambda: self.plugins, lambda: self.resources):
+        for name in ("default_backend", "plugins", "resources", "notify"):
             try:
-                ask()
+                getattr(self, name)
             except ConfigError as error:
                 found.append(error)
         entries = (entry for group in GROUPS for entry in self._entries[group].values())
@@ -277,10 +295,7 @@ class Config:
         tables = self._values.get(group)
         if not isinstance(tables, dict):
             return {}
-        origins: dict[str, dict[str, Origin]] = {}
-        for path, origin in self._origins.items():
-            if path[0] == group and len(path) > 1:
-                origins.setdefault(path[1], {})[".".join(path[2:])] = origin
+        origins = self._origins_in(group)
         entries: dict[str, Entry | ConfigError] = {}
         for name, table in tables.items():
             wrong = _wrong_entry(name, table)
@@ -292,6 +307,14 @@ class Config:
                 options = {key: plain_copy(value) for key, value in table.items() if key != "type"}
                 entries[name] = Entry(name, table["type"], Values(options, f"{group}.{name}", own))
         return entries
+
+    def _origins_in(self, group: str) -> dict[str, dict[str, Origin]]:
+        """Return for each table of a group where its values came from, by dotted key; itself as ``""``."""
+        origins: dict[str, dict[str, Origin]] = {}
+        for path, origin in self._origins.items():
+            if path[0] == group and len(path) > 1:
+                origins.setdefault(path[1], {})[".".join(path[2:])] = origin
+        return origins
 
     def _problem(self, path: tuple[str, ...], why: str) -> ConfigError:
         place = ".".join(path)
@@ -310,7 +333,7 @@ class Config:
 
 def _concealed(values: dict[str, t.Any]) -> dict[str, t.Any]:
     """Have secrets that stand in a configuration itself not shown when somebody looks at it."""
-    tables = {group: values[group] for group in GROUPS if isinstance(values.get(group), dict)}
+    tables = {group: values[group] for group in (*GROUPS, "notify") if isinstance(values.get(group), dict)}
     if not any(tables.values()):
         return values
     from anyjob.config.secrets import concealed

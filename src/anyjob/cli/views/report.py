@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,15 @@ from anyjob.cli.jobs.listing import select
 from anyjob.cli.jobs.selection import Criteria, filter_options, read_criteria
 from anyjob.cli.terminal.output import print_message
 from anyjob.errors import JobNotFoundError, StateError
-from anyjob.session.facade import Session
-from anyjob.spool import directory as spool
 from anyjob.text.full_disk import explain
-from anyjob.views import log_tails, queries
+from anyjob.views import queries
 from anyjob.views.details.refresh import refresh
-from anyjob.views.report.figures import failures
+from anyjob.views.last_words import last_words
 from anyjob.views.report.page import Report, page
 from anyjob.views.report.table import as_csv
 from anyjob.views.report.trace import trace
-from anyjob.views.reported_job import ReportedJob
 
 NEWEST = 10_000
-LINES = 20
-"""Lines that one job of each kind of failure wrote last, which the report has."""
 
 
 @click.command(
@@ -92,7 +86,7 @@ def report(
         jobs = queries.reported(session.ledger, rows)
         now = time.time()
         nodes = queries.graph_of(session.ledger, rows) if html_path else []
-        words = _last_words(session, jobs, {row.job_id: row.backend for row in rows}) if html_path else {}
+        words = last_words(session.ledger, rows, jobs) if html_path else {}
     if html_path:
         _write(html_path, page(Report(title or _title(criteria), jobs, now, words, nodes, more)))
     if trace_path:
@@ -108,22 +102,6 @@ def _title(criteria: Criteria) -> str:
     said += [f"on {criteria.backend}"] if criteria.backend else []
     said += [", ".join(state.name for state in criteria.states)] if criteria.states else []
     return " ".join(filter(None, said)) or "All jobs"
-
-
-def _last_words(
-    session: Session, jobs: Iterable[ReportedJob], backends: dict[str, int]
-) -> dict[str, list[str]]:
-    """Return the last that one job of each kind of failure wrote, where its directory is seen from here."""
-    ledger = session.ledger
-    found = {}
-    for failure in failures(jobs):
-        job = failure.jobs[-1]
-        known = ledger.backend_row(backends[job.job_id])
-        directory = spool.path_of(spool.root(ledger.state, known.own_options.get("spool")), job.job_id)
-        tails = log_tails.of_spool(directory, LINES)
-        if words := tails.get("stderr") or tails.get("stdout"):
-            found[job.job_id] = words
-    return found
 
 
 def _write(path: str, text: str) -> None:

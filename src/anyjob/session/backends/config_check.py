@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from anyjob.backend import options_type
+from anyjob.config import channels
 from anyjob.config.options import validate_options
 from anyjob.config.secrets import Secret, from_config
 from anyjob.errors import AnyjobError, ConfigError, SecretError, SpecError
@@ -54,6 +55,7 @@ def problems(session: Session) -> Iterator[str]:
     for group, entries in (("backends", configured.backends), ("providers", configured.providers)):
         for entry in entries.values():
             yield from _wrong_with(session, group, entry)
+    yield from channels.problems(configured)
     try:
         name = configured.default_backend
     except ConfigError:

@@ -1,0 +1,90 @@
+"""``anyjob notify``: somebody is told once jobs have ended, whoever has left meanwhile."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from anyjob.cli import exit_codes
+from anyjob.cli.completion import job_ids
+from anyjob.cli.context import open_session
+from anyjob.cli.jobs.listing import select
+from anyjob.cli.jobs.selection import Criteria, filter_options, read_criteria
+from anyjob.cli.terminal.output import write_line
+from anyjob.errors import JobNotFoundError
+from anyjob.session.facade import Session
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  anyjob notify fit --to team
+  anyjob notify 3f2a91c --desktop
+  anyjob notify --tag study=a --command 'cat >> ~/ended.txt'"""
+)
+@click.argument("jobs", nargs=-1, metavar="[ID|NAME]...", shell_complete=job_ids)
+@filter_options
+@click.option("--to", "channels", multiple=True, metavar="CHANNEL", help="One of [notify]. Repeatable.")
+@click.option("--command", metavar="LINE", help="A line for a shell; it reads what is said.")
+@click.option("--desktop", is_flag=True, help="A note on this desktop, by notify-send.")
+@click.option("--mail", multiple=True, metavar="ADDRESS", help="By the mail server of this host. Repeatable.")
+@click.option("--webhook", metavar="URL", help="One that is no secret: see [notify] for others.")
+def notify(
+    jobs: tuple[str, ...],
+    channels: tuple[str, ...],
+    command: str | None,
+    desktop: bool,
+    mail: tuple[str, ...],
+    webhook: str | None,
+    **options: Any,
+) -> None:
+    """Tell somebody once jobs have ended: how many are done, failed and cancelled, why, and how long it took.
+
+    The jobs are those of these ids and names, or those that fit. It is done once all of them have ended, also
+    if nobody is logged in any more, by a job on `local` for each way, whose id is printed: cancel it to have
+    nothing told. What cannot be sent is tried again for some 20 minutes; `anyjob logs ID` says why.
+    """
+    from anyjob.config import channels as configured
+    from anyjob.notifications.request import Request, submit
+
+    given = {"command": command, "desktop": desktop, "mail": list(mail), "webhook": webhook}
+    ways: list[Any] = [*dict.fromkeys(channels), *({way: how} for way, how in given.items() if how)]
+    if not ways:
+        raise click.UsageError(
+            "say how: --to CHANNEL, --command LINE, --desktop, --mail ADDRESS or --webhook URL"
+        )
+    criteria = read_criteria(options)
+    with open_session() as session:
+        for way in ways:
+            if isinstance(way, str):
+                found, where = configured.channel(session.config, way), f"notify.{way}.webhook"
+            else:
+                where = f"--{next(iter(way))}"
+                found = configured.read(way, where)
+            configured.address(found, where)
+        title, ids, after = _meant(session, jobs, criteria)
+        for way in ways:
+            write_line(submit(session, Request(title, ids, way), after).job_id())
+    sys.exit(exit_codes.OK)
+
+
+def _meant(
+    session: Session, words: Sequence[str], criteria: Criteria
+) -> tuple[str, list[str], Sequence[str]]:
+    """Return what the jobs are called, their ids, and how they are told to who starts after them."""
+    if bool(words) == bool(criteria):
+        raise click.UsageError("name the jobs: by ids and names, or by filters (--name, --tag, --since, …)")
+    if words:
+        from anyjob.runtime.dependencies.prerequisites import find
+
+        found = [job_id for word in words for job_id in find(session.ledger, word, " to tell of")]
+        return " ".join(words), list(dict.fromkeys(found)), words
+    rows = select(session, criteria, None)
+    if not rows:
+        raise JobNotFoundError("no job fits: there is nothing to tell of; `anyjob jobs` lists them")
+    ids = [row.job_id for row in rows]
+    said = [criteria.name or "", *(f"{key}={value}" for key, value in criteria.tags.items())]
+    return " ".join(filter(None, said)) or f"{len(ids)} jobs", ids, ids

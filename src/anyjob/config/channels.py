@@ -1,0 +1,164 @@
+"""Channels: the ways by which somebody is told that jobs have ended, as ``[notify.NAME]`` configures them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from anyjob.config.options import validate_options
+from anyjob.config.secrets import Secret
+from anyjob.errors import ConfigError, UnknownNameError
+from anyjob.text.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from anyjob.config.settings import Config
+
+WAYS = ("webhook", "mail", "command", "desktop")
+
+
+class Channel(msgspec.Struct, kw_only=True, frozen=True):
+    """One way by which somebody is told that jobs have ended: webhook, mail, command or desktop.
+
+    Args:
+        webhook: the address that one JSON is sent to, as Slack and those like it take it: whoever knows it
+            may write there, so it is a secret
+        mail: addresses that a mail goes to
+        command: a line for a shell, or a program with its arguments; it reads the message
+        desktop: whether a note is shown on this desktop, by notify-send
+        smtp: the mail server: HOST or HOST:PORT
+        security: how the mail server is spoken to: by default tls on port 465, starttls on port 587, none on
+            others
+        user: whom the mail server knows
+        password: of that user
+        sender: the address that mails come from; by default the first that they go to
+    """
+
+    webhook: Secret | None = None
+    mail: str | list[str] | None = None
+    command: str | list[str] | None = None
+    desktop: bool = False
+    smtp: str = "localhost"
+    security: Literal["tls", "starttls", "none"] | None = None
+    user: str | None = None
+    password: Secret | None = None
+    sender: str | None = None
+
+    @property
+    def ways(self) -> list[str]:
+        """Those that it has; a channel that was read has one."""
+        return [way for way in WAYS if getattr(self, way)]
+
+    @property
+    def recipients(self) -> list[str]:
+        """The addresses that a mail goes to."""
+        return [self.mail] if isinstance(self.mail, str) else self.mail or []
+
+    @property
+    def server(self) -> tuple[str, int, str]:
+        """The mail server: its host, its port, and how it is spoken to."""
+        host, port = _host_and_port(self.smtp)
+        return host, port, self.security or {465: "tls", 587: "starttls"}.get(port, "none")
+
+
+def channel(config: Config, name: str) -> Channel:
+    """Return the channel that is configured under a name.
+
+    Raises:
+        UnknownNameError: none is.
+        ConfigError: it is not of the right shape.
+    """
+    known = config.notify
+    if name not in known:
+        raise UnknownNameError(f"no channel is called {name!r} in [notify]{did_you_mean(name, known)}")
+    return read(known[name], f"notify.{name}")
+
+
+def read(options: Mapping[str, Any], called: str) -> Channel:
+    """Make a channel of its options; secrets are not resolved.
+
+    Args:
+        options: by name.
+        called: what to call it in errors, where nothing says where it was configured.
+
+    Raises:
+        ConfigError: they are not of the right shape, or are of no channel.
+    """
+    found = validate_options(Channel, options, where="" if hasattr(options, "where") else called)
+    if wrong := _wrong(found):
+        where = getattr(options, "where", lambda: called)()
+        raise ConfigError(f"{where}: {wrong}")
+    return found
+
+
+def problems(config: Config) -> Iterator[str]:
+    """Yield what is wrong with the channels of a configuration."""
+    try:
+        known = config.notify
+    except ConfigError:
+        return  # it is told with what is wrong with the shape of the whole
+    for name, options in known.items():
+        try:
+            address(read(options, f"notify.{name}"), options.where("webhook"))
+        except ConfigError as error:
+            yield str(error)
+
+
+def address(found: Channel, where: str) -> str:
+    """Return the address of a webhook, read where it is kept; empty for another channel.
+
+    Args:
+        found: the channel.
+        where: what to call the place of the address, for errors.
+
+    Raises:
+        SecretError: it cannot be read.
+        ConfigError: it is none. It is not told, since it is a secret.
+    """
+    if found.webhook is None:
+        return ""
+    from urllib.parse import urlsplit
+
+    text = found.webhook.get()
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # which is read only now
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+    except ValueError:
+        good = False
+    if not good or not text.isascii() or not text.isprintable() or " " in text:
+        raise ConfigError(
+            f"{where}: this is no address of a webhook: it must be of the form https://HOST/PATH"
+        )
+    return text
+
+
+def _wrong(found: Channel) -> str:
+    ways = found.ways
+    if len(ways) != 1:
+        given = f"it has {' and '.join(ways)}" if ways else "it has none"
+        return f"a channel has exactly one of {', '.join(WAYS)}; {given}"
+    for one in [*found.recipients, *([found.sender] if found.sender else [])]:
+        if not all(one.partition("@")) or not one.isprintable() or any(char in one for char in " ,<>"):
+            return f"{one!r} is no mail address: it must be of the form name@host"
+    try:
+        host, _, security = found.server
+    except ValueError:
+        return f"smtp: {found.smtp!r} must be of the form HOST or HOST:PORT"
+    if (found.user is None) != (found.password is None):
+        return "user and password go together: give both or none"
+    if found.password is not None and security == "none" and host not in ("localhost", "127.0.0.1", "::1"):
+        return f'a password would go to {host} for all to read: set security = "starttls" or "tls"'
+    return ""
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or (":" in host and not host.startswith("[")):
+        host, port = text, "25"
+    host = host.strip("[]")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError
+    return host, int(port)
