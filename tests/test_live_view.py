@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
-from anyjob import Command, JobError, Session
+from anyjob import Command, JobError, Session, SpecError
 from anyjob.sdk import LiveView
 from anyjob.views.live.job_details import LogPart, as_part
 
@@ -51,6 +52,20 @@ def test_what_has_not_changed_is_the_same_object_and_the_newest_come_first(sessi
     after = view.jobs()
     assert list(after) == [third, second]
     assert after[second] is before[second]
+    session.close()
+
+
+def test_usage_is_summed_up_by_what_jobs_have_in_common(session: Session) -> None:
+    view = LiveView(session)
+    assert view.usage() == []
+    run(session, "fit\x1b")
+    run(session)
+    (both,) = view.usage()
+    assert (both["backend"], both["jobs"], both["done"]) == ("local", 2, 2)
+    assert [(each["name"], each["jobs"]) for each in view.usage(["name"])] == [("", 1), ("fit\\x1b", 1)]
+    assert view.usage(since=time.time() + 60) == []
+    with pytest.raises(SpecError, match="not by 'colour'"):
+        view.usage(["colour"])
     session.close()
 
 

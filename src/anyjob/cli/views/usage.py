@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -15,17 +14,8 @@ from anyjob.cli.jobs.selection import filter_options, read_criteria
 from anyjob.cli.terminal.output import table, write_json
 from anyjob.text.amounts import money, span
 from anyjob.views.queries import reported
-from anyjob.views.report.figures import Group, grouped
-from anyjob.views.reported_job import ReportedJob
-
-GROUPS: dict[str, Callable[[ReportedJob], str]] = {
-    "backend": lambda job: job.backend,
-    "name": lambda job: job.name,
-    "kind": lambda job: job.kind,
-    "host": lambda job: job.host,
-    "day": lambda job: datetime.fromtimestamp(job.submitted).strftime("%Y-%m-%d"),
-}
-"""What jobs can be summed up by, and how a job tells it."""
+from anyjob.views.report.figures import Group
+from anyjob.views.report.usage import GROUPS, as_plain, summed_up
 
 
 @click.command(
@@ -56,7 +46,7 @@ def usage(by: tuple[str, ...], as_json: bool, **options: Any) -> None:
     with open_session() as session:
         rows = select(session, read_criteria(options), None, superseded=True)
         jobs = reported(session.ledger, rows, with_work=False)
-    groups = grouped(jobs, lambda job: tuple(GROUPS[key](job) for key in keys), time.time())
+    groups = summed_up(jobs, keys, time.time())
     if as_json:
         write_json([as_plain(keys, group) for group in groups])
         return
@@ -105,25 +95,3 @@ def as_line(group: Group) -> dict[str, Any]:
 
 def _percent(part: float | None) -> str | None:
     return None if part is None else f"{part:.0%}"
-
-
-def as_plain(keys: Iterable[str], group: Group) -> dict[str, Any]:
-    """Return a group for ``--json``; seconds are those between starts and ends, or until now."""
-    return dict(_fields(keys, group))
-
-
-def _fields(keys: Iterable[str], group: Group) -> Iterator[tuple[str, Any]]:
-    yield from zip(keys, group.key, strict=True)
-    yield from {
-        "jobs": group.jobs,
-        "done": group.done,
-        "failed": group.failed,
-        "seconds": round(group.hours * 3600, 3),
-        "core_hours": group.core_hours,
-        "gpu_hours": group.gpu_hours,
-        "cpu_efficiency": group.cpu_use,
-        "memory_efficiency": group.memory_use,
-        "median_waited": group.waited,
-        "median_ran": group.ran,
-        "cost": group.cost,
-    }.items()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from anyjob.errors import SpecError
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.text.printable import printable
 from anyjob.views.details.refresh import refresh
@@ -13,6 +15,8 @@ from anyjob.views.live.job_details import PART, details, log_part
 from anyjob.views.live.job_graph import graph
 from anyjob.views.live.job_list import JobList
 from anyjob.views.live.loads import loads
+from anyjob.views.queries import reported
+from anyjob.views.report.usage import GROUPS, as_plain, summed_up
 
 if TYPE_CHECKING:
     from anyjob.ledger.rows import Row
@@ -103,6 +107,26 @@ class LiveView:
         """
         row = self._row(job_id)
         return None if row is None else graph(self._session.ledger, row)
+
+    def usage(self, by: Sequence[str] = ("backend",), since: float | None = None) -> list[dict[str, Any]]:
+        """Return how many jobs there are, how long they ran, what they used of what they asked for, and cost.
+
+        Those that were run anew count, too. The figures are those of ``anyjob usage --json``.
+
+        Args:
+            by: what has a line of its own: ``backend``, ``name``, ``kind``, ``host``, ``day``.
+            since: only those submitted since then.
+
+        Raises:
+            SpecError: jobs cannot be summed up by one of these.
+        """
+        for name in by:
+            if name not in GROUPS:
+                raise SpecError(f"jobs are summed up by {', '.join(GROUPS)}, not by {name!r}")
+        ledger = self._session.ledger
+        jobs = reported(ledger, ledger.select(since=since), with_work=False) if ledger.exists else []
+        told = [as_plain(by, group) for group in summed_up(jobs, by, time.time())]
+        return [{**each, **{name: printable(each[name]) for name in by}} for each in told]
 
     def _row(self, job_id: str) -> Row | None:
         ledger = self._session.ledger

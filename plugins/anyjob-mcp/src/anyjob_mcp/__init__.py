@@ -1,0 +1,1 @@
+"""anyjob for agents: ``anyjob mcp``, a server of the Model Context Protocol."""
