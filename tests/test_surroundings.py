@@ -237,7 +237,7 @@ main()
         "session/facade.py",
         "config/layers.py",
         "registry/lookup.py",
-        "ledger/statedir.py",
+        "ledger/file/statedir.py",
         "builtin/local/client.py",
     ],
 )

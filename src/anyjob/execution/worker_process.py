@@ -158,7 +158,12 @@ class WorkerProcess:
 
     def alive(self) -> bool:
         """Return whether its process has not ended."""
-        return self._thread.is_alive()
+        if not self._thread.is_alive():
+            return False
+        try:  # the thread may not have come to hear of it yet
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
 
     def fileno(self) -> int:
         """Return the descriptor that its answers come by, for who waits for many."""
