@@ -61,7 +61,7 @@ def gone(pid: int) -> bool:
 
 def waiting(code: str) -> subprocess.Popen[str]:
     """A Python that has run something, and waits until its stdin is closed."""
-    program = f"import os, sys\n{code}\nprint('ready', flush=True)\nsys.stdin.read()"
+    program = f"import os, sys\n{code}\nos.write(1, b'ready\\n')\nsys.stdin.read()"
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -31,7 +31,7 @@ function open(next) {
   parts.close.addEventListener("click", () => select(""));
   const top = element("div", undefined, "top");
   top.append(parts.title, parts.state, parts.close);
-  log = new Log(id, () => job() !== undefined && !FINAL.has(job().state), job() && job().state === "ERROR" ? "stderr" : "stdout");
+  log = new Log(id, () => job() !== undefined && !FINAL.has(job().state));
   panel.append(top, parts.buttons, parts.why, log.node, parts.facts);
   refresh();
 }
@@ -44,6 +44,7 @@ async function refresh() {
   write(parts.title, found.name || found.job_id.slice(0, 8));
   write(parts.state, found.state.toLowerCase() + (found.reason ? ` (${found.reason})` : ""));
   parts.state.className = `state ${found.state}`;
+  if (found.state === "ERROR") log.failed();
   parts.buttons.replaceChildren(...actions(found.state, found.reason).map(button));
   explain(found);
   parts.facts.replaceChildren(...facts(found).flatMap(([name, text]) => [element("dt", name), element("dd", text)]));

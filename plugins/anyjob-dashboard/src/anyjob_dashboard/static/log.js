@@ -5,17 +5,17 @@ import { get } from "./ask.js";
 const PART = 65536, MOST = 2000000, SOONEST = 400, LATEST = 2000;
 
 export class Log {
-  constructor(id, live, stream) {
-    Object.assign(this, { id, live, stream: "stdout", begin: 0, end: null, timer: 0, pause: SOONEST, closed: false, run: 0 });
+  constructor(id, live) {
+    Object.assign(this, { id, live, stream: "stdout", begin: 0, end: null, timer: 0, pause: SOONEST, closed: false, run: 0, chosen: false });
     this.pre = element("pre", "");
     this.pre.tabIndex = 0;
     this.earlier = button("earlier", () => this.before());
-    this.tabs = ["stdout", "stderr"].map((name) => button(name, () => this.choose(name)));
+    this.tabs = ["stdout", "stderr"].map((name) => button(name, () => { this.chosen = true; this.choose(name); }));
     const tabs = element("div", undefined, "buttons");
     tabs.append(...this.tabs, this.earlier);
     this.node = element("div", undefined, "log");
     this.node.append(tabs, this.pre);
-    this.choose(stream);
+    this.choose("stdout");
   }
 
   choose(stream) {
@@ -24,6 +24,11 @@ export class Log {
     write(this.pre, "");
     this.earlier.hidden = true;
     this.more();
+  }
+
+  // It has failed: what it said of that is shown, unless it has written to stdout, or the reader has chosen.
+  failed() {
+    if (!this.chosen && this.stream === "stdout" && !this.end) this.choose("stderr");
   }
 
   async more() {
