@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import queue
 import stat
@@ -20,8 +21,9 @@ from anyjob.config.channels import Channel, channel, problems, read
 from anyjob.config.secrets import Secret
 from anyjob.config.settings import Config
 from anyjob.errors import ConfigError
+from anyjob.notifications import main as notifications
 from anyjob.notifications.message import Message, message
-from anyjob.notifications.request import Request
+from anyjob.notifications.request import AGAIN, TEMPORARY, Request
 from anyjob.notifications.sending import NotSent, send
 
 SAID = Message("fit: 1 failed", "exit-code: <!channel> & co", {"jobs": 1})
@@ -75,7 +77,7 @@ class Hook(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
         self.taken: queue.Queue[dict[str, Any]] = queue.Queue()
         self.code = 200
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/services/hush"
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/services/hush?key=hush-too"
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -86,7 +88,7 @@ class Answer(BaseHTTPRequestHandler):
         self.send_response(self.server.code)
         self.send_header("Location", "/elsewhere")
         self.end_headers()
-        self.wfile.write(b"not /services/hush")
+        self.wfile.write(b"not key=hush-too of /services/hush")
         self.server.taken.put(body)
 
     def log_message(self, format: str, *args: object) -> None:
@@ -115,7 +117,7 @@ def test_what_a_webhook_does_not_take_is_sent_again_where_that_may_help(
     hook: Hook, code: int, again: bool
 ) -> None:
     hook.code = code
-    with pytest.raises(NotSent, match=f"127.0.0.1 answered {code} .*: not …$") as caught:
+    with pytest.raises(NotSent, match=f"127.0.0.1 answered {code} .*: not … of …$") as caught:
         send(Channel(webhook=Secret(hook.url)), SAID)
     assert caught.value.again is again
     assert "hush" not in str(caught.value)
@@ -137,6 +139,24 @@ def test_a_mail_is_delivered() -> None:
     assert "Subject: fit: 1 failed\r\n" in text
     assert "From: me@here\r\n" in text
     assert "exit-code: <!channel> & co" in text
+
+
+def test_a_mail_server_is_told_who_sends() -> None:
+    with mail_server() as server:
+        known: dict[str, Any] = {"mail": "me@here", "smtp": server.address, "user": "me"}
+        send(Channel(**known, password=Secret("hush")), SAID)
+        with pytest.raises(NotSent, match="answered 535 who are you") as refused:
+            send(Channel(**known, password=Secret("other")), SAID)
+        assert len(server.mails) == 1
+    assert not refused.value.again
+
+
+def test_a_mail_is_not_sent_in_the_clear_where_it_should_be_encrypted() -> None:
+    with mail_server() as server:
+        with pytest.raises(NotSent, match="STARTTLS extension not supported") as refused:
+            send(Channel(mail="me@here", smtp=server.address, security="starttls"), SAID)
+        assert not server.mails
+    assert not refused.value.again
 
 
 def test_a_mail_that_is_refused_is_sent_again_where_that_may_help() -> None:
@@ -254,6 +274,38 @@ def test_who_asked_may_be_gone_and_the_address_is_not_in_the_ledger(
 
 
 @pytest.mark.parametrize(
+    ("way", "code", "said"),
+    [
+        ({"command": "exit 75"}, TEMPORARY, "sh ended with 75"),
+        ({"command": "exit 3"}, 1, "sh ended with 3"),
+        ("gone", 1, "no channel is called 'gone' in [notify]"),
+    ],
+)
+def test_what_is_not_sent_is_an_exit_code_that_says_whether_to_try_again(
+    local_cli: Path,
+    way: Any,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    request = Request("fit", ["gone"], way).encoded()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(request)))
+    assert notifications.main() == code
+    assert said in capsys.readouterr().err
+    assert TEMPORARY in AGAIN.on
+
+
+def test_a_desktop_without_notify_send_is_refused_at_once(
+    local_cli: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = invoke("notify", "fit", "--desktop")
+    assert done.exit_code == 125
+    assert "--desktop: no program notify-send is here" in done.stderr
+
+
+@pytest.mark.parametrize(
     ("arguments", "wrong"),
     [
         (["fit"], "say how: --to CHANNEL"),
@@ -263,8 +315,8 @@ def test_who_asked_may_be_gone_and_the_address_is_not_in_the_ledger(
         (["fit", "--to", "team"], "TEAM_WEBHOOK' (anyjob.toml:2: notify.team.webhook) is not set"),
         (["fit", "--webhook", "team.org"], "--webhook: this is no address of a webhook"),
         (["fit", "--mail", "me"], "--mail: 'me' is no mail address"),
-        (["nothing", "--desktop"], "no job 'nothing' to tell of"),
-        (["--tag", "study=none", "--desktop"], "no job fits: there is nothing to tell of"),
+        (["nothing", "--command", "x"], "no job 'nothing' to tell of"),
+        (["--tag", "study=none", "--command", "x"], "no job fits: there is nothing to tell of"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_handed_over(

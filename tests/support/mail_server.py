@@ -1,9 +1,10 @@
-"""A mail server for tests: it takes all mails but those to ``nobody@…``, and is full where it is told so."""
+"""A mail server for tests: takes all mails but those to ``nobody@…``, knows ``me``, and may be full."""
 
 from __future__ import annotations
 
 import socketserver
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,7 +36,13 @@ class _Dialogue(socketserver.StreamRequestHandler):
         recipients: list[str] = []
         while line := self.rfile.readline().decode().strip():
             word = line[:4].upper()
-            if word == "RCPT" and "nobody@" in line:
+            if word == "EHLO":
+                self._say("250-here")
+                self._say("250 AUTH PLAIN")
+            elif word == "AUTH":
+                said = b64decode(line.rpartition(" ")[2]).decode()
+                self._say("235 welcome" if said == "\0me\0hush" else "535 who are you?")
+            elif word == "RCPT" and "nobody@" in line:
                 self._say("550 no such user")
             elif word == "RCPT":
                 recipients.append(line.partition("<")[2].partition(">")[0])

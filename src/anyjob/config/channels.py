@@ -101,9 +101,34 @@ def problems(config: Config) -> Iterator[str]:
         return  # it is told with what is wrong with the shape of the whole
     for name, options in known.items():
         try:
-            address(read(options, f"notify.{name}"), options.where("webhook"))
+            found = read(options, f"notify.{name}")
+            check(found, options.where(found.ways[0]))
         except ConfigError as error:
             yield str(error)
+
+
+def check(found: Channel, where: str) -> None:
+    """See whether a channel can be used here, as far as can be seen without using it.
+
+    Args:
+        found: the channel.
+        where: what to call its place, for errors.
+
+    Raises:
+        SecretError: a secret is not where it should be.
+        ConfigError: the address of a webhook is none, or there is no notify-send for a desktop.
+    """
+    address(found, where)
+    if found.password is not None:
+        found.password.get()
+    if found.desktop:
+        from shutil import which
+
+        if which("notify-send") is None:
+            raise ConfigError(
+                f"{where}: no program notify-send is here: install it (libnotify-bin, or libnotify), or name "
+                "another way"
+            )
 
 
 def address(found: Channel, where: str) -> str:

@@ -93,9 +93,9 @@ def _post(url: str, message: Message) -> None:
             answer.read(1)
     except HTTPError as error:
         with error:
-            said = error.read(4096).decode("utf-8", "replace").replace(url, "…").strip()
-        path = urlsplit(url).path
-        said = said.replace(path, "…") if len(path) > 1 else said
+            said = error.read(4096).decode("utf-8", "replace").strip()
+        for secret in (url, urlsplit(url).path, urlsplit(url).query):
+            said = said.replace(secret, "…") if len(secret) > 1 else said
         told = f": {shortened(printable(said), LONGEST_ANSWER)}" if said else ""
         again = error.code >= 500 or error.code in (408, 429)
         raise NotSent(f"{where} answered {error.code} {error.reason}{told}", again=again) from None

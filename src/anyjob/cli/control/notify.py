@@ -57,14 +57,17 @@ def notify(
             "say how: --to CHANNEL, --command LINE, --desktop, --mail ADDRESS or --webhook URL"
         )
     criteria = read_criteria(options)
+    if bool(jobs) == bool(criteria):
+        raise click.UsageError("name the jobs: by ids and names, or by filters (--name, --tag, --since, …)")
     with open_session() as session:
         for way in ways:
             if isinstance(way, str):
-                found, where = configured.channel(session.config, way), f"notify.{way}.webhook"
+                found = configured.channel(session.config, way)
+                where = f"notify.{way}.{found.ways[0]}"
             else:
                 where = f"--{next(iter(way))}"
                 found = configured.read(way, where)
-            configured.address(found, where)
+            configured.check(found, where)
         title, ids, after = _meant(session, jobs, criteria)
         for way in ways:
             write_line(submit(session, Request(title, ids, way), after).job_id())
@@ -75,8 +78,6 @@ def _meant(
     session: Session, words: Sequence[str], criteria: Criteria
 ) -> tuple[str, list[str], Sequence[str]]:
     """Return what the jobs are called, their ids, and how they are told to who starts after them."""
-    if bool(words) == bool(criteria):
-        raise click.UsageError("name the jobs: by ids and names, or by filters (--name, --tag, --since, …)")
     if words:
         from anyjob.runtime.dependencies.prerequisites import find
 
