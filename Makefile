@@ -23,7 +23,7 @@ RUNS :=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test test-core test-wheel test-plugins test-matrix simulate soak lint lint-core docs bench clean \
+.PHONY: help release demo setup test test-core test-wheel test-plugins test-matrix simulate soak lint lint-core docs bench clean \
 	$(TESTS_OF) $(TESTS_OF_CORE) $(patsubst %,lint-%,$(PLUGINS))
 .DELETE_ON_ERROR:
 
@@ -84,6 +84,9 @@ $(patsubst %,lint-%,$(PLUGINS)): lint-%: $(VENV)/.stamp-dev $(if $(filter test,$
 docs: $(VENV)/.stamp-docs  ## build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "read docs/_build/html/index.html"
+
+release: $(VENV)/.stamp-dev  ## build what is published, and check it; nothing is uploaded
+	scripts/release
 
 bench: $(VENV)/.stamp-run  ## say what can be measured, and how: each takes minutes, so none is run
 	@for script in benchmarks/[a-z]*.py; do \

@@ -76,6 +76,15 @@ def test_lower_bounds_are_those_of_the_dependencies_and_of_what_users_may_add() 
     assert done.stdout.splitlines() == sorted(bound.replace(">=", "==") for bound in bounds)
 
 
+def test_each_plugin_is_an_extra_of_the_core() -> None:
+    """`pip install "anyjob[slurm,ssh]"`: whoever finds the core need not know what its plugins are called."""
+    bound = ">=0.1,<0.2"
+    extras = [lines[0] for lines in PROJECT["optional-dependencies"].values() if lines[0].endswith(bound)]
+    plugins = [path.parent.name for path in (ROOT / "plugins").glob("*/pyproject.toml")]
+    assert sorted(extras) == sorted(f"{name}{bound}" for name in plugins)
+    assert PROJECT["version"].startswith("0.1.")
+
+
 def projects(tree: Path, **dependencies: list[str]) -> None:
     """Write projects of ours with dependencies; those of the extra ``test`` begin with that word."""
     shutil.copytree(ROOT / "scripts", tree / "scripts")
