@@ -198,7 +198,7 @@ def test_every_reason_of_the_reference_is_explained() -> None:
         (
             {},
             {"state": "RUNNING", "resources": {"walltime": 9000.0}},
-            ["runs, for 2h13m", "of 2h30m 16m40s are left"],
+            ["runs, for 2h13m", "16m40s are left of its walltime of 2h30m"],
         ),
         ({}, {"state": "RUNNING", "resources": {"walltime": 60.0}}, ["of 1m is over"]),
         ({"is_paused": True}, {"state": "RUNNING"}, ["is paused", "anyjob resume 3f2a91c0"]),

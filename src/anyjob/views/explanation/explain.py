@@ -43,7 +43,7 @@ def _explain_running(facts: Facts) -> Explanation:
     if walltime and ran is not None:
         left = walltime - ran
         why.append(
-            f"of its walltime of {format_duration(walltime)} {span(left)} are left"
+            f"{span(left)} are left of its walltime of {format_duration(walltime)}"
             if left > 0
             else f"its walltime of {format_duration(walltime)} is over: it is about to be ended"
         )
