@@ -206,8 +206,8 @@ class Channel:
 
     @property
     def is_open(self) -> bool:
-        """Whether it carries requests, as far as is known."""
-        return not self._closed
+        """Whether it carries requests, as far as is known: who reads from it may hear of its end later."""
+        return not self._closed and self._child.poll() is None
 
     def send(self, word: str, body: Any) -> Future[Any]:
         """Send a request; return what will have its answer. It does not block.
