@@ -102,7 +102,7 @@ class Starts(RuleBasedStateMachine):
 
 
 TestStarts = Starts.TestCase
-TestStarts.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestStarts.settings = settings(max_examples=60, stateful_step_count=25)
 
 
 @pytest.fixture

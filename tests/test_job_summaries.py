@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.cli_program import anyjob, invoke, on_terminal
 from support.waiting import wait_until
@@ -76,13 +76,11 @@ def test_values_in_a_few_words(value: Any, text: str) -> None:
     assert brief(value) == text
 
 
-@settings(deadline=None)
 @given(st.recursive(st.text() | st.binary() | st.integers() | st.floats(), lambda each: st.lists(each)))
 def test_few_words_are_few(value: Any) -> None:
     assert len(brief(value)) < 20_000
 
 
-@settings(deadline=None)
 @given(st.text(), st.integers(1, 50))
 def test_printable_text_stays_on_its_line(text: str, longest: int) -> None:
     shown = shortened(printable(text), longest)

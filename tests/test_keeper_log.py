@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anyjob.builtin.local.keeper.log.lines import (
@@ -96,7 +96,6 @@ def test_a_message_comes_back_as_it_was(message: str) -> None:
     assert replay(line).ended["a"] == told
 
 
-@settings(deadline=None)
 @given(st.lists(lines, max_size=6))
 def test_truncated_at_any_byte_it_says_what_its_whole_lines_say(written: list[bytes]) -> None:
     data = b"".join(written)
@@ -105,7 +104,6 @@ def test_truncated_at_any_byte_it_says_what_its_whole_lines_say(written: list[by
         assert vars(replay(data[:cut])) == vars(replay(whole))
 
 
-@settings(deadline=None)
 @given(st.lists(lines, max_size=4), st.binary(max_size=40), st.lists(lines, max_size=4))
 def test_what_is_no_line_of_ours_is_passed_over(before: list[bytes], junk: bytes, after: list[bytes]) -> None:
     # Junk that happens to be a line of ours is one.

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import wrong_backends_construction as wrong
 import wrong_kinds
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from right_backend import RightBackend
 from support.distributions import install
@@ -229,7 +229,6 @@ class TestPythonConforms(JobTypeConformance):
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # each writes files
 @given(
     title=TEXT,
     content=st.binary(),

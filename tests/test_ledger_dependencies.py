@@ -340,7 +340,7 @@ class Graphs(RuleBasedStateMachine):
 
 
 TestGraphs = Graphs.TestCase
-TestGraphs.settings = settings(max_examples=60, stateful_step_count=12, deadline=None)
+TestGraphs.settings = settings(max_examples=60, stateful_step_count=12)
 
 
 def test_a_kill_before_the_commit_leaves_both_or_none(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.ledgers import add, new_ids
 
@@ -57,7 +57,7 @@ def test_a_large_value_is_found_by_a_path_of_any_bytes(path: str) -> None:
     assert (type(kept), kept) == (InSpool, path)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20)
 @given(names=st.lists(ANY.filter(bool), min_size=2, max_size=4, unique=True))
 def test_jobs_are_found_by_names_and_tags_of_any_characters(names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as directory:

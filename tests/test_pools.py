@@ -295,7 +295,7 @@ print((given, [os.environb[b"V%d" % number] for number in range(len(given))], os
 
 @given(st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\0", b"")), min_size=1, max_size=4))
 @example(HOSTILE)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_arguments_environment_and_paths_arrive_byte_for_byte(
     three: list[PoolBackend], texts: list[bytes]
 ) -> None:

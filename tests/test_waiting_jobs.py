@@ -151,7 +151,7 @@ class Waiting(RuleBasedStateMachine):
         assert bool(self.waiting) or not self.jobs
 
 
-Waiting.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Waiting.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestWaiting = Waiting.TestCase
 
 

@@ -44,7 +44,7 @@ def circuits(draw: st.DrawFn) -> QuantumCircuit:
     return circuit
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(circuits())
 def test_what_is_written_as_openqasm_is_read_back_the_same(circuit: QuantumCircuit) -> None:
     file = LazyProgram(circuit)

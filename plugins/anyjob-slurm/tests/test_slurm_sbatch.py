@@ -241,7 +241,7 @@ def run_script(
 VALUES = st.binary(max_size=40).map(lambda value: value.replace(b"\0", b""))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.dictionaries(st.from_regex(rb"\A[A-Z][A-Z0-9_]{0,9}X\Z"), VALUES, max_size=4))
 def test_variables_reach_the_node_byte_for_byte(
     tmp_path_factory: pytest.TempPathFactory, variables: dict[bytes, bytes]

@@ -258,12 +258,11 @@ class LocalBackend(TaskBackend):
         asked = (resources.memory, resources.gpus, resources.gpu_memory, resources.nodes, resources.needs)
         if total_cpus(resources) == 1 and not any(asked) and not checks:
             return (), {}  # as most of them
-        from anyjob.builtin.local.machine import feasibility as room
-        from anyjob.builtin.local.machine import gpus, settings
+        from anyjob.builtin.local.machine import feasibility, gpus, settings
 
         try:
-            found = room.check(kind, resources, settings.current(self), os.environ)
-        except room.NoRoom as error:
+            found = feasibility.check(kind, resources, settings.current(self), os.environ)
+        except feasibility.NoRoom as error:
             raise JobRejectedError(f"backend {self.name()!r} would not take the job: {error}") from None
         if not found and not (has_gpus and self.options.hide_gpus):
             return (), {}
