@@ -24,7 +24,7 @@ from anyjob.outcome import Outcome
 from anyjob.resources import make_resources
 from anyjob.runtime.ids import new_id
 from anyjob.specs import Spec
-from anyjob.spool.directory import path_of, read_outcome
+from anyjob.spool.job_spool import path_of, read_outcome
 
 TERMS = Dialect()
 """A scheduler that ends jobs by a TERM."""

@@ -19,7 +19,7 @@ from support.small_disk import fill, fill_up, mounted
 
 from anyjob import BackendUnavailableError, Call, Command, JobFailedError, JobStatus, StateError
 from anyjob.ledger.store import Ledger
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 from anyjob.spool.private_files import write_private
 from anyjob.standalone import runner
 from anyjob.text.full_disk import explain, is_full
@@ -233,7 +233,7 @@ def test_each_kind_of_full_is_called_so(tmp_path: Path, number: int, words: str)
     assert is_full(error)
     assert not is_full(OSError(errno.EACCES, "no"))
     runner.say_unwritten(str(tmp_path), {"status": "DONE", "value": b"123"}, error)
-    outcome = spool.read_outcome(tmp_path)
+    outcome = job_spool.read_outcome(tmp_path)
     assert outcome is not None
     assert re.search(words, explain(error))
     assert re.search(words, outcome.message)

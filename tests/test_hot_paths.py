@@ -19,7 +19,7 @@ from running_local import Local, running, until
 
 import anyjob
 from anyjob import Call, Command
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "command": (Command(["true"]), {}),
@@ -85,7 +85,7 @@ def in_bulk(local: Local, spec: Any) -> int:
 def left_in(local: Local) -> set[str]:
     """What the last job has left in its directory."""
     (job,) = local.session.jobs(limit=1)
-    directory = spool.path_of(local.paths.spool, job.job_id())
+    directory = job_spool.path_of(local.paths.spool, job.job_id())
     return {path.name.partition(".")[0] for path in directory.iterdir()}
 
 

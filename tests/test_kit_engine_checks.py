@@ -18,7 +18,7 @@ from support.running_backends import CallsOnly
 from anyjob import BaseBackend, BaseJob, JobNotFoundError, JobStatus
 from anyjob.backend import Capabilities
 from anyjob.orders import Observation, Ticket
-from anyjob.spool.directory import path_of
+from anyjob.spool.job_spool import path_of
 from anyjob.testing import Samples, TaskBackendConformance
 from anyjob.testing.checks.engine.bulk import Bulk
 from anyjob.testing.checks.engine.client_crashes import ClientCrashes

@@ -23,7 +23,7 @@ from anyjob.ledger.file import salvage
 from anyjob.ledger.file.schema import faults, migrate
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 from anyjob.status import JobStatus
 
 PAGE = 4096
@@ -194,7 +194,7 @@ def test_how_many_have_lost_their_work_is_told(tmp_path: Path, caplog: pytest.Lo
 
 
 def leave_outcome(state: Path, job_id: str, **said: Any) -> None:
-    directory = spool.path_of(state / "spool", job_id)
+    directory = job_spool.path_of(state / "spool", job_id)
     directory.mkdir(parents=True)
     (directory / "outcome.pkl").write_bytes(pickle.dumps({"status": "DONE", **said}))
 
@@ -212,7 +212,7 @@ def test_what_the_spool_knows_is_recovered(tmp_path: Path) -> None:
     leave_outcome(ledger.state, stranger, status="ERROR", reason="exception", message="oh")
     leave_outcome(ledger.state, large, value=pickle.dumps(bytes(1 << 20)))
     leave_outcome(ledger.state, torn)
-    (spool.path_of(ledger.state / "spool", torn) / "outcome.pkl").write_bytes(b"\x80\x05half")
+    (job_spool.path_of(ledger.state / "spool", torn) / "outcome.pkl").write_bytes(b"\x80\x05half")
     damage(ledger.path, lambda content: content.__setitem__(slice(0, PAGE), bytes(PAGE)))
 
     rows = ledger.rows([*ids, stranger, large, torn])
@@ -224,8 +224,8 @@ def test_what_the_spool_knows_is_recovered(tmp_path: Path) -> None:
     assert (rows[stranger].status, rows[stranger].reason) == (JobStatus.ERROR, "exception")
     assert rows[stranger].kind == "python"
     value = value_of(rows[large])
-    assert isinstance(value, spool.InSpool)
-    assert pickle.loads(spool.load_large(value)) == bytes(1 << 20)
+    assert isinstance(value, job_spool.InSpool)
+    assert pickle.loads(job_spool.load_large(value)) == bytes(1 << 20)
     assert {row.job_id for row in ledger.select(states=[JobStatus.ERROR])} == {stranger}
 
 

@@ -19,7 +19,7 @@ from anyjob.outcome import Outcome
 from anyjob.resources import Resources
 from anyjob.runtime.recording import stored_work
 from anyjob.runtime.recording.context import current_context
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 
 DONE = Outcome(status=JobStatus.DONE, finished=1.0)
 
@@ -70,7 +70,7 @@ def test_large_work_lies_in_the_spool(session: Session, backend: Any, tmp_path: 
     with new_session(tmp_path / "state") as later:
         again = later.get_job(job.job_id())
         assert again.spec() == Call(len, (blob,))
-        spool.remove(later.services.ledger.state / "spool", job.job_id())
+        job_spool.remove(later.services.ledger.state / "spool", job.job_id())
         with (
             new_session(tmp_path / "state") as last,
             pytest.raises(StateError, match=r"work in .* cannot be read"),
@@ -169,7 +169,7 @@ def test_a_spool_that_is_full_is_said(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(spool, "write_payload", full)
+    monkeypatch.setattr(job_spool, "write_payload", full)
     with pytest.raises(StateError, match=r"the disk is full \(No space left.*ANYJOB_STATE"):
         backend.run(Call(len, (bytes(stored_work.LARGE + 1),)))
     assert ClusterBackend.clusters == {}
@@ -214,11 +214,11 @@ def test_prune_forgets_what_has_ended_with_all_it_wrote(
     (recent,) = backend.map(abs, [3])
     ledger.settle({recent.job_id(): Outcome(status=JobStatus.ERROR)})
     for job in (ended, waits):
-        spool.path_of(ledger.state / "spool", job.job_id()).mkdir(parents=True)
+        job_spool.path_of(ledger.state / "spool", job.job_id()).mkdir(parents=True)
 
     assert set(session.prune("1h")) == {job.job_id() for job in (ended, *gone)}
     assert [row.job_id for row in ledger.select()] == [waits.job_id(), recent.job_id()]
-    assert list(spool.job_ids(ledger.state / "spool")) == [waits.job_id()]
+    assert list(job_spool.job_ids(ledger.state / "spool")) == [waits.job_id()]
     assert sorted(path.name for path in environments.iterdir()) == ["kept", "young"]
     assert ledger._file.read("SELECT count(*) FROM bulks") == [(2,)]
     assert ledger._file.read("SELECT DISTINCT value FROM tags") == [("v",)]

@@ -26,7 +26,7 @@ from anyjob.ledger.rows import as_column, of_column
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
 from anyjob.resources import Resources
-from anyjob.spool.directory import InSpool
+from anyjob.spool.job_spool import InSpool
 
 TEXT = st.text(st.characters(blacklist_characters="\0"), max_size=40)
 ANY = TEXT | st.text(st.sampled_from("a\udcff\ud800\ude42\\ué🙂'\"\n"), max_size=10)

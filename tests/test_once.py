@@ -14,7 +14,7 @@ from running_local import Local, running, until
 
 from anyjob import Call, Command, File, JobStatus
 from anyjob.errors import SpecError, UnsupportedSpecError
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 
 DAY = 86_400.0
 
@@ -259,7 +259,7 @@ def test_who_loses_the_race_gets_the_job_of_the_winner(
     assert [job.job_id() for job in jobs[1:]] == [job.job_id() for job in won]
     assert [job.result(30) for job in jobs] == [0, 10, 20, 30]
     assert count(tmp_path / "ran") == 4
-    assert set(spool.job_ids(local.state / "spool")) <= {
+    assert set(job_spool.job_ids(local.state / "spool")) <= {
         job.job_id() for job in local.session.jobs(superseded=True)
     }
     other.close()

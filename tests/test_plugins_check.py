@@ -115,7 +115,7 @@ def test_bounds_may_be_written_in_several_ways(site: Path, requires: str, bounde
         ("__import__('anyjob.specs')", "anyjob.specs"),
         ("sys.modules['anyjob.specs']", "anyjob.specs"),
         ("sys.modules.get('anyjob.specs')", "anyjob.specs"),
-        ("Call('anyjob.spool.directory:root', (1,))", "anyjob.spool.directory"),
+        ("Call('anyjob.spool.job_spool:root', (1,))", "anyjob.spool.job_spool"),
     ],
 )
 def test_an_import_of_what_is_not_public_is_found(statement: str, module: str) -> None:

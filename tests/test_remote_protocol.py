@@ -18,8 +18,7 @@ from anyjob.errors import SpecError, StateError
 from anyjob.job import JobStatus
 from anyjob.orders import Order
 from anyjob.outcome import KeptByBackend
-from anyjob.remote import encoding as packing
-from anyjob.remote import frames
+from anyjob.remote import frames, packing
 from anyjob.remote import pickle_inspection as pickles
 from anyjob.remote.content_store import BodyStore
 from anyjob.remote.messages import INLINE, LARGEST, JobIds, Missing, RemoteObservation, RemoteOutcome

@@ -23,7 +23,7 @@ from anyjob.ledger.rows import FINAL
 from anyjob.references import ResultOf
 from anyjob.runtime.dependencies import job_arguments
 from anyjob.runtime.dependencies.job_arguments import holds_handle, with_references
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 
 
 @pytest.fixture(scope="module", params=["fork", "reuse"])
@@ -192,7 +192,7 @@ def test_many_results_come_through(local: Local) -> None:
     fits = local.backend.map("builtins:bytes", [1000] * 200 + [5000] * 20, name="fit")
     total = local.backend.run(lambda all_of_them: sum(map(len, all_of_them)), fits)
     assert total.result(60) == 300_000
-    assert (spool.path_of(local.session.ledger.state / "spool", total.job_id()) / "results.pkl").exists()
+    assert (job_spool.path_of(local.session.ledger.state / "spool", total.job_id()) / "results.pkl").exists()
 
 
 def test_a_stage_over_the_results_of_the_last(local: Local) -> None:
@@ -245,7 +245,7 @@ def test_a_failure_is_the_cause_of_those_who_need_the_result(local: Local) -> No
 def test_a_result_that_is_gone_is_told_by_the_name_of_its_job(local: Local, harm: Any, told: str) -> None:
     first = local.backend.run("builtins:bytes", 200_000, name="fit")
     first.result(30)
-    harm(spool.path_of(local.session.ledger.state / "spool", first.job_id()) / "outcome.pkl")
+    harm(job_spool.path_of(local.session.ledger.state / "spool", first.job_id()) / "outcome.pkl")
     last = local.backend.run(len, first)
     with pytest.raises(DependencyFailedError) as caught:
         last.result(30)
@@ -380,7 +380,7 @@ def test_a_lazy_result_is_read_when_it_is_wanted(local: Local) -> None:
     assert job.result(60) == 200_000
     assert "count(<lazy result of fit>, True)" in repr(job)
     assert local.session.rerun([job])[0].result(60) == 200_000
-    (spool.path_of(local.session.ledger.state / "spool", first.job_id()) / "outcome.pkl").unlink()
+    (job_spool.path_of(local.session.ledger.state / "spool", first.job_id()) / "outcome.pkl").unlink()
     assert local.backend.run(count, anyjob.lazy(first), False).result(60) == 0, "nobody reads it"
     with pytest.raises(DependencyFailedError, match=r"\(fit\), which is an argument, is not there any more"):
         local.backend.run(count, anyjob.lazy(first), True).result(60)

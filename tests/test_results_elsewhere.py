@@ -17,7 +17,7 @@ from anyjob import Call, Config, DependencyFailedError, JobStatus, Registry, Ses
 from anyjob.backend import Capabilities
 from anyjob.errors import JobCancelledError
 from anyjob.ledger.reading.results import FILE
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 
 
 class DurableCalls(RightCallsBackend):
@@ -86,7 +86,7 @@ def test_a_durable_engine_is_given_the_values_of_what_has_ended(session: Session
     last = backend.run(give_back, first, [large, first])
     assert last.result(60) == ((1,), [bytes(100_000), (1,)])
     assert "give_back(<result of one>" in repr(last)
-    spool.remove(backend.spool_root, large.job_id())
+    job_spool.remove(backend.spool_root, large.job_id())
     with pytest.raises(DependencyFailedError, match=f"the result of job {large.job_id()}.* cannot be read"):
         backend.run(give_back, large).result(60)
 

@@ -23,7 +23,7 @@ from anyjob.outcome import Outcome
 from anyjob.runtime.recording.ledger_recorder import LedgerRecorder
 from anyjob.runtime.recording.recorder import Recorder
 from anyjob.specs import Spec
-from anyjob.spool.directory import path_of
+from anyjob.spool.job_spool import path_of
 from anyjob.standalone import runner
 from anyjob.status import JobStatus
 from anyjob.taskjob import TaskJob

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from anyjob.serialization.pickling import dump_call
     from anyjob.serialization.unpicklable import serialization_error
     from anyjob.specs import kind_of
-    from anyjob.spool.directory import read_outcome
+    from anyjob.spool.job_spool import read_outcome
     from anyjob.spool.private_files import open_private, read_range, write_private
     from anyjob.spool.reports import outcome_from_report, parse_outcome
     from anyjob.standalone import runner
@@ -68,7 +68,7 @@ _MODULE_OF = {
     "open_private": "spool.private_files",
     "outcome_from_report": "spool.reports",
     "parse_outcome": "spool.reports",
-    "read_outcome": "spool.directory",
+    "read_outcome": "spool.job_spool",
     "read_range": "spool.private_files",
     "run_program": "execution.spawning",
     "runner": "standalone.runner",

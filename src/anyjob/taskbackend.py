@@ -32,7 +32,7 @@ from anyjob.runtime.services import Services
 from anyjob.runtime.submission import launch_again, submit, take_back
 from anyjob.serialization.pickling import with_item_number
 from anyjob.specs import Call, Command, Spec, T, as_spec, outputs_in
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 from anyjob.spool.private_files import read_range
 from anyjob.status import LIMIT, ONCE, PREREQUISITES, JobStatus
 from anyjob.taskjob import TaskJob
@@ -241,7 +241,7 @@ class TaskBackend(BaseBackend):
         found = {}
         for ticket in tickets:
             try:
-                outcome = None if ticket.spool is None else spool.read_outcome(ticket.spool)
+                outcome = None if ticket.spool is None else job_spool.read_outcome(ticket.spool)
             except StateError as error:  # somebody has laid a file of theirs there
                 outcome = Outcome(status=JobStatus.ERROR, reason="exception", message=str(error))
             if outcome is not None:
@@ -367,7 +367,7 @@ class TaskBackend(BaseBackend):
         Raises:
             StateError: this is no id of a job.
         """
-        return spool.path_of(self.spool_root, job_id)
+        return job_spool.path_of(self.spool_root, job_id)
 
     def recorded_outcomes(self, job_ids: Iterable[str]) -> dict[str, Outcome]:
         """Return what the ledger says came of jobs of a durable backend, as another process may have noted.
@@ -679,7 +679,7 @@ class TaskBackend(BaseBackend):
     @property
     def spool_root(self) -> t.Path:
         """Below what the jobs have their directories: the option ``spool``, for a backend that has it."""
-        return spool.root(self.services.ledger.state, getattr(self.options, "spool", None))
+        return job_spool.root(self.services.ledger.state, getattr(self.options, "spool", None))
 
     @property
     def recorder(self) -> Recorder:
@@ -747,7 +747,7 @@ class TaskBackend(BaseBackend):
     def _spool(self, record: JobRecord) -> t.Path | None:
         """Return the directory that a job has on this side; None where it needs none."""
         if self.capabilities.durable and self.capabilities.shared_files:
-            return spool.path_of(self.spool_root, record.job_id)
+            return job_spool.path_of(self.spool_root, record.job_id)
         return None
 
 

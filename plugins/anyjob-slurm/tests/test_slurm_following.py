@@ -22,7 +22,7 @@ from anyjob.orders import Observation, Order, Ticket
 from anyjob.resources import Resources
 from anyjob.runtime.ids import new_id
 from anyjob.sdk import Row
-from anyjob.spool.directory import path_of
+from anyjob.spool.job_spool import path_of
 
 SLURM = Slurm()
 

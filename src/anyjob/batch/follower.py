@@ -14,7 +14,7 @@ from anyjob.batch.queue import Listing, Queue
 from anyjob.errors import BackendUnavailableError, StateError
 from anyjob.orders import Observation, Ticket
 from anyjob.outcome import Outcome
-from anyjob.spool.directory import read_outcome
+from anyjob.spool.job_spool import read_outcome
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 
 MAX_SPOOLS_READ = 100

@@ -13,7 +13,7 @@ import msgspec
 from anyjob.ledger.rows import Row
 from anyjob.outcome import KeptByBackend, LocalValue, Outcome
 from anyjob.resources import Resources
-from anyjob.spool.directory import InSpool
+from anyjob.spool.job_spool import InSpool
 from anyjob.spool.outcomes import unreadable
 from anyjob.standalone import runner
 from anyjob.status import JobStatus

@@ -16,7 +16,7 @@ from anyjob.errors import BackendAuthError, BackendError, BackendUnavailableErro
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
 from anyjob.outcome import Outcome
 from anyjob.process.forks import in_each_process
-from anyjob.remote import encoding as packing
+from anyjob.remote import packing
 from anyjob.remote import pickle_inspection as pickles
 from anyjob.remote.channel import Channel, Ending, answered
 from anyjob.remote.messages import (

@@ -24,7 +24,7 @@ from anyjob.errors import (
 from anyjob.ledger.encoding import encode_resources
 from anyjob.ledger.rows import Row
 from anyjob.outcome import LocalValue
-from anyjob.remote import encoding as packing
+from anyjob.remote import packing
 from anyjob.remote.content_store import BodyStore
 from anyjob.remote.messages import (
     BULK_SIZE,
@@ -48,8 +48,8 @@ from anyjob.remote.messages import (
 )
 from anyjob.runtime.submission import submit
 from anyjob.session.backends.ledger_backends import LedgerBackends
-from anyjob.spool import directory as spool
-from anyjob.spool.directory import InSpool
+from anyjob.spool import job_spool
+from anyjob.spool.job_spool import InSpool
 from anyjob.spool.private_files import make_private
 from anyjob.taskbackend import TaskBackend
 from anyjob.taskjob import TaskJob
@@ -104,7 +104,7 @@ class RequestHandler:
             known = self._session.ledger.rows([order.job_id for order in asked.orders])
             new = []
             for order in asked.orders:
-                spool.path_of(self._state, order.job_id)  # an id of ours, or none at all
+                job_spool.path_of(self._state, order.job_id)  # an id of ours, or none at all
                 if order.job_id in known:
                     answers[order.job_id] = ""
                 elif self._tombstone(order.job_id).exists():
@@ -165,7 +165,7 @@ class RequestHandler:
             os.close(descriptor)
 
     def _tombstone(self, job_id: str) -> Any:
-        return spool.path_of(self._state / "remote" / "renounced", job_id)
+        return job_spool.path_of(self._state / "remote" / "renounced", job_id)
 
     def renounce(self, asked: JobIds) -> Missing:
         """See to it that jobs that are not here never will be; return those."""
@@ -270,7 +270,7 @@ class RequestHandler:
             return known[1]
         value = job.outcome(0).value
         if isinstance(value, InSpool):
-            value = spool.load_large(value)
+            value = job_spool.load_large(value)
         elif isinstance(value, LocalValue):
             from anyjob.standalone import runner
 

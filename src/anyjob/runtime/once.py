@@ -17,7 +17,7 @@ from anyjob.ledger.rows import FINAL, NewJob
 from anyjob.process.reporting import report
 from anyjob.runtime.submission import submit, take_back
 from anyjob.specs import Spec, with_files
-from anyjob.spool.directory import InSpool
+from anyjob.spool.job_spool import InSpool
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.text.units import parse_duration
 

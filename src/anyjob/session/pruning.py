@@ -12,7 +12,7 @@ from anyjob.errors import StateError
 from anyjob.ledger.file.disk_reserve import Reserve
 from anyjob.ledger.sql_lists import chunks
 from anyjob.process.reporting import report
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 from anyjob.text.units import parse_duration
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def forget(ledger: Ledger, job_ids: Sequence[str]) -> None:
     roots = ledger.spools()
     for job_id in job_ids:
         for root in roots:
-            spool.remove(root, job_id)
+            job_spool.remove(root, job_id)
     for some in chunks(job_ids, AT_ONCE):
         try:
             environments = ledger.remove(some)

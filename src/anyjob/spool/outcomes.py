@@ -15,7 +15,7 @@ from anyjob.errors import (
 )
 from anyjob.outcome import LocalException, LocalValue, Outcome
 from anyjob.spool import result_pickles
-from anyjob.spool.directory import InSpool, load_large
+from anyjob.spool.job_spool import InSpool, load_large
 from anyjob.status import JobStatus
 
 FORGOTTEN = (

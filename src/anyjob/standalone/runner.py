@@ -578,7 +578,7 @@ def run_spooled(directory: str) -> int:
 
 
 def leave_outcome(directory: str, report: dict[str, Any], *, durable: bool = False) -> bool:
-    """Write what came of a call into a directory, for `anyjob.spool.directory.read_outcome`.
+    """Write what came of a call into a directory, for `anyjob.spool.job_spool.read_outcome`.
 
     The file ``outcome.pkl`` appears at once or not at all. Where it cannot be written, nothing of it stays,
     and a link, ``outcome.error``, says why: that has room on a disk that is full.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from anyjob.ledger.reading.reader import LedgerReader
 from anyjob.ledger.rows import Row
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 from anyjob.views import log_tails
 from anyjob.views.report.figures import failures
 from anyjob.views.reported_job import ReportedJob
@@ -23,7 +23,9 @@ def last_words(
     for failure in failures(jobs):
         job = failure.jobs[-1]
         known = ledger.backend_row(backends[job.job_id])
-        directory = spool.path_of(spool.root(ledger.state, known.own_options.get("spool")), job.job_id)
+        directory = job_spool.path_of(
+            job_spool.root(ledger.state, known.own_options.get("spool")), job.job_id
+        )
         tails = log_tails.of_spool(directory, LINES)
         if words := tails.get("stderr") or tails.get("stdout"):
             found[job.job_id] = words

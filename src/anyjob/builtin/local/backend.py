@@ -26,8 +26,7 @@ from anyjob.process.reporting import report
 from anyjob.resources import Resources, tag_label, total_cpus
 from anyjob.runtime.recording.context import current_context
 from anyjob.runtime.recording.ledger_recorder import LedgerRecorder
-from anyjob.spool import directory as spool
-from anyjob.spool import environment_file
+from anyjob.spool import environment_file, job_spool
 from anyjob.spool.environment_file import JOB_FILE, OWN_SUFFIX
 from anyjob.spool.outcomes import FORGOTTEN
 from anyjob.spool.private_files import read_range, sync_directories, write_private
@@ -281,7 +280,7 @@ class LocalBackend(TaskBackend):
                 if self._is_durable:
                     sync_directories(order.spool.parent, self._paths.spool)
             except OSError as error:
-                spool.remove(self._paths.spool, order.job_id)
+                job_spool.remove(self._paths.spool, order.job_id)
                 raise cannot_write(path, error) from error
         return order
 
@@ -459,7 +458,7 @@ class LocalBackend(TaskBackend):
 
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         """Read from the job's spool."""
-        return read_range(spool.path_of(self._paths.spool, ticket.job_id) / stream, offset)
+        return read_range(job_spool.path_of(self._paths.spool, ticket.job_id) / stream, offset)
 
     def close(self) -> None:
         """Close the connection; what runs runs on."""

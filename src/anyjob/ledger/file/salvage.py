@@ -26,7 +26,7 @@ from anyjob.ledger.file.statedir import is_network
 from anyjob.ledger.rows import BLOCKED, CODE, FINAL, FIRST, of_column
 from anyjob.outcome import Outcome
 from anyjob.process.reporting import report
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 from anyjob.status import JobStatus
 
 TABLES = (
@@ -321,13 +321,13 @@ def take_spools(directory: Path, db: sqlite3.Connection) -> int:
     """Note the outcomes in the spool, of jobs that are open in a ledger or not in it; return how many."""
     taken = 0
     strangers: list[tuple[str, Outcome, float]] = []
-    for job_id in spool.job_ids(directory):
+    for job_id in job_spool.job_ids(directory):
         known = db.execute("SELECT state FROM jobs WHERE id = ?", (job_id,)).fetchone()
         if known is not None and known[0] >= FINAL:
             continue
-        place = spool.path_of(directory, job_id)
+        place = job_spool.path_of(directory, job_id)
         try:
-            outcome = spool.read_outcome(place)
+            outcome = job_spool.read_outcome(place)
             made = place.stat().st_mtime
         except (OSError, StateError):
             continue

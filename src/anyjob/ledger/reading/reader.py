@@ -381,11 +381,11 @@ class LedgerReader(DependencyReader, AttemptReader, OnceReader, GraphReader):
 
     def spools(self) -> set[Path]:
         """Return the directories below which jobs have theirs: our own, and those of the option ``spool``."""
-        from anyjob.spool import directory as spool
+        from anyjob.spool import job_spool
 
         options = [row.own_options for row in self.backend_rows().values()]
         configured = {known["spool"] for known in options if isinstance(known.get("spool"), str)}
-        return {spool.root(self.state, path) for path in (None, *configured)}
+        return {job_spool.root(self.state, path) for path in (None, *configured)}
 
     def backend_row(self, number: int) -> BackendRow:
         """Return which backend has this number."""

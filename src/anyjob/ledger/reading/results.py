@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anyjob.ledger.encoding import decode_outcome
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 from anyjob.spool.private_files import make_private
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _found(ledger: LedgerReader, job_id: str, root: Path) -> Iterator[tuple[str,
     for one, outcome in ledger.results_for(job_id):
         value = None if outcome is None else decode_outcome(outcome).value
         if isinstance(value, bytes) and len(value) > SMALL:
-            path = spool.path_of(root, one) / spool.OUTCOME
+            path = job_spool.path_of(root, one) / job_spool.OUTCOME
             value = str(path) if path.exists() else value
         if isinstance(value, (bytes, str)):  # else the runner says that it is not there
             yield one, str(value) if isinstance(value, str) else value

@@ -14,7 +14,7 @@ from anyjob.references import LazyResultOf, OutputPath
 from anyjob.runtime.dependencies.awaited_results import Values
 from anyjob.runtime.dependencies.job_arguments import lazily, results_in, with_references
 from anyjob.specs import Call, Spec, check_left
-from anyjob.spool.directory import InSpool, load_large
+from anyjob.spool.job_spool import InSpool, load_large
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from anyjob.runtime.recording.context import check_own_directory, to_be_found_ag
 from anyjob.runtime.recording.recorder import Deferred, Entered, Recorder
 from anyjob.runtime.recording.stored_work import StoredWork
 from anyjob.specs import kind_of
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 from anyjob.spool.outcomes import FORGOTTEN
 from anyjob.status import JobStatus
 from anyjob.tracking.records import NEVER, JobRecord
@@ -269,9 +269,9 @@ class LedgerRecorder(Recorder):
     def _keep_large(self, job_id: str, outcome: Outcome) -> None:
         root = self._backend.spool_root
         try:
-            spool.keep_large(root, job_id, outcome, durable=self._durable)
+            job_spool.keep_large(root, job_id, outcome, durable=self._durable)
         except OSError as error:
-            raise cannot_write(spool.path_of(root, job_id), error) from error
+            raise cannot_write(job_spool.path_of(root, job_id), error) from error
 
     def claim_finished(self, job_id: str) -> bool:
         """Claim to tell the hooks that a job has finished; return whether nobody had before."""
@@ -285,7 +285,7 @@ class LedgerRecorder(Recorder):
         """Remove what was written for jobs beside the ledger."""
         for job_id in job_ids:
             for root in {self.spool, self._backend.spool_root}:
-                spool.remove(root, job_id)
+                job_spool.remove(root, job_id)
         for path in filter(None, environments):
             with suppress(FileNotFoundError):
                 os.unlink(path)

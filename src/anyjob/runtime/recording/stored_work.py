@@ -19,7 +19,7 @@ from anyjob.resources import Resources
 from anyjob.runtime.lowering import lower_along
 from anyjob.serialization.pickling import PickledCall, dump, dump_call
 from anyjob.specs import Call, Spec
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 from anyjob.taskjob import describe
 from anyjob.tracking.records import JobRecord
 
@@ -80,9 +80,9 @@ class StoredWork:
 
     def _keep(self, job_id: str, payload: bytes) -> None:
         try:
-            spool.write_payload(self._spool, job_id, payload, durable=self._durable)
+            job_spool.write_payload(self._spool, job_id, payload, durable=self._durable)
         except OSError as error:
-            raise cannot_write(spool.path_of(self._spool, job_id), error) from error
+            raise cannot_write(job_spool.path_of(self._spool, job_id), error) from error
 
     def load(self, job_id: str, bulk: int) -> tuple[tuple[Spec, ...], Resources]:
         """Read back a job's work, as it was handed over and as it was lowered, and its resources.
@@ -112,7 +112,7 @@ class StoredWork:
                 shared_files=self._backend.capabilities.shared_files,
             )
         if payload is None:
-            payload = spool.read_payload(self._spool, job_id)
+            payload = job_spool.read_payload(self._spool, job_id)
         if known.native != "python":
             return (pickle.loads(payload),)
         if known.shared is not None:

@@ -124,10 +124,11 @@ def _check_lowering(found: type[TaskJob]) -> Iterator[Finding]:
 
 
 def _check_flags(name: str, spec_type: type[Spec]) -> Iterator[Finding]:
-    from anyjob.cli.run.command import Run, run
+    from anyjob.cli.run.arguments import RunCommand
+    from anyjob.cli.run.command import run
     from anyjob.cli.run.spec_options import field_parameters
 
-    assert isinstance(run, Run)
+    assert isinstance(run, RunCommand)
     try:
         fields = field_parameters(spec_type, [*run.reserved_flags(), "-h", "--help"])
     except Exception:  # of types that nothing can be made of, which is told already

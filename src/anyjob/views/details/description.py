@@ -15,8 +15,7 @@ from anyjob.outcome import USAGE, Attempt
 from anyjob.resources import Resources
 from anyjob.session.backends.plain_job import KIND as PLAIN
 from anyjob.session.facade import Session
-from anyjob.spool import directory as spool
-from anyjob.spool import progress_report
+from anyjob.spool import job_spool, progress_report
 from anyjob.spool.attempts import attempts_of
 from anyjob.views.details.queue_place import SAID, queue_place
 from anyjob.views.details.row_data import row_data
@@ -29,7 +28,7 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
     known = ledger.backend_row(row.backend)
     outcome = outcome_of(row)
     work = ledger.summaries([row.job_id])
-    directory = spool.path_of(spool.root(ledger.state, known.own_options.get("spool")), row.job_id)
+    directory = job_spool.path_of(job_spool.root(ledger.state, known.own_options.get("spool")), row.job_id)
     found = {
         **row_data(row, ledger.tags(row.bulk), work.get(row.job_id, Summary()), outcome.message),
         "route": list(context.route),

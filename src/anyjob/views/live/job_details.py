@@ -12,7 +12,7 @@ from anyjob.errors import in_words
 from anyjob.ledger.rows import Row
 from anyjob.session.backends.plain_job import KIND as PLAIN
 from anyjob.session.facade import Session
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 from anyjob.spool.log_reading import check_stream
 from anyjob.spool.private_files import read_range
 from anyjob.text.markup import LINES
@@ -82,7 +82,8 @@ def log_part(session: Session, row: Row, stream: str, begin: int | None, size: i
         return LogPart(0, 0, "")
     known = session.ledger.backend_row(row.backend)
     path = (
-        spool.path_of(spool.root(session.ledger.state, known.own_options.get("spool")), row.job_id) / stream
+        job_spool.path_of(job_spool.root(session.ledger.state, known.own_options.get("spool")), row.job_id)
+        / stream
     )
     try:
         if path.parent.is_dir():

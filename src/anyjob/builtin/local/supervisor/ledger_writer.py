@@ -15,7 +15,7 @@ from anyjob.ledger.encoding import make_writable
 from anyjob.ledger.rows import GPUS
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 from anyjob.status import JobStatus
 
 PACE = 0.005
@@ -166,7 +166,7 @@ class LedgerWriter:
             own = job_ids if self._bulks.get(bulk).has_own_variables else ()
             try:
                 for job_id in own:
-                    remove_own_variables(str(spool.path_of(self._paths.spool, job_id)))
+                    remove_own_variables(str(job_spool.path_of(self._paths.spool, job_id)))
                 self._bulks.jobs_ended(bulk, len(job_ids))
             except OSError as error:
                 log_error(error)  # `anyjob prune` may have more luck

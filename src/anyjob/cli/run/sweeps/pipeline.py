@@ -15,6 +15,7 @@ from anyjob.cli.run.sweeps.failing_fast import FailFast
 from anyjob.cli.run.sweeps.plan import PlannedStep, print_plan
 from anyjob.cli.run.sweeps.progress import Progress
 from anyjob.cli.run.sweeps.report import SweepRow, print_report
+from anyjob.cli.run.sweeps.request import FileRequest
 from anyjob.cli.run.sweeps.resume import hand_over, once_of
 from anyjob.cli.run.sweeps.sweep import make_work, merge_resources
 from anyjob.cli.terminal.output import print_message, write_json, write_line
@@ -38,45 +39,20 @@ class Prepared(NamedTuple):
     resources: dict[str, Any]
 
 
-def run_pipeline(
-    session: Session,
-    pipeline: Pipeline,
-    backend_name: str | None,
-    overrides: dict[str, Any],
-    *,
-    as_json: bool,
-    detach: bool = False,
-    fresh: bool = False,
-    results: str | None = None,
-    fail_fast: bool | None = None,
-    dry_run: bool = False,
-) -> int:
+def run_pipeline(session: Session, pipeline: Pipeline, request: FileRequest) -> int:
     """Run the steps of a job file, and return the exit code.
 
     It goes on where it was left off: what is done is not run again, but for steps that need one of which
     something is.
-
-    Args:
-        session: where backends are looked up.
-        pipeline: the file.
-        backend_name: in place of the file's.
-        overrides: resources before the file's, and what the first steps start after.
-        as_json: tell all as JSON, on stdout.
-        detach: leave as soon as all is handed over.
-        fresh: run all anew.
-        results: a file for the table.
-        fail_fast: cancel the others when one has failed, but for what is to start after a failure, or after
-            an end of whatever kind; None: as the file says.
-        dry_run: hand nothing over, and print what would be.
     """
-    steps = [_prepare(session, step, backend_name, overrides) for step in pipeline.steps]
+    steps = [_prepare(session, step, request) for step in pipeline.steps]
     name = pipeline.name or os.path.basename(pipeline.path)
-    if dry_run:
-        print_plan(name, [_planned(step) for step in steps], as_json=as_json)
+    if request.dry_run:
+        print_plan(name, [_planned(step) for step in steps], as_json=request.as_json)
         return exit_codes.OK
     new: list[Any] = []
     try:
-        jobs = _submit(session, steps, overrides, new, fresh=fresh)
+        jobs = _submit(session, steps, request, new)
     except BaseException:  # what has been handed over would be half of it
         session.cancel(new)
         raise
@@ -84,15 +60,15 @@ def run_pipeline(
     rows = [row for prepared in steps for row in prepared.rows]
     for row, job in zip(rows, jobs, strict=True):
         row.job = job
-    if detach:
-        _print_ids(pipeline, rows, as_json=as_json)
+    if request.detach:
+        _print_ids(pipeline, rows, as_json=request.as_json)
         return exit_codes.OK
     given = {id(row): prepared.resources for prepared in steps for row in prepared.rows}
     unneeded = {id(row) for one in steps if {*one.step.needs} == {"after_failure"} for row in one.rows}
     row_of = {id(job): row for row, job in zip(rows, jobs, strict=True)}
     whatever = {id(row) for one in steps if {*one.step.needs} - {"after"} for row in one.rows}
     ends = [row.job for row in rows if id(row) not in whatever]
-    wanted = pipeline.fail_fast if fail_fast is None else fail_fast
+    wanted = pipeline.fail_fast if request.fail_fast is None else request.fail_fast
     failing = FailFast(name, ends, session.cancel, is_wanted=wanted)
     with Interrupts(lambda: new, session.cancel, kill=False, outlive=True) as interrupts:
         with Progress(name, len(rows), str(steps[-1].backend)) as progress, explained_wait(jobs):
@@ -105,12 +81,12 @@ def run_pipeline(
                 failing.ended(job, row.state)
         stopped = interrupts.signal
     whole = JobFile(pipeline.path, pipeline.name, None, "", {}, {}, [])
-    if results is not None:
-        results_file.write(rows, results)
-    print_report(whole, rows, steps[-1].backend, as_json=as_json)
+    if request.results is not None:
+        results_file.write(rows, request.results)
+    print_report(whole, rows, steps[-1].backend, as_json=request.as_json)
     if stopped is not None:
         return exit_codes.SIGNALLED + stopped
-    well = all(row.state == SKIPPED or row.went_well(as_json=as_json) for row in rows)
+    well = all(row.state == SKIPPED or row.went_well(as_json=request.as_json) for row in rows)
     return exit_codes.OK if well else exit_codes.FOUND
 
 
@@ -119,19 +95,17 @@ def _planned(prepared: Prepared) -> PlannedStep:
     return PlannedStep(step.name, specs, rows, backend, resources, step.needs)
 
 
-def _prepare(session: Session, step: Step, backend_name: str | None, overrides: dict[str, Any]) -> Prepared:
+def _prepare(session: Session, step: Step, request: FileRequest) -> Prepared:
     specs, rows = make_work(session, step.file)
     rows = [SweepRow({"step": step.name, **row.parameters}, row.writes) for row in rows]
-    backend = choose_backend(session, backend_name or step.file.backend, specs[0])
+    backend = choose_backend(session, request.backend or step.file.backend, specs[0])
     require_durable(backend)
-    own = {key: value for key, value in overrides.items() if key not in PREREQUISITES}
+    own = {key: value for key, value in request.resources.items() if key not in PREREQUISITES}
     resources = merge_resources(step.file, own)
     return Prepared(step, specs, rows, backend, resources)
 
 
-def _submit(
-    session: Session, steps: list[Prepared], overrides: dict[str, Any], new: list[Any], *, fresh: bool
-) -> list[Any]:
+def _submit(session: Session, steps: list[Prepared], request: FileRequest, new: list[Any]) -> list[Any]:
     """Hand over what is missing; return the jobs of all steps, in order."""
     made: dict[str, list[Any]] = {}
     for step, specs, rows, backend, resources in steps:
@@ -140,8 +114,10 @@ def _submit(
             keyword: [job for name in names for job in made[name]] for keyword, names in step.needs.items()
         }
         if not needed:
-            after = {key: overrides[key] for key in PREREQUISITES if key in overrides}
-        once = once_of(step.file, step.name, fresh=fresh)  # what was done after other jobs does not count
+            after = {key: request.resources[key] for key in PREREQUISITES if key in request.resources}
+        once = once_of(
+            step.file, step.name, fresh=request.fresh
+        )  # what was done after other jobs does not count
         found = hand_over(backend, specs, rows, {**resources, **after}, once)
         made[step.name] = found.jobs
         before = found.done | found.joined

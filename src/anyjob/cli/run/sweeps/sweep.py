@@ -18,6 +18,7 @@ from anyjob.cli.run.sweeps.failing_fast import FailFast
 from anyjob.cli.run.sweeps.plan import PlannedStep, print_plan
 from anyjob.cli.run.sweeps.progress import Progress
 from anyjob.cli.run.sweeps.report import SweepRow, print_report
+from anyjob.cli.run.sweeps.request import FileRequest
 from anyjob.cli.run.sweeps.resume import hand_over, once_of, summary
 from anyjob.cli.terminal.output import print_message, write_json, write_line
 from anyjob.cli.terminal.results import check_writes
@@ -28,62 +29,36 @@ from anyjob.session.facade import Session
 from anyjob.tracking.waits.blocking import as_completed
 
 
-def run_file(
-    session: Session,
-    path: str,
-    backend_name: str | None,
-    overrides: dict[str, Any],
-    axes: Mapping[str, str],
-    *,
-    as_json: bool,
-    detach: bool = False,
-    fresh: bool = False,
-    results: str | None = None,
-    fail_fast: bool | None = None,
-    dry_run: bool = False,
-) -> int:
+def run_file(session: Session, path: str, request: FileRequest) -> int:
     """Run the jobs of a job file, and return the exit code.
 
     On a durable backend, it goes on where it was left off: see `anyjob.cli.run.sweeps.resume`.
-
-    Args:
-        session: where the backend is looked up.
-        path: the file.
-        backend_name: in place of the file's.
-        overrides: resources before the file's.
-        axes: values of its matrix in place of the file's.
-        as_json: tell all as JSON, on stdout.
-        detach: leave as soon as all is handed over.
-        fresh: do not go on where it was left off: run all anew.
-        results: a file for the table.
-        fail_fast: cancel the others when one has failed; None: as the file says.
-        dry_run: hand nothing over, and print what would be.
     """
-    file = reader.load(path, {name: parse_axis(text) for name, text in axes.items()})
+    file = reader.load(path, {name: parse_axis(text) for name, text in request.axes.items()})
     specs, rows = make_work(session, file)
-    resources = merge_resources(file, overrides)
-    backend = choose_backend(session, backend_name or file.backend, specs[0])
+    resources = merge_resources(file, request.resources)
+    backend = choose_backend(session, request.backend or file.backend, specs[0])
     name = file.name or os.path.basename(path)
-    if dry_run:
-        print_plan(name, [PlannedStep(file.name, specs, rows, backend, resources)], as_json=as_json)
+    if request.dry_run:
+        print_plan(name, [PlannedStep(file.name, specs, rows, backend, resources)], as_json=request.as_json)
         return exit_codes.OK
     before: frozenset[int] = frozenset()
 
     def submit() -> list[Any]:
         nonlocal before
-        made = hand_over(backend, specs, rows, resources, once_of(file, fresh=fresh))
+        made = hand_over(backend, specs, rows, resources, once_of(file, fresh=request.fresh))
         before = made.done
         if told := summary(made):
             print_message(f"{name}: {told}")
         return made.jobs
 
-    if detach:
+    if request.detach:
         require_durable(backend)
         if rows[0].writes:
             print_message(f"{name}: its files are written when it is run again, without --detach")
-        return _detach(file, rows, backend, submit(), as_json=as_json)
+        return _detach(file, rows, backend, submit(), as_json=request.as_json)
     if (
-        len(rows) == 1 and not rows[0].parameters and not as_json and results is None
+        len(rows) == 1 and not rows[0].parameters and not request.as_json and request.results is None
     ):  # what is wanted of it is what it writes
         first = submit if backend.capabilities.durable else None
         return run_one(backend, specs[0], resources, as_json=False, writes=rows[0].writes, submit=first)
@@ -95,7 +70,7 @@ def run_file(
             index_of = {id(job): index for index, job in enumerate(jobs)}
             for row, job in zip(rows, jobs, strict=True):
                 row.job = job
-            wanted = file.fail_fast if fail_fast is None else fail_fast
+            wanted = file.fail_fast if request.fail_fast is None else request.fail_fast
             failing = FailFast(name, jobs, session.cancel, is_wanted=wanted)
             with explained_wait(jobs):
                 for job in as_completed(jobs):
@@ -104,12 +79,12 @@ def run_file(
                     progress.ended(row, before=index_of[id(job)] in before)
                     failing.ended(job, row.state)
         stopped = interrupts.signal
-    if results is not None:
-        results_file.write(rows, results)
-    print_report(file, rows, backend, as_json=as_json)
+    if request.results is not None:
+        results_file.write(rows, request.results)
+    print_report(file, rows, backend, as_json=request.as_json)
     if stopped is not None:
         return exit_codes.SIGNALLED + stopped
-    return exit_codes.OK if all(row.went_well(as_json=as_json) for row in rows) else exit_codes.FOUND
+    return exit_codes.OK if all(row.went_well(as_json=request.as_json) for row in rows) else exit_codes.FOUND
 
 
 def make_work(session: Session, file: reader.JobFile) -> tuple[list[Any], list[SweepRow]]:

@@ -20,8 +20,7 @@ from anyjob.ledger.reading.results import given_results
 from anyjob.ledger.store import Ledger
 from anyjob.resources import goes_again
 from anyjob.specs import Command, outputs_in
-from anyjob.spool import directory as spool
-from anyjob.spool import environment_file
+from anyjob.spool import environment_file, job_spool
 from anyjob.spool.attempts import put_attempt_aside
 from anyjob.spool.environment_file import JOB_FILE
 from anyjob.spool.private_files import open_private, sync_directories, write_private
@@ -96,7 +95,7 @@ class OrderBuilder:
             }
         else:
             if payload is None:
-                payload = spool.read_payload(Path(self._spool), job.job_id)
+                payload = job_spool.read_payload(Path(self._spool), job.job_id)
             command: Command = pickle.loads(payload)
             argv = [os.fsencode(argument) for argument in command.argv]
             work = {

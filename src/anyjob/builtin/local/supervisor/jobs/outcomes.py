@@ -12,7 +12,7 @@ from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
 from anyjob.errors import DependencyFailedError, JobRejectedError
 from anyjob.execution.child_program import exit_outcome
 from anyjob.outcome import USAGE, Outcome
-from anyjob.spool import directory as spool
+from anyjob.spool import job_spool
 from anyjob.spool.reports import parse_outcome
 from anyjob.status import JobStatus
 
@@ -74,7 +74,7 @@ def from_spool(job: ScheduledJob, paths: RuntimePaths) -> Outcome | None:
     if not job.is_call and job.resources.tasks is None:
         return None
     try:
-        left = spool.read_outcome(spool.path_of(paths.spool, job.job_id))
+        left = job_spool.read_outcome(job_spool.path_of(paths.spool, job.job_id))
     except Exception:  # what a torn or strange file does to pickle is not to be foreseen
         return None
     if left is not None:

@@ -26,7 +26,7 @@ from anyjob.remote.messages import (
 from anyjob.resources import Resources
 from anyjob.serialization.pickling import PickledCall, dump_call
 from anyjob.specs import Call, Command, File, Spec
-from anyjob.spool.directory import InSpool
+from anyjob.spool.job_spool import InSpool
 from anyjob.status import JobStatus
 from anyjob.text.brief import LONGEST
 from anyjob.text.printable import printable, shortened

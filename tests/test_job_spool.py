@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyjob import StateError
-from anyjob.spool import directory as spool
-from anyjob.spool import private_files
+from anyjob.spool import job_spool, private_files
 from anyjob.status import JobStatus
 
 ID = "ab" * 10
@@ -22,7 +21,7 @@ HOSTILE = ["", ".", "..", "../../etc", "ab" * 9, "AB" * 10, "ab" * 9 + "/a", f"{
 
 
 def directory(tmp_path: Path) -> Path:
-    made = spool.path_of(tmp_path, ID)
+    made = job_spool.path_of(tmp_path, ID)
     made.mkdir(parents=True)
     return made
 
@@ -31,10 +30,10 @@ def directory(tmp_path: Path) -> Path:
 def test_only_ids_become_paths(tmp_path: Path, name: str) -> None:
     (tmp_path / "precious").touch()
     calls: list[Callable[[], Any]] = [
-        lambda: spool.path_of(tmp_path, name),
-        lambda: spool.write_payload(tmp_path, name, b""),
-        lambda: spool.read_payload(tmp_path, name),
-        lambda: spool.remove(tmp_path, name),
+        lambda: job_spool.path_of(tmp_path, name),
+        lambda: job_spool.write_payload(tmp_path, name, b""),
+        lambda: job_spool.read_payload(tmp_path, name),
+        lambda: job_spool.remove(tmp_path, name),
     ]
     for call in calls:
         with pytest.raises(StateError, match="is no job id"):
@@ -45,7 +44,7 @@ def test_only_ids_become_paths(tmp_path: Path, name: str) -> None:
 @given(st.text())
 def test_no_text_leads_out_of_the_spool(text: str) -> None:
     try:
-        path = spool.path_of(Path("/spool"), text)
+        path = job_spool.path_of(Path("/spool"), text)
     except StateError:
         return
     assert path == Path("/spool", text[:2], text)
@@ -55,13 +54,13 @@ def test_no_text_leads_out_of_the_spool(text: str) -> None:
 def test_what_is_large_is_kept_privately(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        spool.write_payload(tmp_path / "spool", ID, b"work")
+        job_spool.write_payload(tmp_path / "spool", ID, b"work")
     finally:
         os.umask(before)
-    assert spool.read_payload(tmp_path / "spool", ID) == b"work"
+    assert job_spool.read_payload(tmp_path / "spool", ID) == b"work"
     modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
     assert modes == {"spool": 0o700, "ab": 0o700, ID: 0o700, "payload.pkl": 0o600}
-    assert list(spool.job_ids(tmp_path / "spool")) == [ID]
+    assert list(job_spool.job_ids(tmp_path / "spool")) == [ID]
 
 
 @pytest.mark.parametrize("link", ["ab", f"ab/{ID}", f"ab/{ID}/payload.pkl"])
@@ -74,14 +73,14 @@ def test_planted_links_are_not_followed(tmp_path: Path, link: str) -> None:
     (here / link).parent.mkdir(parents=True)
     (here / link).symlink_to(outside / "payload.pkl" if link.endswith("pkl") else outside)
     with pytest.raises(OSError):  # noqa: PT011
-        spool.write_payload(here, ID, b"hostile")
+        job_spool.write_payload(here, ID, b"hostile")
     if link != "ab":  # the directory of a job and what is in it: the job itself may write there
         with pytest.raises(StateError):
-            spool.read_payload(here, ID)
+            job_spool.read_payload(here, ID)
         with pytest.raises(OSError):  # noqa: PT011
             private_files.read_range(here / "ab" / ID / "payload.pkl", 0)
-    assert spool.read_outcome(spool.path_of(here, ID)) is None
-    spool.remove(here, ID)
+    assert job_spool.read_outcome(job_spool.path_of(here, ID)) is None
+    job_spool.remove(here, ID)
     assert sorted(path.read_bytes() for path in outside.rglob("*.pkl")) == [b"precious", b"precious"]
 
 
@@ -90,10 +89,10 @@ def test_links_within_a_removed_directory_are_not_followed(tmp_path: Path) -> No
     outside.mkdir()
     (outside / "precious").touch()
     (directory(tmp_path / "spool") / "link").symlink_to(outside)
-    spool.remove(tmp_path / "spool", ID)
-    assert not spool.path_of(tmp_path / "spool", ID).exists()
+    job_spool.remove(tmp_path / "spool", ID)
+    assert not job_spool.path_of(tmp_path / "spool", ID).exists()
     assert (outside / "precious").exists()
-    spool.remove(tmp_path / "spool", ID)  # it is gone already
+    job_spool.remove(tmp_path / "spool", ID)  # it is gone already
 
 
 def test_what_is_no_file_or_not_ours_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +103,7 @@ def test_what_is_no_file_or_not_ours_is_not_read(tmp_path: Path, monkeypatch: py
     (place / "outcome.pkl").write_bytes(pickle.dumps({"status": "DONE"}))
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     with pytest.raises(StateError, match="not a plain file of yours"):
-        spool.read_outcome(place)
+        job_spool.read_outcome(place)
 
 
 def test_output_is_read_from_an_offset(tmp_path: Path) -> None:
@@ -124,17 +123,17 @@ class Hostile:
 
 def test_an_outcome_is_read_and_a_large_value_left_where_it_is(tmp_path: Path) -> None:
     place = directory(tmp_path)
-    assert spool.read_outcome(place) is None
-    value = pickle.dumps(bytes(spool.KEPT_IN_LEDGER))
+    assert job_spool.read_outcome(place) is None
+    value = pickle.dumps(bytes(job_spool.KEPT_IN_LEDGER))
     (place / "outcome.pkl").write_bytes(pickle.dumps({"status": "DONE", "value": value, "started": 1.0}))
-    outcome = spool.read_outcome(place)
+    outcome = job_spool.read_outcome(place)
     assert outcome is not None
     assert (outcome.status, outcome.started) == (JobStatus.DONE, 1.0)
-    assert isinstance(outcome.value, spool.InSpool)
-    assert spool.load_large(outcome.value) == value
-    spool.remove(tmp_path, ID)
+    assert isinstance(outcome.value, job_spool.InSpool)
+    assert job_spool.load_large(outcome.value) == value
+    job_spool.remove(tmp_path, ID)
     with pytest.raises(StateError, match="cannot be read: No such file"):
-        spool.load_large(outcome.value)
+        job_spool.load_large(outcome.value)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +152,7 @@ def test_what_is_no_outcome_is_none(tmp_path: Path, said: Any, monkeypatch: pyte
     place = directory(tmp_path)
     (place / "outcome.pkl").write_bytes(pickle.dumps(said))
     monkeypatch.chdir(tmp_path)
-    assert spool.read_outcome(place) is None
+    assert job_spool.read_outcome(place) is None
     assert not (tmp_path / "never").exists()
 
 
@@ -164,11 +163,11 @@ WHOLE = pickle.dumps({"status": "DONE", "value": b"x" * 200, "host": "h", "start
 def test_half_an_outcome_is_none(tmp_path_factory: pytest.TempPathFactory, size: int) -> None:
     place = tmp_path_factory.mktemp("half")
     (place / "outcome.pkl").write_bytes(WHOLE[:size])
-    assert spool.read_outcome(place) is None
+    assert job_spool.read_outcome(place) is None
 
 
 @given(st.binary(max_size=200))
 def test_garbage_is_none(tmp_path_factory: pytest.TempPathFactory, garbage: bytes) -> None:
     place = tmp_path_factory.mktemp("garbage")
     (place / "outcome.pkl").write_bytes(garbage)
-    assert spool.read_outcome(place) is None
+    assert job_spool.read_outcome(place) is None
