@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.made_up_nvml import OCCUPY, made_up_nvml
 
 from anyjob import Call, Command, JobStatus, attempt
 from anyjob.batch import files, launcher
@@ -53,8 +54,11 @@ class Node:
         assert spool is not None
         return spool
 
-    def start(self, job: str = "7", task: int | None = None, restarts: int = 0) -> subprocess.Popen[bytes]:
+    def start(
+        self, job: str = "7", task: int | None = None, restarts: int = 0, **variables: str
+    ) -> subprocess.Popen[bytes]:
         environ = {
+            **variables,
             "PATH": os.environ["PATH"],
             "ANYJOB_SUBMISSION": str(self.submission),
             "ANYJOB_JOB": job,
@@ -65,8 +69,10 @@ class Node:
             [sys.executable, str(self.launcher)], env=environ, stderr=subprocess.PIPE, process_group=0
         )
 
-    def run(self, job: str = "7", task: int | None = None, restarts: int = 0) -> tuple[int, str]:
-        process = self.start(job, task, restarts)
+    def run(
+        self, job: str = "7", task: int | None = None, restarts: int = 0, **variables: str
+    ) -> tuple[int, str]:
+        process = self.start(job, task, restarts, **variables)
         _, err = process.communicate(timeout=60)
         return process.returncode, err.decode()
 
@@ -122,7 +128,8 @@ def test_a_call_comes_back(tmp_path: Path) -> None:
 
 def test_what_work_has_used_is_measured_without_accounting(tmp_path: Path) -> None:
     """snakemake-executor-plugin-slurm#147, #337: usage without accounting."""
-    spin = "t = __import__('time'); end = t.process_time() + 0.2\nwhile t.process_time() < end: pass"
+    spin = "t = __import__('time'); end = t.process_time() + 0.2\nwhile t.process_time() < end: pass\n"
+    spin += "open('/dev/null', 'w').write(open('/dev/zero').read(1 << 20))"
     call = Call("subprocess:call", ([sys.executable, "-c", spin],))
     node = Node(tmp_path, Command([sys.executable, "-c", spin]), call)
     for task in (0, 1):
@@ -132,6 +139,22 @@ def test_what_work_has_used_is_measured_without_accounting(tmp_path: Path) -> No
         assert outcome.cpu_time is not None
         assert outcome.cpu_time >= 0.2
         assert outcome.peak_memory
+        assert outcome.read_bytes
+        assert outcome.read_bytes >= 1 << 20
+        assert outcome.written_bytes
+        assert outcome.written_bytes >= 1 << 20
+        assert outcome.peak_gpu_memory is None
+
+
+def test_the_memory_of_gpus_is_measured(tmp_path: Path) -> None:
+    modules, gpu = made_up_nvml(tmp_path)
+    argv = ["sh", "-c", OCCUPY, "sh", str(gpu), str(3 << 30)]
+    node = Node(tmp_path, Command(argv), Call("subprocess:call", (argv,)), gpus=1)
+    for task in (0, 1):
+        node.run(task=task, PYTHONPATH=str(modules))
+        outcome = node.outcome(task)
+        assert outcome is not None
+        assert (outcome.status, outcome.peak_gpu_memory) == (JobStatus.DONE, 3 << 30)
 
 
 def test_a_result_that_cannot_be_written_is_the_error_of_its_call(tmp_path: Path) -> None:

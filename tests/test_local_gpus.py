@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from running_local import Local, running, until
 from support.cli_program import anyjob, invoke
+from support.made_up_nvml import OCCUPY, made_up_nvml
 
 from anyjob.errors import ConfigError, JobRejectedError
 from anyjob.job import JobStatus
@@ -224,3 +225,20 @@ def test_show_names_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "gpus 1, needs license=2" in shown
     found = json.loads(invoke("show", job["job_id"], "--json").stdout)
     assert found["notes"] == {"anyjob.gpus": "GPU-a"}
+
+
+def test_the_memory_of_gpus_is_told_beside_what_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a process that the job's own has started; nothing where the driver tells of none."""
+    modules, gpu = made_up_nvml(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(modules))
+    (tmp_path / "anyjob.toml").write_text('[backends.local]\ntype = "local"\ngpu_memory = "8GiB"\n')
+    script = f'sh -c \'{OCCUPY}\' sh "$1" "$2" & wait'
+    asked = ["run", "--gpu-memory", "6GiB", "--", "sh", "-c", script, "sh", str(gpu), str(3 << 30)]
+    assert anyjob(*asked).returncode == 0
+    assert anyjob("run", "--gpus", "1", "--", "true").returncode == 0
+    shown = invoke("jobs", "--columns", "gpu-memory", "--no-refresh").stdout.splitlines()
+    assert [line.strip() for line in shown] == ["gpu-memory", "3.0 GiB", ""]
+    first, _ = (job["job_id"] for job in json.loads(invoke("jobs", "--json").stdout))
+    assert "peak GPU memory  3.0 GiB of 6GiB" in invoke("show", first).stdout

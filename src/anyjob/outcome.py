@@ -8,7 +8,7 @@ import msgspec
 
 from anyjob.status import JobStatus
 
-USAGE = ("cpu_time", "peak_memory", "read_bytes", "written_bytes")
+USAGE = ("cpu_time", "peak_memory", "read_bytes", "written_bytes", "peak_gpu_memory")
 """The fields of an outcome that say what a job has used."""
 
 
@@ -30,6 +30,7 @@ class Outcome(msgspec.Struct, kw_only=True, omit_defaults=True):
         cpu_time: seconds that its processes have computed, user and system.
         read_bytes: bytes that its processes have read, from whatever file, pipe or socket.
         written_bytes: bytes that they have written.
+        peak_gpu_memory: the most bytes that its processes were seen to have on GPUs, all together.
         host: where it ran.
         attempt: 1, and one more for each time that the engine started it anew.
         value: what it returned, pickled; or an `anyjob.sdk.LocalValue`, in the process that it ran in.
@@ -52,6 +53,7 @@ class Outcome(msgspec.Struct, kw_only=True, omit_defaults=True):
     cpu_time: float | None = None
     read_bytes: int | None = None
     written_bytes: int | None = None
+    peak_gpu_memory: int | None = None
     host: str = ""
     attempt: int = 1
     value: Any = None
@@ -75,7 +77,7 @@ class Attempt(msgspec.Struct, kw_only=True, omit_defaults=True):
         ended: when it ended.
         host: where it ran.
         usage: what it has used, as far as that is known: ``cpu_time`` in seconds, and ``peak_memory``,
-            ``read_bytes`` and ``written_bytes`` in bytes.
+            ``read_bytes``, ``written_bytes`` and ``peak_gpu_memory`` in bytes.
         logs: the files with what it wrote, by stream; empty where there are none on this side.
         followed_by: why there was another attempt: ``retry``, ``requeue`` or ``lost``; empty for the last.
     """

@@ -53,6 +53,9 @@ sys.path.remove(here)
 sys.exit(main())
 """
 """What the node's Python is called with."""
+STANDALONE = runner.__name__.rpartition(".")[0]
+SHIPPED = ("runner", "gpu_memory")
+"""What the launcher imports, of what runs in any Python."""
 GRACE = 5.0
 """Seconds between TERM and KILL."""
 MAX_SCANNED = 200
@@ -133,6 +136,7 @@ def _write_job(order: Order, submission: str, number: int, cwd: str, dialect: Di
         "signal": order.resources.signal,
         "requeue": dialect.requeue if order.resources.on_walltime else (),
         "grace": GRACE,
+        "gpus": bool(order.resources.gpus or order.resources.gpu_memory),
         "restartable": order.resources.restartable,
         "environment": _encode(order.environment),
         "cwd": os.fsencode(cwd),
@@ -192,7 +196,7 @@ def launcher_path(root: Path) -> Path:
     """Return the program that runs on the nodes; it is laid into the spool where it is not there yet."""
     content = {  # from wherever these were imported, such as an archive
         "anyjob_launcher.py": get_data("anyjob.batch", "launcher.py") or b"",
-        "anyjob_runner.py": get_data(runner.__name__.rpartition(".")[0], "runner.py") or b"",
+        **{f"anyjob_{name}.py": get_data(STANDALONE, f"{name}.py") or b"" for name in SHIPPED},
         "start.py": START,
     }
     digest = hashlib.sha256(b"\0".join(content.values())).hexdigest()[:16]

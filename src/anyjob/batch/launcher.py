@@ -316,18 +316,76 @@ class Watcher:
             self.left = max(before, 0.001)
         if walltime is not None:
             signal.setitimer(signal.ITIMER_REAL, max(walltime - (before or 0.0), 0.001))
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        io = read_io(self.pid)  # gone with the process, once it is reaped
         _, status, usage = os.wait4(self.pid, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         if status and not self.terminated:
             time.sleep(TERM_DELAY)
         if self.terminated or self.expired:
             kill_escaped(self.job_id)
-        return status, used(usage)
+        return status, {**used(usage), **io}
 
 
 def used(usage: Any) -> dict[str, Any]:
     """Return what a process has used, as the fields of an outcome."""
     return {"peak_memory": usage.ru_maxrss * 1024, "cpu_time": usage.ru_utime + usage.ru_stime}
+
+
+def read_io(pid: int | str) -> dict[str, Any]:
+    """Return what a process has read and written, with its children that were waited for."""
+    try:
+        with open(f"/proc/{pid}/io", "rb") as stream:
+            said = dict(line.split(b": ") for line in stream)
+        return {"read_bytes": int(said[b"rchar"]), "written_bytes": int(said[b"wchar"])}
+    except (OSError, ValueError, KeyError):  # not every system tells
+        return {}
+
+
+class GpuMemory:
+    """The most memory of GPUs that the work was seen to have, which a call that ends reads, too."""
+
+    def __init__(self, job: Job) -> None:
+        self.job_id = job.job_id
+        self.peak = memoryview(bytearray(8)).cast("Q")
+        self.is_watched = bool(job.work["gpus"] or os.environ.get("CUDA_VISIBLE_DEVICES"))
+        if self.is_watched:
+            import mmap
+
+            self.peak = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")  # shared with what is forked
+
+    def watch(self) -> None:
+        """Look at it from now on, in a thread."""
+        if not self.is_watched:
+            return
+        import threading
+
+        module = import_shipped("anyjob_gpu_memory")
+
+        def run() -> None:
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            module.watch(self.note, threading.Event())
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def note(self, job_id: str, size: int) -> None:
+        """A job has so much at the moment."""
+        if job_id == self.job_id and size > self.peak[0]:
+            self.peak[0] = size
+
+    def used(self) -> dict[str, Any]:
+        """Return it as the fields of an outcome."""
+        return {"peak_gpu_memory": self.peak[0]} if self.peak[0] else {}
+
+
+def import_shipped(name: str) -> Any:
+    """Import a module that lies beside this one; for others, this directory is not there."""
+    here = os.path.dirname(__file__)
+    others = [entry for entry in sys.path if entry != here]
+    sys.path[:] = [here, *others]
+    module = __import__(name)
+    sys.path[:] = others
+    return module
 
 
 def kill_escaped(job_id: str) -> None:
@@ -406,13 +464,9 @@ def not_started(job: Job, directory: bool, number: int, message: str) -> dict[st
     return {"status": "ERROR", "reason": "exit-code", "exit_code": code, "message": f"cannot start: {error}"}
 
 
-def call(job: Job) -> int:
+def call(job: Job, gpu_memory: GpuMemory) -> int:
     """Make the call, and leave its outcome for the parent to publish."""
-    here = os.path.dirname(__file__)
-    caller = [entry for entry in sys.path if entry != here]  # our directory is not the caller's
-    sys.path[:] = [here, *caller]
-    runner: Any = __import__("anyjob_runner")
-    sys.path[:] = caller
+    runner = import_shipped("anyjob_runner")
     sys.path += [entry for entry in job.work["path"] if entry not in sys.path]
 
     def end(number: int, frame: Any) -> None:
@@ -470,6 +524,7 @@ def call(job: Job) -> int:
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     outcome |= used(resource.getrusage(resource.RUSAGE_SELF))
     outcome["cpu_time"] += children.ru_utime + children.ru_stime
+    outcome.update(read_io("self"), **gpu_memory.used())
     try:
         write(job.path("outcome.part"), runner.pickle.dumps(outcome, 4), os.O_TRUNC)
     except OSError as error:
@@ -522,6 +577,7 @@ def run(job: Job, watcher: Watcher) -> int:
     if job.work["requeue"] or job.work["restartable"]:
         os.environ["ANYJOB_SCRATCH"] = scratch = job.path("scratch")
         os.makedirs(scratch, 0o700, exist_ok=True)
+    gpu_memory = GpuMemory(job)
     watcher.pid = os.fork()
     if watcher.pid == 0:
         os.close(read_end)
@@ -535,8 +591,9 @@ def run(job: Job, watcher: Watcher) -> int:
         if not is_call:
             execute(job, write_end)
         os.close(write_end)
-        return call(job)
+        return call(job, gpu_memory)
     os.close(write_end)
+    gpu_memory.watch()
     status, usage = watcher.wait(job.work)
     with open(read_end, "rb") as stream:
         start_error = stream.read()
@@ -566,7 +623,7 @@ def run(job: Job, watcher: Watcher) -> int:
         code = job.ask_for_another_attempt()
         if code is not None:
             return code
-    outcome |= usage
+    outcome.update(usage, **gpu_memory.used())
     job.write_outcome(outcome, name)
     if outcome["status"] == "DONE":
         return 0

@@ -39,6 +39,7 @@ class Program:
 
     def reap(self, started: float) -> Outcome:
         """Reap it once it has ended, and return what came of it."""
+        io = process_io(self.pid)
         try:
             _, status, usage = os.wait4(self.pid, 0)
         except ChildProcessError:
@@ -58,6 +59,7 @@ class Program:
             started=started,
             peak_memory=usage.ru_maxrss * 1024,
             cpu_time=usage.ru_utime + usage.ru_stime,
+            **io,
         )
 
 
@@ -93,11 +95,13 @@ class ReportedProgram(Program):
 
     def reap(self, started: float) -> Outcome:
         """Return what came of it, once it has ended."""
-        status, memory, *micros = map(int, self._report.readline().split() or (signal.SIGKILL, 0))
+        status, memory, *told = map(int, self._report.readline().split() or (signal.SIGKILL, 0))
         self._end()
-        cpu_time = micros[0] / 1e6 if micros else None
+        used: dict[str, Any] = {"cpu_time": told[0] / 1e6} if told else {}
+        if len(told) > 2:
+            used.update(read_bytes=told[1], written_bytes=told[2])
         code = os.waitstatus_to_exitcode(status)
-        return exit_outcome(code, started=started, peak_memory=memory * 1024 or None, cpu_time=cpu_time)
+        return exit_outcome(code, started=started, peak_memory=memory * 1024 or None, **used)
 
     def _end(self) -> None:
         self._report.close()
@@ -107,6 +111,16 @@ class ReportedProgram(Program):
 def wait_for_exit(process: subprocess.Popen[bytes]) -> None:
     """Wait for a program to end, and leave it to be reaped: until then its pid is nobody else's."""
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+
+def process_io(pid: int) -> dict[str, int]:
+    """Return what a process that is not reaped yet has read and written, as the fields of an outcome."""
+    try:
+        with open(f"/proc/{pid}/io", "rb", buffering=0) as stream:
+            said = stream.read(512).split()
+        return {"read_bytes": int(said[1]), "written_bytes": int(said[3])}
+    except (OSError, ValueError, IndexError):  # not every system tells
+        return {}
 
 
 def exit_outcome(code: int, **known: Any) -> Outcome:

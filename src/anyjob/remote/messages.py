@@ -182,6 +182,7 @@ class RemoteOutcome(msgspec.Struct, omit_defaults=True):
     cpu_time: float | None = None
     read_bytes: int | None = None
     written_bytes: int | None = None
+    peak_gpu_memory: int | None = None
     host: str = ""
     attempt: int = 1
     value: bytes | None = None

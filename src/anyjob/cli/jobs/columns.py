@@ -110,6 +110,7 @@ COLUMNS: dict[str, Callable[[ListedJob], Any]] = {
     "peak-memory": used("peak_memory", size),
     "read": used("read_bytes", size),
     "written": used("written_bytes", size),
+    "gpu-memory": used("peak_gpu_memory", size),
     "age": lambda job: age(job.row.submitted),
     "took": lambda job: duration(job.row),
     "submitted": lambda job: _time(job.row.submitted),

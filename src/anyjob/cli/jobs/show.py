@@ -210,11 +210,14 @@ def usage_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
             texts["cpu_time"] += f" ({found['cpu_time'] / ran:.2f} of {asked.get('cpus') or 1} cpus)"
     if texts["peak_memory"] and "memory" in asked:
         texts["peak_memory"] += f" of {format_memory(asked['memory'])}"
+    if texts["peak_gpu_memory"] and "gpu_memory" in asked:
+        texts["peak_gpu_memory"] += f" of {format_memory(asked['gpu_memory'])}"
     return [
         ("cpu time", texts["cpu_time"]),
         ("peak memory", texts["peak_memory"]),
         ("read", texts["read_bytes"]),
         ("written", texts["written_bytes"]),
+        ("peak GPU memory", texts["peak_gpu_memory"]),
     ]
 
 

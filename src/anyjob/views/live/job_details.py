@@ -24,8 +24,8 @@ TOLD = (
     "job_id", "name", "state", "reason", "message", "work", "parameters", "tags", "route", "resources",
     "backend", "backend_type", "native_id", "host", "cwd", "python", "attempt", "attempts",
     "queue_position", "submitted", "started", "finished", "exit_code", "signal", "cpu_time", "peak_memory",
-    "read_bytes", "written_bytes", "cost", "currency", "progress", "prerequisites", "rerun_of",
-    "superseded_by", "traceback", "spool",
+    "read_bytes", "written_bytes", "peak_gpu_memory", "cost", "currency", "progress", "prerequisites",
+    "rerun_of", "superseded_by", "traceback", "spool",
 )  # fmt: skip
 """What of a job's description is shown; options of backends are not."""
 LONGEST = 20_000

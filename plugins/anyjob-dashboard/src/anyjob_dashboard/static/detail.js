@@ -84,7 +84,7 @@ function facts(found) {
     ["backend", `${found.backend} (${found.backend_type})`], ["native id", found.native_id], ["host", found.host],
     ["submitted", moment(found.submitted)], ["started", moment(found.started)], ["finished", moment(found.finished) + took],
     ["place in queue", found.queue_position], ["attempt", found.attempt > 1 ? found.attempt : null], ["exit code", found.exit_code], ["signal", found.signal],
-    ["cpu time", found.cpu_time === null ? null : span(found.cpu_time)], ["peak memory", found.peak_memory === null ? null : size(found.peak_memory)],
+    ["cpu time", found.cpu_time === null ? null : span(found.cpu_time)], ...[["peak memory", found.peak_memory], ["peak GPU memory", found.peak_gpu_memory], ["read", found.read_bytes], ["written", found.written_bytes]].map(([name, bytes]) => [name, bytes === null ? null : size(bytes)]),
     ["starts after", found.prerequisites.map((one) => `${one.name || one.job_id.slice(0, 8)}: ${one.status.toLowerCase()}`).join("\n")],
     ["runs anew", found.rerun_of], ["run anew as", found.superseded_by], ["cwd", found.cwd], ["directory", found.spool], ["traceback", found.traceback],
   ];

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from anyjob.errors import ConfigError
+from anyjob.standalone.gpu_memory import handles
 
 CUDA, ROCR, HIP = "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"
 BEFORE = "ANYJOB_VISIBLE_GPUS"
@@ -159,32 +160,11 @@ def found() -> list[Gpu]:
     except pynvml.NVMLError as error:
         raise NoGpus(f"NVIDIA's driver tells of none ({error}): set `gpus` of the backend") from None
     try:
-        gpus = []
-        for number in range(pynvml.nvmlDeviceGetCount()):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(number)
-            parts = _parts(pynvml, handle)
-            gpus += [_described(pynvml, part, "") for part in parts] or [
-                _described(pynvml, handle, str(number))
-            ]
-        return gpus
+        return [_described(pynvml, handle, number) for handle, number in handles(pynvml)]
     except pynvml.NVMLError as error:
         raise NoGpus(f"NVIDIA's driver does not tell of them ({error}): set `gpus` of the backend") from None
     finally:
         pynvml.nvmlShutdown()
-
-
-def _parts(pynvml: Any, handle: Any) -> list[Any]:
-    parts = []
-    try:
-        if pynvml.nvmlDeviceGetMigMode(handle)[0]:
-            for number in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
-                try:
-                    parts.append(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, number))
-                except pynvml.NVMLError:
-                    continue  # there are fewer than there could be
-    except pynvml.NVMLError:
-        return []  # it cannot be divided
-    return parts
 
 
 def _described(pynvml: Any, handle: Any, number: str) -> Gpu:

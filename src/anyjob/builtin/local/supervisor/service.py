@@ -20,6 +20,7 @@ from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.attempts import Attempts
 from anyjob.builtin.local.supervisor.clients import Cancelled, Clients
 from anyjob.builtin.local.supervisor.dependents import SOON, Dependents
+from anyjob.builtin.local.supervisor.gpu_memory import GpuMemory
 from anyjob.builtin.local.supervisor.installation import Installation
 from anyjob.builtin.local.supervisor.jobs import outcomes
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
@@ -82,6 +83,7 @@ class Supervisor:
         self._attempts = Attempts(self._ledger, self._scheduler, paths.host)
         self._dependents = Dependents(self._ledger, self._writer, self._scheduler, paths.host)
         self._releasers = Releasers(self._ledger, paths)
+        self._gpu_memory = GpuMemory()
         self._idle_since = time.monotonic()
         self._stopped = self._must_rescan = self._has_released = False
 
@@ -312,10 +314,14 @@ class Supervisor:
         elif event["op"] == "started":
             self._writer.move(job_id, JobStatus.RUNNING, attempt, event["time"])
             self._note_gpus(running[0])
+            if running[0].devices:
+                self._gpu_memory.begin(job_id)
         elif event["op"] == "ended":
             if event["pid"] is not None:  # the start of one that ends at once is not told by itself
                 self._note_gpus(running[0])
             job = self._scheduler.ended(job_id)
+            if job.devices:
+                event["peak_gpu_memory"] = self._gpu_memory.end(job_id)
             self._writer.end(job_id, outcomes.from_event(event, job, self._paths), job.bulk)
 
     def _note_gpus(self, job: ScheduledJob) -> None:
