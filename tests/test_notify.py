@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from support.cli_program import anyjob, invoke
-from support.mail_server import mail_server
+from support.mail_server import Authority, mail_server
 from test_report import FAILED, reported
 
 from anyjob.config.channels import Channel, channel, problems, read
@@ -145,7 +145,7 @@ def test_a_mail_server_is_told_who_sends() -> None:
     with mail_server() as server:
         known: dict[str, Any] = {"mail": "me@here", "smtp": server.address, "user": "me"}
         send(Channel(**known, password=Secret("hush")), SAID)
-        with pytest.raises(NotSent, match="answered 535 who are you") as refused:
+        with pytest.raises(NotSent, match="answered 535 ") as refused:
             send(Channel(**known, password=Secret("other")), SAID)
         assert len(server.mails) == 1
     assert not refused.value.again
@@ -157,6 +157,31 @@ def test_a_mail_is_not_sent_in_the_clear_where_it_should_be_encrypted() -> None:
             send(Channel(mail="me@here", smtp=server.address, security="starttls"), SAID)
         assert not server.mails
     assert not refused.value.again
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_mail_is_encrypted_for_one_that_is_who_it_says(security: str, tmp_path: Path) -> None:
+    ours, other = Authority(tmp_path), tmp_path / "other.pem"
+    shown: dict[str, Any] = {security: ours.context_of("localhost")}
+    with mail_server(**shown) as server:
+        known: dict[str, Any] = {"mail": "me@here", "smtp": server.address, "security": security}
+        send(Channel(**known, ca=str(ours.path), user="me", password=Secret("hush")), SAID)
+        assert server.encrypted == [True]
+        for found in (Channel(**known), Channel(**known, user="me", password=Secret("hush"))):
+            with pytest.raises(NotSent, match=r"is not trusted: .*certificate.*, set `ca`"):
+                send(found, SAID)
+    shown = {security: ours.context_of("mail.example.org")}
+    with mail_server(**shown) as server:
+        found = Channel(**{**known, "smtp": server.address}, ca=str(ours.path))
+        with pytest.raises(NotSent, match="name the host as its certificate does") as refused:
+            send(found, SAID)
+        assert not server.mails
+    assert not refused.value.again
+    for text, says in ((None, "cannot be read: No such file"), ("none\n", "there are no certificates in it")):
+        if text is not None:
+            other.write_text(text)
+        wrong = Config.from_dict({"notify": {"me": {"mail": "me@here", "ca": str(other)}}})
+        assert [says in problem for problem in problems(wrong)] == [True]
 
 
 def test_a_mail_that_is_refused_is_sent_again_where_that_may_help() -> None:

@@ -13,6 +13,7 @@ from anyjob.text.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from ssl import SSLContext
 
     from anyjob.config.settings import Config
 
@@ -33,6 +34,8 @@ class Channel(msgspec.Struct, kw_only=True, frozen=True):
             others
         user: whom the mail server knows
         password: of that user
+        ca: a file (PEM) with the authorities to trust beside those of this system, or with the certificate of
+            the mail server or webhook itself; an absolute path, or one that starts with ~
         sender: the address that mails come from; by default the first that they go to
     """
 
@@ -44,6 +47,7 @@ class Channel(msgspec.Struct, kw_only=True, frozen=True):
     security: Literal["tls", "starttls", "none"] | None = None
     user: str | None = None
     password: Secret | None = None
+    ca: str | None = None
     sender: str | None = None
 
     @property
@@ -116,11 +120,14 @@ def check(found: Channel, where: str) -> None:
 
     Raises:
         SecretError: a secret is not where it should be.
-        ConfigError: the address of a webhook is none, or there is no notify-send for a desktop.
+        ConfigError: the address of a webhook is none, the file ``ca`` cannot be read, or there is no
+            notify-send for a desktop.
     """
     address(found, where)
     if found.password is not None:
         found.password.get()
+    if found.ca is not None:
+        trusted(found, where)
     if found.desktop:
         from shutil import which
 
@@ -160,6 +167,27 @@ def address(found: Channel, where: str) -> str:
     return text
 
 
+def trusted(found: Channel, where: str) -> SSLContext:
+    """Return how the other end of a connection is known: by the authorities of this system, and by ``ca``.
+
+    Raises:
+        ConfigError: that cannot be read, or has no certificates.
+    """
+    import os
+    import ssl
+
+    context = ssl.create_default_context()
+    if found.ca is not None:
+        try:
+            context.load_verify_locations(os.path.expanduser(found.ca))
+        except ssl.SSLError:
+            why = "there are no certificates in it, as PEM: begin with -----BEGIN CERTIFICATE-----"
+            raise ConfigError(f"{where}: ca: {found.ca}: {why}") from None
+        except OSError as error:
+            raise ConfigError(f"{where}: ca: {found.ca} cannot be read: {error.strerror}") from None
+    return context
+
+
 def _wrong(found: Channel) -> str:
     ways = found.ways
     if len(ways) != 1:
@@ -172,6 +200,8 @@ def _wrong(found: Channel) -> str:
         host, _, security = found.server
     except ValueError:
         return f"smtp: {found.smtp!r} must be of the form HOST or HOST:PORT"
+    if found.ca is not None and not found.ca.startswith(("/", "~")):
+        return f"ca: {found.ca!r} must be an absolute path, or start with '~'"
     if (found.user is None) != (found.password is None):
         return "user and password go together: give both or none"
     if found.password is not None and security == "none" and host not in ("localhost", "127.0.0.1", "::1"):

@@ -6,17 +6,20 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
-from anyjob.config.channels import Channel, address
+from anyjob.config.channels import Channel, address, trusted
 from anyjob.errors import AnyjobError
 from anyjob.notifications.message import Message
 from anyjob.text.printable import printable, shortened
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
+    from ssl import SSLContext
 
 PATIENCE = 30.0
 """Seconds that a server has for each answer."""
 LONGEST_ANSWER = 200
+HOSTNAME_MISMATCH = 62
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH."""
 
 
 class NotSent(AnyjobError):
@@ -40,7 +43,7 @@ def send(channel: Channel, message: Message) -> None:
     """
     way = channel.ways[0]
     if way == "webhook":
-        _post(address(channel, "webhook"), message)
+        _post(address(channel, "webhook"), message, trusted(channel, "webhook"))
     elif way == "mail":
         _mail(channel, message)
     elif way == "command":
@@ -68,12 +71,12 @@ def _run(argv: list[str], text: str) -> None:
 # --- webhooks -------------------------------------------------------------------------------------
 
 
-def _post(url: str, message: Message) -> None:
+def _post(url: str, message: Message, trust: SSLContext) -> None:
     import json
     from http.client import HTTPException
     from urllib.error import HTTPError, URLError
     from urllib.parse import urlsplit
-    from urllib.request import HTTPRedirectHandler, Request, build_opener
+    from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
     class NoRedirects(HTTPRedirectHandler):
         """A redirect makes a GET of what was sent, so that nothing is: it is an error."""
@@ -89,7 +92,7 @@ def _post(url: str, message: Message) -> None:
     )
     where = f"the webhook at {urlsplit(url).hostname}"  # the rest of its address is secret
     try:
-        with build_opener(NoRedirects).open(request, timeout=PATIENCE) as answer:
+        with build_opener(NoRedirects, HTTPSHandler(context=trust)).open(request, timeout=PATIENCE) as answer:
             answer.read(1)
     except HTTPError as error:
         with error:
@@ -100,9 +103,24 @@ def _post(url: str, message: Message) -> None:
         again = error.code >= 500 or error.code in (408, 429)
         raise NotSent(f"{where} answered {error.code} {error.reason}{told}", again=again) from None
     except URLError as error:
+        if distrusted := _distrusted(where, error.reason):
+            raise distrusted from None
         raise NotSent(f"{where} cannot be reached: {error.reason}", again=True) from None
     except (OSError, HTTPException) as error:
         raise NotSent(f"{where} did not answer: {type(error).__name__}", again=True) from None
+
+
+def _distrusted(where: str, error: object) -> NotSent | None:
+    """Return what is said of one whose certificate shows that it is another, or nobody that is known."""
+    import ssl
+
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return None
+    why = error.verify_message.rstrip(".")
+    way_out = "name the host as its certificate does"
+    if error.verify_code != HOSTNAME_MISMATCH:
+        way_out = "if it is the right one, set `ca` to the file of the authority that has signed it"
+    return NotSent(f"{where} is not trusted: {why}: {way_out}", again=False)
 
 
 # --- mails ----------------------------------------------------------------------------------------
@@ -135,22 +153,23 @@ def _mail(channel: Channel, message: Message) -> None:
         told = shortened(printable(text), LONGEST_ANSWER)
         raise NotSent(f"{where} answered {error.smtp_code} {told}", again=error.smtp_code < 500) from None
     except (OSError, smtplib.SMTPException) as error:
+        if distrusted := _distrusted(where, error):
+            raise distrusted from None
         raise NotSent(f"{where} cannot be reached: {error or type(error).__name__}", again=True) from None
 
 
 def _deliver(channel: Channel, mail: EmailMessage) -> None:
     import smtplib
-    import ssl
 
     host, port, security = channel.server
     server = (
-        smtplib.SMTP_SSL(host, port, timeout=PATIENCE, context=ssl.create_default_context())
+        smtplib.SMTP_SSL(host, port, timeout=PATIENCE, context=trusted(channel, "mail"))
         if security == "tls"
         else smtplib.SMTP(host, port, timeout=PATIENCE)
     )
     with server:
         if security == "starttls":
-            server.starttls(context=ssl.create_default_context())
+            server.starttls(context=trusted(channel, "mail"))
         if channel.user is not None and channel.password is not None:
             server.login(channel.user, channel.password.get())
         server.send_message(mail)
