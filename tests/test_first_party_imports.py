@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from anyjob import BaseBackend, BaseJob, BaseProvider, TaskBackend, TaskJob
+from anyjob.runtime.engine_adapter import EngineAdapter
 from anyjob.scaffold.names import Names
 from anyjob.scaffold.render import render
 from anyjob.testing.diagnosis.public_imports import internal_imports
@@ -36,7 +37,7 @@ TEMPLATES = {path: text for path, text in scaffolded() if path.endswith(".py")}
 def private_attributes() -> set[str]:
     """Return what anyjob's classes for authors keep to themselves, with what they set in their methods."""
     found = set()
-    for cls in (TaskBackend, BaseBackend, TaskJob, BaseJob, BaseProvider):
+    for cls in (EngineAdapter, TaskBackend, BaseBackend, TaskJob, BaseJob, BaseProvider):
         found |= {name for name in vars(cls) if name.startswith("_") and not name.startswith(("__", "_abc_"))}
         code = cls.__init__.__code__
         found |= {name for name in code.co_names if name.startswith("_") and not name.startswith("__")}

@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from anyjob.backend import BackendConfiguration
-from anyjob.builtin.local.backend import LocalBackend, LocalOptions
+from anyjob.builtin.local.backend import LocalBackend
+from anyjob.builtin.local.options import LocalOptions
 from anyjob.errors import AnyjobError
 from anyjob.ledger.store import Ledger
 from anyjob.retry import Retry

@@ -25,13 +25,14 @@ from anyjob.orders import Answer, Observation, Order, Rejected, Ticket
 from anyjob.outcome import LocalException, LocalValue, Outcome
 from anyjob.process.forks import in_each_process
 from anyjob.process.weak_collections import living
+from anyjob.runtime.run_keywords import results_in
 from anyjob.serialization.stored_values import store
 from anyjob.specs import Call, Command
 from anyjob.spool.private_files import read_range
 from anyjob.spool.reports import outcome_from_report
 from anyjob.standalone import runner
 from anyjob.status import JobStatus
-from anyjob.taskbackend import TaskBackend, results_in
+from anyjob.taskbackend import TaskBackend
 
 if TYPE_CHECKING:
     from pathlib import Path

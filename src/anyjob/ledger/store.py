@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyjob.errors import StateError
-from anyjob.ledger import attempts, dependencies, once
+from anyjob.ledger import attempts, controls, dependencies, once
 from anyjob.ledger.dependencies import Consequences
 from anyjob.ledger.file.database import LedgerFile
 from anyjob.ledger.reading.reader import LedgerReader
@@ -21,10 +21,8 @@ from anyjob.ledger.rows import (
     BLOCKED,
     CANCELLING,
     CODE,
-    DUE,
     FINAL,
     HELD,
-    PAUSED,
     WAITING,
     BackendRow,
     NewJob,
@@ -38,9 +36,6 @@ if TYPE_CHECKING:
     from anyjob.outcome import Outcome
 
 T = TypeVar("T")
-WAIT, RUN = (DUE, BLOCKED, CODE[JobStatus.QUEUED]), (CODE[JobStatus.RUNNING],)
-"""The states of jobs that have not started, and of those that run."""
-_WAIT = ",".join(map(str, WAIT))
 _SUPERSEDE = """
     WITH RECURSIVE line (n) AS (
         SELECT n FROM jobs WHERE id = :original
@@ -205,66 +200,32 @@ class Ledger(LedgerReader):
 
     def hold(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Have those of these jobs of a host that wait not start until they are released; return these."""
-        return self._mark(job_ids, host, WAIT, (None, HELD), HELD)
+        return self._file.write(lambda db: controls.hold(db, job_ids, host))
 
     def release(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Let those of these jobs of a host start that are held; return these."""
-        return self._mark(job_ids, host, WAIT, (HELD,), None)
+        return self._file.write(lambda db: controls.release(db, job_ids, host))
 
     def pause(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Note that those of these jobs of a host are paused that run; return these."""
-        return self._mark(job_ids, host, RUN, (None, WAITING, PAUSED), PAUSED)
+        return self._file.write(lambda db: controls.pause(db, job_ids, host))
 
     def resume(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Note that those of these jobs of a host go on that are paused; return these."""
-        return self._mark(job_ids, host, RUN, (PAUSED,), None)
+        return self._file.write(lambda db: controls.resume(db, job_ids, host))
 
     def set_priority(self, job_ids: Sequence[str], host: str, priority: int) -> list[str]:
         """Give those of these jobs of a host that wait a priority; return these."""
-        waiting = (
-            f"SELECT n, id FROM jobs WHERE +state IN ({_WAIT}) "
-            "AND +backend IN (SELECT n FROM backends WHERE host = ?) AND id IN ({})"
-        )
+        return self._file.write(lambda db: controls.set_priority(db, job_ids, host, priority))
 
-        def write(db: sqlite3.Connection) -> list[str]:
-            found = [
-                row
-                for some in chunks(job_ids)
-                for row in db.execute(waiting.format(placeholders(some)), (host, *some)).fetchall()
-            ]
-            db.executemany("UPDATE jobs SET priority = ? WHERE n = ?", [(priority, row[0]) for row in found])
-            return [row[1] for row in found]
+    def cancel_queued(
+        self, job_ids: Sequence[str], host: str, finished: float
+    ) -> tuple[list[tuple[str, int, int]], Consequences]:
+        """End as CANCELLED those of these jobs that wait for a backend of a host: id, bulk, attempt of each.
 
-        return self._file.write(write)
-
-    def _mark(
-        self,
-        job_ids: Sequence[str],
-        host: str,
-        states: Sequence[int],
-        old: Sequence[str | None],
-        new: str | None,
-    ) -> list[str]:
-        """Give a reason to those of these jobs that are in some states, and have one of these as yet."""
-        which = (
-            f"SELECT n, id FROM jobs WHERE +state IN ({','.join(map(str, states))}) "
-            "AND coalesce(reason, '') IN ({}) "
-            "AND +backend IN (SELECT n FROM backends WHERE host = ?) AND id IN ({})"
-        )
-        known = [each or "" for each in old]
-
-        def mark(db: sqlite3.Connection) -> list[str]:
-            found = [
-                row
-                for some in chunks(job_ids)
-                for row in db.execute(
-                    which.format(placeholders(known), placeholders(some)), (*known, host, *some)
-                ).fetchall()
-            ]
-            db.executemany("UPDATE jobs SET reason = ? WHERE n = ?", [(new, row[0]) for row in found])
-            return [row[1] for row in found]
-
-        return self._file.write(mark)
+        Returns also what that means for jobs that start after these.
+        """
+        return self._file.write(lambda db: controls.cancel_queued(db, job_ids, host, finished))
 
     def note(self, job_id: str, name: str, text: str) -> None:
         """Note something of a job, beside what plugins have noted of it."""
@@ -288,34 +249,6 @@ class Ledger(LedgerReader):
             f"AND state = {CODE[JobStatus.RUNNING]} AND reason = ?"
         )
         self._write_many(sql, [(host, WAITING)])
-
-    def cancel_queued(
-        self, job_ids: Sequence[str], host: str, finished: float
-    ) -> tuple[list[tuple[str, int, int]], Consequences]:
-        """End as CANCELLED those of these jobs that wait for a backend of a host: id, bulk, attempt of each.
-
-        Returns also what that means for jobs that start after these.
-
-        No outcome is written: all that is to be said of one that never began stands in its row.
-        """
-        # By their ids: the + keeps SQLite from reading all that wait, anew for each chunk of these.
-        waiting = (
-            f"SELECT n, id, bulk, attempt FROM jobs WHERE +state IN ({_WAIT}) "
-            "AND +backend IN (SELECT n FROM backends WHERE host = ?) AND id IN ({})"
-        )
-        end = f"UPDATE jobs SET state = {CODE[JobStatus.CANCELLED]}, finished = ?, reason = NULL WHERE n = ?"
-
-        def cancel(db: sqlite3.Connection) -> tuple[list[tuple[str, int, int]], Consequences]:
-            found = [
-                row
-                for some in chunks(job_ids)
-                for row in db.execute(waiting.format(placeholders(some)), (host, *some)).fetchall()
-            ]
-            needed = dependencies.needed_and_open(db, [row[1] for row in found])
-            db.executemany(end, [(finished, row[0]) for row in found])
-            return [row[1:] for row in found], dependencies.advance(db, needed, finished)
-
-        return self._file.write(cancel)
 
     def settle(
         self, outcomes: Mapping[str, Outcome], native_ids: Mapping[str, str | None] | None = None

@@ -24,6 +24,7 @@ from anyjob.tracking.records import JobRecord
 
 if TYPE_CHECKING:
     from anyjob.runtime.dependencies.prerequisites import After
+    from anyjob.runtime.engine_adapter import EngineAdapter
     from anyjob.runtime.once import Claim
     from anyjob.taskbackend import TaskBackend
     from anyjob.taskjob import TaskJob
@@ -151,7 +152,7 @@ def submit(
         raise
 
 
-def launch_again(backend: TaskBackend, records: Sequence[JobRecord]) -> dict[str, str]:
+def launch_again(backend: EngineAdapter, records: Sequence[JobRecord]) -> dict[str, str]:
     """Hand over jobs that are in the ledger and not with the engine, to which that does no harm.
 
     Returns:

@@ -178,30 +178,9 @@ class Session:
         Raises:
             BackendError: no backend has an attribute of that name.
         """
-        found = []
-        for name in self.backend_names():
-            try:
-                backend = self.get_backend(name)
-                suits = self._suits(backend, can_run, durable)
-            except Exception as error:  # of a plugin, or of a service that is away: the others are asked
-                self.report_once(name, error)
-                continue
-            if suits:
-                found.append(backend)
-        if offered:
-            found += [backend for backend in self.offers.backends() if self._suits(backend, can_run, durable)]
-        if attributes:
-            from anyjob.provider import filter_backends
+        from anyjob.session.backends.selection import select
 
-            found = filter_backends(found, **attributes)
-        return found if filters is None else [b for b in found if self._passes(b, filters)]
-
-    def _passes(self, backend: t.Any, filters: t.Callable[[t.Any], bool]) -> bool:
-        try:
-            return bool(filters(backend))
-        except Exception as error:
-            self.report_once(str(backend), error)
-            return False
+        return select(self, filters, can_run, durable, offered, attributes)
 
     def known_backend(self, name: str, make: t.Callable[[], t.AnyBackend]) -> t.AnyBackend:
         """Return the backend of this name; where there is none, what is made, which has it from now on."""
@@ -227,18 +206,6 @@ class Session:
         if told not in self._reported:
             self._reported.add(told)
             _report(name, error)
-
-    def _suits(self, backend: t.Any, can_run: t.Any, durable: bool | None) -> bool:
-        # The made backend is asked, not its class: what it is capable of may depend on its options.
-        if durable is not None and backend.capabilities.durable is not durable:
-            return False
-        if can_run is None:
-            return True
-        from anyjob.runtime.lowering import has_route
-        from anyjob.specs import kind_of
-
-        kind = can_run if isinstance(can_run, str) else kind_of(can_run)
-        return has_route(kind, backend, self.services.job_type)
 
     # --- work ---------------------------------------------------------------------------------
 

@@ -14,12 +14,14 @@ from anyjob.errors import BackendUnavailableError, JobError, UnsupportedSpecErro
 from anyjob.execution.submit_directory import submitting_from
 from anyjob.ledger.encoding import encode_resources
 from anyjob.resources import make_resources
+from anyjob.runtime.job_control import control_in_words
+from anyjob.runtime.run_keywords import take_results
 from anyjob.runtime.submission import submit, take_back
 from anyjob.session.backends.missing_backends import DeferredBackend
 from anyjob.session.downstream import Order, stopped_by
 from anyjob.session.failures import Failures
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
-from anyjob.taskbackend import TaskBackend, control_in_words, take_results
+from anyjob.taskbackend import TaskBackend
 
 if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger

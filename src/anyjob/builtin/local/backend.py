@@ -6,24 +6,23 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec.structs import force_setattr
 
 from anyjob.backend import Capabilities
 from anyjob.builtin.local import process_attributes
 from anyjob.builtin.local.client import SupervisorClient
+from anyjob.builtin.local.options import LocalOptions
 from anyjob.builtin.local.paths import RuntimePaths
-from anyjob.errors import BackendUnavailableError, ConfigError, JobRejectedError, SpecError
-from anyjob.execution.spawning import GRACE
+from anyjob.errors import BackendUnavailableError, ConfigError, JobRejectedError
 from anyjob.ledger.encoding import Context, outcome_of
 from anyjob.ledger.file.statedir import cannot_write
 from anyjob.ledger.rows import BLOCKED, DUE, FINAL, Row
-from anyjob.orders import Answer, Observation, Options, Order, Ticket, Unsure
+from anyjob.orders import Answer, Observation, Order, Ticket, Unsure
 from anyjob.outcome import Outcome
 from anyjob.process.reporting import report
-from anyjob.resources import Resources, tag_label, total_cpus
+from anyjob.resources import Resources, total_cpus
 from anyjob.runtime.recording.context import current_context
 from anyjob.runtime.recording.ledger_recorder import LedgerRecorder
 from anyjob.spool import environment_file, job_spool
@@ -32,102 +31,10 @@ from anyjob.spool.outcomes import FORGOTTEN
 from anyjob.spool.private_files import read_range, sync_directories, write_private
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
-from anyjob.text.units import parse_count
 from anyjob.tracking.records import JobRecord
 
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd")
 """What is there where there may be GPUs, of NVIDIA's and of AMD's."""
-
-
-class LocalOptions(Options, frozen=True):
-    """Options of the type ``local``."""
-
-    slots: Annotated[
-        int,
-        msgspec.Meta(
-            ge=1, description="cores that jobs may take at a time; a job takes one, or the cpus it asks for"
-        ),
-    ] = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
-    python: Annotated[
-        str, msgspec.Meta(description="runs calls and our processes: an interpreter,; this one by default")
-    ] = ""
-    preload: Annotated[
-        tuple[str, ...], msgspec.Meta(description="modules to import once, before calls are forked off")
-    ] = ()
-    isolation: Annotated[
-        Literal["fork", "reuse"],
-        msgspec.Meta(
-            description="whether each call has a process of its own (fork), or processes make call after "
-            "call (reuse): many times the rate, for calls that leave nothing behind that others trip over"
-        ),
-    ] = "fork"
-    recycle: Annotated[
-        int,
-        msgspec.Meta(ge=1, description="calls after which a process that is reused makes way for a new one"),
-    ] = 1000
-    grace: Annotated[
-        float, msgspec.Meta(ge=0, description="seconds between TERM and KILL, on cancel and at the walltime")
-    ] = GRACE
-    order: Annotated[
-        Literal["fair", "fifo"],
-        msgspec.Meta(
-            description="of jobs of one priority: names take turns (fair), or first in, first out (fifo)"
-        ),
-    ] = "fair"
-    durability: Annotated[
-        Literal["normal", "full"],
-        msgspec.Meta(
-            description="what jobs survive: the death of any process (normal), or of the machine too (full, "
-            "at the price of flushes to the disk)"
-        ),
-    ] = "normal"
-    memory: Annotated[
-        int | str | None,
-        msgspec.Meta(
-            description="what jobs that ask for memory may have together: 16GiB; by default what the "
-            "machine, or its cgroup, has"
-        ),
-    ] = None
-    gpus: Annotated[
-        int | tuple[int | str, ...] | None,
-        msgspec.Meta(description="how many there are, or their ids; by default as NVIDIA's driver tells"),
-    ] = None
-    gpu_memory: Annotated[
-        int | str | None, msgspec.Meta(description="what each GPU has, where its driver does not tell: 24GiB")
-    ] = None
-    hide_gpus: Annotated[bool, msgspec.Meta(description="whether a job that asks for no GPU sees none")] = (
-        True
-    )
-    resources: Annotated[
-        dict[str, int],
-        msgspec.Meta(description="what else there is of what jobs need, by name: { license = 2 }"),
-    ] = {}
-    limits: Annotated[
-        dict[str, Annotated[int, msgspec.Meta(ge=0)]],
-        msgspec.Meta(
-            description="how many jobs of a name, or with a tag, may run at a time: "
-            '{ fit = 3, "tag:study=a" = 2 }'
-        ),
-    ] = {}
-    shared: Annotated[
-        dict[str, int | str],
-        msgspec.Meta(
-            description="what all backends of this machine have together; by default as the table "
-            "`resources` at the top of the configuration says"
-        ),
-    ] = {}
-
-    def __post_init__(self) -> None:
-        told_of = (self.memory, self.gpus, self.gpu_memory, self.resources or None, self.shared or None)
-        if told_of == (None,) * len(told_of):
-            return  # as most have it: so nothing is loaded for it
-        from anyjob.builtin.local.machine import configured
-
-        for name in ("memory", "gpu_memory"):
-            force_setattr(self, name, configured.memory(name, getattr(self, name)))
-        force_setattr(self, "gpus", configured.gpus(self.gpus))
-        for name in ("resources", "shared"):
-            force_setattr(self, name, configured.counts(name, getattr(self, name)))
 
 
 class LocalBackend(TaskBackend):
@@ -394,9 +301,13 @@ class LocalBackend(TaskBackend):
         from anyjob.builtin.local.machine import settings
 
         found = settings.change(self, changes)
+        self._adjust()
+        return found
+
+    def _adjust(self) -> None:
+        """Have the supervisor read what is set now."""
         assert isinstance(self.recorder, LedgerRecorder)
         self._client.ask({"op": "adjust", "backend": self.recorder.number})
-        return found
 
     def limits_now(self) -> Mapping[str, int]:
         """Return how many jobs may run at a time, by name, or by ``tag:KEY=VALUE``."""
@@ -414,28 +325,12 @@ class LocalBackend(TaskBackend):
         Returns:
             all limits that there are now.
         """
-        labels = [name] if name else []
-        labels += [tag_label(key, value) for key, value in (tags or {}).items()]
-        if not labels:
-            raise SpecError("a limit is of the jobs of a name, or with a tag: none is given")
-        if most is not None:
-            most = parse_count(most, what="limit", minimum=0)
-        now = self.limits_now()
-        if all(now.get(label) == most for label in labels):
-            return now
-
-        def write() -> Mapping[str, Any]:
-            made = {key: value for key, value in self.limits_now().items() if key not in labels}
-            if most is not None:
-                made.update(dict.fromkeys(labels, most))
-            return settings.change(self, {"limits": made})
-
         from anyjob.builtin.local.machine import settings
 
-        assert isinstance(self.recorder, LedgerRecorder)
-        self.services.ledger.transaction(write)
-        self._client.ask({"op": "adjust", "backend": self.recorder.number})
-        return self.limits_now()
+        found, changed = settings.limit(self, name, most, tags or {})
+        if changed:
+            self._adjust()
+        return found
 
     def find_gpus(self) -> list[dict[str, Any]]:
         """Return the GPUs that jobs may have which are submitted from here: ``id``, ``memory`` in bytes, 0

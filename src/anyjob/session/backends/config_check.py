@@ -12,7 +12,7 @@ from anyjob.config.secrets import Secret, from_config
 from anyjob.errors import AnyjobError, ConfigError, SecretError, SpecError
 from anyjob.provider import backend_options
 from anyjob.retry import as_retry
-from anyjob.taskbackend import CONFIGURED_ALIKE
+from anyjob.runtime.engine_adapter import CONFIGURED_ALIKE
 
 if TYPE_CHECKING:
     from anyjob.session.facade import Session

@@ -74,8 +74,8 @@ def capacity(type_name: str, known: Mapping[str, Any], settings: Mapping[str, An
         return {}
     import msgspec
 
-    from anyjob.builtin.local.backend import LocalOptions
     from anyjob.builtin.local.machine.limits import limits
+    from anyjob.builtin.local.options import LocalOptions
 
     options = msgspec.structs.asdict(msgspec.convert(known, LocalOptions))
     return limits({**options, **settings})

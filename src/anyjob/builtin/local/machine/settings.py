@@ -10,10 +10,11 @@ import msgspec
 from anyjob.builtin.local.machine.limits import limits
 from anyjob.builtin.local.supervisor.jobs.capacity import Capacity, demand_of
 from anyjob.config.options import validate_options
-from anyjob.errors import ConfigError
+from anyjob.errors import ConfigError, SpecError
 from anyjob.ledger.encoding import decode_resources
+from anyjob.resources import tag_label
 from anyjob.text.nearest import nearest
-from anyjob.text.units import format_memory
+from anyjob.text.units import format_memory, parse_count
 
 if TYPE_CHECKING:
     from anyjob.builtin.local.backend import LocalBackend
@@ -45,6 +46,37 @@ def change(backend: LocalBackend, changes: Mapping[str, Any]) -> dict[str, Any]:
     _see_that_all_fit(backend, options)
     ledger.set_options(number, found)
     return found
+
+
+def limit(
+    backend: LocalBackend, name: str, most: int | None, tags: Mapping[str, str]
+) -> tuple[Mapping[str, int], bool]:
+    """Write how many jobs of a name, or with each of these tags, may run at a time; None: any number.
+
+    Returns:
+        all limits that there are now, and whether that changed any.
+
+    Raises:
+        SpecError: no name and no tag is given, or no count.
+    """
+    labels = [name] if name else []
+    labels += [tag_label(key, value) for key, value in tags.items()]
+    if not labels:
+        raise SpecError("a limit is of the jobs of a name, or with a tag: none is given")
+    if most is not None:
+        most = parse_count(most, what="limit", minimum=0)
+    now = backend.limits_now()
+    if all(now.get(label) == most for label in labels):
+        return now, False
+
+    def write() -> Mapping[str, Any]:
+        made = {key: value for key, value in backend.limits_now().items() if key not in labels}
+        if most is not None:
+            made.update(dict.fromkeys(labels, most))
+        return change(backend, {"limits": made})
+
+    backend.services.ledger.transaction(write)
+    return backend.limits_now(), True
 
 
 def _number(backend: LocalBackend) -> int:

@@ -18,9 +18,10 @@ from anyjob.jobfile.reader import JobFile
 from anyjob.resources import make_resources
 from anyjob.runtime import submission
 from anyjob.runtime.once import Jobs, Once
+from anyjob.runtime.run_keywords import take_limit, take_prerequisites
 from anyjob.serialization.pickling import with_item_number
 from anyjob.specs import Spec
-from anyjob.taskbackend import TaskBackend, take_limit, take_prerequisites
+from anyjob.taskbackend import TaskBackend
 
 
 def once_of(file: JobFile, step: str = "", *, fresh: bool = False) -> Once:

@@ -1,0 +1,63 @@
+"""What is done to jobs that were handed over: they are cancelled, held, paused, by one call to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from anyjob.errors import JobError
+
+if TYPE_CHECKING:
+    from anyjob.taskbackend import TaskBackend
+    from anyjob.taskjob import TaskJob
+
+
+def cancel_many(backend: TaskBackend, jobs: Sequence[TaskJob], *, downstream: bool) -> list[bool]:
+    """Cancel jobs of a backend, as `TaskBackend.cancel_many` has it."""
+    tracker = backend._tracker
+    records = [job._record for job in jobs]
+    for job, record in zip(jobs, records, strict=True):
+        if record.tracker is not tracker:
+            raise JobError(f"job {job.job_id()} is of backend {job.backend()!s}, not of {backend.name()!r}")
+        tracker.check(record)
+    if not downstream:
+        from anyjob.runtime.dependencies.letting_go import let_go
+
+        let_go(backend, [record.job_id for record in records])
+    accepted: set[str] = set()
+    deferred = [record.job_id for record in records if record.deferred and record.outcome is None]
+    if deferred:
+        accepted.update(backend.recorder.cancel_deferred(deferred))
+    held = [record for record in records if record.held is not None and record.outcome is None]
+    accepted.update(record.job_id for record in held if record.held.cancel())
+    for record in records:
+        if record.unsure or record.deferred:  # it may be with the engine, which has to be asked for its id
+            tracker.ask(record)
+    open_records = [record for record in records if record.outcome is None and record.native_id is not None]
+    if open_records:
+        backend._check_here("cancel its jobs")
+    answers = backend.terminate([record.ticket() for record in open_records]) if open_records else {}
+    accepted.update(record.job_id for record in open_records if answers.get(record.job_id))
+    if open_records and backend.capabilities.durable:
+        from anyjob.runtime.dependencies.children import cancel_children
+
+        cancel_children(backend, [record.job_id for record in open_records])
+    if accepted:
+        backend.notify(accepted)
+    return [record.job_id in accepted for record in records]
+
+
+def control_many(backend: TaskBackend, action: str, jobs: Sequence[TaskJob], value: int | None) -> list[bool]:
+    """Do something to jobs of a backend, as `TaskBackend.control_many` has it."""
+    records = [job._record for job in jobs]
+    open_records = [record for record in records if record.outcome is None]
+    if open_records:
+        backend._check_here(control_in_words(action, "its jobs"))
+    tickets = [record.ticket() for record in open_records]
+    done = backend.control(action, tickets, value) if open_records else {}
+    return [bool(done.get(record.job_id)) for record in records]
+
+
+def control_in_words(action: str, jobs: str) -> str:
+    """Return what an action of `TaskBackend.control` does to jobs, as part of a sentence."""
+    return f"give {jobs} a priority" if action == "priority" else f"{action} {jobs}"
