@@ -75,8 +75,9 @@ def travelled(given: Order) -> tuple[Any, Resources, packing.Bodies]:
     large: packing.Bodies = {}
     packed = packing.pack(given, large, lambda spec: "what it is")
     data = msgspec.msgpack.encode(packed)
-    spec, resources = packing.unpack(msgspec.msgpack.decode(data, type=type(packed)), large.__getitem__)
-    return spec, resources, large
+    came = msgspec.msgpack.decode(data, type=type(packed))
+    spec = packing.unpack_work(came.work, large.__getitem__)
+    return spec, packing.unpack_resources(came.resources), large
 
 
 def test_a_command_travels_byte_for_byte(tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ import fnmatch
 import os
 import threading
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from anyjob.backend import BackendStatus, Capabilities
 from anyjob.errors import BackendAuthError, BackendError, BackendUnavailableError, JobError, JobRejectedError
@@ -199,25 +200,10 @@ class RemoteBackend(TaskBackend):
         What is known there already is not run again, so that what was not answered is sent once more; what
         that does not help is found out, or sent, whenever the far side is reached again.
         """
-        channel = self.channel()  # where there is none, nothing was handed over: so this may raise
+        self.channel()  # where there is none, nothing was handed over: so this may raise
         by_id = {order.job_id: order for order in orders}
-        large: packing.Bodies = {}
-        packed = []
-        for order in orders:
-            try:
-                packed.append(self._packed(order, large))
-            except JobRejectedError as error:
-                yield order, Rejected(str(error))
-        try:
-            self._send_bodies(large)
-        except BackendUnavailableError:
-            if channel.is_open:
-                raise
-            for each in packed:
-                yield by_id[each.job_id], Unsure()
-            return
-        bulks = [Submit(self.options.backend, bulk) for bulk in _bulks(packed)]
-        for bulk, answer in self._pipelined("submit", bulks):
+        not_sent: list[tuple[Order, Answer]] = []
+        for bulk, answer in self._pipelined("submit", self._bulks(orders, not_sent)):
             refused = {} if isinstance(answer, BackendUnavailableError) else answer.jobs
             for each in bulk.orders:
                 order = by_id[each.job_id]
@@ -226,6 +212,46 @@ class RemoteBackend(TaskBackend):
                 else:
                     why = refused[each.job_id]
                     yield order, Rejected(why) if why else each.job_id
+        yield from not_sent
+
+    def _bulks(self, orders: Sequence[Order], not_sent: list[tuple[Order, Answer]]) -> Iterator[Submit]:
+        """Yield bulks, each made when those before it are on their way, and what is large sent before it.
+
+        Args:
+            orders: what is to be handed over.
+            not_sent: gets those that are in none, with what came of them.
+        """
+        for some in _gathered(self._all_packed(orders, not_sent)):
+            if self._are_sent(some.large):
+                yield Submit(self.options.backend, some.orders)
+            else:
+                lost = {each.job_id for each in some.orders}
+                not_sent.extend((order, Unsure()) for order in orders if order.job_id in lost)
+
+    def _all_packed(
+        self, orders: Sequence[Order], not_sent: list[tuple[Order, Answer]]
+    ) -> Iterator[tuple[RemoteOrder, packing.Bodies]]:
+        for order in orders:
+            large: packing.Bodies = {}
+            try:
+                yield self._packed(order, large), large
+            except JobRejectedError as error:
+                not_sent.append((order, Rejected(str(error))))
+
+    def _are_sent(self, large: packing.Bodies) -> bool:
+        """Send what is large; return whether it is there, and not lost with the channel.
+
+        Raises:
+            BackendUnavailableError: it is not the channel that is away.
+        """
+        channel = self._channel
+        try:
+            self._send_bodies(large)
+        except BackendUnavailableError:
+            if channel is not None and channel.is_open:
+                raise
+            return False
+        return True
 
     def _packed(self, order: Order, large: packing.Bodies) -> RemoteOrder:
         """Return an order as it travels.
@@ -305,20 +331,17 @@ class RemoteBackend(TaskBackend):
         for answer in sent:
             answered(answer)
 
-    def _pipelined(self, word: str, bodies: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    def _pipelined(self, word: str, bodies: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         """Yield each request with its answer, or with why there was none, some on their way at a time."""
-        waiting: list[tuple[Any, Future[Any] | None]] = []
-        for body in [*bodies, *[None] * WINDOW]:
-            if len(waiting) >= WINDOW or body is None:
-                if not waiting:
-                    break
-                first, answer = waiting.pop(0)
+        waiting: deque[tuple[Any, Future[Any] | None]] = deque()
+        for body in bodies:
+            try:
+                waiting.append((body, self.channel().send(word, body)))
+            except BackendUnavailableError:
+                waiting.append((body, None))
+            if len(waiting) >= WINDOW:
+                first, answer = waiting.popleft()
                 yield first, self._answer_or_again(word, first, answer)
-            if body is not None:
-                try:
-                    waiting.append((body, self.channel().send(word, body)))
-                except BackendUnavailableError:
-                    waiting.append((body, None))
         for first, answer in waiting:
             yield first, self._answer_or_again(word, first, answer)
 
@@ -472,15 +495,23 @@ def _with_variables(order: Order, variables: Mapping[str, str]) -> Order:
     return replace(order, environment={**variables, **order.environment})
 
 
-def _bulks(orders: Sequence[RemoteOrder]) -> Iterator[list[RemoteOrder]]:
-    bulk: list[RemoteOrder] = []
-    size = 0
-    for order in orders:
+class _Gathered(NamedTuple):
+    """What one request hands over: orders, and what goes before them."""
+
+    orders: list[RemoteOrder]
+    large: packing.Bodies
+
+
+def _gathered(packed: Iterable[tuple[RemoteOrder, packing.Bodies]]) -> Iterator[_Gathered]:
+    """Put together what fits into a request."""
+    bulk, size = _Gathered([], {}), 0
+    for order, large in packed:
         own = packing.size_of(order)
-        if bulk and (len(bulk) >= BULK or size + own > BULK_SIZE):
+        if bulk.orders and (len(bulk.orders) >= BULK or size + own > BULK_SIZE):
             yield bulk
-            bulk, size = [], 0
-        bulk.append(order)
+            bulk, size = _Gathered([], {}), 0
+        bulk.orders.append(order)
+        bulk.large.update(large)
         size += own
-    if bulk:
+    if bulk.orders:
         yield bulk

@@ -73,21 +73,28 @@ def pack(order: Order, large: Bodies, describe: Callable[[Any], str]) -> RemoteO
     return RemoteOrder(order.job_id, work, encode_resources(order.resources))
 
 
-def unpack(order: RemoteOrder, load: Callable[[str], bytes]) -> tuple[Spec, Resources]:
-    """Return the work of an order that has come, and what it needs.
+def unpack_resources(resources: bytes) -> Resources:
+    """Return what an order that has come needs.
+
+    Raises:
+        SpecError: it makes no sense.
+    """
+    try:
+        return decode_resources(resources)
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, ValueError) as error:
+        raise SpecError(f"its resources cannot be read: {error}") from error
+
+
+def unpack_work(work: CommandWork | CallWork, load: Callable[[str], bytes]) -> Spec:
+    """Return the work of an order that has come.
 
     Args:
-        order: the order.
+        work: the work.
         load: gives a body that was sent by itself.
 
     Raises:
         SpecError: it makes no sense.
     """
-    work = order.work
-    try:
-        resources = decode_resources(order.resources)
-    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, ValueError) as error:
-        raise SpecError(f"its resources cannot be read: {error}") from error
 
     def content(body: Body) -> bytes:
         return load(body.sha256) if body.data is None else body.data
@@ -98,8 +105,8 @@ def unpack(order: RemoteOrder, load: Callable[[str], bytes]) -> tuple[Spec, Reso
     if isinstance(work, CallWork):
         text = work.text.decode("utf-8", "replace")
         call = PickledCall.of(content(work.pickled), text, _decoded(work.env))
-        return call if work.cwd is None else call.in_directory(os.fsdecode(work.cwd)), resources
-    command = Command(
+        return call if work.cwd is None else call.in_directory(os.fsdecode(work.cwd))
+    return Command(
         [os.fsdecode(argument) for argument in work.argv],
         env=_decoded(work.env),
         cwd=None if work.cwd is None else os.fsdecode(work.cwd),
@@ -108,7 +115,6 @@ def unpack(order: RemoteOrder, load: Callable[[str], bytes]) -> tuple[Spec, Reso
         stdout=None if work.stdout is None else os.fsdecode(work.stdout),
         stderr=None if work.stderr is None else os.fsdecode(work.stderr),
     )
-    return command, resources
 
 
 def size_of(order: RemoteOrder) -> int:

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import (
@@ -21,7 +22,6 @@ from anyjob.errors import (
     StateError,
     in_words,
 )
-from anyjob.ledger.encoding import encode_resources
 from anyjob.ledger.rows import Row
 from anyjob.outcome import LocalValue
 from anyjob.remote import packing
@@ -46,8 +46,10 @@ from anyjob.remote.messages import (
     Submit,
     Submitted,
 )
+from anyjob.resources import Resources
 from anyjob.runtime.submission import submit
 from anyjob.session.backends.ledger_backends import LedgerBackends
+from anyjob.specs import Spec
 from anyjob.spool import job_spool
 from anyjob.spool.job_spool import InSpool
 from anyjob.spool.private_files import make_private
@@ -75,6 +77,7 @@ class RequestHandler:
         self._changed = changed
         self._channel = channel
         self._state = session.ledger.state
+        self._tombstones = self._state / "remote" / "renounced"
         self._bodies = BodyStore(self._state)
         self._bodies.sweep()
         self._watched: dict[str, Callable[[], None]] = {}
@@ -102,40 +105,45 @@ class RequestHandler:
         answers: dict[str, str] = {}
         with self._submitting():
             known = self._session.ledger.rows([order.job_id for order in asked.orders])
+            renounced = self._tombstones.is_dir()
             new = []
             for order in asked.orders:
-                job_spool.path_of(self._state, order.job_id)  # an id of ours, or none at all
+                job_spool.check_id(order.job_id)
                 if order.job_id in known:
                     answers[order.job_id] = ""
-                elif self._tombstone(order.job_id).exists():
+                elif renounced and self._tombstone(order.job_id).exists():
                     answers[order.job_id] = GIVEN_UP
                 else:
                     new.append(order)
-            for group in self._groups(new, answers):
-                self._submit(backend, group, answers)
+            for resources, group in self._groups(new, answers):
+                self._submit(backend, group, resources, answers)
         return Submitted(answers)
 
     def _groups(
         self, orders: Sequence[RemoteOrder], answers: dict[str, str]
-    ) -> Iterator[list[tuple[str, Any, Any]]]:
+    ) -> Iterator[tuple[Resources, list[tuple[str, Spec]]]]:
         """Yield the work of orders that need the same, together; what makes no sense is refused."""
-        groups: dict[bytes, list[tuple[str, Any, Any]]] = {}
+        groups: dict[bytes, tuple[Resources, list[tuple[str, Spec]]]] = {}
         for order in orders:
             try:
-                spec, resources = packing.unpack(order, self._bodies.load)
+                group = groups.get(order.resources)
+                if group is None:
+                    group = groups[order.resources] = packing.unpack_resources(order.resources), []
+                group[1].append((order.job_id, packing.unpack_work(order.work, self._bodies.load)))
             except (SpecError, TypeError) as error:
                 answers[order.job_id] = str(error)
-                continue
-            groups.setdefault(encode_resources(resources), []).append((order.job_id, spec, resources))
-        yield from groups.values()
+        yield from (group for group in groups.values() if group[1])
 
     def _submit(
-        self, backend: TaskBackend, group: list[tuple[str, Any, Any]], answers: dict[str, str]
+        self,
+        backend: TaskBackend,
+        group: Sequence[tuple[str, Spec]],
+        resources: Resources,
+        answers: dict[str, str],
     ) -> None:
-        ids = [job_id for job_id, _, _ in group]
-        specs = [spec for _, spec, _ in group]
+        ids = [job_id for job_id, _ in group]
         try:
-            jobs = submit(backend, specs, group[0][2], job_ids=ids)
+            jobs = submit(backend, [spec for _, spec in group], resources, job_ids=ids)
         except (BackendUnavailableError, BackendAuthError, StateError):
             raise
         except AnyjobError as error:
@@ -143,7 +151,7 @@ class RequestHandler:
                 answers[ids[0]] = str(error)
                 return
             for each in group:  # it may be about one of them
-                self._submit(backend, [each], answers)
+                self._submit(backend, [each], resources, answers)
             return
         for job in jobs:
             outcome = job._record.outcome
@@ -164,8 +172,8 @@ class RequestHandler:
         finally:
             os.close(descriptor)
 
-    def _tombstone(self, job_id: str) -> Any:
-        return job_spool.path_of(self._state / "remote" / "renounced", job_id)
+    def _tombstone(self, job_id: str) -> Path:
+        return job_spool.path_of(self._tombstones, job_id)
 
     def renounce(self, asked: JobIds) -> Missing:
         """See to it that jobs that are not here never will be; return those."""

@@ -52,14 +52,23 @@ def root(state: Path, configured: str | os.PathLike[str] | None) -> Path:
     return Path(configured).absolute()
 
 
+def check_id(job_id: str) -> None:
+    """See that this is an id of ours.
+
+    Raises:
+        StateError: it is none, and would be a path to somewhere else.
+    """
+    if not _ID.fullmatch(job_id):
+        raise StateError(f"{job_id!r} is no job id: those are 20 hexadecimal digits")
+
+
 def path_of(spool: Path, job_id: str) -> Path:
     """Return the directory of a job.
 
     Raises:
-        StateError: this is no id of ours, and would be a path to somewhere else.
+        StateError: this is no id of ours.
     """
-    if not _ID.fullmatch(job_id):
-        raise StateError(f"{job_id!r} is no job id: those are 20 hexadecimal digits")
+    check_id(job_id)
     return spool / f"{job_id[:2]}/{job_id}"
 
 
