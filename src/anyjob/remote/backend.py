@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from anyjob.backend import BackendStatus, Capabilities
@@ -443,12 +443,23 @@ class RemoteBackend(TaskBackend):
         return FarFiles(job, self)
 
     def _read_all(self, job_id: str, what: str) -> bytes:
-        value = bytearray()
-        while True:
-            answer = self._ask("read", Read(self.options.backend, job_id, what, len(value), CHUNK))
-            value += answer.data
-            if not answer.data or len(value) >= (answer.total or 0):
-                return bytes(value)
+        return b"".join(self._parts(job_id, what))
+
+    def _parts(self, job_id: str, what: str, name: bytes = b"") -> Iterator[bytes]:
+        """Yield what a job has left in parts, of which some are on their way at a time."""
+
+        def request(offset: int) -> Read:
+            return Read(self.options.backend, job_id, what, offset, CHUNK, name)
+
+        first = self._ask("read", request(0))
+        yield first.data
+        offsets = range(len(first.data), (first.total or 0) if first.data else 0, CHUNK)
+        for asked, answer in self._pipelined("read", map(request, offsets)):
+            if isinstance(answer, BackendUnavailableError):
+                raise answer
+            yield answer.data
+            if len(answer.data) < CHUNK and asked.offset != offsets[-1]:
+                raise JobError(f"{name!r} of job {job_id} has become shorter while it was read")
 
     def close(self) -> None:
         """Close the channel; what runs there runs on."""
@@ -472,16 +483,27 @@ class FarFiles(LeftFiles):
 
     def read(self, name: str, offset: int) -> Part:
         """Read a part of one there."""
-        asked = Read(
-            self._backend.options.backend, self._job.job_id(), "file", offset, CHUNK, os.fsencode(name)
-        )
-        try:
-            answer = self._backend._ask("read", asked)
-        except (BackendUnavailableError, BackendAuthError):
-            raise
-        except BackendError as error:  # it is about the file
-            raise JobError(str(error)) from error
+        backend, job_id = self._backend, self._job.job_id()
+        asked = Read(backend.options.backend, job_id, "file", offset, CHUNK, os.fsencode(name))
+        with _about_a_file():
+            answer = backend._ask("read", asked)
         return Part(answer.data, answer.total or 0)
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Read one there."""
+        with _about_a_file():
+            yield from self._backend._parts(self._job.job_id(), "file", os.fsencode(name))
+
+
+@contextmanager
+def _about_a_file() -> Iterator[None]:
+    """Raise as `JobError` what is not about the other machine."""
+    try:
+        yield
+    except (BackendUnavailableError, BackendAuthError):
+        raise
+    except BackendError as error:
+        raise JobError(str(error)) from error
 
 
 def _leads_out(name: bytes) -> bool:

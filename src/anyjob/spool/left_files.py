@@ -120,6 +120,16 @@ class LeftFiles:
         except OSError as error:
             raise JobError(f"{path!r}, which {called} has left, cannot be read: {error.strerror}") from error
 
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Yield one in parts, at least one; the errors are those of `read`."""
+        offset = 0
+        while True:
+            part = self.read(name, offset)
+            yield part.data
+            offset += len(part.data)
+            if not part.data or offset >= part.size:
+                return
+
 
 def fetch(job: TaskJob, names: Sequence[str | os.PathLike[str]], into: Any, *, overwrite: bool) -> list[Path]:
     """Bring files that a job has left: see `TaskJob.fetch`."""
@@ -144,7 +154,7 @@ def fetch(job: TaskJob, names: Sequence[str | os.PathLike[str]], into: Any, *, o
 
 def _bring(files: LeftFiles, name: str, target: Path) -> None:
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    chunks = _chunks(files, name)
+    chunks = files.chunks(name)
     first = next(chunks)  # what is not there makes no directory
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -156,16 +166,6 @@ def _bring(files: LeftFiles, name: str, target: Path) -> None:
         raise JobError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
     finally:
         part.unlink(missing_ok=True)
-
-
-def _chunks(files: LeftFiles, name: str) -> Iterator[bytes]:
-    offset = 0
-    while True:
-        part = files.read(name, offset)
-        yield part.data
-        offset += len(part.data)
-        if not part.data or offset >= part.size:
-            return
 
 
 def _below(name: str) -> str:
