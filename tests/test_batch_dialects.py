@@ -22,7 +22,8 @@ from anyjob import (
     JobStatus,
     Registry,
 )
-from anyjob.sdk import BatchBackend
+from anyjob.batch.queue import Listing
+from anyjob.sdk import BatchBackend, Row
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "how-to" / "write-a-dialect.md"
 PATIENCE = 60.0
@@ -98,6 +99,13 @@ def test_a_job_whose_answer_was_lost_is_found_by_its_name(make: Make, tmp_path: 
     assert job.native_id() is None
     assert job.result(PATIENCE).stdout.text() == "once\n"
     assert job.native_id() == "k1"
+
+
+def test_a_row_is_believed_by_its_id_where_it_tells_no_name() -> None:
+    ours, name = "0" * 20, f"anyjob-{'0' * 20}"
+    rows = [Row(job, JobStatus.RUNNING, name=told) for job, told in (("1", ""), ("2", name), ("3", "theirs"))]
+    listing = Listing(KelpBackend.dialect, rows)
+    assert [listing.get(job, ours) is not None for job in ("1", "2", "3")] == [True, True, False]
 
 
 def test_what_a_dialect_refuses_is_rejected_in_its_words(make: Make) -> None:

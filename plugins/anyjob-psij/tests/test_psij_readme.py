@@ -6,5 +6,5 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def test_examples_of_the_readme_do_what_they_show(run_examples: Callable[..., None]) -> None:
+def test_examples_of_the_readme_do_what_they_show(run_examples: Callable[..., None], cluster: None) -> None:
     run_examples(Path(__file__).resolve().parents[1] / "README.md")

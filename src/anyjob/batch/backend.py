@@ -231,6 +231,8 @@ class BatchBackend(TaskBackend):
             member = files.membership(directory)
             if native_id not in (None, files.NOBODY):
                 found[job_id] = str(native_id)
+            elif member is not None and (job := files.recorded_id(member.submission, self.words)):
+                found[job_id] = member.native_id(self.words, job)
             elif member is not None:
                 sought[job_id] = member
         if sought:

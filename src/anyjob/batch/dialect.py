@@ -49,7 +49,8 @@ class Row(NamedTuple):
         job: its id of the job, or of the whole array.
         status: where it is.
         tasks: the tasks that it is about; None where the job is no array.
-        name: what it is called: one that does not end in our id is not ours.
+        name: what it is called: one that does not end in our id is not ours. Empty where that is not told:
+            the id alone is believed then, also where the scheduler gives one anew.
         reason: where it has failed, why: one of those of `anyjob.Outcome`.
         message: the same, or why it waits, in the scheduler's words.
         attempt: which start this is; 0 where that is not told.
@@ -140,6 +141,9 @@ class Dialect:
     """Whether a job gets the variables of the program that submits it: that gets as few as may be, then."""
     script_file = False
     """Whether the script is given as a file, and not by stdin."""
+    records_submission = False
+    """Whether `submit` leaves what it prints in the file ``submitted`` of what is submitted, too: for
+    a scheduler that does not tell the names of jobs, by which they are found again else."""
 
     # --- what an author writes --------------------------------------------------------------------
 

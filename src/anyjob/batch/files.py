@@ -244,6 +244,17 @@ def claimed_by(directory: Path, dialect: Dialect) -> str | None:
     )
 
 
+def recorded_id(submission: Path, dialect: Dialect) -> str | None:
+    """Return the scheduler's id of a submission, as it was answered; None where that is not kept."""
+    if not dialect.records_submission:
+        return None
+    try:
+        with open_private(submission / "submitted") as stream:
+            return dialect.submitted(stream.read().decode("utf-8", "replace"))
+    except OSError:
+        return None
+
+
 def claim_for_nobody(directory: Path, dialect: Dialect) -> str | None:
     """Claim a job for `NOBODY`, so that it does not start; return the native id of one that has started."""
     try:

@@ -79,7 +79,7 @@ class Listing:
                 (row for row in self._ranges.get(job, ()) if any(number in some for some in row.tasks or ())),
                 None,
             )
-        is_ours = row is None or not submission or job_id_in_name(row.name) == submission
+        is_ours = row is None or not (submission and row.name) or job_id_in_name(row.name) == submission
         return row if is_ours else None
 
     def knows_array(self, native_id: str) -> bool:
