@@ -33,18 +33,18 @@ RUNS = 5
 PROGRAM = [sys.executable, "-c", "from anyjob.cli import main; main()"]
 
 
-def fill(state: Path, count: int) -> None:
+def fill(state: Path, count: int, bulk: int = BULK) -> None:
     """Write jobs that have ended into a ledger."""
     ledger = Ledger(state)
     number = ledger.backend(BackendRow("f", "hpc", "slurm", "anyjob-slurm", {}, ""))
     context = Context(("python",), b'{"cpus":2,"memory":4294967296}', b"/home/me", "/e", sys.executable)
     chance = random.Random(7)
-    for bulk in range(0, count, BULK):
+    for first in range(0, count, bulk):
         jobs = [
             NewJob(os.urandom(10).hex(), b"", summary=Summary(f"fit({n}, {'x' * 130})", {"seed": n}))
-            for n in range(bulk, min(count, bulk + BULK))
+            for n in range(first, min(count, first + bulk))
         ]
-        name = f"fit-{bulk // BULK % 20}"
+        name = f"fit-{first // bulk % 20}"
         ledger.add(number, jobs, kind="python", native="python", context=context, name=name, tags={},
                    state=JobStatus.QUEUED)  # fmt: skip
         ledger.settle({job.job_id: _outcome(chance) for job in jobs})

@@ -34,10 +34,9 @@ def test_a_page_is_told_of_the_jobs_there_are(dashboard: Dashboard) -> None:
     states = []
     for told in dashboard.events():
         states += [each["state"] for each in told["jobs"] if each["id"] == job.job_id()]
-        if states[-1:] == ["DONE"]:
+        if states[-1:] == ["DONE"] and (told["counts"] or {}).get("DONE"):
             break
     assert states == list(dict.fromkeys(states)), "what has not changed is told once"
-    assert told["counts"]["DONE"] >= 1
 
 
 @pytest.mark.engine("chromium")

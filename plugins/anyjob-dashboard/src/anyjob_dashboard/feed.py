@@ -12,8 +12,12 @@ from anyjob.sdk import LiveView
 
 EVERY = 0.2
 """Seconds between two looks whether anything has changed."""
+FIRST = 200
+"""Jobs that a page gets at once: more than fit on it."""
 SHARE = 4.0
 """As many times what reading takes passes before it is read again: jobs have the rest of the processor."""
+COUNT_SHARE = 20.0
+"""The same of counting all jobs, which takes longest where there are a million."""
 ASK_EVERY = 5.0
 """Seconds between two questions to the backends about jobs that have not ended, at least."""
 LATEST = 2.0
@@ -28,13 +32,13 @@ class Seen(NamedTuple):
     Args:
         number: how often something was read.
         jobs: the newest jobs by id.
-        counts: how many jobs there are in each state.
+        counts: how many jobs there are in each state; None as long as they have not been counted.
         trouble: why it could not be read; empty where it could.
     """
 
     number: int
     jobs: Mapping[str, Mapping[str, Any]]
-    counts: Mapping[str, int]
+    counts: Mapping[str, int] | None
     trouble: str = ""
 
 
@@ -47,12 +51,13 @@ class Feed:
 
     def __init__(self, view: LiveView) -> None:
         self._view = view
-        self._seen = Seen(0, {}, {})
+        self._seen = Seen(0, {}, None)
         self._news = asyncio.Event()
         self._old = 0  # what was read before nobody listened is not news
         self._listeners = 0
         self._reader: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
+        self._is_counted, self._count_due = False, 0.0
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -78,19 +83,27 @@ class Feed:
     async def _read_on(self) -> None:
         missed = True  # while nobody listened
         while self._listeners:
-            began = time.monotonic()
+            began, took = time.monotonic(), 0.0
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask())
             try:
                 if self._view.changed() or missed:  # no thread: it takes less than one to wake up
-                    self._tell(Seen(self._seen.number + 1, *await asyncio.to_thread(self._read)))
+                    if not self._seen.number:  # whoever opens the page need not wait for the rest
+                        self._tell(self._seen._replace(jobs=await asyncio.to_thread(self._view.jobs, FIRST)))
+                    jobs = await asyncio.to_thread(self._view.jobs)
+                    took = time.monotonic() - began
+                    self._is_counted = False
+                    self._tell(
+                        Seen(0, jobs, await self._count() if self._is_count_due else self._seen.counts)
+                    )
+                elif self._is_count_due:
+                    self._tell(self._seen._replace(counts=await self._count()))
                 missed = False
             except Exception as error:  # it is tried again; meanwhile what was read before is shown
-                missed = True
+                missed, took = True, time.monotonic() - began
                 trouble = f"{type(error).__name__}: {error}"
                 if trouble != self._seen.trouble:
-                    self._tell(self._seen._replace(number=self._seen.number + 1, trouble=trouble))
-            took = time.monotonic() - began
+                    self._tell(self._seen._replace(trouble=trouble))
             await asyncio.sleep(min(max(EVERY, SHARE * took), LATEST))
 
     async def _ask(self) -> None:
@@ -98,17 +111,24 @@ class Feed:
             await asyncio.to_thread(self._view.ask)
         await asyncio.sleep(ASK_EVERY)
 
-    def _read(self) -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, int]]:
-        return self._view.jobs(), self._view.counts()
+    @property
+    def _is_count_due(self) -> bool:
+        return not self._is_counted and time.monotonic() >= self._count_due
+
+    async def _count(self) -> Mapping[str, int]:
+        began = time.monotonic()
+        counts = await asyncio.to_thread(self._view.counts)
+        self._is_counted = True
+        ended = time.monotonic()
+        self._count_due = ended + COUNT_SHARE * (ended - began)
+        return counts
 
     def _tell(self, seen: Seen) -> None:
-        self._seen = seen
+        self._seen = seen._replace(number=self._seen.number + 1)
         self._news.set()
         self._news = asyncio.Event()
 
 
-FIRST = 200
-"""Jobs that a page gets at once: more than fit on it."""
 MANY = 2000
 """Jobs that it gets at a time after these."""
 

@@ -28,10 +28,10 @@ class JobList:
         self._rows: dict[str, Row] = {}
         self._shown: dict[str, Mapping[str, Any]] = {}
 
-    def read(self) -> dict[str, Mapping[str, Any]]:
-        """Return the jobs by id, the newest first."""
-        ledger = self._ledger
-        rows = ledger.select(limit=self._limit, superseded=False) if ledger.exists else []
+    def read(self, newest: int | None = None) -> dict[str, Mapping[str, Any]]:
+        """Return the jobs by id, the newest first; only so many, where that is said."""
+        ledger, limit = self._ledger, min(self._limit, newest or self._limit)
+        rows = ledger.select(limit=limit, superseded=False) if ledger.exists else []
         changed = [row for row in rows if self._rows.get(row.job_id) != row]
         told = queries.reported(ledger, changed)
         fresh = {row.job_id: {"n": row.n, **as_data(job)} for row, job in zip(changed, told, strict=True)}

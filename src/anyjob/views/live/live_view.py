@@ -47,9 +47,13 @@ class LiveView:
         """Tell whether anything was written since this was asked last: that costs next to nothing."""
         return self._changes.any()
 
-    def jobs(self) -> dict[str, Mapping[str, Any]]:
-        """Return the jobs by id, the newest first; what has not changed is the same object as before."""
-        return self._list.read()
+    def jobs(self, newest: int | None = None) -> dict[str, Mapping[str, Any]]:
+        """Return the jobs by id, the newest first; what has not changed is the same object as before.
+
+        Args:
+            newest: only so many, which takes less time.
+        """
+        return self._list.read(newest)
 
     def counts(self) -> dict[str, int]:
         """Return how many jobs there are in each state, listed or not."""

@@ -96,7 +96,7 @@ function drawChips() {
   for (const [name, word] of CHIPS) {
     const chip = [...chips.children].find((each) => each.dataset.state === name) || newChip(name, word);
     const count = Object.entries(store.counts).reduce((sum, [key, n]) => sum + (!name || key === name || (name === "QUEUED" && WAITING.has(key)) ? n : 0), 0);
-    write(chip.firstChild, count.toLocaleString());
+    write(chip.firstChild, store.counted ? count.toLocaleString() : "…");
     chip.setAttribute("aria-pressed", String(state === name));
   }
 }

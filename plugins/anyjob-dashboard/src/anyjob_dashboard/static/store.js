@@ -1,5 +1,5 @@
 // What there is to see: all that the server has told, and who wants to hear when it has told more.
-export const store = { jobs: new Map(), order: [], counts: {}, trouble: "", live: false, behind: 0 };
+export const store = { jobs: new Map(), order: [], counts: {}, counted: false, trouble: "", live: false, behind: 0 };
 const listeners = new Set();
 
 export const now = () => Date.now() / 1000 + store.behind;
@@ -19,7 +19,8 @@ function take(update) {
     store.jobs.set(job.id, job);
   }
   store.order = [...store.jobs.values()].sort((a, b) => b.n - a.n);
-  store.counts = update.counts;
+  store.counted = update.counts !== null;
+  store.counts = update.counts || {};
   store.trouble = update.trouble;
   store.behind = update.now - Date.now() / 1000;
 }
