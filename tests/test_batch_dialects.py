@@ -39,7 +39,7 @@ def test_the_page_shows_the_dialect_that_is_tested() -> None:
 @pytest.fixture
 def sea(tmp_path: Path) -> Path:
     """Kelp, with its jobs here, and its programs in ``kelp`` beside that."""
-    kelp.install(tmp_path / "kelp", tmp_path / "sea")
+    kelp.install_kelp(tmp_path / "kelp", tmp_path / "sea")
     return tmp_path / "sea"
 
 
@@ -84,11 +84,11 @@ def test_a_cancel_reaches_all_and_is_refused_for_what_has_gone(make: Make) -> No
 def test_an_outage_ends_nothing(make: Make, sea: Path) -> None:
     backend = make()
     job = backend.run(Command(["sleep", "2"]))
-    (sea / "ebb").touch()
+    (sea / "away").touch()
     with pytest.raises(BackendUnavailableError, match="`kput` of Kelp has failed: kput: the sea is out"):
         backend.run(Command(["true"]))
     assert not backend.status().operational
-    (sea / "ebb").unlink()
+    (sea / "away").unlink()
     assert job.outcome(PATIENCE).status is JobStatus.DONE
 
 

@@ -63,6 +63,7 @@ class Row(NamedTuple):
         ended: in seconds since 1970.
         host: the node that its script runs on.
         cancelled_by: who has cancelled it, in words.
+        owner: whose it is, where the listing tells of others', too; empty: the user's.
     """
 
     job: str
@@ -81,6 +82,7 @@ class Row(NamedTuple):
     ended: float | None = None
     host: str = ""
     cancelled_by: str = ""
+    owner: str = ""
 
 
 class Dialect:

@@ -198,6 +198,7 @@ class Queue:
                 return False
             command = self.dialect.listing(user_name())
             rows = self._programs.read(self.dialect.listed, self._programs.query(command), command[0])
+            rows = [row for row in rows if row.owner in ("", user_name())]
             before = self.listing.places()
             self.listing = Listing(self.dialect, rows)
             self.asked_at, self._dirty = now, False
@@ -263,9 +264,9 @@ class Queue:
             done = self._programs.run(command)
             if says(self.dialect.no_history, done):
                 self._no_history_at = time.monotonic()
-            elif done.returncode == 0:
+            elif done.returncode == 0 or says(self.dialect.nothing, done):  # of some of them
                 rows += self._programs.read(self.dialect.recorded, done.stdout, command[0])
-            elif not says(self.dialect.nothing, done):
+            else:
                 raise self._programs.error(done)
         return rows
 

@@ -19,6 +19,7 @@ WELL_KNOWN = {
     BACKENDS: {
         "slurm": "anyjob-slurm",
         "gridengine": "anyjob-gridengine",
+        "pbs": "anyjob-pbs",
         "dask": "anyjob-dask",
         "ray": "anyjob-ray",
         "ssh": "anyjob-ssh",
