@@ -227,7 +227,7 @@ def test_a_request_names_its_channel_and_comes_back_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("options", "wrong"),
     [
-        ({}, "has exactly one of webhook, mail, command, desktop; it has none"),
+        ({}, "has exactly one of webhook, mail, command, desktop, report; it has none"),
         ({"desktop": True, "command": "x"}, "it has command and desktop"),
         ({"mail": "me"}, "'me' is no mail address"),
         ({"mail": "me@here", "sender": "a@b\r\nBcc: c@d"}, "is no mail address"),

@@ -242,3 +242,49 @@ def test_a_report_of_nothing_or_to_nowhere_is_refused() -> None:
 def test_a_report_on_many_jobs_is_small() -> None:
     jobs = [reported(n, work="x" * 200, message="y" * 500 + str(n), **FAILED) for n in range(2000)]
     assert len(page(Report("t", jobs, NOW))) < 1_000_000  # of 10,000, five times as much
+
+
+# --- at the end of a job file ---------------------------------------------------------------------
+
+SWEEP = """
+name = "brew"
+[command]
+argv = ["sh", "-c", "until [ -e go ]; do sleep 0.02; done; echo cup {cup}; test {cup} != 2"]
+[matrix]
+cup = [1, 2]
+"""
+
+
+@pytest.mark.usefixtures("local_cli")
+def test_a_job_file_leaves_a_report_whoever_waits() -> None:
+    Path("sweep.toml").write_text(SWEEP)
+    left = anyjob("run", "sweep.toml", "--detach", "--report", "left.html")
+    assert left.returncode == 0, left.stderr
+    assert not Path("left.html").exists()
+    Path("go").touch()
+    assert anyjob("wait", "report").returncode == 0
+    assert "1 × exit-code" in Tags(Path("left.html").read_text()).text
+    waited = anyjob("run", "sweep.toml", "--report", "waited.html")
+    assert waited.returncode == 1
+    assert waited.stderr.decode().splitlines()[-1] == "anyjob: wrote waited.html"
+    assert "brew" in Tags(Path("waited.html").read_text()).text
+    asked = anyjob("notify", "brew", "--report", "asked.html")
+    assert anyjob("wait", asked.stdout.decode().strip()).returncode == 0
+    assert Path("asked.html").exists()
+
+
+@pytest.mark.usefixtures("local_cli")
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--report", "none/r.html"], "there is no directory"),
+        (["--report", "r.csv"], "name a file that ends in .html"),
+        (["--report", "r.html", "-b", "threads"], "leave out --report, or choose another one"),
+    ],
+)
+def test_a_report_that_cannot_be_is_refused_before_anything_runs(options: list[str], says: str) -> None:
+    Path("sweep.toml").write_text(SWEEP.replace("brew", "never"))
+    done = invoke("run", "sweep.toml", *options)
+    assert says in done.stderr
+    assert done.exit_code == 125
+    assert json.loads(invoke("jobs", "--name", "never", "--json").stdout) == []

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from anyjob.config.settings import Config
 
-WAYS = ("webhook", "mail", "command", "desktop")
+WAYS = ("webhook", "mail", "command", "desktop", "report")
 
 
 class Channel(msgspec.Struct, kw_only=True, frozen=True):
-    """One way by which somebody is told that jobs have ended: webhook, mail, command or desktop.
+    """One way by which somebody is told that jobs have ended: webhook, mail, command, desktop or report.
 
     Args:
         webhook: the address that one JSON is sent to, as Slack and those like it take it: whoever knows it
@@ -29,6 +29,8 @@ class Channel(msgspec.Struct, kw_only=True, frozen=True):
         mail: addresses that a mail goes to
         command: a line for a shell, or a program with its arguments; it reads the message
         desktop: whether a note is shown on this desktop, by notify-send
+        report: a file that a report on the jobs is written to, as one page; an absolute path, or one that
+            starts with ~
         smtp: the mail server: HOST or HOST:PORT
         security: how the mail server is spoken to: by default tls on port 465, starttls on port 587, none on
             others
@@ -43,6 +45,7 @@ class Channel(msgspec.Struct, kw_only=True, frozen=True):
     mail: str | list[str] | None = None
     command: str | list[str] | None = None
     desktop: bool = False
+    report: str | None = None
     smtp: str = "localhost"
     security: Literal["tls", "starttls", "none"] | None = None
     user: str | None = None
@@ -200,8 +203,10 @@ def _wrong(found: Channel) -> str:
         host, _, security = found.server
     except ValueError:
         return f"smtp: {found.smtp!r} must be of the form HOST or HOST:PORT"
-    if found.ca is not None and not found.ca.startswith(("/", "~")):
-        return f"ca: {found.ca!r} must be an absolute path, or start with '~'"
+    for name in ("report", "ca"):
+        path = getattr(found, name)
+        if path is not None and not path.startswith(("/", "~")):
+            return f"{name}: {path!r} must be an absolute path, or start with '~'"
     if (found.user is None) != (found.password is None):
         return "user and password go together: give both or none"
     if found.password is not None and security == "none" and host not in ("localhost", "127.0.0.1", "::1"):

@@ -59,12 +59,14 @@ def submit(session: Session, request: Request, after: Sequence[str]) -> TaskJob[
     Raises:
         AnyjobError: as ``run`` does.
     """
+    is_report = not isinstance(request.channel, str) and "report" in request.channel
+    name = "report" if is_report else "notify"
     backend = session.get_backend("local", slots=SLOTS, shared=OWN)
     work = Command(
         [sys.executable, "-P", "-m", "anyjob.notifications.main"],
         stdin=File("request.json", request.encoded()),
     )
     job: TaskJob[Any] = backend.run(
-        work, name="notify", after_end=list(after), retries=AGAIN, restartable=True, walltime=WALLTIME
+        work, name=name, after_end=list(after), retries=AGAIN, restartable=True, walltime=WALLTIME
     )
     return job

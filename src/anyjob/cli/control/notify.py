@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -31,6 +32,7 @@ Examples:
 @click.option("--command", metavar="LINE", help="A line for a shell; it reads what is said.")
 @click.option("--desktop", is_flag=True, help="A note on this desktop, by notify-send.")
 @click.option("--mail", multiple=True, metavar="ADDRESS", help="By the mail server of this host. Repeatable.")
+@click.option("--report", metavar="FILE", help="A report on the jobs, as one page of HTML.")
 @click.option("--webhook", metavar="URL", help="One that is no secret: see [notify] for others.")
 def notify(
     jobs: tuple[str, ...],
@@ -39,6 +41,7 @@ def notify(
     desktop: bool,
     mail: tuple[str, ...],
     webhook: str | None,
+    report: str | None,
     **options: Any,
 ) -> None:
     """Tell somebody once jobs have ended: how many are done, failed and cancelled, why, and how long it took.
@@ -50,11 +53,12 @@ def notify(
     from anyjob.config import channels as configured
     from anyjob.notifications.request import Request, submit
 
-    given = {"command": command, "desktop": desktop, "mail": list(mail), "webhook": webhook}
+    given: dict[str, Any] = {"command": command, "desktop": desktop, "mail": list(mail), "webhook": webhook}
+    given["report"] = report and os.path.abspath(report)
     ways: list[Any] = [*dict.fromkeys(channels), *({way: how} for way, how in given.items() if how)]
     if not ways:
         raise click.UsageError(
-            "say how: --to CHANNEL, --command LINE, --desktop, --mail ADDRESS or --webhook URL"
+            "say how: --to CHANNEL, --command LINE, --desktop, --mail ADDRESS, --webhook URL or --report FILE"
         )
     criteria = read_criteria(options)
     if bool(jobs) == bool(criteria):

@@ -17,7 +17,7 @@ from anyjob.cli.run.arguments import OF_COMMANDS, RunCommand
 from anyjob.cli.run.job_options import ONCE, job_options, read_keywords
 from anyjob.cli.terminal.values import write_option
 
-_OF_FILES = ("fresh", "results", "fail_fast", "dry_run")
+_OF_FILES = ("fresh", "results", "report", "fail_fast", "dry_run")
 """Parameters that mean something for a job file only."""
 
 
@@ -92,6 +92,12 @@ Exit codes:
     "--results",
     metavar="FILE",
     help="Write the table of a job file there, too: a .csv, .json or .parquet.",
+    shell_complete=files,
+)
+@click.option(
+    "--report",
+    metavar="FILE.html",
+    help="Write a report on its jobs there once all have ended, also with --detach.",
     shell_complete=files,
 )
 @click.option("--json", "as_json", is_flag=True, help="Tell what came of it as JSON.")
@@ -174,6 +180,10 @@ def _run_file(
         if options["detach"]:
             raise click.UsageError("--results are written at the end, which --detach does not wait for", ctx)
         check_path(options["results"])
+    if options["report"]:
+        from anyjob.cli.run.sweeps.report_file import check_path as check_report
+
+        check_report(options["report"])
     flags = {name: options[name] for name in ("backend", "detach", *_OF_FILES)}
     request = FileRequest(as_json, resources=resources, axes=axes, **flags)
     pipeline = load(file)

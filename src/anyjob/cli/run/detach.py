@@ -12,7 +12,7 @@ from anyjob.errors import BackendError
 from anyjob.specs import Spec
 
 
-def require_durable(backend: Any) -> None:
+def require_durable(backend: Any, option: str = "--detach") -> None:
     """Refuse a backend whose jobs would end with this process.
 
     Raises:
@@ -20,7 +20,7 @@ def require_durable(backend: Any) -> None:
     """
     if not backend.capabilities.durable:
         raise BackendError(
-            f"backend {backend!s} cannot run jobs that outlive this process: leave out --detach, or choose "
+            f"backend {backend!s} cannot run jobs that outlive this process: leave out {option}, or choose "
             "another one, such as -b local"
         )
 

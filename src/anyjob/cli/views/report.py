@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,12 +12,11 @@ from anyjob.cli.context import open_session
 from anyjob.cli.jobs.listing import select
 from anyjob.cli.jobs.selection import Criteria, filter_options, read_criteria
 from anyjob.cli.terminal.output import print_message
-from anyjob.errors import JobNotFoundError, StateError
-from anyjob.text.full_disk import explain
+from anyjob.errors import JobNotFoundError
 from anyjob.views import queries
 from anyjob.views.details.refresh import refresh
-from anyjob.views.last_words import last_words
-from anyjob.views.report.page import Report, page
+from anyjob.views.report.making import keep, make_report
+from anyjob.views.report.page import page
 from anyjob.views.report.table import as_csv
 from anyjob.views.report.trace import trace
 
@@ -83,12 +80,11 @@ def report(
         rows = rows[-limit:]
         if not no_refresh:
             rows = refresh(session, session.ledger, rows)
-        jobs = queries.reported(session.ledger, rows)
-        now = time.time()
-        nodes = queries.graph_of(session.ledger, rows) if html_path else []
-        words = last_words(session.ledger, rows, jobs) if html_path else {}
+        jobs, now = queries.reported(session.ledger, rows), time.time()
+        if html_path:
+            made = make_report(session.ledger, rows, title or _title(criteria), jobs=jobs, more=more)
     if html_path:
-        _write(html_path, page(Report(title or _title(criteria), jobs, now, words, nodes, more)))
+        _write(html_path, page(made))
     if trace_path:
         _write(trace_path, trace(jobs, now))
     if csv_path:
@@ -105,21 +101,9 @@ def _title(criteria: Criteria) -> str:
 
 
 def _write(path: str, text: str) -> None:
-    """Write a file, all of it or nothing.
-
-    Raises:
-        StateError: it cannot be written.
-    """
+    """Write a file, all of it or nothing; or to stdout."""
     if path == "-":
         sys.stdout.write(text)
         return
-    beside = Path(f"{path}.{os.getpid()}.new")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise StateError(
-            f"cannot write {path}: {explain(error)}: name a file in a directory of yours"
-        ) from error
+    keep(path, text)
     print_message(f"wrote {path}")

@@ -15,6 +15,7 @@ from anyjob.cli.run.sweeps.failing_fast import FailFast
 from anyjob.cli.run.sweeps.plan import PlannedStep, print_plan
 from anyjob.cli.run.sweeps.progress import Progress
 from anyjob.cli.run.sweeps.report import SweepRow, print_report
+from anyjob.cli.run.sweeps.report_file import report_on
 from anyjob.cli.run.sweeps.request import FileRequest
 from anyjob.cli.run.sweeps.resume import hand_over, once_of
 from anyjob.cli.run.sweeps.sweep import make_work, merge_resources
@@ -60,6 +61,7 @@ def run_pipeline(session: Session, pipeline: Pipeline, request: FileRequest) -> 
     rows = [row for prepared in steps for row in prepared.rows]
     for row, job in zip(rows, jobs, strict=True):
         row.job = job
+    report = report_on(session, name, jobs, request.report)
     if request.detach:
         _print_ids(pipeline, rows, as_json=request.as_json)
         return exit_codes.OK
@@ -84,6 +86,8 @@ def run_pipeline(session: Session, pipeline: Pipeline, request: FileRequest) -> 
     if request.results is not None:
         results_file.write(rows, request.results)
     print_report(whole, rows, steps[-1].backend, as_json=request.as_json)
+    if report is not None and stopped is None:
+        report.wait()
     if stopped is not None:
         return exit_codes.SIGNALLED + stopped
     well = all(row.state == SKIPPED or row.went_well(as_json=request.as_json) for row in rows)

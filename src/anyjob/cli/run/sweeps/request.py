@@ -23,6 +23,8 @@ class FileRequest(NamedTuple):
     """Do not go on where it was left off: run all anew."""
     results: str | None = None
     """A file for the table."""
+    report: str | None = None
+    """A file for a report."""
     fail_fast: bool | None = None
     """Cancel the others when one has failed, but for what is to start after a failure, or after an end of
     whatever kind; None: as the file says."""

@@ -18,6 +18,7 @@ from anyjob.cli.run.sweeps.failing_fast import FailFast
 from anyjob.cli.run.sweeps.plan import PlannedStep, print_plan
 from anyjob.cli.run.sweeps.progress import Progress
 from anyjob.cli.run.sweeps.report import SweepRow, print_report
+from anyjob.cli.run.sweeps.report_file import ReportFile, report_on
 from anyjob.cli.run.sweeps.request import FileRequest
 from anyjob.cli.run.sweeps.resume import hand_over, once_of, summary
 from anyjob.cli.terminal.output import print_message, write_json, write_line
@@ -43,11 +44,15 @@ def run_file(session: Session, path: str, request: FileRequest) -> int:
         print_plan(name, [PlannedStep(file.name, specs, rows, backend, resources)], as_json=request.as_json)
         return exit_codes.OK
     before: frozenset[int] = frozenset()
+    report: ReportFile | None = None
+    if request.report is not None:
+        require_durable(backend, "--report")
 
     def submit() -> list[Any]:
-        nonlocal before
+        nonlocal before, report
         made = hand_over(backend, specs, rows, resources, once_of(file, fresh=request.fresh))
         before = made.done
+        report = report_on(session, name, made.jobs, request.report)
         if told := summary(made):
             print_message(f"{name}: {told}")
         return made.jobs
@@ -58,7 +63,10 @@ def run_file(session: Session, path: str, request: FileRequest) -> int:
             print_message(f"{name}: its files are written when it is run again, without --detach")
         return _detach(file, rows, backend, submit(), as_json=request.as_json)
     if (
-        len(rows) == 1 and not rows[0].parameters and not request.as_json and request.results is None
+        len(rows) == 1
+        and not rows[0].parameters
+        and not request.as_json
+        and request.results is request.report is None
     ):  # what is wanted of it is what it writes
         first = submit if backend.capabilities.durable else None
         return run_one(backend, specs[0], resources, as_json=False, writes=rows[0].writes, submit=first)
@@ -82,6 +90,8 @@ def run_file(session: Session, path: str, request: FileRequest) -> int:
     if request.results is not None:
         results_file.write(rows, request.results)
     print_report(file, rows, backend, as_json=request.as_json)
+    if report is not None and stopped is None:
+        report.wait()
     if stopped is not None:
         return exit_codes.SIGNALLED + stopped
     return exit_codes.OK if all(row.went_well(as_json=request.as_json) for row in rows) else exit_codes.FOUND

@@ -1,0 +1,56 @@
+"""Makes a report of jobs that are in the ledger, and keeps it in a file."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from anyjob.errors import StateError
+from anyjob.ledger.reading.reader import LedgerReader
+from anyjob.ledger.rows import Row
+from anyjob.text.full_disk import explain
+from anyjob.views import queries
+from anyjob.views.last_words import last_words
+from anyjob.views.report.page import Report
+from anyjob.views.reported_job import ReportedJob
+
+
+def make_report(
+    ledger: LedgerReader,
+    rows: Sequence[Row],
+    title: str,
+    *,
+    jobs: Sequence[ReportedJob] | None = None,
+    more: bool = False,
+) -> Report:
+    """Return a report, with the graph of its jobs, and the last that some of them wrote.
+
+    Args:
+        ledger: where the jobs are.
+        rows: of them.
+        title: of the page.
+        jobs: the same, where they have been read already.
+        more: whether there are older ones, which are left out.
+    """
+    told = queries.reported(ledger, rows) if jobs is None else jobs
+    words, nodes = last_words(ledger, rows, told), queries.graph_of(ledger, rows)
+    return Report(title, told, time.time(), words, nodes, more)
+
+
+def keep(path: str, text: str) -> None:
+    """Write a file, all of it or nothing.
+
+    Raises:
+        StateError: it cannot be written.
+    """
+    beside = Path(f"{path}.{os.getpid()}.new")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise StateError(
+            f"cannot write {path}: {explain(error)}: name a file in a directory of yours"
+        ) from error
