@@ -348,7 +348,7 @@ def order(root: Path, state: Path, rows: list[Row]) -> list[str]:
     wrong = []
     with session(state) as later:
         for row in rows:
-            needed = later.ledger.prerequisites(row.job_id)
+            needed = later.ledger.dependencies.prerequisites(row.job_id)
             met = all(known[one.job_id].status in reached[one.condition] for one in needed)
             if row.job_id in started and not met:
                 wrong.append(f"{row.job_id} has started, and what it needs did not come about")

@@ -148,8 +148,10 @@ def test_each_item_may_have_its_own(local: Local, gate: Gate) -> None:
     )
     assert {job.status() for job in (*fits, *checked, *named)} == {JobStatus.QUEUED}
     for job, needed in zip(checked, fits, strict=True):
-        assert [one.job_id for one in local.session.ledger.prerequisites(job.job_id())] == [needed.job_id()]
-    assert len(local.session.ledger.prerequisites(named[0].job_id())) == 3
+        assert [one.job_id for one in local.session.ledger.dependencies.prerequisites(job.job_id())] == [
+            needed.job_id()
+        ]
+    assert len(local.session.ledger.dependencies.prerequisites(named[0].job_id())) == 3
     gate.open()
     assert [job.result(30) for job in (*fits, *checked, *named)] == [1, 2, 3, 4, 5, 6, 7, 8]
 
@@ -158,7 +160,7 @@ def test_ids_names_and_handles_mean_jobs(local: Local) -> None:
     backend, ledger = local.backend, local.session.ledger
     one, two = backend.run_many([Command(["true"])] * 2, name="evaluation")
     job = backend.run(Command(["true"]), after=["evaluation", two], after_end=one.job_id()[:9])
-    needed = [(each.job_id, each.condition) for each in ledger.prerequisites(job.job_id())]
+    needed = [(each.job_id, each.condition) for each in ledger.dependencies.prerequisites(job.job_id())]
     assert sorted(needed) == sorted([(one.job_id(), 0), (two.job_id(), 0), (one.job_id(), 1)])
     with pytest.raises(JobNotFoundError, match="did you mean 'evaluation'"):
         backend.run(Command(["true"]), after="evaluatoin")

@@ -110,7 +110,7 @@ def test_what_failed_is_run_anew_with_what_waited_for_it() -> None:
     assert {name: len(some) for name, some in new.items()} == dict.fromkeys(new, 1)
     assert new["aside"][0].job_id() == aside.job_id(), "it has run"
     ledger = default_session().ledger
-    of_report = {one.job_id for one in ledger.prerequisites(new["report"][0].job_id())}
+    of_report = {one.job_id for one in ledger.dependencies.prerequisites(new["report"][0].job_id())}
     assert of_report == {new["fit"][0].job_id(), new["evaluate"][0].job_id()}
     times = [new[name][0].outcome() for name in ("fit", "evaluate", "report")]
     assert [one.status for one in times] == [JobStatus.DONE] * 3

@@ -61,18 +61,21 @@ def test_what_starts_after_others_is_queued_and_not_read_as_what_may_start(ledge
     assert [row.job_id for row in ledger.select(states=[JobStatus.QUEUED])] == [*first, behind]
     assert ledger.counts() == {"QUEUED": 3}
     assert may_start(ledger) == first
-    assert not ledger.is_last_needed(first)
-    assert ledger.has_dependents_waiting("h")
-    assert not ledger.has_dependents_waiting("k")
-    assert ledger.awaited([*first, behind])[behind].in_words() == f"waits for {first[0][:7]} and 1 more"
+    assert not ledger.dependencies.is_last_needed(first)
+    assert ledger.dependencies.any_waiting("h")
+    assert not ledger.dependencies.any_waiting("k")
+    assert (
+        ledger.dependencies.awaited([*first, behind])[behind].in_words()
+        == f"waits for {first[0][:7]} and 1 more"
+    )
     assert ledger.settle({first[0]: DONE}) == Consequences([], [])
     assert may_start(ledger) == [first[1]]
     assert ledger.settle({first[0]: DONE}) == Consequences([], []), "it has ended before: it counts once"
-    assert ledger.is_last_needed(first)
-    assert not ledger.is_last_needed([first[0], behind])
+    assert ledger.dependencies.is_last_needed(first)
+    assert not ledger.dependencies.is_last_needed([first[0], behind])
     assert ledger.settle({first[1]: DONE}).released == [(behind, backend(ledger))]
     assert may_start(ledger) == [behind]
-    assert not ledger.has_dependents_waiting("h")
+    assert not ledger.dependencies.any_waiting("h")
 
 
 @pytest.mark.parametrize("came", [DONE, ERROR, CANCELLED], ids=["done", "error", "cancelled"])
@@ -108,9 +111,9 @@ def test_what_failed_first_is_named_and_the_way_from_it(ledger: Ledger) -> None:
     assert message(ledger, ids[6]) == f"{cause}, by way of 2 others, {ids[3]}, {ids[4]}, {ids[5]}"
     (later,) = add(ledger, after=after(ids[6:]))
     assert message(ledger, later) == f"{cause}, by way of 3 others, {ids[4]}, {ids[5]}, {ids[6]}"
-    assert ledger.broken_by(later) == ids[6]
-    assert ledger.broken_by(ids[1]) == first
-    assert ledger.broken_by(first) is None
+    assert ledger.dependencies.broken_by(later) == ids[6]
+    assert ledger.dependencies.broken_by(ids[1]) == first
+    assert ledger.dependencies.broken_by(first) is None
 
 
 def test_a_cancel_goes_down_the_graph(ledger: Ledger) -> None:
@@ -163,8 +166,8 @@ def test_jobs_of_one_bulk_may_wait_for_different_ones(ledger: Ledger) -> None:
     ledger.settle({first[1]: DONE, first[2]: ERROR})
     assert may_start(ledger) == [first[0], jobs[1].job_id]
     assert first[2] in message(ledger, jobs[2].job_id)
-    assert [needed.job_id for needed in ledger.prerequisites(jobs[1].job_id)] == [first[1]]
-    assert ledger.dependents([first[1]]) == [(jobs[1].job_id, Prerequisite(first[1], AFTER))]
+    assert [needed.job_id for needed in ledger.dependencies.prerequisites(jobs[1].job_id)] == [first[1]]
+    assert ledger.dependencies.dependents([first[1]]) == [(jobs[1].job_id, Prerequisite(first[1], AFTER))]
 
 
 def test_the_statements_for_an_end_are_one_more_where_nothing_waits(ledger: Ledger) -> None:
@@ -193,7 +196,7 @@ def test_what_others_wait_for_is_not_pruned_and_the_rest_leaves_nothing(ledger: 
     ledger.settle({behind: DONE})
     assert ledger.ended_before(10.0) == [*first, behind]
     ledger.remove(first)
-    assert ledger.prerequisites(behind) == []
+    assert ledger.dependencies.prerequisites(behind) == []
     ledger.remove([behind])
     assert ledger._file.read("SELECT count(*) FROM dependencies UNION SELECT count(*) FROM dependents") == [
         (0,)

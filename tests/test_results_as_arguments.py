@@ -164,7 +164,7 @@ def test_a_job_stands_for_its_result_and_is_waited_for(local: Local, gate: Gate)
     assert behind.metadata()["message"] == f"waits for {first.job_id()[:7]} (gated)"
     gate.open()
     assert last.result(30) == (([3, {"a": (4,)}],), {"point": Point(4)})
-    assert [needed.job_id for needed in local.session.ledger.prerequisites(last.job_id())] == [
+    assert [needed.job_id for needed in local.session.ledger.dependencies.prerequisites(last.job_id())] == [
         first.job_id(),
         behind.job_id(),
     ]

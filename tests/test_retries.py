@@ -41,7 +41,7 @@ def test_a_command_is_run_again_until_it_succeeds(tmp_path: Path) -> None:
         assert attempts_in(mark) == ["1", "2", "3"]
         assert result.stdout.text() == "out 3\n"
         assert job.outcome().attempt == 3
-        assert [each.outcome.exit_code for each in local.session.ledger.ended_attempts(job.job_id())] == [
+        assert [each.outcome.exit_code for each in local.session.ledger.attempts.ended(job.job_id())] == [
             75,
             75,
         ]
@@ -86,7 +86,7 @@ def test_what_was_killed_between_two_attempts_is_gone_on_with(tmp_path: Path) ->
     with running(tmp_path) as local:
         mark = tmp_path / "mark"
         job = local.backend.run(marking(mark, 2), retries=Retry(2, wait=2.0))
-        until(lambda: local.session.ledger.due([job.job_id()]), "an attempt is due")
+        until(lambda: local.session.ledger.attempts.due([job.job_id()]), "an attempt is due")
         local.kill("supervisor")
         assert job.result(timeout=60).exit_code == 0
         assert attempts_in(mark) == ["1", "2"]
@@ -96,7 +96,7 @@ def test_a_supervisor_that_dies_is_followed_by_another_though_nobody_looks(tmp_p
     with running(tmp_path) as local:
         mark = tmp_path / "mark"
         job = local.backend.run(marking(mark, 2), retries=Retry(2, wait=2.0))
-        until(lambda: local.session.ledger.due([job.job_id()]), "an attempt is due")
+        until(lambda: local.session.ledger.attempts.due([job.job_id()]), "an attempt is due")
         local.session.close()
         local.kill("supervisor")
         until(lambda: attempts_in(mark) == ["1", "2"], "the next attempt has run")
@@ -130,7 +130,7 @@ def test_a_job_at_its_walltime_goes_on_under_its_id(tmp_path: Path) -> None:
         job = local.backend.run(Command(["sh", "-c", script, str(mark)]), walltime=0.5, on_walltime="requeue")
         assert job.result(timeout=90).exit_code == 0
         assert attempts_in(mark) == ["1", "2", "3"]
-        kinds = [each.kind for each in local.session.ledger.ended_attempts(job.job_id())]
+        kinds = [each.kind for each in local.session.ledger.attempts.ended(job.job_id())]
         assert kinds == ["requeue", "requeue"]
 
 

@@ -4,6 +4,7 @@ Ctrl-C ends it with exit code 130 from here on, without the traceback of whateve
 """
 
 import _signal  # `signal` makes enums of it, which takes longer than all that is here
+import atexit
 import os
 import sys
 
@@ -21,14 +22,31 @@ if (
 
 def main() -> None:
     """Be the program: see `anyjob.cli.main`."""
+    # What is registered first is called last: after plugins, and all threads that are waited for, have ended.
+    atexit.register(_end, code := [])
     from anyjob import cli
 
     try:
         if _signal.getsignal(_signal.SIGINT) is _leave:
             _signal.signal(_signal.SIGINT, _signal.default_int_handler)
         cli.main()
+    except SystemExit as end:
+        code.append(end.code)
+        raise
     except KeyboardInterrupt:  # before that has come to see to it
         sys.exit(130)
+
+
+def _end(code: list[object]) -> None:
+    """End the process without taking apart, object by object, all that was imported."""
+    if len(code) != 1 or not isinstance(code[0], int):
+        return  # Python has something to tell
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except Exception:
+        return  # which it tells of, too
+    os._exit(code[0])
 
 
 if __name__ == "__main__":

@@ -33,26 +33,20 @@ class KeyedJob(NamedTuple):
         )
 
 
-class OnceReader:
-    """Reads of a ledger what was submitted under which key."""
+def keyed(file: LedgerFile, keys: Sequence[bytes]) -> dict[bytes, KeyedJob]:
+    """Return for those of these keys under which a job was submitted which that is.
 
-    _file: LedgerFile
-
-    def keyed(self, keys: Sequence[bytes]) -> dict[bytes, KeyedJob]:
-        """Return for those of these keys under which a job was submitted which that is.
-
-        Raises:
-            StateError: the ledger cannot be read.
-        """
-        sql = (
-            "SELECT o.key, j.id, j.state, j.reason FROM once o LEFT JOIN jobs j ON j.n = o.n "
-            "WHERE o.key IN ({})"
-        )
-        return {
-            key: KeyedJob(job_id or "", state or 0, reason or "")
-            for some in chunks(keys)
-            for key, job_id, state, reason in self._file.read(sql.format(placeholders(some)), some)
-        }
+    Raises:
+        StateError: the ledger cannot be read.
+    """
+    sql = (
+        "SELECT o.key, j.id, j.state, j.reason FROM once o LEFT JOIN jobs j ON j.n = o.n WHERE o.key IN ({})"
+    )
+    return {
+        key: KeyedJob(job_id or "", state or 0, reason or "")
+        for some in chunks(keys)
+        for key, job_id, state, reason in file.read(sql.format(placeholders(some)), some)
+    }
 
 
 def enter(db: sqlite3.Connection, jobs: Sequence[NewJob], first: int) -> None:

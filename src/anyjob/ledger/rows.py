@@ -1,10 +1,10 @@
 """What stands in the ledger: its rows, and how states and text are written.
 
+They are annotated without `annotations` of __future__: `NamedTuple` compiles each that is a text.
+
 Whoever only looks into the ledger needs no more than this; how work and outcomes are written is in
 `anyjob.ledger.encoding`.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -111,7 +111,7 @@ class NewJob(NamedTuple):
     notes: dict[str, str] = {}
     rerun_of: str | None = None
     summary: Summary = Summary()
-    after: tuple[Prerequisite, ...] = ()
+    after: "tuple[Prerequisite, ...]" = ()
     once: bytes | None = None
 
 
@@ -148,7 +148,7 @@ class Row(NamedTuple):
     told: int = 0
 
     @classmethod
-    def read(cls, values: Iterable[Any]) -> Row:
+    def read(cls, values: Iterable[Any]) -> "Row":
         """Make one of the columns that a query gives."""
         row = cls._make(values)
         return row if isinstance(row.name, str) else row._replace(name=of_column(row.name))

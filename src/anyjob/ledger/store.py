@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyjob.errors import StateError
-from anyjob.ledger import attempts, controls, dependencies, once
+from anyjob.ledger import attempts, dependencies
 from anyjob.ledger.dependencies import Consequences
 from anyjob.ledger.file.database import LedgerFile
 from anyjob.ledger.reading.reader import LedgerReader
@@ -151,7 +151,10 @@ class Ledger(LedgerReader):
                     db.execute("INSERT INTO notes VALUES (?, ?)", (n, json.dumps(job.notes)))
                 if job.rerun_of is not None:
                     db.execute(_SUPERSEDE, {"n": n, "original": job.rerun_of})
-            once.enter(db, jobs, first)
+            if any(job.once or job.rerun_of for job in jobs):
+                from anyjob.ledger import once
+
+                once.enter(db, jobs, first)
             return dependencies.enter(db, jobs, first, created, code)
 
         return self._file.write(write)
@@ -200,22 +203,32 @@ class Ledger(LedgerReader):
 
     def hold(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Have those of these jobs of a host that wait not start until they are released; return these."""
+        from anyjob.ledger import controls
+
         return self._file.write(lambda db: controls.hold(db, job_ids, host))
 
     def release(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Let those of these jobs of a host start that are held; return these."""
+        from anyjob.ledger import controls
+
         return self._file.write(lambda db: controls.release(db, job_ids, host))
 
     def pause(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Note that those of these jobs of a host are paused that run; return these."""
+        from anyjob.ledger import controls
+
         return self._file.write(lambda db: controls.pause(db, job_ids, host))
 
     def resume(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Note that those of these jobs of a host go on that are paused; return these."""
+        from anyjob.ledger import controls
+
         return self._file.write(lambda db: controls.resume(db, job_ids, host))
 
     def set_priority(self, job_ids: Sequence[str], host: str, priority: int) -> list[str]:
         """Give those of these jobs of a host that wait a priority; return these."""
+        from anyjob.ledger import controls
+
         return self._file.write(lambda db: controls.set_priority(db, job_ids, host, priority))
 
     def cancel_queued(
@@ -225,6 +238,8 @@ class Ledger(LedgerReader):
 
         Returns also what that means for jobs that start after these.
         """
+        from anyjob.ledger import controls
+
         return self._file.write(lambda db: controls.cancel_queued(db, job_ids, host, finished))
 
     def note(self, job_id: str, name: str, text: str) -> None:
@@ -316,6 +331,8 @@ class Ledger(LedgerReader):
 
     def forget_keys(self) -> None:
         """Forget under which keys jobs were done that have been forgotten themselves."""
+        from anyjob.ledger import once
+
         self._file.write(once.forget_gone)
 
     def purge(self) -> bool:
@@ -380,6 +397,8 @@ def _remove(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[str]:
         code = CODE[JobStatus.ERROR]
         db.executemany("UPDATE jobs SET state = ?, reason = 'lost' WHERE n = ?", [(code, n) for n in never])
         dependencies.advance(db, never, time.time())
+    from anyjob.ledger import once
+
     once.forget(db, numbers)
     db.executemany("DELETE FROM jobs WHERE n = ?", numbers)
     db.executemany("DELETE FROM work WHERE n = ?", numbers)

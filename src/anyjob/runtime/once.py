@@ -183,7 +183,7 @@ def _look(backend: TaskBackend, once: Once, keys: Sequence[bytes], after: Sequen
     if once.anew:
         return _Found({}, frozenset(), {}, ids)
     jobs = services.jobs(backend, ids.values())
-    needs = ledger.prerequisites_of(list(ids.values())) if any(after) else {}
+    needs = ledger.dependencies.prerequisites_of(list(ids.values())) if any(after) else {}
     needed = dict(zip(keys, after, strict=False))
     spent = {
         key: job_id

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from anyjob.errors import JobNotFoundError, UnsupportedSpecError
 
@@ -22,7 +24,7 @@ AMENDED = "anyjob.amended"
 """The note that says which plugins have changed what a job is given, a line each."""
 
 
-class Admission(NamedTuple):
+class Admission(Struct, frozen=True):
     """What plugins have said of a job before it is submitted.
 
     Args:
@@ -150,11 +152,11 @@ class Services:
         Raises:
             AnyjobError: it cannot be had any more.
         """
-        before = self.ledger.broken_by(job_id)
+        before = self.ledger.dependencies.broken_by(job_id)
         if before is None:
             return "", None
         while before is not None:
-            job_id, before = before, self.ledger.broken_by(before)
+            job_id, before = before, self.ledger.dependencies.broken_by(before)
         return job_id, self._failure_of(job_id)
 
     def _failure_of(self, job_id: str) -> BaseException | None:

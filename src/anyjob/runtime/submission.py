@@ -107,7 +107,8 @@ def submit(
     try:
         for orders in groups.values():
             some = [by_id[order.job_id] for order in orders]
-            later, others = backend.recorder.enter(some, some[0].resources)
+            made = backend.recorder.enter(some, some[0].resources)
+            later, others = made.later, made.taken
             held: list[Order] = []
             if after and not backend.capabilities.durable:
                 held = [order for order in orders if by_id[order.job_id].after]

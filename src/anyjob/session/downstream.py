@@ -22,7 +22,7 @@ def stopped_by(ledger: Ledger, job_ids: Sequence[str]) -> list[str]:
     found: dict[str, None] = {}
     ended = list(job_ids)
     while ended:
-        behind = list(dict.fromkeys(job_id for job_id, _ in ledger.dependents(ended)))
+        behind = list(dict.fromkeys(job_id for job_id, _ in ledger.dependencies.dependents(ended)))
         rows = ledger.rows(behind)
         gone = ledger.superseded_by(behind)
         ended = [
@@ -46,7 +46,9 @@ class Order:
     def __init__(self, ledger: Ledger, job_ids: Iterable[str]) -> None:
         self._ledger = ledger
         self._anew: dict[str, str] = {}
-        self._needs = {job_id: ledger.prerequisites(job_id) for job_id in job_ids} if ledger.exists else {}
+        self._needs = (
+            {job_id: ledger.dependencies.prerequisites(job_id) for job_id in job_ids} if ledger.exists else {}
+        )
 
     @property
     def matters(self) -> bool:

@@ -11,7 +11,6 @@ from anyjob.errors import BackendError, BackendUnavailableError
 from anyjob.orders import Observation
 from anyjob.process.forks import in_each_process
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
-from anyjob.tracking import lost_jobs
 from anyjob.tracking.ends import Ends
 from anyjob.tracking.notifying_threads import telling
 
@@ -136,6 +135,8 @@ class BulkQuery:
             record.asked_at = now
             observation = seen.get(record.job_id)
             if observation is None:
+                from anyjob.tracking import lost_jobs
+
                 ended.append((record, lost_jobs.unknown(self._backend, record, now)))
                 continue
             if not isinstance(observation, Observation):

@@ -10,7 +10,6 @@ from anyjob.orders import Observation
 from anyjob.outcome import Outcome
 from anyjob.process.reporting import report
 from anyjob.status import JobStatus
-from anyjob.tracking import lost_jobs
 
 if TYPE_CHECKING:
     from anyjob.tracking.engine import Engine
@@ -95,6 +94,8 @@ class Transitions:
 
     def not_found(self, record: JobRecord) -> None:
         """Nobody can tell whether the engine has taken a job: it is lost."""
+        from anyjob.tracking import lost_jobs
+
         record.unsure = False
         self.end(record, lost_jobs.never_found(self._backend, record))
 

@@ -77,13 +77,13 @@ def alike(ledger: LedgerReader, row: Row) -> Alike:
 
 def due_in(ledger: LedgerReader, row: Row, now: float) -> float | None:
     """Return in how many seconds the next attempt of a job starts; None for one that does not go again."""
-    found = ledger.due([row.job_id]).get(row.job_id)
+    found = ledger.attempts.due([row.job_id]).get(row.job_id)
     return None if found is None else still_to_wait(found.due, found.wait, now)
 
 
 def failed_before(ledger: LedgerReader, job_id: str) -> tuple[str, ...]:
     """Return what came of the attempts of a job that others followed, a line each: the last few."""
-    ended = ledger.ended_attempts(job_id)
+    ended = ledger.attempts.ended(job_id)
     more = (
         (f"{len(ended) - MOST_ATTEMPTS} attempts more, before these",) if len(ended) > MOST_ATTEMPTS else ()
     )
@@ -176,7 +176,7 @@ def cause_of(ledger: LedgerReader, row: Row) -> Row | None:
     seen: set[str] = set()
     while cause is not None and cause not in seen:
         seen.add(cause)
-        before = ledger.broken_by(cause)
+        before = ledger.dependencies.broken_by(cause)
         if before is None:
             break
         cause = before

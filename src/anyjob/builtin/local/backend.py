@@ -242,10 +242,11 @@ class LocalBackend(TaskBackend):
             job_id: Observation(row.status, row.reason, attempt=row.attempt) for job_id, row in rows.items()
         }
         blocked = [job_id for job_id, row in rows.items() if row.state == BLOCKED]
-        for job_id, awaited in self.services.ledger.awaited(blocked).items():
+        ledger = self.services.ledger
+        for job_id, awaited in ledger.dependencies.awaited(blocked).items() if blocked else ():
             seen[job_id] = Observation(JobStatus.QUEUED, rows[job_id].reason, awaited.in_words())
         due = [job_id for job_id, row in rows.items() if row.state == DUE]
-        for job_id, waiting in self.services.ledger.due(due).items():
+        for job_id, waiting in ledger.attempts.due(due).items() if due else ():
             words = waiting.in_words(time.time())
             seen[job_id] = Observation(JobStatus.QUEUED, None, words, attempt=waiting.attempt)
         forgotten = Observation(JobStatus.ERROR, "lost", FORGOTTEN)

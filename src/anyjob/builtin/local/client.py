@@ -15,7 +15,6 @@ from anyjob.builtin.local.ipc.sockets import connect
 from anyjob.builtin.local.locks import UNSEEN, lock_holder
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
 from anyjob.errors import AnyjobError, BackendUnavailableError, ConfigError
-from anyjob.execution import interpreter
 from anyjob.process.forks import in_each_process
 from anyjob.process.reporting import report
 from anyjob.status import backoff
@@ -174,6 +173,8 @@ class SupervisorClient:
         import subprocess  # where one runs already, it is not needed
 
         try:
+            from anyjob.execution import interpreter
+
             process = interpreter.spawn_interpreter(
                 self._paths.arguments("supervisor", own_path=not self._python),
                 python=self._python,

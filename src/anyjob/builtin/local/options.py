@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec.structs import force_setattr
 
-from anyjob.execution.spawning import GRACE
 from anyjob.orders import Options
 
 
@@ -41,7 +40,7 @@ class LocalOptions(Options, frozen=True):
     ] = 1000
     grace: Annotated[
         float, msgspec.Meta(ge=0, description="seconds between TERM and KILL, on cancel and at the walltime")
-    ] = GRACE
+    ] = 5.0
     order: Annotated[
         Literal["fair", "fifo"],
         msgspec.Meta(

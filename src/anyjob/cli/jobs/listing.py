@@ -128,8 +128,9 @@ def show(session: Session, rows: list[Row], columns: Sequence[str], *, as_json: 
     ids = [row.job_id for row in rows]
     known = ledger.summaries(ids) if rows else {}
     summaries = [known.get(job_id, Summary()) for job_id in ids]
-    awaited = ledger.awaited([row.job_id for row in rows if row.state == BLOCKED]) if rows else {}
-    due = ledger.due([row.job_id for row in rows if row.state == DUE]) if rows else {}
+    blocked, again = ([row.job_id for row in rows if row.state == state] for state in (BLOCKED, DUE))
+    awaited = ledger.dependencies.awaited(blocked) if blocked else {}
+    due = ledger.attempts.due(again) if again else {}
     waits = [awaited[job_id].in_words() if job_id in awaited else "" for job_id in ids]
     waits = [due[i].in_words(time.time()) if i in due else text for i, text in zip(ids, waits, strict=True)]
     if as_json:

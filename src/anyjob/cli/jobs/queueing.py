@@ -11,7 +11,6 @@ from typing import Any
 from anyjob.cli.terminal.output import is_terminal, print_message
 from anyjob.status import JobStatus
 from anyjob.taskjob import TaskJob
-from anyjob.views.details.queue_place import queue_place
 
 PATIENCE = 3.0
 """Seconds of waiting after which a pipe or a log is told why nothing happens."""
@@ -33,6 +32,8 @@ def explained_wait(jobs: Sequence[Any]) -> Iterator[None]:
 
 
 def _say_why(jobs: Sequence[Any]) -> None:
+    from anyjob.views.details.queue_place import queue_place
+
     with suppress(Exception):  # who waits hears of what goes wrong; this is but a word about it
         states = [job.status() for job in jobs]
         if any(state not in (JobStatus.QUEUED, JobStatus.INITIALIZING) for state in states):

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from anyjob.cli import exit_codes
 from anyjob.cli.context import open_session
 
 OF_COMMANDS = ("env", "cwd", "stdin", "stdout", "stderr")
@@ -32,6 +33,12 @@ class RunCommand(click.Command):
             ctx.meta["anyjob.fields"] = field_parameters(spec_type, reserved)
             ctx.meta["anyjob.job_type"] = open_session().get_job_type(kind)
         return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write examples, and what the exit codes mean."""
+        super().format_epilog(ctx, formatter)
+        with formatter.indentation(), formatter.section("Exit codes"):
+            formatter.write_dl([(code, text.replace("`", "")) for code, text in exit_codes.TABLE])
 
     def reserved_flags(self) -> list[str]:
         """Return the options that there are with every ``--type``, so that no field can have their names."""

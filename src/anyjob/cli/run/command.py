@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from anyjob.cli import exit_codes
 from anyjob.cli.completion import backend_names, directories, files, job_types
 from anyjob.cli.context import open_session
 from anyjob.cli.run.arguments import OF_COMMANDS, RunCommand
@@ -19,11 +17,6 @@ from anyjob.cli.terminal.values import write_option
 
 _OF_FILES = ("fresh", "results", "report", "fail_fast", "dry_run")
 """Parameters that mean something for a job file only."""
-
-
-def _exit_code(code: str, text: str) -> str:
-    lines = textwrap.wrap(text.replace("`", ""), 66)
-    return f"  {code:<8} " + f"\n{' ' * 11}".join(lines)
 
 
 EPILOG = """\b
@@ -35,11 +28,7 @@ Examples:
   anyjob run --after fit-1 --detach -- ./evaluate
   anyjob run --once fit-1 -- ./simulate
   anyjob run --type python --fn math:sqrt --args 2
-  anyjob run --type acme.notebook --help
-
-\b
-Exit codes:
-""" + "\n".join(map(_exit_code, *zip(*exit_codes.TABLE, strict=True)))
+  anyjob run --type acme.notebook --help"""
 
 
 @click.command(cls=RunCommand, epilog=EPILOG, options_metavar="[OPTIONS]")

@@ -18,7 +18,6 @@ from anyjob.cli.terminal.results import print_result, write_files
 from anyjob.errors import AnyjobError, CommandFailedError
 from anyjob.outcome import Outcome
 from anyjob.resources import make_resources
-from anyjob.session.job_actions import cancel
 from anyjob.specs import Spec, kind_of, without_prerequisites
 from anyjob.spool.outputs import CommandResult
 from anyjob.taskjob import TaskJob
@@ -50,7 +49,7 @@ def run_one(
     line = StatusLine()
     stdout = sys.stderr if as_json and not command else sys.stdout
     durable = backend.capabilities.durable
-    with Interrupts(submitted.in_engine, cancel, kill=not durable, outlive=durable) as interrupts:
+    with Interrupts(submitted.in_engine, _cancel, kill=not durable, outlive=durable) as interrupts:
         forwarder = OutputForwarder(line, interrupts.cancel, {"stdout": stdout, "stderr": sys.stderr})
         try:
             job = _submit(hand_over, submitted, forwarder)
@@ -66,6 +65,12 @@ def run_one(
             report.print()
         report.write(writes or {})
     return forwarder.exit_code() or report.code
+
+
+def _cancel(jobs: list[Any]) -> list[bool]:
+    from anyjob.session.job_actions import cancel  # few jobs are cancelled by Ctrl-C
+
+    return cancel(jobs)
 
 
 def _submit(hand_over: Callable[[], list[Any]], submitted: SubmittedJobs, forwarder: OutputForwarder) -> Any:

@@ -12,7 +12,6 @@ from anyjob.cli.terminal.values import parse_pairs
 from anyjob.errors import AnyjobError, SpecError, in_words
 from anyjob.spool.outputs import CommandResult
 from anyjob.taskjob import TaskJob
-from anyjob.text.nearest import did_you_mean
 
 
 def kind_of_job(job: Any) -> type[TaskJob]:
@@ -74,6 +73,8 @@ def check_writes(writes: Mapping[str, str], kind: str, job_type: type[Any], wher
     known: Mapping[str, str] = getattr(job_type, "writes", {})
     for what, path in writes.items():
         if what not in known:
+            from anyjob.text.nearest import did_you_mean
+
             raise SpecError(
                 f"{where}{what}: work of kind {kind!r} writes no {what!r}{did_you_mean(what, known)}"
             )

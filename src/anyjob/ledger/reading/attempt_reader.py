@@ -56,7 +56,8 @@ class EndedAttempt(NamedTuple):
 class AttemptReader:
     """Reads of a ledger which attempts there were; its methods raise `StateError` where it cannot be read."""
 
-    _file: LedgerFile
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
 
     def due_attempts(self, backends: Sequence[int]) -> list[DueAttempt]:
         """Return the jobs of these backends that go again, and when."""
@@ -87,7 +88,7 @@ class AttemptReader:
         )
         return [row[0] for row in self._file.read(sql, (host,))]
 
-    def ended_attempts(self, job_id: str) -> list[EndedAttempt]:
+    def ended(self, job_id: str) -> list[EndedAttempt]:
         """Return the attempts of a job that were followed by another one, the first of them first."""
         from anyjob.ledger.encoding import decode_outcome
 

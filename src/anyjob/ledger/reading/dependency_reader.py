@@ -39,7 +39,8 @@ class Awaited(NamedTuple):
 class DependencyReader:
     """Reads of a ledger what waits for what; its methods raise `StateError` where it cannot be read."""
 
-    _file: LedgerFile
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
 
     def awaited(self, job_ids: Sequence[str]) -> dict[str, Awaited]:
         """Return for those of these jobs that wait for others what that is, by id."""
@@ -137,7 +138,7 @@ class DependencyReader:
         )
         return any(self._file.read(sql.format(placeholders(some)), some) for some in chunks(job_ids))
 
-    def has_dependents_waiting(self, host: str) -> bool:
+    def any_waiting(self, host: str) -> bool:
         """Tell whether any job of a host's own backends may not start before others have ended."""
         sql = (
             "SELECT 1 FROM backends b WHERE b.host = ? AND EXISTS "

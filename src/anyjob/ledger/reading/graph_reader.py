@@ -66,7 +66,8 @@ _JOBS = (
 class GraphReader:
     """Reads what is tied to what; its methods raise `StateError` where the ledger cannot be read."""
 
-    _file: LedgerFile
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
 
     def graph(self, job_ids: Sequence[str]) -> JobGraph:
         """Return the jobs that are tied to these, near or far, by what starts after what.

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from anyjob.errors import StateError
 from anyjob.ledger.file.database import LedgerFile
-from anyjob.ledger.once import OnceReader
-from anyjob.ledger.reading.attempt_reader import AttemptReader
-from anyjob.ledger.reading.dependency_reader import DependencyReader
-from anyjob.ledger.reading.graph_reader import GraphReader
 from anyjob.ledger.reading.queries import JOINED, Search
 from anyjob.ledger.rows import (
     BLOCKED,
@@ -35,13 +32,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from anyjob.ledger.encoding import Context
+    from anyjob.ledger.once import KeyedJob
+    from anyjob.ledger.reading.attempt_reader import AttemptReader
+    from anyjob.ledger.reading.dependency_reader import DependencyReader
+    from anyjob.ledger.reading.graph_reader import JobGraph
 
 OPEN = ",".join(map(str, range(FIRST, FINAL)))
 """The states that are not final."""
 
 
-class LedgerReader(DependencyReader, AttemptReader, OnceReader, GraphReader):
-    """Reads the ledger below a state directory; its methods raise `StateError` where it cannot be read."""
+class LedgerReader:
+    """Reads the ledger below a state directory; its methods raise `StateError` where it cannot be read.
+
+    What few ask for is read by objects of its own, which are imported then: most programs only list jobs.
+    """
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
@@ -52,6 +56,35 @@ class LedgerReader(DependencyReader, AttemptReader, OnceReader, GraphReader):
     def exists(self) -> bool:
         """Whether anything was ever written: asking does not make the file."""
         return self._file.exists
+
+    @cached_property
+    def attempts(self) -> AttemptReader:
+        """The attempts of jobs that were followed by others, or are to be."""
+        from anyjob.ledger.reading.attempt_reader import AttemptReader
+
+        return AttemptReader(self._file)
+
+    @cached_property
+    def dependencies(self) -> DependencyReader:
+        """What starts after what."""
+        from anyjob.ledger.reading.dependency_reader import DependencyReader
+
+        return DependencyReader(self._file)
+
+    def graph(self, job_ids: Sequence[str]) -> JobGraph:
+        """Return the jobs that are tied to these, near or far, by what starts after what.
+
+        It is as at one moment, whatever happens meanwhile.
+        """
+        from anyjob.ledger.reading.graph_reader import GraphReader
+
+        return GraphReader(self._file).graph(job_ids)
+
+    def keyed(self, keys: Sequence[bytes]) -> dict[bytes, KeyedJob]:
+        """Return for those of these keys under which a job was submitted which that is."""
+        from anyjob.ledger.once import keyed
+
+        return keyed(self._file, keys)
 
     def rows(self, job_ids: Sequence[str]) -> dict[str, Row]:
         """Return what is known of these jobs, by id; those that are not known are left out."""

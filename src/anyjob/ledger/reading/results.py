@@ -50,7 +50,7 @@ def given_results(ledger: LedgerReader, job_id: str, root: Path, directory: str)
 
 
 def _found(ledger: LedgerReader, job_id: str, root: Path) -> Iterator[tuple[str, bytes | str]]:
-    for one, outcome in ledger.results_for(job_id):
+    for one, outcome in ledger.dependencies.results_for(job_id):
         value = None if outcome is None else decode_outcome(outcome).value
         if isinstance(value, bytes) and len(value) > SMALL:
             path = job_spool.path_of(root, one) / job_spool.OUTCOME

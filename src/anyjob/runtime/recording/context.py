@@ -9,11 +9,9 @@ from pathlib import Path
 import msgspec
 
 from anyjob.errors import JobError
-from anyjob.execution.interpreter import find_interpreter
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.ledger.encoding import Context, encode_resources
 from anyjob.ledger.identity import HOST
-from anyjob.ledger.submitters import keep_environment
 from anyjob.resources import Resources
 from anyjob.specs import Spec
 
@@ -34,13 +32,16 @@ def current_context(
     """
     cwd = submit_directory() or ""
     here = () if python else tuple(entry or cwd for entry in sys.path if entry or cwd)
+    if not python and environment and route[-1] == "python":
+        from anyjob.execution.interpreter import find_interpreter
+
+        python = find_interpreter()
     return Context(
         route,
         encode_resources(resources),
         cwd=os.fsencode(cwd),
         environment=environment,
-        python=python
-        or (find_interpreter() if environment and route[-1] == "python" else sys.executable or ""),
+        python=python or sys.executable or "",
         path=here,
         parent=os.environ.get("ANYJOB_JOB_ID", ""),
     )
@@ -48,6 +49,8 @@ def current_context(
 
 def to_be_found_again(context: Context, state: Path) -> Context:
     """Return a context that tells more: what it takes to hand these jobs over as this process does."""
+    from anyjob.ledger.submitters import keep_environment
+
     kept = keep_environment(state)
     return msgspec.structs.replace(context, environment=kept, host=HOST)
 

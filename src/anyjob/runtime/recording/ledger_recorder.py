@@ -20,7 +20,6 @@ from anyjob.ledger.encoding import (
 )
 from anyjob.ledger.file.statedir import cannot_write
 from anyjob.ledger.identity import HOST, identity
-from anyjob.ledger.releases import Releases
 from anyjob.ledger.rows import ATTACHED, BLOCKED, FINAL, BackendRow, NewJob, Row, Summary
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
@@ -125,7 +124,8 @@ class LedgerRecorder(Recorder):
     def deferred(self, job_ids: Sequence[str]) -> Mapping[str, Deferred]:
         """Read what has become of jobs that start after others."""
         rows = self.ledger.rows(job_ids)
-        awaited = self.ledger.awaited([job_id for job_id, row in rows.items() if row.state == BLOCKED])
+        blocked = [job_id for job_id, row in rows.items() if row.state == BLOCKED]
+        awaited = self.ledger.dependencies.awaited(blocked) if blocked else {}
         found: dict[str, Deferred] = {}
         for job_id in job_ids:
             row = rows.get(job_id)
@@ -149,6 +149,8 @@ class LedgerRecorder(Recorder):
 
     def cancel_deferred(self, job_ids: Sequence[str]) -> Sequence[str]:
         """Cancel jobs that have not been given to the engine yet."""
+        from anyjob.ledger.releases import Releases
+
         cancelled = Releases(self.ledger, HOST).cancel(job_ids, time.time())
         if cancelled.consequences != NOTHING:
             self._backend.services.advance(cancelled.consequences)
@@ -263,7 +265,7 @@ class LedgerRecorder(Recorder):
 
     def ended_attempts(self, job_id: str) -> Sequence[tuple[int, str, Outcome]]:
         """Read what came of the attempts that were followed by others."""
-        found = self.ledger.ended_attempts(job_id)
+        found = self.ledger.attempts.ended(job_id)
         return [(each.attempt, each.kind, each.outcome) for each in found]
 
     def _keep_large(self, job_id: str, outcome: Outcome) -> None:

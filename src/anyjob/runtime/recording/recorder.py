@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.outcome import Outcome
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from anyjob.tracking.records import JobRecord
 
 
-class Deferred(NamedTuple):
+class Deferred(Struct, frozen=True):
     """What is known of a job that starts after others, and is handed to the engine then."""
 
     waits: bool = False
@@ -24,7 +26,7 @@ class Deferred(NamedTuple):
     outcome: Outcome | None = None
 
 
-class Entered(NamedTuple):
+class Entered(Struct, frozen=True):
     """Which of jobs that were entered the engine is not to hear of now."""
 
     later: frozenset[str] = frozenset()

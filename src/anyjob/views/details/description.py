@@ -60,7 +60,7 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
         "notes": ledger.notes(row.job_id),
         "prerequisites": [
             {**one._asdict(), "condition": CONDITIONS[one.condition], "status": one.status.name}
-            for one in ledger.prerequisites(row.job_id)
+            for one in ledger.dependencies.prerequisites(row.job_id)
         ],
     }
     if row.state < FINAL:
@@ -72,7 +72,7 @@ def _attempts(session: Session, row: Row, directory: Path) -> list[Attempt]:
     """Return the attempts of a job that has had several; nothing of one that has had one."""
     if row.attempt == 1:
         return []
-    before = [(each.attempt, each.kind, each.outcome) for each in session.ledger.ended_attempts(row.job_id)]
+    before = [(each.attempt, each.kind, each.outcome) for each in session.ledger.attempts.ended(row.job_id)]
     last = outcome_of(row) if row.state >= FINAL else None
     return attempts_of(before, last, row.attempt, row.status, row.started, directory)
 

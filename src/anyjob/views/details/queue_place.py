@@ -38,10 +38,10 @@ def queue_place(job: TaskJob, queues: dict[int, dict[str, int]] | None = None) -
     if number not in queues:
         queues[number] = _places(ledger, number, fair=getattr(backend.options, "order", "") == "fair")
     if job.job_id() not in queues[number]:
-        awaited = ledger.awaited([job.job_id()]).get(job.job_id())
+        awaited = ledger.dependencies.awaited([job.job_id()]).get(job.job_id())
         if awaited is not None:
             return None, awaited.in_words()
-        due = ledger.due([job.job_id()]).get(job.job_id())
+        due = ledger.attempts.due([job.job_id()]).get(job.job_id())
         if due is not None:
             return None, due.in_words(time.time())
         row = ledger.rows([job.job_id()]).get(job.job_id())

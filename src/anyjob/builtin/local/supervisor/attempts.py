@@ -45,7 +45,7 @@ class Attempts:
         """
         now, clock = time.monotonic(), time.time()
         known = {job_id: due for due, job_id in self._due}
-        found = self._ledger.due_attempts(self._ledger.backends_with_due(self._host))
+        found = self._ledger.attempts.due_attempts(self._ledger.attempts.backends_with_due(self._host))
         self._due = [
             (known.get(each.job_id, now + still_to_wait(each.due, each.wait, clock)), each.job_id)
             for each in found

@@ -52,7 +52,7 @@ class Dependents:
         Raises:
             StateError: the ledger cannot be read.
         """
-        return self.are_waiting and self._ledger.is_last_needed(self._writer.ended)
+        return self.are_waiting and self._ledger.dependencies.is_last_needed(self._writer.ended)
 
     @property
     def pause(self) -> float:
@@ -74,7 +74,10 @@ class Dependents:
             for row in heard
             if row.reason == "dependency" and self._scheduler.is_here(row.backend)
         ])  # fmt: skip
-        were_waiting, self.are_waiting = self.are_waiting, self._ledger.has_dependents_waiting(self._host)
+        were_waiting, self.are_waiting = (
+            self.are_waiting,
+            self._ledger.dependencies.any_waiting(self._host),
+        )
         if were_waiting or self._heard:
             self._scheduler.released_all()
         self._heard = []

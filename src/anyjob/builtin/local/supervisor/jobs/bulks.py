@@ -58,7 +58,7 @@ class Bulks:
         if attempt == 1 or bulk.resources.retries is None or not bulk.resources.retries.grow:
             return bulk
         larger = copy.copy(bulk)
-        larger.give(grown(bulk.resources, self._ledger.retried(job_id)))
+        larger.give(grown(bulk.resources, self._ledger.attempts.retried(job_id)))
         return larger
 
     def jobs_ended(self, number: int, count: int) -> None:
