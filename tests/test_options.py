@@ -106,7 +106,7 @@ def test_every_problem_is_told_at_once() -> None:
     assert problems_of(Values(values, "backends.hpc", {"": Origin("project", "f.toml")})) == [
         "f.toml: backends.hpc.partitoin: unknown option; did you mean 'partition'?",
         "f.toml: backends.hpc.slots: expected integer, got string",
-        "f.toml: backends.hpc.partition: is missing; expected string",
+        "f.toml: backends.hpc.partition: is missing; expected string: where it queues",
         "f.toml: backends.hpc.mode: expected 'fast' or 'slow', got 'quick'",
         "f.toml: backends.hpc.hosts: expected string, got integer (at [1])",
         "f.toml: backends.hpc.limits.coers: unknown option; did you mean 'cores'?",
@@ -181,7 +181,7 @@ def test_configured_values_know_their_places() -> None:
     config = Config.from_dict({"backends": {"hpc": {"type": "slurm", "partitoin": "x"}}}, origin="my program")
     assert problems_of(config.backends["hpc"].options) == [
         "my program: backends.hpc.partitoin: unknown option; did you mean 'partition'?",
-        "my program: backends.hpc.partition: is missing; expected string",
+        "my program: backends.hpc.partition: is missing; expected string: where it queues",
     ]
 
 

@@ -189,6 +189,10 @@ def test_what_is_neither_is_told_how_work_is_given(engine: ScriptedEngine) -> No
             run(work)
     with pytest.raises(SpecError, match=r"'base' is none.*run\(Call\(pow, …, \{'base': …\}\)\)"):
         run(pow, 2, base=3)
+    with pytest.raises(SpecError, match="these are 2 pieces of work: hand them over by run_many"):
+        run([call(), call()])
+    with pytest.raises(SpecError, match=r"'cwd' is a field of the work, .*: give it to Call\(…, cwd=…\)"):
+        run(call(), cwd="/")
     assert engine.launched == []
     assert engine.run(spec=call()).native_id() == "n0"
 
@@ -540,6 +544,16 @@ def test_what_a_job_is_not_told_is_as_the_backend_was_told() -> None:
     with pytest.raises(SpecError, match="url: unknown option"):
         backend.run(call(), options={"acme": {"url": "elsewhere"}})
     backend.close()
+
+
+def test_options_below_the_name_of_the_backend_are_not_dropped(engine: ScriptedEngine) -> None:
+    engine.type_name = "acme"
+    name = engine.name()
+    with pytest.raises(SpecError, match=rf"options=\{{'acme': …\}}; '{name}' is the name of a backend"):
+        engine.run(call(), options={name: {"queue": "long"}})
+    assert engine.launched == []
+    engine.run(call(), options={name: {}, "acme": {}})  # it may be a type elsewhere
+    assert len(engine.launched) == 1
 
 
 def test_a_bulk_shares_one_answer_about_its_options() -> None:

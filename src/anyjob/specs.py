@@ -146,7 +146,9 @@ def kind_of(spec: Spec | type[Spec]) -> str:
     """
     spec_type = spec if isinstance(spec, type) else type(spec)
     if not issubclass(spec_type, Spec):
-        raise SpecError(f"{spec!r} is not a spec: {SPECS}")
+        if isinstance(spec, (list, tuple)) and spec and all(isinstance(each, Spec) for each in spec):
+            raise SpecError(f"these are {len(spec)} pieces of work: hand them over by run_many")
+        raise SpecError(f"{spec!r} is not a spec: {SPECS}{_of_plugins()}")
     tag = spec_type.__struct_config__.tag
     if not isinstance(tag, str) or tag == spec_type.__name__:  # what msgspec takes where none is given
         raise SpecError(f'{spec_type.__qualname__} has no kind: declare it as class …(Spec, tag="acme.name")')
@@ -358,6 +360,21 @@ class Call(Spec[T_co], frozen=True, tag="python"):
             force_setattr(self, "cwd", _text(self.cwd, "cwd", "a Call"))
 
 
+def _of_plugins() -> str:
+    """The classes of specs that installed plugins bring, for errors."""
+    from importlib import import_module, metadata
+
+    found = []
+    for each in metadata.entry_points(group="anyjob.job_types"):
+        with suppress(Exception):  # of a plugin that is broken: others tell of that
+            spec_type = each.load().spec_type
+            package, _, rest = spec_type.__module__.partition(".")
+            public = getattr(import_module(package), spec_type.__name__, None) is spec_type
+            if package != "anyjob":
+                found.append(f"{package}.{'' if public or not rest else rest + '.'}{spec_type.__name__}(…)")
+    return f": {' or '.join(sorted(found))}" if found else ""
+
+
 def anchored(spec: Spec, directory: str | None) -> Spec:
     """Return a spec with those paths made absolute that would mean something else where it runs."""
     if directory is None or not isinstance(spec, (Command, Call)):
@@ -396,6 +413,11 @@ def as_spec(work: Any, args: tuple[Any, ...], given: Iterable[str] = ()) -> Spec
         if args:
             raise SpecError(
                 f"run() takes a spec alone, and was given {len(args)} arguments beside it: {SPECS}"
+            )
+        for word in set(given).intersection(work.__struct_fields__).difference(Resources.__struct_fields__):
+            name = type(work).__name__
+            raise SpecError(
+                f"{word!r} is a field of the work, and no resource: give it to {name}(…, {word}=…)"
             )
         return work  # type: ignore[no-any-return]
     for word in set(given).difference(Resources.__struct_fields__, PREREQUISITES, ONCE, (LIMIT,)):

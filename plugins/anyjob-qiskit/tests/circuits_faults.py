@@ -122,6 +122,9 @@ class OddDevice(BackendV2):
     def _too_wide(self, one: Any) -> None:
         one.data.counts = {"0x1ff": one.shots}
 
+    def _all_qubits(self, one: Any) -> None:
+        one.data.counts = {f"{int(key, 16):05b}": n for key, n in one.data.counts.items()}
+
 
 class SeedlessDevice(OddDevice):
     """It lists no option for a seed, and takes one as ``its_seed``."""

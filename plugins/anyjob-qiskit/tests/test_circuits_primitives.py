@@ -16,6 +16,7 @@ from qiskit.primitives import BackendEstimatorV2, BackendSamplerV2
 from qiskit.providers import JobStatus as QiskitStatus
 from qiskit.providers import JobV1
 from qiskit.quantum_info import SparsePauliOp, Statevector
+from qiskit.transpiler import CouplingMap, Target
 from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime import EstimatorV2, SamplerV2
 
@@ -98,6 +99,16 @@ def test_what_it_cannot_do_is_refused(labs: Session) -> None:
         device.run(lab.bell(), noise_model=3)
     with pytest.raises(SpecError, match="theta"):
         device.run(lab.rotation())
+
+
+def test_its_name_tells_whether_it_simulates(labs: Session) -> None:
+    """qiskit-experiments takes what has 'simulator' in its name for a device whose gates have no places."""
+    names = [as_backend_v2(labs.get_backend("aer"), target=each).name for each in (None, fake_target())]
+    assert names == ["anyjob_aer_simulator", "anyjob_aer"]
+
+
+def fake_target() -> Target:
+    return Target.from_configuration(["cx", "x"], num_qubits=2, coupling_map=CouplingMap([(0, 1)]))
 
 
 def test_the_primitives_of_ibms_runtime_run_on_it(labs: Session) -> None:

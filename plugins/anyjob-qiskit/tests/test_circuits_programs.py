@@ -13,11 +13,13 @@ import circuits_lab as lab
 import msgspec
 import numpy as np
 import pytest
-from anyjob_qiskit import Circuit, sweep
+from anyjob_qiskit import Circuit, Estimate, sweep
 from anyjob_qiskit.circuits import foreign_circuits, formats
 from anyjob_qiskit.circuits.formats import _parse
 from anyjob_qiskit.circuits.lazy_program import LazyProgram, circuits_of
 from anyjob_qiskit.circuits.openqasm import GATES
+from anyjob_qiskit.estimate_job import EstimateJob
+from anyjob_qiskit.job_type import CircuitJob
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit, qasm2
@@ -256,6 +258,31 @@ def test_one_bad_circuit_of_many_keeps_all_from_being_submitted(labs: Session) -
 # --- what users have ------------------------------------------------------------------------------
 
 
+def test_listings_tell_circuits_by_their_names() -> None:
+    files = (File("runs/bell.qasm", lab.BELL_QASM.encode()), LazyProgram(lab.rotation()))
+    values = {"theta": 0.5, "v": [0.1, 0.2]}
+    assert (
+        CircuitJob.describe(Circuit(files, shots=2000, parameters=values))
+        == "bell.qasm, rotation, 2,000 shots, theta=0.5, v=[2 values]"
+    )
+    assert CircuitJob.describe(Circuit([lab.bell()] * 6)).startswith("bell, bell, bell, bell, 2 more, 1,024 ")
+    spec = Estimate(lab.bell(), ["ZZ", "XX"], parameters=dict.fromkeys("abcde", 1))
+    assert EstimateJob.describe(spec) == "ZZ and 1 more of bell, a=1, b=1, c=1, d=1, 1 more"
+
+
+@pytest.mark.parametrize("backend", ["aer", "threads"])
+def test_who_hands_over_a_circuit_of_qiskits_as_it_is_is_told_how(backend: str, labs: Session) -> None:
+    run: Any = labs.get_backend(backend).run
+    with pytest.raises(
+        SpecError, match=r"spec of a plugin: anyjob_qiskit\.Circuit\(…\) or anyjob_qiskit\.Est"
+    ):
+        run(lab.bell())
+    with pytest.raises(
+        SpecError, match=r"'shots' is a field of the work, .* give it to Circuit\(…, shots=…\)"
+    ):
+        run(Circuit(lab.bell()), shots=100)
+
+
 def test_numpys_integers_are_integers() -> None:
     spec = Circuit(lab.bell(), shots=np.int64(7), seed=np.uint8(3), level=np.int32(1))
     assert (type(spec.shots), spec.shots, spec.seed, spec.level) == (int, 7, 3, 1)
@@ -344,7 +371,7 @@ def test_circuits_of_other_libraries_are_taken_by_a_function_that_is_registered(
     broken = Foreign()
     broken.text = ""
     with pytest.raises(
-        SpecError, match=r"this circuit of acme cannot be written as OpenQASM: .* beam splitter"
+        SpecError, match=r"this Foreign of acme cannot be written as OpenQASM: .* beam splitter"
     ):
         Circuit(broken)
     with pytest.raises(SpecError, match="or one of acme, or one of braket; 3 is of type int"):

@@ -17,6 +17,7 @@ from anyjob_qiskit.results.reading import experiment_data
 from anyjob_qiskit.simulation import dump_circuits, simulate
 from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
+from qiskit.providers import QiskitBackendNotFoundError
 from qiskit.result import Result
 from qiskit_aer import AerSimulator
 from qiskit_aer.jobs import AerJob
@@ -29,6 +30,7 @@ from anyjob import (
     BackendNotFoundError,
     BackendUnavailableError,
     ConfigError,
+    JobFailedError,
     JobRejectedError,
     JobStatus,
     Session,
@@ -234,12 +236,14 @@ def test_a_method_that_cannot_simulate_a_circuit_is_an_error_of_the_job(labs: Se
     circuit = lab.bell()
     circuit.t(0)
     circuit.measure(0, 0)
-    for backend in ("aer", "threads"):
-        job = labs.get_backend(backend).run(Circuit(circuit, method="stabilizer"))
+    simulator = {"backend": "qiskit_aer:AerSimulator", "arguments": {"method": "stabilizer"}}
+    for name, options in (("aer", {}), ("threads", {}), ("fake", {**simulator, "transpile": False})):
+        job = labs.get_backend(name, **options).run(Circuit(circuit, method="stabilizer"))
         error = job.exception(60)
         assert job.status() is JobStatus.ERROR
-        assert error is not None
+        assert isinstance(error, JobFailedError)  # the same class wherever it ran
         assert "stabilizer" in str(error)
+        assert str(error).count("ERROR") == 1
 
 
 # --- devices of Qiskit's --------------------------------------------------------------------------
@@ -307,7 +311,7 @@ def test_a_job_of_the_device_is_attached_by_its_id(labs: Session) -> None:
 def test_a_path_that_names_nothing_is_said_by_run(labs: Session) -> None:
     for path, message in (
         ("circuits_lab:Nobody", "cannot be imported: .*Nobody"),
-        ("no_such_module:Nobody", "cannot be imported: No module named 'no_such_module'"),
+        ("no_such_module:Nobody", "cannot be imported: No module .*: install it for .*, or set PYTHONPATH"),
         ("Nobody", "write it as 'module:name'"),
     ):
         with pytest.raises(ConfigError, match=message):
@@ -385,6 +389,30 @@ def test_the_least_busy_backend_is_the_one_that_works_and_has_the_shortest_queue
     one.status = two.status
     with pytest.raises(BackendNotFoundError, match="matches and works, of 2"):
         provider.least_busy()
+
+
+def test_a_service_is_asked_for_a_backend_by_its_name_where_it_takes_one(
+    labs: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_TOKEN", "good")
+    provider: Any = labs.get_provider("account")
+    devices = {device.name: device for device in provider.service.backends()}
+    asked = []
+
+    def backends(name: str | None = None) -> list[Any]:
+        asked.append(name)
+        if name == "lab_three":
+            raise QiskitBackendNotFoundError("no such backend")
+        if name == "lab_two":  # one that knows its devices by other names than these have
+            return []
+        return [device for key, device in devices.items() if name in (None, key)]
+
+    monkeypatch.setattr(provider.service, "backends", backends)
+    assert labs.get_backend("account/lab_one").name() == "account/lab_one"
+    assert asked == ["lab_one"]
+    assert labs.get_backend("account/lab_two").name() == "account/lab_two"
+    with pytest.raises(BackendNotFoundError, match="lab_three"):
+        labs.get_backend("account/lab_three")
 
 
 def test_what_is_no_backend_of_qiskits_does_not_break_the_list(

@@ -108,7 +108,9 @@ class _Validator:
             elif hasattr(defaults, field.name):
                 made[field.name] = getattr(defaults, field.name)
             elif field.required:
-                self.problem(f"{prefix}{key}", f"is missing; expected {in_words(field.type)}")
+                docs = {each.name: each.doc.rstrip(".") for each in describe(struct_type)}
+                purpose = f": {docs[key]}" if docs[key] else ""
+                self.problem(f"{prefix}{key}", f"is missing; expected {in_words(field.type)}{purpose}")
         if len(self.problems) > before:
             return None
         try:

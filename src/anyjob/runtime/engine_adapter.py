@@ -261,6 +261,8 @@ class EngineAdapter(BaseBackend):
         """
         kind = self.type_name.partition("/")[0]
         given = resources.options.get(kind) or {}
+        if self.name() in resources.options and kind not in resources.options:
+            _check_is_type(self.name(), kind)
         if not given and self._default_job_options is not None:
             return self._default_job_options
         if not given and self.JobOptions is Options:
@@ -402,3 +404,14 @@ class EngineAdapter(BaseBackend):
         if self.capabilities.durable and self.capabilities.shared_files:
             return job_spool.path_of(self.spool_root, record.job_id)
         return None
+
+
+def _check_is_type(name: str, kind: str) -> None:
+    """Options below the name of a backend would be dropped, as those of another engine are."""
+    from importlib.metadata import entry_points
+
+    if all(each.name != name for each in entry_points(group="anyjob.backends")):
+        raise SpecError(
+            f"options of a job go by the type of the engine: options={{{kind!r}: …}}; {name!r} is "
+            "the name of a backend"
+        )

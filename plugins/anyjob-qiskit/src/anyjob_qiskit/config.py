@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Annotated, Any, Literal
 
@@ -132,6 +133,10 @@ def import_object(path: str, where: str) -> Any:
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
         missing = (getattr(error, "name", None) or "").partition(".")[0]
-        extra = ": pip install 'anyjob-qiskit[ibm]'" if missing == "qiskit_ibm_runtime" else ""
-        raise ConfigError(f"{where}: {path!r} cannot be imported: {error}{extra}") from error
+        wayout = ""
+        if missing == "qiskit_ibm_runtime":
+            wayout = ": pip install 'anyjob-qiskit[ibm]'"
+        elif isinstance(error, ModuleNotFoundError) and missing == module.partition(".")[0]:
+            wayout = f": install it for {sys.executable}, or set PYTHONPATH to the directory that it is in"
+        raise ConfigError(f"{where}: {path!r} cannot be imported: {error}{wayout}") from error
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from anyjob import TaskJob
+from anyjob_qiskit.circuits.brief import names_of, values_of
 from anyjob_qiskit.circuits.spec import Circuit
 from anyjob_qiskit.estimates.result import EstimateResult
 from anyjob_qiskit.estimates.spec import Estimate
@@ -34,6 +35,13 @@ class EstimateJob(TaskJob[EstimateResult]):
 
         values, errors = estimated(spec.observables, value)
         return EstimateResult(value[0].name, list(spec.observables), values, errors, spec.shots)
+
+    @classmethod
+    def describe(cls, spec: Estimate) -> str:
+        """The observables, the circuit by its name, and the values of parameters."""
+        more = f" and {len(spec.observables) - 1} more" if spec.observables[1:] else ""
+        (name,) = names_of([spec.circuit])
+        return ", ".join([f"{spec.observables[0]:.60}{more} of {name}", *values_of(spec.parameters)])
 
     @classmethod
     def show(cls, value: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from anyjob import Call, File, Outcome, TaskJob
+from anyjob_qiskit.circuits.brief import names_of, values_of
 from anyjob_qiskit.circuits.spec import Circuit
 from anyjob_qiskit.results.circuit_result import CircuitResult
 
@@ -54,6 +55,11 @@ class CircuitJob(TaskJob[CircuitResult]):
     def read(cls, job: TaskJob, outcome: Outcome) -> CircuitResult:
         """A backend for circuits leaves the same plain data."""
         return CircuitResult.of(super().read(job, outcome))
+
+    @classmethod
+    def describe(cls, spec: Circuit) -> str:
+        """The circuits by their names, the shots, and the values of parameters."""
+        return ", ".join([*names_of(spec.circuits), f"{spec.shots:,} shots", *values_of(spec.parameters)])
 
     @classmethod
     def sample(cls) -> Circuit:

@@ -45,11 +45,16 @@ class AnyjobBackendV2(BackendV2):  # type: ignore[misc]
     """A backend of Qiskit's that hands its circuits to one of anyjob's. See `as_backend_v2`."""
 
     def __init__(self, backend: Any, target: Any, jobs: int, resources: dict[str, Any]) -> None:
-        super().__init__(name=f"anyjob_{backend.name()}", backend_version=anyjob.__version__)
+        # qiskit-experiments looks into names for what has gates without places.
+        simulates = "_simulator" if target.build_coupling_map() is None else ""
+        super().__init__(name=f"anyjob_{backend.name()}{simulates}", backend_version=anyjob.__version__)
         self.anyjob_backend = backend
         self._target = target
         self._max_jobs = max(1, jobs)
         self._resources = resources
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}({self.name!r})>"
 
     @property
     def target(self) -> Any:

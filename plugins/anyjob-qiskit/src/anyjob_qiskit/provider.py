@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from inspect import signature
 from typing import Any
 
 from anyjob import (
@@ -69,8 +71,7 @@ class QiskitProvider(BaseProvider):
         """
         least = kwargs.pop("min_num_qubits", 0)
         with translating_errors(str(self)):
-            found = [offered for device in self.service.backends() if (offered := self._offered(device))]
-        found = [each for each in found if name in (None, each.name())]
+            found = self._named(name) if name is not None else self._all(self.service.backends())
         found = [each for each in found if (each.configuration().num_qubits or 0) >= least]
         return filter_backends(found, filters, **kwargs)
 
@@ -81,6 +82,21 @@ class QiskitProvider(BaseProvider):
             BackendNotFoundError: none matches, or several do.
         """
         return self.least_busy(**kwargs) if name == LEAST_BUSY else super().get_backend(name, **kwargs)
+
+    def _named(self, name: str) -> list[QiskitBackend]:
+        """The backends of a name: IBM's service asks for the properties of each that it is to return."""
+        from qiskit.providers import QiskitBackendNotFoundError
+
+        ask = self.service.backends
+        if _takes_name(ask):
+            with suppress(QiskitBackendNotFoundError):
+                found = [each for each in self._all(ask(name=name)) if each.name() == name]
+                if found:
+                    return found
+        return [each for each in self._all(ask()) if each.name() == name]
+
+    def _all(self, devices: Iterable[Any]) -> list[QiskitBackend]:
+        return [offered for device in devices if (offered := self._offered(device))]
 
     def _offered(self, device: Any) -> QiskitBackend | None:
         """A backend of Qiskit's as one of anyjob's; None, with a warning, for what is none."""
@@ -118,6 +134,13 @@ class QiskitProvider(BaseProvider):
         """Let go of the account."""
         with self._lock:
             self._service = None
+
+
+def _takes_name(ask: Callable[..., Any]) -> bool:
+    try:
+        return "name" in signature(ask).parameters
+    except (TypeError, ValueError):  # of one that is not written in Python
+        return False
 
 
 def _qubits(device: Any) -> int | None:

@@ -17,7 +17,7 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
 from anyjob_qiskit.circuits.qpy_writing import write_qpy
-from anyjob_qiskit.circuits.transpiling import Transpiler, operations
+from anyjob_qiskit.circuits.transpiling import Transpiler
 from anyjob_qiskit.results.reading import CircuitError, classical_bits, experiment_data
 
 MAX_CACHED = 512
@@ -33,21 +33,13 @@ class Simulator:
 
     Args:
         settings: plain data: ``method``, ``precision``, ``threads`` (0: as many as there are), ``noise`` (a
-            noise model as Aer writes it), ``device`` (the name of a fake device) and ``qubits`` (how many its
-            target has, for the transpiler), as far as they are set.
+            noise model as Aer writes it) and ``device`` (the name of a fake device), as far as they are set.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.backend = make_simulator(settings)
-        self.has_device = bool(settings.get("device"))
-        has_defaults = set(settings) <= {"threads"}
-        # Aer makes it anew each time that it is asked for.
-        target = TARGET if has_defaults else self.backend.target
-        self.num_qubits: int | None = target.num_qubits if self.has_device else None
-        self._settings = settings
-        self._transpilers = {target.num_qubits: Transpiler(self.backend)}
-        self._width = target.num_qubits
-        self._supported = set(target.operation_names)
+        self.num_qubits: int | None = self.backend.num_qubits if settings.get("device") else None
+        self._transpile = Transpiler(self.backend, TARGET if set(settings) <= {"threads"} else None)
         self._transpiled: dict[tuple[int, int | None], tuple[QuantumCircuit, QuantumCircuit]] = {}
 
     def run(
@@ -68,24 +60,15 @@ class Simulator:
 
     def transpiled(self, circuit: QuantumCircuit, level: int | None) -> QuantumCircuit:
         """Return a circuit in operations that the simulator has; one that was transpiled is cached."""
-        if level is None and not self.has_device and operations(circuit) <= self._supported:
-            return circuit
         key = (id(circuit), level)
         known = self._transpiled.get(key)
         if known is None or known[0] is not circuit:
             if len(self._transpiled) >= MAX_CACHED:
                 self._transpiled.clear()
-            known = self._transpiled[key] = circuit, self._transpiler(circuit.num_qubits)(circuit, level)
+            known = circuit, self._transpile(circuit, level)
+            if known[1] is not circuit:
+                self._transpiled[key] = known
         return known[1]
-
-    def _transpiler(self, qubits: int) -> Transpiler:
-        """Aer's target has as many qubits as a state vector in its memory; other methods simulate more."""
-        width = self._width if self.has_device else max(qubits, self._width)
-        found = self._transpilers.get(width)
-        if found is None:
-            wider = make_simulator({**self._settings, "qubits": width})
-            found = self._transpilers[width] = Transpiler(wider)
-        return found
 
 
 def run_here(simulator: AerSimulator, circuits: list[QuantumCircuit], **options: Any) -> Any:
@@ -118,8 +101,6 @@ def make_simulator(settings: Mapping[str, Any]) -> AerSimulator:
             options[name] = settings[name]
     if settings.get("threads"):
         options["max_parallel_threads"] = settings["threads"]
-    if settings.get("qubits"):
-        options["n_qubits"] = settings["qubits"]
     if settings.get("noise"):
         options["noise_model"] = noise_model(settings["noise"])
     if settings.get("device"):

@@ -154,7 +154,9 @@ def _run_file(
         raise click.UsageError("nothing to run: give a job file, or a command after --", ctx)
     if not file.endswith(".toml"):
         raise click.UsageError(
-            f"{file!r} is no job file (….toml); a command goes after --: anyjob run -- {file} …", ctx
+            f"{file!r} is no job file (….toml); a command goes after --: anyjob run -- {file} …; "
+            f"other work has a kind: anyjob run --type KIND {file} …",
+            ctx,
         )
     if options["detach"] and options["fail_fast"]:
         raise click.UsageError("--fail-fast is seen to by who waits, which --detach does not", ctx)

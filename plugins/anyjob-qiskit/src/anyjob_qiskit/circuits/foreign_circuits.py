@@ -10,14 +10,14 @@ import functools
 from importlib.metadata import entry_points
 from typing import Any
 
-from anyjob import SpecError
+from anyjob import File, SpecError
 
 GROUP = "anyjob_qiskit.circuits"
 """The name is that of a package, such as ``cirq``; the value a function of one circuit."""
 
 
 def converted(given: Any) -> Any:
-    """Return a circuit of another library as OpenQASM, or as one of Qiskit's; None for an unknown type.
+    """Return a circuit of another library as OpenQASM, also in a `File`, or as Qiskit's; None: unknown type.
 
     Raises:
         SpecError: it cannot be expressed so.
@@ -31,7 +31,9 @@ def converted(given: Any) -> Any:
     except ImportError as error:
         raise SpecError(f"a circuit of {package} is taken as Qiskit's: {error}") from error
     except Exception as error:  # whatever the library says of what OpenQASM has not
-        raise SpecError(f"this circuit of {package} cannot be written as OpenQASM: {error}") from error
+        raise SpecError(
+            f"this {type(given).__name__} of {package} cannot be written as OpenQASM: {error}"
+        ) from error
 
 
 def known_packages() -> list[str]:
@@ -46,16 +48,36 @@ def _converters() -> dict[str, Any]:
 
 def of_cirq(circuit: Any) -> str:
     """A circuit of cirq, whose qubits are in their order."""
+    import cirq
+
+    if cirq.is_parameterized(circuit):
+        names = ", ".join(sorted(cirq.parameter_names(circuit)))
+        raise ValueError(f"it leaves {names} open: give values by cirq.resolve_parameters")
     text: str = circuit.to_qasm()
     return text
 
 
-def of_pytket(circuit: Any) -> str:
-    """A circuit of pytket."""
+def of_pytket(circuit: Any) -> Any:
+    """A circuit of pytket, by its extension for Qiskit where that is installed, which keeps symbols, too."""
+    try:
+        from pytket.extensions.qiskit import tk_to_qiskit
+    except ImportError:
+        return _pytket_as_openqasm(circuit)
+    return tk_to_qiskit(circuit, replace_implicit_swaps=True)
+
+
+def _pytket_as_openqasm(circuit: Any) -> File:
     from pytket.qasm import circuit_to_qasm_str
 
-    text: str = circuit_to_qasm_str(circuit)
-    return text
+    more = "pip install pytket-qiskit, which keeps more than OpenQASM 2 has"
+    if circuit.free_symbols():
+        names = ", ".join(sorted(map(str, circuit.free_symbols())))
+        raise ValueError(f"it leaves {names} open: {more}")
+    try:
+        text = circuit_to_qasm_str(circuit)
+    except Exception as error:
+        raise ValueError(f"{error}: {more}") from error
+    return File(f"{circuit.name or 'circuit'}.qasm", text.encode())
 
 
 def of_braket(circuit: Any) -> Any:

@@ -29,9 +29,11 @@ def limits(device: Any, max_shots: int | None = None) -> Limits:
 
 
 def _qubits(device: Any) -> Any:
+    from anyjob_qiskit.circuits.transpiling import takes_any_width
+
     try:
-        return getattr(device, "num_qubits", None)
-    except Exception:  # of one without a target
+        return None if takes_any_width(device, device.target) else device.num_qubits
+    except Exception:  # of one without a target, or that is none of today's
         return None
 
 

@@ -22,8 +22,8 @@ class Estimate(Spec["EstimateResult"], frozen=True, tag="estimate"):
     """Values of observables in the state that a circuit makes, estimated from measurements.
 
     Args:
-        circuit: a file of OpenQASM 2, OpenQASM 3 or QPY that measures nothing at its end; a program may give
-            what a `Circuit` takes, too.
+        circuit: a file of OpenQASM 2, OpenQASM 3 or QPY; a program may give what a `Circuit` takes, too. The
+            state is that before measurements at its end, which are left out.
         observables: weighted sums of Pauli strings, such as ``0.5*ZZ - 1.5*XI``, the last letter for qubit 0;
             a program may give mappings, and Qiskit's ``Pauli`` and ``SparsePauliOp``, too.
         precision: the standard error that a Pauli string may have at most: each circuit is run

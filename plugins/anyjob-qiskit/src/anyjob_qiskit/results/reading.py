@@ -15,9 +15,17 @@ from typing import Any, NamedTuple
 
 from qiskit import QuantumCircuit
 
+try:
+    from anyjob import JobFailedError
+except ImportError:  # where circuits are simulated, anyjob need not be installed
+    JobFailedError = Exception  # type: ignore[misc, assignment]
 
-class CircuitError(Exception):
-    """The simulator, or the device, could not run the circuits; the message is in its own words."""
+
+class CircuitError(JobFailedError):
+    """The simulator, or the device, could not run the circuits; the message is in its own words.
+
+    Wherever circuits ran, who waits for them catches `anyjob.JobFailedError`.
+    """
 
 
 class ClassicalBits(NamedTuple):
@@ -97,7 +105,7 @@ def _raise_failures(result: Any, experiments: Sequence[Any]) -> None:
     told = any(not getattr(each, "success", True) for each in result.results)
     if failed or (not getattr(result, "success", True) and not told):
         raise CircuitError(
-            "; ".join(filter(None, dict.fromkeys([_status(result), *failed]))) or "no reason given"
+            "; ".join(filter(None, dict.fromkeys(failed))) or _status(result) or "no reason given"
         )
 
 
@@ -223,7 +231,8 @@ class _Bitstrings:
             raise CircuitError(f"{value!r} is no value of classical bits") from None
         if self._size is None:
             return written or format(number, "b")
-        if number < 0 or number.bit_length() > self._size:
+        # Whoever writes more digits has counted qubits, in an order that is theirs.
+        if number < 0 or max(number.bit_length(), len(written)) > self._size:
             raise CircuitError(f"{value!r} is no value of {self._size} classical bits")
         return format(number, self._format)
 
