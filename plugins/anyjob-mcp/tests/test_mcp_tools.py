@@ -85,3 +85,10 @@ def test_nonsense_is_told_to_be_that(writer: Ask, tool: str, arguments: dict[str
     said = error(writer(tool, **arguments))
     assert words in said
     assert "Traceback" not in said
+
+
+def test_an_argument_that_a_tool_does_not_have_is_refused(reader: Ask, writer: Ask) -> None:
+    """The SDK leaves it out, and a program would run without the limit that was meant."""
+    assert "states" in error(reader("list", states=["ERROR"]))
+    assert "timeout" in error(writer("run", command=["true"], name="limited", timeout="1m"))
+    assert data(reader("list", name="limited"))["jobs"] == []

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from importlib.metadata import version
+from types import new_class
 from typing import Any
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ToolAnnotations
 
 from anyjob import AnyjobError, Session
@@ -31,10 +33,7 @@ def make_server(session: Session, limits: Limits) -> MCPServer:
     reading = Reading(session, limits)
     tools = Tools(reading, Acting(session, limits, reading))
     about = f"Jobs that anyjob runs, on this machine and on clusters. {NOTE}"
-    server = MCPServer(
-        "anyjob", instructions=about, version=version("anyjob-mcp"), log_level="ERROR", subscriptions=False
-    )
-    for name, tool, hints in (
+    named = (
         ("list", tools.list_jobs, READS),
         ("show", tools.show, READS),
         ("explain", tools.explain, READS),
@@ -42,9 +41,15 @@ def make_server(session: Session, limits: Limits) -> MCPServer:
         ("usage", tools.usage, READS),
         ("run", tools.run, RUNS),
         ("cancel", tools.cancel, CANCELS),
-    ):
-        server.add_tool(_told(tool), name, annotations=hints, structured_output=False)
-    return server
+    )
+    return MCPServer(
+        "anyjob",
+        instructions=about,
+        version=version("anyjob-mcp"),
+        log_level="ERROR",
+        subscriptions=False,
+        tools=[_strict(_told(tool), name, hints) for name, tool, hints in named],
+    )
 
 
 class Tools:
@@ -109,6 +114,16 @@ class Tools:
     def cancel(self, job_id: str) -> Any:
         """Cancel a job, and what waits for its success."""
         return self._acting.cancel(job_id)
+
+
+def _strict(tool: Callable[..., CallToolResult], name: str, hints: ToolAnnotations) -> Tool:
+    """Return a tool that refuses arguments which it does not have: the SDK drops them, a limit among them."""
+    made = Tool.from_function(tool, name, annotations=hints, structured_output=False)
+    lenient = made.fn_metadata.arg_model
+    strict: Any = new_class(lenient.__name__, (lenient,), {"extra": "forbid"})
+    made.fn_metadata.arg_model = strict
+    made.parameters = strict.model_json_schema(by_alias=True)
+    return made
 
 
 def _told(tool: Callable[..., Any]) -> Callable[..., CallToolResult]:
