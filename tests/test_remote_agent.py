@@ -249,3 +249,29 @@ def test_what_the_backends_there_can_do_is_told(make: Make) -> None:
     assert "durable" not in offers["threads"].can
     (broken,) = (each for name, each in make(backend="nowhere").offers().items() if name == "nowhere")
     assert "nowhere" in broken.problem
+
+
+def test_a_large_file_goes_in_parts_once_and_the_job_has_it_as_it_was(make: Make, tmp_path: Path) -> None:
+    """Neither side has more of it in memory than its parts; it is sent again to a side that has lost it."""
+    data, backend = tmp_path / "data", make()
+    content = os.urandom((3 << 20) + 17)
+    data.write_bytes(content)
+    sent: list[int] = []
+    send = Channel.send
+
+    def noted(self: Channel, word: str, body: Any) -> Any:
+        sent.append(len(body.data) if word == "put" else 0)
+        return send(self, word, body)
+
+    copies = [tmp_path / f"copy-{n}" for n in range(3)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Channel, "send", noted)
+        jobs = [
+            backend.run(Command(["sh", "-c", f"cat > {copy}"], stdin=anyjob.File(str(data))))
+            for copy in copies
+        ]
+    assert sum(sent) == len(content)
+    assert max(sent) <= messages.CHUNK
+    data.write_bytes(b"another one")
+    assert [job.outcome(60).status.name for job in jobs] == ["DONE"] * 3
+    assert all(copy.read_bytes() == content for copy in copies)

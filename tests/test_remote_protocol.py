@@ -13,16 +13,16 @@ import cloudpickle
 import msgspec
 import pytest
 
-from anyjob import Call, Command, Outcome
+from anyjob import Call, Command, File, Outcome
 from anyjob.errors import SpecError, StateError
 from anyjob.job import JobStatus
 from anyjob.orders import Order
 from anyjob.outcome import KeptByBackend
 from anyjob.remote import frames, packing
 from anyjob.remote import pickle_inspection as pickles
-from anyjob.remote.content_store import BodyStore
 from anyjob.remote.messages import INLINE, LARGEST, JobIds, Missing, RemoteObservation, RemoteOutcome
 from anyjob.resources import Resources
+from anyjob.runtime.recording.content_store import ContentStore
 
 ID = "0123456789abcdef0123"
 
@@ -73,10 +73,10 @@ def order(spec: Any, **environment: str) -> Order:
 
 def travelled(given: Order) -> tuple[Any, Resources, packing.Bodies]:
     large: packing.Bodies = {}
-    packed = packing.pack(given, large, lambda spec: "what it is")
+    packed = packing.pack(given, large, Path("no-job"), lambda spec: "what it is")
     data = msgspec.msgpack.encode(packed)
     came = msgspec.msgpack.decode(data, type=type(packed))
-    spec = packing.unpack_work(came.work, large.__getitem__)
+    spec = packing.unpack_work(came.work, lambda sha256: bytes(large[sha256]))
     return spec, packing.unpack_resources(came.resources), large
 
 
@@ -94,8 +94,9 @@ def test_a_command_travels_byte_for_byte(tmp_path: Path) -> None:
     assert spec.argv == given.argv
     assert spec.env == {"FROM_HOOK": "1", "A": "\udcfd"}
     assert (resources.cpus, resources.name) == (2, "n\udcff")
-    assert list(large) == [hashlib.sha256(path.read_bytes()).hexdigest()]
-    assert spec.stdin.content == spec.files["x"].content == path.read_bytes()
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert large == {sha256: path.read_bytes()}
+    assert spec.stdin == spec.files["x"] == File("data", sha256=sha256)
     assert spec.files["small"].content == Path(__file__).read_bytes()
 
 
@@ -161,7 +162,7 @@ def test_modules_that_a_pickle_names_are_found_without_importing_them(
 
 
 def test_a_body_is_there_once_it_is_whole_and_is_what_its_hash_says(tmp_path: Path) -> None:
-    store, data = BodyStore(tmp_path), b"0123456789"
+    store, data = ContentStore(tmp_path), b"0123456789"
     sha256 = hashlib.sha256(data).hexdigest()
     assert store.missing([sha256]) == [sha256]
     store.put(sha256, 0, data[:4], last=False, channel=1)
@@ -178,4 +179,4 @@ def test_a_body_is_there_once_it_is_whole_and_is_what_its_hash_says(tmp_path: Pa
 @pytest.mark.parametrize("sha256", ["", "../../etc/passwd", "A" * 64, "a" * 63])
 def test_a_hash_that_is_none_is_no_path(tmp_path: Path, sha256: str) -> None:
     with pytest.raises(SpecError, match="is no hash"):
-        BodyStore(tmp_path).load(sha256)
+        ContentStore(tmp_path).load(sha256)

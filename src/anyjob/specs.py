@@ -15,7 +15,7 @@ from anyjob.resources import MAX_NAME, Resources
 from anyjob.status import LIMIT, ONCE, PREREQUISITES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from typing_extensions import TypeVar
 
@@ -46,10 +46,13 @@ class File(msgspec.Struct, frozen=True):
     Args:
         path: where it is on this side; its name is kept on the other.
         content: the bytes; None as long as they have not been taken.
+        sha256: in place of ``content`` the hash of it, where it is large and has been taken: it is kept in
+            the state directory.
     """
 
     path: str
     content: bytes | None = None
+    sha256: str = ""
 
     def __post_init__(self) -> None:
         force_setattr(self, "path", os.fsdecode(self.path))
@@ -57,7 +60,8 @@ class File(msgspec.Struct, frozen=True):
     @property
     def left_by(self) -> OutputPath | None:
         """The path of it, where another job is to leave it."""
-        return self.path if self.content is None and isinstance(self.path, OutputPath) else None
+        taken = self.content is not None or self.sha256
+        return self.path if not taken and isinstance(self.path, OutputPath) else None
 
     def taken(self) -> File:
         """Return this file with its content.
@@ -66,7 +70,7 @@ class File(msgspec.Struct, frozen=True):
             SpecError: the file cannot be read.
             DependencyFailedError: another job was to leave it, and has not.
         """
-        if self.content is not None:
+        if self.content is not None or self.sha256:
             return self
         try:
             with open(self.path, "rb") as stream:
@@ -155,13 +159,30 @@ def kind_of(spec: Spec | type[Spec]) -> str:
     return tag
 
 
-def with_files(spec: Spec) -> Spec:
-    """Return the spec with the contents of its files taken, of those that other jobs leave not yet."""
+def files_in(spec: Spec) -> Iterator[File]:
+    """Yield the files that go with a spec."""
+    for name in file_fields(type(spec)):
+        value = getattr(spec, name)
+        if isinstance(value, File):
+            yield value
+        elif isinstance(value, dict):
+            yield from value.values()
+        else:
+            yield from value or ()
+
+
+def with_files(spec: Spec, content: Callable[[File], File] = File.taken) -> Spec:
+    """Return the spec with the contents of its files taken, of those that other jobs leave not yet.
+
+    Args:
+        spec: the spec.
+        content: takes that of one.
+    """
     taken: dict[str, Any] = {}
 
     def take(file: File) -> File:
         if file.left_by is None:
-            return file.taken()
+            return content(file)
         if not isinstance(spec, Command):
             raise SpecError(
                 f"{name!r} of this work is the output of job {file.left_by.called}, which only a Command can "

@@ -120,7 +120,8 @@ class _Digester:
         if isinstance(value, File) and value.left_by is not None:
             return _hash("output", self.of(value.left_by))
         if isinstance(value, File):
-            return _hash("file", hashlib.sha256(value.taken().content or b"").digest())
+            content = value.taken().content or b""
+            return _hash("file", bytes.fromhex(value.sha256) or hashlib.sha256(content).digest())
         if isinstance(value, BaseJob):
             return _hash("job", value.job_id().encode())
         return self._of_array(value) or self._of_object(value, kind)

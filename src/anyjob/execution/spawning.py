@@ -13,6 +13,7 @@ from anyjob.errors import CommandFailedError, JobFailedError
 from anyjob.execution.child_program import Program, ReportedProgram
 from anyjob.outcome import Outcome
 from anyjob.specs import Command, File, check_left, outputs_in
+from anyjob.spool.job_spool import held_input
 from anyjob.spool.private_files import append_private, make_private, write_private
 from anyjob.status import JobStatus
 
@@ -132,11 +133,19 @@ def write_files(spec: Command, directory: Path) -> None:
     for path in outputs_in(spec):
         check_left(path)
     for name, file in spec.files.items():
-        lay_file(file, directory / "files" / name)
+        lay_file(file, directory, name)
 
 
-def lay_file(file: File, path: Path) -> None:
+def lay_file(file: File, directory: Path, name: str) -> None:
     """Write a file that goes with a program; of one that another job has left, a link to that."""
+    path = directory / "files" / name
+    if file.sha256:  # a copy, since the program may write to it
+        import shutil  # which brings all that unpacks archives
+
+        make_private(path.parent)
+        path.unlink(missing_ok=True)
+        shutil.copyfile(held_input(directory, file.sha256), path)
+        return
     if file.left_by is None:
         write_private(path, file.taken().content or b"")
         return

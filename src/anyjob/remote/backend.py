@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import io
 import os
 import threading
 from abc import abstractmethod
@@ -10,10 +11,17 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from anyjob.backend import BackendStatus, Capabilities
-from anyjob.errors import BackendAuthError, BackendError, BackendUnavailableError, JobError, JobRejectedError
+from anyjob.errors import (
+    BackendAuthError,
+    BackendError,
+    BackendUnavailableError,
+    JobError,
+    JobRejectedError,
+    StateError,
+)
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
 from anyjob.outcome import Outcome
 from anyjob.process.forks import in_each_process
@@ -36,11 +44,14 @@ from anyjob.remote.messages import (
 )
 from anyjob.specs import Call, kind_of
 from anyjob.spool.left_files import LeftFiles, Part
+from anyjob.spool.private_files import open_private
 from anyjob.taskbackend import TaskBackend
 from anyjob.taskjob import TaskJob
 
 WINDOW = 4
 """Requests that are on their way at a time, where there are many."""
+HELD = 64 << 20
+"""Bytes in memory that go before a request, from which the next order goes with another one."""
 
 _PLAIN = frozenset((int, float, str, bytes, bool, type(None)))
 """Arguments that travel wherever Python is."""
@@ -75,6 +86,7 @@ class RemoteBackend(TaskBackend):
         repeatable_launch=True,
         output_files=True,
     )
+    takes_large_files = True
     floor = 0.1
     ceiling = 30.0
 
@@ -264,10 +276,12 @@ class RemoteBackend(TaskBackend):
         if own:
             order = _with_variables(order, own)
         job_type = self.services.job_type(kind_of(spec))
-        packed = packing.pack(order, large, job_type.describe)
+        packed = packing.pack(order, large, self.job_directory(order.job_id), job_type.describe)
         if isinstance(spec, Call):
             body = packed.work.pickled  # type: ignore[union-attr]
-            self._check_call(spec, large[body.sha256] if body.data is None else body.data)
+            pickled = large[body.sha256] if body.data is None else body.data
+            assert isinstance(pickled, bytes)
+            self._check_call(spec, pickled)
         return packed
 
     def _own_variables(self) -> dict[str, str]:
@@ -313,21 +327,22 @@ class RemoteBackend(TaskBackend):
             data = bodies.get(sha256)
             if data is None:
                 continue  # not asked for
-            parts = (
-                Put(sha256, at, data[at : at + CHUNK], last=at + CHUNK >= len(data))
-                for at in range(0, len(data), CHUNK)
-            )
-            self._send_parts(parts)
+            if isinstance(data, bytes):
+                self._send_parts(sha256, io.BytesIO(data), len(data))
+                continue
+            try:
+                with open_private(data) as stream:
+                    self._send_parts(sha256, stream, os.fstat(stream.fileno()).st_size)
+            except OSError as error:
+                raise StateError(f"a file that goes with a job cannot be read: {error}") from error
 
-    def _send_parts(self, parts: Iterable[Put]) -> None:
-        channel, sent = self.channel(), list[Future[Any]]()
-        for part in parts:
-            if part.last:
-                while sent:  # the parts are written by several threads there; the last one is checked
-                    answered(sent.pop(0))
+    def _send_parts(self, sha256: str, stream: BinaryIO, size: int) -> None:
+        channel, sent = self.channel(), deque[Future[Any]]()
+        for offset in range(0, size, CHUNK):
+            part = Put(sha256, offset, stream.read(CHUNK), last=offset + CHUNK >= size)
+            while sent and (part.last or len(sent) >= WINDOW):
+                answered(sent.popleft())  # all before the last one: several threads write them there
             sent.append(channel.send("put", part))
-            if len(sent) >= WINDOW:
-                answered(sent.pop(0))
         for answer in sent:
             answered(answer)
 
@@ -526,14 +541,16 @@ class _Gathered(NamedTuple):
 
 def _gathered(packed: Iterable[tuple[RemoteOrder, packing.Bodies]]) -> Iterator[_Gathered]:
     """Put together what fits into a request."""
-    bulk, size = _Gathered([], {}), 0
+    bulk, size, held = _Gathered([], {}), 0, 0
     for order, large in packed:
         own = packing.size_of(order)
-        if bulk.orders and (len(bulk.orders) >= BULK or size + own > BULK_SIZE):
+        if bulk.orders and (len(bulk.orders) >= BULK or size + own > BULK_SIZE or held > HELD):
             yield bulk
-            bulk, size = _Gathered([], {}), 0
+            bulk, size, held = _Gathered([], {}), 0, 0
         bulk.orders.append(order)
-        bulk.large.update(large)
         size += own
+        new = {sha256: body for sha256, body in large.items() if sha256 not in bulk.large}
+        held += sum(len(body) for body in new.values() if isinstance(body, bytes))
+        bulk.large.update(new)
     if bulk.orders:
         yield bulk

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,7 +27,7 @@ from anyjob.remote.messages import (
 from anyjob.resources import Resources
 from anyjob.serialization.pickling import PickledCall, dump_call
 from anyjob.specs import Call, Command, File, Spec
-from anyjob.spool.job_spool import InSpool
+from anyjob.spool.job_spool import InSpool, held_input
 from anyjob.status import JobStatus
 from anyjob.text.brief import LONGEST
 from anyjob.text.printable import printable, shortened
@@ -34,16 +35,17 @@ from anyjob.text.printable import printable, shortened
 _PLAIN = tuple(
     field for field in RemoteOutcome.__struct_fields__ if field not in ("status", "value", "value_size")
 )
-Bodies = dict[str, bytes]
-"""Bodies that are sent by themselves, by their hash."""
+Bodies = dict[str, "bytes | Path"]
+"""Bodies that are sent by themselves, by their hash: what they are, or where they lie."""
 
 
-def pack(order: Order, large: Bodies, describe: Callable[[Any], str]) -> RemoteOrder:
+def pack(order: Order, large: Bodies, directory: Path, describe: Callable[[Any], str]) -> RemoteOrder:
     """Return an order as it travels.
 
     Args:
         order: of a command or a call.
         large: gets what is too large to go with it.
+        directory: the job's own on this side, which has the large files that go with it.
         describe: says in a line what a call is.
 
     Raises:
@@ -65,8 +67,8 @@ def pack(order: Order, large: Bodies, describe: Callable[[Any], str]) -> RemoteO
             [os.fsencode(argument) for argument in spec.argv],
             _encoded({**variables, **spec.env}),
             None if spec.cwd is None else os.fsencode(spec.cwd),
-            stdin=None if spec.stdin is None else _file(spec.stdin, large),
-            files={os.fsencode(name): _file(file, large) for name, file in spec.files.items()},
+            stdin=None if spec.stdin is None else _file(spec.stdin, large, directory),
+            files={os.fsencode(name): _file(file, large, directory) for name, file in spec.files.items()},
             stdout=None if spec.stdout is None else os.fsencode(spec.stdout),
             stderr=None if spec.stderr is None else os.fsencode(spec.stderr),
         )
@@ -100,7 +102,8 @@ def unpack_work(work: CommandWork | CallWork, load: Callable[[str], bytes]) -> S
         return load(body.sha256) if body.data is None else body.data
 
     def file(given: FileBody) -> File:
-        return File(os.fsdecode(given.name), content(given.content))
+        body, name = given.content, os.fsdecode(given.name)
+        return File(name, body.data) if body.data is not None else File(name, sha256=body.sha256)
 
     if isinstance(work, CallWork):
         text = work.text.decode("utf-8", "replace")
@@ -209,8 +212,11 @@ def unpack_observation(seen: RemoteObservation) -> Observation:
     )
 
 
-def _file(file: File, large: Bodies) -> FileBody:
+def _file(file: File, large: Bodies, directory: Path) -> FileBody:
     name = os.path.basename(os.fsencode(file.path)) or b"file"
+    if file.sha256:
+        large[file.sha256] = held_input(directory, file.sha256)
+        return FileBody(name, Body(None, file.sha256))
     return FileBody(name, _body(file.taken().content or b"", large))
 
 

@@ -25,7 +25,6 @@ from anyjob.errors import (
 from anyjob.ledger.rows import Row
 from anyjob.outcome import LocalValue
 from anyjob.remote import packing
-from anyjob.remote.content_store import BodyStore
 from anyjob.remote.messages import (
     BULK_SIZE,
     CHUNK,
@@ -47,6 +46,7 @@ from anyjob.remote.messages import (
     Submitted,
 )
 from anyjob.resources import Resources
+from anyjob.runtime.recording.content_store import ContentStore
 from anyjob.runtime.submission import submit
 from anyjob.session.backends.ledger_backends import LedgerBackends
 from anyjob.specs import Spec
@@ -78,7 +78,7 @@ class RequestHandler:
         self._channel = channel
         self._state = session.ledger.state
         self._tombstones = self._state / "remote" / "renounced"
-        self._bodies = BodyStore(self._state)
+        self._bodies = ContentStore(self._state)
         self._bodies.sweep()
         self._watched: dict[str, Callable[[], None]] = {}
         self._lock = threading.Lock()

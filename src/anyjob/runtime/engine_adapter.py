@@ -68,6 +68,8 @@ class EngineAdapter(BaseBackend):
     finds_results: ClassVar[bool] = False
     """Whether calls are unpickled by `anyjob.sdk.runner.Results`, which knows the spool: references to files
     there are left to it."""
+    takes_large_files: ClassVar[bool] = False
+    """Whether it takes large files that go with a job from the job's directory, by their hash."""
     has_threads_to_spare: ClassVar[bool] = False
     """Whether the threads that tell of the end of jobs may be held by what they call."""
     distribution = ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from anyjob.errors import AnyjobError, SpecError, UnsupportedSpecError
 from anyjob.execution.submit_directory import submit_directory
-from anyjob.specs import Spec, anchored, kind_of, with_files
+from anyjob.specs import File, Spec, anchored, kind_of, with_files
 
 
 def find_route(
@@ -70,17 +70,22 @@ def has_route(kind: str, backend: Any, job_type: Callable[[str], Any]) -> bool:
     return True
 
 
-def as_it_runs(spec: Spec) -> Spec:
+def as_it_runs(spec: Spec, content: Callable[[File], File] = File.taken) -> Spec:
     """Return a spec with the contents of its files, and with paths that mean the same wherever it runs.
 
     Raises:
         SpecError: a file cannot be read.
     """
-    return anchored(with_files(spec), submit_directory())
+    return anchored(with_files(spec, content), submit_directory())
 
 
 def lower_along(
-    spec: Spec, route: tuple[str, ...], job_type: Callable[[str], Any], *, shared_files: bool = True
+    spec: Spec,
+    route: tuple[str, ...],
+    job_type: Callable[[str], Any],
+    *,
+    shared_files: bool = True,
+    content: Callable[[File], File] = File.taken,
 ) -> tuple[Spec, ...]:
     """Rewrite a spec step by step; returns it and all that it was rewritten as, the last one native.
 
@@ -89,13 +94,14 @@ def lower_along(
         route: the kinds from its own to the native one.
         job_type: gives the class of a kind.
         shared_files: whether a directory here means something where it runs.
+        content: takes the content of a file.
 
     Raises:
         UnsupportedSpecError: a step did not give what its class declares.
         SpecError: a step refuses this spec.
     """
     prepared = as_it_runs if shared_files else with_files
-    specs = [prepared(spec)]
+    specs = [prepared(spec, content)]
     for here, target in pairwise(route):
         step = job_type(here)
         try:
@@ -110,5 +116,5 @@ def lower_along(
             raise UnsupportedSpecError(
                 f"{step.__name__}.lower() was to give a spec of kind {target!r}, and gave {lowered!r}"
             )
-        specs.append(prepared(lowered))
+        specs.append(prepared(lowered, content))
     return tuple(specs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from anyjob.runtime.capability_checks import check_resources, check_spec, check_
 from anyjob.runtime.ids import new_id
 from anyjob.runtime.lowering import find_route, lower_along
 from anyjob.runtime.services import AMENDED
-from anyjob.specs import Call, Command, Spec, T, check_left, kind_of, outputs_in
+from anyjob.specs import Call, Command, File, Spec, T, check_left, kind_of, outputs_in
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 
@@ -265,6 +265,7 @@ def _listed(job_ids: Sequence[str]) -> str:
 
 def _lower(backend: TaskBackend, specs: Sequence[Spec]) -> list[tuple[Spec, ...]]:
     job_type = backend.services.job_type
+    content = _taken_for(backend)
     routes: dict[str, tuple[str, ...]] = {}
     lowered = []
     for spec in specs:
@@ -277,10 +278,30 @@ def _lower(backend: TaskBackend, specs: Sequence[Spec]) -> list[tuple[Spec, ...]
                 )
             except SpecError as error:
                 raise type(error)(f"backend {backend.name()!r}: {error}") from None
-        chain = lower_along(spec, route, job_type, shared_files=backend.capabilities.shared_files)
+        chain = lower_along(
+            spec, route, job_type, shared_files=backend.capabilities.shared_files, content=content
+        )
         check_spec(backend, chain[-1])
         lowered.append(chain)
     return lowered
+
+
+def _taken_for(backend: TaskBackend) -> Callable[[File], File]:
+    """Return what takes the content of a file for the jobs of a backend."""
+    store: Any = None
+
+    def content(file: File) -> File:
+        nonlocal store
+        if not (backend.takes_large_files or file.sha256):
+            return file.taken()
+        if store is None:
+            from anyjob.runtime.recording.content_store import ContentStore  # which loads OpenSSL
+
+            store = ContentStore(backend.services.ledger.state)
+        taken: File = (store.take if backend.takes_large_files else store.in_memory)(file)
+        return taken
+
+    return content
 
 
 class Launch:

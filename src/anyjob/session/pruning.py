@@ -12,6 +12,7 @@ from anyjob.errors import StateError
 from anyjob.ledger.file.disk_reserve import Reserve
 from anyjob.ledger.sql_lists import chunks
 from anyjob.process.reporting import report
+from anyjob.runtime.recording.content_store import ContentStore
 from anyjob.spool import job_spool
 from anyjob.text.units import parse_duration
 
@@ -33,6 +34,7 @@ def prune(ledger: Ledger, older_than: Any) -> list[str]:
     ledger.forget_keys()
     forget(ledger, forgotten)
     _sweep_environments(ledger)
+    ContentStore(ledger.state).sweep()
     _purge(ledger)
     return forgotten
 

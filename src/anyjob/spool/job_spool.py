@@ -29,6 +29,8 @@ OUTCOME = "outcome.pkl"
 """The file that holds the report of a call."""
 UNWRITTEN = "outcome.error"
 """The link that says why there is no such file."""
+INPUTS = "inputs"
+"""The directory of the large files that go with a job, by their hashes."""
 KEPT_IN_LEDGER = 64 * 1024
 """Bytes of a value up to which it is kept in the ledger; a larger one stays in the spool."""
 
@@ -70,6 +72,11 @@ def path_of(spool: Path, job_id: str) -> Path:
     """
     check_id(job_id)
     return spool / f"{job_id[:2]}/{job_id}"
+
+
+def held_input(directory: Path, sha256: str) -> Path:
+    """Return where a job has a large file that goes with it, in its directory."""
+    return directory / INPUTS / sha256
 
 
 def job_ids(spool: Path) -> Iterator[str]:

@@ -22,6 +22,7 @@ OURS = frozenset(
         "stderr",
         "stdin",
         "files",
+        "inputs",
         "environment",
         "outcome",
         "payload",

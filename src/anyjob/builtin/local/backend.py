@@ -62,6 +62,7 @@ class LocalBackend(TaskBackend):
     )
     floor = 0
     queues_in_ledger = True
+    takes_large_files = True
     runs_again = True
     tells_walltime = True
 

@@ -18,7 +18,7 @@ from anyjob.ledger.store import Ledger
 from anyjob.resources import Resources
 from anyjob.runtime.lowering import lower_along
 from anyjob.serialization.pickling import PickledCall, dump, dump_call
-from anyjob.specs import Call, Spec
+from anyjob.specs import Call, Spec, files_in
 from anyjob.spool import job_spool
 from anyjob.taskjob import describe
 from anyjob.tracking.records import JobRecord
@@ -72,6 +72,8 @@ class StoredWork:
                 self._keep(record.job_id, payload)
                 kept = None
             original = record.specs[0]
+            for held in {file.sha256 for spec in (original, native) for file in files_in(spec)} - {""}:
+                self._hold(record.job_id, held)
             spec = None if original is native else dump(original, original)
             what = Summary(describe(job_type(record.kind), original), record.parameters)
             notes = dict(record.notes or {})
@@ -83,6 +85,12 @@ class StoredWork:
             job_spool.write_payload(self._spool, job_id, payload, durable=self._durable)
         except OSError as error:
             raise cannot_write(job_spool.path_of(self._spool, job_id), error) from error
+
+    def _hold(self, job_id: str, sha256: str) -> None:
+        from anyjob.runtime.recording.content_store import ContentStore
+
+        directory = job_spool.path_of(self._spool, job_id)
+        ContentStore(self._ledger.state).hold(sha256, directory, durable=self._durable)
 
     def load(self, job_id: str, bulk: int) -> tuple[tuple[Spec, ...], Resources]:
         """Read back a job's work, as it was handed over and as it was lowered, and its resources.

@@ -23,6 +23,7 @@ from anyjob.specs import Command, outputs_in
 from anyjob.spool import environment_file, job_spool
 from anyjob.spool.attempts import put_attempt_aside
 from anyjob.spool.environment_file import JOB_FILE
+from anyjob.spool.job_spool import held_input
 from anyjob.spool.private_files import open_private, sync_directories, write_private
 
 
@@ -182,6 +183,8 @@ def _lay_files(command: Command, directory: str) -> str | None:
         return None
     if command.stdin.left_by is not None:
         return os.path.realpath(command.stdin.left_by)  # the keeper follows no link
+    if command.stdin.sha256:
+        return str(held_input(Path(directory), command.stdin.sha256))
     path = Path(directory, "stdin")
     write_private(path, command.stdin.content or b"")
     return str(path)

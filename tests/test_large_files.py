@@ -1,0 +1,87 @@
+"""Large files that go with work: taken when the job is made, kept once, and gone with the last job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running_local import Local, running
+
+import anyjob
+from anyjob import Command, File
+from anyjob.runtime.recording import content_store
+from anyjob.runtime.recording.content_store import LARGE, ContentStore
+from anyjob.spool.job_spool import INPUTS
+
+READS = 'cat > "$1"; cmp "$1" "$ANYJOB_SPOOL/files/data" && echo more >> "$ANYJOB_SPOOL/files/data"'
+
+
+@pytest.fixture
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Local]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with running(tmp_path / "local", slots=1) as made:
+        yield made
+
+
+def kept(state: Path) -> list[os.DirEntry[str]]:
+    return sorted(os.scandir(state / INPUTS), key=lambda entry: entry.name)
+
+
+def test_a_large_file_is_what_it_was_when_the_jobs_were_made_and_is_kept_once(
+    local: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, then = tmp_path / "data", os.urandom(LARGE + 1)
+    data.write_bytes(then)
+    given = File(str(data))
+    gate = local.backend.run(Command(["sh", "-c", f"while [ ! -e {tmp_path}/go ]; do sleep 0.02; done"]))
+    copies = [tmp_path / "copy-0", tmp_path / "copy-1"]
+    jobs = local.backend.run_many(
+        [Command(["sh", "-c", READS, "sh", str(copy)], stdin=given, files={"data": given}) for copy in copies]
+    )
+    (entry,) = kept(local.state)
+    assert entry.stat().st_nlink == 3
+    data.write_bytes(b"another one")
+    again = local.backend.run(Command(["wc", "-c"], stdin=given))
+    (tmp_path / "go").touch()
+    assert [job.outcome(60).status.name for job in (gate, *jobs, again)] == ["DONE"] * 4
+    assert [copy.read_bytes() == then for copy in copies] == [True, True]
+    (rerun,) = local.session.rerun([jobs[0]])
+    assert rerun.outcome(60).status.name == "DONE"
+    assert again.result().stdout.text().split() == ["11"]
+    monkeypatch.setattr(content_store, "UNUSED", 0.0)
+    local.session.prune(0)
+    assert kept(local.state) == []
+
+
+def test_what_was_kept_goes_with_a_rerun_on_a_backend_that_takes_files_with_their_content(
+    local: Local, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.write_bytes(os.urandom(LARGE))
+    done = local.backend.run(Command(["cmp", "-", str(data)], stdin=File(str(data))))
+    assert done.outcome(60).status.name == "DONE"
+    other = anyjob.run(done.spec(), backend=local.session.get_backend("threads"))
+    assert other.outcome(60).status.name == "DONE"
+
+
+def test_a_file_that_changed_is_taken_anew_and_one_that_is_the_same_is_not(tmp_path: Path) -> None:
+    store, data = ContentStore(tmp_path), tmp_path / "data"
+    data.write_bytes(b"a" * LARGE)
+    first = store.take(File(str(data)))
+    assert store.take(File(str(data))) == first == store.take(File(str(data), b"a" * LARGE))
+    data.write_bytes(b"b" * LARGE)
+    second = store.take(File(str(data)))
+    assert {entry.name for entry in kept(tmp_path)} == {first.sha256, second.sha256}
+    assert store.in_memory(second).content == b"b" * LARGE
+
+
+def test_a_file_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.write_bytes(b"a" * LARGE)
+    (tmp_path / "state").write_text("no directory")
+    with pytest.raises(anyjob.StateError, match="state"):
+        ContentStore(tmp_path / "state").take(File(str(data)))
+    with pytest.raises(anyjob.SpecError, match="cannot read the file"):
+        ContentStore(tmp_path).take(File(str(tmp_path / "none")))
