@@ -15,7 +15,7 @@ from anyjob.batch import files
 from anyjob.batch.dialect import Dialect, Row, Submission
 from anyjob.batch.follower import Follower
 from anyjob.batch.options import BatchJobOptions, cluster_options
-from anyjob.batch.programs import Programs, TimedOut, says
+from anyjob.batch.programs import CompletedProgram, Programs, TimedOut, says
 from anyjob.batch.queue import MAX_IDS, Queue, chunks, condensed
 from anyjob.batch.script import job_environment, job_id_in_name, job_name, script
 from anyjob.errors import BackendError
@@ -121,8 +121,10 @@ class BatchBackend(TaskBackend):
         except BaseException:
             files.remove(directory)
             raise
-        job = self.words.submitted(done.stdout) if done.returncode == 0 else None
-        if job is not None:
+        job = self.words.submitted(done.stdout)
+        if job and not isinstance(job, str):
+            yield from self._answer_each(orders, job, done)
+        elif isinstance(job, str) and done.returncode == 0:
             self._queue.note_submission(job)
             for number, order in enumerate(orders):
                 task = self.words.first_task + number if len(orders) > 1 else None
@@ -141,6 +143,22 @@ class BatchBackend(TaskBackend):
             raise self._programs.error(done)
         else:
             yield from self._reject(orders, directory, self._programs.message(done))
+
+    def _answer_each(
+        self, orders: list[Order], jobs: Sequence[str], done: CompletedProgram
+    ) -> Iterator[tuple[Order, Answer]]:
+        """Answer where each task has an id of its own; some may have been taken, and the others not."""
+        for order, job in zip(orders, jobs, strict=False):
+            self._queue.note_submission(job)
+            yield order, job
+        rest = orders[len(jobs) :]
+        if done.returncode == 0 or says(self.words.unsure + self.words.away, done):
+            yield from ((order, Unsure()) for order in rest)
+            return
+        for order in rest:
+            if order.spool is not None:
+                shutil.rmtree(order.spool, ignore_errors=True)
+            yield order, Rejected(self._programs.message(done))
 
     def _command(self, orders: list[Order], directory: Path) -> tuple[list[str], bytes]:
         first = orders[0]
@@ -238,12 +256,16 @@ class BatchBackend(TaskBackend):
         if sought:
             named = self._native_ids({member.submission.name for member in sought.values()})
             for job_id, member in sought.items():
-                if member.submission.name in named:
-                    found[job_id] = member.native_id(self.words, named[member.submission.name])
+                jobs = named.get(member.submission.name, {})
+                if job := jobs.get(None) or jobs.get(member.position):
+                    found[job_id] = member.native_id(self.words, job)
         return found
 
-    def _native_ids(self, names: set[str]) -> dict[str, str]:
-        """Return the scheduler's ids of submissions, by the ids of ours at the end of their names."""
+    def _native_ids(self, names: set[str]) -> dict[str, dict[int | None, str]]:
+        """Return the scheduler's ids of submissions, by the ids of ours at the end of their names.
+
+        Those of each task, by its number, where it has one of its own.
+        """
         self._queue.refresh(age=MAX_AGE)
         named = _by_our_id(self._queue.listing.rows, names)
         missing = names - named.keys()
@@ -271,6 +293,10 @@ def _remove(orders: Iterable[Order], directory: Path) -> None:
             shutil.rmtree(order.spool, ignore_errors=True)
 
 
-def _by_our_id(rows: Iterable[Row], names: set[str]) -> dict[str, str]:
-    known = {job_id_in_name(row.name): row.job for row in rows}
-    return {name: known[name] for name in names if name in known}
+def _by_our_id(rows: Iterable[Row], names: set[str]) -> dict[str, dict[int | None, str]]:
+    known: dict[str, dict[int | None, str]] = {}
+    for row in rows:
+        name = job_id_in_name(row.name)
+        if name in names:
+            known.setdefault(name, {})[row.number] = row.job
+    return known

@@ -64,6 +64,7 @@ class Row(NamedTuple):
         host: the node that its script runs on.
         cancelled_by: who has cancelled it, in words.
         owner: whose it is, where the listing tells of others', too; empty: the user's.
+        number: which it is of those that were handed over together, from 0, where each has an id of its own.
     """
 
     job: str
@@ -83,6 +84,7 @@ class Row(NamedTuple):
     host: str = ""
     cancelled_by: str = ""
     owner: str = ""
+    number: int | None = None
 
 
 class Dialect:
@@ -157,8 +159,11 @@ class Dialect:
         """
         raise NotImplementedError
 
-    def submitted(self, text: str) -> str | None:
-        """Read the id of the job, or of the array, out of what that prints; None where there is none."""
+    def submitted(self, text: str) -> str | Sequence[str] | None:
+        """Read the id of the job, or of the array, out of what that prints; None where there is none.
+
+        Where each task has an id of its own: these, in the order of the tasks.
+        """
         raise NotImplementedError
 
     def listing(self, user: str) -> list[str]:

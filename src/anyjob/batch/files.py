@@ -250,7 +250,8 @@ def recorded_id(submission: Path, dialect: Dialect) -> str | None:
         return None
     try:
         with open_private(submission / "submitted") as stream:
-            return dialect.submitted(stream.read().decode("utf-8", "replace"))
+            said = dialect.submitted(stream.read().decode("utf-8", "replace"))
+            return said if isinstance(said, str) else None
     except OSError:
         return None
 

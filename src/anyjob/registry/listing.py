@@ -20,6 +20,7 @@ WELL_KNOWN = {
         "slurm": "anyjob-slurm",
         "gridengine": "anyjob-gridengine",
         "pbs": "anyjob-pbs",
+        "flux": "anyjob-flux",
         "dask": "anyjob-dask",
         "ray": "anyjob-ray",
         "ssh": "anyjob-ssh",
