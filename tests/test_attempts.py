@@ -108,12 +108,9 @@ def test_a_configuration_that_makes_no_sense_is_told(tmp_path: Path) -> None:
         session.get_backend("mine")
 
 
-def test_what_does_not_run_again_by_itself_refuses() -> None:
-    backend = ScriptedEngine.make()
-    for given in ({"retries": 1}, {"walltime": 60, "on_walltime": "requeue"}):
-        with pytest.raises(anyjob.UnsupportedSpecError, match=f"leave {[*given][-1]} out"):
-            backend.run(abs, 1, **given)
-    backend.run(abs, 1, retries=0)
+def test_what_starts_nothing_anew_at_its_walltime_refuses_to() -> None:
+    with pytest.raises(anyjob.UnsupportedSpecError, match="leave on_walltime out"):
+        ScriptedEngine.make().run(abs, 1, walltime=60, on_walltime="requeue")
 
 
 def test_the_command_line_tells_of_attempts(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -313,6 +314,34 @@ class MakesCallsAnyway(RightCallsBackend):
         return super().run(spec, **resources)
 
 
+class LaunchesFromOneThread(RightCallsBackend):
+    """Nobody but the thread that has made it can hand anything to its engine; it rejects all else."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.owner = threading.get_ident()
+
+    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        if threading.get_ident() == self.owner:
+            yield from super().launch(orders)
+        else:
+            yield from ((order, Rejected("called by another thread")) for order in orders)
+
+
+class DoesNothingTwice(RightCallsBackend):
+    """What it was handed once it takes for the same work when it comes again."""
+
+    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        for order in orders:
+            known = f"{order.spec}"
+            if known in self.outcomes:
+                yield order, Rejected("there already")
+                continue
+            ((_, native_id),) = super().launch([order])
+            self.outcomes[known] = None
+            yield order, native_id
+
+
 class LosesStderr(RightBackend):
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         return b"" if stream == "stderr" else super().logs(ticket, stream, offset)
@@ -531,6 +560,12 @@ FAILURES: list[tuple[type[Any], str, str]] = [
         "test_a_call_is_not_made_whose_arguments_did_not_come_about",
         "raises None, not a DependencyFailedError",
     ),
+    (
+        LaunchesFromOneThread,
+        "test_work_starts_after_what_it_is_to_start_after",
+        "work that is to start after other work.*by another thread",
+    ),
+    (DoesNothingTwice, "test_work_that_fails_is_run_again", "had the attempts .*rejected"),
     (IgnoresTasksOfCalls, "test_a_call_of_several_tasks_returns_their_list", "two tasks is None"),
     (IgnoresTasks, "test_one_task_that_fails_ends_the_job", "the job is .*DONE"),
     (LosesStderr, "test_what_the_work_wrote_can_be_read", r"logs\('stderr'\) gave \[\]"),

@@ -23,7 +23,8 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     """One job for the engine.
 
     Args:
-        job_id: ours; usable as an idempotency key.
+        job_id: ours; usable as an idempotency key. Where a job is run again, the engine is given its next
+            attempt under another id, with a directory of its own: what it keeps of one is not the next one's.
         spec: of a kind that the backend accepts.
         resources: what it needs and what it is called.
         environment: variables for the job: those of a `Call` itself are among them, those of a `Command` are
@@ -47,7 +48,7 @@ class Ticket(msgspec.Struct, kw_only=True, gc=False):
     """One job that the engine was given.
 
     Args:
-        job_id: ours.
+        job_id: ours: that of the order.
         native_id: the engine's.
         submitted: when it was given, in seconds since 1970.
         spool: the job's directory, where files are shared; else None.

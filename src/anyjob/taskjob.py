@@ -274,11 +274,18 @@ class TaskJob(BaseJob, Generic[T_co]):
         Raises:
             StateError: the ledger cannot be read.
         """
-        from anyjob.spool.attempts import attempts_of
+        from anyjob.spool.attempts import attempts_of, logs_of_attempt, logs_of_launches
 
         record = self._record
-        before = self._backend.ended_attempts(self._job_id)
-        return attempts_of(before, record.outcome, record.attempt, record.status, None, record.spool)
+        backend, number = self._backend, record.attempt
+        before = backend.ended_attempts(self._job_id)
+
+        def logs_of(attempt: int) -> dict[str, str]:
+            if backend.runs_again or not backend.capabilities.durable:
+                return logs_of_attempt(record.spool, attempt, number)
+            return logs_of_launches(backend.spool_root, self._job_id, before, attempt)
+
+        return attempts_of(before, record.outcome, number, record.status, None, logs_of)
 
     def logs(self, stream: str = "stdout", follow: bool = False, attempt: int | None = None) -> Iterator[str]:
         """Yield what the work wrote, line by line, with line ends.
@@ -350,12 +357,14 @@ class TaskJob(BaseJob, Generic[T_co]):
 
     def _log_reader(self, stream: str) -> Callable[[int], bytes]:
         """Return what reads a stream from an offset on, from attempt to attempt."""
+        record = self._record
+        if record.kind and record.outcome is None and not self._backend.runs_again:
+            return self._log_of_launches(stream)
 
         def read(offset: int) -> bytes:
-            found: bytes = self._backend.logs(self._record.ticket(), stream, offset)
+            found: bytes = self._backend.logs(record.ticket(), stream, offset)
             return found
 
-        record = self._record
         if record.spool is None or (record.attempt == 1 and record.outcome is not None):
             return read
         if not goes_again(record.resources):
@@ -363,6 +372,20 @@ class TaskJob(BaseJob, Generic[T_co]):
         from anyjob.spool.attempts import LogReader
 
         return LogReader(record.spool, stream, record.attempt, read)
+
+    def _log_of_launches(self, stream: str) -> Callable[[int], bytes]:
+        """Return what reads a stream at an engine that is given each attempt under an id of its own."""
+        ticket, before = self._record.ticket(), 0  # bytes of the attempts before
+
+        def read(offset: int) -> bytes:
+            nonlocal ticket, before
+            found: bytes = self._backend.logs(ticket, stream, offset - before)
+            if not found and ticket.job_id != self._record.attempt_id:
+                ticket, before = self._record.ticket(), offset
+                found = self._backend.logs(ticket, stream, 0)
+            return found
+
+        return read
 
     def _log_of_attempt(self, stream: str, attempt: int) -> Iterator[bytes]:
         found = {each.number: each for each in self.attempts()}

@@ -71,13 +71,14 @@ class Job:
             self.number = int(task) - first_task if is_task else 0
             stream.seek(start + ID_LINE_SIZE * self.number)
             job_id = stream.read(ID_LINE_SIZE - 1).decode("ascii")
-        self.job_id = job_id
         self.task = task if is_task else "-"
         root = os.path.dirname(os.path.dirname(submission))
         self.directory = os.path.join(root, job_id[:2], job_id)
         with open_shared(self.path("work")) as stream:
             size = int(stream.readline().split()[2])
             self.work: dict[str, Any] = marshal.loads(stream.read(size))
+            # By which its processes are known: of a job that is run again not the id that its directory has.
+            self.job_id: str = self.work["environment"].get(b"ANYJOB_JOB_ID", job_id.encode()).decode()
             self.payload = stream.read()
 
     def path(self, name: str) -> str:
@@ -573,9 +574,12 @@ def run(job: Job, watcher: Watcher) -> int:
     is_call = job.work["kind"] == "python"
     read_end, write_end = os.pipe()
     job.append_to_journal("S")
-    os.environ["ANYJOB_ATTEMPT"] = str(job.attempt)
-    if job.work["requeue"] or job.work["restartable"]:
-        os.environ["ANYJOB_SCRATCH"] = scratch = job.path("scratch")
+    given = job.work["environment"]  # of what anyjob hands over once more
+    before = int(given.pop(b"ANYJOB_ATTEMPT", b"1")) - 1
+    os.environ["ANYJOB_ATTEMPT"] = str(before + job.attempt)
+    scratch = os.fsdecode(given.pop(b"ANYJOB_SCRATCH", b""))
+    if scratch or job.work["requeue"] or job.work["restartable"]:
+        os.environ["ANYJOB_SCRATCH"] = scratch = scratch or job.path("scratch")
         os.makedirs(scratch, 0o700, exist_ok=True)
     gpu_memory = GpuMemory(job)
     watcher.pid = os.fork()

@@ -2,7 +2,8 @@
 
 An attempt that failed, and after which the job goes again, has a row of `attempts`, with what came of it, and
 when the next one is due. The job is in the state `DUE` until somebody begins that: then it is one that waits
-as any other. Both are part of a transaction. So each attempt begins once, whoever is killed.
+as any other. Both are part of a transaction. So each attempt begins once, whoever is killed. An engine of our
+own making begins it by itself; for others the releaser of the host that the job was submitted on does.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def split(
 ) -> Split:
     """Write which of these jobs go again, and return what is to be done with all of them.
 
+    An engine that is not of our own making is given each attempt under an id of its own.
+
     Args:
         db: in a transaction.
         outcomes: what came of their attempts.
@@ -84,7 +87,7 @@ def split(
             known[bulk] = _resources(context)
         history = [kind for (kind,) in db.execute("SELECT kind FROM attempts WHERE n = ?", (n,))]
         step = next_attempt(known[bulk], history, outcome, restarts=bool(host), chance=random.random())
-        if step is None or not host:  # other engines have it go again by themselves, before it ends
+        if step is None or (not host and step.kind == "requeue"):  # engines do that before it ends
             continue
         del result.final[job_id]
         _write(db, n, native_id, outcome, step.kind, now, step.wait)
@@ -121,7 +124,7 @@ def _write(
     )
 
 
-def begin(db: sqlite3.Connection, job_ids: Sequence[str], state: JobStatus) -> list[tuple[str, int]]:
+def begin(db: sqlite3.Connection, job_ids: Sequence[str], state: int) -> list[tuple[str, int]]:
     """Have those of these jobs that are due be in this state; return them, each with its backend.
 
     What is in another state by now was begun by somebody else, or has ended.
@@ -133,5 +136,5 @@ def begin(db: sqlite3.Connection, job_ids: Sequence[str], state: JobStatus) -> l
             f"SELECT n, id, backend FROM jobs WHERE +state = {DUE} AND id IN ({placeholders(some)})", some
         ).fetchall()
     ]
-    db.executemany("UPDATE jobs SET state = ? WHERE n = ?", [(CODE[state], n) for n, _, _ in found])
+    db.executemany("UPDATE jobs SET state = ? WHERE n = ?", [(state, n) for n, _, _ in found])
     return [(job_id, backend) for _, job_id, backend in found]

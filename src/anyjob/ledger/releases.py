@@ -1,4 +1,4 @@
-"""Jobs that start after others, on engines that do not read the ledger by themselves: who hands them over.
+"""Jobs that start after others, or go again, on engines that do not read the ledger: who hands them over.
 
 A job that has all that it starts after is `RELEASED`. A releaser claims it, before it hands it to the engine:
 so it is handed over by one alone. What stands in the ledger of a claim whose releaser has died is all that is
@@ -9,17 +9,26 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from anyjob.ledger import dependencies
+from anyjob.ledger import attempts, dependencies
 from anyjob.ledger.dependencies import NOTHING, Consequences
-from anyjob.ledger.rows import BLOCKED, CANCELLING, CODE, FINAL, RELEASED
+from anyjob.ledger.rows import BLOCKED, CANCELLING, CODE, DUE, FINAL, RELEASED
 from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.ledger.store import Ledger
 from anyjob.status import JobStatus
 
-_WAITS = f"j.backend = b.n AND j.state IN ({RELEASED}, {BLOCKED})"
+if TYPE_CHECKING:
+    from anyjob.ledger.reading.attempt_reader import DueAttempt
+
+_WAITS = f"j.backend = b.n AND j.state IN ({RELEASED}, {BLOCKED}, {DUE})"
 _UNDER_WAY = ",".join(map(str, range(FINAL)))
+_GOES_AGAIN = (
+    "FROM backends b CROSS JOIN jobs j INDEXED BY jobs_state "
+    f"ON j.backend = b.n AND j.state IN ({DUE}, {_UNDER_WAY}) "
+    "CROSS JOIN bulks k ON k.n = j.bulk AND k.again WHERE b.host = ''"
+)
+"""From engines to their jobs that have not ended and may have another attempt, or are to have one."""
 _PARENTS = (
     "FROM backends b CROSS JOIN jobs p INDEXED BY jobs_state "
     f"ON p.backend = b.n AND p.state IN ({_UNDER_WAY}) "
@@ -52,35 +61,48 @@ class Releases:
     """
 
     def __init__(self, ledger: Ledger, host: str) -> None:
+        self._ledger = ledger
         self._file = ledger._file
         self._host = host
 
     # --- who is needed ------------------------------------------------------------------------
 
     def waiting(self) -> list[int]:
-        """Return the bulks with jobs that wait, and are handed to an engine then."""
-        sql = f"SELECT DISTINCT j.bulk FROM backends b CROSS JOIN jobs j INDEXED BY jobs_state ON {_WAITS}"
-        return [bulk for (bulk,) in self._file.read(f"{sql} WHERE b.host = ''", ())]
+        """Return the bulks with jobs that wait, or may go again, and are handed to an engine then."""
+        waits = f"SELECT j.bulk FROM backends b CROSS JOIN jobs j INDEXED BY jobs_state ON {_WAITS}"
+        sql = f"{waits} WHERE b.host = '' UNION SELECT j.bulk {_GOES_AGAIN}"
+        return [bulk for (bulk,) in self._file.read(sql, ())]
 
     def due(self) -> list[int]:
         """Return the bulks that a releaser has to do with now.
 
         They have jobs that are to be handed to their engine, or jobs that wait for those of an engine, of
-        whose end somebody has to ask.
+        whose end somebody has to ask, or jobs that may go again when they end.
         """
         released = (
             "SELECT j.bulk FROM backends b CROSS JOIN jobs j INDEXED BY jobs_state "
             f"ON j.backend = b.n AND j.state = {RELEASED} WHERE b.host = ''"
         )
-        return [
-            bulk for (bulk,) in self._file.read(f"{released} UNION SELECT j.bulk {_PARENTS}", (self._host,))
-        ]
+        sql = f"{released} UNION SELECT j.bulk {_PARENTS} UNION SELECT j.bulk {_GOES_AGAIN}"
+        return [bulk for (bulk,) in self._file.read(sql, (self._host,))]
 
     def parents(self, bulks: Iterable[int]) -> list[str]:
-        """Return the jobs of engines that jobs of these bulks wait for."""
+        """Return the jobs of engines that jobs of these bulks wait for, and their own that may go again."""
         wanted = set(bulks)
-        found = self._file.read(f"SELECT DISTINCT p.id, j.bulk {_PARENTS}", (self._host,))
+        sql = f"SELECT DISTINCT p.id, j.bulk {_PARENTS} UNION ALL SELECT j.id, j.bulk {_GOES_AGAIN}"
+        found = self._file.read(f"{sql} AND j.state <> {DUE}", (self._host,))
         return list(dict.fromkeys(job_id for job_id, bulk in found if bulk in wanted))
+
+    def due_attempts(self, bulks: Iterable[int]) -> list[DueAttempt]:
+        """Return the jobs of these bulks that go again, and when that is due."""
+        wanted = set(bulks)
+        sql = f"SELECT j.id, j.bulk {_GOES_AGAIN} AND j.state = {DUE}"
+        found = [job_id for job_id, bulk in self._file.read(sql, ()) if bulk in wanted]
+        return list(self._ledger.attempts.due(found).values())
+
+    def begin_attempts(self, job_ids: Sequence[str]) -> None:
+        """Have those of these jobs that go again be handed over now."""
+        self._file.write(lambda db: attempts.begin(db, job_ids, RELEASED))
 
     # --- claims -------------------------------------------------------------------------------
 
@@ -140,7 +162,7 @@ class Releases:
         """Cancel those of these jobs that wait, or are being handed over."""
         waiting = (
             "SELECT j.n, j.id, EXISTS (SELECT 1 FROM claims c WHERE c.n = j.n) FROM jobs j "
-            f"WHERE +j.state IN ({RELEASED}, {BLOCKED}) AND j.id IN ({{}})"
+            f"WHERE +j.state IN ({RELEASED}, {BLOCKED}, {DUE}) AND j.id IN ({{}})"
         )
 
         def cancel(db: sqlite3.Connection) -> Cancelled:

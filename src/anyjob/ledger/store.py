@@ -102,11 +102,13 @@ class Ledger(LedgerReader):
         tags: Mapping[str, str] | None = None,
         shared: bytes | None = None,
         state: JobStatus = JobStatus.INITIALIZING,
+        again: bool | None = None,
         created: float | None = None,
     ) -> Consequences:
         """Write the jobs of one bulk, all or none; return what has become of those that start after others.
 
-        The backend's number is good for one ledger file: ask for it in the same `transaction`.
+        The backend's number is good for one ledger file: ask for it in the same `transaction`. Whether there
+        may be several attempts of them, ``again``, follows from what they were given where it is not said.
 
         Raises:
             JobNotFoundError: one is to start after a job that is not in the ledger.
@@ -114,7 +116,8 @@ class Ledger(LedgerReader):
         from anyjob.ledger.encoding import decode_resources, encode_context
         from anyjob.resources import goes_again
 
-        again = goes_again(decode_resources(context.resources))
+        if again is None:
+            again = goes_again(decode_resources(context.resources))
         created = time.time() if created is None else created
 
         def write(db: sqlite3.Connection) -> Consequences:
@@ -185,6 +188,11 @@ class Ledger(LedgerReader):
         """Note that a cancel of jobs is accepted that have not ended: they do not run again."""
         sql = f"UPDATE jobs SET reason = ? WHERE id = ? AND state < {FINAL}"
         self._write_many(sql, [(CANCELLING, job_id) for job_id in job_ids])
+
+    def cancel_refused(self, job_ids: Sequence[str]) -> None:
+        """Note that a cancel of jobs, as was to be accepted, was not."""
+        sql = f"UPDATE jobs SET reason = NULL WHERE id = ? AND state < {FINAL} AND reason = '{CANCELLING}'"
+        self._write_many(sql, [(job_id,) for job_id in job_ids])
 
     def let_go(self, job_ids: Sequence[str]) -> Consequences:
         """Have what starts after these jobs wait for them no more, unless it needs their results."""
@@ -308,7 +316,7 @@ class Ledger(LedgerReader):
 
         What somebody else has begun meanwhile, or what has ended, is left out: so each attempt begins once.
         """
-        return self._file.write(lambda db: attempts.begin(db, job_ids, state))
+        return self._file.write(lambda db: attempts.begin(db, job_ids, CODE[state]))
 
     def claim_finished(self, job_ids: Sequence[str]) -> list[str]:
         """Claim to tell the hooks that jobs have finished; return those that nobody had claimed before."""

@@ -15,6 +15,7 @@ from anyjob.runtime.submission import rejected
 from anyjob.session.backends.ledger_backends import LedgerBackends
 from anyjob.session.backends.missing_backends import DeferredBackend, MissingBackend
 from anyjob.session.facade import Session
+from anyjob.spool.attempts import attempt_id
 from anyjob.status import backoff
 
 TOGETHER = 1000
@@ -70,13 +71,17 @@ class Handover:
             self._is_away(first.bulk, error)
             self._releases.give_back(job_ids)
             return list(job_ids)
-        records = [backend.recall(rows[job_id])._record for job_id in job_ids]
+        retried = self._session.ledger.attempts.retried_often(job_ids)
+        records = [self._record(backend, rows[job_id], job_id in retried) for job_id in job_ids]
         if isinstance(backend, MissingBackend):
             for record in records:
                 backend._tracker.end(record, rejected(f"its backend cannot be made any more: {backend.why}"))
             left: list[str] = []
         else:
-            left = launch_late(backend, records)
+            left = []
+            for times in {retried.get(job_id, 0) for job_id in job_ids}:
+                some = [record for record in records if retried.get(record.job_id, 0) == times]
+                left += launch_late(backend, some, times)
         self._settle(backend, [job_id for job_id in job_ids if job_id not in set(left)])
         if left:
             self._is_away(first.bulk, None)
@@ -86,6 +91,15 @@ class Handover:
         else:
             self._away.pop(first.bulk, None)
         return left
+
+    @staticmethod
+    def _record(backend: Any, row: Row, is_retried: bool) -> Any:
+        """Return the record of a job that is to be handed over, which may be known from an attempt before."""
+        record = backend.recall(row)._record
+        if is_retried:
+            record.begins(row.attempt, row.attempt)
+            record.native_id, record.unsure = None, False
+        return record
 
     def _backend(self, row: Row) -> Any:
         backend = self._backends.of(row)
@@ -135,10 +149,15 @@ class Handover:
         Raises:
             BackendError: the engine cannot be asked.
         """
-        there = dict(backend.find(job_ids))
+        launched = self._session.ledger.attempts.retried_often(job_ids)
+        rows = self._session.ledger.rows(list(launched))
+        theirs = {i: attempt_id(i, rows[i].attempt) if i in rows else i for i in job_ids}
+        ours = {each: job_id for job_id, each in theirs.items()}
+        there = {ours[i]: native for i, native in backend.find(list(ours)).items() if i in ours}
         missing = [job_id for job_id in job_ids if job_id not in there]
         if missing and backend.relaunches:
-            there.update(backend.renounce(missing))
+            started = backend.renounce([theirs[job_id] for job_id in missing])
+            there.update({ours[i]: native for i, native in started.items()})
             self._releases.give_back([job_id for job_id in missing if job_id not in there])
         elif missing:  # they are taken for lost in the end, lest they run twice
             self._releases.handed_over(missing)

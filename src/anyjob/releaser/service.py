@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from contextlib import suppress
 
 from anyjob.builtin.local.error_log import log_error
 from anyjob.errors import AnyjobError, StateError
+from anyjob.execution.next_attempt import still_to_wait
 from anyjob.ledger.releases import Releases
 from anyjob.ledger.submitters import Submitters
 from anyjob.releaser.late_submission import Handover
@@ -15,7 +17,9 @@ from anyjob.releaser.parents import Parents
 from anyjob.session.facade import Session
 
 POLL = 0.5
-"""Seconds between two looks into the ledger, at most."""
+"""Seconds between two looks into the ledger, at least, while nothing is heard."""
+SHARE = 0.1
+"""The share of the time that such looks may take, at most."""
 LINGER = 2.0
 """Seconds without anything to do after which a releaser ends: others may wait for what it has handed over."""
 KEPT_UP = 5.0
@@ -42,6 +46,8 @@ class Releaser:
         self._handover = Handover(session, self._releases, f"{host} {key}")
         self._parents = Parents(session, self._wake.set)
         self._seen_to = 0.0
+        self._due: dict[tuple[str, int], float] = {}
+        self._next = math.inf
 
     def run(self) -> None:
         """Release until there is nothing to do.
@@ -51,6 +57,7 @@ class Releaser:
         """
         busy = well = time.monotonic()
         while time.monotonic() - busy < LINGER:
+            began = time.monotonic()
             try:
                 if self._look():
                     busy = time.monotonic()
@@ -59,12 +66,14 @@ class Releaser:
                 if time.monotonic() - well > PATIENCE:
                     raise
                 log_error(f"releaser {self._key}: {error}")
-            self._wake.wait(POLL)
+            took = time.monotonic() - began
+            self._wake.wait(min(max(POLL, took / SHARE), max(0.0, self._next - time.monotonic())))
             self._wake.clear()
 
     def _look(self) -> bool:
         """Do what there is to do; tell whether anything is left."""
         mine = [bulk for bulk in self._releases.due() if self._submitters.key(bulk) == self._key]
+        waiting = self._begin_attempts(mine)
         is_left = self._handover.go_on(mine)
         awaited = self._releases.parents(mine)
         self._parents.watch(awaited)
@@ -72,4 +81,22 @@ class Releaser:
             self._seen_to = time.monotonic()
             with suppress(AnyjobError):
                 self._session.services.look_after_releases()
-        return bool(is_left or awaited)
+        return bool(is_left or awaited or waiting)
+
+    def _begin_attempts(self, bulks: list[int]) -> bool:
+        """Have what is due by now be handed over; tell whether more goes again, and wake when it is due.
+
+        By a clock that nobody sets, since it was read that it waits.
+        """
+        now, clock = time.monotonic(), time.time()
+        self._due = {
+            (each.job_id, each.attempt): self._due.get(
+                (each.job_id, each.attempt), now + still_to_wait(each.due, each.wait, clock)
+            )
+            for each in self._releases.due_attempts(bulks)
+        }
+        due = [job_id for (job_id, _), at in self._due.items() if at <= now]
+        if due:
+            self._releases.begin_attempts(due)
+        self._next = min((at for at in self._due.values() if at > now), default=math.inf)
+        return bool(self._due)

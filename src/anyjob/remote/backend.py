@@ -89,6 +89,8 @@ class RemoteBackend(TaskBackend):
     takes_large_files = True
     floor = 0.1
     ceiling = 30.0
+    runs_again = True  # there, by whatever runs it there, which says no where it does not
+    tells_walltime = True
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options)
@@ -438,6 +440,14 @@ class RemoteBackend(TaskBackend):
             asked = Control(self.options.backend, ids[start : start + BULK], action, value)
             done.update(self._ask("control", asked).jobs)
         return done
+
+    def ended_attempts(self, job_id: str) -> Sequence[tuple[int, str, Outcome]]:
+        """Ask what came of the attempts that were followed by others."""
+        trusted = not self.options.safe
+        return [
+            (each.number, each.followed_by, packing.unpack_outcome(each.outcome, job_id, trusted=trusted))
+            for each in self._ask("attempts", JobIds(self.options.backend, [job_id])).ended
+        ]
 
     # --- what they have left ---------------------------------------------------------------------------
 

@@ -245,6 +245,20 @@ class Data(msgspec.Struct):
     total: int | None = None
 
 
+class EndedAttempt(msgspec.Struct, omit_defaults=True):
+    """An attempt that was followed by another: its number, why that was, and what came of it."""
+
+    number: int
+    followed_by: str
+    outcome: RemoteOutcome
+
+
+class Attempts(msgspec.Struct):
+    """Those of one job, the first of them first."""
+
+    ended: list[EndedAttempt]
+
+
 class Failure(msgspec.Struct):
     """Why a request was not done: which kind of error, and its words."""
 
@@ -267,6 +281,7 @@ REQUESTS: dict[str, tuple[Any, Any]] = {
     "renounce": (JobIds, Missing),
     "control": (Control, Accepted),
     "read": (Read, Data),
+    "attempts": (JobIds, Attempts),
     "missing-bodies": (Names, Missing),
     "missing-modules": (Names, Missing),
     "put": (Put, None),

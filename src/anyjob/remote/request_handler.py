@@ -29,8 +29,10 @@ from anyjob.remote.messages import (
     BULK_SIZE,
     CHUNK,
     Accepted,
+    Attempts,
     Control,
     Data,
+    EndedAttempt,
     Failure,
     JobIds,
     Missing,
@@ -95,6 +97,7 @@ class RequestHandler:
             "missing-modules": self.missing_modules,
             "put": self.put,
             "offers": self.offers,
+            "attempts": self.attempts,
         }
 
     # --- handing over -----------------------------------------------------------------------------
@@ -271,6 +274,15 @@ class RequestHandler:
         else:
             value = self._value_of(job)
         return Data(value[asked.offset : asked.offset + size], len(value))
+
+    def attempts(self, asked: JobIds) -> Attempts:
+        """Tell what came of the attempts of a job that were followed by others."""
+        ended = []
+        for job in self._jobs(asked.ids[:1]):
+            for number, why, outcome in job.backend().ended_attempts(job.job_id()):
+                outcome.value = None
+                ended.append(EndedAttempt(number, why, packing.pack_outcome(outcome)))
+        return Attempts(ended)
 
     def _value_of(self, job: TaskJob) -> bytes:
         known = self._value

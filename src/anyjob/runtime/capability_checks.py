@@ -39,7 +39,6 @@ def check_resources(backend: TaskBackend, resources: Resources) -> None:
     Raises:
         UnsupportedSpecError: it was not.
     """
-    retried = resources.retries is not None and resources.retries.times > 0
     can, gpus, name = backend.capabilities, resources.gpus or 0, backend.name()
     if gpus % 1 and not can.gpu_shares:
         why = f"backend {name!r} gives no shares of a GPU: it asks for {gpus:g} gpus, ask for whole ones"
@@ -52,9 +51,8 @@ def check_resources(backend: TaskBackend, resources: Resources) -> None:
         why = f"backend {name!r} knows no priorities: leave priority out"
     elif resources.signal_before is not None and not backend.tells_walltime:
         why = f"backend {name!r} tells no job of its walltime: leave signal_before out"
-    elif not backend.runs_again and (retried or (resources.on_walltime and not backend.requeues)):
-        what = "retries" if retried else "on_walltime"
-        why = f"backend {name!r} runs no job again by itself: leave {what} out"
+    elif resources.on_walltime and not (backend.runs_again or backend.requeues):
+        why = f"backend {name!r} runs no job again that has reached its walltime: leave on_walltime out"
     else:
         return
     raise UnsupportedSpecError(f"{why}, or choose one that does, such as `local`")

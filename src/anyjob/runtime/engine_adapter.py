@@ -200,6 +200,8 @@ class EngineAdapter(BaseBackend):
         for record in self._tracker.open_records():
             if record.held is not None:
                 record.held.cancel()
+            elif record.deferred and not self.capabilities.durable:
+                self.recorder.cancel_deferred([record.job_id])
         self._tracker.close()
 
     def advance(self, job_ids: Sequence[str]) -> None:
@@ -324,8 +326,9 @@ class EngineAdapter(BaseBackend):
         from anyjob.ledger.encoding import outcome_of
         from anyjob.ledger.rows import FINAL
 
-        rows = self.services.ledger.rows(list(job_ids))
-        return {job_id: outcome_of(row) for job_id, row in rows.items() if row.state >= FINAL}
+        ours = {self._tracker.ours(attempt_id): attempt_id for attempt_id in job_ids}
+        rows = self.services.ledger.rows(list(ours))
+        return {ours[job_id]: outcome_of(row) for job_id, row in rows.items() if row.state >= FINAL}
 
     def ended_attempts(self, job_id: str) -> Sequence[tuple[int, str, Outcome]]:
         """Return of each attempt that was followed by another its number, why it was, and what came of it."""
@@ -346,8 +349,12 @@ class EngineAdapter(BaseBackend):
                 from anyjob.runtime.recording.ledger_recorder import LedgerRecorder
 
                 self._recorder = LedgerRecorder(self.services.ledger, self)
-            else:
+            elif self.runs_again:
                 self._recorder = NO_RECORDER
+            else:
+                from anyjob.runtime.recording.attempts_here import AttemptsHere
+
+                self._recorder = AttemptsHere(self)
         return self._recorder
 
     @property
@@ -385,13 +392,19 @@ class EngineAdapter(BaseBackend):
         environment = self.services.environment(self, job_id, record.specs[0])
         native = record.specs[-1]
         own = native.env if isinstance(native, Call) else {}
+        environment = {**environment, **own, "ANYJOB_JOB_ID": job_id}
+        if record.resources.retries is not None and not self.runs_again:
+            environment["ANYJOB_ATTEMPT"] = str(record.launched_attempt)
+            if record.spool is not None:
+                environment["ANYJOB_SCRATCH"] = str(self.job_directory(job_id) / "scratch")
         return Order(
-            job_id=job_id,
+            job_id=record.attempt_id,
             spec=native,
             resources=record.resources,
-            environment={**environment, **own, "ANYJOB_JOB_ID": job_id},
+            environment=environment,
             options=options,
             spool=record.spool,
+            attempt=record.launched_attempt,
         )
 
     def _launch_again(self, records: Sequence[JobRecord]) -> Mapping[str, str]:
@@ -404,7 +417,7 @@ class EngineAdapter(BaseBackend):
     def _spool(self, record: JobRecord) -> t.Path | None:
         """Return the directory that a job has on this side; None where it needs none."""
         if self.capabilities.durable and self.capabilities.shared_files:
-            return job_spool.path_of(self.spool_root, record.job_id)
+            return job_spool.path_of(self.spool_root, record.attempt_id)
         return None
 
 

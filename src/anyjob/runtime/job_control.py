@@ -30,14 +30,19 @@ def cancel_many(backend: TaskBackend, jobs: Sequence[TaskJob], *, downstream: bo
         accepted.update(backend.recorder.cancel_deferred(deferred))
     held = [record for record in records if record.held is not None and record.outcome is None]
     accepted.update(record.job_id for record in held if record.held.cancel())
+    accepted.update(backend.recorder.stop_attempts([r.job_id for r in records if r.outcome is None]))
     for record in records:
-        if record.unsure or record.deferred:  # it may be with the engine, which has to be asked for its id
+        is_elsewhere = record.unsure or record.deferred or record.job_id in accepted
+        if is_elsewhere:  # it may be with the engine, which has to be asked for its id, or have ended
             tracker.ask(record)
     open_records = [record for record in records if record.outcome is None and record.native_id is not None]
     if open_records:
         backend._check_here("cancel its jobs")
     answers = backend.terminate([record.ticket() for record in open_records]) if open_records else {}
-    accepted.update(record.job_id for record in open_records if answers.get(record.job_id))
+    refused = [record.job_id for record in open_records if not answers.get(record.attempt_id)]
+    accepted.update({record.job_id for record in open_records}.difference(refused))
+    if refused:
+        backend.recorder.allow_attempts(refused)
     if open_records and backend.capabilities.durable:
         from anyjob.runtime.dependencies.children import cancel_children
 
@@ -55,7 +60,7 @@ def control_many(backend: TaskBackend, action: str, jobs: Sequence[TaskJob], val
         backend._check_here(control_in_words(action, "its jobs"))
     tickets = [record.ticket() for record in open_records]
     done = backend.control(action, tickets, value) if open_records else {}
-    return [bool(done.get(record.job_id)) for record in records]
+    return [bool(done.get(record.attempt_id)) for record in records]
 
 
 def control_in_words(action: str, jobs: str) -> str:

@@ -1,4 +1,4 @@
-"""Hands jobs to their engine that are in the ledger since they were submitted, and have waited for others."""
+"""Hands jobs to their engine that are in the ledger since they were submitted, and have waited until now."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from anyjob.errors import AnyjobError, BackendUnavailableError, StateError, in_words
+from anyjob.execution.next_attempt import grown
 from anyjob.orders import Order
 from anyjob.runtime.submission import Launch, rejected
 from anyjob.tracking.records import JobRecord
@@ -14,14 +15,15 @@ if TYPE_CHECKING:
     from anyjob.taskbackend import TaskBackend
 
 
-def launch_late(backend: TaskBackend, records: Sequence[JobRecord]) -> list[str]:
+def launch_late(backend: TaskBackend, records: Sequence[JobRecord], retried: int = 0) -> list[str]:
     """Hand jobs to their engine; return those that it was not given, and that can be handed over anew.
 
     Whatever else comes of one is written: the engine's id, or that it was not taken, and why.
 
     Args:
         backend: the backend that they were submitted to.
-        records: those of jobs of one bulk.
+        records: those of jobs of one bulk, which were run again as often by their policies.
+        retried: how often that is.
     """
     orders = []
     for record in records:
@@ -33,8 +35,10 @@ def launch_late(backend: TaskBackend, records: Sequence[JobRecord]) -> list[str]
         except Exception as error:  # what was fit to be submitted may not be any more: a module is gone, say
             backend._tracker.end(record, rejected(_why(error)))
             continue
+        if retried:
+            order.resources = grown(order.resources, retried)
         orders.append(order)
-    return launch_orders(backend, orders, {record.job_id: record for record in records})
+    return launch_orders(backend, orders, {record.attempt_id: record for record in records})
 
 
 def launch_orders(
@@ -57,7 +61,7 @@ class _LateLaunch(Launch):
     ) -> None:
         super().__init__(backend, orders, records)
         self.left: list[str] = []
-        """Jobs that the engine was not given, since it is away."""
+        """The ids of jobs that the engine was not given, since it is away."""
 
     def go(self) -> None:
         """Launch; what the backend raises is told of the jobs that it is about."""
@@ -70,7 +74,7 @@ class _LateLaunch(Launch):
     def give_up(self, error: BaseException, nothing: bool) -> None:
         """Keep for later what was not handed over for now; reject it where that would not help."""
         if isinstance(error, BackendUnavailableError | OSError | StateError):
-            self.left = sorted(self.unanswered)
+            self.left = sorted(self._records[each].job_id for each in self.unanswered)
         elif isinstance(error, Exception):
             self._reject(error)
 

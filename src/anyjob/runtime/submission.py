@@ -170,10 +170,10 @@ def launch_again(backend: EngineAdapter, records: Sequence[JobRecord]) -> dict[s
     taken = {}
     for some in by_options.values():
         options = backend.job_options(some[0].resources)
-        by_id = {record.job_id: record for record in some}
+        by_id = {record.attempt_id: record for record in some}
         for order, answer in backend.launch([backend._order(record, options) for record in some]):
             if isinstance(answer, str):
-                taken[order.job_id] = answer
+                taken[by_id[order.job_id].job_id] = answer
             elif isinstance(answer, Rejected):
                 by_id[order.job_id].unsure = False
                 backend._tracker.end(by_id[order.job_id], rejected(answer.reason))
@@ -242,8 +242,9 @@ def take_back(backend: TaskBackend, records: Mapping[str, JobRecord], error: Bas
         if deferred:
             cancelled += backend.recorder.cancel_deferred(deferred)
         if handed:
+            backend.recorder.stop_attempts([record.job_id for record in handed])
             answers = backend.terminate([record.ticket() for record in handed])
-            cancelled += [record.job_id for record in handed if answers.get(record.job_id)]
+            cancelled += [record.job_id for record in handed if answers.get(record.attempt_id)]
     except BaseException as failure:  # Ctrl-C once more, or nobody answers
         error.add_note(f"anyjob: they could not be cancelled: {type(failure).__name__}: {failure}")
     known = set(cancelled)
@@ -306,6 +307,8 @@ def _taken_for(backend: TaskBackend) -> Callable[[File], File]:
 
 class Launch:
     """One call of a backend's ``launch``, and what is done with each of its answers.
+
+    Orders and records go by the ids that the engine is given.
 
     Those that the engine has are not lost to the caller: only where it has none is an error of ``launch``
     raised. Else it is what came of the others. What an interrupt leaves without an answer may be there.
@@ -377,7 +380,7 @@ class Launch:
         self.unanswered.remove(job_id)
         record = self._records[job_id]
         if isinstance(answer, str):
-            self._native_ids[job_id] = answer
+            self._native_ids[record.job_id] = answer
             self._tracker.launched(record, answer)
             if time.monotonic() - self._noted > NOTED:
                 self._backend.recorder.launched(self._native_ids)

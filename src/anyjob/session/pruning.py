@@ -60,9 +60,9 @@ def forget(ledger: Ledger, job_ids: Sequence[str]) -> None:
     That goes first: on a disk that is full it makes the room that the ledger needs for what it is to forget.
     """
     roots = ledger.spools()
-    for job_id in job_ids:
+    for directory in (*job_ids, *ledger.attempts.attempt_ids(job_ids)):
         for root in roots:
-            job_spool.remove(root, job_id)
+            job_spool.remove(root, directory)
     for some in chunks(job_ids, AT_ONCE):
         try:
             environments = ledger.remove(some)

@@ -115,6 +115,9 @@ class SessionServices(Services):
         """Tell the backends of these jobs; one that cannot be told now looks by itself, sooner or later."""
         from anyjob.session.backends.ledger_backends import LedgerBackends
 
+        if any(not self.ledger.backend_row(each.backend).host for each in consequences.again):
+            with suppress(AnyjobError):
+                self.look_after_releases()
         backends = LedgerBackends(self._session)
         ids = [job_id for job_id, _ in (*consequences.ended, *consequences.released)]
         of_backend: dict[int, list[Row]] = {}

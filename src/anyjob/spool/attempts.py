@@ -8,9 +8,21 @@ from contextlib import suppress
 from pathlib import Path
 
 from anyjob.outcome import USAGE, Attempt, Outcome
+from anyjob.spool.job_spool import path_of
 from anyjob.spool.log_reading import STREAMS
 from anyjob.spool.private_files import read_range
 from anyjob.status import JobStatus
+
+_STEP = 0x9E3779B97F4A7C15F39D  # odd, and far from any that has few bits: ids of attempts look drawn, too
+
+
+def attempt_id(job_id: str, number: int) -> str:
+    """Return the id that an engine is given an attempt under, which knows of no attempts: another for each.
+
+    So nothing that it, or its plugin, keeps of one is taken for the next one's; each has its own directory.
+    That of the first is the job's.
+    """
+    return f"{(int(job_id, 16) + (number - 1) * _STEP) % (1 << 80):020x}"
 
 
 def stream_of_attempt(stream: str, attempt: int) -> str:
@@ -38,6 +50,21 @@ def logs_of_attempt(directory: str | os.PathLike[str] | None, attempt: int, last
     return found
 
 
+def logs_of_launches(
+    root: Path, job_id: str, before: Iterable[tuple[int, str, object]], attempt: int
+) -> dict[str, str]:
+    """Return the files with what an attempt wrote at an engine that was given each under an id of its own.
+
+    Args:
+        root: below what there are directories.
+        job_id: whose attempt it is.
+        before: of each attempt that was followed by another its number, and why it was.
+        attempt: its number. What the engine has started anew by itself has written where it did before.
+    """
+    launched = max(n for n in (1, *(n + 1 for n, why, _ in before if why != "requeue")) if n <= attempt)
+    return logs_of_attempt(path_of(root, attempt_id(job_id, launched)), attempt, attempt)
+
+
 def _is_to_be_put_aside(directory: str | os.PathLike[str], attempt: int) -> bool:
     """Tell whether what an attempt wrote is still where the next one is to write."""
     return not any(
@@ -51,7 +78,7 @@ def attempts_of(
     number: int,
     status: JobStatus,
     started: float | None,
-    directory: str | os.PathLike[str] | None,
+    logs_of: Callable[[int], dict[str, str]],
 ) -> list[Attempt]:
     """Return the attempts of a job, the first of them first.
 
@@ -61,15 +88,15 @@ def attempts_of(
         number: its number.
         status: where it is, if it has not.
         started: when it started to run, if it has.
-        directory: that of the job, if it has one here.
+        logs_of: returns the files with what an attempt wrote, by stream.
     """
     found = []
     for n, why, outcome in before:
-        attempt = _attempt(n, outcome, logs_of_attempt(directory, n, number))
+        attempt = _attempt(n, outcome, logs_of(n))
         attempt.followed_by = why
         found.append(attempt)
     has_begun = last is not None or status is JobStatus.RUNNING
-    logs = logs_of_attempt(directory, number, number) if has_begun or not found else {}
+    logs = logs_of(number) if has_begun or not found else {}
     if last is not None:
         return [*found, _attempt(number, last, logs)]
     return [*found, Attempt(number=number, status=status, started=started, logs=logs)]

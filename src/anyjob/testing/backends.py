@@ -19,6 +19,7 @@ from anyjob.testing.checks.job.failures import Failures, TaskFailures
 from anyjob.testing.checks.job.handles import Handles, TaskHandles
 from anyjob.testing.checks.job.lifecycle import Lifecycle, TaskLifecycle
 from anyjob.testing.checks.job.logs import Logs
+from anyjob.testing.checks.job.sequences import Sequences
 from anyjob.testing.checks.job.tasks import Tasks
 from anyjob.testing.checks.job.text import TaskText, Text
 from anyjob.testing.checks.job.waiting import TaskWaiting, Waiting
@@ -122,6 +123,7 @@ class TaskBackendConformance(
     Logs,
     TaskText,
     Tasks,
+    Sequences,
     TaskReattachment,
     ClientCrashes,
     EngineFaults,

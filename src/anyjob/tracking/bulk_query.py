@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from anyjob.errors import BackendError, BackendUnavailableError
 from anyjob.orders import Observation
@@ -131,13 +133,12 @@ class BulkQuery:
         seen = self._backend.observe([record.ticket() for record in records])
         moved: list[tuple[JobRecord, JobStatus, JobStatus]] = []
         ended: list[tuple[JobRecord, Observation | None]] = []
+        missing: list[JobRecord] = []
         for record in records:
             record.asked_at = now
-            observation = seen.get(record.job_id)
+            observation = seen.get(record.attempt_id)
             if observation is None:
-                from anyjob.tracking import lost_jobs
-
-                ended.append((record, lost_jobs.unknown(self._backend, record, now)))
+                missing.append(record)
                 continue
             if not isinstance(observation, Observation):
                 raise BackendError(
@@ -148,10 +149,29 @@ class BulkQuery:
             status = as_status(observation.status, record.job_id)
             if status in JOB_FINAL_STATES:
                 ended.append((record, observation))
-            elif (old := self._transitions.observed(record, status, observation)) is not None:
+                continue
+            if record.launched_attempt > 1:
+                number = observation.attempt + record.launched_attempt - 1
+                observation = replace(observation, attempt=number)
+            if (old := self._transitions.observed(record, status, observation)) is not None:
                 moved.append((record, old, status))
+        gone: Collection[str] = ()
+        if missing:
+            from anyjob.tracking import lost_jobs
+
+            gone = self._gone_on(missing, now)
+            for record in missing:
+                if record.job_id not in gone:
+                    ended.append((record, lost_jobs.unknown(self._backend, record, now)))
         self._move(moved)
-        return self._ends.collect(ended) or bool(moved)
+        return self._ends.collect(ended) or bool(moved or gone)
+
+    def _gone_on(self, missing: list[JobRecord], now: float) -> Collection[str]:
+        """Take in which of these jobs, unknown to the engine, have ended or go again as others have seen."""
+        gone = self._backend.recorder.gone_on({record.job_id: record.native_id for record in missing})
+        if gone:
+            self._look_up([record for record in missing if record.job_id in gone], now)
+        return gone
 
     def _move(self, moved: list[tuple[JobRecord, JobStatus, JobStatus]]) -> None:
         """Write, and then tell, that jobs are elsewhere; those too that could not be written before."""
@@ -177,23 +197,30 @@ class BulkQuery:
             seen = found[record.job_id]
             if seen.outcome is not None:
                 record.deferred, record.native_id = False, seen.native_id
+                record.begins(seen.attempt, seen.launched_attempt)
                 self._transitions.settle(record, seen.outcome)
             elif seen.waits:
+                record.deferred, record.native_id, record.missing_since = True, None, None
                 self._transitions.observed(
-                    record, JobStatus.QUEUED, Observation(JobStatus.QUEUED, message=seen.message)
+                    record,
+                    JobStatus.QUEUED,
+                    Observation(JobStatus.QUEUED, message=seen.message, attempt=seen.attempt),
                 )
                 continue
             elif seen.native_id is not None:
-                record.deferred = False
+                record.deferred, record.missing_since = False, None
+                record.begins(seen.attempt, seen.launched_attempt)
                 self._transitions.launched(record, seen.native_id)
             else:
                 record.deferred, record.unsure, record.missing_since = False, True, now
+                record.begins(seen.attempt, seen.launched_attempt)
             changed = True
         return changed
 
     def _find(self, records: list[JobRecord], now: float) -> bool:
         """Look for jobs that the engine may have or not."""
-        found = dict(self._backend.find([record.job_id for record in records]))
+        ours = {record.attempt_id: record.job_id for record in records}
+        found = {ours[i]: native for i, native in self._backend.find(list(ours)).items() if i in ours}
         missed = [record for record in records if record.job_id not in found]
         again = self._backend.capabilities.repeatable_launch
         grace = min(self._backend.grace, AGAIN) if again else self._backend.grace
@@ -202,7 +229,8 @@ class BulkQuery:
             found.update(self._backend._launch_again([r for r in missed if r.job_id in set(late)]))
             late = []
         elif late:
-            found.update(self._backend.renounce(late))
+            theirs = [i for i, job_id in ours.items() if job_id in set(late)]
+            found.update({ours[i]: native for i, native in self._backend.renounce(theirs).items()})
         native_ids = {record.job_id: found[record.job_id] for record in records if record.job_id in found}
         if native_ids:
             self._backend.recorder.launched(native_ids)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from anyjob.errors import AnyjobError, in_words
 from anyjob.outcome import Outcome
 from anyjob.process.forks import in_each_process
@@ -62,12 +64,19 @@ class Ends:
                     )
                 if record.job_id in outcomes:
                     _add_cost(outcomes[record.job_id], seen, record)
-            kept = self._backend.recorder.settled(outcomes)
+                    if record.launched_attempt > 1:
+                        outcomes[record.job_id] = _counted(outcomes[record.job_id], record)
+            native_ids = {record.job_id: record.native_id for record, _ in ended}
+            kept = self._backend.recorder.settled(outcomes, native_ids)
             for record, _ in ended:
                 if record.job_id in kept:
                     self._transitions.settle(record, kept[record.job_id])
-                    known.pop(record.job_id, None)
-                    settled = True
+                elif record.job_id in outcomes:
+                    self._transitions.goes_again(record, outcomes[record.job_id].attempt + 1)
+                else:
+                    continue
+                known.pop(record.job_id, None)
+                settled = True
         finally:
             for record, _ in ended:
                 record.collecting = False
@@ -94,13 +103,19 @@ class Ends:
                 except Exception as error:
                     if seen is not None:  # the engine says that it has ended
                         found[record.job_id] = unreadable(in_words(error), record.attempt)
-        return {job_id: _checked(outcome) for job_id, outcome in found.items()}
+        ours = {record.attempt_id: record.job_id for record, _ in ended}
+        return {ours[i]: _checked(outcome) for i, outcome in found.items() if i in ours}
 
 
 def _checked(outcome: Any) -> Outcome:
     if isinstance(outcome, Outcome) and outcome.status in JOB_FINAL_STATES:
         return outcome
     return unreadable(f"collect() gave {outcome!r:.80}, and not an Outcome with a final status")
+
+
+def _counted(outcome: Outcome, record: JobRecord) -> Outcome:
+    """Return what came of an attempt with its number, of which the engine has counted the last few."""
+    return msgspec.structs.replace(outcome, attempt=outcome.attempt + record.launched_attempt - 1)
 
 
 def _add_cost(outcome: Outcome, *told: Observation | JobRecord | None) -> None:

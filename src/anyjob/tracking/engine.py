@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -43,11 +43,21 @@ class Writer(Protocol):
     def deferred(self, job_ids: Sequence[str]) -> Mapping[str, Any]:
         """Return what has become of jobs that start after others, and were not given to the engine then."""
 
+    def gone_on(self, native_ids: Mapping[str, str | None]) -> Collection[str]:
+        """Return those of these jobs that have ended or gone again, as others have seen: the engine may know
+        no more of what it called so."""
+
     def launched(self, native_ids: Mapping[str, str]) -> None:
         """The engine was found to have taken jobs."""
 
-    def settled(self, outcomes: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
-        """Jobs have ended; return the outcomes as they are kept."""
+    def went_back(self, record: Any) -> None:
+        """The record of a job says by now that it goes again, as `settled` had it."""
+
+    def settled(
+        self, outcomes: Mapping[str, Outcome], native_ids: Mapping[str, str | None]
+    ) -> Mapping[str, Outcome]:
+        """Attempts of jobs have ended, which the engine knows by these ids; return the outcomes as they are
+        kept, less those of jobs that go again."""
 
 
 class Engine(Protocol):

@@ -49,6 +49,7 @@ class JobRecord:
         "hook_error",
         "job_id",
         "kind",
+        "launched_attempt",
         "load",
         "message",
         "missing_since",
@@ -97,6 +98,7 @@ class JobRecord:
         self.cost: float | None = None
         self.currency = ""
         self.attempt = 1
+        self.launched_attempt = 1  # the number of the one that the engine was given, and may have begun anew
         self.submitted = time.time() if submitted is None else submitted
         self.asked_at = NEVER
         self.heard_at = time.monotonic()  # when that was the status, as far as is known
@@ -124,6 +126,21 @@ class JobRecord:
         record._specs, record._resources = specs, resources
         record.name = resources.name
         return record
+
+    @property
+    def attempt_id(self) -> str:
+        """The id that the engine knows it by, which is another one when it is handed over once more."""
+        if self.launched_attempt == 1:
+            return self.job_id
+        from anyjob.spool.attempts import attempt_id
+
+        return attempt_id(self.job_id, self.launched_attempt)
+
+    def begins(self, attempt: int, launched: int) -> None:
+        """Take in which attempt is next, or runs, and which the engine was, or is, given."""
+        self.attempt = attempt
+        if launched != self.launched_attempt:
+            self.launched_attempt, self._spool = launched, None  # each has a directory of its own
 
     @property
     def is_loaded(self) -> bool:
@@ -200,7 +217,7 @@ class JobRecord:
     def ticket(self) -> Ticket:
         """Return what an engine is asked about this job with."""
         return Ticket(
-            job_id=self.job_id, native_id=self.native_id or "", submitted=self.submitted, spool=self.spool
+            job_id=self.attempt_id, native_id=self.native_id or "", submitted=self.submitted, spool=self.spool
         )
 
 
@@ -218,11 +235,13 @@ class JobTable:
         known: of the active jobs, and of those that somebody holds a handle on.
         waits: how many callbacks there are: who waits has one with each job that he waits for.
         on_waits: called after that number has changed.
+        of_attempts: the records of jobs that were handed over more than once, by the ids of these attempts.
     """
 
     def __init__(self) -> None:
         self.on_waits: Callable[[], object] | None = None
         self.known: weakref.WeakValueDictionary[str, JobRecord] = weakref.WeakValueDictionary()
+        self.of_attempts: weakref.WeakValueDictionary[str, JobRecord] = weakref.WeakValueDictionary()
         in_each_process(self._make_own)
 
     def _make_own(self) -> None:
@@ -235,6 +254,11 @@ class JobTable:
         """Tell that the number of those who wait has changed; without the lock."""
         if self.on_waits is not None:
             self.on_waits()
+
+    def ours(self, attempt_id: str) -> str:
+        """Return the id of the job of an attempt, by the id that its engine knows that by."""
+        record = self.of_attempts.get(attempt_id) if self.of_attempts else None
+        return attempt_id if record is None else record.job_id
 
     def add(self, record: JobRecord) -> None:
         """Take in a new job."""
@@ -255,6 +279,8 @@ class JobTable:
 
     def _add(self, record: JobRecord) -> None:
         self.known[record.job_id] = record
+        if record.launched_attempt > 1:
+            self.of_attempts[record.attempt_id] = record
         if record.outcome is None:  # else it was refused, or has ended
             self.active[record.job_id] = record
 

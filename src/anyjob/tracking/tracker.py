@@ -66,8 +66,8 @@ class Tracker:
         return self._jobs.records()
 
     def open_ids(self) -> list[str]:
-        """Return the ids of the jobs that have not ended."""
-        return [record.job_id for record in self._jobs.active_records()]
+        """Return the ids of the jobs that have not ended, as their engine knows them."""
+        return [record.attempt_id for record in self._jobs.active_records()]
 
     def open_records(self) -> list[JobRecord]:
         """Return the records of the jobs that have not ended."""
@@ -75,7 +75,7 @@ class Tracker:
 
     def when_forgotten(self, job_id: str, call: Callable[[], object]) -> None:
         """Have ``call`` called when nobody holds a handle on a job any more."""
-        record = self._jobs.known.get(job_id)
+        record = self._jobs.known.get(self._jobs.ours(job_id))
         if record is None:
             call()
         else:
@@ -83,7 +83,7 @@ class Tracker:
 
     def job(self, job_id: str) -> Any:
         """Return a handle on a job that is known here; None for one that is not."""
-        record = self._jobs.known.get(job_id)
+        record = self._jobs.known.get(self._jobs.ours(job_id))
         return None if record is None else self.handle(record)
 
     def handle(self, record: JobRecord) -> Any:
@@ -117,7 +117,7 @@ class Tracker:
 
     def hint(self, job_ids: Iterable[str]) -> None:
         """The engine was heard to say something of these jobs: ask about them soon, once."""
-        self._watcher.hint(job_ids)
+        self._watcher.hint(map(self._jobs.ours, job_ids))
 
     def launched(self, record: JobRecord, native_id: str) -> None:
         """The engine has taken a job; whoever has heard that notes it in the recorder, of many at a time."""
@@ -126,6 +126,10 @@ class Tracker:
     def unsure(self, record: JobRecord) -> None:
         """The engine has taken a job, or not: to be found out."""
         self._transitions.unsure(record)
+
+    def ours(self, attempt_id: str) -> str:
+        """Return the id of the job of an attempt, by the id that the engine knows that by."""
+        return self._jobs.ours(attempt_id)
 
     def deferred(self, record: JobRecord) -> None:
         """A job starts after others, and is handed to the engine then, by whoever releases it."""
@@ -150,7 +154,7 @@ class Tracker:
 
     def settle_by_id(self, job_id: str, outcome: Outcome) -> None:
         """A job has ended with this outcome, if it is known here."""
-        record = self._jobs.active.get(job_id)
+        record = self._jobs.active.get(self._jobs.ours(job_id))
         if record is not None:
             self._transitions.settle(record, outcome)
 
@@ -236,8 +240,8 @@ class Tracker:
 
     def waited_for(self, job_ids: Iterable[str]) -> list[str]:
         """Return those of these jobs of which each change, and not the end alone, is waited for."""
-        active = self._jobs.active
-        return [i for i in job_ids if (record := active.get(i)) is not None and record.change_callbacks]
+        active, ours = self._jobs.active, self._jobs.ours
+        return [i for i in job_ids if (record := active.get(ours(i))) is not None and record.change_callbacks]
 
     @staticmethod
     def _has_callbacks(record: JobRecord) -> bool:

@@ -67,6 +67,8 @@ class Transitions:
         """The engine has taken a job; whoever has heard that notes it in the recorder, of many at a time."""
         record.asked_at = record.heard_at = time.monotonic()  # to have taken it is an answer
         record.native_id = native_id
+        if record.launched_attempt > 1:
+            self._jobs.of_attempts[record.attempt_id] = record
         if record.status is JobStatus.INITIALIZING:
             old = self.observed(record, JobStatus.QUEUED, Observation(JobStatus.QUEUED))
             if old is not None:
@@ -81,6 +83,15 @@ class Transitions:
             self.notify(record, old, JobStatus.QUEUED)
         if self._backend.services.watches:
             self._watch(record)
+
+    def goes_again(self, record: JobRecord, attempt: int) -> None:
+        """An attempt of a job has ended, and there is another one, which somebody hands to the engine."""
+        record.deferred, record.native_id = True, None
+        record.unsure, record.missing_since = False, None
+        old = self.observed(record, JobStatus.QUEUED, Observation(JobStatus.QUEUED, attempt=attempt))
+        self._backend.recorder.went_back(record)
+        if old is not None:
+            self.notify(record, old, JobStatus.QUEUED)
 
     def unsure(self, record: JobRecord) -> None:
         """The engine has taken a job, or not: to be found out."""
@@ -101,8 +112,11 @@ class Transitions:
 
     def end(self, record: JobRecord, outcome: Outcome) -> None:
         """Write down that a job has ended, and settle it."""
-        kept = self._backend.recorder.settled({record.job_id: outcome})
-        self.settle(record, kept[record.job_id])
+        kept = self._backend.recorder.settled({record.job_id: outcome}, {record.job_id: record.native_id})
+        if record.job_id in kept:
+            self.settle(record, kept[record.job_id])
+        else:
+            self.goes_again(record, outcome.attempt + 1)
 
     def settle(self, record: JobRecord, outcome: Outcome) -> None:
         """The job has ended with this outcome; the first one counts, since final is final."""

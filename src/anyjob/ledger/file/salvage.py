@@ -27,6 +27,7 @@ from anyjob.ledger.rows import BLOCKED, CODE, FINAL, FIRST, of_column
 from anyjob.outcome import Outcome
 from anyjob.process.reporting import report
 from anyjob.spool import job_spool
+from anyjob.spool.attempts import attempt_id
 from anyjob.status import JobStatus
 
 TABLES = (
@@ -321,7 +322,11 @@ def take_spools(directory: Path, db: sqlite3.Connection) -> int:
     """Note the outcomes in the spool, of jobs that are open in a ledger or not in it; return how many."""
     taken = 0
     strangers: list[tuple[str, Outcome, float]] = []
+    several = db.execute("SELECT id, attempt FROM jobs WHERE attempt > 1").fetchall()
+    later = {attempt_id(job_id, n) for job_id, last in several for n in range(2, last + 1)}
     for job_id in job_spool.job_ids(directory):
+        if job_id in later:  # what came of it its engine tells
+            continue
         known = db.execute("SELECT state FROM jobs WHERE id = ?", (job_id,)).fetchone()
         if known is not None and known[0] >= FINAL:
             continue

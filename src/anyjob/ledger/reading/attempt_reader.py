@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from anyjob.ledger.file.database import LedgerFile
-from anyjob.ledger.rows import DUE
+from anyjob.ledger.rows import DUE, FINAL
 from anyjob.ledger.sql_lists import chunks, placeholders
 
 if TYPE_CHECKING:
+    from anyjob.ledger.rows import Row
     from anyjob.outcome import Outcome
 
 
@@ -103,8 +104,55 @@ class AttemptReader:
 
     def retried(self, job_id: str) -> int:
         """Return how often a job was run again by its policy so far."""
+        return self._retries([job_id]).get(job_id, (0, 0))[0]
+
+    def retried_often(self, job_ids: Sequence[str]) -> dict[str, int]:
+        """Return how often those of these jobs were run again by their policies that were, by id."""
+        return {job_id: times for job_id, (times, _) in self._retries(job_ids).items()}
+
+    def launched_attempts(self, rows: Iterable[Row]) -> dict[str, int]:
+        """Return which attempts of jobs their engines were given, where that was not the first.
+
+        What an engine starts anew by itself is the one that it was given still. An engine of our own making
+        is given each, under the id of the job.
+        """
+        found = self._retries([row.job_id for row in rows if row.attempt > 1])
+        return {job_id: last + 1 for job_id, (_, last) in found.items()}
+
+    def _retries(self, job_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Return how often jobs were run again by their policies, and which attempt was the last before."""
         sql = (
-            "SELECT count(*) FROM jobs j CROSS JOIN attempts a ON a.n = j.n "
-            "WHERE j.id = ? AND a.kind = 'retry'"
+            "SELECT j.id, count(*), max(a.attempt) FROM jobs j CROSS JOIN attempts a ON a.n = j.n "
+            "WHERE a.kind = 'retry' AND j.id IN ({}) GROUP BY j.id"
         )
-        return int(self._file.read(sql, (job_id,))[0][0])
+        return {
+            job_id: (times, last)
+            for some in chunks(job_ids)
+            for job_id, times, last in self._file.read(sql.format(placeholders(some)), some)
+        }
+
+    def attempt_ids(self, job_ids: Sequence[str]) -> list[str]:
+        """Return the ids that engines were given attempts of these jobs under, but for the first of each."""
+        from anyjob.spool.attempts import attempt_id
+
+        sql = (
+            "SELECT j.id, a.attempt FROM jobs j CROSS JOIN attempts a ON a.n = j.n "
+            "WHERE a.kind <> 'requeue' AND j.id IN ({})"
+        )
+        return [
+            attempt_id(job_id, attempt + 1)
+            for some in chunks(job_ids)
+            for job_id, attempt in self._file.read(sql.format(placeholders(some)), some)
+        ]
+
+    def may_go_again(self, job_ids: Sequence[str]) -> list[str]:
+        """Return those of these jobs that may have several attempts, and have not ended."""
+        sql = (
+            "SELECT j.id FROM jobs j CROSS JOIN bulks k ON k.n = j.bulk "
+            f"WHERE k.again AND +j.state < {FINAL} AND j.id IN ({{}})"
+        )
+        return [
+            job_id
+            for some in chunks(job_ids)
+            for (job_id,) in self._file.read(sql.format(placeholders(some)), some)
+        ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -20,10 +20,10 @@ from anyjob.ledger.encoding import (
 )
 from anyjob.ledger.file.statedir import cannot_write
 from anyjob.ledger.identity import HOST, identity
-from anyjob.ledger.rows import ATTACHED, BLOCKED, FINAL, BackendRow, NewJob, Row, Summary
+from anyjob.ledger.rows import ATTACHED, BLOCKED, DUE, FINAL, RELEASED, BackendRow, NewJob, Row, Summary
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
-from anyjob.resources import Resources
+from anyjob.resources import Resources, goes_again
 from anyjob.runtime.recording.context import check_own_directory, to_be_found_again
 from anyjob.runtime.recording.recorder import Deferred, Entered, Recorder
 from anyjob.runtime.recording.stored_work import StoredWork
@@ -33,6 +33,8 @@ from anyjob.spool.outcomes import FORGOTTEN
 from anyjob.status import JobStatus
 from anyjob.tracking.records import NEVER, JobRecord
 
+GOES_AGAIN = (DUE, RELEASED)
+"""The states of a job between two attempts at an engine."""
 ABOUT_TO_START = "has all that it starts after, and is about to be handed over"
 """What is said of a job that no engine has yet, though it waits for no other any more."""
 SEEN_TO = 5.0
@@ -75,7 +77,9 @@ class LedgerRecorder(Recorder):
         for record in records:
             routes.setdefault(tuple(map(kind_of, record.specs)), []).append(record)
         bulks: list[tuple[Context, bytes | None, list[NewJob]]] = []
-        is_deferring = not self._backend.queues_in_ledger and any(record.after for record in records)
+        is_deferring = not self._backend.queues_in_ledger and (
+            self._may_go_again(resources) or any(record.after for record in records)
+        )
         if is_deferring:
             self._backend.services.look_after_releases()  # who cannot is told before anything is written
         try:
@@ -126,6 +130,10 @@ class LedgerRecorder(Recorder):
         rows = self.ledger.rows(job_ids)
         blocked = [job_id for job_id, row in rows.items() if row.state == BLOCKED]
         awaited = self.ledger.dependencies.awaited(blocked) if blocked else {}
+        waiting = [job_id for job_id, row in rows.items() if row.state == DUE]
+        due = self.ledger.attempts.due(waiting) if waiting else {}
+        several = [row for row in rows.values() if row.attempt > 1]
+        launched = self.ledger.attempts.launched_attempts(several) if several else {}
         found: dict[str, Deferred] = {}
         for job_id in job_ids:
             row = rows.get(job_id)
@@ -134,18 +142,44 @@ class LedgerRecorder(Recorder):
                     outcome=Outcome(status=JobStatus.ERROR, reason="lost", message=FORGOTTEN)
                 )
             elif row.state >= FINAL:
-                found[job_id] = Deferred(native_id=row.native_id, outcome=outcome_of(row))
+                found[job_id] = Deferred(
+                    native_id=row.native_id,
+                    attempt=row.attempt,
+                    launched_attempt=launched.get(job_id, 1),
+                    outcome=outcome_of(row),
+                )
             elif row.state < 0:
-                message = awaited[job_id].in_words() if job_id in awaited else ABOUT_TO_START
-                found[job_id] = Deferred(True, message)
+                message = ABOUT_TO_START
+                if job_id in awaited:
+                    message = awaited[job_id].in_words()
+                elif job_id in due:
+                    message = due[job_id].in_words(time.time())
+                found[job_id] = Deferred(True, message, attempt=row.attempt)
             else:
-                found[job_id] = Deferred(native_id=row.native_id)
+                found[job_id] = Deferred(
+                    native_id=row.native_id,
+                    attempt=row.attempt,
+                    launched_attempt=launched.get(job_id, 1),
+                )
         now = time.monotonic()
         if now >= self._seen_to_releases + SEEN_TO and any(each.waits for each in found.values()):
             self._seen_to_releases = now
             with suppress(AnyjobError):  # who releases them may have been killed, or the machine started anew
                 self._backend.services.look_after_releases()
         return found
+
+    def gone_on(self, native_ids: Mapping[str, str | None]) -> Collection[str]:
+        """Return those of these jobs that have ended or gone again, as others have seen."""
+        if self._backend.queues_in_ledger:
+            return ()
+        rows = self.ledger.rows(list(native_ids))
+        return [
+            job_id
+            for job_id, row in rows.items()
+            if row.state >= FINAL
+            or row.state in GOES_AGAIN
+            or row.native_id not in (None, native_ids[job_id])
+        ]
 
     def cancel_deferred(self, job_ids: Sequence[str]) -> Sequence[str]:
         """Cancel jobs that have not been given to the engine yet."""
@@ -155,6 +189,12 @@ class LedgerRecorder(Recorder):
         if cancelled.consequences != NOTHING:
             self._backend.services.advance(cancelled.consequences)
         return [*cancelled.ended, *cancelled.claimed]
+
+    def _may_go_again(self, resources: Resources) -> bool:
+        """Tell whether it is in the ledger that attempts of a job follow each other."""
+        if self._backend.queues_in_ledger:
+            return goes_again(resources)
+        return resources.retries is not None and resources.retries.times > 0 and not self._backend.runs_again
 
     def _add(
         self,
@@ -181,6 +221,7 @@ class LedgerRecorder(Recorder):
                 name=resources.name,
                 tags=resources.tags,
                 shared=shared,
+                again=self._may_go_again(resources),
                 state=JobStatus.QUEUED if self._backend.queues_in_ledger else JobStatus.INITIALIZING,
             )
             entered.append(consequences)
@@ -239,11 +280,18 @@ class LedgerRecorder(Recorder):
                 for record, status in moves
             )
 
-    def settled(self, outcomes: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
-        """Note what came of jobs; what is too large for the ledger is kept in the spool.
+    def settled(
+        self, outcomes: Mapping[str, Outcome], native_ids: Mapping[str, str | None]
+    ) -> Mapping[str, Outcome]:
+        """Note what came of attempts of jobs; what is too large for the ledger is kept in the spool.
+
+        Args:
+            outcomes: what came of them.
+            native_ids: what the engine calls these attempts.
 
         Returns:
-            the outcomes as the ledger has them: one that it cannot hold says so.
+            the outcomes as the ledger has them, less those of jobs that go again: one that it cannot hold
+            says so.
 
         Raises:
             StateError: it cannot be written.
@@ -253,15 +301,32 @@ class LedgerRecorder(Recorder):
         for job_id, outcome in outcomes.items():
             self._keep_large(job_id, outcome)
         try:
-            consequences = self.ledger.settle(outcomes)
+            consequences = self.ledger.settle(outcomes, native_ids)
         except (AnyjobError, OSError):
             raise
         except Exception:  # what pickle makes of a value is not to be foreseen
             outcomes = {job_id: make_writable(outcome) for job_id, outcome in outcomes.items()}
-            consequences = self.ledger.settle(outcomes)
+            consequences = self.ledger.settle(outcomes, native_ids)
         if consequences != NOTHING:
             self._backend.services.advance(consequences)
+        if consequences.again or consequences.stale:
+            gone = {each.job_id for each in consequences.again} | set(consequences.stale)
+            return {job_id: outcome for job_id, outcome in outcomes.items() if job_id not in gone}
         return outcomes
+
+    def stop_attempts(self, job_ids: Sequence[str]) -> Sequence[str]:
+        """Have jobs that are about to be cancelled not go again; return those that this has ended."""
+        again = () if self._backend.queues_in_ledger else self.ledger.attempts.may_go_again(job_ids)
+        if not again:
+            return ()
+        self.ledger.cancel_accepted(again)
+        return self.cancel_deferred(again)
+
+    def allow_attempts(self, job_ids: Sequence[str]) -> None:
+        """Have jobs that could not be cancelled go again as before."""
+        again = () if self._backend.queues_in_ledger else self.ledger.attempts.may_go_again(job_ids)
+        if again:
+            self.ledger.cancel_refused(again)
 
     def ended_attempts(self, job_id: str) -> Sequence[tuple[int, str, Outcome]]:
         """Read what came of the attempts that were followed by others."""
@@ -316,6 +381,8 @@ class LedgerRecorder(Recorder):
         record.attempt, record.name = row.attempt, row.name
         record.submitted = row.submitted
         record.status = row.status
+        if row.attempt > 1 and not self._backend.queues_in_ledger:
+            record.launched_attempt = self.ledger.attempts.launched_attempts([row]).get(row.job_id, 1)
         if not self._backend.queues_in_ledger:
             record.heard_at = NEVER  # who heard it, and when, is not written down
         record.deferred = row.state < 0 and row.native_id is None and not self._backend.queues_in_ledger

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -23,6 +23,9 @@ class Deferred(Struct, frozen=True):
     """Whether it has not been handed over yet."""
     message: str = ""
     native_id: str | None = None
+    attempt: int = 1
+    launched_attempt: int = 1
+    """The number of the attempt that the engine was given under this id."""
     outcome: Outcome | None = None
 
 
@@ -46,6 +49,11 @@ class Recorder:
         """Return what has become of jobs that start after others, of each of these."""
         raise AssertionError("what lives and ends with this process is deferred by nobody else")
 
+    def gone_on(self, native_ids: Mapping[str, str | None]) -> Collection[str]:
+        """Return those of these jobs that have ended or gone again, as others have seen: the engine may know
+        no more of what it called so."""
+        return ()
+
     def cancel_deferred(self, job_ids: Sequence[str]) -> Sequence[str]:
         """Cancel jobs that have not been given to the engine yet; return those of which that was accepted."""
         return ()
@@ -64,12 +72,28 @@ class Recorder:
     def moved(self, moves: Sequence[tuple[JobRecord, JobStatus]]) -> None:
         """Jobs are elsewhere now, and have not ended."""
 
+    def went_back(self, record: JobRecord) -> None:
+        """The record of a job says by now that it goes again, as `settled` had it."""
+
+    def stop_attempts(self, job_ids: Sequence[str]) -> Sequence[str]:
+        """Jobs are about to be cancelled: those that may go again do not, whatever comes of them.
+
+        Returns those that were between two attempts, and have ended by that.
+        """
+        return ()
+
+    def allow_attempts(self, job_ids: Sequence[str]) -> None:
+        """Those jobs could not be cancelled: they go again as before."""
+
     def ended_attempts(self, job_id: str) -> Sequence[tuple[int, str, Outcome]]:
         """Return of each attempt that was followed by another its number, why it was, and what came of it."""
         return ()
 
-    def settled(self, outcomes: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
-        """Jobs have ended; return the outcomes as they are kept."""
+    def settled(
+        self, outcomes: Mapping[str, Outcome], native_ids: Mapping[str, str | None]
+    ) -> Mapping[str, Outcome]:
+        """Attempts of jobs have ended, which the engine knows by these ids; return the outcomes as they are
+        kept, less those of jobs that go again."""
         return outcomes
 
     def claim_finished(self, job_id: str) -> bool:

@@ -10,13 +10,14 @@ import msgspec
 
 from anyjob.ledger.dependencies import CONDITIONS
 from anyjob.ledger.encoding import decode_resources, outcome_of
-from anyjob.ledger.rows import FINAL, Row, Summary
+from anyjob.ledger.reading.job_directories import directory_of
+from anyjob.ledger.rows import FINAL, BackendRow, Row, Summary
 from anyjob.outcome import USAGE, Attempt
 from anyjob.resources import Resources
 from anyjob.session.backends.plain_job import KIND as PLAIN
 from anyjob.session.facade import Session
 from anyjob.spool import job_spool, progress_report
-from anyjob.spool.attempts import attempts_of
+from anyjob.spool.attempts import attempts_of, logs_of_attempt, logs_of_launches
 from anyjob.views.details.queue_place import SAID, queue_place
 from anyjob.views.details.row_data import row_data
 
@@ -28,7 +29,7 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
     known = ledger.backend_row(row.backend)
     outcome = outcome_of(row)
     work = ledger.summaries([row.job_id])
-    directory = job_spool.path_of(job_spool.root(ledger.state, known.own_options.get("spool")), row.job_id)
+    directory = directory_of(ledger, row, known)
     found = {
         **row_data(row, ledger.tags(row.bulk), work.get(row.job_id, Summary()), outcome.message),
         "route": list(context.route),
@@ -49,7 +50,7 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
         "progress": said._asdict() if (said := progress_report.read(directory)) else None,
         "attempts": [
             {**msgspec.to_builtins(each), "status": each.status.name}
-            for each in _attempts(session, row, directory)
+            for each in _attempts(session, row, known, directory)
         ],
         "queue_position": None,
         "cost": outcome.cost,
@@ -68,13 +69,20 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
     return found
 
 
-def _attempts(session: Session, row: Row, directory: Path) -> list[Attempt]:
+def _attempts(session: Session, row: Row, known: BackendRow, directory: Path) -> list[Attempt]:
     """Return the attempts of a job that has had several; nothing of one that has had one."""
     if row.attempt == 1:
         return []
     before = [(each.attempt, each.kind, each.outcome) for each in session.ledger.attempts.ended(row.job_id)]
     last = outcome_of(row) if row.state >= FINAL else None
-    return attempts_of(before, last, row.attempt, row.status, row.started, directory)
+    root = job_spool.root(session.ledger.state, known.own_options.get("spool"))
+
+    def logs_of(attempt: int) -> dict[str, str]:
+        if known.host:
+            return logs_of_attempt(directory, attempt, row.attempt)
+        return logs_of_launches(root, row.job_id, before, attempt)
+
+    return attempts_of(before, last, row.attempt, row.status, row.started, logs_of)
 
 
 def requested(resources: Resources) -> dict[str, Any]:

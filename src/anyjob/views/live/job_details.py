@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from anyjob.errors import in_words
+from anyjob.ledger.reading.job_directories import directory_of
 from anyjob.ledger.rows import Row
 from anyjob.session.backends.plain_job import KIND as PLAIN
 from anyjob.session.facade import Session
-from anyjob.spool import job_spool
 from anyjob.spool.log_reading import check_stream
 from anyjob.spool.private_files import read_range
 from anyjob.text.markup import LINES
@@ -80,11 +80,7 @@ def log_part(session: Session, row: Row, stream: str, begin: int | None, size: i
     check_stream(stream)
     if row.kind == PLAIN or row.started is None:
         return LogPart(0, 0, "")
-    known = session.ledger.backend_row(row.backend)
-    path = (
-        job_spool.path_of(job_spool.root(session.ledger.state, known.own_options.get("spool")), row.job_id)
-        / stream
-    )
+    path = directory_of(session.ledger, row) / stream
     try:
         if path.parent.is_dir():
             begin = max(0, _size(path) - size) if begin is None else begin

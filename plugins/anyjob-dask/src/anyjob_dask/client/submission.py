@@ -163,7 +163,9 @@ def _serialize(spec: Spec) -> Serialized:
 def _header(order: Order, key: str, cwd: str | None) -> Any:
     from anyjob_dask.messages import JobHeader
 
-    environment = {name: text for name, text in order.environment.items() if name != "ANYJOB_JOB_ID"}
+    environment = dict(order.environment)
+    if environment.get("ANYJOB_JOB_ID") == order.job_id:  # else it is the attempt that has this id
+        del environment["ANYJOB_JOB_ID"]
     own = order.spec.cwd if isinstance(order.spec, Call) else None
     walltime = order.resources.walltime
     return JobHeader(key, order.job_id, environment, walltime, cwd if own is None else own, own is not None)

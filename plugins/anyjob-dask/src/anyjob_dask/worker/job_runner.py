@@ -133,7 +133,7 @@ class JobRunner:
                 job_id=job_id,
                 spec=spec,
                 resources=_NO_RESOURCES if job.walltime is None else Resources(walltime=job.walltime),
-                environment={**job.environment, "ANYJOB_JOB_ID": job_id},
+                environment={"ANYJOB_JOB_ID": job_id, **job.environment},
             )
         )
         with self._lock:
@@ -168,7 +168,7 @@ class JobRunner:
             self._captures[job_id] = capture
         self._starts.started(job_id)
         try:
-            with use_job_environment({**job.environment, "ANYJOB_JOB_ID": job_id}), capture:
+            with use_job_environment({"ANYJOB_JOB_ID": job_id, **job.environment}), capture:
                 fields = runner.perform(serialized.load)
         finally:
             self._starts.ended(job_id)

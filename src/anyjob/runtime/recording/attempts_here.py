@@ -1,0 +1,131 @@
+"""Attempts of jobs that live and end with this process, on engines that run none again by themselves."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from random import random
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from anyjob.execution.next_attempt import next_attempt
+from anyjob.outcome import Outcome
+from anyjob.process.forks import in_each_process
+from anyjob.runtime.recording.recorder import Deferred, Recorder
+from anyjob.status import JobStatus
+
+if TYPE_CHECKING:
+    from anyjob.tracking.records import JobRecord
+
+Ended = tuple[int, str, Outcome]
+
+
+class AttemptsHere(Recorder):
+    """Decides whether a job goes again, and hands it over once more when that is due.
+
+    Args:
+        backend: whose jobs they are.
+    """
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
+        self._changed = threading.Condition()
+        self._ended: WeakKeyDictionary[JobRecord, list[Ended]] = WeakKeyDictionary()
+        self._waits: dict[str, float] = {}
+        self._due: list[tuple[float, str, JobRecord]] = []
+        self._thread: threading.Thread | None = None
+
+    def settled(
+        self, outcomes: Mapping[str, Outcome], native_ids: Mapping[str, str | None]
+    ) -> Mapping[str, Outcome]:
+        """Return what came of those jobs that do not go again."""
+        return {
+            job_id: outcome
+            for job_id, outcome in outcomes.items()
+            if outcome.status is not JobStatus.ERROR or not self._goes_again(job_id, outcome)
+        }
+
+    def _goes_again(self, job_id: str, outcome: Outcome) -> bool:
+        job: Any = self._backend._tracker.job(job_id)
+        record: JobRecord | None = None if job is None else job._record
+        if record is None or record.resources.retries is None:
+            return False
+        ended = self._ended.get(record, [])
+        step = next_attempt(record.resources, [why for _, why, _ in ended], outcome, chance=random())
+        if step is None or step.kind == "requeue":
+            return False
+        self._ended[record] = [*ended, (outcome.attempt, step.kind, outcome)]
+        self._waits[job_id] = step.wait
+        return True
+
+    def went_back(self, record: JobRecord) -> None:
+        """Wait until the next attempt of a job is due, now that its record says so."""
+        with self._changed:
+            due = time.monotonic() + self._waits.pop(record.job_id, 0.0)
+            heapq.heappush(self._due, (due, record.job_id, record))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="anyjob-attempts", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._due:
+                    self._thread = None
+                    return
+                pause = self._due[0][0] - time.monotonic()
+                if pause > 0:
+                    self._changed.wait(pause)
+                    continue
+                _, _, record = heapq.heappop(self._due)
+            self._launch(record)
+            del record  # nobody but who holds a handle keeps it while this thread waits
+
+    def _launch(self, record: JobRecord) -> None:
+        from anyjob.runtime.late_launch import launch_late
+        from anyjob.runtime.submission import rejected
+
+        record.begins(record.attempt, record.attempt)
+        retried = sum(why == "retry" for _, why, _ in self._ended[record])
+        if launch_late(self._backend, [record], retried):
+            why = "its backend could not be reached when its next attempt was due"
+            self._backend._tracker.end(record, rejected(why))
+
+    def deferred(self, job_ids: Sequence[str]) -> Mapping[str, Deferred]:
+        """Say when jobs go again."""
+        with self._changed:
+            due = {job_id: (at, record) for at, job_id, record in self._due}
+        found: dict[str, Deferred] = defaultdict(lambda: Deferred(True))
+        for job_id in job_ids:
+            if job_id in due:
+                at, record = due[job_id]
+                policy = record.resources.retries
+                of = f" of {1 + policy.times}" if policy is not None else ""
+                wait = max(0.0, at - time.monotonic())
+                message = f"attempt {record.attempt}{of}, again in {wait:.0f} s"
+                found[job_id] = Deferred(True, message, attempt=record.attempt)
+        return found
+
+    def cancel_deferred(self, job_ids: Sequence[str]) -> Sequence[str]:
+        """Cancel jobs whose next attempt is not due yet."""
+        wanted = set(job_ids)
+        with self._changed:
+            taken = [record for _, job_id, record in self._due if job_id in wanted]
+            self._due = [each for each in self._due if each[1] not in wanted]
+            heapq.heapify(self._due)
+        for record in taken:
+            ended = Outcome(status=JobStatus.CANCELLED, attempt=record.attempt, finished=time.time())
+            self._backend._tracker.end(record, ended)
+        return [record.job_id for record in taken]
+
+    def ended_attempts(self, job_id: str) -> Sequence[Ended]:
+        """Return what came of the attempts that were followed by others."""
+        job: Any = self._backend._tracker.job(job_id)
+        return self._ended.get(job._record, []) if job is not None else []

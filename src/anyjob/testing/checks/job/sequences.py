@@ -1,0 +1,58 @@
+"""Work that starts after other work, and work that is run again: the core has it so, on every engine."""
+
+from __future__ import annotations
+
+from unittest import SkipTest
+
+from anyjob.job import JobStatus
+from anyjob.specs import Command
+from anyjob.testing.harness.backend import BackendHarness
+
+
+class Sequences:
+    """What follows from the end of a job: what waits for it starts, or it is run again. For task backends."""
+
+    def test_work_starts_after_what_it_is_to_start_after(self, harness: BackendHarness) -> None:
+        """A job with after= starts when the other has succeeded; one that needs its failure never does."""
+        _require_a_releaser(harness)
+        sample = next(harness.samples_with("slow"))
+        assert sample.slow is not None
+        first = harness.run(sample.slow(1.0))
+        behind = harness.run(sample.succeeds, after=first)
+        never = harness.run(sample.succeeds, after_failure=first)
+        harness.assert_done(behind, "work that is to start after other work")
+        assert first.in_final_state(), "work was done before that which it was to start after had ended"
+        ended, started = first.outcome().finished, behind.outcome().started
+        assert ended is None or started is None or started > ended - 1.0, (  # two machines have two clocks
+            f"work began {ended - started:.1f} s before that which it was to start after had ended"
+        )
+        reason = harness.outcome(never).reason
+        assert reason == "dependency", f"what was to start after a failure has the reason {reason!r}"
+
+    def test_work_that_fails_is_run_again(self, harness: BackendHarness) -> None:
+        """A job with retries= is handed over anew when it fails, under its id, and each attempt is kept."""
+        _require_a_releaser(harness)
+        takes_programs = "command" in getattr(harness.backend, "accepts", ())
+        if takes_programs:  # one finds the number of its attempt, and succeeds in the second
+            work = Command(["sh", "-c", 'echo "$ANYJOB_ATTEMPT"; test "$ANYJOB_ATTEMPT" = 2'])
+            expected = [(1, JobStatus.ERROR, "exit-code"), (2, JobStatus.DONE, None)]
+        else:
+            sample = next(harness.samples_with("fails"))
+            work = sample.fails
+            expected = [(1, JobStatus.ERROR, sample.reason), (2, JobStatus.ERROR, sample.reason)]
+        job = harness.run(work, retries=1)
+        outcome = harness.outcome(job)
+        found = [(each.number, each.status, each.reason) for each in job.attempts()]
+        assert found == expected, f"work with retries=1 that fails at first had the attempts {found}"
+        assert outcome.attempt == 2, f"what came of the second attempt says that it was {outcome.attempt}"
+        if takes_programs and harness.backend.capabilities.logs:
+            wrote = "".join(job.logs())
+            assert wrote == "2\n", f"the second attempt wrote '2', and its log is {wrote!r}"
+
+
+def _require_a_releaser(harness: BackendHarness) -> None:
+    """Skip the check where another process, which hands over later, would not know the type of a test."""
+    backend, factory = harness.backend, harness.factory
+    is_later = backend.capabilities.durable and not backend.queues_in_ledger
+    if is_later and (factory is None or not factory.is_installed or factory.accounts):
+        raise SkipTest("the process that hands jobs over later would not know what is configured here alone")

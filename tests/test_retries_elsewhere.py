@@ -1,0 +1,154 @@
+"""Retries on engines that run nothing again by themselves: each attempt is handed over anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from running_local import until
+from support.scripted_backends import ScriptedEngine
+from support.several_engines import World, several_engines
+
+import anyjob
+from anyjob import Command, JobStatus, Outcome, Retry
+
+
+def flaky(world: World, succeeds_at: int) -> Command:
+    """A program that notes each of its attempts, and succeeds in one of them."""
+    text = f"echo $ANYJOB_ATTEMPT >> '{world.ran}'; echo out $ANYJOB_ATTEMPT; "
+    return Command(["sh", "-c", f"{text}[ $ANYJOB_ATTEMPT = {succeeds_at} ] || exit 75"])
+
+
+def test_an_attempt_that_fails_is_followed_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with several_engines(tmp_path, monkeypatch) as world:
+        job = anyjob.run(flaky(world, 3), backend="right", retries=Retry(3, wait="0.3s"))
+        assert job.result(timeout=60).stdout.text() == "out 3\n"
+        assert world.runs() == ["1", "2", "3"]
+        found = [(each.number, each.reason, each.exit_code, each.followed_by) for each in job.attempts()]
+        assert found == [(1, "exit-code", 75, "retry"), (2, "exit-code", 75, "retry"), (3, None, 0, "")]
+        assert [list(job.logs(attempt=n)) for n in (1, 2, 3)] == [["out 1\n"], ["out 2\n"], ["out 3\n"]]
+        assert job.outcome().attempt == 3
+
+
+def test_the_last_word_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with several_engines(tmp_path, monkeypatch) as world:
+        job = anyjob.run(flaky(world, 9), backend="right", retries=1)
+        after = anyjob.run(world.work("after"), backend="local", after_failure=job)
+        assert job.exception(timeout=60) is not None
+        assert after.result(timeout=60) is not None
+        assert world.runs() == ["1", "2", "after"]
+
+
+def test_it_goes_again_when_all_of_ours_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with several_engines(tmp_path, monkeypatch) as world:
+        text = f"{{gated}}echo $ANYJOB_ATTEMPT >> '{world.ran}'; [ $ANYJOB_ATTEMPT = 2 ]"
+        world.client(f"run(Command(['sh', '-c', f\"{text}\"]), backend='right', retries=2, name='flaky')")
+        world.gate.touch()
+        (job,) = anyjob.jobs(name="flaky")
+        until(lambda: world.runs() == ["1", "2"])  # nobody waits for it: the releaser sees the end
+        assert job.result(timeout=60) is not None
+        assert world.runs() == ["1", "2"]
+
+
+def test_a_cancel_between_two_attempts_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with several_engines(tmp_path, monkeypatch) as world:
+        job = anyjob.run(flaky(world, 9), backend="right", retries=Retry(3, wait="1h"))
+        until(lambda: job.status() is JobStatus.QUEUED and len(job.attempts()) == 2)
+        until(lambda: job.status() and "attempt 2 of 4, again in" in job.metadata()["message"])
+        assert job.cancel()
+        assert job.outcome(timeout=60).status is JobStatus.CANCELLED
+        assert world.runs() == ["1"]
+
+
+def test_what_is_cancelled_does_not_go_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with several_engines(tmp_path, monkeypatch) as world:
+        text = f"trap 'exit 75' TERM; echo $ANYJOB_ATTEMPT >> '{world.ran}'; while :; do sleep 0.05; done"
+        job = anyjob.run(Command(["sh", "-c", text]), backend="right", retries=3)
+        until(lambda: world.runs() == ["1"])
+        assert job.cancel()
+        assert job.outcome(timeout=60).status is not JobStatus.DONE
+        assert world.runs() == ["1"]
+        assert len(job.attempts()) == 1
+
+
+# --- jobs that live and end with this program ---------------------------------------------------------
+
+
+def failing(engine: ScriptedEngine, native_id: str) -> None:
+    engine.outcomes[native_id] = Outcome(status=JobStatus.ERROR, reason="exit-code", exit_code=75)
+    engine.say(native_id, JobStatus.ERROR)
+
+
+def test_this_program_hands_over_each_attempt_under_an_id_of_its_own() -> None:
+    engine = ScriptedEngine.make()
+    failing(engine, "n0")
+    failing(engine, "n1")
+    engine.outcomes["n2"] = Outcome(status=JobStatus.DONE)
+    engine.say("n2", JobStatus.DONE)
+    job = engine.run(abs, 1, retries=Retry(2, grow={"memory": 2}), memory="1GiB")
+    assert job.outcome(timeout=60).attempt == 3
+    assert [each.followed_by for each in job.attempts()] == ["retry", "retry", ""]
+    ids = [order.job_id for order in engine.launched]
+    assert ids[0] == job.job_id()
+    assert len(set(ids)) == 3
+    assert [order.environment["ANYJOB_ATTEMPT"] for order in engine.launched] == ["1", "2", "3"]
+    assert {order.environment["ANYJOB_JOB_ID"] for order in engine.launched} == {job.job_id()}
+    assert [order.resources.memory for order in engine.launched] == [1 << 30, 2 << 30, 4 << 30]
+
+
+def test_this_program_gives_up_when_it_was_often_enough() -> None:
+    engine = ScriptedEngine.make()
+    failing(engine, "n0")
+    failing(engine, "n1")
+    job = engine.run(abs, 1, retries=1)
+    assert job.outcome(timeout=60).exit_code == 75
+    assert len(engine.launched) == 2
+
+
+def test_a_cancel_between_two_attempts_ends_it_here() -> None:
+    engine = ScriptedEngine.make()
+    failing(engine, "n0")
+    job = engine.run(abs, 1, retries=Retry(1, wait="1h"))
+    until(lambda: job.status() is JobStatus.QUEUED and "attempt 2 of 2" in job.metadata()["message"])
+    assert job.cancel()
+    assert job.outcome(timeout=60).status is JobStatus.CANCELLED
+    assert len(engine.launched) == 1
+
+
+@pytest.mark.parametrize(("restartable", "launches"), [(False, 1), (True, 2)])
+def test_what_was_lost_goes_again_where_it_is_restartable(restartable: bool, launches: int) -> None:
+    engine = ScriptedEngine.make()  # it knows of nothing
+    job = engine.run(abs, 1, retries=1, restartable=restartable)
+    assert job.outcome(timeout=60).reason == "lost"
+    assert len(engine.launched) == launches
+
+
+@pytest.mark.parametrize("reason", ["rejected", "missing-module", "dependency"])
+def test_what_another_attempt_would_not_help_is_not_run_again(reason: str) -> None:
+    engine = ScriptedEngine.make()
+    engine.say("n0", JobStatus.ERROR, reason=reason)
+    job = engine.run(abs, 1, retries=3)
+    assert job.outcome(timeout=60).reason == reason
+    assert len(engine.launched) == 1
+
+
+def test_closing_the_backend_ends_what_would_go_again() -> None:
+    engine = ScriptedEngine.make()
+    failing(engine, "n0")
+    job = engine.run(abs, 1, retries=Retry(1, wait="1h"))
+    until(lambda: job.status() and len(job.attempts()) == 2)
+    engine.close()
+    assert job.outcome(timeout=60).status is JobStatus.CANCELLED
+
+
+def test_what_is_forgotten_leaves_no_directory_of_any_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with several_engines(tmp_path, monkeypatch) as world:
+        anyjob.run(flaky(world, 2), backend="right", retries=1).result(timeout=60)
+        spool = world.state / "spool"
+        assert len(list(spool.glob("*/*"))) == 2
+        world.session.prune(older_than=0)
+        assert list(spool.glob("*/*")) == []
