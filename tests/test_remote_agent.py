@@ -241,6 +241,20 @@ def test_a_backend_that_sees_no_files_of_ours_refuses_them(
         make().run(Command(["cat", fit.output("model.txt")]))
 
 
+def test_behind_a_name_of_several_hosts_a_job_is_seen_from_each_and_ended_on_its_own(make: Make) -> None:
+    """They share their state directory. A scheduler's jobs are nobody's own."""
+    first, second = (make(argv=("env", f"ANYJOB_HOST={host}", *SERVE)) for host in ("login1", "login2"))
+    job = first.run(Command(["sh", "-c", "echo begun; exec sleep 1000"]))
+    next(job.logs(follow=True))
+    ticket = job._record.ticket()
+    assert second.observe([ticket])[job.job_id()].status is JobStatus.RUNNING
+    assert second.logs(ticket, "stdout", 0) == b"begun\n"
+    with pytest.raises(BackendError, match="is that of host login1: cancel its jobs there"):
+        second.terminate([ticket])
+    assert first.terminate([ticket]) == {job.job_id(): True}
+    assert job.outcome(60).status is JobStatus.CANCELLED
+
+
 def test_what_the_backends_there_can_do_is_told(make: Make) -> None:
     offers = make(backend="threads").offers()
     assert list(offers) == ["threads", "local"]
@@ -275,3 +289,27 @@ def test_a_large_file_goes_in_parts_once_and_the_job_has_it_as_it_was(make: Make
     data.write_bytes(b"another one")
     assert [job.outcome(60).status.name for job in jobs] == ["DONE"] * 3
     assert all(copy.read_bytes() == content for copy in copies)
+
+
+def test_many_jobs_are_watched_by_at_most_a_message_for_each_change(make: Make) -> None:
+    many, asked, told = 40, list[str](), list[int]()
+    backend = make()
+    send, notify = Channel.send, PipeBackend.notify
+
+    def noted(self: Channel, word: str, body: Any) -> Any:
+        asked.append(word)
+        return send(self, word, body)
+
+    def heard(self: PipeBackend, job_ids: Any) -> None:
+        told.append(len(job_ids))
+        notify(self, job_ids)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Channel, "send", noted)
+        patch.setattr(PipeBackend, "notify", heard)
+        jobs = backend.run_many([Command(["true"])] * many)
+        assert not anyjob.wait(jobs, 60).not_done
+    changes = 2 * many  # they run, and they end
+    assert sum(told) <= changes
+    assert asked.count("observe") + len(told) <= changes
+    assert set(asked) <= {"ping", "submit", "observe"}
