@@ -38,6 +38,17 @@ def test_large_arrays_are_mapped_by_jobs_of_local_and_their_files_removed(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("by_name", "processes"), [(True, 2), (False, 6)])
+def test_local_has_warm_processes_by_its_name_and_is_as_configured_else(
+    by_name: bool, processes: int
+) -> None:
+    """A GridSearchCV imported scikit-learn anew for each batch."""
+    run_on = "local" if by_name else anyjob.get_backend("local", slots=2)
+    with parallel_config(backend="anyjob", run_on=run_on, n_jobs=2):
+        used = set(Parallel(batch_size=1)(delayed(os.getpid)() for _ in range(6)))
+    assert (len(used) < 6) is by_name
+
+
 def test_threads_have_the_objects_of_the_caller() -> None:
     large, seen = np.zeros(200_000), []
     with parallel_config(backend="anyjob", run_on="threads", n_jobs=2):

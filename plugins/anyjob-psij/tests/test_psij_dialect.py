@@ -107,7 +107,9 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
         dialect("lsf").submit(what)
 
 
-@pytest.mark.parametrize(("executor", "why"), [("slrum", "it has .*slurm"), ("local", "none of a batch")])
+@pytest.mark.parametrize(
+    ("executor", "why"), [("slrum", "No such executor .*slurm"), ("local", "none of a batch")]
+)
 def test_an_executor_that_is_none_of_a_batch_scheduler_is_refused(executor: str, why: str) -> None:
     with pytest.raises(BackendError, match=why):
         anyjob.get_backend("psij", executor=executor)

@@ -24,7 +24,8 @@ class AnyjobBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
     """Runs the batches of calls that joblib makes as jobs of a backend of anyjob, ``n_jobs`` at a time.
 
     Args:
-        run_on: the backend, or its name; None: the default one.
+        run_on: the backend, or its name; None: the default one. By its name, `local` has its workers make
+            call after call, as joblib's own do: what a call imports is imported once.
         resources: what each job needs and what it is called: see `anyjob.Resources`.
 
     Raises:
@@ -42,8 +43,7 @@ class AnyjobBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
         **resources: Any,
     ) -> None:
         super().__init__(nesting_level=nesting_level, inner_max_num_threads=inner_max_num_threads)
-        backend: Any = anyjob.get_backend(run_on) if run_on is None or isinstance(run_on, str) else run_on
-        self._backend = backend
+        self._backend: Any = _warm(run_on) if run_on is None or isinstance(run_on, str) else run_on
         self._executor = anyjob.Executor(self._backend, **{"name": "joblib", **resources})
         self._throttle = Throttle(self._executor, 1)
         self._last = threading.local()
@@ -117,3 +117,11 @@ class AnyjobBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mis
     def terminate(self) -> None:
         """Forget how long batches took."""
         self.reset_batch_stats()
+
+
+def _warm(name: str | None) -> Any:
+    """Return a backend, with workers that are used again where it has a choice."""
+    backend: Any = anyjob.get_backend(name)
+    if getattr(backend.options, "isolation", None) != "fork":
+        return backend
+    return anyjob.get_backend(backend.name(), isolation="reuse")

@@ -96,11 +96,8 @@ def _executor(name: str) -> Any:
     config = BatchSchedulerExecutorConfig(queue_polling_interval=NEVER, initial_queue_polling_delay=NEVER)
     try:
         found = JobExecutor.get_instance(name, config=config)
-    except ValueError as error:
-        names = ", ".join(sorted(JobExecutor.get_executor_names()))
-        raise BackendError(
-            f"PSI/J has no executor {name!r}, or cannot load it: {error}; it has {names}"
-        ) from error
+    except ValueError as error:  # PSI/J's words have the names that there are
+        raise BackendError(f"executor {name!r}: PSI/J says: {error}") from error
     if not isinstance(found, BatchSchedulerExecutor):
         raise BackendError(f"PSI/J's executor {name!r} is none of a batch scheduler's programs")
     return found
