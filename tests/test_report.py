@@ -76,6 +76,25 @@ def test_failures_that_differ_in_numbers_are_of_one_kind() -> None:
     assert (second.message, second.hosts) == ("exit code 3", (("n7", 1),))
 
 
+def test_each_exit_code_is_a_kind_of_failure_and_jobs_are_told_by_their_parameters() -> None:
+    jobs = [
+        reported(n, **FAILED, exit_code=code, message=f"exit code {code}", parameters=f"seed={n}")
+        for n, code in enumerate((1, 3, 1))
+    ]
+    assert [(len(kind.jobs), kind.message) for kind in failures(jobs)] == [
+        (2, "exit code 1"),
+        (1, "exit code 3"),
+    ]
+    said = Tags(page(Report("t", jobs, NOW))).text
+    assert "00000000 (seed=0), 00000000 (seed=2)" in said
+
+
+def test_a_report_on_what_goes_on_says_when_it_will_be_done() -> None:
+    runs = [reported(1), reported(2, state="RUNNING", finished=None, started=NOW - 4)]
+    assert "6.0sto go, about" in Tags(page(Report("t", runs, NOW))).text
+    assert "to go, about" not in Tags(page(Report("t", runs[:1], NOW))).text
+
+
 def test_what_overlaps_has_lanes_of_its_own() -> None:
     assert lanes([(0, 10), (1, 3), (3, 5), (4, 6), (10, 11)]) == [0, 1, 1, 2, 0]
     bars = timeline(

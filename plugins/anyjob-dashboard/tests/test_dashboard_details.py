@@ -87,6 +87,17 @@ def test_a_job_that_runs_is_followed_and_cancelled(page: Any, tmp_path: Path) ->
 
 
 @pytest.mark.engine("chromium")
+def test_what_failed_shows_what_it_said_of_that(page: Any) -> None:
+    job = anyjob.run(Command(["sh", "-c", "echo epoch 1; echo out of tea >&2; exit 3"]), "local")
+    job.exception(60)
+    page.locator(f'.row[data-id="{job.job_id()}"]').click()
+    detail = page.get_by_label("The job that is selected")
+    detail.locator("pre", has_text="out of tea").wait_for()
+    detail.get_by_role("button", name="stdout").click()
+    detail.locator("pre", has_text="epoch 1").wait_for()
+
+
+@pytest.mark.engine("chromium")
 def test_hostile_outputs_messages_and_tags_are_text(page: Any) -> None:
     script = f"echo '{EVIL}' >&2; printf '\\033[2J\\377' >&2; exit 3"
     job = anyjob.run(Command(["sh", "-c", script, EVIL]), "local", name=EVIL, tags={EVIL: EVIL})

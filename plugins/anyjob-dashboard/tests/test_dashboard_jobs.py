@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -64,6 +65,19 @@ def test_states_and_words_choose_what_is_listed(page: Any) -> None:
     page.get_by_role("button", name="failed").click()
     page.get_by_text("1 of").wait_for()
     assert page.locator(".rows .row:visible .id").all_text_contents() == [bad.job_id()[:8]]
+
+
+@pytest.mark.engine("chromium")
+def test_it_says_where_a_job_runs_and_when_all_will_be_done(page: Any) -> None:
+    run("awaited", "sleep", "0.1").result(60)
+    job = run("awaited", "sleep", "600")
+    row = page.locator(f'.row[data-id="{job.job_id()}"]')
+    row.get_by_text("running").wait_for()
+    row.get_by_text(os.uname().nodename).wait_for()
+    page.get_by_label("Search", exact=True).fill("awaited")
+    page.get_by_text("these done in about").wait_for()
+    job.cancel()
+    page.get_by_text("these done in about").wait_for(state="hidden")
 
 
 @pytest.mark.engine("chromium")

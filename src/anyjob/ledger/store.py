@@ -80,9 +80,16 @@ class Ledger(LedgerReader):
         """Return the number of a backend, which gets one when it is seen for the first time."""
         number = self._backends.get(row.fingerprint) if self._opened == self._file.opened else None
         if number is None:
-            found = number = self._file.write(lambda db: _number_of(db, row))
+            # Who only looks at jobs writes nothing, nor waits for others who do.
+            found = number = self._as_it_stands(row) or self._file.write(lambda db: _number_of(db, row))
             self._file.after_commit(lambda: self._keep_number(row, found))
         return number
+
+    def _as_it_stands(self, row: BackendRow) -> int | None:
+        """Return the number of a backend of which nothing is to be written; None for another."""
+        sql = "SELECT n, label FROM backends WHERE fingerprint = ?"
+        found = [] if row.account else self._file.read(sql, (row.fingerprint,))
+        return int(found[0][0]) if found and found[0][1] == row.label else None
 
     def _keep_number(self, row: BackendRow, number: int) -> None:
         if self._opened != self._file.opened:

@@ -114,18 +114,23 @@ def reported(ledger: LedgerReader, rows: Sequence[Row], *, with_work: bool = Tru
     resources = {n: decode_resources(each.resources) for n, each in ledger.contexts(bulks).items()}
     tags = ledger.tags_of(bulks)
     summaries = ledger.summaries([row.job_id for row in rows]) if with_work else {}
+    running = {row.backend for row in rows if row.status is JobStatus.RUNNING}
+    hosts = {number: ledger.backend_row(number).host for number in running}
     return [
         _reported(
             row,
             resources.get(row.bulk, _NOTHING_ASKED),
             tags.get(row.bulk, {}),
             summaries.get(row.job_id, _NO_SUMMARY),
+            hosts.get(row.backend, "") if row.status is JobStatus.RUNNING else "",
         )
         for row in rows
     ]
 
 
-def _reported(row: Row, asked: Resources, tags: Mapping[str, str], summary: Summary) -> ReportedJob:
+def _reported(
+    row: Row, asked: Resources, tags: Mapping[str, str], summary: Summary, host: str
+) -> ReportedJob:
     outcome = outcome_of(row)
     return ReportedJob(
         job_id=row.job_id,
@@ -137,7 +142,7 @@ def _reported(row: Row, asked: Resources, tags: Mapping[str, str], summary: Summ
         reason=row.reason or "",
         message=outcome.message,
         native_id=row.native_id or "",
-        host=outcome.host,
+        host=outcome.host or host,
         attempt=row.attempt,
         submitted=row.submitted,
         started=row.started,
@@ -151,6 +156,7 @@ def _reported(row: Row, asked: Resources, tags: Mapping[str, str], summary: Summ
         cost=outcome.cost,
         currency=outcome.currency,
         tags=tags,
+        parameters=" ".join(f"{name}={value}" for name, value in summary.parameters.items()),
     )
 
 

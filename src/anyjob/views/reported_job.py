@@ -10,8 +10,10 @@ class ReportedJob(NamedTuple):
     """What a report tells of one job; times in seconds since 1970, sizes in bytes.
 
     Args:
+        host: where it ran, or runs, as far as that is known.
         cpus: cores that it has asked for with all its tasks; 1, where it has not said.
         gpus: accelerators that it has asked for.
+        parameters: its values of the axes of a job file, in a line.
         memory: what it has asked for; None where it has not said.
     """
 
@@ -38,6 +40,7 @@ class ReportedJob(NamedTuple):
     cost: float | None
     currency: str
     tags: Mapping[str, str]
+    parameters: str = ""
 
     @property
     def waited(self) -> float | None:

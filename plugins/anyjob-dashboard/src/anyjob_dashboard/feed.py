@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
+from anyjob import AnyjobError
 from anyjob.sdk import LiveView
 
 EVERY = 0.2
@@ -93,15 +94,14 @@ class Feed:
                     jobs = await asyncio.to_thread(self._view.jobs)
                     took = time.monotonic() - began
                     self._is_counted = False
-                    self._tell(
-                        Seen(0, jobs, await self._count() if self._is_count_due else self._seen.counts)
-                    )
+                    counts = await self._count() if self._is_count_due else self._seen.counts
+                    self._tell(Seen(0, jobs, counts))
                 elif self._is_count_due:
                     self._tell(self._seen._replace(counts=await self._count()))
                 missed = False
             except Exception as error:  # it is tried again; meanwhile what was read before is shown
                 missed, took = True, time.monotonic() - began
-                trouble = f"{type(error).__name__}: {error}"
+                trouble = str(error) if isinstance(error, AnyjobError) else f"{type(error).__name__}: {error}"
                 if trouble != self._seen.trouble:
                     self._tell(self._seen._replace(trouble=trouble))
             await asyncio.sleep(min(max(EVERY, SHARE * took), LATEST))

@@ -21,14 +21,23 @@ class Load(NamedTuple):
 
 
 def loads(session: Session) -> list[Load]:
-    """Return what the backends are busy with that have jobs which have not ended."""
+    """Return what the backends are busy with that have jobs which have not ended.
+
+    Those of one name are one, such as one whose options were changed meanwhile: its cores are those of the
+    busiest.
+    """
     ledger = session.ledger
-    found = []
+    found: dict[str, Load] = {}
     for number, counts in (ledger.open_counts() if ledger.exists else {}).items():
         row = ledger.backend_row(number)
         there = capacity(row.type, row.options, ledger.settings(number)).get("cpus")
         # Of an engine that has thousands, nobody adds up what each takes.
         running = queries.running(ledger, number) if there is not None else []
         taken = sum(total_cpus(asked) for asked in queries.resources_of(ledger, running))
-        found.append(Load(row.label, counts.get("RUNNING", 0), counts.get("QUEUED", 0), taken, there))
-    return found
+        load = Load(row.label, counts.get("RUNNING", 0), counts.get("QUEUED", 0), taken, there)
+        other = found.get(row.label, load)
+        if other is not load:
+            both = other.running + load.running, other.queued + load.queued
+            load = max(other, load, key=lambda one: one.running)._replace(running=both[0], queued=both[1])
+        found[row.label] = load
+    return list(found.values())

@@ -103,12 +103,16 @@ def _part(used: float, asked: float) -> float | None:
 
 
 def failures(jobs: Iterable[ReportedJob]) -> list[Failure]:
-    """Return the kinds of failures, the most frequent first: messages that differ in numbers are one kind."""
-    kinds: dict[tuple[str, str], list[ReportedJob]] = defaultdict(list)
+    """Return the kinds of failures, the most frequent first: messages that differ in numbers are one kind.
+
+    Exit codes mean something to the program that ends with them: of each, there is a kind.
+    """
+    kinds: dict[tuple[str, str, int | None], list[ReportedJob]] = defaultdict(list)
     for job in jobs:
         if job.state == "ERROR":
-            kinds[job.reason, _VARYING.sub("#", shortened(job.message, LONGEST_MESSAGE))].append(job)
-    found = [_failure(reason, pattern, some) for (reason, pattern), some in kinds.items()]
+            pattern = _VARYING.sub("#", shortened(job.message, LONGEST_MESSAGE))
+            kinds[job.reason, pattern, job.exit_code].append(job)
+    found = [_failure(reason, pattern, some) for (reason, pattern, _), some in kinds.items()]
     return sorted(found, key=lambda failure: -len(failure.jobs))[:MOST_FAILURES]
 
 

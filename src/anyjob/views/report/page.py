@@ -13,6 +13,7 @@ from anyjob import __version__
 from anyjob.text.amounts import money, span
 from anyjob.text.markup import LINES, escaped, script_data
 from anyjob.text.printable import printable, shortened
+from anyjob.views.forecast import Run, time_to_go
 from anyjob.views.graph.folded import Node
 from anyjob.views.report.drawings import dependencies, load, places
 from anyjob.views.report.figures import MOST_NAMES, Failure, Group, failures, figures, grouped, timeline
@@ -20,6 +21,10 @@ from anyjob.views.reported_job import ReportedJob
 
 LONGEST = 160
 """Characters of what a job is, or of what is said of its end, in the table of all jobs."""
+LONGEST_NAME = 60
+"""Characters of what tells one job from the others of its kind."""
+SHOWN = 8
+"""Jobs of a kind of failure that are named."""
 OPEN = 3
 """Kinds of failures of which all is seen without a click."""
 COLUMNS = (
@@ -104,6 +109,10 @@ def _summary(report: Report) -> Iterator[str]:
         yield _card(state.lower(), count, state)
     is_open = any(job.finished is None for job in report.jobs)
     last = report.now if is_open or not ends else max(ends)
+    runs = (Run(job.name, job.state, job.started, job.finished) for job in report.jobs)
+    to_go = time_to_go(runs, report.now)
+    if to_go is not None:
+        yield _card("to go, about", span(to_go))
     yield _card("from first to last", span(max(0.0, last - min(job.submitted for job in report.jobs))))
     yield _card("waited, median", "–" if total.waited is None else span(total.waited))
     yield _card("ran, median", "–" if total.ran is None else span(total.ran))
@@ -188,13 +197,13 @@ def _failures(report: Report) -> Iterator[str]:
 def _failure(failure: Failure, last_words: Mapping[str, Sequence[str]], *, is_open: bool) -> str:
     count = len(failure.jobs)
     said = shortened(failure.message.partition("\n")[0], LONGEST)
-    ids = ", ".join(job.job_id[:12] for job in failure.jobs[:8]) + (", …" if count > 8 else "")
+    which = ", ".join(_which(job) for job in failure.jobs[:SHOWN]) + (", …" if count > SHOWN else "")
     hosts = ", ".join(f"{escaped(host)} ({number})" for host, number in failure.hosts)
     told = [
         f"<details{' open' if is_open else ''}><summary><b>{count} × {escaped(failure.reason)}</b> "
         f"{escaped(said)}</summary>",
-        f"<p><code>{ids}</code>{f' on {hosts}' if hosts else ''}; why: "
-        f"<code>anyjob explain {failure.jobs[0].job_id[:12]}</code></p>",
+        f"<p>{which}{f' on {hosts}' if hosts else ''}; why: "
+        f"<code>anyjob explain {failure.jobs[0].job_id[:8]}</code></p>",
     ]
     if failure.message.count("\n") or len(failure.message) > LONGEST:
         told.append(f"<pre>{escaped(shortened(failure.message, 4000), LINES)}</pre>")
@@ -203,6 +212,12 @@ def _failure(failure: Failure, last_words: Mapping[str, Sequence[str]], *, is_op
         wrote = escaped("\n".join(words), LINES)
         told.append(f'<p class="dim">The last that one of them wrote:</p><pre>{wrote}</pre>')
     return "".join([*told, "</details>"])
+
+
+def _which(job: ReportedJob) -> str:
+    """Say which job it is: by its values of the axes of a job file, where it has any."""
+    called = shortened(job.parameters or job.name, LONGEST_NAME)
+    return f"<code>{job.job_id[:8]}</code>{f' ({escaped(called)})' if called else ''}"
 
 
 def _jobs(report: Report) -> Iterator[str]:

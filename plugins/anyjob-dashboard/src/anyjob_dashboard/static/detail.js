@@ -4,7 +4,7 @@ import { byId, element, write } from "./dom.js";
 import { select, whenSelected } from "./jobs.js";
 import { Log } from "./log.js";
 import { listen, store } from "./store.js";
-import { moment, size, span } from "./words.js";
+import { moment, size, span, WAITING } from "./words.js";
 
 const panel = byId("detail");
 const SURE = new Set(["cancel", "rerun"]);
@@ -44,6 +44,7 @@ async function refresh() {
   write(parts.title, found.name || found.job_id.slice(0, 8));
   write(parts.state, found.state.toLowerCase() + (found.reason ? ` (${found.reason})` : ""));
   parts.state.className = `state ${found.state}`;
+  log.node.hidden = WAITING.has(found.state) || found.reason === "dependency";
   if (found.state === "ERROR") log.failed();
   parts.buttons.replaceChildren(...actions(found.state, found.reason).map(button));
   explain(found);
@@ -76,6 +77,12 @@ function explain(found) {
   parts.why.replaceChildren(...told);
 }
 
+function counted(lines) {
+  const times = new Map();
+  for (const line of lines) times.set(line, (times.get(line) || 0) + 1);
+  return [...times].map(([line, n]) => (n > 1 ? `${line} (${n})` : line)).join("\n");
+}
+
 function facts(found) {
   const values = (held) => Object.entries(held || {}).map(([key, value]) => `${key}=${typeof value === "object" ? JSON.stringify(value) : value}`).join(" ");
   const took = found.started !== null && found.finished !== null ? ` (${span(Math.max(0, found.finished - found.started))})` : "";
@@ -85,7 +92,7 @@ function facts(found) {
     ["submitted", moment(found.submitted)], ["started", moment(found.started)], ["finished", moment(found.finished) + took],
     ["place in queue", found.queue_position], ["attempt", found.attempt > 1 ? found.attempt : null], ["exit code", found.exit_code], ["signal", found.signal],
     ["cpu time", found.cpu_time === null ? null : span(found.cpu_time)], ...[["peak memory", found.peak_memory], ["peak GPU memory", found.peak_gpu_memory], ["read", found.read_bytes], ["written", found.written_bytes]].map(([name, bytes]) => [name, bytes === null ? null : size(bytes)]),
-    ["starts after", found.prerequisites.map((one) => `${one.name || one.job_id.slice(0, 8)}: ${one.status.toLowerCase()}`).join("\n")],
+    ["starts after", counted(found.prerequisites.map((one) => `${one.name || one.job_id.slice(0, 8)}: ${one.status.toLowerCase()}`))],
     ["runs anew", found.rerun_of], ["run anew as", found.superseded_by], ["cwd", found.cwd], ["directory", found.spool], ["traceback", found.traceback],
   ];
   return all.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => [name, String(value)]);

@@ -1,27 +1,33 @@
 // The list of jobs. Only the rows that are seen are elements, however many jobs there are.
 import { byId, element, write } from "./dom.js";
+import { timeToGo } from "./forecast.js";
 import { listen, now, store } from "./store.js";
-import { moment, ran, span, waited } from "./words.js";
+import { moment, ran, span, waited, WAITING } from "./words.js";
 
 const HEIGHT = 30, BEYOND = 6;
 const scroller = byId("scroller"), rows = byId("rows"), search = byId("search"), chips = byId("chips");
 const CHIPS = [["", "all"], ["RUNNING", "running"], ["QUEUED", "waiting"], ["DONE", "done"], ["ERROR", "failed"], ["CANCELLED", "cancelled"]];
-const WAITING = new Set(["QUEUED", "INITIALIZING", "VALIDATING"]);
 const pool = [];
-let shown = [], state = "", selected = "", asked = 0, timer = 0;
+let sought = [], shown = [], state = "", selected = "", asked = 0, timer = 0;
 const selecting = new Set(), listing = new Set();
 
 export const whenSelected = (call) => selecting.add(call);
 export const whenListed = (call) => listing.add(call);
 export const chosen = () => selected;
 
-function fits(job, words) {
-  return (!state || job.state === state || (state === "QUEUED" && WAITING.has(job.state))) && words.every((word) => job.words.includes(word));
+const isChosen = (job) => !state || job.state === state || (state === "QUEUED" && WAITING.has(job.state));
+
+// Whatever states are chosen: when what is sought will be done, all of its jobs tell.
+function tellTimeToGo() {
+  const left = timeToGo(sought, now());
+  write(byId("to-go"), left === null ? "" : `${search.value.trim() ? "these" : "all"} done in about ${span(left)}`);
 }
 
 function refilter() {
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-  shown = store.order.filter((job) => fits(job, words));
+  sought = store.order.filter((job) => words.every((word) => job.words.includes(word)));
+  shown = sought.filter(isChosen);
+  tellTimeToGo();
   rows.style.height = shown.length * HEIGHT + "px";
   const listed = store.order.length, there = Object.values(store.counts).reduce((a, b) => a + b, 0);
   write(byId("said"), `${shown.length.toLocaleString()} of ${listed.toLocaleString()} jobs` + (there > listed ? `; ${(there - listed).toLocaleString()} older ones, and those run anew, are not listed` : ""));
@@ -43,7 +49,7 @@ function draw() {
     runs = runs || shown[at].state === "RUNNING";
   }
   clearTimeout(timer);
-  if (runs && !document.hidden) timer = setTimeout(draw, 1000);
+  if (runs && !document.hidden) timer = setTimeout(() => { tellTimeToGo(); draw(); }, 1000);
 }
 
 function soon() {
@@ -68,7 +74,7 @@ function fill(row, job, at) {
     row.job = job;
     row.node.dataset.id = job.id;
     const why = job.state === "ERROR" || job.state === "CANCELLED" ? [job.reason, job.message].filter(Boolean).join(": ") : "";
-    const texts = [job.state.toLowerCase(), job.id.slice(0, 8), job.name, job.backend, job.host, moment(job.submitted), span(waited(job)), "", why || job.work];
+    const texts = [job.state.toLowerCase(), job.id.slice(0, 8), job.name, job.backend, job.host, moment(job.submitted), span(waited(job)), "", [why, job.work].filter(Boolean).join(" — ")];
     texts.forEach((text, i) => { write(row.cells[i], text); row.cells[i].title = text; });
     row.cells[0].className = `state ${job.state}`;
     if (job.reason === "held" || job.reason === "paused") write(row.cells[0], job.reason);

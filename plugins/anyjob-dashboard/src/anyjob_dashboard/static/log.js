@@ -26,9 +26,11 @@ export class Log {
     this.more();
   }
 
-  // It has failed: what it said of that is shown, unless it has written to stdout, or the reader has chosen.
-  failed() {
-    if (!this.chosen && this.stream === "stdout" && !this.end) this.choose("stderr");
+  // It has failed: what it said of that is shown, if it said something, unless the reader has chosen.
+  async failed() {
+    if (this.chosen || this.stream !== "stdout") return;
+    const said = await get(`/jobs/${this.id}/log?stream=stderr&size=1`);
+    if (said !== null && said.end > 0 && !this.closed && !this.chosen) this.choose("stderr");
   }
 
   async more() {

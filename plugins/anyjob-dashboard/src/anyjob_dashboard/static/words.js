@@ -1,4 +1,6 @@
 // Amounts and times for a person, as the command line writes them.
+export const WAITING = new Set(["QUEUED", "INITIALIZING", "VALIDATING"]);
+
 const two = (n) => String(n).padStart(2, "0");
 
 export function span(seconds) {
