@@ -192,7 +192,7 @@ def test_what_waits_is_cancelled_in_one_transaction(ledger: Ledger) -> None:
     assert ledger.cancel_queued(ids, "h", 10.0)[0] == []
     ledger.settle({ids[1]: ERROR})
     assert state_of(ledger, ids[1]) is JobStatus.CANCELLED, "final is final"
-    assert ledger.queued(number, 0, 10) == []
+    assert ledger.queue.rows(number, 0, 10) == []
 
 
 def test_what_waits_comes_in_order_with_its_work(ledger: Ledger) -> None:
@@ -200,18 +200,18 @@ def test_what_waits_comes_in_order_with_its_work(ledger: Ledger) -> None:
     other = add(ledger, number=backend(ledger, "other"))
     ids = add(ledger, 5)
     ledger.moved([(ids[1], RUNNING, 1, 1.0)])
-    waiting = ledger.queued(number, 0, 3)
+    waiting = ledger.queue.rows(number, 0, 3)
     assert [(job_id, payload) for _, job_id, _, _, payload, _ in waiting] == [
         (job_id, job_id.encode()) for job_id in (ids[0], ids[2], ids[3])
     ]
-    assert [job[1] for job in ledger.queued(number, waiting[-1][0], 3)] == [ids[4]]
-    assert ledger.in_state(number, RUNNING) == [(ids[1], 1)]
-    assert ledger.open_in_bulk(ledger.rows(ids)[ids[0]].bulk) == 5
+    assert [job[1] for job in ledger.queue.rows(number, waiting[-1][0], 3)] == [ids[4]]
+    assert ledger.queue.in_state(number, RUNNING) == [(ids[1], 1)]
+    assert ledger.queue.open_in_bulk(ledger.rows(ids)[ids[0]].bulk) == 5
     ledger.settle({ids[0]: DONE})
-    assert ledger.open_in_bulk(ledger.rows(ids)[ids[0]].bulk) == 4
-    assert len(ledger.open_backends("h")) == 2
+    assert ledger.queue.open_in_bulk(ledger.rows(ids)[ids[0]].bulk) == 4
+    assert len(ledger.queue.open_backends("h")) == 2
     ledger.settle({other[0]: DONE})
-    assert ledger.open_backends("h") == [number]
+    assert ledger.queue.open_backends("h") == [number]
     assert ledger.counts() == {"QUEUED": 3, "RUNNING": 1, "DONE": 2}
 
 

@@ -15,7 +15,8 @@ from support.ledgers import DONE, ERROR, add, backend
 
 from anyjob.errors import JobNotFoundError
 from anyjob.ledger import dependencies
-from anyjob.ledger.dependencies import Consequences, Prerequisite
+from anyjob.ledger.consequences import Consequences
+from anyjob.ledger.dependencies import Prerequisite
 from anyjob.ledger.encoding import Context, outcome_of
 from anyjob.ledger.file.schema import faults
 from anyjob.ledger.rows import NewJob
@@ -41,7 +42,7 @@ def after(ids: Sequence[str], condition: int = AFTER) -> tuple[Prerequisite, ...
 
 
 def may_start(ledger: Ledger) -> list[str]:
-    return [row[1] for row in ledger.queued(backend(ledger), 0, 100_000)]
+    return [row[1] for row in ledger.queue.rows(backend(ledger), 0, 100_000)]
 
 
 def outcome(ledger: Ledger, job_id: str) -> Outcome:
@@ -331,7 +332,7 @@ class Graphs(RuleBasedStateMachine):
         if not hasattr(self, "ledger"):
             return
         rows = self.ledger.rows(list(self.state))
-        free = {row[1] for row in self.ledger.queued(self.number, 0, 1000)}
+        free = {row[1] for row in self.ledger.queue.rows(self.number, 0, 1000)}
         for job_id, state in self.state.items():
             row = rows[job_id]
             seen = row.reason if row.reason == "dependency" else row.status.name.lower()

@@ -12,7 +12,7 @@ from support.durable_backends import ClusterBackend, ClusterOptions, new_session
 from support.ledgers import files_below
 
 from anyjob import Call, Command, JobStatus, SerializationError, Session, StateError
-from anyjob.ledger.dependencies import Consequences
+from anyjob.ledger.consequences import Consequences
 from anyjob.ledger.store import Ledger
 from anyjob.orders import Answer, Order, Unsure
 from anyjob.outcome import Outcome

@@ -11,7 +11,6 @@ from anyjob.backend import BaseBackend
 from anyjob.errors import JobNotFoundError, JobRejectedError, SerializationError
 from anyjob.job import JobList
 from anyjob.resources import Resources, make_resources
-from anyjob.runtime import item_resources, job_control
 from anyjob.runtime.engine_adapter import EngineAdapter
 from anyjob.runtime.run_keywords import take_limit, take_once, take_prerequisites, take_results
 from anyjob.runtime.submission import submit, take_back
@@ -101,6 +100,8 @@ class TaskBackend(EngineAdapter):
                 handed over one group after the other. What all items start after may be a list as in `run`;
                 for each item its own is given by a function: ``after=lambda index: fits[index]``.
         """
+        from anyjob.runtime import item_resources
+
         specs = list(specs)
         once = take_once(resources)
         take_limit(self, resources)
@@ -158,6 +159,8 @@ class TaskBackend(EngineAdapter):
         Raises:
             JobError: a job is not of this backend.
         """
+        from anyjob.runtime import job_control
+
         return job_control.cancel_many(self, list(jobs), downstream=downstream)
 
     def control_many(self, action: str, jobs: Iterable[TaskJob], value: int | None = None) -> list[bool]:
@@ -166,6 +169,8 @@ class TaskBackend(EngineAdapter):
         Raises:
             UnsupportedSpecError: the backend cannot do it.
         """
+        from anyjob.runtime import job_control
+
         return job_control.control_many(self, action, list(jobs), value)
 
     def jobs(self) -> list[TaskJob]:

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from anyjob.ledger.consequences import NextAttempt
 from anyjob.ledger.rows import CANCELLING, CODE, DUE, FINAL
 from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus
@@ -19,16 +20,6 @@ from anyjob.status import JobStatus
 if TYPE_CHECKING:
     from anyjob.outcome import Outcome
     from anyjob.resources import Resources
-
-
-class NextAttempt(NamedTuple):
-    """A job goes again: in so many seconds, or at once."""
-
-    job_id: str
-    bulk: int
-    backend: int
-    attempt: int
-    wait: float
 
 
 class Split(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from anyjob.ledger import dependencies
-from anyjob.ledger.dependencies import Consequences
+from anyjob.ledger.consequences import Consequences
 from anyjob.ledger.rows import BLOCKED, CODE, DUE, HELD, PAUSED, WAITING
 from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus

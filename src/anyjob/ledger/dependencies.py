@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from anyjob.errors import JobNotFoundError
-from anyjob.ledger.attempts import NextAttempt
+from anyjob.ledger.consequences import Consequences
 from anyjob.ledger.rows import BLOCKED, CODE, FINAL, RELEASED, STATES, NewJob, of_column
 from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import PREREQUISITES, JobStatus
@@ -43,22 +43,6 @@ class Prerequisite(NamedTuple):
     condition: int
 
 
-class Consequences(NamedTuple):
-    """What the end of jobs meant for those behind them."""
-
-    ended: list[tuple[str, int]] = []
-    """Those that cannot start any more, and have ended by that: id and bulk."""
-    released: list[tuple[str, int]] = []
-    """Those that may start now: id and backend."""
-    again: list[NextAttempt] = []
-    """Those that have not ended: an attempt has, and there is another."""
-    stale: list[str] = []
-    """Those of which an earlier attempt was meant, whose end was known."""
-
-
-NOTHING = Consequences()
-
-
 def enter(db: sqlite3.Connection, jobs: Sequence[NewJob], first: int, now: float, ready: int) -> Consequences:
     """Write what the new jobs of a bulk, numbered from ``first`` on, wait for; what has ended counts at once.
 
@@ -72,8 +56,6 @@ def enter(db: sqlite3.Connection, jobs: Sequence[NewJob], first: int, now: float
     Raises:
         JobNotFoundError: one is to wait for a job that is not in the ledger.
     """
-    if not any(job.after for job in jobs):
-        return NOTHING
     known: dict[str, tuple[int, int]] = {}
     ids = list(dict.fromkeys(needed.job_id for job in jobs for needed in job.after))
     for some in chunks(ids):

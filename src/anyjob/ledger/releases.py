@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from anyjob.ledger import attempts, dependencies
-from anyjob.ledger.dependencies import NOTHING, Consequences
+from anyjob.ledger.consequences import NOTHING, Consequences
 from anyjob.ledger.rows import BLOCKED, CANCELLING, CODE, DUE, FINAL, RELEASED
 from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.ledger.store import Ledger

@@ -48,6 +48,8 @@ GPUS = "anyjob.gpus"
 """The note that says which GPUs a job was given."""
 ATTACHED = "attached"
 """The kind of a job that others have submitted: what it was handed is not known."""
+OPEN = ",".join(map(str, range(FIRST, FINAL)))
+"""The states that are not final, for a query."""
 CODE = {status: code for code, status in enumerate(STATES)}
 
 
@@ -113,17 +115,6 @@ class NewJob(NamedTuple):
     summary: Summary = Summary()
     after: "tuple[Prerequisite, ...]" = ()
     once: bytes | None = None
-
-
-class WaitingRow(NamedTuple):
-    """What is read of a job that waits; ``priority`` is what it was given in place of what it asked for."""
-
-    n: int
-    job_id: str
-    bulk: int
-    attempt: int
-    payload: bytes | None
-    priority: int | None
 
 
 class Row(NamedTuple):

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyjob.errors import StateError
-from anyjob.ledger import attempts, dependencies
-from anyjob.ledger.dependencies import Consequences
+from anyjob.ledger.consequences import NOTHING, Consequences
 from anyjob.ledger.file.database import LedgerFile
 from anyjob.ledger.reading.reader import LedgerReader
 from anyjob.ledger.rows import (
@@ -165,6 +164,10 @@ class Ledger(LedgerReader):
                 from anyjob.ledger import once
 
                 once.enter(db, jobs, first)
+            if not any(job.after for job in jobs):
+                return NOTHING
+            from anyjob.ledger import dependencies
+
             return dependencies.enter(db, jobs, first, created, code)
 
         return self._file.write(write)
@@ -203,6 +206,8 @@ class Ledger(LedgerReader):
 
     def let_go(self, job_ids: Sequence[str]) -> Consequences:
         """Have what starts after these jobs wait for them no more, unless it needs their results."""
+        from anyjob.ledger import dependencies
+
         return self._file.write(lambda db: dependencies.let_go(db, job_ids, time.time()))
 
     def set_options(self, backend: int, options: Mapping[str, Any]) -> None:
@@ -295,7 +300,8 @@ class Ledger(LedgerReader):
             which jobs go again, and what it means for those that start after others that these have ended.
         """
         if not outcomes:
-            return dependencies.NOTHING
+            return NOTHING
+        from anyjob.ledger import attempts, dependencies
         from anyjob.ledger.encoding import encode_outcome
 
         now = time.time()
@@ -313,7 +319,7 @@ class Ledger(LedgerReader):
             final, again, stale = attempts.split(db, outcomes, native_ids or {}, now)
             needed = dependencies.needed_and_open(db, [*final])
             db.executemany(sql, [values[job_id] for job_id in final])
-            found = dependencies.advance(db, needed, now) if needed else dependencies.NOTHING
+            found = dependencies.advance(db, needed, now) if needed else NOTHING
             return found._replace(again=again, stale=stale) if again or stale else found
 
         return self._file.write(settle)
@@ -323,6 +329,8 @@ class Ledger(LedgerReader):
 
         What somebody else has begun meanwhile, or what has ended, is left out: so each attempt begins once.
         """
+        from anyjob.ledger import attempts
+
         return self._file.write(lambda db: attempts.begin(db, job_ids, CODE[state]))
 
     def claim_finished(self, job_ids: Sequence[str]) -> list[str]:
@@ -407,13 +415,13 @@ def _remove(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[str]:
 
     found = db.execute(f"SELECT n, bulk FROM jobs WHERE id IN ({placeholders(job_ids)})", job_ids).fetchall()
     numbers = [(n,) for n, _ in found]
+    from anyjob.ledger import dependencies, once
+
     never = dependencies.needed_and_open(db, job_ids)
     if never:  # they never came to be, and others were to start after them
         code = CODE[JobStatus.ERROR]
         db.executemany("UPDATE jobs SET state = ?, reason = 'lost' WHERE n = ?", [(code, n) for n in never])
         dependencies.advance(db, never, time.time())
-    from anyjob.ledger import once
-
     once.forget(db, numbers)
     db.executemany("DELETE FROM jobs WHERE n = ?", numbers)
     db.executemany("DELETE FROM work WHERE n = ?", numbers)

@@ -16,7 +16,6 @@ from anyjob.outcome import Outcome
 from anyjob.process.forks import only_here
 from anyjob.resources import Resources
 from anyjob.retry import Retry, as_retry
-from anyjob.runtime.job_control import control_in_words
 from anyjob.runtime.recording.recorder import NO_RECORDER, Recorder
 from anyjob.runtime.services import Services
 from anyjob.runtime.submission import launch_again
@@ -235,6 +234,8 @@ class EngineAdapter(BaseBackend):
         Raises:
             UnsupportedSpecError: it cannot.
         """
+        from anyjob.runtime.job_control import control_in_words
+
         raise UnsupportedSpecError(f"backend {self.name()!r} cannot {control_in_words(action, 'jobs')}")
 
     def limit(

@@ -10,7 +10,7 @@ from msgspec import Struct
 from anyjob.errors import JobNotFoundError, UnsupportedSpecError
 
 if TYPE_CHECKING:
-    from anyjob.ledger.dependencies import Consequences
+    from anyjob.ledger.consequences import Consequences
     from anyjob.ledger.store import Ledger
     from anyjob.outcome import Outcome
     from anyjob.registry.lookup import Registry

@@ -10,7 +10,7 @@ from anyjob.errors import AnyjobError
 from anyjob.runtime.services import AMENDED, Admission, Services
 
 if TYPE_CHECKING:
-    from anyjob.ledger.dependencies import Consequences
+    from anyjob.ledger.consequences import Consequences
     from anyjob.ledger.rows import Row
     from anyjob.ledger.store import Ledger
     from anyjob.outcome import Outcome

@@ -12,7 +12,6 @@ from anyjob.builtin.local.connection import Changed, SupervisorConnection, await
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.ipc.protocol import CLIENT_PROTOCOL, READY
 from anyjob.builtin.local.ipc.sockets import connect
-from anyjob.builtin.local.locks import UNSEEN, lock_holder
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
 from anyjob.errors import AnyjobError, BackendUnavailableError, ConfigError
 from anyjob.process.forks import in_each_process
@@ -211,6 +210,8 @@ class SupervisorClient:
 
     def _unavailable(self) -> BackendUnavailableError:
         log = self._paths.logs / "supervisor.err"
+        from anyjob.builtin.local.locks import UNSEEN, lock_holder
+
         pid = lock_holder(self._paths.supervisor_lock)
         if pid is None:
             return BackendUnavailableError(f"no supervisor of the local backend can be reached: see {log}")

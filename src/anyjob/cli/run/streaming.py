@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from anyjob.cli import exit_codes
-from anyjob.cli.jobs.queueing import explained_wait
 from anyjob.cli.terminal.output import console, is_terminal, leave_pipe, print_error
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
 from anyjob.job import BaseJob
@@ -174,6 +173,8 @@ def wait_with_status(job: BaseJob, line: StatusLine, what: str) -> None:
     try:
         job.wait_for_final_state(timeout=0.3)  # what is soon done needs no line
     except JobTimeoutError:
+        from anyjob.cli.jobs.queueing import explained_wait
+
         if is_terminal(sys.stderr):
             job.wait_for_final_state(wait=1, callback=show_status)
         else:

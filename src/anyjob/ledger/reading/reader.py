@@ -10,17 +10,11 @@ from anyjob.errors import StateError
 from anyjob.ledger.file.database import LedgerFile
 from anyjob.ledger.reading.queries import JOINED, Search
 from anyjob.ledger.rows import (
-    BLOCKED,
-    CANCELLING,
-    CODE,
-    DUE,
     FINAL,
-    FIRST,
-    HELD,
+    OPEN,
     BackendRow,
     Row,
     Summary,
-    WaitingRow,
     of_column,
     status_of,
 )
@@ -36,9 +30,7 @@ if TYPE_CHECKING:
     from anyjob.ledger.reading.attempt_reader import AttemptReader
     from anyjob.ledger.reading.dependency_reader import DependencyReader
     from anyjob.ledger.reading.graph_reader import JobGraph
-
-OPEN = ",".join(map(str, range(FIRST, FINAL)))
-"""The states that are not final."""
+    from anyjob.ledger.reading.queue_reader import QueueReader
 
 
 class LedgerReader:
@@ -70,6 +62,13 @@ class LedgerReader:
         from anyjob.ledger.reading.dependency_reader import DependencyReader
 
         return DependencyReader(self._file)
+
+    @cached_property
+    def queue(self) -> QueueReader:
+        """What waits, and for whom: what its supervisor reads of a queue that is in the ledger."""
+        from anyjob.ledger.reading.queue_reader import QueueReader
+
+        return QueueReader(self._file)
 
     def graph(self, job_ids: Sequence[str]) -> JobGraph:
         """Return the jobs that are tied to these, near or far, by what starts after what.
@@ -203,105 +202,6 @@ class LedgerReader:
             counted, name = found.setdefault(backend, {}), status_of(code).name
             counted[name] = counted.get(name, 0) + number
         return found
-
-    def queued(self, backend: int, after: int, limit: int, until: int = 1 << 62) -> list[WaitingRow]:
-        """Return jobs of a backend that wait, less those held, in the order of their numbers.
-
-        Args:
-            backend: the number of the backend.
-            after: the number of the last one that is not wanted.
-            limit: how many at most.
-            until: the number of the last one that is.
-        """
-        found = self._file.read(
-            "SELECT j.n, j.id, j.bulk, j.attempt, w.payload, j.priority "
-            "FROM jobs j LEFT JOIN work w ON w.n = j.n WHERE j.backend = ? AND j.state = 1 "
-            "AND j.reason IS NOT ? AND j.n > ? AND j.n <= ? ORDER BY j.n LIMIT ?",
-            (backend, HELD, after, until, limit),
-        )
-        return list(map(WaitingRow._make, found))
-
-    def waiting_bulks(self, backend: int, after: int, limit: int) -> list[tuple[int, int, Context]]:
-        """Return the bulks with jobs of a backend that wait, in order: first such job, last job, context.
-
-        From one bulk to the next it is a step in an index, however many jobs each has.
-
-        Args:
-            backend: the number of the backend.
-            after: jobs of numbers above this.
-            limit: how many bulks at most.
-        """
-        from anyjob.ledger.encoding import decode_context
-
-        of_backend = "FROM jobs j INDEXED BY jobs_state WHERE j.backend = ?1 AND j.state = 1"
-        last = "SELECT k.last FROM jobs o JOIN bulks k ON k.n = o.bulk WHERE o.n = open.n"
-        sql = (
-            f"WITH RECURSIVE open (n) AS (SELECT (SELECT j.n {of_backend} AND j.n > ?2 ORDER BY j.n LIMIT 1) "
-            f"UNION ALL SELECT (SELECT j.n {of_backend} AND j.n > ({last}) ORDER BY j.n LIMIT 1) "
-            "FROM open WHERE open.n IS NOT NULL LIMIT ?3) SELECT open.n, k.last, k.context "
-            "FROM open CROSS JOIN jobs j ON j.n = open.n CROSS JOIN bulks k ON k.n = j.bulk"
-        )
-        found = self._file.read(sql, (backend, after, limit))
-        return [(first, final, decode_context(context)) for first, final, context in found]
-
-    def with_own_priority(self, backend: int, after: int) -> list[tuple[int, int, int]]:
-        """Return the jobs of a backend that wait, and were given a priority: n, bulk, priority."""
-        sql = (
-            "SELECT n, bulk, priority FROM jobs INDEXED BY jobs_priority WHERE priority IS NOT NULL "
-            "AND backend = ? AND +state = 1 AND n > ? ORDER BY n"
-        )
-        return self._file.read(sql, (backend, after))
-
-    def open_backends(self, host: str) -> list[int]:
-        """Return the numbers of a host's own backends that have jobs which have not ended."""
-        sql = (
-            "SELECT b.n FROM backends b WHERE b.host = ? AND EXISTS "
-            f"(SELECT 1 FROM jobs j WHERE j.backend = b.n AND j.state < {FINAL})"
-        )
-        return [row[0] for row in self._file.read(sql, (host,))]
-
-    def backends_with_waiting(self, host: str) -> list[int]:
-        """Return the numbers of a host's own backends that have jobs which wait, and are not held."""
-        sql = (
-            "SELECT b.n FROM backends b WHERE b.host = ? AND EXISTS (SELECT 1 FROM jobs j "
-            f"WHERE j.backend = b.n AND j.state = {CODE[JobStatus.QUEUED]} AND j.reason IS NOT '{HELD}')"
-        )
-        return [row[0] for row in self._file.read(sql, (host,))]
-
-    def in_state(self, backend: int, status: JobStatus) -> list[tuple[str, int]]:
-        """Return id and attempt of the jobs of a backend that are in one state."""
-        sql = "SELECT id, attempt FROM jobs WHERE backend = ? AND state = ? ORDER BY n"
-        return self._file.read(sql, (backend, CODE[status]))
-
-    def waiting(self, backend: int) -> list[tuple[str, int, int | None]]:
-        """Return the jobs of a backend that wait, less those held: id, bulk, the priority each was given."""
-        sql = (
-            "SELECT id, bulk, priority FROM jobs "
-            "WHERE backend = ? AND state = 1 AND reason IS NOT ? ORDER BY n"
-        )
-        return self._file.read(sql, (backend, HELD))
-
-    def being_cancelled(self, backend: int) -> list[str]:
-        """Return the ids of the jobs of a backend that have not ended, and a cancel of which was accepted."""
-        sql = f"SELECT id FROM jobs WHERE backend = ? AND state IN ({OPEN}) AND reason = ?"
-        return [row[0] for row in self._file.read(sql, (backend, CANCELLING))]
-
-    def open_in_bulk(self, bulk: int) -> int:
-        """Return how many jobs of a bulk have not ended."""
-        sql = (
-            "SELECT count(*) FROM bulks k CROSS JOIN jobs j INDEXED BY jobs_state ON j.backend = k.backend "
-            f"AND j.state IN ({OPEN}) AND j.n BETWEEN k.first AND k.last WHERE k.n = ?"
-        )
-        return int(self._file.read(sql, (bulk,))[0][0])
-
-    def waiting_contexts(self, backend: int) -> list[Context]:
-        """Return what the bulks say that have jobs of a backend which wait, for whatever it be."""
-        from anyjob.ledger.encoding import decode_context
-
-        states = f"{DUE}, {BLOCKED}, {CODE[JobStatus.INITIALIZING]}, {CODE[JobStatus.QUEUED]}"
-        waiting = f"SELECT DISTINCT bulk FROM jobs WHERE backend = ? AND state IN ({states})"
-        sql = f"SELECT context FROM bulks WHERE n IN ({waiting})"
-        return [decode_context(context) for (context,) in self._file.read(sql, (backend,))]
 
     def open_children(self, job_ids: Sequence[str]) -> list[str]:
         """Return the jobs that these have submitted, and that have not ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anyjob.ledger.dependencies import NOTHING
+from anyjob.ledger.consequences import NOTHING
 from anyjob.runtime.dependencies import held_jobs
 
 if TYPE_CHECKING:

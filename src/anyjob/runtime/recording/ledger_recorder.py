@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from anyjob.errors import AnyjobError, BackendError, PluginError
-from anyjob.ledger.dependencies import NOTHING, RESULT, Consequences
+from anyjob.ledger.consequences import NOTHING, Consequences
 from anyjob.ledger.encoding import (
     Context,
     encode_resources,
@@ -44,6 +44,13 @@ SEEN_TO = 5.0
 def _machine(row: BackendRow) -> tuple[Any, ...]:
     """Return what tells a machine of an account, whatever its user calls it and has it do."""
     return row.type, row.distribution, row.account, row.options.get("provider"), row.host
+
+
+def _takes_results(record: JobRecord) -> bool:
+    """Tell whether results of those that a job starts after are among the arguments of its call."""
+    from anyjob.ledger.dependencies import RESULT
+
+    return any(needed.condition == RESULT for needed in record.after)
 
 
 class LedgerRecorder(Recorder):
@@ -86,7 +93,7 @@ class LedgerRecorder(Recorder):
             for route, some in routes.items():
                 shared, jobs = self.stored_work.pack(some)
                 context = self._backend.context(route, resources)
-                if any(needed.condition == RESULT for record in some for needed in record.after):
+                if any(record.after and _takes_results(record) for record in some):
                     context = msgspec.structs.replace(context, takes_results=True)
                 if is_deferring:
                     context = to_be_found_again(context, self.ledger.state)

@@ -47,7 +47,7 @@ def queue_place(job: TaskJob, queues: dict[int, dict[str, int]] | None = None) -
         row = ledger.rows([job.job_id()]).get(job.job_id())
         if row is not None and row.reason in SAID:
             return None, SAID[row.reason]
-    running = len(ledger.in_state(number, JobStatus.RUNNING))
+    running = len(ledger.queue.in_state(number, JobStatus.RUNNING))
     position = queues[number].get(job.job_id())
     slots = getattr(backend.options, "slots", None)
     of_slots = "" if slots is None else f" on {slots} slot{'' if slots == 1 else 's'}"
@@ -59,7 +59,7 @@ def _places(ledger: Ledger, number: int, *, fair: bool) -> dict[str, int]:
     from anyjob.builtin.local.supervisor.scheduling.ordering import Lane, in_order
     from anyjob.ledger.encoding import decode_resources
 
-    waiting = ledger.waiting(number)
+    waiting = ledger.queue.waiting(number)
     contexts = ledger.contexts(list({bulk for _, bulk, _ in waiting}))
     asked = {bulk: decode_resources(context.resources) for bulk, context in contexts.items()}
 

@@ -97,7 +97,7 @@ def _see_that_all_fit(backend: LocalBackend, options: Any) -> None:
         ConfigError: there would be none.
     """
     there = Capacity(limits(msgspec.structs.asdict(options)))
-    for context in backend.services.ledger.waiting_contexts(_number(backend)):
+    for context in backend.services.ledger.queue.waiting_contexts(_number(backend)):
         resources = decode_resources(context.resources)
         short = there.shortage(demand_of(resources)._replace(gpus=0, gpu_memory=0))
         if short is not None:

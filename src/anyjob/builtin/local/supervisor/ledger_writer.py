@@ -9,8 +9,7 @@ from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
 from anyjob.builtin.local.supervisor.jobs.orders import remove_own_variables
-from anyjob.ledger.attempts import NextAttempt
-from anyjob.ledger.dependencies import Consequences
+from anyjob.ledger.consequences import Consequences, NextAttempt
 from anyjob.ledger.encoding import make_writable
 from anyjob.ledger.rows import GPUS
 from anyjob.ledger.store import Ledger

@@ -65,7 +65,7 @@ class Bulks:
         """Jobs of a bulk have ended, and the ledger knows. The last ones take the environment along."""
         left = self._open.pop(number, count) - count
         if left <= 0:  # or these are the first of its jobs that we see the end of
-            left = self._ledger.open_in_bulk(number)
+            left = self._ledger.queue.open_in_bulk(number)
         if left:
             self._open[number] = left
             return

@@ -67,13 +67,13 @@ class Reconciliation:
                 writer.end(job_id, outcomes.from_event(ended, queue.job(row), self._paths), row.bulk)
         writer.write()
         cancelling = []
-        for number in self._ledger.open_backends(self._paths.host):
-            for row in self._ledger.rows(self._ledger.being_cancelled(number)).values():
+        for number in self._ledger.queue.open_backends(self._paths.host):
+            for row in self._ledger.rows(self._ledger.queue.being_cancelled(number)).values():
                 if scheduler.running(row.job_id) is not None:
                     cancelling.append(row.job_id)
                 elif row.status is not JobStatus.RUNNING:
                     writer.end(row.job_id, outcomes.cancelled(row.attempt), row.bulk)
-            ids = [job_id for job_id, _ in self._ledger.in_state(number, JobStatus.RUNNING)]
+            ids = [job_id for job_id, _ in self._ledger.queue.in_state(number, JobStatus.RUNNING)]
             rows = self._ledger.rows([job_id for job_id in ids if scheduler.running(job_id) is None])
             for row in rows.values():
                 self._lost(scheduler.queue(number).job(row), row)

@@ -17,7 +17,8 @@ from anyjob.builtin.local.supervisor.scheduling.concurrency_limits import Concur
 from anyjob.builtin.local.supervisor.scheduling.prefetch import Prefetch
 from anyjob.builtin.local.supervisor.scheduling.waiting_jobs import WaitingJobs
 from anyjob.errors import JobRejectedError, StateError
-from anyjob.ledger.rows import Row, WaitingRow
+from anyjob.ledger.reading.queue_reader import WaitingRow
+from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
 from anyjob.text.full_disk import is_full
 

@@ -77,7 +77,7 @@ class Scheduler:
 
     def rescan_all(self) -> None:
         """There may be new jobs, of any backend."""
-        for number in self._ledger.backends_with_waiting(self._paths.host):
+        for number in self._ledger.queue.backends_with_waiting(self._paths.host):
             self.queue(number).rescan()
 
     def released_all(self) -> None:

@@ -9,7 +9,7 @@ from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
 from anyjob.builtin.local.supervisor.scheduling.concurrency_limits import ConcurrencyLimits
 from anyjob.builtin.local.supervisor.scheduling.ordering import FairOrder, Lane
 from anyjob.ledger.encoding import Context, decode_resources
-from anyjob.ledger.rows import WaitingRow
+from anyjob.ledger.reading.queue_reader import WaitingRow
 from anyjob.ledger.store import Ledger
 from anyjob.resources import Resources
 
@@ -132,7 +132,7 @@ class WaitingJobs:
             self._lanes.clear()
         known = self._known()
         limit = self._batch if self._seen else self._batch + len(known)
-        rows = self._ledger.queued(self._number, self._seen, limit)
+        rows = self._ledger.queue.rows(self._number, self._seen, limit)
         self._may_have_more = False
         before = len(self._lanes)
         for row in rows:
@@ -158,11 +158,11 @@ class WaitingJobs:
     def _add_ranges(self) -> None:
         """Note where the others are."""
         start = self._seen
-        while found := self._ledger.waiting_bulks(self._number, self._seen, BATCH):
+        while found := self._ledger.queue.waiting_bulks(self._number, self._seen, BATCH):
             for first, last, context in found:
                 self._jobs_of(self._lane(context)).add_range(first, last)
                 self._seen = last
-        for n, bulk, priority in self._ledger.with_own_priority(self._number, start):
+        for n, bulk, priority in self._ledger.queue.with_own_priority(self._number, start):
             context = self._bulks.get(bulk).context
             lane = self._lane(context)._replace(priority=priority)
             if lane != self._lane(context):
@@ -174,7 +174,7 @@ class WaitingJobs:
         known = self._known()
         while jobs.ranges and not jobs.rows:
             first, last = jobs.ranges[0]
-            rows = self._ledger.queued(self._number, first - 1, self._batch, last)
+            rows = self._ledger.queue.rows(self._number, first - 1, self._batch, last)
             if len(rows) < self._batch:
                 jobs.ranges.popleft()
             else:
