@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anyjob import specs
 from anyjob.errors import SpecError
 from anyjob.job import JobStatus
 from anyjob.outcome import Outcome
@@ -24,6 +25,15 @@ class Notebook(Spec, frozen=True, tag="acme.notebook"):
     parameters: dict[str, Any] = {}
     more: tuple[File, ...] = ()
     cover: File | None = None
+
+
+@pytest.mark.parametrize("spec_type", [Command, Call])
+def test_the_files_of_our_own_kinds_are_those_that_their_fields_say(
+    spec_type: type[Spec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = specs.file_fields(spec_type)
+    monkeypatch.setattr(specs, "_FILE_FIELDS", {})
+    assert specs.file_fields(spec_type) == known
 
 
 # --- Command --------------------------------------------------------------------------------------

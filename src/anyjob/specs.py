@@ -214,8 +214,9 @@ class Command(Spec["CommandResult"], frozen=True, tag="command"):
         stdout: a file for what it writes there, written anew; by default that is kept with the job. A
             relative path begins where the program runs. ``logs()`` and the result read it if it is seen here.
         stderr: the same for what it writes there; it may be the same file.
-        files: files to lay into the job's directory, by name; its path is in ``ANYJOB_SPOOL``. What another
-            job leaves, `TaskJob.output`, may be a link there, so it is not to be written to.
+        files: files to lay into the job's directory, by name: the program finds each as
+            ``$ANYJOB_SPOOL/files/NAME``. What another job leaves, `TaskJob.output`, may be a link there, so
+            it is not to be written to.
 
     Raises:
         SpecError: it could not be run anywhere.
@@ -379,6 +380,10 @@ class Call(Spec[T_co], frozen=True, tag="python"):
             force_setattr(self, "env", _variables(self.env, "a Call"))
         if self.cwd is not None:
             force_setattr(self, "cwd", _text(self.cwd, "cwd", "a Call"))
+
+
+# Known, so that nobody's first job waits until annotations are evaluated.
+_FILE_FIELDS.update({Command: ("stdin", "files"), Call: ()})
 
 
 def _of_plugins() -> str:

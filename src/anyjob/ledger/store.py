@@ -120,9 +120,10 @@ class Ledger(LedgerReader):
             JobNotFoundError: one is to start after a job that is not in the ledger.
         """
         from anyjob.ledger.encoding import decode_resources, encode_context
-        from anyjob.resources import goes_again
 
         if again is None:
+            from anyjob.resources import goes_again
+
             again = goes_again(decode_resources(context.resources))
         created = time.time() if created is None else created
 

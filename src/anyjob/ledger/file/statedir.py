@@ -151,7 +151,9 @@ def file_system(path: Path, mounts: str | None = None) -> str:
         fields = before.split(" ")
         if len(fields) < 5 or not after:
             continue
-        point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields[4])
+        point = fields[4]
+        if "\\" in point:
+            point = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), point)
         # Of two mounts on one point, the later one is what is seen.
         if (real == point or real.startswith(point.rstrip("/") + "/")) and len(point) >= best:
             best, found = len(point), after.split(" ")[0]
