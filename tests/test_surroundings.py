@@ -212,6 +212,43 @@ def test_a_recorded_directory_that_somebody_else_has_now_is_left(tmp_path: Path)
     assert after != before
 
 
+# --- the end of the program -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("arguments", [["--version"], ["cancel", "0000000"]])
+def test_what_others_have_registered_for_the_end_is_called(
+    when: str, arguments: list[str], tmp_path: Path
+) -> None:
+    register = "import atexit, threading; atexit.register(print, 'the end')"
+    program = {
+        "before": f"{register}\nfrom anyjob.__main__ import main; main()",
+        "after": f"from anyjob import cli; from anyjob.__main__ import main; first = cli.main\n"
+        f"def mine():\n    {register}\n    threading.Timer(0.2, print, ['a thread']).start(); first()\n"
+        "cli.main = mine; main()",
+    }[when]
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    plain = subprocess.run(
+        [sys.executable, "-m", "anyjob", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    told = ["a thread", "the end"] if when == "after" else ["the end"]
+    assert done.stdout.splitlines() == [*plain.stdout.splitlines(), *told]
+    assert (done.returncode, done.stderr) == (plain.returncode, plain.stderr)
+
+
+def test_output_that_cannot_be_written_is_told_at_the_end() -> None:
+    program = "import sys; from anyjob import cli; from anyjob.__main__ import main\n"
+    program += "cli.main = lambda: (print('x'), sys.exit(3)); main()"
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, stdout=full, stderr=subprocess.PIPE, timeout=60
+        )
+    assert done.returncode == 120
+    assert b"No space left" in done.stderr
+
+
 # --- Ctrl-C, wherever it comes ------------------------------------------------------------------
 
 INTERRUPT_IN = """

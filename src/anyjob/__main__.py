@@ -4,7 +4,6 @@ Ctrl-C ends it with exit code 130 from here on, without the traceback of whateve
 """
 
 import _signal  # `signal` makes enums of it, which takes longer than all that is here
-import atexit
 import os
 import sys
 
@@ -22,8 +21,11 @@ if (
 
 def main() -> None:
     """Be the program: see `anyjob.cli.main`."""
-    # What is registered first is called last: after plugins, and all threads that are waited for, have ended.
-    atexit.register(_end, code := [])
+    code: list[object] = []
+    if "atexit" not in sys.modules:  # nobody has registered anything: what is registered first is called last
+        import atexit
+
+        atexit.register(_end, code)
     from anyjob import cli
 
     try:
