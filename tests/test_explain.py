@@ -180,7 +180,7 @@ def test_every_reason_of_the_reference_is_explained() -> None:
                 "waits for a slot",
                 "position 3 in the queue: 2 jobs before it",
                 "anyjob priority 3f2a91c0 10",
-                "set `slots`",
+                "anyjob backends set hpc slots=N",
             ],
         ),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from anyjob.resources import MAX_PRIORITY
@@ -83,7 +84,7 @@ def _in_our_queue(facts: Facts, since: str) -> Explanation:
         what = "waits for " + " and ".join(name for name, _ in missing)
         why = [line for _, line in missing] + list(_named(facts.running))
         if any(name == "a slot" for name, _ in missing):
-            ways.append(f"more at a time: set `slots` of the backend {backend}")
+            ways.append(f"more at a time: anyjob backends set {shlex.quote(backend)} slots=N")
         if limited := [name for name, _ in missing if name.startswith(THE_LIMIT)]:
             ways.append(f"more at a time: anyjob limit{_arguments(limited[0].removeprefix(THE_LIMIT))} N")
     elif ahead:
