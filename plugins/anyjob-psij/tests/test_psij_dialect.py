@@ -108,7 +108,8 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("executor", "why"), [("slrum", "No such executor .*slurm"), ("local", "none of a batch")]
+    ("executor", "why"),
+    [("slrum", "No such executor .*slurm"), ("local", "this machine is the type `local`"), ("rp", "rp")],
 )
 def test_an_executor_that_is_none_of_a_batch_scheduler_is_refused(executor: str, why: str) -> None:
     with pytest.raises(BackendError, match=why):

@@ -10,8 +10,14 @@ import msgspec
 
 from anyjob import BackendError
 from anyjob.sdk import BatchBackend, BatchJobOptions, Dialect, cluster_options
-from anyjob_psij.dialect import ExecutorDialect
+from anyjob_psij.dialect import SCHEDULERS, ExecutorDialect
 
+ELSEWHERE = {
+    "anyjob": "that is anyjob itself",
+    "flux": "for Flux there is the plugin anyjob-flux",
+    "local": "this machine is the type `local`",
+}
+"""Executors that know of no programs of a scheduler's, and the way out."""
 NEVER = 10**9
 """Seconds until PSI/J's own poll of what was submitted by it: nothing is."""
 
@@ -94,10 +100,14 @@ def _executor(name: str) -> Any:
     if threading.current_thread() is threading.main_thread() and handler is not None:
         signal.signal(signal.SIGCHLD, handler)  # importing PSI/J has taken it, for processes that it has not
     config = BatchSchedulerExecutorConfig(queue_polling_interval=NEVER, initial_queue_polling_delay=NEVER)
+    known = ", ".join(sorted(SCHEDULERS))
+    refusal = f"executor {name!r} speaks to no batch scheduler by its programs, as PSI/J's {known} do"
+    if name in ELSEWHERE:
+        raise BackendError(f"{refusal}: {ELSEWHERE[name]}")
     try:
         found = JobExecutor.get_instance(name, config=config)
     except ValueError as error:  # PSI/J's words have the names that there are
         raise BackendError(f"executor {name!r}: PSI/J says: {error}") from error
     if not isinstance(found, BatchSchedulerExecutor):
-        raise BackendError(f"PSI/J's executor {name!r} is none of a batch scheduler's programs")
+        raise BackendError(refusal)
     return found
