@@ -121,6 +121,17 @@ def test_the_history_of_22_05() -> None:
     assert (running.ended, running.status) == (None, JobStatus.RUNNING)
 
 
+@pytest.mark.parametrize(
+    ("written", "may_be"), [("15:0", "15 or 143"), ("72:0", "72 or 200"), ("127:0", "127 or 255")]
+)
+def test_codes_that_the_accounting_does_not_tell_apart_are_both_told(written: str, may_be: str) -> None:
+    """Recorded: 143 is written as 15:0, 200 as 72:0, 255 as 127:0. The queue writes them as they are."""
+    (row,) = rows.history_rows(f"3|FAILED|{written}|a|b|slab2|x\n")
+    assert f"exit code {may_be}" in row.message
+    (listed,) = rows.queue_rows(rows.SEPARATOR.join(["3", "N/A", "FAILED", "0", str(143 << 8), *"-----", ""]))
+    assert (listed.exit_code, listed.message) == (143, "")
+
+
 def test_a_code_that_the_accounting_has_taken_128_from_is_no_success() -> None:
     """Recorded: 128 is written as 0:0, with FAILED before it."""
     (row,) = rows.history_rows("3|FAILED|0:0|a|b|slab2|x\n")

@@ -35,6 +35,8 @@ HISTORY_FORMAT = ",".join(HISTORY_FIELDS)
 LAUNCH_FAILURES = ("JobLaunchFailure", "RaisedSignal:53(Real-time_signal_19)")
 FIRST_ODD_SIGNAL = 50
 """What ends no program: so Slurm tells that it could not launch one."""
+SUBTRACTED = 128
+"""What ``sacct`` takes away from an exit code that is as large or larger; ``squeue`` does not."""
 
 _TASKS = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 
@@ -67,6 +69,10 @@ def history_rows(text: str) -> Iterator[Row]:
             continue  # a step, or a component of a heterogeneous job
         ranges = task_ranges(tasks.strip("[]")) if array else None
         said = how_it_is(state, "", exit_status(status))
+        if 0 < (said.get("exit_code") or 0) < SUBTRACTED:
+            code = said["exit_code"]
+            either = f"exit code {code} or {code + SUBTRACTED}, which the accounting does not tell apart"
+            said["message"] = f"it failed before the work started, with {either}"
         yield Row(job, tasks=ranges, name=name, **said, **_when_and_where(started, ended, host))
 
 
@@ -91,7 +97,7 @@ def how_it_is(state: str, reason: str, status: int) -> dict[str, Any]:
         elif number:
             said |= {"reason": "signal", "signal": number}
         else:
-            said["exit_code"] = code or 128  # the accounting takes 128 away, from 128 on
+            said["exit_code"] = code or SUBTRACTED
     elif found.status is JobStatus.ERROR and reason:
         said["message"] = f"{found.message} ({reason})"
     return said
