@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,6 +80,49 @@ def test_a_cancel_reaches_all_and_is_refused_for_what_has_gone(make: Make) -> No
     assert jobs[2].running()
     ticket = jobs[0]._record.ticket()
     assert backend.terminate([ticket]) == {ticket.job_id: False}
+
+
+def test_short_jobs_share_an_allocation_and_each_is_its_own(make: Make, sea: Path) -> None:
+    backend = make(pack=4)
+    jobs = backend.run_many([Command(["sh", "-c", f"echo {n}; exit {n % 3}"]) for n in range(10)])
+    outcomes = [job.outcome(PATIENCE) for job in jobs]
+    assert [outcome.exit_code for outcome in outcomes] == [n % 3 for n in range(10)]
+    assert ["".join(job.logs()) for job in jobs] == [f"{n}\n" for n in range(10)]
+    assert [job.native_id() for job in jobs] == ["k1/1"] * 4 + ["k1/2"] * 4 + ["k1/3"] * 2
+    calls = make(pack=8).map(lambda n: (os.getpid(), n), range(5))
+    assert [job.result(PATIENCE)[1] for job in calls] == [0, 1, 2, 3, 4]
+    assert len({job.result()[0] for job in calls}) == 5
+    assert {job.native_id() for job in calls} == {"k2"}
+
+
+def test_one_of_several_in_an_allocation_is_cancelled_and_the_others_go_on(
+    make: Make, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    wait = f"while [ ! -e {go} ]; do sleep 0.1; done"
+    backend = make(pack=4)
+    jobs = backend.run_many(
+        [Command(["sh", "-c", each]) for each in ("sleep 100", wait, "true", "echo last")]
+    )
+    wait_until(jobs[0].running)
+    assert jobs[3].status() is JobStatus.QUEUED
+    assert backend.cancel_many([jobs[0], jobs[2]]) == [True, True]
+    assert {jobs[n].outcome(PATIENCE).status for n in (0, 2)} == {JobStatus.CANCELLED}
+    wait_until(jobs[1].running)
+    go.touch()
+    assert jobs[3].result(PATIENCE).stdout.text() == "last\n"
+    assert jobs[1].outcome(PATIENCE).status is JobStatus.DONE
+    left = backend.run_many([Command(["sleep", "100"])] * 3)
+    wait_until(left[0].running)
+    assert backend.cancel_many(left) == [True] * 3
+    assert {job.outcome(PATIENCE).status for job in left} == {JobStatus.CANCELLED}
+
+
+def test_what_may_be_started_anew_shares_no_allocation(make: Make) -> None:
+    kelp = make(pack=4)
+    kelp.requeues = True
+    with pytest.raises(JobRejectedError, match="pack: one of several"):
+        kelp.run(Command(["true"]), walltime=5, on_walltime="requeue")
 
 
 def test_an_outage_ends_nothing(make: Make, sea: Path) -> None:

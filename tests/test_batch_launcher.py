@@ -34,7 +34,9 @@ TERMS = Dialect()
 class Node:
     """A submission in a spool, and a node that runs its jobs."""
 
-    def __init__(self, root: Path, *specs: Spec, dialect: Dialect = TERMS, **resources: Any) -> None:
+    def __init__(
+        self, root: Path, *specs: Spec, dialect: Dialect = TERMS, pack: int = 1, **resources: Any
+    ) -> None:
         self.root = root
         self.orders = [
             Order(
@@ -47,7 +49,7 @@ class Node:
             for spec in specs
         ]
         self.launcher = files.launcher_path(root)
-        self.submission = files.write_submission(root, self.orders, b"not-a-name=1\0", dialect)
+        self.submission = files.write_submission(root, self.orders, b"not-a-name=1\0", dialect, pack)
 
     def directory(self, number: int = 0) -> Path:
         spool = self.orders[number].spool
@@ -112,6 +114,23 @@ def test_each_task_of_an_array_finds_its_own_work(tmp_path: Path) -> None:
         assert files.claimed_by(node.directory(task), TERMS) == f"7_{task}"
     journal = [*files.Journal(node.submission).new_entries()]
     assert journal == [("S", 11, 1), ("E", 11, 1), ("S", 3, 1), ("E", 3, 1)]
+
+
+def test_several_in_an_allocation_run_one_after_the_other_each_once(tmp_path: Path) -> None:
+    """And each in a process of its own, at whose end what waits for that is run, as where it is alone."""
+    at_end = "import atexit, os; atexit.register(print, 'at the end of', os.getpid())"
+    calls = [Call("builtins:exec", (f"{at_end}; os.environ['LEFT'] = '{n}'",)) for n in range(3)]
+    node = Node(tmp_path, *calls, Call("os:getenv", ("LEFT",)), pack=3)
+    assert (node.run(task=0), node.run(task=1)) == ((0, ""), (0, ""))
+    journal = [*files.Journal(node.submission).new_entries()]
+    assert journal == [entry for n in range(4) for entry in (("S", n, 1), ("E", n, 1))]
+    texts = {node.text("stdout", number) for number in range(3)}
+    assert len(texts) == 3
+    assert all(text.startswith("at the end of ") and text.count("\n") == 1 for text in texts)
+    assert [files.claimed_by(node.directory(number), TERMS) for number in (2, 3)] == ["7_0", "7_1"]
+    last = node.outcome(3)
+    assert last is not None
+    assert pickle.loads(last.value) is None
 
 
 def test_a_call_comes_back(tmp_path: Path) -> None:

@@ -86,10 +86,12 @@ class BatchBackend(TaskBackend):
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         """Submit orders, as one array or as few as may be."""
         waiting = list(orders)
-        if len(waiting) > self._array_limit and not self._asked_limit:
+        pack = _pack(waiting)
+        if len(waiting) > self._array_limit * pack and not self._asked_limit:
             self._ask_limit()
         while waiting:
-            part, waiting = waiting[: self._array_limit], waiting[self._array_limit :]
+            size = self._array_limit * pack
+            part, waiting = waiting[:size], waiting[size:]
             yield from self._submit_orders(part)
 
     def _ask_limit(self) -> None:
@@ -106,7 +108,8 @@ class BatchBackend(TaskBackend):
             files.remove_forgotten(root, self.job_directory)
         options = orders[0].options
         environment = job_environment(self.words, os.environb, options.export)
-        directory = files.write_submission(root, orders, environment, self.words)
+        pack = _pack(orders)
+        directory = files.write_submission(root, orders, environment, self.words, pack)
         try:
             command, text = self._command(orders, directory)
             variables = self._programs.submitting_environment(os.environ)
@@ -123,18 +126,19 @@ class BatchBackend(TaskBackend):
             raise
         job = self.words.submitted(done.stdout)
         if job and not isinstance(job, str):
-            yield from self._answer_each(orders, job, done)
+            yield from self._answer_each(orders, [each for each in job for _ in range(pack)], done)
         elif isinstance(job, str) and done.returncode == 0:
             self._queue.note_submission(job)
+            is_array = files.tasks_of(orders, pack) is not None
             for number, order in enumerate(orders):
-                task = self.words.first_task + number if len(orders) > 1 else None
+                task = self.words.first_task + number // pack if is_array else None
                 yield order, self.words.id_of(job, task)
         elif done.returncode == 0 or says(self.words.unsure, done):
             for order in orders:
                 yield order, Unsure()
         elif says(self.words.too_large, done) and len(orders) > 1:
             _remove(orders, directory)  # they are written anew
-            self._array_limit = max(1, min(self._array_limit, len(orders)) // 2)
+            self._array_limit = max(1, min(self._array_limit, files.tasks_of(orders, pack) or 1) // 2)
             if not self._asked_limit:
                 self._ask_limit()
             yield from self.launch(orders)
@@ -162,6 +166,8 @@ class BatchBackend(TaskBackend):
 
     def _command(self, orders: list[Order], directory: Path) -> tuple[list[str], bytes]:
         first = orders[0]
+        if first.options.pack > 1 and first.resources.on_walltime:
+            raise ValueError("pack: one of several in an allocation cannot be started anew (`on_walltime`)")
         only_commands = all(order.spec.__struct_config__.tag == "command" for order in orders)
         text = script(
             self.words,
@@ -175,11 +181,12 @@ class BatchBackend(TaskBackend):
             files.write(directory / "script", text, mode=0o700)
         what = Submission(
             name=job_name(first.resources.name, directory.name),
-            tasks=len(orders) if len(orders) > 1 else None,
+            tasks=files.tasks_of(orders, _pack(orders)),
             resources=first.resources,
             options=first.options,
             script=directory / "script" if self.words.script_file else None,
             directory=directory,
+            pack=min(_pack(orders), len(orders)),
         )
         return self.words.submit(what), text
 
@@ -218,7 +225,11 @@ class BatchBackend(TaskBackend):
             if others:
                 left = self.terminate([ticket for ticket in tickets if ticket.job_id not in others])
                 return {**dict.fromkeys(others, False), **left}
-        refused = self._cancel([ticket.native_id for ticket in tickets])
+        packed = self._follower.packed(tickets)
+        for ticket, member in packed:
+            files.cancel_packed(self.job_directory(ticket.job_id), member, self.words)
+        singly = {ticket.job_id for ticket, _ in packed}
+        refused = self._cancel([ticket.native_id for ticket in tickets if ticket.job_id not in singly])
         answers = {
             ticket.job_id: refused.isdisjoint((ticket.native_id, self.words.split_id(ticket.native_id)[0]))
             for ticket in tickets
@@ -257,7 +268,7 @@ class BatchBackend(TaskBackend):
             named = self._native_ids({member.submission.name for member in sought.values()})
             for job_id, member in sought.items():
                 jobs = named.get(member.submission.name, {})
-                if job := jobs.get(None) or jobs.get(member.position):
+                if job := jobs.get(None) or jobs.get(max(member.task, 0)):
                     found[job_id] = member.native_id(self.words, job)
         return found
 
@@ -283,6 +294,11 @@ class BatchBackend(TaskBackend):
         """See to it that jobs which cannot be found do not start any more."""
         held = {job_id: files.claim_for_nobody(self.job_directory(job_id), self.words) for job_id in job_ids}
         return {job_id: native_id for job_id, native_id in held.items() if native_id is not None}
+
+
+def _pack(orders: Sequence[Order]) -> int:
+    """Return how many of these jobs one allocation runs."""
+    return int(orders[0].options.pack) if orders else 1
 
 
 def _remove(orders: Iterable[Order], directory: Path) -> None:

@@ -26,6 +26,7 @@ class Submission(NamedTuple):
         script: the file that the script is in, where the dialect has asked for one (`Dialect.script_file`).
         directory: where ``log-0``, or ``log-N`` of each task counted from 0, takes what the scheduler itself
             says of a job, if it can be told to add that to a file.
+        pack: how many jobs each runs, one after the other.
     """
 
     name: str
@@ -34,12 +35,15 @@ class Submission(NamedTuple):
     options: Any
     script: Path | None = None
     directory: Path | None = None
+    pack: int = 1
 
     @property
     def walltime(self) -> float | None:
         """Seconds to ask for: more than the walltime where a job that reaches it is started anew."""
         limit = self.resources.walltime
-        return None if limit is None else limit + TIME_TO_REQUEUE * bool(self.resources.on_walltime)
+        if limit is None:
+            return None
+        return limit * self.pack + TIME_TO_REQUEUE * bool(self.resources.on_walltime)
 
 
 class Row(NamedTuple):

@@ -4,7 +4,7 @@ A submission is what is handed over at once: one job, or an array. Below the spo
 ``submissions/ID`` (the id of its first job) beside those of its jobs::
 
     environment   the caller's variables
-    jobs          the number of the first task, and the ids of the jobs, in the order of the array
+    jobs          the number of the first task, how many jobs each runs, and the ids of the jobs, in order
     journal       a line for each start and end, appended by the nodes: hints
     log-N         what was said before the work of task N started, and by the scheduler
     script        what was submitted, where the scheduler takes a file
@@ -67,27 +67,39 @@ LOG_SHOWN = 2000
 
 
 class Membership(NamedTuple):
-    """Which submission a job is of, and its number there, from 0; `NOT_AN_ARRAY` where it is no array."""
+    """Which submission a job is of.
+
+    Args:
+        submission: its directory.
+        position: where the job is in the list of the submission, from 0.
+        task: the task of the array that it runs in, from 0; `NOT_AN_ARRAY` where it is none.
+        pack: how many jobs that task runs.
+    """
 
     submission: Path
-    number: int
-
-    @property
-    def position(self) -> int:
-        """Where the job is in the list of the submission."""
-        return max(self.number, 0)
+    position: int
+    task: int
+    pack: int
 
     def native_id(self, dialect: Dialect, job: str) -> str:
         """Return the scheduler's id of the job, given that of the submission."""
-        return dialect.id_of(job, None if self.number == NOT_AN_ARRAY else dialect.first_task + self.number)
+        return dialect.id_of(job, None if self.task == NOT_AN_ARRAY else dialect.first_task + self.task)
 
     @property
     def log(self) -> Path:
         """What was said before the work started."""
-        return self.submission / f"log-{self.position}"
+        return self.submission / f"log-{max(self.task, 0)}"
 
 
-def write_submission(root: Path, orders: Sequence[Order], environment: bytes, dialect: Dialect) -> Path:
+def tasks_of(orders: Sequence[Any], pack: int) -> int | None:
+    """Return how many tasks run these, so many jobs each; None where they are no array."""
+    tasks = -(-len(orders) // pack)
+    return tasks if tasks > 1 else None
+
+
+def write_submission(
+    root: Path, orders: Sequence[Order], environment: bytes, dialect: Dialect, pack: int = 1
+) -> Path:
     """Write all that the nodes need for these orders; returns the directory of the submission.
 
     Raises:
@@ -99,10 +111,12 @@ def write_submission(root: Path, orders: Sequence[Order], environment: bytes, di
     try:
         make_directory(submission)
         write(submission / "environment", environment)
-        write(submission / "jobs", f"{dialect.first_task}\n{ids}".encode())
-        for number, order in enumerate(orders):
-            member = number if len(orders) > 1 else NOT_AN_ARRAY
-            _write_job(order, submission.name, member, cwd, dialect)
+        write(submission / "jobs", f"{dialect.first_task} {pack}\n{ids}".encode())
+        for position, order in enumerate(orders):
+            task = NOT_AN_ARRAY if tasks_of(orders, pack) is None else position // pack
+            share = min(pack, len(orders) - position // pack * pack)
+            member = Membership(submission, position, task, share)
+            _write_job(order, member, cwd, dialect)
     except OSError as error:
         remove(submission)
         raise StateError(
@@ -126,7 +140,7 @@ def _new_submission(root: Path, orders: Sequence[Order], dialect: Dialect) -> Pa
     return submission.with_name(os.urandom(10).hex()) if submission.exists() else submission
 
 
-def _write_job(order: Order, submission: str, number: int, cwd: str, dialect: Dialect) -> None:
+def _write_job(order: Order, member: Membership, cwd: str, dialect: Dialect) -> None:
     directory = order.spool
     assert directory is not None
     make_directory(directory)
@@ -169,7 +183,7 @@ def _write_job(order: Order, submission: str, number: int, cwd: str, dialect: Di
         for name, file in spec.files.items():
             write(directory / "files" / name, file.taken().content or b"")
     data = marshal.dumps(work, 2)  # of the same format for all versions of Python
-    head = f"{submission} {number} {len(data)}\n".encode()
+    head = f"{member.submission.name} {member.position} {len(data)} {member.task} {member.pack}\n".encode()
     write(directory / "work", head + data + payload)
 
 
@@ -222,10 +236,11 @@ def membership(directory: Path) -> Membership | None:
     """Return which submission the job with this directory is of; None where it was not written."""
     try:
         with open_private(directory / "work") as stream:
-            submission, number, _ = stream.readline(100).split()
+            submission, position, _, task, pack = stream.readline(100).split()
     except (OSError, ValueError):
         return None
-    return Membership(directory.parent.parent / "submissions" / submission.decode(), int(number))
+    path = directory.parent.parent / "submissions" / submission.decode()
+    return Membership(path, int(position), int(task), int(pack))
 
 
 def claimed_by(directory: Path, dialect: Dialect) -> str | None:
@@ -266,6 +281,19 @@ def claim_for_nobody(directory: Path, dialect: Dialect) -> str | None:
     except OSError:
         return None  # without its directory it does not run
     return None
+
+
+def cancel_packed(directory: Path, member: Membership, dialect: Dialect) -> None:
+    """Cancel one of several jobs of a task: it does not start, or is ended by what runs it."""
+    if (directory / "outcome.pkl").exists():
+        return
+    with suppress(FileExistsError, OSError):
+        write(directory / "cancel", b"")
+    if claim_for_nobody(directory, dialect) is None and claimed_by(directory, dialect) == NOBODY:
+        with suppress(FileExistsError):
+            write(directory / "outcome.part", launcher.pickled({"status": "CANCELLED", "attempt": 1}))
+            os.rename(directory / "outcome.part", directory / "outcome.pkl")
+        Journal(member.submission).append("E", [member.position], attempt=1)
 
 
 def refresh_directory(directory: Path) -> None:
@@ -332,9 +360,9 @@ class Journal:
         except (OSError, StateError):
             return b""
 
-    def append(self, letter: str, numbers: Iterable[int]) -> None:
+    def append(self, letter: str, numbers: Iterable[int], attempt: int = 0) -> None:
         """Append lines, for whoever else reads it."""
-        text = "".join(f"{letter} {number} 0\n" for number in numbers)
+        text = "".join(f"{letter} {number} {attempt}\n" for number in numbers)
         with suppress(OSError):
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             try:
@@ -371,7 +399,7 @@ def remove_forgotten(root: Path, directory_of: Callable[[str], Path]) -> None:
                 if entry.stat().st_mtime < time.time() - MIN_AGE
             ]
         for path in old:
-            _, *ids = Path(path, "jobs").read_text(encoding="ascii").split()
+            _, *ids = Path(path, "jobs").read_text(encoding="ascii").splitlines()
             if not any(directory_of(job_id).is_dir() for job_id in ids):
                 remove(Path(path))
     except (OSError, ValueError, StateError):

@@ -201,6 +201,9 @@ class Follower:
             job.ended_since = None
             if row.stuck and ticket.spool is not None:
                 return self._give_up(ticket, job, row)
+            waits = job.membership is not None and job.membership.pack > 1 and not job.started_attempt
+            if waits and row.status is JobStatus.RUNNING:
+                row = row._replace(status=JobStatus.QUEUED, message="others of its allocation are first")
             return ends.open_observation(row, job.started_attempt)
         return self._observe_ended(ticket, job, row, history)
 
@@ -315,6 +318,15 @@ class Follower:
             if listing.get(ticket.native_id) is not None and job.row(ticket, listing) is None:
                 others.add(ticket.job_id)
         return others
+
+    def packed(self, tickets: Sequence[Ticket]) -> list[tuple[Ticket, Membership]]:
+        """Return those of these that share their task with jobs which are to go on."""
+        chosen: dict[tuple[Path, int], list[tuple[Ticket, Membership]]] = {}
+        for ticket in tickets:
+            member = self._job(ticket).membership
+            if member is not None and member.pack > 1:
+                chosen.setdefault((member.submission, member.task), []).append((ticket, member))
+        return [pair for some in chosen.values() if len(some) < some[0][1].pack for pair in some]
 
     # --- ends ---------------------------------------------------------------------------------
 

@@ -45,35 +45,56 @@ VISIBLE_TIMEOUT = 30.0
 """Seconds that a file may take to be seen here."""
 TERM_DELAY = 0.05
 """Seconds within which a TERM for all processes of a job reaches all of them."""
+CANCEL_INTERVAL = 0.5
+"""Seconds between two looks at whether a job of several in an allocation is to end."""
 ID_LINE_SIZE = 21
 """Bytes of a line in the list of a submission's jobs: an id, and a line feed."""
 
 
-class Job:
-    """The job that this process is to run.
+class Allocation:
+    """What the scheduler has started: for one job, or for several that are run one after the other.
 
     Args:
         environ: what the script has found in the scheduler's variables.
     """
 
     def __init__(self, environ: os._Environ[str]) -> None:
-        self.submission = submission = environ.pop("ANYJOB_SUBMISSION")
-        self.started = time.time()
+        self.submission = environ.pop("ANYJOB_SUBMISSION")
         self.scheduler_id = environ.pop("ANYJOB_JOB")
         task, restarts = environ.pop("ANYJOB_TASK"), environ.pop("ANYJOB_RESTARTS")
         for name in ("ANYJOB_PYTHON", "ANYJOB_LAUNCHER"):
             environ.pop(name, None)
         self.attempt = 1 + int(restarts if restarts.isdigit() else 0)
-        with open_shared(os.path.join(submission, "jobs")) as stream:
-            first_task = int(stream.readline())
+        with open_shared(os.path.join(self.submission, "jobs")) as stream:
+            first_task, *pack = map(int, stream.readline().split())
             start = stream.tell()
             is_task = task.isdigit() and int(task) >= first_task  # some say 0 where there are none
-            self.number = int(task) - first_task if is_task else 0
-            stream.seek(start + ID_LINE_SIZE * self.number)
-            job_id = stream.read(ID_LINE_SIZE - 1).decode("ascii")
-        self.task = task if is_task else "-"
-        root = os.path.dirname(os.path.dirname(submission))
-        self.directory = os.path.join(root, job_id[:2], job_id)
+            self.task = task if is_task else "-"
+            size = pack[0] if pack else 1
+            self.first = (int(task) - first_task if is_task else 0) * size
+            stream.seek(start + ID_LINE_SIZE * self.first)
+            self.job_ids = stream.read(ID_LINE_SIZE * size).decode("ascii").split()
+
+    def directory(self, place: int) -> str:
+        """Return the directory of one of its jobs."""
+        job_id = self.job_ids[place]
+        return os.path.join(os.path.dirname(os.path.dirname(self.submission)), job_id[:2], job_id)
+
+
+class Job:
+    """A job that this process is to run.
+
+    Args:
+        allocation: what it runs in.
+        place: which of the jobs of that it is.
+    """
+
+    def __init__(self, allocation: Allocation, place: int) -> None:
+        self.submission, self.started = allocation.submission, time.time()
+        self.scheduler_id, self.task = allocation.scheduler_id, allocation.task
+        self.attempt, self.number = allocation.attempt, allocation.first + place
+        self.is_packed = len(allocation.job_ids) > 1
+        job_id, self.directory = allocation.job_ids[place], allocation.directory(place)
         with open_shared(self.path("work")) as stream:
             size = int(stream.readline().split()[2])
             self.work: dict[str, Any] = marshal.loads(stream.read(size))
@@ -256,6 +277,8 @@ class Watcher:
         self.warned = False
         self.left = 0.0
         self.early: list[int] = []  # what has come before it was known what that means
+        self.cancel_mark = ""  # the file that says that this job of several is to end
+        self.cancelled = False
         signal.signal(signal.SIGTERM, self.on_term)
         signal.signal(signal.SIGALRM, self.on_alarm)
         for number in PASSED_ON:
@@ -317,7 +340,7 @@ class Watcher:
             self.left = max(before, 0.001)
         if walltime is not None:
             signal.setitimer(signal.ITIMER_REAL, max(walltime - (before or 0.0), 0.001))
-        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        self.wait_for_end()
         io = read_io(self.pid)  # gone with the process, once it is reaped
         _, status, usage = os.wait4(self.pid, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -326,6 +349,20 @@ class Watcher:
         if self.terminated or self.expired:
             kill_escaped(self.job_id)
         return status, {**used(usage), **io}
+
+    def wait_for_end(self) -> None:
+        """Wait for the process to end; look meanwhile whether this job, of several, is to end."""
+        how = os.WEXITED | os.WNOWAIT
+        if not self.cancel_mark:
+            os.waitid(os.P_PID, self.pid, how)
+            return
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+        while os.waitid(os.P_PID, self.pid, how | os.WNOHANG) is None:
+            if not self.cancelled and os.path.exists(self.cancel_mark):
+                self.cancelled = self.expired = True
+                signal.setitimer(signal.ITIMER_REAL, max(self.grace, 0.001))
+                self.signal_work(signal.SIGTERM)
+            signal.sigtimedwait([signal.SIGCHLD], CANCEL_INTERVAL)
 
 
 def used(usage: Any) -> dict[str, Any]:
@@ -408,6 +445,7 @@ def reset_signals(work: dict[str, Any]) -> None:
     for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
     for name in work["end_signals"] + work["ignored_signals"]:
         signal.signal(getattr(signal, "SIG" + name), signal.SIG_IGN)
 
@@ -465,10 +503,46 @@ def not_started(job: Job, directory: bool, number: int, message: str) -> dict[st
     return {"status": "ERROR", "reason": "exit-code", "exit_code": code, "message": f"cannot start: {error}"}
 
 
-def call(job: Job, gpu_memory: GpuMemory) -> int:
-    """Make the call, and leave its outcome for the parent to publish."""
+def load_runner(job: Job) -> Any:
+    """Return the module that makes calls, with modules to be found where the caller finds them."""
     runner = import_shipped("anyjob_runner")
     sys.path += [entry for entry in job.work["path"] if entry not in sys.path]
+    return runner
+
+
+def prepare(job: Job) -> None:
+    """Import what each call needs, before the first of several is made in a process of its own."""
+    load_runner(job)
+    if b"cloudpickle" in job.payload:
+        try:
+            __import__("cloudpickle")
+        except ImportError:
+            pass  # the call says so
+    import gc
+
+    gc.freeze()  # what is not looked at is not copied for each
+
+
+def leave(code: int) -> None:
+    """End a process that was forked for one of several calls, without taking the interpreter apart.
+
+    That is most of what a short call costs. What waits for the end of a process is run, as multiprocessing
+    does it.
+    """
+    import atexit
+
+    threading: Any = sys.modules.get("threading")
+    if threading is not None:
+        threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def call(job: Job, gpu_memory: GpuMemory) -> int:
+    """Make the call, and leave its outcome for the parent to publish."""
+    runner = load_runner(job)
 
     def end(number: int, frame: Any) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough to clean up
@@ -595,16 +669,22 @@ def run(job: Job, watcher: Watcher) -> int:
         if not is_call:
             execute(job, write_end)
         os.close(write_end)
-        return call(job, gpu_memory)
+        returned = call(job, gpu_memory)
+        if job.is_packed:
+            leave(returned)
+        return returned
     os.close(write_end)
     gpu_memory.watch()
     status, usage = watcher.wait(job.work)
     with open(read_end, "rb") as stream:
         start_error = stream.read()
     name = "terminated.pkl" if watcher.terminated else "outcome.pkl"
-    if watcher.expired:
+    if watcher.cancelled:
+        outcome: dict[str, Any] = {"status": "CANCELLED"}
+        name = "outcome.pkl"
+    elif watcher.expired:
         message = f"it ran longer than its walltime of {job.work['walltime']:g} s"
-        outcome: dict[str, Any] = {"status": "ERROR", "reason": "walltime", "message": message}
+        outcome = {"status": "ERROR", "reason": "walltime", "message": message}
         name = "outcome.pkl"
     elif start_error:
         outcome = not_started(job, *marshal.loads(start_error))
@@ -645,17 +725,39 @@ def set_variables(data: bytes) -> None:
 
 
 def main() -> int:
-    """Run the job of the submission that ``ANYJOB_SUBMISSION`` names. Returns the exit code."""
+    """Run the jobs of the allocation that ``ANYJOB_SUBMISSION`` is about. Returns the exit code."""
     watcher = Watcher()
-    job = Job(os.environ)
-    watcher.job_id = job.job_id
-    watcher.grace = job.work["grace"]
-    watcher.take_words(job.work)
+    allocation = Allocation(os.environ)
     try:
-        with open(os.path.join(job.submission, "environment"), "rb") as stream:
+        with open(os.path.join(allocation.submission, "environment"), "rb") as stream:
             set_variables(stream.read())
     except FileNotFoundError:
         pass  # all jobs of the submission have ended, and this is one that was started once more
+    if len(allocation.job_ids) == 1:
+        return run_job(allocation, 0, watcher)
+    variables = dict(os.environb)
+    for place in range(len(allocation.job_ids)):
+        if place:
+            os.environb.clear()
+            os.environb.update(variables)
+            before, watcher = watcher, Watcher()
+            if before.terminated:
+                return 1
+        run_job(allocation, place, watcher)
+    return 0
+
+
+def run_job(allocation: Allocation, place: int, watcher: Watcher) -> int:
+    """Run one of the jobs of an allocation, if it may run. Returns the exit code."""
+    if place and not os.path.exists(allocation.directory(place)):
+        return 1  # it was cancelled and forgotten while it waited
+    job = Job(allocation, place)
+    watcher.job_id = job.job_id
+    watcher.grace = job.work["grace"]
+    watcher.cancel_mark = job.path("cancel") if job.is_packed else ""
+    watcher.take_words(job.work)
     if watcher.terminated or not job.claim():
         return 1
+    if job.is_packed and job.work["kind"] == "python":
+        prepare(job)
     return run(job, watcher)

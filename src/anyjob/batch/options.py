@@ -24,6 +24,7 @@ class BatchJobOptions(Options, frozen=True):
         extra: more arguments for the program that submits.
         python: the Python that runs calls on the compute nodes; by default that of the caller.
         setup: lines for bash to run before the work.
+        pack: how many jobs of a bulk one allocation runs, one after the other.
         export: the caller's variables that a job gets, ``*`` as in file names; by default all.
     """
 
@@ -34,6 +35,10 @@ class BatchJobOptions(Options, frozen=True):
     setup: Annotated[
         tuple[str, ...], _about('lines for bash to run before the work: ["module load gcc"]')
     ] = ()
+    pack: Annotated[
+        Annotated[int, msgspec.Meta(ge=1)],
+        _about("how many short jobs of a bulk one allocation runs, one after the other"),
+    ] = 1
     export: Annotated[
         tuple[str, ...] | None,
         _about('the caller\'s variables that a job gets, * as in file names; by default all: ["OMP_*"]'),
