@@ -18,8 +18,7 @@ from anyjob.errors import SpecError, StateError
 from anyjob.job import JobStatus
 from anyjob.orders import Order
 from anyjob.outcome import KeptByBackend
-from anyjob.remote import frames, packing
-from anyjob.remote import pickle_inspection as pickles
+from anyjob.remote import frames, packing, pickle_inspection
 from anyjob.remote.messages import INLINE, LARGEST, JobIds, Missing, RemoteObservation, RemoteOutcome
 from anyjob.resources import Resources
 from anyjob.runtime.recording.content_store import ContentStore
@@ -154,9 +153,9 @@ def test_modules_that_a_pickle_names_are_found_without_importing_them(
     monkeypatch.syspath_prepend(str(tmp_path))
     a, b, c = (importlib.import_module(name) for name in ("mod_a", "mod_b", "mod_c"))
     plain = pickle.dumps((a.f, (b.Thing(), b.Thing(), "mod_c"), {"x": os.path.join}))
-    assert pickles.names_in(plain) == (("mod_a", "mod_b"), False)
+    assert pickle_inspection.names_in(plain) == (("mod_a", "mod_b"), False)
     nested = cloudpickle.dumps((lambda: c.f(), ()))
-    found = pickles.names_in(nested)
+    found = pickle_inspection.names_in(nested)
     assert found.by_value
     assert {"mod_c", "cloudpickle"} <= set(found.modules)
 

@@ -25,14 +25,13 @@ from anyjob.spool import log_reading
 from anyjob.status import JobStatus
 from anyjob.taskbackend import AnyBackend
 from anyjob.taskjob import TaskJob
-from anyjob.tracking.waits import asynchronous as async_waiting
-from anyjob.tracking.waits import blocking as waiting
+from anyjob.tracking.waits import asynchronous, blocking
 from anyjob.tracking.waits.blocking import J, Waited
 from anyjob.tracking.waits.offload import offload
 
 P = ParamSpec("P")
-ALL_COMPLETED = waiting.ALL_COMPLETED
-FIRST_COMPLETED = waiting.FIRST_COMPLETED
+ALL_COMPLETED = blocking.ALL_COMPLETED
+FIRST_COMPLETED = blocking.FIRST_COMPLETED
 
 
 async def call(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -223,7 +222,7 @@ async def result(job: BaseJob, timeout: float | None = None) -> Any:
         JobCancelledError: it was cancelled.
         Exception: whatever the job's ``result()`` raises.
     """
-    await async_waiting.wait_for_end(job, timeout)
+    await asynchronous.wait_for_end(job, timeout)
     return await offload(job.result)
 
 
@@ -233,7 +232,7 @@ async def exception(job: TaskJob, timeout: float | None = None) -> BaseException
     Raises:
         JobTimeoutError: it has not ended within ``timeout`` seconds; 0 asks once.
     """
-    await async_waiting.wait_for_end(job, timeout)
+    await asynchronous.wait_for_end(job, timeout)
     return await offload(job.exception)
 
 
@@ -243,7 +242,7 @@ async def outcome(job: TaskJob, timeout: float | None = None) -> Outcome:
     Raises:
         JobTimeoutError: it has not ended within ``timeout`` seconds; 0 asks once.
     """
-    await async_waiting.wait_for_end(job, timeout)
+    await asynchronous.wait_for_end(job, timeout)
     return await offload(job.outcome)
 
 
@@ -262,7 +261,7 @@ async def wait_for_final_state(
         JobTimeoutError: ``timeout`` seconds have passed and the job has not ended.
         InvalidStatusError: ``status()`` returned something that is no status.
     """
-    await async_waiting.poll_until_final(job, timeout, wait, callback)
+    await asynchronous.poll_until_final(job, timeout, wait, callback)
 
 
 async def logs(job: TaskJob, stream: str = "stdout", follow: bool = False) -> AsyncIterator[str]:
@@ -289,7 +288,7 @@ def log_bytes(job: TaskJob, stream: str = "stdout", follow: bool = False) -> Asy
     if not isinstance(job, TaskJob):
         raise JobError(f"{job!r} keeps no logs: only jobs of task backends do")
     log_reading.check_stream(stream)
-    return async_waiting.log_chunks(job, job._log_reader(stream), follow)
+    return asynchronous.log_chunks(job, job._log_reader(stream), follow)
 
 
 # --- many jobs ------------------------------------------------------------------------------------
@@ -310,9 +309,9 @@ async def wait(
     Raises:
         ValueError: ``return_when`` is neither ``ALL_COMPLETED`` nor ``FIRST_COMPLETED``.
     """
-    waiting.check_return_when(return_when)
-    jobs = waiting.unique(jobs)
-    return waiting.sort_out(jobs, await async_waiting.wait(jobs, timeout, return_when))
+    blocking.check_return_when(return_when)
+    jobs = blocking.unique(jobs)
+    return blocking.sort_out(jobs, await asynchronous.wait(jobs, timeout, return_when))
 
 
 def as_completed(jobs: Iterable[J], timeout: float | None = None) -> AsyncIterator[J]:
@@ -321,5 +320,5 @@ def as_completed(jobs: Iterable[J], timeout: float | None = None) -> AsyncIterat
     Raises:
         JobTimeoutError: not all have ended within ``timeout`` seconds.
     """
-    deadline = async_waiting.deadline_of(timeout)
-    return async_waiting.as_completed(waiting.unique(jobs), timeout, deadline)
+    deadline = asynchronous.deadline_of(timeout)
+    return asynchronous.as_completed(blocking.unique(jobs), timeout, deadline)

@@ -31,7 +31,7 @@ from anyjob.builtin.local.zygote import main as zygote_main
 from anyjob.execution import interpreter
 from anyjob.ledger.file import statedir
 from anyjob.process import reporting
-from anyjob.tracking.waits import blocking as waiting
+from anyjob.tracking.waits import blocking
 from simulation.descriptions import pair
 from simulation.files import Files, make_poll_class, make_selector_class, make_socket_class
 from simulation.machine import Machine
@@ -54,7 +54,7 @@ OTHERS = ("anyjob.job", "anyjob.taskjob", "anyjob.taskbackend")
 LOG_ERROR = vars(job_control)["log_error"]
 OUTSIDE = (
     os, time, signal, signal.signal, signal.set_wakeup_fd, threading, fcntl, socket, select, selectors,
-    queue.SimpleQueue, waiting._Queue, threading.Event, resource, sqlite3, traceback, gc, sys,
+    queue.SimpleQueue, blocking._Queue, threading.Event, resource, sqlite3, traceback, gc, sys,
     LOG_ERROR, daemon.detach, daemon.adopt_orphans,
     process_attributes.reset, process_attributes.current, statedir.is_network,
     interpreter.spawn_interpreter, reporting.report, zygote_main.mark_memory, zygote_child.finalize,
@@ -131,7 +131,7 @@ def make_replacements(machine: Machine, files: Files, os_module: Os) -> dict[int
         id(select): _copy(select, poll=make_poll_class(files)),
         id(selectors): _copy(selectors, DefaultSelector=make_selector_class(files)),
         id(queue.SimpleQueue): lambda: Queue(machine),
-        id(waiting._Queue): lambda: Queue(machine),
+        id(blocking._Queue): lambda: Queue(machine),
         id(gc): _copy(gc, collect=lambda: 0, freeze=lambda: None),
         id(open): os_module.open_file,
         id(resource): _copy(resource, setrlimit=lambda *_: None),

@@ -25,8 +25,7 @@ from anyjob.errors import (
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
 from anyjob.outcome import Outcome
 from anyjob.process.forks import in_each_process
-from anyjob.remote import packing
-from anyjob.remote import pickle_inspection as pickles
+from anyjob.remote import packing, pickle_inspection
 from anyjob.remote.channel import Channel, Ending, answered
 from anyjob.remote.messages import (
     BULK,
@@ -300,8 +299,8 @@ class RemoteBackend(TaskBackend):
             return  # as most of many
         self._checked = None
         hello = self.hello()
-        used = pickles.names_in(pickled)
-        here, there = pickles.version_here(), ".".join(hello.python.split(".")[:2])
+        used = pickle_inspection.names_in(pickled)
+        here, there = pickle_inspection.version_here(), ".".join(hello.python.split(".")[:2])
         if used.by_value and here != there:
             raise JobRejectedError(
                 f"this is Python {here}, and {hello.host} has {there}: functions that are pickled by value, "

@@ -62,7 +62,7 @@ def limits(state: object) -> Iterator[Finding]:
     """Yield the limits of this process, which jobs of this machine inherit, and what may end jobs early."""
     from pathlib import Path
 
-    from anyjob.builtin.local.machine.limits import memory
+    from anyjob.builtin.local.machine.totals import memory
 
     yield Finding("limits", "processors", f"{len(os.sched_getaffinity(0))} that this process may use")
     yield Finding("limits", "memory", f"{size(memory())} of the machine, or of its cgroup")

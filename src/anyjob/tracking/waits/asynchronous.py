@@ -13,7 +13,7 @@ from anyjob.spool import log_reading
 from anyjob.status import JOB_FINAL_STATES, JobStatus, backoff
 from anyjob.text.seconds import seconds, timeout_of
 from anyjob.tracking.thread_loop import with_event_loop
-from anyjob.tracking.waits import blocking as waiting
+from anyjob.tracking.waits import blocking
 from anyjob.tracking.waits.blocking import J
 from anyjob.tracking.waits.offload import ThreadsafeFuture, final_status, offload
 
@@ -28,7 +28,7 @@ async def wait_for_end(job: Any, timeout: float | None) -> None:
     """
     timeout = timeout_of(timeout)
     if timeout is not None and timeout <= 0:
-        ended = bool(await offload(lambda: waiting.ended_now([job])))
+        ended = bool(await offload(lambda: blocking.ended_now([job])))
     else:
         try:
             async with asyncio.timeout(timeout) as limit:
@@ -134,12 +134,12 @@ async def wait(jobs: list[J], timeout: float | None, return_when: str) -> list[J
     """Wait for jobs, each given once, to end; return those that have: see `anyjob.aio.wait`."""
     timeout = timeout_of(timeout)
     if timeout is not None and timeout <= 0:
-        return await offload(lambda: waiting.ended_now(jobs))
+        return await offload(lambda: blocking.ended_now(jobs))
     deadline = deadline_of(timeout)
     ended: list[J] = []
-    with waiting.Subscription(jobs, ends := _Ends()):
+    with blocking.Subscription(jobs, ends := _Ends()):
         while len(ended) < len(jobs):
-            enough = ended and return_when == waiting.FIRST_COMPLETED
+            enough = ended and return_when == blocking.FIRST_COMPLETED
             job = ends.get_nowait() if enough else await ends.get(deadline)
             if job is None:
                 break
@@ -151,16 +151,16 @@ async def as_completed(jobs: list[J], timeout: float | None, deadline: float | N
     """Yield jobs, each given once, as they end: see `anyjob.aio.as_completed`."""
     left = len(jobs)
     if timeout is not None and timeout <= 0:
-        for job in await offload(lambda: waiting.ended_now(jobs)):
+        for job in await offload(lambda: blocking.ended_now(jobs)):
             left -= 1
             yield job
     else:
-        with waiting.Subscription(jobs, ends := _Ends()):
+        with blocking.Subscription(jobs, ends := _Ends()):
             while left and (job := await ends.get(deadline)) is not None:
                 left -= 1
                 yield job
     if left:
-        raise waiting.late(left, len(jobs), timeout)
+        raise blocking.late(left, len(jobs), timeout)
 
 
 def deadline_of(timeout: float | None) -> float | None:

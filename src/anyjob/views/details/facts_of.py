@@ -74,11 +74,11 @@ def capacity(type_name: str, known: Mapping[str, Any], settings: Mapping[str, An
         return {}
     import msgspec
 
-    from anyjob.builtin.local.machine.limits import limits
+    from anyjob.builtin.local.machine.totals import totals
     from anyjob.builtin.local.options import LocalOptions
 
     options = msgspec.structs.asdict(msgspec.convert(known, LocalOptions))
-    return limits({**options, **settings})
+    return totals({**options, **settings})
 
 
 def _takes(resources: Resources, there: Container[str]) -> dict[str, float]:

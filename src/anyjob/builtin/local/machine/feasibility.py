@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from anyjob.builtin.local.machine import gpus
-from anyjob.builtin.local.machine.limits import limits
+from anyjob.builtin.local.machine.totals import totals
 from anyjob.builtin.local.supervisor.jobs.capacity import Capacity, Demand, Device, Shortage, demand_of
 from anyjob.builtin.refusals import least_memory, of_several_nodes, too_many_cpus
 from anyjob.resources import Resources
@@ -39,7 +39,7 @@ def check(kind: str, resources: Resources, options: Any, environ: Mapping[str, s
     reason = least_memory(kind, resources.memory) or of_several_nodes(resources)
     if reason:
         raise NoRoom(reason)
-    there = limits(msgspec.structs.asdict(options))
+    there = totals(msgspec.structs.asdict(options))
     shared = Capacity(options.shared)
     for name in resources.needs:
         if name not in there and name not in options.shared:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from anyjob.builtin.local.machine.limits import limits
+from anyjob.builtin.local.machine.totals import totals
 from anyjob.builtin.local.supervisor.jobs.capacity import Capacity, demand_of
 from anyjob.config.options import validate_options
 from anyjob.errors import ConfigError, SpecError
@@ -96,7 +96,7 @@ def _see_that_all_fit(backend: LocalBackend, options: Any) -> None:
     Raises:
         ConfigError: there would be none.
     """
-    there = Capacity(limits(msgspec.structs.asdict(options)))
+    there = Capacity(totals(msgspec.structs.asdict(options)))
     for context in backend.services.ledger.queue.waiting_contexts(_number(backend)):
         resources = decode_resources(context.resources)
         short = there.shortage(demand_of(resources)._replace(gpus=0, gpu_memory=0))

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
-from anyjob.builtin.local.machine.limits import limits
+from anyjob.builtin.local.machine.totals import totals
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulk, Bulks
 from anyjob.builtin.local.supervisor.jobs.capacity import Capacity
@@ -87,7 +87,7 @@ class Queue:
         options = {**self._options, **settings}
         self._slots = self._orders.slots = int(options["slots"])
         self._ahead = Prefetch(self._slots)
-        self._capacity.limits = limits(options)
+        self._capacity.limits = totals(options)
         self._overtaking = Backfill(self._slots if self._fair else 0)
         self._put_back()
         if self._limits.set(options.get("limits") or {}):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from anyjob.builtin.local.machine import limits
+from anyjob.builtin.local.machine import totals
 
 GIB = 1 << 30
 MEMINFO = "MemTotal:       24684092 kB\nMemFree:        1 kB\n"
@@ -32,14 +32,14 @@ MACHINE = 24684092 * 1024 // 2**20 * 2**20
 def test_memory_is_the_least_of_what_holds(
     files: dict[str, str], size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "_read", lambda path: {"/proc/meminfo": MEMINFO, **files}.get(path, ""))
-    assert limits.memory() == size
+    monkeypatch.setattr(totals, "_read", lambda path: {"/proc/meminfo": MEMINFO, **files}.get(path, ""))
+    assert totals.memory() == size
     assert size % 2**20 == 0, "people read it in MiB"
 
 
 def test_of_a_machine_that_tells_nothing_memory_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "_read", lambda path: "")
-    assert limits.limits({"slots": 2}) == {"cpus": 2}
-    assert limits.limits({"slots": 2, "memory": GIB, "resources": {"license": 1}}) == {
+    monkeypatch.setattr(totals, "_read", lambda path: "")
+    assert totals.totals({"slots": 2}) == {"cpus": 2}
+    assert totals.totals({"slots": 2, "memory": GIB, "resources": {"license": 1}}) == {
         "cpus": 2, "memory": GIB, "license": 1,
     }  # fmt: skip

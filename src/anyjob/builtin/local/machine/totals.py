@@ -11,7 +11,7 @@ _UNLIMITED = 1 << 60
 """Bytes from which a limit is none: version 1 of cgroups writes the largest number of pages."""
 
 
-def limits(options: Mapping[str, Any]) -> dict[str, int]:
+def totals(options: Mapping[str, Any]) -> dict[str, int]:
     """Return how much a backend of these options has of what its jobs take, by name."""
     found = {"cpus": int(options["slots"]), **(options.get("resources") or {})}
     size = options.get("memory") or memory()
