@@ -8,12 +8,13 @@ round.
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import time
 import venv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,6 +55,7 @@ def measure(
     environ: Mapping[str, str],
     rounds: int,
     own: Mapping[str, Mapping[str, str]] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Time fresh processes; milliseconds by name, round by round.
 
@@ -63,6 +65,7 @@ def measure(
         environ: the environment of all of them.
         rounds: how often each is timed, after two rounds that warm caches up.
         own: by name, environments of some.
+        clock: what is read before and after each, in seconds: see `of_processor`.
     """
     commands: dict[str, Sequence[str]] = {
         name: [str(python), "-c", program] if isinstance(program, str) else program
@@ -73,17 +76,23 @@ def measure(
         for name, command in commands.items():
             time.sleep(PAUSE)
             variables = dict((own or {}).get(name, environ))
-            start = time.perf_counter()
+            start = clock()
             # Not in this checkout, whose pyproject.toml would be read for settings.
             done = subprocess.run(
                 command, env=variables, cwd=variables["HOME"], capture_output=True, text=True
             )
-            took = (time.perf_counter() - start) * 1000
+            took = (clock() - start) * 1000
             if done.returncode:
                 raise SystemExit(f"{name} ends with {done.returncode}: {done.stderr}")
             if number >= 0:
                 times[name].append(took)
     return times
+
+
+def of_processor() -> float:
+    """Seconds of a processor that were spent on what was started here, whatever else the machine does."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def costs(times: Mapping[str, Sequence[float]], bare: str = BARE) -> dict[str, list[float]]:
