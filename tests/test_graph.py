@@ -15,6 +15,7 @@ from support.cli_program import invoke
 from support.ledgers import DONE, ERROR, add
 
 from anyjob.ledger.dependencies import RESULT, Prerequisite
+from anyjob.ledger.encoding import Context
 from anyjob.ledger.store import Ledger
 from anyjob.views.graph import drawn
 from anyjob.views.graph.folded import Node, fold
@@ -163,3 +164,26 @@ def test_the_command_line() -> None:
     wrong = invoke("graph", "fti")
     assert wrong.exit_code == 125
     assert "no job 'fti': no id or name in the ledger; did you mean 'fit'?" in wrong.stderr
+
+
+def test_jobs_of_a_job_are_below_it(ledger: Ledger) -> None:
+    (parent,) = add(ledger, name="sweep")
+    children = add(ledger, 20, name="fit", context=Context(("command",), b"{}", parent=parent))
+    (grandchild,) = add(ledger, name="mend", context=Context(("command",), b"{}", parent=children[3]))
+    (report,) = add(ledger, name="report", after=after(children))
+    add(ledger, name="stranger")
+    for of in (parent, children[7], grandchild, report):
+        found = nodes(ledger, of)
+        assert [node.name for node in found] == ["sweep", "fit", "mend", "report"]
+    assert [[(need.node, need.condition) for need in node.needs] for node in found] == [
+        [], [(0, -1)], [(1, -1)], [(1, 0)]
+    ]  # fmt: skip
+    lines = [f"{line.branch}{line.label}|{line.more}" for line in drawn.tree(found)]
+    assert lines == [
+        f"sweep {parent[:7]}|",
+        "└─ fit x20|submitted by it",
+        f"   ├─ mend {grandchild[:7]}|submitted by it",
+        f"   └─ report {report[:7]}|",
+    ]
+    assert "n0 -. parent .-> n1" in drawn.mermaid(found)
+    assert {"from": 0, "to": 1, "condition": "parent"} in drawn.as_data(found)["edges"]

@@ -19,6 +19,7 @@ from anyjob import Call, Command
 from anyjob.builtin.local.own_job import OwnJob
 from anyjob.builtin.local.process_table import Snapshot
 from anyjob.job import JobStatus
+from anyjob.runtime.recording.context import current_context
 from anyjob.views.details.description import describe
 
 Running = Iterator[Local]
@@ -226,3 +227,16 @@ def test_what_a_job_has_submitted_is_cancelled_with_it(own: Local) -> None:
         assert each.outcome(60).status is JobStatus.CANCELLED, each
     assert other.status() is not JobStatus.CANCELLED
     other.cancel()
+
+
+def test_what_is_submitted_detached_belongs_to_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANYJOB_JOB_ID", "f" * 20)
+
+    def parent_of_new() -> str:
+        return current_context(("command",), anyjob.Resources()).parent
+
+    with anyjob.detached():
+        assert parent_of_new() == ""
+        with ThreadPoolExecutor(1) as others:
+            assert others.submit(parent_of_new).result() == "f" * 20
+    assert parent_of_new() == "f" * 20

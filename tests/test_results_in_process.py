@@ -101,7 +101,9 @@ def test_a_failure_is_the_cause_of_those_who_need_the_result(backend: Any) -> No
     behind = backend.run(add, first)
     last = backend.run(add, behind)
     for job in (behind, last):
-        with pytest.raises(DependencyFailedError, match=r"\(fit\) failed: ValueError: no") as caught:
+        with pytest.raises(
+            DependencyFailedError, match=r"\(fit\) failed \(exception: ValueError: no\)"
+        ) as caught:
             job.result(60)
         assert caught.value.prerequisite == first.job_id()
         assert isinstance(caught.value.__cause__, ValueError)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from running_local import until
@@ -11,6 +13,8 @@ from support.several_engines import World, several_engines
 
 import anyjob
 from anyjob import Command, JobStatus, Outcome, Retry
+from anyjob.ledger.reading.attempt_reader import DueAttempt
+from anyjob.releaser.attempts import Attempts
 
 
 def flaky(world: World, succeeds_at: int) -> Command:
@@ -71,6 +75,56 @@ def test_what_is_cancelled_does_not_go_again(tmp_path: Path, monkeypatch: pytest
         assert job.outcome(timeout=60).status is not JobStatus.DONE
         assert world.runs() == ["1"]
         assert len(job.attempts()) == 1
+
+
+@pytest.mark.parametrize("step", ["launching", "launched", "noted"])
+def test_a_releaser_that_is_killed_between_two_attempts_has_each_run_once(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with several_engines(tmp_path, monkeypatch) as world:
+        mark = world.engine.directory / f"die-{step}"
+        mark.touch()
+        job = anyjob.run(flaky(world, 2), backend="dying", retries=2)
+        assert job.result(timeout=60).exit_code == 0
+        assert not mark.exists(), "it was killed"
+        assert world.runs() == ["1", "2"]
+        assert [each.number for each in job.attempts()] == [1, 2]
+
+
+def test_a_host_leaves_attempts_to_the_host_that_the_job_was_submitted_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with several_engines(tmp_path, monkeypatch) as world:
+        text = f"{{gated}}echo $ANYJOB_ATTEMPT >> '{world.ran}'; [ $ANYJOB_ATTEMPT = 2 ]"
+        monkeypatch.setenv("ANYJOB_HOST", "alpha")
+        world.client(f"run(Command(['sh', '-c', f\"{text}\"]), backend='right', retries=2, name='flaky')")
+        monkeypatch.delenv("ANYJOB_HOST")
+        (job,) = anyjob.jobs(name="flaky")
+        world.gate.touch()
+        assert job.result(timeout=60).exit_code == 0  # this host saw an end, too, and that one went on
+        assert world.runs() == ["1", "2"]
+
+
+def test_a_clock_that_is_set_back_parks_no_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(wall=1000.0, steady=50.0)
+    times = SimpleNamespace(time=lambda: clock.wall, monotonic=lambda: clock.steady)
+    monkeypatch.setattr("anyjob.releaser.attempts.time", times)
+    begun: list[str] = []
+    due = DueAttempt("j", 1, 2, 1010.0, 10.0, 0, b"")
+    releases: Any = SimpleNamespace(due_attempts=lambda bulks: [due], begin_attempts=begun.extend)
+    attempts = Attempts(releases)
+    assert attempts.begin([1])
+    assert attempts.pause == 10.0
+    clock.wall, clock.steady = -1e6, 59.5
+    assert attempts.begin([1])
+    assert attempts.pause == 0.5
+    another = Attempts(releases)  # which reads it when the clock was set back
+    another.begin([1])
+    assert another.pause == 10.0
+    assert begun == []
+    clock.steady = 60.0
+    assert not attempts.begin([1])
+    assert begun == ["j"]
 
 
 # --- jobs that live and end with this program ---------------------------------------------------------

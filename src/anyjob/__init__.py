@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         UnsupportedSpecError,
     )
     from anyjob.execution.own_attempt import attempt, scratch
+    from anyjob.execution.parent_job import detached
     from anyjob.executor import Executor
     from anyjob.hookspecs import Amended, hookimpl
     from anyjob.job import BaseJob
@@ -165,6 +166,7 @@ _WHERE = {
     "session.facade": ("Session",),
     "resources": ("Resources",),
     "retry": ("Retry",),
+    "execution.parent_job": ("detached",),
     "specs": ("Call", "Command", "File", "Spec"),
     "status": ("JOB_FINAL_STATES", "JobStatus"),
     "taskbackend": ("TaskBackend",),
@@ -246,6 +248,7 @@ __all__ = [
     "attempt",
     "backends",
     "default_session",
+    "detached",
     "filter_backends",
     "get_backend",
     "get_job",

@@ -273,6 +273,9 @@ def test_a_requeue_is_a_new_attempt_of_the_same_job(backend: SlurmBackend, tmp_p
     slurm_lab.scontrol("release", str(job.native_id()))
     outcome = job.outcome(PATIENCE)
     assert (outcome.status, outcome.attempt) == (JobStatus.DONE, 2), outcome.message
+    first, last = job.attempts()
+    assert (first.followed_by, last.followed_by) == ("requeue", "")
+    assert "started it anew" in first.message
     assert (tmp_path / "runs").read_text() == "ran\nran\n"
 
 
@@ -285,6 +288,8 @@ def test_a_job_goes_on_at_its_walltime_under_the_same_id(backend: SlurmBackend, 
     slurm_lab.scontrol("update", f"JobId={native_id}", "StartTime=now+5")
     outcome = job.outcome(PATIENCE)
     assert (outcome.status, outcome.attempt, job.native_id()) == (JobStatus.DONE, 2, native_id)
+    found = [(each.number, each.reason, each.followed_by) for each in job.attempts()]
+    assert found == [(1, "walltime", "requeue"), (2, None, "")]
     assert (tmp_path / "runs").read_text() == "ran\nran\n"
 
 

@@ -45,21 +45,13 @@ class InlineBackend(PoolBackend):
             self._jobs[job.order.job_id] = job
             yield job.order, job.order.job_id
             try:
-                if not job.results or not self._has_failed(job):
-                    self._run_job(job)
+                self._run_job(job)
             finally:
                 self._notify_end(job)
 
     def _waits_here(self, job: PoolJob, wait: float) -> bool:
         time.sleep(wait)
         return True
-
-    def _has_failed(self, job: PoolJob) -> bool:
-        """Wait for the results of other jobs that are arguments of it; tell whether one is not to be had."""
-        from anyjob.runtime.dependencies.awaited_results import wait
-
-        outcome = wait(job.results)
-        return outcome is not None and job.finish(outcome)
 
     def _perform(self, load: CallLoader) -> dict[str, Any]:
         return runner.perform(load, passes=KeyboardInterrupt, keep=LocalException)

@@ -94,22 +94,7 @@ class PoolBackend(TaskBackend):
                 self._jobs[job.order.job_id] = job
         for job in jobs:
             yield job.order, job.order.job_id
-            if job.results:
-                self._put_later(job)
-            else:
-                self._threads.put(job)
-
-    def _put_later(self, job: PoolJob) -> None:
-        """Have a job run when the results of other jobs are there that are arguments of it."""
-        from anyjob.runtime.dependencies.awaited_results import when_there
-
-        def go_on(outcome: Outcome | None) -> None:
-            if outcome is None:
-                self._threads.put(job)
-            elif job.finish(outcome):
-                self._notify_end(job)
-
-        when_there(job.results, go_on)
+            self._threads.put(job)
 
     def observe(self, tickets: Sequence[Ticket]) -> dict[str, Observation]:
         """Look into memory."""

@@ -9,7 +9,7 @@ own making begins it by itself; for others the releaser of the host that the job
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from anyjob.ledger.consequences import NextAttempt
@@ -112,6 +112,44 @@ def _write(
     db.execute(
         "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?)",
         (n, outcome.attempt, kind, native_id, now + wait, wait, encode_outcome(outcome)),
+    )
+
+
+def note_restarts(db: sqlite3.Connection, numbers: Mapping[str, int], now: float) -> None:
+    """Note that engines have started jobs anew by themselves: which attempt of each is under way, or was.
+
+    What came of one before is not told by them, but that it had not ended by itself.
+
+    Args:
+        db: in a transaction, before these numbers are written.
+        numbers: of attempts, by the ids of the jobs.
+        now: the time.
+    """
+    later = {job_id: attempt for job_id, attempt in numbers.items() if attempt > 1}
+    for some in chunks(list(later)):
+        rows = db.execute(
+            "SELECT j.id, j.n, j.attempt, j.native_id, j.started, k.context FROM jobs j "
+            "CROSS JOIN bulks k ON k.n = j.bulk CROSS JOIN backends b ON b.n = j.backend "
+            f"WHERE b.host = '' AND +j.state < {FINAL} AND j.id IN ({placeholders(some)})",
+            some,
+        ).fetchall()
+        for job_id, n, attempt, native_id, started, context in rows:
+            if attempt < later[job_id]:
+                ended = _restarted(_resources(context), started)
+                for number in range(attempt, later[job_id]):
+                    _write(db, n, native_id, ended(number), "requeue", now, 0.0)
+
+
+def _restarted(resources: Resources, started: float | None) -> Callable[[int], Outcome]:
+    from anyjob.outcome import Outcome
+
+    asks = bool(resources.on_walltime)
+    return lambda attempt: Outcome(
+        status=JobStatus.ERROR,
+        reason="walltime" if asks else None,
+        message="" if asks else "its engine has ended it half way, and started it anew",
+        started=started,
+        attempt=attempt,
     )
 
 

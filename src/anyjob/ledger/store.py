@@ -191,9 +191,18 @@ class Ledger(LedgerReader):
             f"WHERE id = ?1 AND state < {FINAL} "
             f"AND (attempt < ?3 OR (attempt = ?3 AND (state <> {running} OR ?2 = {running})))"
         )
-        self._write_many(
-            sql, [(job_id, CODE[to], attempt, started) for job_id, to, attempt, started in moves]
-        )
+        values = [(job_id, CODE[to], attempt, started) for job_id, to, attempt, started in moves]
+        later = {job_id: attempt for job_id, _, attempt, _ in values if attempt > 1}
+
+        def move(db: sqlite3.Connection) -> None:
+            if later:
+                from anyjob.ledger import attempts
+
+                attempts.note_restarts(db, later, time.time())
+            db.executemany(sql, values)
+
+        if values:
+            self._file.write(move)
 
     def cancel_accepted(self, job_ids: Sequence[str]) -> None:
         """Note that a cancel of jobs is accepted that have not ended: they do not run again."""
@@ -315,8 +324,11 @@ class Ledger(LedgerReader):
              o.reason, encode_outcome(o), job_id)
             for job_id, o in outcomes.items()
         }  # fmt: skip
+        later = {job_id: o.attempt for job_id, o in outcomes.items() if o.attempt > 1}
 
         def settle(db: sqlite3.Connection) -> Consequences:
+            if later:
+                attempts.note_restarts(db, later, now)
             final, again, stale = attempts.split(db, outcomes, native_ids or {}, now)
             needed = dependencies.needed_and_open(db, [*final])
             db.executemany(sql, [values[job_id] for job_id in final])

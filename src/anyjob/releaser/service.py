@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from contextlib import suppress
 
 from anyjob.builtin.local.error_log import log_error
 from anyjob.errors import AnyjobError, StateError
-from anyjob.execution.next_attempt import still_to_wait
 from anyjob.ledger.releases import Releases
 from anyjob.ledger.submitters import Submitters
+from anyjob.releaser.attempts import Attempts
 from anyjob.releaser.late_submission import Handover
 from anyjob.releaser.parents import Parents
 from anyjob.session.facade import Session
@@ -46,8 +45,7 @@ class Releaser:
         self._handover = Handover(session, self._releases, f"{host} {key}")
         self._parents = Parents(session, self._wake.set)
         self._seen_to = 0.0
-        self._due: dict[tuple[str, int], float] = {}
-        self._next = math.inf
+        self._attempts = Attempts(self._releases)
 
     def run(self) -> None:
         """Release until there is nothing to do.
@@ -67,13 +65,13 @@ class Releaser:
                     raise
                 log_error(f"releaser {self._key}: {error}")
             took = time.monotonic() - began
-            self._wake.wait(min(max(POLL, took / SHARE), max(0.0, self._next - time.monotonic())))
+            self._wake.wait(min(max(POLL, took / SHARE), self._attempts.pause))
             self._wake.clear()
 
     def _look(self) -> bool:
         """Do what there is to do; tell whether anything is left."""
         mine = [bulk for bulk in self._releases.due() if self._submitters.key(bulk) == self._key]
-        waiting = self._begin_attempts(mine)
+        waiting = self._attempts.begin(mine)
         is_left = self._handover.go_on(mine)
         awaited = self._releases.parents(mine)
         self._parents.watch(awaited)
@@ -82,21 +80,3 @@ class Releaser:
             with suppress(AnyjobError):
                 self._session.services.look_after_releases()
         return bool(is_left or awaited or waiting)
-
-    def _begin_attempts(self, bulks: list[int]) -> bool:
-        """Have what is due by now be handed over; tell whether more goes again, and wake when it is due.
-
-        By a clock that nobody sets, since it was read that it waits.
-        """
-        now, clock = time.monotonic(), time.time()
-        self._due = {
-            (each.job_id, each.attempt): self._due.get(
-                (each.job_id, each.attempt), now + still_to_wait(each.due, each.wait, clock)
-            )
-            for each in self._releases.due_attempts(bulks)
-        }
-        due = [job_id for (job_id, _), at in self._due.items() if at <= now]
-        if due:
-            self._releases.begin_attempts(due)
-        self._next = min((at for at in self._due.values() if at > now), default=math.inf)
-        return bool(self._due)

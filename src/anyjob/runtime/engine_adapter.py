@@ -63,7 +63,7 @@ class EngineAdapter(BaseBackend):
     """Whether a job that was renounced can be launched anew: what the engine gets of it late does not run."""
     holds_results: ClassVar[bool] = False
     """Whether calls are made here, or by a child: `launch` gets references to the results of other jobs, with
-    handles on those, among their arguments, and waits for these."""
+    handles on those, among their arguments; they have ended by then."""
     finds_results: ClassVar[bool] = False
     """Whether calls are unpickled by `anyjob.sdk.runner.Results`, which knows the spool: references to files
     there are left to it."""

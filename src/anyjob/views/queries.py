@@ -167,7 +167,7 @@ def graph_of(ledger: LedgerReader, rows: Sequence[Row]) -> list[Node]:
     jobs = [job for job in tied.jobs if job.job_id in chosen]
     numbers = {job.n for job in jobs}
     newer = {old: new for old, new in tied.newer.items() if new in numbers}
-    return fold(JobGraph(jobs, tied.needs, newer))
+    return fold(JobGraph(jobs, tied.needs, newer, tied.parents))
 
 
 def in_a_line(summary: Summary) -> str:

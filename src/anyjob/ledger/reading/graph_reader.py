@@ -1,4 +1,4 @@
-"""Reads of a ledger the jobs that are tied to some by what starts after what."""
+"""Reads of a ledger the jobs that are tied to some by what starts after what, and who has submitted whom."""
 
 from __future__ import annotations
 
@@ -40,11 +40,13 @@ class JobGraph(NamedTuple):
         jobs: in the order of their numbers.
         needs: what each group starts after: numbers, with the condition.
         newer: for each job that was run anew as which that was.
+        parents: for each job that another has submitted, which that is.
     """
 
     jobs: list[GraphJob]
     needs: dict[int, list[tuple[int, int]]]
     newer: dict[int, int] = {}
+    parents: dict[int, int] = {}
 
 
 _GROUP = (
@@ -70,7 +72,7 @@ class GraphReader:
         self._file = file
 
     def graph(self, job_ids: Sequence[str]) -> JobGraph:
-        """Return the jobs that are tied to these, near or far, by what starts after what.
+        """Return the jobs that are tied to these, near or far, by what starts after what, or submits it.
 
         It is as at one moment, whatever happens meanwhile.
         """
@@ -82,6 +84,7 @@ class GraphReader:
         group_of: dict[int, int] = {}
         needs: dict[int, list[tuple[int, int]]] = {}
         newer: dict[int, int] = {}
+        families = self._families()
         while new:
             reached |= new
             groups: dict[int, int] = {}
@@ -100,6 +103,11 @@ class GraphReader:
             anew = dict(self._each("SELECT original, n FROM reruns WHERE original IN ({})", list(new)))
             newer.update(anew)
             found.update(anew.values())
+            for parent, first, last in families:
+                if parent in new:
+                    found.update(range(first, last + 1))
+                elif any(first <= n <= last for n in new):
+                    found.add(parent)
             new = found - reached
         rows = self._each(_JOBS, sorted(reached))
         return JobGraph(
@@ -110,7 +118,24 @@ class GraphReader:
             ],
             needs,
             newer,
+            {
+                n: parent
+                for parent, first, last in families
+                if parent in reached
+                for n in range(first, last + 1)
+            },
         )  # fmt: skip
+
+    def _families(self) -> list[tuple[int, int, int]]:
+        """Return of the bulks that jobs have submitted these jobs, and which theirs are: first and last."""
+        from anyjob.ledger.encoding import decode_context
+
+        bulks = self._file.read(
+            "SELECT context, first, last FROM bulks WHERE instr(context, CAST(? AS BLOB))", ("parent",)
+        )
+        found = [(decode_context(context).parent, first, last) for context, first, last in bulks]
+        numbers = dict(self._each("SELECT id, n FROM jobs WHERE id IN ({})", [each for each, _, _ in found]))
+        return [(numbers[parent], first, last) for parent, first, last in found if parent in numbers]
 
     def _each(self, sql: str, values: Sequence[object]) -> list[tuple]:  # type: ignore[type-arg]
         return [

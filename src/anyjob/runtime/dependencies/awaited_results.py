@@ -1,86 +1,14 @@
-"""Results of other jobs that a job of this program waits for, since they are arguments of its call."""
+"""Results of other jobs that are arguments of a call which is made in this program, or by a child of it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from anyjob.errors import DependencyFailedError
-from anyjob.outcome import LocalException, LocalValue, Outcome
+from anyjob.outcome import LocalValue
 from anyjob.references import LazyResultOf, ResultOf
 from anyjob.serialization.stored_values import StoredValue
 from anyjob.standalone import runner
-from anyjob.status import JobStatus
-
-
-def when_there(references: Sequence[ResultOf], call: Callable[[Outcome | None], object]) -> None:
-    """Have a function called once: when all these jobs have succeeded, or the first has not.
-
-    Args:
-        references: to the results.
-        call: given None, or what came of who waits for them.
-    """
-    left = len(references)
-
-    def heard(reference: ResultOf, said: JobStatus | BaseException) -> None:
-        nonlocal left
-        left -= 1
-        outcome = failure(reference, said)
-        if outcome is not None:
-            left = -1  # and nobody is told again
-            call(outcome)
-        elif not left:
-            call(None)
-
-    for reference in references:
-        reference.job._call_at_end(
-            lambda said, reference=reference: heard(reference, said) if left > 0 else None
-        )
-
-
-def wait(references: Sequence[ResultOf]) -> Outcome | None:
-    """Wait until all these jobs have succeeded; return what came of who waits where one has not."""
-    for reference in references:
-        reference.job.wait_for_final_state()
-        outcome = failure(reference, reference.job.status())
-        if outcome is not None:
-            return outcome
-    return None
-
-
-def failure(reference: ResultOf, said: JobStatus | BaseException) -> Outcome | None:
-    """Return what came of a job whose call needs this result, if there is none."""
-    if said is JobStatus.DONE:
-        return None
-    cause = _cause(reference, said)
-    if isinstance(cause, DependencyFailedError) and cause.prerequisite:
-        message, first = f"{cause}, by way of {reference.called}", cause.prerequisite
-        cause = cause.__cause__
-    else:
-        what = "was cancelled" if said is JobStatus.CANCELLED else f"failed: {type(cause).__name__}: {cause}"
-        message = f"what it needs did not come about: job {reference.called} {what}"
-        first = reference.job_id
-    error = DependencyFailedError(message, prerequisite=first)
-    error.__cause__ = cause
-    return Outcome(
-        status=JobStatus.ERROR,
-        reason="dependency",
-        message=str(error),
-        exception=LocalException(error),
-        finished=time.time(),
-    )
-
-
-def _cause(reference: ResultOf, said: JobStatus | BaseException) -> BaseException | None:
-    """Return what the result of a job raises."""
-    if isinstance(said, BaseException):
-        return said
-    try:
-        reference.job.result()
-    except Exception as error:
-        return error
-    return None
 
 
 class Values:

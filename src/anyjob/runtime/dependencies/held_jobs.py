@@ -51,6 +51,7 @@ class HeldJob:
         self._directory = submit_directory()
         self._lock = threading.Lock()
         self._open: dict[int, Needed] = dict(enumerate(record.after))
+        record.after = ()  # who holds this job is not to hold those that it waited for
         self._forget: list[Callable[[], None]] = []
         self._is_over = False
         self._broken_by: BaseJob | None = None

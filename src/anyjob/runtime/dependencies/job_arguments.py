@@ -100,18 +100,16 @@ class _Taken:
 
     def of_output(self, output: OutputPath) -> list[Any]:
         """Return what a call is to start after that is given a file which that leaves."""
-        from anyjob.ledger.dependencies import RESULT, SUCCESS
+        from anyjob.ledger.dependencies import RESULT
         from anyjob.runtime.dependencies.job_outputs import prerequisites
 
-        return prerequisites(self._backend, output, SUCCESS if self._backend.holds_results else RESULT)
+        return prerequisites(self._backend, output, RESULT)
 
     def prerequisites(self, reference: ResultOf) -> list[Any]:
         """Return what a call is to start after that is given this."""
         from anyjob.ledger.dependencies import RESULT, Prerequisite  # which brings SQLite
         from anyjob.runtime.dependencies.held_jobs import Needed
 
-        if self._backend.holds_results:
-            return []
         if reference.job is None:
             return [Prerequisite(reference.job_id, RESULT)]
         return [Needed(reference.job, RESULT)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from anyjob.errors import JobError
+from anyjob.execution.parent_job import parent_job
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.ledger.encoding import Context, encode_resources
 from anyjob.ledger.identity import HOST
@@ -43,7 +44,7 @@ def current_context(
         environment=environment,
         python=python or sys.executable or "",
         path=here,
-        parent=os.environ.get("ANYJOB_JOB_ID", ""),
+        parent=parent_job(),
     )
 
 

@@ -12,11 +12,11 @@ from anyjob.ledger.dependencies import CONDITIONS
 from anyjob.status import JobStatus
 from anyjob.text.amounts import span
 from anyjob.text.printable import printable, shortened
-from anyjob.views.graph.folded import Node
+from anyjob.views.graph.folded import PARENT, Need, Node
 
 LONGEST = 80
 """Characters of a label, at most."""
-_WORDS = {1: "once it has ended", 2: "once it has failed"}
+_WORDS = {1: "once it has ended", 2: "once it has failed", PARENT: "submitted by it"}
 COLOURS = {
     JobStatus.DONE: "green",
     JobStatus.ERROR: "red",
@@ -86,11 +86,7 @@ def dot(nodes: Sequence[Node], name: str) -> str:
         lines.append(f'  n{index} [label={label}, fillcolor="{fill}"];')
     for index, node in enumerate(nodes):
         for need in node.needs:
-            style = (
-                f" [label={_quoted(CONDITIONS[need.condition])}, style=dashed]"
-                if need.condition in _WORDS
-                else ""
-            )
+            style = f" [label={_quoted(_called(need))}, style=dashed]" if need.condition in _WORDS else ""
             lines.append(f"  n{need.node} -> n{index}{style};")
     return "\n".join([*lines, "}"])
 
@@ -102,7 +98,7 @@ def mermaid(nodes: Sequence[Node]) -> str:
         lines.append(f'  n{index}["{_entities(title(node))}<br/>{_entities(node.in_words())}"]')
     for index, node in enumerate(nodes):
         for need in node.needs:
-            arrow = f"-. {CONDITIONS[need.condition]} .->" if need.condition in _WORDS else "-->"
+            arrow = f"-. {_called(need)} .->" if need.condition in _WORDS else "-->"
             lines.append(f"  n{need.node} {arrow} n{index}")
     for colour, fill in _FILLS.items():
         of_colour = [f"n{i}" for i, node in enumerate(nodes) if COLOURS.get(node.state, "") == colour]
@@ -127,11 +123,15 @@ def as_data(nodes: Sequence[Node]) -> dict[str, Any]:
             for node in nodes
         ],
         "edges": [
-            {"from": need.node, "to": index, "condition": CONDITIONS[need.condition]}
+            {"from": need.node, "to": index, "condition": _called(need)}
             for index, node in enumerate(nodes)
             for need in node.needs
         ],
     }
+
+
+def _called(need: Need) -> str:
+    return "parent" if need.condition == PARENT else CONDITIONS[need.condition]
 
 
 def _listed(nodes: Sequence[Node]) -> str:

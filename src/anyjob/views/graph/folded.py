@@ -11,6 +11,8 @@ from anyjob.ledger.dependencies import RESULT, SUCCESS
 from anyjob.ledger.reading.graph_reader import GraphJob, JobGraph
 from anyjob.status import JobStatus
 
+PARENT = -1
+"""In place of a condition: it is the job that has submitted this."""
 FEW = 10
 """Jobs without a name that are nodes of their own, where they start after the same."""
 SHOWN = 100
@@ -18,7 +20,7 @@ SHOWN = 100
 
 
 class Need(NamedTuple):
-    """What a node starts after: the index of another, and the code of what that has to come to."""
+    """What a node is behind: the index of another, and the code of what that has to come to, or `PARENT`."""
 
     node: int
     condition: int
@@ -97,8 +99,11 @@ def _fold(graph: JobGraph, newer: Mapping[int, int]) -> list[Node]:
         for group, needs in graph.needs.items()
     }
     order: TopologicalSorter[tuple[str, int]] = TopologicalSorter()
+    parents = {n: _newest(parent, newer) for n, parent in graph.parents.items()}
     for job in shown.values():
         order.add(("job", job.n), *([] if job.group is None else [("group", job.group)]))
+        if parents.get(job.n) in shown:
+            order.add(("job", job.n), ("job", parents[job.n]))
     for group in {job.group for job in shown.values()} - {None}:
         order.add(("group", group or 0), *(("job", n) for n, _ in needed[group or 0] if n in shown))
     node_of: dict[int, int] = {}
@@ -112,6 +117,8 @@ def _fold(graph: JobGraph, newer: Mapping[int, int]) -> list[Node]:
             continue
         job = shown[n]
         needs = needs_of[job.group]
+        if parents.get(n) in node_of:
+            needs = (*needs, Need(node_of[parents[n]], PARENT))
         same = job.name or ("" if alone[job.group] > FEW else job.job_id)
         key = (same, job.name != "", needs)
         if key not in known:
