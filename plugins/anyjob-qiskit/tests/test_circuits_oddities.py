@@ -219,11 +219,15 @@ def test_a_job_has_options_of_run_for_its_device(labs: Session) -> None:
     assert [each["calibration"] for each in backend.device.ran] == ["old", "new"]
     model = NoiseModel()
     model.add_all_qubit_quantum_error(depolarizing_error(1.0, 1), ["x"])
-    noisy = {"qiskit": {"run": {"noise_model": model}}}
-    counts = backend.run(Circuit(lab.flips("1"), shots=2000), options=noisy).result(60).counts
-    assert 800 < counts["0"] < 1200
-    with pytest.raises(SpecError, match="shots and memory are those of the circuit"):
-        backend.run(Circuit(lab.bell()), options={"qiskit": {"run": {"shots": 3}}})
+    for place, kind in ((backend, "qiskit"), (labs.get_backend("aer"), "aer")):
+        noisy = {kind: {"run": {"noise_model": model}}}
+        counts = place.run(Circuit(lab.flips("1"), shots=2000), options=noisy).result(60).counts
+        assert 800 < counts["0"] < 1200
+        assert place.run(Circuit(lab.flips("1"), shots=20)).result(60).counts == {"1": 20}
+        with pytest.raises(SpecError, match="shots and memory are those of the circuit"):
+            place.run(Circuit(lab.bell()), options={kind: {"run": {"shots": 3}}})
+    with pytest.raises(SpecError, match="Aer's run has no option 'noise'"):
+        labs.get_backend("aer").run(Circuit(lab.bell()), options={"aer": {"run": {"noise": model}}})
 
 
 @pytest.mark.parametrize("backend", ["aer", "lab"])

@@ -17,7 +17,6 @@ from anyjob import (
     ConfigError,
     JobStatus,
     Observation,
-    Options,
     Order,
     Outcome,
     SpecError,
@@ -26,14 +25,14 @@ from anyjob import (
 )
 from anyjob.sdk import Answer, in_each_process
 from anyjob_qiskit.circuits.spec import Circuit, Method
-from anyjob_qiskit.config import AtLeastOne, AtLeastZero, Level, about
+from anyjob_qiskit.config import AtLeastOne, AtLeastZero, HasRun, Level, about
 from anyjob_qiskit.simulation_queue import QueuedSimulation, SimulationQueue
 
 if TYPE_CHECKING:
     from anyjob_qiskit.simulation import Simulator
 
 
-class AerOptions(Options, frozen=True):
+class AerOptions(HasRun, frozen=True, kw_only=True):
     """Options of the type ``aer``."""
 
     method: Annotated[Method, about("how circuits are simulated that do not say")] = "automatic"
@@ -62,6 +61,7 @@ class AerBackend(TaskBackend):
     """
 
     Options: ClassVar[type[Any]] = AerOptions
+    JobOptions: ClassVar[type[Any]] = HasRun
     accepts = frozenset({"circuit"})
     capabilities = Capabilities(notifies=True, cancel_running=False, walltime=False)
     floor = 0
@@ -89,19 +89,23 @@ class AerBackend(TaskBackend):
                 f"{self.name()} cannot end a simulation, and so has no walltime: leave it out, or simulate "
                 "on local, processes or a cluster"
             )
-        queued = [(order, QueuedSimulation(order.job_id, self._prepare(order.spec))) for order in orders]
+        queued = [(order, QueuedSimulation(order.job_id, self._prepare(order))) for order in orders]
         queue = self._open_queue()
         for order, simulation in queued:
             self._simulations[simulation.job_id] = simulation
             yield order, simulation.job_id
             queue.put(simulation)
 
-    def _prepare(self, spec: Any) -> Callable[[], Any]:
+    def _prepare(self, order: Order) -> Callable[[], Any]:
         """Return the function that simulates the circuits, once these are validated."""
         from anyjob_qiskit.circuits.validation import validated_circuits
 
+        spec = order.spec
         assert isinstance(spec, Circuit)
         simulator = self._simulator(spec.method)
+        unknown = [name for name in order.options.run if not hasattr(simulator.backend.options, name)]
+        if unknown:  # Aer would drop it silently
+            raise SpecError(f"Aer's run has no option {unknown[0]!r}")
         circuits = validated_circuits(
             spec, qubits=simulator.num_qubits, shots=self.options.max_shots, where=self.name()
         )
@@ -113,6 +117,7 @@ class AerBackend(TaskBackend):
             seed=self.options.seed if spec.seed is None else spec.seed,
             per_shot=spec.per_shot,
             level=self.options.level if spec.level is None else spec.level,
+            more=order.options.run,
         )
 
     def _open_queue(self) -> SimulationQueue:

@@ -165,7 +165,7 @@ class QiskitBackend(TaskBackend):
         limit = self._limits
         if self._transpiler is None:
             self._transpiler = Transpiler(device)
-        prepare = Preparation(self._transpiler if orders[0].options.transpile else None)
+        prepare = {True: Preparation(self._transpiler), False: Preparation(None)}
         items = []
         for order in orders:
             spec = order.spec
@@ -175,14 +175,16 @@ class QiskitBackend(TaskBackend):
                     f"{self.name()} has no walltime for circuits: leave it out, and cancel the job"
                 )
             circuits = validated_circuits(spec, qubits=limit.qubits, shots=limit.shots, where=self.name())
-            check(device, spec, circuits, self.options, order.options, mode)
+            check(device, spec, circuits, self.options, mode)
             if limit.circuits is not None and len(circuits) > limit.circuits:
                 raise SpecError(
                     f"{len(circuits)} circuits are more than a job of {self.name()} takes, "
                     f"{limit.circuits}: hand them over as several jobs, by run_many"
                 )
             level = self.options.level if spec.level is None else spec.level
-            ready = [prepare(circuit, spec.parameters, level) for circuit in circuits]
+            ready = [
+                prepare[order.options.transpile](circuit, spec.parameters, level) for circuit in circuits
+            ]
             items.append(BatchItem(order, spec, ready))
         max_circuits = min(self.options.batch, limit.circuits or self.options.batch)
         for batch in batched(items, max_circuits, self.options.seed):

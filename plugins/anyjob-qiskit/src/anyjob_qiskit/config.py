@@ -22,13 +22,24 @@ Interval = Annotated[float, msgspec.Meta(gt=0)]
 Level = Annotated[int, msgspec.Meta(ge=0, le=3)]
 
 
-class JobOptions(Options, frozen=True, kw_only=True):
-    """What one job may be told for its device: ``options={"qiskit": {…}}``."""
+class HasRun(Options, frozen=True, kw_only=True):
+    """What one job may be told for a simulator: ``options={"aer": {"run": {"noise_model": …}}}``."""
 
     run: Annotated[
         dict[str, Any],
-        about("more options of the device's run, such as calibration_set_id; of a sampler, its options"),
+        about("more options of run, such as noise_model or calibration_set_id; of a sampler, its options"),
     ] = {}
+
+    def __post_init__(self) -> None:
+        if set(self.run) & {"shots", "memory"}:
+            raise ConfigError(
+                "shots and memory are those of the circuit: Circuit(…, shots=100, per_shot=True)"
+            )
+
+
+class JobOptions(HasRun, frozen=True, kw_only=True):
+    """What one job may be told for its device: ``options={"qiskit": {…}}``."""
+
     transpile: Annotated[
         bool, about("whether circuits are transpiled for the device, which may do that by itself")
     ] = True

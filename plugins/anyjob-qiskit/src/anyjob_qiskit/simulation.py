@@ -51,11 +51,15 @@ class Simulator:
         seed: int | None,
         per_shot: bool,
         level: int | None,
+        more: Mapping[str, Any] = {},
     ) -> list[dict[str, Any]]:
-        """Run circuits, and return what came of each: see `anyjob_qiskit.results.reading.experiment_data`."""
+        """Run circuits, and return what came of each: see `anyjob_qiskit.results.reading.experiment_data`.
+
+        In ``more`` are other options of Aer's ``run``.
+        """
         bound = [assign_parameters(self.transpiled(circuit, level), parameters) for circuit in circuits]
         options: dict[str, Any] = {} if seed is None else {"seed_simulator": seed}
-        result = run_here(self.backend, bound, shots=shots, memory=per_shot, **options)
+        result = run_here(self.backend, bound, shots=shots, memory=per_shot, **{**options, **more})
         return experiment_data(result, [classical_bits(each) for each in circuits], per_shot=per_shot)
 
     def transpiled(self, circuit: QuantumCircuit, level: int | None) -> QuantumCircuit:

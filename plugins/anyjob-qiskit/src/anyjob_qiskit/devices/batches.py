@@ -51,7 +51,7 @@ def batched(items: Sequence[BatchItem], max_circuits: int, seed: int | None = No
     size = 0
     for item in items:
         fits = size + len(item.circuits) <= max_circuits
-        if batch and not (fits and _share_options(batch[-1].spec, item.spec, seed)):
+        if batch and not (fits and _share_options(batch[-1], item, seed)):
             yield Batch(batch)
             batch, size = [], 0
         batch.append(item)
@@ -60,8 +60,10 @@ def batched(items: Sequence[BatchItem], max_circuits: int, seed: int | None = No
         yield Batch(batch)
 
 
-def _share_options(one: Circuit, other: Circuit, seed: int | None) -> bool:
-    return one.seed is None and seed is None and _run_options(one) == _run_options(other)
+def _share_options(one: BatchItem, other: BatchItem, seed: int | None) -> bool:
+    told_alike = one.order.options is other.order.options  # as those of one run_many are
+    has_seed = one.spec.seed is not None or seed is not None
+    return told_alike and not has_seed and _run_options(one.spec) == _run_options(other.spec)
 
 
 def _run_options(spec: Circuit) -> tuple[Any, ...]:

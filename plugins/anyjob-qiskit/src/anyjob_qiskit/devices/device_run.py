@@ -21,16 +21,13 @@ def check(
     spec: Circuit,
     circuits: Sequence[Any],
     options: RunOptions,
-    job_options: JobOptions,
     mode: Any = None,
 ) -> None:
     """Check that a device can be handed all that is asked for, in a session or batch where one is open.
 
     Raises:
-        SpecError: it cannot: a seed, bits outside of registers, options that are the circuit's.
+        SpecError: it cannot: a seed, bits outside of registers.
     """
-    if set(job_options.run) & {"shots", "memory"}:
-        raise SpecError("shots and memory are those of the circuit: Circuit(…, shots=100, per_shot=True)")
     seed = options.seed if spec.seed is None else spec.seed
     if mode is None and not uses_sampler(device, options):
         seed_options(device, seed, options.seed_option)
