@@ -7,7 +7,8 @@ waited for, and all together. The sweep binds one circuit N times (1,000 by defa
 of simulation; bare Aer runs it in one process, `local` in two slots whose zygote has loaded Aer beforehand,
 with a process for each circuit (`isolation = "fork"`) and with such as are reused (`"reuse"`). The sides take
 turns: every 20 circuits where these go one after the other, every 100 of the sweep, else every round; the
-median of the turns' ratios is printed, with its quartiles. What two processes of bare Aer reach, each with
+median of the turns' ratios is printed, with its quartiles; of the small circuits also what they take of a
+processor, which tells more where others use the machine. What two processes of bare Aer reach, each with
 half of a turn, says how much two slots could give on the machine as it is; what two such reach that fork for
 each circuit, and do nothing else, how much a process for each circuit could give.
 """
@@ -73,11 +74,11 @@ def long(qubits: int = 15, layers: int = 24) -> QuantumCircuit:
     return circuit
 
 
-def seconds(way: Callable[[Any], None], part: Any) -> float:
-    """Return how long it takes."""
-    start = time.perf_counter()
+def seconds(way: Callable[[Any], None], part: Any) -> tuple[float, float]:
+    """Return how long it takes, and for how long this process has a processor meanwhile."""
+    start, used = time.perf_counter(), time.process_time()
     way(part)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - used
 
 
 def bare_sweep(angles: Sequence[float]) -> None:
@@ -113,7 +114,11 @@ def forking_sweep(angles: Sequence[float]) -> None:
 
 
 def compare(
-    ways: dict[str, Callable[[Any], None]], bare: Callable[[Any], None], parts: Sequence[Any], rounds: int
+    ways: dict[str, Callable[[Any], None]],
+    bare: Callable[[Any], None],
+    parts: Sequence[Any],
+    rounds: int,
+    here: bool = False,
 ) -> bool:
     """Let all take turns; print rates and their ratios to bare Aer, and return whether they are good enough.
 
@@ -122,14 +127,18 @@ def compare(
         bare: what they are compared with.
         parts: what each is given, one part a turn, all of them in a round.
         rounds: how often.
+        here: all of them run in this process, so that times of its processor tell something.
     """
     every = {**ways, BARE: bare}
     for way in every.values():  # what it needs is loaded, and runs
         way(parts[0][:4])
     times: dict[str, list[float]] = {name: [] for name in every}
+    used: dict[str, list[float]] = {name: [] for name in every}
     for turn, part in enumerate([*parts] * rounds):
         for name in sorted(every, reverse=turn % 2 == 1):
-            times[name].append(seconds(every[name], part))
+            took, on_processor = seconds(every[name], part)
+            times[name].append(took)
+            used[name].append(on_processor)
     good = True
     for name in ways:
         ratios = [other / own for own, other in zip(times[name], times[BARE], strict=True)]
@@ -143,6 +152,9 @@ def compare(
             f"{ratio:.2f} ({low:.2f} to {high:.2f}; at least {TARGETS[name]:g}){missed}",
             flush=True,
         )
+        if here:
+            own, other = (1000 * statistics.median(used[each]) / len(parts[0]) for each in (name, BARE))
+            print(f"{'':20} of a processor {own:.2f} ms each, bare Aer {other:.2f} ms   {other / own:.2f}")
     return good
 
 
@@ -173,8 +185,8 @@ def of_small(rounds: int) -> bool:
 
     parts = [circuits[start : start + TURN] for start in range(0, SMALL, TURN)]
     with session:
-        each = compare({"one after the other": ours_each}, bare_each, parts, rounds)
-        return compare({"all together": ours_together}, bare_together, [circuits], rounds) and each
+        each = compare({"one after the other": ours_each}, bare_each, parts, rounds, here=True)
+        return compare({"all together": ours_together}, bare_together, [circuits], rounds, here=True) and each
 
 
 def of_sweep(number: int, rounds: int) -> bool:

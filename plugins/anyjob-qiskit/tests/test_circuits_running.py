@@ -13,6 +13,7 @@ import circuits_lab as lab
 import pytest
 from anyjob_qiskit import Circuit, sweep
 from anyjob_qiskit.backend import QiskitBackend
+from anyjob_qiskit.provider import QiskitProvider
 from anyjob_qiskit.results.reading import experiment_data
 from anyjob_qiskit.simulation import dump_circuits, simulate
 from qiskit import QuantumCircuit
@@ -313,9 +314,12 @@ def test_a_path_that_names_nothing_is_said_by_run(labs: Session) -> None:
         ("circuits_lab:Nobody", "cannot be imported: .*Nobody"),
         ("no_such_module:Nobody", "cannot be imported: No module .*: install it for .*, or set PYTHONPATH"),
         ("Nobody", "write it as 'module:name'"),
+        ("builtins:dict", "dict gives {}, which is no BackendV2 of Qiskit's"),
     ):
         with pytest.raises(ConfigError, match=message):
             labs.get_backend("fake", backend=path).run(Circuit(lab.bell()))
+    with pytest.raises(ConfigError, match=r"builtins:dict gives \{\}, which has no backends"):
+        QiskitProvider.from_options("account", {"provider": "builtins:dict"}).backends()
     with pytest.raises(ConfigError, match=r"Lab cannot be called with \['nowhere'\]"):
         labs.get_backend("fake", backend="circuits_lab:Lab", arguments={"nowhere": 1}).run(
             Circuit(lab.bell())

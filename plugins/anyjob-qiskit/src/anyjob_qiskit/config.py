@@ -122,9 +122,18 @@ def instantiate(options: QiskitOptions | ProviderOptions, where: str) -> Any:
     arguments = {key: value.get() if isinstance(value, Secret) else value for key, value in named.items()}
     function = import_object(path, where)
     try:
-        return function(**arguments)
+        found = function(**arguments)
     except TypeError as error:
         raise ConfigError(f"{where}: {path} cannot be called with {sorted(arguments)}: {error}") from error
+    if isinstance(options, ProviderOptions):
+        if not callable(getattr(found, "backends", None)):
+            raise ConfigError(f"{where}: {path} gives {found!r:.80}, which has no backends()")
+        return found
+    from qiskit.providers import BackendV2
+
+    if not isinstance(found, BackendV2):
+        raise ConfigError(f"{where}: {path} gives {found!r:.80}, which is no BackendV2 of Qiskit's")
+    return found
 
 
 def import_object(path: str, where: str) -> Any:
