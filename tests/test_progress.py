@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import queue
 import re
 import sys
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 import anyjob
 from anyjob import JobStatus
+from anyjob.cli.run.sweeps import progress as sweep_progress
 from anyjob.progress_display import displays, notebook
 from anyjob.progress_display.displays import LogLines, display
 from anyjob.progress_display.shown_wait import ShownWait, title_of
@@ -222,3 +224,25 @@ def test_without_a_terminal_stderr_has_a_line(capsys: pytest.CaptureFixture[str]
     shown = capsys.readouterr()
     assert shown.out == ""
     assert re.fullmatch(r"fit: 6 of 6, 5 done, 1 failed, .*in .*s\n", shown.err)
+
+
+def test_the_time_to_go_of_a_sweep_is_told_anew_while_none_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: queue.Queue[float] = queue.Queue()
+
+    class Bar:
+        interval = 0.0
+
+        def __init__(self, *given: object) -> None:
+            pass
+
+        def update(self, tally: Tally, now: float) -> None:
+            drawn.put(now)
+
+        close = update
+
+    monkeypatch.setattr("anyjob.progress_display.terminal.TerminalBar", Bar)
+    monkeypatch.setattr(sweep_progress, "is_terminal", lambda stream: True)
+    monkeypatch.setattr(sweep_progress, "TICK", 0.001)
+    with sweep_progress.Progress("fit", 2, "local"):
+        times = [drawn.get(timeout=60) for _ in range(4)]
+    assert times == sorted(set(times))

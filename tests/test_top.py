@@ -102,6 +102,15 @@ def test_the_selected_job_is_seen_and_told_of() -> None:
         assert words in text
 
 
+def test_it_says_when_all_that_is_listed_will_be_done() -> None:
+    jobs = [
+        job(0, name="fit", started=0.0, finished=10.0),
+        job(1, name="fit", state="RUNNING", started=96.0, finished=None),
+    ]
+    head = lines(Snapshot({"DONE": 1, "RUNNING": 1}, jobs, [], {}, 100.0), View(), 80, 14)[0].plain
+    assert head.endswith("these done in about 6.0s")
+
+
 def test_jobs_are_sorted_and_searched() -> None:
     jobs = [job(0, name="b"), job(1, name="a", state="RUNNING"), job(2, name="c", state="ERROR", host="n3")]
     assert [each.job_id[0] for each in order(jobs, "newest")] == ["c", "b", "a"]

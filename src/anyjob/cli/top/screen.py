@@ -10,6 +10,7 @@ from anyjob.cli.top.snapshot import Closely, Snapshot
 from anyjob.cli.top.view import HELP, View
 from anyjob.text.amounts import age, span
 from anyjob.text.printable import printable
+from anyjob.views.forecast import Run, time_to_go
 from anyjob.views.live.loads import Load
 from anyjob.views.reported_job import ReportedJob
 
@@ -48,7 +49,10 @@ def _counts(snapshot: Snapshot) -> Text:
     for state in ("RUNNING", "QUEUED", "DONE", "ERROR", "CANCELLED"):
         if count := snapshot.counts.get(state):
             line.append(f"{count} {state}  ", STYLES[state])
-    return line.append(time.strftime("%H:%M:%S", time.localtime(snapshot.when)), "dim")
+    line.append(time.strftime("%H:%M:%S", time.localtime(snapshot.when)), "dim")
+    runs = (Run(job.name, job.state, job.started, job.finished) for job in snapshot.jobs)
+    left = time_to_go(runs, snapshot.when)
+    return line if left is None else line.append(f"  these done in about {span(left)}")
 
 
 def _load(load: Load) -> Text:
