@@ -68,7 +68,10 @@ class Node:
             "ANYJOB_RESTARTS": str(restarts or ""),
         }
         return subprocess.Popen(
-            [sys.executable, str(self.launcher)], env=environ, stderr=subprocess.PIPE, process_group=0
+            [sys.executable, *files.python_flags(self.orders).split(), str(self.launcher)],
+            env=environ,
+            stderr=subprocess.PIPE,
+            process_group=0,
         )
 
     def run(
@@ -168,10 +171,10 @@ def test_what_work_has_used_is_measured_without_accounting(tmp_path: Path) -> No
 def test_the_memory_of_gpus_is_measured(tmp_path: Path) -> None:
     modules, gpu = made_up_nvml(tmp_path)
     argv = ["sh", "-c", OCCUPY, "sh", str(gpu), str(3 << 30)]
-    node = Node(tmp_path, Command(argv), Call("subprocess:call", (argv,)), gpus=1)
-    for task in (0, 1):
-        node.run(task=task, PYTHONPATH=str(modules))
-        outcome = node.outcome(task)
+    for work in (Command(argv), Call("subprocess:call", (argv,))):
+        node = Node(tmp_path, work, gpus=1)
+        node.run(PYTHONPATH=str(modules))
+        outcome = node.outcome()
         assert outcome is not None
         assert (outcome.status, outcome.peak_gpu_memory) == (JobStatus.DONE, 3 << 30)
 

@@ -168,13 +168,12 @@ class BatchBackend(TaskBackend):
         first = orders[0]
         if first.options.pack > 1 and first.resources.on_walltime:
             raise ValueError("pack: one of several in an allocation cannot be started anew (`on_walltime`)")
-        only_commands = all(order.spec.__struct_config__.tag == "command" for order in orders)
         text = script(
             self.words,
             os.fsencode(directory),
             os.fsencode(files.launcher_path(self.spool_root)),
             find_interpreter(first.options.python or ""),
-            "-S -E" if only_commands else "",
+            files.python_flags(orders),
             first.options.setup,
         ).encode("utf-8", "surrogateescape")
         if self.words.script_file:

@@ -150,7 +150,7 @@ def _write_job(order: Order, member: Membership, cwd: str, dialect: Dialect) -> 
         "signal": order.resources.signal,
         "requeue": dialect.requeue if order.resources.on_walltime else (),
         "grace": GRACE,
-        "gpus": bool(order.resources.gpus or order.resources.gpu_memory),
+        "gpus": _asks_for_gpus(order),
         "restartable": order.resources.restartable,
         "environment": _encode(order.environment),
         "cwd": os.fsencode(cwd),
@@ -204,6 +204,19 @@ def write(path: Path, data: bytes, mode: int = 0o600) -> None:
     how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(path, how, mode), "wb") as stream:
         stream.write(data)
+
+
+def _asks_for_gpus(order: Order) -> bool:
+    return bool(order.resources.gpus or order.resources.gpu_memory)
+
+
+def python_flags(orders: Iterable[Order]) -> str:
+    """Return what the node's Python is started with: without what is installed it starts sooner.
+
+    Calls need that; and what GPUs are used for is told by a package.
+    """
+    is_light = all(isinstance(order.spec, Command) and not _asks_for_gpus(order) for order in orders)
+    return "-S -E" if is_light else ""
 
 
 def launcher_path(root: Path) -> Path:

@@ -386,7 +386,7 @@ class GpuMemory:
     def __init__(self, job: Job) -> None:
         self.job_id = job.job_id
         self.peak = memoryview(bytearray(8)).cast("Q")
-        self.is_watched = bool(job.work["gpus"] or os.environ.get("CUDA_VISIBLE_DEVICES"))
+        self.is_watched = bool(job.work["gpus"])
         if self.is_watched:
             import mmap
 
