@@ -1,13 +1,14 @@
 """Kills clients, supervisor, keeper, zygotes and jobs at random points, and then accounts for every job.
 
-Jobs leave marks: a line at their start and one at their end, with id, attempt and pid, appended to a file.
+Jobs leave marks: a line at their start and one at their end, with id, attempt, pid and GPU, in one file.
 What the ledger says at the end is held against these: each job has ended, none has started twice in an
 attempt, only restartable ones and those with retries have had a second attempt, numbers of attempts have no
 gaps, what is DONE has come to its end, what starts after others has started if and only if these came to
 what they should, and after they had ended, and no process is left. Some have two tasks, of which the first
 leaves the marks; some take more memory than they asked for, and none of these is DONE; some fail in their
-first attempt. Clients fork now and then: the child goes on with what it has inherited, and its parent may
-leave.
+first attempt; some have a GPU, which none of the others has until they have ended; some have another job run,
+and wait for it; they have priorities, and are held, released, stopped and resumed. Clients fork now and then:
+the child goes on with what it has inherited, and its parent may leave.
 With ``--faults`` processes are stopped for a while, the disk gets full, the clock jumps: see `soak_faults`.
 
 Usage: python tests/kill_harness.py [--kills 300] [--seed 1] [--clients 2] [--state DIR] [--faults]
@@ -55,7 +56,11 @@ VICTIMS = {"supervisor": 8, "job": 6, "zygote": 4, "keeper": 3, "client": 1}
 FORKS = 0.3
 """How likely a client forks before it submits."""
 CHILD_ROUNDS = 4
-MARK = '[ "$ANYJOB_RANK" = 1 ] || echo "$0 $ANYJOB_JOB_ID $ANYJOB_ATTEMPT $$" >> "$MARKS"'
+MARK = (
+    '[ "$ANYJOB_RANK" = 1 ] || '
+    'echo "$0 $ANYJOB_JOB_ID $ANYJOB_ATTEMPT $$ ${CUDA_VISIBLE_DEVICES:--}" >> "$MARKS"'
+)
+GPUS = ["gpu-0", "gpu-1"]
 MEMORY = 64 << 20
 """Bytes that some jobs ask for; a greedy one takes twice as much."""
 
@@ -63,8 +68,11 @@ MEMORY = 64 << 20
 def session(state: Path) -> Session:
     registry = Registry()
     registry.register_backend("local", LocalBackend)
-    backends = {"local": {"type": "local", "slots": 4}}
-    backends["reuse"] = {**backends["local"], "isolation": "reuse", "recycle": 20}
+    local = {"type": "local", "slots": 4}
+    backends = {
+        "local": {**local, "gpus": GPUS},
+        "reuse": {**local, "isolation": "reuse", "recycle": 20},
+    }
     return Session(Config.from_dict({"backends": backends}), registry, state)
 
 
@@ -88,10 +96,20 @@ def greedy(marks: str) -> None:
     _mark(marks, "end")
 
 
+def nesting(marks: str, state: str, seconds: float) -> None:
+    """What a call does that has another one run, which may be killed, and waits for that."""
+    _mark(marks, "start")
+    with session(Path(state)) as ours:
+        child = ours.get_backend("local").run(Call(call, (marks, seconds)))
+        anyjob.wait([child])
+    _mark(marks, "end")
+
+
 def _mark(marks: str, what: str) -> None:
     if os.environ.get("ANYJOB_RANK") == "1":
         return
-    line = f"{what} {os.environ['ANYJOB_JOB_ID']} {os.environ['ANYJOB_ATTEMPT']} {os.getpid()}\n"
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES") or "-"
+    line = f"{what} {os.environ['ANYJOB_JOB_ID']} {os.environ['ANYJOB_ATTEMPT']} {os.getpid()} {gpu}\n"
     _append(Path(marks), line)
 
 
@@ -141,12 +159,16 @@ def submit(backend: Any, root: Path, chance: random.Random, before: list[Any]) -
     if chance.random() < 0.5:
         script = f"{MARK}; sleep $1; set -- $1; {MARK.replace('$0', 'end')}"
         specs = [Command(["sh", "-c", script, "start", str(pause)]) for pause in seconds]
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {"priority": chance.randint(-2, 2)}
     is_greedy = chance.random() < 0.05
     if is_greedy:
         specs, more = [Call(greedy, (os.environ["MARKS"],))], {"memory": MEMORY}
     elif chance.random() < 0.15:
-        more = {"tasks": 2, "memory": 16 * MEMORY}
+        more |= {"tasks": 2, "memory": 16 * MEMORY}
+    elif chance.random() < 0.15:
+        specs = [Call(nesting, (os.environ["MARKS"], str(root / "state"), pause)) for pause in seconds[:3]]
+    elif backend.name() == "local" and chance.random() < 0.3:
+        more["gpus"] = 1
     is_flaky = not is_greedy and isinstance(specs[0], Command) and chance.random() < 0.2
     if is_flaky:  # fails in its first attempt, when it has come to its end
         script = specs[0].argv[2] + '; [ "$ANYJOB_ATTEMPT" -gt 1 ]'
@@ -162,6 +184,9 @@ def submit(backend: Any, root: Path, chance: random.Random, before: list[Any]) -
         _append(root / "greedy", ids)
     if chance.random() < 0.2:
         backend.cancel_many(jobs[::2])
+    if chance.random() < 0.1:  # whoever is killed before the second of the two leaves them so
+        for do in (anyjob.hold, anyjob.release, anyjob.pause, anyjob.resume):
+            do(jobs)
     if not is_greedy and chance.random() < 0.3:  # each after one of these
         each = backend.run_many(specs, after=lambda index: jobs[index])
         _append(root / "submitted", "".join(f"{job.job_id()}\n" for job in each))
@@ -267,6 +292,8 @@ class Killer:
         """Wait for all that is open, as anybody may who comes later; return what the ledger says then."""
         with session(self.state) as later:
             left = jobs = later.jobs()
+            later.release(jobs)  # a client may have been killed before it could
+            later.resume(jobs)
             while left:  # as long as one after the other ends, it is the machine that is slow
                 ended, left = anyjob.wait(left, timeout=LIMIT, return_when="FIRST_COMPLETED")
                 assert ended, f"{len(left)} of {len(jobs)} jobs are stuck: {left[:5]}\n{self.errors()}"
@@ -297,7 +324,7 @@ def account(root: Path, rows: list[Row]) -> list[str]:
     starts: collections.Counter[tuple[str, int]] = collections.Counter()
     ends: collections.Counter[tuple[str, int]] = collections.Counter()
     for line in _lines(root / "marks"):
-        what, job_id, attempt, _ = line.split()
+        what, job_id, attempt, _, _ = line.split()
         (starts if what == "start" else ends)[job_id, int(attempt)] += 1
     wrong = [f"{key} has started {count} times" for key, count in starts.items() if count > 1]
     known = {row.job_id: row for row in rows}
@@ -307,6 +334,7 @@ def account(root: Path, rows: list[Row]) -> list[str]:
         if job_id not in known
     ]
     wrong += [f"{job_id} has run, and is not known" for job_id, _ in starts if job_id not in known]
+    wrong += _gpus_shared(_lines(root / "marks"))
     takes_too_much = set(_lines(root / "greedy"))
     for row in rows:
         wrong += _check(row, starts, ends, row.job_id in takes_too_much)
@@ -315,6 +343,23 @@ def account(root: Path, rows: list[Row]) -> list[str]:
 
 def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="ascii").splitlines() if path.exists() else []
+
+
+def _gpus_shared(marks: list[str]) -> Iterator[str]:
+    """Tell of jobs that had a GPU while another one had it that came to its end, so it was not killed."""
+    ended = {}
+    for place, line in enumerate(marks):
+        what, job_id, attempt, _, gpu = line.split()
+        if what == "end" and gpu != "-":
+            ended[job_id, attempt] = place
+    free_at: dict[str, tuple[int, str]] = {}
+    for place, line in enumerate(marks):
+        what, job_id, attempt, _, gpu = line.split()
+        if what == "start" and gpu != "-":
+            until, other = free_at.get(gpu, (0, ""))
+            if place < until:
+                yield f"{job_id} had {gpu}, as {other} had at the same time"
+            free_at[gpu] = max(free_at.get(gpu, (0, "")), (ended.get((job_id, attempt), 0), job_id))
 
 
 def _check(row: Row, starts: Any, ends: Any, is_greedy: bool) -> Iterator[str]:
