@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from anyjob_gridengine.backend import GridEngineBackend, GridEngineJobOptions
-from anyjob_gridengine.dialect import GridEngine, status_of, task_ranges
+from anyjob_gridengine.dialect import GridEngine
+from anyjob_gridengine.states import status_of, task_ranges
 
 from anyjob import ConfigError, JobStatus, Resources
 from anyjob.sdk import Row, Submission

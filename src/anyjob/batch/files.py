@@ -184,15 +184,19 @@ def _write_job(order: Order, member: Membership, cwd: str, dialect: Dialect) -> 
             write(directory / "files" / name, file.taken().content or b"")
     data = marshal.dumps(work, 2)  # of the same format for all versions of Python
     head = f"{member.submission.name} {member.position} {len(data)} {member.task} {member.pack}\n".encode()
-    write(directory / "work", head + data + payload)
+    write(directory / "work", b"".join((head, data, payload)))
 
 
 def make_directory(path: Path) -> None:
     """Make a directory of mode 0700, and those above it that are missing."""
-    if not path.is_dir():
-        if not path.parent.is_dir():
-            make_directory(path.parent)
-        path.mkdir(mode=0o700, exist_ok=True)
+    try:
+        os.mkdir(path, 0o700)
+    except FileNotFoundError:
+        make_directory(path.parent)
+        make_directory(path)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
 
 
 def _encode(variables: Any) -> dict[bytes, bytes]:
@@ -202,8 +206,13 @@ def _encode(variables: Any) -> dict[bytes, bytes]:
 def write(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file that is not there yet, of a mode for the user alone."""
     how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(path, how, mode), "wb") as stream:
-        stream.write(data)
+    descriptor = os.open(path, how, mode)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
 
 
 def _asks_for_gpus(order: Order) -> bool:

@@ -6,14 +6,10 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from math import ceil
-from typing import Any
 from xml.etree import ElementTree
 
-from anyjob import JobStatus
 from anyjob.sdk import Dialect, Row, Submission
-
-RESCHEDULED = ("24", "25")
-"""What ``failed`` is in the accounting of a start that was not the last."""
+from anyjob_gridengine.states import RESCHEDULED, how_it_ended, status_of, task_ranges, timestamp
 
 
 class GridEngine(Dialect):
@@ -31,19 +27,8 @@ class GridEngine(Dialect):
     nothing = ("not found",)
     too_large = ("max_aj_tasks", "more than")
     foreign_variables = (
-        *(
-            "SGE_*",
-            "JOB_ID",
-            "JOB_NAME",
-            "JOB_SCRIPT",
-            "QUEUE",
-            "NSLOTS",
-            "NHOSTS",
-            "NQUEUES",
-            "PE",
-            "PE_HOSTFILE",
-        ),
-        *("RESTARTED", "REQUEST", "REQNAME", "ARC", "ENVIRONMENT", "TMP", "TMPDIR"),
+        *("SGE_*", "JOB_ID", "JOB_NAME", "JOB_SCRIPT", "QUEUE", "NSLOTS", "NHOSTS", "NQUEUES", "PE"),
+        *("PE_HOSTFILE", "RESTARTED", "REQUEST", "REQNAME", "ARC", "ENVIRONMENT", "TMP", "TMPDIR"),
     )
     cluster_variables = ("SGE_ROOT", "SGE_CELL", "SGE_QMASTER_PORT", "SGE_EXECD_PORT", "SGE_CLUSTER_NAME")
     # All else that a job finds is its daemon's, which knows nothing of the job.
@@ -62,29 +47,13 @@ class GridEngine(Dialect):
         """Return the ``qsub``."""
         needs, options = what.resources, what.options
         if (needs.nodes or 1) > 1:
-            raise ValueError(
-                f"nodes={needs.nodes}: a job of this backend has one; ask for cpus, and set `pe`"
-            )
+            raise ValueError(f"nodes={needs.nodes}: a job of this backend has one; ask for cpus, set `pe`")
         slots = needs.cpus or 1
-        command = [
-            "qsub",
-            "-terse",
-            "-N",
-            what.name,
-            "-S",
-            "/bin/bash",
-            "-o",
-            "/dev/null",
-            "-j",
-            "y",
-            "-wd",
-            "/",
-        ]
+        command = ["qsub", "-terse", "-N", what.name, "-S", "/bin/bash", "-o", "/dev/null", "-j", "y"]
+        command += ["-wd", "/"]
         command += ["-r", "y" if needs.restartable else "n", *(["-notify"] if self.end_signals else [])]
-        if what.tasks is not None:
-            command += ["-t", f"1-{what.tasks}"]
-        if slots > 1:
-            command += ["-pe", options.pe, str(slots)]
+        command += ["-t", f"1-{what.tasks}"] if what.tasks is not None else []
+        command += ["-pe", options.pe, str(slots)] if slots > 1 else []
         for flag, value in (("-q", options.queue), ("-P", options.project), ("-A", options.account)):
             command += [flag, value] if value else []
         resources = list(options.resources)
@@ -94,9 +63,7 @@ class GridEngine(Dialect):
             resources.append(f"{options.memory_resource}={ceil(needs.memory / slots / 2**20)}M")
         if needs.gpus:
             if options.gpu_resource is None:
-                raise ValueError(
-                    f"gpus={needs.gpus}: name the resource by which this cluster has them: `gpu_resource`"
-                )
+                raise ValueError(f"gpus={needs.gpus}: name this cluster's resource for them: `gpu_resource`")
             resources.append(f"{options.gpu_resource}={needs.gpus}")
         return [*command, *(["-l", ",".join(resources)] if resources else []), *options.extra]
 
@@ -135,7 +102,7 @@ class GridEngine(Dialect):
     def recorded(self, text: str) -> Iterator[Row]:
         """Read records, each of which begins with a line of ``=``."""
         for record in re.split(r"^=+$", text, flags=re.MULTILINE):
-            said = dict(line.split(None, 1) for line in record.split("\n") if len(line.split(None, 1)) == 2)
+            said = dict(re.findall(r"^(\S+)[ \t]+(\S.*)$", record, re.MULTILINE))
             if "jobnumber" not in said or said["failed"].split()[0] in RESCHEDULED:
                 continue
             task = said.get("taskid", "").strip()
@@ -182,59 +149,3 @@ class GridEngine(Dialect):
         """Return what ``qsub`` complains of, without what it says of itself."""
         text = re.sub(r"^(Unable to run job: |error: |qsub: )+|^Exiting\.$", "", text, flags=re.MULTILINE)
         return super().error_message(text)
-
-
-def status_of(state: str) -> tuple[JobStatus, str]:
-    """Read letters, as of ``qw``, ``hqw``, ``Rr``, ``Eqw``: where a job is, and what to say of that."""
-    messages = {
-        "E": "in an error state",
-        "d": "being deleted",
-        "s": "suspended",
-        "S": "suspended",
-        "T": "suspended",
-    }
-    message = next((messages[letter] for letter in state if letter in messages), "")
-    if "q" in state or "w" in state:
-        return JobStatus.QUEUED, message or ("held" if "h" in state else "")
-    return JobStatus.RUNNING, message
-
-
-def how_it_ended(said: dict[str, str]) -> dict[str, Any]:
-    """Return what a record of the accounting tells of an end, as fields of a row."""
-    failed, _, why = said["failed"].partition(":")
-    code = int(said["exit_status"].split()[0])  # what follows a code above 128 may be nonsense
-    if failed.strip() == "37":
-        limit = re.search(r"h_rt=(\d+)", said.get("category", ""))
-        took = float(said.get("ru_wallclock", "0").strip().removesuffix("s") or 0)
-        by_time = limit is not None and took >= int(limit[1])
-        reason = "walltime" if by_time or "h_vmem" not in said.get("category", "") else "memory"
-        return {
-            "status": JobStatus.ERROR,
-            "reason": reason,
-            "message": f"Grid Engine ended it: {why.strip()}",
-        }
-    if failed.strip() == "100" and code > 128:
-        return {"status": JobStatus.ERROR, "reason": "signal", "signal": code - 128}
-    if failed.strip() not in ("0", "100"):
-        return {
-            "status": JobStatus.ERROR,
-            "reason": "node-failure",
-            "message": f"failed {said['failed'].strip()}",
-        }
-    if code:
-        return {"status": JobStatus.ERROR, "reason": "exit-code", "exit_code": code}
-    return {"status": JobStatus.DONE, "exit_code": 0}
-
-
-def task_ranges(text: str) -> tuple[range, ...] | None:
-    """Read the tasks of an array, as ``1,3,7-9:1``; None where there are none."""
-    found = re.findall(r"(\d+)(?:-(\d+)(?::(\d+))?)?", text)
-    return tuple(range(int(a), int(b or a) + 1, int(step or 1) or 1) for a, b, step in found) or None
-
-
-def timestamp(text: str) -> float | None:
-    """Read a time, which is local; None where there is none."""
-    try:
-        return time.mktime(time.strptime(text.strip(), "%a %b %d %H:%M:%S %Y"))
-    except (ValueError, OverflowError):
-        return None

@@ -1,0 +1,81 @@
+"""How long 5,000 programs take to hand over to Grid Engine, and how many `qsub` that makes.
+
+Beside a bare `qsub` of an array of 5,000. They are held, so that none runs, and are deleted after it. Target:
+one `qsub`, in 0.5 s.
+
+Usage (as root, which may start a cluster): scripts/gridengine-up; python benchmarks/gridengine.py [rounds]
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import _side_by_side as bench
+
+JOBS = 5000
+LIMIT = 0.5
+"""Seconds."""
+ANYJOB = """
+import sys, time
+from anyjob import Command, Config, Session
+count, place = int(sys.argv[1]), sys.argv[2]
+said = {"type": "gridengine", "spool": place + "/spool", "programs": place + "/bin"}
+said["extra"] = ["-a", "203001010000"]
+with Session(Config.from_dict({"backends": {"ge": said}}), state=place + "/state") as session:
+    backend = session.get_backend("ge")
+    work = [Command(["true"])] * count
+    begun, cpu = time.perf_counter(), time.process_time()
+    jobs = backend.run_many(work)
+    print(time.perf_counter() - begun, time.process_time() - cpu)
+    print(jobs[0].native_id())
+"""
+
+
+def anyjob(place: Path) -> tuple[float, float, int]:
+    """Return seconds, those of the client's CPU, and the calls of `qsub`."""
+    (place / "bin").mkdir()
+    for name in ("qsub", "qstat", "qacct", "qdel"):
+        path = place / "bin" / name
+        real = shutil.which(name)
+        path.write_text(f'#!/bin/sh\necho {name} >> {place}/calls\nexec {real} "$@"\n')
+        path.chmod(0o755)
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[1:])}
+    command = [sys.executable, "-c", ANYJOB, str(JOBS), str(place)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=place, env=environ)
+    seconds, cpu, job = done.stdout.split()
+    subprocess.run(["qdel", job.partition(".")[0]], check=True, stdout=subprocess.DEVNULL)
+    return float(seconds), float(cpu), (place / "calls").read_text().split().count("qsub")
+
+
+def bare() -> float:
+    """Return the seconds of a bare `qsub`."""
+    command = ["qsub", "-terse", "-a", "203001010000", "-o", "/dev/null", "-j", "y", "-t", f"1-{JOBS}"]
+    begun = time.perf_counter()
+    done = subprocess.run(command, check=True, input="true\n", stdout=subprocess.PIPE, text=True)
+    taken = time.perf_counter() - begun
+    subprocess.run(["qdel", done.stdout.partition(".")[0]], check=True, stdout=subprocess.DEVNULL)
+    return taken
+
+
+def main() -> bool:
+    if shutil.which("qsub") is None:
+        sys.exit("there is no qsub here: scripts/gridengine-up starts a cluster (as root)")
+    found = []
+    for _ in range(bench.rounds(3)):
+        with tempfile.TemporaryDirectory(prefix="bench-ge-") as place:
+            found.append((*anyjob(Path(place)), bare()))
+    seconds, cpu, calls, alone = (statistics.median(each) for each in zip(*found, strict=True))
+    print(f"{JOBS} programs handed over in {seconds:.2f} s, by {calls} qsub; a bare qsub takes {alone:.2f} s")
+    print(f"{1000 * cpu / JOBS:.2f} ms of the client's CPU a job")
+    return seconds <= LIMIT and calls == 1
+
+
+if __name__ == "__main__":
+    sys.exit(not main())
