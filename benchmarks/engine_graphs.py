@@ -1,0 +1,82 @@
+"""Results as arguments on Dask and Ray: chains of calls by anyjob, next to the engine's own futures.
+
+A cluster of this machine with two slots, jobs that live with this program, in turns: chains of calls each of
+which takes the result of the one before, a small one and one of 8 MB. It needs `anyjob-dask` or `anyjob-ray`.
+
+Usage: python benchmarks/engine_graphs.py dask|ray [rounds]
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from typing import Any
+
+from anyjob import Config, Session
+
+LINKS = 20
+SIZES = {"1 byte": 1, "8 MB": 8_000_000}
+
+
+def step(data: bytes) -> bytes:
+    return bytes(reversed(data[:1])) + data[1:]
+
+
+def ours(backend: Any, data: bytes) -> float:
+    start = time.perf_counter()
+    job = backend.run(step, data)
+    for _ in range(LINKS):
+        job = backend.run(step, job)
+    job.result(300)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    engine, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    with tempfile.TemporaryDirectory() as state:
+        if engine == "dask":
+            from distributed import Client, LocalCluster
+
+            cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+            client = Client(cluster)
+            options = {"address": cluster.scheduler_address, "durable": False, "isolation": "thread"}
+
+            def bare(data: bytes) -> float:
+                start = time.perf_counter()
+                future = client.submit(step, data, pure=False)
+                for _ in range(LINKS):
+                    future = client.submit(step, future, pure=False)
+                future.result()
+                return time.perf_counter() - start
+        else:
+            import ray
+
+            ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+            options = {}
+            task = ray.remote(step)
+
+            def bare(data: bytes) -> float:
+                start = time.perf_counter()
+                reference = task.remote(data)
+                for _ in range(LINKS):
+                    reference = task.remote(reference)
+                ray.get(reference)
+                return time.perf_counter() - start
+
+        config = Config.from_dict({"backends": {"there": {"type": engine, **options}}})
+        with Session(config, state=state) as session:
+            backend = session.get_backend("there")
+            for name, size in SIZES.items():
+                data = b"x" * size
+                ours(backend, data), bare(data)
+                times = [(ours(backend, data), bare(data)) for _ in range(rounds)]
+                own, engines = (statistics.median(each) * 1000 / LINKS for each in zip(*times, strict=True))
+                print(
+                    f"{engine}, {name:6}: {own:.1f} ms a link, the engine's own {engines:.1f} ms", flush=True
+                )
+
+
+if __name__ == "__main__":
+    main()
