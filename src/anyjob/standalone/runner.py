@@ -153,10 +153,10 @@ def reduce_what_is_named(value: Any) -> Any:
 
 def is_known_elsewhere(value: Any, name: str) -> bool:
     """Tell whether what pickles as its name is found by that where nothing of this program is."""
-    module = pickle.whichmodule(value, name)  # type: ignore[attr-defined,unused-ignore]
-    if module == "__main__" or any(f"{module}.".startswith(f"{one}.") for one in registered()):
+    if "<locals>" in name:  # of which Python 3.14 does not say the module
         return False
-    return "<locals>" not in name
+    module = pickle.whichmodule(value, name)  # type: ignore[attr-defined,unused-ignore]
+    return module != "__main__" and not any(f"{module}.".startswith(f"{one}.") for one in registered())
 
 
 def resolve(fn: Any) -> Any:
