@@ -62,13 +62,14 @@ class SubmittedJobs:
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend
-        # Of a durable backend, other jobs than ours may become known at any time.
-        self._visible = isinstance(backend, TaskBackend) and not backend.capabilities.durable
+        # Whether they are seen before their submission has returned; of a durable backend, other jobs than
+        # ours may become known at any time.
+        self.are_seen_early = isinstance(backend, TaskBackend) and not backend.capabilities.durable
         self._before = set(self._known_jobs())
         self.jobs: list[Any] = []
 
     def _known_jobs(self) -> list[Any]:
-        return self._backend.jobs() if self._visible else []
+        return self._backend.jobs() if self.are_seen_early else []
 
     def in_engine(self) -> list[Any]:
         """Return those that the engine has, and that have not ended as far as is known."""

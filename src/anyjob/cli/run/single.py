@@ -84,7 +84,8 @@ def _submit(hand_over: Callable[[], list[Any]], submitted: SubmittedJobs, forwar
                 forwarder.start(found[0])
                 return
 
-    threading.Thread(target=watch, name="anyjob-submitted", daemon=True).start()
+    if submitted.are_seen_early:
+        threading.Thread(target=watch, name="anyjob-submitted", daemon=True).start()
     try:
         (job,) = hand_over()
     finally:
