@@ -10,7 +10,7 @@ import pytest
 from running_local import Local, running
 
 import anyjob
-from anyjob import Command, File
+from anyjob import Call, Command, File, Spec, TaskJob
 from anyjob.runtime.recording import content_store
 from anyjob.runtime.recording.content_store import LARGE, ContentStore
 from anyjob.spool.job_spool import INPUTS
@@ -64,6 +64,32 @@ def test_what_was_kept_goes_with_a_rerun_on_a_backend_that_takes_files_with_thei
     assert done.outcome(60).status.name == "DONE"
     other = anyjob.run(done.spec(), backend=local.session.get_backend("threads"))
     assert other.outcome(60).status.name == "DONE"
+
+
+def test_a_kind_of_a_plugin_is_lowered_with_the_content_of_its_large_files(
+    local: Local, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.write_bytes(b"a" * LARGE)
+    local.session.registry.register_job_type("acme.size", SizeJob)
+    assert local.backend.run(Size(File(str(data)))).result(60) == LARGE
+
+
+class Size(Spec[int], frozen=True, tag="acme.size"):
+    """How long a file is."""
+
+    path: File
+
+
+class SizeJob(TaskJob[int]):
+    """It looks into the file to be lowered."""
+
+    spec_type = Size
+    lowers_to = ("python",)
+
+    @classmethod
+    def lower(cls, spec: Size, to: str) -> Call:
+        return Call(int, (len(spec.path.content or b""),))
 
 
 def test_a_file_that_changed_is_taken_anew_and_one_that_is_the_same_is_not(tmp_path: Path) -> None:

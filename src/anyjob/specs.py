@@ -171,14 +171,19 @@ def files_in(spec: Spec) -> Iterator[File]:
             yield from value or ()
 
 
-def with_files(spec: Spec, content: Callable[[File], File] = File.taken) -> Spec:
+def taken(file: File) -> File:
+    """Return a file, or what a plugin has in the place of one, with its content."""
+    return file.taken()
+
+
+def with_files(spec: Spec, content: Callable[[File], File] = taken) -> Spec:
     """Return the spec with the contents of its files taken, of those that other jobs leave not yet.
 
     Args:
         spec: the spec.
         content: takes that of one.
     """
-    taken: dict[str, Any] = {}
+    given: dict[str, Any] = {}
 
     def take(file: File) -> File:
         if file.left_by is None:
@@ -193,14 +198,14 @@ def with_files(spec: Spec, content: Callable[[File], File] = File.taken) -> Spec
     for name in file_fields(type(spec)):
         value = getattr(spec, name)
         if isinstance(value, File):
-            taken[name] = take(value)
+            given[name] = take(value)
         elif isinstance(value, dict) and value:
-            taken[name] = {key: take(file) for key, file in value.items()}
+            given[name] = {key: take(file) for key, file in value.items()}
         elif isinstance(value, (list, tuple)) and value:
-            taken[name] = type(value)(map(take, value))
-    if all(files == getattr(spec, name) for name, files in taken.items()):
+            given[name] = type(value)(map(take, value))
+    if all(files == getattr(spec, name) for name, files in given.items()):
         return spec
-    return msgspec.structs.replace(spec, **taken)
+    return msgspec.structs.replace(spec, **given)
 
 
 class Command(Spec["CommandResult"], frozen=True, tag="command"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from anyjob.errors import AnyjobError, SpecError, UnsupportedSpecError
 from anyjob.execution.submit_directory import submit_directory
-from anyjob.specs import File, Spec, anchored, kind_of, with_files
+from anyjob.specs import Call, Command, File, Spec, anchored, kind_of, taken, with_files
 
 
 def find_route(
@@ -70,7 +70,7 @@ def has_route(kind: str, backend: Any, job_type: Callable[[str], Any]) -> bool:
     return True
 
 
-def as_it_runs(spec: Spec, content: Callable[[File], File] = File.taken) -> Spec:
+def as_it_runs(spec: Spec, content: Callable[[File], File] = taken) -> Spec:
     """Return a spec with the contents of its files, and with paths that mean the same wherever it runs.
 
     Raises:
@@ -85,7 +85,7 @@ def lower_along(
     job_type: Callable[[str], Any],
     *,
     shared_files: bool = True,
-    content: Callable[[File], File] = File.taken,
+    content: Callable[[File], File] = taken,
 ) -> tuple[Spec, ...]:
     """Rewrite a spec step by step; returns it and all that it was rewritten as, the last one native.
 
@@ -94,14 +94,18 @@ def lower_along(
         route: the kinds from its own to the native one.
         job_type: gives the class of a kind.
         shared_files: whether a directory here means something where it runs.
-        content: takes the content of a file.
+        content: takes the content of a file of a command or a call; other kinds have it in their specs.
 
     Raises:
         UnsupportedSpecError: a step did not give what its class declares.
         SpecError: a step refuses this spec.
     """
-    prepared = as_it_runs if shared_files else with_files
-    specs = [prepared(spec, content)]
+    prepare = as_it_runs if shared_files else with_files
+
+    def prepared(spec: Spec) -> Spec:
+        return prepare(spec, content if isinstance(spec, (Command, Call)) else taken)
+
+    specs = [prepared(spec)]
     for here, target in pairwise(route):
         step = job_type(here)
         try:
@@ -116,5 +120,5 @@ def lower_along(
             raise UnsupportedSpecError(
                 f"{step.__name__}.lower() was to give a spec of kind {target!r}, and gave {lowered!r}"
             )
-        specs.append(prepared(lowered, content))
+        specs.append(prepared(lowered))
     return tuple(specs)

@@ -24,6 +24,7 @@ class LazyProgram:
     Attributes:
         circuit: not to be changed.
         left_by: no other job leaves it.
+        sha256: it is not kept by its hash.
         path: what the file is called.
         content: OpenQASM 3 where that carries the circuit whole, else QPY.
     """
@@ -31,6 +32,7 @@ class LazyProgram:
     path: str
     content: bytes
     left_by: ClassVar[None] = None
+    sha256: ClassVar[str] = ""
 
     def __init__(self, circuit: QuantumCircuit) -> None:
         self.circuit = circuit.copy(circuit.name or "circuit")
