@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
+import resource
+import signal
+import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,9 +17,10 @@ from running_local import Local, running
 
 import anyjob
 from anyjob import Call, Command, File, Spec, TaskJob
+from anyjob.execution.spawning import lay_file
 from anyjob.runtime.recording import content_store
 from anyjob.runtime.recording.content_store import LARGE, ContentStore
-from anyjob.spool.job_spool import INPUTS
+from anyjob.spool.job_spool import INPUTS, held_input
 
 READS = 'cat > "$1"; cmp "$1" "$ANYJOB_SPOOL/files/data" && echo more >> "$ANYJOB_SPOOL/files/data"'
 
@@ -101,6 +108,55 @@ def test_a_file_that_changed_is_taken_anew_and_one_that_is_the_same_is_not(tmp_p
     second = store.take(File(str(data)))
     assert {entry.name for entry in kept(tmp_path)} == {first.sha256, second.sha256}
     assert store.in_memory(second).content == b"b" * LARGE
+
+
+def test_a_job_cannot_change_what_all_read_by_its_stdin(tmp_path: Path) -> None:
+    store, content = ContentStore(tmp_path), b"a" * LARGE
+    taken = store.take(File("data", content))
+    store.put(sent := hashlib.sha256(b"b").hexdigest(), 0, b"b", last=True, channel=1)
+    modes = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in kept(tmp_path)}
+    assert modes == {taken.sha256: 0o400, sent: 0o400}
+
+
+def test_more_jobs_hold_a_file_than_the_file_system_counts_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, real = ContentStore(tmp_path), os.link
+
+    def link(source: Path, target: Path) -> None:
+        if os.stat(source).st_nlink == 3:
+            raise OSError(errno.EMLINK, os.strerror(errno.EMLINK))
+        real(source, target)
+
+    monkeypatch.setattr(os, "link", link)
+    taken = store.take(File("data", b"a" * LARGE))
+    for number in range(5):
+        store.hold(taken.sha256, tmp_path / str(number))
+    held = [held_input(tmp_path / str(number), taken.sha256) for number in range(5)]
+    assert {path.read_bytes() for path in held} == {b"a" * LARGE}
+    assert len({path.stat().st_ino for path in held}) == 3, "not a copy for each"
+
+
+def test_nothing_is_left_of_a_copy_that_the_disk_has_no_room_for(tmp_path: Path) -> None:
+    store = ContentStore(tmp_path / "state")
+    taken = store.take(File("data", b"a" * LARGE))
+    store.hold(taken.sha256, tmp_path / "job")
+    with room_for(LARGE // 2), pytest.raises(OSError, match="too large"):
+        lay_file(taken, tmp_path / "job", "data")
+    assert list((tmp_path / "job" / "files").iterdir()) == []
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """Let this process write no file of more bytes, as if the disk were full there."""
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.getsignal(signal.SIGXFSZ)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_a_file_that_cannot_be_kept_is_told(tmp_path: Path) -> None:

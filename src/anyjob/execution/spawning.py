@@ -14,7 +14,7 @@ from anyjob.execution.child_program import Program, ReportedProgram
 from anyjob.outcome import Outcome
 from anyjob.specs import Command, File, check_left, outputs_in
 from anyjob.spool.job_spool import held_input
-from anyjob.spool.private_files import append_private, make_private, write_private
+from anyjob.spool.private_files import append_private, copy_whole, make_private, write_private
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
@@ -140,11 +140,9 @@ def lay_file(file: File, directory: Path, name: str) -> None:
     """Write a file that goes with a program; of one that another job has left, a link to that."""
     path = directory / "files" / name
     if file.sha256:  # a copy, since the program may write to it
-        import shutil  # which brings all that unpacks archives
-
         make_private(path.parent)
         path.unlink(missing_ok=True)
-        shutil.copyfile(held_input(directory, file.sha256), path)
+        copy_whole(held_input(directory, file.sha256), path)
         return
     if file.left_by is None:
         write_private(path, file.taken().content or b"")

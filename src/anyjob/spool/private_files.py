@@ -84,6 +84,21 @@ def write_private(path: Path, data: bytes, *, durable: bool = False) -> None:
         sync_directories(path.parent)
 
 
+def copy_whole(source: Path, target: Path) -> None:
+    """Copy a file to where there is none, without having it in memory.
+
+    Raises:
+        OSError: it cannot be; nothing of it is left, which would keep a disk full that it has filled.
+    """
+    import shutil  # which brings all that unpacks archives
+
+    try:
+        shutil.copyfile(source, target)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
 def sync_directories(lowest: Path, highest: Path | None = None) -> None:
     """Have the names in a directory reach the disk, and those in each above it.
 

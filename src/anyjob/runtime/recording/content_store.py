@@ -6,6 +6,7 @@ file system counts who does.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -21,7 +22,7 @@ from anyjob.errors import SpecError, StateError
 from anyjob.ledger.file.statedir import cannot_write
 from anyjob.specs import File
 from anyjob.spool.job_spool import INPUTS, held_input
-from anyjob.spool.private_files import make_private, open_private
+from anyjob.spool.private_files import copy_whole, make_private, open_private
 
 LARGE = 1 << 20
 """Bytes from which a file is kept here, and not in memory and in the ledger with its job."""
@@ -29,6 +30,7 @@ UNUSED = 3600.0
 """Seconds for which what no job needs is kept after it was last taken, sent or asked for."""
 _HASH = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
+_KEPT = 0o400  # all jobs read the same file: one that writes to its /dev/stdin would change it for all
 
 
 class ContentStore:
@@ -90,6 +92,7 @@ class ContentStore:
                 while data := source.read(_CHUNK):
                     digest.update(data)
                     target.write(data)
+                os.fchmod(target.fileno(), _KEPT)
             os.rename(part, self._directory / digest.hexdigest())
         except OSError as error:
             with suppress(OSError):
@@ -120,10 +123,13 @@ class ContentStore:
                 pass
             except FileNotFoundError as error:
                 raise _gone(error) from error
-            except OSError:  # the file system has no links
-                import shutil
-
-                shutil.copyfile(path, link)
+            except OSError as error:
+                if error.errno == errno.EMLINK:  # ext4 counts 65,000 of a file: the next ones need another
+                    with open(path, "rb") as stream:
+                        self._keep(stream)
+                    os.link(path, link)
+                else:  # the file system has no links, or the job's directory lies on another one
+                    copy_whole(path, link)
             if durable:
                 with open(link, "rb") as stream:
                     os.fsync(stream.fileno())
@@ -169,6 +175,7 @@ class ContentStore:
                     return
                 stream.seek(0)
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
+                os.fchmod(stream.fileno(), _KEPT)
             if found != sha256:
                 part.unlink()
                 raise SpecError("a file that was sent has not come as it was: send it once more")
