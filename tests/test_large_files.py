@@ -51,6 +51,9 @@ def test_a_large_file_is_what_it_was_when_the_jobs_were_made_and_is_kept_once(
     assert entry.stat().st_nlink == 3
     data.write_bytes(b"another one")
     again = local.backend.run(Command(["wc", "-c"], stdin=given))
+    local.backend.run(Command(["true"], stdin=File("same", then)))
+    (entry,) = kept(local.state)
+    assert entry.stat().st_nlink == 4, "it is kept once for jobs that are submitted one by one, too"
     (tmp_path / "go").touch()
     assert [job.outcome(60).status.name for job in (gate, *jobs, again)] == ["DONE"] * 4
     assert [copy.read_bytes() == then for copy in copies] == [True, True]

@@ -82,8 +82,8 @@ class ContentStore:
         """
         return File(file.path, self.load(file.sha256)) if file.sha256 else file.taken()
 
-    def _keep(self, source: BinaryIO) -> str:
-        """Copy what is read, in parts; return its hash."""
+    def _keep(self, source: BinaryIO, *, anew: bool = False) -> str:
+        """Copy what is read, in parts; return its hash. What is here already stays, if not wanted anew."""
         part = self._directory / f"{os.getpid()}.{threading.get_ident()}.part"
         digest = hashlib.sha256()
         try:
@@ -93,7 +93,10 @@ class ContentStore:
                     digest.update(data)
                     target.write(data)
                 os.fchmod(target.fileno(), _KEPT)
-            os.rename(part, self._directory / digest.hexdigest())
+            if anew or self.missing([digest.hexdigest()]):
+                os.rename(part, self._directory / digest.hexdigest())
+            else:
+                part.unlink()  # jobs hold the other one, which would be there beside this
         except OSError as error:
             with suppress(OSError):
                 part.unlink()
@@ -126,7 +129,7 @@ class ContentStore:
             except OSError as error:
                 if error.errno == errno.EMLINK:  # ext4 counts 65,000 of a file: the next ones need another
                     with open(path, "rb") as stream:
-                        self._keep(stream)
+                        self._keep(stream, anew=True)
                     os.link(path, link)
                 else:  # the file system has no links, or the job's directory lies on another one
                     copy_whole(path, link)
