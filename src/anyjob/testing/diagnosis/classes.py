@@ -59,7 +59,7 @@ def _check_private_names(found: type[TaskBackend]) -> Iterator[Finding]:
         if base.__module__.startswith("anyjob."):
             continue
         for name in vars(base):
-            if name.startswith("_") and not name.startswith(("__", "_abc_")) and name in vars(TaskBackend):
+            if name.startswith("_") and not name.startswith(("__", "_abc_")) and hasattr(TaskBackend, name):
                 message = f"{base.__qualname__}.{name} replaces what TaskBackend itself uses under this name"
                 hint = "have the authors call it otherwise"
                 yield Finding("private", message, hint, location_of(vars(base)[name]))
