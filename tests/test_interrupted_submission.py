@@ -128,7 +128,7 @@ def test_wherever_the_interrupt_comes_no_job_runs_unknown(own: Local, tmp_path: 
         number += STRIDE
         try:
             with InterruptAt(number):
-                backend.run_many([Command(["sh", "-c", script])] * 2)
+                backend.run_many([Command(["sh", "-c", script])] * 2, name=["a", "b"])
             break  # it was over before that line
         except KeyboardInterrupt as error:
             told = told_in(error)

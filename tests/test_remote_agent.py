@@ -313,3 +313,15 @@ def test_many_jobs_are_watched_by_at_most_a_message_for_each_change(make: Make) 
     assert sum(told) <= changes
     assert asked.count("observe") + len(told) <= changes
     assert set(asked) <= {"ping", "submit", "observe"}
+
+
+def test_orders_that_differ_go_there_together_and_one_that_cannot_be_costs_no_other(make: Make) -> None:
+    memory = lambda index: 1 << 60 if index == 2 else None  # noqa: E731
+    backend = make()
+    jobs = backend.run_many([Command(["true"])] * 4, name=[*"abcd"], memory=memory)
+    assert [job.exception(60) is None for job in jobs] == [True, True, False, True]
+    assert jobs[2].outcome().reason == "rejected"
+    far = anyjob.Session(state=backend.options.state)
+    known = [far.get_job(job.job_id()) for job in jobs if job is not jobs[2]]
+    assert [job.metadata()["name"] for job in known] == [*"abd"]
+    far.close()

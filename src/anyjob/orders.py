@@ -30,7 +30,8 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
         environment: variables for the job: those of a `Call` itself are among them, those of a `Command` are
             in its spec.
         options: the ``JobOptions`` of the backend: what the job was told for this engine, and what the
-            backend is told for all of its jobs. All orders of one launch share them, and their resources.
+            backend is told for all of its jobs. All orders of one launch share them, and their resources,
+            unless the backend ``mixes_resources``.
         spool: the job's directory, where files are shared; else None.
         attempt: 1, or more where the job runs again.
     """

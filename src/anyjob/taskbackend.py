@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from anyjob import hints as t
 from anyjob.backend import BaseBackend
 from anyjob.errors import JobNotFoundError, JobRejectedError, SerializationError
 from anyjob.job import JobList
-from anyjob.resources import Resources, make_resources
+from anyjob.resources import make_resources
 from anyjob.runtime.engine_adapter import EngineAdapter
 from anyjob.runtime.run_keywords import take_limit, take_once, take_prerequisites, take_results
-from anyjob.runtime.submission import submit, take_back
+from anyjob.runtime.submission import submit
 from anyjob.serialization.pickling import with_item_number
 from anyjob.specs import Call, Spec, T, as_spec
 from anyjob.taskjob import TaskJob
@@ -80,7 +80,7 @@ class TaskBackend(EngineAdapter):
         if once is None:
             (job,) = submit(self, specs, made, raise_refusal=True, after=after)
         else:
-            (job,) = once.run(self, specs, [(made, [0])], after=after, raise_refusal=True).jobs
+            (job,) = once.run(self, specs, [made], after=after, raise_refusal=True).jobs
         outcome = job._record.outcome
         if outcome is not None and outcome.reason == "rejected":
             raise JobRejectedError(f"backend {self.name()!r} would not take the job: {outcome.message}")
@@ -96,9 +96,10 @@ class TaskBackend(EngineAdapter):
         Args:
             specs: what to run.
             resources: as those of `run`; each may also be a list with a value for each item, or a function
-                of the item's index: ``name=lambda index: f"fit-{index}"``. Items that differ in these are
-                handed over one group after the other. What all items start after may be a list as in `run`;
-                for each item its own is given by a function: ``after=lambda index: fits[index]``.
+                of the item's index: ``name=lambda index: f"fit-{index}"``. Where an engine takes only
+                jobs alike at once, as batch schedulers do, it is given one group after the other. What all
+                items start after may be a list as in `run`; for each item its own is given by a function:
+                ``after=lambda index: fits[index]``.
         """
         from anyjob.runtime import item_resources
 
@@ -108,11 +109,14 @@ class TaskBackend(EngineAdapter):
         specs, after = take_results(self, specs, take_prerequisites(self, resources, len(specs)))
         try:
             if once is not None:
-                groups = item_resources.group(resources, len(specs))
-                return JobList(once.run(self, specs, groups, after=after).jobs)
-            if item_resources.differ(resources):
-                return JobList(self._run_groups(specs, item_resources.group(resources, len(specs)), after))
-            return JobList(submit(self, specs, make_resources(resources), after=after))
+                each = item_resources.of_each(resources, len(specs))
+                return JobList(once.run(self, specs, each, after=after).jobs)
+            made = (
+                item_resources.of_each(resources, len(specs))
+                if item_resources.differ(resources)
+                else make_resources(resources)
+            )
+            return JobList(submit(self, specs, made, after=after))
         except SerializationError as error:
             raise with_item_number(error, specs) from error.__cause__
 
@@ -240,24 +244,6 @@ class TaskBackend(EngineAdapter):
         record = self._tracker.get_or_add(row.job_id, lambda: record_of_row(self, row))
         job: TaskJob = self._tracker.handle(record)
         return job
-
-    def _run_groups(
-        self,
-        specs: Sequence[Spec[T]],
-        groups: Iterable[tuple[Resources, Sequence[int]]],
-        after: Sequence[t.After],
-    ) -> list[TaskJob[T]]:
-        """Hand over each group at once; where one raises, what was handed over before is cancelled."""
-        jobs: dict[int, TaskJob[T]] = {}
-        try:
-            for resources, indices in groups:
-                needed = [after[i] for i in indices] if after else ()
-                some = submit(self, [specs[i] for i in indices], resources, after=needed)
-                jobs.update(zip(indices, some, strict=True))
-        except BaseException as error:
-            take_back(self, {job.job_id(): job._record for job in jobs.values()}, error)
-            raise
-        return [jobs[index] for index in range(len(specs))]
 
 
 if TYPE_CHECKING:

@@ -86,6 +86,7 @@ class RemoteBackend(TaskBackend):
         output_files=True,
     )
     takes_large_files = True
+    mixes_resources = True
     floor = 0.1
     ceiling = 30.0
     runs_again = True  # there, by whatever runs it there, which says no where it does not

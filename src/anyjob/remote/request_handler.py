@@ -118,35 +118,34 @@ class RequestHandler:
                     answers[order.job_id] = GIVEN_UP
                 else:
                     new.append(order)
-            for resources, group in self._groups(new, answers):
-                self._submit(backend, group, resources, answers)
+            for group in self._groups(backend, new, answers):
+                self._submit(backend, group, answers)
         return Submitted(answers)
 
     def _groups(
-        self, orders: Sequence[RemoteOrder], answers: dict[str, str]
-    ) -> Iterator[tuple[Resources, list[tuple[str, Spec]]]]:
-        """Yield the work of orders that need the same, together; what makes no sense is refused."""
-        groups: dict[bytes, tuple[Resources, list[tuple[str, Spec]]]] = {}
+        self, backend: TaskBackend, orders: Sequence[RemoteOrder], answers: dict[str, str]
+    ) -> Iterator[list[tuple[str, Spec, Resources]]]:
+        """Yield the work of orders that are launched together; what makes no sense is refused."""
+        known: dict[bytes, Resources] = {}
+        groups: dict[bytes, list[tuple[str, Spec, Resources]]] = {}
         for order in orders:
             try:
-                group = groups.get(order.resources)
-                if group is None:
-                    group = groups[order.resources] = packing.unpack_resources(order.resources), []
-                group[1].append((order.job_id, packing.unpack_work(order.work, self._bodies.load)))
+                if order.resources not in known:
+                    known[order.resources] = packing.unpack_resources(order.resources)
+                work = packing.unpack_work(order.work, self._bodies.load)
             except (SpecError, TypeError) as error:
                 answers[order.job_id] = str(error)
-        yield from (group for group in groups.values() if group[1])
+            else:
+                group = groups.setdefault(b"" if backend.mixes_resources else order.resources, [])
+                group.append((order.job_id, work, known[order.resources]))
+        yield from groups.values()
 
     def _submit(
-        self,
-        backend: TaskBackend,
-        group: Sequence[tuple[str, Spec]],
-        resources: Resources,
-        answers: dict[str, str],
+        self, backend: TaskBackend, group: Sequence[tuple[str, Spec, Resources]], answers: dict[str, str]
     ) -> None:
-        ids = [job_id for job_id, _ in group]
+        ids, specs, resources = zip(*group, strict=True)
         try:
-            jobs = submit(backend, [spec for _, spec in group], resources, job_ids=ids)
+            jobs = submit(backend, specs, resources, job_ids=ids)
         except (BackendUnavailableError, BackendAuthError, StateError):
             raise
         except AnyjobError as error:
@@ -154,7 +153,7 @@ class RequestHandler:
                 answers[ids[0]] = str(error)
                 return
             for each in group:  # it may be about one of them
-                self._submit(backend, [each], resources, answers)
+                self._submit(backend, [each], answers)
             return
         for job in jobs:
             outcome = job._record.outcome

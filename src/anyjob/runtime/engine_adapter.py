@@ -69,6 +69,9 @@ class EngineAdapter(BaseBackend):
     there are left to it."""
     takes_large_files: ClassVar[bool] = False
     """Whether it takes large files that go with a job from the job's directory, by their hash."""
+    mixes_resources: ClassVar[bool] = False
+    """Whether the orders of one launch may differ in ``resources`` and ``options``; else those that have the
+    same are launched together."""
     has_threads_to_spare: ClassVar[bool] = False
     """Whether the threads that tell of the end of jobs may be held by what they call."""
     distribution = ""
@@ -131,7 +134,8 @@ class EngineAdapter(BaseBackend):
     def launch(self, orders: Sequence[Order]) -> Iterable[tuple[Order, Answer]]:
         """Hand orders to the engine; yield each with its native id as soon as that is known.
 
-        The orders of one launch have the same ``resources`` and ``options``. Yields ``(order,
+        The orders of one launch have the same ``resources`` and ``options``, unless it is said that
+        ``mixes_resources``. Yields ``(order,
         Rejected(reason))`` for one that the engine will not take, and ``(order, Unsure())`` where it did
         not answer.
         """
@@ -259,7 +263,8 @@ class EngineAdapter(BaseBackend):
     def job_options(self, resources: Resources) -> Any:
         """Return the ``JobOptions`` of a job: what it was told for this type of engine, else the backend's.
 
-        Called once for each `run`, `run_many` or `map`, whose orders carry it as ``order.options``.
+        Called once for all jobs of a `run`, `run_many` or `map` that are given the same; their orders carry
+        it as ``order.options``.
 
         Raises:
             SpecError: an option is unknown, missing or of the wrong type.

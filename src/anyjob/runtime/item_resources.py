@@ -14,8 +14,8 @@ def differ(given: Mapping[str, Any]) -> bool:
     return any(isinstance(value, (list, tuple)) or callable(value) for value in given.values())
 
 
-def group(given: Mapping[str, Any], count: int) -> list[tuple[Resources, list[int]]]:
-    """Return the resources of so many items, each once, with the indices of the items that have them.
+def of_each(given: Mapping[str, Any], count: int) -> list[Resources]:
+    """Return the resources of each of so many items; items that need the same share them.
 
     Raises:
         SpecError: a list has another length, or a value makes no sense.
@@ -25,11 +25,12 @@ def group(given: Mapping[str, Any], count: int) -> list[tuple[Resources, list[in
     for key, value in given.items():
         if isinstance(value, (list, tuple)) and len(value) != count:
             raise SpecError(f"{key} is a list of {len(value)} for {count} items: give one for each")
-    groups: dict[bytes, tuple[Resources, list[int]]] = {}
+    known: dict[bytes, Resources] = {}
+    of_items = []
     for index in range(count):
         made = make_resources({key: _of_item(value, index) for key, value in given.items()})
-        groups.setdefault(encode_resources(made), (made, []))[1].append(index)
-    return list(groups.values())
+        of_items.append(known.setdefault(encode_resources(made), made))
+    return of_items
 
 
 def _of_item(value: Any, index: int) -> Any:

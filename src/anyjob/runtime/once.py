@@ -15,7 +15,7 @@ from anyjob.digest.work import keys_of
 from anyjob.errors import SpecError, UnsupportedSpecError
 from anyjob.ledger.rows import FINAL, NewJob
 from anyjob.process.reporting import report
-from anyjob.runtime.submission import submit, take_back
+from anyjob.runtime.submission import submit
 from anyjob.specs import Spec, with_files
 from anyjob.spool.job_spool import InSpool
 from anyjob.status import JOB_FINAL_STATES, JobStatus
@@ -71,7 +71,7 @@ class Once(NamedTuple):
         self,
         backend: TaskBackend,
         specs: Sequence[Spec],
-        groups: Sequence[tuple[Resources, Sequence[int]]],
+        resources: Sequence[Resources],
         *,
         after: Sequence[After] = (),
         parameters: Sequence[Mapping[str, Any]] = (),
@@ -82,7 +82,7 @@ class Once(NamedTuple):
         Args:
             backend: what that is handed to.
             specs: the work.
-            groups: what it needs, with the indices of the items that need it.
+            resources: for each what it needs.
             after: for each what it starts after. What was done after other jobs does not count.
             parameters: for each its values of the axes of a job file.
             raise_refusal: as `submit` has it.
@@ -104,28 +104,18 @@ class Once(NamedTuple):
         for index, key in enumerate(keys):
             if key not in jobs:
                 first.setdefault(key, index)
-        new: list[Any] = []
-        try:
-            for resources, indices in groups:
-                missing = [index for index in indices if first.get(keys[index]) == index]
-                some = (
-                    submit(
-                        backend,
-                        [specs[index] for index in missing],
-                        resources,
-                        raise_refusal=raise_refusal,
-                        parameters=[parameters[index] for index in missing] if parameters else (),
-                        after=[after[index] for index in missing] if after else (),
-                        once=[Claim(keys[index], found.spent.get(keys[index], "")) for index in missing],
-                    )
-                    if missing
-                    else []
-                )
-                new += some
-                jobs.update(zip((keys[index] for index in missing), some, strict=True))
-        except BaseException as error:
-            take_back(backend, {job.job_id(): job._record for job in new if job.backend() is backend}, error)
-            raise
+        missing = [index for index, key in enumerate(keys) if first.get(key) == index]
+        if missing:
+            new = submit(
+                backend,
+                [specs[index] for index in missing],
+                [resources[index] for index in missing],
+                raise_refusal=raise_refusal,
+                parameters=[parameters[index] for index in missing] if parameters else (),
+                after=[after[index] for index in missing] if after else (),
+                once=[Claim(keys[index], found.spent.get(keys[index], "")) for index in missing],
+            )
+            jobs.update(zip((keys[index] for index in missing), new, strict=True))
         done = {key for key, job_id in found.counting.items() if job_id in found.done}
         joined = found.counting.keys() - done
         return Jobs(

@@ -39,7 +39,7 @@ _NO_NOTES: Mapping[str, str] = {}  # of all jobs that have none
 def submit(
     backend: TaskBackend,
     specs: Sequence[Spec[T]],
-    resources: Resources,
+    resources: Resources | Sequence[Resources],
     *,
     raise_refusal: bool = False,
     rerun_of: Sequence[str] = (),
@@ -53,7 +53,7 @@ def submit(
     Args:
         backend: what it is handed to.
         specs: the work.
-        resources: what each needs and what it is called.
+        resources: what each needs and what it is called: the same for all, or for each its own.
         raise_refusal: raise what a plugin refuses with, in place of a job that has failed so.
         rerun_of: for each the id of the job that it runs anew, and so supersedes.
         parameters: for each its values of the axes of a job file, for listings.
@@ -66,15 +66,18 @@ def submit(
         AnyjobError: as `TaskBackend.run` and `TaskBackend.run_many` say.
     """
     backend._check_here("hand it work")
-    if resources.retries is None and backend.retries is not None:
-        resources = replace(resources, retries=fitting(backend.retries, resources))
-    options = backend.job_options(resources)
+    given = _Given(backend)
+    asked = (
+        [given.asked(resources)] * len(specs)
+        if isinstance(resources, Resources)
+        else list(map(given.asked, resources))
+    )
     tracker, services = backend._tracker, backend.services
     now = time.time()
     ids = iter(job_ids)
     records = [
-        JobRecord.new(tracker, next(ids, None) or new_id(), chain, resources, now)
-        for chain in _lower(backend, specs)
+        JobRecord.new(tracker, next(ids, None) or new_id(), chain, own, now)
+        for chain, own in zip(_lower(backend, specs), asked, strict=True)
     ]
     for record, original in zip(records, rerun_of, strict=False):
         record.rerun_of = original
@@ -85,21 +88,21 @@ def submit(
     for record, claim in zip(records, once, strict=False):
         record.once = claim
     groups: dict[int, list[Order]] = {}  # by what they are given, which plugins may have amended
-    given = _Given(backend, resources, options)
     for record in records:
+        own = record.resources
         try:
-            admitted = services.before_submit(backend, record.job_id, record.specs[0], resources)
+            admitted = services.before_submit(backend, record.job_id, record.specs[0], own)
         except Refused as refusal:
             if raise_refusal:
                 raise
             tracker.settle(record, rejected(str(refusal)))
             continue
         record.notes = (admitted and admitted.notes) or _NO_NOTES
-        if admitted is not None and admitted.resources is not resources:
+        if admitted is not None and admitted.resources is not own:
             record.give(given.shared(admitted.resources))
         check_tasks(backend, record)
         order = backend._order(record, given.options(record.resources))
-        groups.setdefault(id(record.resources), []).append(order)
+        groups.setdefault(0 if backend.mixes_resources else id(record.resources), []).append(order)
     _tell_amendments(records)
     by_id = {record.job_id: record for record in records}
     entered = False
@@ -107,7 +110,7 @@ def submit(
     try:
         for orders in groups.values():
             some = [by_id[order.job_id] for order in orders]
-            made = backend.recorder.enter(some, some[0].resources)
+            made = backend.recorder.enter(some)
             later, others = made.later, made.taken
             held: list[Order] = []
             if after and not backend.capabilities.durable:
@@ -183,11 +186,23 @@ def launch_again(backend: EngineAdapter, records: Sequence[JobRecord]) -> dict[s
 class _Given:
     """What jobs of one call are given, each once, with the options of a job that follow from it."""
 
-    def __init__(self, backend: TaskBackend, resources: Resources, options: Any) -> None:
+    def __init__(self, backend: TaskBackend) -> None:
         self._backend = backend
-        self._options = {id(resources): options}
-        check_resources(backend, resources)
+        self._asked: dict[int, tuple[Resources, Resources]] = {}  # as it came, and as it is
+        self._options: dict[int, Any] = {}
         self._known: dict[bytes, Resources] = {}
+
+    def asked(self, resources: Resources) -> Resources:
+        """Return what a job has that asks for this: what it leaves open is as its backend has it."""
+        found = self._asked.get(id(resources))
+        if found is None:
+            own, backend = resources, self._backend
+            if own.retries is None and backend.retries is not None:
+                own = replace(own, retries=fitting(backend.retries, own))
+            self._options[id(own)] = backend.job_options(own)
+            check_resources(backend, own)
+            found = self._asked[id(resources)] = resources, own
+        return found[1]
 
     def shared(self, amended: Resources) -> Resources:
         """Return the resources that are like these."""

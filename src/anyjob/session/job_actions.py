@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from anyjob.errors import BackendUnavailableError, JobError, UnsupportedSpecError
 from anyjob.execution.submit_directory import submitting_from
 from anyjob.ledger.encoding import encode_resources
-from anyjob.resources import make_resources
+from anyjob.resources import Resources, make_resources
 from anyjob.runtime.job_control import control_in_words
 from anyjob.runtime.run_keywords import take_results
 from anyjob.runtime.submission import submit, take_back
@@ -81,7 +81,7 @@ def rerun(
             raise JobError(
                 f"{job!r} is a plain job: what it was handed is not known, so it cannot be run anew"
             )
-        return id(job.backend()), encode_resources(job._record.resources), directories.get(job.job_id())
+        return id(job.backend()), directories.get(job.job_id())
 
     def from_there(job: Any) -> AbstractContextManager[None]:
         directory = directories.get(job.job_id())
@@ -91,11 +91,16 @@ def rerun(
         with from_there(some[0]):
             return [job.spec() for job in some]
 
+    def with_changes(old: Resources) -> Resources:
+        encoded = encode_resources(old)
+        if encoded not in known_resources:
+            known_resources[encoded] = replace(old, **{name: getattr(changed, name) for name in resources})
+        return known_resources[encoded]
+
     def anew(some: list[Any]) -> list[Any]:
-        changed = make_resources(dict(resources))
         backend = _to_run_anew(session, some[0].backend())
         originals = [job.job_id() for job in some]
-        wanted = replace(some[0]._record.resources, **{name: getattr(changed, name) for name in resources})
+        wanted = [with_changes(job._record.resources) for job in some]
         values = [parameters.get(ours, {}) for ours in originals]
         with from_there(some[0]):
             specs_anew = [order.anew(specs[ours]) for ours in originals]
@@ -103,6 +108,8 @@ def rerun(
             handed.append(submit(backend, work, wanted, rerun_of=originals, parameters=values, after=after))
         return handed[-1]
 
+    changed = make_resources(dict(resources))
+    known_resources: dict[bytes, Resources] = {}  # those that are the same are shared
     jobs, ledger = list(jobs), session.ledger
     if downstream:
         jobs = with_downstream(session, jobs)

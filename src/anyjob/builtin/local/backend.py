@@ -6,6 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -35,6 +37,8 @@ from anyjob.tracking.records import JobRecord
 
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd")
 """What is there where there may be GPUs, of NVIDIA's and of AMD's."""
+SHARED = 60.0
+"""Seconds for which other bulks, too, are given an environment: one that is old may be removed."""
 
 
 class LocalBackend(TaskBackend):
@@ -62,6 +66,7 @@ class LocalBackend(TaskBackend):
     )
     floor = 0
     queues_in_ledger = True
+    mixes_resources = True
     takes_large_files = True
     runs_again = True
     tells_walltime = True
@@ -75,6 +80,7 @@ class LocalBackend(TaskBackend):
         super().__init__(configuration, provider, options=options or LocalOptions())
         self._lazy_paths: RuntimePaths | None = None
         self._have_own_variables = self._has_told_host = False
+        self._last_environment = Path(), b"", 0.0
         self._seen_ended: dict[str, Row] = {}
         self._unheard = False
 
@@ -139,13 +145,25 @@ class LocalBackend(TaskBackend):
         )
         content = environment_file.encode({**os.environb, **variables}, process_attributes.current())
         try:
-            write_private(path, content, durable=self._is_durable)
+            self._keep_environment(path, content)
             if self._is_durable:
                 sync_directories(self._paths.state)
         except OSError as error:
             raise cannot_write(path, error) from error
         context = current_context(route, resources, environment=str(path), python=self.options.python)
         return msgspec.structs.replace(context, gpus=gpus) if gpus else context
+
+    def _keep_environment(self, path: Path, content: bytes) -> None:
+        """Write an environment; one that is as the last was is that file by another name, and read once."""
+        last, last_content, written = self._last_environment
+        if content == last_content and time.monotonic() - written < SHARED:
+            with suppress(OSError):  # its jobs have ended, it has too many names, the disk knows none
+                os.link(last, path)
+                if self._is_durable:
+                    sync_directories(path.parent)
+                return
+        write_private(path, content, durable=self._is_durable)
+        self._last_environment = path, content, time.monotonic()
 
     def _find_room(
         self, kind: str, resources: Resources

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -53,6 +53,15 @@ def _takes_results(record: JobRecord) -> bool:
     return any(needed.condition == RESULT for needed in record.after)
 
 
+class _NewBulk(NamedTuple):
+    """Jobs that are to be entered, and what they have in common."""
+
+    resources: Resources
+    context: Context
+    shared: bytes | None
+    jobs: list[NewJob]
+
+
 class LedgerRecorder(Recorder):
     """The ledger, as one durable backend writes and reads it."""
 
@@ -72,7 +81,7 @@ class LedgerRecorder(Recorder):
         """The number that this backend has in the ledger."""
         return self.ledger.backend(self.identity)
 
-    def enter(self, records: Sequence[JobRecord], resources: Resources) -> Entered:
+    def enter(self, records: Sequence[JobRecord]) -> Entered:
         """Write jobs before the engine hears of them: all of them, or none.
 
         Raises:
@@ -80,39 +89,41 @@ class LedgerRecorder(Recorder):
             SerializationError: something in the work cannot be pickled.
             StateError: they cannot be written.
         """
-        routes: dict[tuple[str, ...], list[JobRecord]] = {}
+        alike: dict[tuple[int, tuple[str, ...]], list[JobRecord]] = {}  # by what they need, and their route
         for record in records:
-            routes.setdefault(tuple(map(kind_of, record.specs)), []).append(record)
-        bulks: list[tuple[Context, bytes | None, list[NewJob]]] = []
-        is_deferring = not self._backend.queues_in_ledger and (
-            self._may_go_again(resources) or any(record.after for record in records)
+            key = id(record.resources), tuple(map(kind_of, record.specs))
+            alike.setdefault(key, []).append(record)
+        bulks: list[_NewBulk] = []
+        is_deferring = not self._backend.queues_in_ledger and any(
+            record.after or self._may_go_again(record.resources) for record in records
         )
         if is_deferring:
             self._backend.services.look_after_releases()  # who cannot is told before anything is written
         try:
-            for route, some in routes.items():
+            for (_, route), some in alike.items():
+                resources = some[0].resources
                 shared, jobs = self.stored_work.pack(some)
                 context = self._backend.context(route, resources)
                 if any(record.after and _takes_results(record) for record in some):
                     context = msgspec.structs.replace(context, takes_results=True)
                 if is_deferring:
                     context = to_be_found_again(context, self.ledger.state)
-                bulks.append((context, shared, jobs))
+                bulks.append(_NewBulk(resources, context, shared, jobs))
                 if not context.cwd:
                     for record in some:
                         check_own_directory(record.specs[-1])
             keyed = {record.job_id: record.once for record in records if record.once is not None}
-            consequences, taken = self.ledger.transaction(lambda: self._add(bulks, keyed, resources))
+            consequences, taken = self.ledger.transaction(lambda: self._add(bulks, keyed))
         except BaseException as error:
             job_ids = [record.job_id for record in records]
             # Ctrl-C may come when they have just been entered, all of them: then they need what is theirs.
             if isinstance(error, Exception) or not self.entered(job_ids[:1]):
-                self._clear(job_ids, [context.environment for context, _, _ in bulks])
+                self._clear(job_ids, [bulk.context.environment for bulk in bulks])
             raise
         ended = [job_id for each in consequences for job_id, _ in each.ended]
         if taken:
             whole = [
-                context.environment for context, _, jobs in bulks if all(j.job_id in taken for j in jobs)
+                bulk.context.environment for bulk in bulks if all(job.job_id in taken for job in bulk.jobs)
             ]
             self._clear(list(taken), whole)
         if not is_deferring:
@@ -204,15 +215,12 @@ class LedgerRecorder(Recorder):
         return resources.retries is not None and resources.retries.times > 0 and not self._backend.runs_again
 
     def _add(
-        self,
-        bulks: Sequence[tuple[Context, bytes | None, list[NewJob]]],
-        keyed: Mapping[str, Any],
-        resources: Resources,
+        self, bulks: Sequence[_NewBulk], keyed: Mapping[str, Any]
     ) -> tuple[list[Consequences], Mapping[str, str]]:
         number = self.number
         entered = []
         taken: dict[str, str] = {}
-        for context, shared, jobs in bulks:
+        for resources, context, shared, jobs in bulks:
             if keyed:
                 from anyjob.runtime.once import sift
 

@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.outcome import Outcome
-from anyjob.resources import Resources
 
 if TYPE_CHECKING:
     from anyjob.status import JobStatus
@@ -41,7 +40,7 @@ class Entered(Struct, frozen=True):
 class Recorder:
     """What a backend keeps whose jobs live and end with its process: nothing."""
 
-    def enter(self, records: Sequence[JobRecord], resources: Resources) -> Entered:
+    def enter(self, records: Sequence[JobRecord]) -> Entered:
         """Jobs are about to be given to the engine."""
         return Entered()
 

@@ -56,7 +56,7 @@ def hand_over(
     made, values = make_resources(resources), [row.parameters for row in rows]
     try:
         if backend.capabilities.durable:
-            return once.run(backend, specs, [(made, range(len(specs)))], after=after, parameters=values)
+            return once.run(backend, specs, [made] * len(specs), after=after, parameters=values)
         return Jobs(submission.submit(backend, specs, made, parameters=values, after=after))
     except SerializationError as error:
         raise with_item_number(error, specs) from error.__cause__
