@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +16,7 @@ from support.several_engines import World, several_engines
 import anyjob
 from anyjob import Command, JobStatus, Outcome, Retry
 from anyjob.ledger.reading.attempt_reader import DueAttempt
+from anyjob.orders import Answer, Observation, Order, Ticket
 from anyjob.releaser.attempts import Attempts
 
 
@@ -152,6 +155,56 @@ def test_this_program_hands_over_each_attempt_under_an_id_of_its_own() -> None:
     assert [order.resources.memory for order in engine.launched] == [1 << 30, 2 << 30, 4 << 30]
 
 
+@pytest.mark.parametrize("question", ["observe", "collect"])
+def test_what_was_said_of_an_attempt_is_not_taken_for_the_next_one_that_is_just_handed_over(
+    question: str,
+) -> None:
+    class Slow(ScriptedEngine):
+        def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
+            said = super().observe(tickets)
+            hand_over("observe", said)
+            return said
+
+        def collect(self, tickets: Sequence[Ticket]) -> Mapping[str, Outcome]:
+            said = super().collect(tickets)
+            hand_over("collect", said)
+            return said
+
+    settled: list[tuple[int, str | None]] = []
+
+    def hand_over(asked: str, said: object) -> None:
+        if asked == question and said and record.native_id == "n0":  # a releaser does so in another thread
+            record.begins(2, 2)
+            record.native_id = "n1"
+
+    def note(outcomes: Mapping[str, Outcome], native_ids: Mapping[str, str | None]) -> Mapping[str, Outcome]:
+        settled.extend((outcomes[i].attempt, native_ids[i]) for i in outcomes)
+        return {}
+
+    engine = Slow.make()
+    engine.say("n1", JobStatus.RUNNING)
+    job = engine.run(abs, 1, retries=3)
+    record = job._record
+    engine.recorder.settled = note  # type: ignore[method-assign]
+    engine.recorder.went_back = lambda record: None  # type: ignore[method-assign]
+    failing(engine, "n0")
+    until(lambda: job.status() and record.native_id != "n0")
+    assert settled == ([] if question == "observe" else [(1, "n0")])
+
+
+def test_an_answer_that_comes_when_the_next_attempt_runs_already_loses_none() -> None:
+    engine = ScriptedEngine.make()
+    failing(engine, "n0")
+    engine.say("n1", JobStatus.RUNNING)
+    job = engine.run(abs, 1, retries=3)
+    until(lambda: job.status() is JobStatus.RUNNING and len(engine.launched) == 2)
+    job._record.deferred, job._record.native_id = True, None  # as it was when that was asked
+    until(lambda: job.status() and job._record.native_id == "n1")
+    engine.outcomes["n1"] = Outcome(status=JobStatus.DONE)
+    engine.say("n1", JobStatus.DONE)
+    assert job.outcome(timeout=60).attempt == 2
+
+
 def test_this_program_gives_up_when_it_was_often_enough() -> None:
     engine = ScriptedEngine.make()
     failing(engine, "n0")
@@ -169,6 +222,46 @@ def test_a_cancel_between_two_attempts_ends_it_here() -> None:
     assert job.cancel()
     assert job.outcome(timeout=60).status is JobStatus.CANCELLED
     assert len(engine.launched) == 1
+
+
+def test_what_is_cancelled_while_it_runs_does_not_go_again_here() -> None:
+    engine = ScriptedEngine.make()
+    engine.say("n0", JobStatus.RUNNING)
+    job = engine.run(abs, 1, retries=3)
+    until(lambda: job.status() is JobStatus.RUNNING)
+    engine.accept_cancel = False
+    assert not job.cancel()
+    failing(engine, "n0")  # what was not cancelled does
+    engine.say("n1", JobStatus.RUNNING)
+    until(lambda: job.status() is JobStatus.RUNNING and len(engine.launched) == 2)
+    engine.accept_cancel = True
+    assert job.cancel()
+    failing(engine, "n1")
+    assert job.outcome(timeout=60).exit_code == 75
+    assert len(engine.launched) == 2
+
+
+def test_a_cancel_while_the_next_attempt_is_handed_over_reaches_that() -> None:
+    began, goes_on = threading.Event(), threading.Event()
+
+    class Slow(ScriptedEngine):
+        def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+            if self.launched:
+                began.set()
+                assert goes_on.wait(60)
+            yield from super().launch(orders)
+
+    engine = Slow.make()
+    failing(engine, "n0")
+    job = engine.run(abs, 1, retries=3)
+    until(lambda: job.status() and began.is_set())
+    cancelled = job.cancel()
+    failing(engine, "n1")
+    goes_on.set()
+    assert cancelled
+    assert job.outcome(timeout=60).exit_code == 75
+    until(lambda: len(engine.terminated) == 1)
+    assert len(engine.launched) == 2
 
 
 @pytest.mark.parametrize(("restartable", "launches"), [(False, 1), (True, 2)])

@@ -17,6 +17,7 @@ from anyjob.tracking.ends import Ends
 from anyjob.tracking.notifying_threads import telling
 
 if TYPE_CHECKING:
+    from anyjob.orders import Ticket
     from anyjob.tracking.engine import Engine
     from anyjob.tracking.records import JobRecord, JobTable
     from anyjob.tracking.transitions import Transitions
@@ -130,15 +131,18 @@ class BulkQuery:
 
     def _observe(self, records: list[JobRecord], now: float) -> bool:
         """Ask where jobs are that the engine has taken."""
-        seen = self._backend.observe([record.ticket() for record in records])
+        tickets = [record.ticket() for record in records]
+        seen = self._backend.observe(tickets)
         moved: list[tuple[JobRecord, JobStatus, JobStatus]] = []
-        ended: list[tuple[JobRecord, Observation | None]] = []
-        missing: list[JobRecord] = []
-        for record in records:
+        ended: list[tuple[JobRecord, Ticket, Observation | None]] = []
+        missing: list[tuple[JobRecord, Ticket]] = []
+        for record, ticket in zip(records, tickets, strict=True):
+            if not record.has(ticket):
+                continue  # the next attempt is being handed over: what is said is of the one before
             record.asked_at = now
-            observation = seen.get(record.attempt_id)
+            observation = seen.get(ticket.job_id)
             if observation is None:
-                missing.append(record)
+                missing.append((record, ticket))
                 continue
             if not isinstance(observation, Observation):
                 raise BackendError(
@@ -148,7 +152,7 @@ class BulkQuery:
             record.missing_since, record.heard_at = None, now
             status = as_status(observation.status, record.job_id)
             if status in JOB_FINAL_STATES:
-                ended.append((record, observation))
+                ended.append((record, ticket, observation))
                 continue
             if record.launched_attempt > 1:
                 number = observation.attempt + record.launched_attempt - 1
@@ -159,10 +163,10 @@ class BulkQuery:
         if missing:
             from anyjob.tracking import lost_jobs
 
-            gone = self._gone_on(missing, now)
-            for record in missing:
+            gone = self._gone_on([record for record, _ in missing], now)
+            for record, ticket in missing:
                 if record.job_id not in gone:
-                    ended.append((record, lost_jobs.unknown(self._backend, record, now)))
+                    ended.append((record, ticket, lost_jobs.unknown(self._backend, record, now)))
         self._move(moved)
         return self._ends.collect(ended) or bool(moved or gone)
 

@@ -13,7 +13,7 @@ from anyjob.spool.outcomes import unreadable
 from anyjob.status import JOB_FINAL_STATES, as_status
 
 if TYPE_CHECKING:
-    from anyjob.orders import Observation
+    from anyjob.orders import Observation, Ticket
     from anyjob.tracking.engine import Engine
     from anyjob.tracking.records import JobRecord, JobTable
     from anyjob.tracking.transitions import Transitions
@@ -36,25 +36,33 @@ class Ends:
         # What was learnt, and could not be written yet: an engine may say it only once.
         self._collected: dict[str, Outcome] = {}
 
-    def collect(self, ended: list[tuple[JobRecord, Observation | None]]) -> bool:
+    def collect(self, ended: list[tuple[JobRecord, Ticket, Observation | None]]) -> bool:
         """Settle these jobs by what came of them, else by what the engine says.
 
         Of one that the engine says nothing about, only an outcome shows that it has ended.
+
+        Args:
+            ended: each with the ticket that the engine was asked with, and what it said.
         """
+        ours: list[tuple[JobRecord, Ticket, int, Observation | None]] = []
         with self._jobs.lock:  # two threads may have seen the same end: one of them collects
-            ended = [(r, seen) for r, seen in ended if r.outcome is None and not r.collecting]
-            for record, _ in ended:
-                record.collecting = True
-        if not ended:
+            for record, ticket, seen in ended:
+                launched = record.launched_attempt
+                if record.outcome is None and not record.collecting and record.has(ticket):
+                    record.collecting = True
+                    ours.append((record, ticket, launched, seen))
+        if not ours:
             return False
         settled = False
         try:
             known = self._collected
-            unknown = [(record, seen) for record, seen in ended if record.job_id not in known]
+            unknown = [
+                (record, ticket, seen) for record, ticket, _, seen in ours if record.job_id not in known
+            ]
             if unknown:
                 known.update(self._outcomes(unknown))
-            outcomes = {r.job_id: known[r.job_id] for r, _ in ended if r.job_id in known}
-            for record, seen in ended:
+            outcomes = {r.job_id: known[r.job_id] for r, _, _, _ in ours if r.job_id in known}
+            for record, _, launched, seen in ours:
                 if record.job_id not in outcomes and seen is not None:
                     outcomes[record.job_id] = Outcome(
                         status=as_status(seen.status),
@@ -64,11 +72,11 @@ class Ends:
                     )
                 if record.job_id in outcomes:
                     _add_cost(outcomes[record.job_id], seen, record)
-                    if record.launched_attempt > 1:
-                        outcomes[record.job_id] = _counted(outcomes[record.job_id], record)
-            native_ids = {record.job_id: record.native_id for record, _ in ended}
+                    if launched > 1:
+                        outcomes[record.job_id] = _counted(outcomes[record.job_id], launched)
+            native_ids = {record.job_id: ticket.native_id for record, ticket, _, _ in ours}
             kept = self._backend.recorder.settled(outcomes, native_ids)
-            for record, _ in ended:
+            for record, _, _, _ in ours:
                 if record.job_id in kept:
                     self._transitions.settle(record, kept[record.job_id])
                 elif record.job_id in outcomes:
@@ -78,11 +86,11 @@ class Ends:
                 known.pop(record.job_id, None)
                 settled = True
         finally:
-            for record, _ in ended:
+            for record, _, _, _ in ours:
                 record.collecting = False
         return settled
 
-    def _outcomes(self, ended: list[tuple[JobRecord, Observation | None]]) -> dict[str, Outcome]:
+    def _outcomes(self, ended: list[tuple[JobRecord, Ticket, Observation | None]]) -> dict[str, Outcome]:
         """Return what came of these jobs. What one has left, and cannot be read, is the trouble of no other.
 
         Raises:
@@ -90,20 +98,20 @@ class Ends:
             OSError: likewise.
         """
         try:
-            found = dict(self._backend.collect([record.ticket() for record, _ in ended]))
+            found = dict(self._backend.collect([ticket for _, ticket, _ in ended]))
         except (AnyjobError, OSError):
             raise
         except Exception:
             found = {}
-            for record, seen in ended:
+            for _, ticket, seen in ended:
                 try:
-                    found.update(self._backend.collect([record.ticket()]))
+                    found.update(self._backend.collect([ticket]))
                 except (AnyjobError, OSError):
                     continue  # it is asked again
                 except Exception as error:
                     if seen is not None:  # the engine says that it has ended
-                        found[record.job_id] = unreadable(in_words(error), record.attempt)
-        ours = {record.attempt_id: record.job_id for record, _ in ended}
+                        found[ticket.job_id] = unreadable(in_words(error), seen.attempt)
+        ours = {ticket.job_id: record.job_id for record, ticket, _ in ended}
         return {ours[i]: _checked(outcome) for i, outcome in found.items() if i in ours}
 
 
@@ -113,9 +121,9 @@ def _checked(outcome: Any) -> Outcome:
     return unreadable(f"collect() gave {outcome!r:.80}, and not an Outcome with a final status")
 
 
-def _counted(outcome: Outcome, record: JobRecord) -> Outcome:
+def _counted(outcome: Outcome, launched: int) -> Outcome:
     """Return what came of an attempt with its number, of which the engine has counted the last few."""
-    return msgspec.structs.replace(outcome, attempt=outcome.attempt + record.launched_attempt - 1)
+    return msgspec.structs.replace(outcome, attempt=outcome.attempt + launched - 1)
 
 
 def _add_cost(outcome: Outcome, *told: Observation | JobRecord | None) -> None:

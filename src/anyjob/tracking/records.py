@@ -220,6 +220,11 @@ class JobRecord:
             job_id=self.attempt_id, native_id=self.native_id or "", submitted=self.submitted, spool=self.spool
         )
 
+    def has(self, ticket: Ticket) -> bool:
+        """Whether the engine is still asked with this ticket: whoever hands over the next attempt does so in
+        a thread of its own."""
+        return self.native_id == ticket.native_id and self.attempt_id == ticket.job_id
+
 
 def _known_here() -> tuple[tuple[Spec, ...], Resources]:
     raise AssertionError("the work of a job that was handed over here is known here")
