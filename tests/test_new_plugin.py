@@ -282,12 +282,16 @@ def test_the_source_is_formatted_however_long_the_names_are(
 
 
 def module(path: Path) -> Any:
-    """Import a file."""
+    """Import a file, which may import those beside it."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(made)
+    finally:
+        sys.path.remove(str(path.parent))
     return made
 
 
