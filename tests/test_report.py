@@ -298,11 +298,16 @@ def test_a_job_file_leaves_a_report_whoever_waits() -> None:
     [
         (["--report", "none/r.html"], "there is no directory"),
         (["--report", "r.csv"], "name a file that ends in .html"),
+        (["--report", ""], "name a file that ends in .html"),
+        (["--report", "made.html"], "that is a directory: name a file"),
+        (["--results", "made.csv"], "that is a directory: name a file"),
         (["--report", "r.html", "-b", "threads"], "leave out --report, or choose another one"),
     ],
 )
 def test_a_report_that_cannot_be_is_refused_before_anything_runs(options: list[str], says: str) -> None:
     Path("sweep.toml").write_text(SWEEP.replace("brew", "never"))
+    for name in ("made.html", "made.csv"):
+        Path(name).mkdir()
     done = invoke("run", "sweep.toml", *options)
     assert says in done.stderr
     assert done.exit_code == 125

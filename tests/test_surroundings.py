@@ -249,6 +249,16 @@ def test_output_that_cannot_be_written_is_told_at_the_end() -> None:
     assert b"No space left" in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["backends", "list"]])
+def test_a_full_disk_is_told_by_its_name_whatever_writes_to_it(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "anyjob", *arguments], stdout=full, stderr=subprocess.PIPE, timeout=60
+        )
+    said = "anyjob: error: what was to be told cannot be written: the disk is full (No space left on device)"
+    assert (done.returncode, done.stderr.decode().splitlines()) == (125, [said])
+
+
 # --- Ctrl-C, wherever it comes ------------------------------------------------------------------
 
 INTERRUPT_IN = """

@@ -119,6 +119,8 @@ class Main(LazyGroup):
             traceback.print_exc()
         if isinstance(error, AnyjobError):
             print_error(str(error))
+        elif said := _full(error):
+            print_error(said)
         elif isinstance(error, FileNotFoundError) and error.filename is None and submit_directory() is None:
             print_error("the working directory was removed: change into another one, or give whole paths")
         else:
@@ -156,11 +158,25 @@ class Main(LazyGroup):
         except (click.Abort, KeyboardInterrupt):
             sys.exit(exit_codes.INTERRUPTED)
         except OSError as error:
-            if error.errno != errno.EPIPE:
+            if error.errno == errno.EPIPE:
+                leave_pipe()
+                sys.exit(exit_codes.BROKEN_PIPE)
+            if not (said := _full(error)):
                 raise
+            print_error(said)
             leave_pipe()
-            sys.exit(exit_codes.BROKEN_PIPE)
+            sys.exit(exit_codes.FAILED)
         sys.exit(exit_codes.OK)
+
+
+def _full(error: BaseException) -> str:
+    """Return what is said of a full disk, which may be where the output goes; empty where it is none."""
+    from anyjob.text.full_disk import explain, is_full
+
+    if not isinstance(error, OSError) or not is_full(error):
+        return ""
+    what = "what was to be told" if error.filename is None else os.fsdecode(error.filename)
+    return f"{what} cannot be written: {explain(error)}"
 
 
 def _tell_usage(error: click.UsageError) -> None:

@@ -165,13 +165,13 @@ def _run_file(
     from anyjob.jobfile.pipeline import load
 
     axes = parse_pairs(options["parameters"])
-    if options["results"]:
+    if options["results"] is not None:
         from anyjob.cli.run.sweeps.results_file import check_path
 
         if options["detach"]:
             raise click.UsageError("--results are written at the end, which --detach does not wait for", ctx)
         check_path(options["results"])
-    if options["report"]:
+    if options["report"] is not None:
         from anyjob.cli.run.sweeps.report_file import check_path as check_report
 
         check_report(options["report"])

@@ -6,8 +6,9 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from anyjob.cli.run.sweeps.results_file import check_place
 from anyjob.cli.terminal.output import print_error, print_message
-from anyjob.errors import AnyjobError, JobFileError
+from anyjob.errors import AnyjobError, SpecError
 from anyjob.session.facade import Session
 
 
@@ -15,13 +16,11 @@ def check_path(path: str) -> None:
     """See whether a report can be written there, as far as can be seen before there is one.
 
     Raises:
-        JobFileError: it cannot.
+        SpecError: it cannot.
     """
     if not path.endswith(".html"):
-        raise JobFileError(f"--report {path}: a report is a page: name a file that ends in .html")
-    directory = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(directory):
-        raise JobFileError(f"--report {path}: there is no directory {directory}: make it first")
+        raise SpecError(f"--report {path}: a report is a page: name a file that ends in .html")
+    check_place("--report", path)
 
 
 class ReportFile:

@@ -20,7 +20,7 @@ def check_path(path: str) -> None:
     """Find out, before any work is done, whether the table can be written to a file of this name.
 
     Raises:
-        SpecError: its name does not say how, what writes it is not installed, or there is no directory.
+        SpecError: its name does not say how, what writes it is not installed, or there is no place for it.
     """
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in SUFFIXES:
@@ -29,9 +29,22 @@ def check_path(path: str) -> None:
         raise SpecError(
             f"--results {path}: Parquet is written by pyarrow: pip install pyarrow; or write a .csv"
         )
+    check_place("--results", path)
+
+
+def check_place(option: str, path: str) -> None:
+    """Find out whether a file can be written at a path that an option names, as far as that can be seen.
+
+    Raises:
+        SpecError: it cannot.
+    """
     directory = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(directory):
-        raise SpecError(f"--results {path}: there is no directory {directory}")
+        raise SpecError(f"{option} {path}: there is no directory {directory}: make it first")
+    if os.path.isdir(path):
+        raise SpecError(f"{option} {path}: that is a directory: name a file")
+    if not os.access(directory, os.W_OK):
+        raise SpecError(f"{option} {path}: you may not write to the directory {directory}: name another one")
 
 
 def write(rows: list[SweepRow], path: str) -> None:
