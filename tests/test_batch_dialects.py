@@ -145,6 +145,14 @@ def test_a_job_whose_answer_was_lost_is_found_by_its_name(make: Make, tmp_path: 
     assert job.native_id() == "k1"
 
 
+def test_without_a_history_what_was_seen_on_the_node_is_the_end(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KelpBackend.dialect, "history", lambda jobs, user, since: None)
+    outcome = make().run(Command(["sh", "-c", "kill -9 $$"])).outcome(PATIENCE)
+    assert (outcome.status, outcome.reason, outcome.signal) == (JobStatus.ERROR, "signal", 9)
+
+
 def test_a_row_is_believed_by_its_id_where_it_tells_no_name() -> None:
     ours, name = "0" * 20, f"anyjob-{'0' * 20}"
     rows = [Row(job, JobStatus.RUNNING, name=told) for job, told in (("1", ""), ("2", name), ("3", "theirs"))]

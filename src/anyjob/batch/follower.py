@@ -294,6 +294,11 @@ class Follower:
             if job.cancelled and waited_long:
                 job.outcome = Outcome(status=JobStatus.CANCELLED)
             return _final_observation(job.outcome)
+        if not self._queue.has_history:
+            ended, _ = files.read_observed_end(ticket.spool)
+            if ended.get("attempt", 0) >= max(job.started_attempt, 1):  # nobody else has a verdict
+                row = Row(ticket.native_id, JobStatus.ERROR, reason="signal")
+                return self._observe_ended(ticket, job, row, None)
         started = files.claimed_by(ticket.spool, self._dialect) is not None
         by = ""
         if not job.cancelled:

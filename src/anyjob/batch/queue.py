@@ -258,6 +258,8 @@ class Queue:
         commands: list[list[str]] = []
         for part in list(chunks(jobs, MAX_IDS)) or [()]:
             command = self.dialect.history(part, user_name(), since)
+            if command is None and jobs:
+                self._no_history_at = time.monotonic()
             if command is None or command in commands:
                 continue
             commands.append(command)
