@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from unittest import SkipTest
 
+import msgspec
+
+from anyjob.config.options import secret_fields
 from anyjob.job import JobStatus
 from anyjob.specs import Command
 from anyjob.testing.harness.backend import BackendHarness
@@ -54,5 +57,7 @@ def _require_a_releaser(harness: BackendHarness) -> None:
     """Skip the check where another process, which hands over later, would not know the type of a test."""
     backend, factory = harness.backend, harness.factory
     is_later = backend.capabilities.durable and not backend.queues_in_ledger
-    if is_later and (factory is None or not factory.is_installed or factory.accounts):
+    given = backend.options
+    secrets = secret_fields(type(given)) if isinstance(given, msgspec.Struct) else ()  # are not written down
+    if is_later and (factory is None or not factory.is_installed or factory.accounts or secrets):
         raise SkipTest("the process that hands jobs over later would not know what is configured here alone")
