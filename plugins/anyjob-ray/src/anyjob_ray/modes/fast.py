@@ -226,6 +226,8 @@ class FastMode(Mode):
         try:
             self.backend.notify(job_ids)
         except Exception as error:  # of a hook, where plugins are strict: this thread lives on
+            if self._closed:
+                return  # nobody asks about jobs any more
             threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, None)))
 
     def _end_all_as_lost(self, error: Exception) -> None:
