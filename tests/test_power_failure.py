@@ -47,7 +47,8 @@ def test_all_that_a_queued_job_needs_is_synced_before_the_row_that_names_it(disk
         + f"print(before, backend.run(Call(len, (bytes({LARGE}),))).job_id(), flush=True); input()"
     )
     before, job_id = said(client)
-    synced = disk.synced()[int(before) :]
+    ever = disk.synced()
+    synced = ever[int(before) :]
     row = len(synced) - 1 - synced[::-1].index("state/ledger.sqlite-wal")
     spool = f"state/spool/{job_id[:2]}"
     needed = [
@@ -60,7 +61,8 @@ def test_all_that_a_queued_job_needs_is_synced_before_the_row_that_names_it(disk
     ]
     for path in needed:
         assert path in synced[:row], f"{path} is not synced before the row is"
-    assert any(path.startswith("state/env/") for path in synced[:row])
+    # The environment is that of the job before, by another name.
+    assert any(path.startswith("state/env/") for path in ever[: int(before) + row])
 
 
 def test_a_start_is_synced_before_the_job_starts(disk: UnsyncedDisk) -> None:

@@ -126,6 +126,17 @@ def test_a_task_that_a_signal_ends_ends_the_job_by_it(group: Group) -> None:
     assert (group.report["reason"], group.report["signal"]) == ("signal", signal.SIGKILL)
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+def test_the_signal_that_all_tasks_get_does_not_hide_that_of_the_task(number: int) -> None:
+    """It may wait for the program that starts them when these have all ended."""
+    code = (
+        "import os, signal; from anyjob.standalone.task_group import SIGNALS, end_as\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS); os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"end_as({-number})"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == -number
+
+
 @pytest.mark.parametrize(("program", "exit_code"), [("/no/such/program", 127), ("/etc/passwd", 126)])
 def test_a_program_that_cannot_be_started_is_told(group: Group, program: str, exit_code: int) -> None:
     assert group.run(program)[0] == exit_code

@@ -244,6 +244,8 @@ def end_as(code: int) -> NoReturn:
     """End this process by an exit code, or by -signal."""
     if code < 0:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the task that it was has left one, if any
+        # The TERM that was for all may have come only now: we are to end by that of the task.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if -code not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(-code, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
