@@ -160,15 +160,13 @@ def kind_of(spec: Spec | type[Spec]) -> str:
 
 
 def files_in(spec: Spec) -> Iterator[File]:
-    """Yield the files that go with a spec."""
+    """Yield the files that go with a spec; not what a plugin has in the place of one."""
     for name in file_fields(type(spec)):
         value = getattr(spec, name)
-        if isinstance(value, File):
-            yield value
-        elif isinstance(value, dict):
-            yield from value.values()
-        else:
-            yield from value or ()
+        some = value if isinstance(value, (list, tuple)) else (value,)
+        for file in value.values() if isinstance(value, dict) else some:
+            if isinstance(file, File):
+                yield file
 
 
 def taken(file: File) -> File:
