@@ -10,12 +10,11 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO, NamedTuple
+from contextlib import suppress
+from typing import Any, BinaryIO
 
 from anyjob.backend import BackendStatus, Capabilities
 from anyjob.errors import (
-    BackendAuthError,
     BackendError,
     BackendUnavailableError,
     JobError,
@@ -26,10 +25,10 @@ from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
 from anyjob.outcome import Outcome
 from anyjob.process.forks import in_each_process
 from anyjob.remote import packing, pickle_inspection
+from anyjob.remote.bulks import gathered
 from anyjob.remote.channel import Channel, Ending, answered
 from anyjob.remote.messages import (
     BULK,
-    BULK_SIZE,
     CHUNK,
     Control,
     Hello,
@@ -42,16 +41,13 @@ from anyjob.remote.messages import (
     Submit,
 )
 from anyjob.specs import Call, kind_of
-from anyjob.spool.left_files import LeftFiles, Part
+from anyjob.spool.left_files import LeftFiles
 from anyjob.spool.private_files import open_private
 from anyjob.taskbackend import TaskBackend
 from anyjob.taskjob import TaskJob
 
 WINDOW = 4
 """Requests that are on their way at a time, where there are many."""
-HELD = 64 << 20
-"""Bytes in memory that go before a request, from which the next order goes with another one."""
-
 _PLAIN = frozenset((int, float, str, bytes, bool, type(None)))
 """Arguments that travel wherever Python is."""
 
@@ -235,7 +231,7 @@ class RemoteBackend(TaskBackend):
             orders: what is to be handed over.
             not_sent: gets those that are in none, with what came of them.
         """
-        for some in _gathered(self._all_packed(orders, not_sent)):
+        for some in gathered(self._all_packed(orders, not_sent)):
             if self._are_sent(some.large):
                 yield Submit(self.options.backend, some.orders)
             else:
@@ -465,6 +461,8 @@ class RemoteBackend(TaskBackend):
 
     def _left(self, job: TaskJob) -> LeftFiles:
         """Return the files that a job has left there."""
+        from anyjob.remote.far_files import FarFiles
+
         return FarFiles(job, self)
 
     def _read_all(self, job_id: str, what: str) -> bytes:
@@ -494,73 +492,7 @@ class RemoteBackend(TaskBackend):
             channel.close()
 
 
-class FarFiles(LeftFiles):
-    """The files that a job has left on the machine of its backend."""
-
-    def __init__(self, job: TaskJob, backend: RemoteBackend) -> None:
-        super().__init__(job)
-        self._backend = backend
-
-    def names(self) -> list[str]:
-        """Return those in the job's own directory there."""
-        found = self._backend._read_all(self._job.job_id(), "names").split(b"\0")
-        return [os.fsdecode(name) for name in found if name and not _leads_out(name)]
-
-    def read(self, name: str, offset: int) -> Part:
-        """Read a part of one there."""
-        backend, job_id = self._backend, self._job.job_id()
-        asked = Read(backend.options.backend, job_id, "file", offset, CHUNK, os.fsencode(name))
-        with _about_a_file():
-            answer = backend._ask("read", asked)
-        return Part(answer.data, answer.total or 0)
-
-    def chunks(self, name: str) -> Iterator[bytes]:
-        """Read one there."""
-        with _about_a_file():
-            yield from self._backend._parts(self._job.job_id(), "file", os.fsencode(name))
-
-
-@contextmanager
-def _about_a_file() -> Iterator[None]:
-    """Raise as `JobError` what is not about the other machine."""
-    try:
-        yield
-    except (BackendUnavailableError, BackendAuthError):
-        raise
-    except BackendError as error:
-        raise JobError(str(error)) from error
-
-
-def _leads_out(name: bytes) -> bool:
-    """Tell whether a name, as the other machine gives it, is not that of a file below a directory."""
-    return name.startswith(b"/") or b".." in name.split(b"/")
-
-
 def _with_variables(order: Order, variables: Mapping[str, str]) -> Order:
     from msgspec.structs import replace
 
     return replace(order, environment={**variables, **order.environment})
-
-
-class _Gathered(NamedTuple):
-    """What one request hands over: orders, and what goes before them."""
-
-    orders: list[RemoteOrder]
-    large: packing.Bodies
-
-
-def _gathered(packed: Iterable[tuple[RemoteOrder, packing.Bodies]]) -> Iterator[_Gathered]:
-    """Put together what fits into a request."""
-    bulk, size, held = _Gathered([], {}), 0, 0
-    for order, large in packed:
-        own = packing.size_of(order)
-        if bulk.orders and (len(bulk.orders) >= BULK or size + own > BULK_SIZE or held > HELD):
-            yield bulk
-            bulk, size, held = _Gathered([], {}), 0, 0
-        bulk.orders.append(order)
-        size += own
-        new = {sha256: body for sha256, body in large.items() if sha256 not in bulk.large}
-        held += sum(len(body) for body in new.values() if isinstance(body, bytes))
-        bulk.large.update(new)
-    if bulk.orders:
-        yield bulk

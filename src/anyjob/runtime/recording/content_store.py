@@ -70,6 +70,8 @@ class ContentStore:
             key = (file.path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
             sha256 = self._known.get(key)
             if sha256 is None or self.missing([sha256]):
+                if not self._known:
+                    self.sweep()  # once for all that are taken together
                 sha256 = self._known[key] = self._keep(stream)
             return File(file.path, sha256=sha256)
 
@@ -101,7 +103,6 @@ class ContentStore:
             with suppress(OSError):
                 part.unlink()
             raise cannot_write(self._directory, error) from error
-        self.sweep()
         return digest.hexdigest()
 
     # --- for jobs -----------------------------------------------------------------------------------
