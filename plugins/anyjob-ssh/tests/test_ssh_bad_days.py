@@ -25,6 +25,7 @@ from anyjob_ssh.backend import SshBackend
 import anyjob
 from anyjob import BackendAuthError, BackendUnavailableError, Command, JobStatus, JobTimeoutError
 from anyjob.remote import backend as remote_backend
+from anyjob.remote import bulks
 from anyjob.remote.channel import Channel
 
 pytestmark = pytest.mark.engine("ssh")
@@ -132,9 +133,10 @@ def test_a_wire_that_is_cut_while_a_bulk_is_in_flight(
             cut.__enter__()
         return answer
 
-    monkeypatch.setattr(remote_backend, "BULK", 10)
+    monkeypatch.setattr(bulks, "BULK", 10)
     monkeypatch.setattr(Channel, "send", send_and_cut)
     jobs = backend.run_many([marks.command()] * 50)
+    assert sent.count("submit") >= 2  # or the wire was never cut
     cut.__exit__(None, None, None)
     marks.once(*jobs)
 
