@@ -22,8 +22,10 @@ from anyjob import (
     JobRejectedError,
     JobStatus,
     Registry,
+    Resources,
 )
 from anyjob.batch.queue import Listing
+from anyjob.batch.script import in_common
 from anyjob.sdk import BatchBackend, Row
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "how-to" / "write-a-dialect.md"
@@ -69,6 +71,39 @@ def test_a_bulk_is_an_array_and_each_says_how_it_has_ended(make: Make) -> None:
     assert [job.native_id() for job in jobs] == ["k1/1", "k1/2", "k1/3", "k1/4"]
     assert "".join("".join(job.logs()) for job in jobs) == "0\n1\n2\n3\n"
     assert make().run(Call(pow, (2, 10))).result(PATIENCE) == 1024
+
+
+def test_jobs_of_different_names_and_tags_are_one_array(make: Make) -> None:
+    backend = make()
+    jobs = backend.run_many(
+        [Command(["true"])] * 4,
+        name=[f"fit-{n}" for n in range(3)] + ["wide"],
+        tags=lambda n: {"study": "a", "seed": str(n)},
+        cpus=[None, None, None, 2],
+    )
+    assert {job.native_id() for job in jobs[:3]} == {"k1/1", "k1/2", "k1/3"}
+    assert jobs[3].native_id() == "k2"
+    listed = {row.job: row.name for row in backend.words.listed(backend._programs.query(["kls"]))}
+    assert listed.get("k1", "fit.").startswith("fit.")
+    assert [job.metadata()["name"] for job in jobs] == ["fit-0", "fit-1", "fit-2", "wide"]
+    assert jobs[2].metadata()["tags"] == {"study": "a", "seed": "2"}
+    assert {job.outcome(PATIENCE).status for job in jobs} == {JobStatus.DONE}
+
+
+@pytest.mark.parametrize(
+    ("names", "called"),
+    [
+        (["fit", "fit"], "fit"),
+        (["fit-10", "fit-11", "fit-2"], "fit"),
+        (["run_1.5", "run_1.25"], "run"),
+        (["a", "b"], ""),
+        (["é1", "é2"], "é"),
+    ],
+)
+def test_an_array_is_called_by_what_the_names_of_its_jobs_begin_with(names: list[str], called: str) -> None:
+    common = in_common([Resources(name=name, tags={"x": "1", "name": name}, cpus=2) for name in names])
+    assert (common.name, common.cpus) == (called, 2)
+    assert common.tags == {"x": "1", **({"name": names[0]} if len(set(names)) == 1 else {})}
 
 
 def test_a_cancel_reaches_all_and_is_refused_for_what_has_gone(make: Make) -> None:

@@ -31,7 +31,7 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
             in its spec.
         options: the ``JobOptions`` of the backend: what the job was told for this engine, and what the
             backend is told for all of its jobs. All orders of one launch share them, and their resources,
-            unless the backend ``mixes_resources``.
+            unless the backend ``mixes_resources``, or ``mixes_names``.
         spool: the job's directory, where files are shared; else None.
         attempt: 1, or more where the job runs again.
     """

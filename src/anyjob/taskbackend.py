@@ -97,7 +97,8 @@ class TaskBackend(EngineAdapter):
             specs: what to run.
             resources: as those of `run`; each may also be a list with a value for each item, or a function
                 of the item's index: ``name=lambda index: f"fit-{index}"``. Where an engine takes only
-                jobs alike at once, as batch schedulers do, it is given one group after the other. What all
+                jobs alike at once, as batch schedulers do, it is given one group after the other; there,
+                names and tags make no groups. What all
                 items start after may be a list as in `run`; for each item its own is given by a function:
                 ``after=lambda index: fits[index]``.
         """

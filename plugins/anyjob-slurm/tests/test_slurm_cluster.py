@@ -41,7 +41,7 @@ def doomed(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_a_bulk_is_one_array_and_few_questions(make: Make, programs: slurm_lab.Programs) -> None:
     """Snakemake-Profiles/slurm#74, submitit#1759: the number of calls does not grow with that of jobs."""
     backend = make(programs=str(programs.path))
-    jobs = backend.map(abs, range(-40, 0), name="sizes")
+    jobs = backend.map(abs, range(-40, 0), name=[f"size-{number}" for number in range(40)])
     assert [job.result(PATIENCE) for job in jobs] == list(range(40, 0, -1))
     assert len(programs.calls("sbatch")) == 1
     assert len(programs.calls()) < 10

@@ -17,7 +17,7 @@ from anyjob.batch.follower import Follower
 from anyjob.batch.options import BatchJobOptions, cluster_options
 from anyjob.batch.programs import CompletedProgram, Programs, TimedOut, says
 from anyjob.batch.queue import MAX_IDS, Queue, chunks, condensed
-from anyjob.batch.script import job_environment, job_id_in_name, job_name, script
+from anyjob.batch.script import in_common, job_environment, job_id_in_name, job_name, script
 from anyjob.errors import BackendError
 from anyjob.execution.interpreter import find_interpreter
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
@@ -53,6 +53,7 @@ class BatchBackend(TaskBackend):
     ceiling = 3.0
     grace = 120.0
     relaunches = True
+    mixes_names = True
     finds_results = True
     tells_walltime = True
 
@@ -178,10 +179,11 @@ class BatchBackend(TaskBackend):
         ).encode("utf-8", "surrogateescape")
         if self.words.script_file:
             files.write(directory / "script", text, mode=0o700)
+        resources = in_common([order.resources for order in orders])
         what = Submission(
-            name=job_name(first.resources.name, directory.name),
+            name=job_name(resources.name, directory.name),
             tasks=files.tasks_of(orders, _pack(orders)),
-            resources=first.resources,
+            resources=resources,
             options=first.options,
             script=directory / "script" if self.words.script_file else None,
             directory=directory,

@@ -20,8 +20,10 @@ class Submission(NamedTuple):
 
     Args:
         name: what the scheduler is to call it: ASCII, and it ends in our id, by which it is found again.
+            Of jobs whose names differ: what these begin with.
         tasks: how many tasks the array has; None: it is no array.
-        resources: what each needs, and ``tags`` and ``restartable``. Its ``walltime`` is kept to by us, too.
+        resources: what each needs, ``restartable``, and the ``tags`` that all have. Its ``walltime`` is
+            kept to by us, too.
         options: the ``JobOptions`` of the backend.
         script: the file that the script is in, where the dialect has asked for one (`Dialect.script_file`).
         directory: where ``log-0``, or ``log-N`` of each task counted from 0, takes what the scheduler itself

@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from os.path import commonprefix
+
+from msgspec.structs import replace
 
 from anyjob.batch.dialect import Dialect
 from anyjob.batch.programs import CALLERS, is_foreign
+from anyjob.resources import Resources
 
 NAME_LENGTH = 100
 """Characters of the name that people gave, which stand before our id in the name of a job."""
 
 _NAME = re.compile(r"anyjob-([0-9a-f]{20})$")
+_BEFORE_NUMBER = re.compile(r"[\W\d_]*$")
 _PLAIN = re.compile(rb"[A-Za-z0-9_./+@%=-]+")
 
 # What is the user's is in files, which ANYJOB_SUBMISSION leads to. What is written into it is of ours: where
@@ -112,6 +117,24 @@ def job_name(called: str, job_id: str) -> str:
     if plain and not plain[0].isalpha():
         plain = f"j{plain}"
     return f"{plain}.anyjob-{job_id}" if plain else f"anyjob-{job_id}"
+
+
+def in_common(resources: Sequence[Resources]) -> Resources:
+    """Return what an array is told of jobs that differ in their names and tags alone.
+
+    It is called by what all their names begin with, without the number that comes next: ``fit`` of ``fit-1``
+    and ``fit-12``; and has the tags that all of them have.
+    """
+    first = resources[0]
+    if all(each is first for each in resources):
+        return first
+    names = {each.name for each in resources}
+    name = first.name
+    if len(names) > 1:  # they are no paths
+        name = _BEFORE_NUMBER.sub("", commonprefix(list(names)))  # noqa: RUF071
+    shared = set.intersection(*(set(each.tags.items()) for each in resources))
+    tags = {key: value for key, value in first.tags.items() if (key, value) in shared}
+    return replace(first, name=name, tags=tags)
 
 
 def job_id_in_name(name: str) -> str | None:

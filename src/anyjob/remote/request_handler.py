@@ -49,7 +49,7 @@ from anyjob.remote.messages import (
 )
 from anyjob.resources import Resources
 from anyjob.runtime.recording.content_store import ContentStore
-from anyjob.runtime.submission import submit
+from anyjob.runtime.submission import launch_key, submit
 from anyjob.session.backends.ledger_backends import LedgerBackends
 from anyjob.specs import Spec
 from anyjob.spool import job_spool
@@ -126,18 +126,19 @@ class RequestHandler:
         self, backend: TaskBackend, orders: Sequence[RemoteOrder], answers: dict[str, str]
     ) -> Iterator[list[tuple[str, Spec, Resources]]]:
         """Yield the work of orders that are launched together; what makes no sense is refused."""
-        known: dict[bytes, Resources] = {}
+        known: dict[bytes, tuple[Resources, bytes]] = {}
         groups: dict[bytes, list[tuple[str, Spec, Resources]]] = {}
         for order in orders:
             try:
                 if order.resources not in known:
-                    known[order.resources] = packing.unpack_resources(order.resources)
+                    resources = packing.unpack_resources(order.resources)
+                    known[order.resources] = resources, launch_key(backend, resources)
                 work = packing.unpack_work(order.work, self._bodies.load)
             except (SpecError, TypeError) as error:
                 answers[order.job_id] = str(error)
             else:
-                group = groups.setdefault(b"" if backend.mixes_resources else order.resources, [])
-                group.append((order.job_id, work, known[order.resources]))
+                resources, key = known[order.resources]
+                groups.setdefault(key, []).append((order.job_id, work, resources))
         yield from groups.values()
 
     def _submit(

@@ -72,6 +72,8 @@ class EngineAdapter(BaseBackend):
     mixes_resources: ClassVar[bool] = False
     """Whether the orders of one launch may differ in ``resources`` and ``options``; else those that have the
     same are launched together."""
+    mixes_names: ClassVar[bool] = False
+    """Whether the orders of one launch may differ in their ``name`` and ``tags``, and in nothing else."""
     has_threads_to_spare: ClassVar[bool] = False
     """Whether the threads that tell of the end of jobs may be held by what they call."""
     distribution = ""
@@ -135,9 +137,8 @@ class EngineAdapter(BaseBackend):
         """Hand orders to the engine; yield each with its native id as soon as that is known.
 
         The orders of one launch have the same ``resources`` and ``options``, unless it is said that
-        ``mixes_resources``. Yields ``(order,
-        Rejected(reason))`` for one that the engine will not take, and ``(order, Unsure())`` where it did
-        not answer.
+        ``mixes_resources``, or ``mixes_names``. Yields ``(order, Rejected(reason))`` for one that the engine
+        will not take, and ``(order, Unsure())`` where it did not answer.
         """
 
     @abstractmethod

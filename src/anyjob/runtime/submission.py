@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +87,7 @@ def submit(
         record.after = needed
     for record, claim in zip(records, once, strict=False):
         record.once = claim
-    groups: dict[int, list[Order]] = {}  # by what they are given, which plugins may have amended
+    groups: dict[Hashable, list[Order]] = {}  # by what they are given, which plugins may have amended
     for record in records:
         own = record.resources
         try:
@@ -102,7 +102,7 @@ def submit(
             record.give(given.shared(admitted.resources))
         check_tasks(backend, record)
         order = backend._order(record, given.options(record.resources))
-        groups.setdefault(0 if backend.mixes_resources else id(record.resources), []).append(order)
+        groups.setdefault(given.key(record.resources), []).append(order)
     _tell_amendments(records)
     by_id = {record.job_id: record for record in records}
     entered = False
@@ -165,22 +165,29 @@ def launch_again(backend: EngineAdapter, records: Sequence[JobRecord]) -> dict[s
     Raises:
         BackendError: the engine cannot be asked.
     """
-    by_options: dict[bytes, list[JobRecord]] = {}
-    from anyjob.ledger.encoding import encode_resources
-
+    groups: dict[bytes, list[JobRecord]] = {}
     for record in records:
-        by_options.setdefault(encode_resources(record.resources), []).append(record)
+        groups.setdefault(launch_key(backend, record.resources), []).append(record)
     taken = {}
-    for some in by_options.values():
-        options = backend.job_options(some[0].resources)
+    for some in groups.values():
         by_id = {record.attempt_id: record for record in some}
-        for order, answer in backend.launch([backend._order(record, options) for record in some]):
+        orders = [backend._order(record, backend.job_options(record.resources)) for record in some]
+        for order, answer in backend.launch(orders):
             if isinstance(answer, str):
                 taken[by_id[order.job_id].job_id] = answer
             elif isinstance(answer, Rejected):
                 by_id[order.job_id].unsure = False
                 backend._tracker.end(by_id[order.job_id], rejected(answer.reason))
     return taken
+
+
+def launch_key(backend: EngineAdapter, resources: Resources) -> bytes:
+    """Return what is the same of the resources of all jobs that a backend launches together."""
+    from anyjob.ledger.encoding import encode_resources
+
+    if backend.mixes_resources:
+        return b""
+    return encode_resources(replace(resources, name="", tags={}) if backend.mixes_names else resources)
 
 
 class _Given:
@@ -190,6 +197,7 @@ class _Given:
         self._backend = backend
         self._asked: dict[int, tuple[Resources, Resources]] = {}  # as it came, and as it is
         self._options: dict[int, Any] = {}
+        self._keys: dict[int, bytes] = {}  # of resources that differ in their names, perhaps
         self._known: dict[bytes, Resources] = {}
 
     def asked(self, resources: Resources) -> Resources:
@@ -216,6 +224,15 @@ class _Given:
         found = self._options.get(id(resources))
         if found is None:
             found = self._options[id(resources)] = self._backend.job_options(resources)
+        return found
+
+    def key(self, resources: Resources) -> Hashable:
+        """Return what is the same of those that are launched together."""
+        if not self._backend.mixes_names:
+            return 0 if self._backend.mixes_resources else id(resources)
+        found = self._keys.get(id(resources))
+        if found is None:
+            found = self._keys[id(resources)] = launch_key(self._backend, resources)
         return found
 
 
