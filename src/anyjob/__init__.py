@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from anyjob.jobtypes import CommandJob, PythonJob
     from anyjob.orders import Observation, Options, Order, Rejected, Ticket, Unsure
     from anyjob.outcome import Attempt, Outcome
+    from anyjob.outputs.command_result import CommandResult
     from anyjob.provider import BaseProvider, ProviderConfiguration, filter_backends, least_busy
     from anyjob.references import Lazy, lazy, result_of
     from anyjob.registry.lookup import Registry
@@ -84,7 +85,6 @@ if TYPE_CHECKING:
     )
     from anyjob.session.facade import Session
     from anyjob.specs import Call, Command, File, Spec
-    from anyjob.spool.outputs import CommandResult
     from anyjob.spool.progress_report import progress
     from anyjob.status import JOB_FINAL_STATES, JobStatus
     from anyjob.taskbackend import TaskBackend
@@ -137,7 +137,7 @@ _WHERE = {
     "jobtypes": ("CommandJob", "PythonJob"),
     "orders": ("Observation", "Options", "Order", "Rejected", "Ticket", "Unsure"),
     "outcome": ("Attempt", "Outcome"),
-    "spool.outputs": ("CommandResult",),
+    "outputs.command_result": ("CommandResult",),
     "spool.progress_report": ("progress",),
     "references": ("Lazy", "lazy", "result_of"),
     "execution.own_attempt": ("attempt", "scratch"),

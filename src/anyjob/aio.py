@@ -18,10 +18,10 @@ from anyjob.backend import BaseBackend
 from anyjob.errors import JobError
 from anyjob.job import BaseJob
 from anyjob.outcome import Outcome
+from anyjob.outputs import job_logs, log_reading
 from anyjob.provider import BaseProvider
 from anyjob.session.facade import Session
 from anyjob.specs import Spec, T
-from anyjob.spool import log_reading
 from anyjob.status import JobStatus
 from anyjob.taskbackend import AnyBackend
 from anyjob.taskjob import TaskJob
@@ -288,7 +288,7 @@ def log_bytes(job: TaskJob, stream: str = "stdout", follow: bool = False) -> Asy
     if not isinstance(job, TaskJob):
         raise JobError(f"{job!r} keeps no logs: only jobs of task backends do")
     log_reading.check_stream(stream)
-    return asynchronous.log_chunks(job, job._log_reader(stream), follow)
+    return asynchronous.log_chunks(job, job_logs.reader(job, stream), follow)
 
 
 # --- many jobs ------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from anyjob.ledger.rows import Row as Row
     from anyjob.ledger.store import Ledger as Ledger
     from anyjob.outcome import Outcome as Outcome
+    from anyjob.outputs.left_files import LeftFiles as LeftFiles
     from anyjob.provider import BaseProvider as BaseProvider
     from anyjob.references import Lazy as Lazy
     from anyjob.references import ResultOf as ResultOf
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from anyjob.session.providers.offers import Offers as Offers
     from anyjob.specs import Spec as Spec
     from anyjob.specs import T as T
-    from anyjob.spool.left_files import LeftFiles as LeftFiles
     from anyjob.status import JobStatus as JobStatus
     from anyjob.taskbackend import AnyBackend as AnyBackend
     from anyjob.taskjob import TaskJob as TaskJob
@@ -62,7 +62,7 @@ else:
         "J": "anyjob.tracking.waits.blocking",
         "JobFuture": "anyjob.future",
         "Ledger": "anyjob.ledger.store",
-        "LeftFiles": "anyjob.spool.left_files",
+        "LeftFiles": "anyjob.outputs.left_files",
         "ListingEntry": "anyjob.registry.listing",
         "Lazy": "anyjob.references",
         "ResultOf": "anyjob.references",

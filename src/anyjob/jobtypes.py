@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import JobFailedError
 from anyjob.outcome import Outcome
+from anyjob.outputs.command_result import BytesOutput, CommandResult, Output
 from anyjob.serialization.pickling import PickledCall, dump_call
 from anyjob.specs import Call, Command, File, Spec, T_co
-from anyjob.spool import log_reading
 from anyjob.spool.outcomes import load_value
-from anyjob.spool.outputs import BytesOutput, CommandResult, Output
 from anyjob.status import JobStatus
 from anyjob.taskjob import TaskJob
 
@@ -64,6 +63,8 @@ class CommandJob(TaskJob[CommandResult]):
         self, stream: str = "stdout", follow: bool = False, attempt: int | None = None
     ) -> Iterator[bytes]:
         """As `logs`, in bytes, as they come; from the file that the program was told to write."""
+        from anyjob.outputs import log_reading
+
         log_reading.check_stream(stream)
         path = self._output_file(stream)
         if path is None:

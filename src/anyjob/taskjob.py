@@ -20,13 +20,10 @@ from anyjob.errors import (
 )
 from anyjob.job import BaseJob
 from anyjob.outcome import USAGE, Attempt, KeptByBackend, Outcome
+from anyjob.outputs.command_result import Output
 from anyjob.references import OutputPath, ResultOf
-from anyjob.resources import goes_again
 from anyjob.specs import Spec, T_co, kind_of
-from anyjob.spool import log_reading
 from anyjob.spool.outcomes import failure_of, load_value
-from anyjob.spool.outputs import Output
-from anyjob.spool.private_files import read_range
 from anyjob.status import JobStatus
 from anyjob.text.seconds import timeout_of
 from anyjob.tracking.notifying_threads import check_may_wait
@@ -274,18 +271,9 @@ class TaskJob(BaseJob, Generic[T_co]):
         Raises:
             StateError: the ledger cannot be read.
         """
-        from anyjob.spool.attempts import attempts_of, logs_of_attempt, logs_of_launches
+        from anyjob.outputs import job_logs
 
-        record = self._record
-        backend, number = self._backend, record.attempt
-        before = backend.ended_attempts(self._job_id)
-
-        def logs_of(attempt: int) -> dict[str, str]:
-            if backend.runs_again or not backend.capabilities.durable:
-                return logs_of_attempt(record.spool, attempt, number)
-            return logs_of_launches(backend.spool_root, self._job_id, before, attempt)
-
-        return attempts_of(before, record.outcome, number, record.status, None, logs_of)
+        return job_logs.attempts(self)
 
     def logs(self, stream: str = "stdout", follow: bool = False, attempt: int | None = None) -> Iterator[str]:
         """Yield what the work wrote, line by line, with line ends.
@@ -298,17 +286,21 @@ class TaskJob(BaseJob, Generic[T_co]):
         Raises:
             JobError: there is no such stream, or attempt.
         """
+        from anyjob.outputs import log_reading
+
         return log_reading.lines(self.log_bytes(stream, follow, attempt))
 
     def log_bytes(
         self, stream: str = "stdout", follow: bool = False, attempt: int | None = None
     ) -> Iterator[bytes]:
         """As `logs`, in bytes, as they come."""
+        from anyjob.outputs import job_logs, log_reading
+
         log_reading.check_stream(stream)
         if attempt is not None and attempt != self._record.attempt:
-            return self._log_of_attempt(stream, attempt)
+            return job_logs.of_attempt(self, stream, attempt)
         return log_reading.chunks(
-            self._log_reader(stream),
+            job_logs.reader(self, stream),
             lambda: not follow or self.in_final_state(),
             self._pause,
         )
@@ -326,7 +318,7 @@ class TaskJob(BaseJob, Generic[T_co]):
         Raises:
             JobError: the job leaves its files where they are not seen from here; `fetch` brings them.
         """
-        from anyjob.spool.left_files import place
+        from anyjob.outputs.left_files import place
 
         backend = self._backend
         if not backend.capabilities.shared_files:
@@ -351,51 +343,9 @@ class TaskJob(BaseJob, Generic[T_co]):
         Raises:
             JobError: one is not there, or something is that is not to be overwritten.
         """
-        from anyjob.spool.left_files import fetch
+        from anyjob.outputs.left_files import fetch
 
         return fetch(self, names, into, overwrite=overwrite)
-
-    def _log_reader(self, stream: str) -> Callable[[int], bytes]:
-        """Return what reads a stream from an offset on, from attempt to attempt."""
-        record = self._record
-        if record.kind and record.outcome is None and not self._backend.runs_again:
-            return self._log_of_launches(stream)
-
-        def read(offset: int) -> bytes:
-            found: bytes = self._backend.logs(record.ticket(), stream, offset)
-            return found
-
-        if record.spool is None or (record.attempt == 1 and record.outcome is not None):
-            return read
-        if not goes_again(record.resources):
-            return read
-        from anyjob.spool.attempts import LogReader
-
-        return LogReader(record.spool, stream, record.attempt, read)
-
-    def _log_of_launches(self, stream: str) -> Callable[[int], bytes]:
-        """Return what reads a stream at an engine that is given each attempt under an id of its own."""
-        ticket, before = self._record.ticket(), 0  # bytes of the attempts before
-
-        def read(offset: int) -> bytes:
-            nonlocal ticket, before
-            found: bytes = self._backend.logs(ticket, stream, offset - before)
-            if not found and ticket.job_id != self._record.attempt_id:
-                ticket, before = self._record.ticket(), offset
-                found = self._backend.logs(ticket, stream, 0)
-            return found
-
-        return read
-
-    def _log_of_attempt(self, stream: str, attempt: int) -> Iterator[bytes]:
-        found = {each.number: each for each in self.attempts()}
-        if attempt not in found:
-            had = "1 attempt" if len(found) == 1 else f"{len(found)} attempts"
-            raise JobError(f"job {self._job_id} has had {had}, and no attempt {attempt}")
-        path = found[attempt].logs.get(stream)
-        if path is None:
-            return iter(())
-        return log_reading.chunks(lambda offset: read_range(path, offset), lambda: True, self._pause)
 
     def _pause(self, seconds: float) -> None:
         """Sleep, at most until the job has ended."""

@@ -46,6 +46,7 @@ PREFIXES = (
     "anyjob.runtime",
     "anyjob.execution",
     "anyjob.serialization",
+    "anyjob.outputs",
     "anyjob.spool",
     "anyjob.standalone",
 )

@@ -23,6 +23,7 @@ from anyjob.errors import (
 )
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
 from anyjob.outcome import Outcome
+from anyjob.outputs.left_files import LeftFiles
 from anyjob.process.forks import in_each_process
 from anyjob.remote import packing, pickle_inspection
 from anyjob.remote.bulks import gathered
@@ -41,7 +42,6 @@ from anyjob.remote.messages import (
     Submit,
 )
 from anyjob.specs import Call, kind_of
-from anyjob.spool.left_files import LeftFiles
 from anyjob.spool.private_files import open_private
 from anyjob.taskbackend import TaskBackend
 from anyjob.taskjob import TaskJob

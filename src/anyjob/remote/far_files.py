@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from anyjob.errors import BackendAuthError, BackendError, BackendUnavailableError, JobError
+from anyjob.outputs.left_files import LeftFiles, Part
 from anyjob.remote.messages import CHUNK, Read
-from anyjob.spool.left_files import LeftFiles, Part
 
 if TYPE_CHECKING:
     from anyjob.remote.backend import RemoteBackend

@@ -382,7 +382,7 @@ class EngineAdapter(BaseBackend):
         Raises:
             JobError: they are not to be had from here.
         """
-        from anyjob.spool.left_files import LeftFiles
+        from anyjob.outputs.left_files import LeftFiles
 
         if not self.capabilities.shared_files:
             raise JobError(

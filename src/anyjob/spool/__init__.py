@@ -1,4 +1,4 @@
-"""What a job leaves in its private directory: logs, report, attempts, what it says of itself.
+"""What is in the private directory of a job: its report and outcome, its environment, what it says of itself.
 
 Imports the data of the root (`outcome`, `status`, `errors`) and `anyjob.text`.
 """

@@ -132,7 +132,7 @@ class JobRecord:
         """The id that the engine knows it by, which is another one when it is handed over once more."""
         if self.launched_attempt == 1:
             return self.job_id
-        from anyjob.spool.attempts import attempt_id
+        from anyjob.outputs.attempts import attempt_id
 
         return attempt_id(self.job_id, self.launched_attempt)
 

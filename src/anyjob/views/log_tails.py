@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from anyjob.spool.log_reading import STREAMS
+from anyjob.outputs.log_reading import STREAMS
 from anyjob.spool.private_files import read_range
 from anyjob.text.printable import printable, shortened
 

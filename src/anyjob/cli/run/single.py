@@ -17,9 +17,9 @@ from anyjob.cli.terminal.results import as_json as result_as_json
 from anyjob.cli.terminal.results import print_result, write_files
 from anyjob.errors import AnyjobError, CommandFailedError
 from anyjob.outcome import Outcome
+from anyjob.outputs.command_result import CommandResult
 from anyjob.resources import make_resources
 from anyjob.specs import Spec, kind_of, without_prerequisites
-from anyjob.spool.outputs import CommandResult
 from anyjob.taskjob import TaskJob
 
 

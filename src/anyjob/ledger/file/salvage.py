@@ -25,9 +25,9 @@ from anyjob.ledger.file.schema import ASTRAY, MISCOUNTED, NEVER_DUE, REFERENCES,
 from anyjob.ledger.file.statedir import is_network
 from anyjob.ledger.rows import BLOCKED, CODE, FINAL, FIRST, of_column
 from anyjob.outcome import Outcome
+from anyjob.outputs.attempts import attempt_id
 from anyjob.process.reporting import report
 from anyjob.spool import job_spool
-from anyjob.spool.attempts import attempt_id
 from anyjob.status import JobStatus
 
 TABLES = (

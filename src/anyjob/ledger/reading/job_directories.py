@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from anyjob.outputs.attempts import attempt_id
 from anyjob.spool import job_spool
-from anyjob.spool.attempts import attempt_id
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,7 +22,7 @@ from anyjob.taskbackend import TaskBackend
 
 if TYPE_CHECKING:
     from anyjob.ledger.rows import BackendRow
-    from anyjob.spool.left_files import LeftFiles
+    from anyjob.outputs.left_files import LeftFiles
     from anyjob.taskjob import TaskJob
 
 

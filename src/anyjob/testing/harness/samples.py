@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from anyjob.errors import UnsupportedSpecError
+from anyjob.outputs.command_result import CommandResult
 from anyjob.runtime.lowering import find_route
 from anyjob.specs import Call, Command
-from anyjob.spool.outputs import CommandResult
 from anyjob.taskbackend import TaskBackend
 
 ANY: Any = object()

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
-from anyjob.spool import log_reading
+from anyjob.outputs import log_reading
 from anyjob.status import JOB_FINAL_STATES, JobStatus, backoff
 from anyjob.text.seconds import seconds, timeout_of
 from anyjob.tracking.thread_loop import with_event_loop

@@ -13,11 +13,11 @@ from anyjob.ledger.encoding import decode_resources, outcome_of
 from anyjob.ledger.reading.job_directories import directory_of
 from anyjob.ledger.rows import FINAL, BackendRow, Row, Summary
 from anyjob.outcome import USAGE, Attempt
+from anyjob.outputs.attempts import attempts_of, logs_of_attempt, logs_of_launches
 from anyjob.resources import Resources
 from anyjob.session.backends.plain_job import KIND as PLAIN
 from anyjob.session.facade import Session
 from anyjob.spool import job_spool, progress_report
-from anyjob.spool.attempts import attempts_of, logs_of_attempt, logs_of_launches
 from anyjob.views.details.queue_place import SAID, queue_place
 from anyjob.views.details.row_data import row_data
 

@@ -11,10 +11,10 @@ from typing import Any
 from anyjob.errors import AnyjobError
 from anyjob.ledger.reading.reader import LedgerReader
 from anyjob.ledger.rows import CANCELLING, HELD, PAUSED, RELEASED, Row
+from anyjob.outputs.log_reading import STREAMS
 from anyjob.resources import Resources, labels_of, total_cpus
 from anyjob.session.backends.plain_job import KIND as PLAIN
 from anyjob.session.facade import Session
-from anyjob.spool.log_reading import STREAMS
 from anyjob.views import log_tails, queries
 from anyjob.views.details.description import describe
 from anyjob.views.explanation.facts import Facts, Other, limit_of

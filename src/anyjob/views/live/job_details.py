@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from anyjob.errors import in_words
 from anyjob.ledger.reading.job_directories import directory_of
 from anyjob.ledger.rows import Row
+from anyjob.outputs import job_logs
+from anyjob.outputs.log_reading import check_stream
 from anyjob.session.backends.plain_job import KIND as PLAIN
 from anyjob.session.facade import Session
-from anyjob.spool.log_reading import check_stream
 from anyjob.spool.private_files import read_range
 from anyjob.text.markup import LINES
 from anyjob.text.printable import printable, shortened
@@ -88,7 +89,7 @@ def log_part(session: Session, row: Row, stream: str, begin: int | None, size: i
         job = session.get_job(row.job_id)
         if not job.backend().capabilities.logs:
             return LogPart(0, 0, "", "its backend keeps no logs that can be read from here")
-        return as_part(begin or 0, job._log_reader(stream)(begin or 0)[:size])
+        return as_part(begin or 0, job_logs.reader(job, stream)(begin or 0)[:size])
     except Exception as error:  # of a plugin, or an engine that is away
         return LogPart(begin or 0, begin or 0, "", printable(in_words(error)))
 

@@ -11,9 +11,9 @@ from anyjob.cli.terminal import results
 from anyjob.cli.terminal.output import print_error, print_message, table, write_json
 from anyjob.errors import AnyjobError, CommandFailedError
 from anyjob.jobfile.reader import JobFile
+from anyjob.outputs.command_result import BytesOutput, CommandResult
 from anyjob.resources import make_resources
 from anyjob.specs import without_prerequisites
-from anyjob.spool.outputs import BytesOutput, CommandResult
 from anyjob.text.printable import printable
 
 MOST_OUTPUT = 256 * 1024

@@ -18,10 +18,10 @@ from anyjob.execution.own_attempt import SCRATCH
 from anyjob.execution.spawning import GRACE, write_files
 from anyjob.ledger.reading.results import given_results
 from anyjob.ledger.store import Ledger
+from anyjob.outputs.attempts import put_attempt_aside
 from anyjob.resources import goes_again
 from anyjob.specs import Command, outputs_in
 from anyjob.spool import environment_file, job_spool
-from anyjob.spool.attempts import put_attempt_aside
 from anyjob.spool.environment_file import JOB_FILE
 from anyjob.spool.job_spool import held_input
 from anyjob.spool.private_files import open_private, sync_directories, write_private

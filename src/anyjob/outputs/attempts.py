@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from anyjob.outcome import USAGE, Attempt, Outcome
+from anyjob.outputs.log_reading import STREAMS
 from anyjob.spool.job_spool import path_of
-from anyjob.spool.log_reading import STREAMS
 from anyjob.spool.private_files import read_range
 from anyjob.status import JobStatus
 
