@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from anyjob.orders import Answer
     from anyjob.outcome import KeptByBackend, LocalValue
     from anyjob.process.forks import in_children, in_each_process
+    from anyjob.process.plugin_thread import PluginThread
     from anyjob.remote.backend import RemoteBackend
     from anyjob.remote.channel import Ending
     from anyjob.remote.messages import Hello
@@ -51,6 +52,7 @@ _MODULE_OF = {
     "KeptByBackend": "outcome",
     "LiveView": "views.live.live_view",
     "LocalValue": "outcome",
+    "PluginThread": "process.plugin_thread",
     "RemoteBackend": "remote.backend",
     "Row": "batch.dialect",
     "Submission": "batch.dialect",
@@ -93,6 +95,7 @@ __all__ = [
     "KeptByBackend",
     "LiveView",
     "LocalValue",
+    "PluginThread",
     "RemoteBackend",
     "Row",
     "Submission",

@@ -21,6 +21,7 @@ from anyjob.errors import (
 from anyjob.job import BaseJob
 from anyjob.outcome import USAGE, Attempt, KeptByBackend, Outcome
 from anyjob.outputs.command_result import Output
+from anyjob.process.plugin_thread import PluginThread
 from anyjob.references import OutputPath, ResultOf
 from anyjob.specs import Spec, T_co, kind_of
 from anyjob.spool.outcomes import failure_of, load_value
@@ -365,7 +366,7 @@ class TaskJob(BaseJob, Generic[T_co]):
             with suppress(Exception):
                 self.status()
 
-        asking = threading.Thread(target=ask, name="anyjob-ask", daemon=True)
+        asking = PluginThread(ask, "anyjob-ask")
         asking.start()
         asking.join(seconds)
 

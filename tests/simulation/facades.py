@@ -31,6 +31,7 @@ from anyjob.builtin.local.zygote import main as zygote_main
 from anyjob.execution import interpreter
 from anyjob.ledger.file import statedir
 from anyjob.process import reporting
+from anyjob.process.plugin_thread import PluginThread
 from anyjob.tracking.waits import blocking
 from simulation.descriptions import pair
 from simulation.files import Files, make_poll_class, make_selector_class, make_socket_class
@@ -55,7 +56,7 @@ OTHERS = ("anyjob.job", "anyjob.taskjob", "anyjob.taskbackend")
 LOG_ERROR = vars(job_control)["log_error"]
 OUTSIDE = (
     os, time, signal, signal.signal, signal.set_wakeup_fd, threading, fcntl, socket, select, selectors,
-    queue.SimpleQueue, blocking._Queue, threading.Event, resource, sqlite3, traceback, gc, sys,
+    queue.SimpleQueue, blocking._Queue, threading.Event, PluginThread, resource, sqlite3, traceback, gc, sys,
     LOG_ERROR, daemon.detach, daemon.adopt_orphans,
     process_attributes.reset, process_attributes.current, statedir.is_network,
     interpreter.spawn_interpreter, reporting.report, zygote_main.mark_memory, zygote_child.finalize,
@@ -127,6 +128,7 @@ def make_replacements(machine: Machine, files: Files, os_module: Os) -> dict[int
         id(signal.set_wakeup_fd): set_wakeup_fd,
         id(threading): threading_module,
         id(threading.Event): lambda: Event(machine),
+        id(PluginThread): lambda target, name="": Thread(machine, target, name),
         id(fcntl): _copy(fcntl, lockf=lockf, fcntl=control, flock=files.flock),
         id(socket): _copy(socket, socket=socket_class, socketpair=socketpair),
         id(select): _copy(select, poll=make_poll_class(files)),

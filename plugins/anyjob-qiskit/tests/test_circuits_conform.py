@@ -161,13 +161,6 @@ class TestQiskitConforms(TaskBackendConformance):
     def samples(self) -> Sequence[Samples]:
         return lab.samples(lab.waiting)
 
-    @pytest.mark.xfail(
-        reason="open: the process that hands jobs over later ends in code of Qiskit's, and they are lost",
-        run=False,
-    )
-    def test_work_starts_after_what_it_is_to_start_after(self, harness: Any) -> None:
-        super().test_work_starts_after_what_it_is_to_start_after(harness)
-
 
 class TestFakeDeviceConforms(ProviderConformance):
     """On fake devices of qiskit-ibm-runtime, in this process."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from anyjob.builtin.pool_job import PoolJob
 from anyjob.errors import BackendError
+from anyjob.process.plugin_thread import PluginThread
 
 
 class SlotThreads:
@@ -72,7 +73,7 @@ class SlotThreads:
     def _staff(self, wanted: int) -> None:
         """Start the threads that are missing where so many are to wait for a job; with the lock held."""
         while self._idle < wanted and not self._is_stopped:
-            thread = threading.Thread(target=self._serve, name=f"{self._name}-{self._started}", daemon=True)
+            thread = PluginThread(self._serve, f"{self._name}-{self._started}")
             try:
                 thread.start()
             except RuntimeError as error:  # the operating system's limit: those that there are go on

@@ -65,14 +65,14 @@ def _load_within(seconds: float | None, reference: Reference, load: Callable[[],
     if seconds is None or _is_importing():  # another thread might wait for the module that is imported here
         return load()
     from concurrent.futures import Future
-    from threading import Thread
+
+    from anyjob.process.plugin_thread import PluginThread
 
     key = os.getpid(), reference
     future = _under_way.get(key)
     if future is None:
         future = _under_way[key] = Future()
-        name = f"anyjob-import-{reference.name}"
-        Thread(target=_fulfil, args=(future, load), name=name, daemon=True).start()
+        PluginThread(_fulfil, f"anyjob-import-{reference.name}", (future, load)).start()
     try:
         error = future.exception(seconds)
     except TimeoutError:

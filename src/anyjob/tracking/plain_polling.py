@@ -14,6 +14,7 @@ from typing import Any
 
 from anyjob.errors import BackendUnavailableError
 from anyjob.process.forks import in_each_process
+from anyjob.process.plugin_thread import PluginThread
 from anyjob.process.reporting import report
 from anyjob.status import JOB_FINAL_STATES, JobStatus, backoff
 from anyjob.tracking import thread_loop
@@ -81,7 +82,7 @@ def _poller_of(job: Any) -> _Poller:
     if poller is None:
         poller = _Poller(key)
         name = f"anyjob-poll-{type(job).__name__}"
-        threading.Thread(target=poller.run, name=name, daemon=True).start()
+        PluginThread(poller.run, name).start()
         _pollers[key] = poller
     return poller
 

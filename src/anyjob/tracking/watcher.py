@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from anyjob.errors import BackendError, BackendUnavailableError, StateError
 from anyjob.process.forks import in_each_process
+from anyjob.process.plugin_thread import PluginThread
 from anyjob.process.reporting import report
 from anyjob.status import backoff
 from anyjob.tracking.records import NEVER
@@ -182,9 +183,7 @@ class Watcher:
     def _start(self) -> None:
         """Have a thread; with the lock held."""
         if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._run, name=f"anyjob-watch-{self._backend.name()}", daemon=True
-            )
+            self._thread = PluginThread(self._run, f"anyjob-watch-{self._backend.name()}")
             self._thread.start()
 
     def _listen(self) -> None:

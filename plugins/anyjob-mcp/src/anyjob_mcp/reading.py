@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from anyjob import JOB_FINAL_STATES, JobNotFoundError, JobStatus, Resources, Session, SpecError
-from anyjob.sdk import LiveView
+from anyjob.sdk import LiveView, PluginThread
 from anyjob_mcp.limits import Limits
 
 PATIENCE = 5.0
@@ -109,7 +109,7 @@ class Reading:
         """Have engines say where jobs are; one that does not answer is not waited for."""
         with self._lock:
             if self._asking is None or not self._asking.is_alive():
-                self._asking = threading.Thread(target=self._ask_engines, daemon=True)
+                self._asking = PluginThread(self._ask_engines)
                 self._asking.start()
             asking = self._asking
         asking.join(PATIENCE)

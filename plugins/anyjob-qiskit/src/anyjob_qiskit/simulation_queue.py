@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from anyjob import JobStatus, Outcome
-from anyjob.sdk import outcome_from_report, runner
+from anyjob.sdk import PluginThread, outcome_from_report, runner
 
 
 class QueuedSimulation:
@@ -66,7 +66,7 @@ class SimulationQueue:
     def __init__(self, name: str, on_change: Callable[[QueuedSimulation], None]) -> None:
         self._on_change = on_change
         self._queue: SimpleQueue[QueuedSimulation | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run_queued, name=name, daemon=True)
+        self._thread = PluginThread(self._run_queued, name)
         self._thread.start()
 
     def put(self, simulation: QueuedSimulation) -> None:

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from anyjob.execution.next_attempt import next_attempt
 from anyjob.outcome import Outcome
 from anyjob.process.forks import in_each_process
+from anyjob.process.plugin_thread import PluginThread
 from anyjob.runtime.recording.recorder import Deferred, Recorder
 from anyjob.status import JobStatus
 
@@ -75,7 +76,7 @@ class AttemptsHere(Recorder):
             due = time.monotonic() + self._waits.pop(record.job_id, 0.0)
             heapq.heappush(self._due, (due, record.job_id, record))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="anyjob-attempts", daemon=True)
+                self._thread = PluginThread(self._run, "anyjob-attempts")
                 self._thread.start()
             self._changed.notify()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyjob.errors import AnyjobError, BackendUnavailableError, ConfigError
+from anyjob.process.plugin_thread import PluginThread
 from anyjob.session.providers.provider_calls import as_it_gives
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def at_once(ask: Callable[[str], T], names: Iterable[str], timeout: float) -> di
             except Exception as error:
                 answers[name] = error
 
-    threads = [threading.Thread(target=answer, args=(name,), daemon=True) for name in names]
+    threads = [PluginThread(answer, args=(name,)) for name in names]
     for thread in threads:
         thread.start()
     end = time.monotonic() + timeout

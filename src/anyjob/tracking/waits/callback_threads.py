@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from anyjob.process.forks import in_each_process
+from anyjob.process.plugin_thread import PluginThread
 
 if TYPE_CHECKING:
     from anyjob.status import JobStatus
@@ -45,7 +46,7 @@ class CallbackThreads:
                 return
             self._spare += 1
         try:
-            threading.Thread(target=self._serve, name="anyjob-callbacks", daemon=True).start()
+            PluginThread(self._serve, "anyjob-callbacks").start()
         except RuntimeError:  # none can be started: those that there are come to it, or this one does
             with self._changed:
                 self._spare -= 1
@@ -71,7 +72,7 @@ class CallbackThreads:
                     self._spare -= 1
                     if self._calls and not self._spare:
                         self._spare += 1
-                        threading.Thread(target=self._serve, name="anyjob-callbacks", daemon=True).start()
+                        PluginThread(self._serve, "anyjob-callbacks").start()
                     return self._calls.popleft()
                 if self._turn is me:
                     self._turn = None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from anyjob.process.forks import in_each_process
+from anyjob.process.plugin_thread import PluginThread
 from anyjob.tracking import thread_loop
 from anyjob.tracking.notifying_threads import check_may_wait
 
@@ -49,7 +50,7 @@ class _ThreadPool:
                 self._changed.notify()
                 return
             self._count += 1
-        threading.Thread(target=self._work, name="anyjob-offload", daemon=True).start()
+        PluginThread(self._work, "anyjob-offload").start()
 
     def _work(self) -> None:
         while (call := self._next()) is not None:
