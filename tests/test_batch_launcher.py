@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,40 @@ def test_a_second_copy_ends_itself(tmp_path: Path) -> None:
     code, words = node.run(job="8")
     assert (code, "claimed by ['7', '-', '1']" in words) == (1, True)
     assert node.text("stdout") == "ran\n"
+
+
+def test_who_has_claimed_a_job_is_waited_for(tmp_path: Path) -> None:
+    """It is claimed first, and says then by whom: in between it is nobody's who has not done so."""
+    node = Node(tmp_path, Command(["true"]))
+    claim = (node.directory() / "work").rename(node.directory() / "claim")
+    found: list[str | None] = []
+    asking = threading.Thread(
+        target=lambda: found.append(files.claim_for_nobody(node.directory(), TERMS)), daemon=True
+    )
+    asking.start()
+    assert files.claimed_by(node.directory(), TERMS) is None
+    assert files.membership(node.directory()) is not None
+    with claim.open("ab") as stream:
+        stream.write(b"7 - 1\n")
+    asking.join(30)
+    assert found == ["7"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "left"),
+    [
+        (Call(abs, (-1,)), {"claim", "outcome.pkl"}),
+        (Call(print, (1,)), {"claim", "outcome.pkl", "stdout"}),
+        (Command(["true"]), {"claim", "outcome.pkl", "stdout"}),
+        (Command(["sh", "-c", "echo 1 >&2"]), {"claim", "outcome.pkl", "stdout", "stderr"}),
+    ],
+)
+def test_few_files_are_left(tmp_path: Path, spec: Spec, left: set[str]) -> None:
+    node = Node(tmp_path, spec, spec)
+    node.run(task=0)
+    node.run(task=1)
+    assert [set(os.listdir(node.directory(number))) for number in (0, 1)] == [left, left]
+    assert set(os.listdir(node.submission)) == {"jobs", "journal"}
 
 
 def test_a_job_that_was_given_up_does_not_start(tmp_path: Path) -> None:

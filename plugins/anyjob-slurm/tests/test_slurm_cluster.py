@@ -50,6 +50,16 @@ def test_a_bulk_is_one_array_and_few_questions(make: Make, programs: slurm_lab.P
     assert [int(task) for _, _, task in natives] == list(range(40))
 
 
+def test_few_files_are_left_of_a_bulk(make: Make) -> None:
+    backend = make()
+    jobs = [*backend.run_many([Command(["echo", "1"])] * 10), *backend.map(abs, range(10))]
+    assert [job.result(PATIENCE) is None for job in jobs] == [False] * 20
+    left = [path for path in backend.spool_root.rglob("*") if not path.is_dir()]
+    of_jobs = [path for path in left if path.parent.name in {job.job_id() for job in jobs}]
+    assert len(of_jobs) == 10 * 3 + 10 * 2
+    assert not [path for path in left if path.name.startswith("log-")]
+
+
 def test_a_bulk_is_split_where_arrays_are_limited(make: Make, programs: slurm_lab.Programs) -> None:
     programs.wrap("scontrol", around='"$REAL" "$@" | sed "s/^MaxArraySize .*/MaxArraySize = 4/"')
     programs.wrap(

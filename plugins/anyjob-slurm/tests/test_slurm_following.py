@@ -96,6 +96,11 @@ class Cluster:
         assert spool is not None
         return spool
 
+    def claim(self, said: str, number: int = 0) -> None:
+        claim = (self.directory(number) / "work").rename(self.directory(number) / "claim")
+        with claim.open("a") as stream:
+            stream.write(f"{said}\n")
+
     def leave(self, name: str = "outcome.pkl", **said: object) -> None:
         said = {"status": "DONE", "exit_code": 0, **said}
         (self.directory() / name).write_bytes(pickle.dumps(said))
@@ -289,7 +294,7 @@ def test_a_task_that_was_cancelled_while_it_waited_vanishes(tmp_path: Path) -> N
 
 def test_what_we_have_cancelled_is_cancelled_though_slurm_keeps_no_history(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path, patience=0.0)
-    (cluster.directory() / "claim").write_text("7 - 1\n")
+    cluster.claim("7 - 1")
     assert cluster.look() is None
     cluster.follower.cancelled(cluster.tickets)
     assert status(cluster.look()) is JobStatus.CANCELLED
@@ -297,7 +302,7 @@ def test_what_we_have_cancelled_is_cancelled_though_slurm_keeps_no_history(tmp_p
 
 def test_a_task_that_has_started_does_not_vanish(tmp_path: Path) -> None:
     cluster = forgotten_tasks(tmp_path)
-    (cluster.directory(2) / "claim").write_text("7 2 1\n")
+    cluster.claim("7 2 1", 2)
     assert cluster.look(2) is None
 
 

@@ -27,9 +27,9 @@ def test_a_large_result_stays_in_the_spool(backend: SlurmBackend) -> None:
     large = backend.run("builtins:bytes", 300_000)
     large.wait_for_final_state(120)
     last = backend.run(len, large)
-    work = (backend.job_directory(last.job_id()) / "work").read_bytes()
-    assert len(work) < 100_000, "what was handed over has no copy of it"
     assert last.result(120) == 300_000
+    work = (backend.job_directory(last.job_id()) / "claim").read_bytes()
+    assert len(work) < 100_000, "what was handed over has no copy of it"
     (backend.job_directory(large.job_id()) / "outcome.pkl").unlink()
     with pytest.raises(DependencyFailedError, match=f"the result of job {large.job_id()}.* is not there any"):
         backend.run(len, large).result(120)

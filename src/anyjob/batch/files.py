@@ -23,7 +23,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from pkgutil import get_data
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
@@ -58,6 +58,8 @@ SHIPPED = ("runner", "gpu_memory")
 """What the launcher imports, of what runs in any Python."""
 GRACE = 5.0
 """Seconds between TERM and KILL."""
+CLAIM_TIMEOUT = 1.0
+"""Seconds that who has claimed a job may take to say who that is."""
 MAX_SCANNED = 200
 """Submissions that are looked at when old ones are removed."""
 MIN_AGE = 86400.0
@@ -183,7 +185,8 @@ def _write_job(order: Order, member: Membership, cwd: str, dialect: Dialect) -> 
         for name, file in spec.files.items():
             write(directory / "files" / name, file.taken().content or b"")
     data = marshal.dumps(work, 2)  # of the same format for all versions of Python
-    head = f"{member.submission.name} {member.position} {len(data)} {member.task} {member.pack}\n".encode()
+    place = f"{member.submission.name} {member.position} {member.task} {member.pack}"
+    head = f"{place} {len(data)} {len(payload)}\n".encode()
     write(directory / "work", b"".join((head, data, payload)))
 
 
@@ -257,21 +260,32 @@ def launcher_path(root: Path) -> Path:
 def membership(directory: Path) -> Membership | None:
     """Return which submission the job with this directory is of; None where it was not written."""
     try:
-        with open_private(directory / "work") as stream:
-            submission, position, _, task, pack = stream.readline(100).split()
+        with _open_work(directory) as stream:
+            submission, position, task, pack, *_ = stream.readline(100).split()
     except (OSError, ValueError):
         return None
     path = directory.parent.parent / "submissions" / submission.decode()
     return Membership(path, int(position), int(task), int(pack))
 
 
+def _open_work(directory: Path) -> BinaryIO:
+    """Open what a job is to run, by the name that it has before it is claimed, or after it."""
+    try:
+        return open_private(directory / "work")
+    except FileNotFoundError:
+        return open_private(directory / "claim")
+
+
 def claimed_by(directory: Path, dialect: Dialect) -> str | None:
     """Return the native id that has claimed a job, or `NOBODY`; None as long as none has."""
     try:
         with open_private(directory / "claim") as stream:
-            claim = stream.readline(200).decode("utf-8", "replace").split()
-    except OSError:
+            head = stream.readline(100)
+            stream.seek(len(head) + sum(map(int, head.split()[-2:])))
+            claims = stream.read().decode("utf-8", "replace").splitlines()
+    except (OSError, ValueError):
         return None
+    claim = claims[-1].split() if claims else []
     if len(claim) < 2:
         return None
     return (
@@ -296,13 +310,25 @@ def recorded_id(submission: Path, dialect: Dialect) -> str | None:
 def claim_for_nobody(directory: Path, dialect: Dialect) -> str | None:
     """Claim a job for `NOBODY`, so that it does not start; return the native id of one that has started."""
     try:
-        write(directory / "claim", f"{NOBODY} - 0\n".encode())
-    except FileExistsError:
-        found = claimed_by(directory, dialect)
-        return None if found == NOBODY else found
-    except OSError:
-        return None  # without its directory it does not run
+        os.rename(directory / "work", directory / "claim")
+    except OSError:  # it has been claimed; or it has no directory, without which it does not run
+        return _claimed_by_another(directory, dialect)
+    claim = os.open(directory / "claim", os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.write(claim, f"{NOBODY} - 0\n".encode())
+    finally:
+        os.close(claim)
     return None
+
+
+def _claimed_by_another(directory: Path, dialect: Dialect) -> str | None:
+    deadline = time.monotonic() + CLAIM_TIMEOUT
+    while (found := claimed_by(directory, dialect)) is None and time.monotonic() < deadline:
+        refresh_directory(directory)
+        if not (directory / "claim").exists():
+            break
+        time.sleep(0.02)
+    return None if found == NOBODY else found
 
 
 def cancel_packed(directory: Path, member: Membership, dialect: Dialect) -> None:

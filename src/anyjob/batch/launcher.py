@@ -4,9 +4,10 @@ It is shipped in the spool as one file, and needs Python 3.8 and its standard li
 imports as little as may be, since it is started for each job. What it is to run, and everything of the user's
 in that, it reads from files; what came of it, it writes to files:
 
-- ``claim`` is made first, exclusively: of two copies of a job, only the one that makes it goes on. It holds
-  the scheduler's id, the number of the task, and which attempt runs.
-- ``stdout`` and ``stderr`` are what the work writes.
+- ``work`` is what it is to run. It is renamed to ``claim`` first: of two copies of a job, only one has
+  done so and goes on. It appends the scheduler's id, the number of the task, and which attempt runs.
+- ``stdout`` and ``stderr`` are what the work writes; those of a call, and the latter of a program, do not stay
+  where nothing was written.
 - ``outcome.pkl`` is a verdict. ``terminated.pkl`` is what was seen of an end that the scheduler has told us
   to make, and ``ended.pkl`` of one that it may have made (by its KILL): there the verdict is the scheduler's.
 - the submission's ``journal`` gets a line when the work starts, and one when its outcome is there.
@@ -70,15 +71,23 @@ class Allocation:
             start = stream.tell()
             is_task = task.isdigit() and int(task) >= first_task  # some say 0 where there are none
             self.task = task if is_task else "-"
-            size = pack[0] if pack else 1
-            self.first = (int(task) - first_task if is_task else 0) * size
+            self.size = pack[0] if pack else 1
+            self.first = (int(task) - first_task if is_task else 0) * self.size
             stream.seek(start + ID_LINE_SIZE * self.first)
-            self.job_ids = stream.read(ID_LINE_SIZE * size).decode("ascii").split()
+            self.job_ids = stream.read(ID_LINE_SIZE * self.size).decode("ascii").split()
 
     def directory(self, place: int) -> str:
         """Return the directory of one of its jobs."""
         job_id = self.job_ids[place]
         return os.path.join(os.path.dirname(os.path.dirname(self.submission)), job_id[:2], job_id)
+
+    def remove_empty_log(self) -> None:
+        """Remove what takes our words, and those of bash, where there were none."""
+        try:
+            if not os.fstat(2).st_size:
+                os.unlink(os.path.join(self.submission, f"log-{self.first // self.size}"))
+        except OSError:
+            pass
 
 
 class Job:
@@ -95,12 +104,13 @@ class Job:
         self.attempt, self.number = allocation.attempt, allocation.first + place
         self.is_packed = len(allocation.job_ids) > 1
         job_id, self.directory = allocation.job_ids[place], allocation.directory(place)
-        with open_shared(self.path("work")) as stream:
-            size = int(stream.readline().split()[2])
+        with open_shared(self.path("work"), self.path("claim")) as stream:
+            size, payload = map(int, stream.readline().split()[-2:])
             self.work: dict[str, Any] = marshal.loads(stream.read(size))
             # By which its processes are known: of a job that is run again not the id that its directory has.
             self.job_id: str = self.work["environment"].get(b"ANYJOB_JOB_ID", job_id.encode()).decode()
-            self.payload = stream.read()
+            self.payload = stream.read(payload)
+            self.end_of_work = stream.tell()
 
     def path(self, name: str) -> str:
         """Return the path of a file of the job's."""
@@ -114,15 +124,23 @@ class Job:
     def claim(self) -> bool:
         """Say whether this is the copy, and the attempt, that may run."""
         try:
-            write(self.path("claim"), self.claim_text, os.O_EXCL)
-        except FileExistsError:
+            os.rename(self.path("work"), self.path("claim"))
+        except FileNotFoundError:
             return self.may_restart()
+        self.append_claim()
         return True
+
+    def append_claim(self) -> None:
+        """Say who has claimed it: the last line counts."""
+        claim = os.open(self.path("claim"), os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
+        os.write(claim, self.claim_text)
+        os.close(claim)
 
     def may_restart(self) -> bool:
         """Say whether an attempt that is not the first may run."""
         with open_shared(self.path("claim")) as stream:
-            claimed_by = stream.readline().decode().split()
+            stream.seek(self.end_of_work)
+            claimed_by = (stream.read().splitlines() or [b"somebody"])[-1].decode().split()
         if claimed_by[:2] != [self.scheduler_id, self.task]:
             sys.stderr.write(f"anyjob: {self.directory} is claimed by {claimed_by}: this copy ends itself\n")
             return False
@@ -136,8 +154,7 @@ class Job:
             )
             self.write_outcome({"status": "ERROR", "reason": "lost", "message": message})
             return False
-        write(self.path("claim.part"), self.claim_text, os.O_TRUNC)
-        os.rename(self.path("claim.part"), self.path("claim"))
+        self.append_claim()
         for name in ("ended.pkl", "terminated.pkl"):  # those were of the attempt before
             try:
                 os.unlink(self.path(name))
@@ -233,15 +250,17 @@ def pickled(outcome: dict[str, Any]) -> bytes:
     return b"".join([*data, b"u."])
 
 
-def open_shared(path: str) -> BinaryIO:
-    """Open a file for reading that may not be seen here yet."""
+def open_shared(path: str, renamed: str = "") -> BinaryIO:
+    """Open a file for reading that may not be seen here yet, or may have been renamed."""
     deadline = time.monotonic() + VISIBLE_TIMEOUT
     while True:
-        try:
-            return open(path, "rb")
-        except FileNotFoundError:
-            if time.monotonic() > deadline:
-                sys.exit(f"anyjob: {path} is not seen on {os.uname().nodename}: is it shared?")
+        for each in (path, renamed):
+            try:
+                return open(each, "rb")
+            except FileNotFoundError:
+                pass
+        if time.monotonic() > deadline:
+            sys.exit(f"anyjob: {path} is not seen on {os.uname().nodename}: is it shared?")
         try:
             os.listdir(os.path.dirname(path))  # makes a network file system look anew
         except OSError:
@@ -473,6 +492,16 @@ def open_streams(job: Job) -> None:
         os.close(fd)
 
 
+def remove_empty_streams(job: Job) -> None:
+    """Remove what nothing was written to; of a program, stdout stays, which others may be told to read."""
+    for name in ("stdout", "stderr") if job.work["kind"] == "python" else ("stderr",):
+        try:
+            if not os.stat(job.path(name)).st_size:
+                os.unlink(job.path(name))
+        except OSError:  # it is a file of the user's own
+            pass
+
+
 def execute(job: Job, write_end: int) -> None:
     """Become the program. Where that is not possible, why is written to ``telling``."""
     work = job.work
@@ -678,6 +707,7 @@ def run(job: Job, watcher: Watcher) -> int:
     status, usage = watcher.wait(job.work)
     with open(read_end, "rb") as stream:
         start_error = stream.read()
+    remove_empty_streams(job)
     name = "terminated.pkl" if watcher.terminated else "outcome.pkl"
     if watcher.cancelled:
         outcome: dict[str, Any] = {"status": "CANCELLED"}
@@ -734,7 +764,9 @@ def main() -> int:
     except FileNotFoundError:
         pass  # all jobs of the submission have ended, and this is one that was started once more
     if len(allocation.job_ids) == 1:
-        return run_job(allocation, 0, watcher)
+        code = run_job(allocation, 0, watcher)
+        allocation.remove_empty_log()
+        return code
     variables = dict(os.environb)
     for place in range(len(allocation.job_ids)):
         if place:
@@ -744,6 +776,7 @@ def main() -> int:
             if before.terminated:
                 return 1
         run_job(allocation, place, watcher)
+    allocation.remove_empty_log()
     return 0
 
 

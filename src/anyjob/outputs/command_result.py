@@ -27,7 +27,8 @@ class Output:
 
     Attributes:
         path: the file that holds it; None where there is none on this side. With a backend that is not
-            durable it is there as long as somebody holds a handle on the job.
+            durable it is there as long as somebody holds a handle on the job. Batch schedulers leave no file
+            of an empty ``stderr``.
     """
 
     def __init__(self, job: LoggedJob, stream: str, spool: str | os.PathLike[str] | None) -> None:
