@@ -40,10 +40,15 @@ def configured(backend: str) -> ConfiguredDialect:
 
 
 def submitted(
-    dialect: ConfiguredDialect, tasks: int | None = None, extra: Any = (), **resources: Any
+    dialect: ConfiguredDialect,
+    tasks: int | None = None,
+    extra: Any = (),
+    throttle: int | None = None,
+    **resources: Any,
 ) -> list[str]:
     script = Path("/spool/script")
-    what = Submission(NAME, tasks, Resources(**resources), BatchTypeJobOptions(extra=extra), script)
+    options = BatchTypeJobOptions(extra=extra, throttle=throttle)
+    what = Submission(NAME, tasks, Resources(**resources), options, script)
     return dialect.submit(what)
 
 
@@ -86,6 +91,8 @@ def test_tasks_of_an_array() -> None:
     dialect = configured("lsf")
     assert f"{NAME}[1-7]" in submitted(dialect, 7)
     assert NAME in submitted(dialect)
+    assert f"{NAME}[1-7]%2" in submitted(dialect, 7, throttle=2)
+    assert (dialect.throttles, least().words.throttles) == (True, False)
     assert (dialect.id_of("5", 3), dialect.id_of("5", 3, 6)) == ("5[3]", "5[3-6]")
     assert (dialect.split_id("5[3]"), dialect.split_id("5")) == (("5", 3), ("5", None))
     one, ended = dialect.listed(f"5|3|RUN|-|{NAME}[3]\n6|0|EXIT|137|{NAME}\n")

@@ -23,6 +23,7 @@ from anyjob import (
     JobStatus,
     Registry,
     Resources,
+    UnsupportedSpecError,
 )
 from anyjob.batch.queue import Listing
 from anyjob.batch.script import in_common
@@ -200,6 +201,18 @@ def test_what_a_dialect_refuses_is_rejected_in_its_words(make: Make) -> None:
         make().run(Command(["true"]), gpus=1)
     with pytest.raises(JobRejectedError, match="what is --deep"):
         make(extra=["--deep", "1"]).run(Command(["true"]))
+
+
+def test_a_throttle_is_refused_where_the_scheduler_knows_none(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(JobRejectedError, match="throttle: Kelp cannot be told how many tasks of an array"):
+        make().run(Command(["true"]), options={"kelp": {"throttle": 2}})
+    with pytest.raises(UnsupportedSpecError, match="how many jobs of a name run at a time; `local` can"):
+        make().run(Command(["true"]), name="fit", limit=3)
+    monkeypatch.setattr(KelpBackend.dialect, "throttles", True)
+    with pytest.raises(UnsupportedSpecError, match=r'with options=\{"kelp": \{"throttle": 3\}\}'):
+        make().run(Command(["true"]), name="fit", limit=3)
 
 
 def test_a_missing_program_is_told_at_once(make: Make, tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def test_what_is_asked_for_is_said_in_its_words() -> None:
     for words in ("-t 1-7", "-pe smp 4", "-l a=1,h_rt=91,h_vmem=512M", "-q long.q", "-r n", "-notify"):
         assert words in joined
     assert {"-pe", "-t"}.isdisjoint(submission())
+    assert "-t 1-7 -tc 2" in " ".join(submission(7, options={"throttle": 2}))
+    assert "-tc" not in submission(options={"throttle": 2})
     assert "-l gpu=2" in " ".join(submission(gpus=2, options={"gpu_resource": "gpu"}))
 
 

@@ -47,7 +47,7 @@ def qsub(pbs: Scheduler, arguments: list[str]) -> int:
             return fail("qsub", "Unknown resource Resource_List." + name, 187)
         if flag == "-l" and name == "walltime" and not re.fullmatch(r"[\d:]+", wanted):
             return fail("qsub", "Illegal attribute or resource value Resource_List.walltime", 166)
-    first, last = map(int, said["-J"].split("-")) if "-J" in said else (ALONE, ALONE)
+    first, last = map(int, said["-J"].partition("%")[0].split("-")) if "-J" in said else (ALONE, ALONE)
     if last - first >= LARGEST:
         return fail("qsub", "Array job exceeds server or queue size limit", 3)
 

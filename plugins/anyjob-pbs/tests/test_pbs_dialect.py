@@ -46,6 +46,8 @@ def test_what_is_asked_for_is_said_in_its_words() -> None:
     select = "select=2:ncpus=4:mem=1025mb:ngpus=1:mpiprocs=4"
     more = ["-l", select, "-l", "place=scatter", "-l", "walltime=91", "-l", "matlab=1"]
     assert said == [*plain, "-r", "y", "-J", "0-2", "-q", "long", *more]
+    throttled = submission(3, {"throttle": 2})
+    assert throttled[throttled.index("-J") + 1] == "0-2%2"
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,11 @@ def test_nothing_is_asked_for_that_nobody_asked_for() -> None:
     ]
 
 
+def test_an_array_is_told_how_many_of_its_tasks_run_at_a_time() -> None:
+    assert "--array=0-6%2" in arguments({"throttle": 2}, 7)
+    assert "--array=0-6" in arguments({}, 7)
+
+
 def test_options_are_directives() -> None:
     options = {
         "partition": "debug",

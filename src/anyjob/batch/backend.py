@@ -18,7 +18,7 @@ from anyjob.batch.options import BatchJobOptions, cluster_options
 from anyjob.batch.programs import CompletedProgram, Programs, TimedOut, says
 from anyjob.batch.queue import MAX_IDS, Queue, chunks, condensed
 from anyjob.batch.script import in_common, job_environment, job_id_in_name, job_name, script
-from anyjob.errors import BackendError
+from anyjob.errors import BackendError, UnsupportedSpecError
 from anyjob.execution.interpreter import find_interpreter
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
 from anyjob.outcome import Outcome
@@ -169,6 +169,10 @@ class BatchBackend(TaskBackend):
         first = orders[0]
         if first.options.pack > 1 and first.resources.on_walltime:
             raise ValueError("pack: one of several in an allocation cannot be started anew (`on_walltime`)")
+        if first.options.throttle is not None and not self.words.throttles:
+            raise ValueError(
+                f"throttle: {self.words.title} cannot be told how many tasks of an array run at a time"
+            )
         text = script(
             self.words,
             os.fsencode(directory),
@@ -197,6 +201,23 @@ class BatchBackend(TaskBackend):
             yield order, Rejected(message)
 
     # --- asking -------------------------------------------------------------------------------
+
+    def limit(
+        self, name: str = "", most: int | None = None, *, tags: Mapping[str, str] | None = None
+    ) -> Mapping[str, int]:
+        """Schedulers know no limit of all jobs of a name: one of the tasks of an array is an option.
+
+        Raises:
+            UnsupportedSpecError: always.
+        """
+        way_out = (
+            f"; of the jobs of one bulk at most {most or 2} run at a time with "
+            f'options={{"{self.type_name.partition("/")[0]}": {{"throttle": {most or 2}}}}}'
+        )
+        raise UnsupportedSpecError(
+            f"backend {self.name()!r} cannot limit how many jobs of a name run at a time"
+            + (way_out if self.words.throttles else "; `local` can")
+        )
 
     def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
         """Read the journals in the spool, and ask the scheduler where that does not tell."""

@@ -112,6 +112,9 @@ class Dialect:
     array_limit: int | None = 1000
     """Tasks that an array may have, unless `limit` says more; None: there are none, each job is by itself."""
 
+    throttles = False
+    """Whether an array can be told how many of its tasks run at a time: ``options.throttle``."""
+
     # --- what programs complain of: parts of what they print --------------------------------------
 
     away: tuple[str, ...] = ()

@@ -6,8 +6,8 @@ in that, it reads from files; what came of it, it writes to files:
 
 - ``work`` is what it is to run. It is renamed to ``claim`` first: of two copies of a job, only one has
   done so and goes on. It appends the scheduler's id, the number of the task, and which attempt runs.
-- ``stdout`` and ``stderr`` are what the work writes; those of a call, and the latter of a program, do not stay
-  where nothing was written.
+- ``stdout`` and ``stderr`` are what the work writes; those of a call, and the latter of a program, do not
+  stay where nothing was written.
 - ``outcome.pkl`` is a verdict. ``terminated.pkl`` is what was seen of an end that the scheduler has told us
   to make, and ``ended.pkl`` of one that it may have made (by its KILL): there the verdict is the scheduler's.
 - the submission's ``journal`` gets a line when the work starts, and one when its outcome is there.

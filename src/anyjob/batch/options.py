@@ -25,6 +25,7 @@ class BatchJobOptions(Options, frozen=True):
         python: the Python that runs calls on the compute nodes; by default that of the caller.
         setup: lines for bash to run before the work.
         pack: how many jobs of a bulk one allocation runs, one after the other.
+        throttle: how many tasks of an array run at a time; None: as many as may.
         export: the caller's variables that a job gets, ``*`` as in file names; by default all.
     """
 
@@ -39,6 +40,9 @@ class BatchJobOptions(Options, frozen=True):
         Annotated[int, msgspec.Meta(ge=1)],
         _about("how many short jobs of a bulk one allocation runs, one after the other"),
     ] = 1
+    throttle: Annotated[
+        Annotated[int, msgspec.Meta(ge=1)] | None, _about("how many tasks of an array run at a time")
+    ] = None
     export: Annotated[
         tuple[str, ...] | None,
         _about('the caller\'s variables that a job gets, * as in file names; by default all: ["OMP_*"]'),

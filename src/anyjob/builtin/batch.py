@@ -28,6 +28,7 @@ PLACEHOLDERS = {
         "hms",
         "tasks",
         "last",
+        "throttle",
     },
     "listing": {"user"},
     "cancel": {"ids"},
@@ -37,7 +38,10 @@ PLACEHOLDERS = {
     "task_range": {"job", "first", "last"},
 }
 """What may stand in braces in each option."""
-FLAGS = ("cpus", "memory", "gpus", "nodes", "walltime", "array", "single", "restartable", "not_restartable")
+FLAGS = (
+    *("cpus", "memory", "gpus", "nodes", "walltime", "array", "throttle", "single"),
+    *("restartable", "not_restartable"),
+)
 STATES = ("QUEUED", "RUNNING", "DONE", "CANCELLED", "ERROR", "STUCK")
 _RANGE = re.compile(r"\d+")
 _TASKS = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
@@ -157,6 +161,7 @@ class ConfiguredDialect(Dialect):
         self.title = said.title
         self.job_variables = (said.job_variable,)
         self.task_variable, self.first_task = said.task_variable, said.first_task
+        self.throttles = "throttle" in said.flags
         self.array_limit = said.array_limit if said.task_variable else None
         self.away, self.unsure, self.denied = said.away, said.unsure, said.denied
         self.nothing, self.too_large = said.nothing, said.too_large
@@ -175,8 +180,10 @@ class ConfiguredDialect(Dialect):
         needs, flags = what.resources, self._said.flags
         count = what.tasks or 1
         values: dict[str, Any] = {"tasks": count, "last": self.first_task + count - 1}
+        values["throttle"] = what.options.throttle
         wanted = ["restartable" if needs.restartable or needs.on_walltime else "not_restartable"]
-        wanted.append("single" if what.tasks is None else "array")
+        throttle = what.options.throttle
+        wanted.append("single" if what.tasks is None else "throttle" if throttle else "array")
         if what.walltime is not None:
             seconds = max(1, ceil(what.walltime))
             minutes = ceil(seconds / 60)

@@ -31,7 +31,14 @@ MANAGED = (
     *("-t", "-terse", "-v", "-V", "-verify", "-wd", "-@", "-hold_jid", "-hold_jid_ad"),
 )
 """Arguments of ``qsub`` that are anyjob's business, and refused among ``extra``."""
-OWN = {"-q": "queue", "-P": "project", "-A": "account", "-pe": "pe", "-notify": "notify"}
+OWN = {
+    "-q": "queue",
+    "-P": "project",
+    "-A": "account",
+    "-pe": "pe",
+    "-notify": "notify",
+    "-tc": "throttle",
+}
 """Arguments that have options of their own."""
 
 

@@ -20,6 +20,7 @@ class GridEngine(Dialect):
     task_variable = "SGE_TASK_ID"  # "undefined" where there are no tasks
     restarts_variable = "RESTARTED"
     first_task = 1
+    throttles = True
     array_limit = 75000  # max_aj_tasks, as it comes
     away = ("unable to contact qmaster", "unable to send message to qmaster", "got select error")
     unsure = ("failed receiving gdi request", "got no message", "got read error", "got connection timeout")
@@ -52,7 +53,8 @@ class GridEngine(Dialect):
         command = ["qsub", "-terse", "-N", what.name, "-S", "/bin/bash", "-o", "/dev/null", "-j", "y"]
         command += ["-wd", "/"]
         command += ["-r", "y" if needs.restartable else "n", *(["-notify"] if self.end_signals else [])]
-        command += ["-t", f"1-{what.tasks}"] if what.tasks is not None else []
+        at_a_time = ["-tc", str(options.throttle)] if options.throttle else []
+        command += ["-t", f"1-{what.tasks}", *at_a_time] if what.tasks is not None else []
         command += ["-pe", options.pe, str(slots)] if slots > 1 else []
         for flag, value in (("-q", options.queue), ("-P", options.project), ("-A", options.account)):
             command += [flag, value] if value else []

@@ -29,6 +29,7 @@ class PBS(Dialect):
     title = "PBS"
     job_variables = ("PBS_JOBID",)
     task_variable = "PBS_ARRAY_INDEX"
+    throttles = True
     array_limit = 10000  # max_array_size, as it comes
     away = (
         "cannot connect to server",
@@ -52,7 +53,8 @@ class PBS(Dialect):
         needs, options = what.resources, what.options
         command = ["qsub", "-C", "", "-N", what.name, "-S", "/bin/bash", "-j", "oe", "-o", "/dev/null"]
         command += ["-r", "y" if needs.restartable else "n"]
-        command += ["-J", f"0-{what.tasks - 1}"] if what.tasks is not None else []
+        at_a_time = f"%{options.throttle}" if options.throttle else ""
+        command += ["-J", f"0-{what.tasks - 1}{at_a_time}"] if what.tasks is not None else []
         for flag, value in (("-q", options.queue), ("-P", options.project), ("-A", options.account)):
             command += [flag, value] if value else []
         chunk = [f"ncpus={needs.cpus or 1}"]

@@ -23,6 +23,7 @@ class Slurm(Dialect):
     job_variables = ("SLURM_ARRAY_JOB_ID", "SLURM_JOB_ID")
     task_variable = "SLURM_ARRAY_TASK_ID"
     restarts_variable = "SLURM_RESTART_COUNT"
+    throttles = True
     array_limit = 1000  # of a cluster that has not changed MaxArraySize
     away = (
         "Unable to contact slurm controller",
@@ -125,7 +126,7 @@ def _directives(what: Submission) -> Iterator[str]:
     yield "--open-mode=append"
     yield "--requeue" if resources.restartable or resources.on_walltime else "--no-requeue"
     if what.tasks is not None:
-        yield f"--array=0-{what.tasks - 1}"
+        yield f"--array=0-{what.tasks - 1}" + (f"%{options.throttle}" if options.throttle else "")
     for directive, value in (
         ("partition", options.partition),
         ("account", options.account),
