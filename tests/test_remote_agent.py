@@ -199,7 +199,7 @@ def test_answers_that_do_not_come_leave_jobs_unsure(make: Make, monkeypatch: pyt
     backend = make()
     backend.hello()
     lost = BackendUnavailableError("the connection is lost")
-    monkeypatch.setattr(backend, "_answer_or_again", lambda *_: lost)
+    monkeypatch.setattr(backend._connection, "_answer_or_again", lambda *_: lost)
     job = backend.run(Command(["true"]))
     assert job.native_id() is None
     monkeypatch.undo()
@@ -265,6 +265,43 @@ def test_what_the_backends_there_can_do_is_told(make: Make) -> None:
     assert "nowhere" in broken.problem
 
 
+CLUSTER = """
+[backends.cluster]
+type = "batch"
+submit = ["submit"]
+id = '^(\\d+)$'
+listing = ["list"]
+row = '^(?P<job>\\d+) (?P<state>\\w+) (?P<name>\\S+)$'
+cancel = ["cancel", "{ids}"]
+job_variable = "JOB"
+states = { r = "RUNNING" }
+"""
+
+
+def test_what_a_backend_there_cannot_do_is_refused_before_it_is_handed_over(
+    make: Make, anyjob_environment: Path
+) -> None:
+    """Until it was asked it is told to be able to do all that one may; from then on, what that one can."""
+    (anyjob_environment / "far.toml").write_text(CLUSTER)
+    backend = make(backend="cluster", argv=("env", f"ANYJOB_CONFIG={anyjob_environment}/far.toml", *SERVE))
+    assert backend.capabilities.tasks
+    for asked, told in (
+        ({"tasks": 2}, "starts one process for a job"),
+        ({"gpus": 0.5}, "gives no shares of a GPU"),
+        ({"needs": {"license": 1}}, "counts nothing by name"),
+        ({"priority": 1}, "knows no priorities"),
+        ({"on_walltime": "requeue", "walltime": "1h"}, "runs no job again"),
+    ):
+        with pytest.raises(UnsupportedSpecError, match=rf"^backend '.*' \(cluster of .*\) {told}"):
+            backend.run(Command(["true"]), **asked)
+    assert not backend.capabilities.tasks
+    assert backend.capabilities.durable
+    assert not backend.capabilities.shared_files  # there they are shared, with others
+    with pytest.raises(UnsupportedSpecError, match=r"\(cluster of .*\) cannot hold jobs"):
+        backend.control("hold", [])
+    assert not anyjob.jobs()
+
+
 def test_a_large_file_goes_in_parts_once_and_the_job_has_it_as_it_was(make: Make, tmp_path: Path) -> None:
     """Neither side has more of it in memory than its parts; it is sent again to a side that has lost it."""
     data, backend = tmp_path / "data", make()
@@ -294,6 +331,7 @@ def test_a_large_file_goes_in_parts_once_and_the_job_has_it_as_it_was(make: Make
 def test_many_jobs_are_watched_by_at_most_a_message_for_each_change(make: Make) -> None:
     many, asked, told = 40, list[str](), list[int]()
     backend = make()
+    backend.learn_capabilities()
     send, notify = Channel.send, PipeBackend.notify
 
     def noted(self: Channel, word: str, body: Any) -> Any:

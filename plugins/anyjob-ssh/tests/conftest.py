@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import ssh_lab
 from anyjob_ssh.backend import SshBackend
 
 Make = Callable[..., SshBackend]
+collect_ignore = [] if "ANYJOB_TEST_MATRIX" in os.environ else ["test_ssh_slurm_conforms.py"]
 
 
 def require() -> None:
@@ -29,6 +32,25 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ssh_lab.Server]
     """A machine that the tests of a session share."""
     require()
     made = ssh_lab.Server(tmp_path_factory.mktemp("far"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def slurm_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ssh_lab.Server]:
+    """The login host of a cluster that has Slurm, which the tests of a session share."""
+    require()
+    if shutil.which("sinfo") is None or subprocess.run(["sinfo", "-h"], capture_output=True).returncode:
+        why = "no `sinfo` answers: scripts/slurm-up starts a cluster (as root)"
+        if os.environ.get("ANYJOB_REQUIRE_ENGINES"):
+            pytest.fail(why)
+        pytest.skip(why)
+    directory = tmp_path_factory.mktemp("login")
+    there = {"TYPE": "slurm", "SPOOL": str(directory / "spool")}
+    slurm = {f"ANYJOB_BACKENDS__SLURM__{name}": value for name, value in there.items()}
+    if "SLURM_CONF" in os.environ:
+        slurm["SLURM_CONF"] = os.environ["SLURM_CONF"]
+    made = ssh_lab.Server(directory / "far", variables=slurm)
     yield made
     made.close()
 

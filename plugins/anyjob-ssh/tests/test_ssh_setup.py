@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -147,3 +148,27 @@ def test_each_step_of_a_check_is_told(
     assert done.returncode == 1
     assert "log in: failed" in done.stdout
     assert "Connection refused" in done.stdout
+
+
+@pytest.mark.engine("ssh")
+def test_what_a_machine_has_is_listed_as_it_has_said_last(
+    own_server: OwnServer, anyjob_cli: Cli, anyjob_environment: Path
+) -> None:
+    """Nobody connects for a listing; --all does, and what cannot be reached is named."""
+    server = own_server()
+    options = "".join(f"{key} = {value!r}\n" for key, value in server.options(timeout=5).items())
+    (anyjob_environment / "anyjob.toml").write_text(f'[backends.hpc]\ntype = "ssh"\n{options}')
+    assert "hpc: " not in anyjob_cli("backends", "list").stdout
+    assert anyjob_cli("run", "-b", "hpc", "--", "true").returncode == 0
+    listed = re.compile(r"\nhpc: local +local +\S+, \S+ ago +used\n")
+    assert listed.search(anyjob_cli("backends", "list").stdout)
+    lines = json.loads(anyjob_cli("backends", "list", "--json").stdout)
+    assert [each["there"]["types"] for each in lines if "there" in each] == [{"local": "local"}]
+    server.variables = {"ANYJOB_BACKENDS__MORE__TYPE": "threads"}
+    server.stop()
+    done = anyjob_cli("backends", "list", "--all")
+    assert re.search(r"warning: hpc: .*refused(.|\n)*cannot be reached now", done.stderr)
+    assert listed.search(done.stdout)
+    server.start()
+    assert "hpc: more " not in anyjob_cli("backends", "list").stdout
+    assert "hpc: more " in anyjob_cli("backends", "list", "--all").stdout

@@ -140,7 +140,7 @@ def test_keys_that_are_not_right_leave_jobs_as_they_are(
     server = own_server()
     backend = make(**server.options(timeout=20))
     job = backend.run(Command(["sh", "-c", "sleep 1; echo on"]))
-    backend._channel.close()  # type: ignore[union-attr]
+    backend.channel().close()
     known = server.known_hosts.read_text()
     server.known_hosts.write_text("")
     fails(backend, BackendAuthError, "Host key verification failed")

@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-import fnmatch
-import io
 import os
-import threading
 from abc import abstractmethod
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import Any
 
 from anyjob.backend import BackendStatus, Capabilities
-from anyjob.errors import (
-    BackendError,
-    BackendUnavailableError,
-    JobError,
-    JobRejectedError,
-    StateError,
-)
-from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
+from anyjob.errors import BackendError, BackendUnavailableError, JobError
+from anyjob.orders import Answer, Observation, Order, Ticket
 from anyjob.outcome import Outcome
 from anyjob.outputs.left_files import LeftFiles
 from anyjob.process.forks import in_each_process
-from anyjob.remote import packing, pickle_inspection
-from anyjob.remote.bulks import gathered
-from anyjob.remote.channel import Channel, Ending, answered
-from anyjob.remote.messages import (
-    BULK,
-    CHUNK,
-    Control,
-    Hello,
-    JobIds,
-    Names,
-    OfferedBackend,
-    Put,
-    Read,
-    RemoteOrder,
-    Submit,
-)
-from anyjob.specs import Call, kind_of
-from anyjob.spool.private_files import open_private
+from anyjob.remote import noted_offers, packing
+from anyjob.remote.channel import Channel, Ending
+from anyjob.remote.connection import Connection
+from anyjob.remote.handover import Handover
+from anyjob.remote.messages import BULK, CHUNK, Control, Hello, JobIds, Names, OfferedBackend, Read
 from anyjob.taskbackend import TaskBackend
 from anyjob.taskjob import TaskJob
 
-WINDOW = 4
-"""Requests that are on their way at a time, where there are many."""
-_PLAIN = frozenset((int, float, str, bytes, bool, type(None)))
-"""Arguments that travel wherever Python is."""
+OF_THE_CHANNEL = frozenset({"durable", "shared_files", "find", "notifies", "repeatable_launch"})
+"""The capabilities that do not depend on what runs the jobs there."""
 
 
 class RemoteBackend(TaskBackend):
@@ -87,6 +61,8 @@ class RemoteBackend(TaskBackend):
     ceiling = 30.0
     runs_again = True  # there, by whatever runs it there, which says no where it does not
     tells_walltime = True
+    reruns_at_walltime = True
+    _shown_there = ""
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options)
@@ -95,11 +71,10 @@ class RemoteBackend(TaskBackend):
         in_each_process(self._make_own)
 
     def _make_own(self) -> None:
-        self._opening = threading.Lock()
-        self._channel: Channel | None = None
+        self._connection = Connection(self._open_channel)
+        self._handover = Handover(self, self._connection)
         self._ended: dict[str, Outcome] = {}  # what came of jobs that were observed to have ended
-        self._missing_modules: dict[str, bool] = {}
-        self._checked: Any = None  # a function that is known to travel
+        self._learnt_from: Hello | None = None
 
     # --- what a subclass says ------------------------------------------------------------------------
 
@@ -117,33 +92,21 @@ class RemoteBackend(TaskBackend):
 
     # --- the channel ---------------------------------------------------------------------------------
 
+    def _open_channel(self) -> Channel:
+        argv, environment = self.command_line(), self.environment()
+        channel = Channel(argv, environment, self.explain, self.notify, self._lost, self.options.timeout)
+        if self.configured_name:
+            noted = noted_offers.of_hello(self.type_name, channel.hello, self.options.backend)
+            noted_offers.note(self.services.ledger.state, self.configured_name, noted)
+        return channel
+
     def channel(self) -> Channel:
         """Return the channel; opened, where there is none.
 
         Raises:
             BackendError: it cannot be opened.
         """
-        channel = self._channel
-        if channel is not None and channel.is_open:
-            return channel
-        with self._opening:
-            channel = self._channel
-            if channel is None or not channel.is_open:
-                channel = self._channel = Channel(
-                    self.command_line(),
-                    self.environment(),
-                    self.explain,
-                    self.notify,
-                    self._lost,
-                    self.options.timeout,
-                )
-                self._missing_modules.clear()
-                self._checked = None
-                if channel.hello.problem:
-                    problem = channel.hello.problem
-                    channel.close()
-                    raise BackendError(f"anyjob on {channel.hello.host}: {problem}")
-        return channel
+        return self._connection.channel()
 
     def hello(self) -> Hello:
         """Return what the far side says of itself; the channel is opened for it.
@@ -151,7 +114,16 @@ class RemoteBackend(TaskBackend):
         Raises:
             BackendError: it cannot be.
         """
-        return self.channel().hello
+        return self._connection.hello()
+
+    # --- what it can do ------------------------------------------------------------------------------
+
+    def learn_capabilities(self) -> None:
+        """Ask what the backend there can do; once for each channel."""
+        hello = self.hello()
+        if hello is not self._learnt_from:
+            there = self.options.backend or hello.default
+            self._learn(hello, self._connection.ask("offers", Names([there])).backends)
 
     def offers(self) -> dict[str, OfferedBackend]:
         """Return what the backends there can do, the one that is used first.
@@ -161,31 +133,38 @@ class RemoteBackend(TaskBackend):
         """
         hello = self.hello()
         names = list(dict.fromkeys([self.options.backend or hello.default, *hello.backends]))
-        told: dict[str, OfferedBackend] = self._ask("offers", Names(names)).backends
+        told: dict[str, OfferedBackend] = self._connection.ask("offers", Names(names)).backends
+        self._learn(hello, told)
         return {name: told[name] for name in names if name in told}
+
+    def _learn(self, hello: Hello, told: Mapping[str, OfferedBackend]) -> None:
+        there = self.options.backend or hello.default
+        offer = told.get(there)
+        if offer is None or offer.problem:
+            return  # whoever hands it work is told
+        can = type(self).capabilities.to_dict()
+        can.update({name: name in offer.can for name in can if name not in OF_THE_CHANNEL})
+        self.capabilities = Capabilities(**can)
+        self.tells_walltime = "signal_before" in offer.can
+        self.reruns_at_walltime = "on_walltime" in offer.can
+        self._shown_there = f" ({there} of {hello.host})"
+        self._learnt_from = hello
+
+    @property
+    def in_words(self) -> str:
+        """What it is called, and what that is there, once that is known."""
+        return super().in_words + self._shown_there
+
+    # --- the channel ---------------------------------------------------------------------------------
 
     def _lost(self) -> None:
         """The channel is gone: whatever is waited for is asked about over the next one."""
         if not self.is_closed:
             self.notify(self.open_ids())
 
-    def _ask(self, word: str, body: Any) -> Any:
-        """Ask; where the channel breaks meanwhile, once more over a new one: no request does harm twice.
-
-        Raises:
-            BackendError: it cannot be asked, or could not do it.
-        """
-        channel = self.channel()
-        try:
-            return channel.ask(word, body)
-        except BackendUnavailableError:
-            if channel.is_open:
-                raise  # it is not the channel that is away
-        return self.channel().ask(word, body)
-
     def _ask_each(self, word: str, ids: Sequence[str]) -> Iterator[Any]:
         for start in range(0, len(ids), BULK):
-            yield self._ask(word, JobIds(self.options.backend, list(ids[start : start + BULK])))
+            yield self._connection.ask(word, JobIds(self.options.backend, list(ids[start : start + BULK])))
 
     def status(self) -> BackendStatus:
         """Open the channel, if there is none; ``pending_jobs`` are those of this process."""
@@ -205,171 +184,8 @@ class RemoteBackend(TaskBackend):
     # --- handing over ----------------------------------------------------------------------------------
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
-        """Hand orders over, in bulks that follow each other without waiting for answers.
-
-        What is known there already is not run again, so that what was not answered is sent once more; what
-        that does not help is found out, or sent, whenever the far side is reached again.
-        """
-        self.channel()  # where there is none, nothing was handed over: so this may raise
-        by_id = {order.job_id: order for order in orders}
-        not_sent: list[tuple[Order, Answer]] = []
-        for bulk, answer in self._pipelined("submit", self._bulks(orders, not_sent)):
-            refused = {} if isinstance(answer, BackendUnavailableError) else answer.jobs
-            for each in bulk.orders:
-                order = by_id[each.job_id]
-                if each.job_id not in refused:
-                    yield order, Unsure()
-                else:
-                    why = refused[each.job_id]
-                    yield order, Rejected(why) if why else each.job_id
-        yield from not_sent
-
-    def _bulks(self, orders: Sequence[Order], not_sent: list[tuple[Order, Answer]]) -> Iterator[Submit]:
-        """Yield bulks, each made when those before it are on their way, and what is large sent before it.
-
-        Args:
-            orders: what is to be handed over.
-            not_sent: gets those that are in none, with what came of them.
-        """
-        for some in gathered(self._all_packed(orders, not_sent)):
-            if self._are_sent(some.large):
-                yield Submit(self.options.backend, some.orders)
-            else:
-                lost = {each.job_id for each in some.orders}
-                not_sent.extend((order, Unsure()) for order in orders if order.job_id in lost)
-
-    def _all_packed(
-        self, orders: Sequence[Order], not_sent: list[tuple[Order, Answer]]
-    ) -> Iterator[tuple[RemoteOrder, packing.Bodies]]:
-        for order in orders:
-            large: packing.Bodies = {}
-            try:
-                yield self._packed(order, large), large
-            except JobRejectedError as error:
-                not_sent.append((order, Rejected(str(error))))
-
-    def _are_sent(self, large: packing.Bodies) -> bool:
-        """Send what is large; return whether it is there, and not lost with the channel.
-
-        Raises:
-            BackendUnavailableError: it is not the channel that is away.
-        """
-        channel = self._channel
-        try:
-            self._send_bodies(large)
-        except BackendUnavailableError:
-            if channel is not None and channel.is_open:
-                raise
-            return False
-        return True
-
-    def _packed(self, order: Order, large: packing.Bodies) -> RemoteOrder:
-        """Return an order as it travels.
-
-        Raises:
-            JobRejectedError: it would not run there.
-        """
-        spec = order.spec
-        own = self._own_variables()
-        if own:
-            order = _with_variables(order, own)
-        job_type = self.services.job_type(kind_of(spec))
-        packed = packing.pack(order, large, self.job_directory(order.job_id), job_type.describe)
-        if isinstance(spec, Call):
-            body = packed.work.pickled  # type: ignore[union-attr]
-            pickled = large[body.sha256] if body.data is None else body.data
-            assert isinstance(pickled, bytes)
-            self._check_call(spec, pickled)
-        return packed
-
-    def _own_variables(self) -> dict[str, str]:
-        patterns = self.options.env
-        return {
-            name: value
-            for name, value in (os.environ.items() if patterns else ())
-            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-        }
-
-    def _check_call(self, call: Call, pickled: bytes) -> None:
-        plain = all(type(value) in _PLAIN for value in (*call.args, *call.kwargs.values()))
-        if plain and call.fn is self._checked:
-            return  # as most of many
-        self._checked = None
-        hello = self.hello()
-        used = pickle_inspection.names_in(pickled)
-        here, there = pickle_inspection.version_here(), ".".join(hello.python.split(".")[:2])
-        if used.by_value and here != there:
-            raise JobRejectedError(
-                f"this is Python {here}, and {hello.host} has {there}: functions that are pickled by value, "
-                "as those of __main__ and nested ones, do not travel between the two; name it "
-                "'module:function' of a module that is installed there, or set python to another interpreter"
-            )
-        unknown = [name for name in used.modules if name not in self._missing_modules]
-        if unknown:
-            missing = set(self._ask("missing-modules", Names(unknown)).names)
-            self._missing_modules.update({name: name in missing for name in unknown})
-        absent = [name for name in used.modules if self._missing_modules[name]]
-        if absent:
-            raise JobRejectedError(
-                f"{', '.join(absent)} cannot be imported on {hello.host} (Python {hello.python}): install "
-                "it there; or have your own module sent along: cloudpickle.register_pickle_by_value(module)"
-            )
-        if plain:
-            self._checked = call.fn
-
-    def _send_bodies(self, bodies: packing.Bodies) -> None:
-        """Send what is large and not there yet, in parts."""
-        if not bodies:
-            return
-        for sha256 in self._ask("missing-bodies", Names(list(bodies))).names:
-            data = bodies.get(sha256)
-            if data is None:
-                continue  # not asked for
-            if isinstance(data, bytes):
-                self._send_parts(sha256, io.BytesIO(data), len(data))
-                continue
-            try:
-                with open_private(data) as stream:
-                    self._send_parts(sha256, stream, os.fstat(stream.fileno()).st_size)
-            except OSError as error:
-                raise StateError(f"a file that goes with a job cannot be read: {error}") from error
-
-    def _send_parts(self, sha256: str, stream: BinaryIO, size: int) -> None:
-        channel, sent = self.channel(), deque[Future[Any]]()
-        for offset in range(0, size, CHUNK):
-            part = Put(sha256, offset, stream.read(CHUNK), last=offset + CHUNK >= size)
-            while sent and (part.last or len(sent) >= WINDOW):
-                answered(sent.popleft())  # all before the last one: several threads write them there
-            sent.append(channel.send("put", part))
-        for answer in sent:
-            answered(answer)
-
-    def _pipelined(self, word: str, bodies: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        """Yield each request with its answer, or with why there was none, some on their way at a time."""
-        waiting: deque[tuple[Any, Future[Any] | None]] = deque()
-        for body in bodies:
-            try:
-                waiting.append((body, self.channel().send(word, body)))
-            except BackendUnavailableError:
-                waiting.append((body, None))
-            if len(waiting) >= WINDOW:
-                first, answer = waiting.popleft()
-                yield first, self._answer_or_again(word, first, answer)
-        for first, answer in waiting:
-            yield first, self._answer_or_again(word, first, answer)
-
-    def _answer_or_again(self, word: str, body: Any, answer: Future[Any] | None) -> Any:
-        try:
-            if answer is not None:
-                channel = self._channel
-                try:
-                    return answered(answer)
-                except BackendUnavailableError:
-                    if channel is not None and channel.is_open and channel is self._channel:
-                        raise
-            return self._ask(word, body)
-        except BackendUnavailableError as error:
-            return error
+        """Hand orders over, in bulks that follow each other without waiting for answers."""
+        return self._handover.launch(orders)
 
     def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
         """Our id is theirs."""
@@ -387,7 +203,7 @@ class RemoteBackend(TaskBackend):
         while ids:
             bulk, ids = ids[:BULK], ids[BULK:]
             known = set(bulk)
-            answer = self._ask("observe", JobIds(self.options.backend, bulk))
+            answer = self._connection.ask("observe", JobIds(self.options.backend, bulk))
             for job_id, told in answer.jobs.items():
                 if job_id not in known:
                     raise BackendError(f"{self.hello().host} tells of a job that it was not asked about")
@@ -430,11 +246,14 @@ class RemoteBackend(TaskBackend):
 
     def control(self, action: str, tickets: Sequence[Ticket], value: int | None = None) -> Mapping[str, bool]:
         """Have that done there."""
+        self.learn_capabilities()
+        if not self.capabilities.controls:
+            return super().control(action, tickets, value)
         done: dict[str, bool] = {}
         ids = [ticket.job_id for ticket in tickets]
         for start in range(0, len(ids), BULK):
             asked = Control(self.options.backend, ids[start : start + BULK], action, value)
-            done.update(self._ask("control", asked).jobs)
+            done.update(self._connection.ask("control", asked).jobs)
         return done
 
     def ended_attempts(self, job_id: str) -> Sequence[tuple[int, str, Outcome]]:
@@ -442,7 +261,7 @@ class RemoteBackend(TaskBackend):
         trusted = not self.options.safe
         return [
             (each.number, each.followed_by, packing.unpack_outcome(each.outcome, job_id, trusted=trusted))
-            for each in self._ask("attempts", JobIds(self.options.backend, [job_id])).ended
+            for each in self._connection.ask("attempts", JobIds(self.options.backend, [job_id])).ended
         ]
 
     # --- what they have left ---------------------------------------------------------------------------
@@ -450,7 +269,7 @@ class RemoteBackend(TaskBackend):
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         """Read what lies there."""
         asked = Read(self.options.backend, ticket.job_id, stream, offset, CHUNK)
-        data: bytes = self._ask("read", asked).data
+        data: bytes = self._connection.ask("read", asked).data
         return data
 
     def fetch_value(self, ticket: Ticket, kept: str) -> bytes:
@@ -474,10 +293,10 @@ class RemoteBackend(TaskBackend):
         def request(offset: int) -> Read:
             return Read(self.options.backend, job_id, what, offset, CHUNK, name)
 
-        first = self._ask("read", request(0))
+        first = self._connection.ask("read", request(0))
         yield first.data
         offsets = range(len(first.data), (first.total or 0) if first.data else 0, CHUNK)
-        for asked, answer in self._pipelined("read", map(request, offsets)):
+        for asked, answer in self._connection.pipelined("read", map(request, offsets)):
             if isinstance(answer, BackendUnavailableError):
                 raise answer
             yield answer.data
@@ -487,12 +306,4 @@ class RemoteBackend(TaskBackend):
     def close(self) -> None:
         """Close the channel; what runs there runs on."""
         super().close()
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            channel.close()
-
-
-def _with_variables(order: Order, variables: Mapping[str, str]) -> Order:
-    from msgspec.structs import replace
-
-    return replace(order, environment={**variables, **order.environment})
+        self._connection.close()

@@ -33,7 +33,7 @@ class FarFiles(LeftFiles):
         backend, job_id = self._backend, self._job.job_id()
         asked = Read(backend.options.backend, job_id, "file", offset, CHUNK, os.fsencode(name))
         with _about_a_file():
-            answer = backend._ask("read", asked)
+            answer = backend._connection.ask("read", asked)
         return Part(answer.data, answer.total or 0)
 
     def chunks(self, name: str) -> Iterator[bytes]:

@@ -29,7 +29,7 @@ class OfferedBackend(msgspec.Struct, omit_defaults=True):
         type: its type.
         problem: what is wrong with it, if anything is known to be.
         accepts: the kinds of work that it takes; these and the next are told in answer to ``offers`` only.
-        can: the names of its capabilities.
+        can: the names of its capabilities, and of those of `anyjob.Resources` that it knows beside them.
     """
 
     type: str

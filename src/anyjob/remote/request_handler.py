@@ -318,10 +318,17 @@ class RequestHandler:
         kind = entry.type if entry else name
         try:
             backend = self._session.get_backend(name)
+            if isinstance(backend, TaskBackend):
+                backend.learn_capabilities()
         except AnyjobError as error:
             return OfferedBackend(kind, str(error))
-        can = [word for word, has in backend.capabilities.to_dict().items() if has]
-        return OfferedBackend(kind, "", sorted(getattr(backend, "accepts", ())), can)
+        can = {  # and what of `Resources` is no capability
+            **backend.capabilities.to_dict(),
+            "signal_before": getattr(backend, "tells_walltime", False),
+            "on_walltime": getattr(backend, "reruns_at_walltime", False),
+        }
+        accepts = sorted(getattr(backend, "accepts", ()))
+        return OfferedBackend(kind, "", accepts, [word for word, has in can.items() if has])
 
     # --- who is asked -------------------------------------------------------------------------------
 

@@ -22,13 +22,13 @@ def check_spec(backend: TaskBackend, native: Spec) -> None:
     can = backend.capabilities
     if isinstance(native, Call) and (native.env or native.cwd is not None) and not can.call_environment:
         raise UnsupportedSpecError(
-            f"backend {backend.name()!r} has no environment or directory for one call alone: leave out env "
+            f"{backend.in_words} has no environment or directory for one call alone: leave out env "
             "and cwd of the Call, or choose one that has, such as `local` or `processes`"
         )
     redirected = isinstance(native, Command) and (native.stdout is not None or native.stderr is not None)
     if redirected and not can.output_files:
         raise UnsupportedSpecError(
-            f"backend {backend.name()!r} keeps what a program writes by itself: leave out stdout and stderr "
+            f"{backend.in_words} keeps what a program writes by itself: leave out stdout and stderr "
             "of the Command, and read the job's logs"
         )
 
@@ -39,20 +39,20 @@ def check_resources(backend: TaskBackend, resources: Resources) -> None:
     Raises:
         UnsupportedSpecError: it was not.
     """
-    can, gpus, name = backend.capabilities, resources.gpus or 0, backend.name()
+    can, gpus, name = backend.capabilities, resources.gpus or 0, backend.in_words
     if gpus % 1 and not can.gpu_shares:
-        why = f"backend {name!r} gives no shares of a GPU: it asks for {gpus:g} gpus, ask for whole ones"
+        why = f"{name} gives no shares of a GPU: it asks for {gpus:g} gpus, ask for whole ones"
     elif resources.gpu_memory is not None and not can.gpu_memory:
-        why = f"backend {name!r} gives no GPUs away by their memory: leave gpu_memory out"
+        why = f"{name} gives no GPUs away by their memory: leave gpu_memory out"
     elif resources.needs and not can.needs:
         needs = ", ".join(resources.needs)
-        why = f"backend {name!r} counts nothing by name: it needs {needs}, leave needs out"
+        why = f"{name} counts nothing by name: it needs {needs}, leave needs out"
     elif resources.priority and not can.controls:
-        why = f"backend {name!r} knows no priorities: leave priority out"
+        why = f"{name} knows no priorities: leave priority out"
     elif resources.signal_before is not None and not backend.tells_walltime:
-        why = f"backend {name!r} tells no job of its walltime: leave signal_before out"
-    elif resources.on_walltime and not (backend.runs_again or backend.requeues):
-        why = f"backend {name!r} runs no job again that has reached its walltime: leave on_walltime out"
+        why = f"{name} tells no job of its walltime: leave signal_before out"
+    elif resources.on_walltime and not backend.reruns_at_walltime:
+        why = f"{name} runs no job again that has reached its walltime: leave on_walltime out"
     else:
         return
     raise UnsupportedSpecError(f"{why}, or choose one that does, such as `local`")
@@ -69,7 +69,7 @@ def check_tasks(backend: TaskBackend, record: JobRecord) -> None:
         return
     if not backend.capabilities.tasks:
         raise UnsupportedSpecError(
-            f"backend {backend.name()!r} starts one process for a job, and this one asks for tasks = {tasks}:"
+            f"{backend.in_words} starts one process for a job, and this one asks for tasks = {tasks}:"
             " leave it out, and have the program start the others, or choose a backend that has tasks, such "
             "as `local`"
         )

@@ -55,7 +55,7 @@ class EngineAdapter(BaseBackend):
     """Whether a job runs in the thread that submits it, before ``run`` returns."""
     runs_again: ClassVar[bool] = False
     """Whether it runs jobs again by itself that have failed, by their policies."""
-    tells_walltime: ClassVar[bool] = False
+    tells_walltime = False
     """Whether it tells jobs that their walltime is near: ``signal_before``."""
     requeues = False
     """Whether its engine starts a job anew, under its id, that has reached its walltime: ``on_walltime``."""
@@ -130,7 +130,26 @@ class EngineAdapter(BaseBackend):
         """
         return self.configured_name or super().name()
 
+    @property
+    def in_words(self) -> str:
+        """How errors begin that say what it cannot do."""
+        return f"backend {self.name()!r}"
+
+    @property
+    def reruns_at_walltime(self) -> bool:
+        """Whether jobs may ask to be run again that have reached their walltime: ``on_walltime``."""
+        return self.runs_again or self.requeues
+
     # --- what the author of a plugin writes ---------------------------------------------------
+
+    def learn_capabilities(self) -> None:
+        """Ask for what depends on somebody else: called before it is handed work. It may block.
+
+        It is for one whose ``capabilities`` are those of another backend.
+
+        Raises:
+            BackendError: it cannot be asked.
+        """
 
     @abstractmethod
     def launch(self, orders: Sequence[Order]) -> Iterable[tuple[Order, Answer]]:
@@ -241,7 +260,7 @@ class EngineAdapter(BaseBackend):
         """
         from anyjob.runtime.job_control import control_in_words
 
-        raise UnsupportedSpecError(f"backend {self.name()!r} cannot {control_in_words(action, 'jobs')}")
+        raise UnsupportedSpecError(f"{self.in_words} cannot {control_in_words(action, 'jobs')}")
 
     def limit(
         self, name: str = "", most: int | None = None, *, tags: Mapping[str, str] | None = None
@@ -252,7 +271,7 @@ class EngineAdapter(BaseBackend):
             UnsupportedSpecError: it cannot.
         """
         raise UnsupportedSpecError(
-            f"backend {self.name()!r} cannot limit how many jobs of a name run at a time; `local` can"
+            f"{self.in_words} cannot limit how many jobs of a name run at a time; `local` can"
         )
 
     def context(self, route: tuple[str, ...], resources: Resources) -> t.Context:

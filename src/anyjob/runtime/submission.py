@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from anyjob.errors import BackendError, DependencyFailedError, Refused, SpecError, StateError
+from anyjob.errors import (
+    BackendError,
+    BackendUnavailableError,
+    DependencyFailedError,
+    Refused,
+    SpecError,
+    StateError,
+)
 from anyjob.orders import Order, Rejected, Unsure
 from anyjob.outcome import Outcome
 from anyjob.resources import Resources
@@ -66,6 +73,11 @@ def submit(
         AnyjobError: as `TaskBackend.run` and `TaskBackend.run_many` say.
     """
     backend._check_here("hand it work")
+    try:
+        backend.learn_capabilities()
+    except BackendUnavailableError:
+        if not after:  # else it may be back by the time that there is something to hand over
+            raise
     given = _Given(backend)
     asked = (
         [given.asked(resources)] * len(specs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import click
@@ -40,7 +39,11 @@ Examples:
   anyjob backends list --filter num_qubits=27 --filter operational=true --json""",
 )
 @click.option(
-    "-a", "--all", "offered", is_flag=True, help="Those, too, that providers offer: they are asked."
+    "-a",
+    "--all",
+    "offered",
+    is_flag=True,
+    help="Those, too, that providers offer, and what other machines have now: they are asked.",
 )
 @click.option(
     "--filter",
@@ -50,15 +53,21 @@ Examples:
     help="With this value in its configuration, properties or status; makes and asks them all. Repeatable.",
 )
 @click.option(
-    "--timeout", default="10s", show_default=True, metavar="TIME", help="For hook plugins, and each provider."
+    "--timeout",
+    default="10s",
+    show_default=True,
+    metavar="TIME",
+    help="For hook plugins, and whoever is asked.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def list_(offered: bool, filters: tuple[str, ...], timeout: str, as_json: bool) -> None:
     """List the configured backends, then the installed types. Imports none of them.
 
-    Hook plugins may register more types: they are imported, in a process of their own. With --all, providers
-    are asked for what they offer, at once; one that does not answer is named.
+    Below a backend of another machine stands what that one has, as it has said last. Hook plugins may
+    register more types: they are imported, in a process of their own. With --all, providers are asked for
+    what they offer, and machines for what they have, at once; one that does not answer is named.
     """
+    from anyjob.cli.backends.far_side import ask_machines, noted_there, rows_of
     from anyjob.cli.plugins.installed import listing
     from anyjob.text.units import parse_duration
 
@@ -72,16 +81,20 @@ def list_(offered: bool, filters: tuple[str, ...], timeout: str, as_json: bool) 
     if filters:
         kept = {each.configured_name for each in session.backends(offered=True, **_attributes(filters))}
         lines = [line for line in lines if line["name"] in kept]
+    if offered:
+        ask_machines(session, seconds)
+    for line in lines:
+        if there := noted_there(session, line):
+            line["there"] = there
     if as_json:
         write_json(lines)
         return
-    table(
-        ["name", "type", "distribution", "from", "default"],
-        (
-            [line["name"], line["type"], what_brings(line), line["origin"], "*" if line["default"] else ""]
-            for line in lines
-        ),
-    )
+    rows = []
+    for line in lines:
+        default = "*" if line["default"] else ""
+        rows.append([line["name"], line["type"], what_brings(line), line["origin"], default])
+        rows += rows_of(line)
+    table(["name", "type", "distribution", "from", "default"], rows)
 
 
 def _attributes(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -239,6 +252,7 @@ def print_options(lines: list[dict[str, Any]]) -> None:
 
 def describe_backend(session: Session, name: str) -> dict[str, Any]:
     """Return what can be said of a backend, also where it cannot be made; secrets are masked."""
+    from anyjob.cli.backends.far_side import offers_there
     from anyjob.session.backends.config_check import provider_type
 
     entry = session.config.entry("backends", name)
@@ -261,6 +275,7 @@ def describe_backend(session: Session, name: str) -> dict[str, Any]:
             raise
         reference = session.registry.origin(BACKENDS, kind)
         options = option_lines(session, entry, options_type(found))
+    there = offers_there(session, name)  # by which it is known what it can do
     return {
         "name": name,
         "type": kind,
@@ -270,26 +285,11 @@ def describe_backend(session: Session, name: str) -> dict[str, Any]:
         "doc": " ".join((found.__doc__ or "").strip().partition("\n\n")[0].split()),
         "accepts": sorted(getattr(found, "accepts", ())),
         "capabilities": _capabilities(session, name, found).to_dict(),
-        "there": _there(session, name),
+        "there": there,
         "options": options,
         "set": _ask(session, name, "set_now") or {},
         "gpus": _ask(session, name, "find_gpus") or [],
     }
-
-
-def _there(session: Session, name: str) -> list[dict[str, Any]]:
-    """What a backend of another machine tells of those that this one has, the one that is used first."""
-    ask: Any = dict
-    with suppress(AnyjobError):  # of one that cannot be made nothing is told
-        ask = getattr(session.get_backend(name), "offers", dict)
-    try:
-        offers = ask()
-    except AnyjobError as error:
-        return [{"name": "", "type": "", "problem": str(error), "accepts": [], "can": []}]
-    return [
-        {"name": there, "type": each.type, "problem": each.problem, "accepts": each.accepts, "can": each.can}
-        for there, each in offers.items()
-    ]
 
 
 def _ask(session: Session, name: str, what: str) -> Any:

@@ -17,6 +17,8 @@ def requires(*capabilities: str) -> Callable[[Check], Check]:
     def decorate(check: Check) -> Check:
         @functools.wraps(check)
         def checked(self: Any, harness: Any) -> None:
+            if hasattr(harness.backend, "learn_capabilities"):
+                harness.backend.learn_capabilities()
             for name in capabilities:
                 if not getattr(harness.backend.capabilities, name):
                     raise SkipTest(f"{harness.name} declares {name}=False")

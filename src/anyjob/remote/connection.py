@@ -1,0 +1,104 @@
+"""The channel to one machine: opened when something is asked, and anew where it has broken."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+from anyjob.errors import BackendError, BackendUnavailableError
+from anyjob.remote.channel import Channel, answered
+from anyjob.remote.messages import Hello
+
+WINDOW = 4
+"""Requests that are on their way at a time, where there are many."""
+
+
+class Connection:
+    """Asks one machine, over one channel at a time. Several threads may use it.
+
+    Args:
+        open_channel: opens a channel.
+    """
+
+    def __init__(self, open_channel: Callable[[], Channel]) -> None:
+        self._open_channel = open_channel
+        self._opening = threading.Lock()
+        self._channel: Channel | None = None
+
+    def channel(self) -> Channel:
+        """Return the channel; opened, where there is none.
+
+        Raises:
+            BackendError: it cannot be opened.
+        """
+        channel = self._channel
+        if channel is not None and channel.is_open:
+            return channel
+        with self._opening:
+            channel = self._channel
+            if channel is None or not channel.is_open:
+                channel = self._channel = self._open_channel()
+                if channel.hello.problem:
+                    problem = channel.hello.problem
+                    channel.close()
+                    raise BackendError(f"anyjob on {channel.hello.host}: {problem}")
+        return channel
+
+    def hello(self) -> Hello:
+        """Return what the far side says of itself; the channel is opened for it. Each has another one.
+
+        Raises:
+            BackendError: it cannot be.
+        """
+        return self.channel().hello
+
+    def ask(self, word: str, body: Any) -> Any:
+        """Ask; where the channel breaks meanwhile, once more over a new one: no request does harm twice.
+
+        Raises:
+            BackendUnavailableError: it cannot be asked.
+            BackendError: it could not do it.
+        """
+        channel = self.channel()
+        try:
+            return channel.ask(word, body)
+        except BackendUnavailableError:
+            if channel.is_open:
+                raise  # it is not the channel that is away
+        return self.channel().ask(word, body)
+
+    def pipelined(self, word: str, bodies: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        """Yield each request with its answer, or with why there was none, some on their way at a time."""
+        waiting: deque[tuple[Any, Future[Any] | None]] = deque()
+        for body in bodies:
+            try:
+                waiting.append((body, self.channel().send(word, body)))
+            except BackendUnavailableError:
+                waiting.append((body, None))
+            if len(waiting) >= WINDOW:
+                first, answer = waiting.popleft()
+                yield first, self._answer_or_again(word, first, answer)
+        for first, answer in waiting:
+            yield first, self._answer_or_again(word, first, answer)
+
+    def _answer_or_again(self, word: str, body: Any, answer: Future[Any] | None) -> Any:
+        try:
+            if answer is not None:
+                channel = self._channel
+                try:
+                    return answered(answer)
+                except BackendUnavailableError:
+                    if channel is not None and channel.is_open and channel is self._channel:
+                        raise
+            return self.ask(word, body)
+        except BackendUnavailableError as error:
+            return error
+
+    def close(self) -> None:
+        """Close the channel, if there is one."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()

@@ -1,0 +1,193 @@
+"""Hands work over to another machine: packed in bulks, what is large before it, calls looked at first."""
+
+from __future__ import annotations
+
+import fnmatch
+import io
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, BinaryIO
+
+from anyjob.errors import BackendUnavailableError, JobRejectedError, StateError
+from anyjob.orders import Answer, Order, Rejected, Unsure
+from anyjob.remote import packing, pickle_inspection
+from anyjob.remote.bulks import gathered
+from anyjob.remote.channel import Channel, answered
+from anyjob.remote.connection import WINDOW, Connection
+from anyjob.remote.messages import CHUNK, Hello, Names, Put, RemoteOrder, Submit
+from anyjob.specs import Call, kind_of
+from anyjob.spool.private_files import open_private
+from anyjob.taskbackend import TaskBackend
+
+_PLAIN = frozenset((int, float, str, bytes, bool, type(None)))
+"""Arguments that travel wherever Python is."""
+
+
+class Handover:
+    """Hands over what a backend was given.
+
+    Args:
+        backend: that backend; its options have ``backend`` and ``env``.
+        connection: to the machine that gets it.
+    """
+
+    def __init__(self, backend: TaskBackend, connection: Connection) -> None:
+        self._backend, self._connection = backend, connection
+        self._checked: Any = None  # a function that is known to travel
+        self._missing_modules: dict[str, bool] = {}
+        self._checked_by: Hello | None = None  # whose modules these are
+
+    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        """Hand orders over, in bulks that follow each other without waiting for answers.
+
+        What is known there already is not run again, so that what was not answered is sent once more; what
+        that does not help is found out, or sent, whenever the far side is reached again.
+
+        Raises:
+            BackendError: there is no connection, and nothing was handed over.
+        """
+        self._connection.channel()
+        by_id = {order.job_id: order for order in orders}
+        not_sent: list[tuple[Order, Answer]] = []
+        for bulk, answer in self._connection.pipelined("submit", self._bulks(orders, not_sent)):
+            refused = {} if isinstance(answer, BackendUnavailableError) else answer.jobs
+            for each in bulk.orders:
+                order = by_id[each.job_id]
+                if each.job_id not in refused:
+                    yield order, Unsure()
+                else:
+                    why = refused[each.job_id]
+                    yield order, Rejected(why) if why else each.job_id
+        yield from not_sent
+
+    def _bulks(self, orders: Sequence[Order], not_sent: list[tuple[Order, Answer]]) -> Iterator[Submit]:
+        """Yield bulks, each made when those before it are on their way, and what is large sent before it.
+
+        Args:
+            orders: what is to be handed over.
+            not_sent: gets those that are in none, with what came of them.
+        """
+        for some in gathered(self._all_packed(orders, not_sent)):
+            if self._are_sent(some.large):
+                yield Submit(self._backend.options.backend, some.orders)
+            else:
+                lost = {each.job_id for each in some.orders}
+                not_sent.extend((order, Unsure()) for order in orders if order.job_id in lost)
+
+    def _all_packed(
+        self, orders: Sequence[Order], not_sent: list[tuple[Order, Answer]]
+    ) -> Iterator[tuple[RemoteOrder, packing.Bodies]]:
+        own = self._own_variables()
+        for order in orders:
+            large: packing.Bodies = {}
+            try:
+                yield self._packed(_with_variables(order, own) if own else order, large), large
+            except JobRejectedError as error:
+                not_sent.append((order, Rejected(str(error))))
+
+    def _own_variables(self) -> dict[str, str]:
+        patterns = self._backend.options.env
+        return {
+            name: value
+            for name, value in (os.environ.items() if patterns else ())
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+        }
+
+    def _packed(self, order: Order, large: packing.Bodies) -> RemoteOrder:
+        """Return an order as it travels.
+
+        Raises:
+            JobRejectedError: it would not run there.
+        """
+        spec, backend = order.spec, self._backend
+        job_type = backend.services.job_type(kind_of(spec))
+        packed = packing.pack(order, large, backend.job_directory(order.job_id), job_type.describe)
+        if isinstance(spec, Call):
+            body = packed.work.pickled  # type: ignore[union-attr]
+            pickled = large[body.sha256] if body.data is None else body.data
+            assert isinstance(pickled, bytes)
+            self._check_call(spec, pickled)
+        return packed
+
+    # --- calls -------------------------------------------------------------------------------------
+
+    def _check_call(self, call: Call, pickled: bytes) -> None:
+        hello = self._connection.hello()
+        if hello is not self._checked_by:
+            self._checked, self._missing_modules, self._checked_by = None, {}, hello
+        plain = all(type(value) in _PLAIN for value in (*call.args, *call.kwargs.values()))
+        if plain and call.fn is self._checked:
+            return  # as most of many
+        self._checked = None
+        used = pickle_inspection.names_in(pickled)
+        here, there = pickle_inspection.version_here(), ".".join(hello.python.split(".")[:2])
+        if used.by_value and here != there:
+            raise JobRejectedError(
+                f"this is Python {here}, and {hello.host} has {there}: functions that are pickled by value, "
+                "as those of __main__ and nested ones, do not travel between the two; name it "
+                "'module:function' of a module that is installed there, or set python to another interpreter"
+            )
+        unknown = [name for name in used.modules if name not in self._missing_modules]
+        if unknown:
+            missing = set(self._connection.ask("missing-modules", Names(unknown)).names)
+            self._missing_modules.update({name: name in missing for name in unknown})
+        absent = [name for name in used.modules if self._missing_modules[name]]
+        if absent:
+            raise JobRejectedError(
+                f"{', '.join(absent)} cannot be imported on {hello.host} (Python {hello.python}): install "
+                "it there; or have your own module sent along: cloudpickle.register_pickle_by_value(module)"
+            )
+        if plain:
+            self._checked = call.fn
+
+    # --- what is large -----------------------------------------------------------------------------
+
+    def _are_sent(self, large: packing.Bodies) -> bool:
+        """Send what is large; return whether it is there, and not lost with the channel.
+
+        Raises:
+            BackendUnavailableError: it is not the channel that is away.
+        """
+        channel: Channel | None = None
+        try:
+            if large:
+                channel = self._connection.channel()
+                self._send(large)
+        except BackendUnavailableError:
+            if channel is not None and channel.is_open:
+                raise
+            return False
+        return True
+
+    def _send(self, bodies: packing.Bodies) -> None:
+        """Send what is large and not there yet, in parts."""
+        for sha256 in self._connection.ask("missing-bodies", Names(list(bodies))).names:
+            data = bodies.get(sha256)
+            if data is None:
+                continue  # not asked for
+            if isinstance(data, bytes):
+                self._send_parts(sha256, io.BytesIO(data), len(data))
+                continue
+            try:
+                with open_private(data) as stream:
+                    self._send_parts(sha256, stream, os.fstat(stream.fileno()).st_size)
+            except OSError as error:
+                raise StateError(f"a file that goes with a job cannot be read: {error}") from error
+
+    def _send_parts(self, sha256: str, stream: BinaryIO, size: int) -> None:
+        channel, sent = self._connection.channel(), deque[Future[Any]]()
+        for offset in range(0, size, CHUNK):
+            part = Put(sha256, offset, stream.read(CHUNK), last=offset + CHUNK >= size)
+            while sent and (part.last or len(sent) >= WINDOW):
+                answered(sent.popleft())  # all before the last one: several threads write them there
+            sent.append(channel.send("put", part))
+        for answer in sent:
+            answered(answer)
+
+
+def _with_variables(order: Order, variables: Mapping[str, str]) -> Order:
+    from msgspec.structs import replace
+
+    return replace(order, environment={**variables, **order.environment})
