@@ -162,6 +162,7 @@ def test_the_command_prints_our_ids(place: None) -> None:
         (["hpc", "4713"], "backend 'hpc' has no job '4713'"),
         (["hpcc", "4711"], "hpc"),
         (["threads", "4711"], "keeps no jobs that somebody else could look at"),
+        (["local", "4711"], "backend 'local' has no job '4711'"),
         (["hpc", "4711", "--tag", "study"], "--tag"),
     ],
 )

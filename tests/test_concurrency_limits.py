@@ -23,6 +23,7 @@ from anyjob.errors import ConfigError, JobFileError, SpecError, UnsupportedSpecE
 from anyjob.jobfile.reader import parse
 from anyjob.resources import Resources, labels_of
 from anyjob.views.details.facts_of import collect
+from anyjob.views.details.queue_place import queue_place
 from anyjob.views.explanation.waiting import explain_waiting
 
 KINDS = [
@@ -127,6 +128,7 @@ def test_a_limit_holds_lets_others_by_and_is_changed_live(own: Local) -> None:
     told = explain_waiting(collect(own.session, row))
     assert told.headline.startswith("waits for the limit of fit")
     assert "2 of fit may run at a time, and 2 do" in told.why
+    assert queue_place(fits[-1])[1] == "waits for the limit of fit: 2 running of 2 at a time"
     assert any("anyjob limit fit N" in way for way in told.ways_out)
     assert own.session.limit("fit", 3, backend=own.backend) == {"fit": 3}
     until(lambda: run_now() == 3, "another one runs")
@@ -180,5 +182,9 @@ def test_the_command_line_and_job_files(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.stderr
     found = json.loads(invoke("limit", "--json").stdout)
     assert found == {"tag:study=a": 2, "one": 5, "sweep": 4}
-    assert "how many: anyjob limit fit 3" in invoke("limit", "fit").stderr
+    assert invoke("limit", "one").stdout == "one: 5 at a time\n"
+    assert invoke("limit", "--tag", "study=a").stdout == "tag:study=a: 2 at a time\n"
+    assert invoke("limit", "other").stdout == "no limits\n"
+    assert "limit of what? Give a name" in invoke("limit", "3").stderr
+    assert "how many: anyjob limit fit 3" in invoke("limit", "fit", "3", "4").stderr
     assert "not 'x'" in invoke("limit", "fit", "x").stderr

@@ -223,6 +223,9 @@ def test_paths_are_beside_the_file(tmp_path: Path) -> None:
         ("[command]\nargv = ['{x:02d}']\n[matrix]\nx = ['a']\n",
          ":2: command.argv[0]: {x:02d} does not fit string 'a': "
          "Unknown format code 'd' for object of type 'str'"),
+        ("[command]\nargv = ['{x:>9999999999}']\n[matrix]\nx = [1]\n",
+         ":2: command.argv[0]: {x:>9999999999} does not fit integer 1: "
+         "nothing may be wider than 10,000 characters"),
         ("[command]\nargv = ['a{x}']\n[matrix]\nx = [[1]]\n",
          ":2: command.argv[0]: {x} is array, which does not go into text"),
         (WORK + "[resources]\ncpu = 1\n", ":4: resources.cpu: unknown key; did you mean 'cpus'?"),

@@ -243,6 +243,8 @@ def test_a_report_on_jobs_of_a_name(tmp_path: Path) -> None:
     assert anyjob("report", "--name", "brew", "--csv", "-").stdout.count(b"\n") == 3
     assert "the newest 1;" in invoke("report", "--html", "r.html", "--limit", "1").stderr
     assert "only one of --html" in invoke("report", "--html", "-", "--csv", "-").stderr
+    assert "to one file" in invoke("report", "--html", "r.html", "--csv", "./r.html").stderr
+    assert anyjob("report", "--csv", "-", "--limit", str(2**70)).returncode == 0
     assert sorted(each.name for each in Path().iterdir()) == ["c.csv", "r.html", "t.json"]
 
 

@@ -10,12 +10,13 @@ import click
 
 from anyjob.cli import exit_codes
 from anyjob.cli.context import open_session
+from anyjob.cli.lazy_group import LazyGroup
 from anyjob.cli.terminal.output import print_error, table, write_json, write_line
 from anyjob.errors import AnyjobError, ConfigError
 from anyjob.session.facade import Session
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def config() -> None:
     """Show and check the configuration."""
 

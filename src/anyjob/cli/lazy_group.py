@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+WHOLE = 1000
+"""Characters of the first sentence of a command's help that a list has: all, it is wrapped."""
+
 
 class LazyGroup(click.Group):
     """A group that knows where its commands are, and imports the one that is named only.
@@ -17,9 +20,9 @@ class LazyGroup(click.Group):
         **attributes: what a group of click's takes.
     """
 
-    def __init__(self, *, lazy: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
+    def __init__(self, *, lazy: Mapping[str, tuple[str, str]] | None = None, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.lazy = lazy
+        self.lazy = lazy or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands, without importing any."""
@@ -36,6 +39,6 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what there is, again without importing it."""
         lines = {name: text for name, (_, text) in self.lazy.items()}
-        lines |= {name: command.get_short_help_str() for name, command in self.commands.items()}
+        lines |= {name: command.get_short_help_str(WHOLE) for name, command in self.commands.items()}
         with formatter.section("Commands"):
             formatter.write_dl(list(lines.items()))

@@ -78,6 +78,8 @@ def _part(place: str, literal: str, name: str, spec: str, parameters: Mapping[st
     if not spec:
         return to_text(place, value, f"{{{name}}} is")
     try:
+        if any(int(digits) > WIDEST for digits in re.findall("[0-9]+", spec)):
+            raise ValueError(f"nothing may be wider than {WIDEST:,} characters")
         return format(value, spec)
     except (TypeError, ValueError) as error:
         raise InvalidEntry(
@@ -85,6 +87,8 @@ def _part(place: str, literal: str, name: str, spec: str, parameters: Mapping[st
         ) from None
 
 
+WIDEST = 10_000
+"""Characters that a format may ask for: it would make that much text of nothing."""
 _PART = re.compile(r"(\{\{|\}\})|\{([A-Za-z_][A-Za-z0-9_]*)(?::([^{}]*))?\}|([^{}]+)|([{}])")
 
 

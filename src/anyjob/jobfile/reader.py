@@ -241,7 +241,7 @@ class _Reader:
         if value is None:
             return None
         if type(value) is not int or value < 0:
-            raise InvalidEntry("limit", f"expected a whole number, got {value!r}")
+            raise InvalidEntry("limit", f"expected a whole number, 0 or more, got {value!r}")
         if "name" not in self.data:
             raise InvalidEntry("limit", 'is of the jobs of one name: say which, name = "fit"')
         return value

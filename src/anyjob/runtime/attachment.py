@@ -30,6 +30,10 @@ def attach(backend: Any, native_id: str, resources: Resources) -> Any:
         return backend.retrieve_job(native_id)
     except JobNotFoundError:
         pass
+    if backend.queues_in_ledger:
+        raise JobNotFoundError(
+            f"backend {backend.name()!r} has no job {native_id!r}: it has those alone that anyjob gave it"
+        )
     record = JobRecord(tracker, new_id(), "", "", lambda: ((), resources))
     record.native_id, record.name = native_id, resources.name
     record.status = JobStatus.QUEUED

@@ -19,6 +19,7 @@ Examples:
   anyjob limit fit 3
   anyjob limit --tag study=a 2
   anyjob limit fit none
+  anyjob limit fit
   anyjob limit"""
 )
 @click.argument("words", nargs=-1, metavar="[NAME] [N|none]")
@@ -34,6 +35,7 @@ def limit(words: tuple[str, ...], tags: tuple[str, ...], backend: str | None, as
     limit any more.
     """
     from anyjob.cli.terminal.values import parse_pairs
+    from anyjob.resources import tag_label
 
     of_tags = parse_pairs(tags, "--tag")
     name, number = _read(words, bool(tags))
@@ -41,6 +43,8 @@ def limit(words: tuple[str, ...], tags: tuple[str, ...], backend: str | None, as
         found: Mapping[str, int]
         if number is None:
             found = getattr(session.get_backend(backend), "limits_now", dict)()
+            asked = {name, *(tag_label(key, value) for key, value in of_tags.items())} - {""}
+            found = {label: most for label, most in found.items() if label in asked or not asked}
         else:
             most = None if number == "none" else _count(number)
             found = session.limit(name, most, tags=of_tags, backend=backend)
@@ -55,11 +59,15 @@ def limit(words: tuple[str, ...], tags: tuple[str, ...], backend: str | None, as
 
 
 def _read(words: tuple[str, ...], has_tags: bool) -> tuple[str, str | None]:
-    if not words and not has_tags:
-        return "", None
-    if len(words) > 2 or len(words) + has_tags < 2:
+    """Return the name, and how many: None where that is asked for."""
+    is_number = bool(words) and (words[-1] == "none" or words[-1].isdigit())
+    if len(words) > 2 or (len(words) == 2 and not words[0]):
         raise click.UsageError("limit takes a name, or --tag KEY=VALUE, and how many: anyjob limit fit 3")
-    return ("" if len(words) == 1 else words[0]), words[-1]
+    if len(words) == 2 or (has_tags and is_number):
+        return ("" if len(words) == 1 else words[0]), words[-1]
+    if is_number:
+        raise click.UsageError(f"limit of what? Give a name, or --tag KEY=VALUE: anyjob limit fit {words[0]}")
+    return (words[0] if words else ""), None
 
 
 def _count(text: str) -> int:

@@ -11,13 +11,14 @@ from anyjob.backend import options_type
 from anyjob.cli import exit_codes
 from anyjob.cli.backends.commands import as_provider, option_lines, origin_of, print_options, what_brings
 from anyjob.cli.context import open_session
+from anyjob.cli.lazy_group import LazyGroup
 from anyjob.cli.terminal.output import print_message, table, write_json, write_line, write_text
 from anyjob.errors import AnyjobError
 from anyjob.registry.entry_points import PROVIDERS
 from anyjob.session.facade import Session
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def providers() -> None:
     """List, show and check the accounts and clusters that offer backends."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any
@@ -70,6 +71,11 @@ def report(
     if [html_path, trace_path, csv_path].count("-") > 1:
         raise click.UsageError(
             "only one of --html, --trace and --csv goes to stdout: name files for the others"
+        )
+    paths = [os.path.realpath(path) for path in (html_path, trace_path, csv_path) if path and path != "-"]
+    if len(set(paths)) < len(paths):
+        raise click.UsageError(
+            "--html, --trace and --csv are to be written to one file: name another for each"
         )
     criteria = read_criteria(options)
     with open_session() as session:

@@ -6,10 +6,15 @@ import time
 from typing import TYPE_CHECKING
 
 from anyjob.ledger.rows import HELD, PAUSED, WAITING
+from anyjob.resources import labels_of
 from anyjob.status import JobStatus
 from anyjob.taskjob import TaskJob
+from anyjob.views.queries import resources_of
+from anyjob.views.queries import running as running_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from anyjob.ledger.store import Ledger
 
 SAID = {
@@ -49,9 +54,26 @@ def queue_place(job: TaskJob, queues: dict[int, dict[str, int]] | None = None) -
             return None, SAID[row.reason]
     running = len(ledger.queue.in_state(number, JobStatus.RUNNING))
     position = queues[number].get(job.job_id())
-    slots = getattr(backend.options, "slots", None)
+    set_now = ledger.settings(number)
+    limited = _limited(ledger, job, number, set_now.get("limits", getattr(backend.options, "limits", {})))
+    if limited:
+        return position, limited
+    slots = set_now.get("slots", getattr(backend.options, "slots", None))
     of_slots = "" if slots is None else f" on {slots} slot{'' if slots == 1 else 's'}"
     return position, f"waits for {'a slot' if position == 1 else 'its turn'}: {running} running{of_slots}"
+
+
+def _limited(ledger: Ledger, job: TaskJob, number: int, limits: Mapping[str, int]) -> str:
+    """Return which limit of its name or tags keeps a job waiting; empty where none does."""
+    labels = [label for label in labels_of(job._record.resources) if label in limits]
+    if not labels:
+        return ""
+    running = [labels_of(each) for each in resources_of(ledger, running_of(ledger, number))]
+    for label in labels:
+        count = sum(label in others for others in running)
+        if count >= limits[label]:
+            return f"waits for the limit of {label}: {count} running of {limits[label]} at a time"
+    return ""
 
 
 def _places(ledger: Ledger, number: int, *, fair: bool) -> dict[str, int]:
