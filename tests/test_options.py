@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -108,7 +109,7 @@ def test_every_problem_is_told_at_once() -> None:
         "f.toml: backends.hpc.slots: expected integer, got string",
         "f.toml: backends.hpc.partition: is missing; expected string: where it queues",
         "f.toml: backends.hpc.mode: expected 'fast' or 'slow', got 'quick'",
-        "f.toml: backends.hpc.hosts: expected string, got integer (at [1])",
+        "f.toml: backends.hpc.hosts[1]: expected string, got integer",
         "f.toml: backends.hpc.limits.coers: unknown option; did you mean 'cores'?",
     ]
 
@@ -123,7 +124,7 @@ def test_every_problem_is_told_at_once() -> None:
         ({"limits": 3}, "here: limits: expected table, got integer"),
         ({"spool": 3}, "here: spool: expected path, got integer"),
         ({"colour": "pink"}, "here: colour: expected 'red' or 'blue', got 'pink'"),
-        ({"extra": {"a": "b"}}, "here: extra: expected integer, got string (at [...])"),
+        ({"extra": {"a": "b"}}, "here: extra.a: expected integer, got string"),
         ({"slots": 101}, "here: slots: more than 100 make no sense"),
         ({"slots": None}, "here: slots: expected integer, got null"),
     ],
@@ -173,7 +174,7 @@ def test_text_is_converted_only_where_it_had_no_choice() -> None:
 )
 def test_text_that_cannot_be_converted_is_told(text: str, why: str) -> None:
     (problem,) = problems_of(from_environment({"partition": "p", "hosts": text}, "hosts"))
-    assert problem.startswith("environment: backends.hpc.hosts: expected ")
+    assert re.match(r"environment: backends\.hpc\.hosts(\[1\])?: expected ", problem)
     assert why in problem
 
 

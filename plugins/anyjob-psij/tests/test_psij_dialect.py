@@ -55,6 +55,7 @@ def test_what_an_executor_leaves_out_is_refused(executor: str, needs: dict[str, 
 def test_attributes_are_one_line_each() -> None:
     said = directives("lsf", options=PsijJobOptions(attributes={"lsf.core_isolation": "0"}))
     assert 'BSUB -core_isolation "0"' in said
+    assert directives("lsf", options=PsijJobOptions(attributes={"lsf.core_isolation": 0})) == said
     with pytest.raises(ValueError, match="a line break"):
         PsijJobOptions(attributes={"lsf.P": "a\n#BSUB -q b"})
     with pytest.raises(ValueError, match=r"PSI/J takes `slurm\.qos`"):

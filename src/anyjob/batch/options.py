@@ -10,6 +10,8 @@ import msgspec
 
 from anyjob.orders import Options
 
+MOST_PACKED = 100_000
+"""Jobs that one allocation may run, one after the other: an id of each is read at its start."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -37,7 +39,7 @@ class BatchJobOptions(Options, frozen=True):
         tuple[str, ...], _about('lines for bash to run before the work: ["module load gcc"]')
     ] = ()
     pack: Annotated[
-        Annotated[int, msgspec.Meta(ge=1)],
+        Annotated[int, msgspec.Meta(ge=1, le=MOST_PACKED)],
         _about("how many short jobs of a bulk one allocation runs, one after the other"),
     ] = 1
     throttle: Annotated[

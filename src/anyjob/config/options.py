@@ -89,8 +89,8 @@ class _Validator:
         self.where, self.textual = where, textual
         self.problems: list[str] = []
 
-    def problem(self, key: str, why: str) -> None:
-        at = self.where(key)
+    def problem(self, key: str, why: str, place: str = "") -> None:
+        at = f"{self.where(key)}{place}"
         self.problems.append(f"{at}: {why}" if at else why)
 
     def struct(
@@ -126,10 +126,22 @@ class _Validator:
         try:
             return self.converted(kind, value, key)
         except msgspec.ValidationError as error:
-            self.problem(key, _reworded(str(error), kind))
+            said, place = _reworded(str(error), kind)
+            if place == "[...]" and isinstance(value, Mapping):  # msgspec does not say in which entry
+                place = f".{self.wrong_entry(kind, value, key)}"
+            self.problem(key, said, place)
         except ConfigError as error:  # of a Secret, which names the place by itself
             self.problems.append(str(error))
         return None
+
+    def wrong_entry(self, kind: Any, table: Mapping[str, Any], key: str) -> str:
+        """Return which entry of a table is not as its type has it."""
+        for name, value in table.items():
+            try:
+                self.converted(kind, {name: value}, key)
+            except (msgspec.ValidationError, ConfigError):
+                return name
+        return next(iter(table))
 
     def converted(self, kind: Any, value: Any, key: str) -> Any:
         def other(wanted: type, given: Any) -> Any:
@@ -168,15 +180,14 @@ _WORDS = {
 }
 
 
-def _reworded(message: str, kind: Any) -> str:
-    """What msgspec says, in the words of TOML."""
+def _reworded(message: str, kind: Any) -> tuple[str, str]:
+    """What msgspec says, in the words of TOML, and where within the option: ``[0]``, ``.name``, ``[...]``."""
     text, _, place = message.partition(" - at ")
     if text.startswith("Invalid enum value"):
         text = f"expected {in_words(kind)}, got" + text.removeprefix("Invalid enum value")
     text = re.sub(r"`([^`]*)`", lambda found: _union(found[1].split(" | ")), text)
     text = text[:1].lower() + text[1:]
-    inner = place.strip("`").removeprefix("$").removeprefix(".")
-    return f"{text} (at {inner})" if inner else text
+    return text, place.strip("`").removeprefix("$")
 
 
 def _union(names: list[str]) -> str:

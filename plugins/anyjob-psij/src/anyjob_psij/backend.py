@@ -40,7 +40,8 @@ class PsijJobOptions(BatchJobOptions, frozen=True):
     account: Annotated[str | None, _about("what is charged")] = None
     reservation: Annotated[str | None, _about("the id of a reservation")] = None
     attributes: Annotated[
-        dict[str, str], _about('PSI/J\'s custom attributes: {"lsf.core_isolation" = "0"}')
+        dict[str, str | int | float | bool],
+        _about('PSI/J\'s custom attributes: {"lsf.core_isolation" = 0}'),
     ] = {}
 
     def check(self) -> None:

@@ -155,7 +155,7 @@ class ExecutorDialect(Dialect):
             queue_name=wanted.get("queue"),
             account=wanted.get("account"),
             reservation_id=wanted.get("reservation"),
-            custom_attributes={**named, **what.options.attributes},
+            custom_attributes={**named, **_as_text(what.options.attributes)},
         )
         resources = ResourceSpecV1(
             node_count=wanted.get("nodes"),
@@ -264,3 +264,11 @@ def row(native_id: str, state: str, exit_code: int | None, message: str) -> Row:
     reason = "walltime" if "time limit" in message else "exit-code"
     said = f"PSI/J says that it has failed{message and ': '}{message}"
     return Row(native_id, JobStatus.ERROR, reason=reason, exit_code=exit_code, message=said)
+
+
+def _as_text(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Return attributes as directives have them; what is true or false is so in the words of TOML."""
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in attributes.items()
+    }

@@ -80,7 +80,8 @@ def _label_options(function: Callable[..., None]) -> Callable[..., None]:
         "--option": (
             "options",
             "TYPE.KEY=VALUE",
-            "For one type of backend: slurm.partition=gpu. Repeatable.",
+            "For one type of backend: slurm.partition=gpu; of a table one entry: "
+            "psij.attributes.slurm.comment=x. Repeatable.",
             None,
         ),
     }
@@ -105,15 +106,35 @@ def read_keywords(options: dict[str, Any]) -> dict[str, Any]:
     if options["needs"]:
         resources["needs"] = parse_pairs(options["needs"], "--need")
     for key, value in parse_pairs(options["options"], "--option").items():
-        engine, dot, option = key.partition(".")
-        if not dot or not engine or not option:
+        engine, _, path = key.partition(".")
+        option, dot, entry = path.partition(".")
+        if not engine or not option or (dot and not entry):
             raise click.UsageError(f"--option takes TYPE.KEY=VALUE, not {key}={value}")
-        resources.setdefault("options", {}).setdefault(engine, {})[option] = parse_value(value)
+        of_engine = resources.setdefault("options", {}).setdefault(engine, {})
+        if not dot:
+            of_engine[option] = parse_value(value)
+            continue
+        table = of_engine.setdefault(option, {})
+        if not isinstance(table, dict):
+            raise click.UsageError(
+                f"--option {engine}.{option} is given as a whole, and by its entry {entry}"
+            )
+        table[entry] = _entry(value)
     retries = _retries(options)
     if retries is not None:
         resources["retries"] = retries
     after = {key: options[key] for key in ("after", "after_end", "after_failure") if options[key]}
     return {**resources, **after}
+
+
+def _entry(text: str) -> Any:
+    """Return a value of a table: a number only where it is written as that number is, so not ``1.10``."""
+    import json
+
+    from anyjob.cli.terminal.values import parse_value
+
+    value = parse_value(text)
+    return value if isinstance(value, (dict, list)) or json.dumps(value) == text else text
 
 
 def _retries(options: dict[str, Any]) -> Any:
@@ -135,7 +156,7 @@ def _retries(options: dict[str, Any]) -> Any:
     if "grow" in given:
         given["grow"] = {n: parse_value(x) for n, x in parse_pairs(given["grow"], "--retry-grow").items()}
     if not options["retries"].isdigit():
-        raise click.UsageError(f"--retries takes a number, not {options['retries']!r}")
+        raise click.UsageError(f"--retries takes a whole number, 0 or more, not {options['retries']!r}")
     made = {"times": int(options["retries"]), **given}
     try:
         as_retry(made)
