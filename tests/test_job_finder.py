@@ -25,6 +25,7 @@ from anyjob import (
     JobStatus,
     Registry,
     Session,
+    SpecError,
     UnknownNameError,
     aio,
     hookimpl,
@@ -296,13 +297,50 @@ def test_jobs_are_listed_by_what_they_are(opened: Open) -> None:
     assert later.jobs(name="fit", state="done") == [fits[1]]
     assert later.jobs(state=["queued", DONE], limit=2) == [fits[2], other]
     assert later.jobs(tags={"k": "v"}, limit=1) == [fits[2]]
+    assert later.jobs(limit=2**70) == [*fits, other]
+    assert later.jobs(state="ended") == [fits[1]]
     assert later.jobs(backend="hpc", since="1h") == [*fits, other]
     assert later.jobs(backend="cluster") == [*fits, other]
     assert later.jobs(backend="inline") == later.jobs(since=4e9) == []
     with pytest.raises(UnknownNameError, match="no backend is called 'hcp'; did you mean 'hpc'"):
         later.jobs(backend="hcp")
-    local = later.get_backend("inline").run(Call(abs, (1,)), name="fit")
+    local = later.get_backend("inline").run(Call(abs, (1,)), name="fit", tags={"n": 1})
     assert later.jobs(name="fit") == [*fits, local]
+    numbered: Any = {"n": 1}  # the values of tags are text, here too
+    assert later.jobs(tags=numbered) == [local]
+
+
+@pytest.mark.parametrize(
+    ("looked_for", "said"),
+    [
+        ({"limit": -1}, "limit: -1 does not do"),
+        ({"limit": 1.5}, "limit: 1.5 does not do"),
+        ({"since": float("nan")}, "since: nan is no time"),
+        ({"since": "yesterday"}, "since: 'yesterday' is not understood"),
+        ({"state": "DNOE"}, "state: 'DNOE' is no state; did you mean 'DONE'?"),
+        ({"state": ["DONE", 3]}, "state: 3 is no state"),
+        ({"state": 3}, "state: 3 is no state"),
+        ({"name": 3}, "name: jobs are looked for by its text, not by 3"),
+        ({"backend": 3}, "backend: jobs are looked for by its text, not by 3"),
+        ({"tags": "k"}, "tags are a mapping"),
+    ],
+    ids=str,
+)
+def test_what_jobs_cannot_be_looked_for_by_is_said(
+    opened: Open, looked_for: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        opened().jobs(**looked_for)
+    assert said in str(caught.value)
+
+
+def test_a_job_is_named_by_text_and_an_error_has_little_of_it(opened: Open) -> None:
+    for no_text in (3, None, b"3f2"):
+        with pytest.raises(SpecError, match="a job is named by its id"):
+            opened().get_job(no_text)  # type: ignore[arg-type]
+    with pytest.raises(JobNotFoundError) as caught:
+        opened().get_job("a" * 1_000_000)
+    assert len(str(caught.value)) < 1000
 
 
 def test_a_module_that_is_not_here_is_told_with_who_had_it(

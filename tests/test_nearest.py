@@ -17,3 +17,6 @@ def test_a_hint_names_the_nearest_or_all_that_there_are() -> None:
     assert did_you_mean("slot", ["slots", "type"]) == "; did you mean 'slots'?"
     assert did_you_mean("zzz", ["type", "slots"]) == "; there are: slots, type"
     assert did_you_mean("zzz", []) == "; there are none"
+    assert did_you_mean("zzz", ["a", "", "b\nc"]) == "; there are: '', a, 'b\\nc'", (
+        "one line, each to be told"
+    )

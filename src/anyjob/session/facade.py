@@ -316,7 +316,8 @@ class Session:
 
         Args:
             name: only those of this name.
-            state: only those in this state, or one of these.
+            state: only those in this state, or one of these: ``"DONE"``, ``"RUNNING"``, …, or ``"open"``,
+                ``"ended"`` or ``"failed"``.
             backend: only those given to the backend of this name: one that it is configured under, or
                 was when it was given the jobs, its type, or ``PROVIDER/BACKEND``.
             tags: only those with all of these.
@@ -326,6 +327,7 @@ class Session:
 
         Raises:
             UnknownNameError: no backend is called so.
+            SpecError: what they are looked for by makes no sense.
         """
         from anyjob.job import JobList
 

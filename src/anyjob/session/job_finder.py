@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from anyjob.errors import BackendError, JobNotFoundError
+from anyjob.errors import BackendError, JobNotFoundError, SpecError
 from anyjob.ledger.reading.designation import KnownJob, meant
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
@@ -17,12 +15,17 @@ from anyjob.session.backends.missing_backends import DeferredBackend
 from anyjob.session.backends.plain_backend import PlainRun
 from anyjob.session.backends.plain_job import KIND, LedgerEntry
 from anyjob.session.failures import Failures
-from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
+from anyjob.session.job_filters import JobFilters, read_filters
+from anyjob.status import JOB_FINAL_STATES
 from anyjob.taskbackend import TaskBackend
-from anyjob.text.units import parse_duration
+from anyjob.text.printable import shortened
 
 if TYPE_CHECKING:
     from anyjob.session.facade import Session
+
+
+LONGEST = 300
+"""Characters of what was looked for that an error has of it; a name has 255 at most."""
 
 
 class JobFinder:
@@ -42,7 +45,12 @@ class JobFinder:
 
         Raises:
             JobNotFoundError: there is none, or several.
+            SpecError: it is no text.
         """
+        if not isinstance(job_id, str):
+            raise SpecError(
+                f"a job is named by its id, the beginning of that, or its name, not by {job_id!r}"
+            )
         here = self._by_our_id()
         if job_id in here:
             return here[job_id]
@@ -54,8 +62,8 @@ class JobFinder:
         found = meant(self._ledger, job_id, known=known)
         if not found:
             raise JobNotFoundError(
-                f"no job {job_id!r} is in the ledger {self._ledger.path}, or known to this process; one that "
-                "the backend itself finds again needs get_job(id, backend=…)"
+                f"no job {shortened(job_id, LONGEST)!r} is in the ledger {self._ledger.path}, or known to "
+                "this process; one that the backend itself finds again needs get_job(id, backend=…)"
             )
         if len(found) > 1:
             some = ", ".join(found[:5]) + ("…" if len(found) > 5 else "")
@@ -82,18 +90,17 @@ class JobFinder:
         superseded: bool = False,
     ) -> list[Any]:
         """Return handles on the jobs that fit, oldest first: see `anyjob.jobs`."""
-        states = as_states(state)
-        start = as_time(since)
+        wanted = read_filters(name, state, backend, tags, since, limit)
         rows: list[Row] = []
-        numbers = None if backend is None else self._backends.numbers(backend)
+        numbers = None if wanted.backend is None else self._backends.numbers(wanted.backend)
         if self._ledger.exists:
             rows = self._ledger.select(
-                name=name,
-                states=states,
+                name=wanted.name,
+                states=wanted.states,
                 backends=numbers,
-                tags=tags,
-                since=start,
-                limit=limit,
+                tags=wanted.tags,
+                since=wanted.since,
+                limit=wanted.limit,
                 superseded=superseded,
             )
         here = self._by_our_id()
@@ -105,10 +112,10 @@ class JobFinder:
             if job_id in of_ledger or _is_in_ledger(job) or job.job_id() in gone:
                 continue
             called = job.backend().name()
-            if failures.attempt(called, called, _fits, job, name, states, backend, tags, start):
+            if failures.attempt(called, called, _fits, job, wanted):
                 found.append(job)
         failures.report()
-        return found[max(0, len(found) - limit) :] if limit is not None else found
+        return found if wanted.limit is None else found[max(0, len(found) - wanted.limit) :]
 
     def refresh(self, rows: Iterable[Row]) -> None:
         """Have backends asked about these jobs, each about its own; what they say is in the ledger then.
@@ -207,39 +214,13 @@ def _is_in_ledger(job: Any) -> bool:
     return bool(job.backend().capabilities.durable)
 
 
-def as_states(state: Any) -> Sequence[JobStatus] | None:
-    """Take what a caller gave for a state: a status, its name, or several of them."""
-    if state is None:
-        return None
-    if isinstance(state, (str, JobStatus)):
-        state = [state]
-    return [as_status(one.upper() if isinstance(one, str) else one) for one in state]
-
-
-def as_time(since: Any) -> float | None:
-    """Take what a caller gave for a time: a datetime, seconds since 1970, or how long ago ("2h")."""
-    if since is None:
-        return None
-    if isinstance(since, datetime):
-        return since.timestamp()
-    if isinstance(since, (str, timedelta)):
-        return time.time() - parse_duration(since, what="since")
-    return float(since)
-
-
-def _fits(
-    job: Any,
-    name: str | None,
-    states: Sequence[JobStatus] | None,
-    backend: str | None,
-    tags: Mapping[str, str] | None,
-    since: float | None,
-) -> bool:
+def _fits(job: Any, wanted: JobFilters) -> bool:
     record = getattr(job, "_record", None)
-    if backend is not None and backend not in names_of(job.backend()):
+    if wanted.backend is not None and wanted.backend not in names_of(job.backend()):
         return False
+    states = wanted.states
     if record is None:  # a plain job has neither name nor tags, and is asked
-        if name is not None or tags or since is not None:
+        if wanted.name is not None or wanted.tags or wanted.since is not None:
             return False
         return states is None or job._ask_status() in states
     if (
@@ -249,7 +230,7 @@ def _fits(
         return False
     resources = record.resources
     return (
-        (name is None or resources.name == name)
-        and all(resources.tags.get(key) == value for key, value in (tags or {}).items())
-        and (since is None or record.submitted >= since)
+        (wanted.name is None or resources.name == wanted.name)
+        and all(resources.tags.get(key) == value for key, value in wanted.tags.items())
+        and (wanted.since is None or record.submitted >= wanted.since)
     )

@@ -27,11 +27,16 @@ def few(word: str, known: Iterable[str]) -> str:
     """Return the known names for an error; where they are many, the five that are most like a word."""
     names = sorted(known)
     if len(names) <= MANY:
-        return ", ".join(names)
+        return ", ".join(map(_in_a_list, names))
     import difflib
 
     near = difflib.get_close_matches(word, names, 5, 0)
-    return f"{', '.join(near)} and {len(names) - len(near):,} more"
+    return f"{', '.join(map(_in_a_list, near))} and {len(names) - len(near):,} more"
+
+
+def _in_a_list(name: str) -> str:
+    """Return a name as it is where it stands out in a list; else in quotes."""
+    return name if name.isprintable() and name and ", " not in name else repr(name)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

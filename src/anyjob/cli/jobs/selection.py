@@ -12,18 +12,15 @@ import click
 from anyjob.cli.completion import backend_names, job_names, job_tags, states
 from anyjob.cli.terminal.output import is_terminal
 from anyjob.cli.terminal.values import parse_pairs
-from anyjob.errors import JobNotFoundError
+from anyjob.errors import JobNotFoundError, SpecError
 from anyjob.ledger.reading.designation import SHORTEST, meant
 from anyjob.ledger.store import Ledger
 from anyjob.session.facade import Session
-from anyjob.status import JOB_FINAL_STATES, JobStatus
+from anyjob.session.job_filters import as_states
+from anyjob.status import JobStatus
 from anyjob.text.amounts import age
 
 MOST_CANDIDATES = 20
-OPEN = tuple(status for status in JobStatus if status not in JOB_FINAL_STATES)
-_GROUPS = {"OPEN": OPEN, "ENDED": JOB_FINAL_STATES, "FAILED": (JobStatus.ERROR,)}
-STATE_WORDS = (*_GROUPS, *JobStatus.__members__)
-"""What ``--state`` takes."""
 
 
 class Criteria(NamedTuple):
@@ -92,17 +89,10 @@ def read_criteria(options: dict[str, Any]) -> Criteria:
 
 def read_states(texts: Iterable[str]) -> tuple[JobStatus, ...]:
     """Return the states that these words mean."""
-    found: dict[JobStatus, None] = {}
-    for word in (word for text in texts for word in text.upper().split(",")):
-        if word in _GROUPS:
-            found.update(dict.fromkeys(_GROUPS[word]))
-        elif word in JobStatus.__members__:
-            found[JobStatus[word]] = None
-        else:
-            from anyjob.text.nearest import did_you_mean
-
-            raise click.UsageError(f"--state: {word!r} is no state{did_you_mean(word, STATE_WORDS)}")
-    return tuple(found)
+    try:
+        return as_states([word for text in texts for word in text.split(",")])
+    except SpecError as error:
+        raise click.UsageError(f"--{error}") from None
 
 
 # --- by id ----------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ _NAMED = "k.name = ? AND k.name <> ''"
 _TAGGED = "t.key = ? AND t.value = ?"
 FEW = 20_000
 """Rows that are quickly looked through one by one."""
+MOST = 2**63 - 1
+"""The largest number that SQLite knows."""
 
 Read = Callable[[str, Sequence[Any]], list[Any]]
 
@@ -134,7 +136,9 @@ class Search:
             where = [*where, "NOT EXISTS (SELECT 1 FROM reruns r WHERE r.original = j.n)"]
         sql = f"SELECT {COLUMNS} FROM {tables} " + ("WHERE " + " AND ".join(where) if where else "")
         sql += f" ORDER BY {order}"
-        return (sql, values) if self._limit is None else (f"{sql} LIMIT ?", [*values, self._limit])
+        if self._limit is None:
+            return sql, values
+        return f"{sql} LIMIT ?", [*values, min(self._limit, MOST)]
 
     def _bulk_filter(self, *leading: str) -> tuple[list[str], list[Any]]:
         """Return what a bulk must fulfil, less the tags that lead to it."""
