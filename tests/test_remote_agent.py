@@ -34,6 +34,8 @@ class PipeOptions(Options, frozen=True, kw_only=True):
     env: tuple[str, ...] = ()
     safe: bool = False
     timeout: float = 60.0
+    ways: dict[str, tuple[str, ...]] = {}
+    """To a host of several, by its name: to which hosts each way leads."""
 
 
 class PipeBackend(RemoteBackend):
@@ -43,6 +45,9 @@ class PipeBackend(RemoteBackend):
 
     def command_line(self) -> list[str]:
         return list(self.options.argv)
+
+    def command_lines_to(self, host: str) -> list[list[str]]:
+        return [["env", f"ANYJOB_HOST={leads}", *SERVE] for leads in self.options.ways.get(host, ())]
 
     def environment(self) -> Mapping[str, str]:
         return {**os.environ, "ANYJOB_STATE": self.options.state}
@@ -243,16 +248,42 @@ def test_a_backend_that_sees_no_files_of_ours_refuses_them(
 
 def test_behind_a_name_of_several_hosts_a_job_is_seen_from_each_and_ended_on_its_own(make: Make) -> None:
     """They share their state directory. A scheduler's jobs are nobody's own."""
-    first, second = (make(argv=("env", f"ANYJOB_HOST={host}", *SERVE)) for host in ("login1", "login2"))
+    first, second, lost, wrong = (
+        make(argv=("env", f"ANYJOB_HOST={host}", *SERVE), ways=ways)
+        for host, ways in (
+            ("login1", {}),
+            ("login2", {"login1": ("login1",)}),
+            ("login2", {}),
+            ("login2", {"login1": ("login3",)}),
+        )
+    )
     job = first.run(Command(["sh", "-c", "echo begun; exec sleep 1000"]))
     next(job.logs(follow=True))
     ticket = job._record.ticket()
     assert second.observe([ticket])[job.job_id()].status is JobStatus.RUNNING
     assert second.logs(ticket, "stdout", 0) == b"begun\n"
-    with pytest.raises(BackendError, match="is that of host login1: cancel its jobs there"):
-        second.terminate([ticket])
-    assert first.terminate([ticket]) == {job.job_id(): True}
+    with pytest.raises(
+        BackendError, match=r"of host login1, which alone can do that, .* nothing leads to it"
+    ):
+        lost.terminate([ticket])
+    with pytest.raises(BackendError, match=r"of host login1, .* leads to "):
+        wrong.terminate([ticket])
+    assert second.control("pause", [ticket]) == {job.job_id(): True}
+    assert second.terminate([ticket]) == {job.job_id(): True}
     assert job.outcome(60).status is JobStatus.CANCELLED
+
+
+def test_what_a_machine_calls_a_host_is_a_name_and_no_option(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = make()
+    job = backend.run(Command(["true"]))
+    ticket = job._record.ticket()
+    for host in ("-oProxyCommand=x", "a b", "", "x\ny"):
+        told = messages.Accepted({}, {job.job_id(): host, UNKNOWN: "login1"})
+        monkeypatch.setattr(Channel, "ask", lambda *_, told=told: told)
+        with pytest.raises(BackendError, match="is no name of a host"):
+            backend.terminate([ticket])
 
 
 def test_what_the_backends_there_can_do_is_told(make: Make) -> None:

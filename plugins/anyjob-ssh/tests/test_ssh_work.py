@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import ssh_lab
+from anyjob_ssh import command_line
 from anyjob_ssh.backend import SshBackend
 
 import anyjob
@@ -185,3 +186,30 @@ def test_a_server_that_is_away_is_told_and_waits_go_on(make: Make, own_server: O
         with pytest.raises(BackendUnavailableError):
             job.status()
     assert job.result(60).stdout.text() == "on\n"
+
+
+def test_a_job_of_local_is_cancelled_on_its_host_wherever_the_name_leads(
+    make: Make, own_server: OwnServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One name, two hosts with one home; each is called what it is reached by, directly or by the other."""
+    server = own_server()
+    server.stop()
+    program = server.bin / "anyjob"
+    called = 'set -- $SSH_CONNECTION -- "$@"; export ANYJOB_HOST=$3; shift 5; exec'
+    program.write_text(program.read_text().replace("exec", called, 1))
+    server.lines = (f"ListenAddress 127.0.0.3:{server.port}",)
+    server.start()
+    known = server.known_hosts.read_text()
+    server.known_hosts.write_text(known + known.replace("127.0.0.1", "127.0.0.3"))
+    backend = make(**server.options())
+    job = backend.run(Command(["sh", "-c", "echo begun; exec sleep 1000"]))
+    next(job.logs(follow=True))
+    server.write_config(HostName="127.0.0.3")  # where the name leads from now on
+    server.kill_agents()
+    assert backend.control_many("pause", [job]) == [True]
+    backend._hosts.close()
+    ways = command_line.arguments_to
+    monkeypatch.setattr(command_line, "arguments_to", lambda *given: ways(*given)[1:])
+    assert job.cancel()
+    assert server._commands(b"\0ProxyJump=lab\0")
+    assert job.outcome(60).status is JobStatus.CANCELLED

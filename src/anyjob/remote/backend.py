@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +19,7 @@ from anyjob.remote.channel import Channel, Ending
 from anyjob.remote.connection import Connection
 from anyjob.remote.handover import Handover
 from anyjob.remote.messages import BULK, CHUNK, Control, Hello, JobIds, Names, OfferedBackend, Read
+from anyjob.remote.single_hosts import SingleHosts
 from anyjob.taskbackend import TaskBackend
 from anyjob.taskjob import TaskJob
 
@@ -72,6 +73,7 @@ class RemoteBackend(TaskBackend):
 
     def _make_own(self) -> None:
         self._connection = Connection(self._open_channel)
+        self._hosts = SingleHosts(self._open_channel_to)
         self._handover = Handover(self, self._connection)
         self._ended: dict[str, Outcome] = {}  # what came of jobs that were observed to have ended
         self._learnt_from: Hello | None = None
@@ -81,6 +83,14 @@ class RemoteBackend(TaskBackend):
     @abstractmethod
     def command_line(self) -> list[str]:
         """Return the program that carries a channel, with its arguments."""
+
+    def command_lines_to(self, host: str) -> Sequence[list[str]]:
+        """Return programs that carry a channel to one host, where the machine is several: the best first.
+
+        Args:
+            host: what it calls itself.
+        """
+        return []
 
     @abstractmethod
     def explain(self, ending: Ending) -> BackendError:
@@ -99,6 +109,19 @@ class RemoteBackend(TaskBackend):
             noted = noted_offers.of_hello(self.type_name, channel.hello, self.options.backend)
             noted_offers.note(self.services.ledger.state, self.configured_name, noted)
         return channel
+
+    def _open_channel_to(self, host: str) -> Channel:
+        why = "nothing leads to it from here"
+        for argv in self.command_lines_to(host):
+            try:
+                return Channel(
+                    argv, self.environment(), self.explain, self.notify, lambda: None, self.options.timeout
+                )
+            except BackendError as error:
+                why = str(error)
+        raise BackendError(
+            f"its jobs are those of host {host}, which alone can do that, and which cannot be asked: {why}"
+        )
 
     def channel(self) -> Channel:
         """Return the channel; opened, where there is none.
@@ -239,21 +262,29 @@ class RemoteBackend(TaskBackend):
 
     def terminate(self, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
         """Have them cancelled there."""
-        accepted: dict[str, bool] = {}
-        for answer in self._ask_each("cancel", [ticket.job_id for ticket in tickets]):
-            accepted.update(answer.jobs)
-        return accepted
+        return self._done("cancel", tickets, lambda ids: JobIds(self.options.backend, ids))
 
     def control(self, action: str, tickets: Sequence[Ticket], value: int | None = None) -> Mapping[str, bool]:
         """Have that done there."""
         self.learn_capabilities()
         if not self.capabilities.controls:
             return super().control(action, tickets, value)
+        return self._done("control", tickets, lambda ids: Control(self.options.backend, ids, action, value))
+
+    def _done(
+        self, word: str, tickets: Sequence[Ticket], request: Callable[[list[str]], Any]
+    ) -> dict[str, bool]:
+        """Have something done to jobs: each on its own host, where the machine is several."""
         done: dict[str, bool] = {}
         ids = [ticket.job_id for ticket in tickets]
         for start in range(0, len(ids), BULK):
-            asked = Control(self.options.backend, ids[start : start + BULK], action, value)
-            done.update(self._connection.ask("control", asked).jobs)
+            bulk = ids[start : start + BULK]
+            answer = self._connection.ask(word, request(bulk))
+            done.update(answer.jobs)
+            elsewhere = {job_id: answer.elsewhere[job_id] for job_id in bulk if job_id in answer.elsewhere}
+            for host in dict.fromkeys(elsewhere.values()):
+                its = [job_id for job_id, of in elsewhere.items() if of == host]
+                done.update(self._hosts.ask(host, word, request(its)).jobs)
         return done
 
     def ended_attempts(self, job_id: str) -> Sequence[tuple[int, str, Outcome]]:
@@ -307,3 +338,4 @@ class RemoteBackend(TaskBackend):
         """Close the channel; what runs there runs on."""
         super().close()
         self._connection.close()
+        self._hosts.close()

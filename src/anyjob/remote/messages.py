@@ -220,10 +220,11 @@ class Submitted(msgspec.Struct):
     jobs: dict[str, str]
 
 
-class Accepted(msgspec.Struct):
-    """For each job whether that was done."""
+class Accepted(msgspec.Struct, omit_defaults=True):
+    """For each job whether that was done; or the host that it has to be asked for, where it lives on one."""
 
     jobs: dict[str, bool]
+    elsewhere: dict[str, str] = {}
 
 
 class Offers(msgspec.Struct):

@@ -241,18 +241,24 @@ class RequestHandler:
 
     def cancel(self, asked: JobIds) -> Accepted:
         """Cancel jobs."""
-        accepted: dict[str, bool] = {}
-        for backend, jobs in _by_backend(self._jobs(asked.ids)).items():
-            accepted.update(zip([job.job_id() for job in jobs], backend.cancel_many(jobs), strict=True))
-        return Accepted(accepted)
+        return self._done(asked.ids, lambda backend, jobs: backend.cancel_many(jobs))
 
     def control(self, asked: Control) -> Accepted:
         """Hold jobs, release them, pause, resume, or give them a priority."""
-        done: dict[str, bool] = {}
-        for backend, jobs in _by_backend(self._jobs(asked.ids)).items():
-            answers = backend.control_many(asked.action, jobs, asked.value)
-            done.update(zip([job.job_id() for job in jobs], answers, strict=True))
-        return Accepted(done)
+        return self._done(
+            asked.ids, lambda backend, jobs: backend.control_many(asked.action, jobs, asked.value)
+        )
+
+    def _done(self, ids: Sequence[str], do: Callable[[Any, list[TaskJob]], list[bool]]) -> Accepted:
+        """Do something to jobs; those of a backend that lives on another host are left to who asks there."""
+        done = Accepted({})
+        for backend, jobs in _by_backend(self._jobs(ids)).items():
+            job_ids = [job.job_id() for job in jobs]
+            if host := getattr(backend, "other_host", ""):
+                done.elsewhere.update(dict.fromkeys(job_ids, host))
+            else:
+                done.jobs.update(zip(job_ids, do(backend, jobs), strict=True))
+        return done
 
     # --- what they have left ------------------------------------------------------------------------
 

@@ -24,6 +24,10 @@ class SshBackend(RemoteBackend):
         """Return that of ssh."""
         return command_line.channel_arguments(self.options)
 
+    def command_lines_to(self, host: str) -> list[list[str]]:
+        """Return those of ssh to one of the hosts that a name stands for."""
+        return command_line.arguments_to(self.options, host)
+
     def environment(self) -> Mapping[str, str]:
         """Return that of ssh."""
         return command_line.ssh_environment(os.environ)

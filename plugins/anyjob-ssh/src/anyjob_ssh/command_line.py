@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from anyjob_ssh.options import SshOptions
 
@@ -22,14 +22,16 @@ def remote_command(options: SshOptions) -> str:
     return f"exec {options.python} -m anyjob serve --stdio" if options.python else COMMAND
 
 
-def ssh_arguments(options: SshOptions, *, batch: bool = True) -> list[str]:
+def ssh_arguments(options: SshOptions, *, batch: bool = True, first: Sequence[str] = ()) -> list[str]:
     """Return the command line of ``ssh``, up to the host and with it.
 
     Args:
         options: those of the backend.
         batch: whether ssh may ask nothing.
+        first: what goes before all of these.
     """
     given = [
+        *first,
         *options.ssh_options,  # first, since of those that are given twice ssh takes the first
         *(["BatchMode=yes"] if batch else []),
         f"ServerAliveInterval={ALIVE}",
@@ -37,16 +39,42 @@ def ssh_arguments(options: SshOptions, *, batch: bool = True) -> list[str]:
         "ClearAllForwardings=yes",
         f"ConnectTimeout={max(1, int(options.timeout))}",
     ]
-    if batch and os.path.exists(master := master_path(options)):
+    if batch and not first and os.path.exists(master := master_path(options)):
         given[:0] = [f"ControlPath={master}", "ControlMaster=no"]
     config = ["-F", options.config] if options.config else []
     return [options.ssh, *config, *(part for each in given for part in ("-o", each)), "--", options.host]
 
 
-def channel_arguments(options: SshOptions) -> list[str]:
-    """Return the command line of an ``ssh`` that carries a channel."""
-    program, *rest = ssh_arguments(options)
+def channel_arguments(options: SshOptions, first: Sequence[str] = ()) -> list[str]:
+    """Return the command line of an ``ssh`` that carries a channel; with what goes before its options."""
+    program, *rest = ssh_arguments(options, first=first)
     return [program, "-T", *rest, remote_command(options)]
+
+
+def arguments_to(options: SshOptions, host: str) -> list[list[str]]:
+    """Return those of an ``ssh`` to one of the hosts that a name stands for: directly, and by way of another.
+
+    Its key has to be one that is known under the name that stands for all; and it is no session of a master,
+    which is connected to another host.
+    """
+    own = [f"HostName={host}", f"HostKeyAlias={known_as(options)}", "ControlPath=none"]
+    return [
+        channel_arguments(options, own),
+        channel_arguments(options, [*own, f"ProxyJump={options.host}"]),
+    ]
+
+
+def known_as(options: SshOptions) -> str:
+    """Return the name under which the keys of a machine are in ``known_hosts``."""
+    import subprocess
+
+    program, *rest = ssh_arguments(options)
+    told = subprocess.run(
+        [program, "-G", *rest], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    ).stdout
+    said = dict(line.partition(" ")[::2] for line in told.splitlines())
+    host, port = said.get("hostname", options.host), said.get("port", "22")
+    return said.get("hostkeyalias") or (host if port == "22" else f"[{host}]:{port}")
 
 
 def ssh_environment(environ: Mapping[str, str]) -> dict[str, str]:
