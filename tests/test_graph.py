@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from support.cli_program import invoke
 from support.ledgers import DONE, ERROR, add
 
-from anyjob.ledger.dependencies import RESULT, Prerequisite
+from anyjob.ledger.dependencies import RESULT
 from anyjob.ledger.encoding import Context
+from anyjob.ledger.rows import Prerequisite
 from anyjob.ledger.store import Ledger
 from anyjob.views.graph import drawn
 from anyjob.views.graph.folded import Node, fold

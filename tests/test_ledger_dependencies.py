@@ -16,10 +16,9 @@ from support.ledgers import DONE, ERROR, add, backend
 from anyjob.errors import JobNotFoundError
 from anyjob.ledger import dependencies
 from anyjob.ledger.consequences import Consequences
-from anyjob.ledger.dependencies import Prerequisite
 from anyjob.ledger.encoding import Context, outcome_of
 from anyjob.ledger.file.schema import faults
-from anyjob.ledger.rows import NewJob
+from anyjob.ledger.rows import NewJob, Prerequisite
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
 from anyjob.status import JobStatus

@@ -1,92 +1,50 @@
 """Names for annotations where imports must stay light: each is imported when somebody evaluates it.
 
 Annotations are text (PEP 563), which only `typing.get_type_hints`, `inspect.signature` and the like evaluate.
-A module on the path of every start says ``from anyjob import hints as t``, and ``t.Any`` in its annotations.
+Checkers read ``hints.pyi``. A module on the path of every start says ``from anyjob import hints as t``, and
+``t.Any`` in its annotations; so does one that names a type from above it, such as that of a job's handle.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable as Callable
-    from collections.abc import Generator as Generator
-    from collections.abc import Iterable as Iterable
-    from collections.abc import Iterator as Iterator
-    from collections.abc import Mapping as Mapping
-    from collections.abc import Sequence as Sequence
-    from datetime import datetime as datetime
-    from datetime import timedelta as timedelta
-    from os import PathLike as PathLike
-    from pathlib import Path as Path
-    from types import TracebackType as TracebackType
-    from typing import Any as Any
-    from typing import Self as Self
-    from typing import overload as overload
+_INTERNAL = {
+    "After": "anyjob.runtime.dependencies.prerequisites",
+    "AnyBackend": "anyjob.taskbackend",
+    "BackendRow": "anyjob.ledger.rows",
+    "Context": "anyjob.ledger.encoding",
+    "HookManager": "anyjob.registry.hooks",
+    "J": "anyjob.tracking.waits.blocking",
+    "JobFuture": "anyjob.future",
+    "Ledger": "anyjob.ledger.store",
+    "LeftFiles": "anyjob.outputs.left_files",
+    "ListingEntry": "anyjob.registry.listing",
+    "Lazy": "anyjob.references",
+    "ResultOf": "anyjob.references",
+    "Offers": "anyjob.session.providers.offers",
+    "Row": "anyjob.ledger.rows",
+    "Services": "anyjob.runtime.services",
+    "Resources": "anyjob.resources",
+    "T": "anyjob.specs",
+    "Tracker": "anyjob.tracking.tracker",
+    "Waited": "anyjob.tracking.waits.blocking",
+}
+_ELSEWHERE = ("anyjob", "collections.abc", "typing", "datetime", "os", "pathlib", "types")
 
-    import click as click
 
-    from anyjob.backend import BaseBackend as BaseBackend
-    from anyjob.config.settings import Config as Config
-    from anyjob.future import JobFuture as JobFuture
-    from anyjob.job import BaseJob as BaseJob
-    from anyjob.ledger.encoding import Context as Context
-    from anyjob.ledger.rows import BackendRow as BackendRow
-    from anyjob.ledger.rows import Row as Row
-    from anyjob.ledger.store import Ledger as Ledger
-    from anyjob.outcome import Outcome as Outcome
-    from anyjob.outputs.left_files import LeftFiles as LeftFiles
-    from anyjob.provider import BaseProvider as BaseProvider
-    from anyjob.references import Lazy as Lazy
-    from anyjob.references import ResultOf as ResultOf
-    from anyjob.registry.hooks import HookManager as HookManager
-    from anyjob.registry.listing import ListingEntry as ListingEntry
-    from anyjob.registry.lookup import Registry as Registry
-    from anyjob.runtime.dependencies.prerequisites import After as After
-    from anyjob.runtime.services import Services as Services
-    from anyjob.session.facade import Session as Session
-    from anyjob.session.providers.offers import Offers as Offers
-    from anyjob.specs import Spec as Spec
-    from anyjob.specs import T as T
-    from anyjob.status import JobStatus as JobStatus
-    from anyjob.taskbackend import AnyBackend as AnyBackend
-    from anyjob.taskjob import TaskJob as TaskJob
-    from anyjob.tracking.waits.blocking import J as J
-    from anyjob.tracking.waits.blocking import Waited as Waited
-else:
-    _INTERNAL = {
-        "After": "anyjob.runtime.dependencies.prerequisites",
-        "AnyBackend": "anyjob.taskbackend",
-        "BackendRow": "anyjob.ledger.rows",
-        "Context": "anyjob.ledger.encoding",
-        "HookManager": "anyjob.registry.hooks",
-        "J": "anyjob.tracking.waits.blocking",
-        "JobFuture": "anyjob.future",
-        "Ledger": "anyjob.ledger.store",
-        "LeftFiles": "anyjob.outputs.left_files",
-        "ListingEntry": "anyjob.registry.listing",
-        "Lazy": "anyjob.references",
-        "ResultOf": "anyjob.references",
-        "Offers": "anyjob.session.providers.offers",
-        "Row": "anyjob.ledger.rows",
-        "Services": "anyjob.runtime.services",
-        "T": "anyjob.specs",
-        "Waited": "anyjob.tracking.waits.blocking",
-    }
-    _ELSEWHERE = ("anyjob", "collections.abc", "typing", "datetime", "os", "pathlib", "types")
+def overload(function):  # which is run, and need not import typing
+    """Say nothing: overloads are for checkers."""
+    return function
 
-    def overload(function):  # which is run, and need not import typing
-        """Say nothing: overloads are for checkers."""
-        return function
 
-    def __getattr__(name: str) -> Any:  # unseen by checkers, which know the names above only
-        if name.startswith("_"):
-            raise AttributeError(f"module 'anyjob.hints' has no attribute {name!r}")
-        from importlib import import_module
-
-        if name == "click":
-            return import_module(name)
-        for path in (_INTERNAL[name],) if name in _INTERNAL else _ELSEWHERE:
-            found = getattr(import_module(path), name, None)
-            if found is not None:
-                return found
+def __getattr__(name: str) -> object:
+    if name.startswith("_"):
         raise AttributeError(f"module 'anyjob.hints' has no attribute {name!r}")
+    from importlib import import_module
+
+    if name == "click":
+        return import_module(name)
+    for path in (_INTERNAL[name],) if name in _INTERNAL else _ELSEWHERE:
+        found = getattr(import_module(path), name, None)
+        if found is not None:
+            return found
+    raise AttributeError(f"module 'anyjob.hints' has no attribute {name!r}")

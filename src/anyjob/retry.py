@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -11,9 +11,6 @@ from msgspec.structs import force_setattr
 from anyjob import hints as t
 from anyjob.errors import SpecError
 from anyjob.text import units
-
-if TYPE_CHECKING:
-    from anyjob.resources import Resources
 
 REASONS = ("exit-code", "exception", "signal", "walltime", "memory", "node-failure", "lost")
 """Why a job may have failed that is run again, unless its policy names fewer."""
@@ -132,7 +129,7 @@ def as_retry(given: Any) -> Retry | None:
     return Retry(**given)
 
 
-def check(resources: Resources) -> None:
+def check(resources: t.Resources) -> None:
     """Make sure that a policy fits to what a job asks for.
 
     Raises:
@@ -149,7 +146,7 @@ def check(resources: Resources) -> None:
             raise SpecError(f"most: {name} is less than the job asks for already")
 
 
-def fitting(policy: Retry, resources: Resources) -> Retry:
+def fitting(policy: Retry, resources: t.Resources) -> Retry:
     """Return a policy that was given for many jobs, less what does not fit to this one."""
     asked = {name: getattr(resources, name) for name in policy.grow}
     grow = {name: factor for name, factor in policy.grow.items() if asked[name] is not None}

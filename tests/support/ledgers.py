@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from anyjob.ledger.dependencies import Prerequisite
 from anyjob.ledger.encoding import Context
-from anyjob.ledger.rows import BackendRow, NewJob
+from anyjob.ledger.rows import BackendRow, NewJob, Prerequisite
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
 from anyjob.status import JobStatus

@@ -17,7 +17,7 @@ from anyjob.cli.terminal.output import leave_pipe, print_error
 from anyjob.errors import AnyjobError, in_words
 
 VARIABLE = "_ANYJOB_COMPLETE"
-"""The variable by which a shell asks for completions."""
+"""The variable by which a shell asks for completions, as click calls it."""
 COMMANDS = {
     "run": ("anyjob.cli.run.command:run", "Run a command, or the jobs of a job file, and wait for them."),
     "jobs": ("anyjob.cli.jobs.listing:jobs", "List the jobs that outlive their submitter."),
@@ -140,7 +140,7 @@ class Main(LazyGroup):
         """Run the command line; ends with an exit code of `anyjob.cli.exit_codes`."""
         prog_name = prog_name or "anyjob"
         if VARIABLE in os.environ:
-            from anyjob.cli.completion import register
+            from anyjob.cli.shells import register
 
             register()
         if not standalone_mode:

@@ -6,7 +6,13 @@ import os
 import re
 import shlex
 
-from click.shell_completion import BashComplete, CompletionItem, ShellComplete, split_arg_string
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    ShellComplete,
+    add_completion_class,
+    split_arg_string,
+)
 
 _SCRIPT = """\
 %(complete_func)s() {
@@ -62,3 +68,8 @@ class Bash(BashComplete):
             if not self._in_quotes:
                 value = _PLAIN.sub(r"\\\g<0>", value)
         return f"{item.type},{value}"
+
+
+def register() -> None:
+    """Have click use what we say to a bash."""
+    add_completion_class(Bash)

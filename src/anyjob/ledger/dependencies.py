@@ -36,13 +36,6 @@ _MEETS = (
 )
 
 
-class Prerequisite(NamedTuple):
-    """What a job waits for: our id of another, and the code of what that has to come to."""
-
-    job_id: str
-    condition: int
-
-
 def enter(db: sqlite3.Connection, jobs: Sequence[NewJob], first: int, now: float, ready: int) -> Consequences:
     """Write what the new jobs of a bulk, numbered from ``first`` on, wait for; what has ended counts at once.
 

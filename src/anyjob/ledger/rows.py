@@ -7,12 +7,9 @@ Whoever only looks into the ledger needs no more than this; how work and outcome
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from anyjob.status import JobStatus
-
-if TYPE_CHECKING:
-    from anyjob.ledger.dependencies import Prerequisite
 
 STATES = (
     JobStatus.INITIALIZING,
@@ -101,6 +98,13 @@ class Summary(NamedTuple):
     parameters: Mapping[str, Any] = {}
 
 
+class Prerequisite(NamedTuple):
+    """What a job waits for: our id of another, and the code of what that has to come to."""
+
+    job_id: str
+    condition: int
+
+
 class NewJob(NamedTuple):
     """A job to be written: its native work as bytes, what it was lowered from, where it was, what plugins
     noted of it, the id of the job that it supersedes, what it is, for a person, what it starts after, and the
@@ -113,7 +117,7 @@ class NewJob(NamedTuple):
     notes: dict[str, str] = {}
     rerun_of: str | None = None
     summary: Summary = Summary()
-    after: "tuple[Prerequisite, ...]" = ()
+    after: tuple[Prerequisite, ...] = ()
     once: bytes | None = None
 
 

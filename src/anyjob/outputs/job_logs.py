@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from anyjob import hints as t
 from anyjob.errors import JobError
 from anyjob.outputs import log_reading
 from anyjob.resources import goes_again
@@ -12,10 +13,9 @@ from anyjob.spool.private_files import read_range
 
 if TYPE_CHECKING:
     from anyjob.outcome import Attempt
-    from anyjob.taskjob import TaskJob
 
 
-def attempts(job: TaskJob[Any]) -> list[Attempt]:
+def attempts(job: t.TaskJob[Any]) -> list[Attempt]:
     """Return the attempts of a job, the first of them first; the last is as it was heard last.
 
     Raises:
@@ -35,7 +35,7 @@ def attempts(job: TaskJob[Any]) -> list[Attempt]:
     return attempts_of(before, record.outcome, number, record.status, None, logs_of)
 
 
-def reader(job: TaskJob[Any], stream: str) -> Callable[[int], bytes]:
+def reader(job: t.TaskJob[Any], stream: str) -> Callable[[int], bytes]:
     """Return what reads a stream from an offset on, from attempt to attempt."""
     record, backend = job._record, job._backend
     if record.kind and record.outcome is None and not backend.runs_again:
@@ -54,7 +54,7 @@ def reader(job: TaskJob[Any], stream: str) -> Callable[[int], bytes]:
     return LogReader(record.spool, stream, record.attempt, read)
 
 
-def _reader_of_launches(job: TaskJob[Any], stream: str) -> Callable[[int], bytes]:
+def _reader_of_launches(job: t.TaskJob[Any], stream: str) -> Callable[[int], bytes]:
     """Return what reads a stream at an engine that is given each attempt under an id of its own."""
     record, backend = job._record, job._backend
     ticket, before = record.ticket(), 0  # bytes of the attempts before
@@ -70,7 +70,7 @@ def _reader_of_launches(job: TaskJob[Any], stream: str) -> Callable[[int], bytes
     return read
 
 
-def of_attempt(job: TaskJob[Any], stream: str, attempt: int) -> Iterator[bytes]:
+def of_attempt(job: t.TaskJob[Any], stream: str, attempt: int) -> Iterator[bytes]:
     """Yield what one attempt wrote.
 
     Raises:

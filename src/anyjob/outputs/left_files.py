@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from anyjob import hints as t
 from anyjob.errors import JobError
-
-if TYPE_CHECKING:
-    from anyjob.taskjob import TaskJob
 
 OWN = "$ANYJOB_SPOOL/"
 """What the name of a file begins with that is in the job's own directory, which this variable names there."""
@@ -48,7 +46,7 @@ class Part(NamedTuple):
     size: int
 
 
-def place(job: TaskJob, name: str | os.PathLike[str]) -> str:
+def place(job: t.TaskJob, name: str | os.PathLike[str]) -> str:
     """Return the path of a file that a job leaves, as a backend has it that shares files with this program.
 
     Raises:
@@ -80,7 +78,7 @@ class LeftFiles:
         job: the job.
     """
 
-    def __init__(self, job: TaskJob) -> None:
+    def __init__(self, job: t.TaskJob) -> None:
         self._job = job
 
     def names(self) -> list[str]:
@@ -132,7 +130,9 @@ class LeftFiles:
                 return
 
 
-def fetch(job: TaskJob, names: Sequence[str | os.PathLike[str]], into: Any, *, overwrite: bool) -> list[Path]:
+def fetch(
+    job: t.TaskJob, names: Sequence[str | os.PathLike[str]], into: Any, *, overwrite: bool
+) -> list[Path]:
     """Bring files that a job has left: see `TaskJob.fetch`."""
     files = job._backend._left(job)
     own = [] if names else files.names()

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from anyjob.errors import BrokenPluginError
-from anyjob.registry import importing
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -107,21 +104,7 @@ class Reference:
         return split_value(self.value)[0]
 
     def load(self) -> Any:
-        """Import the module, and return the object.
-
-        Raises:
-            BrokenPluginError: it cannot be had, whatever the reason; ``__cause__`` is what was raised.
-            ConfigError: ``ANYJOB_IMPORT_TIMEOUT`` is no time.
-        """
-        limit = importing.limit()
-        try:
-            return importing.import_plugin(self, self._import, limit)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a plugin may call sys.exit() while it is imported
-            raise BrokenPluginError(_explain(self, error)) from error
-
-    def _import(self) -> Any:
+        """Import the module, and return the object: whatever that raises; see `anyjob.registry.importing`."""
         module, attributes = split_value(self.value)
         __import__(module)
         found: Any = sys.modules[module]
@@ -143,29 +126,6 @@ class Reference:
 
     def __repr__(self) -> str:
         return f"<Reference {self.group}: {self.name} = {self.value} from {self.distribution or 'a program'}>"
-
-
-def _explain(reference: Reference, error: BaseException) -> str:
-    """Say what keeps a reference from being loaded, and the way out."""
-    text = f"{reference.group}: {reference} cannot be loaded: "
-    distribution = reference.distribution
-    if isinstance(error, SystemExit):
-        return f"{text}it called sys.exit({error.code!r}) while it was imported; tell its authors"
-    missing = error.name if isinstance(error, ModuleNotFoundError) else None
-    if not missing:
-        return f"{text}{type(error).__name__}: {error}"
-    module = reference.module
-    if module == missing or module.startswith(f"{missing}."):
-        return (
-            f"{text}its own module {missing!r} is not there. The metadata in {reference.location} is stale: "
-            f"reinstall or uninstall {distribution}"
-        )
-    if missing.partition(".")[0] == module.partition(".")[0]:
-        return f"{text}it imports {missing!r}, which is not there: reinstall {distribution}"
-    return (
-        f"{text}it needs the module {missing!r}, which is not installed: install what brings it, or "
-        f"reinstall {distribution} together with its dependencies"
-    )
 
 
 def split_value(value: str) -> tuple[str, list[str]]:

@@ -11,6 +11,7 @@ from _thread import RLock, _local
 from anyjob.errors import BrokenPluginError, PluginError, Refused
 from anyjob.process.forks import in_each_process
 from anyjob.registry.entry_points import PLUGINS, Reference
+from anyjob.registry.importing import load
 from anyjob.registry.metadata import Source
 
 TYPE_CHECKING = False
@@ -187,7 +188,7 @@ class HookManager:
 
     def _load_one(self, reference: Reference) -> None:
         try:
-            self._add(reference, reference.load())
+            self._add(reference, load(reference))
         except PluginError as error:
             new = reference not in self.problems
             self.problems[reference] = error

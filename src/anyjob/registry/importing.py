@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from anyjob.errors import ConfigError, SpecError
+from anyjob.errors import BrokenPluginError, ConfigError, SpecError
+from anyjob.registry.entry_points import Reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from contextlib import AbstractContextManager
     from typing import Any
-
-    from anyjob.registry.entry_points import Reference
 
 VARIABLE = "ANYJOB_IMPORT_TIMEOUT"
 
@@ -24,7 +23,7 @@ watch: Callable[[Reference], AbstractContextManager[object]] | None = None
 _under_way: dict[tuple[int, Reference], Future[Any]] = {}  # of which process, and what is imported
 
 
-def limit() -> float | None:
+def _limit() -> float | None:
     """Return how many seconds an import may take; None where no bound is set.
 
     Raises:
@@ -41,29 +40,32 @@ def limit() -> float | None:
         raise ConfigError(str(error)) from error
 
 
-def import_plugin(reference: Reference, load: Callable[[], Any], seconds: float | None) -> Any:
-    """Return what the import of a plugin gives, and raise what it raises.
-
-    Args:
-        reference: the plugin.
-        load: imports it.
-        seconds: how long it may take; None: for ever.
+def load(reference: Reference) -> Any:
+    """Return what a reference stands for: a plugin is imported.
 
     Raises:
-        TimeoutError: the import has not ended by then. It goes on in a thread of its own: nothing ends it.
-            Who asks again waits for the same one.
+        BrokenPluginError: it cannot be had, whatever the reason; ``__cause__`` is what was raised. After a
+            TimeoutError the import goes on in a thread of its own: nothing ends it, and who asks again waits
+            for the same one.
+        ConfigError: ``ANYJOB_IMPORT_TIMEOUT`` is no time.
     """
-    if reference.distribution == "anyjob":
-        return load()  # the core's own
-    if watch is None:
-        return _load_within(seconds, reference, load)
-    with watch(reference):
-        return _load_within(seconds, reference, load)
+    seconds = _limit()
+    try:
+        if reference.distribution == "anyjob":
+            return reference.load()  # the core's own
+        if watch is None:
+            return _load_within(seconds, reference)
+        with watch(reference):
+            return _load_within(seconds, reference)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin may call sys.exit() while it is imported
+        raise BrokenPluginError(_explain(reference, error)) from error
 
 
-def _load_within(seconds: float | None, reference: Reference, load: Callable[[], Any]) -> Any:
+def _load_within(seconds: float | None, reference: Reference) -> Any:
     if seconds is None or _is_importing():  # another thread might wait for the module that is imported here
-        return load()
+        return reference.load()
     from concurrent.futures import Future
 
     from anyjob.process.plugin_thread import PluginThread
@@ -72,7 +74,7 @@ def _load_within(seconds: float | None, reference: Reference, load: Callable[[],
     future = _under_way.get(key)
     if future is None:
         future = _under_way[key] = Future()
-        PluginThread(_fulfil, f"anyjob-import-{reference.name}", (future, load)).start()
+        PluginThread(_fulfil, f"anyjob-import-{reference.name}", (future, reference)).start()
     try:
         error = future.exception(seconds)
     except TimeoutError:
@@ -83,9 +85,9 @@ def _load_within(seconds: float | None, reference: Reference, load: Callable[[],
     return future.result()
 
 
-def _fulfil(future: Future[Any], load: Callable[[], Any]) -> None:
+def _fulfil(future: Future[Any], reference: Reference) -> None:
     try:
-        future.set_result(load())
+        future.set_result(reference.load())
     except BaseException as error:  # a plugin may call sys.exit() while it is imported
         future.set_exception(error)
 
@@ -98,3 +100,26 @@ def _is_importing() -> bool:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
             return True
     return False
+
+
+def _explain(reference: Reference, error: BaseException) -> str:
+    """Say what keeps a reference from being loaded, and the way out."""
+    text = f"{reference.group}: {reference} cannot be loaded: "
+    distribution = reference.distribution
+    if isinstance(error, SystemExit):
+        return f"{text}it called sys.exit({error.code!r}) while it was imported; tell its authors"
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if not missing:
+        return f"{text}{type(error).__name__}: {error}"
+    module = reference.module
+    if module == missing or module.startswith(f"{missing}."):
+        return (
+            f"{text}its own module {missing!r} is not there. The metadata in {reference.location} is stale: "
+            f"reinstall or uninstall {distribution}"
+        )
+    if missing.partition(".")[0] == module.partition(".")[0]:
+        return f"{text}it imports {missing!r}, which is not there: reinstall {distribution}"
+    return (
+        f"{text}it needs the module {missing!r}, which is not installed: install what brings it, or "
+        f"reinstall {distribution} together with its dependencies"
+    )

@@ -33,6 +33,7 @@ from anyjob.registry.entry_points import (
     Reference,
     wrong_name,
 )
+from anyjob.registry.importing import load
 from anyjob.registry.metadata import Source, normalise
 from anyjob.registry.selection import Selection
 
@@ -275,7 +276,7 @@ class Registry:
     def _load(self, group: str, name: str) -> t.Any:
         found = self._found[group]  # this one, should a refresh come in between
         reference = self._resolve(group, name)
-        loaded = reference.load()
+        loaded = reference.given if isinstance(reference, _RegisteredObject) else load(reference)
         _check(reference, loaded)
         if reference.deprecated:
             _warn_of_deprecated(reference)
@@ -331,7 +332,7 @@ class Registry:
             if plugin is not None:
                 names = self._dynamic if self._collected is None else self._collected
             other = names.get((group, name))
-            if other is not None and other.load() is not cls:
+            if other is not None and other.given is not cls:
                 raise AmbiguousNameError(
                     f"{_KINDS[group][0]} {name!r} is registered already, as {other}: "
                     f"give {given} another name"
@@ -392,16 +393,13 @@ class Registry:
 class _RegisteredObject(Reference):
     """What a program, or a plugin in ``anyjob_register``, has registered: nothing is left to import."""
 
-    __slots__ = ("_object",)
+    __slots__ = ("given",)
 
     def __init__(self, group: str, name: str, given: t.Any, plugin: Reference | None) -> None:
         value = f"{getattr(given, '__module__', '?')}:{getattr(given, '__qualname__', repr(given))}"
         source = Source("", "", "", b"") if plugin is None else plugin.source
         super().__init__(group, name, value, source)
-        self._object = given
-
-    def load(self) -> t.Any:
-        return self._object
+        self.given = given
 
 
 # What to raise where nobody answers, by the state of those who might have; the first that applies.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from anyjob.ledger.dependencies import Prerequisite
+from anyjob.ledger.rows import Prerequisite
 from anyjob.references import OutputPath
 from anyjob.runtime.dependencies.job_arguments import holds_handle, with_references
 from anyjob.specs import Call, Command, Spec, outputs_in, with_outputs

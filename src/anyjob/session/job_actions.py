@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from anyjob import hints as t
 from anyjob.errors import BackendUnavailableError, JobError, UnsupportedSpecError
 from anyjob.execution.submit_directory import submitting_from
 from anyjob.ledger.encoding import encode_resources
@@ -25,7 +26,6 @@ from anyjob.taskbackend import TaskBackend
 
 if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger
-    from anyjob.session.facade import Session
 
 
 def cancel(jobs: Iterable[Any], *, downstream: bool = True) -> list[bool]:
@@ -72,7 +72,7 @@ def _cancel_plain(job: Any) -> bool:
 
 
 def rerun(
-    session: Session, jobs: Iterable[Any], resources: Mapping[str, Any], *, downstream: bool = False
+    session: t.Session, jobs: Iterable[Any], resources: Mapping[str, Any], *, downstream: bool = False
 ) -> list[Any]:
     """Hand over anew what jobs were handed; see `anyjob.rerun`."""
 
@@ -136,7 +136,7 @@ def rerun(
         raise
 
 
-def with_downstream(session: Session, jobs: Iterable[Any]) -> list[Any]:
+def with_downstream(session: t.Session, jobs: Iterable[Any]) -> list[Any]:
     """Return these jobs, and those that never started for what came of these."""
     jobs = list(jobs)
     ids = [job.job_id() for job in jobs]
@@ -151,7 +151,7 @@ def _directories(ledger: Ledger, job_ids: Sequence[str]) -> dict[str, str]:
     return {job_id: of_bulk[row.bulk] for job_id, row in rows.items()}
 
 
-def _to_run_anew(session: Session, backend: Any) -> Any:
+def _to_run_anew(session: t.Session, backend: Any) -> Any:
     if isinstance(backend, DeferredBackend):
         return backend.real()
     if not backend.other_host:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from anyjob import hints as t
 from anyjob.errors import BackendError, JobNotFoundError, SpecError
 from anyjob.ledger.reading.designation import KnownJob, meant
 from anyjob.ledger.rows import Row
@@ -20,10 +21,6 @@ from anyjob.status import JOB_FINAL_STATES
 from anyjob.taskbackend import TaskBackend
 from anyjob.text.printable import shortened
 
-if TYPE_CHECKING:
-    from anyjob.session.facade import Session
-
-
 LONGEST = 300
 """Characters of what was looked for that an error has of it; a name has 255 at most."""
 
@@ -31,7 +28,7 @@ LONGEST = 300
 class JobFinder:
     """The jobs of a session: those of its ledger, and those that only this process knows."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: t.Session) -> None:
         self._session = session
         self._backends = LedgerBackends(session)
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from anyjob import hints as t
 from anyjob.runtime.lowering import as_it_runs
 from anyjob.specs import as_spec, is_function
 
-if TYPE_CHECKING:
-    from anyjob.session.facade import Session
-
 
 def place(
-    session: Callable[[], Session], work: Any, args: tuple[Any, ...], backend: Any, resources: Iterable[str]
+    session: Callable[[], t.Session], work: Any, args: tuple[Any, ...], backend: Any, resources: Iterable[str]
 ) -> tuple[Any, Any, tuple[Any, ...]]:
     """Return a backend, the work, and its positional arguments, for the arguments of a `Session.run`.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from anyjob import hints as t
 from anyjob.errors import AnyjobError
 from anyjob.runtime.services import AMENDED, Admission, Services
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger
     from anyjob.outcome import Outcome
     from anyjob.resources import Resources
-    from anyjob.session.facade import Session
     from anyjob.specs import Spec
     from anyjob.status import JobStatus
     from anyjob.tracking.records import JobRecord
@@ -27,7 +27,7 @@ BEFORE_SUBMIT = "anyjob_before_submit"
 class SessionServices(Services):
     """Calls the hooks of a session. What nobody implements costs an attribute."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: t.Session) -> None:
         super().__init__(session.registry)
         self._session = session
         self._hooks = hooks = session.registry.hooks

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from anyjob import hints as t
 from anyjob.errors import JobError
 from anyjob.orders import Ticket
 from anyjob.outcome import Outcome
@@ -20,7 +21,6 @@ from anyjob.status import JobStatus
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from anyjob.tracking.tracker import Tracker
 
 _NO_PARAMETERS: Mapping[str, Any] = {}
 FinalCallback = Callable[[JobStatus | BaseException], None]
@@ -70,7 +70,7 @@ class JobRecord:
 
     def __init__(
         self,
-        tracker: Tracker,
+        tracker: t.Tracker,
         job_id: str,
         kind: str,
         native: str,
@@ -115,7 +115,7 @@ class JobRecord:
     @classmethod
     def new(
         cls,
-        tracker: Tracker,
+        tracker: t.Tracker,
         job_id: str,
         specs: tuple[Spec, ...],
         resources: Resources,

@@ -183,10 +183,10 @@ class LocalBackend(TaskBackend):
         asked = (resources.memory, resources.gpus, resources.gpu_memory, resources.nodes, resources.needs)
         if total_cpus(resources) == 1 and not any(asked) and not checks:
             return (), {}  # as most of them
-        from anyjob.builtin.local.machine import feasibility, gpus, settings
+        from anyjob.builtin.local.machine import feasibility, gpus
 
         try:
-            found = feasibility.check(kind, resources, settings.current(self), os.environ)
+            found = feasibility.check(kind, resources, self._settings.current(), os.environ)
         except feasibility.NoRoom as error:
             raise JobRejectedError(f"backend {self.name()!r} would not take the job: {error}") from None
         if not found and not (has_gpus and self.options.hide_gpus):
@@ -299,8 +299,15 @@ class LocalBackend(TaskBackend):
 
     def set_now(self) -> dict[str, Any]:
         """Return the options that were set by `set_options`, and hold in place of what is configured."""
+        found: dict[str, Any] = self._settings.changed()
+        return found
+
+    @property
+    def _settings(self) -> Any:
+        from anyjob.builtin.local.machine.settings import Settings
+
         assert isinstance(self.recorder, LedgerRecorder)
-        return self.services.ledger.settings(self.recorder.number)
+        return Settings(self.services.ledger, self.recorder.number, self.name(), self.options)
 
     def set_options(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
         """Change ``slots``, ``memory``, ``resources`` or ``limits`` for all who use this backend.
@@ -318,9 +325,7 @@ class LocalBackend(TaskBackend):
             ConfigError: an option cannot be changed so, or not to that.
             BackendUnavailableError: there is no supervisor, and none can be started.
         """
-        from anyjob.builtin.local.machine import settings
-
-        found = settings.change(self, changes)
+        found: Mapping[str, Any] = self._settings.change(changes)
         self._adjust()
         return found
 
@@ -331,7 +336,7 @@ class LocalBackend(TaskBackend):
 
     def limits_now(self) -> Mapping[str, int]:
         """Return how many jobs may run at a time, by name, or by ``tag:KEY=VALUE``."""
-        found: Mapping[str, int] = self.set_now().get("limits", self.options.limits)
+        found: Mapping[str, int] = self._settings.limits()
         return found
 
     def limit(
@@ -345,12 +350,9 @@ class LocalBackend(TaskBackend):
         Returns:
             all limits that there are now.
         """
-        from anyjob.builtin.local.machine import settings
-
-        found, changed = settings.limit(self, name, most, tags or {})
-        if changed:
+        if self._settings.limit(name, most, tags or {}):
             self._adjust()
-        return found
+        return self.limits_now()
 
     def find_gpus(self) -> list[dict[str, Any]]:
         """Return the GPUs that jobs may have which are submitted from here: ``id``, ``memory`` in bytes, 0

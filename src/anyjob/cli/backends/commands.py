@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from anyjob.backend import Capabilities, options_type
-from anyjob.cli.completion import backend_names
+from anyjob.cli.completers import backend_names
 from anyjob.cli.context import open_session
 from anyjob.cli.lazy_group import LazyGroup
 from anyjob.cli.terminal.output import print_message, table, write_json, write_line, write_text

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from anyjob.cli import exit_codes
-from anyjob.cli.completion import job_ids
+from anyjob.cli.completers import job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.listing import select
 from anyjob.cli.jobs.selection import Criteria, filter_options, read_criteria

@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
-from anyjob.cli.completion import column_names
+from anyjob.cli.completers import column_names
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.columns import COLUMNS, CUT, DEFAULT, TOLD, ListedJob, Told, message, read_columns
-from anyjob.cli.jobs.selection import Criteria, abbreviations, filter_options, read_criteria
+from anyjob.cli.jobs.job_ids import abbreviations
+from anyjob.cli.jobs.selection import Criteria, filter_options, read_criteria
 from anyjob.cli.terminal.output import is_terminal, print_message, table, write_json
 from anyjob.ledger.rows import BLOCKED, DUE, FINAL, Row, Summary
 from anyjob.session.facade import Session

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from anyjob.cli.completion import job_ids
+from anyjob.cli.completers import job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.columns import pairs
+from anyjob.cli.jobs.job_ids import full_id
 from anyjob.cli.jobs.operations import extend_import_path
-from anyjob.cli.jobs.selection import full_id
 from anyjob.cli.terminal.output import write_json, write_line
 from anyjob.ledger.dependencies import CONDITIONS
 from anyjob.ledger.rows import ATTACHED, GPUS, Row

@@ -10,11 +10,12 @@ from typing import Any
 import click
 
 from anyjob.cli import exit_codes
-from anyjob.cli.completion import job_ids, open_job_ids
+from anyjob.cli.completers import job_ids, open_job_ids
 from anyjob.cli.context import open_session
+from anyjob.cli.jobs.job_ids import full_id
 from anyjob.cli.jobs.operations import extend_import_path, failure_of, outcome_of, result_of
 from anyjob.cli.jobs.queueing import explained_wait
-from anyjob.cli.jobs.selection import filter_options, find_jobs, full_id, read_criteria
+from anyjob.cli.jobs.selection import filter_options, find_jobs, read_criteria
 from anyjob.cli.run.single import explain_failure
 from anyjob.cli.run.streaming import StatusLine, wait_with_status
 from anyjob.cli.terminal import results

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from anyjob.cli.completion import job_ids
+from anyjob.cli.completers import job_ids
 from anyjob.cli.context import open_session
-from anyjob.cli.jobs.selection import full_id
+from anyjob.cli.jobs.job_ids import full_id
 from anyjob.cli.terminal.output import write_json, write_line
 from anyjob.views.details.facts_of import collect, last_lines
 from anyjob.views.details.refresh import refresh

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from anyjob.ledger.dependencies import RESULT, Prerequisite
+from anyjob.ledger.dependencies import RESULT
 from anyjob.ledger.file.database import LedgerFile
-from anyjob.ledger.rows import BLOCKED, FINAL, of_column, status_of
+from anyjob.ledger.rows import BLOCKED, FINAL, Prerequisite, of_column, status_of
 from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus
 

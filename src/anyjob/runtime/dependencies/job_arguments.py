@@ -107,7 +107,8 @@ class _Taken:
 
     def prerequisites(self, reference: ResultOf) -> list[Any]:
         """Return what a call is to start after that is given this."""
-        from anyjob.ledger.dependencies import RESULT, Prerequisite  # which brings SQLite
+        from anyjob.ledger.dependencies import RESULT  # which brings SQLite
+        from anyjob.ledger.rows import Prerequisite
         from anyjob.runtime.dependencies.held_jobs import Needed
 
         if reference.job is None:

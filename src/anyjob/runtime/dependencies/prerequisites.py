@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import JobNotFoundError, SpecError, UnsupportedSpecError
 from anyjob.job import BaseJob
-from anyjob.ledger.dependencies import CONDITIONS, Prerequisite
+from anyjob.ledger.dependencies import CONDITIONS
+from anyjob.ledger.rows import Prerequisite
 from anyjob.status import PREREQUISITES
 
 if TYPE_CHECKING:

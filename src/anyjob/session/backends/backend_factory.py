@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from anyjob import hints as t
 from anyjob.backend import BaseBackend, options_type
 from anyjob.config.origins import Origin, Values
 from anyjob.errors import AnyjobError, BackendError, ConfigError, PluginError, UnknownNameError, in_words
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from anyjob.ledger.rows import BackendRow
-    from anyjob.session.facade import Session
     from anyjob.taskbackend import AnyBackend
 
 
@@ -23,7 +23,7 @@ class BackendFactory:
         session: whose backends and providers these are.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: t.Session) -> None:
         self._session = session
         self._config = session.config
         self._is_checked = False

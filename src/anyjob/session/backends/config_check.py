@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from anyjob import hints as t
 from anyjob.backend import options_type
 from anyjob.config import channels
 from anyjob.config.options import validate_options
@@ -14,11 +15,8 @@ from anyjob.provider import backend_options
 from anyjob.retry import as_retry
 from anyjob.runtime.engine_adapter import CONFIGURED_ALIKE
 
-if TYPE_CHECKING:
-    from anyjob.session.facade import Session
 
-
-def declared_options(session: Session, entry: Any) -> Any:
+def declared_options(session: t.Session, entry: Any) -> Any:
     """Return the msgspec struct with the options that an entry may have; None where nothing tells.
 
     Raises:
@@ -32,7 +30,7 @@ def declared_options(session: Session, entry: Any) -> Any:
     return options_type(session.registry.backend(entry.type))
 
 
-def provider_type(session: Session, kind: str) -> Any:
+def provider_type(session: t.Session, kind: str) -> Any:
     """Return the class of the provider that ``PROVIDER/BACKEND`` comes from.
 
     Raises:
@@ -43,7 +41,7 @@ def provider_type(session: Session, kind: str) -> Any:
     return session.registry.provider(entry.type if entry else account)
 
 
-def problems(session: Session) -> Iterator[str]:
+def problems(session: t.Session) -> Iterator[str]:
     """Yield all that is wrong with a configuration, in words."""
     configured = session.config
     for problem in configured.problems():
@@ -68,7 +66,7 @@ def problems(session: Session) -> Iterator[str]:
         yield f"{at}: default_backend: no backend is called {name!r}{near}"
 
 
-def _wrong_with(session: Session, group: str, entry: Any) -> Iterator[str]:
+def _wrong_with(session: t.Session, group: str, entry: Any) -> Iterator[str]:
     try:
         declared = declared_options(session, entry)
     except AnyjobError as error:
@@ -103,7 +101,7 @@ def _wrong_retries(entry: Any) -> Iterator[str]:
         yield f"{entry.options.where('retries')}: {error}"
 
 
-def _options_of_provider(session: Session, entry: Any) -> Any:
+def _options_of_provider(session: t.Session, entry: Any) -> Any:
     """The options of a provider, as far as they are right: its backends have them where they do not say."""
     account = session.config.providers.get(entry.type.partition("/")[0])
     declared = options_type(provider_type(session, entry.type))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from anyjob import hints as t
 from anyjob.errors import (
     AnyjobError,
     BackendError,
@@ -23,13 +24,12 @@ from anyjob.text.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from anyjob.ledger.rows import BackendRow, Row
-    from anyjob.session.facade import Session
 
 
 class LedgerBackends:
     """The backends of a session's ledger: those that the session has or can get, else made anew."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: t.Session) -> None:
         self._session = session
         self._found: dict[int, Any] = {}
 

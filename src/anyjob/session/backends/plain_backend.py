@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import weakref
 
+from anyjob import hints as t
 from anyjob.backend import BaseBackend
 from anyjob.process.weak_collections import living
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from anyjob.ledger.rows import BackendRow, Row
-    from anyjob.session.facade import Session
 
 
 class PlainRun:
@@ -32,12 +32,12 @@ class PlainRun:
         identify: tells what that is; called when it is first needed.
     """
 
-    def __init__(self, session: Session, backend: Any, identify: Any) -> None:
+    def __init__(self, session: t.Session, backend: Any, identify: Any) -> None:
         known: Any = vars(backend).get("run")
         if isinstance(known, PlainRun):
             known._session = session
             return
-        self._session: Session = session
+        self._session: t.Session = session
         self._backend = backend
         self._identify = identify
         self._identity: BackendRow | None = None

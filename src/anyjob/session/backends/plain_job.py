@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from anyjob import hints as t
 from anyjob.errors import StateError
 from anyjob.job import BaseJob
 from anyjob.ledger.rows import BackendRow
 from anyjob.outcome import Outcome
 from anyjob.process.reporting import report
 from anyjob.status import JOB_FINAL_STATES, JobStatus
-
-if TYPE_CHECKING:
-    from anyjob.session.facade import Session
 
 KIND = "plain"
 """What the ledger says of a job that only its own backend knows what it is."""
@@ -27,7 +25,7 @@ class LedgerEntry:
 
     def __init__(
         self,
-        session: Session,
+        session: t.Session,
         job_id: str,
         job: BaseJob,
         backend: BackendRow,

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from anyjob import hints as t
 from anyjob.provider import filter_backends
 from anyjob.runtime.lowering import has_route
 from anyjob.specs import kind_of
 
-if TYPE_CHECKING:
-    from anyjob.session.facade import Session
-
 
 def select(
-    session: Session,
+    session: t.Session,
     filters: Callable[[Any], bool] | None,
     can_run: Any,
     durable: bool | None,
@@ -39,7 +37,7 @@ def select(
     return found if filters is None else [each for each in found if _passes(session, each, filters)]
 
 
-def _passes(session: Session, backend: Any, filters: Callable[[Any], bool]) -> bool:
+def _passes(session: t.Session, backend: Any, filters: Callable[[Any], bool]) -> bool:
     try:
         return bool(filters(backend))
     except Exception as error:
@@ -47,7 +45,7 @@ def _passes(session: Session, backend: Any, filters: Callable[[Any], bool]) -> b
         return False
 
 
-def _suits(session: Session, backend: Any, can_run: Any, durable: bool | None) -> bool:
+def _suits(session: t.Session, backend: Any, can_run: Any, durable: bool | None) -> bool:
     # The made backend is asked, not its class: what it is capable of may depend on its options.
     if durable is not None and backend.capabilities.durable is not durable:
         return False

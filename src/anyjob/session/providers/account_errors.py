@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from anyjob import hints as t
 from anyjob.errors import BackendAuthError, BackendNotFoundError
 
 TYPE_CHECKING = False
@@ -10,7 +11,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from anyjob.config.settings import Entry
-    from anyjob.session.facade import Session
 
 
 def name_a_machine(kind: str, providers: Mapping[str, Entry]) -> str:
@@ -40,7 +40,7 @@ def accounts_of(kind: str, providers: Mapping[str, Entry]) -> list[str]:
     return sorted(name for name, entry in providers.items() if entry.type == kind and name != kind)
 
 
-def offered(session: Session, account: str, provider: Any, asked: str) -> Any:
+def offered(session: t.Session, account: str, provider: Any, asked: str) -> Any:
     """Return a backend of an account.
 
     Raises:
@@ -68,7 +68,7 @@ def offered(session: Session, account: str, provider: Any, asked: str) -> Any:
         raise BackendAuthError(f"provider {account!r} is refused: {error}{secrets}") from error
 
 
-def _known_machines(session: Session, account: str) -> set[str]:
+def _known_machines(session: t.Session, account: str) -> set[str]:
     """Return what the backends of an account are called, of those configured and those that had jobs."""
     rows = session.ledger.backend_rows().values() if session.ledger.exists else ()
     names = {entry.type for entry in session.config.backends.values()}
@@ -76,7 +76,7 @@ def _known_machines(session: Session, account: str) -> set[str]:
     return {own for whose, _, own in (name.partition("/") for name in names) if own and whose == account}
 
 
-def _secrets(session: Session, account: str, provider: Any) -> list[str]:
+def _secrets(session: t.Session, account: str, provider: Any) -> list[str]:
     """Return where each secret of an account is configured, and where it is read from."""
     from anyjob.backend import options_type
     from anyjob.config.options import secret_fields

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from anyjob import hints as t
 from anyjob.errors import AnyjobError, BackendUnavailableError, ConfigError
 from anyjob.process.plugin_thread import PluginThread
 from anyjob.session.providers.provider_calls import as_it_gives
 
 if TYPE_CHECKING:
     from anyjob.session.backends.backend_factory import BackendFactory
-    from anyjob.session.facade import Session
 
 AT_ONCE = 64
 """Threads that ask at a time."""
@@ -32,7 +32,7 @@ class Offers:
         factory: makes its backends.
     """
 
-    def __init__(self, session: Session, factory: BackendFactory) -> None:
+    def __init__(self, session: t.Session, factory: BackendFactory) -> None:
         self._session = session
         self._factory = factory
         self._lock = threading.Lock()
@@ -95,7 +95,7 @@ class Offers:
         return [*configured, *(name for name in installed if name not in used and name not in configured)]
 
 
-def offered_by(session: Session, name: str) -> list[Any]:
+def offered_by(session: t.Session, name: str) -> list[Any]:
     """Return the backends of a provider as it has them, which are no session's yet."""
     with as_it_gives(session.get_provider(name)) as provider:
         found: list[Any] = provider.backends()

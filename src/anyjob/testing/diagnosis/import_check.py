@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from anyjob.errors import PluginError
+from anyjob.registry import importing
 from anyjob.registry.discovery import Scan
 from anyjob.registry.entry_points import (
     BACKENDS,
@@ -87,7 +88,7 @@ def _load(reference: Reference) -> tuple[Any, list[Finding]]:
     try:
         if reference.group in load:
             return load[reference.group](f"{reference.distribution}:{reference.name}"), []
-        return reference.load(), []
+        return importing.load(reference), []
     except PluginError as error:
         hint = (
             f"mend what it imports; or do without it: pip uninstall {reference.distribution}, "
