@@ -12,6 +12,7 @@ import acme_kelp
 import pytest
 from acme_kelp import KelpBackend
 from support import kelp
+from support.manual_clock import ManualClock
 from support.waiting import wait_until
 
 from anyjob import (
@@ -25,6 +26,7 @@ from anyjob import (
     Resources,
     UnsupportedSpecError,
 )
+from anyjob.batch.programs import Budget
 from anyjob.batch.queue import Listing
 from anyjob.batch.script import in_common
 from anyjob.sdk import BatchBackend, Row
@@ -213,6 +215,38 @@ def test_a_throttle_is_refused_where_the_scheduler_knows_none(
     monkeypatch.setattr(KelpBackend.dialect, "throttles", True)
     with pytest.raises(UnsupportedSpecError, match=r'with options=\{"kelp": \{"throttle": 3\}\}'):
         make().run(Command(["true"]), name="fit", limit=3)
+
+
+def test_submissions_wait_where_there_were_too_many_in_a_minute() -> None:
+    clock = ManualClock()
+    budget = Budget(clock.monotonic, clock.wait)
+    for _ in range(3):
+        clock.now += 10
+        budget.take(3)
+    assert clock.waits == []
+    budget.take(3)
+    assert clock.waits == [40]
+    budget.take(4)  # another backend of the same cluster may have more
+    assert clock.waits == [40]
+    budget.take(3)
+    assert clock.waits == [40, 20]
+
+
+def test_a_budget_is_of_a_cluster_and_holds_for_what_is_submitted(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(Budget, "take", lambda self, most: asked.append(most))
+    one, other = make(submissions_per_minute=7), make(submissions_per_minute=8)
+    jobs = [
+        one.run(Command(["true"])),
+        *one.run_many([Command(["true"])] * 3),
+        other.run(Command(["true"])),
+        make().run(Command(["true"])),
+    ]
+    assert asked == [7, 7, 8]
+    assert one._queue.submissions is other._queue.submissions
+    assert {job.outcome(PATIENCE).status for job in jobs} == {JobStatus.DONE}
 
 
 def test_a_missing_program_is_told_at_once(make: Make, tmp_path: Path) -> None:

@@ -108,6 +108,8 @@ class BatchBackend(TaskBackend):
             self._swept = True
             files.remove_forgotten(root, self.job_directory)
         options = orders[0].options
+        if self.options.submissions_per_minute is not None:
+            self._queue.submissions.take(self.options.submissions_per_minute)
         environment = job_environment(self.words, os.environb, options.export)
         pack = _pack(orders)
         directory = files.write_submission(root, orders, environment, self.words, pack)

@@ -43,14 +43,20 @@ NOT_AN_ARRAY = -1
 NOBODY = "nobody"
 """Who has claimed a job that is not to run any more."""
 START = b"""\
+import os
 import sys
 
+launcher = os.getpid()
 here = __file__.rpartition("/")[0]
 sys.path.insert(0, here)
 from anyjob_launcher import main  # a module, so that its byte code is kept
 
 sys.path.remove(here)
-sys.exit(main())
+code = main()
+if os.getpid() != launcher:
+    sys.exit(code)
+sys.stderr.flush()
+os._exit(code)  # without taking the interpreter apart, which takes as long as the work of this program
 """
 """What the node's Python is called with."""
 STANDALONE = runner.__name__.rpartition(".")[0]

@@ -98,6 +98,14 @@ CLUSTER: tuple[tuple[str, Any, Any], ...] = (
         ],
         30.0,
     ),
+    (
+        "submissions_per_minute",
+        Annotated[
+            Annotated[int, msgspec.Meta(ge=1)] | None,
+            _about("how often a program submits, in any minute; others wait for their turn"),
+        ],
+        None,
+    ),
 )
 """Options of the cluster, which no job has of its own."""
 

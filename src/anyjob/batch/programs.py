@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,9 +15,13 @@ from typing import Any, NamedTuple
 
 from anyjob.batch.dialect import Dialect, Row
 from anyjob.errors import BackendAuthError, BackendError, BackendUnavailableError
+from anyjob.process.forks import in_each_process
 
 CALLERS = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LD_LIBRARY_PATH", "KRB5CCNAME", "TERM")
 """Variables that a scheduler, or bash, sets anyhow: the caller's go before."""
+
+
+MINUTE = 60.0
 
 
 class CompletedProgram(NamedTuple):
@@ -156,6 +163,40 @@ class Programs:
         return BackendUnavailableError(
             f"`{done.name}` of {self.dialect.title} has failed: {self.message(done)}"
         )
+
+
+class Budget:
+    """Lets so many through in any minute, of all threads of this process; others wait for their turn.
+
+    Args:
+        clock: tells the time in seconds.
+        sleep: waits for so many.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], object] = time.sleep
+    ) -> None:
+        self._clock, self._sleep = clock, sleep
+        self._taken: deque[float] = deque()
+        in_each_process(self._make_own)
+
+    def _make_own(self) -> None:
+        self._lock = threading.Lock()
+
+    def take(self, most: int) -> None:
+        """Wait until fewer than so many were taken in the minute before, and take one."""
+        while (pause := self._pause(most)) > 0:
+            self._sleep(pause)
+
+    def _pause(self, most: int) -> float:
+        with self._lock:
+            now = self._clock()
+            while self._taken and self._taken[0] <= now - MINUTE:
+                self._taken.popleft()
+            if len(self._taken) < most:
+                self._taken.append(now)
+                return 0.0
+            return self._taken[len(self._taken) - most] + MINUTE - now
 
 
 def says(phrases: Sequence[str], done: CompletedProgram) -> bool:

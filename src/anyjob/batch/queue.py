@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any
 
 from anyjob.batch.dialect import Dialect, Row
-from anyjob.batch.programs import Programs, says
+from anyjob.batch.programs import Budget, Programs, says
 from anyjob.batch.script import job_id_in_name
 from anyjob.errors import BackendUnavailableError
 from anyjob.process.forks import in_each_process
@@ -136,6 +136,7 @@ class Queue:
         self.history_is_away = False
         self._history_interval = MIN_INTERVAL
         self._no_history_at = NEVER
+        self.submissions = Budget()
         in_each_process(self._make_own)
 
     def _make_own(self) -> None:
