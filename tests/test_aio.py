@@ -177,6 +177,7 @@ async def test_names_and_work(session: Session) -> None:
     assert [await job for job in mapped] == [1, 4, 9]
     assert mapped[0].metadata()["tags"] == {"a": "b"}
     assert set(mapped) <= set(await aio.jobs(session=session))
+    assert await aio.jobs("nobody", session=session) == []
     assert backend in await aio.backends(session=session, durable=False)
 
 

@@ -19,6 +19,7 @@ import pytest
 from support.cli_program import install
 
 import anyjob
+from anyjob import sdk
 
 
 def test_all_is_sorted_and_without_doubles() -> None:
@@ -58,10 +59,14 @@ def functions_of(thing: Any) -> Iterator[Any]:
                     yield found
 
 
-@pytest.mark.parametrize("name", anyjob.__all__)
-def test_annotations_of_every_public_name_can_be_evaluated(name: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(module, name) for module in (anyjob, sdk) for name in module.__all__ if name != "runner"],
+    ids=lambda each: getattr(each, "__name__", each),
+)
+def test_annotations_of_every_public_name_can_be_evaluated(module: Any, name: str) -> None:
     """Tools that show or check signatures evaluate them: Sphinx, typer, beartype."""
-    thing = getattr(anyjob, name)
+    thing = getattr(module, name)
     for found in [*([thing] if inspect.isclass(thing) else ()), *functions_of(thing)]:
         hints = typing.get_type_hints(found)
         assert not any(isinstance(hint, (str, typing.ForwardRef)) for hint in hints.values())

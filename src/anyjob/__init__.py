@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from anyjob.retry import Retry
     from anyjob.session.default import (
         backends,
+        cancel,
         default_session,
         get_backend,
         get_job,
@@ -146,6 +147,7 @@ _WHERE = {
     "provider": ("BaseProvider", "ProviderConfiguration", "filter_backends", "least_busy"),
     "session.default": (
         "backends",
+        "cancel",
         "default_session",
         "get_backend",
         "get_job",
@@ -247,6 +249,7 @@ __all__ = [
     "as_completed",
     "attempt",
     "backends",
+    "cancel",
     "default_session",
     "detached",
     "filter_backends",

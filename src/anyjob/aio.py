@@ -9,6 +9,7 @@ Where a twin names a backend or finds a job, ``session`` says by which session; 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -171,9 +172,20 @@ async def get_job(
     return await offload(lambda: _of(session).get_job(job_id, backend))
 
 
-async def jobs(*, session: Session | None = None) -> list[Any]:
-    """Return handles on the jobs of a session: see `anyjob.Session.jobs`."""
-    return await offload(lambda: _of(session).jobs())
+async def jobs(
+    name: str | None = None,
+    state: str | JobStatus | Iterable[str | JobStatus] | None = None,
+    backend: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    since: float | str | datetime | timedelta | None = None,
+    limit: int | None = None,
+    superseded: bool = False,
+    *,
+    session: Session | None = None,
+) -> list[Any]:
+    """Return handles on the jobs of a session that fit: see `anyjob.Session.jobs`."""
+    find = _of(session).jobs
+    return await offload(lambda: find(name, state, backend, tags, since, limit, superseded))
 
 
 # --- one job --------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ _INTERNAL = {
     "Tracker": "anyjob.tracking.tracker",
     "Waited": "anyjob.tracking.waits.blocking",
 }
-_ELSEWHERE = ("anyjob", "collections.abc", "typing", "datetime", "os", "pathlib", "types")
+_ELSEWHERE = ("anyjob", "collections.abc", "typing", "datetime", "os", "pathlib", "types", "subprocess")
 
 
 def overload(function):  # which is run, and need not import typing

@@ -10,6 +10,7 @@ from datetime import datetime as datetime
 from datetime import timedelta as timedelta
 from os import PathLike as PathLike
 from pathlib import Path as Path
+from subprocess import Popen as Popen
 from types import TracebackType as TracebackType
 from typing import Any as Any
 from typing import Self as Self

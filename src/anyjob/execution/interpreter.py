@@ -9,13 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
+from anyjob import hints as t
 from anyjob.errors import ConfigError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Mapping, Sequence
-    from typing import Any
 
 MARK = "ANYJOB_INTERPRETER"
 """The variable that processes of ours are started with, and take out of their environment before all else.
@@ -56,8 +51,8 @@ def unmark_interpreter() -> None:
 
 
 def spawn_interpreter(
-    arguments: Sequence[str], *, python: str = "", env: Mapping[str, str] | None = None, **popen: Any
-) -> subprocess.Popen[bytes]:
+    arguments: t.Sequence[str], *, python: str = "", env: t.Mapping[str, str] | None = None, **popen: t.Any
+) -> t.Popen[bytes]:
     """Start an interpreter that runs a module of ours, which calls `unmark_interpreter` first.
 
     Args:

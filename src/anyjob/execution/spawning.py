@@ -7,8 +7,9 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
+from anyjob import hints as t
 from anyjob.errors import CommandFailedError, JobFailedError
 from anyjob.execution.child_program import Program, ReportedProgram
 from anyjob.outcome import Outcome
@@ -16,9 +17,6 @@ from anyjob.specs import Command, File, check_left, outputs_in
 from anyjob.spool.job_spool import held_input
 from anyjob.spool.private_files import append_private, copy_whole, make_private, write_private
 from anyjob.status import JobStatus
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GRACE = 5.0
 """Seconds between TERM and KILL."""
@@ -29,7 +27,7 @@ RETURNED = 16 * 1024 * 1024
 def run_program(
     spec: Command,
     environment: Mapping[str, str],
-    directory: Path,
+    directory: t.Path,
     *,
     stdout: BinaryIO | None = None,
     stderr: BinaryIO | None = None,
@@ -89,7 +87,7 @@ def start(
     environment: Mapping[str, str],
     stdout: BinaryIO,
     stderr: BinaryIO,
-    files: Path | None,
+    files: t.Path | None,
     cwd: str | None = None,
 ) -> Program:
     """Start a program in a session of its own, so that all that it starts can be ended with it.
@@ -123,7 +121,7 @@ def start(
         )
 
 
-def write_files(spec: Command, directory: Path) -> None:
+def write_files(spec: Command, directory: t.Path) -> None:
     """Write the files of a spec into the ``files`` below a job's directory, private to the user.
 
     Raises:
@@ -136,7 +134,7 @@ def write_files(spec: Command, directory: Path) -> None:
         lay_file(file, directory, name)
 
 
-def lay_file(file: File, directory: Path, name: str) -> None:
+def lay_file(file: File, directory: t.Path, name: str) -> None:
     """Write a file that goes with a program; of one that another job has left, a link to that."""
     path = directory / "files" / name
     if file.sha256:  # a copy, since the program may write to it
@@ -278,7 +276,7 @@ def run_command(spec: Command) -> tuple[bytes, bytes]:
     raise JobFailedError(outcome.message, reason="signal")
 
 
-def _tail(path: Path) -> bytes:
+def _tail(path: t.Path) -> bytes:
     if not path.exists():  # it went to a file of the user's own
         return b""
     with open(path, "rb") as stream:

@@ -10,6 +10,8 @@ import itertools
 import os
 import weakref
 
+from anyjob import hints as t
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +26,7 @@ _calls: dict[
 _numbers = itertools.count()
 
 
-def in_each_process(make: Callable[[], object]) -> None:
+def in_each_process(make: t.Callable[[], object]) -> None:
     """Call a function now, and first thing in each process that is forked off this one; see `in_children`.
 
     Args:
@@ -34,7 +36,7 @@ def in_each_process(make: Callable[[], object]) -> None:
     make()
 
 
-def in_children(call: Callable[[], object]) -> None:
+def in_children(call: t.Callable[[], object]) -> None:
     """Call a function first thing in each process that is forked off this one, while there is one thread.
 
     Args:

@@ -23,6 +23,7 @@ from anyjob.session.downstream import Order, stopped_by
 from anyjob.session.failures import Failures
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
 from anyjob.taskbackend import TaskBackend
+from anyjob.tracking.waits.given_jobs import jobs_in
 
 if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger
@@ -40,7 +41,7 @@ def cancel(jobs: Iterable[Any], *, downstream: bool = True) -> list[bool]:
             return failures.attempt(*who, call, some) or [False] * len(some)
         return [bool(failures.attempt(*who, _cancel_plain, job)) for job in some]
 
-    answers = _by_group(list(jobs), lambda job: id(job.backend()), of_one_backend)
+    answers = _by_group(jobs_in(jobs), lambda job: id(job.backend()), of_one_backend)
     failures.raise_first()
     return answers
 
@@ -56,7 +57,7 @@ def control(action: str, jobs: Iterable[Any], value: int | None = None) -> list[
             raise UnsupportedSpecError(f"backend {str(backend)!r} cannot {control_in_words(action, 'jobs')}")
         return backend.control_many(action, some, value)
 
-    return _by_group(list(jobs), lambda job: id(job.backend()), of_one_backend)
+    return _by_group(jobs_in(jobs), lambda job: id(job.backend()), of_one_backend)
 
 
 def _cancel_plain(job: Any) -> bool:
@@ -110,7 +111,7 @@ def rerun(
 
     changed = make_resources(dict(resources))
     known_resources: dict[bytes, Resources] = {}  # those that are the same are shared
-    jobs, ledger = list(jobs), session.ledger
+    jobs, ledger = jobs_in(jobs), session.ledger
     if downstream:
         jobs = with_downstream(session, jobs)
     ids = [job.job_id() for job in jobs]

@@ -11,17 +11,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
+from anyjob import hints as t
 from anyjob.errors import StateError
 from anyjob.outcome import Outcome
 from anyjob.spool.private_files import open_private, sync_directories, write_private
 from anyjob.spool.reports import dump_report, load_report, parse_outcome
 from anyjob.status import JobStatus
 from anyjob.text.full_disk import explain
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _ID = re.compile(r"[0-9a-f]{20}")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -40,7 +37,7 @@ class InSpool(str):
 
 
 @lru_cache(maxsize=16)  # it is asked for each job of many
-def root(state: Path, configured: str | os.PathLike[str] | None) -> Path:
+def root(state: t.Path, configured: str | os.PathLike[str] | None) -> t.Path:
     """Return below what the jobs of a backend have their directories.
 
     Args:
@@ -64,7 +61,7 @@ def check_id(job_id: str) -> None:
         raise StateError(f"{job_id!r} is no job id: those are 20 hexadecimal digits")
 
 
-def path_of(spool: Path, job_id: str) -> Path:
+def path_of(spool: t.Path, job_id: str) -> t.Path:
     """Return the directory of a job.
 
     Raises:
@@ -74,12 +71,12 @@ def path_of(spool: Path, job_id: str) -> Path:
     return spool / f"{job_id[:2]}/{job_id}"
 
 
-def held_input(directory: Path, sha256: str) -> Path:
+def held_input(directory: t.Path, sha256: str) -> t.Path:
     """Return where a job has a large file that goes with it, in its directory."""
     return directory / INPUTS / sha256
 
 
-def job_ids(spool: Path) -> Iterator[str]:
+def job_ids(spool: t.Path) -> Iterator[str]:
     """Yield the ids of the jobs that have a directory."""
     with suppress(FileNotFoundError, NotADirectoryError), os.scandir(spool) as groups:
         for group in groups:
@@ -90,7 +87,7 @@ def job_ids(spool: Path) -> Iterator[str]:
                             yield job.name
 
 
-def read_outcome(directory: Path) -> Outcome | None:
+def read_outcome(directory: t.Path) -> Outcome | None:
     """Return what the runner left in a job's directory; None where it left nothing whole.
 
     Raises:
@@ -107,7 +104,7 @@ def read_outcome(directory: Path) -> Outcome | None:
     return outcome
 
 
-def _unwritten(directory: Path) -> Outcome | None:
+def _unwritten(directory: t.Path) -> Outcome | None:
     """Return what the runner says where it could not write the outcome: see `runner.leave_outcome`."""
     path = directory / UNWRITTEN
     try:
@@ -121,7 +118,7 @@ def _unwritten(directory: Path) -> Outcome | None:
     return Outcome(status=JobStatus.ERROR, reason="exception", message=message)
 
 
-def keep_large(spool: Path, job_id: str, outcome: Outcome, *, durable: bool = False) -> None:
+def keep_large(spool: t.Path, job_id: str, outcome: Outcome, *, durable: bool = False) -> None:
     """Keep a value that is too large for the ledger in the job's directory; the outcome names the file then.
 
     Raises:
@@ -149,7 +146,7 @@ def load_large(path: str) -> bytes:
     return value
 
 
-def write_payload(spool: Path, job_id: str, payload: bytes, *, durable: bool = False) -> None:
+def write_payload(spool: t.Path, job_id: str, payload: bytes, *, durable: bool = False) -> None:
     """Keep a payload that is too large for the ledger in the job's directory.
 
     Args:
@@ -172,7 +169,7 @@ def write_payload(spool: Path, job_id: str, payload: bytes, *, durable: bool = F
         sync_directories(path_of(spool, job_id), spool)
 
 
-def read_payload(spool: Path, job_id: str) -> bytes:
+def read_payload(spool: t.Path, job_id: str) -> bytes:
     """Return what `write_payload` kept.
 
     Raises:
@@ -186,7 +183,7 @@ def read_payload(spool: Path, job_id: str) -> bytes:
         raise StateError(f"the work in {path} cannot be read: {error.strerror or error}") from error
 
 
-def remove(spool: Path, job_id: str) -> None:
+def remove(spool: t.Path, job_id: str) -> None:
     """Remove a job's directory, if there is one; links in it are removed, and not followed.
 
     What cannot be removed, since the job took away its own right to, stays.
@@ -205,7 +202,7 @@ def remove(spool: Path, job_id: str) -> None:
 
 
 @contextmanager
-def _open_job_directory(spool: Path, job_id: str) -> Iterator[int]:
+def _open_job_directory(spool: t.Path, job_id: str) -> Iterator[int]:
     """Make a job's directory by way of what is no link; yield its descriptor."""
     path = path_of(spool, job_id)
     spool.mkdir(mode=0o700, parents=True, exist_ok=True)

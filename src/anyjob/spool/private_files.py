@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
+from anyjob import hints as t
 from anyjob.errors import StateError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -52,7 +50,7 @@ def read_range(path: str | os.PathLike[str], offset: int, size: int = 1 << 20) -
         os.close(descriptor)
 
 
-def write_private(path: Path, data: bytes, *, durable: bool = False) -> None:
+def write_private(path: t.Path, data: bytes, *, durable: bool = False) -> None:
     """Write a file of mode 0600, which appears at once or not at all.
 
     Directories on the way to it that are missing are made, of mode 0700. What was there is replaced; a link
@@ -84,7 +82,7 @@ def write_private(path: Path, data: bytes, *, durable: bool = False) -> None:
         sync_directories(path.parent)
 
 
-def copy_whole(source: Path, target: Path) -> None:
+def copy_whole(source: t.Path, target: t.Path) -> None:
     """Copy a file to where there is none, without having it in memory.
 
     Raises:
@@ -99,7 +97,7 @@ def copy_whole(source: Path, target: Path) -> None:
         raise
 
 
-def sync_directories(lowest: Path, highest: Path | None = None) -> None:
+def sync_directories(lowest: t.Path, highest: t.Path | None = None) -> None:
     """Have the names in a directory reach the disk, and those in each above it.
 
     Args:
@@ -120,7 +118,7 @@ def sync_directories(lowest: Path, highest: Path | None = None) -> None:
             return
 
 
-def append_private(path: Path) -> BinaryIO:
+def append_private(path: t.Path) -> BinaryIO:
     """Open a file of mode 0600 that what a process writes is added to.
 
     Raises:
@@ -129,7 +127,7 @@ def append_private(path: Path) -> BinaryIO:
     return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb")
 
 
-def make_private(directory: Path) -> None:
+def make_private(directory: t.Path) -> None:
     """Make a directory of mode 0700, and those above it that are missing.
 
     Raises:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
 from anyjob.text.seconds import timeout_of
 from anyjob.tracking.notifying_threads import check_may_wait
+from anyjob.tracking.waits.given_jobs import jobs_in
 
 if TYPE_CHECKING:
     from anyjob.job import BaseJob
@@ -187,7 +188,7 @@ class Subscription:
 
 def unique(jobs: Iterable[J]) -> list[J]:
     """Return each handle once, in the order given."""
-    return list({id(job): job for job in jobs}.values())
+    return list({id(job): job for job in jobs_in(jobs)}.values())
 
 
 def ended_now(jobs: Iterable[J]) -> list[J]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from anyjob import hints as t
 from anyjob.errors import SpecError
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.text.printable import printable
@@ -20,7 +21,6 @@ from anyjob.views.report.usage import GROUPS, as_plain, summed_up
 
 if TYPE_CHECKING:
     from anyjob.ledger.rows import Row
-    from anyjob.session.facade import Session
 
 MOST_ASKED = 2_000
 """Open jobs that backends are asked about: the newest. Engines are asked in bulk."""
@@ -38,7 +38,7 @@ class LiveView:
         limit: how many of them are listed at most: the newest.
     """
 
-    def __init__(self, session: Session, limit: int = 10_000) -> None:
+    def __init__(self, session: t.Session, limit: int = 10_000) -> None:
         self._session = session
         self._changes = Changes(session.ledger.path)
         self._list = JobList(session.ledger, limit)

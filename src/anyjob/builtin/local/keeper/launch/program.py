@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from anyjob.builtin.local.keeper.job import Job
     from anyjob.builtin.local.keeper.launch.environments import Environment
 
+TOO_LONG = "its arguments and variables are too long together: put what is long into a file, or on stdin"
+
 
 class Spawner:
     """Starts programs; made once the keeper has said which signals it ignores, for they should not."""
@@ -69,7 +71,8 @@ class Spawner:
             shown = os.fsdecode(argv[0])
             if error.errno == errno.ENOENT:
                 raise StartFailed(NOT_FOUND, f"cannot start: {shown!r} is not there") from None
-            raise StartFailed(NOT_EXECUTABLE, f"cannot start: {shown!r}: {error.strerror}") from None
+            way_out = f": {TOO_LONG}" if error.errno == errno.E2BIG else ""
+            raise StartFailed(NOT_EXECUTABLE, f"cannot start: {shown!r}: {error.strerror}{way_out}") from None
 
     def _spawn(
         self, path: bytes, argv: list[bytes], variables: Mapping[bytes, bytes], streams: tuple[int, ...]

@@ -132,10 +132,13 @@ class KeeperLink:
 
     def silence(self) -> str:
         """Return what is told of a keeper that does not answer."""
+        who, pid = "the keeper of the local backend", self._pid
+        what = f"has not answered for {SILENCE:g} s: its jobs cannot start or end."
+        if not pid:  # as long as it starts, nobody knows it; to kill 0 would be to kill one's own group
+            return f"{who} {what} It starts, or has ended: `anyjob doctor` says what else is wrong"
         return (
-            f"the keeper of the local backend (pid {self._pid}) has not answered for {SILENCE:g} s: "
-            "its jobs cannot start or end. If it was stopped, have it go on (kill -CONT); where it is "
-            "killed (kill -KILL), what it runs is lost"
+            f"{who} (pid {pid}) {what} If it was stopped, have it go on (kill -CONT {pid}); where it is "
+            f"killed (kill -KILL {pid}), what it runs is lost"
         )
 
     def compact(self) -> None:
