@@ -8,11 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from anyjob.builtin.local import process_table
+from anyjob.builtin.local.ipc.event_loop import EventLoop
 from anyjob.builtin.local.keeper.log.lines import ReplayedLog
+from anyjob.builtin.local.keeper.processes.termination import Terminator
 from anyjob.builtin.local.supervisor.keepers.dead_keeper import kill_leftovers
 
 
@@ -70,3 +73,26 @@ def test_leftovers_are_ended_and_others_are_not(tmp_path: Path) -> None:
         for process in (mine, elsewhere, unmarked, reused):
             process.kill()
             process.wait()
+
+
+def test_all_processes_are_looked_at_only_for_a_child_that_nobody_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Looked(Exception):
+        pass
+
+    def look() -> None:
+        raise Looked
+
+    monkeypatch.setattr(process_table, "Snapshot", look)
+    with subprocess.Popen(["sleep", "600"]) as child:
+        known = {child.pid}
+        terminator = Terminator(EventLoop(), b"/s", lambda key: False, known.__contains__)
+        try:
+            known.update(process_table.children(os.getpid()) or ())
+            terminator.sweep()
+            known.remove(child.pid)
+            with pytest.raises(Looked):
+                terminator.sweep()
+        finally:
+            child.kill()

@@ -101,6 +101,9 @@ class Os(types.SimpleNamespace):
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
         if what == "environ":
             return b"" if process.dead else bytes(process.environ)
+        if what == f"task/{process.pid}/children":
+            children = [each.pid for each in self._machine.processes.values() if each.parent is process]
+            return " ".join(map(str, children)).encode()
         if what == "io":
             return b"rchar: 10\nwchar: 20\nsyscr: 1\n"
         if what in ("status", "smaps_rollup"):

@@ -62,19 +62,34 @@ def ticks_since_boot() -> int:
 
 def read_file(path: str) -> bytes:
     """Return what a file of /proc says; nothing where it cannot be read."""
+    return _read(path) or b""
+
+
+def _read(path: str) -> bytes | None:
     try:
         fd = os.open(path, os.O_RDONLY)
     except OSError:
-        return b""
+        return None
     try:
         data = b""
         while chunk := os.read(fd, 1 << 16):
             data += chunk
         return data
     except OSError:
-        return b""
+        return None
     finally:
         os.close(fd)
+
+
+def children(pid: int) -> list[int] | None:
+    """Return the pids of the children of a process of one thread; None where that cannot be told.
+
+    However many processes there are on this machine, that is one file. It may lack some where others end
+    while it is read: so it is read twice.
+    """
+    path = f"/proc/{pid}/task/{pid}/children"
+    found = _read(path)
+    return None if found is None or found != _read(path) else [int(child) for child in found.split()]
 
 
 class Mark:
