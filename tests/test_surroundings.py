@@ -249,7 +249,7 @@ def test_output_that_cannot_be_written_is_told_at_the_end() -> None:
     assert b"No space left" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["backends", "list"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["backends", "list"]])
 def test_a_full_disk_is_told_by_its_name_whatever_writes_to_it(arguments: list[str]) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(

@@ -71,4 +71,6 @@ def _tell_version() -> int:
     except BrokenPipeError:
         leave_pipe()
         return exit_codes.BROKEN_PIPE
+    except OSError:
+        _run_command()  # which says why it cannot be written
     return exit_codes.OK
