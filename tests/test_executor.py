@@ -8,6 +8,8 @@ import itertools
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -626,3 +628,26 @@ def test_libraries_read_how_many_jobs_run_at_a_time() -> None:
 
     assert Executor(make(LocalBackend, slots=2))._max_workers == 2
     assert Executor(make(ThreadsBackend, slots=3))._max_workers == 3
+
+
+AT_ITS_END = """
+import sys, threading, anyjob
+
+def mark(path, content):
+    threading.Event().wait(0.1)
+    open(path, "w").write(content)
+
+kind, path = sys.argv[1:]
+executor = anyjob.Executor(anyjob.get_backend(kind, slots=1))
+for number in range(3):
+    future = executor.submit(mark, path, str(number))
+del executor, future
+"""
+
+
+@pytest.mark.parametrize("kind", ["threads", "processes"])
+def test_the_end_of_a_program_waits_for_what_would_end_with_it(tmp_path: Path, kind: str) -> None:
+    program, left = tmp_path / "program.py", tmp_path / "left"
+    program.write_text(AT_ITS_END)
+    subprocess.run([sys.executable, program, kind, left], check=True, timeout=60)
+    assert left.read_text() == "2"

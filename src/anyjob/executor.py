@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import concurrent.futures
 import copy
 import itertools
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, Self
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, cast
 
 from anyjob.backend import BaseBackend
 from anyjob.errors import DependencyFailedError, JobRejectedError, SpecError, UnsupportedSpecError
 from anyjob.future import JobFuture, cancel_pending
 from anyjob.process.forks import in_each_process
+from anyjob.process.weak_collections import living
 from anyjob.resources import make_resources
 from anyjob.specs import Call, T
 
@@ -49,9 +52,9 @@ class Executor(concurrent.futures.Executor):
     """Runs calls as jobs of a backend.
 
     It is what `ThreadPoolExecutor` and `ProcessPoolExecutor` are, with these differences: its futures
-    have a ``job``; work that is still under way when the program ends shares the fate of the
-    backend's other jobs; a call's `SystemExit` comes back as a `RemoteError`. It leaves the
-    backend open.
+    have a ``job``; a call's `SystemExit` comes back as a `RemoteError`. It leaves the backend open. The
+    program waits at its end, as it does for theirs, for what was submitted to a backend whose jobs end with
+    it; those of a durable one go on without it.
 
     Args:
         backend: a backend, or its name; None takes the default one.
@@ -74,6 +77,8 @@ class Executor(concurrent.futures.Executor):
         of_options = getattr(self._backend.options, "slots", None) or SLOTS
         self._max_workers = int(getattr(self._backend, "slots", of_options))
         self._futures = _OpenFutures()
+        if not self._backend.capabilities.durable:
+            _WAITED_FOR[id(self._futures)] = self._futures
         # To write to a disk, or to ask a cluster, takes long for who has an event loop to run.
         self._handover = _handover(self._backend) if self._backend.capabilities.durable else None
 
@@ -241,13 +246,34 @@ class _OpenFutures:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             self._futures.update(futures)
         for future in futures:
-            future.add_done_callback(self._futures.discard)
+            future.add_done_callback(self._discard)  # which keeps this as long as one is open
+
+    def _discard(self, future: concurrent.futures.Future[Any]) -> None:
+        self._futures.discard(cast(JobFuture[Any], future))
+
+    def wait(self) -> None:
+        """Wait until all are done."""
+        with self._lock:
+            futures = list(self._futures)
+        concurrent.futures.wait(futures)
 
     def shut(self) -> list[JobFuture[Any]]:
         """Take in no more; return those that there are."""
         with self._lock:
             self._shut = True
             return list(self._futures)
+
+
+_WAITED_FOR: weakref.WeakValueDictionary[int, _OpenFutures] = weakref.WeakValueDictionary()
+
+
+def _wait_at_exit() -> None:
+    for futures in living(_WAITED_FOR).values():
+        futures.wait()
+
+
+# As those of the standard library do: while threads can still be started.
+getattr(threading, "_register_atexit", atexit.register)(_wait_at_exit)
 
 
 def _task_backend(backend: str | BaseBackend | None) -> TaskBackend:
