@@ -18,7 +18,7 @@ from anyjob.session.facade import Session
 POLL = 0.5
 """Seconds between two looks into the ledger, at least, while nothing is heard."""
 SHARE = 0.1
-"""The share of the time that such looks may take, at most."""
+"""The share of the time that such looks may take, at most; a handover is no part of one."""
 LINGER = 2.0
 """Seconds without anything to do after which a releaser ends: others may wait for what it has handed over."""
 KEPT_UP = 5.0
@@ -44,7 +44,7 @@ class Releaser:
         self._submitters = Submitters(session.ledger, host)
         self._handover = Handover(session, self._releases, f"{host} {key}")
         self._parents = Parents(session, self._wake.set)
-        self._seen_to = 0.0
+        self._seen_to = self._took = 0.0
         self._attempts = Attempts(self._releases)
 
     def run(self) -> None:
@@ -55,7 +55,6 @@ class Releaser:
         """
         busy = well = time.monotonic()
         while time.monotonic() - busy < LINGER:
-            began = time.monotonic()
             try:
                 if self._look():
                     busy = time.monotonic()
@@ -64,16 +63,19 @@ class Releaser:
                 if time.monotonic() - well > PATIENCE:
                     raise
                 log_error(f"releaser {self._key}: {error}")
-            took = time.monotonic() - began
-            self._wake.wait(min(max(POLL, took / SHARE), self._attempts.pause))
+            self._wake.wait(min(max(POLL, self._took / SHARE), self._attempts.pause))
             self._wake.clear()
 
     def _look(self) -> bool:
         """Do what there is to do; tell whether anything is left."""
+        began = time.monotonic()
         mine = [bulk for bulk in self._releases.due() if self._submitters.key(bulk) == self._key]
         waiting = self._attempts.begin(mine)
+        self._took = time.monotonic() - began
         is_left = self._handover.go_on(mine)
+        began = time.monotonic()
         awaited = self._releases.parents(mine)
+        self._took += time.monotonic() - began
         self._parents.watch(awaited)
         if mine and time.monotonic() - self._seen_to > KEPT_UP:
             self._seen_to = time.monotonic()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 POLL = 1.0
 """Seconds between two looks into the ledger while there is something to be released, at least."""
 SHARE = 0.02
-"""The share of the time that such looks may take, at most."""
+"""The share of the time that such looks may take, at most; to start a releaser is no part of one."""
 AT_ONCE = 4
 """Releasers that run at a time, at most: the others have their turn."""
 LONGEST = 60.0
@@ -86,10 +86,11 @@ class Releasers:
         wanted = []
         if waiting or others_wait:
             wanted = list(dict.fromkeys(map(self._submitters.key, self._releases.due())))
+        took = time.monotonic() - now
         for key in filter(None, wanted):
             self._start(key)
         if waiting or others_wait or self._running:
-            self._due = time.monotonic() + max(POLL, (time.monotonic() - now) / SHARE)
+            self._due = time.monotonic() + max(POLL, took / SHARE)
         else:
             self._due = math.inf
 
