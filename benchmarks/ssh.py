@@ -25,6 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plugins" / "anyjob-ssh" / "tests"))
 
+import psutil
 import ssh_lab
 
 import anyjob
@@ -78,9 +79,15 @@ def measure(directory: Path, jobs: int, rounds: int, megabytes: int) -> int:
                 for name in ("here", "far", "late"):
                     made: list[anyjob.TaskJob] = []
                     to = session.get_backend(name)
+                    there = of_processor(to.hello().pid) if name == "far" else 0.0
+                    own = time.process_time()
                     took[f"{jobs:,} commands to {name}"].append(
                         timed(lambda to=to, made=made: made.extend(to.run_many([command] * jobs)))
                     )
+                    took[f"of that of a processor, this side, to {name}"].append(time.process_time() - own)
+                    if name == "far":
+                        spent = of_processor(to.hello().pid) - there
+                        took[f"of that of a processor, the other side, to {name}"].append(spent)
                     to.cancel_many(made)
                     anyjob.wait(made, 600)
             echo.close()
@@ -148,6 +155,12 @@ def transfer(
     run(["cmp", str(fetched / "copy"), str(source)])
     for path in (source, copy, back, fetched / "copy"):
         path.unlink()
+
+
+def of_processor(pid: int) -> float:
+    """Return how many seconds of a processor a process has had."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def timed(do: Callable[[], object]) -> float:

@@ -266,10 +266,11 @@ def test_a_disk_that_is_full_there_is_told_and_nothing_is_lost(
         fills = backend.run(Command(["sh", "-c", "head -c 9000000 /dev/zero > $ANYJOB_SPOOL/filler"]))
         until(lambda: "full" in caplog.text, "a word of the disk")
         assert f"{backend.hello().host}: jobs of the local backend do not go on" in caplog.text
+        during = backend.run(marks.command())
         for filler in server.state.rglob("filler"):
             filler.unlink()
         assert fills.outcome(60).exit_code != 0
-        marks.once(before, backend.run(marks.command()))
+        marks.once(before, during, backend.run(marks.command()))
     finally:
         server.close()
         subprocess.run(["umount", "--lazy", server.state], check=True)

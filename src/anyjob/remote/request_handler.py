@@ -160,8 +160,10 @@ class RequestHandler:
             outcome = job._record.outcome
             rejected = outcome is not None and outcome.reason == "rejected"
             answers[job.job_id()] = outcome.message if rejected and outcome is not None else ""
-            if not rejected:
-                self._watch(job)
+            if not rejected and job._record.resources.retries is not None:
+                self._watch(
+                    job
+                )  # others are once somebody asks about them; of these somebody has to see the end
 
     @contextmanager
     def _submitting(self) -> Iterator[None]:
