@@ -121,6 +121,7 @@ def test_every_problem_is_told_at_once() -> None:
                      "partition, slots, spool, token, weight"),
         ({"weight": -1}, "here: weight: expected float >= 0.0"),
         ({"weight": True}, "here: weight: expected float, got boolean"),
+        ({"weight": float("inf")}, "here: weight: expected a finite number, got inf"),
         ({"limits": 3}, "here: limits: expected table, got integer"),
         ({"spool": 3}, "here: spool: expected path, got integer"),
         ({"colour": "pink"}, "here: colour: expected 'red' or 'blue', got 'pink'"),

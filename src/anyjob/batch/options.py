@@ -10,6 +10,8 @@ import msgspec
 
 from anyjob.orders import Options
 
+LONGEST = 1e9
+"""Seconds that one may wait: there are clocks that count no further than a few billions."""
 MOST_PACKED = 100_000
 """Jobs that one allocation may run, one after the other: an id of each is read at its start."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -83,7 +85,8 @@ CLUSTER: tuple[tuple[str, Any, Any], ...] = (
     (
         "timeout",
         Annotated[
-            float, msgspec.Meta(gt=0, description="seconds that a program of the scheduler's may take")
+            float,
+            msgspec.Meta(gt=0, le=LONGEST, description="seconds that a program of the scheduler's may take"),
         ],
         60.0,
     ),

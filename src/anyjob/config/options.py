@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import inspect
+import math
 import re
 import types
 from collections.abc import Callable, Collection, Mapping
@@ -124,7 +125,10 @@ class _Validator:
         if inner is not None and isinstance(value, Mapping):
             return self.struct(inner, value, f"{key}.")
         try:
-            return self.converted(kind, value, key)
+            made = self.converted(kind, value, key)
+            if isinstance(made, float) and not math.isfinite(made):  # as TOML has it: no clock counts so far
+                raise msgspec.ValidationError(f"Expected a finite number, got {made}")
+            return made
         except msgspec.ValidationError as error:
             said, place = _reworded(str(error), kind)
             if place == "[...]" and isinstance(value, Mapping):  # msgspec does not say in which entry
