@@ -202,6 +202,7 @@ def test_a_command_gives_code_and_output(pool: PoolBackend) -> None:
     assert result.stdout.text() == "out\n"
     assert result.stderr.bytes() == b"err\n"
     assert list(result.stdout) == ["out\n"]
+    assert result.stdout.path is not None
     assert result.stdout.path.read_text() == "out\n"
     assert result.stdout.path.stat().st_mode & 0o777 == 0o600
     assert (result.outcome.peak_memory or 0) > 100_000
@@ -350,6 +351,7 @@ def test_much_output_is_streamed_and_not_held(queue: PoolBackend) -> None:
 def test_the_output_goes_when_nobody_holds_the_job(pool: PoolBackend) -> None:
     job = pool.run(shell("echo out"))
     path = job.result().stdout.path
+    assert path is not None
     assert path.exists()
     del job
     assert not path.parent.exists()

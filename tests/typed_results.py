@@ -82,6 +82,7 @@ def a_backend(backend: TaskBackend) -> None:
     assert_type(backend.run(Call(lambda: 3)).result(), int)
     assert_type(backend.run(Call("math:sqrt", (4,))).result(), Any)
     assert_type(backend.run(Command(["true"])).result(), CommandResult)
+    assert_type(backend.run(Command(["true"])).result().stdout.text(), str)
     assert_type(backend.run(Notebook("a.ipynb")).result(), NotebookResult)
     assert_type(backend.run(Untyped()).result(), Any)
     assert_type(backend.run(half, 3, cpus=2).result(), float)

@@ -97,7 +97,9 @@ class BytesOutput:
 class CommandResult:
     """What came of a program that ended with exit code 0."""
 
-    def __init__(self, exit_code: int, stdout: Any, stderr: Any, outcome: t.Outcome) -> None:
+    def __init__(
+        self, exit_code: int, stdout: Output | BytesOutput, stderr: Output | BytesOutput, outcome: t.Outcome
+    ) -> None:
         self.exit_code = exit_code
         self.stdout = stdout
         self.stderr = stderr
