@@ -65,6 +65,9 @@ soak: $(VENV)/.stamp-dev  ## kill clients, supervisors, keepers and jobs for a l
 	.venv-plugins/anyjob-ray/bin/python plugins/anyjob-ray/tests/ray_soak.py --kills $(KILLS)
 	[ -e .venv-plugins/anyjob-ssh/.complete ] || scripts/plugin-venv plugins/anyjob-ssh
 	.venv-plugins/anyjob-ssh/bin/python plugins/anyjob-ssh/tests/ssh_soak.py --kills $(KILLS)
+	[ -e .venv-plugins/anyjob-gridengine/.complete ] || scripts/plugin-venv plugins/anyjob-gridengine
+	ANYJOB_TEST_BULK=1000 .venv-plugins/anyjob-gridengine/bin/python -m pytest -q -c pyproject.toml --rootdir . \
+	  -k a_thousand_jobs --timeout 600 plugins/anyjob-gridengine/tests/test_gridengine_conforms.py
 
 lint: lint-core $(patsubst %,lint-%,$(PLUGINS))  ## ruff, mypy --strict, and what may not be in a file
 
