@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 import os
 import re
@@ -127,6 +128,9 @@ def _numbers(parameters: Any) -> dict[str, float | list[float]]:
             found[name] = [float(each) for each in value] if isinstance(value, Iterable) else float(value)
         except (TypeError, ValueError):
             raise SpecError(f"the parameter {name!r} is {value!r}, which is no number") from None
+        every = found[name]
+        if not all(map(math.isfinite, every if isinstance(every, list) else [every])):
+            raise SpecError(f"the parameter {name!r} is {value!r}, and an angle is finite")
     return found
 
 

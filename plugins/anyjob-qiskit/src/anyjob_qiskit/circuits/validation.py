@@ -31,6 +31,9 @@ def validated_circuits(
     if shots is not None and spec.shots > shots:
         raise SpecError(f"{spec.shots:,} shots are more than {where} takes: {shots:,}")
     found = [(file, circuit) for file in spec.circuits for circuit in circuits_of(file)]
+    for file in spec.circuits:
+        if not circuits_of(file):
+            raise SpecError(f"{file.path}: there is no circuit in it")
     if spec.parameters:
         names = {name for _, circuit in found for name in parameter_names(circuit)}
         for name in spec.parameters:
