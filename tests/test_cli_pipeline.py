@@ -97,6 +97,11 @@ def test_a_pipeline_of_which_all_succeeds(tmp_path: Path) -> None:
             'needs = ["p-fti"]',
             "job[0].needs: no step is called 'p-fti'; did you mean",
         ),
+        (
+            'needs = ["p-fit"]',
+            'needs = ["p-fit"]\nneeds_failure = ["p-fit"]',
+            "job[0].needs_failure: 'p-fit' is in needs too, so that the step could never start",
+        ),
         ('needs = ["p-fetch"]', 'needs = ["p-report"]', "no step of these could ever start: p-"),
         ('name = "p-fetch"', 'name = "p-fit"', "two steps are called 'p-fit'"),
         ('name = "p-fetch"\n', "", "job[1].name: each step has a name"),
@@ -118,5 +123,7 @@ def test_what_cannot_be_is_told_with_its_place(old: str, new: str, message: str)
 def test_steps_need_a_backend_that_keeps_the_order() -> None:
     done = invoke("run", written(PIPELINE), "-b", "threads")
     assert done.exit_code == 125
-    assert "cannot run jobs that outlive this process" in done.stderr
+    assert "cannot run jobs that outlive this process: choose another one" in done.stderr, (
+        "nobody gave --detach"
+    )
     assert invoke("run", written(PIPELINE), "-p", "seed=1").exit_code != 0

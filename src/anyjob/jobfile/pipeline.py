@@ -115,6 +115,12 @@ def _step(number: int, table: dict[str, Any], data: dict[str, Any], filename: st
                 )
         if names:
             needs[keyword] = names
+    if both := [name for name in table.get("needs_failure", []) if name in table.get("needs", [])]:
+        raise InvalidEntry(
+            f"{place}.needs_failure",
+            f"{both[0]!r} is in needs too, so that the step could never start: all of {both[0]!r} would have "
+            "to succeed, and to fail",
+        )
     own = {key: value for key, value in table.items() if key not in NEEDS}
     if "backend" in data:
         own.setdefault("backend", data["backend"])

@@ -19,9 +19,10 @@ def require_durable(backend: Any, option: str = "--detach") -> None:
         BackendError: it is one.
     """
     if not backend.capabilities.durable:
+        leave = f"leave out {option}, or " if option else ""
         raise BackendError(
-            f"backend {backend!s} cannot run jobs that outlive this process: leave out {option}, or choose "
-            "another one, such as -b local"
+            f"backend {backend!s} cannot run jobs that outlive this process: {leave}choose another one, "
+            "such as -b local"
         )
 
 

@@ -103,7 +103,7 @@ def _prepare(session: Session, step: Step, request: FileRequest) -> Prepared:
     specs, rows = make_work(session, step.file)
     rows = [SweepRow({"step": step.name, **row.parameters}, row.writes) for row in rows]
     backend = choose_backend(session, request.backend or step.file.backend, specs[0])
-    require_durable(backend)
+    require_durable(backend, "")  # steps are handed over at once, and wait for each other there
     own = {key: value for key, value in request.resources.items() if key not in PREREQUISITES}
     resources = merge_resources(step.file, own)
     return Prepared(step, specs, rows, backend, resources)

@@ -36,7 +36,9 @@ class Progress:
             self._bar.update(self._tally, self._tally.began)
             self._ticker.start()
         else:
-            print_message(f"{self._name}: {self._total} jobs on {self._backend}")
+            print_message(
+                f"{self._name}: {self._total} job{'' if self._total == 1 else 's'} on {self._backend}"
+            )
         return self
 
     def __exit__(self, *exc: object) -> None:
