@@ -54,6 +54,7 @@ $(TESTS_OF): tests-of-%: $(VENV)/.stamp-dev
 test-matrix: $(VENV)/.stamp-dev  ## test with the oldest and the newest dependencies; PARTS='core plugins/anyjob-ray' for some
 	scripts/test-matrix $(PARTS)
 	$(if $(PARTS),,scripts/test-old-sqlite)
+	$(if $(PARTS),,! command -v oarsub >/dev/null && [ "$$(id -u)" != 0 ] || scripts/check-oar)
 
 simulate: $(VENV)/.stamp-dev  ## run the local backend in a simulated world, where things go wrong, for an hour; RUNS=2000 for so many
 	$(BIN)/python tests/simulation/run.py $(if $(RUNS),--runs $(RUNS),)

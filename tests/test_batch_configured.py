@@ -14,6 +14,7 @@ from anyjob.builtin.batch import BatchTypeJobOptions, ConfiguredBackend, Configu
 from anyjob.sdk import Submission
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "how-to" / "batch-schedulers.md"
+RECORDED = Path(__file__).resolve().parent / "recorded"
 NAME = "fit.anyjob-0123456789abcdef0123"
 LEAST: dict[str, Any] = {
     "submit": ["kput", "--called", "{name}"],
@@ -82,9 +83,37 @@ def test_what_no_flag_is_there_for_is_refused(resources: dict[str, Any]) -> None
 
 def test_a_script_that_is_a_file_comes_last() -> None:
     dialect = configured("oar")
-    command = submitted(dialect, walltime=90.0, cpus=4, extra=("-q", "best"))
-    assert command[-4:] == ["/nodes=1/core=4,walltime=0:01:30", "-q", "best", "/spool/script"]
+    assert submitted(dialect, walltime=90.0, cpus=4, extra=("-q", "best"))[-3:] == [
+        "-q",
+        "best",
+        "/spool/script",
+    ]
     assert dialect.script_file
+
+
+def test_a_script_that_a_shell_reads_is_quoted() -> None:
+    what = Submission(NAME, None, Resources(), BatchTypeJobOptions(), Path("/my spool's/script"))
+    assert configured("oar").submit(what)[-1] == "'/my spool'\"'\"'s/script'"
+
+
+@pytest.mark.parametrize(
+    ("resources", "argument"),
+    [
+        ({}, "/nodes=1/core=1"),
+        ({"cpus": 4}, "/nodes=1/core=4"),
+        ({"walltime": 90.0}, "/nodes=1/core=1,walltime=0:01:30"),
+        ({"nodes": 2, "cpus": 4, "walltime": 7200.0}, "/nodes=2/core=4,walltime=2:00:00"),
+    ],
+)
+def test_what_is_asked_for_makes_one_argument(resources: dict[str, Any], argument: str) -> None:
+    command = submitted(configured("oar"), **resources)
+    assert command[command.index("-l") + 1] == argument
+    assert command.count("-l") == 1
+
+
+def test_what_submit_has_no_place_for_is_refused() -> None:
+    with pytest.raises(ValueError, match="memory: the configuration says no arguments for it"):
+        submitted(configured("oar"), memory=2**30)
 
 
 def test_tasks_of_an_array() -> None:
@@ -115,17 +144,52 @@ def test_tasks_are_named_one_by_one_where_there_is_no_range() -> None:
     assert dialect.cancel([dialect.id_of("k7", 2, 4), "k8"]) == ["kcut", "k7/2", "k7/3", "k7/4", "k8"]
 
 
-def test_rows_of_several_lines_are_read() -> None:
-    text = f"Job_Id: 4\n    name = {NAME}\n    state = Running\nJob_Id: 5\n    name = x\n    state = Error\n"
-    running, failed = configured("oar").listed(text)
-    assert (running.job, running.name, running.status) == ("4", NAME, JobStatus.RUNNING)
-    assert (failed.job, failed.status, failed.reason) == ("5", JobStatus.ERROR, "exit-code")
+def test_tasks_with_ids_of_their_own() -> None:
+    dialect = configured("oar")
+    text = "[ADMISSION RULE] …\nOAR_JOB_ID=6\nOAR_JOB_ID=7\nOAR_ARRAY_ID=6\n"
+    assert dialect.submitted(text) == ["6", "7"]
+    assert (dialect.submitted("OAR_JOB_ID=6\n"), dialect.submitted("OAR_JOB_ID=-5\n")) == ("6", None)
+    assert (dialect.id_of("7", 2), dialect.split_id("7")) == ("7", ("7", None))
+    assert dialect.cancel(["6", "7"]) == ["oardel", "6", "7"]
+    assert dialect.history(["6", "7"], "me", 0.0) == ["oarstat", "-f", "--sql", "job_id IN (6,7)"]
+
+
+def test_what_oar_lists_is_read() -> None:
+    rows = list(configured("oar").listed((RECORDED / "oarstat.txt").read_text(encoding="utf-8")))
+    assert [(row.job, row.name, row.number, row.status.name) for row in rows] == [
+        ("10", "arr", 1, "RUNNING"),
+        ("16", "held", 0, "QUEUED"),
+        ("18", "noprog", 0, "QUEUED"),
+    ]
+
+
+def test_how_jobs_of_oar_ended_is_read() -> None:
+    rows = configured("oar").recorded((RECORDED / "oarstat_ended.txt").read_text(encoding="utf-8"))
+    found = {row.name: (row.status.name, row.reason, row.exit_code, row.signal) for row in rows}
+    assert found == {
+        "arr": ("ERROR", "exit-code", 2, None),
+        "a.anyjob-1": ("ERROR", "exit-code", 5, None),
+        "sig9": ("ERROR", "signal", None, 9),
+        "exit143": ("ERROR", "exit-code", 143, None),
+        "wall": ("ERROR", "walltime", None, None),
+        "del": ("CANCELLED", None, None, None),
+        "held": ("CANCELLED", None, None, None),
+        "nodir": ("ERROR", "node-failure", None, None),
+    }
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"submit": ["kput", "{title}"]}, r"submit: there is no \{title\}; there are \{name\}, \{script\}"),
+        (
+            {"submit": ["kput", "{title}"]},
+            r"submit: there is no \{title\}; there are .*\{name\}, .*\{script\}",
+        ),
+        (
+            {"submit": ["kput", "{walltime}"]},
+            r'\{walltime\} stands for has to be a text: flags.walltime = "…"',
+        ),
+        ({"flags": {"walltime": ",{hms}"}}, r"walltime is a text, and `submit` has no \{walltime\}"),
         ({"submit": []}, "submit: it names no program"),
         ({"cancel": ["kcut"]}, "in whose place the ids of the jobs are put"),
         ({"id": "planted as"}, r"id: 'planted as' has no group"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -260,3 +261,22 @@ def test_a_dialect_that_raises_names_itself(make: Make, monkeypatch: pytest.Monk
     monkeypatch.setattr(type(backend.words), "listed", lambda self, text: 1 / 0)
     told = backend.status().status_msg
     assert "the dialect of Kelp (acme_kelp.Kelp) cannot read what `kls` prints: ZeroDivisionError" in told
+
+
+def test_a_program_that_does_not_answer_and_may_not_be_ended_is_not_waited_for(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OAR's programs have the set-user-ID bit, and wait for its database for as long as that is away."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def refuse(process: subprocess.Popen[bytes]) -> None:
+        started.append(process)
+        raise PermissionError
+
+    program = tmp_path / "kelp" / "kls"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess.Popen, "kill", refuse)
+        told = make(timeout=0.2).status().status_msg
+    started[0].kill()
+    assert "`kls` of Kelp has not answered within 0.2 s" in told

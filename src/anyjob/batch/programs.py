@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,23 +99,27 @@ class Programs:
             )
         try:
             # In a session of its own, so that the Ctrl-C that ends us does not end it half way.
-            done = subprocess.run(
+            process = subprocess.Popen(
                 [path, *command[1:]],
-                input=stdin,
-                capture_output=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 env=variables,
-                timeout=self.timeout,
                 start_new_session=True,
             )
+        except (OSError, ValueError) as error:
+            raise BackendError(f"cannot run {path}: {getattr(error, 'strerror', None) or error}") from error
+        try:
+            output = process.communicate(stdin, timeout=self.timeout)
         except subprocess.TimeoutExpired:
             raise TimedOut(
                 f"`{name}` of {self.dialect.title} has not answered within {self.timeout:g} s "
                 "(option `timeout`)"
             ) from None
-        except (OSError, ValueError) as error:
-            raise BackendError(f"cannot run {path}: {getattr(error, 'strerror', None) or error}") from error
-        stdout, stderr = (text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr))
-        return CompletedProgram(name, done.returncode, stdout, stderr)
+        finally:
+            _end(process)
+        stdout, stderr = (text.decode("utf-8", "surrogateescape") for text in output)
+        return CompletedProgram(name, process.returncode, stdout, stderr)
 
     def message(self, done: CompletedProgram) -> str:
         """Return in one line what a program complains of."""
@@ -197,6 +202,16 @@ class Budget:
                 self._taken.append(now)
                 return 0.0
             return self._taken[len(self._taken) - most] + MINUTE - now
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program that has not ended by itself, if we may: one with the set-user-ID bit is not ours."""
+    if process.returncode is not None:
+        return
+    with suppress(PermissionError):
+        process.kill()
+    # It is not waited for here: a program that hangs, and may not be ended, would have us hang.
+    threading.Thread(target=process.communicate, daemon=True).start()
 
 
 def says(phrases: Sequence[str], done: CompletedProgram) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 from typing import Annotated, Any
@@ -14,8 +15,14 @@ from anyjob.batch.dialect import Dialect, Row, Submission
 from anyjob.batch.options import BatchJobOptions, cluster_options
 from anyjob.status import JobStatus
 
+FLAGS = (
+    *("cpus", "memory", "gpus", "nodes", "walltime", "array", "throttle", "single"),
+    *("restartable", "not_restartable"),
+)
+NUMBERS = ("cpus", "nodes")
+"""What each job has a number of, whatever is asked for."""
 PLACEHOLDERS = {
-    "submit": {"name", "script"},
+    "submit": {"name", "script", "quoted_script", *FLAGS},
     "flags": {
         "name",
         "cpus",
@@ -38,12 +45,8 @@ PLACEHOLDERS = {
     "task_range": {"job", "first", "last"},
 }
 """What may stand in braces in each option."""
-FLAGS = (
-    *("cpus", "memory", "gpus", "nodes", "walltime", "array", "throttle", "single"),
-    *("restartable", "not_restartable"),
-)
 STATES = ("QUEUED", "RUNNING", "DONE", "CANCELLED", "ERROR", "STUCK")
-_RANGE = re.compile(r"\d+")
+_NUMBER = re.compile(r"\d+")
 _TASKS = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 _SEPARATOR = "\x1f"
 
@@ -70,16 +73,29 @@ _FIELDS: tuple[tuple[Any, ...], ...] = (
     ("cancel", Annotated[Words, _about('the program that ends jobs: ["qdel", "{ids}"]')]),
     ("job_variable", Annotated[str, _about("the variable of a job that tells its id")]),
     ("title", Annotated[str, _about("what messages call it")], "the scheduler"),
-    ("flags", Annotated[dict[str, Words], _about("arguments for what jobs need: cpus, memory, array …")], {}),
+    (
+        "flags",
+        Annotated[
+            dict[str, Words | str],
+            _about(
+                "arguments for what jobs need, or a text for its place in `submit`: cpus, memory, array …"
+            ),
+        ],
+        {},
+    ),
     ("task_variable", Annotated[str, _about("the variable that tells the number of a task")], ""),
     ("first_task", Annotated[int, _about("the number of an array's first task")], 0),
     ("array_limit", Annotated[int, _about("tasks that an array may have")], 1000),
-    ("task_id", Annotated[str, _about("how the id of a task is written")], "{job}_{task}"),
+    (
+        "task_id",
+        Annotated[str, _about("how the id of a task is written; empty: `id` finds one for each")],
+        "{job}_{task}",
+    ),
     ("task_range", Annotated[str, _about("how several tasks are written to be ended")], ""),
     ("history", Annotated[Words, _about("the program that tells of jobs that have ended")], ()),
     (
         "record",
-        Annotated[str, _about("a regular expression for each: job, state, exit_code, name, tasks")],
+        Annotated[str, _about("a regular expression for each: job, state, cause, exit_code, signal, name …")],
         "",
     ),
     ("why", Annotated[Words, _about("the program that says why a job is stuck")], ()),
@@ -111,8 +127,8 @@ class _Checked(BatchTypeJobOptions, frozen=True):
         said: Any = self
         for option, names in PLACEHOLDERS.items():
             value = getattr(said, option)
-            texts = [text for some in value.values() for text in some] if isinstance(value, dict) else value
-            for text in [texts] if isinstance(texts, str) else texts:
+            texts = value.values() if isinstance(value, dict) else [value]
+            for text in (text for some in texts for text in ([some] if isinstance(some, str) else some)):
                 for name in re.findall(r"\{(\w*)\}", text):
                     if name not in names:
                         known = ", ".join(f"{{{each}}}" for each in sorted(names))
@@ -130,6 +146,13 @@ class _Checked(BatchTypeJobOptions, frozen=True):
         for flag in said.flags:
             if flag not in FLAGS:
                 raise ValueError(f"flags: there is no {flag!r}; there are {', '.join(FLAGS)}")
+        for flag in FLAGS:
+            has_place = any(f"{{{flag}}}" in text for text in said.submit)
+            is_text = isinstance(said.flags.get(flag), str)
+            if is_text and not has_place:
+                raise ValueError(f"flags: {flag} is a text, and `submit` has no {{{flag}}}, where to put it")
+            if has_place and not is_text and (flag not in NUMBERS or flag in said.flags):
+                raise ValueError(f'submit: what {{{flag}}} stands for has to be a text: flags.{flag} = "…"')
         if bool(said.task_variable) is not ("array" in said.flags):
             raise ValueError("an array needs both, `task_variable` and `flags.array`: one of them is missing")
         code, *command = said.requeue or (0,)
@@ -171,7 +194,7 @@ class ConfiguredDialect(Dialect):
         self.reserved_exit_codes = said.reserved_exit_codes
         self.forgets_deleted = said.forgets_deleted
         self.requeue = said.requeue
-        self.script_file = any("{script}" in text for text in said.submit)
+        self.script_file = any(_takes_script(text) for text in said.submit)
         escaped = re.escape(said.task_id).replace(r"\{job\}", "(.+)").replace(r"\{task\}", r"(\d+)")
         self._task_id = re.compile(escaped)
 
@@ -197,19 +220,31 @@ class ConfiguredDialect(Dialect):
             if (number := getattr(needs, name)) not in (None, one):
                 values[name] = number
                 wanted.append(name)
-        for name in wanted:
-            if name not in flags and name not in ("single", "restartable", "not_restartable"):
-                raise ValueError(f"{name}: the configuration says no arguments for it (flags.{name})")
         values |= {"name": what.name, "cpus": needs.cpus or 1, "nodes": needs.nodes or 1}
-        start = filled(self._said.submit, {"name": what.name, "script": str(what.script)})
-        more = [argument for name in wanted for argument in filled(flags.get(name, ()), values)]
-        at = next((n for n, text in enumerate(self._said.submit) if "{script}" in text), len(start))
+        places = dict.fromkeys(FLAGS, "") | {name: values[name] for name in NUMBERS}
+        more: list[str] = []
+        for name in wanted:
+            flag = flags.get(name)
+            if isinstance(flag, str):
+                places[name] = filled([flag], values)[0]
+            elif flag is not None:
+                more += filled(flag, values)
+            elif not (name in ("single", "restartable", "not_restartable") or self._counts(name)):
+                raise ValueError(f"{name}: the configuration says no arguments for it (flags.{name})")
+        script = str(what.script)
+        places |= {"name": what.name, "script": script, "quoted_script": shlex.quote(script)}
+        start = filled(self._said.submit, places)
+        at = next((n for n, text in enumerate(self._said.submit) if _takes_script(text)), len(start))
         return [*start[:at], *more, *what.options.extra, *start[at:]]
 
-    def submitted(self, text: str) -> str | None:
-        """Look for the id."""
-        match = re.search(self._said.id, text, re.MULTILINE)
-        return match[1] if match else None
+    def _counts(self, name: str) -> bool:
+        """Whether `submit` says how many of these there are to be."""
+        return name in NUMBERS and any(f"{{{name}}}" in text for text in self._said.submit)
+
+    def submitted(self, text: str) -> str | list[str] | None:
+        """Look for the id, or for those of the tasks, where each has one of its own."""
+        found = [match[1] for match in re.finditer(self._said.id, text, re.MULTILINE)]
+        return found if len(found) > 1 and not self._said.task_id else next(iter(found), None)
 
     def listing(self, user: str) -> list[str]:
         """Fill in the user."""
@@ -243,7 +278,7 @@ class ConfiguredDialect(Dialect):
 
     def id_of(self, job: str, first: int | None = None, last: int | None = None) -> str:
         """Write an id as the configuration says."""
-        if first is None:
+        if first is None or not self._said.task_id:
             return job
         if last is not None and last != first and self._said.task_range:
             return filled([self._said.task_range], {"job": job, "first": first, "last": last})[0]
@@ -255,7 +290,7 @@ class ConfiguredDialect(Dialect):
 
     def split_id(self, native_id: str) -> tuple[str, int | None]:
         """Take an id apart, where it is written as that of a task."""
-        match = self._task_id.fullmatch(native_id) if self.task_variable else None
+        match = self._task_id.fullmatch(native_id) if self.task_variable and self._said.task_id else None
         return (match[1], int(match[2])) if match else (native_id, None)
 
     def _rows(self, expression: str, text: str) -> Iterator[Row]:
@@ -265,13 +300,20 @@ class ConfiguredDialect(Dialect):
             tasks = (
                 tuple(range(int(a), int(b or a) + 1, int(step or 1) or 1) for a, b, step in ranges) or None
             )
-            fields = self._meaning(said.get("state", "").strip(), said.get("exit_code", "").strip())
+            cause = said.get("cause", "").strip()
+            word = cause if cause in self._said.states else said.get("state", "").strip()
+            signal = _number(said.get("signal", ""))
+            fields: dict[str, Any] = (
+                {"status": JobStatus.ERROR, "reason": "signal", "signal": signal}
+                if signal
+                else self._meaning(word, _number(said.get("exit_code", "")))
+            )
+            task = _number(said.get("task", ""))
+            fields["number"] = None if task is None else task - self.first_task
             yield Row(said["job"].strip(), tasks=tasks, name=said.get("name", "").strip(), **fields)
 
-    def _meaning(self, word: str, code: str) -> dict[str, Any]:
+    def _meaning(self, word: str, exit_code: int | None) -> dict[str, Any]:
         """Return what a word for a state, and an exit code, mean, as fields of a row."""
-        number = _RANGE.match(code)
-        exit_code = int(number[0]) if number else None
         found = self._said.states.get(word)
         if found is None and exit_code is None:
             return {
@@ -290,6 +332,15 @@ class ConfiguredDialect(Dialect):
             "exit_code": exit_code,
             "message": message,
         }
+
+
+def _takes_script(text: str) -> bool:
+    return "{script}" in text or "{quoted_script}" in text
+
+
+def _number(text: str) -> int | None:
+    match = _NUMBER.match(text.strip())
+    return int(match[0]) if match else None
 
 
 def filled(arguments: Sequence[str], values: Mapping[str, Any], **lists: Sequence[str]) -> list[str]:
