@@ -93,3 +93,35 @@ def test_what_a_script_gives_back_by_name_is_told(tmp_path: Path) -> None:
     )
     assert done.stderr == ""
     assert "the call returned a Missing that cannot be pickled" in done.stdout
+
+
+REQUIRED = """
+import dataclasses, sys
+import anyjob
+from anyjob import Call
+
+@dataclasses.dataclass
+class Fit:
+    steps: int
+    seed: int = 0
+    tags: list = dataclasses.field(default_factory=list)
+
+def required(some):
+    return [field.name for field in dataclasses.fields(some) if field.default is dataclasses.MISSING and field.name != "tags"]
+
+backend = anyjob.get_backend(sys.argv[1])
+print(required(Fit), *(backend.run(Call(required, (some,))).result(timeout=60) for some in (Fit, Fit(1))))
+print(backend.run(Call(lambda: dataclasses.replace(Fit(1), steps=2))).result(timeout=60))
+"""
+
+
+@pytest.mark.parametrize("name", ["processes", "local"])
+def test_a_field_without_a_default_has_none_where_the_call_runs(tmp_path: Path, name: str) -> None:
+    (tmp_path / "script.py").write_text(REQUIRED)
+    done = subprocess.run(
+        [sys.executable, "script.py", name], capture_output=True, text=True, timeout=120, cwd=tmp_path
+    )
+    assert (done.stderr, done.stdout.splitlines()) == (
+        "",
+        ["['steps'] ['steps'] ['steps']", "Fit(steps=2, seed=0, tags=[])"],
+    )

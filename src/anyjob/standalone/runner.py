@@ -130,6 +130,8 @@ def dump_by_value(value: Any, stream: Any, buffer_callback: Callable[[Any], obje
 
 def reduce_what_is_named(value: Any) -> Any:
     """Return what an object pickles as; something more than its name where that means nothing elsewhere."""
+    if type(value).__module__ == "dataclasses" and (name := name_in_dataclasses(value)):
+        return name
     reduced = value.__reduce_ex__(5)
     if not isinstance(reduced, str) or is_known_elsewhere(value, reduced):
         return reduced
@@ -149,6 +151,13 @@ def reduce_what_is_named(value: Any) -> Any:
         f"it pickles as no more than the name {value.__module__}.{reduced}, which means nothing where the "
         "call runs: define it in a module that can be imported there"
     )
+
+
+def name_in_dataclasses(value: Any) -> str | None:
+    """Return what that module calls an object: one that it compares by identity (MISSING) would be another."""
+    import dataclasses
+
+    return next((name for name, each in vars(dataclasses).items() if each is value), None)
 
 
 def is_known_elsewhere(value: Any, name: str) -> bool:
