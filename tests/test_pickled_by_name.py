@@ -107,7 +107,8 @@ class Fit:
     tags: list = dataclasses.field(default_factory=list)
 
 def required(some):
-    return [field.name for field in dataclasses.fields(some) if field.default is dataclasses.MISSING and field.name != "tags"]
+    missing = dataclasses.MISSING
+    return [each.name for each in dataclasses.fields(some) if each.default is each.default_factory is missing]
 
 backend = anyjob.get_backend(sys.argv[1])
 print(required(Fit), *(backend.run(Call(required, (some,))).result(timeout=60) for some in (Fit, Fit(1))))

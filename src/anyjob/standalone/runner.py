@@ -154,7 +154,7 @@ def reduce_what_is_named(value: Any) -> Any:
 
 
 def name_in_dataclasses(value: Any) -> str | None:
-    """Return what that module calls an object: one that it compares by identity (MISSING) would be another."""
+    """Return what that module calls an object, such as MISSING: a copy of that is another one for it."""
     import dataclasses
 
     return next((name for name, each in vars(dataclasses).items() if each is value), None)

@@ -1,4 +1,4 @@
-"""The type ``batch``: any batch scheduler, by what the configuration says of its programs."""
+"""The words of a batch scheduler, as a configuration says them. Pure."""
 
 from __future__ import annotations
 
@@ -6,174 +6,15 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
-
-from anyjob.batch.backend import BatchBackend
 from anyjob.batch.dialect import Dialect, Row, Submission
-from anyjob.batch.options import BatchJobOptions, cluster_options
+from anyjob.builtin.batch.options import FLAGS, NUMBERS
 from anyjob.status import JobStatus
 
-FLAGS = (
-    *("cpus", "memory", "gpus", "nodes", "walltime", "array", "throttle", "single"),
-    *("restartable", "not_restartable"),
-)
-NUMBERS = ("cpus", "nodes")
-"""What each job has a number of, whatever is asked for."""
-PLACEHOLDERS = {
-    "submit": {"name", "script", "quoted_script", *FLAGS},
-    "flags": {
-        "name",
-        "cpus",
-        "memory_mb",
-        "memory_kb",
-        "gpus",
-        "nodes",
-        "seconds",
-        "minutes",
-        "hms",
-        "tasks",
-        "last",
-        "throttle",
-    },
-    "listing": {"user"},
-    "cancel": {"ids"},
-    "history": {"user", "jobs"},
-    "why": {"job"},
-    "task_id": {"job", "task"},
-    "task_range": {"job", "first", "last"},
-}
-"""What may stand in braces in each option."""
-STATES = ("QUEUED", "RUNNING", "DONE", "CANCELLED", "ERROR", "STUCK")
 _NUMBER = re.compile(r"\d+")
 _TASKS = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 _SEPARATOR = "\x1f"
-
-Words = tuple[str, ...]
-
-
-def _about(text: str) -> Any:
-    return msgspec.Meta(description=text)
-
-
-class BatchTypeJobOptions(BatchJobOptions, frozen=True):
-    """What one job may be told: ``options={"batch": {"extra": ["-q", "long"]}}``."""
-
-
-_FIELDS: tuple[tuple[Any, ...], ...] = (
-    ("submit", Annotated[Words, _about('the program that submits a script: ["bsub", "-J", "{name}"]')]),
-    ("id", Annotated[str, _about("a regular expression that finds the id in its answer: its first group")]),
-    ("listing", Annotated[Words, _about('the program that lists jobs: ["qstat", "-u", "{user}"]')]),
-    (
-        "row",
-        Annotated[str, _about("a regular expression with groups job, state, name, tasks: one of its jobs")],
-    ),
-    ("states", Annotated[dict[str, str], _about("its words for states, and ours: QUEUED, RUNNING, DONE …")]),
-    ("cancel", Annotated[Words, _about('the program that ends jobs: ["qdel", "{ids}"]')]),
-    ("job_variable", Annotated[str, _about("the variable of a job that tells its id")]),
-    ("title", Annotated[str, _about("what messages call it")], "the scheduler"),
-    (
-        "flags",
-        Annotated[
-            dict[str, Words | str],
-            _about(
-                "arguments for what jobs need, or a text for its place in `submit`: cpus, memory, array …"
-            ),
-        ],
-        {},
-    ),
-    ("task_variable", Annotated[str, _about("the variable that tells the number of a task")], ""),
-    ("first_task", Annotated[int, _about("the number of an array's first task")], 0),
-    ("array_limit", Annotated[int, _about("tasks that an array may have")], 1000),
-    (
-        "task_id",
-        Annotated[str, _about("how the id of a task is written; empty: `id` finds one for each")],
-        "{job}_{task}",
-    ),
-    ("task_range", Annotated[str, _about("how several tasks are written to be ended")], ""),
-    ("history", Annotated[Words, _about("the program that tells of jobs that have ended")], ()),
-    (
-        "record",
-        Annotated[str, _about("a regular expression for each: job, state, cause, exit_code, signal, name …")],
-        "",
-    ),
-    ("why", Annotated[Words, _about("the program that says why a job is stuck")], ()),
-    ("why_text", Annotated[str, _about("a regular expression for the reason in that: its first group")], ""),
-    ("away", Annotated[Words, _about("what programs print where nothing was done, for an outage")], ()),
-    ("unsure", Annotated[Words, _about("what they print where something may have been done")], ()),
-    ("denied", Annotated[Words, _about("what they print where we are not believed")], ()),
-    ("nothing", Annotated[Words, _about("what they print where there is nothing to list")], ()),
-    ("too_large", Annotated[Words, _about("what is printed of an array that has too many tasks")], ()),
-    ("foreign", Annotated[Words, _about("variables of an enclosing job, which are left out: LSB_*")], ()),
-    ("end_signals", Annotated[Words, _about("signals that announce the end of a job: USR2")], ()),
-    ("ignored_signals", Annotated[Words, _about("signals that mean nothing to the work: USR1")], ()),
-    ("reserved_exit_codes", Annotated[tuple[int, ...], _about("exit codes that start a job anew")], ()),
-    (
-        "requeue",
-        Annotated[
-            tuple[int | str, ...],
-            _about('how a job has itself started anew: an exit code, and a program: [0, "requeue", "$ID"]'),
-        ],
-        (),
-    ),
-    ("forgets_deleted", Annotated[bool, _about("whether a deleted job that waited leaves no record")], False),
-)
-
-
-class _Checked(BatchTypeJobOptions, frozen=True):
-    def check(self) -> None:
-        """Refuse what cannot work, and say what would."""
-        said: Any = self
-        for option, names in PLACEHOLDERS.items():
-            value = getattr(said, option)
-            texts = value.values() if isinstance(value, dict) else [value]
-            for text in (text for some in texts for text in ([some] if isinstance(some, str) else some)):
-                for name in re.findall(r"\{(\w*)\}", text):
-                    if name not in names:
-                        known = ", ".join(f"{{{each}}}" for each in sorted(names))
-                        raise ValueError(f"{option}: there is no {{{name}}}; there are {known}")
-        for option in ("submit", "listing", "cancel"):
-            if not getattr(said, option):
-                raise ValueError(f"{option}: it names no program")
-        if "{ids}" not in said.cancel:
-            raise ValueError('cancel: it has no argument "{ids}", in whose place the ids of the jobs are put')
-        for option, needed in (("id", ()), ("row", ("job", "state")), ("record", ("job",)), ("why_text", ())):
-            _check_expression(option, getattr(said, option), needed)
-        for word, state in said.states.items():
-            if state.partition(":")[0] not in STATES:
-                raise ValueError(f"states: {word!r} is {state!r}, which is none of {', '.join(STATES)}")
-        for flag in said.flags:
-            if flag not in FLAGS:
-                raise ValueError(f"flags: there is no {flag!r}; there are {', '.join(FLAGS)}")
-        for flag in FLAGS:
-            has_place = any(f"{{{flag}}}" in text for text in said.submit)
-            is_text = isinstance(said.flags.get(flag), str)
-            if is_text and not has_place:
-                raise ValueError(f"flags: {flag} is a text, and `submit` has no {{{flag}}}, where to put it")
-            if has_place and not is_text and (flag not in NUMBERS or flag in said.flags):
-                raise ValueError(f'submit: what {{{flag}}} stands for has to be a text: flags.{flag} = "…"')
-        if bool(said.task_variable) is not ("array" in said.flags):
-            raise ValueError("an array needs both, `task_variable` and `flags.array`: one of them is missing")
-        code, *command = said.requeue or (0,)
-        if not isinstance(code, int) or not all(isinstance(word, str) for word in command):
-            raise ValueError(
-                "requeue: it is an exit code and, where that is not enough, a program with arguments: [99]"
-            )
-        if bool(said.history) is not bool(said.record):
-            raise ValueError("a history needs both, `history` and `record`: one of them is missing")
-
-
-def _check_expression(option: str, text: str, needed: Sequence[str]) -> None:
-    try:
-        found = re.compile(text)
-    except re.error as error:
-        raise ValueError(f"{option}: {text!r} is no regular expression: {error}") from None
-    for name in needed if text else ():
-        if name not in found.groupindex:
-            raise ValueError(f"{option}: {text!r} has no group (?P<{name}>…)")
-    if text and not found.groups:
-        raise ValueError(f"{option}: {text!r} has no group, (…), around what is looked for")
 
 
 class ConfiguredDialect(Dialect):
@@ -353,14 +194,3 @@ def filled(arguments: Sequence[str], values: Mapping[str, Any], **lists: Sequenc
         texts = {**values, **{name: ",".join(items) for name, items in lists.items()}}
         done.append(re.sub(r"\{(\w+)\}", lambda match, texts=texts: str(texts[match[1]]), argument))  # type: ignore[misc]
     return done
-
-
-class ConfiguredBackend(BatchBackend):
-    """Type ``batch``: any batch scheduler, by what the configuration says of its programs."""
-
-    JobOptions = BatchTypeJobOptions
-    Options = cluster_options(_Checked, *_FIELDS, name="BatchTypeOptions")
-
-    def make_dialect(self) -> Dialect:
-        """Return the dialect that the options describe."""
-        return ConfiguredDialect(self.options)

@@ -1,0 +1,1 @@
+"""The type ``batch``: any batch scheduler, by what the configuration says of its programs."""
