@@ -23,6 +23,7 @@ pytestmark = pytest.mark.skipif(
 
 class TestOARConforms(TaskBackendConformance):
     backend_type = "batch"
+    timeout = 120.0
     bulk = 50
     bulk_reason = "eight jobs run at a time, each of which OAR takes five seconds to start and to end"
 
