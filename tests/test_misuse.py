@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,16 @@ def test_many_are_cancelled_by_a_function_of_the_package(session: anyjob.Session
 def test_a_program_whose_arguments_are_too_long_says_what_helps() -> None:
     with pytest.raises(StartFailed, match=r"Argument list too long: .*put what is long into a file"):
         Spawner().spawn([b"/bin/true", *[b"x" * 100_000] * 90], {}, (0, 1, 2))
+
+
+def test_work_that_would_take_a_backend_or_a_session_along_is_told_what_to_do(
+    session: anyjob.Session,
+) -> None:
+    backend = session.get_backend("inline")
+    with pytest.raises(TypeError, match=r"have the work call anyjob\.get_backend\('inline'\)"):
+        pickle.dumps(backend)
+    with pytest.raises(TypeError, match="a session belongs to this process"):
+        pickle.dumps(session)
 
 
 def test_nobody_is_told_to_kill_a_keeper_whose_pid_is_not_known(tmp_path: Path) -> None:

@@ -238,6 +238,12 @@ class TaskBackend(EngineAdapter):
         job: TaskJob = attach(self, native_id, make_resources({"name": name, "tags": tags or {}}))
         return job
 
+    def __getstate__(self) -> object:
+        name = self.name()
+        raise TypeError(
+            f"backend {name!r} belongs to this process: have the work call anyjob.get_backend({name!r})"
+        )
+
     def recall(self, row: t.Row) -> TaskJob:
         """Return a handle on a job of this backend, from what the ledger knows of it."""
         from anyjob.runtime.recording.ledger_recorder import record_of_row

@@ -573,6 +573,11 @@ class Session:
             except Exception as error:
                 _report(str(thing), error)
 
+    def __getstate__(self) -> object:
+        raise TypeError(
+            "a session belongs to this process: have the work use anyjob's functions, or make one"
+        )
+
     def __enter__(self) -> t.Self:
         return self
 
