@@ -134,7 +134,7 @@ def test_the_command_line_tells_of_attempts(tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (["--retries", "1", "--retry-on", "memroy"], "did you mean 'memory'"),
-        (["--retries", "-1"], "--retries takes a number"),
+        (["--retries", "-1"], "--retries takes a whole number"),
         (["--retry-wait", "3s"], "give --retries N, too"),
         (["--retries", "1", "--retry-grow", "memory=2"], "asks for no memory"),
         (["--on-walltime", "requeue"], "walltime="),

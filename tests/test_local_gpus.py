@@ -132,7 +132,7 @@ def test_more_than_there_is_is_refused(
         ({"gpu_memory": -1}, "gpu_memory: -1 does not do"),
         ({"resources": {"cpus": 2}}, "resources: cpus: that is told by itself"),
         ({"resources": {"license": -2}}, "resources: license: -2 does not do"),
-        ({"resources": {"license": "two"}}, "resources: expected integer"),
+        ({"resources": {"license": "two"}}, r"resources\.license: expected integer"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(

@@ -6,7 +6,6 @@ import os
 import sys
 
 from anyjob.errors import BrokenPluginError, ConfigError, SpecError
-from anyjob.registry.entry_points import Reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from contextlib import AbstractContextManager
     from typing import Any
+
+    from anyjob.registry.entry_points import Reference
 
 VARIABLE = "ANYJOB_IMPORT_TIMEOUT"
 

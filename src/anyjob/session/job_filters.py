@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 
 from anyjob.errors import InvalidStatusError, SpecError
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
-from anyjob.text.nearest import did_you_mean
-from anyjob.text.units import parse_duration
 
 OPEN = tuple(status for status in JobStatus if status not in JOB_FINAL_STATES)
 GROUPS = {"OPEN": OPEN, "ENDED": JOB_FINAL_STATES, "FAILED": (JobStatus.ERROR,)}
@@ -67,6 +65,8 @@ def as_states(state: Any) -> tuple[JobStatus, ...]:
         try:
             found.update(dict.fromkeys(GROUPS[word] if word in GROUPS else (as_status(word),)))
         except (InvalidStatusError, TypeError):
+            from anyjob.text.nearest import did_you_mean
+
             hint = did_you_mean(word if isinstance(word, str) else "", STATE_WORDS)
             raise SpecError(f"state: {one!r} is no state{hint}") from None
     return tuple(found)
@@ -83,6 +83,8 @@ def as_time(since: Any) -> float | None:
     if isinstance(since, datetime):
         return since.timestamp()
     if isinstance(since, (str, timedelta)):
+        from anyjob.text.units import parse_duration
+
         return time.time() - parse_duration(since, what="since")
     if not isinstance(since, (int, float)) or math.isnan(since):
         raise SpecError(f'since: {since!r} is no time: give a datetime, seconds since 1970, or "2h"')

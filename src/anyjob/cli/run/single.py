@@ -168,8 +168,8 @@ class _EndReport:
             )
             return
         if self._command and outcome.reason == "exit-code" and self.code not in (126, 127):
-            if not self._forwarder.last_errors and outcome.message != f"exit code {outcome.exit_code}":
-                print_error(outcome.message or f"exit code {self.code}")  # of the engine, not of the command
+            if not self._forwarder.last_errors and outcome.message not in ("", f"exit code {self.code}"):
+                print_error(outcome.message)  # of the engine, not of the command
             return  # as env(1): the command has said it, or its code does
         if self._command and isinstance(self._error, CommandFailedError) and self.code not in (126, 127):
             return
