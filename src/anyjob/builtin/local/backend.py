@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -34,6 +34,9 @@ from anyjob.spool.private_files import read_range, sync_directories, write_priva
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
 from anyjob.tracking.records import JobRecord
+
+if TYPE_CHECKING:
+    from anyjob.builtin.local.machine.settings import Settings
 
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd")
 """What is there where there may be GPUs, of NVIDIA's and of AMD's."""
@@ -299,11 +302,10 @@ class LocalBackend(TaskBackend):
 
     def set_now(self) -> dict[str, Any]:
         """Return the options that were set by `set_options`, and hold in place of what is configured."""
-        found: dict[str, Any] = self._settings.changed()
-        return found
+        return self._settings.changed()
 
     @property
-    def _settings(self) -> Any:
+    def _settings(self) -> Settings:
         from anyjob.builtin.local.machine.settings import Settings
 
         assert isinstance(self.recorder, LedgerRecorder)
@@ -325,7 +327,7 @@ class LocalBackend(TaskBackend):
             ConfigError: an option cannot be changed so, or not to that.
             BackendUnavailableError: there is no supervisor, and none can be started.
         """
-        found: Mapping[str, Any] = self._settings.change(changes)
+        found = self._settings.change(changes)
         self._adjust()
         return found
 
@@ -336,8 +338,7 @@ class LocalBackend(TaskBackend):
 
     def limits_now(self) -> Mapping[str, int]:
         """Return how many jobs may run at a time, by name, or by ``tag:KEY=VALUE``."""
-        found: Mapping[str, int] = self._settings.limits()
-        return found
+        return self._settings.limits()
 
     def limit(
         self, name: str = "", most: int | None = None, *, tags: Mapping[str, str] | None = None

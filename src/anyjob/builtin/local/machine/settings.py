@@ -30,7 +30,7 @@ class Settings:
         configured: its options.
     """
 
-    def __init__(self, ledger: Ledger, number: int, name: str, configured: msgspec.Struct) -> None:
+    def __init__(self, ledger: Ledger, number: int, name: str, configured: Any) -> None:
         self._ledger, self._number, self._name, self._configured = ledger, number, name, configured
 
     def changed(self) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class Settings:
 
     def limits(self) -> Mapping[str, int]:
         """Return how many jobs may run at a time, by name, or by ``tag:KEY=VALUE``."""
-        found: Mapping[str, int] = self.current().limits
+        found: Mapping[str, int] = self.changed().get("limits", self._configured.limits)
         return found
 
     def change(self, changes: Mapping[str, Any]) -> dict[str, Any]:
