@@ -22,7 +22,9 @@ from anyjob.errors import BrokenPluginError
 from anyjob.orders import Answer, Order
 
 INTERRUPTED = (
-    "runtime/submission.py",
+    "submission/submit.py",
+    "submission/launch.py",
+    "submission/take_back.py",
     "ledger_recorder.py",
     "stored_work.py",
     "store.py",

@@ -104,7 +104,7 @@ def test_a_job_of_this_process_and_one_of_the_ledger_may_both_be_meant(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = iter(["abc" + "1" * 17, "abc" + "2" * 17, "d" * 20])
-    monkeypatch.setattr("anyjob.runtime.submission.new_id", lambda: next(ids))
+    monkeypatch.setattr("anyjob.runtime.submission.submit.new_id", lambda: next(ids))
     session = opened(one_cluster())
     durable = session.get_backend("hpc").run(Call(abs, (1,)))
     threads = session.get_backend("threads")

@@ -22,7 +22,7 @@ from anyjob.resources import make_resources
 from anyjob.specs import Call, T
 
 if TYPE_CHECKING:
-    from anyjob.runtime.submit_thread import Handover
+    from anyjob.runtime.submission.submit_thread import Handover
     from anyjob.taskbackend import TaskBackend
 
 P = ParamSpec("P")
@@ -295,7 +295,7 @@ def _task_backend(backend: str | BaseBackend | None) -> TaskBackend:
 
 
 def _handover(backend: TaskBackend) -> Handover:
-    from anyjob.runtime.submit_thread import Handover
+    from anyjob.runtime.submission.submit_thread import Handover
 
     return Handover(backend)
 

@@ -13,7 +13,7 @@ from anyjob.job import JobList
 from anyjob.resources import make_resources
 from anyjob.runtime.engine_adapter import EngineAdapter
 from anyjob.runtime.run_keywords import take_limit, take_once, take_prerequisites, take_results
-from anyjob.runtime.submission import submit
+from anyjob.runtime.submission.submit import submit
 from anyjob.serialization.pickling import with_item_number
 from anyjob.specs import Call, Spec, T, as_spec
 from anyjob.taskjob import TaskJob

@@ -11,8 +11,8 @@ from anyjob.errors import BackendError, BackendUnavailableError
 from anyjob.ledger.releases import Releases
 from anyjob.ledger.rows import FINAL, Row
 from anyjob.outputs.attempts import attempt_id
-from anyjob.runtime.late_launch import launch_late
-from anyjob.runtime.submission import rejected
+from anyjob.runtime.submission.late_launch import launch_late
+from anyjob.runtime.submission.launch import rejected
 from anyjob.session.backends.ledger_backends import LedgerBackends
 from anyjob.session.backends.missing_backends import DeferredBackend, MissingBackend
 from anyjob.session.facade import Session

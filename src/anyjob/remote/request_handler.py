@@ -49,7 +49,8 @@ from anyjob.remote.messages import (
 )
 from anyjob.resources import Resources
 from anyjob.runtime.recording.content_store import ContentStore
-from anyjob.runtime.submission import launch_key, submit
+from anyjob.runtime.submission.launch import launch_key
+from anyjob.runtime.submission.submit import submit
 from anyjob.session.backends.ledger_backends import LedgerBackends
 from anyjob.specs import Spec
 from anyjob.spool import job_spool

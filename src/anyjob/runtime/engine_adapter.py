@@ -18,7 +18,7 @@ from anyjob.resources import Resources
 from anyjob.retry import Retry, as_retry
 from anyjob.runtime.recording.recorder import NO_RECORDER, Recorder
 from anyjob.runtime.services import Services
-from anyjob.runtime.submission import launch_again
+from anyjob.runtime.submission.launch import launch_again
 from anyjob.specs import Call
 from anyjob.spool import job_spool
 from anyjob.spool.private_files import read_range

@@ -15,7 +15,7 @@ from anyjob.digest.work import keys_of
 from anyjob.errors import SpecError, UnsupportedSpecError
 from anyjob.ledger.rows import FINAL, NewJob
 from anyjob.process.reporting import report
-from anyjob.runtime.submission import submit
+from anyjob.runtime.submission.submit import submit
 from anyjob.specs import Spec, with_files
 from anyjob.spool.job_spool import InSpool
 from anyjob.status import JOB_FINAL_STATES, JobStatus

@@ -17,7 +17,8 @@ from anyjob.ledger.encoding import encode_resources
 from anyjob.resources import Resources, make_resources
 from anyjob.runtime.job_control import control_in_words
 from anyjob.runtime.run_keywords import take_results
-from anyjob.runtime.submission import submit, take_back
+from anyjob.runtime.submission.submit import submit
+from anyjob.runtime.submission.take_back import take_back
 from anyjob.session.backends.missing_backends import DeferredBackend
 from anyjob.session.downstream import Order, stopped_by
 from anyjob.session.failures import Failures

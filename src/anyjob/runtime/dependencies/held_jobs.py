@@ -15,7 +15,7 @@ from anyjob.ledger.dependencies import BROKEN, RESULT, ending_in_words, is_met
 from anyjob.ledger.reading.dependency_reader import Awaited
 from anyjob.orders import Order
 from anyjob.outcome import Outcome
-from anyjob.runtime.late_launch import launch_orders
+from anyjob.runtime.submission.late_launch import launch_orders
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 

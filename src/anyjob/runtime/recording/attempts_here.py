@@ -96,8 +96,8 @@ class AttemptsHere(Recorder):
             del record  # nobody but who holds a handle keeps it while this thread waits
 
     def _launch(self, record: JobRecord) -> None:
-        from anyjob.runtime.late_launch import launch_late
-        from anyjob.runtime.submission import rejected
+        from anyjob.runtime.submission.late_launch import launch_late
+        from anyjob.runtime.submission.launch import rejected
 
         tracker = self._backend._tracker
         self._native_ids.pop(record, None)

@@ -16,9 +16,9 @@ from anyjob.cli.run.sweeps.report import SweepRow
 from anyjob.errors import SerializationError
 from anyjob.jobfile.reader import JobFile
 from anyjob.resources import make_resources
-from anyjob.runtime import submission
 from anyjob.runtime.once import Jobs, Once
 from anyjob.runtime.run_keywords import take_limit, take_prerequisites
+from anyjob.runtime.submission.submit import submit as submit_specs
 from anyjob.serialization.pickling import with_item_number
 from anyjob.specs import Spec
 from anyjob.taskbackend import TaskBackend
@@ -57,7 +57,7 @@ def hand_over(
     try:
         if backend.capabilities.durable:
             return once.run(backend, specs, [made] * len(specs), after=after, parameters=values)
-        return Jobs(submission.submit(backend, specs, made, parameters=values, after=after))
+        return Jobs(submit_specs(backend, specs, made, parameters=values, after=after))
     except SerializationError as error:
         raise with_item_number(error, specs) from error.__cause__
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from anyjob.errors import AnyjobError, BackendUnavailableError, StateError, in_words
 from anyjob.execution.next_attempt import grown
 from anyjob.orders import Order
-from anyjob.runtime.submission import Launch, rejected
+from anyjob.runtime.submission.launch import Launch, rejected
 from anyjob.tracking.records import JobRecord
 
 if TYPE_CHECKING:

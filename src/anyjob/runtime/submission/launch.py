@@ -1,0 +1,166 @@
+"""Gives orders to an engine, and does what follows from each of its answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from anyjob.errors import BackendError, DependencyFailedError
+from anyjob.orders import Order, Rejected, Unsure
+from anyjob.outcome import Outcome
+from anyjob.resources import Resources
+from anyjob.specs import Call, Command, check_left, outputs_in
+from anyjob.status import JobStatus
+from anyjob.tracking.records import JobRecord
+
+if TYPE_CHECKING:
+    from anyjob.runtime.engine_adapter import EngineAdapter
+    from anyjob.taskbackend import TaskBackend
+
+NOTED = 1.0
+"""Seconds, at most, that the ledger lacks the native ids of a launch that is under way."""
+
+
+class Launch:
+    """One call of a backend's ``launch``, and what is done with each of its answers.
+
+    Orders and records go by the ids that the engine is given.
+
+    Those that the engine has are not lost to the caller: only where it has none is an error of ``launch``
+    raised. Else it is what came of the others. What an interrupt leaves without an answer may be there.
+    """
+
+    def __init__(
+        self, backend: TaskBackend, orders: Sequence[Order], records: Mapping[str, JobRecord]
+    ) -> None:
+        self._backend = backend
+        self._tracker = backend._tracker
+        self._orders = orders
+        self._records = records
+        self.unanswered = {order.job_id for order in orders}
+        self._native_ids: dict[str, str] = {}  # those that the ledger does not have yet
+        self._noted = time.monotonic()
+        self._nonsense = ""
+
+    def run(self) -> None:
+        """Launch.
+
+        Raises:
+            BackendError: something that is no answer was given.
+            Exception: as the backend's ``launch`` does.
+        """
+        try:
+            if not (self._backend.queues_in_ledger or self._backend.holds_results):
+                self._orders = [order for order in self._orders if self._give_results(order)]
+            for order, answer in self._backend.launch(self._orders) if self._orders else ():
+                self._take(order.job_id, answer)
+        except BaseException as error:
+            nothing = len(self.unanswered) == len(self._orders)
+            self.give_up(error, nothing)
+            if nothing or not isinstance(error, Exception):
+                raise
+        else:
+            for job_id in self.unanswered:  # an engine that says nothing has not said no
+                self._tracker.unsure(self._records[job_id])
+        finally:
+            self._backend.recorder.launched(self._native_ids)
+        if self._nonsense:
+            raise BackendError(
+                f"launch() of {type(self._backend).__qualname__} gave {self._nonsense}: it gives the "
+                "engine's id as text, Rejected(reason) or Unsure()"
+            )
+
+    def _give_results(self, order: Order) -> bool:
+        """Give work what other jobs leave, results and files; tell whether that can be had."""
+        record = self._records[order.job_id]
+        work = record.specs[0]
+        try:
+            if isinstance(work, Command):
+                for path in outputs_in(work):
+                    check_left(path)
+            elif isinstance(work, Call):
+                from anyjob.runtime.dependencies.job_arguments import holds_handle
+
+                if holds_handle([work.args, work.kwargs.values()]):
+                    from anyjob.runtime.dependencies.late_results import with_results
+
+                    order.spec = with_results(self._backend, record)
+        except DependencyFailedError as error:
+            self.unanswered.remove(order.job_id)
+            why = Outcome(status=JobStatus.ERROR, reason="dependency", message=str(error))
+            self._tracker.end(record, why)
+            return False
+        return True
+
+    def _take(self, job_id: str, answer: Any) -> None:
+        self.unanswered.remove(job_id)
+        record = self._records[job_id]
+        if isinstance(answer, str):
+            self._native_ids[record.job_id] = answer
+            self._tracker.launched(record, answer)
+            if time.monotonic() - self._noted > NOTED:
+                self._backend.recorder.launched(self._native_ids)
+                self._native_ids, self._noted = {}, time.monotonic()
+        elif isinstance(answer, Rejected):
+            self._tracker.end(record, rejected(answer.reason))
+        else:
+            self._tracker.unsure(record)
+            if not isinstance(answer, Unsure):  # so it is not known whether the engine has it
+                self._nonsense = f"{answer!r:.80} for job {job_id}"
+
+    def give_up(self, error: BaseException, nothing: bool) -> None:
+        """See to the jobs that are left without an answer, where ``launch`` has raised."""
+        backend = self._backend
+        interrupted = backend.capabilities.durable and not isinstance(error, Exception)
+        may_be_taken = interrupted or backend.queues_in_ledger
+        for job_id in self.unanswered:
+            if may_be_taken:
+                self._tracker.unsure(self._records[job_id])
+            elif nothing:
+                self._tracker.remove(self._records[job_id])
+            else:
+                self._tracker.end(self._records[job_id], rejected(f"{type(error).__name__}: {error}"))
+        if nothing and not may_be_taken:
+            backend.recorder.remove(list(self.unanswered))
+
+
+def launch_again(backend: EngineAdapter, records: Sequence[JobRecord]) -> dict[str, str]:
+    """Hand over jobs that are in the ledger and not with the engine, to which that does no harm.
+
+    Returns:
+        the engine's ids of those that it has taken; of those that it will not take, their end is written.
+
+    Raises:
+        BackendError: the engine cannot be asked.
+    """
+    groups: dict[bytes, list[JobRecord]] = {}
+    for record in records:
+        groups.setdefault(launch_key(backend, record.resources), []).append(record)
+    taken = {}
+    for some in groups.values():
+        by_id = {record.attempt_id: record for record in some}
+        orders = [backend._order(record, backend.job_options(record.resources)) for record in some]
+        for order, answer in backend.launch(orders):
+            if isinstance(answer, str):
+                taken[by_id[order.job_id].job_id] = answer
+            elif isinstance(answer, Rejected):
+                by_id[order.job_id].unsure = False
+                backend._tracker.end(by_id[order.job_id], rejected(answer.reason))
+    return taken
+
+
+def launch_key(backend: EngineAdapter, resources: Resources) -> bytes:
+    """Return what is the same of the resources of all jobs that a backend launches together."""
+    from anyjob.ledger.encoding import encode_resources
+
+    if backend.mixes_resources:
+        return b""
+    return encode_resources(replace(resources, name="", tags={}) if backend.mixes_names else resources)
+
+
+def rejected(reason: str) -> Outcome:
+    """Return the outcome of a job that the engine would not take."""
+    return Outcome(status=JobStatus.ERROR, reason="rejected", message=reason)

@@ -1,0 +1,242 @@
+"""Hands work to a task backend: checked, lowered, written down before the engine hears of it, launched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from anyjob.errors import BackendUnavailableError, Refused, SpecError
+from anyjob.orders import Order
+from anyjob.resources import Resources
+from anyjob.runtime.capability_checks import check_spec, check_tasks
+from anyjob.runtime.ids import new_id
+from anyjob.runtime.lowering import find_route, lower_along
+from anyjob.runtime.services import AMENDED
+from anyjob.runtime.submission.launch import Launch, rejected
+from anyjob.runtime.submission.shared_resources import SharedResources
+from anyjob.runtime.submission.take_back import take_back
+from anyjob.specs import File, Spec, T, kind_of
+from anyjob.tracking.records import JobRecord
+
+if TYPE_CHECKING:
+    from anyjob.runtime.dependencies.prerequisites import After
+    from anyjob.runtime.once import Claim
+    from anyjob.taskbackend import TaskBackend
+    from anyjob.taskjob import TaskJob
+
+_NO_NOTES: Mapping[str, str] = {}  # of all jobs that have none
+
+
+def submit(
+    backend: TaskBackend,
+    specs: Sequence[Spec[T]],
+    resources: Resources | Sequence[Resources],
+    *,
+    raise_refusal: bool = False,
+    rerun_of: Sequence[str] = (),
+    parameters: Sequence[Mapping[str, Any]] = (),
+    after: Sequence[After] = (),
+    once: Sequence[Claim] = (),
+    job_ids: Sequence[str] = (),
+) -> list[TaskJob[T]]:
+    """Hand over work; return its jobs in order.
+
+    Args:
+        backend: what it is handed to.
+        specs: the work.
+        resources: what each needs and what it is called: the same for all, or for each its own.
+        raise_refusal: raise what a plugin refuses with, in place of a job that has failed so.
+        rerun_of: for each the id of the job that it runs anew, and so supersedes.
+        parameters: for each its values of the axes of a job file, for listings.
+        after: for each what it starts after.
+        once: for each under which key it is to be done once. Of one that was submitted under that meanwhile,
+            by another process or thread, the handle is returned in its place.
+        job_ids: for each the id that it has elsewhere already, and is to have here; by default, new ones.
+
+    Raises:
+        AnyjobError: as `TaskBackend.run` and `TaskBackend.run_many` say.
+    """
+    backend._check_here("hand it work")
+    try:
+        backend.learn_capabilities()
+    except BackendUnavailableError:
+        if not after:  # else it may be back by the time that there is something to hand over
+            raise
+    shared = SharedResources(backend)
+    records = _records(backend, specs, shared.of_each(resources, len(specs)), job_ids)
+    for record, original in zip(records, rerun_of, strict=False):
+        record.rerun_of = original
+    for record, values in zip(records, parameters, strict=False):
+        record.parameters = values
+    for record, needed in zip(records, after, strict=False):
+        record.after = needed
+    for record, claim in zip(records, once, strict=False):
+        record.once = claim
+    groups = _admit(backend, records, shared, raise_refusal=raise_refusal)
+    _tell_amendments(records)
+    handover = _Handover(backend, records)
+    try:
+        for orders in groups:
+            handover.hand_over(orders)
+        return handover.handles()
+    except BaseException as error:
+        if handover.has_entered or not isinstance(error, Exception):
+            take_back(backend, handover.own, error)
+        raise
+
+
+def _records(
+    backend: TaskBackend, specs: Sequence[Spec], resources: Sequence[Resources], job_ids: Sequence[str]
+) -> list[JobRecord]:
+    """Return the records of new jobs, with their work lowered to what the backend accepts."""
+    now = time.time()
+    ids = iter(job_ids)
+    return [
+        JobRecord.new(backend._tracker, next(ids, None) or new_id(), chain, own, now)
+        for chain, own in zip(_lower(backend, specs), resources, strict=True)
+    ]
+
+
+def _admit(
+    backend: TaskBackend, records: Sequence[JobRecord], shared: SharedResources, *, raise_refusal: bool
+) -> Iterable[list[Order]]:
+    """Have plugins amend or refuse jobs; return the orders of the others, in groups launched together.
+
+    Jobs that were refused have ended.
+
+    Raises:
+        Refused: one was refused, and that is to be raised.
+    """
+    groups: dict[Hashable, list[Order]] = {}  # by what they are given, which plugins may have amended
+    for record in records:
+        own = record.resources
+        try:
+            admitted = backend.services.before_submit(backend, record.job_id, record.specs[0], own)
+        except Refused as refusal:
+            if raise_refusal:
+                raise
+            backend._tracker.settle(record, rejected(str(refusal)))
+            continue
+        record.notes = (admitted and admitted.notes) or _NO_NOTES
+        if admitted is not None and admitted.resources is not own:
+            record.give(shared.amended(admitted.resources))
+        check_tasks(backend, record)
+        order = backend._order(record, shared.options(record.resources))
+        groups.setdefault(shared.key(record.resources), []).append(order)
+    return groups.values()
+
+
+def _tell_amendments(records: Iterable[JobRecord]) -> None:
+    """Say what plugins have changed, each change once for all jobs that are submitted together."""
+    told = {record.notes[AMENDED]: None for record in records if record.notes and AMENDED in record.notes}
+    for each in told:
+        from anyjob.process.reporting import report
+
+        report("%s", each, logger="anyjob.plugins", level="info")
+
+
+class _Handover:
+    """The jobs of one call on their way: each group of orders is written down, then launched."""
+
+    def __init__(self, backend: TaskBackend, records: Sequence[JobRecord]) -> None:
+        self._backend = backend
+        self._tracker = backend._tracker
+        self._records = records
+        self.own = {record.job_id: record for record in records}
+        """The records of those that are not another's by now: see ``once`` of `submit`."""
+        self._others: dict[str, str] = {}
+        """The ids of those that others have submitted meanwhile, by the ids that ours would have had."""
+        self.has_entered = False
+        """Whether some may be in the ledger."""
+
+    def hand_over(self, orders: list[Order]) -> None:
+        """Write orders down, all or none; launch those that may start now."""
+        entered = self._backend.recorder.enter([self.own[order.job_id] for order in orders])
+        self.has_entered = True
+        if entered.taken:
+            self._others.update(entered.taken)
+            orders = [order for order in orders if order.job_id not in entered.taken]
+            for job_id in entered.taken:
+                del self.own[job_id]
+        for order in orders:
+            record = self.own[order.job_id]
+            self._tracker.add(record)
+            if record.job_id in entered.later:
+                self._tracker.deferred(record)
+        if entered.later:
+            orders = [order for order in orders if order.job_id not in entered.later]
+        held: list[Order] = []
+        if not self._backend.capabilities.durable:  # nobody but this process is there to start them later
+            held = [order for order in orders if self.own[order.job_id].after]
+            if held:
+                orders = [order for order in orders if not self.own[order.job_id].after]
+        Launch(self._backend, orders, self.own).run()
+        if held:
+            from anyjob.runtime.dependencies.held_jobs import hold
+
+            for order in held:
+                self._tracker.queued(self.own[order.job_id])
+            hold(self._backend, held, self.own)
+
+    def handles(self) -> list[TaskJob[Any]]:
+        """Return handles on all jobs in order, now that all are handed over; tell hooks and listeners.
+
+        Raises:
+            Exception: a hook has raised one, and hooks are strict.
+        """
+        for record in self._records:
+            if record.outcome is not None:  # those that were refused
+                self._tracker.add(record)
+        found = self._backend.services.jobs(self._backend, self._others.values()) if self._others else {}
+        jobs: list[TaskJob[Any]] = []
+        for record in self._records:
+            other = self._others.get(record.job_id)
+            job = self._tracker.handle(record) if other is None else found[other]
+            jobs.append(job)
+            if other is None and record.native_id is not None:
+                self._tracker.submitted(job)
+        for record in self.own.values():
+            record.raise_hook_error()
+        return jobs
+
+
+def _lower(backend: TaskBackend, specs: Sequence[Spec]) -> list[tuple[Spec, ...]]:
+    job_type = backend.services.job_type
+    content = _taken_for(backend)
+    routes: dict[str, tuple[str, ...]] = {}
+    lowered = []
+    for spec in specs:
+        kind = kind_of(spec)
+        route = routes.get(kind)
+        if route is None:
+            try:
+                route = routes[kind] = find_route(
+                    kind, backend.accepts, job_type, shared_files=backend.capabilities.shared_files
+                )
+            except SpecError as error:
+                raise type(error)(f"backend {backend.name()!r}: {error}") from None
+        chain = lower_along(
+            spec, route, job_type, shared_files=backend.capabilities.shared_files, content=content
+        )
+        check_spec(backend, chain[-1])
+        lowered.append(chain)
+    return lowered
+
+
+def _taken_for(backend: TaskBackend) -> Callable[[File], File]:
+    """Return what takes the content of a file for the jobs of a backend."""
+    store: Any = None
+
+    def content(file: File) -> File:
+        nonlocal store
+        if not (backend.takes_large_files or file.sha256):
+            return file.taken()
+        if store is None:
+            from anyjob.runtime.recording.content_store import ContentStore  # which loads OpenSSL
+
+            store = ContentStore(backend.services.ledger.state)
+        taken: File = (store.take if backend.takes_large_files else store.in_memory)(file)
+        return taken
+
+    return content
