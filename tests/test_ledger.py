@@ -508,7 +508,7 @@ sys.path[:] = {path!r}
 from pathlib import Path
 from anyjob.errors import StateError
 from anyjob.ledger.store import Ledger
-import anyjob.ledger.file.salvage  # where our modules are, nobody may not read
+import anyjob.ledger.file.salvage.replacement  # where our modules are, nobody may not read
 os.setgid(65534), os.setuid(65534)
 try:
     Ledger(Path({state!r})).counts()

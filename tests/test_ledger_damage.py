@@ -19,7 +19,7 @@ from support.ledgers import DONE, add, backend, files_below, new_ids
 
 from anyjob import StateError
 from anyjob.ledger.encoding import decode_outcome
-from anyjob.ledger.file import salvage
+from anyjob.ledger.file.salvage import readable_rows, replacement
 from anyjob.ledger.file.schema import faults, migrate
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
@@ -327,7 +327,7 @@ def test_a_replacement_that_was_killed_is_gone_on_with(
             case "unlink":
                 patch.setattr(Path, "unlink", killed)
             case _:
-                patch.setattr(salvage, step, killed)
+                patch.setattr(replacement, step, killed)
         with pytest.raises(Killed):
             ledger.counts()
     again = Ledger(ledger.state)
@@ -346,7 +346,7 @@ def test_a_disk_that_is_full_meanwhile_is_said(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(salvage, "_rebuild", full)
+        patch.setattr(replacement, "_rebuild", full)
         with pytest.raises(StateError, match=r"the disk is full \(No space left.*ANYJOB_STATE"):
             ledger.counts()
     assert set(ledger.rows(ids)) == set(ids)
@@ -390,7 +390,7 @@ def test_a_replacement_that_was_killed_when_it_was_done_is_left_alone(
         with pytest.raises(KeyboardInterrupt):
             ledger.counts()
     new = add(ledger)
-    salvage.resume(ledger.path)
+    replacement.resume(ledger.path)
     assert set(ledger.rows([*ids, *new])) == {*ids, *new}
     assert not list(ledger.state.glob("*.replacing"))
 
@@ -401,4 +401,4 @@ def test_all_tables_are_salvaged() -> None:
         migrate(db, "memory")
         tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     ours = {name for name in tables if not name.startswith("sqlite_")}
-    assert {table for table, _ in salvage.TABLES} == ours
+    assert {table for table, _ in readable_rows.TABLES} == ours

@@ -211,7 +211,7 @@ def test_what_was_to_start_after_a_job_that_never_came_to_be_ends(ledger: Ledger
 
 
 def test_a_damaged_ledger_starts_nothing_of_which_it_lost_what_that_waits_for(ledger: Ledger) -> None:
-    from anyjob.ledger.file import salvage
+    from anyjob.ledger.file.salvage.repair import repair
 
     first = add(ledger, 3)
     whole, torn, orphan = (add(ledger, after=after(first))[0] for _ in range(3))
@@ -220,7 +220,7 @@ def test_a_damaged_ledger_starts_nothing_of_which_it_lost_what_that_waits_for(le
     number = ledger.rows([torn])[torn].n
     db.execute("DELETE FROM dependencies WHERE dependent = ? AND prerequisite = 2", (number,))
     db.execute("DELETE FROM dependents WHERE n = ?", (number + 1,))
-    salvage._mend(db)
+    repair(db)
     assert [outcome(ledger, job_id).reason for job_id in (torn, orphan, far)] == [
         "lost",
         "lost",

@@ -21,7 +21,7 @@ from anyjob.ledger.encoding import (
     encode_outcome,
     encode_resources,
 )
-from anyjob.ledger.file import salvage
+from anyjob.ledger.file.salvage import replacement
 from anyjob.ledger.rows import as_column, of_column
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
@@ -84,7 +84,7 @@ def test_a_damaged_ledger_is_salvaged_with_such_names(tmp_path: Path) -> None:
     add(ledger, ids=[first], name=BAD, tags={BAD: BAD})
     add(ledger, ids=[second], name="plain")
     ledger.close()
-    salvage.replace(ledger.path, "a test")
+    replacement.replace(ledger.path, "a test")
     again = Ledger(tmp_path)
     assert [row.job_id for row in again.select(name=BAD, tags={BAD: BAD})] == [first]
     assert [row.job_id for row in again.select(name="plain")] == [second]

@@ -1,1 +1,1 @@
-"""The ledger on the disk: the state directory, the database, its tables, and the salvage of a damaged one."""
+"""The ledger on the disk: state directory, database and tables. `salvage` is for one that is damaged."""

@@ -205,10 +205,11 @@ class LedgerFile(ProcessConnection):
 
     def _make(self, network: bool) -> sqlite3.Connection:
         """Open a ledger that is new, old, or on the wrong kind of disk. The caller holds the lock."""
-        from anyjob.ledger.file import salvage
+        from anyjob.ledger.file.salvage.replacement import resume
+        from anyjob.ledger.file.salvage.spool_outcomes import take_spools
 
         try:
-            salvage.resume(self.path)
+            resume(self.path)
             if not self.exists:
                 # SQLite gives its other files the mode of this one.
                 os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
@@ -222,7 +223,7 @@ class LedgerFile(ProcessConnection):
                 db.execute(f"PRAGMA journal_mode = {'DELETE' if network else 'WAL'}")
             if migrate(db, self.path):
                 db.execute("BEGIN IMMEDIATE")
-                salvage.take_spools(self.state / "spool", db)
+                take_spools(self.state / "spool", db)
                 db.execute("COMMIT")
         except BaseException:
             db.close()
@@ -291,7 +292,7 @@ class LedgerFile(ProcessConnection):
 
     def _replace(self, error: sqlite3.Error) -> None:
         """Put a damaged ledger aside, unless another process has done so."""
-        from anyjob.ledger.file import salvage
+        from anyjob.ledger.file.salvage.replacement import replace
 
         damaged = self._file
         db, self._db = self._db, None
@@ -302,7 +303,7 @@ class LedgerFile(ProcessConnection):
         try:
             with exclusive(self.state / "ledger.lock"):
                 if _identity(self.path) == damaged and not _is_sound(self.path):
-                    salvage.replace(self.path, str(error))
+                    replace(self.path, str(error))
         except sqlite3.Error as failure:
             raise self._unusable(failure) from failure
         except OSError as failure:
