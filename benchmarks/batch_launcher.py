@@ -18,8 +18,9 @@ from pathlib import Path
 import _side_by_side as bench
 
 from anyjob import Command
-from anyjob.batch import files
 from anyjob.batch.dialect import Dialect
+from anyjob.batch.files.node_program import launcher_path, python_flags
+from anyjob.batch.files.submission import write_submission
 from anyjob.batch.script import job_environment, script
 from anyjob.orders import Order
 from anyjob.resources import Resources
@@ -56,8 +57,8 @@ def parts(root: Path, rounds: int) -> None:
         for _ in range(2 * rounds)
     ]
     dialect = Acme()
-    submission = files.write_submission(root, orders, job_environment(dialect, os.environb, None), dialect)
-    launcher, flags = files.launcher_path(root), files.python_flags(orders)
+    submission = write_submission(root, orders, job_environment(dialect, os.environb, None), dialect)
+    launcher, flags = launcher_path(root), python_flags(orders)
     text = script(dialect, os.fsencode(submission), os.fsencode(launcher), sys.executable, flags)
     (root / "whole").write_text(text)
     (root / "bash").write_text(text.rpartition("exec ")[0])

@@ -19,8 +19,14 @@ from hypothesis import strategies as st
 from support.made_up_nvml import OCCUPY, made_up_nvml
 
 from anyjob import Call, Command, JobStatus, attempt
-from anyjob.batch import files, launcher
+from anyjob.batch import launcher
 from anyjob.batch.dialect import Dialect
+from anyjob.batch.files.claims import claim_for_nobody, claimed_by
+from anyjob.batch.files.journal import Journal
+from anyjob.batch.files.node_program import launcher_path, python_flags
+from anyjob.batch.files.node_reports import read_observed_end
+from anyjob.batch.files.submission import write_submission
+from anyjob.batch.files.work import read_membership
 from anyjob.orders import Order
 from anyjob.outcome import Outcome
 from anyjob.resources import make_resources
@@ -49,8 +55,8 @@ class Node:
             )
             for spec in specs
         ]
-        self.launcher = files.launcher_path(root)
-        self.submission = files.write_submission(root, self.orders, b"not-a-name=1\0", dialect, pack)
+        self.launcher = launcher_path(root)
+        self.submission = write_submission(root, self.orders, b"not-a-name=1\0", dialect, pack)
 
     def directory(self, number: int = 0) -> Path:
         spool = self.orders[number].spool
@@ -69,7 +75,7 @@ class Node:
             "ANYJOB_RESTARTS": str(restarts or ""),
         }
         return subprocess.Popen(
-            [sys.executable, *files.python_flags(self.orders).split(), str(self.launcher)],
+            [sys.executable, *python_flags(self.orders).split(), str(self.launcher)],
             env=environ,
             stderr=subprocess.PIPE,
             process_group=0,
@@ -115,8 +121,8 @@ def test_each_task_of_an_array_finds_its_own_work(tmp_path: Path) -> None:
     for task in (11, 3):
         assert node.run(task=task)[0] == 0
         assert node.text("stdout", task) == f"{task}\n"
-        assert files.claimed_by(node.directory(task), TERMS) == f"7_{task}"
-    journal = [*files.Journal(node.submission).new_entries()]
+        assert claimed_by(node.directory(task), TERMS) == f"7_{task}"
+    journal = [*Journal(node.submission).new_entries()]
     assert journal == [("S", 11, 1), ("E", 11, 1), ("S", 3, 1), ("E", 3, 1)]
 
 
@@ -126,12 +132,12 @@ def test_several_in_an_allocation_run_one_after_the_other_each_once(tmp_path: Pa
     calls = [Call("builtins:exec", (f"{at_end}; os.environ['LEFT'] = '{n}'",)) for n in range(3)]
     node = Node(tmp_path, *calls, Call("os:getenv", ("LEFT",)), pack=3)
     assert (node.run(task=0), node.run(task=1)) == ((0, ""), (0, ""))
-    journal = [*files.Journal(node.submission).new_entries()]
+    journal = [*Journal(node.submission).new_entries()]
     assert journal == [entry for n in range(4) for entry in (("S", n, 1), ("E", n, 1))]
     texts = {node.text("stdout", number) for number in range(3)}
     assert len(texts) == 3
     assert all(text.startswith("at the end of ") and text.count("\n") == 1 for text in texts)
-    assert [files.claimed_by(node.directory(number), TERMS) for number in (2, 3)] == ["7_0", "7_1"]
+    assert [claimed_by(node.directory(number), TERMS) for number in (2, 3)] == ["7_0", "7_1"]
     last = node.outcome(3)
     assert last is not None
     assert pickle.loads(last.value) is None
@@ -208,11 +214,11 @@ def test_who_has_claimed_a_job_is_waited_for(tmp_path: Path) -> None:
     claim = (node.directory() / "work").rename(node.directory() / "claim")
     found: list[str | None] = []
     asking = threading.Thread(
-        target=lambda: found.append(files.claim_for_nobody(node.directory(), TERMS)), daemon=True
+        target=lambda: found.append(claim_for_nobody(node.directory(), TERMS)), daemon=True
     )
     asking.start()
-    assert files.claimed_by(node.directory(), TERMS) is None
-    assert files.membership(node.directory()) is not None
+    assert claimed_by(node.directory(), TERMS) is None
+    assert read_membership(node.directory()) is not None
     with claim.open("ab") as stream:
         stream.write(b"7 - 1\n")
     asking.join(30)
@@ -238,7 +244,7 @@ def test_few_files_are_left(tmp_path: Path, spec: Spec, left: set[str]) -> None:
 
 def test_a_job_that_was_given_up_does_not_start(tmp_path: Path) -> None:
     node = Node(tmp_path, Command(["sh", "-c", "echo ran"]))
-    assert files.claim_for_nobody(node.directory(), TERMS) is None
+    assert claim_for_nobody(node.directory(), TERMS) is None
     assert node.run()[0] == 1
     assert not (node.directory() / "stdout").exists()
     assert node.outcome() is None
@@ -247,7 +253,7 @@ def test_a_job_that_was_given_up_does_not_start(tmp_path: Path) -> None:
 def test_a_job_that_has_started_is_not_given_up(tmp_path: Path) -> None:
     node = Node(tmp_path, Command(["true"]))
     node.run(job="9")
-    assert files.claim_for_nobody(node.directory(), TERMS) == "9"
+    assert claim_for_nobody(node.directory(), TERMS) == "9"
 
 
 @pytest.mark.parametrize("restartable", [True, False])
@@ -416,7 +422,7 @@ def test_what_the_scheduler_ends_is_left_to_it_to_judge(tmp_path: Path) -> None:
     process.communicate(timeout=60)
     assert node.text("stdout") == "started\ncleaned\n"
     assert node.outcome() is None
-    ended, told = files.read_observed_end(node.directory())
+    ended, told = read_observed_end(node.directory())
     assert (ended["status"], told) == (JobStatus.DONE, True)
 
 
@@ -444,7 +450,7 @@ def test_a_kill_from_outside_is_left_to_it_too(tmp_path: Path) -> None:
     node = Node(tmp_path, Command(["sh", "-c", "kill -9 $$"]))
     assert node.run()[0] == 137
     assert node.outcome() is None
-    ended, told = files.read_observed_end(node.directory())
+    ended, told = read_observed_end(node.directory())
     assert (ended["reason"], ended["signal"], told) == ("signal", 9, False)
 
 

@@ -13,7 +13,7 @@ from support.waiting import wait_until
 from test_slurm_cluster import PATIENCE
 
 from anyjob import BackendError, BackendUnavailableError, Command, JobStatus
-from anyjob.batch import files
+from anyjob.batch.files.claims import claimed_by
 from conftest import Make
 
 pytestmark = pytest.mark.engine("slurm")
@@ -128,7 +128,7 @@ def test_claims_are_read_before_slurm_is_asked(make: Make) -> None:
     job = backend.run(Command(["true"]))
     job.outcome(PATIENCE)
     assert backend.find([job.job_id()]) == {job.job_id(): job.native_id()}
-    assert files.claimed_by(backend.job_directory(job.job_id()), backend.words) == job.native_id()
+    assert claimed_by(backend.job_directory(job.job_id()), backend.words) == job.native_id()
 
 
 @pytest.fixture

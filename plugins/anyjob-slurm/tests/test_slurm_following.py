@@ -14,7 +14,9 @@ from anyjob_slurm.options import SlurmOptions
 from anyjob_slurm.rows import SEPARATOR
 
 from anyjob import BackendAuthError, BackendError, BackendUnavailableError, Command, JobStatus
-from anyjob.batch import files
+from anyjob.batch.files import submission
+from anyjob.batch.files.claims import NOBODY, claimed_by
+from anyjob.batch.files.journal import Journal
 from anyjob.batch.follower import Follower
 from anyjob.batch.programs import Programs
 from anyjob.batch.queue import Listing, Queue
@@ -50,7 +52,7 @@ class Cluster:
             )
             for _ in range(tasks)
         ]
-        self.submission = files.write_submission(root, orders, b"", SLURM)
+        self.submission = submission.write_submission(root, orders, b"", SLURM)
         self.name = f"anyjob-{self.submission.name}"
         ids = ["7"] if tasks == 1 else [f"7_{task}" for task in range(tasks)]
         self.tickets = [
@@ -145,7 +147,7 @@ def test_an_outcome_that_never_comes_is_lost_after_a_bound(tmp_path: Path) -> No
 def test_the_spool_is_enough(cluster: Cluster) -> None:
     """submitit#1759: what is known without it is not asked for."""
     cluster.queue.note_submission("7")
-    journal = files.Journal(cluster.submission)
+    journal = Journal(cluster.submission)
     with journal.path.open("a") as stream:
         stream.write("S 0 1\n")
     ticket = cluster.tickets[0]
@@ -217,7 +219,7 @@ def test_a_controller_that_is_away_is_transient(cluster: Cluster) -> None:
     with pytest.raises(BackendUnavailableError, match="Unable to contact slurm controller"):
         cluster.look()
     cluster.leave()
-    files.Journal(cluster.submission).append("E", [0])
+    Journal(cluster.submission).append("E", [0])
     assert status(cluster.look()) is JobStatus.DONE  # by the spool
 
 
@@ -289,7 +291,7 @@ def test_a_task_that_was_cancelled_while_it_waited_vanishes(tmp_path: Path) -> N
     cluster = forgotten_tasks(tmp_path)
     seen = cluster.look(2)
     assert status(seen) is JobStatus.CANCELLED
-    assert files.claimed_by(cluster.directory(2), SLURM) == files.NOBODY  # so it cannot start any more
+    assert claimed_by(cluster.directory(2), SLURM) == NOBODY  # so it cannot start any more
 
 
 def test_what_we_have_cancelled_is_cancelled_though_slurm_keeps_no_history(tmp_path: Path) -> None:
@@ -334,7 +336,7 @@ def test_a_submission_that_another_process_has_seen_end_is_told_by_the_spool(clu
     cluster.lists("RUNNING")
     cluster.look()
     cluster.leave()
-    files.remove(cluster.submission)
+    submission.remove(cluster.submission)
     ticket = cluster.tickets[0]
     assert cluster.follower.observe([ticket])[ticket.job_id].status is JobStatus.DONE
 
@@ -342,10 +344,10 @@ def test_a_submission_that_another_process_has_seen_end_is_told_by_the_spool(clu
 def test_old_submissions_are_swept_when_their_jobs_are_forgotten(cluster: Cluster) -> None:
     root = cluster.path / "spool"
     os.utime(cluster.submission, (0, 0))
-    files.remove_forgotten(root, lambda job_id: path_of(root, job_id))
+    submission.remove_forgotten(root, lambda job_id: path_of(root, job_id))
     assert cluster.submission.exists()
     shutil.rmtree(cluster.directory())
-    files.remove_forgotten(root, lambda job_id: path_of(root, job_id))
+    submission.remove_forgotten(root, lambda job_id: path_of(root, job_id))
     assert not cluster.submission.exists()
 
 

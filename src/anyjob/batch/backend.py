@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from anyjob.backend import BackendStatus, Capabilities
-from anyjob.batch import files
 from anyjob.batch.dialect import Dialect, Row, Submission
+from anyjob.batch.files import claims, submission
+from anyjob.batch.files.node_program import launcher_path, python_flags
+from anyjob.batch.files.node_reports import refresh_directory
+from anyjob.batch.files.work import Membership, read_membership
 from anyjob.batch.follower import Follower
 from anyjob.batch.options import BatchJobOptions, cluster_options
 from anyjob.batch.programs import CompletedProgram, Programs, TimedOut, says
@@ -22,6 +25,7 @@ from anyjob.errors import BackendError, UnsupportedSpecError
 from anyjob.execution.interpreter import find_interpreter
 from anyjob.orders import Answer, Observation, Order, Rejected, Ticket, Unsure
 from anyjob.outcome import Outcome
+from anyjob.spool.private_files import write_new
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
 
@@ -106,13 +110,13 @@ class BatchBackend(TaskBackend):
         root = self.spool_root
         if not self._swept:
             self._swept = True
-            files.remove_forgotten(root, self.job_directory)
+            submission.remove_forgotten(root, self.job_directory)
         options = orders[0].options
         if self.options.submissions_per_minute is not None:
             self._queue.submissions.take(self.options.submissions_per_minute)
         environment = job_environment(self.words, os.environb, options.export)
         pack = _pack(orders)
-        directory = files.write_submission(root, orders, environment, self.words, pack)
+        directory = submission.write_submission(root, orders, environment, self.words, pack)
         try:
             command, text = self._command(orders, directory)
             variables = self._programs.submitting_environment(os.environ)
@@ -125,14 +129,14 @@ class BatchBackend(TaskBackend):
             yield from self._reject(orders, directory, str(error))
             return
         except BaseException:
-            files.remove(directory)
+            submission.remove(directory)
             raise
         job = self.words.submitted(done.stdout)
         if job and not isinstance(job, str):
             yield from self._answer_each(orders, [each for each in job for _ in range(pack)], done)
         elif isinstance(job, str) and done.returncode == 0:
             self._queue.note_submission(job)
-            is_array = files.tasks_of(orders, pack) is not None
+            is_array = submission.tasks_of(orders, pack) is not None
             for number, order in enumerate(orders):
                 task = self.words.first_task + number // pack if is_array else None
                 yield order, self.words.id_of(job, task)
@@ -141,12 +145,12 @@ class BatchBackend(TaskBackend):
                 yield order, Unsure()
         elif says(self.words.too_large, done) and len(orders) > 1:
             _remove(orders, directory)  # they are written anew
-            self._array_limit = max(1, min(self._array_limit, files.tasks_of(orders, pack) or 1) // 2)
+            self._array_limit = max(1, min(self._array_limit, submission.tasks_of(orders, pack) or 1) // 2)
             if not self._asked_limit:
                 self._ask_limit()
             yield from self.launch(orders)
         elif says(self.words.away + self.words.denied, done):
-            files.remove(directory)
+            submission.remove(directory)
             raise self._programs.error(done)
         else:
             yield from self._reject(orders, directory, self._programs.message(done))
@@ -178,17 +182,17 @@ class BatchBackend(TaskBackend):
         text = script(
             self.words,
             os.fsencode(directory),
-            os.fsencode(files.launcher_path(self.spool_root)),
+            os.fsencode(launcher_path(self.spool_root)),
             find_interpreter(first.options.python or ""),
-            files.python_flags(orders),
+            python_flags(orders),
             first.options.setup,
         ).encode("utf-8", "surrogateescape")
         if self.words.script_file:
-            files.write(directory / "script", text, mode=0o700)
+            write_new(directory / "script", text, mode=0o700)
         resources = in_common([order.resources for order in orders])
         what = Submission(
             name=job_name(resources.name, directory.name),
-            tasks=files.tasks_of(orders, _pack(orders)),
+            tasks=submission.tasks_of(orders, _pack(orders)),
             resources=resources,
             options=first.options,
             script=directory / "script" if self.words.script_file else None,
@@ -251,7 +255,7 @@ class BatchBackend(TaskBackend):
                 return {**dict.fromkeys(others, False), **left}
         packed = self._follower.packed(tickets)
         for ticket, member in packed:
-            files.cancel_packed(self.job_directory(ticket.job_id), member, self.words)
+            claims.cancel_packed(self.job_directory(ticket.job_id), member, self.words)
         singly = {ticket.job_id for ticket, _ in packed}
         refused = self._cancel([ticket.native_id for ticket in tickets if ticket.job_id not in singly])
         answers = {
@@ -276,15 +280,15 @@ class BatchBackend(TaskBackend):
     def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
         """Look for our ids: in the spools that have been claimed, then in the names of the jobs."""
         found: dict[str, str] = {}
-        sought: dict[str, files.Membership] = {}
+        sought: dict[str, Membership] = {}
         for job_id in job_ids:
             directory = self.job_directory(job_id)
-            files.refresh_directory(directory)
-            native_id = files.claimed_by(directory, self.words)
-            member = files.membership(directory)
-            if native_id not in (None, files.NOBODY):
+            refresh_directory(directory)
+            native_id = claims.claimed_by(directory, self.words)
+            member = read_membership(directory)
+            if native_id not in (None, claims.NOBODY):
                 found[job_id] = str(native_id)
-            elif member is not None and (job := files.recorded_id(member.submission, self.words)):
+            elif member is not None and (job := submission.recorded_id(member.submission, self.words)):
                 found[job_id] = member.native_id(self.words, job)
             elif member is not None:
                 sought[job_id] = member
@@ -316,7 +320,7 @@ class BatchBackend(TaskBackend):
 
     def renounce(self, job_ids: Iterable[str]) -> Mapping[str, str]:
         """See to it that jobs which cannot be found do not start any more."""
-        held = {job_id: files.claim_for_nobody(self.job_directory(job_id), self.words) for job_id in job_ids}
+        held = {job_id: claims.claim_for_nobody(self.job_directory(job_id), self.words) for job_id in job_ids}
         return {job_id: native_id for job_id, native_id in held.items() if native_id is not None}
 
 
@@ -327,7 +331,7 @@ def _pack(orders: Sequence[Order]) -> int:
 
 def _remove(orders: Iterable[Order], directory: Path) -> None:
     """Remove what was written of jobs that were not handed over."""
-    files.remove(directory)
+    submission.remove(directory)
     for order in orders:
         if order.spool is not None:
             shutil.rmtree(order.spool, ignore_errors=True)

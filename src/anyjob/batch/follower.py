@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anyjob.batch import ends, files
+from anyjob.batch import ends
 from anyjob.batch.dialect import Row
-from anyjob.batch.files import Journal, Membership
+from anyjob.batch.files import submission
+from anyjob.batch.files.claims import claim_for_nobody, claimed_by
+from anyjob.batch.files.journal import Journal
+from anyjob.batch.files.node_reports import end_of_log, read_observed_end, refresh_directory
+from anyjob.batch.files.work import Membership, read_membership
 from anyjob.batch.queue import Listing, Queue
 from anyjob.errors import BackendUnavailableError, StateError
 from anyjob.orders import Observation, Ticket
@@ -28,7 +32,7 @@ class FollowedSubmission:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.size = files.size(path)
+        self.size = submission.size(path)
         self.journal = Journal(path)
         self.jobs: dict[int, FollowedJob] = {}
         self.settled: set[int] = set()
@@ -90,7 +94,7 @@ class Follower:
     def _job(self, ticket: Ticket) -> FollowedJob:
         job = self._jobs.get(ticket.job_id)
         if job is None:
-            membership = None if ticket.spool is None else files.membership(ticket.spool)
+            membership = None if ticket.spool is None else read_membership(ticket.spool)
             followed = None if membership is None else self._submission(membership.submission)
             job = self._jobs[ticket.job_id] = FollowedJob(membership, followed)
             if not self._queue.was_submitted_here(ticket.native_id):
@@ -210,7 +214,7 @@ class Follower:
     def _give_up(self, ticket: Ticket, job: FollowedJob, row: Row) -> Observation | None:
         """It waits, and will not start: it is not to start any more, whatever somebody does about that."""
         if ticket.spool is not None and not job.started_attempt:
-            files.claim_for_nobody(ticket.spool, self._dialect)
+            claim_for_nobody(ticket.spool, self._dialect)
         message = f"{self._dialect.title} has put it where it does not start: {self._why(row)}"
         self.given_up.append(ticket.native_id)
         job.outcome = Outcome(
@@ -241,11 +245,11 @@ class Follower:
         log = root = ""
         told = False
         if ticket.spool is not None:
-            files.refresh_directory(ticket.spool)
+            refresh_directory(ticket.spool)
             job.outcome = _read_outcome(ticket.spool)
             if job.outcome is not None:
                 return _final_observation(job.outcome)
-            ended, told = files.read_observed_end(ticket.spool)
+            ended, told = read_observed_end(ticket.spool)
             if ended.get("attempt", 0) < attempt:
                 ended, told = {}, False  # that was the attempt before
             lately = now - job.ended_since < self._patience
@@ -255,7 +259,7 @@ class Follower:
                 )
             root = str(ticket.spool.parent.parent)
             if job.membership is not None:
-                log = files.end_of_log(job.membership.log)
+                log = end_of_log(job.membership.log)
         if row.reason in (None, "exit-code", "signal") and row.status is not JobStatus.CANCELLED:
             if job.cancelled:
                 row = row._replace(status=JobStatus.CANCELLED, reason=None, message="")
@@ -272,7 +276,7 @@ class Follower:
         if job.unlisted_since is None:
             job.unlisted_since = now
         if ticket.spool is not None:
-            files.refresh_directory(ticket.spool)
+            refresh_directory(ticket.spool)
             job.outcome = _read_outcome(ticket.spool)
             if job.outcome is not None:
                 return _final_observation(job.outcome)
@@ -295,11 +299,11 @@ class Follower:
                 job.outcome = Outcome(status=JobStatus.CANCELLED)
             return _final_observation(job.outcome)
         if not self._queue.has_history:
-            ended, _ = files.read_observed_end(ticket.spool)
+            ended, _ = read_observed_end(ticket.spool)
             if ended.get("attempt", 0) >= max(job.started_attempt, 1):  # nobody else has a verdict
                 row = Row(ticket.native_id, JobStatus.ERROR, reason="signal")
                 return self._observe_ended(ticket, job, row, None)
-        started = files.claimed_by(ticket.spool, self._dialect) is not None
+        started = claimed_by(ticket.spool, self._dialect) is not None
         by = ""
         if not job.cancelled:
             is_task = self._dialect.split_id(ticket.native_id)[1] is not None
@@ -310,7 +314,7 @@ class Follower:
             by = f"while it waited, by somebody else: {self._dialect.title} keeps no record of that"
         elif started and not waited_long:
             return None
-        if not started and files.claim_for_nobody(ticket.spool, self._dialect) is not None:
+        if not started and claim_for_nobody(ticket.spool, self._dialect) is not None:
             return None  # it has started after all
         job.outcome = Outcome(status=JobStatus.CANCELLED, message=by)
         return _final_observation(job.outcome)
@@ -378,7 +382,7 @@ class Follower:
             followed.jobs.pop(position, None)
             followed.settled.add(position)
             if len(followed.settled) == followed.size:
-                files.remove(followed.path)
+                submission.remove(followed.path)
             if not followed.jobs:
                 self._submissions.pop(followed.path, None)
 

@@ -82,6 +82,27 @@ def write_private(path: t.Path, data: bytes, *, durable: bool = False) -> None:
         sync_directories(path.parent)
 
 
+def write_new(path: t.Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file that is not there yet, where nobody looks for it before it is whole.
+
+    Args:
+        path: the file, in a directory that is there.
+        data: all that it is to hold.
+        mode: for the user alone.
+
+    Raises:
+        OSError: it is there already, or cannot be written.
+    """
+    how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, how, mode)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
+
+
 def copy_whole(source: t.Path, target: t.Path) -> None:
     """Copy a file to where there is none, without having it in memory.
 
