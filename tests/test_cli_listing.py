@@ -212,6 +212,19 @@ def test_commands_of_plugins_are_loaded_when_named_only(plugins: Path) -> None:
     assert "bad 1.0 cannot be loaded: ZeroDivisionError: division by zero" in done.stderr
 
 
+def test_a_command_of_a_plugin_that_is_not_there_or_blocked_says_so(
+    plugins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(plugins, "shouter", "[anyjob.commands]\nshout = shout_of_tests:shout\n", shout_of_tests=COMMAND)
+    monkeypatch.setenv("ANYJOB_DISABLE_PLUGINS", "shouter")
+    done = invoke("dashboard", "--port", "1")
+    assert done.exit_code == 125
+    assert "no command is called 'dashboard'; it comes with: pip install anyjob-dashboard" in done.stderr
+    done = invoke("shout", "hello")
+    assert done.exit_code == 125
+    assert "ANYJOB_DISABLE_PLUGINS" in done.stderr
+
+
 def test_usage_errors_of_a_plugin_s_command_are_told_as_ours(plugins: Path) -> None:
     install(plugins, "shouter", "[anyjob.commands]\nshout = shout_of_tests:shout\n", shout_of_tests=COMMAND)
     done = invoke("shout")

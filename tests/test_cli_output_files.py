@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 from support.cli_program import invoke
 
+import anyjob as library
 from anyjob import BackendError, Call, Config, Registry, Session, Spec, TaskJob, set_default_session
 from anyjob.cli import exit_codes
 
@@ -63,6 +64,11 @@ class PoemJob(TaskJob):
             raise ZeroDivisionError("of a plugin")
         Path(path).write_text(f"{what}: {value.line}")
 
+    @classmethod
+    def check_write(cls, what: str, path: str) -> None:
+        if path.endswith(".stone"):
+            raise BackendError(f"{what}: nothing is written in stone")
+
 
 @pytest.fixture(autouse=True)
 def _kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -92,6 +98,16 @@ line = "{line}"
 [matrix]
 line = ["a rose", "an ox"]
 """
+
+
+def test_a_path_that_cannot_be_written_to_is_refused_before_the_work_is_run(tmp_path: Path) -> None:
+    done = poem("-b", "local", "--line", "a rose", "--write", "page=p.stone")
+    assert (done.exit_code, done.stdout) == (exit_codes.FAILED, "")
+    (tmp_path / "one.toml").write_text('[job]\ntype = "acme.poem"\nline = "x"\n[write]\npage = "p.stone"\n')
+    of_file = invoke("run", "one.toml", "-b", "local")
+    assert "page: nothing is written in stone" in done.stderr
+    assert "page: nothing is written in stone" in of_file.stderr
+    assert library.jobs() == []
 
 
 def test_a_result_is_shown_as_its_kind_shows_it() -> None:

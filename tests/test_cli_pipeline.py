@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -117,7 +119,22 @@ def test_what_cannot_be_is_told_with_its_place(old: str, new: str, message: str)
     with pytest.raises(JobFileError) as caught:
         load(path)
     assert message in str(caught.value)
-    assert str(Path(path).absolute()) in str(caught.value)
+    assert re.match(rf"{re.escape(os.path.abspath(path))}:[0-9]+: ", str(caught.value))
+
+
+def test_of_several_steps_the_line_of_the_wrong_one_is_told() -> None:
+    in_a_table = '[[job]]\nname = "p-last"\ncommand = { argv = ["x"] }\n[job.resources]\ncpu = 1\n'
+    for text, line in (
+        (PIPELINE.replace('needs = ["p-fit"]', 'needs = ["p-fti"]'), 'needs = ["p-fti"]'),
+        (PIPELINE.replace('needs = ["p-fetch"]', "needs = 3"), "needs = 3"),
+        (PIPELINE.replace("matrix = { seed", "matrix = { s-d"), "matrix = { s-d = [1, 2] }"),
+        (PIPELINE + in_a_table, "cpu = 1"),
+    ):
+        path = written(text)
+        with pytest.raises(JobFileError) as caught:
+            load(path)
+        told = f"{os.path.abspath(path)}:{text.splitlines().index(line) + 1}: "
+        assert str(caught.value).startswith(told)
 
 
 def test_steps_need_a_backend_that_keeps_the_order() -> None:

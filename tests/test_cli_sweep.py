@@ -87,6 +87,12 @@ def test_values_of_an_axis(text: str, values: list[Any]) -> None:
     assert parse_axis(text) == values
 
 
+def test_of_two_values_for_one_key_none_is_dropped() -> None:
+    done = invoke("run", job_file(POWERS), "-p", "base=3", "-p", "base=4")
+    assert "-p has 'base' twice, '3' and '4': give all values of it at once: -p AXIS=1,2" in done.stderr
+    assert "--tag has 'a' twice, '1' and '2': give it once" in invoke("jobs", "--tag=a=1", "--tag=a=2").stderr
+
+
 def test_an_axis_that_is_not_there() -> None:
     done = invoke("run", job_file(POWERS), "-p", "bas=3")
     assert done.exit_code == 125

@@ -499,6 +499,7 @@ def test_lines_of_keys() -> None:
     text = (
         '# x = 0\na = 1\nb.c = 2\n[t."u.v"]\r\nd = """\na = 3\n"""\ne = [\n  1,\n]\n'
         "  [[list]] # a = 1\nf = 'x = 1'\n[[list]]\nf = 2\n"
+        "[list.in]\ng = 1\n[[list.more]]\nh = 1\n"
     )
     assert key_lines(text) == {
         ("a",): 2,
@@ -509,7 +510,15 @@ def test_lines_of_keys() -> None:
         ("t", "u.v", "d"): 5,
         ("t", "u.v", "e"): 8,
         ("list",): 11,
-        ("list", "f"): 12,
+        ("list", "[0]"): 11,
+        ("list", "[0]", "f"): 12,
+        ("list", "[1]"): 13,
+        ("list", "[1]", "f"): 14,
+        ("list", "[1]", "in"): 15,
+        ("list", "[1]", "in", "g"): 16,
+        ("list", "[1]", "more"): 17,
+        ("list", "[1]", "more", "[0]"): 17,
+        ("list", "[1]", "more", "[0]", "h"): 18,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from running_local import Local, running, until
 
 import anyjob
-from anyjob import Call, Command
+from anyjob import Call, Command, aio
 from anyjob.errors import UnsupportedSpecError
 from anyjob.job import JobStatus
 from anyjob.views.details.description import describe
@@ -79,6 +80,26 @@ def test_a_held_job_is_cancelled(own: Local) -> None:
     assert own.session.release([held]) == [False]
     Path(own.fifo).write_text("go on")
     first.result(60)
+
+
+def test_the_same_without_blocking_an_event_loop(own: Local) -> None:
+    async def steer() -> None:
+        first, waiting = await aio.map(time.sleep, [600, 0], backend=own.backend, name="steered")
+        await asyncio.to_thread(until, first.running, "it runs")
+        assert await aio.hold([first, waiting]) == [False, True]
+        assert await aio.set_priority([waiting], 3) == [True]
+        assert await aio.release([waiting]) == [True]
+        assert await aio.pause([first]) == [True]
+        assert await aio.resume([first]) == [True]
+        await aio.cancel(first)
+        await waiting
+        (again,) = await aio.rerun([waiting], session=own.session, name="again")
+        await again
+        assert again.metadata()["name"] == "again"
+        with pytest.raises(TypeError, match="jobs are taken as a list"):
+            await aio.hold(waiting)  # type: ignore[arg-type]
+
+    asyncio.run(steer())
 
 
 def test_other_backends_say_that_they_cannot(tmp_path: Path) -> None:

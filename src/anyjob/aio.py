@@ -28,6 +28,7 @@ from anyjob.taskbackend import AnyBackend
 from anyjob.taskjob import TaskJob
 from anyjob.tracking.waits import asynchronous, blocking
 from anyjob.tracking.waits.blocking import J, Waited
+from anyjob.tracking.waits.given_jobs import jobs_in
 from anyjob.tracking.waits.offload import offload
 
 P = ParamSpec("P")
@@ -334,3 +335,49 @@ def as_completed(jobs: Iterable[J], timeout: float | None = None) -> AsyncIterat
     """
     deadline = asynchronous.deadline_of(timeout)
     return asynchronous.as_completed(blocking.unique(jobs), timeout, deadline)
+
+
+async def rerun(
+    jobs: Iterable[TaskJob[T]],
+    *,
+    downstream: bool = False,
+    session: Session | None = None,
+    **resources: Any,
+) -> list[TaskJob[T]]:
+    """Hand over anew what jobs were handed; return the new jobs in order: see `anyjob.Session.rerun`."""
+    again = jobs_in(jobs)
+    return await offload(lambda: _of(session).rerun(again, downstream=downstream, **resources))
+
+
+async def hold(jobs: Iterable[TaskJob]) -> list[bool]:
+    """Keep jobs that wait from starting; say for each whether that was done: see `anyjob.Session.hold`."""
+    return await _control("hold", jobs)
+
+
+async def release(jobs: Iterable[TaskJob]) -> list[bool]:
+    """Let jobs start that are held; say for each whether that was done: see `anyjob.Session.release`."""
+    return await _control("release", jobs)
+
+
+async def pause(jobs: Iterable[TaskJob]) -> list[bool]:
+    """Have jobs that run stand still; say for each whether that was done: see `anyjob.Session.pause`."""
+    return await _control("pause", jobs)
+
+
+async def resume(jobs: Iterable[TaskJob]) -> list[bool]:
+    """Have jobs go on that are paused; say for each whether that was done: see `anyjob.Session.resume`."""
+    return await _control("resume", jobs)
+
+
+async def set_priority(jobs: Iterable[TaskJob], priority: int) -> list[bool]:
+    """Give jobs that wait another priority: see `anyjob.Session.set_priority`."""
+    from anyjob.resources import check_priority
+
+    return await _control("priority", jobs, check_priority(priority))
+
+
+async def _control(what: str, jobs: Iterable[TaskJob], *more: Any) -> list[bool]:
+    from anyjob.session.job_actions import control
+
+    meant = jobs_in(jobs)
+    return await offload(lambda: control(what, meant, *more))

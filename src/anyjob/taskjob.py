@@ -137,6 +137,14 @@ class TaskJob(BaseJob, Generic[T_co]):
         """
         raise UnsupportedSpecError(f"{cls.__name__} declares that it writes {what!r}, and does not")
 
+    @classmethod
+    def check_write(cls, what: str, path: str) -> None:
+        """Refuse a path that `write` could not write to, before the work is run. By default, none.
+
+        Raises:
+            AnyjobError: no such file can be made, whatever the result is; says why.
+        """
+
     # --- the handle ---------------------------------------------------------------------------
 
     def submit(self) -> NoReturn:

@@ -92,10 +92,17 @@ class Main(LazyGroup):
         name = str(args[0])
         if ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
+        from anyjob.cli.context import registry
+        from anyjob.registry.listing import WELL_KNOWN
         from anyjob.text.nearest import did_you_mean
 
+        group = "anyjob.commands"
+        if any(each.name == name for each in registry().listing(group, hooks=False)):
+            registry().command(name)  # raises, and says why what is installed cannot be used
+        brought_by = WELL_KNOWN[group].get(name)
+        hint = f"; it comes with: pip install {brought_by}" if brought_by else None
         raise click.UsageError(
-            f"no command is called {name!r}{did_you_mean(name, self.list_commands(ctx))}", ctx
+            f"no command is called {name!r}{hint or did_you_mean(name, self.list_commands(ctx))}", ctx
         )
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -34,7 +34,7 @@ from anyjob.errors import JobFileError
 from anyjob.jobfile.reader import KEYS, JobFile, read_flag, read_table
 from anyjob.status import PREREQUISITES
 from anyjob.text.nearest import did_you_mean
-from anyjob.text.toml import InvalidEntry, parse_toml, read_text, require_known_keys, type_name
+from anyjob.text.toml import InvalidEntry, explain_entry, parse_toml, read_text, require_known_keys, type_name
 
 NEEDS = dict(zip(("needs", "needs_end", "needs_failure"), PREREQUISITES, strict=True))
 """What a step says that it starts after, and the keyword of a ``run`` that means the same."""
@@ -65,10 +65,11 @@ def load(path: str | os.PathLike[str]) -> Pipeline | None:
     """Read a job file of several steps; None for one that has no ``[[job]]``.
 
     Raises:
-        JobFileError: it cannot be read, or cannot be used; names file and place.
+        JobFileError: it cannot be read, or cannot be used; names file, line and place.
     """
     filename = os.path.abspath(path)
-    data = parse_toml(read_text(filename, error=JobFileError), filename, error=JobFileError)
+    text = read_text(filename, error=JobFileError)
+    data = parse_toml(text, filename, error=JobFileError)
     if not isinstance(data.get("job"), list):
         return None
     try:
@@ -83,7 +84,7 @@ def load(path: str | os.PathLike[str]) -> Pipeline | None:
         ordered = [steps[name] for name in _in_order(steps)]
         return Pipeline(filename, str(data.get("name", "")), ordered, fail_fast)
     except InvalidEntry as error:
-        raise JobFileError(f"{filename}: {error.place}: {error}") from None
+        raise JobFileError(explain_entry(error, text, filename)) from None
 
 
 def _entry(number: int, table: Any) -> tuple[str, dict[str, Any]]:

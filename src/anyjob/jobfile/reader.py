@@ -62,8 +62,7 @@ from anyjob.specs import Command
 from anyjob.text.nearest import did_you_mean, nearest
 from anyjob.text.toml import (
     InvalidEntry,
-    key_lines,
-    line_of,
+    explain_entry,
     parse_toml,
     read_text,
     require_known_keys,
@@ -152,9 +151,7 @@ def parse(text: str, filename: str, axes: Mapping[str, Sequence[Any]] | None = N
     try:
         return _Reader(data, filename).read(axes or {})
     except InvalidEntry as error:
-        line = line_of(key_lines(text), tuple(re.split(r"\.|(?=\[)", error.place)))
-        at = filename if line is None else f"{filename}:{line}"
-        raise JobFileError(f"{at}: {error.place}: {error}" if error.place else f"{at}: {error}") from None
+        raise JobFileError(explain_entry(error, text, filename)) from None
 
 
 def read_table(data: dict[str, Any], filename: str) -> JobFile:

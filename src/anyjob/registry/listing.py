@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from anyjob import hints as t
 from anyjob.registry.discovery import Scan
-from anyjob.registry.entry_points import API, BACKENDS, CORE, JOB_TYPES, PLUGINS, PROVIDERS, Reference
+from anyjob.registry.entry_points import (
+    API,
+    BACKENDS,
+    COMMANDS,
+    CORE,
+    JOB_TYPES,
+    PLUGINS,
+    PROVIDERS,
+    Reference,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +37,7 @@ WELL_KNOWN = {
     },
     JOB_TYPES: {"circuit": "anyjob-qiskit", "estimate": "anyjob-qiskit"},
     PROVIDERS: {"qiskit": "anyjob-qiskit"},
+    COMMANDS: {"dashboard": "anyjob-dashboard", "mcp": "anyjob-mcp", "remote": "anyjob-ssh"},
 }
 """Of each group the names that anyjob's own plugins bring, and the distributions that these come in."""
 
@@ -190,7 +200,9 @@ def unknown_name_message(
 
     names = sorted({each.name for each in listed if each.usable})
     well_known = WELL_KNOWN.get(group, {})
-    brought_by = {each: pip for known in WELL_KNOWN.values() for each, pip in known.items()}
+    brought_by = {
+        each: pip for of, known in WELL_KNOWN.items() if of != COMMANDS for each, pip in known.items()
+    }
     absent = [name] if name in brought_by else get_close_matches(name, {*well_known} - {*names}, 3, 0.75)
     near = [] if name in brought_by else get_close_matches(name, names, 3, 0.6)
     hints = []

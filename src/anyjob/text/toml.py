@@ -96,16 +96,18 @@ def _depth(value: Any) -> int:
 def key_lines(text: str) -> dict[Path, int]:
     """Return the lines, from 1, on which keys and the headers of tables stand.
 
-    Good enough for messages: what TOML can hide in odd places (quotes with escapes in keys, tables
-    within arrays) has no line of its own.
+    What stands below the second of several ``[[job]]`` is below ``("job", "[1]")``. Good enough for
+    messages: what TOML can hide in odd places (quotes with escapes in keys, tables within ``{ }``) has no
+    line of its own.
     """
     import re
 
     word = r"""(?:[A-Za-z0-9_-]+|"[^"\\]*"|'[^']*')"""
     dotted = rf"{word}(?:\s*\.\s*{word})*"
-    header = re.compile(rf"\s*\[\[?\s*({dotted})\s*\]\]?\s*(?:#.*)?")
+    header = re.compile(rf"\s*(\[\[?)\s*({dotted})\s*\]\]?\s*(?:#.*)?")
     assignment = re.compile(rf"\s*({dotted})\s*=")
     lines: dict[Path, int] = {}
+    arrays: dict[Path, int] = {}  # of tables: how many each has up to here
     table: Path = ()
     inside = ""  # the quotes of a text of several lines
     for number, line in enumerate(text.split("\n"), 1):
@@ -113,7 +115,14 @@ def key_lines(text: str) -> dict[Path, int]:
             inside = "" if line.count(inside) % 2 else inside
             continue
         if found := header.fullmatch(line.rstrip("\r")):
-            table = _keys(re.findall(word, found[1]))
+            *around, last = _keys(re.findall(word, found[2]))
+            table = ()
+            for key in around:
+                table = _in_last(arrays, (*table, key))
+            table = (*table, last)
+            if found[1] == "[[":
+                arrays[table] = arrays.get(table, 0) + 1
+                table = _in_last(arrays, table)
             lines.setdefault(table, number)
         elif found := assignment.match(line):
             lines.setdefault((*table, *_keys(re.findall(word, found[1]))), number)
@@ -124,8 +133,22 @@ def key_lines(text: str) -> dict[Path, int]:
     return lines
 
 
+def _in_last(arrays: Mapping[Path, int], table: Path) -> Path:
+    """Return where what is below a table stands; of an array of them, that is the last one."""
+    return (*table, f"[{arrays[table] - 1}]") if table in arrays else table
+
+
 def _keys(words: list[str]) -> Path:
     return tuple(word.strip("\"'") for word in words)
+
+
+def explain_entry(error: InvalidEntry, text: str, filename: str) -> str:
+    """Return what is wrong with an entry of a file, with file, line and place."""
+    import re
+
+    line = line_of(key_lines(text), tuple(re.split(r"\.|(?=\[)", error.place)))
+    at = filename if line is None else f"{filename}:{line}"
+    return f"{at}: {error.place}: {error}" if error.place else f"{at}: {error}"
 
 
 def line_of(lines: Mapping[Path, int], path: Path) -> int | None:

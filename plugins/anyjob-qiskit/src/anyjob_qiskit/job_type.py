@@ -80,3 +80,14 @@ class CircuitJob(TaskJob[CircuitResult]):
         """
         assert what == "plot"
         value.plot(path)
+
+    @classmethod
+    def check_write(cls, what: str, path: str) -> None:
+        """Refuse a format that matplotlib does not draw, before anything is run.
+
+        Raises:
+            BackendError: matplotlib is not installed, or does not know the format.
+        """
+        from anyjob_qiskit.results.histogram import check_plot
+
+        check_plot(path)

@@ -164,7 +164,7 @@ def _run_file(
     from anyjob.cli.terminal.values import parse_pairs
     from anyjob.jobfile.pipeline import load
 
-    axes = parse_pairs(options["parameters"])
+    axes = parse_pairs(options["parameters"], several="give all values of it at once: -p AXIS=1,2")
     if options["results"] is not None:
         from anyjob.cli.run.sweeps.results_file import check_path
 

@@ -57,7 +57,7 @@ def read_writes(texts: Iterable[str], kind: str, job_type: type[Any]) -> dict[st
 
     Raises:
         click.UsageError: a text is no WHAT=PATH.
-        SpecError: the kind makes no such file, or there is no directory to put it into.
+        AnyjobError: the kind makes no such file, or not of that name, or there is no directory for it.
     """
     found = parse_pairs(texts, "--write")
     check_writes(found, kind, job_type, "--write ")
@@ -69,6 +69,7 @@ def check_writes(writes: Mapping[str, str], kind: str, job_type: type[Any], wher
 
     Raises:
         SpecError: the kind makes no such file, or there is no directory to put it into.
+        AnyjobError: the kind cannot write a file of that name.
     """
     known: Mapping[str, str] = getattr(job_type, "writes", {})
     for what, path in writes.items():
@@ -81,6 +82,7 @@ def check_writes(writes: Mapping[str, str], kind: str, job_type: type[Any], wher
         directory = os.path.dirname(path)
         if not path or not os.path.isdir(directory or "."):
             raise SpecError(f"{where}{what}: there is no directory {directory!r} for {path!r}")
+        job_type.check_write(what, path)
 
 
 def write_files(job: Any, value: Any, writes: Mapping[str, str]) -> bool:

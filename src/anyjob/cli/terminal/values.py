@@ -16,17 +16,24 @@ write_option = click.option(
 )
 
 
-def parse_pairs(texts: Iterable[str], what: str = "-p") -> dict[str, str]:
+def parse_pairs(texts: Iterable[str], what: str = "-p", several: str = "give it once") -> dict[str, str]:
     """Return what ``key=value`` texts say.
 
+    Args:
+        texts: what the command line has.
+        what: the option that takes them, for errors.
+        several: what to do where one key was given twice, of which one value would be lost.
+
     Raises:
-        click.UsageError: one has no ``=``, or no key.
+        click.UsageError: one has no ``=``, or no key; or two have the same key.
     """
-    found = {}
+    found: dict[str, str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not key or not equals:
             raise click.UsageError(f"{what} takes KEY=VALUE, not {text!r}")
+        if key in found:
+            raise click.UsageError(f"{what} has {key!r} twice, {found[key]!r} and {value!r}: {several}")
         found[key] = value
     return found
 

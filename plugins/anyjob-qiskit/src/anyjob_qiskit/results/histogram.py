@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from anyjob import BackendError
 
@@ -51,19 +53,40 @@ def most_frequent(counts: Mapping[str, int]) -> tuple[dict[str, int], int]:
     return shown, sum(counts.values()) - sum(shown.values())
 
 
+def check_plot(path: str) -> None:
+    """See to it that a drawing can be written into a file of this name.
+
+    Raises:
+        BackendError: matplotlib is not installed, or does not know the format that the name says.
+    """
+    canvas, _ = _matplotlib()
+    name, suffix = os.path.splitext(path)
+    known = canvas.get_supported_filetypes()
+    if suffix[1:].lower() not in known:
+        raise BackendError(
+            f"nothing can be drawn into {path!r}: its name says no format that matplotlib knows, such as "
+            f"{name}.png; there are: {', '.join(known)}"
+        )
+
+
+def _matplotlib() -> tuple[Any, Any]:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise BackendError("to draw takes matplotlib: pip install 'anyjob-qiskit[plot]'") from error
+    return FigureCanvasAgg, Figure
+
+
 def save_plot(named: Sequence[tuple[str, Mapping[str, int]]], path: str) -> None:
     """Draw histograms, one below the other, into a file whose name says the format.
 
     Raises:
         BackendError: matplotlib is not installed, or cannot write that format or that file.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise BackendError("to draw takes matplotlib: pip install 'anyjob-qiskit[plot]'") from error
-    figure = Figure(figsize=(8, 3.2 * len(named)), layout="constrained")
-    FigureCanvasAgg(figure)
+    canvas, figures = _matplotlib()
+    figure = figures(figsize=(8, 3.2 * len(named)), layout="constrained")
+    canvas(figure)
     for axes, (name, counts) in zip(figure.subplots(len(named), squeeze=False)[:, 0], named, strict=True):
         shown, rest = most_frequent(counts)
         if rest:
