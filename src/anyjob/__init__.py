@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         BaseBackend,
         Capabilities,
     )
+    from anyjob.command_result import CommandResult
     from anyjob.config.secrets import Secret
     from anyjob.config.settings import Config
     from anyjob.errors import (
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
     from anyjob.jobtypes import CommandJob, PythonJob
     from anyjob.orders import Observation, Options, Order, Rejected, Ticket, Unsure
     from anyjob.outcome import Attempt, Outcome
-    from anyjob.outputs.command_result import CommandResult
     from anyjob.provider import BaseProvider, ProviderConfiguration, filter_backends, least_busy
     from anyjob.references import Lazy, lazy, result_of
     from anyjob.registry.lookup import Registry
@@ -138,7 +138,7 @@ _WHERE = {
     "jobtypes": ("CommandJob", "PythonJob"),
     "orders": ("Observation", "Options", "Order", "Rejected", "Ticket", "Unsure"),
     "outcome": ("Attempt", "Outcome"),
-    "outputs.command_result": ("CommandResult",),
+    "command_result": ("CommandResult",),
     "spool.progress_report": ("progress",),
     "references": ("Lazy", "lazy", "result_of"),
     "execution.own_attempt": ("attempt", "scratch"),

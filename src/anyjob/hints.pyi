@@ -19,6 +19,7 @@ from typing import overload as overload
 import click as click
 
 from anyjob.backend import BaseBackend as BaseBackend
+from anyjob.backend import Capabilities as Capabilities
 from anyjob.config.settings import Config as Config
 from anyjob.future import JobFuture as JobFuture
 from anyjob.job import BaseJob as BaseJob

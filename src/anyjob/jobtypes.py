@@ -6,9 +6,9 @@ import pickle
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from anyjob.command_result import BytesOutput, CommandResult, Output
 from anyjob.errors import JobFailedError
 from anyjob.outcome import Outcome
-from anyjob.outputs.command_result import BytesOutput, CommandResult, Output
 from anyjob.serialization.pickling import PickledCall, dump_call
 from anyjob.specs import Call, Command, File, Spec, T_co
 from anyjob.spool.outcomes import load_value

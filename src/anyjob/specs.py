@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVar
 
-    from anyjob.outputs.command_result import CommandResult  # noqa: F401 (in the base of Command, as text)
+    from anyjob.command_result import CommandResult  # noqa: F401 (in the base of Command, as text)
 
     T_co = TypeVar("T_co", covariant=True, default=Any)
 else:

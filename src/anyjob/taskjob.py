@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, NoReturn
 from msgspec.structs import replace
 
 from anyjob import hints as t
+from anyjob.command_result import Output
 from anyjob.errors import (
     AnyjobError,
     DependencyFailedError,
@@ -20,7 +21,6 @@ from anyjob.errors import (
 )
 from anyjob.job import BaseJob
 from anyjob.outcome import USAGE, Attempt, KeptByBackend, Outcome
-from anyjob.outputs.command_result import Output
 from anyjob.process.plugin_thread import PluginThread
 from anyjob.references import OutputPath, ResultOf
 from anyjob.specs import Spec, T_co, kind_of

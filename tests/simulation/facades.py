@@ -51,7 +51,7 @@ PREFIXES = (
     "anyjob.spool",
     "anyjob.standalone",
 )
-OTHERS = ("anyjob.job", "anyjob.taskjob", "anyjob.taskbackend")
+OTHERS = ("anyjob.job", "anyjob.command_result", "anyjob.taskjob", "anyjob.taskbackend")
 
 LOG_ERROR = vars(job_control)["log_error"]
 OUTSIDE = (

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from anyjob import hints as t
 from anyjob.errors import UnsupportedSpecError
 from anyjob.resources import Resources
 from anyjob.specs import Call, Command, Spec, kind_of
 
 if TYPE_CHECKING:
-    from anyjob.taskbackend import TaskBackend
     from anyjob.tracking.records import JobRecord
 
 
-def check_spec(backend: TaskBackend, native: Spec) -> None:
+def check_spec(backend: t.TaskBackend, native: Spec) -> None:
     """See to it that nothing which a spec asks for is ignored.
 
     Raises:
@@ -33,7 +33,7 @@ def check_spec(backend: TaskBackend, native: Spec) -> None:
         )
 
 
-def check_resources(backend: TaskBackend, resources: Resources) -> None:
+def check_resources(backend: t.TaskBackend, resources: Resources) -> None:
     """See to it that a backend was made to keep what a job asks for: most have no word for it.
 
     Raises:
@@ -58,7 +58,7 @@ def check_resources(backend: TaskBackend, resources: Resources) -> None:
     raise UnsupportedSpecError(f"{why}, or choose one that does, such as `local`")
 
 
-def check_tasks(backend: TaskBackend, record: JobRecord) -> None:
+def check_tasks(backend: t.TaskBackend, record: JobRecord) -> None:
     """See to it that a job which asks for several tasks has them.
 
     Raises:

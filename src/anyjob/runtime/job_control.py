@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from anyjob import hints as t
 from anyjob.errors import JobError
 
 if TYPE_CHECKING:
-    from anyjob.taskbackend import TaskBackend
     from anyjob.taskjob import TaskJob
 
 
-def cancel_many(backend: TaskBackend, jobs: Sequence[TaskJob], *, downstream: bool) -> list[bool]:
+def cancel_many(backend: t.TaskBackend, jobs: Sequence[TaskJob], *, downstream: bool) -> list[bool]:
     """Cancel jobs of a backend, as `TaskBackend.cancel_many` has it."""
     tracker = backend._tracker
     records = [job._record for job in jobs]
@@ -52,7 +52,9 @@ def cancel_many(backend: TaskBackend, jobs: Sequence[TaskJob], *, downstream: bo
     return [record.job_id in accepted for record in records]
 
 
-def control_many(backend: TaskBackend, action: str, jobs: Sequence[TaskJob], value: int | None) -> list[bool]:
+def control_many(
+    backend: t.TaskBackend, action: str, jobs: Sequence[TaskJob], value: int | None
+) -> list[bool]:
     """Do something to jobs of a backend, as `TaskBackend.control_many` has it."""
     records = [job._record for job in jobs]
     open_records = [record for record in records if record.outcome is None]

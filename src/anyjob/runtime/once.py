@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from anyjob import hints as t
 from anyjob.digest.work import keys_of
 from anyjob.errors import SpecError, UnsupportedSpecError
 from anyjob.ledger.rows import FINAL, NewJob
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from anyjob.ledger.store import Ledger
     from anyjob.resources import Resources
     from anyjob.runtime.dependencies.prerequisites import After
-    from anyjob.taskbackend import TaskBackend
 
 
 class Claim(NamedTuple):
@@ -69,7 +69,7 @@ class Once(NamedTuple):
 
     def run(
         self,
-        backend: TaskBackend,
+        backend: t.TaskBackend,
         specs: Sequence[Spec],
         resources: Sequence[Resources],
         *,
@@ -161,7 +161,7 @@ class _Found(NamedTuple):
     spent: dict[bytes, str]
 
 
-def _look(backend: TaskBackend, once: Once, keys: Sequence[bytes], after: Sequence[After]) -> _Found:
+def _look(backend: t.TaskBackend, once: Once, keys: Sequence[bytes], after: Sequence[After]) -> _Found:
     ledger, services = backend.services.ledger, backend.services
     some = list(dict.fromkeys(keys))
     keyed = ledger.keyed(some) if ledger.exists else {}

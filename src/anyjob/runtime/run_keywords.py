@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from anyjob import hints as t
 from anyjob.errors import SpecError
 from anyjob.specs import Call, Command, Spec, T, outputs_in
 from anyjob.status import LIMIT, ONCE, PREREQUISITES
@@ -12,10 +13,9 @@ from anyjob.status import LIMIT, ONCE, PREREQUISITES
 if TYPE_CHECKING:
     from anyjob.references import ResultOf
     from anyjob.runtime.dependencies.prerequisites import After
-    from anyjob.taskbackend import TaskBackend
 
 
-def take_prerequisites(backend: TaskBackend, given: dict[str, Any], count: int) -> Sequence[After]:
+def take_prerequisites(backend: t.TaskBackend, given: dict[str, Any], count: int) -> Sequence[After]:
     """Take what jobs start after out of the keywords of a ``run``, for each job; nothing where nothing is."""
     if given.keys().isdisjoint(PREREQUISITES):
         return ()
@@ -25,7 +25,7 @@ def take_prerequisites(backend: TaskBackend, given: dict[str, Any], count: int) 
 
 
 def take_results(
-    backend: TaskBackend, specs: Sequence[Spec[T]], after: Sequence[After]
+    backend: t.TaskBackend, specs: Sequence[Spec[T]], after: Sequence[After]
 ) -> tuple[Sequence[Spec[T]], Sequence[After]]:
     """Replace the jobs in the arguments of calls; return the work, and what each of it starts after."""
     if any(isinstance(spec, Command) and outputs_in(spec) for spec in specs):
@@ -57,7 +57,7 @@ def take_once(given: dict[str, Any]) -> Any:
     return take(given)
 
 
-def take_limit(backend: TaskBackend, given: dict[str, Any]) -> None:
+def take_limit(backend: t.TaskBackend, given: dict[str, Any]) -> None:
     """Take out of the keywords of a ``run`` how many of its name may run at a time, and see to that.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from anyjob.outputs.command_result import CommandResult
+from anyjob.command_result import CommandResult
 
 
 def to_builtins(value: Any) -> Any:

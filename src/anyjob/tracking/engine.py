@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from anyjob import hints as t
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from anyjob.backend import Capabilities
     from anyjob.orders import Observation, Ticket
     from anyjob.outcome import Outcome
     from anyjob.status import JobStatus
@@ -63,7 +64,7 @@ class Writer(Protocol):
 class Engine(Protocol):
     """A place that runs jobs, as their tracker sees it."""
 
-    capabilities: Capabilities
+    capabilities: t.Capabilities
 
     @property
     def floor(self) -> float:

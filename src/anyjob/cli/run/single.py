@@ -15,9 +15,9 @@ from anyjob.cli.run.streaming import OutputForwarder, StatusLine, wait_with_stat
 from anyjob.cli.terminal.output import print_error, print_message, write_json, write_line
 from anyjob.cli.terminal.results import as_json as result_as_json
 from anyjob.cli.terminal.results import print_result, write_files
+from anyjob.command_result import CommandResult
 from anyjob.errors import AnyjobError, CommandFailedError
 from anyjob.outcome import Outcome
-from anyjob.outputs.command_result import CommandResult
 from anyjob.resources import make_resources
 from anyjob.specs import Spec, kind_of, without_prerequisites
 from anyjob.taskjob import TaskJob

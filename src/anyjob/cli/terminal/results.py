@@ -9,8 +9,8 @@ from typing import Any
 
 from anyjob.cli.terminal.output import print_error, write_text
 from anyjob.cli.terminal.values import parse_pairs
+from anyjob.command_result import CommandResult
 from anyjob.errors import AnyjobError, SpecError, in_words
-from anyjob.outputs.command_result import CommandResult
 from anyjob.taskjob import TaskJob
 
 

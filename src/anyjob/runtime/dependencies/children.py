@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from anyjob import hints as t
 from anyjob.errors import AnyjobError
 from anyjob.process.reporting import report
 
-if TYPE_CHECKING:
-    from anyjob.taskbackend import TaskBackend
 
-
-def cancel_children(backend: TaskBackend, job_ids: Sequence[str]) -> None:
+def cancel_children(backend: t.TaskBackend, job_ids: Sequence[str]) -> None:
     """Cancel what these jobs have submitted that has not ended, and what that has; what cannot be is told."""
     found = backend.services.ledger.open_children(job_ids)
     by_backend: dict[int, list[Any]] = {}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Container, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
+from anyjob import hints as t
 from anyjob.errors import in_words
 from anyjob.execution.submit_directory import submit_directory, submitting_from
 from anyjob.job import BaseJob
@@ -18,10 +19,6 @@ from anyjob.outcome import Outcome
 from anyjob.runtime.submission.late_launch import launch_orders
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
-
-if TYPE_CHECKING:
-    from anyjob.taskbackend import TaskBackend
-
 
 _held: WeakSet[HeldJob] = WeakSet()
 
@@ -44,7 +41,7 @@ class HeldJob:
         record: of the job.
     """
 
-    def __init__(self, backend: TaskBackend, order: Order, record: JobRecord) -> None:
+    def __init__(self, backend: t.TaskBackend, order: Order, record: JobRecord) -> None:
         self._backend = backend
         self._order = order
         self._record = record
@@ -161,7 +158,7 @@ class HeldJob:
         return Awaited(first.job_id(), _name_of(first), len(self._open)).in_words()
 
 
-def hold(backend: TaskBackend, orders: Sequence[Order], records: dict[str, JobRecord]) -> None:
+def hold(backend: t.TaskBackend, orders: Sequence[Order], records: dict[str, JobRecord]) -> None:
     """Hold jobs in this process until what they start after has come about."""
     for held in [HeldJob(backend, order, records[order.job_id]) for order in orders]:
         if backend.runs_in_caller:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from anyjob import hints as t
 from anyjob.errors import DependencyFailedError, SpecError, UnsupportedSpecError
 from anyjob.job import JobList
 from anyjob.references import STANDS_FOR_RESULT, LazyResultOf, OutputPath, ResultOf
@@ -24,14 +25,13 @@ from anyjob.specs import Call, Spec
 
 if TYPE_CHECKING:
     from anyjob.runtime.dependencies.prerequisites import After
-    from anyjob.taskbackend import TaskBackend
 
 PLAIN, HANDLE, SEQUENCE, MAPPING, FIELDS, SET = range(6)
 """What a type is, for who seeks handles."""
 
 
 def take_results(
-    backend: TaskBackend, specs: Sequence[Spec], after: Sequence[After]
+    backend: t.TaskBackend, specs: Sequence[Spec], after: Sequence[After]
 ) -> tuple[Sequence[Spec], Sequence[After]]:
     """Replace the jobs in the arguments of calls by references to their results.
 
@@ -88,7 +88,7 @@ class _OfOneCall:
 class _Taken:
     """What takes the place of jobs in the arguments of the calls that are handed over together."""
 
-    def __init__(self, backend: TaskBackend) -> None:
+    def __init__(self, backend: t.TaskBackend) -> None:
         self._backend = backend
         self._made: dict[ResultOf, Any] = {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from anyjob import hints as t
 from anyjob.errors import JobNotFoundError, UnsupportedSpecError
 from anyjob.ledger.dependencies import SUCCESS
 from anyjob.runtime.dependencies.prerequisites import finder
@@ -13,10 +14,9 @@ from anyjob.specs import Command, Spec, outputs_in
 if TYPE_CHECKING:
     from anyjob.references import OutputPath
     from anyjob.runtime.dependencies.prerequisites import After
-    from anyjob.taskbackend import TaskBackend
 
 
-def take_outputs(backend: TaskBackend, specs: Sequence[Spec], after: Sequence[After]) -> list[After]:
+def take_outputs(backend: t.TaskBackend, specs: Sequence[Spec], after: Sequence[After]) -> list[After]:
     """Return what each piece of work starts after, with those whose files commands are given.
 
     Raises:
@@ -31,7 +31,7 @@ def take_outputs(backend: TaskBackend, specs: Sequence[Spec], after: Sequence[Af
     return needed
 
 
-def prerequisites(backend: TaskBackend, output: OutputPath, condition: int) -> list[Any]:
+def prerequisites(backend: t.TaskBackend, output: OutputPath, condition: int) -> list[Any]:
     """Return what is to be waited for of a file that another job leaves: nothing where that is forgotten.
 
     Raises:

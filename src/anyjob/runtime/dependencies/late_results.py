@@ -7,6 +7,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from anyjob import hints as t
 from anyjob.errors import DependencyFailedError, StateError
 from anyjob.ledger.encoding import outcome_of
 from anyjob.ledger.reading.results import write_results
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from anyjob.references import ResultOf
-    from anyjob.taskbackend import TaskBackend
     from anyjob.tracking.records import JobRecord
 
 
@@ -37,7 +37,7 @@ class PickledValue:
         return pickle.loads, (self._pickled,)
 
 
-def with_results(backend: TaskBackend, record: JobRecord) -> Spec:
+def with_results(backend: t.TaskBackend, record: JobRecord) -> Spec:
     """Return the native work of a call, with the results of other jobs in it, where they have ended.
 
     Those of jobs that have not stay references: what needs them is not launched yet, or waits at the engine.
@@ -96,7 +96,7 @@ def _with_own(native: Spec, references: Sequence[ResultOf]) -> Spec:
     return made
 
 
-def _is_beside(backend: TaskBackend, path: str) -> bool:
+def _is_beside(backend: t.TaskBackend, path: str) -> bool:
     return path.startswith(f"{backend.spool_root}/")
 
 

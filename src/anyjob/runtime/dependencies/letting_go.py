@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from anyjob import hints as t
 from anyjob.ledger.consequences import NOTHING
 from anyjob.runtime.dependencies import held_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from anyjob.taskbackend import TaskBackend
 
-
-def let_go(backend: TaskBackend, job_ids: Sequence[str]) -> None:
+def let_go(backend: t.TaskBackend, job_ids: Sequence[str]) -> None:
     """Have what starts after these jobs wait for them no more, unless it needs their results.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from anyjob import hints as t
 from anyjob.errors import JobNotFoundError, SpecError, UnsupportedSpecError
 from anyjob.job import BaseJob
 from anyjob.ledger.dependencies import CONDITIONS
@@ -13,14 +14,13 @@ from anyjob.status import PREREQUISITES
 
 if TYPE_CHECKING:
     from anyjob.ledger.reading.reader import LedgerReader
-    from anyjob.taskbackend import TaskBackend
 
 After = tuple[Prerequisite, ...]
 NAMES_SOUGHT = 1000
 """Names, the newest, among which the nearest to one that is not known is sought."""
 
 
-def take(backend: TaskBackend, given: dict[str, Any], count: int) -> list[After]:
+def take(backend: t.TaskBackend, given: dict[str, Any], count: int) -> list[After]:
     """Take ``after``, ``after_end`` and ``after_failure`` out of the keywords of a ``run``.
 
     Args:
@@ -55,19 +55,19 @@ Find = Callable[[int, Any], Iterable[Any]]
 """Gives what to keep of jobs that others start after, of the code of a condition and what was given."""
 
 
-def finder(backend: TaskBackend) -> Find:
+def finder(backend: t.TaskBackend) -> Find:
     """Return what gives, for jobs of this backend, what to keep of those that they start after."""
     return _in_ledger(backend) if backend.capabilities.durable else _in_process(backend)
 
 
-def _in_ledger(backend: TaskBackend) -> Find:
+def _in_ledger(backend: t.TaskBackend) -> Find:
     ledger = backend.services.ledger
     return lambda condition, one: [
         Prerequisite(job_id, condition) for job_id in _ids(ledger, CONDITIONS[condition], one)
     ]
 
 
-def _in_process(backend: TaskBackend) -> Find:
+def _in_process(backend: t.TaskBackend) -> Find:
     from anyjob.runtime.dependencies.held_jobs import Needed
 
     def find(condition: int, one: Any) -> list[Needed]:

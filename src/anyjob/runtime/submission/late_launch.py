@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from anyjob import hints as t
 from anyjob.errors import AnyjobError, BackendUnavailableError, StateError, in_words
 from anyjob.execution.next_attempt import grown
 from anyjob.orders import Order
 from anyjob.runtime.submission.launch import Launch, rejected
 from anyjob.tracking.records import JobRecord
 
-if TYPE_CHECKING:
-    from anyjob.taskbackend import TaskBackend
 
-
-def launch_late(backend: TaskBackend, records: Sequence[JobRecord], retried: int = 0) -> list[str]:
+def launch_late(backend: t.TaskBackend, records: Sequence[JobRecord], retried: int = 0) -> list[str]:
     """Hand jobs to their engine; return those that it was not given, and that can be handed over anew.
 
     Whatever else comes of one is written: the engine's id, or that it was not taken, and why.
@@ -42,7 +39,7 @@ def launch_late(backend: TaskBackend, records: Sequence[JobRecord], retried: int
 
 
 def launch_orders(
-    backend: TaskBackend, orders: Sequence[Order], records: Mapping[str, JobRecord]
+    backend: t.TaskBackend, orders: Sequence[Order], records: Mapping[str, JobRecord]
 ) -> list[str]:
     """Hand over orders as `launch_late` does."""
     launch = _LateLaunch(backend, orders, records)
@@ -57,7 +54,7 @@ class _LateLaunch(Launch):
     """A launch of jobs that are in the ledger, and stay there whatever comes of it."""
 
     def __init__(
-        self, backend: TaskBackend, orders: Sequence[Order], records: Mapping[str, JobRecord]
+        self, backend: t.TaskBackend, orders: Sequence[Order], records: Mapping[str, JobRecord]
     ) -> None:
         super().__init__(backend, orders, records)
         self.left: list[str] = []

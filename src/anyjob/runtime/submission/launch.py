@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from anyjob import hints as t
 from anyjob.errors import BackendError, DependencyFailedError
 from anyjob.orders import Order, Rejected, Unsure
 from anyjob.outcome import Outcome
@@ -18,7 +19,6 @@ from anyjob.tracking.records import JobRecord
 
 if TYPE_CHECKING:
     from anyjob.runtime.engine_adapter import EngineAdapter
-    from anyjob.taskbackend import TaskBackend
 
 NOTED = 1.0
 """Seconds, at most, that the ledger lacks the native ids of a launch that is under way."""
@@ -34,7 +34,7 @@ class Launch:
     """
 
     def __init__(
-        self, backend: TaskBackend, orders: Sequence[Order], records: Mapping[str, JobRecord]
+        self, backend: t.TaskBackend, orders: Sequence[Order], records: Mapping[str, JobRecord]
     ) -> None:
         self._backend = backend
         self._tracker = backend._tracker

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
+from anyjob import hints as t
 from anyjob.resources import Resources
 from anyjob.retry import fitting
 from anyjob.runtime.capability_checks import check_resources
 from anyjob.runtime.submission.launch import launch_key
-
-if TYPE_CHECKING:
-    from anyjob.taskbackend import TaskBackend
 
 
 class SharedResources:
@@ -22,7 +20,7 @@ class SharedResources:
     So are the options of a job, which follow from them.
     """
 
-    def __init__(self, backend: TaskBackend) -> None:
+    def __init__(self, backend: t.TaskBackend) -> None:
         self._backend = backend
         self._asked: dict[int, tuple[Resources, Resources]] = {}  # as it came, and as it is
         self._options: dict[int, Any] = {}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from anyjob import hints as t
 from anyjob.errors import BackendUnavailableError, Refused, SpecError
 from anyjob.orders import Order
 from anyjob.resources import Resources
@@ -22,14 +23,13 @@ from anyjob.tracking.records import JobRecord
 if TYPE_CHECKING:
     from anyjob.runtime.dependencies.prerequisites import After
     from anyjob.runtime.once import Claim
-    from anyjob.taskbackend import TaskBackend
     from anyjob.taskjob import TaskJob
 
 _NO_NOTES: Mapping[str, str] = {}  # of all jobs that have none
 
 
 def submit(
-    backend: TaskBackend,
+    backend: t.TaskBackend,
     specs: Sequence[Spec[T]],
     resources: Resources | Sequence[Resources],
     *,
@@ -87,7 +87,7 @@ def submit(
 
 
 def _records(
-    backend: TaskBackend, specs: Sequence[Spec], resources: Sequence[Resources], job_ids: Sequence[str]
+    backend: t.TaskBackend, specs: Sequence[Spec], resources: Sequence[Resources], job_ids: Sequence[str]
 ) -> list[JobRecord]:
     """Return the records of new jobs, with their work lowered to what the backend accepts."""
     now = time.time()
@@ -99,7 +99,7 @@ def _records(
 
 
 def _admit(
-    backend: TaskBackend, records: Sequence[JobRecord], shared: SharedResources, *, raise_refusal: bool
+    backend: t.TaskBackend, records: Sequence[JobRecord], shared: SharedResources, *, raise_refusal: bool
 ) -> Iterable[list[Order]]:
     """Have plugins amend or refuse jobs; return the orders of the others, in groups launched together.
 
@@ -139,7 +139,7 @@ def _tell_amendments(records: Iterable[JobRecord]) -> None:
 class _Handover:
     """The jobs of one call on their way: each group of orders is written down, then launched."""
 
-    def __init__(self, backend: TaskBackend, records: Sequence[JobRecord]) -> None:
+    def __init__(self, backend: t.TaskBackend, records: Sequence[JobRecord]) -> None:
         self._backend = backend
         self._tracker = backend._tracker
         self._records = records
@@ -201,7 +201,7 @@ class _Handover:
         return jobs
 
 
-def _lower(backend: TaskBackend, specs: Sequence[Spec]) -> list[tuple[Spec, ...]]:
+def _lower(backend: t.TaskBackend, specs: Sequence[Spec]) -> list[tuple[Spec, ...]]:
     job_type = backend.services.job_type
     content = _taken_for(backend)
     routes: dict[str, tuple[str, ...]] = {}
@@ -224,7 +224,7 @@ def _lower(backend: TaskBackend, specs: Sequence[Spec]) -> list[tuple[Spec, ...]
     return lowered
 
 
-def _taken_for(backend: TaskBackend) -> Callable[[File], File]:
+def _taken_for(backend: t.TaskBackend) -> Callable[[File], File]:
     """Return what takes the content of a file for the jobs of a backend."""
     store: Any = None
 

@@ -7,8 +7,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from anyjob import hints as t
 from anyjob.errors import DependencyFailedError, JobRejectedError, SpecError
 from anyjob.process.forks import in_each_process
 from anyjob.references import ResultOf
@@ -16,9 +17,6 @@ from anyjob.runtime.dependencies.job_arguments import holds_handle, with_referen
 from anyjob.serialization.pickling import dump_call
 from anyjob.specs import Call
 from anyjob.taskjob import TaskJob
-
-if TYPE_CHECKING:
-    from anyjob.taskbackend import TaskBackend
 
 TOGETHER = 1000
 """Calls that are handed over at a time, at most."""
@@ -60,7 +58,7 @@ class Handover:
         backend: what it is handed over to.
     """
 
-    def __init__(self, backend: TaskBackend) -> None:
+    def __init__(self, backend: t.TaskBackend) -> None:
         self._backend = backend
         in_each_process(self._make_own)
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
+from anyjob import hints as t
 from anyjob.errors import StateError
 from anyjob.tracking.records import JobRecord
-
-if TYPE_CHECKING:
-    from anyjob.taskbackend import TaskBackend
 
 SHOWN = 10
 """Ids of jobs that an error names, at most."""
 
 
-def take_back(backend: TaskBackend, records: Mapping[str, JobRecord], error: BaseException) -> None:
+def take_back(backend: t.TaskBackend, records: Mapping[str, JobRecord], error: BaseException) -> None:
     """Cancel the jobs that the engine has, since nobody gets their handles; the error tells of them.
 
     What stands in the ledger is not deleted: the engine may have it.

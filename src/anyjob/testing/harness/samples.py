@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from anyjob.command_result import CommandResult
 from anyjob.errors import UnsupportedSpecError
-from anyjob.outputs.command_result import CommandResult
 from anyjob.runtime.lowering import find_route
 from anyjob.specs import Call, Command
 from anyjob.taskbackend import TaskBackend

@@ -8,17 +8,17 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
+from anyjob import hints as t
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
 from anyjob.text.seconds import timeout_of
 from anyjob.tracking.notifying_threads import check_may_wait
 from anyjob.tracking.waits.given_jobs import jobs_in
 
 if TYPE_CHECKING:
-    from anyjob.job import BaseJob
     from anyjob.progress_display.shown_wait import ShownWait
     from anyjob.status import JobStatus
 
-J = TypeVar("J", bound="BaseJob")
+J = TypeVar("J", bound="t.BaseJob")
 
 FIRST_COMPLETED = "FIRST_COMPLETED"
 ALL_COMPLETED = "ALL_COMPLETED"

@@ -9,9 +9,9 @@ from typing import Any
 from anyjob.cli.jobs.operations import describe, failure_of, outcome_of, result_of
 from anyjob.cli.terminal import results
 from anyjob.cli.terminal.output import print_error, print_message, table, write_json
+from anyjob.command_result import BytesOutput, CommandResult
 from anyjob.errors import AnyjobError, CommandFailedError
 from anyjob.jobfile.reader import JobFile
-from anyjob.outputs.command_result import BytesOutput, CommandResult
 from anyjob.resources import make_resources
 from anyjob.specs import without_prerequisites
 from anyjob.text.printable import printable
