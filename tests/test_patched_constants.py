@@ -19,7 +19,7 @@ READ_ELSEWHERE_TOO = {
     ("test_ledger.py", "anyjob.ledger.file.schema.VERSION"),
     ("test_pools.py", "anyjob.execution.spawning.GRACE"),
     ("test_processes.py", "anyjob.execution.spawning.GRACE"),
-    ("test_ssh_bad_days.py", "anyjob.remote.bulks.BULK"),
+    ("test_ssh_bad_days.py", "anyjob.remote.near.bulks.BULK"),
     ("test_supervisor.py", "anyjob.builtin.local.client.CLIENT_PROTOCOL"),
 }
 

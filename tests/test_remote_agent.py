@@ -17,9 +17,10 @@ import anyjob
 from anyjob import BackendError, BackendUnavailableError, Command, JobStatus, Options, UnsupportedSpecError
 from anyjob.errors import JobError
 from anyjob.remote import messages
-from anyjob.remote.backend import RemoteBackend
-from anyjob.remote.channel import Channel, Ending, answered
 from anyjob.remote.messages import JobIds, Names, Read, RemoteOrder, Submit
+from anyjob.remote.near import far_files
+from anyjob.remote.near.backend import RemoteBackend
+from anyjob.remote.near.channel import Channel, Ending, answered
 
 SERVE = [sys.executable, "-m", "anyjob", "serve", "--stdio"]
 UNKNOWN = "f" * 20
@@ -234,7 +235,7 @@ def test_a_far_machine_cannot_have_files_written_elsewhere(
     job = make().run(Command(["true"], cwd=str(tmp_path)))
     job.result(60)
     told = b"../../escape\0/etc/escape\0a/../b\0fine\0"
-    monkeypatch.setattr(PipeBackend, "_read_all", lambda self, job_id, what: told)
+    monkeypatch.setattr(far_files, "parts", lambda *asked: iter([told]))
     assert job.backend()._left(job).names() == ["fine"]
 
 

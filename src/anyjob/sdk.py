@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from anyjob.outcome import KeptByBackend, LocalValue
     from anyjob.process.forks import in_children, in_each_process
     from anyjob.process.plugin_thread import PluginThread
-    from anyjob.remote.backend import RemoteBackend
-    from anyjob.remote.channel import Ending
     from anyjob.remote.messages import Hello
+    from anyjob.remote.near.backend import RemoteBackend
+    from anyjob.remote.near.channel import Ending
     from anyjob.serialization.pickling import dump_call
     from anyjob.serialization.unpicklable import serialization_error
     from anyjob.specs import kind_of
@@ -46,14 +46,14 @@ _MODULE_OF = {
     "BatchBackend": "batch.backend",
     "BatchJobOptions": "batch.options",
     "Dialect": "batch.dialect",
-    "Ending": "remote.channel",
+    "Ending": "remote.near.channel",
     "Hello": "remote.messages",
     "JobRun": "execution.job_run",
     "KeptByBackend": "outcome",
     "LiveView": "views.live.live_view",
     "LocalValue": "outcome",
     "PluginThread": "process.plugin_thread",
-    "RemoteBackend": "remote.backend",
+    "RemoteBackend": "remote.near.backend",
     "Row": "batch.dialect",
     "Submission": "batch.dialect",
     "WorkerProcess": "execution.worker_process",

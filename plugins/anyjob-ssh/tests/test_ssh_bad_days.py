@@ -24,9 +24,9 @@ from anyjob_ssh.backend import SshBackend
 
 import anyjob
 from anyjob import BackendAuthError, BackendUnavailableError, Command, JobStatus, JobTimeoutError
-from anyjob.remote import backend as remote_backend
-from anyjob.remote import bulks
-from anyjob.remote.channel import Channel
+from anyjob.remote.near import backend as remote_backend
+from anyjob.remote.near import bulks
+from anyjob.remote.near.channel import Channel
 
 pytestmark = pytest.mark.engine("ssh")
 

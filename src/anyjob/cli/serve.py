@@ -20,7 +20,7 @@ def serve(stdio: bool, patience: str) -> None:
     That starts it, by ssh: nobody types this.
     """
     from anyjob.cli.context import show_warnings
-    from anyjob.remote.server import serve
+    from anyjob.remote.far.server import serve
     from anyjob.text.units import parse_duration
 
     show_warnings()  # on stderr, which comes to the user of the other machine

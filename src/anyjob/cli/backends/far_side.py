@@ -7,7 +7,7 @@ from typing import Any
 
 from anyjob.cli.terminal.output import print_message
 from anyjob.errors import AnyjobError
-from anyjob.remote.noted_offers import noted
+from anyjob.remote.near.noted_offers import noted
 from anyjob.session.facade import Session
 from anyjob.text.amounts import age
 

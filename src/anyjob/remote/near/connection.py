@@ -9,8 +9,8 @@ from concurrent.futures import Future
 from typing import Any
 
 from anyjob.errors import BackendError, BackendUnavailableError
-from anyjob.remote.channel import Channel, answered
 from anyjob.remote.messages import Hello
+from anyjob.remote.near.channel import Channel, answered
 
 WINDOW = 4
 """Requests that are on their way at a time, where there are many."""

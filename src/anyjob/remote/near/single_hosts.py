@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from anyjob.errors import BackendError
-from anyjob.remote.channel import Channel
-from anyjob.remote.connection import Connection
+from anyjob.remote.near.channel import Channel
+from anyjob.remote.near.connection import Connection
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*")
 

@@ -93,7 +93,7 @@ class Server:
             pid=os.getpid(),
         )
         try:
-            from anyjob.remote.request_handler import RequestHandler
+            from anyjob.remote.far.request_handler import RequestHandler
             from anyjob.session.default import default_session
 
             session = default_session()
@@ -119,7 +119,7 @@ class Server:
             self._threads.submit(self._do, number, word, body)
 
     def _do(self, number: int, word: str, body: bytes) -> None:
-        from anyjob.remote.request_handler import failure
+        from anyjob.remote.far.request_handler import failure
 
         try:
             if word not in REQUESTS:

@@ -9,17 +9,19 @@ from contextlib import suppress
 from typing import Any
 
 from anyjob.backend import BackendStatus, Capabilities
-from anyjob.errors import BackendError, BackendUnavailableError, JobError
+from anyjob.errors import BackendError, BackendUnavailableError
 from anyjob.orders import Answer, Observation, Order, Ticket
 from anyjob.outcome import Outcome
 from anyjob.outputs.left_files import LeftFiles
 from anyjob.process.forks import in_each_process
-from anyjob.remote import noted_offers, packing
-from anyjob.remote.channel import Channel, Ending
-from anyjob.remote.connection import Connection
-from anyjob.remote.handover import Handover
+from anyjob.remote import packing
 from anyjob.remote.messages import BULK, CHUNK, Control, Hello, JobIds, Names, OfferedBackend, Read
-from anyjob.remote.single_hosts import SingleHosts
+from anyjob.remote.near import noted_offers
+from anyjob.remote.near.channel import Channel, Ending
+from anyjob.remote.near.connection import Connection
+from anyjob.remote.near.far_files import FarFiles, parts
+from anyjob.remote.near.handover import Handover
+from anyjob.remote.near.single_hosts import SingleHosts
 from anyjob.taskbackend import TaskBackend
 from anyjob.taskjob import TaskJob
 
@@ -307,32 +309,11 @@ class RemoteBackend(TaskBackend):
         """Fetch a result that was too large to be told with the others."""
         if self.options.safe:
             raise BackendError(f"backend {self.name()!r} is safe: nothing that it returns is unpickled")
-        return self._read_all(ticket.job_id, "value")
+        return b"".join(parts(self._connection, self.options.backend, ticket.job_id, "value"))
 
     def _left(self, job: TaskJob) -> LeftFiles:
         """Return the files that a job has left there."""
-        from anyjob.remote.far_files import FarFiles
-
-        return FarFiles(job, self)
-
-    def _read_all(self, job_id: str, what: str) -> bytes:
-        return b"".join(self._parts(job_id, what))
-
-    def _parts(self, job_id: str, what: str, name: bytes = b"") -> Iterator[bytes]:
-        """Yield what a job has left in parts, of which some are on their way at a time."""
-
-        def request(offset: int) -> Read:
-            return Read(self.options.backend, job_id, what, offset, CHUNK, name)
-
-        first = self._connection.ask("read", request(0))
-        yield first.data
-        offsets = range(len(first.data), (first.total or 0) if first.data else 0, CHUNK)
-        for asked, answer in self._connection.pipelined("read", map(request, offsets)):
-            if isinstance(answer, BackendUnavailableError):
-                raise answer
-            yield answer.data
-            if len(answer.data) < CHUNK and asked.offset != offsets[-1]:
-                raise JobError(f"{name!r} of job {job_id} has become shorter while it was read")
+        return FarFiles(job, self._connection, self.options.backend)
 
     def close(self) -> None:
         """Close the channel; what runs there runs on."""

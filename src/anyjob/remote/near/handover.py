@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 from anyjob.errors import BackendUnavailableError, JobRejectedError, StateError
 from anyjob.orders import Answer, Order, Rejected, Unsure
 from anyjob.remote import packing, pickle_inspection
-from anyjob.remote.bulks import gathered
-from anyjob.remote.channel import Channel, answered
-from anyjob.remote.connection import WINDOW, Connection
 from anyjob.remote.messages import CHUNK, Hello, Names, Put, RemoteOrder, Submit
+from anyjob.remote.near.bulks import gathered
+from anyjob.remote.near.channel import Channel, answered
+from anyjob.remote.near.connection import WINDOW, Connection
 from anyjob.specs import Call, kind_of
 from anyjob.spool.private_files import open_private
 from anyjob.taskbackend import TaskBackend
