@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from anyjob import hints as t
-from anyjob.backend import Record, made_of_options
+from anyjob.backend import Record
 from anyjob.errors import BackendError, BackendNotFoundError, ConfigError, in_words
 
 TYPE_CHECKING = False
@@ -84,6 +84,8 @@ class BaseProvider(ABC):
         Raises:
             ConfigError: an option cannot be used, or one is missing.
         """
+        from anyjob.config.construction import made_of_options
+
         made: t.Self = made_of_options(cls, "provider", ProviderConfiguration, name, options, provider)
         return made
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anyjob.backend import options_type
+from anyjob.config.construction import options_type
 from anyjob.config.schema import fields, json_schema
 from anyjob.registry.entry_points import BACKENDS, JOB_TYPES, Reference
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from anyjob.backend import Capabilities, options_type
+from anyjob.cli.backends.description import describe_backend
+from anyjob.cli.backends.listing import backend_lines, what_brings
+from anyjob.cli.backends.option_lines import plain, print_options
 from anyjob.cli.completers import backend_names
 from anyjob.cli.context import open_session
 from anyjob.cli.lazy_group import LazyGroup
 from anyjob.cli.terminal.output import print_message, table, write_json, write_line, write_text
-from anyjob.errors import AnyjobError, UnknownNameError
-from anyjob.registry.entry_points import BACKENDS, PLUGINS, PROVIDERS
-from anyjob.registry.metadata import normalise
-from anyjob.session.facade import Session
-
-_USABLE = ("ok", "ambiguous")
+from anyjob.registry.entry_points import PLUGINS
 
 
 @click.group(
@@ -103,61 +99,6 @@ def _attributes(texts: tuple[str, ...]) -> dict[str, Any]:
     return {key: parse_value(value) for key, value in parse_pairs(texts, "--filter").items()}
 
 
-def backend_lines(
-    session: Session, installed: list[dict[str, str]], paths: Sequence[str] = ()
-) -> list[dict[str, Any]]:
-    """Return a line for each name that `get_backend` takes.
-
-    Args:
-        session: where backends are configured.
-        installed: the lines of `Registry.listing`.
-        paths: what providers offer, as ``PROVIDER/BACKEND``.
-    """
-    default = session.default_backend()
-    usable = (line for line in installed if line["group"] == BACKENDS and line["state"] in _USABLE)
-    lines = []
-    paths = [default, *paths] if "/" in default else paths
-    types = sorted(line["name"] for line in usable)
-    for name in dict.fromkeys([*session.config.backends, *types, *paths]):
-        entry = session.config.backends.get(name)
-        kind = entry.type if entry else name
-        provider, slash, _ = kind.partition("/")
-        if slash:
-            known = session.config.providers.get(provider)
-            origin = origin_of(installed, PROVIDERS, known.type if known else provider)
-        else:
-            origin = origin_of(installed, BACKENDS, kind)
-        lines.append(
-            {
-                "name": name,
-                "type": kind,
-                "configured": entry is not None,
-                "distribution": origin["distribution"] if origin else None,
-                "version": origin["version"] if origin else None,
-                "origin": str(entry.origins[""]) if entry else "its provider" if slash else "installed",
-                "default": name == default,
-            }
-        )
-    return lines
-
-
-def origin_of(installed: list[dict[str, str]], group: str, name: str) -> dict[str, str] | None:
-    """Return the line of who answers to a name, if one does; imports no hook plugins for it."""
-    distribution, _, rest = name.partition(":")
-    picked = rest, normalise(distribution)
-    for line in installed:
-        if line["group"] != group or line["state"] not in _USABLE:
-            continue
-        if (line["name"], line["distribution"]) == picked or (line["name"], line["state"]) == (name, "ok"):
-            return line
-    return None
-
-
-def what_brings(line: dict[str, Any]) -> str:
-    """Return the distribution of a line of a listing, with its version."""
-    return f"{line['distribution']} {line['version']}" if line["distribution"] else "not found"
-
-
 @backends.command(
     epilog="""\b
 Examples:
@@ -230,139 +171,10 @@ def _as_written(option: str, value: Any) -> str:
         from anyjob.text.units import format_memory
 
         return format_memory(value)
-    return json.dumps(_plain(value), default=str)
-
-
-def print_options(lines: list[dict[str, Any]]) -> None:
-    """Write what `option_lines` gives as a table."""
-    table(
-        ["option", "value", "from", "takes", "for"],
-        (
-            [
-                each["name"],
-                each["value"] if each["set"] else each["default"],
-                each["origin"] or ("missing" if each["required"] else "default"),
-                each["type"],
-                each["doc"],
-            ]
-            for each in lines
-        ),
-    )
-
-
-def describe_backend(session: Session, name: str) -> dict[str, Any]:
-    """Return what can be said of a backend, also where it cannot be made; secrets are masked."""
-    from anyjob.cli.backends.far_side import offers_there
-    from anyjob.session.backends.config_check import provider_type
-
-    entry = session.config.entry("backends", name)
-    kind = entry.type if entry else name
-    account, slash, _ = kind.partition("/")
-    known = session.config.entry("providers", account) if slash else None
-    if slash:
-        found: type[Any] = type(session.get_backend(name))
-        of_provider = provider_type(session, kind)
-        reference = session.registry.origin(PROVIDERS, known.type if known else account)
-        shared = option_lines(session, known, options_type(of_provider), "providers")
-        own = option_lines(session, entry, of_provider.BackendOptions)
-        options = [as_provider(each, shared) for each in own]
-        options += [{**each, "name": f"providers.{account}.{each['name']}"} for each in shared]
-    else:
-        try:
-            found = session.registry.backend(kind)
-        except UnknownNameError:
-            session.get_backend(name)  # whose error names what is configured, too
-            raise
-        reference = session.registry.origin(BACKENDS, kind)
-        options = option_lines(session, entry, options_type(found))
-    there = offers_there(session, name)  # by which it is known what it can do
-    return {
-        "name": name,
-        "type": kind,
-        "provider": account if slash else None,
-        "distribution": str(reference.source) if reference and reference.distribution else None,
-        "class": f"{found.__module__}.{found.__qualname__}",
-        "doc": " ".join((found.__doc__ or "").strip().partition("\n\n")[0].split()),
-        "accepts": sorted(getattr(found, "accepts", ())),
-        "capabilities": _capabilities(session, name, found).to_dict(),
-        "there": there,
-        "options": options,
-        "set": _ask(session, name, "set_now") or {},
-        "gpus": _ask(session, name, "find_gpus") or [],
-    }
-
-
-def _ask(session: Session, name: str, what: str) -> Any:
-    """Ask a backend what not each can tell; None where it cannot, or cannot be made."""
-    try:
-        backend = session.get_backend(name)
-        return getattr(backend, what)() if hasattr(backend, what) else None
-    except AnyjobError:
-        return None
+    return json.dumps(plain(value), default=str)
 
 
 def _gpu_in_words(gpu: dict[str, Any]) -> str:
     from anyjob.text.units import format_memory
 
     return f"{gpu['id']} ({format_memory(gpu['memory'])})" if gpu["memory"] else str(gpu["id"])
-
-
-def _capabilities(session: Session, name: str, found: Any) -> Capabilities:
-    """What the backend as configured can do; what its class says, where it cannot be made."""
-    try:
-        capabilities: Capabilities = session.get_backend(name).capabilities
-    except AnyjobError:
-        capabilities = found.capabilities
-    return capabilities
-
-
-def option_lines(
-    session: Session, entry: Any, declared: Any, group: str = "backends"
-) -> list[dict[str, Any]]:
-    """Return the options of a table, and those that it might have; secrets are masked.
-
-    Args:
-        session: where it is configured.
-        entry: the backend or provider; None where it is not configured.
-        declared: what tells which options it may have; None where nothing does.
-        group: where the table is: ``backends`` or ``providers``.
-    """
-    from anyjob.config.options import OptionInfo, describe, secret_fields
-
-    infos = describe(declared) if declared is not None else []
-    values: dict[str, Any] = {}
-    if entry is not None:
-        secrets = secret_fields(declared) if declared is not None else ()
-        masked = session.config.to_dict(secret_keys=lambda each: secrets if each is entry else ())
-        values = {key: value for key, value in masked[group][entry.name].items() if key != "type"}
-    unknown = [key for key in values if key not in {info.name for info in infos}]
-    infos += [
-        OptionInfo(key, "anything" if declared is None else "unknown option", False, None, "")
-        for key in unknown
-    ]
-    return [
-        {
-            "name": info.name,
-            "type": info.type,
-            "required": info.required,
-            "default": _plain(info.default),
-            "doc": info.doc,
-            "set": info.name in values,
-            "value": values.get(info.name),
-            "origin": str(entry.origins[info.name]) if entry and info.name in entry.origins else None,
-        }
-        for info in infos
-    ]
-
-
-def as_provider(option: dict[str, Any], shared: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return an option of one backend of a provider, which is as the provider has it if it is not set."""
-    for each in shared if not option["set"] else ():
-        if each["name"] == option["name"]:
-            same = ("set", "value", "default", "origin", "required")
-            return option | {key: each[key] for key in same}
-    return option
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, (str, int, float, bool, list, dict, type(None))) else str(value)

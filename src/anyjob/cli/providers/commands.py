@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from anyjob.backend import options_type
 from anyjob.cli import exit_codes
-from anyjob.cli.backends.commands import as_provider, option_lines, origin_of, print_options, what_brings
+from anyjob.cli.backends.listing import origin_of, what_brings
+from anyjob.cli.backends.option_lines import as_provider, option_lines, print_options
 from anyjob.cli.context import open_session
 from anyjob.cli.lazy_group import LazyGroup
 from anyjob.cli.terminal.output import print_message, table, write_json, write_line, write_text
+from anyjob.config.construction import options_type
 from anyjob.errors import AnyjobError
 from anyjob.registry.entry_points import PROVIDERS
 from anyjob.session.facade import Session

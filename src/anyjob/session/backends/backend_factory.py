@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from anyjob import hints as t
-from anyjob.backend import BaseBackend, options_type
+from anyjob.backend import BaseBackend
+from anyjob.config.construction import options_type
 from anyjob.config.origins import Origin, Values
 from anyjob.errors import AnyjobError, BackendError, ConfigError, PluginError, UnknownNameError, in_words
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from anyjob import hints as t
-from anyjob.backend import options_type
 from anyjob.config import channels
+from anyjob.config.construction import options_type
 from anyjob.config.options import validate_options
 from anyjob.config.secrets import Secret, from_config
 from anyjob.errors import AnyjobError, ConfigError, SecretError, SpecError

@@ -78,7 +78,7 @@ def _known_machines(session: t.Session, account: str) -> set[str]:
 
 def _secrets(session: t.Session, account: str, provider: Any) -> list[str]:
     """Return where each secret of an account is configured, and where it is read from."""
-    from anyjob.backend import options_type
+    from anyjob.config.construction import options_type
     from anyjob.config.options import secret_fields
 
     entry, declared = session.config.entry("providers", account), options_type(type(provider))

@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from anyjob.backend import BaseBackend, Capabilities, takes_configuration
+from anyjob.backend import BaseBackend, Capabilities
+from anyjob.config.construction import takes_configuration
 from anyjob.errors import SpecError
 from anyjob.provider import BaseProvider
 from anyjob.registry.entry_points import BACKENDS, JOB_TYPES, PROVIDERS

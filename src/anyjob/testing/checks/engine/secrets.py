@@ -27,7 +27,7 @@ class Secrets:
 
     def test_a_secret_is_not_shown_by_the_backend(self, harness: BackendHarness) -> None:
         """A secret option is in no str, repr or status of the backend, nor in `anyjob backends show`."""
-        from anyjob.cli.backends.commands import describe_backend
+        from anyjob.cli.backends.description import describe_backend
 
         with _with_secrets(harness) as (secretive, secrets):
             backend = secretive.backend
