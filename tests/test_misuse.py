@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 import anyjob
 from anyjob import aio
+from anyjob.builtin.local.backend import LocalBackend
 from anyjob.builtin.local.ipc.event_loop import EventLoop
 from anyjob.builtin.local.keeper.launch.errors import StartFailed
 from anyjob.builtin.local.keeper.launch.program import Spawner
@@ -60,6 +62,67 @@ def test_a_single_job_is_to_be_put_into_a_list(
     job = session.run(abs, -1)
     with pytest.raises(TypeError, match=r"give \[job\] for a single one"):
         take(session, job)
+
+
+@pytest.mark.parametrize("given", [3, b"x", [], {}, object()])
+def test_what_is_neither_a_name_nor_a_backend_is_told(session: anyjob.Session, given: Any) -> None:
+    work = anyjob.Command(["true"])
+    for use in (
+        lambda: session.get_backend(given),
+        lambda: session.run(work, backend=given),
+        lambda: session.get_job("3f2", given),
+        lambda: session.limit("fit", 1, backend=given),
+        lambda: asyncio.run(aio.run_many([work], given, session=session)),
+        lambda: anyjob.Executor(given),
+    ):
+        with pytest.raises(anyjob.UnknownNameError, match="a backend is named by text"):
+            use()
+    with pytest.raises(anyjob.UnknownNameError, match="a provider is named by text"):
+        session.get_provider(given)
+    with pytest.raises(anyjob.UnknownNameError, match="a kind of work is named by text"):
+        session.get_job_type(given)
+
+
+@pytest.mark.parametrize("given", [4711, None, object(), []])
+def test_what_is_no_id_is_told(session: anyjob.Session, given: Any) -> None:
+    """It was told as a ledger that cannot be used and had better be moved away."""
+    local = session.get_backend("local")
+    for use in (
+        lambda: session.get_job(given),
+        lambda: local.attach(given),
+        lambda: local.retrieve_job(given),
+    ):
+        with pytest.raises(anyjob.SpecError, match="a job is named by"):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: anyjob.Command(None), "the program and its arguments of a Command are a list, not None"),  # type: ignore[arg-type]
+        (lambda: anyjob.Command(["x"], env=["A"]), r"the variables of a Command are a mapping .*not \['A'\]"),  # type: ignore[arg-type]
+        (lambda: anyjob.Command(["x"], files=["A"]), "the files of a Command are a mapping"),  # type: ignore[arg-type]
+        (lambda: anyjob.Call(len, 3), "the positional arguments of a Call are a list, not 3"),  # type: ignore[call-overload]
+        (lambda: anyjob.Call(len, (), [1]), "the keyword arguments of a Call are a mapping"),  # type: ignore[call-overload]
+        (lambda: anyjob.Call(dict, (), cast("Any", {1: 2})), "of a Call are named by text, not by 1"),
+    ],
+)
+def test_parts_of_work_of_another_form_are_told(make: Callable[[], Any], said: str) -> None:
+    with pytest.raises(anyjob.SpecError, match=said):
+        make()
+
+
+def test_settings_of_another_form_are_told(session: anyjob.Session) -> None:
+    with pytest.raises(anyjob.SpecError, match="a limit is of the jobs of a name, which is text, not 3"):
+        session.limit(3, 1, backend="local")  # type: ignore[arg-type]
+    with pytest.raises(anyjob.ConfigError, match="a configuration is a mapping"):
+        anyjob.Config.from_dict(3)  # type: ignore[arg-type]
+    with pytest.raises(anyjob.ConfigError, match="a Session takes a Config"):
+        anyjob.Session({"default_backend": "inline"})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="the default session is a Session"):
+        anyjob.set_default_session(3)  # type: ignore[arg-type]
+    with pytest.raises(anyjob.ConfigError, match="limits: a name in it: expected string, got integer"):
+        LocalBackend.from_options("mine", {"limits": {3: 1}})
 
 
 def test_many_are_cancelled_by_a_function_of_the_package(session: anyjob.Session) -> None:

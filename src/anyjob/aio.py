@@ -159,11 +159,11 @@ async def map(
 
 async def _backend(backend: str | BaseBackend | None, session: Session | None) -> AnyBackend:
     """Return the backend that is meant; where none is named, the default."""
-    if backend is None or isinstance(backend, str):
-        return await get_backend(backend, session=session)
-    found: Any = backend
-    given: AnyBackend = found
-    return given
+    from anyjob.session.placement import given_backend
+
+    if backend is not None and not isinstance(backend, str):
+        return given_backend(lambda: _of(session), backend)
+    return await get_backend(backend, session=session)
 
 
 async def get_job(

@@ -278,13 +278,11 @@ getattr(threading, "_register_atexit", atexit.register)(_wait_at_exit)
 
 def _task_backend(backend: str | BaseBackend | None) -> TaskBackend:
     from anyjob.runtime.lowering import find_route
+    from anyjob.session.default import default_session
+    from anyjob.session.placement import given_backend
     from anyjob.taskbackend import TaskBackend
 
-    found: Any = backend
-    if backend is None or isinstance(backend, str):
-        from anyjob.session.default import get_backend
-
-        found = get_backend(backend)
+    found: Any = given_backend(default_session, backend)
     if not isinstance(found, TaskBackend):
         raise UnsupportedSpecError(
             f"an executor needs a backend that runs calls (the kind 'python'), and {found!r} takes only work "

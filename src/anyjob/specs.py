@@ -240,7 +240,8 @@ class Command(Spec["CommandResult"], frozen=True, tag="command"):
                 f"Command takes a list, not a line: Command(shlex.split({self.argv!r})), "
                 f'or Command(["sh", "-c", {self.argv!r}]) for a shell'
             )
-        force_setattr(self, "argv", [_text(item, "an argument") for item in self.argv])
+        argv = _many(self.argv, "the program and its arguments", "Command")
+        force_setattr(self, "argv", [_text(item, "an argument") for item in argv])
         if not self.argv or not self.argv[0]:
             raise SpecError("Command needs at least the name of a program")
         force_setattr(self, "env", _variables(self.env))
@@ -251,7 +252,7 @@ class Command(Spec["CommandResult"], frozen=True, tag="command"):
             raise SpecError(
                 "stdout and stderr of a Command are paths of files, and one that was given is empty"
             )
-        for name in self.files:
+        for name in _table(self.files, "the files of a Command"):
             if name in ("", ".", "..") or "/" in name or len(os.fsencode(_text(name, "a name"))) > MAX_NAME:
                 raise SpecError(
                     f"{name[:60]!r} cannot be the name of a file in the job's directory: give a name without "
@@ -293,13 +294,27 @@ def with_outputs(command: Command, replaced: Callable[[OutputPath], str]) -> Com
 def _variables(env: Mapping[Any, Any], of: str = "a Command") -> dict[str, str]:
     """Return environment variables as text that the operating system takes."""
     variables = {}
-    for name, value in env.items():
+    for name, value in _table(env, f"the variables of {of}").items():
         key, text = _text(name, "the name of a variable", of), _text(value, f"the variable {name!r}", of)
         if not key or "=" in key:
             raise SpecError(f"{key!r} cannot be the name of an environment variable")
         _text(f"{key}={text}", f"the variable {key!r}", of)
         variables[key] = text
     return variables
+
+
+def _many(given: Any, what: str, of: str) -> Any:
+    """Return what is a list, or might be one, as it is."""
+    if not hasattr(given, "__iter__"):
+        raise SpecError(f"{what} of a {of} are a list, not {given!r}")
+    return given
+
+
+def _table(given: Any, what: str) -> Any:
+    """Return what has values by name, as it is."""
+    if not hasattr(given, "items"):
+        raise SpecError(f"{what} are a mapping of names to values, not {given!r}")
+    return given
 
 
 def _text(value: Any, what: str, of: str = "a Command") -> str:
@@ -378,7 +393,11 @@ class Call(Spec[T_co], frozen=True, tag="python"):
         if isinstance(self.args, (str, bytes)):
             raise SpecError(f"the args of a Call are a tuple: args=({self.args!r},)")
         if type(self.args) is not tuple:
-            force_setattr(self, "args", tuple(self.args))
+            force_setattr(self, "args", tuple(_many(self.args, "the positional arguments", "Call")))
+        if type(self.kwargs) is not dict or self.kwargs:
+            names = _table(self.kwargs, "the keyword arguments of a Call")
+            if odd := [name for name in names if not isinstance(name, str)]:
+                raise SpecError(f"the keyword arguments of a Call are named by text, not by {odd[0]!r}")
         if self.env:
             force_setattr(self, "env", _variables(self.env, "a Call"))
         if self.cwd is not None:

@@ -12,6 +12,7 @@ from anyjob.errors import JobNotFoundError, JobRejectedError, SerializationError
 from anyjob.job import JobList
 from anyjob.resources import make_resources
 from anyjob.runtime.engine_adapter import EngineAdapter
+from anyjob.runtime.ids import require_id
 from anyjob.runtime.run_keywords import take_limit, take_once, take_prerequisites, take_results
 from anyjob.runtime.submission.submit import submit
 from anyjob.serialization.pickling import with_item_number
@@ -188,7 +189,9 @@ class TaskBackend(EngineAdapter):
 
         Raises:
             JobNotFoundError: there is none.
+            SpecError: it is no text.
         """
+        require_id(job_id, "its id")
         job: TaskJob | None = self._tracker.job(job_id)
         if job is None and self.capabilities.durable:
             from anyjob.runtime.recording.ledger_recorder import LedgerRecorder
@@ -229,7 +232,7 @@ class TaskBackend(EngineAdapter):
             tags: what it is to be found by.
 
         Raises:
-            SpecError: it cannot be called so.
+            SpecError: it cannot be called so; or the id is no text.
             JobNotFoundError: the engine does not know of it.
             BackendUnavailableError: the engine cannot be reached.
         """

@@ -191,6 +191,8 @@ def _reworded(message: str, kind: Any) -> tuple[str, str]:
         text = f"expected {in_words(kind)}, got" + text.removeprefix("Invalid enum value")
     text = re.sub(r"`([^`]*)`", lambda found: _union(found[1].split(" | ")), text)
     text = text[:1].lower() + text[1:]
+    if place.startswith("`key` in "):  # what programs give: keys of a file are text
+        text, place = f"a name in it: {text}", place.removeprefix("`key` in ")
     return text, place.strip("`").removeprefix("$")
 
 

@@ -102,7 +102,12 @@ class Config:
         Args:
             values: what a file would hold; may also hold `Secret` objects.
             origin: what to call its source in errors and listings.
+
+        Raises:
+            ConfigError: it is no mapping.
         """
+        if not hasattr(values, "items"):
+            raise ConfigError(f"{origin}: a configuration is a mapping, as a file holds it, not {values!r}")
         return cls().with_overrides(values, origin, layer="program")
 
     @classmethod

@@ -6,7 +6,7 @@ from typing import Any
 
 from anyjob.errors import JobNotFoundError
 from anyjob.resources import Resources
-from anyjob.runtime.ids import new_id
+from anyjob.runtime.ids import new_id, require_id
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 
@@ -22,6 +22,7 @@ def attach(backend: Any, native_id: str, resources: Resources) -> Any:
     Raises:
         JobNotFoundError: the engine does not know of it.
     """
+    require_id(native_id, "the engine's id of it")
     tracker = backend._tracker
     for known in tracker.records():
         if known.native_id == native_id:

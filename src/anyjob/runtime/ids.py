@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 
+from anyjob.errors import SpecError
 from anyjob.process.forks import in_each_process
 
 SIZE = 10
@@ -27,3 +28,13 @@ def new_id() -> str:
         except IndexError:
             drawn = os.urandom(SIZE * _STOCK).hex()
             _ready.extend(drawn[start : start + 2 * SIZE] for start in range(0, len(drawn), 2 * SIZE))
+
+
+def require_id(given: object, named_by: str) -> None:
+    """See to it that what a job is looked up by is text.
+
+    Raises:
+        SpecError: it is something else.
+    """
+    if not isinstance(given, str):
+        raise SpecError(f"a job is named by {named_by}, which is text, not by {given!r}")

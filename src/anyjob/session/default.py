@@ -37,6 +37,8 @@ def default_session() -> Session:
 def set_default_session(session: Session | None) -> None:
     """Have the functions of the package ``anyjob`` use this session; None: make a new one when needed."""
     global _default
+    if session is not None and not isinstance(session, Session):
+        raise TypeError(f"the default session is a Session, or None, not {session!r}")
     _default = session
 
 

@@ -9,7 +9,7 @@ from _thread import RLock
 from weakref import WeakValueDictionary
 
 from anyjob import hints as t
-from anyjob.errors import UnknownNameError, UnsupportedSpecError
+from anyjob.errors import ConfigError, UnknownNameError, UnsupportedSpecError
 from anyjob.process.forks import in_each_process
 from anyjob.process.weak_collections import living
 from anyjob.session.backends.backend_factory import BackendFactory
@@ -40,6 +40,8 @@ class Session:
             from anyjob.config.settings import Config
 
             config = Config.from_dict({}, origin="an empty Session()")
+        elif not hasattr(config, "default_backend"):
+            raise ConfigError(f"a Session takes a Config, not {config!r}: Config.from_dict({{…}}) makes one")
         self.config = config
         self._registry = registry
         self.state = state
@@ -78,6 +80,7 @@ class Session:
         """
         if name is None:
             return self._default(options)
+        _require_name("backend", name)
         if options:
             return self.keep(self._factory.make(name, options))
         backend: t.AnyBackend | None = self._backends.get(name)
@@ -117,6 +120,7 @@ class Session:
             PluginError: the plugin that answers to it cannot be used.
             ConfigError: its options are wrong.
         """
+        _require_name("provider", name)
         with self._lock:
             provider: t.BaseProvider | None = self._providers.get(name)
             if provider is None:
@@ -139,6 +143,7 @@ class Session:
         Raises:
             PluginError: none is installed, or it cannot be used.
         """
+        _require_name("kind of work", name)
         return self.registry.job_type(name)
 
     def job_types(self) -> list[str]:
@@ -295,7 +300,9 @@ class Session:
             JobNotFoundError: there is no such job, or the prefix fits several.
         """
         if backend is not None:
-            found = self.get_backend(backend) if isinstance(backend, str) else backend
+            from anyjob.session.placement import given_backend
+
+            found: t.Any = given_backend(lambda: self, backend)
             return found.retrieve_job(job_id)
         return self._finder.by_id(job_id)
 
@@ -455,7 +462,9 @@ class Session:
         Raises:
             UnsupportedSpecError: the backend cannot do that: `local` can.
         """
-        found: t.Any = self.get_backend(backend) if backend is None or isinstance(backend, str) else backend
+        from anyjob.session.placement import given_backend
+
+        found: t.Any = given_backend(lambda: self, backend)
         if not hasattr(found, "limit"):
             raise UnsupportedSpecError(f"backend {str(found)!r} cannot limit how many jobs run at a time")
         limits: t.Mapping[str, int] = found.limit(name, most, tags=tags)
@@ -585,6 +594,12 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: t.TracebackType | None
     ) -> None:
         self.close()
+
+
+def _require_name(what: str, name: object) -> None:
+    """Raise where a name that is to be looked up is none."""
+    if not isinstance(name, str):
+        raise UnknownNameError(f"a {what} is named by text, not by {name!r}")
 
 
 def _report(name: str, error: BaseException) -> None:

@@ -7,10 +7,11 @@ from contextlib import suppress
 from typing import Any
 
 from anyjob import hints as t
-from anyjob.errors import BackendError, JobNotFoundError, SpecError
+from anyjob.errors import BackendError, JobNotFoundError
 from anyjob.ledger.reading.designation import KnownJob, meant
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
+from anyjob.runtime.ids import require_id
 from anyjob.session.backends.ledger_backends import LedgerBackends, names_of
 from anyjob.session.backends.missing_backends import DeferredBackend
 from anyjob.session.backends.plain_backend import PlainRun
@@ -44,10 +45,7 @@ class JobFinder:
             JobNotFoundError: there is none, or several.
             SpecError: it is no text.
         """
-        if not isinstance(job_id, str):
-            raise SpecError(
-                f"a job is named by its id, the beginning of that, or its name, not by {job_id!r}"
-            )
+        require_id(job_id, "its id, the beginning of that, or its name")
         here = self._by_our_id()
         if job_id in here:
             return here[job_id]

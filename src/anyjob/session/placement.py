@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from anyjob import hints as t
+from anyjob.errors import UnknownNameError
 from anyjob.runtime.lowering import as_it_runs
 from anyjob.specs import as_spec, is_function
 
@@ -32,6 +33,21 @@ def place(
         if session().services.chooses:
             work = as_it_runs(work)  # what the plugins see is what runs, though a file changes meanwhile
         backend = session().choose_backend(work)
-    elif isinstance(backend, str):
-        backend = session().get_backend(backend)
+    else:
+        backend = given_backend(session, backend)
     return backend, work, args
+
+
+def given_backend(session: Callable[[], t.Session], backend: Any) -> t.AnyBackend:
+    """Return the backend that a caller means: one of that name, the default for None, or the one that it is.
+
+    Raises:
+        UnknownNameError: it is neither a name nor a backend.
+        AnyjobError: as `Session.get_backend` says.
+    """
+    if backend is None or isinstance(backend, str):
+        return session().get_backend(backend)
+    if isinstance(backend, type) or not hasattr(backend, "run"):
+        raise UnknownNameError(f"a backend is named by text, or is what get_backend() gives, not {backend!r}")
+    found: t.AnyBackend = backend
+    return found

@@ -74,6 +74,8 @@ class Settings:
         Raises:
             SpecError: no name and no tag is given, or no count.
         """
+        if not isinstance(name, str):
+            raise SpecError(f"a limit is of the jobs of a name, which is text, not {name!r}")
         labels = [name] if name else []
         labels += [tag_label(key, value) for key, value in tags.items()]
         if not labels:
