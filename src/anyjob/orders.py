@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -34,6 +35,8 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
             unless the backend ``mixes_resources``, or ``mixes_names``.
         spool: the job's directory, where files are shared; else None.
         attempt: 1, or more where the job runs again.
+        kept: results of other jobs that stay with the engine, for which there are references among the
+            arguments of the call: by the id of each what `TaskBackend.keep_results` gave.
     """
 
     job_id: str
@@ -43,6 +46,7 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     options: Any = NO_OPTIONS
     spool: t.Path | None = None
     attempt: int = 1
+    kept: Mapping[str, Any] = {}
 
 
 class Ticket(msgspec.Struct, kw_only=True, gc=False):

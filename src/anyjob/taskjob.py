@@ -410,9 +410,12 @@ class TaskJob(BaseJob, Generic[T_co]):
         error = failure_of(self._job_id, outcome, self._end_of_stderr)
         if isinstance(error, DependencyFailedError) and not error.prerequisite:
             with suppress(AnyjobError):  # the message has told what is to be known
-                held = self._record.held
-                behind = held.failure_behind if held else self._backend.services.failure_behind
-                error.prerequisite, error.__cause__ = behind(self._job_id)
+                behind, services = self._record.behind, self._backend.services
+                error.prerequisite, error.__cause__ = (
+                    behind.failure_behind(self._job_id)
+                    if behind is not None
+                    else services.failure_behind(self._job_id, self._backend)
+                )
         return error
 
     def _end_of_stderr(self) -> str:

@@ -26,7 +26,7 @@ PATIENCE = 20.0
 
 
 def jobs(count: int, size: int = 10) -> list[PackedJob]:
-    return [(str(number), bytes(size), []) for number in range(count)]
+    return [(str(number), bytes(size), [], {}) for number in range(count)]
 
 
 def result(ran: int, seconds: float, *, large: int | None = None, journaled: bool = True) -> BatchResult:

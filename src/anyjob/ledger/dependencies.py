@@ -17,6 +17,7 @@ from anyjob.errors import JobNotFoundError
 from anyjob.ledger.consequences import Consequences
 from anyjob.ledger.rows import BLOCKED, CODE, FINAL, RELEASED, STATES, NewJob, of_column
 from anyjob.ledger.sql_lists import chunks, placeholders
+from anyjob.standalone.runner import BROKEN, ending_in_words
 from anyjob.status import PREREQUISITES, JobStatus
 
 CONDITIONS = (*PREREQUISITES, "result")
@@ -26,8 +27,6 @@ SUCCESS = CONDITIONS.index("after")
 RESULT = CONDITIONS.index("result")
 SHOWN = 3
 """Jobs between the first cause and what fails of it that a message names, at most."""
-BROKEN = "what it needs did not come about: "
-"""What those are told that fail of others begins so."""
 _MEETS = (
     frozenset({CODE[JobStatus.DONE]}),
     frozenset(range(FINAL, len(STATES))),
@@ -281,7 +280,7 @@ class _Step:
             "SELECT state, reason, outcome FROM jobs WHERE n = ?", (n,)
         ).fetchone()
         message = decode_outcome(outcome).message if outcome is not None else ""
-        return ending_in_words(self._called(n), STATES[state], reason, message)
+        return ending_in_words(self._called(n), STATES[state].name, reason, message)
 
 
 class _Cause(NamedTuple):
@@ -308,21 +307,3 @@ class _Cause(NamedTuple):
 def is_met(condition: int, status: JobStatus) -> bool:
     """Tell whether a prerequisite that has ended so has come to what was needed of it."""
     return CODE[status] in _MEETS[condition]
-
-
-def ending_in_words(called: str, status: JobStatus, reason: str | None, message: str) -> str:
-    """Return what came of a job, which others needed to come to something else.
-
-    Args:
-        called: its id, and its name.
-        status: in what it has ended.
-        reason: why it has failed, if it has.
-        message: the same for a person.
-    """
-    if status is JobStatus.DONE:
-        told = "has succeeded, and this was to start after its failure"
-    elif status is JobStatus.CANCELLED:
-        told = "was cancelled"
-    else:
-        told = "failed" + (f" ({reason}" + (f": {message}" if message else "") + ")" if reason else "")
-    return f"job {called} {told}"

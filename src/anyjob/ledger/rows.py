@@ -107,8 +107,8 @@ class Prerequisite(NamedTuple):
 
 class NewJob(NamedTuple):
     """A job to be written: its native work as bytes, what it was lowered from, where it was, what plugins
-    noted of it, the id of the job that it supersedes, what it is, for a person, what it starts after, and the
-    key under which it is to be done once.
+    noted of it, the id of the job that it supersedes, what it is, for a person, what it starts after, the key
+    under which it is to be done once, and whether its engine starts it by itself when that has come about.
     """
 
     job_id: str
@@ -119,6 +119,7 @@ class NewJob(NamedTuple):
     summary: Summary = Summary()
     after: tuple[Prerequisite, ...] = ()
     once: bytes | None = None
+    started_by_engine: bool = False
 
 
 class Row(NamedTuple):

@@ -145,7 +145,13 @@ class Ledger(LedgerReader):
             db.executemany(
                 "INSERT INTO jobs (n, id, bulk, backend, state) VALUES (?, ?, ?, ?, ?)",
                 (
-                    (n, job.job_id, bulk, backend, BLOCKED if job.after else code)
+                    (
+                        n,
+                        job.job_id,
+                        bulk,
+                        backend,
+                        BLOCKED if job.after and not job.started_by_engine else code,
+                    )
                     for n, job in enumerate(jobs, first)
                 ),
             )

@@ -198,6 +198,20 @@ class EngineAdapter(BaseBackend):
         """
         return {}
 
+    def keep_results(self, tickets: Sequence[Ticket]) -> Mapping[str, Any]:
+        """Have the engine give results of these jobs to a call by itself, which is launched next.
+
+        So they stay where they are, and the call is launched at once: whether such a job has ended or not,
+        the engine starts the call after it, and not where it fails. Asked about jobs of this backend that
+        make calls, which have succeeded or not ended yet, and do not go again.
+
+        Returns for those of which that can be done whatever `launch` needs for it: in ``order.kept``, as long
+        as that takes. What it stands for may not leave the engine meanwhile. Those left out are awaited, and
+        their results given to the call as values. In the worker, `anyjob.sdk.runner.Results` unpickles the
+        arguments; `anyjob.sdk.runner.broken` is what it says of a job that has not succeeded.
+        """
+        return {}
+
     def fetch_value(self, ticket: Ticket, kept: str) -> bytes:
         """Return the pickled value that an `anyjob.sdk.KeptByBackend` in an outcome stands for.
 
@@ -382,6 +396,11 @@ class EngineAdapter(BaseBackend):
 
                 self._recorder = AttemptsHere(self)
         return self._recorder
+
+    @property
+    def keeps_results(self) -> bool:
+        """Whether results may stay with the engine on their way from job to job."""
+        return type(self).keep_results is not EngineAdapter.keep_results
 
     @property
     def answers_from_memory(self) -> bool:

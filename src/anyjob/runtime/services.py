@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from anyjob.errors import JobNotFoundError, UnsupportedSpecError
+from anyjob.status import JOB_FINAL_STATES, JobStatus
 
 if TYPE_CHECKING:
     from anyjob.ledger.consequences import Consequences
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from anyjob.registry.lookup import Registry
     from anyjob.resources import Resources
     from anyjob.specs import Spec
-    from anyjob.status import JobStatus
     from anyjob.tracking.records import JobRecord
 
 
@@ -144,20 +144,37 @@ class Services:
     def advance(self, consequences: Consequences) -> None:
         """Told when the end of jobs, as it was written, has ended others, or lets them start."""
 
-    def failure_behind(self, job_id: str) -> tuple[str, BaseException | None]:
+    def failure_behind(self, job_id: str, backend: Any) -> tuple[str, BaseException | None]:
         """Return what was the first to fail, where a job never started for that: its id, and its failure.
 
         Where it is not known, the id is empty.
 
+        Args:
+            job_id: the job.
+            backend: whose it is.
+
         Raises:
             AnyjobError: it cannot be had any more.
         """
-        before = self.ledger.dependencies.broken_by(job_id)
+        before = self._broken_by(job_id, backend)
         if before is None:
             return "", None
         while before is not None:
-            job_id, before = before, self.ledger.dependencies.broken_by(before)
+            job_id, before = before, self._broken_by(before, backend)
         return job_id, self._failure_of(job_id)
+
+    def _broken_by(self, job_id: str, backend: Any) -> str | None:
+        """Return for whose end a job never started: nobody may have asked for that yet, but the engine."""
+        ledger = self.ledger.dependencies
+        found = ledger.broken_by(job_id)
+        if found is None:
+            unasked = [
+                each.job_id for each in ledger.prerequisites(job_id) if each.status not in JOB_FINAL_STATES
+            ]
+            if unasked:
+                self.jobs(backend, unasked, refresh=True)
+                found = ledger.broken_by(job_id)
+        return found
 
     def _failure_of(self, job_id: str) -> BaseException | None:
         """Return what the result of another job raises, which has ended; None where that is not known."""

@@ -64,6 +64,7 @@ def dump_out_of_band(value: Any, large: int) -> tuple[bytes, list[Any]]:
             left_out.append(raw)
         return bool(raw.nbytes < large)
 
+    value = leaving_out_bytes(value, large)
     try:
         blob = pickle.dumps(value, 5, buffer_callback=keep)
     except Exception:
@@ -73,6 +74,21 @@ def dump_out_of_band(value: Any, large: int) -> tuple[bytes, list[Any]]:
             return blob, left_out
     left_out.clear()
     return dumps_by_value(value, keep), left_out
+
+
+def leaving_out_bytes(value: Any, large: int) -> Any:
+    """Return what pickles as a value does; of bytes as large, with them as a buffer, to be left out."""
+    return _Bytes(value) if type(value) is bytes and len(value) >= large else value
+
+
+class _Bytes:
+    """Pickles as bytes that are a buffer, which they are not by themselves."""
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def __reduce__(self) -> Any:
+        return bytes, (pickle.PickleBuffer(self._value),)
 
 
 def names_sent_along(blob: bytes) -> bool:
@@ -233,7 +249,7 @@ def failure(error: BaseException, keep: Callable[[BaseException], Any] | None = 
         trace = trace.tb_next
     text = "".join(traceback.format_exception(type(error), error, trace))
     report: dict[str, Any] = {"status": "ERROR", "reason": "exception", "traceback": text}
-    if isinstance(error, NoResult):
+    if getattr(error, "tells_of_other_job", False):
         return {"status": "ERROR", "reason": "dependency", "message": str(error)}
     report["message"] = "".join(traceback.format_exception_only(type(error), error)).strip()
     if isinstance(error, SystemExit):
@@ -365,8 +381,43 @@ class Ended(BaseException):
 # --- results of other jobs, as arguments --------------------------------------------------------
 
 
+BROKEN = "what it needs did not come about: "
+"""What those are told that fail of others begins so."""
+_WAY = ", by way of "
+
+
 class NoResult(Exception):
     """What another job has left was to be an argument of the call, and cannot be had: it is not made."""
+
+    tells_of_other_job = True
+    """By which it is known where this file is loaded twice."""
+
+
+def broken(called: str, status: str, reason: str | None, message: str) -> NoResult:
+    """Return what is raised in place of a call that takes the result of a job which has not succeeded.
+
+    Args:
+        called: that job's id, and its name.
+        status: in what it has ended: the name of the status.
+        reason: why it has failed, if it has.
+        message: the same for a person.
+    """
+    if reason == "dependency":
+        first, *way = message.split(_WAY)
+        way = ["others", way[-1]] if len(way) >= 3 else way  # of a chain of 10,000 the message stays short
+        return NoResult(("" if first.startswith(BROKEN) else BROKEN) + _WAY.join([first, *way, called]))
+    return NoResult(BROKEN + ending_in_words(called, status, reason, message))
+
+
+def ending_in_words(called: str, status: str, reason: str | None, message: str) -> str:
+    """Return what came of a job, which others needed to come to something else; of what `broken` takes."""
+    if status == "DONE":
+        told = "has succeeded, and this was to start after its failure"
+    elif status == "CANCELLED":
+        told = "was cancelled"
+    else:
+        told = "failed" + (f" ({reason}" + (f": {message}" if message else "") + ")" if reason else "")
+    return f"job {called} {told}"
 
 
 class Results:
@@ -374,8 +425,8 @@ class Results:
 
     Args:
         given: of some of these jobs, by id, the pickled result, or the path of the file ``outcome.pkl`` that
-            holds it, or in a tuple that of a file which is that pickle; or the path of a file with pickles
-            of such pairs.
+            holds it, or in a tuple that of a file which is that pickle, or a function that gives it, called
+            with what the job is called; or the path of a file with pickles of such pairs.
         spool: the directory of the call. Those of other jobs are beside it, as far as they are not given.
     """
 
@@ -421,6 +472,8 @@ class Results:
                 if report["status"] != "DONE":
                     raise NoResult(f"job {called}, whose result is an argument, has not succeeded")
                 kept = report.pop("value")
+            elif callable(kept):
+                return kept(called)
             elif isinstance(kept, tuple):
                 with open_own(kept[0]) as stream:
                     return pickle.load(stream)

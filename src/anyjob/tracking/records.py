@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_NO_PARAMETERS: Mapping[str, Any] = {}
+_NOTHING: Mapping[str, Any] = {}
 FinalCallback = Callable[[JobStatus | BaseException], None]
 NEVER = float("-inf")
 
@@ -38,6 +38,7 @@ class JobRecord:
         "after",
         "asked_at",
         "attempt",
+        "behind",
         "change_callbacks",
         "collecting",
         "cost",
@@ -48,6 +49,7 @@ class JobRecord:
         "held",
         "hook_error",
         "job_id",
+        "kept",
         "kind",
         "launched_attempt",
         "load",
@@ -88,7 +90,7 @@ class JobRecord:
         self.native_id: str | None = None
         self.notes: Mapping[str, str] | None = None  # to be read, where it was handed over elsewhere
         self.rerun_of: str | None = None
-        self.parameters: Mapping[str, Any] = _NO_PARAMETERS  # of a job file
+        self.parameters: Mapping[str, Any] = _NOTHING  # of a job file
         self.once: Any = None  # of one that is about to be handed over: under which key, to be done once
         self.after: tuple[Any, ...] = ()  # of one that is about to be handed over: what it starts after
         self.status = JobStatus.INITIALIZING
@@ -106,6 +108,8 @@ class JobRecord:
         self.collecting = False
         self.unsure = False
         self.held: Any = None  # by what it is held in this process, as it starts after others
+        self.behind: Any = None  # what tells which of these has failed
+        self.kept: Mapping[str, Any] = _NOTHING  # of one that is about to be handed over: see `Order`
         self.deferred = False  # it starts after others, and is handed to the engine then
         self._spool: Path | None = None
         self.final_callbacks: tuple[FinalCallback, ...] = ()
@@ -190,6 +194,8 @@ class JobRecord:
         self.message = outcome.message
         self.queue_position = None
         self.attempt = outcome.attempt
+        if outcome.reason != "dependency":
+            self.behind = None
         self._spool = None
         callbacks, self.final_callbacks = self.final_callbacks, ()
         return callbacks

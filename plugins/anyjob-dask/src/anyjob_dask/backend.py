@@ -61,6 +61,7 @@ class DaskBackend(TaskBackend):
         self._states = JobStates(self._connection, fetch_large=chosen.is_durable)
         self._submitter = Submitter(self._connection, self._states, chosen)
         self._releases = ReleaseQueue(self._connection, self.open_ids)
+        self._large: set[str] = set()  # the jobs whose result is in the cluster, though they were collected
         directory = self.job_directory if chosen.is_durable else None
         self._store = ResultStore(directory, self._connection, self.when_forgotten)
 
@@ -79,6 +80,16 @@ class DaskBackend(TaskBackend):
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         """Submit orders, by one message."""
         yield from self._submitter.submit(orders)
+
+    def keep_results(self, tickets: Sequence[Ticket]) -> Mapping[str, Any]:
+        """Give the futures of those that are in the cluster: as long as there are such, it keeps them."""
+        ids = {ticket.job_id: _id_in_key(ticket) for ticket in tickets}
+        if self.capabilities.durable:  # who has submitted these may be anybody
+            here = set(self._connection.request("keep", job_ids=list(ids.values())))
+        else:
+            self._states.discard_outdated()
+            here = {each for each in ids.values() if each in self._large or self._states.is_there(each)}
+        return self._connection.futures({t.job_id: t.native_id for t in tickets if ids[t.job_id] in here})
 
     # --- observing --------------------------------------------------------------------------------
 
@@ -144,9 +155,14 @@ class DaskBackend(TaskBackend):
         id_in_key = _id_in_key(ticket)
         last = self._states.forget(id_in_key)
         if last is not None and last.large and not self.capabilities.durable:
-            self.when_forgotten(ticket.job_id, functools.partial(self._releases.add, id_in_key))
+            self._large.add(id_in_key)
+            self.when_forgotten(ticket.job_id, functools.partial(self._forget_large, id_in_key))
         else:
             self._releases.add(id_in_key, may_wait=may_wait)
+
+    def _forget_large(self, id_in_key: str) -> None:
+        self._large.discard(id_in_key)
+        self._releases.add(id_in_key)
 
     # --- cancelling, finding, reading ---------------------------------------------------------------
 
@@ -157,7 +173,7 @@ class DaskBackend(TaskBackend):
         self._states.discard_outdated()
         ours = {_id_in_key(ticket): ticket.job_id for ticket in tickets}
         answer: dict[str, str] = self._connection.request(
-            "cancel", job_ids=list(ours), arrival_timeout=ARRIVAL_TIMEOUT
+            "cancel", job_ids=list(ours), behind=self._states.unseen(), arrival_timeout=ARRIVAL_TIMEOUT
         )
         accepted = dict.fromkeys(ours, False)
         workers: dict[str, list[str]] = {}

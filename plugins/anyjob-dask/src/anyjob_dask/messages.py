@@ -30,6 +30,7 @@ class JobHeader(NamedTuple):
         cwd: the directory that it runs in.
         own_cwd: whether it asks for that; else it is that of who has submitted it, if the worker has one of
             that name.
+        needs: the ids of jobs whose results come along, as arguments of the call.
     """
 
     key: str
@@ -38,6 +39,7 @@ class JobHeader(NamedTuple):
     walltime: float | None
     cwd: str | None
     own_cwd: bool
+    needs: tuple[str, ...] = ()
 
 
 class ScatteredPayload(Serialized):

@@ -37,6 +37,11 @@ class Serialized:
         """Return the value; its large buffers are shared with this object."""
         return pickle.loads(self.blob, buffers=self.buffers)
 
+    def load_copy(self) -> Any:
+        """Return the value; what can be changed of it is not shared with this object."""
+        copied = [each if memoryview(each).readonly else bytearray(memoryview(each)) for each in self.buffers]
+        return pickle.loads(self.blob, buffers=copied)
+
     def write(self, path: Path) -> None:
         """Write it to a file, which appears at once or not at all.
 

@@ -77,6 +77,10 @@ class RayBackend(TaskBackend):
         """Submit jobs."""
         yield from self._open().launch(orders)
 
+    def keep_results(self, tickets: Sequence[Ticket]) -> Mapping[str, Any]:
+        """Give the object refs of those that have one: Ray keeps what there are such of."""
+        return self._open().refs([ticket.job_id for ticket in tickets])
+
     def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
         """Say where jobs are."""
         return self._open().observe(tickets)

@@ -21,11 +21,13 @@ class PackedOrder(NamedTuple):
         job_id: ours.
         payload: what the worker unpickles first.
         buffers: the large parts of its arguments.
+        needs: the object refs of results that it takes, by the ids of their jobs.
     """
 
     job_id: str
     payload: bytes
     buffers: list[Any]
+    needs: dict[str, Any]
 
 
 class Packer:
@@ -68,8 +70,10 @@ class Packer:
             raise serialization_error(spec, error) from error
         kind = "python" if isinstance(spec, Call) else "command"
         cwd = spec.cwd if isinstance(spec, Call) else submit_directory()
-        payload = (order.job_id, kind, work, order.environment, cwd, order.resources.walltime, self._context)
-        return PackedOrder(order.job_id, pickle.dumps(payload, 5), buffers)
+        needs = dict(order.kept)
+        job = order.job_id, kind, work, order.environment, cwd, order.resources.walltime
+        payload = (*job, self._context, [*needs])
+        return PackedOrder(order.job_id, pickle.dumps(payload, 5), buffers, needs)
 
     def _call(self, spec: Call) -> tuple[tuple[bytes, bytes], list[Any]]:
         known = self._functions.get(id(spec.fn))

@@ -12,11 +12,12 @@ from anyjob import hints as t
 from anyjob.errors import in_words
 from anyjob.execution.submit_directory import submit_directory, submitting_from
 from anyjob.job import BaseJob
-from anyjob.ledger.dependencies import BROKEN, RESULT, ending_in_words, is_met
+from anyjob.ledger.dependencies import RESULT, is_met
 from anyjob.ledger.reading.dependency_reader import Awaited
 from anyjob.orders import Order
 from anyjob.outcome import Outcome
 from anyjob.runtime.submission.late_launch import launch_orders
+from anyjob.standalone.runner import BROKEN, broken
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 
@@ -30,7 +31,35 @@ class Needed(NamedTuple):
     condition: int
 
 
-class HeldJob:
+class Dependent:
+    """A job that starts after others, of which one may fail.
+
+    Args:
+        record: of the job.
+    """
+
+    def __init__(self, record: JobRecord) -> None:
+        self._broken_by: BaseJob | None = None
+        record.behind = self
+
+    def broken_by(self) -> BaseJob | None:
+        """Return which of them has failed, as far as is known."""
+        return self._broken_by
+
+    def failure_behind(self, job_id: str) -> tuple[str, BaseException | None]:
+        """Return what was the first to fail, for which the job never started: its id, and its failure."""
+        job: Any = self.broken_by()
+        while behind := getattr(getattr(job, "_record", None), "behind", None):
+            before = behind.broken_by()
+            if before is None:
+                break
+            job = before
+        if job is None:
+            return "", None
+        return job.job_id(), job.exception(timeout=0) if hasattr(job, "exception") else None
+
+
+class HeldJob(Dependent):
     """One job that is held, and handed to its backend when all that it starts after has come about.
 
     It ends with what it waits for where that comes to something else, and when it is cancelled.
@@ -42,6 +71,7 @@ class HeldJob:
     """
 
     def __init__(self, backend: t.TaskBackend, order: Order, record: JobRecord) -> None:
+        super().__init__(record)
         self._backend = backend
         self._order = order
         self._record = record
@@ -51,7 +81,6 @@ class HeldJob:
         record.after = ()  # who holds this job is not to hold those that it waited for
         self._forget: list[Callable[[], None]] = []
         self._is_over = False
-        self._broken_by: BaseJob | None = None
         record.held = self
         _held.add(self)
         record.message = self._awaited()
@@ -93,15 +122,6 @@ class HeldJob:
         if is_last and self._take():
             self._launch()
 
-    def failure_behind(self, job_id: str) -> tuple[str, BaseException | None]:
-        """Return what was the first to fail, for which the job never started: its id, and its failure."""
-        job: Any = self._broken_by
-        while (held := getattr(getattr(job, "_record", None), "held", None)) and held._broken_by is not None:
-            job = held._broken_by
-        if job is None:
-            return "", None
-        return job.job_id(), job.exception(timeout=0) if hasattr(job, "exception") else None
-
     def _take(self) -> bool:
         """Claim that what becomes of it is decided now; whether nobody had before."""
         with self._lock:
@@ -115,7 +135,7 @@ class HeldJob:
         if isinstance(said, BaseException) or not is_met(needed.condition, said):
             if self._take():
                 self._broken_by = needed.job
-                message = f"{BROKEN}{_ending(needed.job, said)}"
+                message = _why(needed.job, said)
                 outcome = Outcome(
                     status=JobStatus.ERROR, reason="dependency", message=message, finished=time.time()
                 )
@@ -177,13 +197,11 @@ def _name_of(job: Any) -> str:
     return str(getattr(getattr(job, "_record", None), "name", ""))
 
 
-def _ending(job: Any, said: JobStatus | BaseException) -> str:
+def _why(job: Any, said: JobStatus | BaseException) -> str:
     record, name = getattr(job, "_record", None), _name_of(job)
     called = f"{job.job_id()} ({name})" if name else str(job.job_id())
     if isinstance(said, BaseException):
-        return f"what became of job {called} cannot be told: {in_words(said)}"
+        return f"{BROKEN}what became of job {called} cannot be told: {in_words(said)}"
     outcome = getattr(record, "outcome", None)
     reason, message = (outcome.reason, outcome.message) if outcome is not None else (None, "")
-    if reason == "dependency":
-        return f"{message.removeprefix(BROKEN)}, by way of {called}"
-    return ending_in_words(called, said, reason, message)
+    return str(broken(called, said.name, reason, message))

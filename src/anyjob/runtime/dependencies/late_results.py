@@ -14,12 +14,13 @@ from anyjob.ledger.reading.results import write_results
 from anyjob.references import LazyResultOf, OutputPath
 from anyjob.runtime.dependencies.awaited_results import Values
 from anyjob.runtime.dependencies.job_arguments import lazily, results_in, with_references
+from anyjob.runtime.dependencies.kept_results import keep
 from anyjob.specs import Call, Spec, check_left
 from anyjob.spool.job_spool import InSpool, load_large
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from anyjob.references import ResultOf
     from anyjob.tracking.records import JobRecord
@@ -51,22 +52,30 @@ def with_results(backend: t.TaskBackend, record: JobRecord) -> Spec:
     """
     call, native = record.specs[0], record.specs[-1]
     assert isinstance(call, Call)
+    if backend.keeps_results and not record.kept:
+        keep(backend, [record])
     if not backend.capabilities.durable:
-        return _with_own(native, results_in(call))
+        return _with_own(native, results_in(call), record.kept)
     values: dict[str, bytes] = {}
     rows = backend.services.ledger.rows(list({one.job_id for one in results_in(call)}))
     for reference in results_in(call):
         row = rows.get(reference.job_id)
-        if row is not None and row.status is JobStatus.DONE and reference.job_id not in values:
+        job_id = reference.job_id
+        if (
+            row is not None
+            and row.status is JobStatus.DONE
+            and job_id not in values
+            and job_id not in record.kept
+        ):
             kept = outcome_of(row).value
             if not (backend.finds_results and isinstance(kept, InSpool) and _is_beside(backend, kept)):
-                values[reference.job_id] = _read(reference, kept)
+                values[job_id] = _read(reference, kept)
     if isinstance(native, Call):
         made = {job_id: PickledValue(pickled) for job_id, pickled in values.items()}
 
         def value(one: ResultOf | OutputPath) -> Any:
             if isinstance(one, OutputPath):
-                return check_left(one)
+                return one if one.job_id in record.kept else check_left(one)
             if one.job_id in values and isinstance(one, LazyResultOf):
                 return SimpleNamespace(load=partial(pickle.loads, values[one.job_id]))
             return made.get(one.job_id, one)
@@ -77,15 +86,20 @@ def with_results(backend: t.TaskBackend, record: JobRecord) -> Spec:
     return native
 
 
-def _with_own(native: Spec, references: Sequence[ResultOf]) -> Spec:
-    """Return the work with results of jobs of this process; as it is where one of them has not ended."""
-    if not all(one.job.in_final_state() for one in references):
+def _with_own(native: Spec, references: Sequence[ResultOf], kept: Container[str]) -> Spec:
+    """Return the work with results of jobs of this process; as it is where one of them has not ended.
+
+    In place of those that stay with the engine it has references.
+    """
+    if not all(one.job_id in kept or one.job.in_final_state() for one in references):
         return native
     if not isinstance(native, Call):
         raise DependencyFailedError("no backend whose jobs end with this process makes calls by a program")
     read = Values()
 
     def value(one: ResultOf | OutputPath) -> Any:
+        if one.job_id in kept:
+            return one if isinstance(one, OutputPath) else type(one)(one.job_id, one.name)
         if isinstance(one, OutputPath):
             return check_left(one)
         return lazily(one.job.result()) if isinstance(one, LazyResultOf) else read(one)

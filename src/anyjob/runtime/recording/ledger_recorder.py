@@ -95,7 +95,7 @@ class LedgerRecorder(Recorder):
             alike.setdefault(key, []).append(record)
         bulks: list[_NewBulk] = []
         is_deferring = not self._backend.queues_in_ledger and any(
-            record.after or self._may_go_again(record.resources) for record in records
+            (record.after and not record.kept) or self._may_go_again(record.resources) for record in records
         )
         if is_deferring:
             self._backend.services.look_after_releases()  # who cannot is told before anything is written
@@ -138,7 +138,10 @@ class LedgerRecorder(Recorder):
             frozenset(
                 record.job_id
                 for record in records
-                if record.after and record.job_id not in free and record.job_id not in taken
+                if record.after
+                and not record.kept
+                and record.job_id not in free
+                and record.job_id not in taken
             ),
             taken,
         )

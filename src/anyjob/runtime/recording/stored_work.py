@@ -77,7 +77,8 @@ class StoredWork:
             spec = None if original is native else dump(original, original)
             what = Summary(describe(job_type(record.kind), original), record.parameters)
             notes = dict(record.notes or {})
-            jobs.append(NewJob(record.job_id, kept, spec, notes, record.rerun_of, what, record.after))
+            job = NewJob(record.job_id, kept, spec, notes, record.rerun_of, what, record.after)
+            jobs.append(job._replace(started_by_engine=True) if record.kept else job)
         return shared, jobs
 
     def _keep(self, job_id: str, payload: bytes) -> None:

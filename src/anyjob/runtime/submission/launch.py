@@ -88,6 +88,7 @@ class Launch:
                     from anyjob.runtime.dependencies.late_results import with_results
 
                     order.spec = with_results(self._backend, record)
+                    order.kept, record.kept = record.kept, {}
         except DependencyFailedError as error:
             self.unanswered.remove(order.job_id)
             why = Outcome(status=JobStatus.ERROR, reason="dependency", message=str(error))

@@ -152,7 +152,13 @@ class _Handover:
 
     def hand_over(self, orders: list[Order]) -> None:
         """Write orders down, all or none; launch those that may start now."""
-        entered = self._backend.recorder.enter([self.own[order.job_id] for order in orders])
+        some = [self.own[order.job_id] for order in orders]
+        followed: list[JobRecord] = []
+        if self._backend.keeps_results and any(record.after for record in some):
+            from anyjob.runtime.dependencies import kept_results
+
+            followed = kept_results.started_by_engine(self._backend, [each for each in some if each.after])
+        entered = self._backend.recorder.enter(some)
         self.has_entered = True
         if entered.taken:
             self._others.update(entered.taken)
@@ -168,10 +174,14 @@ class _Handover:
             orders = [order for order in orders if order.job_id not in entered.later]
         held: list[Order] = []
         if not self._backend.capabilities.durable:  # nobody but this process is there to start them later
-            held = [order for order in orders if self.own[order.job_id].after]
+            waits = {record.job_id for record in some if record.after and not record.kept}
+            held = [order for order in orders if order.job_id in waits]
             if held:
-                orders = [order for order in orders if not self.own[order.job_id].after]
+                orders = [order for order in orders if order.job_id not in waits]
         Launch(self._backend, orders, self.own).run()
+        if not self._backend.capabilities.durable:
+            for record in followed:
+                kept_results.Followed(record, listens=not self._backend.answers_from_memory)
         if held:
             from anyjob.runtime.dependencies.held_jobs import hold
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -180,7 +180,7 @@ class SchedulerConnection:
         return self._request(self.client(), handler, **arguments)
 
     def _request(self, client: Any, handler: str, **arguments: Any) -> Any:
-        if handler == "job_states":
+        if handler in ("job_states", "keep"):
             arguments["client"] = client.id
 
         async def call() -> Any:
@@ -237,6 +237,13 @@ class SchedulerConnection:
                 f"{nbytes / 1e6:.1f} MB did not reach a worker within {options.timeout + more:.1f} s: {error}"
             ) from error
         return futures
+
+    def futures(self, keys: Mapping[str, str]) -> dict[str, Any]:
+        """Return futures of tasks, by what their keys are given by: the cluster keeps what they are of."""
+        from distributed import Future
+
+        client = self.client()
+        return {name: Future(key, client) for name, key in keys.items()}
 
     def run_on(self, address: str, function: Any, *arguments: Any) -> Any:
         """Call a function in a worker; None where that has gone."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from anyjob_dask.client.connection import SchedulerConnection
 from anyjob_dask.client.observations import LastObservation, has_ended
+from anyjob_dask.protocol import waits_for
 
 MAX_AGE = 5.0
 """Seconds after which the state of a job that has not ended is asked for once more."""
@@ -27,6 +28,7 @@ class JobStates:
         self._fetch_large = fetch_large
         self._last: dict[str, LastObservation] = {}
         self._results: dict[str, Any] = {}
+        self._unseen: set[str] = set()
         self._generation = 0
         self._lock = threading.Lock()
 
@@ -43,9 +45,24 @@ class JobStates:
         for job_id in job_ids:
             self._last[job_id] = LastObservation(message=message)
 
+    def submitted_after(self, job_id: str, needs: Sequence[str], message: str) -> None:
+        """Note that a job waits from now on, for these where no other reason is known."""
+        self._last[job_id] = LastObservation(message=message or waits_for(needs))
+        self._unseen.add(job_id)
+
+    def unseen(self) -> list[str]:
+        """Return the jobs that wait for others, and of which the scheduler has told nothing yet."""
+        return list(self._unseen)
+
+    def is_there(self, job_id: str) -> bool:
+        """Return whether a job has a result in the cluster that was not fetched, or may have one yet."""
+        last = self._last.get(job_id)
+        return last is not None and last.state != "no-result"
+
     def forget(self, job_id: str) -> LastObservation | None:
         """Know nothing of a job any more; return what was observed last."""
         self._results.pop(job_id, None)
+        self._unseen.discard(job_id)
         return self._last.pop(job_id, None)
 
     def on_event(self, event: dict[str, Any]) -> list[str]:
@@ -64,11 +81,13 @@ class JobStates:
         last = self._last.get(job_id)
         if last is None or last.state not in ("waiting", "running"):
             return False
+        self._unseen.discard(job_id)
         self._last[job_id] = LastObservation("running", worker)
         return True
 
     def _update(self, job_id: str, state: dict[str, Any]) -> None:
         """Take in what the scheduler says of a job."""
+        self._unseen.discard(job_id)
         if "result" in state:
             self._results[job_id] = state["result"]
         last = self._last.get(job_id)
@@ -85,6 +104,7 @@ class JobStates:
                 self._generation = self._connection.generation
                 self._last.clear()
                 self._results.clear()
+                self._unseen.clear()
 
     def refresh(self, job_ids: Iterable[str]) -> None:
         """Ask the scheduler about jobs that it has not reported, or not for a while."""

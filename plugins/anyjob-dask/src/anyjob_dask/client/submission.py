@@ -79,13 +79,19 @@ class Submitter:
         job_keys = [self._key(order) for order in orders]
         arguments = self._task_arguments(client, payloads)
         self._states.submitted((order.job_id for order in orders), message)
+        for order in orders:
+            if order.kept:
+                self._states.submitted_after(order.job_id, list(order.kept), message)
         futures: list[Any] = []
-        for function, same in groupby(zip(orders, job_keys, arguments, strict=True), key=self._task_function):
+        for (function, takes_results), same in groupby(
+            zip(orders, job_keys, arguments, strict=True), key=self._kind_of_task
+        ):
             group = list(same)
             futures += client.map(
                 function,
                 [tuple(_header(order, key, cwd)) for order, key, _ in group],
                 [argument for _, _, argument in group],
+                *([[[*order.kept.values()] for order, _, _ in group]] if takes_results else []),
                 key=[key for _, key, _ in group],
                 resources=required or None,
                 workers=list(options.workers) or None,
@@ -105,16 +111,16 @@ class Submitter:
         durable, restartable = self._options.is_durable, order.resources.restartable
         return keys.key_of(order.spec, order.job_id, durable=durable, restartable=restartable)
 
-    def _task_function(self, item: tuple[Order, str, Any]) -> Any:
-        """Return what Dask is to call for a job."""
+    def _kind_of_task(self, item: tuple[Order, str, Any]) -> Any:
+        """Return what Dask is to call for a job, and whether it is given results of others."""
         from anyjob_dask.worker import worker_tasks
 
         spec = item[0].spec
         if not isinstance(spec, Call):
-            return worker_tasks.run_program
+            return worker_tasks.run_program, False
         # What a call asks for of that is a process's, and a thread of the worker shares that process.
         in_process = self._options.isolation == "process" or spec.env or spec.cwd is not None
-        return worker_tasks.call if in_process else worker_tasks.call_in_thread
+        return worker_tasks.call if in_process else worker_tasks.call_in_thread, bool(item[0].kept)
 
     def _task_arguments(self, client: Any, payloads: Sequence[Serialized]) -> list[Any]:
         """Return what goes within each task: its payload, or the future of one that was scattered."""
@@ -168,4 +174,7 @@ def _header(order: Order, key: str, cwd: str | None) -> Any:
         del environment["ANYJOB_JOB_ID"]
     own = order.spec.cwd if isinstance(order.spec, Call) else None
     walltime = order.resources.walltime
-    return JobHeader(key, order.job_id, environment, walltime, cwd if own is None else own, own is not None)
+    needs = tuple(order.kept)
+    return JobHeader(
+        key, order.job_id, environment, walltime, cwd if own is None else own, own is not None, needs
+    )

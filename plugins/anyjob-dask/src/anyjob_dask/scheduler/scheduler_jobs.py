@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from anyjob.sdk import runner
 from anyjob_dask import protocol
 from anyjob_dask.keys import JobKey
 from anyjob_dask.serialization import LARGE
@@ -76,6 +77,11 @@ class SchedulerJobs:
         return {**state, "state": "waiting", "message": self._waiting_reason(task)}
 
     def _waiting_reason(self, task: Any) -> str:
+        if task.state == "waiting":
+            needed = [
+                parsed.job_id for each in task.waiting_on or () if (parsed := self.parsed.get(each.key))
+            ]
+            return protocol.waits_for(needed) if needed else ""
         if task.state != "no-worker":
             return ""
         if not self._scheduler.workers:
@@ -109,21 +115,43 @@ class SchedulerJobs:
 
     def forget(self, key: str) -> None:
         """Dask has forgotten a task: nobody wants it any more, or what it returned was lost."""
-        job_id = self.parsed.pop(key).job_id
-        del self.keys[job_id]
-        self.started.pop(job_id, None)
+        job_id = self.parsed[key].job_id
         holder = self.holders.pop(job_id, None)
         if holder is None or self._is_connected(holder):  # those who wanted it have released it
             self.results.pop(job_id, None)
-        elif job_id not in self.results:
+        else:
             message = "the worker that held its result died, and the result with it"
-            self.end_without_result(job_id, "lost", message)
+            if job_id in self.results:
+                self._remember(self._broken_by(job_id, "lost", message))
+            else:
+                self.end_without_result(job_id, "lost", message)
+        del self.parsed[key], self.keys[job_id]
+        self.started.pop(job_id, None)
 
     def end_without_result(self, job_id: str, reason: str, message: str) -> None:
-        """Remember why a job has no result; the first reason stays."""
-        self.without_result.setdefault(job_id, (reason, message))
+        """Remember why a job has no result; the first reason stays. Nor has what takes its result."""
+        if job_id not in self.without_result:
+            self._remember([(job_id, reason, message)])
+
+    def _remember(self, ended: list[tuple[str, str, str]]) -> None:
+        while ended:
+            job_id, reason, message = ended.pop()
+            self.without_result[job_id] = reason, message
+            ended += self._broken_by(job_id, reason, message)
         while len(self.without_result) > MAX_REMEMBERED:
             del self.without_result[next(iter(self.without_result))]
+
+    def _broken_by(self, job_id: str, reason: str, message: str) -> list[tuple[str, str, str]]:
+        status = "CANCELLED" if reason == "cancelled" else "ERROR"
+        why = str(runner.broken(job_id, status, reason, message))
+        left = [each for each in self.dependents(job_id) if each not in self.holders]
+        return [(each, "dependency", why) for each in left if each not in self.without_result]
+
+    def dependents(self, job_id: str) -> list[str]:
+        """Return the jobs that take the result of this one, and that Dask has not forgotten."""
+        task = self.task(job_id)
+        found = () if task is None else (self.parsed.get(each.key) for each in task.dependents)
+        return [parsed.job_id for parsed in found if parsed is not None]
 
     def drop(self, job_id: str) -> None:
         """Keep nothing of a job but what Dask's own task is."""

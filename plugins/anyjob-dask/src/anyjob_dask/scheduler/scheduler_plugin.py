@@ -36,7 +36,7 @@ class JobSchedulerPlugin(SchedulerPlugin):
         self.events = ClientEvents(scheduler, self.jobs)
         self._out_of_memory: set[str] = set()
         self._arrivals: list[asyncio.Future[None]] = []
-        for handler in (self.cluster_info, self.job_states, self.release, self.cancel):
+        for handler in (self.cluster_info, self.job_states, self.keep, self.release, self.cancel):
             scheduler.handlers[protocol.HANDLER_PREFIX + handler.__name__] = handler
         scheduler.stream_handlers[protocol.STARTED] = self.on_started
 
@@ -82,6 +82,16 @@ class JobSchedulerPlugin(SchedulerPlugin):
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(arrival, left)
 
+    async def keep(self, job_ids: Sequence[str], client: str) -> list[str]:
+        """Keep jobs that have a result, or may have one yet, for a client until it releases their futures.
+
+        Returns those that are there.
+        """
+        found = {each: self.jobs.task(each) for each in job_ids if each not in self.jobs.without_result}
+        there = {each: task for each, task in found.items() if task is not None and task.state != "erred"}
+        self.scheduler.client_desires_keys(keys=[task.key for task in there.values()], client=client)
+        return list(there)
+
     async def release(self, job_ids: Sequence[str]) -> int:
         """Keep jobs no longer: what came of them is known. Returns how many were known here."""
         keys = [key for each in job_ids if (key := self.jobs.keys.get(each)) is not None]
@@ -91,19 +101,24 @@ class JobSchedulerPlugin(SchedulerPlugin):
         return len(keys)
 
     async def cancel(
-        self, job_ids: Sequence[str], not_begun: Sequence[str] = (), arrival_timeout: float = 0
+        self,
+        job_ids: Sequence[str],
+        not_begun: Sequence[str] = (),
+        behind: Sequence[str] = (),
+        arrival_timeout: float = 0,
     ) -> dict[str, str]:
         """Take jobs that no worker has out of the queue.
 
         Args:
             job_ids: those to take out if no worker has them yet.
             not_begun: those that a worker has, and has promised not to begin: they are taken out, too.
+            behind: others that may take results of these, and may not have arrived yet, either.
             arrival_timeout: seconds to wait for jobs that have not arrived yet.
 
         Returns by job: "" where that is done, else the address of the worker that has it; those that have
         ended, or are not known, are left out.
         """
-        await self._wait_for_arrival(job_ids, arrival_timeout)
+        await self._wait_for_arrival([*job_ids, *behind], arrival_timeout)
         found = {}
         for job_id in job_ids:
             task = self.jobs.task(job_id)
@@ -118,9 +133,16 @@ class JobSchedulerPlugin(SchedulerPlugin):
         return found
 
     def _release_keys(self, keys: list[str]) -> None:
-        """Have no client want these tasks any more, so that the scheduler forgets them."""
+        """Have no client want these tasks any more, so that the scheduler forgets them.
+
+        What takes the result of one that has none goes with it, since Dask would make it for that.
+        """
         wanted: dict[str, list[str]] = {}
+        keys = list(keys)
         for key in keys:
+            parsed = self.jobs.parsed.get(key)
+            if parsed is not None and parsed.job_id in self.jobs.without_result:
+                keys += [self.jobs.keys[each] for each in self.jobs.dependents(parsed.job_id)]
             task = self.scheduler.tasks.get(key)
             for client in (task.who_wants or ()) if task is not None else ():
                 wanted.setdefault(client.client_key, []).append(key)

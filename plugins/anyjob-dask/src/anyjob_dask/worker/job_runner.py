@@ -31,6 +31,7 @@ from anyjob_dask.worker import process_call
 from anyjob_dask.worker.capture import STREAMS, Capture
 from anyjob_dask.worker.job_results import MAX_LOG, Logs, cancelled_result, log_tails, result_of
 from anyjob_dask.worker.start_reports import StartReports
+from anyjob_dask.worker.work import Work
 
 MAX_WRITTEN_IN_LOOP = 64 * 1024
 """Bytes up to which a message to a process is written in the event loop: its socket has room for them."""
@@ -61,26 +62,26 @@ class JobRunner:
 
     # --- a call in a process ------------------------------------------------------------------------
 
-    async def call(self, job: JobHeader, payload: bytes | Serialized) -> JobResult:
+    async def call(self, job: JobHeader, work: Work) -> JobResult:
         """Make a call in a warm process; called in the worker's event loop."""
         run = self._start_job(job, _CALL)
         try:
             if not run.begin():
                 return cancelled_result()
             try:
-                return await self._call_in_process(run, job, payload)
+                return await self._call_in_process(run, job, work)
             except Exception as error:
                 run.finish(outcome_from_report(runner.failure(error)))
                 return result_of(run.outcome, {})
         finally:
             self._end_job(job.job_id)
 
-    async def _call_in_process(self, run: JobRun, job: JobHeader, payload: bytes | Serialized) -> JobResult:
+    async def _call_in_process(self, run: JobRun, job: JobHeader, work: Work) -> JobResult:
         directory = os.path.join(self._directory, job.job_id)
-        if isinstance(payload, Serialized):
-            pickled = await asyncio.to_thread(process_call.pickled_call, payload, directory)
+        if process_call.needs_files(work):
+            pickled = await asyncio.to_thread(process_call.pickled_call, work, directory)
         else:
-            pickled = process_call.pickled_call(payload, directory)
+            pickled = process_call.pickled_call(work, directory)
         if run.cancelled:  # meanwhile
             return cancelled_result()
         process = self._processes[job.job_id] = self._idle_process()
@@ -156,10 +157,9 @@ class JobRunner:
 
     # --- a call in a thread -------------------------------------------------------------------------
 
-    def call_in_thread(self, job: JobHeader, payload: bytes | Serialized) -> JobResult:
+    def call_in_thread(self, job: JobHeader, work: Work) -> JobResult:
         """Make a call in the thread that calls this."""
         job_id = job.job_id
-        serialized = Serialized(payload) if isinstance(payload, bytes) else payload
         capture = Capture()
         with self._lock:
             if job_id in self._cancelled:
@@ -169,7 +169,7 @@ class JobRunner:
         self._starts.started(job_id)
         try:
             with use_job_environment({"ANYJOB_JOB_ID": job_id, **job.environment}), capture:
-                fields = runner.perform(serialized.load)
+                fields = runner.perform(work.load)
         finally:
             self._starts.ended(job_id)
             with self._lock:

@@ -4,49 +4,87 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from anyjob.sdk import runner
-from anyjob_dask.serialization import Serialized, serialize
+from anyjob_dask.serialization import LARGE, Serialized, serialize
+from anyjob_dask.worker.work import Need, Work
 
 VALUE_FILE = "value.pickle"
 CALL_FILE = "call.pickle"
+NEED_FILE = "need-{}.pickle"
 PICKLED_NONE = runner.dumps(None)
 """What a process answers whose value is in a file; a value of None is answered as `PickledValue`."""
 
 
-def pickled_call(payload: bytes | Serialized, directory: str) -> bytes:
+def needs_files(work: Work) -> bool:
+    """Tell whether parts of a call go by files, which takes a while."""
+    return isinstance(work.payload, Serialized) or any(map(_is_large, work.needs.values()))
+
+
+def pickled_call(work: Work, directory: str) -> bytes:
     """Return what the process unpickles: what to call, and with what.
 
     Args:
-        payload: the call, serialized.
+        work: the call.
         directory: the job's own, for files.
     """
-    if isinstance(payload, Serialized):
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-        payload.write(Path(directory, CALL_FILE))
-        return pickle.dumps(ProcessCall(None, directory), 5)
-    return pickle.dumps(ProcessCall(payload, directory), 5)
+    payload: bytes | None = None
+    if isinstance(work.payload, Serialized):
+        _write(work.payload, directory, CALL_FILE)
+    else:
+        payload = work.payload
+    needs: dict[str, Any] = {}
+    for number, (job_id, need) in enumerate(work.needs.items()):
+        value: Any = None
+        if need.value is not None and _is_large(need):
+            value = NEED_FILE.format(number)
+            _write(need.value, directory, value)
+        elif need.value is not None:
+            value = need.value.blob
+        needs[job_id] = need.ending, value
+    return pickle.dumps(ProcessCall(payload, directory, needs), 5)
+
+
+def _is_large(need: Need) -> bool:
+    return need.value is not None and (bool(need.value.buffers) or need.value.nbytes > LARGE)
+
+
+def _write(serialized: Serialized, directory: str, name: str) -> None:
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    serialized.write(Path(directory, name))
 
 
 class ProcessCall:
     """Unpickled, it is what the runner takes: a function, its positional and its keyword arguments."""
 
-    def __init__(self, payload: bytes | None, directory: str) -> None:
-        self.payload = payload
-        self.directory = directory
+    def __init__(self, payload: bytes | None, directory: str, needs: Mapping[str, Any]) -> None:
+        self.arguments = payload, directory, needs
 
     def __reduce__(self) -> Any:
-        return _load_call, (self.payload, self.directory)
+        return _load_call, self.arguments
 
 
-def _load_call(payload: bytes | None, directory: str) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    if payload is None:
-        call = Serialized.from_file(os.path.join(directory, CALL_FILE)).load()
-    else:
-        call = pickle.loads(payload)
-    return _call, (directory, *call), {}
+def _load_call(
+    payload: bytes | None, directory: str, needs: Mapping[str, Any]
+) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    given: bytes | Serialized
+    given = Serialized.from_file(os.path.join(directory, CALL_FILE)) if payload is None else payload
+    return (
+        _call,
+        (directory, *Work(given, {i: _need(directory, *each) for i, each in needs.items()}).load()),
+        {},
+    )
+
+
+def _need(directory: str, ending: tuple[str, str | None, str], value: Any) -> Need:
+    if value is None:
+        return Need(ending, None)
+    if isinstance(value, bytes):
+        return Need(ending, Serialized(value))
+    return Need(ending, Serialized.from_file(os.path.join(directory, value)))
 
 
 def _call(directory: str, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -58,8 +96,7 @@ def _call(directory: str, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
         return value  # the runner says what is wrong with it
     if not serialized.buffers:
         return PickledValue(serialized.blob)
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    serialized.write(Path(directory, VALUE_FILE))
+    _write(serialized, directory, VALUE_FILE)
     return None
 
 

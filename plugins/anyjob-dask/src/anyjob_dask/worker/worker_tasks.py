@@ -13,22 +13,35 @@ from anyjob_dask import protocol
 from anyjob_dask.messages import JobHeader, JobResult
 from anyjob_dask.serialization import Serialized
 from anyjob_dask.worker.job_runner import JobRunner
+from anyjob_dask.worker.work import Need, Work
 
 # --- the functions of tasks -----------------------------------------------------------------------
 
 
-async def call(header: Sequence[Any], payload: bytes | Serialized) -> JobResult:
-    """Make a call in a process beside the worker: meanwhile no thread of it waits for that."""
+async def call(
+    header: Sequence[Any], payload: bytes | Serialized, results: Sequence[JobResult] = ()
+) -> JobResult:
+    """Make a call in a process beside the worker: meanwhile no thread of it waits for that.
+
+    Args:
+        header: the fields of a `JobHeader`.
+        payload: the call, serialized.
+        results: those of the jobs that the header names, in that order: Dask has them before it calls this.
+    """
     worker = get_worker()
     job = JobHeader(*header)
-    return _finish(worker, job, await runner_of(worker).call(job, payload))
+    work = Work(payload, dict(zip(job.needs, map(Need.of, results), strict=True)))
+    return _finish(worker, job, await runner_of(worker).call(job, work))
 
 
-def call_in_thread(header: Sequence[Any], payload: bytes | Serialized) -> JobResult:
-    """Make a call in a thread of the worker."""
+def call_in_thread(
+    header: Sequence[Any], payload: bytes | Serialized, results: Sequence[JobResult] = ()
+) -> JobResult:
+    """Make a call in a thread of the worker, as `call` does in a process."""
     worker = get_worker()
     job = JobHeader(*header)
-    return _finish(worker, job, runner_of(worker).call_in_thread(job, payload))
+    work = Work(payload, dict(zip(job.needs, map(Need.of, results), strict=True)))
+    return _finish(worker, job, runner_of(worker).call_in_thread(job, work))
 
 
 def run_program(header: Sequence[Any], payload: bytes | Serialized) -> JobResult:

@@ -116,7 +116,11 @@ class TaskOwner(JobEvents):
     async def states(self, job_ids: Sequence[str]) -> dict[str, str]:
         """Return the states of jobs; those that are not known are left out."""
         known = self._manager.tasks
-        return {job_id: known[job_id].state for job_id in job_ids if job_id in known}
+        return {job_id: known[job_id].state_in_words for job_id in job_ids if job_id in known}
+
+    async def refs(self, job_ids: Sequence[str]) -> dict[str, Any]:
+        """Return the object refs of jobs, for others that take their results."""
+        return self._manager.refs(job_ids)
 
     async def outcomes(self, job_ids: Sequence[str]) -> dict[str, tuple[bytes, Any]]:
         """Return what came of jobs that have ended, with the object ref of the large parts."""

@@ -11,7 +11,7 @@ from anyjob.sdk import Answer, write_private
 from anyjob_ray import connection
 from anyjob_ray.actors.job_events import Event
 from anyjob_ray.modes.event_poller import EventPoller
-from anyjob_ray.modes.mode import OBSERVATIONS, Mode, are_few
+from anyjob_ray.modes.mode import Mode, are_few, observation
 from anyjob_ray.modes.owner_client import ACTOR_NAME, OwnerClient
 from anyjob_ray.results import dump_value, load_outcome
 from anyjob_ray.tasks.object_refs import add_done_callback
@@ -81,11 +81,15 @@ class DurableMode(Mode):
         """Ask the task owner where jobs are, save those whose outcome was just told."""
         ids = [ticket.job_id for ticket in tickets]
         self._job_ids.update(ids)
-        found = {job_id: OBSERVATIONS["ENDED"] for job_id in ids if job_id in self._outcomes}
+        found = {job_id: observation("ENDED") for job_id in ids if job_id in self._outcomes}
         asked = [job_id for job_id in ids if job_id not in found]
         states = self._owner.ask(lambda owner: owner.states.remote(asked)) if asked else None
-        found.update({job_id: OBSERVATIONS[state] for job_id, state in (states or {}).items()})
+        found.update({job_id: observation(state) for job_id, state in (states or {}).items()})
         return found
+
+    def refs(self, job_ids: Sequence[str]) -> Mapping[str, Any]:
+        """Ask the task owner."""
+        return self._owner.ask(lambda owner: owner.refs.remote(list(job_ids))) or {}
 
     def terminate(self, tickets: Sequence[Ticket]) -> Mapping[str, bool]:
         """Have the task owner cancel jobs."""

@@ -14,7 +14,7 @@ from anyjob import BackendUnavailableError, Observation, Order, Outcome, Ticket
 from anyjob.sdk import Answer
 from anyjob_ray import connection
 from anyjob_ray.actors.job_events import JobEvents
-from anyjob_ray.modes.mode import OBSERVATIONS, Mode
+from anyjob_ray.modes.mode import Mode, observation
 from anyjob_ray.results import load_outcome
 from anyjob_ray.tasks.object_refs import Disconnected, wait_for
 from anyjob_ray.tasks.task import Task
@@ -44,6 +44,7 @@ class FastMode(Mode):
         )
         # What jobs wrote, or the location of one whose worker has died.
         self._written: dict[str, Sequence[Any]] = {}
+        self._refs: dict[str, Any] = {}  # of large results that somebody holds a handle on
         self._closed = False
         self._last_check = time.monotonic()
         self._actor_name = f"anyjob-events-{secrets.token_hex(10)}"
@@ -81,7 +82,13 @@ class FastMode(Mode):
         """Look into memory."""
         known = self._manager.tasks
         found = {ticket.job_id: known.get(ticket.job_id) for ticket in tickets}
-        return {job_id: OBSERVATIONS[task.state] for job_id, task in found.items() if task is not None}
+        return {
+            job_id: observation(task.state_in_words) for job_id, task in found.items() if task is not None
+        }
+
+    def refs(self, job_ids: Sequence[str]) -> dict[str, Any]:
+        """Look into memory."""
+        return {**self._manager.refs(job_ids), **{i: self._refs[i] for i in job_ids if i in self._refs}}
 
     def collect(self, tickets: Sequence[Ticket]) -> dict[str, Outcome]:
         """Hand over what came of jobs, and keep nothing of them but what they wrote."""
@@ -95,6 +102,9 @@ class FastMode(Mode):
 
     def _outcome(self, task: Task, blob: bytes) -> Outcome:
         outcome, written = load_outcome(blob, task.ref)
+        if task.in_object_store:
+            self._refs[task.job_id] = task.ref
+            self.backend.when_forgotten(task.job_id, lambda: self._refs.pop(task.job_id, None))
         kept = task.location if task.crashed else written
         if kept is not None and any(kept):
             self._written[task.job_id] = kept

@@ -18,12 +18,18 @@ from anyjob_ray.tasks.nodes import resource_demand
 
 FEW = 8
 """Jobs of one launch up to which they are few."""
-OBSERVATIONS = {
-    "QUEUED": Observation(JobStatus.QUEUED),
-    "RUNNING": Observation(JobStatus.RUNNING),
-    "ENDED": Observation(JobStatus.DONE),  # what came of it is asked for next, and has the word
+STATUS = {
+    "QUEUED": JobStatus.QUEUED,
+    "RUNNING": JobStatus.RUNNING,
+    "ENDED": JobStatus.DONE,  # what came of it is asked for next, and has the word
 }
 """By the states of `anyjob_ray.tasks.task.Task`."""
+
+
+def observation(state: str) -> Observation:
+    """Return what is said of a job, by the `state_in_words` of its `anyjob_ray.tasks.task.Task`."""
+    state, _, message = state.partition(" ")
+    return Observation(STATUS[state], message=message)
 
 
 def are_few(orders: Sequence[Order]) -> bool:
@@ -74,6 +80,10 @@ class Mode(ABC):
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         """Read what a job has written."""
 
+    @abstractmethod
+    def refs(self, job_ids: Sequence[str]) -> Mapping[str, Any]:
+        """Return the object refs of those of these jobs whose results other jobs can be given by Ray."""
+
     def close(self) -> None:
         """Let go of what this process holds."""
         if self._listener is not None:
@@ -103,7 +113,8 @@ class Mode(ABC):
             orders: all of them. Of many we hear by Ray, which tells many at a time.
         """
         options = self.options
-        notify = self._listener.address if self._listener is not None and are_few(orders) else None
+        is_wanted = are_few(orders) and not any(order.kept for order in orders)  # those are links of a chain
+        notify = self._listener.address if self._listener is not None and is_wanted else None
         return Packer(
             options.namespace,
             event_actor,

@@ -5,8 +5,13 @@ Ray's exceptions are known by their names, so that no version must have them all
 
 from __future__ import annotations
 
+import pickle
 import time
 from typing import Any
+
+from anyjob.sdk import runner
+
+broken = runner.broken
 
 REASONS = {
     "OutOfMemoryError": "memory",
@@ -41,6 +46,21 @@ def failed_outcome(error: BaseException, cause: str = "", walltime: float | None
     reason = next((REASONS[name] for name in names if name in REASONS), "exception")
     reason = "signal" if cause == "died" else reason
     return {**outcome, "reason": reason, "message": _message(reason, error)}
+
+
+def broken_outcome(job_id: str, outcome: bytes) -> bytes | None:
+    """Return what comes of jobs that take the result of one; None where that has succeeded.
+
+    Args:
+        job_id: that one.
+        outcome: what came of it, pickled.
+    """
+    known = pickle.loads(outcome)
+    if known["status"] == "DONE":
+        return None
+    message = str(broken(job_id, known["status"], known.get("reason"), known.get("message", "")))
+    fields = {"status": "ERROR", "reason": "dependency", "message": message, "finished": time.time()}
+    return pickle.dumps(fields, 5)
 
 
 def _message(reason: str, error: BaseException) -> str:

@@ -8,13 +8,14 @@ so that what is learnt of the first serves the others.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from anyjob_ray.worker.batch import BatchResult
 
-PackedJob = tuple[str, bytes, Sequence[Any]]
-"""The id of a job, its payload, and the large parts of its arguments."""
+PackedJob = tuple[str, bytes, Sequence[Any], Mapping[str, Any]]
+"""The id of a job, its payload, the large parts of its arguments, and the object refs of results of other
+jobs that are among these, by their ids."""
 MAX_JOBS = 64
 """Jobs of a batch, at most."""
 MAX_BYTES = 64 * 1024

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from anyjob_ray.worker.reports.output import Location
@@ -16,15 +17,18 @@ class Task:
         job_id: ours.
         walltime: seconds that it may run.
         retriable: whether Ray runs it again if its worker dies.
+        needs: those whose results it takes, as far as they are known here.
     """
 
     __slots__ = (
         "cancelled",
         "crashed",
+        "dependents",
         "in_object_store",
         "job_id",
         "kill_reason",
         "location",
+        "needs",
         "outcome",
         "ref",
         "retriable",
@@ -32,10 +36,18 @@ class Task:
         "walltime",
     )
 
-    def __init__(self, job_id: str, walltime: float | None, retriable: bool = False) -> None:
+    def __init__(
+        self, job_id: str, walltime: float | None, retriable: bool = False, needs: Sequence[Task] = ()
+    ) -> None:
         self.job_id = job_id
         self.walltime = walltime
         self.retriable = retriable
+        self.needs = needs
+        self.dependents: list[Task] = []
+        """Those that take its result, until it has ended."""
+        for need in needs:
+            if need.is_open:
+                need.dependents.append(self)
         self.ref: Any = None
         """Of a task that runs this job alone; once it has ended, of what lies in the object store."""
         self.location: Location | None = None
@@ -60,6 +72,18 @@ class Task:
         return "QUEUED" if self.location is None else "RUNNING"
 
     @property
+    def state_in_words(self) -> str:
+        """The state; after a space, what it waits for."""
+        return f"{self.state} {self._waits}" if self.state == "QUEUED" and self.needs else self.state
+
+    @property
+    def _waits(self) -> str:
+        """What it waits for, in words; empty where that is no other job."""
+        left = [each.job_id for each in self.needs if each.is_open]
+        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        return f"waits for {left[0][:7]}{more}" if left else ""
+
+    @property
     def is_overdue(self) -> bool:
         """Whether it has run for as long as it may: then that is why its worker died."""
         if self.walltime is None or self.location is None:
@@ -69,6 +93,7 @@ class Task:
     def end(self, outcome: bytes) -> None:
         """Take in what came of it; if its cancel was accepted, it is cancelled, whatever that was."""
         self.outcome = _as_cancelled(outcome) if self.cancelled else outcome
+        self.needs, self.dependents = (), []
         if not self.in_object_store:
             self.ref = None
 

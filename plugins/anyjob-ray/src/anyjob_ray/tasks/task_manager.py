@@ -10,7 +10,7 @@ from typing import Any
 
 from anyjob_ray.tasks.batch_submitter import BatchSubmitter, Launch, SubmittedBatch
 from anyjob_ray.tasks.cancellation import Canceller
-from anyjob_ray.tasks.failures import failed_outcome, is_cancelled_error
+from anyjob_ray.tasks.failures import broken_outcome, failed_outcome, is_cancelled_error
 from anyjob_ray.tasks.launch_queue import LaunchQueue, PackedJob
 from anyjob_ray.tasks.object_refs import add_done_callback
 from anyjob_ray.tasks.recovery import RecoveredBatch, recover_batch
@@ -77,22 +77,37 @@ class TaskManager:
         task_options: dict[str, Any],
         walltime: float | None,
     ) -> str:
-        job_id, payload, buffers = job
+        job_id, payload, buffers, needs = job
         if job_id in self.tasks:
             return job_id
-        task = self.tasks[job_id] = Task(job_id, walltime, task_options["max_retries"] > 0)
-        if queue is not None and not buffers:
+        task = self.tasks[job_id] = Task(
+            job_id,
+            walltime,
+            task_options["max_retries"] > 0,
+            [self.tasks[each] for each in needs if each in self.tasks],
+        )
+        if queue is not None and not buffers and not needs:
             queue.pending.append(job)
             return job_id
         try:
             # By way of the task owner, they are views of what it was sent.
-            task.ref = function.remote(payload, *map(pickle.PickleBuffer, buffers))
+            task.ref = function.remote(payload, *map(pickle.PickleBuffer, buffers), *needs.values())
         except BaseException:
             del self.tasks[job_id]
             raise
         on_result = self._on_result
         add_done_callback(task.ref, lambda result: on_result(job_id, result))
         return job_id
+
+    def refs(self, job_ids: Iterable[str]) -> dict[str, Any]:
+        """Return the object refs of jobs that have a task of their own, or a large result, by their ids."""
+        with self._lock:
+            found = {job_id: self.tasks[job_id] for job_id in job_ids if job_id in self.tasks}
+        return {
+            job_id: ref
+            for job_id, task in found.items()
+            if (ref := task.ref) is not None and not task.crashed
+        }
 
     def _remote_function(self, function: Any, task_options: dict[str, Any]) -> Any:
         import ray
@@ -224,12 +239,26 @@ class TaskManager:
         return self._end_job(job_id, outcome)
 
     def _end_job(self, job_id: str, outcome: bytes) -> list[Task]:
-        """Take in what came of a job; return it, unless that was known, or nobody asks any more."""
-        task = self.tasks.get(job_id)
-        if task is None or not task.is_open:
-            return []
-        task.end(outcome)
-        return [task]
+        """Take in what came of a job; return it, unless that was known, or nobody asks any more.
+
+        With one that has not succeeded end those that take its result: Ray, too, tells so of them, but not
+        before there is room for them to run.
+        """
+        ended = []
+        left = [(self.tasks.get(job_id), outcome)]
+        while left:
+            task, outcome = left.pop()
+            if task is None or not task.is_open:
+                continue
+            dependents = task.dependents
+            task.end(outcome)
+            ended.append(task)
+            why = broken_outcome(task.job_id, task.outcome) if dependents and task.outcome else None
+            if why is not None:
+                left += [(each, why) for each in dependents]
+                for each in dependents:
+                    self._canceller.interrupt(each)
+        return ended
 
     # --- cancels --------------------------------------------------------------------------------
 

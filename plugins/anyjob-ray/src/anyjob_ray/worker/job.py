@@ -37,7 +37,8 @@ class Job:
 
     Args:
         payload: the tuple that `anyjob_ray.payload` makes.
-        buffers: the large parts of its arguments, where they lie in the object store.
+        buffers: the large parts of its arguments, where they lie in the object store; then the results of
+            other jobs that are among these, as `anyjob_ray.worker.remote_functions.run_job` returns them.
     """
 
     def __init__(self, payload: tuple[Any, ...], buffers: tuple[Any, ...]) -> None:
@@ -49,7 +50,10 @@ class Job:
         """Of a call, its own; of a program, that of who has submitted it, which may be of another machine."""
         self.walltime: float | None = payload[5]
         self.pickled_context: bytes = payload[6]
-        self.buffers = buffers
+        needs: list[str] = payload[7]
+        self.buffers = buffers[: len(buffers) - len(needs)]
+        self.results = dict(zip(needs, buffers[len(self.buffers) :], strict=True))
+        """By the ids of their jobs."""
         self.context: LaunchContext
         self.began = time.monotonic()
         self.started = time.time()

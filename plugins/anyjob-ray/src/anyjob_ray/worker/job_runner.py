@@ -15,6 +15,7 @@ from anyjob_ray.worker.monitor import Monitor
 from anyjob_ray.worker.reports.notification import NotifyAddress, notify
 from anyjob_ray.worker.reports.output import output_sizes
 from anyjob_ray.worker.reports.result import pickle_outcome
+from anyjob_ray.worker.results_as_arguments import load_with_results
 from anyjob_ray.worker.signals import SignalHandling, task_id
 
 perform = runner.perform
@@ -125,5 +126,8 @@ class JobRunner:
             if len(self._functions) >= CACHED_FUNCTIONS:
                 self._functions.clear()
             self._functions[blob] = function
-        args, kwargs = pickle.loads(arguments, buffers=job.buffers)
+        if job.results:
+            args, kwargs = load_with_results(arguments, job.buffers, job.results)
+        else:
+            args, kwargs = pickle.loads(arguments, buffers=job.buffers)
         return function, args, kwargs

@@ -8,7 +8,7 @@ import msgspec
 
 from anyjob.config.options import secret_fields
 from anyjob.job import JobStatus
-from anyjob.specs import Command
+from anyjob.specs import Call, Command
 from anyjob.testing.harness.backend import BackendHarness
 
 
@@ -31,6 +31,22 @@ class Sequences:
         )
         reason = harness.outcome(never).reason
         assert reason == "dependency", f"what was to start after a failure has the reason {reason!r}"
+
+    def test_a_call_is_given_what_another_returns(self, harness: BackendHarness) -> None:
+        """A job in the arguments of a call is its result there; where it fails, that call is not made."""
+        if "python" not in getattr(harness.backend, "accepts", ()):
+            raise SkipTest("it runs no calls by itself")
+        _require_a_releaser(harness)
+        first = harness.run(Call("time:sleep", (1.0,)))
+        behind = harness.run(Call("builtins:repr", (first,)))
+        last = harness.run(Call("builtins:len", ([first, behind],)))
+        harness.assert_done(last, "a call that takes what others return")
+        found = behind.result(), last.result()
+        assert found == ("None", 2), f"calls that take what others return gave {found!r}, not ('None', 2)"
+        fails = harness.run(Call("builtins:int", ("none",)))
+        never = harness.run(Call("builtins:repr", (fails,)))
+        reason = harness.outcome(never).reason
+        assert reason == "dependency", f"a call that takes what failed to come has the reason {reason!r}"
 
     def test_work_that_fails_is_run_again(self, harness: BackendHarness) -> None:
         """A job with retries= is handed over anew when it fails, under its id, and each attempt is kept."""

@@ -12,6 +12,7 @@ from anyjob_ray.worker.reports.output import written_by
 # The functions, and not the module: it is they that are sent along.
 dumps, pickled = runner.dumps, runner.pickled
 names_sent_along, dumps_by_value = runner.names_sent_along, runner.dumps_by_value
+leaving_out_bytes = runner.leaving_out_bytes
 LARGE = 256 * 1024
 """Bytes from which the buffers of a value go by the object store, out of band."""
 
@@ -39,6 +40,7 @@ def pickle_outcome(job: Job, outcome: dict[str, Any]) -> Any:
 def dump_out_of_band(value: Any) -> tuple[bytes, list[Any]]:
     """Pickle a value, with its buffers out of band where they are large (PEP 574)."""
     buffers: list[Any] = []
+    value = leaving_out_bytes(value, LARGE)
     try:
         blob = pickle.dumps(value, 5, buffer_callback=buffers.append)
     except Exception:

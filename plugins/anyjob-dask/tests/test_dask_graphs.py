@@ -1,0 +1,165 @@
+"""Calls that take results of others, which stay in the cluster on their way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import dask_calls
+import dask_lab
+import numpy as np
+import pytest
+from anyjob_dask.backend import DaskBackend
+from support.waiting import wait_until
+
+import anyjob
+from anyjob import Call, DependencyFailedError, JobStatus
+from conftest import Make
+
+cloudpickle.register_pickle_by_value(dask_calls)
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+PATIENCE = 60.0
+Labs = Callable[..., dask_lab.Lab]
+
+
+@pytest.fixture(params=["thread", "process", "durable"])
+def backend(request: pytest.FixtureRequest, make: Make, lab: dask_lab.Lab) -> DaskBackend:
+    isolation = "thread" if request.param == "thread" else "process"
+    return make(address=lab.address, durable=request.param == "durable", isolation=isolation)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Path]:
+    made = tmp_path / "gate"
+    os.mkfifo(made)
+    yield made
+    with open(os.open(made, os.O_RDWR | os.O_NONBLOCK), "wb") as stream:
+        stream.write(b"\n" * 10)
+
+
+def after(gate: Path, value: Any) -> Any:
+    gate.read_bytes()
+    return value
+
+
+def fails(gate: Path) -> Any:
+    gate.read_bytes()
+    raise ValueError("too cold")
+
+
+def opened(gate: Path) -> None:
+    gate.write_bytes(b"\n")
+
+
+def doubled(given: Any) -> Any:
+    given *= 2
+    return given
+
+
+def test_a_call_is_with_the_cluster_before_what_it_takes_has_ended(
+    backend: DaskBackend, gate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = backend.run(after, gate, np.ones(1_000_000), name="fit")
+    jobs = [
+        backend.run(doubled, first),
+        backend.run(Call(doubled, (), {"given": first})),
+        backend.run(len, [first, first]),
+    ]
+    last = backend.run(doubled, jobs[0])
+    assert all(job.native_id() for job in [*jobs, last]), [job.outcome(0) for job in [first, *jobs, last]]
+    assert {job.status() for job in [*jobs, last]} == {JobStatus.QUEUED}
+    words = f"waits for {jobs[0].job_id()[:7]}"
+    wait_until(lambda: last.status() and last.metadata()["message"] == words, "the words of a job that waits")
+    monkeypatch.setattr(backend._connection, "scatter", None)
+    opened(gate)
+    assert float(last.result(PATIENCE)[0]) == 4
+    assert [float(job.result()[0]) for job in (first, *jobs[:2], last)] == [1, 2, 2, 4], "each has its own"
+    assert jobs[2].result() == 2
+
+
+def test_what_needs_a_call_that_fails_ends_with_it_as_the_cause(backend: DaskBackend, gate: Path) -> None:
+    first = backend.run(fails, gate, name="fit")
+    behind = backend.run(doubled, first, name="double")
+    last = backend.run(doubled, [behind, anyjob.lazy(first)])
+    opened(gate)
+    with pytest.raises(
+        DependencyFailedError, match=r"\(fit\) failed .exception: ValueError: too cold"
+    ) as told:
+        last.result(PATIENCE)
+    assert f"by way of {behind.job_id()} (double)" in str(told.value)
+    assert told.value.prerequisite == first.job_id()
+    assert isinstance(told.value.__cause__, ValueError)
+
+
+def test_a_cancel_goes_down_the_graph(make: Make, own_lab: Labs, tmp_path: Path, gate: Path) -> None:
+    lab = own_lab(("--nthreads", "1"))
+    lab.wait()
+    backend = make(address=lab.address, durable=False)
+    running = backend.run(after, gate, 1)
+    waiting = backend.run(dask_calls.note, str(tmp_path / "ran"))
+    needs = [backend.run(doubled, waiting), backend.run(doubled, running)]
+    last = backend.run(doubled, needs)
+    wait_until(running.running, "a job that runs")
+    assert waiting.cancel()
+    with pytest.raises(DependencyFailedError, match=f"job {waiting.job_id()} was cancelled") as told:
+        last.result(PATIENCE)
+    assert told.value.prerequisite == waiting.job_id()
+    assert running.cancel()
+    assert needs[1].outcome(PATIENCE).reason == "dependency"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_needs_a_result_that_is_lost_ends_and_says_so(
+    make: Make, own_lab: Labs, tmp_path: Path, gate: Path
+) -> None:
+    lab = own_lab(("--nthreads", "1", "--name", "first"), ("--nthreads", "1", "--name", "second"))
+    lab.wait()
+    backend = make(address=lab.address, durable=False, isolation="thread")
+    here, there = ({"dask": {"workers": [name]}} for name in ("first", "second"))
+    held = backend.run(dask_calls.note_and_return, str(tmp_path / "ran"), 1_000_000, options=here)
+    slow = backend.run(after, gate, 2, options=there)
+    needs = backend.run(doubled, [held, slow], options=there)
+    last = backend.run(doubled, needs)
+    assert held.outcome(PATIENCE).status is JobStatus.DONE
+    wait_until(slow.running, "a job that runs")
+    os.killpg(lab.workers[0].pid, signal.SIGKILL)
+    assert "the worker that held its result died" in needs.outcome(PATIENCE).message
+    assert (needs.outcome().reason, last.outcome(PATIENCE).reason) == ("dependency", "dependency")
+    opened(gate)
+    assert slow.result(PATIENCE) == 2
+    assert (tmp_path / "ran").read_text() == "ran\n"
+
+
+def test_a_worker_that_dies_with_a_call_ends_what_needs_that(make: Make, own_lab: Labs, gate: Path) -> None:
+    lab = own_lab(("--nthreads", "1"))
+    lab.wait()
+    backend = make(address=lab.address, durable=False, isolation="thread")
+    first = backend.run(after, gate, 1)
+    last = backend.run(doubled, backend.run(doubled, first))
+    wait_until(first.running, "a job that runs")
+    os.killpg(lab.workers[0].pid, signal.SIGKILL)
+    assert first.outcome(PATIENCE).reason == "node-failure"
+    with pytest.raises(DependencyFailedError, match=f"job {first.job_id()} failed .node-failure: its worker"):
+        last.result(PATIENCE)
+
+
+def test_the_cluster_keeps_a_result_as_long_as_somebody_open_needs_it(
+    backend: DaskBackend, lab: dask_lab.Lab, gate: Path
+) -> None:
+    job: Any = backend.run(after, gate, bytes(1_000_000), name="fit")
+    keys = [job.native_id()]
+    for _ in range(3):
+        job = backend.run(bytes.upper, job)
+        keys.append(job.native_id())
+    opened(gate)
+    assert job.result(PATIENCE) == bytes(1_000_000)
+    late = backend.run(len, job)
+    assert late.result(PATIENCE) == 1_000_000
+    del job, late
+    with lab.client() as client:
+        wait_until(lambda: not set(keys).intersection(client.who_has()), "a cluster that keeps none of them")

@@ -1,0 +1,37 @@
+"""Results of other jobs among the arguments of a call, as they lie in Ray's object store."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from anyjob.sdk import runner
+
+# The function and the class, and not the module: it is they that are sent along.
+Results, broken = runner.Results, runner.broken
+
+
+def load_with_results(arguments: bytes, buffers: Sequence[Any], results: Mapping[str, Any]) -> Any:
+    """Unpickle arguments, with results in place of the references to them.
+
+    Args:
+        arguments: the pickle.
+        buffers: the large parts that were left out of it.
+        results: what the tasks of other jobs have returned, by the ids of these.
+
+    Raises:
+        NoResult: a job has not succeeded.
+    """
+    given = {job_id: partial(_value, result) for job_id, result in results.items()}
+    return Results(given).load(io.BytesIO(arguments), buffers)
+
+
+def _value(result: Any, called: str) -> Any:
+    blob, *parts = result if isinstance(result, tuple) else (result,)
+    outcome = pickle.loads(blob)
+    if outcome["status"] != "DONE":
+        raise broken(called, outcome["status"], outcome.get("reason"), outcome.get("message", ""))
+    return pickle.loads(outcome["value"], buffers=parts)

@@ -1,0 +1,137 @@
+"""Calls that take results of others, which stay in Ray's object store on their way."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import pytest
+import ray
+from anyjob_ray.backend import RayBackend
+from support.waiting import wait_until
+
+import anyjob
+from anyjob import Call, DependencyFailedError, JobStatus
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Path]:
+    made = tmp_path / "gate"
+    os.mkfifo(made)
+    yield made
+    with open(os.open(made, os.O_RDWR | os.O_NONBLOCK), "wb") as stream:
+        stream.write(b"\n" * 10)
+
+
+def after(gate: Path, value: Any) -> Any:
+    gate.read_bytes()
+    return value
+
+
+def fails(gate: Path) -> Any:
+    gate.read_bytes()
+    raise ValueError("too cold")
+
+
+def dies(gate: Path) -> None:
+    gate.read_bytes()
+    os._exit(3)
+
+
+def opened(gate: Path) -> None:
+    gate.write_bytes(b"\n")
+
+
+def doubled(given: Any) -> Any:
+    return given * 2
+
+
+def test_a_call_is_with_the_cluster_before_what_it_takes_has_ended(
+    backend: RayBackend, gate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = backend.run(after, gate, np.ones(1_000_000), name="fit")
+    jobs = [
+        backend.run(doubled, first),
+        backend.run(Call(doubled, (), {"given": first})),
+        backend.run(len, [first, first]),
+    ]
+    last = backend.run(doubled, jobs[0])
+    assert all(job.native_id() for job in [*jobs, last])
+    assert {job.status() for job in [*jobs, last]} == {JobStatus.QUEUED}
+    words = f"waits for {jobs[0].job_id()[:7]}"
+    wait_until(lambda: last.status() and last.metadata()["message"] == words, "the words of a job that waits")
+    opened(gate)
+    assert float(last.result(PATIENCE)[0]) == 4
+    assert [float(job.result(PATIENCE)[0]) for job in (first, *jobs[:2])] == [1, 2, 2]
+    assert jobs[2].result(PATIENCE) == 2
+    late = backend.run(doubled, last)
+    assert float(late.result(PATIENCE)[0]) == 8
+    many = backend.map(doubled, [late] * 20)
+    assert {float(job.result(PATIENCE)[0]) for job in many} == {16}
+
+
+def test_what_needs_a_call_that_fails_ends_with_it_as_the_cause(backend: RayBackend, gate: Path) -> None:
+    first = backend.run(fails, gate, name="fit")
+    behind = backend.run(doubled, first, name="double")
+    last = backend.run(doubled, [anyjob.lazy(first), behind])
+    opened(gate)
+    with pytest.raises(
+        DependencyFailedError, match=rf"job {first.job_id()}( .fit.)? failed .exception: Val"
+    ) as told:
+        last.result(PATIENCE)
+    assert told.value.prerequisite == first.job_id()
+    assert isinstance(told.value.__cause__, ValueError)
+
+
+def test_a_cancel_goes_down_the_graph(backend: RayBackend, gate: Path, tmp_path: Path) -> None:
+    cpus = int(ray.cluster_resources()["CPU"])
+    running = backend.run(after, gate, 1, cpus=cpus)
+    waiting = backend.run((tmp_path / "ran").touch, cpus=cpus)
+    needs = [backend.run(doubled, waiting), backend.run(doubled, running)]
+    last = backend.run(doubled, needs[0])
+    wait_until(running.running, "a job that runs")
+    assert waiting.cancel()
+    with pytest.raises(DependencyFailedError, match=f"job {waiting.job_id()} was cancelled") as told:
+        last.result(PATIENCE)
+    assert told.value.prerequisite == waiting.job_id()
+    assert running.cancel()
+    assert needs[1].outcome(PATIENCE).reason == "dependency"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_worker_that_dies_with_a_call_ends_what_needs_that(backend: RayBackend, gate: Path) -> None:
+    first = backend.run(dies, gate, name="fit")
+    behind = backend.run(doubled, first)
+    last = backend.run(doubled, behind)
+    opened(gate)
+    assert first.outcome(PATIENCE).reason == "signal"
+    with pytest.raises(
+        DependencyFailedError, match=f"job {first.job_id()} failed .signal: the worker"
+    ) as told:
+        last.result(PATIENCE)
+    assert told.value.prerequisite == first.job_id()
+
+
+def test_ray_keeps_a_result_as_long_as_somebody_open_needs_it(backend: RayBackend, gate: Path) -> None:
+    if backend.is_durable:
+        pytest.skip("the task owner keeps results for a while")
+    before = ray.available_resources().get("object_store_memory", 0.0)
+    job: Any = backend.run(after, gate, bytes(50_000_000))
+    for _ in range(3):
+        job = backend.run(bytes.upper, job)
+    opened(gate)
+    assert len(job.result(PATIENCE)) == 50_000_000
+    del job
+
+    def used() -> float:
+        return before - ray.available_resources().get("object_store_memory", 0.0)
+
+    wait_until(lambda: used() < 50_000_000, "an object store that keeps nothing")
