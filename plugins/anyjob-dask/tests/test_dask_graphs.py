@@ -114,24 +114,31 @@ def test_a_cancel_goes_down_the_graph(make: Make, own_lab: Labs, tmp_path: Path,
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("durable", [False, True])
 def test_what_needs_a_result_that_is_lost_ends_and_says_so(
-    make: Make, own_lab: Labs, tmp_path: Path, gate: Path
+    anyjob_open: Callable[..., anyjob.Session], own_lab: Labs, tmp_path: Path, gate: Path, durable: bool
 ) -> None:
     lab = own_lab(("--nthreads", "1", "--name", "first"), ("--nthreads", "1", "--name", "second"))
     lab.wait()
-    backend = make(address=lab.address, durable=False, isolation="thread")
+    options = {"type": "dask", "address": lab.address, "durable": durable, "isolation": "thread"}
+    session = anyjob_open({"backends": {"lab": options}})
+    backend: Any = session.get_backend("lab")
     here, there = ({"dask": {"workers": [name]}} for name in ("first", "second"))
     held = backend.run(dask_calls.note_and_return, str(tmp_path / "ran"), 1_000_000, options=here)
     slow = backend.run(after, gate, 2, options=there)
-    needs = backend.run(doubled, [held, slow], options=there)
-    last = backend.run(doubled, needs)
+    needs = backend.run(len, [held, slow], options=there)
+    last = backend.run(abs, needs, options=there)
     assert held.outcome(PATIENCE).status is JobStatus.DONE
     wait_until(slow.running, "a job that runs")
     os.killpg(lab.workers[0].pid, signal.SIGKILL)
-    assert "the worker that held its result died" in needs.outcome(PATIENCE).message
+    told = f"result of job {held.job_id()} was lost with the worker that held it"
+    assert told in needs.outcome(PATIENCE).message
     assert (needs.outcome().reason, last.outcome(PATIENCE).reason) == ("dependency", "dependency")
     opened(gate)
     assert slow.result(PATIENCE) == 2
+    if durable:  # what was fetched is stored
+        assert f"anyjob rerun --downstream {needs.job_id()}" in needs.outcome().message
+        assert [job.result(PATIENCE) for job in session.rerun([needs], downstream=True)] == [2, 2]
     assert (tmp_path / "ran").read_text() == "ran\n"
 
 

@@ -120,10 +120,11 @@ class SchedulerJobs:
         if holder is None or self._is_connected(holder):  # those who wanted it have released it
             self.results.pop(job_id, None)
         else:
-            message = "the worker that held its result died, and the result with it"
-            if job_id in self.results:
-                self._remember(self._broken_by(job_id, "lost", message))
-            else:
+            self._remember(
+                [(each, "dependency", self._bereft(each, job_id)) for each in self._unmade(job_id)]
+            )
+            if job_id not in self.results:
+                message = "the worker that held its result died, and the result with it"
                 self.end_without_result(job_id, "lost", message)
         del self.parsed[key], self.keys[job_id]
         self.started.pop(job_id, None)
@@ -144,8 +145,22 @@ class SchedulerJobs:
     def _broken_by(self, job_id: str, reason: str, message: str) -> list[tuple[str, str, str]]:
         status = "CANCELLED" if reason == "cancelled" else "ERROR"
         why = str(runner.broken(job_id, status, reason, message))
+        return [(each, "dependency", why) for each in self._unmade(job_id)]
+
+    def _unmade(self, job_id: str) -> list[str]:
+        """Return those that take the result of a job and have not been made."""
         left = [each for each in self.dependents(job_id) if each not in self.holders]
-        return [(each, "dependency", why) for each in left if each not in self.without_result]
+        return [each for each in left if each not in self.without_result]
+
+    def _bereft(self, job_id: str, needed: str) -> str:
+        """Return why a job is not made that takes the result of one which has succeeded, in words."""
+        lost = f"{runner.BROKEN}the result of job {needed} was lost with the worker that held it"
+        if not self.parsed[self.keys[job_id]].durable:
+            return f"{lost} (submit both anew)"
+        return (
+            f"{lost} (if it was fetched before, it is stored: 'anyjob rerun --downstream {job_id}' goes on "
+            f"with that; else 'anyjob rerun --downstream {needed}' makes it anew)"
+        )
 
     def dependents(self, job_id: str) -> list[str]:
         """Return the jobs that take the result of this one, and that Dask has not forgotten."""
