@@ -206,6 +206,14 @@ def test_what_a_dialect_refuses_is_rejected_in_its_words(make: Make) -> None:
         make(extra=["--deep", "1"]).run(Command(["true"]))
 
 
+def test_what_can_be_no_array_is_submitted_one_by_one(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KelpBackend.dialect, "arrays", lambda options: options.pack > 1, raising=False)
+    backend = make()
+    assert [job.native_id() for job in backend.run_many([Command(["true"])] * 2)] == ["k1", "k2"]
+    together = backend.run_many([Command(["true"])] * 2, options={"kelp": {"pack": 2}})
+    assert [job.native_id() for job in together] == ["k3", "k3"]
+
+
 def test_a_throttle_is_refused_where_the_scheduler_knows_none(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,22 @@ def test_a_bulk_is_one_array_and_few_questions(make: Make, programs: slurm_lab.P
     assert [int(task) for _, _, task in natives] == list(range(40))
 
 
+def test_a_heterogeneous_job_has_all_of_its_components(make: Make, programs: slurm_lab.Programs) -> None:
+    """A bulk of them is no array, which Slurm refuses; each is found by the id of its first component."""
+    backend = make(programs=str(programs.path))
+    work = ["sh", "-c", "echo $SLURM_HET_SIZE; srun --het-group=0,1 sh -c 'echo task'"]
+    jobs = backend.run_many([Command(work)] * 2, options={"slurm": {"components": [{"tasks": 2}]}})
+    assert [job.result(PATIENCE).stdout.text().split() for job in jobs] == [["2", "task", "task", "task"]] * 2
+    assert len(programs.calls("sbatch")) == 2
+    waits = backend.run(Command(["sleep", "600"]), options={"slurm": {"components": [{"cpus": 1}]}})
+    assert backend.find([waits.job_id()]) == {waits.job_id(): waits.native_id()}
+    wait_until(waits.running)
+    waits.cancel()
+    assert waits.outcome(PATIENCE).status is JobStatus.CANCELLED
+    left = slurm_lab.scontrol("show", "job", str(waits.native_id()))
+    assert "JobState=RUNNING" not in left and left.count("JobState=") == 2  # noqa: PT018
+
+
 def test_few_files_are_left_of_a_bulk(make: Make) -> None:
     backend = make()
     jobs = [*backend.run_many([Command(["echo", "1"])] * 10), *backend.map(abs, range(10))]

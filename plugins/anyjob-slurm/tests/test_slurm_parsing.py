@@ -65,6 +65,16 @@ def test_a_job_that_failed_has_its_status_as_wait_gives_it() -> None:
     assert (cancelled.status, cancelled.signal) == (JobStatus.CANCELLED, None)
 
 
+def test_of_a_heterogeneous_job_the_component_with_the_script_counts() -> None:
+    """Recorded: each has an id of its own, and all have the same name, by which a job is found again."""
+    common = ("N/A", "RUNNING", "0", "0", "N/A", "N/A", "slab1", "None", "fit")
+    (row,) = rows.queue_rows(squeue("15431", *common, "0") + squeue("15432", *common, "1"))
+    assert row.job == "15431"
+    text = "15422+0|COMPLETED|0:0|a|b|slab1|fit\n15422+1|COMPLETED|0:0|a|b|slab2|fit\n"
+    (ended,) = rows.history_rows(text)
+    assert (ended.job, ended.status) == ("15422", JobStatus.DONE)
+
+
 def test_lines_of_others_and_newer_fields_are_passed_over() -> None:
     """snakemake-executor-plugin-slurm#38: what a site prints besides is no crash."""
     fields = ("5", "N/A", "PENDING", "N/A", "0", "N/A", "N/A", "n/a", "(Resources)", "x", "a field of 30.11")
@@ -136,11 +146,6 @@ def test_a_code_that_the_accounting_has_taken_128_from_is_no_success() -> None:
     """Recorded: 128 is written as 0:0, with FAILED before it."""
     (row,) = rows.history_rows("3|FAILED|0:0|a|b|slab2|x\n")
     assert (row.reason, row.exit_code) == ("exit-code", 128)
-
-
-def test_a_heterogeneous_job_and_its_components_are_not_mistaken() -> None:
-    """24.05 writes components as 7+0."""
-    assert list(rows.history_rows("7+0|COMPLETED|0:0|a|b|c|d\n")) == []
 
 
 # --- ids ------------------------------------------------------------------------------------------

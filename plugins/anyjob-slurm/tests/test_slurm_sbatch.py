@@ -64,6 +64,34 @@ def test_an_array_is_told_how_many_of_its_tasks_run_at_a_time() -> None:
     assert "--array=0-6" in arguments({}, 7)
 
 
+def test_components_stand_behind_colons_with_what_holds_for_all() -> None:
+    components = [{"partition": "gpu", "gpus": 2, "memory": "1GiB", "extra": ["--hint=x"]}, {"tasks": 4}]
+    options = {"account": "me", "partition": "debug", "extra": ["--hold"], "components": components}
+    asked = arguments(options, cpus=2, walltime="1m", restartable=True)
+    first, colon, second = asked.index("--hold"), asked.index(":"), asked.index(":", asked.index(":") + 1)
+    assert {"--partition=debug", "--cpus-per-task=2", "--account=me"} <= set(asked[: first + 1])
+    assert colon == first + 1
+    shared = ["--requeue", "--account=me", "--time=0-00:01:00"]
+    gpu = ["--partition=gpu", "--gpus=2", "--mem=1024M", "--hint=x"]
+    assert sorted(asked[colon + 1 : second]) == sorted([*shared, *gpu])
+    assert sorted(asked[second + 1 :]) == sorted([*shared, "--ntasks=4"])
+
+
+@pytest.mark.parametrize(
+    ("component", "why"),
+    [
+        ({"memory": "much"}, "much"),
+        ({"cpu": 1}, r"components\[0\]: .* unknown field cpu"),
+        ({"extra": ["--array=0-3"]}, "--array is anyjob's to set"),
+        ({"extra": [":"]}, "is no directive"),
+        ({"partition": "a\n#SBATCH -x"}, "directives go into"),
+    ],
+)
+def test_a_component_that_makes_no_sense_is_refused(component: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        validate_options(SlurmOptions, {"components": [component]})
+
+
 def test_options_are_directives() -> None:
     options = {
         "partition": "debug",

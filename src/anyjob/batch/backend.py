@@ -92,10 +92,11 @@ class BatchBackend(TaskBackend):
         """Submit orders, as one array or as few as may be."""
         waiting = list(orders)
         pack = _pack(waiting)
-        if len(waiting) > self._array_limit * pack and not self._asked_limit:
+        may_be_array = not waiting or self.words.arrays(waiting[0].options)
+        if may_be_array and len(waiting) > self._array_limit * pack and not self._asked_limit:
             self._ask_limit()
         while waiting:
-            size = self._array_limit * pack
+            size = (self._array_limit if may_be_array else 1) * pack
             part, waiting = waiting[:size], waiting[size:]
             yield from self._submit_orders(part)
 

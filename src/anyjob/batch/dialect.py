@@ -168,6 +168,10 @@ class Dialect:
         """
         raise NotImplementedError
 
+    def arrays(self, options: Any) -> bool:
+        """Say whether jobs of these options may be an array; else each is submitted by itself."""
+        return True
+
     def submitted(self, text: str) -> str | Sequence[str] | None:
         """Read the id of the job, or of the array, out of what that prints; None where there is none.
 

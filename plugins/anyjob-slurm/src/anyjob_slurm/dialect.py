@@ -57,7 +57,14 @@ class Slurm(Dialect):
 
     def submit(self, what: Submission) -> list[str]:
         """Return the ``sbatch``."""
-        return ["sbatch", "--parsable", *_directives(what), *what.options.extra]
+        command = ["sbatch", "--parsable", *_directives(what), *what.options.extra]
+        for component in what.options.components:
+            command += [":", _requeue(what), *_needs(what, component, component), *component.extra]
+        return command
+
+    def arrays(self, options: Any) -> bool:
+        """Say whether such jobs may be an array: heterogeneous ones may not."""
+        return not options.components
 
     def submitted(self, text: str) -> str | None:
         """Read ``7``, or ``7;cluster``; what a site's plugins print before it is passed over."""
@@ -124,19 +131,30 @@ def _directives(what: Submission) -> Iterator[str]:
         log = "log-0" if what.tasks is None else "log-%a"
         yield f"--output={escaped_directory(what.directory)}/{log}"
     yield "--open-mode=append"
-    yield "--requeue" if resources.restartable or resources.on_walltime else "--no-requeue"
+    yield _requeue(what)
     if what.tasks is not None:
         yield f"--array=0-{what.tasks - 1}" + (f"%{options.throttle}" if options.throttle else "")
+    if options.mail_type:
+        yield f"--mail-type={','.join(options.mail_type)}"
+    if options.mail_user is not None:
+        yield f"--mail-user={options.mail_user}"
+    yield from _needs(what, options, resources)
+
+
+def _requeue(what: Submission) -> str:
+    return "--requeue" if what.resources.restartable or what.resources.on_walltime else "--no-requeue"
+
+
+def _needs(what: Submission, options: Any, resources: Any) -> Iterator[str]:
+    """Return what is asked for one component; who pays, and for how long, is the same for all."""
     for directive, value in (
         ("partition", options.partition),
-        ("account", options.account),
-        ("qos", options.qos),
+        ("account", what.options.account),
+        ("qos", what.options.qos),
         ("constraint", options.constraint),
-        ("reservation", options.reservation),
+        ("reservation", what.options.reservation),
         ("gres", options.gres),
         ("ntasks", options.tasks),
-        ("mail-type", ",".join(options.mail_type) or None),
-        ("mail-user", options.mail_user),
         ("nodes", resources.nodes or options.nodes),
         ("cpus-per-task", resources.cpus),
         ("gpus", resources.gpus or None),

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from anyjob import Options, Resources
 from anyjob.sdk import BatchJobOptions, cluster_options
 
 MANAGED = (
@@ -57,6 +58,27 @@ def _about(text: str) -> Any:
     return msgspec.Meta(description=text)
 
 
+class Component(Options, frozen=True):
+    """What stands behind a ``:`` of ``sbatch``: more nodes of another kind, for the same job."""
+
+    partition: Annotated[str | None, _about("where it runs (--partition)")] = None
+    nodes: Annotated[AtLeastOne | None, _about("its nodes")] = None
+    tasks: Annotated[AtLeastOne | None, _about("its tasks (--ntasks)")] = None
+    cpus: Annotated[AtLeastOne | None, _about("cores of each task")] = None
+    memory: Annotated[int | str | None, _about('memory of each node: "8GiB"')] = None
+    gpus: Annotated[AtLeastOne | None, _about("its accelerators")] = None
+    constraint: Annotated[str | None, _about("features that its nodes must have (--constraint)")] = None
+    gres: Annotated[str | None, _about("its generic resources (--gres)")] = None
+    exclusive: Annotated[bool, _about("whether it has its nodes for itself")] = False
+    extra: Annotated[tuple[str, ...], _about("more directives")] = ()
+
+    def __post_init__(self) -> None:
+        if self.memory is not None:
+            memory = Resources(memory=self.memory).memory  # type: ignore[arg-type]  # which takes text, too
+            msgspec.structs.force_setattr(self, "memory", memory)
+        _check_directives(self)
+
+
 class SlurmJobOptions(BatchJobOptions, frozen=True):
     """What one job may be told beside its resources: ``run(…, options={"slurm": {"partition": "gpu"}})``."""
 
@@ -71,19 +93,14 @@ class SlurmJobOptions(BatchJobOptions, frozen=True):
     exclusive: Annotated[bool, _about("whether a job has its nodes for itself")] = False
     mail_type: Annotated[tuple[str, ...], _about('when to send mail: ["END", "FAIL"]')] = ()
     mail_user: Annotated[str | None, _about("whom to send mail to")] = None
+    components: Annotated[
+        tuple[Component, ...],
+        _about('nodes of other kinds, in a heterogeneous job: [{"partition": "gpu", "gpus": 2}]'),
+    ] = ()
 
     def check(self) -> None:
         """Refuse what could smuggle in a directive, and directives that are anyjob's to set."""
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            for text in value if isinstance(value, tuple) else (value,):
-                if isinstance(text, str) and "#SBATCH" in text:
-                    raise ValueError(
-                        f"{name}: {text[:60]!r} holds '#SBATCH': directives go into `extra`, as "
-                        '"--name=value"'
-                    )
-        for directive in self.extra:
-            _check_directive(directive)
+        _check_directives(self)
 
 
 SlurmOptions = cluster_options(
@@ -95,6 +112,18 @@ SlurmOptions = cluster_options(
     ),
 )
 """Options of the type ``slurm``: those that a job may have, and those that are the cluster's."""
+
+
+def _check_directives(options: Any) -> None:
+    for name in options.__struct_fields__:
+        value = getattr(options, name)
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and "#SBATCH" in text:
+                raise ValueError(
+                    f"{name}: {text[:60]!r} holds '#SBATCH': directives go into `extra`, as \"--name=value\""
+                )
+    for directive in options.extra:
+        _check_directive(directive)
 
 
 def _check_directive(directive: str) -> None:

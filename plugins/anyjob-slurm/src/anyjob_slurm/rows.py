@@ -26,6 +26,7 @@ QUEUE_FIELDS = (
     "BatchHost",
     "Reason",
     "Name",
+    "HetJobOffset",
 )
 QUEUE_FORMAT = ",".join(f"{field}:{SEPARATOR}" for field in QUEUE_FIELDS)
 """For ``squeue -O``: fields without a size are not cut."""
@@ -47,9 +48,11 @@ def queue_rows(text: str) -> Iterator[Row]:
         fields = line.split(SEPARATOR)
         if len(fields) < len(QUEUE_FIELDS) or not fields[0].strip().isdecimal():
             continue
-        job, tasks, state, restarts, status, started, ended, host, reason, name = map(
+        job, tasks, state, restarts, status, started, ended, host, reason, name, component = map(
             str.strip, fields[: len(QUEUE_FIELDS)]
         )
+        if _number(component):  # of a heterogeneous job the first one counts, which has the script
+            continue
         # One that is requeued counts as restarted while the attempt before has not come to its end.
         attempt = (_number(restarts) or 0) + (state != "COMPLETING")
         said = how_it_is(state, _known(reason), _number(status) or 0)
@@ -64,9 +67,9 @@ def history_rows(text: str) -> Iterator[Row]:
         if len(fields) < len(HISTORY_FIELDS):
             continue
         job_id, state, status, started, ended, host, name = fields
-        job, array, tasks = job_id.strip().partition("_")
+        job, array, tasks = job_id.strip().removesuffix("+0").partition("_")
         if not job.isdecimal():
-            continue  # a step, or a component of a heterogeneous job
+            continue  # a step, or a component of a heterogeneous job that is not its first
         ranges = task_ranges(tasks.strip("[]")) if array else None
         said = how_it_is(state, "", exit_status(status))
         if 0 < (said.get("exit_code") or 0) < SUBTRACTED:
