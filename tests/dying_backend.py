@@ -14,7 +14,7 @@ from typing import Any
 
 from right_backend import RightBackend
 
-from anyjob.ledger.releases import Releases
+from anyjob.ledger.releasing.releases import Releases
 from anyjob.orders import Answer, Order
 
 STEPS = ("claimed", "launching", "launched", "noted", "handed-over")

@@ -39,7 +39,7 @@ from anyjob.builtin.inline import InlineBackend
 from anyjob.builtin.local.backend import LocalBackend
 from anyjob.builtin.processes import ProcessesBackend
 from anyjob.builtin.threads import ThreadsBackend
-from anyjob.tracking.waits import offload
+from anyjob.tracking.threads import offload
 
 DONE, RUNNING = JobStatus.DONE, JobStatus.RUNNING
 LONG = 30  # seconds: only ever waited for where something is broken

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from anyjob import ConfigError, JobStatus, Resources
-from anyjob.builtin.batch.backend import ConfiguredBackend
-from anyjob.builtin.batch.dialect import ConfiguredDialect
-from anyjob.builtin.batch.options import BatchTypeJobOptions
+from anyjob.builtin.configured_batch.backend import ConfiguredBackend
+from anyjob.builtin.configured_batch.dialect import ConfiguredDialect
+from anyjob.builtin.configured_batch.options import BatchTypeJobOptions
 from anyjob.sdk import Submission
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "how-to" / "batch-schedulers.md"

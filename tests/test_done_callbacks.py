@@ -14,7 +14,7 @@ import pytest
 from running_local import Local, running
 
 from anyjob import Call, Executor
-from anyjob.tracking.waits.callback_threads import CallbackThreads
+from anyjob.tracking.threads.callback_threads import CallbackThreads
 
 LONG = 60
 

@@ -100,17 +100,17 @@ def test_functions_of_the_package_have_the_signatures_of_the_sessions_methods() 
 
 
 def test_every_name_for_annotations_is_what_checkers_take_it_for() -> None:
-    from anyjob import hints
+    from anyjob import _typing
 
-    stub = ast.parse(Path(hints.__file__).with_suffix(".pyi").read_text())
+    stub = ast.parse(Path(_typing.__file__).with_suffix(".pyi").read_text())
     imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
     names = {alias.asname: node.module for node in imports for alias in node.names if alias.asname}
     assert names.pop("overload") == "typing"  # which it stands for without importing it
     assert len(names) > 20
     for name, module in names.items():
-        assert getattr(hints, name) is getattr(importlib.import_module(str(module)), name)
-    with pytest.raises(AttributeError, match=r"anyjob\.hints' has no attribute 'Anny'"):
-        _ = hints.Anny  # type: ignore[attr-defined]
+        assert getattr(_typing, name) is getattr(importlib.import_module(str(module)), name)
+    with pytest.raises(AttributeError, match=r"anyjob\._typing' has no attribute 'Anny'"):
+        _ = _typing.Anny  # type: ignore[attr-defined]
 
 
 PREDICATES = {"cancelled", "done", "running", "in_final_state"}
@@ -213,7 +213,7 @@ def test_a_plain_plugin_is_found_at_the_price_of_its_own_import(tmp_path: Path) 
     assert "acme_of_tests" in mine
     assert mine & {*HEAVY, "enum", "functools", "threading", "json", "pickle", "pathlib", "sqlite3"} == set()
     rooms = {name.split(".")[1] for name in mine if name.startswith("anyjob.")}
-    assert rooms == {"config", "registry", "session", "backend", "errors", "hints", "process"}
+    assert rooms == {"config", "registry", "session", "backend", "errors", "_typing", "process"}
 
 
 def test_a_call_here_imports_nothing_for_programs_and_files(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_what_is_below_imports_nothing_from_above(module: str) -> None:
     """The arrows of DESIGN.md point downwards."""
     mine = {name for name in imported_by(f"import anyjob.{module}") if name.startswith("anyjob.")}
     below = {
-        "hints",
+        "_typing",
         "job",
         "status",
         "backend",

@@ -15,8 +15,8 @@ from support.ledgers import DONE, ERROR, add, backend
 
 from anyjob.errors import JobNotFoundError
 from anyjob.ledger import dependencies
-from anyjob.ledger.consequences import Consequences
 from anyjob.ledger.encoding import Context, outcome_of
+from anyjob.ledger.end_effects import EndEffects
 from anyjob.ledger.file.schema import faults
 from anyjob.ledger.rows import NewJob, Prerequisite
 from anyjob.ledger.store import Ledger
@@ -68,9 +68,9 @@ def test_what_starts_after_others_is_queued_and_not_read_as_what_may_start(ledge
         ledger.dependencies.awaited([*first, behind])[behind].in_words()
         == f"waits for {first[0][:7]} and 1 more"
     )
-    assert ledger.settle({first[0]: DONE}) == Consequences([], [])
+    assert ledger.settle({first[0]: DONE}) == EndEffects([], [])
     assert may_start(ledger) == [first[1]]
-    assert ledger.settle({first[0]: DONE}) == Consequences([], []), "it has ended before: it counts once"
+    assert ledger.settle({first[0]: DONE}) == EndEffects([], []), "it has ended before: it counts once"
     assert ledger.dependencies.is_last_needed(first)
     assert not ledger.dependencies.is_last_needed([first[0], behind])
     assert ledger.settle({first[1]: DONE}).released == [(behind, backend(ledger))]
@@ -135,7 +135,7 @@ def test_what_needs_a_result_is_not_let_go(ledger: Ledger) -> None:
     assert [job_id for job_id, _ in ledger.let_go([first]).released] == [alone]
     _, consequences = ledger.cancel_queued([first], "h", 5.0)
     assert [job_id for job_id, _ in consequences.ended] == [needs]
-    assert ledger.let_go([first]) == Consequences([], [])
+    assert ledger.let_go([first]) == EndEffects([], [])
 
 
 def test_what_waits_is_cancelled_as_others_are(ledger: Ledger) -> None:
@@ -353,7 +353,7 @@ def test_a_kill_before_the_commit_leaves_both_or_none(tmp_path: Path) -> None:
     (behind,) = add(ledger, after=after([first]))
     original = dependencies.advance
 
-    def killed(*given: Any) -> Consequences:
+    def killed(*given: Any) -> EndEffects:
         original(*given)
         raise sqlite3.OperationalError("killed")
 

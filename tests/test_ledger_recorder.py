@@ -12,7 +12,7 @@ from support.durable_backends import ClusterBackend, ClusterOptions, new_session
 from support.ledgers import files_below
 
 from anyjob import Call, Command, JobStatus, SerializationError, Session, StateError
-from anyjob.ledger.consequences import Consequences
+from anyjob.ledger.end_effects import EndEffects
 from anyjob.ledger.store import Ledger
 from anyjob.orders import Answer, Order, Unsure
 from anyjob.outcome import Outcome
@@ -148,7 +148,7 @@ def test_a_ledger_that_fails_half_way_leaves_nothing(
         environment.touch()
         return current_context(route, resources, str(environment))
 
-    def fails(*args: Any, **kwargs: Any) -> Consequences:
+    def fails(*args: Any, **kwargs: Any) -> EndEffects:
         if kwargs["kind"] == "python":
             raise StateError("no space is left")
         return add(*args, **kwargs)

@@ -17,7 +17,7 @@ from support.cli_program import anyjob, invoke
 from support.mail_server import Authority, mail_server
 from test_report import FAILED, reported
 
-from anyjob.config.channels import Channel, channel, problems, read
+from anyjob.config.notification_channels import Channel, channel, problems, read
 from anyjob.config.secrets import Secret
 from anyjob.config.settings import Config
 from anyjob.errors import ConfigError

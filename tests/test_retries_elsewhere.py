@@ -17,7 +17,7 @@ import anyjob
 from anyjob import Command, JobStatus, Outcome, Retry
 from anyjob.ledger.reading.attempt_reader import DueAttempt
 from anyjob.orders import Answer, Observation, Order, Ticket
-from anyjob.releaser.attempts import Attempts
+from anyjob.releaser.due_retries import DueRetries
 
 
 def flaky(world: World, succeeds_at: int) -> Command:
@@ -111,17 +111,17 @@ def test_a_host_leaves_attempts_to_the_host_that_the_job_was_submitted_on(
 def test_a_clock_that_is_set_back_parks_no_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(wall=1000.0, steady=50.0)
     times = SimpleNamespace(time=lambda: clock.wall, monotonic=lambda: clock.steady)
-    monkeypatch.setattr("anyjob.releaser.attempts.time", times)
+    monkeypatch.setattr("anyjob.releaser.due_retries.time", times)
     begun: list[str] = []
     due = DueAttempt("j", 1, 2, 1010.0, 10.0, 0, b"")
     releases: Any = SimpleNamespace(due_attempts=lambda bulks: [due], begin_attempts=begun.extend)
-    attempts = Attempts(releases)
+    attempts = DueRetries(releases)
     assert attempts.begin([1])
     assert attempts.pause == 10.0
     clock.wall, clock.steady = -1e6, 59.5
     assert attempts.begin([1])
     assert attempts.pause == 0.5
-    another = Attempts(releases)  # which reads it when the clock was set back
+    another = DueRetries(releases)  # which reads it when the clock was set back
     another.begin([1])
     assert another.pause == 10.0
     assert begun == []

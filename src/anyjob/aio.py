@@ -26,10 +26,10 @@ from anyjob.specs import Spec, T
 from anyjob.status import JobStatus
 from anyjob.taskbackend import AnyBackend
 from anyjob.taskjob import TaskJob
+from anyjob.tracking.threads.offload import offload
 from anyjob.tracking.waits import asynchronous, blocking
 from anyjob.tracking.waits.blocking import J, Waited
 from anyjob.tracking.waits.given_jobs import jobs_in
-from anyjob.tracking.waits.offload import offload
 
 P = ParamSpec("P")
 ALL_COMPLETED = blocking.ALL_COMPLETED

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import BackendError
 
 TYPE_CHECKING = False

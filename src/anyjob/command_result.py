@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from anyjob import hints as t
+from anyjob import _typing as t
 
 
 class LoggedJob(Protocol):

@@ -10,7 +10,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status, backoff
 
@@ -200,7 +200,7 @@ class BaseJob(ABC):
         from threading import Event
 
         from anyjob.text.seconds import seconds, timeout_of
-        from anyjob.tracking.notifying_threads import check_may_wait
+        from anyjob.tracking.threads.notifying_threads import check_may_wait
 
         timeout, wait = timeout_of(timeout), seconds(wait, "wait")
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -297,7 +297,7 @@ class BaseJob(ABC):
 
     def _call_at_end(self, callback: t.Callable[[JobStatus | BaseException], t.Any]) -> None:
         """As `_on_final`, for a callback of the user, which may take long, and wait for other jobs."""
-        from anyjob.tracking.waits.callback_threads import call_at_end
+        from anyjob.tracking.threads.callback_threads import call_at_end
 
         call_at_end(self, callback)
 
@@ -313,8 +313,8 @@ class BaseJob(ABC):
             InvalidStatusError: ``status()`` returned something that is no status.
             Exception: whatever ``result()`` raises.
         """
-        from anyjob.tracking.thread_loop import with_event_loop
-        from anyjob.tracking.waits.offload import after_final
+        from anyjob.tracking.threads.offload import after_final
+        from anyjob.tracking.threads.thread_loop import with_event_loop
 
         return after_final(self, with_event_loop(self.result)).__await__()
 

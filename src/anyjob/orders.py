@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.resources import Resources
 from anyjob.specs import Spec
 from anyjob.status import JobStatus

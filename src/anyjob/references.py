@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from anyjob import hints as t
+from anyjob import _typing as t
 
 T = TypeVar("T")
 

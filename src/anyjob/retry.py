@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import force_setattr
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import SpecError
 from anyjob.text import units
 

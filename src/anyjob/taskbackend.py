@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.backend import BaseBackend
 from anyjob.errors import JobNotFoundError, JobRejectedError, SerializationError
 from anyjob.job import JobList

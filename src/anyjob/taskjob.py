@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, NoReturn
 
 from msgspec.structs import replace
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.command_result import Output
 from anyjob.errors import (
     AnyjobError,
@@ -27,8 +27,8 @@ from anyjob.specs import Spec, T_co, kind_of
 from anyjob.spool.outcomes import failure_of, load_value
 from anyjob.status import JobStatus
 from anyjob.text.seconds import timeout_of
-from anyjob.tracking.notifying_threads import check_may_wait
 from anyjob.tracking.records import FinalCallback, JobRecord
+from anyjob.tracking.threads.notifying_threads import check_may_wait
 
 STDERR_SHOWN = 4000
 """Characters of the end of stderr that an error message holds."""
@@ -441,7 +441,7 @@ class TaskJob(BaseJob, Generic[T_co]):
 
     def __await__(self) -> Generator[Any, None, T_co]:
         """``await job`` waits without blocking the event loop, and gives the result."""
-        from anyjob.tracking.waits.offload import after_final
+        from anyjob.tracking.threads.offload import after_final
 
         return after_final(self, self.result).__await__()
 

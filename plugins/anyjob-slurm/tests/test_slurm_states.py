@@ -11,7 +11,7 @@ from anyjob_slurm.rows import canceller, how_it_is
 from anyjob_slurm.states import MEANINGS, cancelled_by, meaning
 
 from anyjob import JOB_FINAL_STATES, JobStatus, Outcome
-from anyjob.batch import ends
+from anyjob.batch import job_outcomes
 from anyjob.sdk import Row
 
 STATES = (
@@ -28,7 +28,7 @@ def row(state: str, restarts: int = 0, status: int = 0, reason: str = "", **fiel
 
 
 def outcome(row: Row, ended: dict[str, Any], attempt: int, **words: Any) -> Outcome:
-    return ends.outcome(row, ended, attempt, title="Slurm", **words)
+    return job_outcomes.outcome(row, ended, attempt, title="Slurm", **words)
 
 
 def test_every_state_of_the_manual_has_a_meaning() -> None:
@@ -63,7 +63,7 @@ def test_states(state: str, status: JobStatus, reason: str | None) -> None:
 def test_a_state_that_nobody_knows_is_no_end() -> None:
     """aiida-core#4326: a word that is not known does not end a job."""
     assert meaning("QUANTUM_FLUX").status not in JOB_FINAL_STATES
-    assert not ends.has_ended(row("QUANTUM_FLUX"))
+    assert not job_outcomes.has_ended(row("QUANTUM_FLUX"))
 
 
 def test_who_has_cancelled() -> None:
@@ -75,12 +75,12 @@ def test_who_has_cancelled() -> None:
 
 
 def test_a_pending_job_says_why_and_since_when_it_is_expected() -> None:
-    seen = ends.open_observation(row("PENDING", reason="Resources", started=0.0), 0)
+    seen = job_outcomes.open_observation(row("PENDING", reason="Resources", started=0.0), 0)
     assert seen.status is JobStatus.QUEUED
     assert seen.message.startswith(
         "it is the next, and waits for what it asks for to become free (Resources); expected to start at 19"
     )
-    assert ends.open_observation(row("PENDING", reason="Priority"), 0).message == (
+    assert job_outcomes.open_observation(row("PENDING", reason="Priority"), 0).message == (
         "others are before it (Priority)"
     )
 
@@ -110,17 +110,17 @@ def test_a_reason_that_is_not_known_is_told_as_it_is() -> None:
 
 
 def test_what_the_spool_says_goes_before_an_older_answer() -> None:
-    assert ends.open_observation(row("PENDING", restarts=0), 1).status is JobStatus.RUNNING
-    requeued = ends.open_observation(row("PENDING", restarts=1), 1)
+    assert job_outcomes.open_observation(row("PENDING", restarts=0), 1).status is JobStatus.RUNNING
+    requeued = job_outcomes.open_observation(row("PENDING", restarts=1), 1)
     assert (requeued.status, requeued.attempt) == (JobStatus.QUEUED, 2)
 
 
 def test_a_requeued_attempt_that_is_being_ended_is_not_the_next_one() -> None:
     """Slurm counts the restart at once: what was seen as the next attempt stayed RUNNING."""
-    ending = ends.open_observation(row("COMPLETING", restarts=1), 1)
+    ending = job_outcomes.open_observation(row("COMPLETING", restarts=1), 1)
     assert (ending.status, ending.attempt) == (JobStatus.RUNNING, 1)
-    assert ends.open_observation(row("COMPLETING", restarts=1), 2).attempt == 2
-    assert ends.open_observation(row("RUNNING", restarts=1), 1).attempt == 2
+    assert job_outcomes.open_observation(row("COMPLETING", restarts=1), 2).attempt == 2
+    assert job_outcomes.open_observation(row("RUNNING", restarts=1), 1).attempt == 2
 
 
 def test_an_end_that_slurm_brought_about_has_slurms_reason() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anyjob.batch import ends
+from anyjob.batch import job_outcomes
 from anyjob.batch.dialect import Row
 from anyjob.batch.files import submission
 from anyjob.batch.files.claims import claim_for_nobody, claimed_by
@@ -201,14 +201,14 @@ class Follower:
     def _observe_listed(
         self, ticket: Ticket, job: FollowedJob, row: Row, history: Listing | None
     ) -> Observation | None:
-        if not ends.has_ended(row):
+        if not job_outcomes.has_ended(row):
             job.ended_since = None
             if row.stuck and ticket.spool is not None:
                 return self._give_up(ticket, job, row)
             waits = job.membership is not None and job.membership.pack > 1 and not job.started_attempt
             if waits and row.status is JobStatus.RUNNING:
                 row = row._replace(status=JobStatus.QUEUED, message="others of its allocation are first")
-            return ends.open_observation(row, job.started_attempt)
+            return job_outcomes.open_observation(row, job.started_attempt)
         return self._observe_ended(ticket, job, row, history)
 
     def _give_up(self, ticket: Ticket, job: FollowedJob, row: Row) -> Observation | None:
@@ -237,7 +237,7 @@ class Follower:
             source = job.row(ticket, history) if history else None
             by = source.cancelled_by if source is not None else ""
             asked_long = now - job.ended_since >= CANCELLER_TIMEOUT
-            is_told = source is not None and ends.has_ended(source)
+            is_told = source is not None and job_outcomes.has_ended(source)
             if not is_told and self._queue.has_history and not asked_long:
                 return _still_open(job, "it was cancelled")
         attempt = max(row.attempt, job.started_attempt, 1)
@@ -253,7 +253,7 @@ class Follower:
             if ended.get("attempt", 0) < attempt:
                 ended, told = {}, False  # that was the attempt before
             lately = now - job.ended_since < self._patience
-            if ends.leaves_outcome(row) and not ended and lately and not job.cancelled:
+            if job_outcomes.leaves_outcome(row) and not ended and lately and not job.cancelled:
                 return _still_open(
                     job, f"it has ended, and what it has left is not seen yet in {ticket.spool}"
                 )
@@ -265,7 +265,9 @@ class Follower:
                 row = row._replace(status=JobStatus.CANCELLED, reason=None, message="")
             elif told and self._dialect.end_signals:
                 row = row._replace(status=JobStatus.CANCELLED, reason=None, message="by somebody else")
-        job.outcome = ends.outcome(row, ended, attempt, title=self._dialect.title, spool=root, log=log, by=by)
+        job.outcome = job_outcomes.outcome(
+            row, ended, attempt, title=self._dialect.title, spool=root, log=log, by=by
+        )
         return _final_observation(job.outcome)
 
     def _observe_unlisted(
@@ -281,7 +283,7 @@ class Follower:
             if job.outcome is not None:
                 return _final_observation(job.outcome)
         row = job.row(ticket, history) if history is not None else None
-        if row is not None and ends.has_ended(row):
+        if row is not None and job_outcomes.has_ended(row):
             return self._observe_ended(ticket, job, row, history)
         if history is None:  # nobody was asked: it is not known to be unknown
             is_away = self._queue.history_is_away

@@ -68,7 +68,7 @@ class PoolJob(JobRun):
 
     def _prepare(self, ended: Outcome, step: Again) -> None:
         from anyjob.execution.next_attempt import grown
-        from anyjob.outputs.attempts import put_attempt_aside
+        from anyjob.outputs.attempt_files import put_attempt_aside
 
         if self.order.spool is not None:
             put_attempt_aside(self.order.spool, self.attempt)

@@ -50,7 +50,10 @@ COMMANDS = {
     "version": ("anyjob.cli.doctor.command:version", "Show versions: of anyjob, Python, libraries, formats."),
     "serve": ("anyjob.cli.serve:serve", "Give the backends of this machine to another one."),
     "new-plugin": ("anyjob.cli.plugins.new:new_plugin", "Write a plugin to start from."),
-    "completion": ("anyjob.cli.completion:completion", "Print what has a shell complete these commands."),
+    "completion": (
+        "anyjob.cli.completion.command:completion",
+        "Print what has a shell complete these commands.",
+    ),
 }
 
 
@@ -147,7 +150,7 @@ class Main(LazyGroup):
         """Run the command line; ends with an exit code of `anyjob.cli.exit_codes`."""
         prog_name = prog_name or "anyjob"
         if VARIABLE in os.environ:
-            from anyjob.cli.shells import register
+            from anyjob.cli.completion.shells import register
 
             register()
         if not standalone_mode:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import ConfigError
 
 _VARARGS, _VARKEYWORDS = 0x04, 0x08  # as `inspect` has them, which is a slow import

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import os
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.config.layers import GROUPS, Layer, merge, plain_copy
 from anyjob.config.origins import Origin, Values
 from anyjob.errors import ConfigError

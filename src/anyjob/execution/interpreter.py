@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import ConfigError
 
 MARK = "ANYJOB_INTERPRETER"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, BinaryIO
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import CommandFailedError, JobFailedError
 from anyjob.execution.child_program import Program, ReportedProgram
 from anyjob.outcome import Outcome

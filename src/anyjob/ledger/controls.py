@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from anyjob.ledger import dependencies
-from anyjob.ledger.consequences import Consequences
+from anyjob.ledger.end_effects import EndEffects
 from anyjob.ledger.rows import BLOCKED, CODE, DUE, HELD, PAUSED, WAITING
 from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus
@@ -49,7 +49,7 @@ def set_priority(db: sqlite3.Connection, job_ids: Sequence[str], host: str, prio
 
 def cancel_queued(
     db: sqlite3.Connection, job_ids: Sequence[str], host: str, finished: float
-) -> tuple[list[tuple[str, int, int]], Consequences]:
+) -> tuple[list[tuple[str, int, int]], EndEffects]:
     """End those jobs that wait, as `Ledger.cancel_queued` has it.
 
     No outcome is written: all that is to be said of one that never began stands in its row.

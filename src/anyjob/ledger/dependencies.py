@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from anyjob.errors import JobNotFoundError
-from anyjob.ledger.consequences import Consequences
+from anyjob.ledger.end_effects import EndEffects
 from anyjob.ledger.rows import BLOCKED, CODE, FINAL, RELEASED, STATES, NewJob, of_column
 from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.standalone.runner import BROKEN, ending_in_words
@@ -35,7 +35,7 @@ _MEETS = (
 )
 
 
-def enter(db: sqlite3.Connection, jobs: Sequence[NewJob], first: int, now: float, ready: int) -> Consequences:
+def enter(db: sqlite3.Connection, jobs: Sequence[NewJob], first: int, now: float, ready: int) -> EndEffects:
     """Write what the new jobs of a bulk, numbered from ``first`` on, wait for; what has ended counts at once.
 
     Args:
@@ -90,7 +90,7 @@ def needed_and_open(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[int]
     return [n for some in chunks(job_ids) for (n,) in db.execute(wanted.format(placeholders(some)), some)]
 
 
-def advance(db: sqlite3.Connection, ended: Iterable[int], now: float) -> Consequences:
+def advance(db: sqlite3.Connection, ended: Iterable[int], now: float) -> EndEffects:
     """Jobs have just ended, which others waited for: do what that means for those.
 
     Args:
@@ -104,7 +104,7 @@ def advance(db: sqlite3.Connection, ended: Iterable[int], now: float) -> Consequ
     return step.consequences
 
 
-def let_go(db: sqlite3.Connection, job_ids: Sequence[str], now: float) -> Consequences:
+def let_go(db: sqlite3.Connection, job_ids: Sequence[str], now: float) -> EndEffects:
     """Have what waits for these jobs wait for them no more, unless it needs their results.
 
     Args:
@@ -159,7 +159,7 @@ class _Step:
         self._causes: dict[int, _Cause] = {}
         self.ended: list[int] = []
         """The numbers of jobs of whose end those behind them have not heard."""
-        self.consequences = Consequences([], [])
+        self.consequences = EndEffects([], [])
 
     def go_on(self) -> None:
         """Follow until nothing follows any more."""

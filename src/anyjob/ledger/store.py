@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyjob.errors import StateError
-from anyjob.ledger.consequences import NOTHING, Consequences
+from anyjob.ledger.end_effects import NOTHING, EndEffects
 from anyjob.ledger.file.database import LedgerFile
 from anyjob.ledger.reading.reader import LedgerReader
 from anyjob.ledger.rows import (
@@ -110,7 +110,7 @@ class Ledger(LedgerReader):
         state: JobStatus = JobStatus.INITIALIZING,
         again: bool | None = None,
         created: float | None = None,
-    ) -> Consequences:
+    ) -> EndEffects:
         """Write the jobs of one bulk, all or none; return what has become of those that start after others.
 
         The backend's number is good for one ledger file: ask for it in the same `transaction`. Whether there
@@ -127,7 +127,7 @@ class Ledger(LedgerReader):
             again = goes_again(decode_resources(context.resources))
         created = time.time() if created is None else created
 
-        def write(db: sqlite3.Connection) -> Consequences:
+        def write(db: sqlite3.Connection) -> EndEffects:
             if db.execute("SELECT 1 FROM backends WHERE n = ?", (backend,)).fetchone() is None:
                 raise StateError(f"the ledger {self.path} was replaced a moment ago: submit once more")
             first = _last_number(db) + 1
@@ -202,9 +202,9 @@ class Ledger(LedgerReader):
 
         def move(db: sqlite3.Connection) -> None:
             if later:
-                from anyjob.ledger import attempts
+                from anyjob.ledger import retries
 
-                attempts.note_restarts(db, later, time.time())
+                retries.note_restarts(db, later, time.time())
             db.executemany(sql, values)
 
         if values:
@@ -220,7 +220,7 @@ class Ledger(LedgerReader):
         sql = f"UPDATE jobs SET reason = NULL WHERE id = ? AND state < {FINAL} AND reason = '{CANCELLING}'"
         self._write_many(sql, [(job_id,) for job_id in job_ids])
 
-    def let_go(self, job_ids: Sequence[str]) -> Consequences:
+    def let_go(self, job_ids: Sequence[str]) -> EndEffects:
         """Have what starts after these jobs wait for them no more, unless it needs their results."""
         from anyjob.ledger import dependencies
 
@@ -269,7 +269,7 @@ class Ledger(LedgerReader):
 
     def cancel_queued(
         self, job_ids: Sequence[str], host: str, finished: float
-    ) -> tuple[list[tuple[str, int, int]], Consequences]:
+    ) -> tuple[list[tuple[str, int, int]], EndEffects]:
         """End as CANCELLED those of these jobs that wait for a backend of a host: id, bulk, attempt of each.
 
         Returns also what that means for jobs that start after these.
@@ -303,7 +303,7 @@ class Ledger(LedgerReader):
 
     def settle(
         self, outcomes: Mapping[str, Outcome], native_ids: Mapping[str, str | None] | None = None
-    ) -> Consequences:
+    ) -> EndEffects:
         """Note what came of attempts of jobs: a job goes again by its policy, or that is what came of it.
 
         The first outcome of a job counts, since final is final.
@@ -317,7 +317,7 @@ class Ledger(LedgerReader):
         """
         if not outcomes:
             return NOTHING
-        from anyjob.ledger import attempts, dependencies
+        from anyjob.ledger import dependencies, retries
         from anyjob.ledger.encoding import encode_outcome
 
         now = time.time()
@@ -332,10 +332,10 @@ class Ledger(LedgerReader):
         }  # fmt: skip
         later = {job_id: o.attempt for job_id, o in outcomes.items() if o.attempt > 1}
 
-        def settle(db: sqlite3.Connection) -> Consequences:
+        def settle(db: sqlite3.Connection) -> EndEffects:
             if later:
-                attempts.note_restarts(db, later, now)
-            final, again, stale = attempts.split(db, outcomes, native_ids or {}, now)
+                retries.note_restarts(db, later, now)
+            final, again, stale = retries.split(db, outcomes, native_ids or {}, now)
             needed = dependencies.needed_and_open(db, [*final])
             db.executemany(sql, [values[job_id] for job_id in final])
             found = dependencies.advance(db, needed, now) if needed else NOTHING
@@ -348,9 +348,9 @@ class Ledger(LedgerReader):
 
         What somebody else has begun meanwhile, or what has ended, is left out: so each attempt begins once.
         """
-        from anyjob.ledger import attempts
+        from anyjob.ledger import retries
 
-        return self._file.write(lambda db: attempts.begin(db, job_ids, CODE[state]))
+        return self._file.write(lambda db: retries.begin(db, job_ids, CODE[state]))
 
     def claim_finished(self, job_ids: Sequence[str]) -> list[str]:
         """Claim to tell the hooks that jobs have finished; return those that nobody had claimed before."""

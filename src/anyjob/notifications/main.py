@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from anyjob.config.channels import channel, read
+from anyjob.config.notification_channels import channel, read
 from anyjob.errors import AnyjobError, JobNotFoundError
 from anyjob.notifications.message import message
 from anyjob.notifications.request import TEMPORARY, Request

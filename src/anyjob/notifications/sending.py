@@ -6,7 +6,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
-from anyjob.config.channels import Channel, address, trusted
+from anyjob.config.notification_channels import Channel, address, trusted
 from anyjob.errors import AnyjobError
 from anyjob.notifications.message import Message
 from anyjob.text.printable import printable, shortened

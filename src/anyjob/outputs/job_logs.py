@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import JobError
 from anyjob.outputs import log_reading
 from anyjob.resources import goes_again
@@ -21,7 +21,7 @@ def attempts(job: t.TaskJob[Any]) -> list[Attempt]:
     Raises:
         StateError: the ledger cannot be read.
     """
-    from anyjob.outputs.attempts import attempts_of, logs_of_attempt, logs_of_launches
+    from anyjob.outputs.attempt_files import attempts_of, logs_of_attempt, logs_of_launches
 
     record, backend = job._record, job._backend
     number = record.attempt
@@ -49,7 +49,7 @@ def reader(job: t.TaskJob[Any], stream: str) -> Callable[[int], bytes]:
         return read
     if not goes_again(record.resources):
         return read
-    from anyjob.outputs.attempts import LogReader
+    from anyjob.outputs.attempt_files import LogReader
 
     return LogReader(record.spool, stream, record.attempt, read)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import JobError
 
 OWN = "$ANYJOB_SPOOL/"

@@ -10,7 +10,7 @@ import itertools
 import os
 import weakref
 
-from anyjob import hints as t
+from anyjob import _typing as t
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

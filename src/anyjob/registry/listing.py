@@ -5,7 +5,7 @@ Nothing here is needed to look a name up that somebody answers to.
 
 from __future__ import annotations
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.registry.discovery import Scan
 from anyjob.registry.entry_points import (
     API,

@@ -10,7 +10,7 @@ import os
 import sys
 from _thread import RLock
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import (
     AmbiguousNameError,
     BlockedPluginError,

@@ -8,9 +8,9 @@ from typing import Any
 
 from anyjob.builtin.local.error_log import log_error
 from anyjob.errors import BackendError, BackendUnavailableError
-from anyjob.ledger.releases import Releases
+from anyjob.ledger.releasing.releases import Releases
 from anyjob.ledger.rows import FINAL, Row
-from anyjob.outputs.attempts import attempt_id
+from anyjob.outputs.attempt_files import attempt_id
 from anyjob.runtime.submission.late_launch import launch_late
 from anyjob.runtime.submission.launch import rejected
 from anyjob.session.backends.ledger_backends import LedgerBackends

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--state", required=True, type=Path)
     parser.add_argument("--runtime", help="where the sockets were; what is recorded counts")
     parser.add_argument("--host", default="")
-    parser.add_argument("--key", required=True, help="of the surroundings: see anyjob.ledger.submitters")
+    parser.add_argument("--key", required=True, help="of the surroundings: see ledger.releasing.submitters")
     given = parser.parse_args(arguments)
     try:
         paths = RuntimePaths(given.state, host=given.host)

@@ -8,9 +8,9 @@ from contextlib import suppress
 
 from anyjob.builtin.local.error_log import log_error
 from anyjob.errors import AnyjobError, StateError
-from anyjob.ledger.releases import Releases
-from anyjob.ledger.submitters import Submitters
-from anyjob.releaser.attempts import Attempts
+from anyjob.ledger.releasing.releases import Releases
+from anyjob.ledger.releasing.submitters import Submitters
+from anyjob.releaser.due_retries import DueRetries
 from anyjob.releaser.late_submission import Handover
 from anyjob.releaser.parents import Parents
 from anyjob.session.facade import Session
@@ -45,7 +45,7 @@ class Releaser:
         self._handover = Handover(session, self._releases, f"{host} {key}")
         self._parents = Parents(session, self._wake.set)
         self._seen_to = self._took = 0.0
-        self._attempts = Attempts(self._releases)
+        self._attempts = DueRetries(self._releases)
 
     def run(self) -> None:
         """Release until there is nothing to do.

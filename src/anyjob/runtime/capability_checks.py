@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import UnsupportedSpecError
 from anyjob.resources import Resources
 from anyjob.specs import Call, Command, Spec, kind_of

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.backend import BackendConfiguration, BaseBackend, Capabilities
 from anyjob.errors import BackendError, ConfigError, JobError, SpecError, StateError, UnsupportedSpecError
 from anyjob.orders import NO_OPTIONS, Answer, Observation, Options, Order, Ticket
@@ -392,9 +392,9 @@ class EngineAdapter(BaseBackend):
             elif self.runs_again:
                 self._recorder = NO_RECORDER
             else:
-                from anyjob.runtime.recording.attempts_here import AttemptsHere
+                from anyjob.runtime.recording.in_process_retries import InProcessRetries
 
-                self._recorder = AttemptsHere(self)
+                self._recorder = InProcessRetries(self)
         return self._recorder
 
     @property

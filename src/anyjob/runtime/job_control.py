@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import JobError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.digest.work import keys_of
 from anyjob.errors import SpecError, UnsupportedSpecError
 from anyjob.ledger.rows import FINAL, NewJob

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import SpecError
 from anyjob.specs import Call, Command, Spec, T, outputs_in
 from anyjob.status import LIMIT, ONCE, PREREQUISITES

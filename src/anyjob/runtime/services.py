@@ -11,7 +11,7 @@ from anyjob.errors import JobNotFoundError, UnsupportedSpecError
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 
 if TYPE_CHECKING:
-    from anyjob.ledger.consequences import Consequences
+    from anyjob.ledger.end_effects import EndEffects
     from anyjob.ledger.store import Ledger
     from anyjob.outcome import Outcome
     from anyjob.registry.lookup import Registry
@@ -141,7 +141,7 @@ class Services:
         """
         raise JobNotFoundError(f"no job {text!r} to start after: give a handle, or use a session")
 
-    def advance(self, consequences: Consequences) -> None:
+    def advance(self, consequences: EndEffects) -> None:
         """Told when the end of jobs, as it was written, has ended others, or lets them start."""
 
     def failure_behind(self, job_id: str, backend: Any) -> tuple[str, BaseException | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from _thread import RLock
 from weakref import WeakValueDictionary
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import ConfigError, UnknownNameError, UnsupportedSpecError
 from anyjob.process.forks import in_each_process
 from anyjob.process.weak_collections import living

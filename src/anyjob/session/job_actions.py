@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import BackendUnavailableError, JobError, UnsupportedSpecError
 from anyjob.execution.submit_directory import submitting_from
 from anyjob.ledger.encoding import encode_resources

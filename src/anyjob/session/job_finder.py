@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import BackendError, JobNotFoundError
 from anyjob.ledger.reading.designation import KnownJob, meant
 from anyjob.ledger.rows import Row

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import UnknownNameError
 from anyjob.runtime.lowering import as_it_runs
 from anyjob.specs import as_spec, is_function

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import AnyjobError
 from anyjob.runtime.services import AMENDED, Admission, Services
 
 if TYPE_CHECKING:
-    from anyjob.ledger.consequences import Consequences
+    from anyjob.ledger.end_effects import EndEffects
     from anyjob.ledger.rows import Row
     from anyjob.ledger.store import Ledger
     from anyjob.outcome import Outcome
@@ -111,7 +111,7 @@ class SessionServices(Services):
             finder.refresh(self.ledger.rows(list(job_ids)).values())
         return finder.by_ids(list(job_ids))
 
-    def advance(self, consequences: Consequences) -> None:
+    def advance(self, consequences: EndEffects) -> None:
         """Tell the backends of these jobs; one that cannot be told now looks by itself, sooner or later."""
         from anyjob.session.backends.ledger_backends import LedgerBackends
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import StateError
 from anyjob.outcome import Outcome
 from anyjob.spool.private_files import open_private, sync_directories, write_private

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import BinaryIO
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import StateError
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyjob import hints as t
+from anyjob import _typing as t
 
 LONGEST = 1e9
 """Seconds that are as good as for ever, and that every clock and lock can count."""

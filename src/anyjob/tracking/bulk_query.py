@@ -13,8 +13,8 @@ from anyjob.errors import BackendError, BackendUnavailableError
 from anyjob.orders import Observation
 from anyjob.process.forks import in_each_process
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
-from anyjob.tracking.ends import Ends
-from anyjob.tracking.notifying_threads import telling
+from anyjob.tracking.outcome_collector import OutcomeCollector
+from anyjob.tracking.threads.notifying_threads import telling
 
 if TYPE_CHECKING:
     from anyjob.orders import Ticket
@@ -38,7 +38,7 @@ class BulkQuery:
         backend: whose jobs they are.
         jobs: the records of these.
         transitions: takes in what has changed.
-        teller: who tells of them, for `anyjob.tracking.notifying_threads`.
+        teller: who tells of them, for `anyjob.tracking.threads.notifying_threads`.
 
     Attributes:
         under_way: held while a backend is asked that has a floor.
@@ -51,7 +51,7 @@ class BulkQuery:
         self._backend = backend
         self._jobs = jobs
         self._transitions = transitions
-        self._ends = Ends(backend, jobs, transitions)
+        self._outcomes = OutcomeCollector(backend, jobs, transitions)
         self._unavailable: tuple[float, BackendUnavailableError] | None = None
         in_each_process(self._make_own)
 
@@ -168,7 +168,7 @@ class BulkQuery:
                 if record.job_id not in gone:
                     ended.append((record, ticket, lost_jobs.unknown(self._backend, record, now)))
         self._move(moved)
-        return self._ends.collect(ended) or bool(moved or gone)
+        return self._outcomes.collect(ended) or bool(moved or gone)
 
     def _gone_on(self, missing: list[JobRecord], now: float) -> Collection[str]:
         """Take in which of these jobs, unknown to the engine, have ended or go again as others have seen."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from anyjob import hints as t
+from anyjob import _typing as t
 
 if TYPE_CHECKING:
     from pathlib import Path

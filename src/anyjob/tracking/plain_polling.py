@@ -17,8 +17,8 @@ from anyjob.process.forks import in_each_process
 from anyjob.process.plugin_thread import PluginThread
 from anyjob.process.reporting import report
 from anyjob.status import JOB_FINAL_STATES, JobStatus, backoff
-from anyjob.tracking import thread_loop
-from anyjob.tracking.notifying_threads import telling
+from anyjob.tracking.threads import thread_loop
+from anyjob.tracking.threads.notifying_threads import telling
 
 FLOOR = 0.05
 """Seconds until a job is asked a second time; longer each time after."""

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import JobError
 from anyjob.orders import Ticket
 from anyjob.outcome import Outcome
@@ -136,7 +136,7 @@ class JobRecord:
         """The id that the engine knows it by, which is another one when it is handed over once more."""
         if self.launched_attempt == 1:
             return self.job_id
-        from anyjob.outputs.attempts import attempt_id
+        from anyjob.outputs.attempt_files import attempt_id
 
         return attempt_id(self.job_id, self.launched_attempt)
 

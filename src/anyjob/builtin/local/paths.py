@@ -61,7 +61,7 @@ class RuntimePaths:
         self.find_sockets()
 
     def releaser_lock(self, key: str) -> Path:
-        """Return the lock of the one releaser of some surroundings: see `anyjob.ledger.submitters`."""
+        """Return the lock of the one releaser of some surroundings: see `ledger.releasing.submitters`."""
         return self.logs / f"releaser-{key}.lock"
 
     def find_sockets(self) -> None:

@@ -9,7 +9,7 @@ import click
 from anyjob.cli.backends.description import describe_backend
 from anyjob.cli.backends.listing import backend_lines, what_brings
 from anyjob.cli.backends.option_lines import plain, print_options
-from anyjob.cli.completers import backend_names
+from anyjob.cli.completion.completers import backend_names
 from anyjob.cli.context import open_session
 from anyjob.cli.lazy_group import LazyGroup
 from anyjob.cli.terminal.output import print_message, table, write_json, write_line, write_text

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from anyjob.cli import exit_codes
-from anyjob.cli.completers import open_job_ids
+from anyjob.cli.completion.completers import open_job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.selection import confirm, filter_options, find_jobs, read_criteria
 from anyjob.cli.terminal.output import write_line

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from anyjob.cli import exit_codes
-from anyjob.cli.completers import open_job_ids
+from anyjob.cli.completion.completers import open_job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.control.cancel import yes_option
 from anyjob.cli.jobs.selection import confirm, filter_options, find_jobs, read_criteria

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import click
 
 from anyjob.cli import exit_codes
-from anyjob.cli.completers import backend_names, job_tags
+from anyjob.cli.completion.completers import backend_names, job_tags
 from anyjob.cli.context import open_session
 from anyjob.cli.terminal.output import write_json, write_line
 

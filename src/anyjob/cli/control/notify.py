@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from anyjob.cli import exit_codes
-from anyjob.cli.completers import job_ids
+from anyjob.cli.completion.completers import job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.listing import select
 from anyjob.cli.jobs.selection import Criteria, filter_options, read_criteria
@@ -50,7 +50,7 @@ def notify(
     if nobody is logged in any more, by a job on `local` for each way, whose id is printed: cancel it to have
     nothing told. What cannot be sent is tried again for some 20 minutes; `anyjob logs ID` says why.
     """
-    from anyjob.config import channels as configured
+    from anyjob.config import notification_channels as configured
     from anyjob.notifications.request import Request, submit
 
     given: dict[str, Any] = {"command": command, "desktop": desktop, "mail": list(mail), "webhook": webhook}

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from anyjob.cli import exit_codes
-from anyjob.cli.completers import job_ids
+from anyjob.cli.completion.completers import job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.control.cancel import yes_option
 from anyjob.cli.jobs.operations import extend_import_path, import_hook_plugins

@@ -7,7 +7,7 @@ import sys
 import click
 
 from anyjob.cli import exit_codes
-from anyjob.cli.completers import job_ids
+from anyjob.cli.completion.completers import job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.selection import find_job
 from anyjob.cli.terminal.output import print_error, write_line

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from anyjob.cli.completers import column_names
+from anyjob.cli.completion.completers import column_names
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.columns import COLUMNS, CUT, DEFAULT, TOLD, ListedJob, Told, message, read_columns
 from anyjob.cli.jobs.job_ids import abbreviations

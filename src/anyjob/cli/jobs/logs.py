@@ -9,7 +9,7 @@ from typing import Any, TextIO
 import click
 
 from anyjob.cli import exit_codes
-from anyjob.cli.completers import job_ids
+from anyjob.cli.completion.completers import job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.selection import find_job
 from anyjob.cli.run.streaming import OutputForwarder, StatusLine

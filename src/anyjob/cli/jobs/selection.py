@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from anyjob.cli.completers import backend_names, job_names, job_tags, states
+from anyjob.cli.completion.completers import backend_names, job_names, job_tags, states
 from anyjob.cli.jobs.job_ids import full_id
 from anyjob.cli.terminal.output import is_terminal
 from anyjob.cli.terminal.values import parse_pairs

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from anyjob.cli import exit_codes
-from anyjob.cli.completers import job_ids, open_job_ids
+from anyjob.cli.completion.completers import job_ids, open_job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.job_ids import full_id
 from anyjob.cli.jobs.operations import extend_import_path, failure_of, outcome_of, result_of

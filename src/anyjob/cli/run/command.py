@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from anyjob.cli.completers import backend_names, directories, files, job_types
+from anyjob.cli.completion.completers import backend_names, directories, files, job_types
 from anyjob.cli.context import open_session
 from anyjob.cli.run.arguments import OF_COMMANDS, RunCommand
 from anyjob.cli.run.job_options import ONCE, job_options, read_keywords

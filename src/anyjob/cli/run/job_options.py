@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from anyjob.cli.completers import job_ids, job_tags
+from anyjob.cli.completion.completers import job_ids, job_tags
 
 ONCE = ("once", "cache")
 """What says that work is to be done once: a keyword of ``run`` is called as the option is."""

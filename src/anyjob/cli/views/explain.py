@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from anyjob.cli.completers import job_ids
+from anyjob.cli.completion.completers import job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.job_ids import full_id
 from anyjob.cli.terminal.output import write_json, write_line

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import click
 
-from anyjob.cli.completers import job_ids
+from anyjob.cli.completion.completers import job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.terminal.output import console, is_terminal, write_json, write_line
 from anyjob.runtime.dependencies.prerequisites import find

@@ -133,7 +133,7 @@ class AttemptReader:
 
     def attempt_ids(self, job_ids: Sequence[str]) -> list[str]:
         """Return the ids that engines were given attempts of these jobs under, but for the first of each."""
-        from anyjob.outputs.attempts import attempt_id
+        from anyjob.outputs.attempt_files import attempt_id
 
         sql = (
             "SELECT j.id, a.attempt FROM jobs j CROSS JOIN attempts a ON a.n = j.n "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anyjob.outputs.attempts import attempt_id
+from anyjob.outputs.attempt_files import attempt_id
 from anyjob.spool import job_spool
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import BackendAuthError, BackendError, BackendUnavailableError, JobError
 from anyjob.outputs.left_files import LeftFiles, Part
 from anyjob.remote.messages import CHUNK, Read

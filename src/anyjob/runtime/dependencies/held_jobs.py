@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import in_words
 from anyjob.execution.submit_directory import submit_directory, submitting_from
 from anyjob.job import BaseJob

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import DependencyFailedError, SpecError, UnsupportedSpecError
 from anyjob.job import JobList
 from anyjob.references import STANDS_FOR_RESULT, LazyResultOf, OutputPath, ResultOf

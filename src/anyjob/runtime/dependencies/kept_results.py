@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection, Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import BackendError
 from anyjob.job import BaseJob
 from anyjob.ledger.dependencies import RESULT

@@ -7,7 +7,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import DependencyFailedError, StateError
 from anyjob.ledger.encoding import outcome_of
 from anyjob.ledger.reading.results import write_results

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anyjob import hints as t
-from anyjob.ledger.consequences import NOTHING
+from anyjob import _typing as t
+from anyjob.ledger.end_effects import NOTHING
 from anyjob.runtime.dependencies import held_jobs
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import JobNotFoundError, SpecError, UnsupportedSpecError
 from anyjob.job import BaseJob
 from anyjob.ledger.dependencies import CONDITIONS

@@ -50,7 +50,7 @@ def current_context(
 
 def to_be_found_again(context: Context, state: Path) -> Context:
     """Return a context that tells more: what it takes to hand these jobs over as this process does."""
-    from anyjob.ledger.submitters import keep_environment
+    from anyjob.ledger.releasing.submitters import keep_environment
 
     kept = keep_environment(state)
     return msgspec.structs.replace(context, environment=kept, host=HOST)

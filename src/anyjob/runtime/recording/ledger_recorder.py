@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from anyjob.errors import AnyjobError, BackendError, PluginError
-from anyjob.ledger.consequences import NOTHING, Consequences
 from anyjob.ledger.encoding import (
     Context,
     encode_resources,
     make_writable,
     outcome_of,
 )
+from anyjob.ledger.end_effects import NOTHING, EndEffects
 from anyjob.ledger.file.statedir import cannot_write
 from anyjob.ledger.identity import HOST, identity
 from anyjob.ledger.rows import ATTACHED, BLOCKED, DUE, FINAL, RELEASED, BackendRow, NewJob, Row, Summary
@@ -204,7 +204,7 @@ class LedgerRecorder(Recorder):
 
     def cancel_deferred(self, job_ids: Sequence[str]) -> Sequence[str]:
         """Cancel jobs that have not been given to the engine yet."""
-        from anyjob.ledger.releases import Releases
+        from anyjob.ledger.releasing.releases import Releases
 
         cancelled = Releases(self.ledger, HOST).cancel(job_ids, time.time())
         if cancelled.consequences != NOTHING:
@@ -219,7 +219,7 @@ class LedgerRecorder(Recorder):
 
     def _add(
         self, bulks: Sequence[_NewBulk], keyed: Mapping[str, Any]
-    ) -> tuple[list[Consequences], Mapping[str, str]]:
+    ) -> tuple[list[EndEffects], Mapping[str, str]]:
         number = self.number
         entered = []
         taken: dict[str, str] = {}

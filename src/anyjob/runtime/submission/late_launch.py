@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import AnyjobError, BackendUnavailableError, StateError, in_words
 from anyjob.execution.next_attempt import grown
 from anyjob.orders import Order

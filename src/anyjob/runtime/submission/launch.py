@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import BackendError, DependencyFailedError
 from anyjob.orders import Order, Rejected, Unsure
 from anyjob.outcome import Outcome

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.resources import Resources
 from anyjob.retry import fitting
 from anyjob.runtime.capability_checks import check_resources

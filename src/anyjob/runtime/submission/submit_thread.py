@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import DependencyFailedError, JobRejectedError, SpecError
 from anyjob.process.forks import in_each_process
 from anyjob.references import ResultOf

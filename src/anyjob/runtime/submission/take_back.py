@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import StateError
 from anyjob.tracking.records import JobRecord
 

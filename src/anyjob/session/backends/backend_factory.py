@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.backend import BaseBackend
 from anyjob.config.construction import options_type
 from anyjob.config.origins import Origin, Values

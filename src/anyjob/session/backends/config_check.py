@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from anyjob import hints as t
-from anyjob.config import channels
+from anyjob import _typing as t
+from anyjob.config import notification_channels
 from anyjob.config.construction import options_type
 from anyjob.config.options import validate_options
 from anyjob.config.secrets import Secret, from_config
@@ -53,7 +53,7 @@ def problems(session: t.Session) -> Iterator[str]:
     for group, entries in (("backends", configured.backends), ("providers", configured.providers)):
         for entry in entries.values():
             yield from _wrong_with(session, group, entry)
-    yield from channels.problems(configured)
+    yield from notification_channels.problems(configured)
     try:
         name = configured.default_backend
     except ConfigError:

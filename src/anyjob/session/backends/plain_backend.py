@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import weakref
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.backend import BaseBackend
 from anyjob.process.weak_collections import living
 

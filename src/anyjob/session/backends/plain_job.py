@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import StateError
 from anyjob.job import BaseJob
 from anyjob.ledger.rows import BackendRow

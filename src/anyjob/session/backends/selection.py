@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.provider import filter_backends
 from anyjob.runtime.lowering import has_route
 from anyjob.specs import kind_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import BackendAuthError, BackendNotFoundError
 
 TYPE_CHECKING = False

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import AnyjobError, BackendUnavailableError, ConfigError
 from anyjob.process.plugin_thread import PluginThread
 from anyjob.session.providers.provider_calls import as_it_gives

@@ -7,7 +7,7 @@ import sys
 import click
 
 from anyjob.cli import exit_codes
-from anyjob.cli.completers import backend_names
+from anyjob.cli.completion.completers import backend_names
 from anyjob.cli.context import open_session
 from anyjob.cli.terminal.output import write_json
 from anyjob.testing.commands.backend_check import BackendCheck

@@ -1,1 +1,1 @@
-"""Waits for jobs, in a thread or in an event loop, and the threads that callbacks run on."""
+"""Waits for jobs, in a thread or in an event loop."""

@@ -12,10 +12,10 @@ from anyjob.errors import BackendUnavailableError, JobTimeoutError
 from anyjob.outputs import log_reading
 from anyjob.status import JOB_FINAL_STATES, JobStatus, backoff
 from anyjob.text.seconds import seconds, timeout_of
-from anyjob.tracking.thread_loop import with_event_loop
+from anyjob.tracking.threads.offload import ThreadsafeFuture, final_status, offload
+from anyjob.tracking.threads.thread_loop import with_event_loop
 from anyjob.tracking.waits import blocking
 from anyjob.tracking.waits.blocking import J
-from anyjob.tracking.waits.offload import ThreadsafeFuture, final_status, offload
 
 # --- one job --------------------------------------------------------------------------------------
 

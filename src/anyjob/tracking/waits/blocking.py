@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
 from anyjob.text.seconds import timeout_of
-from anyjob.tracking.notifying_threads import check_may_wait
+from anyjob.tracking.threads.notifying_threads import check_may_wait
 from anyjob.tracking.waits.given_jobs import jobs_in
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from anyjob.ledger.encoding import decode_resources, outcome_of
 from anyjob.ledger.reading.job_directories import directory_of
 from anyjob.ledger.rows import FINAL, BackendRow, Row, Summary
 from anyjob.outcome import USAGE, Attempt
-from anyjob.outputs.attempts import attempts_of, logs_of_attempt, logs_of_launches
+from anyjob.outputs.attempt_files import attempts_of, logs_of_attempt, logs_of_launches
 from anyjob.resources import Resources
 from anyjob.session.backends.plain_job import KIND as PLAIN
 from anyjob.session.facade import Session

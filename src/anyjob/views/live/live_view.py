@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from anyjob import hints as t
+from anyjob import _typing as t
 from anyjob.errors import SpecError
 from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.text.printable import printable

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from anyjob.builtin.local.supervisor.scheduling.scheduler import Scheduler
 from anyjob.execution.next_attempt import still_to_wait
-from anyjob.ledger.consequences import NextAttempt
+from anyjob.ledger.end_effects import NextAttempt
 from anyjob.ledger.store import Ledger
 from anyjob.status import JobStatus
 

@@ -9,8 +9,8 @@ from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
 from anyjob.builtin.local.supervisor.jobs.orders import remove_own_variables
-from anyjob.ledger.consequences import Consequences, NextAttempt
 from anyjob.ledger.encoding import make_writable
+from anyjob.ledger.end_effects import EndEffects, NextAttempt
 from anyjob.ledger.rows import GPUS
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
@@ -97,7 +97,7 @@ class LedgerWriter:
         moved, ended, noted = self._moved, self._ended, self._noted
         again: list[str] = []
 
-        def write() -> Consequences:
+        def write() -> EndEffects:
             if moved:
                 self._ledger.moved(moved.values())
             for job_id, gpus in noted.items():
@@ -139,9 +139,9 @@ class LedgerWriter:
 
     def follow(self, ended: Sequence[tuple[str, int]]) -> None:
         """Jobs, by id and bulk, have ended in the ledger, since others did: all are told soon."""
-        self._follow(Consequences([*ended]))
+        self._follow(EndEffects([*ended]))
 
-    def _follow(self, consequences: Consequences) -> None:
+    def _follow(self, consequences: EndEffects) -> None:
         self._note_ended(consequences.ended)
         self._untold += [job_id for job_id, _ in consequences.ended]
         for backend in {backend for _, backend in consequences.released}:

@@ -17,9 +17,9 @@ from anyjob.builtin.local.keeper.launch.environments import without_marks
 from anyjob.builtin.local.locks import lock_holder
 from anyjob.builtin.local.paths import RuntimePaths, program_environment
 from anyjob.errors import AnyjobError
-from anyjob.ledger.releases import Releases
+from anyjob.ledger.releasing.releases import Releases
+from anyjob.ledger.releasing.submitters import Submitter, Submitters
 from anyjob.ledger.store import Ledger
-from anyjob.ledger.submitters import Submitter, Submitters
 from anyjob.status import backoff
 
 if TYPE_CHECKING:

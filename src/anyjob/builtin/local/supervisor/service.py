@@ -36,7 +36,7 @@ from anyjob.builtin.local.supervisor.requests.lending import Lending
 from anyjob.builtin.local.supervisor.scheduling.scheduler import Scheduler
 from anyjob.builtin.local.supervisor.write_failures import WriteFailures
 from anyjob.errors import StateError
-from anyjob.ledger.consequences import NextAttempt
+from anyjob.ledger.end_effects import NextAttempt
 from anyjob.ledger.file.disk_reserve import Reserve
 from anyjob.ledger.store import Ledger
 from anyjob.status import JobStatus

@@ -12,7 +12,7 @@ from anyjob.ledger.encoding import encode_outcome
 from anyjob.ledger.file.salvage.repair import NO_CONTEXT
 from anyjob.ledger.rows import CODE, FINAL
 from anyjob.outcome import Outcome
-from anyjob.outputs.attempts import attempt_id
+from anyjob.outputs.attempt_files import attempt_id
 from anyjob.spool import job_spool
 
 

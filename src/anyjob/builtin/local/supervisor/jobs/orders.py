@@ -18,7 +18,7 @@ from anyjob.execution.own_attempt import SCRATCH
 from anyjob.execution.spawning import GRACE, write_files
 from anyjob.ledger.reading.results import given_results
 from anyjob.ledger.store import Ledger
-from anyjob.outputs.attempts import put_attempt_aside
+from anyjob.outputs.attempt_files import put_attempt_aside
 from anyjob.resources import goes_again
 from anyjob.specs import Command, outputs_in
 from anyjob.spool import environment_file, job_spool

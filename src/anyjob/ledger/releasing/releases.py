@@ -11,8 +11,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from anyjob.ledger import attempts, dependencies
-from anyjob.ledger.consequences import NOTHING, Consequences
+from anyjob.ledger import dependencies, retries
+from anyjob.ledger.end_effects import NOTHING, EndEffects
 from anyjob.ledger.rows import BLOCKED, CANCELLING, CODE, DUE, FINAL, RELEASED
 from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.ledger.store import Ledger
@@ -47,7 +47,7 @@ class Cancelled(NamedTuple):
     """Those that have ended by that."""
     claimed: list[str]
     """Those that are being handed to their engine: they are cancelled there, once it has them."""
-    consequences: Consequences
+    consequences: EndEffects
 
 
 class Releases:
@@ -102,7 +102,7 @@ class Releases:
 
     def begin_attempts(self, job_ids: Sequence[str]) -> None:
         """Have those of these jobs that go again be handed over now."""
-        self._file.write(lambda db: attempts.begin(db, job_ids, RELEASED))
+        self._file.write(lambda db: retries.begin(db, job_ids, RELEASED))
 
     # --- claims -------------------------------------------------------------------------------
 

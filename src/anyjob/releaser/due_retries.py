@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 
 from anyjob.execution.next_attempt import still_to_wait
-from anyjob.ledger.releases import Releases
+from anyjob.ledger.releasing.releases import Releases
 
 
-class Attempts:
+class DueRetries:
     """What is due, and when: by a clock that nobody sets, since what the ledger says was read.
 
     Args:

@@ -1,4 +1,4 @@
-"""What the end of jobs means for others, and for themselves: what whoever wrote it has to see to."""
+"""The effects of the end of jobs, on others and on themselves: what whoever wrote it has to see to."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ class NextAttempt(NamedTuple):
     wait: float
 
 
-class Consequences(NamedTuple):
+class EndEffects(NamedTuple):
     """What the end of jobs meant for those behind them."""
 
     ended: list[tuple[str, int]] = []
@@ -26,4 +26,4 @@ class Consequences(NamedTuple):
     """Those of which an earlier attempt was meant, whose end was known."""
 
 
-NOTHING = Consequences()
+NOTHING = EndEffects()

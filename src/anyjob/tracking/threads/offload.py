@@ -15,8 +15,8 @@ from weakref import WeakKeyDictionary
 
 from anyjob.process.forks import in_each_process
 from anyjob.process.plugin_thread import PluginThread
-from anyjob.tracking import thread_loop
-from anyjob.tracking.notifying_threads import check_may_wait
+from anyjob.tracking.threads import thread_loop
+from anyjob.tracking.threads.notifying_threads import check_may_wait
 
 if TYPE_CHECKING:
     from anyjob.status import JobStatus

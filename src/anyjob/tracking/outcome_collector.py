@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from anyjob.tracking.transitions import Transitions
 
 
-class Ends:
+class OutcomeCollector:
     """The ends of a task backend's jobs: what came of each is collected, written down and settled.
 
     Args:

@@ -9,7 +9,7 @@ from math import ceil
 from typing import Any
 
 from anyjob.batch.dialect import Dialect, Row, Submission
-from anyjob.builtin.batch.options import FLAGS, NUMBERS
+from anyjob.builtin.configured_batch.options import FLAGS, NUMBERS
 from anyjob.status import JobStatus
 
 _NUMBER = re.compile(r"\d+")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Ended = tuple[int, str, Outcome]
 
 
-class AttemptsHere(Recorder):
+class InProcessRetries(Recorder):
     """Decides whether a job goes again, and hands it over once more when that is due.
 
     Args:

@@ -1,8 +1,8 @@
 """Names for annotations where imports must stay light: each is imported when somebody evaluates it.
 
 Annotations are text (PEP 563), which only `typing.get_type_hints`, `inspect.signature` and the like evaluate.
-Checkers read ``hints.pyi``. A module on the path of every start says ``from anyjob import hints as t``, and
-``t.Any`` in its annotations; so does one that names a type from above it, such as that of a job's handle.
+Checkers read ``_typing.pyi``. A module on the path of every start says ``from anyjob import _typing as t``,
+and ``t.Any`` in its annotations; so does one that names a type from above it, such as that of a job's handle.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def overload(function):  # which is run, and need not import typing
 
 def __getattr__(name: str) -> object:
     if name.startswith("_"):
-        raise AttributeError(f"module 'anyjob.hints' has no attribute {name!r}")
+        raise AttributeError(f"module 'anyjob._typing' has no attribute {name!r}")
     from importlib import import_module
 
     if name == "click":
@@ -47,4 +47,4 @@ def __getattr__(name: str) -> object:
         found = getattr(import_module(path), name, None)
         if found is not None:
             return found
-    raise AttributeError(f"module 'anyjob.hints' has no attribute {name!r}")
+    raise AttributeError(f"module 'anyjob._typing' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Names for annotations, as checkers know them; see `hints.py`."""
+"""Names for annotations, as checkers know them; see `_typing.py`."""
 
 from collections.abc import Callable as Callable
 from collections.abc import Generator as Generator

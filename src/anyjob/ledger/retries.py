@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from anyjob.ledger.consequences import NextAttempt
+from anyjob.ledger.end_effects import NextAttempt
 from anyjob.ledger.rows import CANCELLING, CODE, DUE, FINAL
 from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus

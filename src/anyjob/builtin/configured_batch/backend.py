@@ -5,8 +5,8 @@ from __future__ import annotations
 from anyjob.batch.backend import BatchBackend
 from anyjob.batch.dialect import Dialect
 from anyjob.batch.options import cluster_options
-from anyjob.builtin.batch.dialect import ConfiguredDialect
-from anyjob.builtin.batch.options import FIELDS, BatchTypeJobOptions, Checked
+from anyjob.builtin.configured_batch.dialect import ConfiguredDialect
+from anyjob.builtin.configured_batch.options import FIELDS, BatchTypeJobOptions, Checked
 
 
 class ConfiguredBackend(BatchBackend):

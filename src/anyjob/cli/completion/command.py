@@ -24,7 +24,7 @@ def completion(shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    from anyjob.cli.shells import register
+    from anyjob.cli.completion.shells import register
 
     register()
     completer = get_completion_class(shell)

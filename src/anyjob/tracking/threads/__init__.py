@@ -1,0 +1,1 @@
+"""The threads on which jobs are told of: callbacks of users, blocking calls of async code, event loops."""
