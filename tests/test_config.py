@@ -335,6 +335,11 @@ class TestBadInput:
         with pytest.raises(ConfigError, match=f"^{path}: cannot be read: Too many levels"):
             load()
 
+    def test_a_pipe_in_place_of_a_file_is_not_waited_for(self, load: Load, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "anyjob.toml")
+        with pytest.raises(ConfigError, match=r"anyjob\.toml: is a pipe, not a file$"):
+            load()
+
     @pytest.mark.parametrize("layer", ["system", "user"])
     def test_an_unreadable_file_is_named(self, load: Load, tmp_path: Path, layer: str) -> None:
         path = tmp_path / layer / "config.toml"

@@ -129,6 +129,7 @@ def test_a_value_that_cannot_be_pickled_fails_the_call() -> None:
     said = runner.pickled(runner.perform(load(lambda: (n for n in range(3)))))
     assert (said["status"], said["reason"]) == ("ERROR", "exception")
     assert said["message"].startswith("the call returned a generator that cannot be pickled: ")
+    assert said["message"].endswith("; return a list of what it gives")
     assert "value" not in said
 
 

@@ -382,8 +382,13 @@ def test_a_closed_backend_tells_who_waits_and_who_comes_later(slow: ScriptedEngi
     job._on_final(told.append)
     slow.close()
     assert isinstance(told[0], BackendError)
-    with pytest.raises(BackendError, match="'engine' was closed"):
+    with pytest.raises(BackendError, match=r"'engine' was closed: get_backend\(\) gives another one"):
         job.result()
+    launched = len(slow.jobs())
+    for hand_over in (lambda: slow.run(CALL), lambda: slow.map(abs, [1])):
+        with pytest.raises(BackendError, match="'engine' was closed"):
+            hand_over()
+    assert len(slow.jobs()) == launched, "nothing was handed over"
 
 
 # --- final is final -------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ from anyjob.backend import Capabilities
 from anyjob.builtin.pool_job import PoolJob
 from anyjob.builtin.refusals import in_this_program
 from anyjob.builtin.slot_threads import SlotThreads
-from anyjob.errors import BackendError
 from anyjob.execution.job_environment import use_job_environment
 from anyjob.execution.job_run import JobRun
 from anyjob.execution.submit_directory import submit_directory
@@ -33,6 +32,7 @@ from anyjob.spool.reports import outcome_from_report
 from anyjob.standalone import runner
 from anyjob.status import JobStatus
 from anyjob.taskbackend import TaskBackend
+from anyjob.tracking.watcher import was_closed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,7 +164,7 @@ class PoolBackend(TaskBackend):
 
     def _check_open(self) -> None:
         if self.is_closed:
-            raise BackendError(f"backend {self.name()!r} was closed")
+            raise was_closed(self)
 
     # --- running a job ------------------------------------------------------------------------
 

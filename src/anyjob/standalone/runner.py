@@ -370,8 +370,16 @@ def pickled(report: dict[str, Any], dump: Callable[[Any], bytes | None] | None =
     except Exception as error:
         kind = type(report.pop("value")).__name__
         report["status"], report["reason"] = "ERROR", "exception"
-        report["message"] = f"the call returned a {kind} that cannot be pickled: {error}"
+        instead = _INSTEAD.get(kind, "")
+        report["message"] = f"the call returned a {kind} that cannot be pickled: {error}{instead}"
     return report
+
+
+_INSTEAD = {
+    "coroutine": "; of an async function, call one that runs it: asyncio.run(…)",
+    "generator": "; return a list of what it gives",
+}
+"""What to do about results that cannot be handed on, by their type."""
 
 
 class Ended(BaseException):

@@ -32,7 +32,12 @@ def read_bytes(path: str, *, error: type[AnyjobError] = ConfigError) -> bytes:
     Raises:
         ConfigError: it cannot be read (or another ``error``).
     """
+    import os
+    import stat
+
     try:
+        if stat.S_ISFIFO(os.stat(path).st_mode):  # to open it may wait for ever
+            raise error(f"{path}: is a pipe, not a file")
         with open(path, "rb") as stream:
             return stream.read()
     except OSError as cause:

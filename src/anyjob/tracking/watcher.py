@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import BackendError, BackendUnavailableError, StateError
 from anyjob.process.forks import in_each_process
@@ -124,7 +124,7 @@ class Watcher:
     def watch(self, record: JobRecord) -> None:
         """Ask about a job from now on, until it has ended or is watched no more. It does not block."""
         if self.closed:
-            self._transitions.fail_waits([record], self._was_closed())
+            self._transitions.fail_waits([record], was_closed(self._backend))
             return
         if self._backend.answers_from_memory:
             self._ask_now([record])  # what ended before this request has sent its hint already
@@ -266,10 +266,13 @@ class Watcher:
             self.closed = True
             waiting = [record for record in self._jobs.active.values() if record.final_callbacks]
         self._wake.set()
-        self._transitions.fail_waits(waiting, self._was_closed())
+        self._transitions.fail_waits(waiting, was_closed(self._backend))
 
-    def _was_closed(self) -> BackendError:
-        return BackendError(f"backend {self._backend.name()!r} was closed")
+
+def was_closed(backend: Any) -> BackendError:
+    """Return what a backend that was closed says to those who want something of it."""
+    jobs = ", and get_job(id) its jobs, which go on" if backend.capabilities.durable else ""
+    return BackendError(f"backend {backend.name()!r} was closed: get_backend() gives another one{jobs}")
 
 
 def _taken(hints: deque[str]) -> set[str]:

@@ -19,6 +19,7 @@ from anyjob.runtime.submission.shared_resources import SharedResources
 from anyjob.runtime.submission.take_back import take_back
 from anyjob.specs import File, Spec, T, kind_of
 from anyjob.tracking.records import JobRecord
+from anyjob.tracking.watcher import was_closed
 
 if TYPE_CHECKING:
     from anyjob.runtime.dependencies.prerequisites import After
@@ -58,6 +59,8 @@ def submit(
         AnyjobError: as `TaskBackend.run` and `TaskBackend.run_many` say.
     """
     backend._check_here("hand it work")
+    if backend.is_closed:
+        raise was_closed(backend)
     try:
         backend.learn_capabilities()
     except BackendUnavailableError:
