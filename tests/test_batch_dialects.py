@@ -214,6 +214,23 @@ def test_what_can_be_no_array_is_submitted_one_by_one(make: Make, monkeypatch: p
     assert [job.native_id() for job in together] == ["k3", "k3"]
 
 
+def test_a_job_of_which_the_scheduler_has_dropped_the_cancel_does_not_start(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Seen on Grid Engine: what was deleted while it was being started ran to its end."""
+    monkeypatch.setattr(KelpBackend.dialect, "may_miss_cancel", True)
+    backend = make(setup=[f"while [[ ! -e {tmp_path}/go ]]; do sleep 0.05; done"])
+    job = backend.run(Command(["touch", str(tmp_path / "ran")]))
+    program = tmp_path / "kelp" / "kcut"
+    program.unlink()
+    program.write_text("#!/bin/sh\nexit 0\n")
+    program.chmod(0o755)
+    assert job.cancel() is True
+    (tmp_path / "go").touch()
+    assert job.outcome(PATIENCE).status is JobStatus.CANCELLED
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_throttle_is_refused_where_the_scheduler_knows_none(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

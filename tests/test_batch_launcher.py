@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.made_up_nvml import OCCUPY, made_up_nvml
+from support.waiting import wait_until
 
 from anyjob import Call, Command, JobStatus, attempt
 from anyjob.batch import launcher
@@ -444,6 +445,22 @@ def test_an_end_that_is_announced_before_the_work_starts_is_heard(tmp_path: Path
     process.communicate(timeout=60)
     assert process.returncode == 1
     assert not (node.directory() / "stdout").exists()
+
+
+def test_an_end_that_is_announced_while_the_work_is_started_is_heard(tmp_path: Path) -> None:
+    """The clock of the walltime replaced that of the time to end in, and the work was not told."""
+    dialect = Dialect()
+    dialect.end_signals = ("USR2",)
+    node = Node(tmp_path, Command(["sleep", "1000"]), dialect=dialect, walltime=500)
+    journal = node.submission / "journal"
+    os.mkfifo(journal)  # so that it waits when it notes the start
+    process = node.start()
+    wait_until((node.directory() / "claim").exists)
+    process.send_signal(signal.SIGUSR2)
+    with journal.open("rb"):
+        process.communicate(timeout=60)
+    ended, told = read_observed_end(node.directory())
+    assert (ended["reason"], told) == ("signal", True)
 
 
 def test_a_kill_from_outside_is_left_to_it_too(tmp_path: Path) -> None:

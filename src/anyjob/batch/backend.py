@@ -263,7 +263,11 @@ class BatchBackend(TaskBackend):
             ticket.job_id: refused.isdisjoint((ticket.native_id, self.words.split_id(ticket.native_id)[0]))
             for ticket in tickets
         }
-        self._follower.cancelled([ticket for ticket in tickets if answers[ticket.job_id]])
+        accepted = [ticket for ticket in tickets if answers[ticket.job_id]]
+        if self.words.may_miss_cancel:
+            for ticket in accepted:  # what has not begun by now does not begin any more
+                claims.claim_for_nobody(self.job_directory(ticket.job_id), self.words)
+        self._follower.cancelled(accepted)
         return answers
 
     def _cancel(self, native_ids: Iterable[str]) -> set[str]:

@@ -150,6 +150,8 @@ class Dialect:
     cannot."""
     forgets_deleted = False
     """Whether a job that is deleted while it waits leaves no record."""
+    may_miss_cancel = False
+    """Whether a cancel may be lost that comes while a job is being started, though it was accepted."""
     passes_environment = False
     """Whether a job gets the variables of the program that submits it: that gets as few as may be, then."""
     script_file = False

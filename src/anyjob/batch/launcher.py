@@ -36,6 +36,8 @@ TELLS_CALL = signal.SIGRTMIN
 """By what a call is told that its walltime is near: no scheduler sends it."""
 ENDED_BY_WARNING = {"anyjob_runner.Ended", "anyjob.errors.Preempted"}
 """What a call raises that ends when it is told so."""
+HELD = (signal.SIGTERM, signal.SIGALRM, *PASSED_ON)
+"""Signals that wait while the work is forked: else one would come to nobody who knows what to do with it."""
 BASH_SETS = frozenset(
     b"UID EUID PPID GROUPS SECONDS RANDOM SRANDOM LINENO BASHOPTS SHELLOPTS BASHPID EPOCHSECONDS "
     b"EPOCHREALTIME HOSTTYPE MACHTYPE OSTYPE DIRSTACK FUNCNAME OPTIND OPTERR HISTCMD IFS PS4 "
@@ -303,6 +305,12 @@ class Watcher:
         for number in PASSED_ON:
             signal.signal(number, self.on_other)
 
+    def work_is(self, pid: int) -> None:
+        """From now on this process does the work; what has come before is passed on."""
+        self.pid = pid
+        if self.terminated:
+            self.signal_work(signal.SIGTERM)
+
     def take_words(self, work: dict[str, Any]) -> None:
         """Take signals as this scheduler means them."""
         for name in work["end_signals"]:
@@ -338,6 +346,8 @@ class Watcher:
 
     def on_alarm(self, number: int, frame: Any) -> None:
         """The walltime is over, or the grace after a TERM."""
+        if not self.pid:
+            return
         if self.expired or self.terminated:
             os.kill(self.pid, signal.SIGKILL)
             return
@@ -357,8 +367,11 @@ class Watcher:
             is_call = work["kind"] == "python"
             self.warning = TELLS_CALL if is_call else getattr(signal, "SIG" + work["signal"])
             self.left = max(before, 0.001)
-        if walltime is not None:
+        if self.terminated:
+            signal.setitimer(signal.ITIMER_REAL, self.grace or 0.001)
+        elif walltime is not None:
             signal.setitimer(signal.ITIMER_REAL, max(walltime - (before or 0.0), 0.001))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
         self.wait_for_end()
         io = read_io(self.pid)  # gone with the process, once it is reaped
         _, status, usage = os.wait4(self.pid, 0)
@@ -464,9 +477,9 @@ def reset_signals(work: dict[str, Any]) -> None:
     for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
     for name in work["end_signals"] + work["ignored_signals"]:
         signal.signal(getattr(signal, "SIG" + name), signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD, *HELD])
 
 
 # --- the child: it works ---------------------------------------------------------------------
@@ -685,8 +698,9 @@ def run(job: Job, watcher: Watcher) -> int:
         os.environ["ANYJOB_SCRATCH"] = scratch = scratch or job.path("scratch")
         os.makedirs(scratch, 0o700, exist_ok=True)
     gpu_memory = GpuMemory(job)
-    watcher.pid = os.fork()
-    if watcher.pid == 0:
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+    pid = os.fork()
+    if pid == 0:
         os.close(read_end)
         reset_signals(job.work)
         try:
@@ -702,6 +716,7 @@ def run(job: Job, watcher: Watcher) -> int:
         if job.is_packed:
             leave(returned)
         return returned
+    watcher.work_is(pid)
     os.close(write_end)
     gpu_memory.watch()
     status, usage = watcher.wait(job.work)

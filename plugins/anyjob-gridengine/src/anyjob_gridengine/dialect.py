@@ -39,6 +39,7 @@ class GridEngine(Dialect):
     reserved_exit_codes = (99, 100)  # starts it anew, for ever; holds it in an error state
     requeue = (99,)
     forgets_deleted = True
+    may_miss_cancel = True  # its daemon drops the signal of a qdel that comes while it starts a job
 
     def __init__(self, *, notify: bool = True) -> None:
         if not notify:
