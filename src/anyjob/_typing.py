@@ -12,6 +12,7 @@ _INTERNAL = {
     "AnyBackend": "anyjob.taskbackend",
     "BackendRow": "anyjob.ledger.rows",
     "Context": "anyjob.ledger.encoding",
+    "EngineAdapter": "anyjob.runtime.engine_adapter",
     "HookManager": "anyjob.registry.hooks",
     "J": "anyjob.tracking.waits.blocking",
     "JobFuture": "anyjob.future",
@@ -27,6 +28,8 @@ _INTERNAL = {
     "T": "anyjob.specs",
     "Tracker": "anyjob.tracking.tracker",
     "Waited": "anyjob.tracking.waits.blocking",
+    "WorkerProcess": "anyjob.builtin.local.keeper.launch.worker_process",
+    "ZygoteProcess": "anyjob.builtin.local.keeper.launch.zygote_process",
 }
 _ELSEWHERE = ("anyjob", "collections.abc", "typing", "datetime", "os", "pathlib", "types", "subprocess")
 

@@ -20,6 +20,8 @@ import click as click
 
 from anyjob.backend import BaseBackend as BaseBackend
 from anyjob.backend import Capabilities as Capabilities
+from anyjob.builtin.local.keeper.launch.worker_process import WorkerProcess as WorkerProcess
+from anyjob.builtin.local.keeper.launch.zygote_process import ZygoteProcess as ZygoteProcess
 from anyjob.config.settings import Config as Config
 from anyjob.future import JobFuture as JobFuture
 from anyjob.job import BaseJob as BaseJob
@@ -37,6 +39,7 @@ from anyjob.registry.listing import ListingEntry as ListingEntry
 from anyjob.registry.lookup import Registry as Registry
 from anyjob.resources import Resources as Resources
 from anyjob.runtime.dependencies.prerequisites import After as After
+from anyjob.runtime.engine_adapter import EngineAdapter as EngineAdapter
 from anyjob.runtime.services import Services as Services
 from anyjob.session.facade import Session as Session
 from anyjob.session.providers.offers import Offers as Offers

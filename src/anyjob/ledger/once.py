@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from anyjob.ledger.file.database import LedgerFile
@@ -12,6 +12,13 @@ from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus
 
 _DONE = CODE[JobStatus.DONE]
+
+
+class Claim(NamedTuple):
+    """What is said of a job that is to be done once: its key, and the id of one that does not count."""
+
+    key: bytes
+    spent: str = ""
 
 
 class KeyedJob(NamedTuple):
@@ -47,6 +54,34 @@ def keyed(file: LedgerFile, keys: Sequence[bytes]) -> dict[bytes, KeyedJob]:
         for some in chunks(keys)
         for key, job_id, state, reason in file.read(sql.format(placeholders(some)), some)
     }
+
+
+def sift(
+    jobs: Sequence[NewJob],
+    claims: Mapping[str, Claim],
+    known: Mapping[bytes, KeyedJob],
+    taken: dict[str, str],
+) -> list[NewJob]:
+    """Return those of new jobs that are to be entered, in the transaction that enters them.
+
+    Args:
+        jobs: the jobs.
+        claims: what is said of them that are to be done once, by id.
+        known: what was submitted before under the keys of these.
+        taken: takes up the ids of the others, and of the jobs that there are in their place.
+    """
+    entered = []
+    for job in jobs:
+        claim = claims.get(job.job_id)
+        if claim is not None:
+            there = known.get(claim.key)
+            if there is not None and there.counts and there.job_id != claim.spent:
+                taken[job.job_id] = there.job_id
+                continue
+            ended = there is not None and there.job_id and there.state >= FINAL
+            job = job._replace(once=claim.key, rerun_of=there.job_id if there and ended else job.rerun_of)
+        entered.append(job)
+    return entered
 
 
 def enter(db: sqlite3.Connection, jobs: Sequence[NewJob], first: int) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from anyjob import _typing as t
 from anyjob.digest.work import keys_of
 from anyjob.errors import SpecError, UnsupportedSpecError
-from anyjob.ledger.rows import FINAL, NewJob
+from anyjob.ledger.rows import FINAL
 from anyjob.process.reporting import report
 from anyjob.runtime.submission.submit import submit
 from anyjob.specs import Spec, with_files
@@ -23,17 +23,8 @@ from anyjob.status import JOB_FINAL_STATES, JobStatus
 from anyjob.text.units import parse_duration
 
 if TYPE_CHECKING:
-    from anyjob.ledger.once import KeyedJob
-    from anyjob.ledger.store import Ledger
     from anyjob.resources import Resources
     from anyjob.runtime.dependencies.prerequisites import After
-
-
-class Claim(NamedTuple):
-    """What is said of a job that is to be done once: its key, and the id of one that does not count."""
-
-    key: bytes
-    spent: str = ""
 
 
 class Jobs(NamedTuple):
@@ -106,6 +97,8 @@ class Once(NamedTuple):
                 first.setdefault(key, index)
         missing = [index for index, key in enumerate(keys) if first.get(key) == index]
         if missing:
+            from anyjob.ledger.once import Claim  # which brings SQLite
+
             new = submit(
                 backend,
                 [specs[index] for index in missing],
@@ -204,29 +197,3 @@ def _is_gone(job: Any) -> bool:
     """Tell whether what came of a job that is done was kept in its directory, and is not there any more."""
     outcome = job._record.outcome
     return outcome is not None and isinstance(outcome.value, InSpool) and not os.path.exists(outcome.value)
-
-
-def sift(
-    ledger: Ledger, jobs: Sequence[NewJob], claims: Mapping[str, Claim], taken: dict[str, str]
-) -> list[NewJob]:
-    """Return those of new jobs that are to be entered, in the transaction that enters them.
-
-    Args:
-        ledger: the ledger.
-        jobs: the jobs.
-        claims: what is said of them that are to be done once, by id.
-        taken: takes up the ids of the others, and of the jobs that there are in their place.
-    """
-    known = ledger.keyed([claims[job.job_id].key for job in jobs if job.job_id in claims])
-    entered = []
-    for job in jobs:
-        claim = claims.get(job.job_id)
-        if claim is not None:
-            there: KeyedJob | None = known.get(claim.key)
-            if there is not None and there.counts and there.job_id != claim.spent:
-                taken[job.job_id] = there.job_id
-                continue
-            ended = there is not None and there.job_id and there.state >= FINAL
-            job = job._replace(once=claim.key, rerun_of=there.job_id if there and ended else job.rerun_of)
-        entered.append(job)
-    return entered

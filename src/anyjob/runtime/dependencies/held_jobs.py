@@ -5,58 +5,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Container, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakSet
 
 from anyjob import _typing as t
 from anyjob.errors import in_words
 from anyjob.execution.submit_directory import submit_directory, submitting_from
-from anyjob.job import BaseJob
 from anyjob.ledger.dependencies import RESULT, is_met
 from anyjob.ledger.reading.dependency_reader import Awaited
 from anyjob.orders import Order
 from anyjob.outcome import Outcome
+from anyjob.runtime.dependencies.dependent import Dependent, Needed
 from anyjob.runtime.submission.late_launch import launch_orders
 from anyjob.standalone.runner import BROKEN, broken
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 
 _held: WeakSet[HeldJob] = WeakSet()
-
-
-class Needed(NamedTuple):
-    """A job that another starts after in this process, and the code of what that has to come to."""
-
-    job: BaseJob
-    condition: int
-
-
-class Dependent:
-    """A job that starts after others, of which one may fail.
-
-    Args:
-        record: of the job.
-    """
-
-    def __init__(self, record: JobRecord) -> None:
-        self._broken_by: BaseJob | None = None
-        record.behind = self
-
-    def broken_by(self) -> BaseJob | None:
-        """Return which of them has failed, as far as is known."""
-        return self._broken_by
-
-    def failure_behind(self, job_id: str) -> tuple[str, BaseException | None]:
-        """Return what was the first to fail, for which the job never started: its id, and its failure."""
-        job: Any = self.broken_by()
-        while behind := getattr(getattr(job, "_record", None), "behind", None):
-            before = behind.broken_by()
-            if before is None:
-                break
-            job = before
-        if job is None:
-            return "", None
-        return job.job_id(), job.exception(timeout=0) if hasattr(job, "exception") else None
 
 
 class HeldJob(Dependent):

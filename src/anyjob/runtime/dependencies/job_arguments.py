@@ -109,7 +109,7 @@ class _Taken:
         """Return what a call is to start after that is given this."""
         from anyjob.ledger.dependencies import RESULT  # which brings SQLite
         from anyjob.ledger.rows import Prerequisite
-        from anyjob.runtime.dependencies.held_jobs import Needed
+        from anyjob.runtime.dependencies.dependent import Needed
 
         if reference.job is None:
             return [Prerequisite(reference.job_id, RESULT)]

@@ -13,7 +13,7 @@ from anyjob.ledger.dependencies import RESULT
 from anyjob.ledger.rows import FINAL, Prerequisite
 from anyjob.orders import Ticket
 from anyjob.resources import goes_again
-from anyjob.runtime.dependencies.held_jobs import Dependent
+from anyjob.runtime.dependencies.dependent import Dependent
 from anyjob.runtime.dependencies.job_arguments import results_in
 from anyjob.status import JobStatus
 

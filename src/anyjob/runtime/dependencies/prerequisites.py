@@ -68,7 +68,7 @@ def _in_ledger(backend: t.TaskBackend) -> Find:
 
 
 def _in_process(backend: t.TaskBackend) -> Find:
-    from anyjob.runtime.dependencies.held_jobs import Needed
+    from anyjob.runtime.dependencies.dependent import Needed
 
     def find(condition: int, one: Any) -> list[Needed]:
         if isinstance(one, str):

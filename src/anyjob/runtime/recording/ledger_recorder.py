@@ -225,9 +225,10 @@ class LedgerRecorder(Recorder):
         taken: dict[str, str] = {}
         for resources, context, shared, jobs in bulks:
             if keyed:
-                from anyjob.runtime.once import sift
+                from anyjob.ledger.once import sift
 
-                jobs = sift(self.ledger, jobs, keyed, taken)
+                known = self.ledger.keyed([keyed[job.job_id].key for job in jobs if job.job_id in keyed])
+                jobs = sift(jobs, keyed, known, taken)
                 if not jobs:
                     continue
             consequences = self.ledger.add(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -16,9 +16,6 @@ from anyjob.resources import Resources
 from anyjob.specs import Call, Command, check_left, outputs_in
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
-
-if TYPE_CHECKING:
-    from anyjob.runtime.engine_adapter import EngineAdapter
 
 NOTED = 1.0
 """Seconds, at most, that the ledger lacks the native ids of a launch that is under way."""
@@ -128,7 +125,7 @@ class Launch:
             backend.recorder.remove(list(self.unanswered))
 
 
-def launch_again(backend: EngineAdapter, records: Sequence[JobRecord]) -> dict[str, str]:
+def launch_again(backend: t.EngineAdapter, records: Sequence[JobRecord]) -> dict[str, str]:
     """Hand over jobs that are in the ledger and not with the engine, to which that does no harm.
 
     Returns:
@@ -153,7 +150,7 @@ def launch_again(backend: EngineAdapter, records: Sequence[JobRecord]) -> dict[s
     return taken
 
 
-def launch_key(backend: EngineAdapter, resources: Resources) -> bytes:
+def launch_key(backend: t.EngineAdapter, resources: Resources) -> bytes:
     """Return what is the same of the resources of all jobs that a backend launches together."""
     from anyjob.ledger.encoding import encode_resources
 

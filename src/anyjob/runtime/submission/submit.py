@@ -22,8 +22,8 @@ from anyjob.tracking.records import JobRecord
 from anyjob.tracking.watcher import was_closed
 
 if TYPE_CHECKING:
+    from anyjob.ledger.once import Claim
     from anyjob.runtime.dependencies.prerequisites import After
-    from anyjob.runtime.once import Claim
     from anyjob.taskjob import TaskJob
 
 _NO_NOTES: Mapping[str, str] = {}  # of all jobs that have none

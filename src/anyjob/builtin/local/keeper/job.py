@@ -11,9 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from anyjob import _typing as t
     from anyjob.builtin.local.ipc.event_loop import Timer
-    from anyjob.builtin.local.keeper.launch.worker_process import WorkerProcess
-    from anyjob.builtin.local.keeper.launch.zygote_process import ZygoteProcess
     from anyjob.builtin.local.keeper.processes.usage import Usage
 
 Key = tuple[str, int]
@@ -107,8 +106,8 @@ class Job:
         self.pid: int | None = None
         self.started: float | None = None
         self.starttime = 0
-        self.zygote: ZygoteProcess | None = None  # the one that it was sent to, if it is a call
-        self.worker: WorkerProcess | None = None  # that makes the call, or is to
+        self.zygote: t.ZygoteProcess | None = None  # the one that it was sent to, if it is a call
+        self.worker: t.WorkerProcess | None = None  # that makes the call, or is to
         self.dispatch_id = 0  # what its last dispatch to a zygote is known by
         self.dispatches = 0
 

@@ -9,8 +9,8 @@ from anyjob.builtin.local.keeper.processes.usage import UNKNOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from anyjob import _typing as t
     from anyjob.builtin.local.keeper.job import Job
-    from anyjob.builtin.local.keeper.launch.zygote_process import ZygoteProcess
     from anyjob.builtin.local.keeper.processes.usage import Usage
 
 SUMMED = ("cpu_time", "read_bytes", "written_bytes")
@@ -28,9 +28,9 @@ class WorkerProcess:
         OSError: there are too many descriptors.
     """
 
-    def __init__(self, number: int, zygote: ZygoteProcess, job: Job) -> None:
+    def __init__(self, number: int, zygote: t.ZygoteProcess, job: Job) -> None:
         self.number = number
-        self.zygote: ZygoteProcess | None = zygote  # None once that has died
+        self.zygote: t.ZygoteProcess | None = zygote  # None once that has died
         self.job: Job | None = job
         self.pid: int | None = None  # None until it is there
         self.starttime = 0

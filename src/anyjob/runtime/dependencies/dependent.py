@@ -1,0 +1,44 @@
+"""A job of this process that starts after others: what it needs of them, and which of them has failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from anyjob.job import BaseJob
+    from anyjob.tracking.records import JobRecord
+
+
+class Needed(NamedTuple):
+    """A job that another starts after in this process, and the code of what that has to come to."""
+
+    job: BaseJob
+    condition: int
+
+
+class Dependent:
+    """A job that starts after others, of which one may fail.
+
+    Args:
+        record: of the job.
+    """
+
+    def __init__(self, record: JobRecord) -> None:
+        self._broken_by: BaseJob | None = None
+        record.behind = self
+
+    def broken_by(self) -> BaseJob | None:
+        """Return which of them has failed, as far as is known."""
+        return self._broken_by
+
+    def failure_behind(self, job_id: str) -> tuple[str, BaseException | None]:
+        """Return what was the first to fail, for which the job never started: its id, and its failure."""
+        job: Any = self.broken_by()
+        while behind := getattr(getattr(job, "_record", None), "behind", None):
+            before = behind.broken_by()
+            if before is None:
+                break
+            job = before
+        if job is None:
+            return "", None
+        return job.job_id(), job.exception(timeout=0) if hasattr(job, "exception") else None
