@@ -13,6 +13,7 @@ from support.scripted_backends import ScriptedEngine
 
 import anyjob
 from anyjob import Command, Config, ConfigError, JobError, JobStatus, Retry, Session
+from anyjob.cli.run.single import run_one
 
 FLAKY = Command(["sh", "-c", 'echo "out $ANYJOB_ATTEMPT"; [ "$ANYJOB_ATTEMPT" = 3 ] || exit 75'])
 
@@ -71,6 +72,22 @@ def test_a_job_that_was_run_once_has_one_attempt(tmp_path: Path) -> None:
         (only,) = job.attempts()
         assert (only.number, only.status, only.followed_by) == (1, JobStatus.DONE, "")
         assert list(job.logs(attempt=1)) == ["once\n"]
+
+
+def test_who_begins_with_an_attempt_sees_it_and_all_after_it(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    with running(tmp_path) as local:
+        job = local.backend.run(FLAKY, retries=2)
+        job.result(timeout=60)
+        assert list(job.logs(follow=True, attempt=1)) == ["out 1\n", "out 2\n", "out 3\n"]
+        assert list(job.logs(follow=True, attempt=2)) == ["out 2\n", "out 3\n"]
+        assert list(job.logs(follow=True)) == ["out 3\n"]
+        with pytest.raises(JobError, match="has had 3 attempts, and no attempt 4"):
+            job.logs(follow=True, attempt=4)
+        # The command line listens to a job when that is over.
+        assert run_one(local.backend, FLAKY, {"retries": 2}, as_json=False, submit=lambda: [job]) == 0
+        assert capfdbinary.readouterr().out == b"out 1\nout 2\nout 3\n"
 
 
 def test_who_follows_a_job_sees_all_its_attempts(tmp_path: Path) -> None:

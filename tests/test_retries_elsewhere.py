@@ -37,6 +37,10 @@ def test_an_attempt_that_fails_is_followed_by_another(
         assert found == [(1, "exit-code", 75, "retry"), (2, "exit-code", 75, "retry"), (3, None, 0, "")]
         assert [list(job.logs(attempt=n)) for n in (1, 2, 3)] == [["out 1\n"], ["out 2\n"], ["out 3\n"]]
         assert job.outcome().attempt == 3
+        assert list(job.logs(follow=True, attempt=1)) == ["out 1\n", "out 2\n", "out 3\n"]
+        assert list(job.logs(follow=True, attempt=3)) == ["out 3\n"]
+        quick = anyjob.run(flaky(world, 3), backend="right", retries=3)
+        assert list(quick.logs(follow=True, attempt=1)) == ["out 1\n", "out 2\n", "out 3\n"]
 
 
 def test_the_last_word_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -290,7 +290,8 @@ class TaskJob(BaseJob, Generic[T_co]):
         Args:
             stream: ``stdout`` or ``stderr``.
             follow: go on until the job has ended; else stop at what there is now.
-            attempt: which attempt of it, from 1 on; by default the last that has begun.
+            attempt: which attempt of it, from 1 on; by default the last that has begun. With ``follow`` that
+                one, and all after it.
 
         Raises:
             JobError: there is no such stream, or attempt.
@@ -306,10 +307,12 @@ class TaskJob(BaseJob, Generic[T_co]):
         from anyjob.outputs import job_logs, log_reading
 
         log_reading.check_stream(stream)
-        if attempt is not None and attempt != self._record.attempt:
+        record = self._record
+        more = follow and (record.outcome is None or (attempt or 0) < record.attempt)
+        if attempt not in (None, record.attempt) and not more:
             return job_logs.of_attempt(self, stream, attempt)
         return log_reading.chunks(
-            job_logs.reader(self, stream),
+            job_logs.reader(self, stream, attempt if follow else None),
             lambda: not follow or self.in_final_state(),
             self._pause,
         )

@@ -35,11 +35,17 @@ def attempts(job: t.TaskJob[Any]) -> list[Attempt]:
     return attempts_of(before, record.outcome, number, record.status, None, logs_of)
 
 
-def reader(job: t.TaskJob[Any], stream: str) -> Callable[[int], bytes]:
-    """Return what reads a stream from an offset on, from attempt to attempt."""
+def reader(job: t.TaskJob[Any], stream: str, first: int | None = None) -> Callable[[int], bytes]:
+    """Return what reads a stream from an offset on, from attempt to attempt.
+
+    Args:
+        job: whose stream it is.
+        stream: ``stdout`` or ``stderr``.
+        first: the number of the attempt that it begins with; by default, of the one that is under way.
+    """
     record, backend = job._record, job._backend
-    if record.kind and record.outcome is None and not backend.runs_again:
-        return _reader_of_launches(job, stream)
+    if record.kind and not backend.runs_again and (record.outcome is None or first is not None):
+        return _ReaderOfLaunches(job, stream, first)
 
     def read(offset: int) -> bytes:
         found: bytes = backend.logs(record.ticket(), stream, offset)
@@ -51,23 +57,45 @@ def reader(job: t.TaskJob[Any], stream: str) -> Callable[[int], bytes]:
         return read
     from anyjob.outputs.attempt_files import LogReader
 
-    return LogReader(record.spool, stream, record.attempt, read)
+    return LogReader(record.spool, stream, first or record.attempt, read)
 
 
-def _reader_of_launches(job: t.TaskJob[Any], stream: str) -> Callable[[int], bytes]:
-    """Return what reads a stream at an engine that is given each attempt under an id of its own."""
-    record, backend = job._record, job._backend
-    ticket, before = record.ticket(), 0  # bytes of the attempts before
+class _ReaderOfLaunches:
+    """Reads a stream at an engine that is given each attempt under an id of its own; see `reader`."""
 
-    def read(offset: int) -> bytes:
-        nonlocal ticket, before
-        found: bytes = backend.logs(ticket, stream, offset - before)
-        if not found and ticket.job_id != record.attempt_id:
-            ticket, before = record.ticket(), offset
-            found = backend.logs(ticket, stream, 0)
+    def __init__(self, job: t.TaskJob[Any], stream: str, first: int | None) -> None:
+        self._job, self._stream = job, stream
+        self._before = 0  # bytes of the attempts before
+        self._ended: list[str] = []
+        self._go_on(job._record.launched_attempt if first is None else first)
+
+    def _go_on(self, attempt: int) -> None:
+        """Read on from this attempt: the files of those that have ended, then what was given last."""
+        record = self._job._record
+        self._ticket, self._launched = record.ticket(), record.launched_attempt
+        numbers = range(attempt, self._launched)
+        known = self._job.attempts() if numbers else []
+        requeued = {each.number + 1 for each in known if each.followed_by == "requeue"}  # in the same files
+        self._ended = [
+            each.logs[self._stream]
+            for each in known
+            if each.number in numbers and each.number not in requeued and self._stream in each.logs
+        ]
+
+    def __call__(self, offset: int) -> bytes:
+        """Return what there is from an offset on; nothing: no more now."""
+        while self._ended:
+            chunk = read_range(self._ended[0], offset - self._before)
+            if chunk:
+                return chunk
+            del self._ended[0]
+            self._before = offset
+        found: bytes = self._job._backend.logs(self._ticket, self._stream, offset - self._before)
+        if not found and self._ticket.job_id != self._job._record.attempt_id:
+            self._before = offset
+            self._go_on(self._launched + 1)
+            return self(offset)
         return found
-
-    return read
 
 
 def of_attempt(job: t.TaskJob[Any], stream: str, attempt: int) -> Iterator[bytes]:

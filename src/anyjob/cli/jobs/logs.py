@@ -28,7 +28,12 @@ Examples:
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
 @click.option("--stdout", "stream", flag_value="stdout", help="Only that.")
 @click.option("--stderr", "stream", flag_value="stderr", help="Only that, to stdout.")
-@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="Of which attempt; else the last.")
+@click.option(
+    "--attempt",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Of which attempt; else the last. With -f, and of all after it.",
+)
 @click.option("--both", "stream", flag_value="both", default=True, help="Each to its own; the default.")
 def logs(job_id: str, follow: bool, stream: str, attempt: int | None) -> None:
     """Show what a job has written to stdout and stderr, byte for byte.
@@ -43,7 +48,7 @@ def logs(job_id: str, follow: bool, stream: str, attempt: int | None) -> None:
         if not job.backend().capabilities.logs:
             print_error(f"backend {job.backend()!s} keeps nothing of what its jobs write")
             sys.exit(exit_codes.FAILED)
-        code = _follow(job, targets) if follow and attempt is None else _copy(job, targets, attempt)
+        code = _follow(job, targets, attempt) if follow else _copy(job, targets, attempt)
     sys.exit(code)
 
 
@@ -56,11 +61,11 @@ def _copy(job: Any, targets: dict[str, TextIO], attempt: int | None) -> int:
     return exit_codes.OK
 
 
-def _follow(job: Any, targets: dict[str, TextIO]) -> int:
+def _follow(job: Any, targets: dict[str, TextIO], attempt: int | None) -> int:
     """Pass on what the job writes until it has ended, or nobody reads that any more."""
     over = threading.Event()
     line = StatusLine()
-    forwarder = OutputForwarder(line, over.set, targets)
+    forwarder = OutputForwarder(line, over.set, targets, attempt)
 
     def finish() -> None:
         forwarder.finish()

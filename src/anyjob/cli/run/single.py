@@ -50,7 +50,9 @@ def run_one(
     stdout = sys.stderr if as_json and not command else sys.stdout
     durable = backend.capabilities.durable
     with Interrupts(submitted.in_engine, _cancel, kill=not durable, outlive=durable) as interrupts:
-        forwarder = OutputForwarder(line, interrupts.cancel, {"stdout": stdout, "stderr": sys.stderr})
+        targets = {"stdout": stdout, "stderr": sys.stderr}
+        # The first attempt may be over before anybody listens: what it has written is shown, too.
+        forwarder = OutputForwarder(line, interrupts.cancel, targets, attempt=1)
         try:
             job = _submit(hand_over, submitted, forwarder)
             wait_with_status(job, line, f"job {job.job_id()[:8]} on {backend}")

@@ -70,12 +70,20 @@ class OutputForwarder:
         line: to be taken away before the first byte goes to a terminal.
         broken: called when nobody reads a stream any more.
         targets: where each stream goes.
+        attempt: with which attempt of the job to begin; by default, the one that is under way.
     """
 
-    def __init__(self, line: StatusLine, broken: Callable[[], None], targets: dict[str, TextIO]) -> None:
+    def __init__(
+        self,
+        line: StatusLine,
+        broken: Callable[[], None],
+        targets: dict[str, TextIO],
+        attempt: int | None = None,
+    ) -> None:
         self._line = line
         self._broken = broken
         self._targets = targets
+        self._attempt = attempt
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self.is_broken = False
@@ -120,7 +128,7 @@ class OutputForwarder:
 
     def _forward(self, job: Any, stream: str, target: TextIO) -> None:
         try:
-            for chunk in follow_log(job, stream):
+            for chunk in follow_log(job, stream, self._attempt):
                 self.write(target, chunk)
         except OSError as error:
             if error.errno == errno.EPIPE:
@@ -146,13 +154,19 @@ def _write_all(target: TextIO, data: bytes) -> None:
             select.select([], [descriptor], [])
 
 
-def follow_log(job: Any, stream: str) -> Iterator[bytes]:
-    """Yield what a job writes until it has ended, however often its backend is out of reach meanwhile."""
+def follow_log(job: Any, stream: str, attempt: int | None = None) -> Iterator[bytes]:
+    """Yield what a job writes until it has ended, however often its backend is out of reach meanwhile.
+
+    Args:
+        job: whose stream it is.
+        stream: ``stdout`` or ``stderr``.
+        attempt: with which attempt to begin; by default, the one that is under way.
+    """
     passed = failures = 0
     while True:
         at = 0
         try:
-            for chunk in job.log_bytes(stream, follow=True):
+            for chunk in job.log_bytes(stream, follow=True, attempt=attempt):
                 at += len(chunk)
                 if at > passed:
                     yield chunk[len(chunk) - (at - passed) :]
