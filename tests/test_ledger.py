@@ -18,11 +18,12 @@ import pytest
 from support.ledgers import DONE, ERROR, add, backend, files_below, new_ids
 
 from anyjob import StateError
-from anyjob.ledger.encoding import Context, outcome_of
+from anyjob.ledger.encoding import Context, encode_resources, outcome_of
 from anyjob.ledger.file import database, schema
-from anyjob.ledger.rows import NewJob
+from anyjob.ledger.rows import DUE, NewJob
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
+from anyjob.resources import make_resources
 from anyjob.status import JobStatus
 
 RUNNING, QUEUED = JobStatus.RUNNING, JobStatus.QUEUED
@@ -115,6 +116,22 @@ def test_only_a_new_attempt_takes_a_job_back(ledger: Ledger) -> None:
     assert (row.status, row.attempt, row.started) == (QUEUED, 2, None)
     ledger.moved([(job_id, RUNNING, 1, 7.0)])  # what is older than that was seen too late
     assert state_of(ledger, job_id) is QUEUED
+
+
+def test_what_an_engine_calls_an_attempt_is_not_noted_once_it_was_followed_by_another(ledger: Ledger) -> None:
+    number = backend(ledger, "engine", host="")
+    context = Context(("command",), encode_resources(make_resources({"retries": 2})))
+    (job_id,) = add(ledger, number=number, context=context)
+    ledger.launched({job_id: "17"})  # by somebody who has found it, and hears of its end
+    failed = Outcome(status=JobStatus.ERROR, reason="exit-code", exit_code=1)
+    (again,) = ledger.settle({job_id: failed}, {job_id: "17"}).again
+    ledger.launched({job_id: "17"})  # by whoever has handed it over
+    row = ledger.rows([job_id])[job_id]
+    assert (again.attempt, row.state, row.attempt, row.native_id) == (2, DUE, 2, None)
+    ledger.begin_attempts([job_id], QUEUED)
+    ledger.launched({job_id: "18"}, {job_id: 2})
+    ledger.launched({job_id: "17"})
+    assert ledger.rows([job_id])[job_id].native_id == "18"
 
 
 def test_an_outcome_without_a_time_has_ended_now(ledger: Ledger) -> None:

@@ -179,10 +179,23 @@ class Ledger(LedgerReader):
 
         return self._file.write(write)
 
-    def launched(self, native_ids: Mapping[str, str]) -> None:
-        """The engine has taken jobs: note its ids of them."""
-        sql = "UPDATE jobs SET native_id = ?, state = max(state, 1) WHERE id = ?"
-        self._write_many(sql, [(native, job_id) for job_id, native in native_ids.items()])
+    def launched(self, native_ids: Mapping[str, str], attempts: Mapping[str, int] | None = None) -> None:
+        """The engine has taken jobs: note its ids of them.
+
+        It may be noted late: of an attempt that has ended by then, and is followed by another, it is not.
+
+        Args:
+            native_ids: what it calls them.
+            attempts: the numbers of the attempts that it was given, where those are not the first.
+        """
+        sql = (
+            "UPDATE jobs SET native_id = ?, state = max(state, 1) WHERE id = ? AND NOT EXISTS "
+            "(SELECT 1 FROM attempts a WHERE a.n = jobs.n AND a.attempt >= ? AND a.kind <> 'requeue')"
+        )
+        numbers = attempts or {}
+        self._write_many(
+            sql, [(native, job_id, numbers.get(job_id, 1)) for job_id, native in native_ids.items()]
+        )
 
     def moved(self, moves: Iterable[tuple[str, JobStatus, int, float | None]]) -> None:
         """Note where jobs that have not ended are now: id, status, attempt, when it started to run.

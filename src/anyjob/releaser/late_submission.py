@@ -162,7 +162,7 @@ class Handover:
         elif missing:  # they are taken for lost in the end, lest they run twice
             self._releases.handed_over(missing)
         if there:
-            self._session.ledger.launched(there)
+            self._session.ledger.launched(there, {job_id: row.attempt for job_id, row in rows.items()})
             self._settle(backend, list(there))
 
 

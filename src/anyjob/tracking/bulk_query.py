@@ -237,7 +237,8 @@ class BulkQuery:
             found.update({ours[i]: native for i, native in self._backend.renounce(theirs).items()})
         native_ids = {record.job_id: found[record.job_id] for record in records if record.job_id in found}
         if native_ids:
-            self._backend.recorder.launched(native_ids)
+            later = {r.job_id: r.launched_attempt for r in records if r.launched_attempt > 1}
+            self._backend.recorder.launched(native_ids, later)
         for record in records:
             record.asked_at = now
             if record.job_id in native_ids:

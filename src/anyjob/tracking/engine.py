@@ -48,8 +48,8 @@ class Writer(Protocol):
         """Return those of these jobs that have ended or gone again, as others have seen: the engine may know
         no more of what it called so."""
 
-    def launched(self, native_ids: Mapping[str, str]) -> None:
-        """The engine was found to have taken jobs."""
+    def launched(self, native_ids: Mapping[str, str], attempts: Mapping[str, int]) -> None:
+        """The engine was found to have taken jobs; of which attempts, where those are not the first."""
 
     def went_back(self, record: Any) -> None:
         """The record of a job says by now that it goes again, as `settled` had it."""

@@ -113,7 +113,7 @@ class InProcessRetries(Recorder):
         if record in self._cancelled and record.outcome is None and record.native_id is not None:
             self._backend.terminate([record.ticket()])
 
-    def launched(self, native_ids: Mapping[str, str]) -> None:
+    def launched(self, native_ids: Mapping[str, str], attempts: Mapping[str, int]) -> None:
         """Note what the engine calls the attempts that it was given."""
         for job_id in self._launching.intersection(native_ids):
             record = self._record(job_id)

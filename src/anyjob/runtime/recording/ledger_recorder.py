@@ -285,10 +285,10 @@ class LedgerRecorder(Recorder):
         """
         return list(self.ledger.rows(job_ids))
 
-    def launched(self, native_ids: Mapping[str, str]) -> None:
+    def launched(self, native_ids: Mapping[str, str], attempts: Mapping[str, int]) -> None:
         """Note the engine's ids, before ``run`` returns."""
         if native_ids and not self._backend.queues_in_ledger:
-            self.ledger.launched(native_ids)
+            self.ledger.launched(native_ids, attempts)
 
     def moved(self, moves: Sequence[tuple[JobRecord, JobStatus]]) -> None:
         """Note where jobs are now."""

@@ -65,8 +65,8 @@ class Recorder:
         """Return those of these jobs that were entered."""
         return []
 
-    def launched(self, native_ids: Mapping[str, str]) -> None:
-        """The engine has taken jobs."""
+    def launched(self, native_ids: Mapping[str, str], attempts: Mapping[str, int]) -> None:
+        """The engine has taken jobs; of which attempts these are, where those are not the first."""
 
     def moved(self, moves: Sequence[tuple[JobRecord, JobStatus]]) -> None:
         """Jobs are elsewhere now, and have not ended."""

@@ -39,6 +39,7 @@ class Launch:
         self._records = records
         self.unanswered = {order.job_id for order in orders}
         self._native_ids: dict[str, str] = {}  # those that the ledger does not have yet
+        self._later = {records[one.job_id].job_id: one.attempt for one in orders if one.attempt > 1}
         self._noted = time.monotonic()
         self._nonsense = ""
 
@@ -63,7 +64,7 @@ class Launch:
             for job_id in self.unanswered:  # an engine that says nothing has not said no
                 self._tracker.unsure(self._records[job_id])
         finally:
-            self._backend.recorder.launched(self._native_ids)
+            self._backend.recorder.launched(self._native_ids, self._later)
         if self._nonsense:
             raise BackendError(
                 f"launch() of {type(self._backend).__qualname__} gave {self._nonsense}: it gives the "
@@ -100,7 +101,7 @@ class Launch:
             self._native_ids[record.job_id] = answer
             self._tracker.launched(record, answer)
             if time.monotonic() - self._noted > NOTED:
-                self._backend.recorder.launched(self._native_ids)
+                self._backend.recorder.launched(self._native_ids, self._later)
                 self._native_ids, self._noted = {}, time.monotonic()
         elif isinstance(answer, Rejected):
             self._tracker.end(record, rejected(answer.reason))
