@@ -34,6 +34,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kill_table import kill_table
 from soak_faults import Faults, clock_that_jumps, disk_of_its_own
 
 import anyjob
@@ -206,7 +207,7 @@ class Killer:
         self.state = root / "state"
         self.paths = RuntimePaths(self.state)
         self.chance = random.Random(seed)
-        self.killed: collections.Counter[str] = collections.Counter()
+        self.kills: list[tuple[float, str]] = []
         # The other end of this one is held by clients and their children, as long as they live.
         self._ends, self._held = (open(end, mode) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True))  # noqa: SIM115
         self.clients = [self._client() for _ in range(clients)]
@@ -231,7 +232,7 @@ class Killer:
             return False
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        self.killed[what] += 1
+        self.kills.append((time.time(), what))
         if what == "client":
             index = next(i for i, process in enumerate(self.clients) if process.pid == pid)
             self.clients[index].wait()
@@ -264,7 +265,7 @@ class Killer:
 
     def run(self, kills: int) -> None:
         """Kill so many."""
-        while self.killed.total() < kills:
+        while len(self.kills) < kills:
             # The points in time are random: this is what is tested.
             time.sleep(self.chance.random() ** 2 * 0.25)
             self.kill()
@@ -426,8 +427,8 @@ def attempts(state: Path, rows: list[Row]) -> list[str]:
 
 def run_kills(
     root: Path, kills: int, seed: int, clients: int, faults: bool = False, disk: bool = True
-) -> tuple[list[Row], list[str], dict[str, int]]:
-    """Do all of it; return what the ledger says, what is wrong with that, and what happened how often.
+) -> tuple[list[Row], list[str], dict[str, int], list[tuple[float, str]]]:
+    """Do all of it; return what the ledger says, what is wrong with that, what happened how often, and the kills.
 
     With ``faults``, processes stop, the clock jumps and, with ``disk``, the disk gets full.
     """
@@ -437,13 +438,13 @@ def run_kills(
     with disk_of_its_own(root / "state") if disk else contextlib.nullcontext() as full:
         killer = Killer(root, seed, clients, python)
         happening = Faults(seed, killer.victims, full, jumps)
-        rows, wrong, happened = _run_kills(killer, kills, happening)
-        return rows, wrong, {**happened, **happening.counts}  # these have other names
+        rows, wrong, happened, when = _run_kills(killer, kills, happening)
+        return rows, wrong, {**happened, **happening.counts}, when  # these have other names
 
 
 def _run_kills(
     killer: Killer, kills: int, happening: contextlib.AbstractContextManager[object]
-) -> tuple[list[Row], list[str], dict[str, int]]:
+) -> tuple[list[Row], list[str], dict[str, int], list[tuple[float, str]]]:
     root, clients = killer.root, len(killer.clients)
     try:
         with happening:
@@ -455,8 +456,9 @@ def _run_kills(
     wrong = account(root, rows) + order(root, killer.state, rows) + attempts(killer.state, rows)
     wrong += LedgerFile(killer.state).write(faults)
     left = [str(path) for path in killer.paths.environments.iterdir()]
-    wrong += [f"the environment {path} was left" for path in left[clients + killer.killed["client"] :]]
-    return rows, wrong, {**killer.killed, "forks": len(_lines(root / "forks"))}
+    killed = collections.Counter(what for _, what in killer.kills)
+    wrong += [f"the environment {path} was left" for path in left[clients + killed["client"] :]]
+    return rows, wrong, {**killed, "forks": len(_lines(root / "forks"))}, killer.kills
 
 
 def main() -> int:
@@ -470,15 +472,16 @@ def main() -> int:
     root = given.state or Path(tempfile.mkdtemp(prefix="anyjob-kills-"))
     begun = time.monotonic()
     try:
-        rows, wrong, killed = run_kills(root, given.kills, given.seed, given.clients, given.faults)
+        rows, wrong, killed, kills = run_kills(root, given.kills, given.seed, given.clients, given.faults)
     except (AssertionError, AnyjobError) as error:
         print(f"{type(error).__name__}: {error}\nsee {root}")
         return 1
     states = collections.Counter(f"{row.status.name} {row.reason or ''}".strip() for row in rows)
     forks = killed.pop("forks")
-    kills = sum(killed.get(what, 0) for what in VICTIMS)
-    print(f"{kills} kills in {time.monotonic() - begun:.0f} s: {killed}; {forks} forks")
+    print(f"{len(kills)} kills in {time.monotonic() - begun:.0f} s: {killed}; {forks} forks")
     print(f"{len(rows)} jobs: {dict(states)}; {sum(row.attempt > 1 for row in rows)} ran again")
+    if not given.faults:  # with them the clocks of those that note the times have jumped
+        print(kill_table(rows, kills))
     for line in wrong[:20]:
         print("WRONG:", line)
     print(f"{len(wrong)} are wrong: see {root}" if wrong else "every job is accounted for")
