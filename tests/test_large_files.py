@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from running_local import Local, running
+from running_local import Local, running, until
+from support.small_disk import mounted
 
 import anyjob
 from anyjob import Call, Command, File, Spec, TaskJob
@@ -170,3 +171,22 @@ def test_a_file_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
         ContentStore(tmp_path / "state").take(File(str(data)))
     with pytest.raises(anyjob.SpecError, match="cannot read the file"):
         ContentStore(tmp_path).take(File(str(tmp_path / "none")))
+
+
+def test_who_waits_for_room_for_a_large_file_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with mounted(tmp_path, "size=24m") as disk, running(disk, slots=1) as local:
+        local.backend.run(Call(abs, (-1,))).result(60)
+        data = tmp_path / "data"
+        data.write_bytes(os.urandom(8 << 20))
+        (disk / "fill").write_bytes(bytes((os.statvfs(disk).f_bavail << 12) - (14 << 20)))
+        count = Command(["sh", "-c", 'wc -c < "$ANYJOB_SPOOL/files/data"'], files={"data": File(str(data))})
+        large = local.backend.run(count)
+        after = local.backend.run_many([Command(["true"])] * 5)
+        assert [job.outcome(60).status.name for job in after] == ["DONE"] * 5
+        until(lambda: "waits for room for the large files" in caplog.text, "who waits is told")
+        assert large.status().name == "QUEUED"
+        (disk / "fill").unlink()
+        assert large.result(60).stdout.text() == f"{8 << 20}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -17,6 +18,7 @@ from anyjob.specs import Command, File, check_left, outputs_in
 from anyjob.spool.job_spool import held_input
 from anyjob.spool.private_files import append_private, copy_whole, make_private, write_private
 from anyjob.status import JobStatus
+from anyjob.text.full_disk import is_full
 
 GRACE = 5.0
 """Seconds between TERM and KILL."""
@@ -121,17 +123,42 @@ def start(
         )
 
 
+class NoRoomForFilesError(OSError):
+    """There is no room on the disk for the large files of a job, though there may be for others."""
+
+
 def write_files(spec: Command, directory: t.Path) -> None:
     """Write the files of a spec into the ``files`` below a job's directory, private to the user.
 
     Raises:
+        NoRoomForFilesError: the large ones do not fit; nothing of them is left.
         OSError: one cannot be written.
         DependencyFailedError: another job was to leave a file, and has not.
     """
     for path in outputs_in(spec):
         check_left(path)
-    for name, file in spec.files.items():
-        lay_file(file, directory, name)
+    large = {directory / "files" / name: file.sha256 for name, file in spec.files.items() if file.sha256}
+    if large:
+        _find_room(directory, large)
+    try:
+        for name, file in spec.files.items():
+            lay_file(file, directory, name)
+    except OSError as error:
+        if not large or not is_full(error):
+            raise
+        for copy in large:
+            copy.unlink(missing_ok=True)
+        raise NoRoomForFilesError(error.errno, error.strerror, str(directory)) from error
+
+
+def _find_room(directory: t.Path, large: Mapping[t.Path, str]) -> None:
+    """See that copies of large files fit, lest they fill the disk up to where they do not."""
+    for copy in large:
+        copy.unlink(missing_ok=True)  # of an earlier attempt
+    found = os.statvfs(directory)
+    size = sum(held_input(directory, sha256).stat().st_size for sha256 in large.values())
+    if size > found.f_bavail * found.f_frsize:
+        raise NoRoomForFilesError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory))
 
 
 def lay_file(file: File, directory: t.Path, name: str) -> None:

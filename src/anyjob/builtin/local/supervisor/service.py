@@ -127,7 +127,7 @@ class Supervisor:
                     self._start_jobs()
             self._scheduler.prepare(READY)
             self._keeper.tell_waiting(bool(self._attempts))
-            self._trouble.is_over()
+            self._trouble.is_over(self._scheduler.hindrance)
             if self._ledger._file.opened > 1:
                 self.stop()  # it was damaged, and replaced: what we have learnt of its numbers is void
             if not self._paths.supervisor_socket.exists():
@@ -148,7 +148,8 @@ class Supervisor:
             return self._trouble.pause
         if self._writer.is_pending:
             return self._writer.pause
-        pause = min(self._dependents.pause, self._releasers.pause, self._attempts.pause)
+        others = self._releasers.pause, self._attempts.pause, self._scheduler.pause
+        pause = min(self._dependents.pause, *others)
         if self._scheduler.has_running:
             pause = min(pause, keeper_link.PING)
         elif not self._clients:

@@ -39,10 +39,14 @@ class WriteFailures:
         """Seconds until it is tried again."""
         return max(0.0, self._until - time.monotonic())
 
-    def is_over(self) -> None:
-        """All has gone well."""
-        self._pause, self._clients.trouble = 0.0, ""
+    def is_over(self, hindrance: str) -> None:
+        """All has gone well, but for what hinders some jobs."""
+        self._pause = 0.0
         self._reserve.keep()
+        if hindrance:
+            self.tell(hindrance)
+        else:
+            self._clients.trouble = ""
 
     def begin(self, error: StateError | OSError) -> None:
         """Something has failed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,13 +19,18 @@ from anyjob.builtin.local.supervisor.scheduling.concurrency_limits import Concur
 from anyjob.builtin.local.supervisor.scheduling.prefetch import Prefetch
 from anyjob.builtin.local.supervisor.scheduling.waiting_jobs import WaitingJobs
 from anyjob.errors import JobRejectedError, StateError
+from anyjob.execution.spawning import NoRoomForFilesError
 from anyjob.ledger.reading.queue_reader import WaitingRow
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
-from anyjob.text.full_disk import is_full
+from anyjob.text.full_disk import WAY_OUT, explain, is_full
 
 LOOK = 16
 """Jobs that are looked at, at most, for one that fits in where the one whose turn it is does not."""
+ROOM = 5.0
+"""Seconds after which it is looked again whether the large files of jobs fit onto the disk."""
+WITHOUT_ROOM = 1000
+"""Jobs that wait for that, at most, while those behind them go on."""
 
 
 class Queue:
@@ -66,6 +73,10 @@ class Queue:
         if self._orders.durable:
             ledger.require_full()
         self._lent: set[str] = set()
+        self._without_room: set[str] = set()
+        self._room_due = math.inf
+        self.hindrance = ""
+        """Why jobs do not start whose turn it was, while others go on; empty where there are none."""
         self.running: dict[str, ScheduledJob] = {}
         self._fair = fair = row.options.get("order", "fair") == "fair"
         self._limits = ConcurrencyLimits()
@@ -96,7 +107,12 @@ class Queue:
     @property
     def has_waiting(self) -> bool:
         """Whether something waits, or may."""
-        return bool(self._waiting or self._ready)
+        return bool(self._waiting or self._ready or self._without_room)
+
+    @property
+    def pause(self) -> float:
+        """Seconds until there is something to do in any case."""
+        return max(0.0, self._room_due - time.monotonic())
 
     def rescan(self) -> None:
         """There may be new jobs in the ledger."""
@@ -200,12 +216,18 @@ class Queue:
     def prepare(self, count: int) -> bool:
         """Have the orders of so many that wait at hand; return whether there is any.
 
+        Jobs with large files that do not fit onto the disk let others pass, and are looked at again later.
+
         Raises:
             OSError: the disk is full.
         """
+        if time.monotonic() >= self._room_due:
+            self._without_room.clear()
+            self.hindrance, self._room_due = "", math.inf
+            self.reread()
         if self._ready and self._waiting.refresh():
             self._put_back()  # there is somebody new, whose turn it may be
-        while len(self._ready) < count:
+        while len(self._ready) < count and len(self._without_room) < WITHOUT_ROOM:
             try:
                 row = self._waiting.next(nested_first=self._owes)
                 if row is None:
@@ -218,6 +240,9 @@ class Queue:
             self._limits.take(job.job_id, job.resources)
             try:
                 self._ready.append((job, self._orders.build(job, bulk, row.payload), row))
+            except NoRoomForFilesError as error:
+                self._limits.give_back(job.job_id)
+                self._let_others_pass(job.job_id, error)
             except Exception as error:
                 if is_full(error):
                     self._limits.give_back(job.job_id)
@@ -226,8 +251,17 @@ class Queue:
                 self._ready.append((job, error, row))
         return bool(self._ready)
 
+    def _let_others_pass(self, job_id: str, error: NoRoomForFilesError) -> None:
+        self._without_room.add(job_id)
+        if not self.hindrance:
+            self._room_due = time.monotonic() + ROOM
+            self.hindrance = (
+                f"job {job_id[:8]} waits for room for the large files that go with it: {error.filename}: "
+                f"{explain(error)}; others go on meanwhile; {WAY_OUT}"
+            )
+
     def _taken_out(self) -> set[str]:
-        return {*self.running, *(job.job_id for job, _, _ in self._ready)}
+        return {*self.running, *self._without_room, *(job.job_id for job, _, _ in self._ready)}
 
     def _put_back(self) -> None:
         while self._ready:

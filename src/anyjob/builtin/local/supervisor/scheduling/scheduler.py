@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
@@ -101,6 +102,16 @@ class Scheduler:
     def has_running(self) -> bool:
         """Whether the keeper has jobs."""
         return bool(self._running)
+
+    @property
+    def hindrance(self) -> str:
+        """Why some jobs do not start, while others go on; empty where there are none."""
+        return next((queue.hindrance for queue in self._queues.values() if queue.hindrance), "")
+
+    @property
+    def pause(self) -> float:
+        """Seconds until there is something to do in any case."""
+        return min((queue.pause for queue in self._queues.values()), default=math.inf)
 
     def prepare(self, count: int) -> None:
         """Have so many orders of each queue at hand."""
