@@ -428,7 +428,7 @@ def attempts(state: Path, rows: list[Row]) -> list[str]:
 def run_kills(
     root: Path, kills: int, seed: int, clients: int, faults: bool = False, disk: bool = True
 ) -> tuple[list[Row], list[str], dict[str, int], list[tuple[float, str]]]:
-    """Do all of it; return what the ledger says, what is wrong with that, what happened how often, and the kills.
+    """Do all of it; return what the ledger says, what is wrong with that, what happened how often, the kills.
 
     With ``faults``, processes stop, the clock jumps and, with ``disk``, the disk gets full.
     """

@@ -1,4 +1,4 @@
-"""What came of the jobs that waited, and of those that ran, when a process was killed: a table in Markdown."""
+"""What came of the jobs that waited, and of those that ran, when a process was killed: a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ VICTIMS = {
     "zygote": "a zygote or worker",
     "job": "a process of a job",
 }
-RESULTS = ("DONE", "CANCELLED", "ERROR: dependency", "ERROR: exit code, memory", "ERROR: signal", "ERROR: lost")
+OTHERS = "ERROR: exit code, memory"
+RESULTS = (
+    "DONE",
+    "CANCELLED",
+    "ERROR: dependency",
+    "ERROR: exit code, memory",
+    "ERROR: signal",
+    "ERROR: lost",
+)
 
 
 def kill_table(rows: Sequence[Row], kills: Iterable[tuple[float, str]]) -> str:
@@ -46,4 +54,4 @@ def kill_table(rows: Sequence[Row], kills: Iterable[tuple[float, str]]) -> str:
 def _result(row: Row) -> str:
     if row.status is not JobStatus.ERROR:
         return row.status.name
-    return f"ERROR: {row.reason}" if f"ERROR: {row.reason}" in RESULTS else "ERROR: exit code, memory"
+    return f"ERROR: {row.reason}" if f"ERROR: {row.reason}" in RESULTS else OTHERS

@@ -16,6 +16,7 @@ from anyjob.ledger.end_effects import EndEffects
 from anyjob.ledger.store import Ledger
 from anyjob.orders import Answer, Order, Unsure
 from anyjob.outcome import Outcome
+from anyjob.outputs.attempt_files import attempt_id
 from anyjob.resources import Resources
 from anyjob.runtime.recording import stored_work
 from anyjob.runtime.recording.context import current_context
@@ -225,6 +226,28 @@ def test_prune_forgets_what_has_ended_with_all_it_wrote(
     assert ledger._file.read("SELECT count(*) FROM work") == [(2,)]
     assert session.prune("1h") == []
     assert session.prune(0) == [recent.job_id()]
+
+
+def test_prune_removes_what_a_kill_has_kept_out_of_the_ledger_and_nothing_that_has_begun(
+    session: Session, backend: Any
+) -> None:
+    """A directory is made, for what is large, before the ledger has the job."""
+    ledger = session.services.ledger
+    (known,) = backend.map(abs, [1])
+    spool = ledger.state / "spool"
+    next_attempt = attempt_id(known.job_id(), 2)
+    ledger.moved([(known.job_id(), JobStatus.QUEUED, 2, None)])
+    began, fresh, killed = "a" * 20, "b" * 20, ["c" * 20, "d" * 20]
+    for job_id in (known.job_id(), next_attempt, began, fresh, *killed):
+        job_spool.write_payload(spool, job_id, b"large")
+        path = job_spool.path_of(spool, job_id)
+        (path / "inputs").mkdir()
+        if job_id == began:
+            (path / "stdout").touch()
+        if job_id != fresh:
+            os.utime(path, (1, 1))
+    assert session.prune("1h") == []
+    assert set(job_spool.job_ids(spool)) == {known.job_id(), next_attempt, began, fresh}
 
 
 def test_pruning_where_nothing_was_ever_written_writes_nothing(session: Session) -> None:

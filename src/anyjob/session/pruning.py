@@ -14,6 +14,7 @@ from anyjob.ledger.sql_lists import chunks
 from anyjob.process.reporting import report
 from anyjob.runtime.recording.content_store import ContentStore
 from anyjob.spool import job_spool
+from anyjob.spool.environment_file import JOB_FILE
 from anyjob.text.units import parse_duration
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1000
 """Jobs that are forgotten in one transaction, so that others can write in between."""
-OLD_ENVIRONMENT = 3600.0
-"""Seconds after which an environment file that no open job needs was left behind by a crash."""
+OLD = 3600.0
+"""Seconds after which what no job in the ledger needs was left behind by a crash."""
+SUBMITTED = frozenset({job_spool.INPUTS, job_spool.PAYLOAD, JOB_FILE})
+"""What may be in the directory of a job before the ledger has it."""
 
 
 def prune(ledger: Ledger, older_than: Any) -> list[str]:
@@ -34,6 +37,7 @@ def prune(ledger: Ledger, older_than: Any) -> list[str]:
     ledger.forget_keys()
     forget(ledger, forgotten)
     _sweep_environments(ledger)
+    _sweep_directories(ledger)
     ContentStore(ledger.state).sweep()
     _purge(ledger)
     return forgotten
@@ -80,8 +84,22 @@ def _sweep_environments(ledger: Ledger) -> None:
     directory = ledger.state / "env"
     if not directory.is_dir():
         return
-    old = time.time() - OLD_ENVIRONMENT
+    old = time.time() - OLD
     left = {entry.path for entry in os.scandir(directory) if entry.stat(follow_symlinks=False).st_mtime < old}
     for path in left - ledger.open_environments() if left else ():
         with suppress(OSError):
             os.unlink(path)
+
+
+def _sweep_directories(ledger: Ledger) -> None:
+    """Remove the directories of jobs that a crash has kept out of the ledger, and that so have never begun.
+
+    Those below another spool may be of another ledger; and what has begun may be all that is left of one.
+    """
+    spool = job_spool.root(ledger.state, None)
+    for some in chunks(list(job_spool.job_ids(spool)), AT_ONCE):
+        for directory in ledger.attempts.strangers(some):
+            path = job_spool.path_of(spool, directory)
+            with suppress(OSError):
+                if path.stat().st_mtime < time.time() - OLD and SUBMITTED.issuperset(os.listdir(path)):
+                    job_spool.remove(spool, directory)

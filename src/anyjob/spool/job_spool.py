@@ -22,6 +22,8 @@ from anyjob.text.full_disk import explain
 
 _ID = re.compile(r"[0-9a-f]{20}")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+PAYLOAD = "payload.pkl"
+"""The file that holds what a job is, where that is too large for the ledger."""
 OUTCOME = "outcome.pkl"
 """The file that holds the report of a call."""
 UNWRITTEN = "outcome.error"
@@ -160,7 +162,7 @@ def write_payload(spool: t.Path, job_id: str, payload: bytes, *, durable: bool =
     """
     with _open_job_directory(spool, job_id) as directory:
         mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open("payload.pkl", mode, 0o600, dir_fd=directory), "wb") as stream:
+        with open(os.open(PAYLOAD, mode, 0o600, dir_fd=directory), "wb") as stream:
             stream.write(payload)
             stream.flush()
             if durable:
@@ -175,7 +177,7 @@ def read_payload(spool: t.Path, job_id: str) -> bytes:
     Raises:
         StateError: it is gone, or somebody else's.
     """
-    path = path_of(spool, job_id) / "payload.pkl"
+    path = path_of(spool, job_id) / PAYLOAD
     try:
         with open_private(path) as stream:
             return stream.read()

@@ -145,6 +145,20 @@ class AttemptReader:
             for job_id, attempt in self._file.read(sql.format(placeholders(some)), some)
         ]
 
+    def strangers(self, directories: Sequence[str]) -> set[str]:
+        """Return those of these directories in a spool that are neither of a job nor of an attempt of one."""
+        from anyjob.outputs.attempt_files import attempt_id
+
+        left = set(directories)
+        for some in chunks(directories):
+            sql = f"SELECT id FROM jobs WHERE id IN ({placeholders(some)})"
+            left.difference_update(row[0] for row in self._file.read(sql, some))
+        if left:  # the next attempt may be about to begin
+            several = self._file.read("SELECT id, attempt FROM jobs WHERE attempt > 1 OR state = ?", (DUE,))
+            for job_id, last in several:
+                left.difference_update(attempt_id(job_id, number) for number in range(2, last + 2))
+        return left
+
     def may_go_again(self, job_ids: Sequence[str]) -> list[str]:
         """Return those of these jobs that may have several attempts, and have not ended."""
         sql = (
