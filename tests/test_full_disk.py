@@ -120,7 +120,7 @@ def test_a_cancel_that_cannot_be_written_is_not_accepted(local: Local, disk: Pat
 @pytest.fixture
 def closed(local: Local, disk: Path) -> Local:
     """Jobs have left something, all of ours has ended, and the disk is full."""
-    local.backend.run(Command(["sh", "-c", "head -c 4000000 /dev/zero"])).result(60)
+    local.backend.run(Command(["sh", "-c", "head -c 4000000 /dev/zero"]), once="zeros").result(60)
     local.close()
     local.session.ledger.counts()
     local.session.ledger.close()  # the last to close it: who opens it next needs more files than there are

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import shutil
@@ -16,12 +17,13 @@ import pytest
 from support.cli_program import anyjob, invoke
 
 import anyjob as library
-from anyjob import Command
+from anyjob import Command, StateError
 from anyjob.ledger.reading.graph_reader import GraphJob
 from anyjob.status import JobStatus
 from anyjob.views.graph.folded import Need, Node
 from anyjob.views.report.drawings import dependencies, levels
 from anyjob.views.report.figures import failures, figures, lanes, timeline
+from anyjob.views.report.making import keep
 from anyjob.views.report.page import Report, page
 from anyjob.views.report.table import as_csv
 from anyjob.views.report.trace import trace
@@ -43,6 +45,20 @@ def reported(n: int, **fields: Any) -> ReportedJob:
         "currency": "", "tags": {},
     }  # fmt: skip
     return ReportedJob(**{**known, **fields})
+
+
+def test_where_it_cannot_be_written_is_told_with_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StateError, match="that is a directory: name a file"):
+        keep(str(tmp_path), "a page")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(StateError, match=r"the disk is full .*: free some space"):
+        keep(str(tmp_path / "page.html"), "a page")
 
 
 FAILED = {"state": "ERROR", "reason": "exit-code"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -11,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running_local import Local, running
+from running_local import Local, running, until
 from support.cli_program import PROGRAM, anyjob, invoke
 
 from anyjob import Call, Command, Config, JobError, Registry, Session, StateError
 from anyjob.builtin.local.backend import LocalBackend
+from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.errors import UnknownNameError
 from anyjob.ledger.file import statedir
 from anyjob.ledger.file.statedir import runtime_directory
@@ -210,6 +212,35 @@ def test_a_recorded_directory_that_somebody_else_has_now_is_left(tmp_path: Path)
     finally:
         before.chmod(0o700)
     assert after != before
+
+
+def test_a_copy_of_a_state_directory_has_daemons_of_its_own(tmp_path: Path) -> None:
+    """Work handed to the copy waited without an end: the supervisor of the original was told of it."""
+    with running(tmp_path) as own:
+        runs = own.backend.run(Command(["cat", own.fifo]))
+        until(runs.running, "it runs")
+        other = tmp_path / "other"
+        shutil.copytree(own.state, other / "state")
+        with running(other) as copy:
+            assert copy.paths.runtime != own.paths.runtime
+            assert copy.backend.run(Call(abs, (-1,))).result(60) == 1
+            lost = copy.session.get_job(runs.job_id())
+            assert lost.outcome(60).reason == "lost"
+            assert copy.supervisor != own.supervisor
+        assert runs.running(), "that of the original is left alone"
+        Path(own.fifo).write_text("go on")
+        assert runs.result(60).exit_code == 0
+
+
+def test_a_state_directory_that_is_called_otherwise_is_the_same(tmp_path: Path) -> None:
+    local = Local(tmp_path)
+    local.session.close()
+    before = local.paths.runtime
+    (tmp_path / "link").symlink_to(local.state)
+    assert RuntimePaths(tmp_path / "link").runtime == before
+    (tmp_path / "link").unlink()
+    local.state.rename(tmp_path / "moved")
+    assert RuntimePaths(tmp_path / "moved").runtime == before
 
 
 # --- the end of the program -------------------------------------------------------------------------

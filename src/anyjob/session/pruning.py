@@ -34,8 +34,8 @@ def prune(ledger: Ledger, older_than: Any) -> list[str]:
     if not ledger.exists:
         return []
     forgotten = ledger.ended_before(before)
+    forget(ledger, forgotten)  # first, since it makes room
     ledger.forget_keys()
-    forget(ledger, forgotten)
     _sweep_environments(ledger)
     _sweep_directories(ledger)
     ContentStore(ledger.state).sweep()

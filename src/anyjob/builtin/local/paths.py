@@ -81,20 +81,38 @@ class RuntimePaths:
         record = self.logs / RUNTIME_RECORD
         for _ in range(2):
             with suppress(FileNotFoundError):
-                runtime = Path(os.fsdecode(record.read_bytes()))
+                recorded, *owner = record.read_bytes().split(b"\0")
+                runtime = Path(os.fsdecode(recorded))
+                is_ours = self._is_ours(*owner)
                 with suppress(StateError):
-                    if runtime.is_absolute() and runtime.is_dir():
+                    if is_ours and runtime.is_absolute() and runtime.is_dir():
                         return private_directory(runtime)
+                if not is_ours:  # what runs there is ended by those of the original alone
+                    self.boot.unlink(missing_ok=True)
                 record.unlink()  # it went with the session that it belonged to, or somebody else has it now
             beside = self.logs / f"runtime.{os.getpid()}"
-            write_private(beside, os.fsencode(runtime_directory(self.state, self.host)))
+            write_private(beside, b"\0".join([os.fsencode(self._new_runtime()), *self._owner()]))
             try:
                 os.link(beside, record)
             except FileExistsError:
                 pass  # another process was first
             finally:
                 beside.unlink()
+        return self._new_runtime()
+
+    def _new_runtime(self) -> Path:
         return runtime_directory(self.state, self.host)
+
+    def _owner(self) -> tuple[bytes, bytes]:
+        """The state directory that a record is of: where it is, and which inode has its files."""
+        return os.fsencode(os.path.realpath(self.state)), b"%d" % os.stat(self.logs).st_ino
+
+    def _is_ours(self, *owner: bytes) -> bool:
+        """Tell whether a record is of this state directory, and not of one that this is a copy of.
+
+        One that is mounted elsewhere, too, has the inode; where file systems make up inodes, it has the path.
+        """
+        return not owner or any(map(bytes.__eq__, owner, self._owner()))
 
     def arguments(self, program: str, *, own_path: bool = True) -> list[str]:
         """Return what an interpreter is given to run the ``keeper`` or the ``supervisor`` for these paths.

@@ -11,7 +11,8 @@ from anyjob.errors import StateError
 SUPERVISOR_SOCKET = "supervisor.sock"
 KEEPER_SOCKET = "keeper.sock"
 RUNTIME_RECORD = "runtime"
-"""The file that says where these are."""
+"""The file that says where these are, of which state directory, and which inode that has its files in; NUL
+bytes stand between."""
 CONNECT = 10.0
 """Seconds that a listener may take to accept: one that was stopped never does."""
 

@@ -37,7 +37,7 @@ class SocketPlace:
             return None
         try:
             with open(self._record, "rb") as stream:
-                runtime = os.fsdecode(stream.read())
+                runtime = os.fsdecode(stream.read().partition(b"\0")[0])
             found = os.stat(runtime)
             if found.st_uid != os.getuid() or found.st_mode & 0o022:
                 return None
