@@ -49,6 +49,18 @@ def test_a_supervisor_that_serves_answers_with_its_protocol(local_cli: Path) -> 
     assert f"version {VERSION}" in told["state", "ledger"]["value"]
 
 
+def test_many_short_calls_are_told_of_warm_processes(
+    local_cli: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = library.get_backend("local").map(abs, range(3))
+    library.wait(jobs, timeout=60)
+    assert ("state", "short calls") not in found()
+    monkeypatch.setattr("anyjob.views.explanation.short_calls.MANY", 3)
+    (said,) = [each for each in state.ledger(local_cli) if each.what == "short calls"]
+    assert said.value.startswith("3 on local took ")
+    assert 'isolation = "reuse"' in said.way_out
+
+
 def test_plugins_that_hang_or_end_the_process_take_nothing_along(site: Path, tmp_path: Path) -> None:
     hooks = "[anyjob.plugins]\nhang = hanging\n"
     backends = "[anyjob.backends]\nhang = hanging:B\nleave = leaving:B\n"

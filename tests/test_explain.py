@@ -219,6 +219,26 @@ def test_what_has_not_ended_is_told_with_the_way_out(
         assert words in text(told(facts, **{**unstarted, "finished": None, **found}))
 
 
+@pytest.mark.parametrize(
+    ("found", "seconds", "is_told"),
+    [
+        ({}, [0.1] * 50, True),
+        ({}, [0.1] * 49, False),
+        ({}, [5.0] * 50, False),
+        ({"backend_options": {"isolation": "reuse"}}, [0.1] * 50, False),
+        ({"resources": {"memory": MIB}}, [0.1] * 50, False),
+        ({"kind": "command"}, [0.1] * 50, False),
+        ({"backend_type": "slurm"}, [0.1] * 50, False),
+    ],
+)
+def test_many_short_calls_are_told_of_warm_processes(
+    found: dict[str, Any], seconds: list[float], is_told: bool
+) -> None:
+    call = {"state": "DONE", "kind": "python", "backend_type": "local", "backend_options": {}}
+    said = text(told({"alike": Alike(seconds=tuple(seconds))}, **{**call, **found}))
+    assert ('isolation = "reuse"' in said) is is_told
+
+
 def test_others_that_failed_alike_on_one_machine_point_at_it() -> None:
     alike = Alike(9, 4, ("a" * 20, "b" * 20), (("n3", 2),))
     said = text(told({"alike": alike}, reason="exit-code", exit_code=1))

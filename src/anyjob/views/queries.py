@@ -14,7 +14,7 @@ from anyjob.ledger.encoding import decode_resources, outcome_of
 from anyjob.ledger.file.schema import version_of
 from anyjob.ledger.reading.graph_reader import JobGraph
 from anyjob.ledger.reading.reader import LedgerReader
-from anyjob.ledger.rows import FINAL, Row, Summary, status_of
+from anyjob.ledger.rows import CODE, FINAL, Row, Summary, status_of
 from anyjob.resources import Resources, total_cpus
 from anyjob.status import JobStatus
 from anyjob.views.graph.folded import Node, fold
@@ -36,6 +36,7 @@ class Alike(NamedTuple):
         failed: the ids of those that failed for the same reason, the newest first.
         hosts: where those ran, with how many each, the most first.
         longest: the most seconds that one took which is DONE.
+        seconds: how long each of these took.
         largest: the most bytes of memory that one needed which is DONE.
     """
 
@@ -45,6 +46,7 @@ class Alike(NamedTuple):
     hosts: tuple[tuple[str, int], ...] = ()
     longest: float | None = None
     largest: int | None = None
+    seconds: tuple[float, ...] = ()
 
 
 NOTHING_ALIKE = Alike()
@@ -72,6 +74,7 @@ def alike(ledger: LedgerReader, row: Row) -> Alike:
         tuple(hosts.most_common(3)),
         max(took, default=None),
         max(needed, default=None),
+        tuple(took),
     )
 
 
@@ -214,3 +217,21 @@ def look_at(path: Path) -> LedgerState:
     except (sqlite3.Error, IndexError) as error:
         return LedgerState(version, trouble=str(error))
     return LedgerState(version, dict(counted))
+
+
+def durations_of_calls(path: Path, since: float) -> dict[tuple[str, str], list[float]]:
+    """Return how many seconds calls took of late on each `local` backend, by its label and options (JSON).
+
+    Only the newest jobs are looked at, in a ledger that this anyjob can read; it is not changed.
+    """
+    sql = (
+        "SELECT b.label, b.options, j.finished - j.started FROM "
+        f"(SELECT * FROM jobs ORDER BY n DESC LIMIT {10 * MOST_COMPARED}) j "
+        "JOIN bulks k ON k.n = j.bulk JOIN backends b ON b.n = j.backend "
+        "WHERE b.type = 'local' AND k.native = 'python' AND j.state = ? AND j.started > ?"
+    )
+    found: dict[tuple[str, str], list[float]] = {}
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=2.0)) as db:
+        for label, options, seconds in db.execute(sql, (CODE[JobStatus.DONE], since)):
+            found.setdefault((label, options), []).append(seconds)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
@@ -16,7 +17,8 @@ from anyjob.errors import AnyjobError
 from anyjob.ledger.file.schema import VERSION
 from anyjob.ledger.file.statedir import file_system, is_network
 from anyjob.text.amounts import size
-from anyjob.views.queries import look_at
+from anyjob.views.explanation.short_calls import WAY_OUT, usual_if_many_and_short
+from anyjob.views.queries import LATELY, durations_of_calls, look_at
 
 LEAST_SPACE = 100 * 1024 * 1024
 """Bytes of free space below which it is said."""
@@ -88,6 +90,15 @@ def ledger(state: Path) -> Iterator[Finding]:
         yield Finding("state", "ledger", told)
         jobs = ", ".join(f"{count} {name}" for name, count in sorted(found.counts.items()))
         yield Finding("state", "jobs", jobs or "none")
+        yield from _short_calls(path)
+
+
+def _short_calls(path: Path) -> Iterator[Finding]:
+    """Say which backends spend most of their time on starts of processes."""
+    for (label, options), seconds in durations_of_calls(path, time.time() - LATELY).items():
+        if usual := usual_if_many_and_short(json.loads(options), seconds):
+            told = f"{len(seconds)} on {label} took {usual}"
+            yield Finding("state", "short calls", told, OK, WAY_OUT)
 
 
 def daemons(state: Path) -> Iterator[Finding]:

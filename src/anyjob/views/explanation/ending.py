@@ -8,6 +8,7 @@ from collections.abc import Callable
 from anyjob.text.amounts import size, span
 from anyjob.text.units import format_duration, format_memory
 from anyjob.views.explanation.facts import Explanation, Facts
+from anyjob.views.explanation.short_calls import WAY_OUT, usual_if_many_and_short
 
 Ending = tuple[list[str], list[str]]
 """More of why, and the ways out."""
@@ -24,7 +25,9 @@ def explain_ending(facts: Facts) -> Explanation:
     took = facts.seconds("started", "finished")
     after = "" if took is None else f" after {span(took)}"
     if found["state"] == "DONE":
-        return Explanation(f"has succeeded{after}", tuple(_wasted(facts)))
+        usual = _usual_of_short_calls(facts)
+        why = [*_wasted(facts), *([f"calls like it take {usual}"] if usual else ())]
+        return Explanation(f"has succeeded{after}", tuple(why), (WAY_OUT,) if usual else ())
     if found["state"] == "CANCELLED":
         return Explanation(f"was cancelled{after}", ways_out=(_superseded(facts) or _rerun(facts),))
     reason = found["reason"] or ""
@@ -74,6 +77,14 @@ def _wasted(facts: Facts) -> list[str]:
     ):
         lines.append(f"it kept {found['cpu_time'] / took:.1f} of the {cpus} cpus busy that it asked for")
     return lines
+
+
+def _usual_of_short_calls(facts: Facts) -> str:
+    found = facts.found
+    needs_own_process = {"memory", "gpus", "tasks", "signal_before"} & set(found["resources"])
+    if found.get("backend_type") != "local" or found.get("kind") != "python" or needs_own_process:
+        return ""
+    return usual_if_many_and_short(found["backend_options"], facts.alike.seconds)
 
 
 def _like_others(facts: Facts) -> list[str]:
