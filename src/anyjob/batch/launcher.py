@@ -1,8 +1,9 @@
 """What runs on a compute node: it reads its job from the spool, and runs that.
 
-It is shipped in the spool as one file, and needs Python 3.8 and its standard library only, of which it
-imports as little as may be, since it is started for each job. What it is to run, and everything of the user's
-in that, it reads from files; what came of it, it writes to files:
+It is shipped in the spool, and needs Python 3.8 and its standard library only, of which it imports as little
+as may be, since it is started for each job. Of what lies beside it, calls need `launched_call` and the
+runner, and work on GPUs what watches their memory. What it is to run, and everything of the user's in that,
+it reads from files; what came of it, it writes to files:
 
 - ``work`` is what it is to run. It is renamed to ``claim`` first: of two copies of a job, only one has
   done so and goes on. It appends the scheduler's id, the number of the task, and which attempt runs.
@@ -25,17 +26,10 @@ if TYPE_CHECKING:
     import signal
     from typing import Any, BinaryIO
 else:
-    try:  # what that module is made of costs a tenth of what it does
-        import _signal as signal
-    except ImportError:
-        import signal
+    import _signal as signal  # what `signal` is made of, which costs a tenth of that
 
 PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGINT)
 """Signals to this process that are passed on to the work."""
-TELLS_CALL = signal.SIGRTMIN
-"""By what a call is told that its walltime is near: no scheduler sends it."""
-ENDED_BY_WARNING = {"anyjob_runner.Ended", "anyjob.errors.Preempted"}
-"""What a call raises that ends when it is told so."""
 HELD = (signal.SIGTERM, signal.SIGALRM, *PASSED_ON)
 """Signals that wait while the work is forked: else one would come to nobody who knows what to do with it."""
 BASH_SETS = frozenset(
@@ -109,6 +103,7 @@ class Job:
         with open_shared(self.path("work"), self.path("claim")) as stream:
             size, payload = map(int, stream.readline().split()[-2:])
             self.work: dict[str, Any] = marshal.loads(stream.read(size))
+            self.is_call = self.work["kind"] == "python"
             # By which its processes are known: of a job that is run again not the id that its directory has.
             self.job_id: str = self.work["environment"].get(b"ANYJOB_JOB_ID", job_id.encode()).decode()
             self.payload = stream.read(payload)
@@ -192,8 +187,12 @@ class Job:
         outcome.setdefault("started", self.started)
         outcome.setdefault("finished", time.time())
         outcome["attempt"] = self.attempt
-        write(self.path("outcome.part"), pickled(outcome), os.O_TRUNC)
+        self.write_part(pickled(outcome))
         self.publish(name)
+
+    def write_part(self, data: bytes) -> None:
+        """Write what is to be an outcome, where nobody reads it yet."""
+        write(self.path("outcome.part"), data, os.O_TRUNC)
 
     def publish(self, name: str) -> None:
         """Have what was written appear, at once or not at all."""
@@ -365,7 +364,8 @@ class Watcher:
         walltime, before = work["walltime"], work["signal_before"]
         if before is not None:
             is_call = work["kind"] == "python"
-            self.warning = TELLS_CALL if is_call else getattr(signal, "SIG" + work["signal"])
+            named = "RTMIN" if is_call else work["signal"]  # as `launched_call` has it
+            self.warning = getattr(signal, "SIG" + named)
             self.left = max(before, 0.001)
         if self.terminated:
             signal.setitimer(signal.ITIMER_REAL, self.grace or 0.001)
@@ -412,6 +412,16 @@ def read_io(pid: int | str) -> dict[str, Any]:
         return {}
 
 
+def usage_here(gpu_memory: GpuMemory) -> dict[str, Any]:
+    """Return what this process has used, and its children, as the fields of an outcome."""
+    import resource
+
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    usage = used(resource.getrusage(resource.RUSAGE_SELF))
+    usage["cpu_time"] += children.ru_utime + children.ru_stime
+    return {**usage, **read_io("self"), **gpu_memory.used()}
+
+
 class GpuMemory:
     """The most memory of GPUs that the work was seen to have, which a call that ends reads, too."""
 
@@ -456,6 +466,13 @@ def import_shipped(name: str) -> Any:
     module = __import__(name)
     sys.path[:] = others
     return module
+
+
+def import_for_calls(job: Job) -> tuple[Any, Any]:
+    """Return the runner, and `launched_call`; from now on modules are found where the caller finds them."""
+    modules = import_shipped("anyjob_runner"), import_shipped("anyjob_launched_call")
+    sys.path += [entry for entry in job.work["path"] if entry not in sys.path]
+    return modules
 
 
 def kill_escaped(job_id: str) -> None:
@@ -507,7 +524,7 @@ def open_streams(job: Job) -> None:
 
 def remove_empty_streams(job: Job) -> None:
     """Remove what nothing was written to; of a program, stdout stays, which others may be told to read."""
-    for name in ("stdout", "stderr") if job.work["kind"] == "python" else ("stderr",):
+    for name in ("stdout", "stderr") if job.is_call else ("stderr",):
         try:
             if not os.stat(job.path(name)).st_size:
                 os.unlink(job.path(name))
@@ -516,7 +533,7 @@ def remove_empty_streams(job: Job) -> None:
 
 
 def execute(job: Job, write_end: int) -> None:
-    """Become the program. Where that is not possible, why is written to ``telling``."""
+    """Become the program. Where that is not possible, why is written to the pipe."""
     work = job.work
     directory = True
     try:
@@ -543,115 +560,6 @@ def not_started(job: Job, directory: bool, number: int, message: str) -> dict[st
     elif number == 2:
         code, error = 127, f"{program!r} is not there" + ("" if "/" in program else ", nor anywhere on PATH")
     return {"status": "ERROR", "reason": "exit-code", "exit_code": code, "message": f"cannot start: {error}"}
-
-
-def load_runner(job: Job) -> Any:
-    """Return the module that makes calls, with modules to be found where the caller finds them."""
-    runner = import_shipped("anyjob_runner")
-    sys.path += [entry for entry in job.work["path"] if entry not in sys.path]
-    return runner
-
-
-def prepare(job: Job) -> None:
-    """Import what each call needs, before the first of several is made in a process of its own."""
-    load_runner(job)
-    if b"cloudpickle" in job.payload:
-        try:
-            __import__("cloudpickle")
-        except ImportError:
-            pass  # the call says so
-    import gc
-
-    gc.freeze()  # what is not looked at is not copied for each
-
-
-def leave(code: int) -> None:
-    """End a process that was forked for one of several calls, without taking the interpreter apart.
-
-    That is most of what a short call costs. What waits for the end of a process is run, as multiprocessing
-    does it.
-    """
-    import atexit
-
-    threading: Any = sys.modules.get("threading")
-    if threading is not None:
-        threading._shutdown()
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def call(job: Job, gpu_memory: GpuMemory) -> int:
-    """Make the call, and leave its outcome for the parent to publish."""
-    runner = load_runner(job)
-
-    def end(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough to clean up
-        raise runner.Ended
-
-    made: list[Any] = []
-    told_early = ends_by_warning = False
-
-    def warn(number: int, frame: Any) -> None:
-        nonlocal told_early, ends_by_warning
-        if not made:
-            told_early = True
-            return
-        ends_by_warning = True
-        if runner.leave_checkpoint(job.directory, *made):
-            raise runner.Ended
-        try:
-            from anyjob.errors import Preempted
-        except ImportError:  # it need not be there
-            raise runner.Ended from None
-        raise Preempted("its walltime is near")
-
-    signal.signal(signal.SIGTERM, end)
-    if job.work["signal_before"] is not None:
-        signal.signal(TELLS_CALL, warn)
-    os.environb.update(job.work["environment"])
-    os.environ["ANYJOB_SPOOL"] = job.directory
-    try:
-        os.chdir(job.work["cwd"])
-    except OSError:  # a call need not have to do with files
-        if not job.work.get("must_be_there"):
-            os.chdir(job.directory)
-
-    def load() -> Any:
-        if job.work.get("must_be_there"):
-            os.chdir(job.work["cwd"])  # which says that it is not
-        checkpoint = runner.read_checkpoint(job.directory) if job.attempt > 1 else None
-        results = runner.Results(spool=job.directory)
-        found = runner.pickle.loads(checkpoint) if checkpoint else results.loads(job.payload)
-        made[:] = found[:3]
-        if told_early:  # while what the call needs was imported
-            warn(TELLS_CALL, None)
-        return found
-
-    outcome: dict[str, Any] = runner.pickled(runner.perform(load))
-    for number in (signal.SIGTERM, TELLS_CALL):
-        signal.signal(number, signal.SIG_IGN)
-    if ends_by_warning and ENDED_BY_WARNING.intersection(outcome.get("exception_types") or ()):
-        return 1
-    outcome["host"] = os.uname().nodename
-    outcome["attempt"] = job.attempt
-    import resource
-
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    outcome |= used(resource.getrusage(resource.RUSAGE_SELF))
-    outcome["cpu_time"] += children.ru_utime + children.ru_stime
-    outcome.update(read_io("self"), **gpu_memory.used())
-    try:
-        write(job.path("outcome.part"), runner.pickle.dumps(outcome, 4), os.O_TRUNC)
-    except OSError as error:
-        os.unlink(job.path("outcome.part"))
-        runner.say_unwritten(job.directory, outcome, error)
-        return 1
-    if outcome["status"] == "DONE":
-        return 0
-    sys.stderr.write(outcome.get("traceback") or outcome["message"] + "\n")
-    return 1
 
 
 def outcome_by_status(status: int) -> dict[str, Any]:
@@ -685,11 +593,34 @@ def ended_its_process(outcome: dict[str, Any]) -> dict[str, Any]:
     return outcome
 
 
-def run(job: Job, watcher: Watcher) -> int:
-    """Run the work in a process of its own, and leave what came of it. Returns the exit code to end with."""
-    is_call = job.work["kind"] == "python"
-    read_end, write_end = os.pipe()
-    job.append_to_journal("S")
+def verdict(job: Job, watcher: Watcher, status: int, start_error: bytes) -> tuple[dict[str, Any], str]:
+    """Return what came of work that has not said so itself, and the name of the file for that.
+
+    Args:
+        job: what it was the work of.
+        watcher: who has watched it.
+        status: that of its process.
+        start_error: why a program could not be started.
+    """
+    if watcher.cancelled:
+        return {"status": "CANCELLED"}, "outcome.pkl"
+    if watcher.expired:
+        message = f"it ran longer than its walltime of {job.work['walltime']:g} s"
+        return {"status": "ERROR", "reason": "walltime", "message": message}, "outcome.pkl"
+    name = "terminated.pkl" if watcher.terminated else "outcome.pkl"
+    if start_error:
+        return not_started(job, *marshal.loads(start_error)), name
+    if watcher.warned and status and not watcher.terminated:
+        message = "it ended when it was told that its walltime was near"
+        return {"status": "ERROR", "reason": "walltime", "message": message}, name
+    outcome = outcome_by_status(status)
+    if not watcher.terminated and is_uncertain(outcome):
+        name = "ended.pkl"
+    return ended_its_process(outcome) if job.is_call else outcome, name
+
+
+def set_attempt(job: Job) -> None:
+    """Tell the work which attempt of it this is, and where attempts leave what the next one needs."""
     given = job.work["environment"]  # of what anyjob hands over once more
     before = int(given.pop(b"ANYJOB_ATTEMPT", b"1")) - 1
     os.environ["ANYJOB_ATTEMPT"] = str(before + job.attempt)
@@ -697,25 +628,38 @@ def run(job: Job, watcher: Watcher) -> int:
     if scratch or job.work["requeue"] or job.work["restartable"]:
         os.environ["ANYJOB_SCRATCH"] = scratch = scratch or job.path("scratch")
         os.makedirs(scratch, 0o700, exist_ok=True)
+
+
+def work(job: Job, gpu_memory: GpuMemory, write_end: int) -> int:
+    """Do the work, in the process that was forked for it. Returns the exit code of a call."""
+    reset_signals(job.work)
+    try:
+        open_streams(job)
+    except OSError as error:
+        what = f"{os.fsdecode(error.filename)!r} cannot be opened: {error.strerror}"
+        os.write(write_end, marshal.dumps((False, 0, what)))
+        os._exit(127)
+    if not job.is_call:
+        execute(job, write_end)
+    os.close(write_end)
+    runner, launched_call = import_for_calls(job)
+    returned: int = launched_call.call(job, runner, lambda: usage_here(gpu_memory))
+    if job.is_packed:
+        launched_call.leave(returned)
+    return returned
+
+
+def run(job: Job, watcher: Watcher) -> int:
+    """Run the work in a process of its own, and leave what came of it. Returns the exit code to end with."""
+    read_end, write_end = os.pipe()
+    job.append_to_journal("S")
+    set_attempt(job)
     gpu_memory = GpuMemory(job)
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
     pid = os.fork()
     if pid == 0:
         os.close(read_end)
-        reset_signals(job.work)
-        try:
-            open_streams(job)
-        except OSError as error:
-            what = f"{os.fsdecode(error.filename)!r} cannot be opened: {error.strerror}"
-            os.write(write_end, marshal.dumps((False, 0, what)))
-            os._exit(127)
-        if not is_call:
-            execute(job, write_end)
-        os.close(write_end)
-        returned = call(job, gpu_memory)
-        if job.is_packed:
-            leave(returned)
-        return returned
+        return work(job, gpu_memory, write_end)
     watcher.work_is(pid)
     os.close(write_end)
     gpu_memory.watch()
@@ -723,31 +667,14 @@ def run(job: Job, watcher: Watcher) -> int:
     with open(read_end, "rb") as stream:
         start_error = stream.read()
     remove_empty_streams(job)
-    name = "terminated.pkl" if watcher.terminated else "outcome.pkl"
-    if watcher.cancelled:
-        outcome: dict[str, Any] = {"status": "CANCELLED"}
-        name = "outcome.pkl"
-    elif watcher.expired:
-        message = f"it ran longer than its walltime of {job.work['walltime']:g} s"
-        outcome = {"status": "ERROR", "reason": "walltime", "message": message}
-        name = "outcome.pkl"
-    elif start_error:
-        outcome = not_started(job, *marshal.loads(start_error))
-    elif is_call and os.path.exists(job.path("outcome.part")):
-        job.publish(name)
-        return 1 if status else 0
-    elif is_call and job.is_unwritten():
-        job.note_end()
-        return 1
-    elif watcher.warned and status and not watcher.terminated:
-        message = "it ended when it was told that its walltime was near"
-        outcome = {"status": "ERROR", "reason": "walltime", "message": message}
-    else:
-        outcome = outcome_by_status(status)
-        if not watcher.terminated and is_uncertain(outcome):
-            name = "ended.pkl"
-        if is_call:
-            outcome = ended_its_process(outcome)
+    if job.is_call and not (watcher.cancelled or watcher.expired or start_error):
+        if os.path.exists(job.path("outcome.part")):
+            job.publish("terminated.pkl" if watcher.terminated else "outcome.pkl")
+            return 1 if status else 0
+        if job.is_unwritten():
+            job.note_end()
+            return 1
+    outcome, name = verdict(job, watcher, status, start_error)
     if outcome.get("reason") == "walltime" and job.work["requeue"]:
         code = job.ask_for_another_attempt()
         if code is not None:
@@ -806,6 +733,7 @@ def run_job(allocation: Allocation, place: int, watcher: Watcher) -> int:
     watcher.take_words(job.work)
     if watcher.terminated or not job.claim():
         return 1
-    if job.is_packed and job.work["kind"] == "python":
-        prepare(job)
+    if job.is_packed and job.is_call:
+        _, launched_call = import_for_calls(job)
+        launched_call.prepare(job.payload)
     return run(job, watcher)

@@ -14,7 +14,6 @@ from anyjob.errors import StateError
 from anyjob.orders import Order
 from anyjob.specs import Command
 from anyjob.spool.private_files import make_private, write_new
-from anyjob.standalone import runner
 
 START = b"""\
 import os
@@ -33,9 +32,8 @@ sys.stderr.flush()
 os._exit(code)  # without taking the interpreter apart, which takes as long as the work of this program
 """
 """What the node's Python is called with."""
-STANDALONE = runner.__name__.rpartition(".")[0]
-SHIPPED = ("runner", "gpu_memory")
-"""What the launcher imports, of what runs in any Python."""
+SHIPPED = {"anyjob.batch": ("launcher", "launched_call"), "anyjob.standalone": ("runner", "gpu_memory")}
+"""The modules that lie in the spool, as ``anyjob_NAME``: the launcher, and what it imports."""
 
 
 def python_flags(orders: Iterable[Order]) -> str:
@@ -49,11 +47,10 @@ def python_flags(orders: Iterable[Order]) -> str:
 
 def launcher_path(root: Path) -> Path:
     """Return the program that runs on the nodes; it is laid into the spool where it is not there yet."""
-    content = {  # from wherever these were imported, such as an archive
-        "anyjob_launcher.py": get_data("anyjob.batch", "launcher.py") or b"",
-        **{f"anyjob_{name}.py": get_data(STANDALONE, f"{name}.py") or b"" for name in SHIPPED},
-        "start.py": START,
+    content = {
+        f"anyjob_{name}.py": _source(package, name) for package, names in SHIPPED.items() for name in names
     }
+    content["start.py"] = START
     digest = hashlib.sha256(b"\0".join(content.values())).hexdigest()[:16]
     directory = root / "programs" / digest
     if not directory.is_dir():
@@ -68,3 +65,10 @@ def launcher_path(root: Path) -> Path:
     if directory.stat().st_uid != os.geteuid():
         raise StateError(f"{directory} is not yours: what lies there is not run")
     return directory / "start.py"
+
+
+def _source(package: str, name: str) -> bytes:
+    """Return the text of a module, from wherever it was imported, such as an archive."""
+    found = get_data(package, f"{name}.py")
+    assert found is not None, "every loader of modules that can be read has get_data"
+    return found
