@@ -77,6 +77,35 @@ def packed(backend: PipeBackend, job_id: str, *argv: str) -> RemoteOrder:
     return RemoteOrder(job_id, work, b"{}")
 
 
+def test_how_many_run_at_a_time_is_limited_there(make: Make, anyjob_session: anyjob.Session) -> None:
+    backend = make()
+    assert backend.limits_now() == {}
+    assert backend.limit("fit", 2, tags={"study": "a"}) == {"fit": 2, "tag:study=a": 2}
+    assert make(backend="").limits_now() == {"fit": 2, "tag:study=a": 2}
+    assert backend.limit("fit") == {"tag:study=a": 2}
+    job = backend.run(Command(["true"]), name="short", limit=3)
+    assert job.outcome(60).status is JobStatus.DONE
+    assert backend.limits_now()["short"] == 3
+
+
+def test_what_cannot_be_limited_there_is_told_in_its_words(make: Make, tmp_path: Path) -> None:
+    there = tmp_path / "there.toml"
+    there.write_text("""
+[backends.queue]
+type = "batch"
+submit = ["true"]
+id = "(x)"
+listing = ["true"]
+row = "(?P<job>x)(?P<state>y)(?P<name>z)"
+states = { y = "RUNNING" }
+cancel = ["true", "{ids}"]
+job_variable = "JOB"
+""")
+    argv = ["env", f"ANYJOB_CONFIG={there}", *SERVE]
+    with pytest.raises(UnsupportedSpecError, match="'queue' cannot limit how many jobs of a name"):
+        make(argv=tuple(argv), backend="queue").limit("fit", 2)
+
+
 def test_an_order_that_is_handed_over_twice_runs_once(make: Make, tmp_path: Path) -> None:
     """Over two channels at the same time, too."""
     ran = tmp_path / "ran"

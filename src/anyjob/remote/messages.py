@@ -138,6 +138,24 @@ class Control(msgspec.Struct):
     value: int | None = None
 
 
+class Limit(msgspec.Struct):
+    """Have at most so many jobs of a name, or with each of these tags, run at a time; None: any number.
+
+    Without either nothing is changed: what limits there are is asked.
+    """
+
+    backend: str
+    name: str = ""
+    most: int | None = None
+    tags: dict[str, str] = {}
+
+
+class Limits(msgspec.Struct):
+    """The limits that there are now, by name, or by ``tag:KEY=VALUE``."""
+
+    limits: dict[str, int]
+
+
 class Read(msgspec.Struct):
     """Read a part of what a job has left.
 
@@ -281,6 +299,7 @@ REQUESTS: dict[str, tuple[Any, Any]] = {
     "cancel": (JobIds, Accepted),
     "renounce": (JobIds, Missing),
     "control": (Control, Accepted),
+    "limit": (Limit, Limits),
     "read": (Read, Data),
     "attempts": (JobIds, Attempts),
     "missing-bodies": (Names, Missing),

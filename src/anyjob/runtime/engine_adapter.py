@@ -288,6 +288,10 @@ class EngineAdapter(BaseBackend):
             f"{self.in_words} cannot limit how many jobs of a name run at a time; `local` can"
         )
 
+    def limits_now(self) -> Mapping[str, int]:
+        """Return what limits there are now, by name, or by ``tag:KEY=VALUE``."""
+        return {}
+
     def context(self, route: tuple[str, ...], resources: Resources) -> t.Context:
         """Return what is to be kept in the ledger of the process that submits."""
         from anyjob.runtime.recording.context import current_context

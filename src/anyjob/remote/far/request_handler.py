@@ -20,6 +20,7 @@ from anyjob.errors import (
     PluginError,
     SpecError,
     StateError,
+    UnsupportedSpecError,
     in_words,
 )
 from anyjob.ledger.rows import Row
@@ -35,6 +36,8 @@ from anyjob.remote.messages import (
     EndedAttempt,
     Failure,
     JobIds,
+    Limit,
+    Limits,
     Missing,
     Names,
     Observed,
@@ -93,6 +96,7 @@ class RequestHandler:
             "cancel": self.cancel,
             "renounce": self.renounce,
             "control": self.control,
+            "limit": self.limit,
             "read": self.read,
             "missing-bodies": lambda asked: Missing(self._bodies.missing(asked.names)),
             "missing-modules": self.missing_modules,
@@ -252,6 +256,13 @@ class RequestHandler:
             asked.ids, lambda backend, jobs: backend.control_many(asked.action, jobs, asked.value)
         )
 
+    def limit(self, asked: Limit) -> Limits:
+        """Have at most so many jobs run at a time; or only tell what limits there are."""
+        backend = self._backend(asked.backend)
+        if asked.name or asked.tags:
+            return Limits(dict(backend.limit(asked.name, asked.most, tags=asked.tags)))
+        return Limits(dict(backend.limits_now()))
+
     def _done(self, ids: Sequence[str], do: Callable[[Any, list[TaskJob]], list[bool]]) -> Accepted:
         """Do something to jobs; those of a backend that lives on another host are left to who asks there."""
         done = Accepted({})
@@ -380,6 +391,7 @@ def failure(error: BaseException) -> Failure:
         (BackendUnavailableError, "away"),
         (StateError, "away"),
         (JobNotFoundError, "no-job"),
+        (UnsupportedSpecError, "unsupported"),
         (SpecError, "spec"),
         (PluginError, "plugin"),
         (AnyjobError, "backend"),

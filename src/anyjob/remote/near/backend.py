@@ -15,7 +15,7 @@ from anyjob.outcome import Outcome
 from anyjob.outputs.left_files import LeftFiles
 from anyjob.process.forks import in_each_process
 from anyjob.remote import packing
-from anyjob.remote.messages import BULK, CHUNK, Control, Hello, JobIds, Names, OfferedBackend, Read
+from anyjob.remote.messages import BULK, CHUNK, Control, Hello, JobIds, Limit, Names, OfferedBackend, Read
 from anyjob.remote.near import noted_offers
 from anyjob.remote.near.channel import Channel, Ending
 from anyjob.remote.near.connection import Connection
@@ -272,6 +272,22 @@ class RemoteBackend(TaskBackend):
         if not self.capabilities.controls:
             return super().control(action, tickets, value)
         return self._done("control", tickets, lambda ids: Control(self.options.backend, ids, action, value))
+
+    def limit(
+        self, name: str = "", most: int | None = None, *, tags: Mapping[str, str] | None = None
+    ) -> Mapping[str, int]:
+        """Have at most so many jobs of a name, or with each of these tags, run at a time there.
+
+        Raises:
+            UnsupportedSpecError: the backend there cannot do that.
+        """
+        asked = Limit(self.options.backend, name, most, dict(tags or {}))
+        limits: Mapping[str, int] = self._connection.ask("limit", asked).limits
+        return limits
+
+    def limits_now(self) -> Mapping[str, int]:
+        """Return what limits there are there."""
+        return self.limit()
 
     def _done(
         self, word: str, tickets: Sequence[Ticket], request: Callable[[list[str]], Any]

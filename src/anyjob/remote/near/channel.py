@@ -22,6 +22,7 @@ from anyjob.errors import (
     JobError,
     JobNotFoundError,
     SpecError,
+    UnsupportedSpecError,
     in_words,
 )
 from anyjob.process.reporting import report
@@ -48,6 +49,7 @@ _ERRORS: dict[str, type[BackendError] | type[JobError] | type[SpecError]] = {
     "away": BackendUnavailableError,
     "no-job": JobNotFoundError,
     "spec": SpecError,
+    "unsupported": UnsupportedSpecError,
 }
 
 
