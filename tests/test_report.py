@@ -6,6 +6,7 @@ import csv
 import errno
 import io
 import json
+import os
 import shutil
 import subprocess
 from collections import Counter
@@ -52,6 +53,15 @@ def test_where_it_cannot_be_written_is_told_with_what_helps(
 ) -> None:
     with pytest.raises(StateError, match="that is a directory: name a file"):
         keep(str(tmp_path), "a page")
+
+    (tmp_path / "link").symlink_to(tmp_path / "page.html")
+    keep(str(tmp_path / "link"), "a page")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "page.html").read_text() == "a page"
+    ours, theirs = os.openpty()
+    keep(os.ttyname(theirs), "a page")
+    assert os.read(ours, 100) == b"a page"
+    assert Path(os.ttyname(theirs)).is_char_device(), "/dev/stdout was replaced by a file"
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

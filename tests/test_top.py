@@ -102,6 +102,12 @@ def test_the_selected_job_is_seen_and_told_of() -> None:
         assert words in text
 
 
+def test_the_keys_are_all_named_on_80_columns() -> None:
+    last = lines(Snapshot({}, [], [], {}, 0), View(), 80, 14)[-1].plain
+    for key in ("q quit", "f filter", "s sort", "/ search", "c cancel", "h hold", "u release", "r rerun"):
+        assert key in last
+
+
 def test_it_says_when_all_that_is_listed_will_be_done() -> None:
     jobs = [
         job(0, name="fit", started=0.0, finished=10.0),

@@ -16,6 +16,7 @@ from anyjob.cli.terminal.output import console, is_terminal, leave_pipe, print_e
 from anyjob.errors import BackendUnavailableError, JobTimeoutError
 from anyjob.job import BaseJob
 from anyjob.status import JobStatus, backoff
+from anyjob.text.full_disk import explain
 from anyjob.text.printable import printable
 
 KEPT = 64 * 1024
@@ -112,7 +113,9 @@ class OutputForwarder:
             leave_pipe()
             return exit_codes.BROKEN_PIPE
         if self.problem is not None:
-            print_error(f"what the job writes cannot be passed on: {self.problem}")
+            problem = self.problem
+            why = explain(problem) if isinstance(problem, OSError) else str(problem)
+            print_error(f"what the job writes cannot be passed on: {why}")
             return exit_codes.FAILED
         return exit_codes.OK
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 FILTERS = ("all", "open", "running", "failed")
 """Which jobs are listed, in the order of the key that goes through them."""
 SORTS = ("newest", "oldest", "name", "state")
-HELP = "↑↓ select  f filter  s sort  / search  c cancel  h hold  u release  r rerun  q quit"
+HELP = "q quit f filter s sort / search c cancel h hold u release r rerun ↑↓ select"
+"""Narrow, and with what nobody guesses first: 80 columns cut off what is behind `rerun`."""
 _ASK = {"c": "cancel", "r": "rerun"}
 _AT_ONCE = {"h": "hold", "u": "release"}
 

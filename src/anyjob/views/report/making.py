@@ -40,17 +40,21 @@ def make_report(
 
 
 def keep(path: str, text: str) -> None:
-    """Write a file, all of it or nothing.
+    """Write a file, all of it or nothing; a link leads to the file that is written.
 
     Raises:
         StateError: it cannot be written.
     """
-    beside = Path(f"{path}.{os.getpid()}.new")
+    target = Path(path)
+    is_stream = target.exists() and not target.is_file() and not target.is_dir()  # /dev/stdout, or a pipe
+    beside = target if is_stream else Path(f"{os.path.realpath(path)}.{os.getpid()}.new")
     try:
         beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
+        if not is_stream:
+            beside.replace(os.path.realpath(path))
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        if not is_stream:
+            beside.unlink(missing_ok=True)
         if Path(path).is_dir():
             raise StateError(f"cannot write {path}: that is a directory: name a file") from error
         way_out = WAY_OUT if is_full(error) else "name a file in a directory of yours"
