@@ -17,6 +17,7 @@ from anyjob.batch.files.node_program import launcher_path, python_flags
 from anyjob.batch.files.node_reports import refresh_directory
 from anyjob.batch.files.work import Membership, read_membership
 from anyjob.batch.follower import Follower
+from anyjob.batch.job_arrays import JobArrays, pack_of, tasks_of
 from anyjob.batch.options import BatchJobOptions, cluster_options
 from anyjob.batch.programs import CompletedProgram, Programs, TimedOut, says
 from anyjob.batch.queue import MAX_IDS, Queue, chunks, condensed
@@ -67,8 +68,7 @@ class BatchBackend(TaskBackend):
         self._programs = Programs(self.words, self.options)
         self._queue = Queue.shared(self._programs)
         self._follower = Follower(self._queue, self.options.patience, self._why_stuck)
-        self._array_limit = self.words.array_limit or 1
-        self._asked_limit = self.words.array_limit is None or self.words.limit() is None
+        self._arrays = JobArrays(self.words, self._programs)
         self._swept = False
         self.requeues = bool(self.words.requeue)
 
@@ -91,21 +91,10 @@ class BatchBackend(TaskBackend):
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         """Submit orders, as one array or as few as may be."""
         waiting = list(orders)
-        pack = _pack(waiting)
-        may_be_array = not waiting or self.words.arrays(waiting[0].options)
-        if may_be_array and len(waiting) > self._array_limit * pack and not self._asked_limit:
-            self._ask_limit()
         while waiting:
-            size = (self._array_limit if may_be_array else 1) * pack
+            size = self._arrays.next(waiting)
             part, waiting = waiting[:size], waiting[size:]
             yield from self._submit_orders(part)
-
-    def _ask_limit(self) -> None:
-        """Have the scheduler say how many tasks an array may have."""
-        command = self.words.limit()
-        assert command is not None
-        self._array_limit = max(1, self.words.read_limit(self._programs.query(command)) or self._array_limit)
-        self._asked_limit = True
 
     def _submit_orders(self, orders: list[Order]) -> Iterator[tuple[Order, Answer]]:
         root = self.spool_root
@@ -116,7 +105,7 @@ class BatchBackend(TaskBackend):
         if self.options.submissions_per_minute is not None:
             self._queue.submissions.take(self.options.submissions_per_minute)
         environment = job_environment(self.words, os.environb, options.export)
-        pack = _pack(orders)
+        pack = pack_of(orders)
         directory = submission.write_submission(root, orders, environment, self.words, pack)
         try:
             command, text = self._command(orders, directory)
@@ -137,7 +126,7 @@ class BatchBackend(TaskBackend):
             yield from self._answer_each(orders, [each for each in job for _ in range(pack)], done)
         elif isinstance(job, str) and done.returncode == 0:
             self._queue.note_submission(job)
-            is_array = submission.tasks_of(orders, pack) is not None
+            is_array = tasks_of(orders, pack) is not None
             for number, order in enumerate(orders):
                 task = self.words.first_task + number // pack if is_array else None
                 yield order, self.words.id_of(job, task)
@@ -146,9 +135,7 @@ class BatchBackend(TaskBackend):
                 yield order, Unsure()
         elif says(self.words.too_large, done) and len(orders) > 1:
             _remove(orders, directory)  # they are written anew
-            self._array_limit = max(1, min(self._array_limit, submission.tasks_of(orders, pack) or 1) // 2)
-            if not self._asked_limit:
-                self._ask_limit()
+            self._arrays.too_large(orders)
             yield from self.launch(orders)
         elif says(self.words.away + self.words.denied, done):
             submission.remove(directory)
@@ -193,12 +180,12 @@ class BatchBackend(TaskBackend):
         resources = in_common([order.resources for order in orders])
         what = Submission(
             name=job_name(resources.name, directory.name),
-            tasks=submission.tasks_of(orders, _pack(orders)),
+            tasks=tasks_of(orders, pack_of(orders)),
             resources=resources,
             options=first.options,
             script=directory / "script" if self.words.script_file else None,
             directory=directory,
-            pack=min(_pack(orders), len(orders)),
+            pack=min(pack_of(orders), len(orders)),
         )
         return self.words.submit(what), text
 
@@ -327,11 +314,6 @@ class BatchBackend(TaskBackend):
         """See to it that jobs which cannot be found do not start any more."""
         held = {job_id: claims.claim_for_nobody(self.job_directory(job_id), self.words) for job_id in job_ids}
         return {job_id: native_id for job_id, native_id in held.items() if native_id is not None}
-
-
-def _pack(orders: Sequence[Order]) -> int:
-    """Return how many of these jobs one allocation runs."""
-    return int(orders[0].options.pack) if orders else 1
 
 
 def _remove(orders: Iterable[Order], directory: Path) -> None:

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from anyjob.batch import launcher
 from anyjob.batch.dialect import Dialect
 from anyjob.batch.files.claims import NOBODY, claimed_by
 from anyjob.batch.files.work import NOT_AN_ARRAY, Membership, write_work
+from anyjob.batch.job_arrays import tasks_of
 from anyjob.errors import StateError
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.orders import Order
@@ -23,12 +23,6 @@ MAX_SCANNED = 200
 """Submissions that are looked at when old ones are removed."""
 MIN_AGE = 86400.0
 """Seconds before which a submission is not removed so."""
-
-
-def tasks_of(orders: Sequence[Any], pack: int) -> int | None:
-    """Return how many tasks run these, so many jobs each; None where they are no array."""
-    tasks = -(-len(orders) // pack)
-    return tasks if tasks > 1 else None
 
 
 def write_submission(
