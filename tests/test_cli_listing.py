@@ -140,7 +140,7 @@ def test_a_version_that_nobody_reads() -> None:
                 "anyjob.ledger.once", "anyjob.ledger.releasing.releases", "anyjob.ledger.controls",
                 "anyjob.ledger.reading.attempt_reader", "anyjob.ledger.reading.dependency_reader",
                 "anyjob.ledger.reading.graph_reader", "anyjob.ledger.reading.queue_reader",
-                "anyjob.session.job_actions", "anyjob.execution.interpreter", "anyjob.execution.spawning",
+                "anyjob.session.jobs.actions", "anyjob.execution.interpreter", "anyjob.execution.spawning",
                 "anyjob.tracking.lost_jobs", "anyjob.runtime.job_control", "anyjob.views",
             },
         ),

@@ -377,7 +377,7 @@ async def set_priority(jobs: Iterable[TaskJob], priority: int) -> list[bool]:
 
 
 async def _control(what: str, jobs: Iterable[TaskJob], *more: Any) -> list[bool]:
-    from anyjob.session.job_actions import control
+    from anyjob.session.jobs.actions import control
 
     meant = jobs_in(jobs)
     return await offload(lambda: control(what, meant, *more))

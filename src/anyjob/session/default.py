@@ -5,8 +5,7 @@ It is the only session that reads files and environment by itself.
 
 from __future__ import annotations
 
-import os
-
+from anyjob.session.current_sessions import default_of, set_default
 from anyjob.session.facade import Session
 
 TYPE_CHECKING = False
@@ -17,42 +16,20 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     R = TypeVar("R")
 
-_default: Session | None = None
-_by_state: dict[str, Session] = {}
-
 
 def default_session() -> Session:
     """Return the session that the functions of the package ``anyjob`` use.
 
     It is made at the first use, of the configuration files and the environment as they are then.
     """
-    global _default
-    if _default is None:
-        from anyjob.config.settings import Config
-
-        _default = Session(Config.load(), state=os.environ.get("ANYJOB_STATE"))
-    return _default
+    return default_of(Session)
 
 
 def set_default_session(session: Session | None) -> None:
     """Have the functions of the package ``anyjob`` use this session; None: make a new one when needed."""
-    global _default
     if session is not None and not isinstance(session, Session):
         raise TypeError(f"the default session is a Session, or None, not {session!r}")
-    _default = session
-
-
-def find_anywhere(job_id: str, state: str) -> Any:
-    """Return a handle on the job of a ledger: what a pickled handle becomes."""
-    from anyjob.tracking.tracker import Tracker
-
-    job = Tracker.find(job_id)
-    if job is not None:
-        return job
-    session = default_session()
-    if str(session.ledger.state) != state:
-        session = _by_state.setdefault(state, Session(session.config, session.registry, state))
-    return session.get_job(job_id)
+    set_default(session)
 
 
 def _on_default_session(method: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:

@@ -16,7 +16,7 @@ from anyjob.session.backends.backend_factory import BackendFactory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from anyjob.session.job_finder import JobFinder
+    from anyjob.session.jobs.finder import JobFinder
 
 
 class Session:
@@ -358,7 +358,7 @@ class Session:
         Raises:
             JobError: one is a plain job, whose work is not known.
         """
-        from anyjob.session.job_actions import rerun
+        from anyjob.session.jobs.actions import rerun
 
         return rerun(self, jobs, resources, downstream=downstream)
 
@@ -373,7 +373,7 @@ class Session:
             downstream: False: that does not wait for them any more, and starts when all else has come about;
                 calls that need their results end all the same.
         """
-        from anyjob.session.job_actions import cancel
+        from anyjob.session.jobs.actions import cancel
 
         return cancel(jobs, downstream=downstream)
 
@@ -385,7 +385,7 @@ class Session:
         Raises:
             UnsupportedSpecError: a backend cannot do that: `local` can.
         """
-        from anyjob.session.job_actions import control
+        from anyjob.session.jobs.actions import control
 
         return control("hold", jobs)
 
@@ -395,7 +395,7 @@ class Session:
         Raises:
             UnsupportedSpecError: a backend cannot do that: `local` can.
         """
-        from anyjob.session.job_actions import control
+        from anyjob.session.jobs.actions import control
 
         return control("release", jobs)
 
@@ -408,7 +408,7 @@ class Session:
         Raises:
             UnsupportedSpecError: a backend cannot do that: `local` can.
         """
-        from anyjob.session.job_actions import control
+        from anyjob.session.jobs.actions import control
 
         return control("pause", jobs)
 
@@ -418,7 +418,7 @@ class Session:
         Raises:
             UnsupportedSpecError: a backend cannot do that: `local` can.
         """
-        from anyjob.session.job_actions import control
+        from anyjob.session.jobs.actions import control
 
         return control("resume", jobs)
 
@@ -434,7 +434,7 @@ class Session:
             UnsupportedSpecError: a backend knows no priorities: `local` does.
         """
         from anyjob.resources import check_priority
-        from anyjob.session.job_actions import control
+        from anyjob.session.jobs.actions import control
 
         return control("priority", jobs, check_priority(priority))
 
@@ -478,7 +478,7 @@ class Session:
 
     @property
     def _finder(self) -> JobFinder:
-        from anyjob.session.job_finder import JobFinder
+        from anyjob.session.jobs.finder import JobFinder
 
         return JobFinder(self)
 

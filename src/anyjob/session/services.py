@@ -45,9 +45,9 @@ class SessionServices(Services):
         """The handle of a durable job becomes one wherever its ledger can be read."""
         if not job.backend().capabilities.durable:
             return super().pickled(job)
-        from anyjob.session.default import find_anywhere
+        from anyjob.session.current_sessions import find_anywhere
 
-        return find_anywhere, (job.job_id(), str(self.ledger.state))
+        return find_anywhere, (type(self._session), job.job_id(), str(self.ledger.state))
 
     def job(self, job_id: str) -> Any:
         """Return a handle on a job of which nothing is known but its id."""
@@ -104,7 +104,7 @@ class SessionServices(Services):
 
     def jobs(self, backend: Any, job_ids: Iterable[str], refresh: bool = False) -> dict[str, Any]:
         """Return handles on jobs of the ledger, of whatever backends."""
-        from anyjob.session.job_finder import JobFinder
+        from anyjob.session.jobs.finder import JobFinder
 
         finder = JobFinder(self._session)
         if refresh:

@@ -95,7 +95,7 @@ def column_names(incomplete: str) -> Iterable[str]:
 @_completes
 def states(incomplete: str) -> Iterable[str]:
     """Complete a state, or the name of several."""
-    from anyjob.session.job_filters import STATE_WORDS
+    from anyjob.session.jobs.filters import STATE_WORDS
 
     upper = incomplete.rpartition(",")[2][:1].isupper()
     return _last_of_list(incomplete, STATE_WORDS if upper else [word.lower() for word in STATE_WORDS])
@@ -142,7 +142,7 @@ def job_ids(incomplete: str) -> Iterable[tuple[str, str]]:
 @_completes
 def open_job_ids(incomplete: str) -> Iterable[tuple[str, str]]:
     """Complete the id or the name of a job that has not ended."""
-    from anyjob.session.job_filters import OPEN
+    from anyjob.session.jobs.filters import OPEN
 
     return _jobs(incomplete, lambda ledger: ledger.select(states=OPEN, limit=NEWEST))
 

@@ -14,7 +14,7 @@ from anyjob.cli.completion.completers import open_job_ids
 from anyjob.cli.context import open_session
 from anyjob.cli.jobs.selection import confirm, filter_options, find_jobs, read_criteria
 from anyjob.cli.terminal.output import write_line
-from anyjob.session.job_filters import OPEN
+from anyjob.session.jobs.filters import OPEN
 
 
 def yes_option(function: Callable[..., None]) -> Callable[..., None]:

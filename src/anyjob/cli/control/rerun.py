@@ -78,7 +78,7 @@ def rerun(
     with open_session() as session:
         jobs = find_jobs(session, ids, criteria)
         if downstream:
-            from anyjob.session.job_actions import with_downstream
+            from anyjob.session.jobs.actions import with_downstream
 
             jobs = with_downstream(session, jobs)
         confirm("run anew", len(jobs), by_filters=not ids, yes=yes)
@@ -110,7 +110,7 @@ def _run(session: Session, jobs: list[Any], resources: dict[str, Any]) -> int:
         )
     from anyjob.cli.jobs.wait import wait_for_all
     from anyjob.cli.run.interrupts import Interrupts
-    from anyjob.session.job_actions import cancel
+    from anyjob.session.jobs.actions import cancel
 
     started: list[Any] = []
     # Only jobs that are in the ledger can be run anew, and these outlive us.

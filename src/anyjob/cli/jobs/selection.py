@@ -15,7 +15,7 @@ from anyjob.cli.terminal.output import is_terminal
 from anyjob.cli.terminal.values import parse_pairs
 from anyjob.errors import SpecError
 from anyjob.session.facade import Session
-from anyjob.session.job_filters import as_states
+from anyjob.session.jobs.filters import as_states
 from anyjob.status import JobStatus
 
 

@@ -70,7 +70,7 @@ def run_one(
 
 
 def _cancel(jobs: list[Any]) -> list[bool]:
-    from anyjob.session.job_actions import cancel  # few jobs are cancelled by Ctrl-C
+    from anyjob.session.jobs.actions import cancel  # few jobs are cancelled by Ctrl-C
 
     return cancel(jobs)
 

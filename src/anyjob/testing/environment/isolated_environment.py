@@ -48,7 +48,8 @@ def isolated(home: Path, keep: Collection[str] = ()) -> Iterator[Path]:
 
 
 def _close_default_session() -> None:
-    module = sys.modules.get("anyjob.session.default")  # not imported for this
-    if module is not None and module._default is not None:
-        module.default_session().close()
-        module.set_default_session(None)
+    module = sys.modules.get("anyjob.session.current_sessions")  # not imported for this
+    session = module.current_default() if module is not None else None
+    if module is not None and session is not None:
+        session.close()
+        module.set_default(None)

@@ -13,7 +13,7 @@ def refresh(session: Session, ledger: Ledger, rows: list[Row]) -> list[Row]:
     if not unfinished:
         return rows
     from anyjob.ledger.identity import HOST  # of use only where backends are asked, as msgspec is
-    from anyjob.session.job_finder import JobFinder
+    from anyjob.session.jobs.finder import JobFinder
 
     here = {
         number

@@ -20,8 +20,8 @@ from anyjob.runtime.run_keywords import take_results
 from anyjob.runtime.submission.submit import submit
 from anyjob.runtime.submission.take_back import take_back
 from anyjob.session.backends.missing_backends import DeferredBackend
-from anyjob.session.downstream import Order, stopped_by
-from anyjob.session.failures import Failures
+from anyjob.session.jobs.downstream import Order, stopped_by
+from anyjob.session.jobs.failures import Failures
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
 from anyjob.taskbackend import TaskBackend
 from anyjob.tracking.waits.given_jobs import jobs_in

@@ -16,8 +16,8 @@ from anyjob.session.backends.ledger_backends import LedgerBackends, names_of
 from anyjob.session.backends.missing_backends import DeferredBackend
 from anyjob.session.backends.plain_backend import PlainRun
 from anyjob.session.backends.plain_job import KIND, LedgerEntry
-from anyjob.session.failures import Failures
-from anyjob.session.job_filters import JobFilters, read_filters
+from anyjob.session.jobs.failures import Failures
+from anyjob.session.jobs.filters import JobFilters, read_filters
 from anyjob.status import JOB_FINAL_STATES
 from anyjob.taskbackend import TaskBackend
 from anyjob.text.printable import shortened

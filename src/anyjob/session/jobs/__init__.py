@@ -1,0 +1,1 @@
+"""The jobs of a session: found again, by ids or by what is known of them, and acted on, many at once."""
