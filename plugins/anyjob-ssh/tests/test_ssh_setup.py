@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from anyjob_ssh.backend import SshBackend
 from anyjob_ssh.options import SshOptions
 
 import anyjob
-from anyjob import BackendError, Command
+from anyjob import BackendError, Command, ConfigError
 from anyjob.sdk import Hello
 
 Make = Callable[..., SshBackend]
@@ -92,6 +93,23 @@ def test_a_machine_without_anyjob_gets_it(own_server: OwnServer, tmp_path: Path)
         said = installation.run_there(options, line)
     assert said == f"anyjob {VERSION} (carried over)"
     assert (server.home / command_line.INSTALLED / "bin" / "anyjob").exists()
+
+
+def test_a_home_with_a_long_path_has_its_socket_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = SshOptions(host="lab")
+    monkeypatch.setenv("HOME", f"/{'home' * 30}")
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", short)
+        path = command_line.master_path(options)
+        assert Path(path).parent == Path(short)
+        assert f"ControlPath={path}" in command_line.login_arguments(options, 1)
+        Path(short).chmod(0o777)
+        with pytest.raises(ConfigError, match="set XDG_RUNTIME_DIR to a directory of your own"):
+            command_line.login_arguments(options, 1)
+    monkeypatch.setenv("HOME", "/home/me")
+    assert command_line.master_path(options).startswith("/home/me/.ssh/anyjob-")
 
 
 @pytest.fixture

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
+from anyjob import ConfigError
 from anyjob_ssh.options import SshOptions
 
 INSTALLED = ".local/share/anyjob/venv"
 """Below the home there: where ``anyjob remote install`` puts it."""
+LONGEST = 90
+"""Bytes of the path of a socket of ssh: 107 at most, and it adds 17 while it makes it."""
 ALIVE = 5
 """Seconds without a word after which the server is asked for one; four times in vain, it is gone."""
 COMMAND = f"exec sh -c 'PATH=\"$PATH:$HOME/.local/bin:$HOME/{INSTALLED}/bin\"; exec anyjob serve --stdio'"
@@ -83,15 +86,45 @@ def ssh_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def master_path(options: SshOptions) -> str:
-    """Return the socket of a connection that ``anyjob remote login`` keeps: short, as sockets need it."""
+    """Return the socket of a connection that ``anyjob remote login`` keeps.
+
+    It lies beside the keys; where that path is too long for ssh, in the runtime directory of the user.
+    """
     import hashlib
 
     told = "\0".join((options.host, options.config, *options.ssh_options))
-    return os.path.expanduser(f"~/.ssh/anyjob-{hashlib.sha256(told.encode()).hexdigest()[:10]}")
+    name = f"anyjob-{hashlib.sha256(told.encode()).hexdigest()[:10]}"
+    path = os.path.expanduser(f"~/.ssh/{name}")
+    return path if is_short(path) or not (own := _runtime_directory()) else f"{own}/{name}"
+
+
+def is_short(path: str) -> bool:
+    """Tell whether ssh can have a socket there: it makes it under a longer name first."""
+    return len(os.fsencode(path)) <= LONGEST
+
+
+def _runtime_directory() -> str:
+    """Return a directory that nobody else may put a socket into; empty where there is none."""
+    path = os.environ.get("XDG_RUNTIME_DIR", "")
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ""
+    return path if found.st_uid == os.geteuid() and not found.st_mode & 0o022 else ""
 
 
 def login_arguments(options: SshOptions, hours: int) -> list[str]:
-    """Return the command line of an ``ssh`` that asks its user, and stays in the background."""
+    """Return the command line of an ``ssh`` that asks its user, and stays in the background.
+
+    Raises:
+        ConfigError: there is no place for its socket.
+    """
+    path = master_path(options)
+    if not is_short(path):
+        raise ConfigError(
+            f"the socket of this connection would be {path}, longer than the {LONGEST} bytes that ssh "
+            "can have; set XDG_RUNTIME_DIR to a directory of your own whose path is short"
+        )
     program, *rest = ssh_arguments(options, batch=False)
-    kept = [f"ControlPath={master_path(options)}", "ControlMaster=auto", f"ControlPersist={hours}h"]
+    kept = [f"ControlPath={path}", "ControlMaster=auto", f"ControlPersist={hours}h"]
     return [program, *(part for each in kept for part in ("-o", each)), *rest, "true"]
