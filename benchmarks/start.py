@@ -1,9 +1,10 @@
 """What short programs cost: the command line in starts of a bare interpreter, and a first result.
 
 The daemons of `local` are warm, and `jobs` lists what `run` has run. What is imported from others is there
-beside. With a checkout of older code, that is measured too, and a first result is compared with that of it,
-by what each takes beyond a bare interpreter. With `--cpu`, what is counted is the time of a processor
-that the program itself takes, without that of the daemons: for a machine that does other things, too.
+beside, and all that `run` imports: what it takes beyond that, it does. With a checkout of older code, that is
+measured too, and a first result is compared with that of it, by what each takes beyond a bare interpreter.
+With `--cpu`, what is counted is the time of a processor that the program itself takes, without that of the
+daemons: for a machine that does other things, too.
 
 Usage: python benchmarks/start.py [rounds [checkout]] [--cpu]
 """
@@ -11,6 +12,7 @@ Usage: python benchmarks/start.py [rounds [checkout]] [--cpu]
 from __future__ import annotations
 
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -36,6 +38,9 @@ THEIRS = {
     "what jobs imports of others": f"{FROZEN}re, click, pathlib, sqlite3",
     "what run imports of others": f"{FROZEN}re, click, pathlib, sqlite3, msgspec, pickle, signal, socket",
 }
+
+
+RUN_IMPORTS = "what run imports, ours too"
 
 
 @contextmanager
@@ -72,9 +77,10 @@ def main() -> int:
                 programs[name + when] = command(python, name)
                 if when:
                     own[name + when] = bench.variables(other)
+        programs[RUN_IMPORTS] = f"{THEIRS['what run imports of others']}, {imported(now, directory)}"
         times = bench.measure(now, programs, bench.variables(directory), bench.rounds(), own, clock)
     good = bench.report(times, limits)
-    for name in THEIRS:
+    for name in (*THEIRS, RUN_IMPORTS):
         starts(times, name)
     for name, (_, most) in COMMANDS.items():
         good &= starts(times, name, most)
@@ -88,6 +94,16 @@ def command(python: Path, name: str) -> list[str]:
     if name == RESULT:
         return [str(python), "-c", FIRST]
     return [str(python.with_name("anyjob")), *COMMANDS[name][0]]
+
+
+def imported(python: Path, directory: Path) -> str:
+    """Return which modules of ours `anyjob run` imports, by commas."""
+    run = [str(python), "-X", "importtime", str(python.with_name("anyjob")), "run", "--", "true"]
+    told = subprocess.run(
+        run, check=True, capture_output=True, text=True, cwd=directory, env=bench.variables(directory)
+    ).stderr
+    names = [line.rpartition("|")[2].strip() for line in told.splitlines()]
+    return ", ".join(name for name in names if name.startswith("anyjob"))
 
 
 def starts(times: Mapping[str, list[float]], name: str, most: float | None = None) -> bool:
