@@ -18,7 +18,7 @@ from anyjob import BackendError, BackendUnavailableError, Command, JobStatus, Op
 from anyjob.errors import JobError
 from anyjob.remote import messages
 from anyjob.remote.messages import JobIds, Names, Read, RemoteOrder, Submit
-from anyjob.remote.near import far_files
+from anyjob.remote.near import connection, far_files
 from anyjob.remote.near.backend import RemoteBackend
 from anyjob.remote.near.channel import Channel, Ending, answered
 
@@ -75,6 +75,34 @@ def make(anyjob_session: anyjob.Session, anyjob_environment: Path) -> Make:
 def packed(backend: PipeBackend, job_id: str, *argv: str) -> RemoteOrder:
     work = messages.CommandWork([os.fsencode(argument) for argument in argv])
     return RemoteOrder(job_id, work, b"{}")
+
+
+def test_what_is_handed_over_takes_one_message_for_each_bulk_and_waits_for_no_answer_between(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a slow network costs it one way there and back, however many jobs there are."""
+    backend = make()
+    backend.run(Command(["true"])).result(60)
+    sent: list[str] = []
+    sent_before_answer: list[int] = []
+    send = Channel.send
+
+    def note_sent(channel: Channel, word: str, body: Any) -> Any:
+        if word not in ("ping", "observe"):  # those come whenever something has happened
+            sent.append(word)
+        return send(channel, word, body)
+
+    def note_answer(answer: Any) -> Any:
+        sent_before_answer.append(len(sent))
+        return answered(answer)
+
+    monkeypatch.setattr(Channel, "send", note_sent)
+    monkeypatch.setattr(connection, "answered", note_answer)
+    jobs = backend.run_many([Command(["true"])] * (6 * messages.BULK - 1))
+    bulks, on_their_way = len(sent), sent_before_answer
+    backend.cancel_many(jobs)
+    assert sent[:bulks] == ["submit"] * 6
+    assert on_their_way[: connection.WINDOW] == [4, 5, 6, 6]
 
 
 def test_how_many_run_at_a_time_is_limited_there(make: Make, anyjob_session: anyjob.Session) -> None:
