@@ -201,6 +201,11 @@ def test_every_reason_of_the_reference_is_explained() -> None:
             ["runs, for 2h13m", "16m40s are left of its walltime of 2h30m"],
         ),
         ({}, {"state": "RUNNING", "resources": {"walltime": 60.0}}, ["of 1m is over"]),
+        (
+            {"room": (9 * MIB, 4 * MIB), "there": {"cpus": 2}, "takes": {"cpus": 1}},
+            {"spool": "/s/3f"},
+            ["room on the disk", "take 9.0 MiB", "anyjob prune"],
+        ),
         ({"is_paused": True}, {"state": "RUNNING"}, ["is paused", "anyjob resume 3f2a91c0"]),
         ({"is_cancelling": True}, {"state": "RUNNING"}, ["is being cancelled: it runs still"]),
         (

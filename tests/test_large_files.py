@@ -22,6 +22,8 @@ from anyjob.execution.spawning import lay_file
 from anyjob.runtime.recording import content_store
 from anyjob.runtime.recording.content_store import LARGE, ContentStore
 from anyjob.spool.job_spool import INPUTS, held_input
+from anyjob.views.details.facts_of import collect
+from anyjob.views.explanation.explain import explain
 
 READS = 'cat > "$1"; cmp "$1" "$ANYJOB_SPOOL/files/data" && echo more >> "$ANYJOB_SPOOL/files/data"'
 
@@ -188,5 +190,9 @@ def test_who_waits_for_room_for_a_large_file_holds_up_nobody(
         assert [job.outcome(60).status.name for job in after] == ["DONE"] * 5
         until(lambda: "waits for room for the large files" in caplog.text, "who waits is told")
         assert large.status().name == "QUEUED"
+        (row,) = local.session.ledger.rows([large.job_id()]).values()
+        told = explain(collect(local.session, row))
+        assert "waits for room on the disk" in told.headline
+        assert "take 8.0 MiB, and " in told.why[0]
         (disk / "fill").unlink()
         assert large.result(60).stdout.text() == f"{8 << 20}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -15,6 +16,8 @@ from anyjob.outputs.log_reading import STREAMS
 from anyjob.resources import Resources, labels_of, total_cpus
 from anyjob.session.backends.plain_job import KIND as PLAIN
 from anyjob.session.facade import Session
+from anyjob.specs import Command
+from anyjob.spool.job_spool import INPUTS, held_input
 from anyjob.views import log_tails, queries
 from anyjob.views.details.description import describe
 from anyjob.views.explanation.facts import Facts, Other, limit_of
@@ -49,9 +52,21 @@ def collect(session: Session, row: Row) -> Facts:
         running=tuple(_others(ledger, running, now, there)),
         there=there,
         takes=takes,
+        room=_room(session, row, Path(found["spool"])) if waits and there and found["spool"] else (0, 0),
         alike=queries.alike(ledger, row),
         cause=cause and Other(cause.job_id, cause.name, cause.status.name),
     )
+
+
+def _room(session: Session, row: Row, spool: Path) -> tuple[int, int]:
+    """Return the bytes of the large files that a job's directory is to have copies of, and those free."""
+    with suppress(AnyjobError, OSError):
+        work = session.get_job(row.job_id).spec() if (spool / INPUTS).is_dir() else None
+        files = work.files.values() if isinstance(work, Command) else ()
+        needed = sum(held_input(spool, file.sha256).stat().st_size for file in files if file.sha256)
+        disk = os.statvfs(spool)
+        return needed, disk.f_bavail * disk.f_frsize
+    return 0, 0
 
 
 def _elsewhere(session: Session, row: Row) -> str:

@@ -46,6 +46,7 @@ class Facts:
         running: the jobs of its backend that run.
         there: how much its backend has for all its jobs, by name, as far as that is known.
         takes: how much of that this job takes.
+        room: of one that waits with large files: the bytes that they take, and those that are free.
         alike: how others like it have fared of late.
         cause: the first of the jobs of whose end it has failed.
     """
@@ -64,6 +65,7 @@ class Facts:
     running: tuple[Other, ...] = ()
     there: Mapping[str, float] = field(default_factory=dict)
     takes: Mapping[str, float] = field(default_factory=dict)
+    room: tuple[int, int] = (0, 0)
     alike: Alike = NOTHING_ALIKE
     cause: Other | None = None
 

@@ -6,13 +6,15 @@ import shlex
 from collections.abc import Iterator
 
 from anyjob.resources import MAX_PRIORITY
-from anyjob.text.amounts import span
+from anyjob.text.amounts import size, span
+from anyjob.text.full_disk import WAY_OUT
 from anyjob.text.units import format_memory
 from anyjob.views.explanation.facts import LIMIT, Explanation, Facts, Other
 
 MOST_NAMED = 5
 """Other jobs that are named, at most."""
 THE_LIMIT = "the limit of "
+THE_ROOM = "room on the disk"
 LONG = 60.0
 """Seconds after which a job that could start, and does not, makes one wonder."""
 
@@ -83,6 +85,8 @@ def _in_our_queue(facts: Facts, since: str) -> Explanation:
     if missing:
         what = "waits for " + " and ".join(name for name, _ in missing)
         why = [line for _, line in missing] + list(_named(facts.running))
+        if any(name == THE_ROOM for name, _ in missing):
+            ways.append(WAY_OUT)
         if any(name == "a slot" for name, _ in missing):
             ways.append(f"more at a time: anyjob backends set {shlex.quote(backend)} slots=N")
         if limited := [name for name, _ in missing if name.startswith(THE_LIMIT)]:
@@ -122,6 +126,10 @@ def _missing(facts: Facts) -> Iterator[tuple[str, str]]:
             f"{_count(sum(1 for other in facts.running if other.takes.get(name)))}, "
             f"and it takes {amount(name, asked)}",
         )
+    needed, free = facts.room
+    if needed > free:
+        told = f"the large files that go with it take {size(needed)}, and {size(free)} are free"
+        yield THE_ROOM, f"{told} on the disk of {facts.found['spool']}"
 
 
 def _arguments(label: str) -> str:
