@@ -28,6 +28,7 @@ INTERRUPTED = (
     "ledger_recorder.py",
     "stored_work.py",
     "store.py",
+    "ledger/bulks.py",
     "local/backend.py",
     "database.py",
 )

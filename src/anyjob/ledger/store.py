@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +17,6 @@ from anyjob.ledger.end_effects import NOTHING, EndEffects
 from anyjob.ledger.file.database import LedgerFile
 from anyjob.ledger.reading.reader import LedgerReader
 from anyjob.ledger.rows import (
-    BLOCKED,
     CANCELLING,
     CODE,
     FINAL,
@@ -35,13 +34,6 @@ if TYPE_CHECKING:
     from anyjob.outcome import Outcome
 
 T = TypeVar("T")
-_SUPERSEDE = """
-    WITH RECURSIVE line (n) AS (
-        SELECT n FROM jobs WHERE id = :original
-        UNION ALL SELECT reruns.n FROM reruns JOIN line ON reruns.original = line.n)
-    INSERT INTO reruns SELECT :n, n FROM line ORDER BY n DESC LIMIT 1
-"""
-"""Puts a job behind the newest of the line that its original is in; does nothing where that is forgotten."""
 
 
 class Ledger(LedgerReader):
@@ -119,6 +111,7 @@ class Ledger(LedgerReader):
         Raises:
             JobNotFoundError: one is to start after a job that is not in the ledger.
         """
+        from anyjob.ledger import bulks
         from anyjob.ledger.encoding import decode_resources, encode_context
 
         if again is None:
@@ -130,52 +123,17 @@ class Ledger(LedgerReader):
         def write(db: sqlite3.Connection) -> EndEffects:
             if db.execute("SELECT 1 FROM backends WHERE n = ?", (backend,)).fetchone() is None:
                 raise StateError(f"the ledger {self.path} was replaced a moment ago: submit once more")
-            first = _last_number(db) + 1
-            bulk = db.execute(
-                "INSERT INTO bulks (backend, kind, native, name, created, first, last, context, shared, "
-                "again) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (backend, kind, native, as_column(name), created, first, first + len(jobs) - 1,
-                 encode_context(context), shared, again),
-            ).lastrowid  # fmt: skip
-            assert bulk is not None
-            if tags:
-                rows = [(bulk, as_column(key), as_column(value)) for key, value in tags.items()]
-                db.executemany("INSERT INTO tags VALUES (?, ?, ?)", rows)
-            code = CODE[state]
-            db.executemany(
-                "INSERT INTO jobs (n, id, bulk, backend, state) VALUES (?, ?, ?, ?, ?)",
-                (
-                    (
-                        n,
-                        job.job_id,
-                        bulk,
-                        backend,
-                        BLOCKED if job.after and not job.started_by_engine else code,
-                    )
-                    for n, job in enumerate(jobs, first)
-                ),
-            )
-            db.executemany(
-                "INSERT INTO work VALUES (?, ?, ?)",
-                ((n, job.payload, job.spec) for n, job in enumerate(jobs, first)),
-            )
-            db.executemany("INSERT INTO summaries VALUES (?, ?, ?)", _summaries(jobs, first))
-            for n, job in enumerate(jobs, first):
-                if job.notes:
-                    import json
-
-                    db.execute("INSERT INTO notes VALUES (?, ?)", (n, json.dumps(job.notes)))
-                if job.rerun_of is not None:
-                    db.execute(_SUPERSEDE, {"n": n, "original": job.rerun_of})
-            if any(job.once or job.rerun_of for job in jobs):
-                from anyjob.ledger import once
-
-                once.enter(db, jobs, first)
-            if not any(job.after for job in jobs):
-                return NOTHING
-            from anyjob.ledger import dependencies
-
-            return dependencies.enter(db, jobs, first, created, code)
+            columns = {
+                "backend": backend,
+                "kind": kind,
+                "native": native,
+                "name": as_column(name),
+                "created": created,
+                "context": encode_context(context),
+                "shared": shared,
+                "again": again,
+            }
+            return bulks.enter(db, jobs, columns, tags or {}, CODE[state])
 
         return self._file.write(write)
 
@@ -382,7 +340,11 @@ class Ledger(LedgerReader):
 
     def remove(self, job_ids: Sequence[str]) -> list[str]:
         """Forget jobs, and bulks that none is left of; return the environment files that these had."""
-        return self._file.write(lambda db: [path for some in chunks(job_ids) for path in _remove(db, some)])
+        from anyjob.ledger import bulks
+
+        return self._file.write(
+            lambda db: [path for some in chunks(job_ids) for path in bulks.remove(db, some)]
+        )
 
     def forget_keys(self) -> None:
         """Forget under which keys jobs were done that have been forgotten themselves."""
@@ -400,18 +362,6 @@ class Ledger(LedgerReader):
     def _write_many(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
         if values:
             self._file.write(lambda db: db.executemany(sql, values))
-
-
-def _summaries(jobs: Sequence[NewJob], first: int) -> Iterator[tuple[int, str, str]]:
-    for n, job in enumerate(jobs, first):
-        work, parameters = job.summary
-        encoded = "{}"
-        if parameters:
-            import json
-
-            encoded = json.dumps(parameters, default=str)
-        if work or parameters:
-            yield n, work.encode("utf-8", "backslashreplace").decode(), encoded
 
 
 def _number_of(db: sqlite3.Connection, row: BackendRow) -> int:
@@ -434,43 +384,3 @@ def _number_of(db: sqlite3.Connection, row: BackendRow) -> int:
     number = db.execute(new, values).lastrowid
     assert number is not None
     return number
-
-
-def _last_number(db: sqlite3.Connection) -> int:
-    """Return the highest number that a job was ever given."""
-    found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'").fetchone()
-    return 0 if found is None else int(found[0])
-
-
-def _remove(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[str]:
-    from anyjob.ledger.encoding import decode_context
-
-    found = db.execute(f"SELECT n, bulk FROM jobs WHERE id IN ({placeholders(job_ids)})", job_ids).fetchall()
-    numbers = [(n,) for n, _ in found]
-    from anyjob.ledger import dependencies, once
-
-    never = dependencies.needed_and_open(db, job_ids)
-    if never:  # they never came to be, and others were to start after them
-        code = CODE[JobStatus.ERROR]
-        db.executemany("UPDATE jobs SET state = ?, reason = 'lost' WHERE n = ?", [(code, n) for n in never])
-        dependencies.advance(db, never, time.time())
-    once.forget(db, numbers)
-    db.executemany("DELETE FROM jobs WHERE n = ?", numbers)
-    db.executemany("DELETE FROM work WHERE n = ?", numbers)
-    db.executemany("DELETE FROM notes WHERE n = ?", numbers)
-    db.executemany("DELETE FROM attempts WHERE n = ?", numbers)
-    db.executemany("DELETE FROM summaries WHERE n = ?", numbers)
-    db.executemany("DELETE FROM reruns WHERE n = ?1 OR original = ?1", numbers)
-    db.executemany("DELETE FROM claims WHERE n = ?", numbers)
-    dependencies.forget(db, numbers)
-    environments = []
-    for bulk in {bulk for _, bulk in found}:
-        left = (
-            "SELECT 1 FROM bulks k CROSS JOIN jobs j ON j.n BETWEEN k.first AND k.last WHERE k.n = ? LIMIT 1"
-        )
-        if db.execute(left, (bulk,)).fetchone() is None:
-            gone = db.execute("SELECT context FROM bulks WHERE n = ?", (bulk,)).fetchall()
-            db.execute("DELETE FROM bulks WHERE n = ?", (bulk,))
-            db.execute("DELETE FROM tags WHERE bulk = ?", (bulk,))
-            environments += [decode_context(row[0]).environment for row in gone]
-    return [path for path in environments if path]

@@ -53,7 +53,7 @@ def check(kind: str, resources: Resources, options: Any, environ: Mapping[str, s
         demand = demand._replace(among=tuple(Device(gpu.id, gpu.memory) for gpu in found))
     shortage = Capacity(there, shared).shortage(demand)
     if shortage is not None:
-        raise NoRoom(_in_words(shortage, demand, options.slots))
+        raise NoRoom(_in_words(shortage, options.slots))
     return demand.among
 
 
@@ -70,7 +70,7 @@ def _gpus_asked(demand: Demand) -> str:
     return f"{demand.gpus:g} gpus" if demand.gpus else "a share of a GPU"
 
 
-def _in_words(shortage: Shortage, demand: Demand, slots: int) -> str:
+def _in_words(shortage: Shortage, slots: int) -> str:
     name, asked, there = shortage
     match name:
         case "cpus" if there < slots:

@@ -53,7 +53,7 @@ def run_pipeline(session: Session, pipeline: Pipeline, request: FileRequest) -> 
         return exit_codes.OK
     new: list[Any] = []
     try:
-        jobs = _submit(session, steps, request, new)
+        jobs = _submit(steps, request, new)
     except BaseException:  # what has been handed over would be half of it
         session.cancel(new)
         raise
@@ -109,7 +109,7 @@ def _prepare(session: Session, step: Step, request: FileRequest) -> Prepared:
     return Prepared(step, specs, rows, backend, resources)
 
 
-def _submit(session: Session, steps: list[Prepared], request: FileRequest, new: list[Any]) -> list[Any]:
+def _submit(steps: list[Prepared], request: FileRequest, new: list[Any]) -> list[Any]:
     """Hand over what is missing; return the jobs of all steps, in order."""
     made: dict[str, list[Any]] = {}
     for step, specs, rows, backend, resources in steps:
@@ -119,9 +119,7 @@ def _submit(session: Session, steps: list[Prepared], request: FileRequest, new: 
         }
         if not needed:
             after = {key: request.resources[key] for key in PREREQUISITES if key in request.resources}
-        once = once_of(
-            step.file, step.name, fresh=request.fresh
-        )  # what was done after other jobs does not count
+        once = once_of(step.file, step.name, fresh=request.fresh)
         found = hand_over(backend, specs, rows, {**resources, **after}, once)
         made[step.name] = found.jobs
         before = found.done | found.joined
