@@ -87,9 +87,9 @@ def test_what_happens_to_many_jobs_at_once_is_noted_at_once(
     def counted(what: str) -> None:
         write = getattr(Ledger, what)
 
-        def call(ledger: Ledger, given: Any) -> None:
+        def call(*given: Any) -> None:
             writes.append(what)
-            write(ledger, given)
+            write(*given)
 
         monkeypatch.setattr(Ledger, what, call)
 
