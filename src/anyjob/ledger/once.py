@@ -106,6 +106,10 @@ def forget(db: sqlite3.Connection, numbers: Sequence[tuple[int]]) -> None:
     )
 
 
-def forget_gone(db: sqlite3.Connection) -> None:
-    """Forget the keys of jobs that are not in the ledger any more."""
-    db.execute("DELETE FROM once WHERE n NOT IN (SELECT n FROM jobs)")
+GONE = "SELECT n FROM once WHERE n NOT IN (SELECT n FROM jobs)"
+"""The numbers of jobs that are not in the ledger any more, and whose keys are."""
+
+
+def forget_gone(db: sqlite3.Connection, numbers: Sequence[tuple[int]]) -> None:
+    """Forget the keys of jobs that have been forgotten before."""
+    db.executemany("DELETE FROM once WHERE n = ?", numbers)

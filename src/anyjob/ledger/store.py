@@ -346,11 +346,18 @@ class Ledger(LedgerReader):
             lambda db: [path for some in chunks(job_ids) for path in bulks.remove(db, some)]
         )
 
-    def forget_keys(self) -> None:
-        """Forget under which keys jobs were done that have been forgotten themselves."""
+    def keys_left(self) -> list[tuple[int]]:
+        """Return the numbers of forgotten jobs, of which the keys are left that they were done under."""
         from anyjob.ledger import once
 
-        self._file.write(once.forget_gone)
+        return self._file.read(once.GONE)
+
+    def forget_keys(self, numbers: Sequence[tuple[int]]) -> None:
+        """Forget the keys of those of `keys_left`."""
+        from anyjob.ledger import once
+
+        if numbers:
+            self._file.write(lambda db: once.forget_gone(db, numbers))
 
     def purge(self) -> bool:
         """Have what was forgotten in no file of the ledger; return whether that was possible now.

@@ -34,8 +34,9 @@ def prune(ledger: Ledger, older_than: Any) -> list[str]:
     if not ledger.exists:
         return []
     forgotten = ledger.ended_before(before)
+    left = ledger.keys_left()  # those of what is forgotten now stay: it is told that this was done before
     forget(ledger, forgotten)  # first, since it makes room
-    ledger.forget_keys()
+    ledger.forget_keys(left)
     _sweep_environments(ledger)
     _sweep_directories(ledger)
     ContentStore(ledger.state).sweep()
