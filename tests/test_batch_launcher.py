@@ -20,7 +20,7 @@ from support.made_up_nvml import OCCUPY, made_up_nvml
 from support.waiting import wait_until
 
 from anyjob import Call, Command, JobStatus, attempt
-from anyjob.batch import launcher
+from anyjob.batch.compute_node import launcher
 from anyjob.batch.dialect import Dialect
 from anyjob.batch.files.claims import claim_for_nobody, claimed_by
 from anyjob.batch.files.journal import Journal

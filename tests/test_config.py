@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyjob.config.directories import platform_directory
-from anyjob.config.origins import Origin
+from anyjob.config.layers.origins import Origin
 from anyjob.config.secrets import Secret
 from anyjob.config.settings import Config
 from anyjob.errors import ConfigError

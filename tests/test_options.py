@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 
+from anyjob.config.layers.origins import Origin, Values
 from anyjob.config.options import OptionInfo, describe, secret_fields, validate_options
-from anyjob.config.origins import Origin, Values
 from anyjob.config.secrets import Secret
 from anyjob.config.settings import Config
 from anyjob.errors import ConfigError

@@ -313,7 +313,7 @@ main()
         "errors.py",
         "cli/run/command.py",
         "session/facade.py",
-        "config/layers.py",
+        "config/layers/merging.py",
         "registry/lookup.py",
         "ledger/file/statedir.py",
         "builtin/local/client.py",

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args
 
 import msgspec
 
-from anyjob.config.origins import Values
+from anyjob.config.layers.origins import Values
 from anyjob.config.secrets import Secret, plain_text
 from anyjob.errors import ConfigError
 from anyjob.text.nearest import did_you_mean

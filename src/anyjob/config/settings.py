@@ -25,8 +25,8 @@ from __future__ import annotations
 import os
 
 from anyjob import _typing as t
-from anyjob.config.layers import GROUPS, Layer, merge, plain_copy
-from anyjob.config.origins import Origin, Values
+from anyjob.config.layers.merging import GROUPS, Layer, merge, plain_copy
+from anyjob.config.layers.origins import Origin, Values
 from anyjob.errors import ConfigError
 
 BUILTIN = {"default_backend": "local"}
@@ -129,7 +129,7 @@ class Config:
         Raises:
             ConfigError: a file cannot be read, or is not valid TOML.
         """
-        from anyjob.config.sources import read
+        from anyjob.config.layers.sources import read
 
         return cls(read(cwd, os.environ if environ is None else environ, user_dir, system_dir))
 

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from anyjob.batch import launcher
+from anyjob.batch.compute_node import launcher
 from anyjob.batch.dialect import Dialect
 from anyjob.batch.files.journal import Journal
 from anyjob.batch.files.node_reports import refresh_directory

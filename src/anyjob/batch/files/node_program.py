@@ -32,7 +32,10 @@ sys.stderr.flush()
 os._exit(code)  # without taking the interpreter apart, which takes as long as the work of this program
 """
 """What the node's Python is called with."""
-SHIPPED = {"anyjob.batch": ("launcher", "launched_call"), "anyjob.standalone": ("runner", "gpu_memory")}
+SHIPPED = {
+    "anyjob.batch.compute_node": ("launcher", "launched_call"),
+    "anyjob.standalone": ("runner", "gpu_memory"),
+}
 """The modules that lie in the spool, as ``anyjob_NAME``: the launcher, and what it imports."""
 
 

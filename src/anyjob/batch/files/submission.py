@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
-from anyjob.batch import launcher
+from anyjob.batch.compute_node import launcher
 from anyjob.batch.dialect import Dialect
 from anyjob.batch.files.claims import NOBODY, claimed_by
 from anyjob.batch.files.work import NOT_AN_ARRAY, Membership, write_work

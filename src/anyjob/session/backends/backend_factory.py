@@ -5,7 +5,7 @@ from __future__ import annotations
 from anyjob import _typing as t
 from anyjob.backend import BaseBackend
 from anyjob.config.construction import options_type
-from anyjob.config.origins import Origin, Values
+from anyjob.config.layers.origins import Origin, Values
 from anyjob.errors import AnyjobError, BackendError, ConfigError, PluginError, UnknownNameError, in_words
 
 TYPE_CHECKING = False

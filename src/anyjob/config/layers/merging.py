@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyjob.config.origins import Origin
+from anyjob.config.layers.origins import Origin
 from anyjob.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
-    from anyjob.config.origins import Path
+    from anyjob.config.layers.origins import Path
 
 GROUPS = ("backends", "providers")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from anyjob.config.directories import platform_directory
-from anyjob.config.layers import Layer, merge
-from anyjob.config.origins import Origin
+from anyjob.config.layers.merging import Layer, merge
+from anyjob.config.layers.origins import Origin
 from anyjob.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    from anyjob.config.origins import Path
+    from anyjob.config.layers.origins import Path
 
 
 def read(

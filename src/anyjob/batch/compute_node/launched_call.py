@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from anyjob.batch.launcher import Job
+    from anyjob.batch.compute_node.launcher import Job
 else:
     import _signal as signal  # as `launcher` does
 
