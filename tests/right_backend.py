@@ -42,7 +42,7 @@ class RightBackend(TaskBackend):
     capabilities = Capabilities(durable=True, shared_files=True, find=True, logs=True)
     floor = 0.02
     ceiling = 0.2
-    grace = 0.3
+    grace = float(os.environ.get("RIGHT_GRACE", "0.3"))
     relaunches = True  # an engine that is told of a job twice knows it by its name
     program: ClassVar[tuple[str, ...]] = (right_engine.__file__,)
     """The engine, and what it is told."""

@@ -303,3 +303,43 @@ def test_what_is_forgotten_leaves_no_directory_of_any_attempt(
         assert len(list(spool.glob("*/*"))) == 2
         world.session.prune(older_than=0)
         assert list(spool.glob("*/*")) == []
+
+
+@pytest.mark.parametrize("killed", ["before", "after"])
+def test_an_end_counts_once_though_whoever_writes_it_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
+    with several_engines(tmp_path, monkeypatch) as world:
+        world.client(
+            "from anyjob.ledger.store import Ledger\n"
+            "settle = Ledger.settle\n"
+            "def settle_and_die(*arguments):\n"
+            f"    {killed!r} == 'before' or settle(*arguments)\n"
+            "    os.kill(os.getpid(), 9)\n"
+            "Ledger.settle = settle_and_die\n"
+            f"text = \"echo $ANYJOB_ATTEMPT >> '{world.ran}'; [ $ANYJOB_ATTEMPT = 2 ]\"\n"
+            "job = run(Command(['sh', '-c', text]), backend='right', retries=2, name='flaky')\n"
+            "run(work('behind'), backend='right', after=job, name='behind')\n"
+            "job.outcome(60)\n"
+        )
+        world.kill_all()
+        (job,), (behind,) = anyjob.jobs(name="flaky"), anyjob.jobs(name="behind")
+        assert behind.result(timeout=60) is not None
+        assert world.runs() == ["1", "2", "behind"]
+        assert [each.followed_by for each in job.attempts()] == ["retry", ""]
+
+
+def test_what_is_run_anew_with_what_follows_it_may_be_on_several_backends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with several_engines(tmp_path, monkeypatch) as world:
+        text = f"[ -e '{world.gate}' ] && echo fit $ANYJOB_ATTEMPT >> '{world.ran}'"
+        fit = anyjob.run(Command(["sh", "-c", text]), backend="right", retries=1)
+        evaluate = anyjob.run(world.work("evaluate"), backend="local", after=fit)
+        report = anyjob.run(world.work("report"), backend="right", after=evaluate)
+        assert report.outcome(timeout=60).reason == "dependency"
+        world.gate.touch()
+        anew = anyjob.rerun([fit], downstream=True)
+        assert [str(job.backend()) for job in anew] == ["right", "local", "right"]
+        assert anew[-1].result(timeout=60) is not None
+        assert world.runs() == ["fit 1", "evaluate", "report"]

@@ -91,6 +91,9 @@ def several_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), str(TESTS)]))
     (tmp_path / "engine").mkdir()
+    # On a busy machine it may take a while from the ledger to the engine: a job is not lost meanwhile.
+    monkeypatch.setenv("RIGHT_GRACE", "20")
+    monkeypatch.setattr("right_backend.RightBackend.grace", 20.0)
     monkeypatch.setenv("ANYJOB_STATE", str(tmp_path / "state"))
     for name in ("right", "dying"):
         monkeypatch.setenv(f"ANYJOB_BACKENDS__{name.upper()}__TYPE", name)
