@@ -159,7 +159,7 @@ def test_refused_passes_through_from_before_submit_and_from_nowhere_else() -> No
     assert manager.call("anyjob_submitted", job=None) == []
 
 
-def test_another_exception_from_before_submit_does_not_refuse() -> None:
+def test_another_exception_from_before_submit_does_not_refuse(caplog: pytest.LogCaptureFixture) -> None:
     class Plugin:
         def anyjob_before_submit(self) -> None:
             raise ValueError("a bug")
@@ -167,6 +167,7 @@ def test_another_exception_from_before_submit_does_not_refuse() -> None:
     manager = HookManager()
     manager.register(Plugin())
     submit(manager)
+    assert "ValueError: a bug" in caplog.text
 
 
 def test_the_first_answer_counts_where_one_is_wanted() -> None:

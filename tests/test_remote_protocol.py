@@ -139,10 +139,11 @@ def test_a_status_that_is_none_is_an_error() -> None:
         packing.unpack_observation(RemoteObservation("FINISHED"))
 
 
-@pytest.mark.parametrize("text", ["\udcff", "ü"])
-def test_text_of_an_engine_that_is_no_text_can_be_told(text: str) -> None:
+@pytest.mark.parametrize(("text", "told"), [("\udcff", "\\udcff"), ("ü", "ü")])
+def test_text_of_an_engine_that_is_no_text_can_be_told(text: str, told: str) -> None:
     packed = packing.pack_outcome(Outcome(status=JobStatus.ERROR, message=text, traceback=text))
-    msgspec.msgpack.encode(packed)
+    found = msgspec.msgpack.decode(msgspec.msgpack.encode(packed), type=RemoteOutcome)
+    assert (found.message, found.traceback) == (told, told)
 
 
 def test_modules_that_a_pickle_names_are_found_without_importing_them(
