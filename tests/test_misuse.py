@@ -8,16 +8,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 import anyjob
 from anyjob import aio
+from anyjob.builtin.configured_batch.backend import ConfiguredBackend
 from anyjob.builtin.local.backend import LocalBackend
 from anyjob.builtin.local.ipc.event_loop import EventLoop
 from anyjob.builtin.local.keeper.launch.errors import StartFailed
 from anyjob.builtin.local.keeper.launch.program import Spawner
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.keepers.keeper_link import KeeperLink
+from anyjob.config.options import alternatives, validate_options
 
 
 @pytest.fixture
@@ -123,6 +126,17 @@ def test_settings_of_another_form_are_told(session: anyjob.Session) -> None:
         anyjob.set_default_session(3)  # type: ignore[arg-type]
     with pytest.raises(anyjob.ConfigError, match="limits: a name in it: expected string, got integer"):
         LocalBackend.from_options("mine", {"limits": {3: 1}})
+
+
+def test_no_option_takes_more_seconds_than_a_clock_counts() -> None:
+    for cls in (LocalBackend, ConfiguredBackend):
+        seconds = [
+            field for field in msgspec.structs.fields(cls.Options) if float in alternatives(field.type)
+        ]
+        assert seconds
+        for field in seconds:
+            with pytest.raises(anyjob.ConfigError, match=rf"{field.encode_name}: expected float <= "):
+                validate_options(cls.Options, {field.encode_name: 1e300})
 
 
 def test_many_are_cancelled_by_a_function_of_the_package(session: anyjob.Session) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from anyjob_qiskit import Circuit
+from anyjob_qiskit.circuits import formats
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qpy
 from qiskit.circuit import Parameter, ParameterVector
+from qiskit.exceptions import QiskitError
 from qiskit.qpy import common
 
 from anyjob import File, Session, SpecError
@@ -121,3 +123,40 @@ def test_a_version_that_is_newer_than_qiskit_is_told(labs: Session) -> None:
     told = rf"new.qpy: this is QPY {newer}, and Qiskit .* reads up to {newer - 1}: write it by qpy.dump\("
     with pytest.raises(SpecError, match=told):
         labs.get_backend("aer").run(Circuit(File("new.qpy", bytes(content)), parameters={"t": 0}))
+
+
+class PanicException(BaseException):
+    """As pyo3 calls it: a panic in Rust is no Exception in Python."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (PanicException("index out of range"), "cannot read it: index out of range"),
+        (
+            QiskitError("no such gate\n\nStack backtrace:\n   0: qpy::load"),
+            "QiskitError: no such gate",
+        ),
+    ],
+)
+def test_what_the_part_in_rust_makes_of_a_broken_file_is_told_in_words(
+    raised: BaseException, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(stream: io.BytesIO) -> Any:
+        raise raised
+
+    monkeypatch.setattr(qpy, "load", load)
+    with pytest.raises(SpecError) as caught:
+        formats.read(File("odd.qpy", b"QISKIT\x0a" + str(said).encode()))
+    assert str(caught.value).startswith("odd.qpy: ")
+    assert said in str(caught.value)
+    assert "backtrace" not in str(caught.value)
+
+
+def test_who_interrupts_the_reading_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(stream: io.BytesIO) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(qpy, "load", load)
+    with pytest.raises(KeyboardInterrupt):
+        formats.read(File("odd.qpy", b"QISKIT\x0ainterrupted"))

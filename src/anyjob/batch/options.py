@@ -96,6 +96,7 @@ CLUSTER: tuple[tuple[str, Any, Any], ...] = (
             float,
             msgspec.Meta(
                 ge=0,
+                le=LONGEST,
                 description="seconds that what a job has left may take to be seen here (network files)",
             ),
         ],

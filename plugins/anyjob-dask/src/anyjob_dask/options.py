@@ -56,7 +56,7 @@ class DaskOptions(DaskJobOptions, frozen=True):
         _about("whether workers see this machine's files under the same paths; those started here do"),
     ] = None
     timeout: Annotated[
-        float, msgspec.Meta(gt=0, description="seconds that the scheduler may take to answer")
+        float, msgspec.Meta(gt=0, le=1e9, description="seconds that the scheduler may take to answer")
     ] = 10.0
     check_versions: Annotated[
         bool, _about("whether to refuse a cluster of another Python or Dask than this one")

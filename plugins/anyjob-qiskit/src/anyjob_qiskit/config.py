@@ -18,7 +18,7 @@ def about(text: str) -> Any:
 
 AtLeastZero = Annotated[int, msgspec.Meta(ge=0)]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
-Interval = Annotated[float, msgspec.Meta(gt=0)]
+Interval = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Level = Annotated[int, msgspec.Meta(ge=0, le=3)]
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from anyjob import Options
 
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 LOCAL = "local"
 """The address that stands for a cluster of this process's own."""
 
@@ -42,7 +42,7 @@ class RayOptions(Options, frozen=True):
     runtime_env: dict[str, Any] = {}
     grace: Seconds = 10.0
     timeout: Seconds = 20.0
-    batch_duration: Annotated[float, msgspec.Meta(ge=0)] = 0.02
+    batch_duration: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 0.02
     direct: bool = True
     autoscales: bool = False
 

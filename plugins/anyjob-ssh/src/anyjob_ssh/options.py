@@ -46,7 +46,7 @@ class SshOptions(Options, frozen=True, kw_only=True):
         tuple[str, ...], msgspec.Meta(description='what goes to it by -o: ["ProxyJump=gate"]')
     ] = ()
     timeout: Annotated[
-        float, msgspec.Meta(gt=0, description="seconds within which that machine has to answer")
+        float, msgspec.Meta(gt=0, le=1e9, description="seconds within which that machine has to answer")
     ] = 30.0
 
     def __post_init__(self) -> None:

@@ -39,7 +39,10 @@ class LocalOptions(Options, frozen=True):
         msgspec.Meta(ge=1, description="calls after which a process that is reused makes way for a new one"),
     ] = 1000
     grace: Annotated[
-        float, msgspec.Meta(ge=0, description="seconds between TERM and KILL, on cancel and at the walltime")
+        float,
+        msgspec.Meta(
+            ge=0, le=1e9, description="seconds between TERM and KILL, on cancel and at the walltime"
+        ),
     ] = 5.0
     order: Annotated[
         Literal["fair", "fifo"],

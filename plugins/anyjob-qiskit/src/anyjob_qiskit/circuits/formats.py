@@ -31,6 +31,7 @@ _LOCATIONS = (
     re.compile(r"L(?P<line>\d+):C(?P<column>\d+): (?P<what>.*)", re.DOTALL),
 )
 _VERSION = re.compile(rb"\s*OPENQASM\s+(\d+)")
+_BACKTRACE = re.compile(r"\s*\n\s*(?:stack )?backtrace:.*", re.DOTALL | re.IGNORECASE)
 _COMMENTS = re.compile(rb"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
@@ -146,6 +147,8 @@ def _parse(path: str, content: bytes) -> list[QuantumCircuit]:
         ) from error
     except Exception as error:  # each reader has exceptions of its own
         raise SpecError(f"{path}: {_error_message(error)}") from None
+    except BaseException as error:
+        raise _panic_told(path, error) from None
 
 
 def _parse_openqasm2(text: str, directory: str) -> QuantumCircuit:
@@ -174,10 +177,23 @@ def _parse_qpy(path: str, content: bytes) -> list[QuantumCircuit]:
             f"'anyjob-qiskit[qpy]' ({error})"
         ) from error
     except Exception as error:  # whatever a broken file makes of it
-        raise SpecError(
-            f"{path}: this is no QPY that can be read here: {type(error).__name__}: {error}"
-        ) from error
+        said = f"{type(error).__name__}: {_without_backtrace(error)}"
+        raise SpecError(f"{path}: this is no QPY that can be read here: {said}") from error
+    except BaseException as error:
+        raise _panic_told(path, error) from None
     return found
+
+
+def _panic_told(path: str, error: BaseException) -> BaseException:
+    """Return what is raised for what is no Exception: a panic of Qiskit's part in Rust, though an error."""
+    if type(error).__name__ != "PanicException":
+        return error
+    return SpecError(f"{path}: Qiskit {qiskit.__version__} cannot read it: {_without_backtrace(error)}")
+
+
+def _without_backtrace(error: BaseException) -> str:
+    """What an error of Qiskit's part in Rust says, without where in it that was."""
+    return _BACKTRACE.sub("", str(getattr(error, "message", error)))
 
 
 def _error_message(error: Exception) -> str:
