@@ -287,7 +287,7 @@ def test_what_has_no_result_to_hand_over_is_refused_with_the_way_out(
         gate.open()  # for any of them
         waiting.remove(next(anyjob.as_completed(waiting, timeout=60)))
     before = len(local.session.jobs())
-    with pytest.raises(JobNotFoundError, match=f"no job '{'f' * 20}' is in the ledger any more"):
+    with pytest.raises(JobNotFoundError, match=f"no job '{'f' * 20}' is in this ledger"):
         local.backend.run(abs, ResultOf("f" * 20))
     assert len(local.session.jobs()) == before
 

@@ -62,7 +62,8 @@ def enter(db: sqlite3.Connection, jobs: Sequence[NewJob], first: int, now: float
         for needed in dict.fromkeys(after):
             if needed.job_id not in known:
                 raise JobNotFoundError(
-                    f"no job {needed.job_id!r} is in the ledger any more: nothing can start after it"
+                    f"no job {needed.job_id!r} is in this ledger (it was forgotten, or is one of another): "
+                    "nothing can start after it"
                 )
             n, state = known[needed.job_id]
             unmet += state < FINAL

@@ -18,7 +18,10 @@ def cancel_many(backend: t.TaskBackend, jobs: Sequence[TaskJob], *, downstream: 
     records = [job._record for job in jobs]
     for job, record in zip(jobs, records, strict=True):
         if record.tracker is not tracker:
-            raise JobError(f"job {job.job_id()} is of backend {job.backend()!s}, not of {backend.name()!r}")
+            raise JobError(
+                f"job {job.job_id()} is of backend {job.backend()!s}, not of {backend.name()!r}, or that of "
+                "another session: anyjob.cancel([…]) takes jobs of any"
+            )
         tracker.check(record)
     if not downstream:
         from anyjob.runtime.dependencies.letting_go import let_go
