@@ -340,6 +340,8 @@ def test_a_desktop_without_notify_send_is_refused_at_once(
         (["fit", "--to", "team"], "TEAM_WEBHOOK' (anyjob.toml:2: notify.team.webhook) is not set"),
         (["fit", "--webhook", "team.org"], "--webhook: this is no address of a webhook"),
         (["fit", "--mail", "me"], "--mail: 'me' is no mail address"),
+        (["fit", "--report", "."], "--report .: that is a directory: name a file"),
+        (["fit", "--report", "no/end.html"], "--report no/end.html: there is no directory no: make it first"),
         (["nothing", "--command", "x"], "no job 'nothing' to tell of"),
         (["--tag", "study=none", "--command", "x"], "no job fits: there is nothing to tell of"),
     ],

@@ -50,11 +50,14 @@ def notify(
     if nobody is logged in any more, by a job on `local` for each way, whose id is printed: cancel it to have
     nothing told. What cannot be sent is tried again for some 20 minutes; `anyjob logs ID` says why.
     """
+    from anyjob.cli.run.sweeps.results_file import check_place
     from anyjob.config import notification_channels as configured
     from anyjob.notifications.request import Request, submit
 
     given: dict[str, Any] = {"command": command, "desktop": desktop, "mail": list(mail), "webhook": webhook}
     given["report"] = report and os.path.abspath(report)
+    if report:
+        check_place("--report", report)
     ways: list[Any] = [*dict.fromkeys(channels), *({way: how} for way, how in given.items() if how)]
     if not ways:
         raise click.UsageError(
