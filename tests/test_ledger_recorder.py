@@ -105,6 +105,24 @@ def test_what_happens_to_many_jobs_at_once_is_noted_at_once(
     assert all(row.started is not None for row in rows.values())
 
 
+def test_the_ids_of_a_long_launch_are_noted_as_they_come(
+    session: Session, backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who submits may be killed in the middle of it."""
+    launch, known = ClusterBackend.launch, []
+
+    def watched(self: ClusterBackend, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+        for order, answer in launch(self, orders):
+            rows = session.services.ledger.rows([each.job_id for each in orders])
+            known.append(sum(row.native_id is not None for row in rows.values()))
+            yield order, answer
+
+    monkeypatch.setattr("anyjob.runtime.submission.launch.NOTED", -1.0)
+    monkeypatch.setattr(ClusterBackend, "launch", watched)
+    backend.map(abs, range(3))
+    assert known == [0, 1, 2]
+
+
 def test_the_native_id_of_a_job_that_was_found_is_noted(
     session: Session, backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
