@@ -1,7 +1,8 @@
 """How long 5,000 programs take to hand over to Grid Engine, and how many `qsub` that makes.
 
 Beside a bare `qsub` of an array of 5,000, and beside 5,000 directories with a small file each, which is what
-each job has. They are held, so that none runs, and are deleted after it. Target: one `qsub`, in 0.5 s.
+each job has. They are held, so that none runs, and are deleted after it. Target: one `qsub`, in 0.5 s. Then
+300 programs are run to their end, once, and beside them a bare array of as many.
 
 Usage (as root, which may start a cluster): scripts/gridengine-up; python benchmarks/gridengine.py [rounds]
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 import _side_by_side as bench
 
 JOBS = 5000
+RUN = 300
 LIMIT = 0.5
 """Seconds."""
 ANYJOB = """
@@ -36,6 +38,30 @@ with Session(Config.from_dict({"backends": {"ge": said}}), state=place + "/state
     print(time.perf_counter() - begun, time.process_time() - cpu)
     print(jobs[0].native_id())
 """
+
+
+RAN = """
+import sys, time
+from anyjob import Command, Config, Session, wait
+said = {"type": "gridengine", "spool": sys.argv[2] + "/spool"}
+with Session(Config.from_dict({"backends": {"ge": said}}), state=sys.argv[2] + "/state") as session:
+    backend = session.get_backend("ge")
+    begun = time.perf_counter()
+    wait(backend.run_many([Command(["true"])] * int(sys.argv[1])))
+    print(time.perf_counter() - begun)
+"""
+
+
+def ran() -> tuple[float, float]:
+    """Return the seconds in which programs were run to their end, by anyjob and by a bare array."""
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[1:])}
+    with tempfile.TemporaryDirectory(prefix="bench-ge-") as place:
+        command = [sys.executable, "-c", RAN, str(RUN), place]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environ)
+    command = ["qsub", "-sync", "y", "-S", "/bin/bash", "-o", "/dev/null", "-j", "y", "-t", f"1-{RUN}"]
+    begun = time.perf_counter()
+    subprocess.run(command, check=True, input="true\n", stdout=subprocess.DEVNULL, text=True)
+    return float(done.stdout), time.perf_counter() - begun
 
 
 def anyjob(place: Path) -> tuple[float, float, int]:
@@ -89,6 +115,8 @@ def main() -> bool:
     print(f"{JOBS} programs handed over in {seconds:.2f} s, by {calls} qsub; a bare qsub takes {alone:.2f} s")
     print(f"{JOBS} directories with a file each take {files:.2f} s by themselves")
     print(f"{1000 * cpu / JOBS:.2f} ms of the client's CPU a job")
+    ours, array = ran()
+    print(f"{RUN} programs run to their end in {ours:.1f} s; a bare array of as many in {array:.1f} s")
     return seconds <= LIMIT and calls == 1
 
 
