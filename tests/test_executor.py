@@ -586,7 +586,7 @@ def test_a_done_callback_may_submit_and_wait(backend_type: Any, slots: int) -> N
 
     def again(future: Future[int]) -> None:
         try:
-            got.append(executor.submit(abs, -future.result() - 1).result(5))
+            got.append(executor.submit(abs, -future.result() - 1).result(LONG))
         except BaseException as error:
             got.append(error)
         finally:
