@@ -12,7 +12,7 @@ from running_local import Local, running
 from support.scripted_backends import ScriptedEngine
 
 import anyjob
-from anyjob import Command, Config, ConfigError, JobError, JobStatus, Retry, Session
+from anyjob import Command, Config, ConfigError, JobError, JobStatus, Retry, Session, aio
 from anyjob.cli.run.single import run_one
 
 FLAKY = Command(["sh", "-c", 'echo "out $ANYJOB_ATTEMPT"; [ "$ANYJOB_ATTEMPT" = 3 ] || exit 75'])
@@ -65,6 +65,16 @@ def test_each_attempt_is_numbered_and_kept(tmp_path: Path) -> None:
         assert [each.exit_code for each in again.attempts()] == [75, 75, 0]
 
 
+async def test_one_that_awaits_reads_an_attempt_too(tmp_path: Path) -> None:
+    with running(tmp_path) as local:
+        job = local.backend.run(FLAKY, retries=2)
+        await aio.wait([job], timeout=60)
+        assert [line async for line in aio.logs(job, attempt=2)] == ["out 2\n"]
+        assert [line async for line in aio.logs(job, follow=True, attempt=2)] == ["out 2\n", "out 3\n"]
+        with pytest.raises(JobError, match="has had 3 attempts, and no attempt 4"):
+            await anext(aio.logs(job, attempt=4))
+
+
 def test_a_job_that_was_run_once_has_one_attempt(tmp_path: Path) -> None:
     with running(tmp_path) as local:
         job = local.backend.run(Command(["echo", "once"]))
@@ -85,6 +95,8 @@ def test_who_begins_with_an_attempt_sees_it_and_all_after_it(
         assert list(job.logs(follow=True)) == ["out 3\n"]
         with pytest.raises(JobError, match="has had 3 attempts, and no attempt 4"):
             job.logs(follow=True, attempt=4)
+        with pytest.raises(JobError, match="has had 3 attempts, and no attempt 0"):
+            job.logs(follow=True, attempt=0)
         # The command line listens to a job when that is over.
         assert run_one(local.backend, FLAKY, {"retries": 2}, as_json=False, submit=lambda: [job]) == 0
         assert capfdbinary.readouterr().out == b"out 1\nout 2\nout 3\n"

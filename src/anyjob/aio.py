@@ -277,31 +277,32 @@ async def wait_for_final_state(
     await asynchronous.poll_until_final(job, timeout, wait, callback)
 
 
-async def logs(job: TaskJob, stream: str = "stdout", follow: bool = False) -> AsyncIterator[str]:
-    """Yield what a job wrote, line by line, with line ends.
-
-    Args:
-        job: a job of a task backend.
-        stream: ``stdout`` or ``stderr``.
-        follow: go on until the job has ended; else stop at what there is now.
+async def logs(
+    job: TaskJob, stream: str = "stdout", follow: bool = False, attempt: int | None = None
+) -> AsyncIterator[str]:
+    """Yield what a job wrote, line by line, with line ends: the twin of `anyjob.TaskJob.logs`, which see.
 
     Raises:
-        JobError: there is no such stream, or the job keeps no logs.
+        JobError: there is no such stream, or attempt, or the job keeps no logs.
     """
     splitter = log_reading.LineSplitter()
-    async for chunk in log_bytes(job, stream, follow):
+    async for chunk in log_bytes(job, stream, follow, attempt):
         for line in splitter.feed(chunk):
             yield line
     for line in splitter.rest():
         yield line
 
 
-def log_bytes(job: TaskJob, stream: str = "stdout", follow: bool = False) -> AsyncIterator[bytes]:
+async def log_bytes(
+    job: TaskJob, stream: str = "stdout", follow: bool = False, attempt: int | None = None
+) -> AsyncIterator[bytes]:
     """As `logs`, in bytes, as they come."""
     if not isinstance(job, TaskJob):
         raise JobError(f"{job!r} keeps no logs: only jobs of task backends do")
     log_reading.check_stream(stream)
-    return asynchronous.log_chunks(job, job_logs.reader(job, stream), follow)
+    read = await offload(lambda: job_logs.reader(job, stream, follow, attempt))
+    async for chunk in asynchronous.log_chunks(job, read, follow):
+        yield chunk
 
 
 # --- many jobs ------------------------------------------------------------------------------------

@@ -307,12 +307,8 @@ class TaskJob(BaseJob, Generic[T_co]):
         from anyjob.outputs import job_logs, log_reading
 
         log_reading.check_stream(stream)
-        record = self._record
-        more = follow and (record.outcome is None or (attempt or 0) < record.attempt)
-        if attempt not in (None, record.attempt) and not more:
-            return job_logs.of_attempt(self, stream, attempt)
         return log_reading.chunks(
-            job_logs.reader(self, stream, attempt if follow else None),
+            job_logs.reader(self, stream, follow, attempt),
             lambda: not follow or self.in_final_state(),
             self._pause,
         )

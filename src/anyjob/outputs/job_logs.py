@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from anyjob import _typing as t
 from anyjob.errors import JobError
-from anyjob.outputs import log_reading
 from anyjob.resources import goes_again
 from anyjob.spool.private_files import read_range
 
@@ -35,14 +34,30 @@ def attempts(job: t.TaskJob[Any]) -> list[Attempt]:
     return attempts_of(before, record.outcome, number, record.status, None, logs_of)
 
 
-def reader(job: t.TaskJob[Any], stream: str, first: int | None = None) -> Callable[[int], bytes]:
-    """Return what reads a stream from an offset on, from attempt to attempt.
+def reader(
+    job: t.TaskJob[Any], stream: str, follow: bool = False, attempt: int | None = None
+) -> Callable[[int], bytes]:
+    """Return what reads a stream from an offset on.
 
     Args:
         job: whose stream it is.
         stream: ``stdout`` or ``stderr``.
-        first: the number of the attempt that it begins with; by default, of the one that is under way.
+        follow: whether what comes later is wanted, too: then it reads from attempt to attempt.
+        attempt: the number of an attempt; by default, of the one that is under way. With ``follow``, of the
+            one that it begins with.
+
+    Raises:
+        JobError: the job has had no such attempt.
     """
+    record, last = job._record, job._record.attempt
+    if attempt not in (None, last):
+        comes_to_it = record.outcome is None or attempt < last
+        if attempt < 1 or not (follow and comes_to_it):
+            return _reader_of_attempt(job, stream, attempt)
+    return _reader_from(job, stream, attempt if follow else None)
+
+
+def _reader_from(job: t.TaskJob[Any], stream: str, first: int | None) -> Callable[[int], bytes]:
     record, backend = job._record, job._backend
     if record.kind and not backend.runs_again and (record.outcome is None or first is not None):
         return _ReaderOfLaunches(job, stream, first)
@@ -98,21 +113,10 @@ class _ReaderOfLaunches:
         return found
 
 
-def of_attempt(job: t.TaskJob[Any], stream: str, attempt: int) -> Iterator[bytes]:
-    """Yield what one attempt wrote.
-
-    Raises:
-        JobError: the job has had no such attempt.
-    """
+def _reader_of_attempt(job: t.TaskJob[Any], stream: str, attempt: int) -> Callable[[int], bytes]:
     found = {each.number: each for each in job.attempts()}
     if attempt not in found:
         had = "1 attempt" if len(found) == 1 else f"{len(found)} attempts"
         raise JobError(f"job {job.job_id()} has had {had}, and no attempt {attempt}")
     path = found[attempt].logs.get(stream)
-    if path is None:
-        return iter(())
-    return log_reading.chunks(lambda offset: read_range(path, offset), lambda: True, _do_not_pause)
-
-
-def _do_not_pause(seconds: float) -> None:
-    """What an attempt wrote that has ended is all there."""
+    return lambda offset: b"" if path is None else read_range(path, offset)
