@@ -23,7 +23,7 @@ from anyjob.builtin.local.supervisor import ledger_writer, service
 from anyjob.builtin.local.supervisor.jobs import outcomes
 from anyjob.builtin.local.supervisor.keepers import dead_keeper, reconciliation
 from anyjob.builtin.local.supervisor.scheduling import queue
-from anyjob.ledger import dependencies, store
+from anyjob.ledger import bulks, dependencies
 from anyjob.status import JobStatus
 from simulation.faults import Fault
 from simulation.workload import ClientPlan, Plan
@@ -165,7 +165,7 @@ def watches_no_memory() -> Any:
 
 def starts_dependents_at_once() -> Any:
     """What is to start after others is queued as all else."""
-    return mock.patch.object(store, "BLOCKED", 1)
+    return mock.patch.object(bulks, "BLOCKED", 1)
 
 
 def forgets_dependents() -> Any:

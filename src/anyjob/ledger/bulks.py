@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from anyjob.ledger.end_effects import NOTHING, EndEffects
+from anyjob.ledger.file.sql_lists import placeholders
 from anyjob.ledger.rows import BLOCKED, CODE, NewJob, as_column
-from anyjob.ledger.sql_lists import placeholders
 from anyjob.status import JobStatus
 
 _SUPERSEDE = """

@@ -11,8 +11,8 @@ from typing import Any
 
 from anyjob.ledger import dependencies
 from anyjob.ledger.end_effects import EndEffects
+from anyjob.ledger.file.sql_lists import chunks, placeholders
 from anyjob.ledger.rows import BLOCKED, CODE, DUE, HELD, PAUSED, WAITING
-from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus
 
 WAIT, RUN = (DUE, BLOCKED, CODE[JobStatus.QUEUED]), (CODE[JobStatus.RUNNING],)

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from anyjob.errors import JobNotFoundError
 from anyjob.ledger.end_effects import EndEffects
+from anyjob.ledger.file.sql_lists import chunks, placeholders
 from anyjob.ledger.rows import BLOCKED, CODE, FINAL, RELEASED, STATES, NewJob, of_column
-from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.standalone.runner import BROKEN, ending_in_words
 from anyjob.status import PREREQUISITES, JobStatus
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from anyjob.ledger.file.database import LedgerFile
+from anyjob.ledger.file.sql_lists import chunks, placeholders
 from anyjob.ledger.rows import CODE, FINAL, NewJob
-from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus
 
 _DONE = CODE[JobStatus.DONE]

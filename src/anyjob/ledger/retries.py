@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from anyjob.ledger.end_effects import NextAttempt
+from anyjob.ledger.file.sql_lists import chunks, placeholders
 from anyjob.ledger.rows import CANCELLING, CODE, DUE, FINAL
-from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from anyjob.errors import StateError
 from anyjob.ledger.end_effects import NOTHING, EndEffects
 from anyjob.ledger.file.database import LedgerFile
+from anyjob.ledger.file.sql_lists import chunks, placeholders
 from anyjob.ledger.reading.reader import LedgerReader
 from anyjob.ledger.rows import (
     CANCELLING,
@@ -26,7 +27,6 @@ from anyjob.ledger.rows import (
     NewJob,
     as_column,
 )
-from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyjob.errors import StateError
 from anyjob.ledger.file.disk_reserve import Reserve
-from anyjob.ledger.sql_lists import chunks
+from anyjob.ledger.file.sql_lists import chunks
 from anyjob.process.reporting import report
 from anyjob.runtime.recording.content_store import ContentStore
 from anyjob.spool import job_spool

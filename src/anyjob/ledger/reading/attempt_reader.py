@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from anyjob.ledger.file.database import LedgerFile
+from anyjob.ledger.file.sql_lists import chunks, placeholders
 from anyjob.ledger.rows import DUE, FINAL
-from anyjob.ledger.sql_lists import chunks, placeholders
 
 if TYPE_CHECKING:
     from anyjob.ledger.rows import Row

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from anyjob.ledger.dependencies import RESULT
 from anyjob.ledger.file.database import LedgerFile
+from anyjob.ledger.file.sql_lists import chunks, placeholders
 from anyjob.ledger.rows import BLOCKED, FINAL, Prerequisite, of_column, status_of
-from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus
 
 _GROUP_OF_J = "g.n = (SELECT max(n) FROM dependents WHERE n <= j.n) AND g.last >= j.n"

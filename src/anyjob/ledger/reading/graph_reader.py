@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from anyjob.ledger.file.database import LedgerFile
+from anyjob.ledger.file.sql_lists import chunks, placeholders
 from anyjob.ledger.rows import of_column, status_of
-from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus
 
 

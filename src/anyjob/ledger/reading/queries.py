@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from anyjob.ledger.file.sql_lists import placeholders
 from anyjob.ledger.rows import BLOCKED, CODE, DUE, FINAL, FIRST, RELEASED, STATES, Row
-from anyjob.ledger.sql_lists import placeholders
 from anyjob.status import JobStatus
 
 COLUMNS = (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from anyjob.errors import StateError
 from anyjob.ledger.file.database import LedgerFile
+from anyjob.ledger.file.sql_lists import chunks, placeholders
 from anyjob.ledger.reading.queries import JOINED, Search
 from anyjob.ledger.rows import (
     FINAL,
@@ -18,7 +19,6 @@ from anyjob.ledger.rows import (
     of_column,
     status_of,
 )
-from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from anyjob.ledger import dependencies, retries
 from anyjob.ledger.end_effects import NOTHING, EndEffects
+from anyjob.ledger.file.sql_lists import chunks, placeholders
 from anyjob.ledger.rows import BLOCKED, CANCELLING, CODE, DUE, FINAL, RELEASED
-from anyjob.ledger.sql_lists import chunks, placeholders
 from anyjob.ledger.store import Ledger
 from anyjob.status import JobStatus
 
