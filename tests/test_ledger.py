@@ -10,7 +10,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -534,23 +536,28 @@ except StateError as error:
 """
 
 
+@pytest.fixture
+def tmp_path_outside() -> Iterator[Path]:
+    """A directory that others may enter: a pytest that starts beside closes those of its own."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
-def test_what_is_not_ours_or_cannot_be_written_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_ours_or_cannot_be_written_is_refused(tmp_path_outside: Path) -> None:
     def told(state: Path) -> str:
         program = AS_NOBODY.format(path=[p for p in sys.path if p], state=str(state))
         return subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, check=True
         ).stdout
 
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent.stat().st_uid == os.geteuid() and parent != Path("/") and parent != Path("/tmp"):
-            parent.chmod(0o755)
-    ours = Ledger(tmp_path / "ours")
+    ours = Ledger(tmp_path_outside / "ours")
     add(ours)
     ours.state.chmod(0o755)
     assert "belongs to uid 0, not to you (uid 65534)" in told(ours.state)
-    assert "cannot make the directory" in told(tmp_path / "missing")
-    theirs = tmp_path / "theirs"
+    assert "cannot make the directory" in told(tmp_path_outside / "missing")
+    theirs = tmp_path_outside / "theirs"
     theirs.mkdir(mode=0o755)
     os.chown(theirs, 65534, 65534)
     assert told(theirs) == ""
