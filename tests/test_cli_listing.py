@@ -124,7 +124,7 @@ def test_a_version_that_nobody_reads() -> None:
                 "rich", "asyncio", "msgspec", "pickle", "json", "logging", "hashlib", "shutil", "subprocess",
                 "anyjob.specs", "anyjob.session.services", "anyjob.ledger.file.salvage",
                 "anyjob.registry.lookup", "anyjob.registry.discovery", "anyjob.registry.entry_points",
-                "anyjob.text.units", "anyjob.text.nearest", "click.shell_completion",
+                "anyjob.text.units", "anyjob.text.suggestions", "click.shell_completion",
                 "anyjob.ledger.dependencies", "anyjob.ledger.retries", "anyjob.ledger.once",
                 "anyjob.ledger.reading.attempt_reader", "anyjob.ledger.reading.dependency_reader",
                 "anyjob.ledger.reading.graph_reader", "anyjob.ledger.reading.queue_reader",

@@ -225,7 +225,7 @@ def test_a_call_here_imports_nothing_for_programs_and_files(tmp_path: Path) -> N
         "pathlib", "pluggy", "psutil", "random", "rich", "shutil", "signal", "sqlite3", "subprocess",
         "tempfile",
     }  # fmt: skip
-    assert mine & {*unwanted, "anyjob.ledger", "anyjob.cli", "anyjob.text.nearest"} == set()
+    assert mine & {*unwanted, "anyjob.ledger", "anyjob.cli", "anyjob.text.suggestions"} == set()
 
 
 @pytest.mark.parametrize("module", ["job", "backend", "errors", "specs"])

@@ -20,7 +20,7 @@ from anyjob import Config, ConfigError, Registry, Session
 from anyjob.errors import BlockedPluginError, BrokenPluginError, UnknownNameError
 from anyjob.registry import metadata
 from anyjob.registry.entry_points import BACKENDS, JOB_TYPES, PLUGINS, wrong_name
-from anyjob.text.nearest import did_you_mean
+from anyjob.text.suggestions import did_you_mean
 
 ENTRY_POINTS = """
 [anyjob.backends]

@@ -43,7 +43,7 @@ def test_a_handover_that_takes_long_puts_off_no_other(tmp_path: Path, clock: Sim
         pauses: list[float] = []
         releaser._wake = SimpleNamespace(wait=pauses.append, clear=lambda: None)
         releaser._handover.go_on = passes(clock, 14.0, False)
-        releaser._parents.watch = passes(clock, 5.0, None)
+        releaser._awaited.watch = passes(clock, 5.0, None)
         releaser.run()
 
     assert pauses == [service.POLL]

@@ -200,7 +200,7 @@ def make_resources(given: dict[str, Any]) -> Resources:
         return _NOTHING_ASKED
     unknown = set(given).difference(Resources.__struct_fields__)
     if unknown:
-        from anyjob.text.nearest import nearest
+        from anyjob.text.suggestions import nearest
 
         word = min(unknown)
         near = nearest(word, Resources.__struct_fields__, 0.65)

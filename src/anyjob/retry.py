@@ -80,7 +80,7 @@ class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise SpecError(f"{field} goes by the names of resources: {example}, not {value!r}")
             for name in value:
                 if name not in GROWS:
-                    from anyjob.text.nearest import did_you_mean
+                    from anyjob.text.suggestions import did_you_mean
 
                     raise SpecError(
                         f"{field}: {name!r} is nothing that grows{did_you_mean(str(name), GROWS)}"
@@ -120,7 +120,7 @@ def as_retry(given: Any) -> Retry | None:
         raise SpecError(f"retries are a number, or Retry(3, on=…, wait=…), not {given!r}")
     unknown = sorted(set(map(str, given)).difference(Retry.__struct_fields__))
     if unknown:
-        from anyjob.text.nearest import did_you_mean
+        from anyjob.text.suggestions import did_you_mean
 
         hint = did_you_mean(unknown[0], Retry.__struct_fields__)
         raise SpecError(f"retries: unknown key {unknown[0]!r}{hint}")
@@ -185,7 +185,7 @@ def _failure(one: Any) -> str | int:
         part.isidentifier() for part in one.split(".")
     ):
         return one
-    from anyjob.text.nearest import did_you_mean
+    from anyjob.text.suggestions import did_you_mean
 
     raise SpecError(
         f"on: {one!r} is no reason of a failure, exit code or type of exceptions{did_you_mean(one, REASONS)}"

@@ -97,7 +97,7 @@ class Main(LazyGroup):
             return super().resolve_command(ctx, args)
         from anyjob.cli.context import registry
         from anyjob.registry.listing import WELL_KNOWN
-        from anyjob.text.nearest import did_you_mean
+        from anyjob.text.suggestions import did_you_mean
 
         group = "anyjob.commands"
         if any(each.name == name for each in registry().listing(group, hooks=False)):
@@ -134,9 +134,9 @@ class Main(LazyGroup):
         elif isinstance(error, FileNotFoundError) and error.filename is None and submit_directory() is None:
             print_error("the working directory was removed: change into another one, or give whole paths")
         else:
-            from anyjob.cli.blame import blame
+            from anyjob.cli.error_origin import origin_of
 
-            print_error(in_words(error) + ("" if ctx.params.get("debug") else f"\n{blame(error)}"))
+            print_error(in_words(error) + ("" if ctx.params.get("debug") else f"\n{origin_of(error)}"))
         sys.exit(exit_codes.FAILED)
 
     def main(

@@ -9,7 +9,7 @@ import msgspec
 from anyjob.config.options import validate_options
 from anyjob.config.secrets import Secret
 from anyjob.errors import ConfigError, UnknownNameError
-from anyjob.text.nearest import did_you_mean
+from anyjob.text.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -20,7 +20,7 @@ import msgspec
 from anyjob.config.layers.origins import Values
 from anyjob.config.secrets import Secret, plain_text
 from anyjob.errors import ConfigError
-from anyjob.text.nearest import did_you_mean
+from anyjob.text.suggestions import did_you_mean
 
 T = TypeVar("T")
 

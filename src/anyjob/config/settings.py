@@ -170,7 +170,7 @@ class Config:
             raise self._mistyped(("plugins",), "a table", table)
         for key, value in table.items():
             if key not in Plugins.__slots__:
-                from anyjob.text.nearest import did_you_mean
+                from anyjob.text.suggestions import did_you_mean
 
                 raise self._problem(("plugins", key), "unknown key" + did_you_mean(key, Plugins.__slots__))
             if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
@@ -257,7 +257,7 @@ class Config:
         found = []
         for key, value in self._values.items():
             if key not in KEYS:
-                from anyjob.text.nearest import did_you_mean
+                from anyjob.text.suggestions import did_you_mean
 
                 found.append(self._problem((key,), "unknown key" + did_you_mean(key, KEYS)))
             elif key in GROUPS and not isinstance(value, dict):

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from anyjob.text.nearest import did_you_mean
+from anyjob.text.suggestions import did_you_mean
 from anyjob.text.toml import InvalidEntry, require_known_keys, type_name
 
 MOST_JOBS = 1_000_000

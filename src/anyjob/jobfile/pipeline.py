@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 from anyjob.errors import JobFileError
 from anyjob.jobfile.reader import KEYS, JobFile, read_flag, read_table
 from anyjob.status import PREREQUISITES
-from anyjob.text.nearest import did_you_mean
+from anyjob.text.suggestions import did_you_mean
 from anyjob.text.toml import InvalidEntry, explain_entry, parse_toml, read_text, require_known_keys, type_name
 
 NEEDS = dict(zip(("needs", "needs_end", "needs_failure"), PREREQUISITES, strict=True))

@@ -59,7 +59,7 @@ from anyjob.jobfile.matrix import read_matrix, with_axes
 from anyjob.jobfile.placeholders import fill, iter_strings, placeholder_names, to_text
 from anyjob.resources import Resources, make_resources
 from anyjob.specs import Command
-from anyjob.text.nearest import did_you_mean, nearest
+from anyjob.text.suggestions import did_you_mean, nearest
 from anyjob.text.toml import (
     InvalidEntry,
     explain_entry,

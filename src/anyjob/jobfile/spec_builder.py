@@ -13,7 +13,7 @@ from anyjob.config.options import alternatives, in_words
 from anyjob.errors import SpecError
 from anyjob.session.facade import Session
 from anyjob.specs import File, Spec
-from anyjob.text.nearest import did_you_mean
+from anyjob.text.suggestions import did_you_mean
 
 
 def spec_type_of(session: Session, kind: str) -> type[Spec]:

@@ -310,7 +310,7 @@ def check_implementation(reference: Reference, hook: str, function: Any, options
     import inspect
 
     from anyjob import hookspecs
-    from anyjob.text.nearest import nearest
+    from anyjob.text.suggestions import nearest
 
     known = [name for name in dir(hookspecs) if name.startswith("anyjob_")]
     if hook not in known:

@@ -196,7 +196,7 @@ def unknown_name_message(
     """
     from difflib import get_close_matches
 
-    from anyjob.text.nearest import few
+    from anyjob.text.suggestions import few
 
     names = sorted({each.name for each in listed if each.usable})
     well_known = WELL_KNOWN.get(group, {})

@@ -413,7 +413,7 @@ _ERRORS: dict[str, type[PluginError]] = {
 
 def _require_group(group: str) -> None:
     if group not in GROUPS:
-        from anyjob.text.nearest import did_you_mean
+        from anyjob.text.suggestions import did_you_mean
 
         raise UnknownNameError(f"no group of plugins is called {group!r}{did_you_mean(group, GROUPS)}")
 

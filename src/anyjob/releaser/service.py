@@ -10,9 +10,9 @@ from anyjob.builtin.local.error_log import log_error
 from anyjob.errors import AnyjobError, StateError
 from anyjob.ledger.releasing.releases import Releases
 from anyjob.ledger.releasing.submitters import Submitters
+from anyjob.releaser.awaited_jobs import AwaitedJobs
 from anyjob.releaser.due_retries import DueRetries
 from anyjob.releaser.late_submission import Handover
-from anyjob.releaser.parents import Parents
 from anyjob.session.facade import Session
 
 POLL = 0.5
@@ -43,7 +43,7 @@ class Releaser:
         self._releases = Releases(session.ledger, host)
         self._submitters = Submitters(session.ledger, host)
         self._handover = Handover(session, self._releases, f"{host} {key}")
-        self._parents = Parents(session, self._wake.set)
+        self._awaited = AwaitedJobs(session, self._wake.set)
         self._seen_to = self._took = 0.0
         self._attempts = DueRetries(self._releases)
 
@@ -74,9 +74,9 @@ class Releaser:
         self._took = time.monotonic() - began
         is_left = self._handover.go_on(mine)
         began = time.monotonic()
-        awaited = self._releases.parents(mine)
+        awaited = self._releases.awaited(mine)
         self._took += time.monotonic() - began
-        self._parents.watch(awaited)
+        self._awaited.watch(awaited)
         if mine and time.monotonic() - self._seen_to > KEPT_UP:
             self._seen_to = time.monotonic()
             with suppress(AnyjobError):

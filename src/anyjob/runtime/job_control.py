@@ -24,7 +24,7 @@ def cancel_many(backend: t.TaskBackend, jobs: Sequence[TaskJob], *, downstream: 
             )
         tracker.check(record)
     if not downstream:
-        from anyjob.runtime.dependencies.letting_go import let_go
+        from anyjob.runtime.dependencies.dropped_prerequisites import let_go
 
         let_go(backend, [record.job_id for record in records])
     accepted: set[str] = set()

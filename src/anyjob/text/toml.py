@@ -190,6 +190,6 @@ def require_known_keys(place: str, table: Mapping[str, Any], known: Sequence[str
     """
     for key in table:
         if key not in known:
-            from anyjob.text.nearest import did_you_mean
+            from anyjob.text.suggestions import did_you_mean
 
             raise InvalidEntry(f"{place}.{key}" if place else key, "unknown key" + did_you_mean(key, known))

@@ -74,7 +74,7 @@ def check_writes(writes: Mapping[str, str], kind: str, job_type: type[Any], wher
     known: Mapping[str, str] = getattr(job_type, "writes", {})
     for what, path in writes.items():
         if what not in known:
-            from anyjob.text.nearest import did_you_mean
+            from anyjob.text.suggestions import did_you_mean
 
             raise SpecError(
                 f"{where}{what}: work of kind {kind!r} writes no {what!r}{did_you_mean(what, known)}"

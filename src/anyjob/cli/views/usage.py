@@ -72,7 +72,7 @@ def read_groups(texts: Iterable[str]) -> tuple[str, ...]:
     names = [name.strip().lower() for text in texts for name in text.split(",") if name.strip()]
     for name in names:
         if name not in GROUPS:
-            from anyjob.text.nearest import did_you_mean
+            from anyjob.text.suggestions import did_you_mean
 
             raise click.UsageError(f"--by: {name!r} groups nothing{did_you_mean(name, GROUPS)}")
     return tuple(dict.fromkeys(names))

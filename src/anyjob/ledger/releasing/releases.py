@@ -29,7 +29,7 @@ _GOES_AGAIN = (
     "CROSS JOIN bulks k ON k.n = j.bulk AND k.again WHERE b.host = ''"
 )
 """From engines to their jobs that have not ended and may have another attempt, or are to have one."""
-_PARENTS = (
+_AWAITED = (
     "FROM backends b CROSS JOIN jobs p INDEXED BY jobs_state "
     f"ON p.backend = b.n AND p.state IN ({_UNDER_WAY}) "
     "CROSS JOIN dependencies d ON d.prerequisite = p.n "
@@ -83,13 +83,13 @@ class Releases:
             "SELECT j.bulk FROM backends b CROSS JOIN jobs j INDEXED BY jobs_state "
             f"ON j.backend = b.n AND j.state = {RELEASED} WHERE b.host = ''"
         )
-        sql = f"{released} UNION SELECT j.bulk {_PARENTS} UNION SELECT j.bulk {_GOES_AGAIN}"
+        sql = f"{released} UNION SELECT j.bulk {_AWAITED} UNION SELECT j.bulk {_GOES_AGAIN}"
         return [bulk for (bulk,) in self._file.read(sql, (self._host,))]
 
-    def parents(self, bulks: Iterable[int]) -> list[str]:
+    def awaited(self, bulks: Iterable[int]) -> list[str]:
         """Return the jobs of engines that jobs of these bulks wait for, and their own that may go again."""
         wanted = set(bulks)
-        sql = f"SELECT DISTINCT p.id, j.bulk {_PARENTS} UNION ALL SELECT j.id, j.bulk {_GOES_AGAIN}"
+        sql = f"SELECT DISTINCT p.id, j.bulk {_AWAITED} UNION ALL SELECT j.id, j.bulk {_GOES_AGAIN}"
         found = self._file.read(f"{sql} AND j.state <> {DUE}", (self._host,))
         return list(dict.fromkeys(job_id for job_id, bulk in found if bulk in wanted))
 

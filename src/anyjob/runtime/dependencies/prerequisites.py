@@ -135,7 +135,7 @@ def find(ledger: LedgerReader, text: str, purpose: str = " to start after") -> l
             raise JobNotFoundError(
                 f"job id {text!r} fits several jobs ({', '.join(found[:5])}): give more of it"
             )
-    from anyjob.text.nearest import did_you_mean
+    from anyjob.text.suggestions import did_you_mean
 
     names = ledger.names(NAMES_SOUGHT) if ledger.exists else []
     known = did_you_mean(text, names) if names else "; no job there has a name"

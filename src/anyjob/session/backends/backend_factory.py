@@ -258,7 +258,7 @@ class BackendFactory:
             return look_up(kind)
         except UnknownNameError as error:
             from anyjob.session.providers.account_errors import name_a_machine
-            from anyjob.text.nearest import few, nearest
+            from anyjob.text.suggestions import few, nearest
 
             configured = self._config.backends if what == "backend" else self._config.providers
             account = name_a_machine(kind, self._config.providers) if what == "backend" else ""

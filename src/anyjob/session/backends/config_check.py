@@ -59,7 +59,7 @@ def problems(session: t.Session) -> Iterator[str]:
     except ConfigError:
         return  # told above
     if name and name not in session.backend_names() and "/" not in name and ":" not in name:
-        from anyjob.text.nearest import did_you_mean
+        from anyjob.text.suggestions import did_you_mean
 
         at = configured.origin("default_backend")
         near = did_you_mean(name, session.backend_names())

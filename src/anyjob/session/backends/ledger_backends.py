@@ -20,7 +20,7 @@ from anyjob.runtime.recording.ledger_recorder import LedgerRecorder
 from anyjob.session.backends.missing_backends import DeferredBackend, MissingBackend
 from anyjob.session.backends.plain_backend import PlainRun
 from anyjob.taskbackend import TaskBackend
-from anyjob.text.nearest import did_you_mean
+from anyjob.text.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from anyjob.ledger.rows import BackendRow, Row

@@ -65,7 +65,7 @@ def as_states(state: Any) -> tuple[JobStatus, ...]:
         try:
             found.update(dict.fromkeys(GROUPS[word] if word in GROUPS else (as_status(word),)))
         except (InvalidStatusError, TypeError):
-            from anyjob.text.nearest import did_you_mean
+            from anyjob.text.suggestions import did_you_mean
 
             hint = did_you_mean(word if isinstance(word, str) else "", STATE_WORDS)
             raise SpecError(f"state: {one!r} is no state{hint}") from None

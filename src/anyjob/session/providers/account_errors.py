@@ -55,7 +55,7 @@ def offered(session: t.Session, account: str, provider: Any, asked: str) -> Any:
         with as_it_gives(provider):
             return provider.get_backend(asked)
     except BackendNotFoundError as error:
-        from anyjob.text.nearest import few, nearest
+        from anyjob.text.suggestions import few, nearest
 
         known = _known_machines(session, account)
         near = nearest(asked, known)

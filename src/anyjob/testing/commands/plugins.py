@@ -13,7 +13,7 @@ from anyjob.cli.terminal.output import write_json
 from anyjob.registry.metadata import normalise
 from anyjob.testing.commands.plugin_report import print_reports
 from anyjob.testing.diagnosis.reports import check_all
-from anyjob.text.nearest import nearest
+from anyjob.text.suggestions import nearest
 from anyjob.text.units import parse_duration
 
 

@@ -12,7 +12,7 @@ from anyjob.builtin.local.machine.totals import totals
 from anyjob.builtin.local.supervisor.jobs.capacity import Capacity, Demand, Device, Shortage, demand_of
 from anyjob.builtin.refusals import least_memory, of_several_nodes, too_many_cpus
 from anyjob.resources import Resources
-from anyjob.text.nearest import did_you_mean
+from anyjob.text.suggestions import did_you_mean
 from anyjob.text.units import format_memory
 
 

@@ -14,7 +14,7 @@ from anyjob.errors import ConfigError, SpecError
 from anyjob.ledger.encoding import decode_resources
 from anyjob.ledger.store import Ledger
 from anyjob.resources import tag_label
-from anyjob.text.nearest import nearest
+from anyjob.text.suggestions import nearest
 from anyjob.text.units import format_memory, parse_count
 
 CHANGEABLE = ("slots", "memory", "resources", "limits")

@@ -19,7 +19,7 @@ from anyjob.builtin.local.locks import is_in_place
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.clients import Cancelled, Clients
 from anyjob.builtin.local.supervisor.dependents import SOON, Dependents
-from anyjob.builtin.local.supervisor.due_attempts import DueAttempts
+from anyjob.builtin.local.supervisor.due_retries import DueRetries
 from anyjob.builtin.local.supervisor.gpu_memory import GpuMemory
 from anyjob.builtin.local.supervisor.installation import Installation
 from anyjob.builtin.local.supervisor.jobs import outcomes
@@ -80,7 +80,7 @@ class Supervisor:
         )
         self._controls = JobControls(self._ledger, self._writer, self._scheduler, self._keeper, paths)
         self._lending = Lending(self._loop, self._scheduler, self._keeper, self._ledger, paths.host)
-        self._attempts = DueAttempts(self._ledger, self._scheduler, paths.host)
+        self._attempts = DueRetries(self._ledger, self._scheduler, paths.host)
         self._dependents = Dependents(self._ledger, self._writer, self._scheduler, paths.host)
         self._releasers = Releasers(self._ledger, paths)
         self._gpu_memory = GpuMemory()

@@ -22,7 +22,7 @@ from anyjob.testing.checks.configured import (
 )
 from anyjob.testing.harness.backend import BackendHarness
 from anyjob.testing.harness.marks import live
-from anyjob.text.nearest import nearest
+from anyjob.text.suggestions import nearest
 
 CANDIDATES: tuple[Any, ...] = ({"no": ["such"]}, [{"thing": 1}], 2.5, "no such text", True)
 """Values, of which most options take none."""

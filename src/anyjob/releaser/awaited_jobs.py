@@ -14,7 +14,7 @@ LONGEST = 60.0
 """Seconds after which a job that cannot be watched is tried again, at most."""
 
 
-class Parents:
+class AwaitedJobs:
     """Has the backends asked about jobs, many at a time, as often as each backend allows.
 
     Args:

@@ -14,7 +14,7 @@ _INSTALLED = ("site-packages", "dist-packages")
 _MORE = "`anyjob --debug …` shows how it came to it"
 
 
-def blame(error: BaseException) -> str:
+def origin_of(error: BaseException) -> str:
     """Return in a line where an error came from.
 
     A fault of anyjob is what is raised in its own code, or by the standard library for it. What is raised

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anyjob.text.nearest import did_you_mean, nearest
+from anyjob.text.suggestions import did_you_mean, nearest
 
 
 def test_the_nearest_name() -> None:

@@ -14,7 +14,7 @@ from anyjob.ledger.store import Ledger
 from anyjob.status import JobStatus
 
 
-class DueAttempts:
+class DueRetries:
     """What is to begin, and when: by a clock that nobody sets, since what the ledger says was read.
 
     Args:
