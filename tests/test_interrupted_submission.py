@@ -196,3 +196,17 @@ def test_what_an_engine_may_have_is_left_in_the_ledger(tmp_path: Path) -> None:
         assert "cancelled" in raised.value.__notes__[0]
         assert "perhaps handed over" in raised.value.__notes__[1]
         assert len(backend.terminated) == 1
+
+
+def test_a_job_that_was_taken_back_is_not_tried_again(tmp_path: Path) -> None:
+    """The engine accepts the cancel, and tells of an end as of any other failure: it was asked for."""
+    registry = Registry()
+    registry.register_backend("acme", Interrupted)
+    with Session(Config(), registry, tmp_path / "state") as session:
+        backend = session.get_backend("acme")
+        with pytest.raises(KeyboardInterrupt):
+            backend.run_many([Call(abs, (1,))], retries=2)
+        (job,) = session.jobs()
+        backend.say("n0", JobStatus.ERROR, reason="exit-code")
+        job.wait_for_final_state(60)
+        assert len(job.attempts()) == 1
