@@ -127,6 +127,17 @@ def test_each_task_of_an_array_finds_its_own_work(tmp_path: Path) -> None:
     assert journal == [("S", 11, 1), ("E", 11, 1), ("S", 3, 1), ("E", 3, 1)]
 
 
+def test_what_was_renounced_is_written_anew_and_runs(tmp_path: Path) -> None:
+    """A client is killed between the files and the scheduler; the next one hands its jobs over once more."""
+    node = Node(tmp_path, Command(["echo", "runs"]))
+    assert claim_for_nobody(node.directory(), TERMS) is None
+    first, node.submission = node.submission, write_submission(tmp_path, node.orders, b"", TERMS)
+    assert node.submission != first
+    assert claimed_by(node.directory(), TERMS) is None, "it is told as one that waits, not as given up"
+    assert node.run()[0] == 0
+    assert node.text("stdout") == "runs\n"
+
+
 def test_several_in_an_allocation_run_one_after_the_other_each_once(tmp_path: Path) -> None:
     """And each in a process of its own, at whose end what waits for that is run, as where it is alone."""
     at_end = "import atexit, os; atexit.register(print, 'at the end of', os.getpid())"
