@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import ray
 from anyjob_ray.backend import RayBackend
+from anyjob_ray.worker.results_as_arguments import load_with_results
 from support.waiting import wait_until
 
 import anyjob
@@ -78,7 +80,12 @@ def test_a_call_is_with_the_cluster_before_what_it_takes_has_ended(
     assert {float(job.result(PATIENCE)[0]) for job in many} == {16}
 
 
-def test_what_needs_a_call_that_fails_ends_with_it_as_the_cause(backend: RayBackend, gate: Path) -> None:
+def test_what_needs_a_call_that_fails_ends_with_it_as_the_cause(
+    backend: RayBackend, gate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does Ray cancel it: that ended this process where its task was on the way to a worker by then."""
+    cancelled: list[Any] = []
+    monkeypatch.setattr(ray, "cancel", lambda *given, **how: cancelled.append(given))
     first = backend.run(fails, gate, name="fit")
     behind = backend.run(doubled, first, name="double")
     last = backend.run(doubled, [anyjob.lazy(first), behind])
@@ -89,6 +96,20 @@ def test_what_needs_a_call_that_fails_ends_with_it_as_the_cause(backend: RayBack
         last.result(PATIENCE)
     assert told.value.prerequisite == first.job_id()
     assert isinstance(told.value.__cause__, ValueError)
+    assert cancelled == []
+
+
+def test_nothing_is_called_that_would_ask_later_for_a_result_that_there_is_not() -> None:
+    """A lazy argument: the worker looks at all results that the call may ask for before it calls."""
+    given = {
+        "fit": pickle.dumps({"status": "ERROR", "reason": "signal"}),
+        "mean": pickle.dumps({"status": "DONE", "value": pickle.dumps(3)}),
+    }
+    arguments = pickle.dumps(((), {}))
+    with pytest.raises(Exception, match=r"job fit failed .signal"):
+        load_with_results(arguments, (), given)
+    del given["fit"]
+    assert load_with_results(arguments, (), given) == ((), {})
 
 
 def test_a_cancel_goes_down_the_graph(backend: RayBackend, gate: Path, tmp_path: Path) -> None:

@@ -241,8 +241,9 @@ class TaskManager:
     def _end_job(self, job_id: str, outcome: bytes) -> list[Task]:
         """Take in what came of a job; return it, unless that was known, or nobody asks any more.
 
-        With one that has not succeeded end those that take its result: Ray, too, tells so of them, but not
-        before there is room for them to run.
+        With one that has not succeeded end those that take its result. Ray starts their tasks nevertheless
+        once there is room, and they find that they have nothing to call with. They are not cancelled: Ray is
+        about to hand them to a worker now, and ends this process where a cancel comes between.
         """
         ended = []
         left = [(self.tasks.get(job_id), outcome)]
@@ -256,8 +257,6 @@ class TaskManager:
             why = broken_outcome(task.job_id, task.outcome) if dependents and task.outcome else None
             if why is not None:
                 left += [(each, why) for each in dependents]
-                for each in dependents:
-                    self._canceller.interrupt(each)
         return ended
 
     # --- cancels --------------------------------------------------------------------------------

@@ -25,13 +25,19 @@ def load_with_results(arguments: bytes, buffers: Sequence[Any], results: Mapping
     Raises:
         NoResult: a job has not succeeded.
     """
-    given = {job_id: partial(_value, result) for job_id, result in results.items()}
+    taken = {job_id: _taken(job_id, result) for job_id, result in results.items()}
+    given = {job_id: partial(_value, *result) for job_id, result in taken.items()}
     return Results(given).load(io.BytesIO(arguments), buffers)
 
 
-def _value(result: Any, called: str) -> Any:
+def _taken(job_id: str, result: Any) -> tuple[bytes, Sequence[Any]]:
+    """Return a value's pickle and its large parts; also where it is lazy, nothing is called without it."""
     blob, *parts = result if isinstance(result, tuple) else (result,)
     outcome = pickle.loads(blob)
     if outcome["status"] != "DONE":
-        raise broken(called, outcome["status"], outcome.get("reason"), outcome.get("message", ""))
-    return pickle.loads(outcome["value"], buffers=parts)
+        raise broken(job_id, outcome["status"], outcome.get("reason"), outcome.get("message", ""))
+    return outcome["value"], parts
+
+
+def _value(pickled: bytes, parts: Sequence[Any], called: str) -> Any:
+    return pickle.loads(pickled, buffers=parts)
