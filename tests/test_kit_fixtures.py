@@ -111,6 +111,16 @@ def test_settings_are_hidden(request: pytest.FixtureRequest, monkeypatch: pytest
     assert anyjob.get_backend().name() == "local"
 
 
+def test_variables_that_were_added_once_are_only_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Native threads of an engine may read them meanwhile: Ray's ended the tests in getenv."""
+    monkeypatch.delenv("XDG_STATE_HOME")
+    with isolated(tmp_path):
+        assert os.environ["XDG_STATE_HOME"]
+    assert os.environ["XDG_STATE_HOME"] == ""
+
+
 def test_settings_come_back_and_what_runs_is_ended(tmp_path: Path) -> None:
     test = (
         "import os\nimport anyjob\nimport pytest\n\n\n"

@@ -12,13 +12,6 @@ from anyjob_ray.backend import RayBackend
 
 Make = Callable[..., RayBackend]
 os.environ.update(ray_lab.environment())  # Ray reads them once, when it is imported
-# Threads of Ray's read the environment at any time, which glibc below 2.41 moves as variables are added: that
-# ended the process. What each test sets is there from the start, if empty, and is replaced.
-for name in (
-    *("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"),
-    *("XDG_CONFIG_DIRS", "XDG_RUNTIME_DIR"),
-):
-    os.environ.setdefault(name, "")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,8 @@ def isolated(home: Path, keep: Collection[str] = ()) -> Iterator[Path]:
     """Hide the settings of whoever runs the tests; at the end, end what was left running.
 
     Inside no variable ``ANYJOB_…`` is set, and configuration and state are sought below ``home``. The
-    default session is one of its own.
+    default session is one of its own. Of the variables ``XDG_…`` that were not set empty ones stay, which
+    mean the same.
 
     Args:
         home: an empty directory.
@@ -33,10 +34,11 @@ def isolated(home: Path, keep: Collection[str] = ()) -> Iterator[Path]:
         for name in os.environ.keys() - set(keep):
             if name.startswith("ANYJOB_"):
                 patch.delenv(name)
-        for variable in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
-            patch.setenv(variable, str(home / variable))
-        patch.setenv("XDG_CONFIG_DIRS", str(home / "etc"))
-        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
+        for variable, place in _places(home, runtime).items():
+            # An engine's native threads may read the environment at any time, which glibc below 2.41 moves as
+            # variables are added, and that ends the process: what was added once is replaced from then on.
+            os.environ.setdefault(variable, "")
+            patch.setenv(variable, str(place))
         try:
             yield home
         finally:
@@ -45,6 +47,12 @@ def isolated(home: Path, keep: Collection[str] = ()) -> Iterator[Path]:
                 end_leftovers(runtime)
                 end_leftovers(home)
             shutil.rmtree(runtime)
+
+
+def _places(home: Path, runtime: Path) -> dict[str, Path]:
+    below_home = ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")
+    places = {variable: home / variable for variable in below_home}
+    return places | {"XDG_CONFIG_DIRS": home / "etc", "XDG_RUNTIME_DIR": runtime}
 
 
 def _close_default_session() -> None:
