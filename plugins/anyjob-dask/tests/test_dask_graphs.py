@@ -15,6 +15,8 @@ import dask_lab
 import numpy as np
 import pytest
 from anyjob_dask.backend import DaskBackend
+from support import gated_calls
+from support.gated_calls import after, fails, gate_in, opened
 from support.waiting import wait_until
 
 import anyjob
@@ -22,6 +24,7 @@ from anyjob import Call, DependencyFailedError, JobStatus
 from conftest import Make
 
 cloudpickle.register_pickle_by_value(dask_calls)
+cloudpickle.register_pickle_by_value(gated_calls)
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 PATIENCE = 60.0
 Labs = Callable[..., dask_lab.Lab]
@@ -35,25 +38,8 @@ def backend(request: pytest.FixtureRequest, make: Make, lab: dask_lab.Lab) -> Da
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Path]:
-    made = tmp_path / "gate"
-    os.mkfifo(made)
-    yield made
-    with open(os.open(made, os.O_RDWR | os.O_NONBLOCK), "wb") as stream:
-        stream.write(b"\n" * 10)
-
-
-def after(gate: Path, value: Any) -> Any:
-    gate.read_bytes()
-    return value
-
-
-def fails(gate: Path) -> Any:
-    gate.read_bytes()
-    raise ValueError("too cold")
-
-
-def opened(gate: Path) -> None:
-    gate.write_bytes(b"\n")
+    with gate_in(tmp_path) as made:
+        yield made
 
 
 def doubled(given: Any) -> Any:

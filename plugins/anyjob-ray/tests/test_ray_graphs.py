@@ -15,41 +15,27 @@ import pytest
 import ray
 from anyjob_ray.backend import RayBackend
 from anyjob_ray.worker.results_as_arguments import load_with_results
+from support import gated_calls
+from support.gated_calls import after, fails, gate_in, opened
 from support.waiting import wait_until
 
 import anyjob
 from anyjob import Call, DependencyFailedError, JobStatus
 
+cloudpickle.register_pickle_by_value(gated_calls)
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 PATIENCE = 60.0
 
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Path]:
-    made = tmp_path / "gate"
-    os.mkfifo(made)
-    yield made
-    with open(os.open(made, os.O_RDWR | os.O_NONBLOCK), "wb") as stream:
-        stream.write(b"\n" * 10)
-
-
-def after(gate: Path, value: Any) -> Any:
-    gate.read_bytes()
-    return value
-
-
-def fails(gate: Path) -> Any:
-    gate.read_bytes()
-    raise ValueError("too cold")
+    with gate_in(tmp_path) as made:
+        yield made
 
 
 def dies(gate: Path) -> None:
     gate.read_bytes()
     os._exit(3)
-
-
-def opened(gate: Path) -> None:
-    gate.write_bytes(b"\n")
 
 
 def doubled(given: Any) -> Any:
