@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from anyjob.backend import Capabilities
-from anyjob.cli.backends.option_lines import as_provider, option_lines
+from anyjob.cli.backends.option_lines import as_provider, option_lines, origin_and_class
 from anyjob.config.construction import options_type
 from anyjob.errors import AnyjobError, UnknownNameError
 from anyjob.registry.entry_points import BACKENDS, PROVIDERS
@@ -42,9 +42,7 @@ def describe_backend(session: Session, name: str) -> dict[str, Any]:
         "name": name,
         "type": kind,
         "provider": account if slash else None,
-        "distribution": str(reference.source) if reference and reference.distribution else None,
-        "class": f"{found.__module__}.{found.__qualname__}",
-        "doc": " ".join((found.__doc__ or "").strip().partition("\n\n")[0].split()),
+        **origin_and_class(reference, found),
         "accepts": sorted(getattr(found, "accepts", ())),
         "capabilities": _capabilities(session, name, found).to_dict(),
         "there": there,

@@ -1,11 +1,21 @@
-"""The options of a backend or a provider: which there are, what is set, and where that came from."""
+"""A backend or a provider: what brings it, which options there are, what is set, where that came from."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from anyjob.cli.terminal.output import table
+from anyjob.registry.entry_points import Reference
 from anyjob.session.facade import Session
+
+
+def origin_and_class(reference: Reference | None, found: type) -> dict[str, Any]:
+    """Return which distribution brings the class of a backend or provider, its name, and its summary."""
+    return {
+        "distribution": str(reference.source) if reference and reference.distribution else None,
+        "class": f"{found.__module__}.{found.__qualname__}",
+        "doc": " ".join((found.__doc__ or "").strip().partition("\n\n")[0].split()),
+    }
 
 
 def option_lines(

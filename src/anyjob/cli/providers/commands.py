@@ -9,7 +9,7 @@ import click
 
 from anyjob.cli import exit_codes
 from anyjob.cli.backends.listing import origin_of, what_brings
-from anyjob.cli.backends.option_lines import as_provider, option_lines, print_options
+from anyjob.cli.backends.option_lines import as_provider, option_lines, origin_and_class, print_options
 from anyjob.cli.context import open_session
 from anyjob.cli.lazy_group import LazyGroup
 from anyjob.cli.terminal.output import print_message, table, write_json, write_line, write_text
@@ -89,9 +89,7 @@ def show(name: str, as_json: bool) -> None:
     shown: dict[str, Any] = {
         "name": name,
         "type": kind,
-        "distribution": str(reference.source) if reference and reference.distribution else None,
-        "class": f"{found.__module__}.{found.__qualname__}",
-        "doc": " ".join((found.__doc__ or "").strip().partition("\n\n")[0].split()),
+        **origin_and_class(reference, found),
         "options": options,
         "backend_options": [as_provider(each, options) for each in own],
     }
