@@ -82,6 +82,20 @@ def test_what_needs_a_call_that_fails_ends_with_it_as_the_cause(backend: DaskBac
     assert isinstance(told.value.__cause__, ValueError)
 
 
+def touched(path: Path, later: Any) -> None:
+    path.touch()
+
+
+def test_nothing_is_called_that_would_ask_later_for_a_result_that_there_is_not(
+    backend: DaskBackend, gate: Path, tmp_path: Path
+) -> None:
+    first = backend.run(fails, gate, name="fit")
+    behind = backend.run(touched, tmp_path / "ran", anyjob.lazy(first))
+    opened(gate)
+    assert behind.outcome(PATIENCE).reason == "dependency"
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_cancel_goes_down_the_graph(make: Make, own_lab: Labs, tmp_path: Path, gate: Path) -> None:
     lab = own_lab(("--nthreads", "1"))
     lab.wait()

@@ -42,9 +42,14 @@ class Need(NamedTuple):
         Raises:
             NoResult: it has not succeeded.
         """
+        self.check(called)
+        assert self.value is not None
+        return self.value.load_copy()
+
+    def check(self, called: str) -> None:
+        """Raise `NoResult` unless it has succeeded."""
         if self.value is None or self.ending[0] != "DONE":
             raise runner.broken(called, *self.ending)
-        return self.value.load_copy()
 
 
 class Work(NamedTuple):
@@ -68,4 +73,7 @@ class Work(NamedTuple):
         if not self.needs:
             return serialized.load()
         results = runner.Results({job_id: need.load for job_id, need in self.needs.items()})
-        return results.load(io.BytesIO(serialized.blob), serialized.buffers)
+        call = results.load(io.BytesIO(serialized.blob), serialized.buffers)
+        for job_id, need in self.needs.items():
+            need.check(job_id)  # also where it is lazy, nothing is called without it
+        return call
