@@ -79,19 +79,21 @@ def test_no_job_fails_since_it_waits_while_the_disk_is_full(
     local: Local, disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What runs, ends; what waits, waits; who waits for it is told why; all goes on once there is room."""
-    script = f"cat {local.fifo}; exit 0"
+    script = f"read -r line < {local.fifo}"
     first = local.backend.run_many([Command(["sh", "-c", script])] * 2)
     until(lambda: all(job.status() is JobStatus.RUNNING for job in first), "they run")
     waiting = local.backend.run_many([Command(["true"])] * 6)
     (local.state / "ledger.reserve").unlink(missing_ok=True)
     fill_up(disk / "fill")
-    os.close(os.open(local.fifo, os.O_WRONLY))
+    gate = os.open(local.fifo, os.O_RDWR)  # a line for each, also for one that has not opened it yet
+    os.write(gate, b"\n\n")
     until(lambda: FULL in told(caplog), "who waits is told")
     cancelled, *waiting = waiting
     (disk / "fill").unlink()
     cancelled.cancel()
     for job in [*first, *waiting]:
         assert job.outcome(timeout=60).status is JobStatus.DONE, job.outcome().message
+    os.close(gate)
 
 
 def test_a_cancel_that_cannot_be_written_is_not_accepted(local: Local, disk: Path) -> None:
