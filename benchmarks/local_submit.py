@@ -25,9 +25,10 @@ def main() -> bool:
             time.sleep(0.01)
         supervisor = _local.supervisor_of(backend)
         before = _local.resident(supervisor)
-        begun = time.perf_counter()
-        queued = backend.run_many([Call(pow, (number, 2)) for number in range(jobs)])
-        submitted = time.perf_counter() - begun
+        calls = [Call(pow, (number, 2)) for number in range(jobs)]
+        begun, own = time.perf_counter(), time.process_time()
+        queued = backend.run_many(calls)
+        submitted, own = time.perf_counter() - begun, time.process_time() - own
         after = _local.resident(supervisor)
         begun = time.perf_counter()
         accepted = sum(backend.cancel_many(queued))
@@ -37,6 +38,7 @@ def main() -> bool:
             f"{jobs} jobs queued in {submitted:.2f} s, cancelled in {cancelled:.2f} s ({accepted} accepted)"
         )
         last = _local.resident(supervisor)
+        print(f"the client took {own / jobs * 1e6:.1f} us of a processor for each that was queued")
         print(
             f"supervisor: {before:.0f} MiB before, {after:.0f} with all queued, {last:.0f} after the cancel"
         )

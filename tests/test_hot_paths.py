@@ -9,6 +9,7 @@ lower it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,22 @@ def in_bulk(local: Local, spec: Any) -> int:
     return MANY
 
 
+class Counted:
+    """Counts the calls of Python functions in this thread, as long as it is entered."""
+
+    total = 0
+
+    def __enter__(self) -> Counted:
+        sys.setprofile(self._count)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        sys.setprofile(None)
+
+    def _count(self, frame: object, event: str, argument: object) -> None:
+        self.total += event == "call"
+
+
 def left_in(local: Local) -> set[str]:
     """What the last job has left in its directory."""
     (job,) = local.session.jobs(limit=1)
@@ -119,6 +136,24 @@ def test_a_job_costs_no_more_than_it_did(
         assert left_in(local) == FILES[kind]
     assert not over
     assert least["keeper", "log lines"] == 3  # it was counted at all
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("fork", 90), ("command", 99)])
+def test_what_is_alike_of_many_jobs_is_not_done_for_each(tmp_path: Path, kind: str, limit: float) -> None:
+    """A job that is queued with others has an id, an index and arguments of its own: calls of functions are
+    counted, in the thread that submits.
+    """
+    spec, options = KINDS[kind]
+    calls: dict[int, int] = {}
+    with running(tmp_path, **options) as local:
+        local.backend.run(spec).result()
+        for count in (FEW, MANY):
+            specs = [spec] * count
+            with Counted() as counted:
+                jobs = local.backend.run_many(specs)
+            calls[count] = counted.total
+            anyjob.wait(jobs)
+    assert 30 < (calls[MANY] - calls[FEW]) / (MANY - FEW) <= limit
 
 
 def test_nothing_is_due_while_there_is_nothing_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

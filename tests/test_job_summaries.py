@@ -20,8 +20,8 @@ from anyjob import Call, Command, Session, Spec, TaskJob, get_backend, wait
 from anyjob.cli.jobs import queueing
 from anyjob.ledger.rows import Summary
 from anyjob.specs import kind_of
-from anyjob.taskjob import WORK_SHOWN, describe
-from anyjob.text.brief import LONGEST, brief
+from anyjob.taskjob import WORK_SHOWN
+from anyjob.text.brief import LONGEST, brief, in_a_line
 from anyjob.text.printable import printable, shortened
 
 LONG = 60  # seconds: only ever waited for where something is broken
@@ -99,12 +99,12 @@ def test_printable_text_stays_on_its_line(text: str, longest: int) -> None:
     ],
 )
 def test_work_in_a_line(spec: Spec, text: str) -> None:
-    assert describe(get_backend("inline").services.job_type(kind_of(spec)), spec) == text
+    assert in_a_line(get_backend("inline").services.job_type(kind_of(spec)).describe, spec) == text
 
 
 def test_values_of_variables_are_no_part_of_it() -> None:
     job_type = get_backend("inline").services.job_type("command")
-    assert "hidden" not in describe(job_type, Command(["env"], env={"TOKEN": "hidden"}))
+    assert "hidden" not in in_a_line(job_type.describe, Command(["env"], env={"TOKEN": "hidden"}))
 
 
 class Notebook(Spec, frozen=True, tag="acme.notebook"):
@@ -125,8 +125,8 @@ class Broken(NotebookJob):
 
 def test_a_kind_of_its_own_shows_the_fields_that_were_given() -> None:
     spec = Notebook("a.ipynb", cells=[1, 2])
-    assert describe(NotebookJob, spec) == "path='a.ipynb', cells=[1, 2]"
-    assert describe(Broken, spec) == ""
+    assert in_a_line(NotebookJob.describe, spec) == "path='a.ipynb', cells=[1, 2]"
+    assert in_a_line(Broken.describe, spec) == ""
 
 
 def test_what_is_long_is_cut(local_cli: Path) -> None:

@@ -127,6 +127,7 @@ class Spec(msgspec.Struct, Generic[T_co], frozen=True, tag_field="kind", forbid_
 
 
 _FILE_FIELDS: dict[type, tuple[str, ...]] = {}
+_KINDS: dict[type, str] = {}
 
 
 def file_fields(spec_type: type[Spec]) -> tuple[str, ...]:
@@ -148,6 +149,9 @@ def kind_of(spec: Spec | type[Spec]) -> str:
     Raises:
         SpecError: this is no spec, or its class has no tag.
     """
+    known = _KINDS.get(type(spec))
+    if known is not None:
+        return known
     spec_type = spec if isinstance(spec, type) else type(spec)
     if not issubclass(spec_type, Spec):
         if isinstance(spec, (list, tuple)) and spec and all(isinstance(each, Spec) for each in spec):
@@ -156,6 +160,7 @@ def kind_of(spec: Spec | type[Spec]) -> str:
     tag = spec_type.__struct_config__.tag
     if not isinstance(tag, str) or tag == spec_type.__name__:  # what msgspec takes where none is given
         raise SpecError(f'{spec_type.__qualname__} has no kind: declare it as class …(Spec, tag="acme.name")')
+    _KINDS[spec_type] = tag
     return tag
 
 
@@ -181,6 +186,9 @@ def with_files(spec: Spec, content: Callable[[File], File] = taken) -> Spec:
         spec: the spec.
         content: takes that of one.
     """
+    fields = file_fields(type(spec))
+    if not fields:
+        return spec
     given: dict[str, Any] = {}
 
     def take(file: File) -> File:
@@ -193,7 +201,7 @@ def with_files(spec: Spec, content: Callable[[File], File] = taken) -> Spec:
             )
         return file
 
-    for name in file_fields(type(spec)):
+    for name in fields:
         value = getattr(spec, name)
         if isinstance(value, File):
             given[name] = take(value)
@@ -423,17 +431,29 @@ def _of_plugins() -> str:
     return f": {' or '.join(sorted(found))}" if found else ""
 
 
-def anchored(spec: Spec, directory: str | None) -> Spec:
-    """Return a spec with those paths made absolute that would mean something else where it runs."""
-    if directory is None or not isinstance(spec, (Command, Call)):
+def anchored(spec: Spec, find_directory: Callable[[], str | None]) -> Spec:
+    """Return a spec with those paths made absolute that would mean something else where it runs.
+
+    Args:
+        spec: the work.
+        find_directory: says where relative paths begin, if there are any.
+    """
+    if isinstance(spec, Call):
+        has_paths = spec.cwd is not None
+    elif isinstance(spec, Command):
+        has_paths = spec.stdout is not None or spec.stderr is not None
+    else:
+        return spec
+    directory = find_directory() if has_paths else None
+    if directory is None:
         return spec
     cwd = directory if spec.cwd is None else os.path.join(directory, spec.cwd)
-    paths: dict[str, Any] = {"cwd": cwd} if isinstance(spec, Call) and spec.cwd is not None else {}
+    paths: dict[str, Any] = {"cwd": cwd} if isinstance(spec, Call) else {}
     for stream in ("stdout", "stderr"):
         path = getattr(spec, stream, None)
         if path is not None:
             paths[stream] = os.path.join(cwd, path)
-    return msgspec.structs.replace(spec, **paths) if paths else spec
+    return msgspec.structs.replace(spec, **paths)
 
 
 def is_function(work: Any) -> bool:

@@ -488,18 +488,9 @@ class TaskJob(BaseJob, Generic[T_co]):
         """Return in a line what the work is; of a job found again, as it was written down."""
         record = self._record
         if record.is_loaded:
-            return describe(type(self), record.specs[0])
+            from anyjob.text.brief import in_a_line
+
+            return in_a_line(type(self).describe, record.specs[0])
         with suppress(Exception):  # a repr is asked for where other things have gone wrong, too
             return str(self._backend.recorder.work(self._job_id))
-        return ""
-
-
-def describe(job_type: type[TaskJob], spec: Spec) -> str:
-    """Return in a line, cut to a length, what a piece of work does; a plugin's ``describe`` may fail."""
-    from anyjob.text.brief import LONGEST
-    from anyjob.text.printable import printable, shortened
-
-    try:
-        return shortened(printable(str(job_type.describe(spec))), LONGEST)
-    except Exception:
         return ""

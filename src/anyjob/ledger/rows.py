@@ -114,7 +114,7 @@ class NewJob(NamedTuple):
     job_id: str
     payload: bytes | None
     spec: bytes | None = None
-    notes: dict[str, str] = {}
+    notes: Mapping[str, str] = {}
     rerun_of: str | None = None
     summary: Summary = Summary()
     after: tuple[Prerequisite, ...] = ()

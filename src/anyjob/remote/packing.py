@@ -29,8 +29,7 @@ from anyjob.serialization.pickling import PickledCall, dump_call
 from anyjob.specs import Call, Command, File, Spec
 from anyjob.spool.job_spool import InSpool, held_input
 from anyjob.status import JobStatus
-from anyjob.text.brief import LONGEST
-from anyjob.text.printable import printable, shortened
+from anyjob.text.brief import in_a_line
 
 _PLAIN = tuple(
     field for field in RemoteOutcome.__struct_fields__ if field not in ("status", "value", "value_size")
@@ -59,7 +58,7 @@ def pack(order: Order, large: Bodies, directory: Path, describe: Callable[[Any],
             _body(dump_call(spec), large),
             _encoded(variables),
             None if spec.cwd is None else os.fsencode(spec.cwd),
-            shortened(printable(describe(spec)), LONGEST).encode("utf-8", "replace"),
+            in_a_line(describe, spec).encode("utf-8", "replace"),
         )
     else:
         assert isinstance(spec, Command)

@@ -438,23 +438,27 @@ class EngineAdapter(BaseBackend):
         if record.spool is not None and not self.capabilities.durable:
             forget = only_here(functools.partial(self._forget, job_id))
             weakref.finalize(record, forget).atexit = False
-        environment = self.services.environment(self, job_id, record.specs[0])
-        native = record.specs[-1]
-        own = native.env if isinstance(native, Call) else {}
-        environment = {**environment, **own, "ANYJOB_JOB_ID": job_id}
+        environment = {**self._given_variables(record), "ANYJOB_JOB_ID": job_id}
         if record.resources.retries is not None and not self.runs_again:
             environment["ANYJOB_ATTEMPT"] = str(record.launched_attempt)
             if record.spool is not None:
                 environment["ANYJOB_SCRATCH"] = str(self.job_directory(job_id) / "scratch")
         return Order(
             job_id=record.attempt_id,
-            spec=native,
+            spec=record.specs[-1],
             resources=record.resources,
             environment=environment,
             options=options,
             spool=record.spool,
             attempt=record.launched_attempt,
         )
+
+    def _given_variables(self, record: JobRecord) -> dict[str, str]:
+        """Return the variables that plugins give to a job, and those of a `Call` itself."""
+        specs = record.specs
+        given, native = self.services.environment(self, record.job_id, specs[0]), specs[-1]
+        own = native.env if isinstance(native, Call) else None
+        return {**given, **own} if own else dict(given)
 
     def _launch_again(self, records: Sequence[JobRecord]) -> Mapping[str, str]:
         """Hand over jobs once more that `find` does not find, where ``repeatable_launch`` is said."""

@@ -76,7 +76,7 @@ def as_it_runs(spec: Spec, content: Callable[[File], File] = taken) -> Spec:
     Raises:
         SpecError: a file cannot be read.
     """
-    return anchored(with_files(spec, content), submit_directory())
+    return anchored(with_files(spec, content), submit_directory)
 
 
 def lower_along(

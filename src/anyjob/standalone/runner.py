@@ -97,7 +97,10 @@ def names_sent_along(blob: bytes) -> bool:
     What is defined in __main__ pickles by a name that means something else over there, and so does what is in
     the modules given to `cloudpickle.register_pickle_by_value`.
     """
-    return b"__main__" in blob or any(name.encode() in blob for name in registered())
+    if b"__main__" in blob:
+        return True
+    names = registered()
+    return bool(names) and any(name.encode() in blob for name in names)
 
 
 def registered() -> set[str]:

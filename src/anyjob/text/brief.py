@@ -6,17 +6,19 @@ import reprlib
 from enum import Enum
 from itertools import islice
 from numbers import Number
+from types import BuiltinFunctionType, FunctionType
 
-from anyjob.text.printable import shortened
+from anyjob.text.printable import printable, shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
 LONGEST = 200
 """Characters of the text that says what a job is."""
 _SMALL = 1 << 32
+_FUNCTIONS = frozenset({FunctionType, BuiltinFunctionType})
 _SAFE = frozenset({"NoneType", "bool", "float", "complex", "range", "slice", "ellipsis"})
 _SAFE_MODULES = frozenset({"datetime", "decimal", "fractions", "uuid", "ipaddress", "zoneinfo"})
 
@@ -29,7 +31,17 @@ def brief(value: object) -> str:
     """
     if type(value) is int and -_SMALL < value < _SMALL:
         return str(value)  # as most are, of which there may be 100,000
+    if type(value) in _FUNCTIONS:
+        return value.__qualname__  # type: ignore[attr-defined, no-any-return]
     return _BRIEF.repr(value)
+
+
+def in_a_line(describe: Callable[[Any], object], spec: object) -> str:
+    """Return in a line, cut to a length, what a piece of work does; a plugin's ``describe`` may fail."""
+    try:
+        return shortened(printable(str(describe(spec))), LONGEST)
+    except Exception:
+        return ""
 
 
 def arguments(args: Iterable[object], kwargs: Mapping[str, object] = {}) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from anyjob.tracking.engine import Engine
     from anyjob.tracking.records import JobRecord, JobTable
 
+_QUEUED = Observation(JobStatus.QUEUED)
+
 
 class Transitions:
     """Takes in each change once, and tells the job's callbacks and the hooks of it.
@@ -70,7 +72,7 @@ class Transitions:
         if record.launched_attempt > 1:
             self._jobs.of_attempts[record.attempt_id] = record
         if record.status is JobStatus.INITIALIZING:
-            old = self.observed(record, JobStatus.QUEUED, Observation(JobStatus.QUEUED))
+            old = self.observed(record, JobStatus.QUEUED, _QUEUED)
             if old is not None:
                 self.notify(record, old, JobStatus.QUEUED)
         if self._backend.services.watches:
@@ -78,7 +80,7 @@ class Transitions:
 
     def queued(self, record: JobRecord) -> None:
         """A job waits for others: it is queued, though the engine does not know of it."""
-        old = self.observed(record, JobStatus.QUEUED, Observation(JobStatus.QUEUED))
+        old = self.observed(record, JobStatus.QUEUED, _QUEUED)
         if old is not None:
             self.notify(record, old, JobStatus.QUEUED)
         if self._backend.services.watches:

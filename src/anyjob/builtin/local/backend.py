@@ -198,20 +198,35 @@ class LocalBackend(TaskBackend):
         return found, {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
 
     def _order(self, record: JobRecord, options: Any) -> Order:
-        order = super()._order(record, options)
-        variables = {name: value for name, value in order.environment.items() if name != "ANYJOB_JOB_ID"}
-        if variables and order.spool is not None:
-            self._have_own_variables = True
-            encoded = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
-            path = order.spool / JOB_FILE
-            try:
-                write_private(path, environment_file.encode(encoded), durable=self._is_durable)
-                if self._is_durable:
-                    sync_directories(order.spool.parent, self._paths.spool)
-            except OSError as error:
-                job_spool.remove(self._paths.spool, order.job_id)
-                raise cannot_write(path, error) from error
-        return order
+        """Return no more than `launch` reads: the supervisor makes its orders of what is in the ledger."""
+        variables = self._given_variables(record)
+        if variables:
+            self._keep_variables(record.job_id, variables)
+        return Order(
+            job_id=record.job_id,
+            spec=record.specs[-1],
+            resources=record.resources,
+            environment=variables,
+            options=options,
+        )
+
+    def _keep_variables(self, job_id: str, variables: Mapping[str, str]) -> None:
+        """Keep the variables that one job gets beside those of its bulk, in a file of mode 0600.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+        self._have_own_variables = True
+        encoded = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
+        directory = job_spool.path_of(self._paths.spool, job_id)
+        path = directory / JOB_FILE
+        try:
+            write_private(path, environment_file.encode(encoded), durable=self._is_durable)
+            if self._is_durable:
+                sync_directories(directory.parent, self._paths.spool)
+        except OSError as error:
+            job_spool.remove(self._paths.spool, job_id)
+            raise cannot_write(path, error) from error
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         """The ledger holds the jobs already: have the supervisor look into it.

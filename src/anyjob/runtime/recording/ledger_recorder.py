@@ -89,10 +89,9 @@ class LedgerRecorder(Recorder):
             SerializationError: something in the work cannot be pickled.
             StateError: they cannot be written.
         """
-        alike: dict[tuple[int, tuple[str, ...]], list[JobRecord]] = {}  # by what they need, and their route
+        alike: dict[tuple[int, str], list[JobRecord]] = {}  # by what they need, and their kind
         for record in records:
-            key = id(record.resources), tuple(map(kind_of, record.specs))
-            alike.setdefault(key, []).append(record)
+            alike.setdefault((id(record.resources), record.kind), []).append(record)
         bulks: list[_NewBulk] = []
         is_deferring = not self._backend.queues_in_ledger and any(
             (record.after and not record.kept) or self._may_go_again(record.resources) for record in records
@@ -100,8 +99,8 @@ class LedgerRecorder(Recorder):
         if is_deferring:
             self._backend.services.look_after_releases()  # who cannot is told before anything is written
         try:
-            for (_, route), some in alike.items():
-                resources = some[0].resources
+            for some in alike.values():
+                resources, route = some[0].resources, tuple(map(kind_of, some[0].specs))
                 shared, jobs = self.stored_work.pack(some)
                 context = self._backend.context(route, resources)
                 if any(record.after and _takes_results(record) for record in some):

@@ -18,9 +18,9 @@ from anyjob.ledger.store import Ledger
 from anyjob.resources import Resources
 from anyjob.runtime.lowering import lower_along
 from anyjob.serialization.pickling import PickledCall, dump, dump_call
-from anyjob.specs import Call, Spec, files_in
+from anyjob.specs import Call, Spec, file_fields, files_in
 from anyjob.spool import job_spool
-from anyjob.taskjob import describe
+from anyjob.text.brief import in_a_line
 from anyjob.tracking.records import JobRecord
 
 LARGE = 1 << 20
@@ -37,14 +37,15 @@ class StoredWork:
         self._bulks: OrderedDict[int, Bulk] = OrderedDict()
 
     def pack(self, records: Sequence[JobRecord]) -> tuple[bytes | None, list[NewJob]]:
-        """Return what these jobs share, and what each has for itself.
+        """Return what these jobs share, which are of one kind, and what each has for itself.
 
         Raises:
             SerializationError: something in the work cannot be pickled.
             StateError: what is large cannot be written.
         """
         first = records[0].specs[-1]
-        job_type = self._backend.services.job_type
+        describe = self._backend.services.job_type(records[0].kind).describe
+        has_files = any(map(file_fields, map(type, records[0].specs)))
         shared = None
         if (
             isinstance(first, Call)
@@ -72,12 +73,12 @@ class StoredWork:
                 self._keep(record.job_id, payload)
                 kept = None
             original = record.specs[0]
-            for held in {file.sha256 for spec in (original, native) for file in files_in(spec)} - {""}:
-                self._hold(record.job_id, held)
+            if has_files:
+                for held in {file.sha256 for spec in (original, native) for file in files_in(spec)} - {""}:
+                    self._hold(record.job_id, held)
             spec = None if original is native else dump(original, original)
-            what = Summary(describe(job_type(record.kind), original), record.parameters)
-            notes = dict(record.notes or {})
-            job = NewJob(record.job_id, kept, spec, notes, record.rerun_of, what, record.after)
+            what = Summary(in_a_line(describe, original), record.parameters)
+            job = NewJob(record.job_id, kept, spec, record.notes or {}, record.rerun_of, what, record.after)
             jobs.append(job._replace(started_by_engine=True) if record.kept else job)
         return shared, jobs
 

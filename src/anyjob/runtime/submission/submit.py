@@ -217,6 +217,7 @@ class _Handover:
 def _lower(backend: t.TaskBackend, specs: Sequence[Spec]) -> list[tuple[Spec, ...]]:
     job_type = backend.services.job_type
     content = _taken_for(backend)
+    shared_files = backend.capabilities.shared_files
     routes: dict[str, tuple[str, ...]] = {}
     lowered = []
     for spec in specs:
@@ -224,14 +225,10 @@ def _lower(backend: t.TaskBackend, specs: Sequence[Spec]) -> list[tuple[Spec, ..
         route = routes.get(kind)
         if route is None:
             try:
-                route = routes[kind] = find_route(
-                    kind, backend.accepts, job_type, shared_files=backend.capabilities.shared_files
-                )
+                route = routes[kind] = find_route(kind, backend.accepts, job_type, shared_files=shared_files)
             except SpecError as error:
                 raise type(error)(f"backend {backend.name()!r}: {error}") from None
-        chain = lower_along(
-            spec, route, job_type, shared_files=backend.capabilities.shared_files, content=content
-        )
+        chain = lower_along(spec, route, job_type, shared_files=shared_files, content=content)
         check_spec(backend, chain[-1])
         lowered.append(chain)
     return lowered

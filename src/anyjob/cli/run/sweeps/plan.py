@@ -9,7 +9,8 @@ from anyjob.cli.run.sweeps.report import SweepRow
 from anyjob.cli.terminal.output import print_message, table, write_json
 from anyjob.specs import Spec, kind_of
 from anyjob.taskbackend import TaskBackend
-from anyjob.taskjob import TaskJob, describe
+from anyjob.taskjob import TaskJob
+from anyjob.text.brief import in_a_line
 
 MOST = 20
 """Jobs of a step that are listed, at most; ``--json`` has all."""
@@ -64,4 +65,4 @@ def _needs(step: PlannedStep) -> str:
 def _work(step: PlannedStep, spec: Spec) -> str:
     backend = step.backend
     known = backend.services.job_type(kind_of(spec)) if isinstance(backend, TaskBackend) else TaskJob
-    return describe(known, spec)
+    return in_a_line(known.describe, spec)
