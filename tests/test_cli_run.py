@@ -326,6 +326,14 @@ def test_a_terminal_shows_where_the_job_is_until_it_writes(tmp_path: Path) -> No
     assert "running" not in after
 
 
+def test_a_terminal_shows_what_a_queued_job_waits_for() -> None:
+    written = on_terminal(
+        *("run", "--name", "again", "--retries", "1", "--retry-wait", "1h", "--", "false"),
+        when=(b"attempt 2 of 2, again in", lambda: invoke("cancel", "again")),
+    )
+    assert "on local: job is queued: attempt 2 of 2, again in" in written
+
+
 SWEEP = """
 name = "demo"
 [command]

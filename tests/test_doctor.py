@@ -130,6 +130,15 @@ def test_a_state_directory_that_others_may_write_to_is_a_problem(tmp_path: Path)
     assert (first.state, "chmod 700" in first.way_out) == (PROBLEM, True)
 
 
+@pytest.mark.parametrize("kind", ["a file", "a link", "in a file"])
+def test_a_state_directory_that_cannot_be_made_is_a_problem(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    path = {"a file": "file", "a link": "link", "in a file": "file/state"}[kind]
+    (only,) = state.directory(tmp_path / path)
+    assert (only.state, "ANYJOB_STATE" in only.way_out) == (PROBLEM, True)
+
+
 def test_few_open_files_are_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda which: (64, 64))
     told = {each.what: each for each in machine.limits(tmp_path)}

@@ -8,16 +8,18 @@ import logging
 import os
 import re
 import resource
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from running_local import Local, running, until
-from support.cli_program import anyjob
+from support.cli_program import PROGRAM, anyjob
 from support.small_disk import fill, fill_up, mounted
 
 from anyjob import BackendUnavailableError, Call, Command, JobFailedError, JobStatus, StateError
+from anyjob.ledger.file.statedir import default_state
 from anyjob.ledger.store import Ledger
 from anyjob.spool import job_spool
 from anyjob.spool.private_files import write_private
@@ -240,6 +242,18 @@ def test_each_kind_of_full_is_called_so(tmp_path: Path, number: int, words: str)
     assert re.search(words, explain(error))
     assert re.search(words, outcome.message)
     assert outcome.message.endswith("it was a result of 3 bytes")
+
+
+@pytest.mark.parametrize("kib", [0, 1, 8, 64])
+def test_a_limit_on_the_size_of_files_is_told_wherever_it_is_met(kib: int) -> None:
+    """Whatever meets it first: the record of the sockets, or SQLite at its first, or a later, page."""
+    limited = ["sh", "-c", f'ulimit -f {2 * kib}; exec "$@"', "sh", *PROGRAM, "run", "--", "true"]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 125
+    assert str(default_state()) in done.stderr
+    assert "the limit on the size of files is reached (`ulimit -f`)" in done.stderr
+    assert "ulimit -f unlimited" in done.stderr
+    assert "rollback" not in done.stderr
 
 
 def test_a_file_that_cannot_be_written_is_not_left_half(tmp_path: Path) -> None:

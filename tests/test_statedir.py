@@ -99,6 +99,20 @@ def test_one_that_is_no_directory_or_cannot_be_made(tmp_path: Path) -> None:
         private_directory(tmp_path / "file" / "below")
 
 
+def test_a_link_that_leads_nowhere_is_told_as_one_and_one_to_a_directory_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    with pytest.raises(StateError, match=r"link is a link to .*there, where no directory is.*ANYJOB_STATE"):
+        private_directory(tmp_path / "link")
+    (tmp_path / "there").mkdir(mode=0o700)
+    assert private_directory(tmp_path / "link") == tmp_path / "link"
+
+
+def test_one_that_its_own_user_cannot_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o300)
+    with pytest.raises(StateError, match=r"closed cannot be read \(mode 0300\): chmod 700 .*ANYJOB_STATE"):
+        private_directory(tmp_path / "closed")
+
+
 def test_a_lock_is_held_by_one_thread_at_a_time(tmp_path: Path) -> None:
     inside = 0
     most = 0

@@ -11,6 +11,7 @@ _SAID = {
     errno.EFBIG: "the limit on the size of files is reached (`ulimit -f`)",
 }
 WAY_OUT = "free some space (`anyjob prune` removes what jobs have left that ended)"
+RAISE_THE_LIMIT = "raise it (`ulimit -f unlimited`)"
 
 
 def is_full(error: BaseException | None) -> bool:
@@ -22,6 +23,12 @@ def explain(error: OSError) -> str:
     """Return why something could not be written, in words that name a full disk where it is one."""
     said = error.strerror or str(error)
     return f"{_SAID[error.errno]} ({said})" if error.errno in _SAID else said
+
+
+def way_out(error: BaseException | None) -> str:
+    """Return what to do where something could not be written for lack of space."""
+    limited = isinstance(error, OSError) and error.errno == errno.EFBIG
+    return RAISE_THE_LIMIT if limited else WAY_OUT
 
 
 def has_space(path: str | os.PathLike[str]) -> bool:

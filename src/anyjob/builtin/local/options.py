@@ -22,7 +22,7 @@ class LocalOptions(Options, frozen=True):
         ),
     ] = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
     python: Annotated[
-        str, msgspec.Meta(description="runs calls and our processes: an interpreter,; this one by default")
+        str, msgspec.Meta(description="runs calls and our processes: an interpreter; by default this one")
     ] = ""
     preload: Annotated[
         tuple[str, ...], msgspec.Meta(description="modules to import once, before calls are forked off")

@@ -11,7 +11,7 @@ from pathlib import Path
 from anyjob.builtin.local.ipc.sockets import KEEPER_SOCKET, RUNTIME_RECORD, SUPERVISOR_SOCKET
 from anyjob.errors import ConfigError, StateError
 from anyjob.ledger import identity
-from anyjob.ledger.file.statedir import private_directory, runtime_directory
+from anyjob.ledger.file.statedir import cannot_write, private_directory, runtime_directory
 from anyjob.spool.private_files import write_private
 
 _KEPT = frozenset(
@@ -91,7 +91,11 @@ class RuntimePaths:
                     self.boot.unlink(missing_ok=True)
                 record.unlink()  # it went with the session that it belonged to, or somebody else has it now
             beside = self.logs / f"runtime.{os.getpid()}"
-            write_private(beside, b"\0".join([os.fsencode(self._new_runtime()), *self._owner()]))
+            record_of_ours = b"\0".join([os.fsencode(self._new_runtime()), *self._owner()])
+            try:
+                write_private(beside, record_of_ours)
+            except OSError as error:
+                raise cannot_write(beside, error) from error
             try:
                 os.link(beside, record)
             except FileExistsError:

@@ -24,6 +24,7 @@ LEAST_SPACE = 100 * 1024 * 1024
 """Bytes of free space below which it is said."""
 SKEW = 2.0
 """Seconds that the clock of a file system may differ from ours."""
+OTHER = "set ANYJOB_STATE to a directory of your own"
 ANSWER = 3.0
 """Seconds that a daemon is given to answer."""
 
@@ -31,14 +32,18 @@ ANSWER = 3.0
 def directory(state: Path) -> Iterator[Finding]:
     """Yield what is to be known of the state directory."""
     if not state.exists():
-        yield Finding("state", "directory", f"{state} is not there yet: the first job makes it")
+        yield _missing(state)
+        return
+    if not state.is_dir():
+        way_out = f"move it away, or {OTHER}"
+        yield Finding("state", "directory", f"{state} is not a directory", PROBLEM, way_out)
         return
     found = state.stat()
     mode = stat.S_IMODE(found.st_mode)
     if found.st_uid != os.geteuid():
         yield Finding(
             "state", "directory", f"{state} belongs to uid {found.st_uid}", PROBLEM,
-            "set ANYJOB_STATE to a directory of your own",
+            OTHER,
         )  # fmt: skip
         return
     open_ = bool(mode & 0o022)
@@ -52,6 +57,21 @@ def directory(state: Path) -> Iterator[Finding]:
     way_out = "free some space: anyjob prune --older-than 30d" if few else ""
     yield Finding("state", "free space", size(free), WARNING if few else OK, way_out)
     yield _written(state)
+
+
+def _missing(state: Path) -> Finding:
+    """Say whether a state directory that is not there could be made."""
+    if state.is_symlink():
+        told, way_out = (
+            f"{state} is a link to {os.readlink(state)}, where nothing is",
+            "make a directory there",
+        )
+        return Finding("state", "directory", told, PROBLEM, f"{way_out}, or {OTHER}")
+    above = next(each for each in state.parents if each.exists())
+    if not os.access(above, os.W_OK | os.X_OK):
+        told = f"{state} is not there, and cannot be made: {above} cannot be written"
+        return Finding("state", "directory", told, PROBLEM, OTHER)
+    return Finding("state", "directory", f"{state} is not there yet: the first job makes it")
 
 
 def _written(state: Path) -> Finding:

@@ -43,8 +43,10 @@ class StatusLine:
 
     def _start(self) -> None:
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.table import Column
 
-        columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+        text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True))
+        columns = SpinnerColumn(), text, TimeElapsedColumn()
         self._progress = Progress(
             *columns,
             console=console(sys.stderr),
@@ -184,8 +186,7 @@ def wait_with_status(job: BaseJob, line: StatusLine, what: str) -> None:
     """Wait until a job has ended, and show on a terminal where it is meanwhile."""
 
     def show_status(job_id: str, status: JobStatus, _: Any) -> None:
-        position = job.metadata().get("queue_position") if hasattr(job, "metadata") else None
-        line.show(f"{what}: {status.value}" + (f" (position {position})" if position is not None else ""))
+        line.show(f"{what}: {_described(job, status)}")
 
     try:
         job.wait_for_final_state(timeout=0.3)  # what is soon done needs no line
@@ -197,3 +198,11 @@ def wait_with_status(job: BaseJob, line: StatusLine, what: str) -> None:
         else:
             with explained_wait([job]):
                 job.wait_for_final_state()
+
+
+def _described(job: BaseJob, status: JobStatus) -> str:
+    """Return where a job is: its status, its place in the queue, and what it waits for."""
+    known = job.metadata() if hasattr(job, "metadata") else {}
+    position, message = known.get("queue_position"), known.get("message")
+    place = f" (position {position})" if position is not None else ""
+    return f"{status.value}{place}" + (f": {message}" if message else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sqlite3
 import stat
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from anyjob.ledger.file.schema import VERSION, migrate, version_of
 from anyjob.ledger.file.statedir import cannot_write, exclusive, is_network, private_directory
 from anyjob.ledger.rows import as_column
 from anyjob.spool.private_files import sync_directories
-from anyjob.text.full_disk import WAY_OUT, has_space
+from anyjob.text.full_disk import RAISE_THE_LIMIT, WAY_OUT, has_space
 
 PATIENCE = 30.0
 """Seconds to wait for other processes that write."""
@@ -26,6 +27,8 @@ OLDEST_SQLITE = (3, 25)
 """What the statements of the ledger are written for; `scripts/test-old-sqlite` has it tested."""
 
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
+_TOO_LARGE = ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE")
+"""What SQLite makes of EFBIG: it says SQLITE_FULL for ENOSPC alone."""
 T = TypeVar("T")
 
 
@@ -326,7 +329,9 @@ class LedgerFile(ProcessConnection):
             return self._forked()
         code = getattr(error, "sqlite_errorname", None) or ""
         way_out = "set ANYJOB_STATE to another directory"
-        if code.startswith(_FULL) or not (code.startswith("SQLITE_BUSY") or has_space(self.state)):
+        if code.startswith(_TOO_LARGE) and has_space(self.state) and _is_limited():
+            why = f"the limit on the size of files is reached (`ulimit -f`) ({error}): {RAISE_THE_LIMIT}"
+        elif code.startswith(_FULL) or not (code.startswith("SQLITE_BUSY") or has_space(self.state)):
             why = f"the disk is full, or your quota of it ({error}): {WAY_OUT}, or {way_out}"
         elif code.startswith("SQLITE_BUSY"):
             why = f"another process has kept it locked for {PATIENCE:g} s ({error}); see which one is stuck"
@@ -343,6 +348,11 @@ def is_damage(error: sqlite3.Error) -> bool:
     """Tell whether this is what SQLite says of a file that is damaged, or no database."""
     code = getattr(error, "sqlite_errorname", None) or ""
     return code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_SHORT_READ"))
+
+
+def _is_limited() -> bool:
+    """Tell whether the files of this process may not be of any size."""
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
 
 
 def _is_sound(path: Path) -> bool:

@@ -166,6 +166,7 @@ def migrate(db: sqlite3.Connection, path: object) -> bool:
         db.execute(f"PRAGMA user_version = {VERSION}")
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:  # SQLite has rolled back by itself, where it could not write
+            db.execute("ROLLBACK")
         raise
     return version == 0

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from anyjob.config.directories import platform_directory
 from anyjob.errors import StateError
-from anyjob.text.full_disk import WAY_OUT, explain, is_full
+from anyjob.text import full_disk
+from anyjob.text.full_disk import explain, is_full
 
 # fmt: off
 NETWORK_FILE_SYSTEMS = frozenset((
@@ -41,13 +42,18 @@ def private_directory(path: Path) -> Path:
     """Make a directory of mode 0700, or check that the one that is there is ours alone.
 
     Raises:
-        StateError: it cannot be made, belongs to somebody else, or others may write to it.
+        StateError: it cannot be made or read, belongs to somebody else, or others may write to it.
     """
     way_out = "set ANYJOB_STATE to a directory of your own"
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.stat()
     except FileExistsError:
+        if path.is_symlink():
+            target = os.readlink(path)
+            raise StateError(
+                f"{path} is a link to {target}, where no directory is: make one there, or {way_out}"
+            ) from None
         raise StateError(f"{path} is not a directory: move it away, or {way_out}") from None
     except OSError as error:
         raise StateError(f"cannot make the directory {path}: {explain(error)}; {way_out}") from error
@@ -60,6 +66,11 @@ def private_directory(path: Path) -> Path:
         raise StateError(
             f"others may write to the directory {path} (mode {stat.S_IMODE(found.st_mode):04o}): what lies "
             f"there is not trusted; look at what is in it, then: chmod 700 {path}; or {way_out}"
+        )
+    if found.st_mode & 0o500 != 0o500:  # as under a umask that takes from its own user, too
+        mode = stat.S_IMODE(found.st_mode)
+        raise StateError(
+            f"the directory {path} cannot be read (mode {mode:04o}): chmod 700 {path}; or {way_out}"
         )
     return path
 
@@ -126,7 +137,9 @@ def exclusive(lock: Path) -> Iterator[None]:
 def cannot_write(path: Path, error: OSError) -> StateError:
     """Return the error for a file of the state directory that cannot be written."""
     if is_full(error):
-        return StateError(f"cannot write {path}: {explain(error)}: {WAY_OUT}, or set ANYJOB_STATE")
+        return StateError(
+            f"cannot write {path}: {explain(error)}: {full_disk.way_out(error)}, or set ANYJOB_STATE"
+        )
     return StateError(
         f"cannot write {path}: {explain(error)}; set ANYJOB_STATE to a directory that can be written"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from anyjob.errors import StateError
 from anyjob.ledger.reading.reader import LedgerReader
 from anyjob.ledger.rows import Row
-from anyjob.text.full_disk import WAY_OUT, explain, is_full
+from anyjob.text.full_disk import explain, is_full, way_out
 from anyjob.views import queries
 from anyjob.views.last_words import last_words
 from anyjob.views.report.page import Report
@@ -57,5 +57,5 @@ def keep(path: str, text: str) -> None:
             beside.unlink(missing_ok=True)
         if Path(path).is_dir():
             raise StateError(f"cannot write {path}: that is a directory: name a file") from error
-        way_out = WAY_OUT if is_full(error) else "name a file in a directory of yours"
-        raise StateError(f"cannot write {path}: {explain(error)}: {way_out}") from error
+        help_ = way_out(error) if is_full(error) else "name a file in a directory of yours"
+        raise StateError(f"cannot write {path}: {explain(error)}: {help_}") from error

@@ -23,7 +23,7 @@ from anyjob.execution.spawning import NoRoomForFilesError
 from anyjob.ledger.reading.queue_reader import WaitingRow
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
-from anyjob.text.full_disk import WAY_OUT, explain, is_full
+from anyjob.text.full_disk import explain, is_full, way_out
 
 LOOK = 16
 """Jobs that are looked at, at most, for one that fits in where the one whose turn it is does not."""
@@ -257,7 +257,7 @@ class Queue:
             self._room_due = time.monotonic() + ROOM
             self.hindrance = (
                 f"job {job_id[:8]} waits for room for the large files that go with it: {error.filename}: "
-                f"{explain(error)}; others go on meanwhile; {WAY_OUT}"
+                f"{explain(error)}; others go on meanwhile; {way_out(error)}"
             )
 
     def _taken_out(self) -> set[str]:
