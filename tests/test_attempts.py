@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from running_local import Local, running
+from running_local import Local, running, until
 from support.scripted_backends import ScriptedEngine
+from support.several_engines import several_engines
 
 import anyjob
 from anyjob import Command, Config, ConfigError, JobError, JobStatus, Retry, Session, aio
@@ -106,6 +107,34 @@ def test_who_follows_a_job_sees_all_its_attempts(tmp_path: Path) -> None:
     with running(tmp_path) as local:
         job = local.backend.run(FLAKY, retries=Retry(2, wait=0.3))
         assert list(job.logs(follow=True)) == ["out 1\n", "out 2\n", "out 3\n"]
+
+
+@pytest.mark.parametrize("backend", ["local", "right"])
+def test_who_begins_with_an_attempt_that_is_yet_to_come_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    with several_engines(tmp_path, monkeypatch):
+        job = anyjob.run(FLAKY, backend=backend, retries=Retry(2, wait=1))
+        until(lambda: job.attempts()[0].reason is not None)
+        assert list(job.logs(follow=True, attempt=2)) == ["out 2\n", "out 3\n"]
+        early = anyjob.run(
+            Command(["sh", "-c", "echo first; exit 3"]), backend=backend, retries=Retry(1, wait=1)
+        )
+        assert list(early.logs(follow=True, attempt=2)) == ["first\n"]
+        never = anyjob.run(Command(["sleep", "1"]), backend=backend, retries=6)
+        with pytest.raises(JobError, match="has had 1 attempt, and no attempt 7"):
+            list(never.logs(follow=True, attempt=7))
+
+
+def test_who_begins_with_an_attempt_gets_it_where_the_one_before_wrote_nothing(tmp_path: Path) -> None:
+    with running(tmp_path) as local:
+        gone = tmp_path / "gone"
+        job = local.backend.run(Command(["./it"], cwd=str(gone)), retries=Retry(1, wait=2))
+        until(lambda: job.attempts()[0].reason is not None)
+        gone.mkdir()
+        (gone / "it").write_text("#!/bin/sh\necho here\n")
+        (gone / "it").chmod(0o700)
+        assert list(job.logs(follow=True, attempt=2)) == ["here\n"]
 
 
 def test_a_call_keeps_what_it_needs_from_attempt_to_attempt(tmp_path: Path) -> None:

@@ -41,6 +41,13 @@ command = { argv = ["sh", "-c", "echo no source > alarm"] }
 resources = { tags = { study = "p" } }
 """
 
+LAST_STEP = """
+[[job]]
+name = "t-report"
+needs = ["t-fit"]
+command = { argv = ["true"] }
+"""
+
 
 def written(text: str) -> str:
     path = Path("pipeline.toml")
@@ -135,6 +142,18 @@ def test_of_several_steps_the_line_of_the_wrong_one_is_told() -> None:
             load(path)
         told = f"{os.path.abspath(path)}:{text.splitlines().index(line) + 1}: "
         assert str(caught.value).startswith(told)
+
+
+def test_what_is_handed_over_together_is_found_together_by_the_name_of_the_file() -> None:
+    path = written('name = "together"\n[[job]]\nname = "t-fit"\ncommand = { argv = ["true"] }\n' + LAST_STEP)
+    plan = invoke("run", path, "--dry-run", "--after", "gate")
+    assert [line.split()[3] for line in plan.stdout.splitlines()[1:3]] == ["gate", "t-fit"]
+    assert invoke("run", path).exit_code == 0
+    assert re.findall(r"t-\w+", invoke("graph", "together").stdout) == ["t-fit", "t-report"]
+    listed = invoke("jobs", "--tag", "pipeline=together", "--columns", "name").stdout.split()
+    assert sorted(listed) == ["name", "t-fit", "t-report"]
+    for backend in ("local", "threads"):
+        assert library.run(len, "abc", backend=backend, after="together").result(timeout=60) == 3
 
 
 def test_steps_need_a_backend_that_keeps_the_order() -> None:

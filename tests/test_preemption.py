@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from preempted_calls import Counter, Forgetful, noting
+from preempted_calls import Counter, Forgetful, RankCounter, noting
 from running_local import running
 
 from anyjob import Command, JobStatus, Resources, SpecError
@@ -57,6 +57,47 @@ def test_a_checkpoint_that_fails_is_what_came_of_the_call(tmp_path: Path) -> Non
         job = local.backend.run(Forgetful(), 3, walltime=60, signal_before=58, on_walltime="requeue")
         with pytest.raises(ValueError, match="nothing to go on with"):
             job.result(timeout=60)
+
+
+def test_what_the_checkpoints_of_tasks_give_goes_on(tmp_path: Path) -> None:
+    with running(tmp_path) as local:
+        job = local.backend.run(
+            RankCounter(), 3, tasks=2, walltime=60, signal_before=57, on_walltime="requeue"
+        )
+        (counted, attempts), ended = job.result(timeout=90)
+        assert ended == (-1, 1)  # it was not called again
+        assert attempts == 3
+        assert counted > 2_000
+        assert [each.reason for each in job.attempts()] == ["walltime", "walltime", None]
+
+
+def test_a_checkpoint_of_a_task_that_fails_is_what_came_of_the_call(tmp_path: Path) -> None:
+    with running(tmp_path) as local:
+        job = local.backend.run(Forgetful(), 3, tasks=2, walltime=60, signal_before=57, on_walltime="requeue")
+        with pytest.raises(ValueError, match="nothing to go on with"):
+            job.result(timeout=60)
+
+
+def test_calls_of_several_tasks_are_told_by_an_exception(tmp_path: Path) -> None:
+    with running(tmp_path) as local:
+        told = tmp_path / "told"
+        job = local.backend.run(noting, str(told), tasks=2, walltime=60, signal_before=57)
+        assert job.outcome(timeout=60).reason == "walltime"
+        assert told.read_text() == "told"
+
+
+@pytest.mark.parametrize("name", ["USR1", "TERM"])
+def test_programs_of_several_tasks_are_told_each(tmp_path: Path, name: str) -> None:
+    """One that has saved does not end those that still do, and where all have ended well, so has the job."""
+    with running(tmp_path) as local:
+        script = f'cd "$ANYJOB_SPOOL"; trap "told=1" {name}; until [ "$told" ]; do sleep 0.05; done; '
+        script += '[ $ANYJOB_RANK = 0 ] && { touch first; exit "$CODE"; }; '
+        script += "until [ -e first ]; do sleep 0.05; done; sleep 0.1; echo saved"
+        for code in (3, 0):
+            command = Command(["sh", "-c", script], env={"CODE": str(code)})
+            job = local.backend.run(command, tasks=2, walltime=60, signal_before=57, signal=name)
+            assert job.outcome(timeout=60).reason == (None if code == 0 else "walltime")
+            assert list(job.logs()) == ["saved\n"]
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,18 @@ def test_a_signal_to_the_group_alone_ends_all(group: Group) -> None:
     subprocess.run(["kill", "-TERM", str(process.pid)], check=True)
     with process.stdout:
         assert process.stdout.read() == b"ended\n" * 3
+    assert process.wait(60) == 0  # as of a program alone
+    assert group.report is None
+
+
+def test_a_group_that_is_told_has_ended_by_that_where_one_of_its_tasks_has(group: Group) -> None:
+    code = "trap 'exit $ANYJOB_RANK' TERM; echo ready"
+    process = group.start("sh", "-c", f"{code}; {FOREVER}")
+    assert process.stdout is not None
+    with process.stdout:
+        for _ in range(3):
+            assert process.stdout.readline() == b"ready\n"
+        subprocess.run(["kill", "-TERM", str(process.pid)], check=True)
     assert process.wait(60) == -signal.SIGTERM
     assert group.report is None
 

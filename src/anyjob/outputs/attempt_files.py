@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from anyjob.outcome import USAGE, Attempt, Outcome
@@ -125,6 +124,7 @@ class LogReader:
         stream: ``stdout`` or ``stderr``.
         attempt: the number of the attempt that is next, or runs, or was the last.
         read: returns what the engine has of that stream from an offset on.
+        first: the number of the attempt to begin with, though it is yet to come.
     """
 
     def __init__(
@@ -133,17 +133,23 @@ class LogReader:
         stream: str,
         attempt: int,
         read: Callable[[int], bytes],
+        first: int | None = None,
     ) -> None:
         self._directory = directory
         self._stream = stream
         self._read = read
         self._before = 0  # bytes that the attempts before this one have written
         self._attempt = attempt
+        self._first = first or 1
         while self._attempt > 1 and self._aside(self._attempt - 1) is None and directory is not None:
             self._attempt -= 1  # what the one before has written is still where this one is to write
 
     def __call__(self, offset: int) -> bytes:
         """Return what there is from an offset on; nothing: no more now."""
+        while self._attempt < self._first:
+            if self._aside(self._attempt) is None:
+                return b""  # what lies there is still that of an attempt before
+            self._attempt += 1
         while True:
             chunk = b"" if self._aside(self._attempt) else self._read(offset - self._before)
             path = self._aside(self._attempt)  # asked second: it may have been put aside meanwhile
@@ -174,5 +180,7 @@ def put_attempt_aside(directory: Path, attempt: int) -> None:
     for stream in STREAMS:
         aside = directory / stream_of_attempt(stream, attempt)
         if not os.path.lexists(aside):
-            with suppress(FileNotFoundError):
+            try:
                 os.rename(directory / stream, aside)
+            except FileNotFoundError:  # it wrote nothing; that there was one is seen by who follows
+                os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))

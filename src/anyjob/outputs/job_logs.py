@@ -47,14 +47,37 @@ def reader(
             one that it begins with.
 
     Raises:
-        JobError: the job has had no such attempt.
+        JobError: the job has had no such attempt; of what is returned: it has ended before that.
     """
     record, last = job._record, job._record.attempt
     if attempt not in (None, last):
         comes_to_it = record.outcome is None or attempt < last
         if attempt < 1 or not (follow and comes_to_it):
             return _reader_of_attempt(job, stream, attempt)
+    if attempt is not None and follow and not _has_begun(job, attempt):
+        return _reader_of_coming(job, stream, attempt)
     return _reader_from(job, stream, attempt if follow else None)
+
+
+def _has_begun(job: t.TaskJob[Any], attempt: int) -> bool:
+    """Tell whether its engine has been given an attempt, or a later one."""
+    last: int = job._record.attempt
+    return attempt < last or (attempt == last and not job._record.deferred)
+
+
+def _reader_of_coming(job: t.TaskJob[Any], stream: str, first: int) -> Callable[[int], bytes]:
+    read: Callable[[int], bytes] | None = None
+
+    def read_then(offset: int) -> bytes:
+        nonlocal read
+        ended = job._record.outcome is not None  # asked first: the last attempt is known by then
+        if read is None and _has_begun(job, first):
+            read = _reader_from(job, stream, first)
+        if read is None and ended:
+            raise _no_attempt(job, job._record.attempt, first)
+        return b"" if read is None else read(offset)
+
+    return read_then
 
 
 def _reader_from(job: t.TaskJob[Any], stream: str, first: int | None) -> Callable[[int], bytes]:
@@ -72,7 +95,7 @@ def _reader_from(job: t.TaskJob[Any], stream: str, first: int | None) -> Callabl
         return read
     from anyjob.outputs.attempt_files import LogReader
 
-    return LogReader(record.spool, stream, first or record.attempt, read)
+    return LogReader(record.spool, stream, first or record.attempt, read, first)
 
 
 class _ReaderOfLaunches:
@@ -116,7 +139,11 @@ class _ReaderOfLaunches:
 def _reader_of_attempt(job: t.TaskJob[Any], stream: str, attempt: int) -> Callable[[int], bytes]:
     found = {each.number: each for each in job.attempts()}
     if attempt not in found:
-        had = "1 attempt" if len(found) == 1 else f"{len(found)} attempts"
-        raise JobError(f"job {job.job_id()} has had {had}, and no attempt {attempt}")
+        raise _no_attempt(job, len(found), attempt)
     path = found[attempt].logs.get(stream)
     return lambda offset: b"" if path is None else read_range(path, offset)
+
+
+def _no_attempt(job: t.TaskJob[Any], count: int, attempt: int) -> JobError:
+    had = "1 attempt" if count == 1 else f"{count} attempts"
+    return JobError(f"job {job.job_id()} has had {had}, and no attempt {attempt}")

@@ -134,7 +134,11 @@ class SessionServices(Services):
 
     def jobs_meant(self, text: str) -> list[Any]:
         """Return handles on the jobs that a text means, of the ledger and of this process."""
-        return (self._session.jobs(name=text) if text else []) or [self._session.get_job(text)]
+        from anyjob.runtime.dependencies.prerequisites import PIPELINE
+
+        session = self._session
+        named = (session.jobs(name=text) or session.jobs(tags={PIPELINE: text})) if text else []
+        return named or [session.get_job(text)]
 
     def look_after_releases(self) -> None:
         """Have the supervisor of this host look what there is to release; one is started where none runs.

@@ -27,6 +27,9 @@ def load_runner(source: str) -> Any:
 
 def load_call(call: dict[str, Any], runner: Any, spool: str) -> Any:
     """Return what to call, its positional and its keyword arguments; go where it is to run."""
+    checkpoint = runner.read_checkpoint(spool) if int(os.environ["ANYJOB_ATTEMPT"]) > 1 else None
+    if checkpoint is not None:
+        return pickle.loads(pickle.loads(checkpoint)[int(os.environ["ANYJOB_RANK"])])
     payload = call["payload"]
     if payload is None:
         with open(call["payload_file"], "rb") as stream:
@@ -42,6 +45,7 @@ def load_call(call: dict[str, Any], runner: Any, spool: str) -> Any:
 def main() -> int:
     """Make the call, and return the exit code that tells what came of it."""
     spool, rank = os.environ["ANYJOB_SPOOL"], os.environ["ANYJOB_RANK"]
+    directory = f"{spool}/task.{rank}"
     with open(f"{spool}/call.pkl", "rb") as stream:
         call: dict[str, Any] = pickle.load(stream)
     runner = load_runner(call["runner"])
@@ -49,7 +53,32 @@ def main() -> int:
         sys.path[:] = call["path"]
     sys.argv[:] = [""]
     sys.modules["__main__"] = type(sys)("__main__")
-    terminated = False
+    terminated = told_early = False
+    made: list[Any] = []
+
+    def load() -> list[Any]:
+        made[:] = load_call(call, runner, spool)
+        if told_early:  # while what the call needs was imported
+            warn(signal.SIGUSR1, None)
+        return made
+
+    def make_directory() -> None:
+        umask = os.umask(0o077)
+        os.makedirs(directory, exist_ok=True)
+        os.umask(umask)
+
+    def warn(signum: int, frame: Any) -> None:
+        nonlocal terminated, told_early
+        if not made:
+            told_early = True
+            return
+        make_directory()
+        if runner.leave_checkpoint(directory, *made):
+            terminated = True
+            raise runner.Ended
+        from anyjob.errors import Preempted
+
+        raise Preempted("its walltime is near")
 
     def terminate(signum: int, frame: Any) -> None:
         nonlocal terminated
@@ -57,17 +86,21 @@ def main() -> int:
         raise runner.Ended
 
     signal.signal(signal.SIGTERM, terminate)
+    if call["is_warned"]:
+        signal.signal(signal.SIGUSR1, warn)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGUSR1,))
     report: dict[str, Any] = {}
     try:
-        report = runner.pickled(runner.perform(lambda: load_call(call, runner, spool)))
+        report = runner.pickled(runner.perform(load))
+        if call["is_warned"]:
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except runner.Ended:
         pass  # it came too late for the call, and too early for what follows
     if terminated:
         return 128 + signal.SIGTERM
-    directory = f"{spool}/task.{rank}"
+    make_directory()
     umask = os.umask(0o077)
-    os.makedirs(directory, exist_ok=True)
     written = runner.leave_outcome(directory, report, durable=call["durable"])
     os.umask(umask)
     if written and report["status"] == "DONE":

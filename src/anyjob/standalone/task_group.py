@@ -7,6 +7,10 @@ outcome is that of the job, and the report (`anyjob.spool.reports`) that is left
 
 KIND is ``command``, or ``call``: then the tasks are `anyjob.standalone.task_call`, and leave reports of their
 own; where all have succeeded, the job's report has the list of their values.
+
+Once they are told to end, or by SIGUSR1 that the walltime is near, none ends the others any more. Where each
+call has left what goes on of it (`anyjob.standalone.runner.leave_checkpoint`), or its value, all of that is
+left together, for the next attempt.
 """
 
 from __future__ import annotations
@@ -25,7 +29,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-SIGNALS = (signal.SIGTERM, signal.SIGCHLD)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD)
+CHECKPOINT = "checkpoint.pkl"
+PREEMPTED = "anyjob.errors.Preempted"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 
@@ -49,7 +55,8 @@ class TaskGroup:
         self._ranks: dict[int, int] = {}
         self._failure: tuple[int, int, str] | None = None  # rank, exit code or -signal, why
         self._aborted: tuple[int, int] | None = None  # by MPI_Abort: rank, exit code
-        self._terminated = False
+        self._told = False  # to end, or that the walltime is near
+        self._codes: dict[int, int] = {}
         self._deadline: float | None = None
 
     def run(self) -> int:
@@ -60,11 +67,11 @@ class TaskGroup:
         self._start()
         while self._ranks:
             self._wait()
-            if self._aborted is not None and self._failure is None and not self._terminated:
+            if self._aborted is not None and self._failure is None and not self._told:
                 self._fail(*self._aborted, f"MPI_Abort with exit code {self._aborted[1]}")
             self._reap()
-        if self._terminated:
-            return -signal.SIGTERM
+        if self._told and any(self._codes.values()):
+            return self._end_told()
         if self._failure is None:
             if self._is_call:
                 self._leave(self._collected())
@@ -98,7 +105,10 @@ class TaskGroup:
         inherited.set_inheritable(True)
         try:
             actions = [(os.POSIX_SPAWN_DUP2, stdin, 0)]
-            return os.posix_spawnp(self._argv[0], self._argv, variables, file_actions=actions, setsigmask=())
+            masked = (signal.SIGUSR1,) if self._is_call else ()  # until it can take it
+            return os.posix_spawnp(
+                self._argv[0], self._argv, variables, file_actions=actions, setsigmask=masked
+            )
         finally:
             inherited.set_inheritable(False)
             os.close(stdin)
@@ -120,8 +130,12 @@ class TaskGroup:
         if came is None:
             self._deadline = None
             self._signal_all(signal.SIGKILL)
+        elif came.si_signo == signal.SIGUSR1:
+            self._told = True
+            if self._is_call:  # of a command, all processes have been told
+                self._signal_all(signal.SIGUSR1)
         elif came.si_signo == signal.SIGTERM and came.si_pid != os.getpid():
-            self._terminated = True
+            self._told = True
             if came.si_pid != os.getppid():  # that one signals all of the group
                 self._signal_all(signal.SIGTERM)
 
@@ -135,25 +149,49 @@ class TaskGroup:
             if pid == 0:
                 return
             rank, code = self._ranks.pop(pid), os.waitstatus_to_exitcode(status)
-            if code != 0 and self._failure is None and not self._terminated:
+            self._codes[rank] = code
+            if code != 0 and self._failure is None and not self._told:
                 self._fail(rank, code, in_words(code))
 
     # --- what came of them --------------------------------------------------------------------
 
-    def _report_of(self, rank: int) -> dict[str, Any] | None:
+    def _end_told(self) -> int:
+        """Leave what goes on, or what kept a call from leaving that; return how the job has ended."""
+        calls = []
+        for rank in range(self._count if self._is_call else 0):
+            report = self._report_of(rank)
+            if report is not None and report["status"] == "DONE":
+                calls.append(pickle.dumps((pickle.loads, (report["value"],), {}), 5))
+            elif report is not None and PREEMPTED not in report["exception_types"]:
+                code = max(self._codes[rank], 1)
+                self._leave(self._failed(rank, code, in_words(code)))
+                return code
+            else:
+                calls += self._left(rank, CHECKPOINT)
+        if calls and len(calls) == self._count:
+            self._write(CHECKPOINT, pickle.dumps(calls, 5))
+        return -signal.SIGTERM
+
+    def _left(self, rank: int, name: str) -> list[bytes]:
         try:
-            with open(f"{self._spool}/task.{rank}/outcome.pkl", "rb") as stream:
-                report: dict[str, Any] = pickle.load(stream)
+            with open(f"{self._spool}/task.{rank}/{name}", "rb") as stream:
+                return [stream.read()]
         except OSError:
-            return None
-        return report
+            return []
+
+    def _report_of(self, rank: int) -> dict[str, Any] | None:
+        for left in self._left(rank, "outcome.pkl"):
+            report: dict[str, Any] = pickle.loads(left)
+            return report
+        return None
 
     def _forget_report(self, rank: int) -> None:
         """One of an earlier attempt is not taken for that of this one."""
-        try:
-            os.unlink(f"{self._spool}/task.{rank}/outcome.pkl")
-        except FileNotFoundError:
-            return
+        for name in ("outcome.pkl", CHECKPOINT):
+            try:
+                os.unlink(f"{self._spool}/task.{rank}/{name}")
+            except FileNotFoundError:
+                pass
 
     def _failed(self, rank: int, code: int, why: str) -> dict[str, Any]:
         """Return the report of the job where one of its tasks has failed."""
@@ -184,13 +222,16 @@ class TaskGroup:
     def _leave(self, report: dict[str, Any]) -> None:
         """Leave the report, at once or not at all."""
         report["host"] = os.uname().nodename
-        part = f"{self._spool}/outcome.pkl.part"
+        self._write("outcome.pkl", pickle.dumps(report, 5))
+
+    def _write(self, name: str, data: bytes) -> None:
+        part = f"{self._spool}/{name}.part"
         fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with open(fd, "wb") as stream:
-            stream.write(pickle.dumps(report, 5))
+            stream.write(data)
             stream.flush()
             os.fsync(fd)
-        os.rename(part, f"{self._spool}/outcome.pkl")
+        os.rename(part, f"{self._spool}/{name}")
 
 
 class Pickled:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from anyjob.ledger.reading.reader import LedgerReader
 
 After = tuple[Prerequisite, ...]
+PIPELINE = "pipeline"
+"""The tag of jobs that are steps of a job file, with its name."""
 NAMES_SOUGHT = 1000
 """Names, the newest, among which the nearest to one that is not known is sought."""
 
@@ -118,7 +120,7 @@ def find(ledger: LedgerReader, text: str, purpose: str = " to start after") -> l
 
     Args:
         ledger: where they are.
-        text: a name, an id, or the beginning of one.
+        text: a name, an id, or the beginning of one; or the name of a job file with several steps.
         purpose: what they are wanted for, for the error.
 
     Raises:
@@ -128,6 +130,9 @@ def find(ledger: LedgerReader, text: str, purpose: str = " to start after") -> l
 
     if ledger.exists:
         named = [row.job_id for row in ledger.select(name=text, superseded=False)] if text else []
+        if text and not named:
+            steps = ledger.select(tags={PIPELINE: text}, superseded=False)
+            named = [row.job_id for row in steps]
         found = named or meant(ledger, text)
         if named or len(found) == 1:
             return found

@@ -62,6 +62,7 @@ class Job:
         "warning",
         "warning_due",
         "warning_signal",
+        "warning_tells_all",
         "was_warned",
         "work",
         "worker",
@@ -87,6 +88,7 @@ class Job:
         self.walltime: float | None = order.get("walltime")
         self.warning_due: float | None = order.get("warning")  # seconds from its start on
         self.warning_signal: int = order.get("signal", 0)
+        self.warning_tells_all: bool = order.get("tells_all", True)  # or only the process that was started
         self.warning: Timer | None = None
         self.was_warned = False
         self.work: dict[str, Any] = order["work"]

@@ -223,7 +223,7 @@ class JobControl:
         if self._jobs.get(job.key) is job and job.cause is None and job.pid is not None:
             job.was_warned = True
             for process in self._fresh_processes_of(job):
-                if not job.is_call or process.pid == job.pid:
+                if job.warning_tells_all or process.pid == job.pid:
                     send_signal(process, job.warning_signal)
 
     def _end_overdue(self, job: Job) -> None:

@@ -12,7 +12,7 @@ from anyjob.cli.run.detach import require_durable
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.sweeps import results_file
 from anyjob.cli.run.sweeps.failing_fast import FailFast
-from anyjob.cli.run.sweeps.plan import PlannedStep, print_plan
+from anyjob.cli.run.sweeps.plan import PlannedStep, prerequisites_in, print_plan
 from anyjob.cli.run.sweeps.progress import Progress
 from anyjob.cli.run.sweeps.report import SweepRow, print_report
 from anyjob.cli.run.sweeps.report_file import report_on
@@ -22,6 +22,7 @@ from anyjob.cli.run.sweeps.sweep import make_work, merge_resources
 from anyjob.cli.terminal.output import print_message, write_json, write_line
 from anyjob.jobfile.pipeline import Pipeline, Step
 from anyjob.jobfile.reader import JobFile
+from anyjob.runtime.dependencies.prerequisites import PIPELINE
 from anyjob.session.facade import Session
 from anyjob.status import PREREQUISITES
 from anyjob.tracking.waits.blocking import as_completed
@@ -46,10 +47,10 @@ def run_pipeline(session: Session, pipeline: Pipeline, request: FileRequest) -> 
     It goes on where it was left off: what is done is not run again, but for steps that need one of which
     something is.
     """
-    steps = [_prepare(session, step, request) for step in pipeline.steps]
     name = pipeline.name or os.path.basename(pipeline.path)
+    steps = [_prepare(session, step, request, name) for step in pipeline.steps]
     if request.dry_run:
-        print_plan(name, [_planned(step) for step in steps], as_json=request.as_json)
+        print_plan(name, [_planned(step, request) for step in steps], as_json=request.as_json)
         return exit_codes.OK
     new: list[Any] = []
     try:
@@ -73,7 +74,8 @@ def run_pipeline(session: Session, pipeline: Pipeline, request: FileRequest) -> 
     wanted = pipeline.fail_fast if request.fail_fast is None else request.fail_fast
     failing = FailFast(name, ends, session.cancel, is_wanted=wanted)
     with Interrupts(lambda: new, session.cancel, kill=False, outlive=True) as interrupts:
-        with Progress(name, len(rows), str(steps[-1].backend)) as progress, explained_wait(jobs):
+        used = ", ".join(dict.fromkeys(str(step.backend) for step in steps))
+        with Progress(name, len(rows), used) as progress, explained_wait(jobs):
             for job in as_completed(jobs):
                 row = row_of[id(job)]
                 row.record_outcome(given[id(row)])
@@ -94,18 +96,20 @@ def run_pipeline(session: Session, pipeline: Pipeline, request: FileRequest) -> 
     return exit_codes.OK if well else exit_codes.FOUND
 
 
-def _planned(prepared: Prepared) -> PlannedStep:
+def _planned(prepared: Prepared, request: FileRequest) -> PlannedStep:
     step, specs, rows, backend, resources = prepared
-    return PlannedStep(step.name, specs, rows, backend, resources, step.needs)
+    needs = step.needs or prerequisites_in(request.resources)
+    return PlannedStep(step.name, specs, rows, backend, resources, needs)
 
 
-def _prepare(session: Session, step: Step, request: FileRequest) -> Prepared:
+def _prepare(session: Session, step: Step, request: FileRequest, name: str) -> Prepared:
     specs, rows = make_work(session, step.file)
     rows = [SweepRow({"step": step.name, **row.parameters}, row.writes) for row in rows]
     backend = choose_backend(session, request.backend or step.file.backend, specs[0])
     require_durable(backend, "")  # steps are handed over at once, and wait for each other there
     own = {key: value for key, value in request.resources.items() if key not in PREREQUISITES}
     resources = merge_resources(step.file, own)
+    resources["tags"] = {PIPELINE: name, **resources.get("tags", {})}
     return Prepared(step, specs, rows, backend, resources)
 
 
@@ -118,7 +122,7 @@ def _submit(steps: list[Prepared], request: FileRequest, new: list[Any]) -> list
             keyword: [job for name in names for job in made[name]] for keyword, names in step.needs.items()
         }
         if not needed:
-            after = {key: request.resources[key] for key in PREREQUISITES if key in request.resources}
+            after = prerequisites_in(request.resources)
         once = once_of(step.file, step.name, fresh=request.fresh)
         found = hand_over(backend, specs, rows, {**resources, **after}, once)
         made[step.name] = found.jobs

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 from anyjob.cli.run.sweeps.report import SweepRow
 from anyjob.cli.terminal.output import print_message, table, write_json
 from anyjob.specs import Spec, kind_of
+from anyjob.status import PREREQUISITES
 from anyjob.taskbackend import TaskBackend
 from anyjob.taskjob import TaskJob
 from anyjob.text.brief import in_a_line
 
+NOT_RESOURCES = {"name", *PREREQUISITES}
 MOST = 20
 """Jobs of a step that are listed, at most; ``--json`` has all."""
 
@@ -25,6 +27,11 @@ class PlannedStep(NamedTuple):
     backend: Any
     resources: Mapping[str, Any]
     needs: Mapping[str, Sequence[str]] = {}
+
+
+def prerequisites_in(resources: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the command line has jobs start after, by keyword."""
+    return {key: resources[key] for key in PREREQUISITES if key in resources}
 
 
 def print_plan(name: str, steps: Sequence[PlannedStep], *, as_json: bool) -> None:
@@ -52,7 +59,7 @@ def _plain(step: PlannedStep) -> dict[str, Any]:
         "name": step.name,
         "backend": f"{step.backend!s}",
         "needs": {keyword: list(names) for keyword, names in step.needs.items()},
-        "resources": {key: value for key, value in step.resources.items() if key != "name"},
+        "resources": {key: value for key, value in step.resources.items() if key not in NOT_RESOURCES},
         "jobs": jobs,
     }
 

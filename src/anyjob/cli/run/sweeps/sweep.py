@@ -15,7 +15,7 @@ from anyjob.cli.run.interrupts import Interrupts
 from anyjob.cli.run.single import run_one
 from anyjob.cli.run.sweeps import results_file
 from anyjob.cli.run.sweeps.failing_fast import FailFast
-from anyjob.cli.run.sweeps.plan import PlannedStep, print_plan
+from anyjob.cli.run.sweeps.plan import PlannedStep, prerequisites_in, print_plan
 from anyjob.cli.run.sweeps.progress import Progress
 from anyjob.cli.run.sweeps.report import SweepRow, print_report
 from anyjob.cli.run.sweeps.report_file import ReportFile, report_on
@@ -41,7 +41,8 @@ def run_file(session: Session, path: str, request: FileRequest) -> int:
     backend = choose_backend(session, request.backend or file.backend, specs[0])
     name = file.name or os.path.basename(path)
     if request.dry_run:
-        print_plan(name, [PlannedStep(file.name, specs, rows, backend, resources)], as_json=request.as_json)
+        step = PlannedStep(file.name, specs, rows, backend, resources, prerequisites_in(resources))
+        print_plan(name, [step], as_json=request.as_json)
         return exit_codes.OK
     before: frozenset[int] = frozenset()
     report: ReportFile | None = None

@@ -170,7 +170,8 @@ def _warning(bulk: Bulk) -> dict[str, Any]:
         return {}
     # A call is ended by SIGTERM; what tells it of something is another one.
     number = signal.SIGUSR1 if bulk.is_call or bulk.resources.signal == "USR1" else signal.SIGTERM
-    return {"warning": walltime - before, "signal": int(number)}
+    # What a call has started itself is not told; of one with several tasks, their group passes it on.
+    return {"warning": walltime - before, "signal": int(number), "tells_all": not bulk.is_call}
 
 
 def _lay_files(command: Command, directory: str) -> str | None:

@@ -63,6 +63,7 @@ def call_tasks(
         "payload_file": f"{directory}/payload.pkl",
         "durable": durable,
         "results": results,
+        "is_warned": bulk.resources.signal_before is not None,
     }
     os.makedirs(directory, 0o700, exist_ok=True)
     write_private(Path(directory, CALL), pickle.dumps(call, 5))
