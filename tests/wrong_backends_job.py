@@ -24,6 +24,7 @@ from anyjob.errors import JobRejectedError, JobTimeoutError, SerializationError,
 from anyjob.job import JOB_FINAL_STATES, JobStatus
 from anyjob.orders import Answer, Order, Rejected, Ticket
 from anyjob.outcome import Outcome
+from anyjob.references import _Lazy
 from anyjob.specs import Call, Command
 from anyjob.taskjob import TaskJob
 
@@ -314,6 +315,15 @@ class MakesCallsAnyway(RightCallsBackend):
         return super().run(spec, **resources)
 
 
+class MakesCallsThatWouldReadLater(RightCallsBackend):
+    """What is lazy is no concern of its, before it is asked for."""
+
+    def run(self, spec: Any, *args: Any, **resources: Any) -> TaskJob:
+        if any(isinstance(argument, _Lazy) for argument in getattr(spec, "args", ())[:1]):
+            return super().run(Call("builtins:bool"), **resources)
+        return super().run(spec, **resources)
+
+
 class LaunchesFromOneThread(RightCallsBackend):
     """Nobody but the thread that has made it can hand anything to its engine; it rejects all else."""
 
@@ -566,6 +576,16 @@ FAILURES: list[tuple[type[Any], str, str]] = [
         MakesCallsAnyway,
         "test_a_call_is_not_made_whose_arguments_did_not_come_about",
         "raises None, not a DependencyFailedError",
+    ),
+    (
+        MakesCallsThatWouldReadLater,
+        "test_a_call_is_not_made_whose_lazy_arguments_did_not_come_about",
+        "DONE with the reason None, not 'dependency'",
+    ),
+    (
+        MakesCallsThatWouldReadLater,
+        "test_a_call_reads_a_lazy_argument_when_it_asks_for_it",
+        "that failed to come has ended as DONE with the reason None",
     ),
     (
         LaunchesFromOneThread,

@@ -160,3 +160,18 @@ class TaskLifecycle:
             "not a DependencyFailedError"
         )
         assert isinstance(error.__cause__, ValueError), f"its cause is {short_repr(error.__cause__)}"
+
+    def test_a_call_is_not_made_whose_lazy_arguments_did_not_come_about(
+        self, harness: BackendHarness
+    ) -> None:
+        """A call that would read the result of a job only later does not begin where that job fails."""
+        harness.require_kind("python")
+        from anyjob.references import lazy
+        from anyjob.specs import Call
+
+        failed = harness.run(Call("builtins:int", ("seven",)))
+        outcome = harness.outcome(harness.run(Call("builtins:bool", (lazy(failed),))))
+        assert outcome.reason == "dependency", (
+            "what is given the result of a job that has failed as a lazy argument has ended as "
+            f"{outcome.status.name} with the reason {outcome.reason!r}, not 'dependency'"
+        )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from operator import methodcaller
 from unittest import SkipTest
 
 import msgspec
 
 from anyjob.config.options import secret_fields
 from anyjob.job import JobStatus
+from anyjob.references import lazy
 from anyjob.specs import Call, Command
 from anyjob.testing.harness.backend import BackendHarness
 
@@ -47,6 +49,23 @@ class Sequences:
         never = harness.run(Call("builtins:repr", (fails,)))
         reason = harness.outcome(never).reason
         assert reason == "dependency", f"a call that takes what failed to come has the reason {reason!r}"
+
+    def test_a_call_reads_a_lazy_argument_when_it_asks_for_it(self, harness: BackendHarness) -> None:
+        """A call gets an object that reads the result when asked; where it fails, that call is not made."""
+        if "python" not in getattr(harness.backend, "accepts", ()):
+            raise SkipTest("it runs no calls by itself")
+        _require_a_releaser(harness)
+        first = harness.run(Call("time:sleep", (1.0,)))
+        read = harness.run(Call("operator:call", (methodcaller("load"), lazy(first))))
+        fails = harness.run(Call("builtins:int", (first,)))  # later than what needs it is handed over
+        never = harness.run(Call("builtins:bool", (lazy(fails),)))
+        harness.assert_done(read, "a call that reads what another returns")
+        assert read.result() is None, f"a lazy argument was read as {read.result()!r}, not None"
+        outcome = harness.outcome(never)
+        assert outcome.reason == "dependency", (
+            f"a call with a lazy argument that failed to come has ended as {outcome.status.name} with the "
+            f"reason {outcome.reason!r}"
+        )
 
     def test_work_that_fails_is_run_again(self, harness: BackendHarness) -> None:
         """A job with retries= is handed over anew when it fails, under its id, and each attempt is kept."""
