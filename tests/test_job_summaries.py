@@ -6,6 +6,8 @@ import dataclasses
 import datetime
 import enum
 import json
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -210,6 +212,32 @@ def test_on_a_terminal_each_job_is_one_line(local_cli: Path) -> None:
     assert len(lines) == 3
     assert all(line.rstrip().endswith("x…") and len(line) <= 80 for line in lines)
     assert "reason" not in shown  # it would be empty
+
+
+def test_a_narrow_terminal_has_a_paragraph_for_each_job(local_cli: Path) -> None:
+    with Session(state=local_cli) as session:
+        jobs = session.get_backend("local").run_many([Command(["echo", "x" * 100])] * 2, name="narrow")
+        wait(jobs, LONG)
+    shown = on_terminal("jobs", "--name", "narrow", NO_COLOR="1", COLUMNS="40")
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in shown.splitlines()]
+    ids = [line.split()[1] for line in lines if line.startswith("id ")]
+    assert ids == [job.job_id()[:7] for job in jobs]
+    assert [line.split()[1] for line in lines if line.startswith("state ")] == ["DONE", "DONE"]
+    assert all(len(line) <= 40 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [("ascii", rb"h\xf6he"), ("latin-1", b"h\xf6he"), ("utf-8", b"h\xc3\xb6he")],
+)
+def test_letters_that_the_locale_lacks_do_not_end_a_listing(
+    encoding: str, name: bytes, local_cli: Path
+) -> None:
+    with Session(state=local_cli) as session:
+        wait([session.get_backend("local").run(Command(["true", "é…"]), name="höhe")], LONG)
+    done = anyjob("jobs", env={**os.environ, "PYTHONIOENCODING": encoding})
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert name in done.stdout
 
 
 def test_an_older_ledger_lists_its_jobs(local_cli: Path) -> None:

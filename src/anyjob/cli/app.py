@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -149,6 +150,7 @@ class Main(LazyGroup):
     ) -> Any:
         """Run the command line; ends with an exit code of `anyjob.cli.exit_codes`."""
         prog_name = prog_name or "anyjob"
+        _write_any_letter(sys.stdout)
         if VARIABLE in os.environ:
             from anyjob.cli.completion.shells import register
 
@@ -177,6 +179,14 @@ class Main(LazyGroup):
             leave_pipe()
             sys.exit(exit_codes.FAILED)
         sys.exit(exit_codes.OK)
+
+
+def _write_any_letter(stream: object) -> None:
+    """Have letters that the locale does not know written as stderr writes them, and not end the program."""
+    if isinstance(stream, io.TextIOWrapper) and (
+        stream.errors == "strict" or stream.encoding.lower() not in ("utf-8", "utf8")
+    ):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _full(error: BaseException) -> str:

@@ -12,7 +12,7 @@ LAYOUT = "\n\t"
 LONGEST, LONGEST_HEADER = 100, 40
 """Characters of a cell that is cut, and of a header, at most."""
 LEAST = 12
-"""Columns of a terminal that a cell which is cut gets, however many others there are."""
+"""Columns of a terminal that a cell has, if it needs them, before it is cut or goes on in a second line."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def table(
 ) -> None:
     """Write a table to stdout: drawn on a terminal, aligned by blanks in a pipe.
 
+    On a terminal that is too narrow for it, each row is a paragraph: a line for each cell.
+
     Args:
         columns: the headers.
         rows: the cells; numbers are aligned to the right, None is left empty.
@@ -136,17 +138,39 @@ def _draw(
 
     out = console(sys.stdout)
     widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+    least = [min(width, LEAST) for width in widths]
+    if sum(least) + 2 * len(columns) > out.width:
+        _draw_rows_apart(out, columns, cells, marks)
+        return
     free = [width for width, short in zip(widths, is_cut, strict=True) if short]
     share = _share(free, out.width - 2 * len(columns) - sum(widths) + sum(free))
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for name, right, short in zip(columns, numeric, is_cut, strict=True):
+    for name, right, short, lowest in zip(columns, numeric, is_cut, least, strict=True):
         shape: dict[str, Any] = (
             {"overflow": "ellipsis", "no_wrap": True, "max_width": share} if short else {"overflow": "fold"}
         )
-        drawn.add_column(Text(name), justify="right" if right else "left", **shape)
+        drawn.add_column(Text(name), justify="right" if right else "left", min_width=lowest, **shape)
     for row in cells:
         # Text, and not str: what comes from elsewhere must not be taken for markup.
         drawn.add_row(*(Text(text, style=_style(text, marks)) for text in row))
+    out.print(drawn)
+
+
+def _draw_rows_apart(
+    out: Console, columns: Sequence[str], cells: Sequence[Sequence[str]], marks: Sequence[str]
+) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table.grid(padding=(0, 2, 0, 0))
+    drawn.add_column(no_wrap=True)
+    drawn.add_column(overflow="fold")
+    for number, row in enumerate(cells):
+        if number:
+            drawn.add_row()
+        for name, text in zip(columns, row, strict=True):
+            if text:
+                drawn.add_row(Text(name, style="bold"), Text(text, style=_style(text, marks)))
     out.print(drawn)
 
 
