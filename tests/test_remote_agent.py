@@ -6,56 +6,23 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from support.piped_machines import SERVE, PipeBackend
 
 import anyjob
-from anyjob import BackendError, BackendUnavailableError, Command, JobStatus, Options, UnsupportedSpecError
+from anyjob import BackendError, BackendUnavailableError, Command, JobStatus, UnsupportedSpecError
 from anyjob.errors import JobError
 from anyjob.remote import messages
 from anyjob.remote.messages import JobIds, Names, Read, RemoteOrder, Submit
 from anyjob.remote.near import connection, far_files
-from anyjob.remote.near.backend import RemoteBackend
-from anyjob.remote.near.channel import Channel, Ending, answered
+from anyjob.remote.near.channel import Channel, answered
 
-SERVE = [sys.executable, "-m", "anyjob", "serve", "--stdio"]
 UNKNOWN = "f" * 20
-
-
-class PipeOptions(Options, frozen=True, kw_only=True):
-    """Options of the backend below."""
-
-    state: str
-    argv: tuple[str, ...] = tuple(SERVE)
-    backend: str = "local"
-    env: tuple[str, ...] = ()
-    safe: bool = False
-    timeout: float = 60.0
-    ways: dict[str, tuple[str, ...]] = {}
-    """To a host of several, by its name: to which hosts each way leads."""
-
-
-class PipeBackend(RemoteBackend):
-    """The far end is another process of this machine, with a state directory of its own."""
-
-    Options = PipeOptions
-
-    def command_line(self) -> list[str]:
-        return list(self.options.argv)
-
-    def command_lines_to(self, host: str) -> list[list[str]]:
-        return [["env", f"ANYJOB_HOST={leads}", *SERVE] for leads in self.options.ways.get(host, ())]
-
-    def environment(self) -> Mapping[str, str]:
-        return {**os.environ, "ANYJOB_STATE": self.options.state}
-
-    def explain(self, ending: Ending) -> BackendError:
-        return BackendUnavailableError(f"{ending.code}: {ending.stderr[-300:]}{ending.noise}")
-
 
 Make = Callable[..., PipeBackend]
 

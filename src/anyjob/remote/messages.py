@@ -49,6 +49,8 @@ class Hello(msgspec.Struct):
         host: what the machine is called.
         user: who we are there.
         state: its state directory.
+        identity: what tells that from all others, also from one that takes its place.
+        machine: what tells the machine from all others; empty where it has nothing such.
         time: its clock, in seconds since 1970.
         pid: its process.
         default: its default backend.
@@ -64,6 +66,8 @@ class Hello(msgspec.Struct):
     host: str = ""
     user: str = ""
     state: str = ""
+    identity: str = ""
+    machine: str = ""
     time: float = 0.0
     pid: int = 0
     default: str = ""

@@ -460,6 +460,10 @@ class EngineAdapter(BaseBackend):
         own = native.env if isinstance(native, Call) else None
         return {**given, **own} if own else dict(given)
 
+    def _may_launch_again(self, record: JobRecord) -> bool:
+        """Tell whether a job that `find` does not find may be handed over once more."""
+        return self.capabilities.repeatable_launch
+
     def _launch_again(self, records: Sequence[JobRecord]) -> Mapping[str, str]:
         """Hand over jobs once more that `find` does not find, where ``repeatable_launch`` is said."""
         return launch_again(self, records)

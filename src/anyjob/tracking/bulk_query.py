@@ -226,15 +226,18 @@ class BulkQuery:
         ours = {record.attempt_id: record.job_id for record in records}
         found = {ours[i]: native for i, native in self._backend.find(list(ours)).items() if i in ours}
         missed = [record for record in records if record.job_id not in found]
-        again = self._backend.capabilities.repeatable_launch
-        grace = min(self._backend.grace, AGAIN) if again else self._backend.grace
-        late = [record.job_id for record in missed if now - (record.missing_since or now) >= grace]
-        if late and again:  # who was to hand them over may have been killed before
-            found.update(self._backend._launch_again([r for r in missed if r.job_id in set(late)]))
-            late = []
-        elif late:
-            theirs = [i for i, job_id in ours.items() if job_id in set(late)]
-            found.update({ours[i]: native for i, native in self._backend.renounce(theirs).items()})
+        again: list[JobRecord] = []
+        late: list[JobRecord] = []
+        grace = self._backend.grace
+        for record in missed:
+            may_again = self._backend._may_launch_again(record)
+            if now - (record.missing_since or now) >= (min(grace, AGAIN) if may_again else grace):
+                (again if may_again else late).append(record)
+        if again:  # who was to hand them over may have been killed before
+            found.update(self._backend._launch_again(again))
+        if late:
+            theirs = self._backend.renounce([record.attempt_id for record in late])
+            found.update({ours[i]: native for i, native in theirs.items()})
         native_ids = {record.job_id: found[record.job_id] for record in records if record.job_id in found}
         if native_ids:
             later = {r.job_id: r.launched_attempt for r in records if r.launched_attempt > 1}
@@ -244,7 +247,7 @@ class BulkQuery:
             if record.job_id in native_ids:
                 record.unsure, record.missing_since = False, None
                 self._transitions.launched(record, native_ids[record.job_id])
-            elif record.job_id in late:
+            elif record in late:
                 self._transitions.not_found(record)
         return bool(native_ids or late)
 

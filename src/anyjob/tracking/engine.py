@@ -96,6 +96,9 @@ class Engine(Protocol):
     def _spool(self, record: Any) -> Path | None:
         """Return the directory that a job has on this side, if it has one."""
 
+    def _may_launch_again(self, record: Any) -> bool:
+        """Tell whether a job that cannot be found may be handed over once more."""
+
     def _launch_again(self, records: Sequence[Any]) -> Mapping[str, str]:
         """Hand over jobs once more that cannot be found; return the native ids of those that it takes."""
 

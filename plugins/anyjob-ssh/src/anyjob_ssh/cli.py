@@ -80,6 +80,20 @@ def install(host: str, more: tuple[str, ...], wheels: str | None, dry_run: bool,
 
 @remote.command()
 @click.argument("host")
+@click.option("--yes", is_flag=True, help="Do not ask before jobs are given up.")
+def forget(host: str, yes: bool) -> None:
+    """Give up the machine that has the jobs of HOST, where it is gone for good: the next one is believed.
+
+    Jobs that are open, and that the next machine does not know, are lost, and do not run again by themselves.
+    """
+    backend = find(host)
+    if not yes:
+        click.confirm(f"Give up what the jobs of {backend.name()} are on?", abort=True)
+    backend.forget_machine()
+
+
+@remote.command()
+@click.argument("host")
 @click.option("--hours", default=8, show_default=True, help="How long the connection is kept without use.")
 def login(host: str, hours: int) -> None:
     """Log in to HOST once, in the foreground: what it asks is asked here, and not again while it is kept."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +22,11 @@ from anyjob.errors import (
     UnsupportedSpecError,
     in_words,
 )
+from anyjob.ledger.identity import HOST
 from anyjob.ledger.rows import Row
 from anyjob.outcome import LocalValue
 from anyjob.remote import packing
+from anyjob.remote.far.state_directory import handing_over
 from anyjob.remote.messages import (
     BULK_SIZE,
     CHUNK,
@@ -111,7 +112,7 @@ class RequestHandler:
         """Hand over what is not known here yet. Two who hand over the same do it once."""
         backend = self._backend(asked.backend)
         answers: dict[str, str] = {}
-        with self._submitting():
+        with handing_over(self._state):
             known = self._session.ledger.rows([order.job_id for order in asked.orders])
             renounced = self._tombstones.is_dir()
             new = []
@@ -170,24 +171,12 @@ class RequestHandler:
                     job
                 )  # others are once somebody asks about them; of these somebody has to see the end
 
-    @contextmanager
-    def _submitting(self) -> Iterator[None]:
-        """Keep others from handing over at the same time, in this process and in others of this machine."""
-        directory = self._state / "remote"
-        make_private(directory)
-        descriptor = os.open(directory / "submitting", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-
     def _tombstone(self, job_id: str) -> Path:
         return job_spool.path_of(self._tombstones, job_id)
 
     def renounce(self, asked: JobIds) -> Missing:
         """See to it that jobs that are not here never will be; return those."""
-        with self._submitting():
+        with handing_over(self._state):
             known = self._session.ledger.rows(asked.ids)
             absent = [job_id for job_id in asked.ids if job_id not in known]
             for job_id in absent:
@@ -280,7 +269,7 @@ class RequestHandler:
         """Read a part of what a job has written, or returned."""
         jobs = self._jobs([asked.id])
         if not jobs:
-            raise JobNotFoundError(f"job {asked.id} is not known there any more")
+            raise JobNotFoundError(f"job {asked.id} is not known on {HOST}, in {self._state}")
         (job,) = jobs
         size = max(0, min(asked.size, CHUNK))
         if asked.what in ("stdout", "stderr"):

@@ -82,22 +82,27 @@ class Server:
     def _hello(self) -> Hello:
         import platform
 
+        from anyjob.ledger.identity import HOST
+
         hello = Hello(
             PROTOCOL,
             __version__,
             "v1",
             platform.python_version(),
-            os.uname().nodename,
+            HOST,
             str(os.environ.get("USER") or os.geteuid()),
             time=time.time(),
             pid=os.getpid(),
         )
         try:
+            from anyjob.remote.far import state_directory
             from anyjob.remote.far.request_handler import RequestHandler
             from anyjob.session.default import default_session
 
             session = default_session()
             hello.state = str(session.ledger.state)
+            hello.identity = state_directory.identity(session.ledger.state)
+            hello.machine = state_directory.machine()
             hello.default = session.default_backend()
             names = {hello.default: None, **dict.fromkeys(session.config.backends)}
             for name in names:

@@ -6,7 +6,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anyjob.backend import BackendStatus, Capabilities
 from anyjob.errors import BackendError, BackendUnavailableError
@@ -21,9 +21,13 @@ from anyjob.remote.near.channel import Channel, Ending
 from anyjob.remote.near.connection import Connection
 from anyjob.remote.near.far_files import FarFiles, parts
 from anyjob.remote.near.handover import Handover
-from anyjob.remote.near.single_hosts import SingleHosts
+from anyjob.remote.near.job_machine import JobMachine
+from anyjob.remote.near.single_hosts import SingleHosts, is_name
 from anyjob.taskbackend import TaskBackend
 from anyjob.taskjob import TaskJob
+
+if TYPE_CHECKING:
+    from anyjob.tracking.records import JobRecord
 
 OF_THE_CHANNEL = frozenset({"durable", "shared_files", "find", "notifies", "repeatable_launch"})
 """The capabilities that do not depend on what runs the jobs there."""
@@ -75,7 +79,8 @@ class RemoteBackend(TaskBackend):
 
     def _make_own(self) -> None:
         self._connection = Connection(self._open_channel)
-        self._hosts = SingleHosts(self._open_channel_to)
+        self._hosts = SingleHosts(self._open_channel_of)
+        self._machine = JobMachine(self, self._connection)
         self._handover = Handover(self, self._connection)
         self._ended: dict[str, Outcome] = {}  # what came of jobs that were observed to have ended
         self._learnt_from: Hello | None = None
@@ -105,25 +110,39 @@ class RemoteBackend(TaskBackend):
     # --- the channel ---------------------------------------------------------------------------------
 
     def _open_channel(self) -> Channel:
-        argv, environment = self.command_line(), self.environment()
-        channel = Channel(argv, environment, self.explain, self.notify, self._lost, self.options.timeout)
+        channel = self._carried_by(self.command_line(), self._lost)
+        if not channel.hello.problem:
+            channel = self._machine.reached(channel, lambda host: self._open_channel_to(host, self._lost))
         if self.configured_name:
             noted = noted_offers.of_hello(self.type_name, channel.hello, self.options.backend)
             noted_offers.note(self.services.ledger.state, self.configured_name, noted)
         return channel
 
-    def _open_channel_to(self, host: str) -> Channel:
-        why = "nothing leads to it from here"
-        for argv in self.command_lines_to(host):
+    def _carried_by(self, argv: Sequence[str], lost: Callable[[], None]) -> Channel:
+        return Channel(argv, self.environment(), self.explain, self.notify, lost, self.options.timeout)
+
+    def _open_channel_to(self, host: str, lost: Callable[[], None]) -> Channel:
+        """Open a channel to one host, where the machine is several, by what that calls itself.
+
+        Raises:
+            BackendError: none of the ways to it leads there.
+        """
+        why = "nothing leads to it from here" if is_name(host) else f"{host!r} is no name of a host"
+        for argv in self.command_lines_to(host) if is_name(host) else ():
             try:
-                return Channel(
-                    argv, self.environment(), self.explain, self.notify, lambda: None, self.options.timeout
-                )
+                return self._carried_by(argv, lost)
             except BackendError as error:
                 why = str(error)
-        raise BackendError(
-            f"its jobs are those of host {host}, which alone can do that, and which cannot be asked: {why}"
-        )
+        raise BackendError(why)
+
+    def _open_channel_of(self, host: str) -> Channel:
+        try:
+            return self._open_channel_to(host, lambda: None)
+        except BackendError as error:
+            raise BackendError(
+                f"its jobs are those of host {host}, which alone can do that, and which cannot be asked: "
+                f"{error}"
+            ) from error
 
     def channel(self) -> Channel:
         """Return the channel; opened, where there is none.
@@ -210,20 +229,39 @@ class RemoteBackend(TaskBackend):
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         """Hand orders over, in bulks that follow each other without waiting for answers."""
+        self._machine.claim([order.job_id for order in orders])
         return self._handover.launch(orders)
 
     def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
         """Our id is theirs."""
-        asked = set(job_ids)
+        asked, hello = set(job_ids), self.hello()
         for answer in self._ask_each("find", job_ids):
             asked.difference_update(answer.names)
+        if len(asked) < len(job_ids):
+            self._machine.require(hello)
         return {job_id: job_id for job_id in job_ids if job_id in asked}
+
+    def renounce(self, job_ids: Sequence[str]) -> Mapping[str, str]:
+        """Have those that are not there refused from now on."""
+        there = set(job_ids)
+        for answer in self._ask_each("renounce", job_ids):
+            there.difference_update(answer.names)
+        return {job_id: job_id for job_id in job_ids if job_id in there}
+
+    def _may_launch_again(self, record: JobRecord) -> bool:
+        """Not where the machine that may have had it has nothing any more."""
+        return record.submitted >= self._machine.since()
+
+    def forget_machine(self) -> None:
+        """Take whichever machine is reached next for the one that has the jobs: of those that it does not
+        know nothing will ever be heard, and they are lost."""
+        self._machine.forget()
 
     # --- what becomes of them --------------------------------------------------------------------------
 
     def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:
         """Ask where jobs are. What came of those that have ended is told with it."""
-        ids = [ticket.job_id for ticket in tickets]
+        ids, hello = [ticket.job_id for ticket in tickets], self.hello()
         seen: dict[str, Observation] = {}
         while ids:
             bulk, ids = ids[:BULK], ids[BULK:]
@@ -242,6 +280,8 @@ class RemoteBackend(TaskBackend):
             left = [job_id for job_id in answer.more if job_id in known and job_id not in seen]
             if left and len(left) < len(bulk):
                 ids = left + ids
+        if len(seen) < len(tickets):
+            self._machine.require(hello)
         return seen
 
     def collect(self, tickets: Sequence[Ticket]) -> Mapping[str, Outcome]:
@@ -294,6 +334,7 @@ class RemoteBackend(TaskBackend):
     ) -> dict[str, bool]:
         """Have something done to jobs: each on its own host, where the machine is several."""
         done: dict[str, bool] = {}
+        hello = self.hello()
         ids = [ticket.job_id for ticket in tickets]
         for start in range(0, len(ids), BULK):
             bulk = ids[start : start + BULK]
@@ -303,6 +344,8 @@ class RemoteBackend(TaskBackend):
             for host in dict.fromkeys(elsewhere.values()):
                 its = [job_id for job_id, of in elsewhere.items() if of == host]
                 done.update(self._hosts.ask(host, word, request(its)).jobs)
+        if len(done) < len(ids):
+            self._machine.require(hello)
         return done
 
     def ended_attempts(self, job_id: str) -> Sequence[tuple[int, str, Outcome]]:

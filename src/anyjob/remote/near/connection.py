@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 from anyjob.errors import BackendError, BackendUnavailableError
@@ -58,6 +59,8 @@ class Connection:
     def ask(self, word: str, body: Any) -> Any:
         """Ask; where the channel breaks meanwhile, once more over a new one: no request does harm twice.
 
+        That holds for one machine: another one is not asked again.
+
         Raises:
             BackendUnavailableError: it cannot be asked.
             BackendError: it could not do it.
@@ -68,32 +71,44 @@ class Connection:
         except BackendUnavailableError:
             if channel.is_open:
                 raise  # it is not the channel that is away
-        return self.channel().ask(word, body)
+        return self._asked_again(channel, word, body)
+
+    def _asked_again(self, before: Channel, word: str, body: Any) -> Any:
+        channel = self.channel()
+        if channel.hello.identity != before.hello.identity:
+            raise BackendUnavailableError(
+                f"the connection to {before.hello.host} is lost, and the way there leads to "
+                f"{channel.hello.state} of {channel.hello.host} now, and no more to {before.hello.state}"
+            )
+        return channel.ask(word, body)
 
     def pipelined(self, word: str, bodies: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         """Yield each request with its answer, or with why there was none, some on their way at a time."""
-        waiting: deque[tuple[Any, Future[Any] | None]] = deque()
+        waiting: deque[tuple[Any, Channel | None, Future[Any] | None]] = deque()
         for body in bodies:
-            try:
-                waiting.append((body, self.channel().send(word, body)))
-            except BackendUnavailableError:
-                waiting.append((body, None))
+            channel, answer = None, None
+            with suppress(BackendUnavailableError):
+                channel = self.channel()
+                answer = channel.send(word, body)
+            waiting.append((body, channel, answer))
             if len(waiting) >= WINDOW:
-                first, answer = waiting.popleft()
-                yield first, self._answer_or_again(word, first, answer)
-        for first, answer in waiting:
-            yield first, self._answer_or_again(word, first, answer)
+                first = waiting.popleft()
+                yield first[0], self._answer_or_again(word, *first)
+        for first in waiting:
+            yield first[0], self._answer_or_again(word, *first)
 
-    def _answer_or_again(self, word: str, body: Any, answer: Future[Any] | None) -> Any:
+    def _answer_or_again(
+        self, word: str, body: Any, channel: Channel | None, answer: Future[Any] | None
+    ) -> Any:
         try:
-            if answer is not None:
-                channel = self._channel
-                try:
-                    return answered(answer)
-                except BackendUnavailableError:
-                    if channel is not None and channel.is_open and channel is self._channel:
-                        raise
-            return self.ask(word, body)
+            if channel is None or answer is None:
+                return self.ask(word, body)
+            try:
+                return answered(answer)
+            except BackendUnavailableError:
+                if channel.is_open:
+                    raise
+            return self._asked_again(channel, word, body)
         except BackendUnavailableError as error:
             return error
 

@@ -15,6 +15,11 @@ from anyjob.remote.near.connection import Connection
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*")
 
 
+def is_name(host: str) -> bool:
+    """Tell whether what a host is said to be called is a name, and nothing that a program takes for more."""
+    return _NAME.fullmatch(host) is not None
+
+
 class SingleHosts:
     """Asks hosts by what they call themselves.
 
@@ -31,15 +36,13 @@ class SingleHosts:
         """Ask one host.
 
         Args:
-            host: as another host has called it, which is not believed to be a name.
+            host: as another host has called it.
             word: what is asked.
             body: what goes with that.
 
         Raises:
             BackendError: it cannot be asked, or is not who it was said to be.
         """
-        if not _NAME.fullmatch(host):
-            raise BackendError(f"{host!r} is no name of a host")
         with self._lock:
             if host not in self._known:
                 self._known[host] = Connection(partial(self._open_channel, host))
