@@ -13,6 +13,7 @@ T = TypeVar("T")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Literal, cast
 else:
 
@@ -28,15 +29,20 @@ class ResultOf:
         job_id: which job.
         name: what that is called, for people.
         job: a handle on it, in the process that has one; it does not go along.
+        lift: what makes the result of what the job has left, one after the other, where it was rewritten as
+            another kind of work; where its `result()` is asked, none.
     """
 
-    __slots__ = ("job", "job_id", "name")
+    __slots__ = ("job", "job_id", "lift", "name")
     stands_for_result = True
 
-    def __init__(self, job_id: str, name: str = "", job: Any = None) -> None:
+    def __init__(
+        self, job_id: str, name: str = "", job: Any = None, lift: tuple[Callable[[Any], Any], ...] = ()
+    ) -> None:
         self.job_id = job_id
         self.name = name
         self.job = job
+        self.lift = lift
 
     def _reference(self) -> ResultOf:
         return self
@@ -53,7 +59,7 @@ class ResultOf:
         return hash(self._key())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self._key()
+        return type(self), (*self._key(), None, self.lift) if self.lift else self._key()
 
     def __repr__(self) -> str:
         return f"<result of {self.name or self.job_id[:7]}>"
@@ -180,7 +186,7 @@ class _Lazy(_Stands):
 
     def _reference(self) -> Any:
         found = self.job._reference()
-        return LazyResultOf(found.job_id, found.name, found.job)
+        return LazyResultOf(found.job_id, found.name, found.job, found.lift)
 
 
 STANDS_FOR_RESULT: Literal["stands_for_result"] = "stands_for_result"

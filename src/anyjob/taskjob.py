@@ -81,13 +81,20 @@ class TaskJob(BaseJob, Generic[T_co]):
 
     @classmethod
     def lift(cls, spec: Any, to: str, value: Any) -> Any:
-        """Turn the result of what ``spec`` was rewritten as into a result of this kind."""
+        """Turn the result of what ``spec`` was rewritten as into a result of this kind.
+
+        Args:
+            spec: the work.
+            to: the kind that it was rewritten as; this kind, where a backend took it as it is.
+            value: the result of that; what the backend has left.
+        """
         return value
 
     @classmethod
     def read(cls, job: TaskJob, outcome: Outcome) -> Any:
-        """Read the result of a job that ran natively as this kind; by default, what it returned."""
-        return load_value(outcome)
+        """Read the result of a job that ran as this kind; by default, `lift` makes it of the value."""
+        spec = job._record.specs[-1]
+        return cls.lift(spec, kind_of(spec), load_value(outcome))
 
     @classmethod
     def describe(cls, spec: Any) -> str:
@@ -255,7 +262,7 @@ class TaskJob(BaseJob, Generic[T_co]):
         if isinstance(outcome.value, KeptByBackend):
             outcome = replace(outcome, value=self._backend.fetch_value(record.ticket(), outcome.value))
         job_type = self._backend.services.job_type
-        if record.kind == record.native:  # its spec is not needed, and need not be importable here
+        if record.kind == record.native:
             read: T_co = type(self).read(self, outcome)
             return read
         classes = [job_type(kind_of(spec)) for spec in record.specs]

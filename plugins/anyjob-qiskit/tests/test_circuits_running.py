@@ -11,7 +11,7 @@ from typing import Any
 
 import circuits_lab as lab
 import pytest
-from anyjob_qiskit import Circuit, sweep
+from anyjob_qiskit import Circuit, CircuitResult, sweep
 from anyjob_qiskit.backend import QiskitBackend
 from anyjob_qiskit.provider import QiskitProvider
 from anyjob_qiskit.results.reading import experiment_data
@@ -69,6 +69,20 @@ def test_a_seed_gives_what_bare_aer_gives(backend: str, labs: Session) -> None:
         result = job.result(60)
         assert result.counts == bare.get_counts()
         assert result.memory == bare.get_memory()
+
+
+def ones(result: CircuitResult, lazy: anyjob.Lazy[CircuitResult]) -> tuple[int, int]:
+    return result.counts["1"], lazy.load()[0].shots
+
+
+@pytest.mark.parametrize("of", ["aer", "local", "lab"])
+@pytest.mark.parametrize("taken", ["local", "processes", "dask"])
+def test_a_circuit_is_an_argument_of_a_call(of: str, taken: str, labs: Session) -> None:
+    """It was refused where the call runs in another process, until the circuit had run."""
+    circuit = labs.get_backend(of).run(Circuit(lab.rotation(), shots=20, parameters={"theta": math.pi}))
+    if of == "aer":
+        circuit.result(60)  # it lives in this process
+    assert labs.get_backend(taken).run(ones, circuit, anyjob.lazy(circuit)).result(60) == (20, 20)
 
 
 @pytest.mark.parametrize("backend", ["aer", "threads", "lab"])

@@ -459,19 +459,23 @@ class Results:
         """Do as `loads` with what a file holds, and the buffers that were left out of it."""
         return _ArgumentUnpickler(stream, self, buffers).load()
 
-    def value(self, job_id: str, name: str = "") -> Any:
+    def value(self, job_id: str, name: str = "", job: None = None, lift: tuple[Any, ...] = ()) -> Any:
         """Return the result of a job: one object, however often it is asked for.
 
         Raises:
             NoResult: it cannot be had.
         """
         if job_id not in self._values:
-            self._values[job_id] = self._load(job_id, f"{job_id} ({name})" if name else job_id)
+            self._values[job_id] = self._lifted(job_id, name, lift)
         return self._values[job_id]
 
-    def lazy(self, job_id: str, name: str = "") -> LazyResult:
+    def lazy(self, job_id: str, name: str = "", job: None = None, lift: tuple[Any, ...] = ()) -> LazyResult:
         """Return what reads the result of a job when it is wanted, and keeps nothing of it."""
-        return LazyResult(lambda: self._load(job_id, f"{job_id} ({name})" if name else job_id))
+        return LazyResult(lambda: self._lifted(job_id, name, lift))
+
+    def _lifted(self, job_id: str, name: str, lift: tuple[Any, ...]) -> Any:
+        called = f"{job_id} ({name})" if name else job_id
+        return lifted(self._load(job_id, called), lift, called)
 
     def _load(self, job_id: str, called: str) -> Any:
         what = f"the result of job {called}, which is an argument"
@@ -518,6 +522,21 @@ class Results:
                 job_id, kept = pickle.load(stream)
                 given[job_id] = kept
         return given
+
+
+def lifted(value: Any, lift: tuple[Any, ...], called: str) -> Any:
+    """Return the result of a job, made by its kinds of work of what it has left, as its `result()` does.
+
+    Raises:
+        NoResult: it cannot be made.
+    """
+    for step in lift:
+        try:
+            value = step(value)
+        except Exception as error:
+            what = f"the result of job {called}, which is an argument"
+            raise NoResult(f"{what}, cannot be made: {type(error).__name__}: {error}") from error
+    return value
 
 
 class LazyResult:

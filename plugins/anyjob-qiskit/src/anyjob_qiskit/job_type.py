@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from anyjob import Call, File, Outcome, TaskJob
+from anyjob import Call, File, TaskJob
 from anyjob_qiskit.circuits.brief import names_of, values_of
 from anyjob_qiskit.circuits.spec import Circuit
 from anyjob_qiskit.results.circuit_result import CircuitResult
@@ -48,13 +48,8 @@ class CircuitJob(TaskJob[CircuitResult]):
 
     @classmethod
     def lift(cls, spec: Circuit, to: str, value: Any) -> CircuitResult:
-        """The call has returned plain data."""
+        """The call has returned plain data, or a backend for circuits has left the same."""
         return CircuitResult.of(value)
-
-    @classmethod
-    def read(cls, job: TaskJob, outcome: Outcome) -> CircuitResult:
-        """A backend for circuits leaves the same plain data."""
-        return CircuitResult.of(super().read(job, outcome))
 
     @classmethod
     def describe(cls, spec: Circuit) -> str:

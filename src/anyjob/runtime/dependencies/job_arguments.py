@@ -21,7 +21,8 @@ from anyjob import _typing as t
 from anyjob.errors import DependencyFailedError, SpecError, UnsupportedSpecError
 from anyjob.job import JobList
 from anyjob.references import STANDS_FOR_RESULT, LazyResultOf, OutputPath, ResultOf
-from anyjob.specs import Call, Spec
+from anyjob.specs import Call, Spec, kind_of
+from anyjob.taskjob import TaskJob
 
 if TYPE_CHECKING:
     from anyjob.runtime.dependencies.prerequisites import After
@@ -80,7 +81,7 @@ class _OfOneCall:
         if made is None:
             made = self._taken(reference)
             if isinstance(made, ResultOf):
-                made = self._own[reference] = type(made)(made.job_id, made.name, made.job)
+                made = self._own[reference] = type(made)(made.job_id, made.name, made.job, made.lift)
                 self.needed.extend(self._taken.prerequisites(made))
         return made
 
@@ -121,11 +122,11 @@ class _Taken:
         if not backend.capabilities.durable:
             return like(job_id, name, job or backend.services.job(job_id))
         if job is None and backend.queues_in_ledger:
-            return like(job_id, name)  # the ledger will tell
+            return like(job_id, name, None, reference.lift)  # the ledger will tell
         job = job or backend.services.job(job_id)
-        why = self._why_not(job)
+        lift, why = self._way_to_result(job)
         if not why:
-            return like(job_id, name)  # what is in the ledger is not to keep handles in memory
+            return like(job_id, name, None, lift)  # what is in the ledger is not to keep handles in memory
         if not job.in_final_state():
             raise UnsupportedSpecError(
                 f"the result of job {reference.called} cannot be an argument on backend {backend.name()!r}: "
@@ -140,18 +141,40 @@ class _Taken:
                 prerequisite=job_id,
             ) from error
 
-    def _why_not(self, job: Any) -> str:
-        """Return why a call cannot read the result by itself; empty where it can."""
+    def _way_to_result(self, job: Any) -> tuple[tuple[Callable[[Any], Any], ...], str]:
+        """Return what a call makes the result with, of what the job has left; or why it cannot have it."""
         backend, there = self._backend, job.backend()
-        record = getattr(job, "_record", None)
-        if record is None or record.kind != "python":
-            return "it is no call, so what it leaves is made a result by who asks for it"
+        lift = lift_of(job)
+        if lift is None:
+            return (), "what comes of a program is read by who asks for it (a file of its: job.output(NAME))"
         if not there.capabilities.durable:
-            return f"it is one of backend {there.name()!r}, and lives in this process alone"
+            return (), f"it is one of backend {there.name()!r}, and lives in this process alone"
         ours, theirs = backend.services.ledger.path, there.services.ledger.path
         if ours != theirs:
-            return f"it is in another ledger, {theirs}, and not in {ours}"
-        return ""
+            return (), f"it is in another ledger, {theirs}, and not in {ours}"
+        return lift, ""
+
+
+def lift_of(job: Any) -> tuple[Callable[[Any], Any], ...] | None:
+    """Return what makes the result of a job, step by step, of the value that it has left: as `result()` does.
+
+    None where that takes more than the value: the result of a program is read by who asks for it.
+    """
+    record = getattr(job, "_record", None)
+    if record is None:
+        return None
+    if record.kind == "python":
+        return ()  # its spec is not needed, and need not be importable here
+    kinds = [kind_of(spec) for spec in record.specs]
+    classes = list(map(job.backend().services.job_type, kinds))
+    if "python" in kinds:
+        lifting = kinds.index("python")
+    elif classes[-1].read.__func__ is TaskJob.read.__func__:  # type: ignore[attr-defined]
+        lifting = len(kinds)
+    else:
+        return None
+    to = [*kinds[1:], kinds[-1]]
+    return tuple(partial(classes[n].lift, record.specs[n], to[n]) for n in reversed(range(lifting)))
 
 
 # --- seeking and replacing --------------------------------------------------------------------------

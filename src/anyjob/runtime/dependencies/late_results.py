@@ -17,6 +17,7 @@ from anyjob.runtime.dependencies.job_arguments import lazily, results_in, with_r
 from anyjob.runtime.dependencies.kept_results import keep
 from anyjob.specs import Call, Spec, check_left
 from anyjob.spool.job_spool import InSpool, load_large
+from anyjob.standalone.runner import lifted
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
@@ -27,15 +28,27 @@ if TYPE_CHECKING:
 
 
 class PickledValue:
-    """A value that is pickled as what it is pickled to already, and so need not be unpickled here."""
+    """A result that is pickled as what it is pickled to already, and so need not be unpickled here."""
 
-    __slots__ = ("_pickled",)
+    __slots__ = ("_pickled", "_reference")
 
-    def __init__(self, pickled: bytes) -> None:
+    def __init__(self, pickled: bytes, reference: ResultOf) -> None:
         self._pickled = pickled
+        self._reference = reference
 
     def __reduce__(self) -> Any:
+        if self._reference.lift:
+            return loaded_result, (self._pickled, self._reference.lift, self._reference.called)
         return pickle.loads, (self._pickled,)
+
+
+def loaded_result(pickled: bytes, lift: tuple[Any, ...], called: str) -> Any:
+    """Return the result of a job of another kind of work, where the call runs that takes it.
+
+    Raises:
+        NoResult: it cannot be made.
+    """
+    return lifted(pickle.loads(pickled), lift, called)
 
 
 def with_results(backend: t.TaskBackend, record: JobRecord) -> Spec:
@@ -71,14 +84,16 @@ def with_results(backend: t.TaskBackend, record: JobRecord) -> Spec:
             if not (backend.finds_results and isinstance(kept, InSpool) and _is_beside(backend, kept)):
                 values[job_id] = _read(reference, kept)
     if isinstance(native, Call):
-        made = {job_id: PickledValue(pickled) for job_id, pickled in values.items()}
+        made: dict[str, PickledValue] = {}
 
         def value(one: ResultOf | OutputPath) -> Any:
             if isinstance(one, OutputPath):
                 return one if one.job_id in record.kept else check_left(one)
-            if one.job_id in values and isinstance(one, LazyResultOf):
-                return SimpleNamespace(load=partial(pickle.loads, values[one.job_id]))
-            return made.get(one.job_id, one)
+            if one.job_id not in values:
+                return one
+            if isinstance(one, LazyResultOf):
+                return SimpleNamespace(load=partial(loaded_result, values[one.job_id], one.lift, one.called))
+            return made.setdefault(one.job_id, PickledValue(values[one.job_id], one))
 
         return with_references(native, value)
     if record.spool is not None and values:  # the runner, which is part of the native work, looks there

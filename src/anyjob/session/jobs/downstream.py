@@ -92,7 +92,7 @@ class Order:
     def _newest_of(self, reference: Any) -> Any:
         if isinstance(reference, OutputPath):
             return reference.of(self._newest(reference.job_id))
-        return type(reference)(self._newest(reference.job_id), reference.name)
+        return type(reference)(self._newest(reference.job_id), reference.name, None, reference.lift)
 
     def _newest(self, job_id: str) -> str:
         if job_id in self._anew:
