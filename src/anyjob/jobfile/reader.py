@@ -31,8 +31,8 @@
     dir = "out"
     out = "{dir}/order-{order:02d}.json"
 
-    [resources]                         # optional: cpus, memory, gpus, nodes, tasks, walltime, needs,
-    cpus = 1                            # tags, restartable, retries
+    [resources]                         # optional: cpus, memory, gpus, walltime, tags, retries and
+    cpus = 1                            # what else `run` takes
     walltime = "10m"
 
     [options.slurm]                     # optional: for one type of backend only

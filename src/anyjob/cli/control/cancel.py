@@ -32,14 +32,14 @@ Examples:
   anyjob cancel --name fit
   anyjob cancel --state QUEUED --tag study=a --yes"""
 )
-@click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=open_job_ids)
+@click.argument("ids", nargs=-1, metavar="[ID|NAME]...", shell_complete=open_job_ids)
 @filter_options
 @click.option(
     "--no-downstream", is_flag=True, help="Have what starts after them do so without them, and not end, too."
 )
 @yes_option
 def cancel(ids: tuple[str, ...], no_downstream: bool, yes: bool, **options: Any) -> None:
-    """Cancel jobs: those of these ids, or those that fit and have not ended.
+    """Cancel jobs: those of these ids or names, or those that fit and have not ended.
 
     What was to start after the success of one, or its failure, ends too, with the reason dependency.
 

@@ -29,7 +29,7 @@ REFUSED = {
 
 def _command(action: str, state: JobStatus, text: str, example: str) -> click.Command:
     @click.command(action, help=text, epilog=f"\b\nExamples:\n{example}")
-    @click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=open_job_ids)
+    @click.argument("ids", nargs=-1, metavar="[ID|NAME]...", shell_complete=open_job_ids)
     @filter_options
     @yes_option
     def command(ids: tuple[str, ...], yes: bool, **options: Any) -> None:
@@ -53,7 +53,8 @@ def _command(action: str, state: JobStatus, text: str, example: str) -> click.Co
 hold = _command(
     "hold",
     JobStatus.QUEUED,
-    """Keep jobs that wait from starting until `anyjob release`: those of these ids, or those that fit.
+    """Keep jobs that wait from starting until `anyjob release`: those of these ids or names, or those that
+    fit.
 
     What runs already is not held: see `anyjob pause`. The exit code is 1 where one of the ids is not
     held.""",
@@ -62,7 +63,7 @@ hold = _command(
 release = _command(
     "release",
     JobStatus.QUEUED,
-    """Let jobs start that are held: those of these ids, or those that fit.
+    """Let jobs start that are held: those of these ids or names, or those that fit.
 
     The exit code is 1 where one of the ids was not held.""",
     "  anyjob release 3f2a91c 77b01ee\n  anyjob release --name fit",
@@ -70,7 +71,7 @@ release = _command(
 pause = _command(
     "pause",
     JobStatus.RUNNING,
-    """Have jobs that run stand still until `anyjob resume`: those of these ids, or those that fit.
+    """Have jobs that run stand still until `anyjob resume`: those of these ids or names, or those that fit.
 
     All their processes are stopped. They keep their place and their memory, and their walltime goes on. The
     exit code is 1 where one of the ids does not run.""",
@@ -79,7 +80,7 @@ pause = _command(
 resume = _command(
     "resume",
     JobStatus.RUNNING,
-    """Have jobs go on that are paused: those of these ids, or those that fit.
+    """Have jobs go on that are paused: those of these ids or names, or those that fit.
 
     The exit code is 1 where one of the ids was not paused.""",
     "  anyjob resume 3f2a91c\n  anyjob resume --tag study=a",
@@ -92,11 +93,11 @@ Examples:
   anyjob priority 3f2a91c 5
   anyjob priority --name fit -- -1"""
 )
-@click.argument("words", nargs=-1, required=True, metavar="[ID]... N", shell_complete=open_job_ids)
+@click.argument("words", nargs=-1, required=True, metavar="[ID|NAME]... N", shell_complete=open_job_ids)
 @filter_options
 @yes_option
 def priority(words: tuple[str, ...], yes: bool, **options: Any) -> None:
-    """Give jobs that wait the priority N: those of these ids, or those that fit.
+    """Give jobs that wait the priority N: those of these ids or names, or those that fit.
 
     The higher, the sooner they start; most have 0. A negative one goes after `--`. The exit code is 1 where
     one of the ids does not wait.

@@ -44,7 +44,7 @@ Examples:
   anyjob rerun --name fit --walltime 4h --downstream
   anyjob rerun --tag study=a --state failed --since 1d --yes --detach"""
 )
-@click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=job_ids)
+@click.argument("ids", nargs=-1, metavar="[ID|NAME]...", shell_complete=job_ids)
 @filter_options
 @_resource_options
 @click.option("--downstream", is_flag=True, help="Those, too, that never started for what came of these.")
@@ -59,8 +59,8 @@ def rerun(
 ) -> None:
     """Hand over anew what jobs were handed, to their backends, and wait for it as `anyjob run` does.
 
-    The jobs are those of these ids, whatever came of them; or those that fit and, unless --state says
-    otherwise, have failed or were cancelled. On a terminal, filters that fit several jobs ask first.
+    The jobs are those of these ids or names, whatever came of them; or those that fit and, unless --state
+    says otherwise, have failed or were cancelled. On a terminal, filters that fit several jobs ask first.
 
     What a job was to start after, the new one starts after, too: after what that was run anew as, where it
     was. With --downstream those are run anew as well that ended by the reason `dependency`, since one of

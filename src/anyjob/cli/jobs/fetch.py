@@ -19,7 +19,7 @@ Examples:
   anyjob fetch 3f2a91c model.npz
   anyjob fetch 3f2a91c --into results"""
 )
-@click.argument("job_id", metavar="ID", shell_complete=job_ids)
+@click.argument("job_id", metavar="ID|NAME", shell_complete=job_ids)
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--into", default=".", metavar="DIR", help="Bring them there; else here.")
 @click.option("--overwrite", is_flag=True, help="Write over what is there.")

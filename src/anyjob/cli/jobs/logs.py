@@ -24,7 +24,7 @@ Examples:
   anyjob logs --attempt 1 3f2a91c
   anyjob logs --stderr 3f2a91c | grep -i warning"""
 )
-@click.argument("job_id", metavar="ID", shell_complete=job_ids)
+@click.argument("job_id", metavar="ID|NAME", shell_complete=job_ids)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
 @click.option("--stdout", "stream", flag_value="stdout", help="Only that.")
 @click.option("--stderr", "stream", flag_value="stderr", help="Only that, to stdout.")

@@ -46,7 +46,7 @@ Examples:
   anyjob show 3f2a91c
   anyjob show 3f2a91c --json"""
 )
-@click.argument("job_id", metavar="ID", shell_complete=job_ids)
+@click.argument("job_id", metavar="ID|NAME", shell_complete=job_ids)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def show(job_id: str, as_json: bool) -> None:
     """Show all that is known of a job: its work, where it is, and what came of it."""

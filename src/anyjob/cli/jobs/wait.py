@@ -43,11 +43,11 @@ Examples:
   anyjob wait 3f2a91c
   anyjob wait --name fit --timeout 2h"""
 )
-@click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=open_job_ids)
+@click.argument("ids", nargs=-1, metavar="[ID|NAME]...", shell_complete=open_job_ids)
 @filter_options
 @click.option("--timeout", metavar="TIME", help="Wait so long at most; 0s: look once.")
 def wait(ids: tuple[str, ...], timeout: str | None, **options: Any) -> None:
-    """Wait for jobs to end: those of these ids, or those that fit.
+    """Wait for jobs to end: those of these ids or names, or those that fit.
 
     The exit code for one job is that of `anyjob run` for it; for several it is 0 if all are DONE, else
     1. It is 124 where the timeout was not long enough. Ctrl-C leaves, and the jobs go on.
@@ -134,7 +134,7 @@ Examples:
   anyjob result 3f2a91c --timeout 0s
   anyjob result 3f2a91c --write plot=counts.png"""
 )
-@click.argument("job_id", metavar="ID", shell_complete=job_ids)
+@click.argument("job_id", metavar="ID|NAME", shell_complete=job_ids)
 @click.option("--timeout", metavar="TIME", help="Wait so long at most; 0s: not at all.")
 @write_option
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")

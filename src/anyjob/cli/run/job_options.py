@@ -44,13 +44,19 @@ def _retry_options(function: Callable[..., None]) -> Callable[..., None]:
         "--retries": ("N", "How often to run it again where it fails."),
         "--retry-on": ("WHAT", "Only after these: memory,node-failure, exit codes, types of exceptions."),
         "--retry-wait": ("TIME", "How long to wait before: 10s."),
+        "--retry-backoff": ("X", "What that wait is multiplied by each time: 2."),
+        "--retry-jitter": ("X", "The part of that wait that is added at most, by chance: 0.2."),
         "--retry-grow": ("NAME=X", "What it gets more of each time: memory=2. Repeatable."),
+        "--retry-most": ("NAME=SIZE", "How far that grows: memory=64GiB. Repeatable."),
         "--signal-before": ("TIME", "Have it told by SIGTERM so long before its walltime: 2m."),
+        "--signal": ("TERM|USR1", "What it is told by then."),
         "--on-walltime": ("requeue", "Have it go on in another attempt where it has reached its walltime."),
     }
+    again = "It may run a second time where the first was lost half way."
+    function = click.option("--restartable", is_flag=True, help=again)(function)
     for flag, (metavar, text) in reversed(flags.items()):
         function = click.option(
-            flag, metavar=metavar, help=text, multiple=flag in ("--retry-on", "--retry-grow")
+            flag, metavar=metavar, help=text, multiple=flag in ("--retry-on", "--retry-grow", "--retry-most")
         )(function)
     return function
 
@@ -98,9 +104,11 @@ def read_keywords(options: dict[str, Any]) -> dict[str, Any]:
 
     names = (
         *("cpus", "memory", "gpus", "gpu_memory", "nodes", "tasks"),
-        *("walltime", "on_walltime", "signal_before", "name", "priority", "limit", *ONCE),
+        *("walltime", "on_walltime", "signal_before", "signal", "name", "priority", "limit", *ONCE),
     )
     resources = {name: options[name] for name in names if options[name] is not None}
+    if options["restartable"]:
+        resources["restartable"] = True
     if options["tags"]:
         resources["tags"] = parse_pairs(options["tags"], "--tag")
     if options["needs"]:
@@ -141,8 +149,7 @@ def _retries(options: dict[str, Any]) -> Any:
     """Return the policy that the options make; None where there is none."""
     more = {
         "on": [each.strip() for text in options["retry_on"] for each in text.split(",") if each.strip()],
-        "wait": options["retry_wait"],
-        "grow": options["retry_grow"],
+        **{name: options[f"retry_{name}"] for name in ("wait", "backoff", "jitter", "grow", "most")},
     }
     given = {name: value for name, value in more.items() if value}
     if options["retries"] is None:
@@ -153,13 +160,17 @@ def _retries(options: dict[str, Any]) -> Any:
     from anyjob.errors import SpecError
     from anyjob.retry import as_retry
 
-    if "grow" in given:
-        given["grow"] = {n: parse_value(x) for n, x in parse_pairs(given["grow"], "--retry-grow").items()}
+    for name in {"grow", "most"} & set(given):
+        given[name] = {n: parse_value(x) for n, x in parse_pairs(given[name], f"--retry-{name}").items()}
+    for name in {"backoff", "jitter"} & set(given):
+        given[name] = parse_value(given[name])
     if not options["retries"].isdigit():
         raise click.UsageError(f"--retries takes a whole number, 0 or more, not {options['retries']!r}")
     made = {"times": int(options["retries"]), **given}
     try:
         as_retry(made)
     except SpecError as error:  # by the name of the option that it is about
-        raise click.UsageError(re.sub(r"^(on|wait|grow)\b", r"--retry-\1", str(error))) from None
+        raise click.UsageError(
+            re.sub(r"^(on|wait|backoff|jitter|grow|most)\b", r"--retry-\1", str(error))
+        ) from None
     return made

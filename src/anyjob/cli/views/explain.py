@@ -27,7 +27,7 @@ Examples:
   anyjob explain train
   anyjob explain 3f2a91c --json"""
 )
-@click.argument("job_id", metavar="ID", shell_complete=job_ids)
+@click.argument("job_id", metavar="ID|NAME", shell_complete=job_ids)
 @click.option(
     "--lines",
     type=click.IntRange(min=0),

@@ -26,7 +26,7 @@ Examples:
   anyjob graph 3f2a91c --format mermaid
   anyjob graph study --format dot | dot -Tsvg > study.svg"""
 )
-@click.argument("job", metavar="NAME|ID", shell_complete=job_ids)
+@click.argument("job", metavar="ID|NAME", shell_complete=job_ids)
 @click.option(
     "--format",
     "form",
