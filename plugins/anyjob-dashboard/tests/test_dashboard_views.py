@@ -50,3 +50,15 @@ def test_the_graph_of_a_job_leads_to_others(page: Any) -> None:
     drawing.locator("g", has_text="first").click()
     page.get_by_label("The job that is selected").get_by_text(first.job_id(), exact=True).wait_for()
     assert page.locator("main b").count() == 0
+
+
+def test_a_narrow_window_has_room_for_the_search_and_cuts_no_column(page: Any) -> None:
+    anyjob.run(Command(["true"]), "local", name="narrow " * 10).result(60)
+    page.set_viewport_size({"width": 400, "height": 720})
+    row = page.locator(".rows .row", has_text="narrow").first
+    row.wait_for()
+    assert page.get_by_label("Search", exact=True).bounding_box()["width"] > 300
+    boxes = [box for cell in row.locator("span").all() if (box := cell.bounding_box())]
+    assert len(boxes) >= 4
+    assert max(box["x"] + box["width"] for box in boxes) <= 400
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
