@@ -233,6 +233,10 @@ class BulkQuery:
             may_again = self._backend._may_launch_again(record)
             if now - (record.missing_since or now) >= (min(grace, AGAIN) if may_again else grace):
                 (again if may_again else late).append(record)
+        if again or late:
+            busy = self._backend.recorder.being_handed_over([record.job_id for record in (*again, *late)])
+            again = [record for record in again if record.job_id not in busy]
+            late = [record for record in late if record.job_id not in busy]
         if again:  # who was to hand them over may have been killed before
             found.update(self._backend._launch_again(again))
         if late:

@@ -41,6 +41,9 @@ class Writer(Protocol):
     def moved(self, moves: Sequence[tuple[Any, JobStatus]]) -> None:
         """Jobs are elsewhere now, and have not ended."""
 
+    def being_handed_over(self, job_ids: Sequence[str]) -> Collection[str]:
+        """Return those of these jobs that a process which lives is giving to the engine now."""
+
     def deferred(self, job_ids: Sequence[str]) -> Mapping[str, Any]:
         """Return what has become of jobs that start after others, and were not given to the engine then."""
 

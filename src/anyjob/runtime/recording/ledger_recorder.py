@@ -98,6 +98,7 @@ class LedgerRecorder(Recorder):
         )
         if is_deferring:
             self._backend.services.look_after_releases()  # who cannot is told before anything is written
+        handing: set[int] = set()
         try:
             for some in alike.values():
                 resources, route = some[0].resources, tuple(map(kind_of, some[0].specs))
@@ -112,8 +113,9 @@ class LedgerRecorder(Recorder):
                     for record in some:
                         check_own_directory(record.specs[-1])
             keyed = {record.job_id: record.once for record in records if record.once is not None}
-            consequences, taken = self.ledger.transaction(lambda: self._add(bulks, keyed))
+            consequences, taken = self.ledger.transaction(lambda: self._add(bulks, keyed, handing))
         except BaseException as error:
+            self._let_go(handing)
             job_ids = [record.job_id for record in records]
             # Ctrl-C may come when they have just been entered, all of them: then they need what is theirs.
             if isinstance(error, Exception) or not self.entered(job_ids[:1]):
@@ -129,7 +131,7 @@ class LedgerRecorder(Recorder):
             if ended:  # what they were to start after has come to something else before
                 with suppress(BackendError):
                     self._backend.advance(ended)
-            return Entered(taken=taken)
+            return Entered(taken=taken, handing=frozenset(handing))
         with suppress(AnyjobError):
             self._backend.services.look_after_releases()
         free = {job_id for each in consequences for job_id, _ in each.released}
@@ -143,7 +145,26 @@ class LedgerRecorder(Recorder):
                 and record.job_id not in taken
             ),
             taken,
+            frozenset(handing),
         )
+
+    def handed_over(self, entered: Entered) -> None:
+        """Those who do not know of the jobs that were entered may take them for lost by and by."""
+        self._let_go(entered.handing)
+
+    def being_handed_over(self, job_ids: Sequence[str]) -> Collection[str]:
+        """Return those whose bulk another process, or another thread, is giving to the engine."""
+        from anyjob.ledger import handover_locks
+
+        bulks = {job_id: row.bulk for job_id, row in self.ledger.rows(job_ids).items()}
+        held = handover_locks.held_of(self.ledger.state, set(bulks.values()))
+        return {job_id for job_id, bulk in bulks.items() if bulk in held}
+
+    def _let_go(self, handing: Collection[int]) -> None:
+        if handing:
+            from anyjob.ledger import handover_locks
+
+            handover_locks.let_go(self.ledger.state, handing)
 
     def deferred(self, job_ids: Sequence[str]) -> Mapping[str, Deferred]:
         """Read what has become of jobs that start after others."""
@@ -217,7 +238,7 @@ class LedgerRecorder(Recorder):
         return resources.retries is not None and resources.retries.times > 0 and not self._backend.runs_again
 
     def _add(
-        self, bulks: Sequence[_NewBulk], keyed: Mapping[str, Any]
+        self, bulks: Sequence[_NewBulk], keyed: Mapping[str, Any], handing: set[int]
     ) -> tuple[list[EndEffects], Mapping[str, str]]:
         number = self.number
         entered = []
@@ -243,6 +264,14 @@ class LedgerRecorder(Recorder):
                 state=JobStatus.QUEUED if self._backend.queues_in_ledger else JobStatus.INITIALIZING,
             )
             entered.append(consequences)
+            if (
+                not self._backend.queues_in_ledger
+            ):  # before others see it: they look for what is not handed over
+                from anyjob.ledger import handover_locks
+
+                bulk = self.ledger.rows([jobs[0].job_id])[jobs[0].job_id].bulk
+                handover_locks.hold(self.ledger.state, bulk)
+                handing.add(bulk)
         return entered, taken
 
     def attached(self, record: JobRecord) -> str:

@@ -35,6 +35,8 @@ class Entered(Struct, frozen=True):
     """Those that start after others."""
     taken: Mapping[str, str] = {}
     """Those that were not entered, since they are to be done once and others are there: the ids of these."""
+    handing: frozenset[int] = frozenset()
+    """The numbers of the bulks that others know to be handed over now, until `Recorder.handed_over`."""
 
 
 class Recorder:
@@ -43,6 +45,13 @@ class Recorder:
     def enter(self, records: Sequence[JobRecord]) -> Entered:
         """Jobs are about to be given to the engine."""
         return Entered()
+
+    def handed_over(self, entered: Entered) -> None:
+        """The engine has answered for all that it was to be given now, or will not."""
+
+    def being_handed_over(self, job_ids: Sequence[str]) -> Collection[str]:
+        """Return those of these jobs that a process which lives is giving to the engine now."""
+        return ()
 
     def deferred(self, job_ids: Sequence[str]) -> Mapping[str, Deferred]:
         """Return what has become of jobs that start after others, of each of these."""

@@ -13,6 +13,7 @@ from anyjob.resources import Resources
 from anyjob.runtime.capability_checks import check_spec, check_tasks
 from anyjob.runtime.ids import new_id
 from anyjob.runtime.lowering import find_route, lower_along
+from anyjob.runtime.recording.recorder import Entered
 from anyjob.runtime.services import AMENDED
 from anyjob.runtime.submission.launch import Launch, rejected
 from anyjob.runtime.submission.shared_resources import SharedResources
@@ -163,6 +164,14 @@ class _Handover:
             followed = kept_results.started_by_engine(self._backend, [each for each in some if each.after])
         entered = self._backend.recorder.enter(some)
         self.has_entered = True
+        try:
+            self._launch(orders, some, followed, entered)
+        finally:
+            self._backend.recorder.handed_over(entered)
+
+    def _launch(
+        self, orders: list[Order], some: Sequence[JobRecord], followed: Sequence[JobRecord], entered: Entered
+    ) -> None:
         if entered.taken:
             self._others.update(entered.taken)
             orders = [order for order in orders if order.job_id not in entered.taken]
@@ -182,7 +191,9 @@ class _Handover:
             if held:
                 orders = [order for order in orders if order.job_id not in waits]
         Launch(self._backend, orders, self.own).run()
-        if not self._backend.capabilities.durable:
+        if followed and not self._backend.capabilities.durable:
+            from anyjob.runtime.dependencies import kept_results
+
             for record in followed:
                 kept_results.Followed(record, listens=not self._backend.answers_from_memory)
         if held:
