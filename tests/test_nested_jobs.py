@@ -229,6 +229,16 @@ def test_what_a_job_has_submitted_is_cancelled_with_it(own: Local) -> None:
     other.cancel()
 
 
+@pytest.mark.parametrize("kind", ["local", "processes"])
+def test_it_is_cancelled_though_its_parent_lives_with_this_program(own: Local, kind: str) -> None:
+    above: Any = own.session.get_backend(kind)
+    job = above.run(Call(has_children, (own.root, own.fifo)))
+    until(lambda: len([each for each in own.session.jobs() if each != job]) == 3, "all are there")
+    family = [each for each in own.session.jobs() if each != job]
+    assert job.cancel()
+    assert {each.outcome(60).status for each in [job, *family]} == {JobStatus.CANCELLED}
+
+
 def test_what_is_submitted_detached_belongs_to_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANYJOB_JOB_ID", "f" * 20)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-NAME = "handover.lock"
+NAME = "ledger.handover"
 
 _lock = threading.Lock()
 _files: dict[Path, tuple[int, int, set[int]]] = {}

@@ -46,7 +46,7 @@ def cancel_many(backend: t.TaskBackend, jobs: Sequence[TaskJob], *, downstream: 
     accepted.update({record.job_id for record in open_records}.difference(refused))
     if refused:
         backend.recorder.allow_attempts(refused)
-    if open_records and backend.capabilities.durable:
+    if open_records:
         from anyjob.runtime.dependencies.children import cancel_children
 
         cancel_children(backend, [record.job_id for record in open_records])

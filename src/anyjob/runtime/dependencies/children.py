@@ -12,7 +12,12 @@ from anyjob.process.reporting import report
 
 def cancel_children(backend: t.TaskBackend, job_ids: Sequence[str]) -> None:
     """Cancel what these jobs have submitted that has not ended, and what that has; what cannot be is told."""
-    found = backend.services.ledger.open_children(job_ids)
+    try:
+        ledger = backend.services.ledger
+        found = ledger.open_children(job_ids) if ledger.exists else []
+    except AnyjobError as error:  # the jobs are cancelled, and need not be in there
+        report("what cancelled jobs have submitted is not known, and goes on: %s", error)
+        return
     by_backend: dict[int, list[Any]] = {}
     for job in backend.services.jobs(backend, found).values() if found else ():
         by_backend.setdefault(id(job.backend()), []).append(job)
