@@ -16,6 +16,7 @@ import pytest
 from anyjob import Call, Command, File, Outcome
 from anyjob.errors import SpecError, StateError
 from anyjob.job import JobStatus
+from anyjob.ledger.encoding import encode_resources
 from anyjob.orders import Order
 from anyjob.outcome import KeptByBackend
 from anyjob.remote import frames, packing, pickle_inspection
@@ -72,7 +73,13 @@ def order(spec: Any, **environment: str) -> Order:
 
 def travelled(given: Order) -> tuple[Any, Resources, packing.Bodies]:
     large: packing.Bodies = {}
-    packed = packing.pack(given, large, Path("no-job"), lambda spec: "what it is")
+    packed = packing.pack(
+        given,
+        encode_resources(given.resources),
+        large,
+        lambda job_id: Path("no-job"),
+        lambda spec: "what it is",
+    )
     data = msgspec.msgpack.encode(packed)
     came = msgspec.msgpack.decode(data, type=type(packed))
     spec = packing.unpack_work(came.work, lambda sha256: bytes(large[sha256]))

@@ -275,8 +275,9 @@ class Command(Spec["CommandResult"], frozen=True, tag="command"):
 
 def outputs_in(command: Command) -> list[OutputPath]:
     """Return the files among what a program is given that other jobs leave."""
-    files = [command.stdin, *command.files.values()] if command.files or command.stdin else ()
-    texts = [*command.argv, *command.env.values(), command.cwd, *(file and file.left_by for file in files)]
+    texts: list[Any] = [*command.argv, *command.env.values(), command.cwd]
+    if command.files or command.stdin:
+        texts += [file and file.left_by for file in (command.stdin, *command.files.values())]
     return [text for text in texts if type(text) is OutputPath]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from anyjob.errors import SpecError
-from anyjob.ledger.encoding import decode_resources, encode_resources
+from anyjob.ledger.encoding import decode_resources
 from anyjob.orders import Observation, Order
 from anyjob.outcome import KeptByBackend, LocalValue, Outcome
 from anyjob.remote.messages import (
@@ -38,13 +38,20 @@ Bodies = dict[str, "bytes | Path"]
 """Bodies that are sent by themselves, by their hash: what they are, or where they lie."""
 
 
-def pack(order: Order, large: Bodies, directory: Path, describe: Callable[[Any], str]) -> RemoteOrder:
+def pack(
+    order: Order,
+    resources: bytes,
+    large: Bodies,
+    find_directory: Callable[[str], Path],
+    describe: Callable[[Any], str],
+) -> RemoteOrder:
     """Return an order as it travels.
 
     Args:
         order: of a command or a call.
+        resources: its resources, encoded, which most of many share.
         large: gets what is too large to go with it.
-        directory: the job's own on this side, which has the large files that go with it.
+        find_directory: gives the directory of a job on this side, which has the large files that go with it.
         describe: says in a line what a call is.
 
     Raises:
@@ -66,12 +73,16 @@ def pack(order: Order, large: Bodies, directory: Path, describe: Callable[[Any],
             [os.fsencode(argument) for argument in spec.argv],
             _encoded({**variables, **spec.env}),
             None if spec.cwd is None else os.fsencode(spec.cwd),
-            stdin=None if spec.stdin is None else _file(spec.stdin, large, directory),
-            files={os.fsencode(name): _file(file, large, directory) for name, file in spec.files.items()},
             stdout=None if spec.stdout is None else os.fsencode(spec.stdout),
             stderr=None if spec.stderr is None else os.fsencode(spec.stderr),
         )
-    return RemoteOrder(order.job_id, work, encode_resources(order.resources))
+        if spec.stdin is not None or spec.files:
+            directory = find_directory(order.job_id)
+            work.stdin = None if spec.stdin is None else _file(spec.stdin, large, directory)
+            work.files = {
+                os.fsencode(name): _file(file, large, directory) for name, file in spec.files.items()
+            }
+    return RemoteOrder(order.job_id, work, resources)
 
 
 def unpack_resources(resources: bytes) -> Resources:
@@ -125,9 +136,12 @@ def size_of(order: RemoteOrder) -> int:
     size = 200 + len(order.resources)
     if isinstance(work, CallWork):
         return size + len(work.pickled.data or b"") + len(work.text)
-    bodies = [work.stdin, *work.files.values()]
-    size += sum(len(file.content.data or b"") for file in bodies if file is not None)
-    return size + sum(map(len, work.argv)) + sum(len(k) + len(v) for k, v in work.env.items())
+    if work.stdin is not None or work.files:
+        bodies = [work.stdin, *work.files.values()]
+        size += sum(len(file.content.data or b"") for file in bodies if file is not None)
+    for name, value in work.env.items():
+        size += len(name) + len(value)
+    return size + sum(map(len, work.argv))
 
 
 def pack_outcome(outcome: Outcome) -> RemoteOutcome:

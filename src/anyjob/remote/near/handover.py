@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from typing import Any, BinaryIO
 
 from anyjob.errors import BackendUnavailableError, JobRejectedError, StateError
+from anyjob.ledger.encoding import encode_resources
 from anyjob.orders import Answer, Order, Rejected, Unsure
 from anyjob.remote import packing, pickle_inspection
 from anyjob.remote.messages import CHUNK, Hello, Names, Put, RemoteOrder, Submit
@@ -80,10 +81,14 @@ class Handover:
         self, orders: Sequence[Order], not_sent: list[tuple[Order, Answer]]
     ) -> Iterator[tuple[RemoteOrder, packing.Bodies]]:
         own = self._own_variables()
+        known: dict[int, bytes] = {}  # the resources of these orders, most of which share theirs
         for order in orders:
             large: packing.Bodies = {}
+            resources = known.get(id(order.resources))
+            if resources is None:
+                resources = known[id(order.resources)] = encode_resources(order.resources)
             try:
-                yield self._packed(_with_variables(order, own) if own else order, large), large
+                yield self._packed(_with_variables(order, own) if own else order, resources, large), large
             except JobRejectedError as error:
                 not_sent.append((order, Rejected(str(error))))
 
@@ -95,7 +100,7 @@ class Handover:
             if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
         }
 
-    def _packed(self, order: Order, large: packing.Bodies) -> RemoteOrder:
+    def _packed(self, order: Order, resources: bytes, large: packing.Bodies) -> RemoteOrder:
         """Return an order as it travels.
 
         Raises:
@@ -103,7 +108,7 @@ class Handover:
         """
         spec, backend = order.spec, self._backend
         job_type = backend.services.job_type(kind_of(spec))
-        packed = packing.pack(order, large, backend.job_directory(order.job_id), job_type.describe)
+        packed = packing.pack(order, resources, large, backend.job_directory, job_type.describe)
         if isinstance(spec, Call):
             body = packed.work.pickled  # type: ignore[union-attr]
             pickled = large[body.sha256] if body.data is None else body.data

@@ -74,7 +74,8 @@ class StoredWork:
                 kept = None
             original = record.specs[0]
             if has_files:
-                for held in {file.sha256 for spec in (original, native) for file in files_in(spec)} - {""}:
+                written = (native,) if original is native else (original, native)
+                for held in {file.sha256 for each in written for file in files_in(each)} - {""}:
                     self._hold(record.job_id, held)
             spec = None if original is native else dump(original, original)
             what = Summary(in_a_line(describe, original), record.parameters)

@@ -17,7 +17,7 @@ from anyjob.specs import Call, Command, check_left, outputs_in
 from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 
-NOTED = 1.0
+NOTED = 0.1
 """Seconds, at most, that the ledger lacks the native ids of a launch that is under way."""
 
 
