@@ -8,18 +8,18 @@ import select
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from anyjob import __version__
 from anyjob.errors import AnyjobError
 from anyjob.remote import frames
 from anyjob.remote.messages import MAGIC, PROTOCOL, REQUESTS, Changed, Failure, Hello, OfferedBackend
+from anyjob.remote.outbox import Outbox
 
 TOGETHER = 0.02
 """Seconds for which changes are gathered, so that many at a time are one message."""
 THREADS = 8
-_READ = 1 << 18
+_READ = 1 << 16  # what a pipe holds: for more, each read would map memory of its own
 
 
 def serve(patience: float) -> None:
@@ -52,18 +52,20 @@ class Server:
 
     def __init__(self, reader: int, writer: int, patience: float) -> None:
         self._patience = patience
-        self._reader, self._writer = reader, writer
-        self._out: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._reader = reader
+        self._outbox = Outbox(writer, lambda: os._exit(0))  # the other end has gone
         self._changed: set[str] = set()
         self._has_changed = threading.Event()
         self._lock = threading.Lock()
         self._handler: Any = None
-        self._threads = ThreadPoolExecutor(THREADS, "anyjob-request")
+        self._requests: queue.SimpleQueue[tuple[int, str, bytes]] = queue.SimpleQueue()
 
     def run(self) -> None:
         """Serve, until the other end has gone, or says nothing for long."""
-        threading.Thread(target=self._write, name="anyjob-write", daemon=True).start()
+        threading.Thread(target=self._outbox.run, name="anyjob-write", daemon=True).start()
         threading.Thread(target=self._tell_changes, name="anyjob-changes", daemon=True).start()
+        for _ in range(THREADS):
+            threading.Thread(target=self._do_requests, name="anyjob-request", daemon=True).start()
         self._say(0, "hello", self._hello())
         messages = frames.FrameReader()
         while True:
@@ -121,7 +123,11 @@ class Server:
         if word == "ping":
             self._say(number, "ok", None)
         else:
-            self._threads.submit(self._do, number, word, body)
+            self._requests.put((number, word, body))
+
+    def _do_requests(self) -> None:
+        while True:
+            self._do(*self._requests.get())
 
     def _do(self, number: int, word: str, body: bytes) -> None:
         from anyjob.remote.far.request_handler import failure
@@ -132,27 +138,16 @@ class Server:
             if self._handler is None:
                 raise AnyjobError("the configuration there cannot be used")
             answer = self._handler.requests[word](frames.decode_body(body, REQUESTS[word][0]))
+            self._say(number, "ok", answer)
         except BaseException as error:
             self._say(number, "error", failure(error))
-        else:
-            self._say(number, "ok", answer)
 
     def _say(self, number: int, word: str, body: Any) -> None:
         try:
             message = frames.encode(number, word, body)
         except UnicodeEncodeError as error:  # text of an engine that is no text
             message = frames.encode(number, "error", Failure("fault", f"it cannot be told: {error.reason}"))
-        self._out.put(message)
-
-    def _write(self) -> None:
-        """Write what is to be said. Only this thread waits where the other end does not read."""
-        while True:
-            view = memoryview(self._out.get())
-            while view:
-                try:
-                    view = view[os.write(self._writer, view) :]
-                except OSError:
-                    os._exit(0)  # the other end has gone
+        self._outbox.put(message)
 
     # --- changes ----------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import select
 import signal
 import subprocess
@@ -28,6 +27,7 @@ from anyjob.errors import (
 from anyjob.process.reporting import report
 from anyjob.remote import frames
 from anyjob.remote.messages import MAGIC, PROTOCOL, REQUESTS, Changed, Failure, Hello
+from anyjob.remote.outbox import Outbox
 from anyjob.text.printable import printable
 
 PING = 5.0
@@ -42,7 +42,7 @@ ANSWERED = 120.0
 """Seconds within which a request is answered while pings are: else its engine there hangs."""
 OURS = b"anyjob: warning: "
 """What the lines on stderr begin with that anyjob there has for its user."""
-_READ = 1 << 18
+_READ = 1 << 16  # what a pipe holds: for more, each read would map memory of its own
 
 _ERRORS: dict[str, type[BackendError] | type[JobError] | type[SpecError]] = {
     "auth": BackendAuthError,
@@ -104,7 +104,6 @@ class Channel:
         self._heard = True
         self._closed = False
         self._stderr = bytearray()
-        self._out: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._frames = frames.FrameReader()
         self.noise = ""
         self.hello = Hello(0)
@@ -121,6 +120,8 @@ class Channel:
             )
         except OSError as error:
             raise BackendError(f"cannot start {argv[0]}: {error.strerror or error}") from error
+        assert self._child.stdin is not None
+        self._outbox = Outbox(self._child.stdin.fileno(), lambda: None)  # who reads hears of its end
         self._errors = self._start("stderr", self._read_stderr)
         try:
             rest = self._open(started + timeout)
@@ -135,7 +136,7 @@ class Channel:
                 raise explain(Ending(code, self._said(), noise, time.monotonic() - started)) from None
             raise
         self._start("read", lambda: self._read(rest))
-        self._start("write", self._write)
+        self._start("write", self._outbox.run)
         self._start("ping", self._ping)
 
     def _start(self, what: str, target: Callable[[], None]) -> threading.Thread:
@@ -224,7 +225,7 @@ class Channel:
             self._number += 1
             number = self._number
             self._waiting[number] = word, answer
-        self._out.put(frames.encode(number, word, body))
+        self._outbox.put(frames.encode(number, word, body))
         return answer
 
     def ask(self, word: str, body: Any) -> Any:
@@ -270,17 +271,6 @@ class Channel:
                 report("the connection to %s is given up: %s", self.hello.host, in_words(error))
         self._lose()
 
-    def _write(self) -> None:
-        assert self._child.stdin is not None
-        descriptor = self._child.stdin.fileno()
-        while (message := self._out.get()) is not None:
-            view = memoryview(message)
-            while view:
-                try:
-                    view = view[os.write(descriptor, view) :]
-                except OSError:
-                    return  # the reader hears of it
-
     def _ping(self) -> None:
         unanswered = 0
         while not self._closed:
@@ -319,7 +309,7 @@ class Channel:
             self._end()
 
     def _end(self) -> None:
-        self._out.put(None)
+        self._outbox.close()
         child = self._child
         with suppress(ProcessLookupError):
             child.send_signal(signal.SIGTERM)
