@@ -23,6 +23,8 @@ from anyjob import (
     TaskJob,
     set_default_session,
 )
+from anyjob.cli.run.sweeps.sweep import parse_axis
+from anyjob.cli.terminal.values import parse_value
 from anyjob.jobfile.spec_builder import make_spec
 
 
@@ -138,6 +140,23 @@ def test_values_have_the_types_that_a_kind_declares(written: str, tmp_path: Path
     assert made["values"] == {"n": 5, "x": 0.5, "name": "five", "text": "5", "yes": "true"}
     assert (made["numbered"], made["pair"], made["level"]) == ({"7": "8"}, [1, "2"], 3)
     assert type(made["values"]["n"]) is int
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *(("7e12345", "7e12345"), ("-1e999", "-1e999"), ("Infinity", "Infinity"), ("NaN", "NaN")),
+        *(
+            ("[1e999]", "[1e999]"),
+            ("1e3", 1000.0),
+            ("-1.5e-300", -1.5e-300),
+            ('{"a": [null]}', {"a": [None]}),
+        ),
+    ],
+)
+def test_an_id_that_no_float_holds_is_text_and_no_infinity(text: str, value: Any) -> None:
+    assert parse_value(text) == value
+    assert parse_axis(text) == (value if isinstance(value, list) else [value])
 
 
 @pytest.mark.parametrize("place", ["jobs", "."])

@@ -39,10 +39,22 @@ def parse_pairs(texts: Iterable[str], what: str = "-p", several: str = "give it 
 
 
 def parse_value(text: str) -> Any:
-    """Return a number, boolean, list or table where a text is one as JSON has it; else the text."""
+    """Return a number, boolean, list or table where a text is one as JSON has it; else the text.
+
+    What is more than a float holds is text: ``7e12345`` is the id of a job or a commit, and no infinity.
+    """
     import json
 
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=_finite, parse_constant=_no_json)
     except ValueError:
         return text
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if abs(value) != float("inf") else _no_json(text)
+
+
+def _no_json(text: str) -> float:
+    raise ValueError(f"{text} is no number that JSON has")
