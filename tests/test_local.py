@@ -421,7 +421,7 @@ def test_hooks_fire_once_a_change(own: Local) -> None:
 
         watches = True
 
-        def changed(self, backend: Any, record: Any, old: JobStatus, new: JobStatus) -> None:
+        def changed(self, record: Any, old: JobStatus, new: JobStatus) -> None:
             changes.append((record.job_id, new.name))
 
         def finished(self, backend: Any, record: Any, outcome: Any) -> None:

@@ -44,8 +44,9 @@ def test_a_file_may_be_in_the_home(secret_file: Path, monkeypatch: pytest.Monkey
     assert Secret({"file": "~/token"}).get() == TEXT
 
 
-def test_a_file_that_others_can_read_draws_a_warning(secret_file: Path) -> None:
-    secret_file.chmod(0o644)
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+def test_a_file_that_others_can_read_draws_a_warning(secret_file: Path, mode: int) -> None:
+    secret_file.chmod(mode)
     with pytest.warns(UserWarning, match="can be read by other users: chmod 600") as caught:
         assert Secret({"file": str(secret_file)}).get() == TEXT
     assert caught[0].filename == __file__

@@ -61,7 +61,7 @@ class Listening(Services):
     def submitted(self, job: Any) -> None:
         self.heard.append(("submitted", job.native_id()))
 
-    def changed(self, backend: Any, record: Any, old: JobStatus, new: JobStatus) -> None:
+    def changed(self, record: Any, old: JobStatus, new: JobStatus) -> None:
         self.heard.append((record.native_id, old.name, new.name))
 
     def finished(self, backend: Any, record: Any, outcome: Outcome) -> None:

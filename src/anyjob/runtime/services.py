@@ -183,7 +183,7 @@ class Services:
     def submitted(self, job: Any) -> None:
         """Told when the engine has taken a job."""
 
-    def changed(self, backend: Any, record: JobRecord, old: JobStatus, new: JobStatus) -> None:
+    def changed(self, record: JobRecord, old: JobStatus, new: JobStatus) -> None:
         """Told once for each change of a job's status."""
 
     def finished(self, backend: Any, record: JobRecord, outcome: Outcome) -> None:

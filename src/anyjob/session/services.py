@@ -175,7 +175,7 @@ class SessionServices(Services):
         if self._hooks.implements("anyjob_submitted"):
             self._hooks.call("anyjob_submitted", job=job)
 
-    def changed(self, backend: Any, record: JobRecord, old: JobStatus, new: JobStatus) -> None:
+    def changed(self, record: JobRecord, old: JobStatus, new: JobStatus) -> None:
         """Told once for each change of a job's status."""
         if self._hooks.implements("anyjob_status_changed"):
             self.plain_changed(record.tracker.handle(record), old, new)

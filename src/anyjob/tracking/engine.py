@@ -28,7 +28,7 @@ class Listener(Protocol):
     def submitted(self, job: Any) -> None:
         """Told when the engine has taken a job."""
 
-    def changed(self, backend: Any, record: Any, old: JobStatus, new: JobStatus) -> None:
+    def changed(self, record: Any, old: JobStatus, new: JobStatus) -> None:
         """Told once for each change of a job's status."""
 
     def finished(self, backend: Any, record: Any, outcome: Outcome) -> None:

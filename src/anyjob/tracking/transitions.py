@@ -53,7 +53,7 @@ class Transitions:
         for callback in record.change_callbacks:
             callback()
         if self._backend.services.watches and status is not old:
-            self.call_hooks(record, self._backend.services.changed, self._backend, record, old, status)
+            self.call_hooks(record, self._backend.services.changed, record, old, status)
 
     @staticmethod
     def call_hooks(record: JobRecord, call: Callable[..., None], *arguments: object) -> None:
@@ -138,7 +138,7 @@ class Transitions:
         services = self._backend.services
         try:
             if services.watches:
-                self.call_hooks(record, services.changed, self._backend, record, old, outcome.status)
+                self.call_hooks(record, services.changed, record, old, outcome.status)
                 self.call_hooks(record, services.finished, self._backend, record, outcome)
         finally:  # Ctrl-C in a hook keeps nobody waiting
             said = (record.take_hook_error() if final_callbacks else None) or outcome.status
