@@ -156,6 +156,15 @@ def test_what_is_handed_over_together_is_found_together_by_the_name_of_the_file(
         assert library.run(len, "abc", backend=backend, after="together").result(timeout=60) == 3
 
 
+def test_a_plan_says_of_what_end_a_step_waits() -> None:
+    steps = [("one", ""), ("after", 'needs = ["one"]'), ("any", 'needs_end = ["one"]')]
+    steps.append(("mend", 'needs_failure = ["one", "after"]'))
+    step = '[[job]]\nname = "{}"\n{}\ncommand = {{ argv = ["true"] }}\n'
+    plan = invoke("run", written("".join(step.format(*each) for each in steps)), "--dry-run").stdout
+    for name, needs in {"after": "one", "any": "the end of one", "mend": "a failure of one, after"}.items():
+        assert re.search(rf"^{name} .*  {needs}  ", plan, re.MULTILINE), plan
+
+
 def test_steps_need_a_backend_that_keeps_the_order() -> None:
     done = invoke("run", written(PIPELINE), "-b", "threads")
     assert done.exit_code == 125

@@ -10,14 +10,25 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 from support.cli_program import PROGRAM, anyjob, invoke, on_terminal, start
 
-from anyjob import BaseBackend, BaseJob, Config, JobStatus, Registry, Session, set_default_session
+from anyjob import (
+    BackendUnavailableError,
+    BaseBackend,
+    BaseJob,
+    Config,
+    JobStatus,
+    Registry,
+    Session,
+    set_default_session,
+)
 from anyjob.builtin.threads import ThreadsBackend
+from anyjob.cli.run.streaming import follow_log
 
 EVERY_BYTE = "import sys; b = bytes(range(256)); sys.stdout.buffer.write(b); sys.stderr.buffer.write(b[::-1])"
 
@@ -47,6 +58,21 @@ def finish(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
 
 
 # --- streams --------------------------------------------------------------------------------------
+
+
+def test_what_was_passed_on_before_an_outage_is_not_passed_on_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def log_bytes(stream: str, follow: bool, attempt: int | None) -> Iterator[bytes]:
+        whole = b"0123456789"
+        size, reach = outages.pop(0)
+        for at in range(0, reach, size):
+            yield whole[at : min(at + size, reach)]
+        if outages:
+            raise BackendUnavailableError("the line is cut")
+
+    monkeypatch.setattr("anyjob.cli.run.streaming.time.sleep", lambda seconds: None)
+    outages = [(4, 6), (3, 3), (3, 8), (2, 10)]  # bytes a chunk, and how many until the line is cut
+    job = SimpleNamespace(log_bytes=log_bytes)
+    assert b"".join(follow_log(job, "stdout")) == b"0123456789"
 
 
 @pytest.mark.parametrize("backend", ["inline", "threads", "processes"])
