@@ -199,6 +199,20 @@ def test_sockets_are_below_the_state_where_their_directories_are_not_ours(
         runtime_directory(tmp_path / ("long" * 20), "host")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a directory away")
+def test_root_by_su_puts_nothing_into_the_session_of_the_user_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = tmp_path / "user"
+    session.mkdir(mode=0o700)
+    os.chown(session, 4711, 4711)
+    monkeypatch.setattr(statedir, "SHARED", str(tmp_path))
+    monkeypatch.setattr(statedir, "LONGEST_ROOT", 200)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(session))
+    assert runtime_directory(tmp_path / "state", "host").parent == tmp_path / f"anyjob-{os.getuid()}"
+    assert not list(session.iterdir())
+
+
 def test_a_recorded_directory_that_somebody_else_has_now_is_left(tmp_path: Path) -> None:
     local = Local(tmp_path)
     local.session.close()
