@@ -98,6 +98,16 @@ class Machine(RuleBasedStateMachine):
         if tried.take("tried", demand) is None and not any(key[0] != queue for key in self.held):
             assert tried.shortage(demand) is not None  # an empty machine takes what it can ever take
 
+    @rule(queue=st.integers(0, 1), first=demands, other=demands)
+    def wait_beside(self, queue: int, first: Demand, other: Demand) -> None:
+        """Who fits beside one that waits does not keep it waiting, whatever is given back."""
+        beside = self.queues[queue].beside(first)
+        if not beside.fits(other):
+            return
+        tried = self.queues[queue].copy()
+        assert tried.take("other", other) is not None
+        assert (tried.take("first", first) is None) == (not self.queues[queue].fits(first))
+
     @invariant()
     def nothing_is_taken_twice(self) -> None:
         for device in DEVICES:

@@ -131,6 +131,19 @@ def test_small_jobs_fill_in_while_a_large_one_waits_and_not_for_ever(own: Local)
     assert order.index(large) == PER_SLOT * 2
 
 
+@pytest.mark.parametrize("own", [{"slots": 2, "resources": {"licence": 1}}], indirect=True)
+def test_who_takes_nothing_of_what_another_waits_for_does_not_wait_with_it(own: Local) -> None:
+    """However long it waits, and however many: one slot is kept for the first of them, the other is used."""
+    first = own.backend.run(Command(["cat", own.fifo]), needs={"licence": 1})
+    until(first.running, "it has the licence")
+    own.backend.set_options({"slots": 3})
+    licensed = own.backend.run_many([Command(["true"])] * 40, name="licensed", needs={"licence": 1})
+    other = own.backend.map(abs, range(100), name="other")
+    assert [job.result(60) for job in other] == [*range(100)]
+    Path(own.fifo).write_text("go on")
+    assert [job.result(60).exit_code for job in licensed] == [0] * 40
+
+
 @pytest.mark.parametrize("own", [{"slots": 2, "order": "fifo"}], indirect=True)
 def test_nobody_overtakes_where_it_is_first_in_first_out(own: Local) -> None:
     first = own.backend.run(Command(["cat", own.fifo]))

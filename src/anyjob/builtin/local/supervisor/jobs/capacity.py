@@ -15,6 +15,7 @@ For whoever decides the order of jobs::
     capacity.lend(job_id)                 # it waits for others, which may have its cpus
     capacity.take_back(job_id)            # it goes on, whether or not there is room
     capacity.copy()                       # to try out what would be
+    capacity.beside(demand)               # the same, where a job that waits has what it asks for already
     capacity.limits = {"cpus": 4}         # there is more or less by now: nobody who holds some loses it
 """
 
@@ -127,6 +128,16 @@ class Capacity:
         copied._lent, copied.reserved = dict(self._lent), self.reserved
         if self._shared is None:
             copied._parts = dict(self._parts)
+        return copied
+
+    def beside(self, demand: Demand) -> Self:
+        """Return one like this, in which a job has what it asks for: what fits there takes nothing of that.
+
+        Where it has to wait for a GPU, it counts as having its part of each: it may be any of them.
+        """
+        copied = self.copy()
+        devices = copied._choose(demand)
+        copied.adopt(copied, demand, [each.id for each in demand.among] if devices is None else devices)
         return copied
 
     def taken(self, name: str) -> int:
@@ -247,11 +258,11 @@ class Capacity:
     def _has_own(self, counts: Mapping[str, int], beyond: int) -> bool:
         for name, amount in counts.items():
             limit = self.limits.get(name)
-            if limit is None:
+            if limit is None or not amount:
                 continue
             if name == "cpus":
                 limit += beyond
-            if amount and name in self.reserved:
+            if name in self.reserved:
                 return False
             if self._taken.get(name, 0) + amount > limit:
                 return False

@@ -13,7 +13,7 @@ class Backfill:
     """Has small jobs fill what a large one has to leave free while it waits, and not for ever.
 
     Args:
-        slots: those of the queue; 0: none may overtake another.
+        slots: those of the queue.
     """
 
     def __init__(self, slots: int) -> None:

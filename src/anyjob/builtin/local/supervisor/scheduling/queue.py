@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from typing import Any
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from anyjob.builtin.local.machine.totals import totals
 from anyjob.builtin.local.paths import RuntimePaths
@@ -16,6 +16,7 @@ from anyjob.builtin.local.supervisor.jobs.orders import OrderBuilder
 from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
 from anyjob.builtin.local.supervisor.scheduling.backfill import Backfill
 from anyjob.builtin.local.supervisor.scheduling.concurrency_limits import ConcurrencyLimits
+from anyjob.builtin.local.supervisor.scheduling.ordering import Lane
 from anyjob.builtin.local.supervisor.scheduling.prefetch import Prefetch
 from anyjob.builtin.local.supervisor.scheduling.waiting_jobs import WaitingJobs
 from anyjob.errors import JobRejectedError, StateError
@@ -25,12 +26,21 @@ from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
 from anyjob.text.full_disk import explain, is_full, way_out
 
-LOOK = 16
+LOOK = 128
 """Jobs that are looked at, at most, for one that fits in where the one whose turn it is does not."""
+LOOK_IN_LANE = 8
+"""Of these, those of one lane, at most: many that wait for the same are not to hide what is behind them."""
 ROOM = 5.0
 """Seconds after which it is looked again whether the large files of jobs fit onto the disk."""
 WITHOUT_ROOM = 1000
 """Jobs that wait for that, at most, while those behind them go on."""
+
+
+class _Ready(NamedTuple):
+    job: ScheduledJob
+    order: Any
+    row: WaitingRow
+    lane: Lane
 
 
 class Queue:
@@ -90,7 +100,7 @@ class Queue:
             depth_below=depth_below,
             write=write,
         )
-        self._ready: deque[tuple[ScheduledJob, Any, WaitingRow]] = deque()
+        self._ready: deque[_Ready] = deque()
         self.adjust(ledger.settings(number))
 
     def adjust(self, settings: Mapping[str, Any]) -> None:
@@ -99,7 +109,7 @@ class Queue:
         self._slots = self._orders.slots = int(options["slots"])
         self._ahead = Prefetch(self._slots)
         self._capacity.limits = totals(options)
-        self._overtaking = Backfill(self._slots if self._fair else 0)
+        self._overtaking = Backfill(self._slots)
         self._put_back()
         if self._limits.set(options.get("limits") or {}):
             self._waiting.reread()  # others stand in one line now
@@ -124,8 +134,8 @@ class Queue:
 
     def reread(self) -> None:
         """What waits may be another by now, or in another order."""
-        for job, _, _ in self._ready:
-            self._limits.give_back(job.job_id)
+        for each in self._ready:
+            self._limits.give_back(each.job.job_id)
         self._ready.clear()
         self._waiting.reread()
 
@@ -133,10 +143,10 @@ class Queue:
         """Jobs that wait were cancelled: they are forgotten where they have been read already."""
         self._waiting.drop(job_ids)
         self._overtaking.drop(job_ids)
-        for job, _, _ in self._ready:
-            if job.job_id in job_ids:
-                self._limits.give_back(job.job_id)
-        self._ready = deque(job for job in self._ready if job[0].job_id not in job_ids)
+        for each in self._ready:
+            if each.job.job_id in job_ids:
+                self._limits.give_back(each.job.job_id)
+        self._ready = deque(each for each in self._ready if each.job.job_id not in job_ids)
 
     def forget_running(self) -> None:
         """Nothing is known of what runs: the keeper is gone."""
@@ -155,22 +165,22 @@ class Queue:
         """
         ahead = self._ahead.count
         while self._capacity.taken("cpus") < self._slots + ahead and self.prepare(1):
-            first = self._ready[0][0].job_id
+            first = self._ready[0].job.job_id
             taken = self._give(0, ahead) or self._overtake(first)
             if taken is not None:
                 yield taken
-            elif not self._ready or self._ready[0][0].job_id == first:
+            elif not self._ready or self._ready[0].job.job_id == first:
                 return  # else somebody has come meanwhile, whose turn it is
 
     def lacks_shared(self) -> frozenset[str]:
         """Return what the job that is next lacks of that which all queues have together."""
         if not self._ready:
             return frozenset()
-        return self._capacity.lacks_shared(self._ready[0][0].demand)
+        return self._capacity.lacks_shared(self._ready[0].job.demand)
 
     def _give(self, place: int, ahead: int) -> tuple[ScheduledJob, Any] | None:
         """Give what it asks for to a job whose order is at hand; None where it has to wait for that."""
-        job, order, _ = self._ready[place]
+        job, order, *_ = self._ready[place]
         if not isinstance(order, Exception):
             if self._capacity.holds(job.job_id):
                 return None  # its last attempt is not gone yet
@@ -193,15 +203,25 @@ class Queue:
         return job, order
 
     def _overtake(self, first: str) -> tuple[ScheduledJob, Any] | None:
-        """Give what it asks for to a job behind the one that has to wait, if one fits in meanwhile."""
-        if not self._overtaking.allows(first):
+        """Give what it asks for to a job behind the one that has to wait, if one fits in meanwhile.
+
+        Who leaves that one what it asks for does not keep it waiting, and may start at any time.
+        """
+        if not self._fair:
             return None
+        beside = self._capacity.beside(self._ready[0].job.demand)
+        looked_at: Counter[Lane] = Counter()
         for place in range(1, LOOK):
-            self.prepare(place + 1)
-            if len(self._ready) <= place or self._ready[0][0].job_id != first:
+            looked_at[self._ready[place - 1].lane] += 1
+            self.prepare(place + 1, {lane for lane, count in looked_at.items() if count >= LOOK_IN_LANE})
+            if len(self._ready) <= place or self._ready[0].job.job_id != first:
                 return None
+            delays = not beside.fits(self._ready[place].job.demand)
+            if delays and not self._overtaking.allows(first):
+                continue
             if (taken := self._give(place, 0)) is not None:
-                self._overtaking.note(first)
+                if delays:
+                    self._overtaking.note(first)
                 return taken
         return None
 
@@ -213,8 +233,8 @@ class Queue:
         alone = len(job.demand.counts) == 1 and not job.demand.takes_gpu and not self._shared.counts("cpus")
         return alone and (job.slots == 1 or all(each.slots == job.slots for each in self.running.values()))
 
-    def prepare(self, count: int) -> bool:
-        """Have the orders of so many that wait at hand; return whether there is any.
+    def prepare(self, count: int, without: Collection[Lane] = ()) -> bool:
+        """Have the orders of so many that wait at hand, none more of some lanes; return whether there is any.
 
         Jobs with large files that do not fit onto the disk let others pass, and are looked at again later.
 
@@ -229,7 +249,7 @@ class Queue:
             self._put_back()  # there is somebody new, whose turn it may be
         while len(self._ready) < count and len(self._without_room) < WITHOUT_ROOM:
             try:
-                row = self._waiting.next(nested_first=self._owes)
+                row = self._waiting.next(nested_first=self._owes, without=without)
                 if row is None:
                     break
                 bulk = self._bulks.of_attempt(row.bulk, row.job_id, row.attempt)
@@ -237,18 +257,21 @@ class Queue:
                 self._waiting.reread()  # or what was being read would be forgotten
                 raise
             job = self._scheduled(row.job_id, row.attempt, row.bulk, bulk)
+            lane = self._waiting.lane_of(row)
             self._limits.take(job.job_id, job.resources)
             try:
-                self._ready.append((job, self._orders.build(job, bulk, row.payload), row))
+                order: Any = self._orders.build(job, bulk, row.payload)
             except NoRoomForFilesError as error:
                 self._limits.give_back(job.job_id)
                 self._let_others_pass(job.job_id, error)
+                continue
             except Exception as error:
                 if is_full(error):
                     self._limits.give_back(job.job_id)
                     self._waiting.put_back(row)  # until there is room for what it is to find
                     raise
-                self._ready.append((job, error, row))
+                order = error
+            self._ready.append(_Ready(job, order, row, lane))
         return bool(self._ready)
 
     def _let_others_pass(self, job_id: str, error: NoRoomForFilesError) -> None:
@@ -261,13 +284,13 @@ class Queue:
             )
 
     def _taken_out(self) -> set[str]:
-        return {*self.running, *self._without_room, *(job.job_id for job, _, _ in self._ready)}
+        return {*self.running, *self._without_room, *(each.job.job_id for each in self._ready)}
 
     def _put_back(self) -> None:
         while self._ready:
-            job, _, row = self._ready.pop()
-            self._limits.give_back(job.job_id)
-            self._waiting.put_back(row)
+            last = self._ready.pop()
+            self._limits.give_back(last.job.job_id)
+            self._waiting.put_back(last.row)
 
     @property
     def _owes(self) -> bool:

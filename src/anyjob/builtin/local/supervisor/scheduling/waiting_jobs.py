@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Set
+from collections.abc import Callable, Collection, Container, Set
 
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
 from anyjob.builtin.local.supervisor.scheduling.concurrency_limits import ConcurrencyLimits
@@ -97,10 +97,17 @@ class WaitingJobs:
             if jobs.rows:
                 jobs.rows = deque(row for row in jobs.rows if row.job_id not in job_ids)
 
-    def next(self, *, nested_first: bool = False) -> WaitingRow | None:
-        """Take out the job whose turn it is; None where none waits."""
+    def next(self, *, nested_first: bool = False, without: Collection[Lane] = ()) -> WaitingRow | None:
+        """Take out the job whose turn it is; None where none waits.
+
+        Args:
+            nested_first: see `FairOrder.next`.
+            without: lanes that are passed by.
+        """
         self.refresh()
-        allows = (lambda lane: self._limits.allows(lane.limited)) if self._limits else None
+        allows = None
+        if self._limits or without:
+            allows = lambda lane: lane not in without and self._limits.allows(lane.limited)  # noqa: E731
         while (lane := self._turns.next(nested_first=nested_first, allows=allows)) is not None:
             jobs = self._lanes[lane]
             if not jobs.rows:
@@ -116,7 +123,7 @@ class WaitingJobs:
 
     def put_back(self, row: WaitingRow) -> None:
         """Have a job that was taken out be the first of its lane again, whose turn it is."""
-        lane = self._lane_of(row)
+        lane = self.lane_of(row)
         self._lanes.setdefault(lane, _LaneJobs()).rows.appendleft(row)
         self._turns.add(lane, first=True)
 
@@ -148,7 +155,7 @@ class WaitingJobs:
         return len(self._lanes) > before
 
     def _add(self, row: WaitingRow) -> None:
-        lane = self._lane_of(row)
+        lane = self.lane_of(row)
         jobs = self._jobs_of(lane)
         if jobs.ranges:  # those come before it
             jobs.add_range(row.n, row.n)
@@ -181,7 +188,7 @@ class WaitingJobs:
                 jobs.ranges[0][0] = rows[-1].n + 1
             # A job that was given another priority is in another lane, too.
             jobs.rows.extend(
-                row for row in rows if row.job_id not in known and self._lane_of(row)[::2] == lane[::2]
+                row for row in rows if row.job_id not in known and self.lane_of(row)[::2] == lane[::2]
             )
             self._note_size(rows)
 
@@ -197,7 +204,8 @@ class WaitingJobs:
             self._turns.add(lane)
         return jobs
 
-    def _lane_of(self, row: WaitingRow) -> Lane:
+    def lane_of(self, row: WaitingRow) -> Lane:
+        """Return in which line a job waits."""
         bulk = self._bulks.get(row.bulk)
         lane = self._lane_for(bulk.context, bulk.resources)
         return lane if row.priority is None else lane._replace(priority=row.priority)
