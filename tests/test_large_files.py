@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import pickle
 import resource
 import signal
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +19,16 @@ from running_local import Local, running, until
 from support.small_disk import mounted
 
 import anyjob
-from anyjob import Call, Command, File, Spec, TaskJob
+from anyjob import Call, Command, File, JobStatus, Resources, Spec, TaskJob
+from anyjob.builtin.local.paths import RuntimePaths
+from anyjob.builtin.local.supervisor.jobs import file_copies
+from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
+from anyjob.builtin.local.supervisor.scheduling.scheduler import Scheduler
+from anyjob.execution import spawning
 from anyjob.execution.spawning import lay_file
+from anyjob.ledger.encoding import Context, encode_resources
+from anyjob.ledger.rows import BackendRow, NewJob
+from anyjob.ledger.store import Ledger
 from anyjob.runtime.recording import content_store
 from anyjob.runtime.recording.content_store import LARGE, ContentStore
 from anyjob.spool.job_spool import INPUTS, held_input
@@ -196,3 +206,50 @@ def test_who_waits_for_room_for_a_large_file_holds_up_nobody(
         assert "take 8.0 MiB, and " in told.why[0]
         (disk / "fill").unlink()
         assert large.result(60).stdout.text() == f"{8 << 20}\n"
+
+
+def test_while_large_files_are_copied_other_jobs_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor copied them itself: nothing of the machine started, or was told, until that was done."""
+    paths, may_go_on, copied = RuntimePaths(tmp_path), threading.Event(), []
+
+    def copy(command: Command, directory: Path) -> None:
+        assert may_go_on.wait(60)
+        copied.append(directory.name)
+        spawning.write_files(command, directory)
+
+    monkeypatch.setattr(file_copies, "write_files", copy)
+    (tmp_path / "data").write_bytes(b"a" * LARGE)
+    store, ledger = ContentStore(tmp_path), Ledger(tmp_path)
+    taken = store.take(File(str(tmp_path / "data")))
+    options = {"slots": 3, "shared": {}}
+    number = ledger.backend(BackendRow("f", "l", "local", "anyjob", options, paths.host))
+    ids = [f"{each:020x}" for each in range(4)]
+    work = [Command(["true"], files={"data": taken})] * 2 + [Command(["true"])] * 2
+    for job_id in ids[:2]:
+        store.hold(taken.sha256, paths.spool / job_id[:2] / job_id)
+    ledger.add(
+        number,
+        [NewJob(job_id, pickle.dumps(each)) for job_id, each in zip(ids, work, strict=True)],
+        kind="command",
+        native="command",
+        context=Context(("command",), encode_resources(Resources())),
+        state=JobStatus.QUEUED,
+    )
+    scheduler = Scheduler(ledger, paths, Bulks(ledger), lambda: None)
+    scheduler.rescan(number)
+    assert [job.job_id for job, _ in scheduler.take()] == ids[2:]
+    assert scheduler.has_waiting
+    may_go_on.set()
+    started: list[str] = []
+
+    def all_start() -> bool:
+        started.extend(job.job_id for job, order in scheduler.take() if not isinstance(order, Exception))
+        return len(started) == 2
+
+    until(all_start, "those with large files start when these are there")
+    assert started == ids[:2] == copied
+    for job_id in ids[:2]:
+        assert (paths.spool / job_id[:2] / job_id / "files" / "data").read_bytes() == b"a" * LARGE
+    ledger.close()

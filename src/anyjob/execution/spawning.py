@@ -137,9 +137,7 @@ def write_files(spec: Command, directory: t.Path) -> None:
     """
     for path in outputs_in(spec):
         check_left(path)
-    large = {directory / "files" / name: file.sha256 for name, file in spec.files.items() if file.sha256}
-    if large:
-        _find_room(directory, large)
+    large = find_room(spec, directory)
     try:
         for name, file in spec.files.items():
             lay_file(file, directory, name)
@@ -151,14 +149,24 @@ def write_files(spec: Command, directory: t.Path) -> None:
         raise NoRoomForFilesError(error.errno, error.strerror, str(directory)) from error
 
 
-def _find_room(directory: t.Path, large: Mapping[t.Path, str]) -> None:
-    """See that copies of large files fit, lest they fill the disk up to where they do not."""
-    for copy in large:
-        copy.unlink(missing_ok=True)  # of an earlier attempt
-    found = os.statvfs(directory)
-    size = sum(held_input(directory, sha256).stat().st_size for sha256 in large.values())
-    if size > found.f_bavail * found.f_frsize:
-        raise NoRoomForFilesError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory))
+def find_room(spec: Command, directory: t.Path) -> list[t.Path]:
+    """See that the large files of a spec fit, lest their copies fill the disk up to where they do not.
+
+    Returns:
+        where these copies go. None is there: those of an earlier attempt are removed.
+
+    Raises:
+        NoRoomForFilesError: they do not.
+    """
+    large = {directory / "files" / name: file.sha256 for name, file in spec.files.items() if file.sha256}
+    if large:
+        for copy in large:
+            copy.unlink(missing_ok=True)
+        found = os.statvfs(directory)
+        size = sum(held_input(directory, sha256).stat().st_size for sha256 in large.values())
+        if size > found.f_bavail * found.f_frsize:
+            raise NoRoomForFilesError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory))
+    return [*large]
 
 
 def lay_file(file: File, directory: t.Path, name: str) -> None:

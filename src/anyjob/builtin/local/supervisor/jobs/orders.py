@@ -12,6 +12,7 @@ from typing import Any
 from anyjob.builtin.local.machine.gpus import device_variables
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulk
+from anyjob.builtin.local.supervisor.jobs.file_copies import FileCopies
 from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
 from anyjob.builtin.local.supervisor.jobs.task_orders import call_tasks, command_tasks
 from anyjob.execution.own_attempt import SCRATCH
@@ -47,6 +48,7 @@ class OrderBuilder:
         self.grace = float(options.get("grace", GRACE))
         self.durable = options.get("durability") == "full"
         self._made: set[str] = set()
+        self.copies = FileCopies()
 
     def build(self, job: ScheduledJob, bulk: Bulk, payload: bytes | None) -> dict[str, Any]:
         """Return the message that starts a job.
@@ -55,6 +57,10 @@ class OrderBuilder:
             job: which job.
             bulk: what it shares with others.
             payload: what it is, pickled; None where that is in a file.
+
+        Raises:
+            FilesNotThereYet: its large files are copied first.
+            NoRoomForFilesError: the disk has no room for them.
         """
         directory = f"{self._spool}/{job.job_id[:2]}/{job.job_id}"
         self._make_directory(os.path.dirname(directory))
@@ -102,7 +108,7 @@ class OrderBuilder:
             work = {
                 "kind": "command",
                 "argv": argv if tasks is None else command_tasks(argv, tasks, self.grace),
-                "stdin": _lay_files(command, directory),
+                "stdin": self._lay_files(job, command, directory),
                 "outputs": [
                     None if path is None else os.fsencode(path) for path in (command.stdout, command.stderr)
                 ],
@@ -149,6 +155,25 @@ class OrderBuilder:
             return None
         return given_results(self._ledger, job.job_id, Path(self._spool), directory)
 
+    def _lay_files(self, job: ScheduledJob, command: Command, directory: str) -> str | None:
+        """Lay the files of a command into its directory; return the one that it reads, if it reads any."""
+        if not command.files and command.stdin is None and not outputs_in(command):
+            return None
+        os.makedirs(directory, 0o700, exist_ok=True)
+        if any(file.sha256 for file in command.files.values()):
+            self.copies.lay((job.job_id, job.attempt), command, Path(directory))
+        else:
+            write_files(command, Path(directory))  # which sees whether other jobs have left what this needs
+        if command.stdin is None:
+            return None
+        if command.stdin.left_by is not None:
+            return os.path.realpath(command.stdin.left_by)  # the keeper follows no link
+        if command.stdin.sha256:
+            return str(held_input(Path(directory), command.stdin.sha256))
+        path = Path(directory, "stdin")
+        write_private(path, command.stdin.content or b"")
+        return str(path)
+
     def _make_directory(self, directory: str) -> None:
         if directory not in self._made:
             os.makedirs(directory, 0o700, exist_ok=True)
@@ -172,23 +197,6 @@ def _warning(bulk: Bulk) -> dict[str, Any]:
     number = signal.SIGUSR1 if bulk.is_call or bulk.resources.signal == "USR1" else signal.SIGTERM
     # What a call has started itself is not told; of one with several tasks, their group passes it on.
     return {"warning": walltime - before, "signal": int(number), "tells_all": not bulk.is_call}
-
-
-def _lay_files(command: Command, directory: str) -> str | None:
-    """Lay the files of a command into its directory; return the one that it reads, if it reads any."""
-    if not command.files and command.stdin is None and not outputs_in(command):
-        return None
-    os.makedirs(directory, 0o700, exist_ok=True)
-    write_files(command, Path(directory))  # which sees whether other jobs have left what this needs
-    if command.stdin is None:
-        return None
-    if command.stdin.left_by is not None:
-        return os.path.realpath(command.stdin.left_by)  # the keeper follows no link
-    if command.stdin.sha256:
-        return str(held_input(Path(directory), command.stdin.sha256))
-    path = Path(directory, "stdin")
-    write_private(path, command.stdin.content or b"")
-    return str(path)
 
 
 def read_own_variables(directory: str) -> dict[bytes, bytes]:

@@ -12,6 +12,7 @@ from anyjob.builtin.local.machine.totals import totals
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulk, Bulks
 from anyjob.builtin.local.supervisor.jobs.capacity import Capacity
+from anyjob.builtin.local.supervisor.jobs.file_copies import FilesNotThereYet
 from anyjob.builtin.local.supervisor.jobs.orders import OrderBuilder
 from anyjob.builtin.local.supervisor.jobs.scheduled_job import ScheduledJob
 from anyjob.builtin.local.supervisor.scheduling.backfill import Backfill
@@ -32,8 +33,8 @@ LOOK_IN_LANE = 8
 """Of these, those of one lane, at most: many that wait for the same are not to hide what is behind them."""
 ROOM = 5.0
 """Seconds after which it is looked again whether the large files of jobs fit onto the disk."""
-WITHOUT_ROOM = 1000
-"""Jobs that wait for that, at most, while those behind them go on."""
+SET_ASIDE = 1000
+"""Jobs that wait for that, or for the copies of large files, at most, while those behind them go on."""
 
 
 class _Ready(NamedTuple):
@@ -84,6 +85,7 @@ class Queue:
             ledger.require_full()
         self._lent: set[str] = set()
         self._without_room: set[str] = set()
+        self._without_files: set[str] = set()
         self._room_due = math.inf
         self.hindrance = ""
         """Why jobs do not start whose turn it was, while others go on; empty where there are none."""
@@ -117,7 +119,7 @@ class Queue:
     @property
     def has_waiting(self) -> bool:
         """Whether something waits, or may."""
-        return bool(self._waiting or self._ready or self._without_room)
+        return bool(self._waiting or self._ready or self._without_room or self._without_files)
 
     @property
     def pause(self) -> float:
@@ -143,6 +145,7 @@ class Queue:
         """Jobs that wait were cancelled: they are forgotten where they have been read already."""
         self._waiting.drop(job_ids)
         self._overtaking.drop(job_ids)
+        self._orders.copies.forget(job_ids)
         for each in self._ready:
             if each.job.job_id in job_ids:
                 self._limits.give_back(each.job.job_id)
@@ -236,7 +239,7 @@ class Queue:
     def prepare(self, count: int, without: Collection[Lane] = ()) -> bool:
         """Have the orders of so many that wait at hand, none more of some lanes; return whether there is any.
 
-        Jobs with large files that do not fit onto the disk let others pass, and are looked at again later.
+        Jobs with large files let others pass until these are copied, or fit onto the disk.
 
         Raises:
             OSError: the disk is full.
@@ -245,9 +248,12 @@ class Queue:
             self._without_room.clear()
             self.hindrance, self._room_due = "", math.inf
             self.reread()
+        if self._without_files and not self._orders.copies.is_busy:
+            self._without_files.clear()
+            self.reread()
         if self._ready and self._waiting.refresh():
             self._put_back()  # there is somebody new, whose turn it may be
-        while len(self._ready) < count and len(self._without_room) < WITHOUT_ROOM:
+        while len(self._ready) < count and len(self._without_room | self._without_files) < SET_ASIDE:
             try:
                 row = self._waiting.next(nested_first=self._owes, without=without)
                 if row is None:
@@ -261,6 +267,10 @@ class Queue:
             self._limits.take(job.job_id, job.resources)
             try:
                 order: Any = self._orders.build(job, bulk, row.payload)
+            except FilesNotThereYet:
+                self._limits.give_back(job.job_id)
+                self._without_files.add(job.job_id)
+                continue
             except NoRoomForFilesError as error:
                 self._limits.give_back(job.job_id)
                 self._let_others_pass(job.job_id, error)
@@ -284,7 +294,8 @@ class Queue:
             )
 
     def _taken_out(self) -> set[str]:
-        return {*self.running, *self._without_room, *(each.job.job_id for each in self._ready)}
+        aside = self._without_room | self._without_files
+        return {*self.running, *aside, *(each.job.job_id for each in self._ready)}
 
     def _put_back(self) -> None:
         while self._ready:
