@@ -13,6 +13,7 @@ from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor import releasers
 from anyjob.builtin.local.supervisor.releasers import Releasers
 from anyjob.releaser import service
+from anyjob.releaser.readings import Readings
 from anyjob.releaser.service import Releaser
 
 
@@ -39,7 +40,7 @@ def passes(clock: SimpleNamespace, seconds: float, answer: Any) -> Any:
 def test_a_handover_that_takes_long_puts_off_no_other(tmp_path: Path, clock: SimpleNamespace) -> None:
     """To import Qiskit and hand circuits over took 14 s of a busy machine; the next waited for 140."""
     with Session(Config(), state=tmp_path) as session:
-        releaser: Any = Releaser(session, "here", "key")
+        releaser: Any = Releaser(session, "here", "key", Readings(tmp_path / "reading"))
         pauses: list[float] = []
         releaser._wake = SimpleNamespace(wait=pauses.append, clear=lambda: None)
         releaser._handover.go_on = passes(clock, 14.0, False)
@@ -51,7 +52,7 @@ def test_a_handover_that_takes_long_puts_off_no_other(tmp_path: Path, clock: Sim
 
 def test_a_look_that_takes_long_is_taken_seldom(tmp_path: Path, clock: SimpleNamespace) -> None:
     with Session(Config(), state=tmp_path) as session:
-        releaser: Any = Releaser(session, "here", "key")
+        releaser: Any = Releaser(session, "here", "key", Readings(tmp_path / "reading"))
         pauses: list[float] = []
         releaser._wake = SimpleNamespace(wait=pauses.append, clear=lambda: None)
         releaser._releases.due = passes(clock, 4.0, [])

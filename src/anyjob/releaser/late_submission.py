@@ -11,6 +11,7 @@ from anyjob.errors import BackendError, BackendUnavailableError
 from anyjob.ledger.releasing.releases import Releases
 from anyjob.ledger.rows import FINAL, Row
 from anyjob.outputs.attempt_files import attempt_id
+from anyjob.releaser.readings import Readings
 from anyjob.runtime.submission.late_launch import launch_late
 from anyjob.runtime.submission.launch import rejected
 from anyjob.session.backends.ledger_backends import LedgerBackends
@@ -31,12 +32,14 @@ class Handover:
         session: whose backends are used.
         releases: what the ledger knows of it.
         releaser: what claims are made under.
+        readings: what the call of a job is read within.
     """
 
-    def __init__(self, session: Session, releases: Releases, releaser: str) -> None:
+    def __init__(self, session: Session, releases: Releases, releaser: str, readings: Readings) -> None:
         self._session = session
         self._releases = releases
         self._releaser = releaser
+        self._reading = readings
         self._backends = LedgerBackends(session)
         self._away: dict[int, tuple[int, float]] = {}
         self._is_clean = False
@@ -81,7 +84,7 @@ class Handover:
             left = []
             for times in {retried.get(job_id, 0) for job_id in job_ids}:
                 some = [record for record in records if retried.get(record.job_id, 0) == times]
-                left += launch_late(backend, some, times)
+                left += launch_late(backend, some, times, self._reading)
         self._settle(backend, [job_id for job_id in job_ids if job_id not in set(left)])
         if left:
             self._is_away(first.bulk, None)

@@ -12,6 +12,7 @@ from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.config.settings import Config
 from anyjob.errors import AnyjobError
 from anyjob.execution.interpreter import unmark_interpreter
+from anyjob.releaser.readings import Readings
 from anyjob.releaser.service import Releaser
 from anyjob.session.default import set_default_session
 from anyjob.session.facade import Session
@@ -33,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         with Session(Config.load(), state=given.state) as session:
             set_default_session(session)
-            Releaser(session, paths.host, given.key).run()
+            readings = Readings(paths.reading_note(given.key))
+            Releaser(session, paths.host, given.key, readings).run()
     except AnyjobError as error:
         log_error(f"releaser {given.key}: {error}")
         return 1

@@ -13,6 +13,7 @@ from anyjob.ledger.releasing.submitters import Submitters
 from anyjob.releaser.awaited_jobs import AwaitedJobs
 from anyjob.releaser.due_retries import DueRetries
 from anyjob.releaser.late_submission import Handover
+from anyjob.releaser.readings import Readings
 from anyjob.session.facade import Session
 
 POLL = 0.5
@@ -34,15 +35,16 @@ class Releaser:
         session: made of the configuration that is found in these.
         host: this host.
         key: what these surroundings are known by.
+        readings: what the call of a job is read within.
     """
 
-    def __init__(self, session: Session, host: str, key: str) -> None:
+    def __init__(self, session: Session, host: str, key: str, readings: Readings) -> None:
         self._session = session
         self._key = key
         self._wake = threading.Event()
         self._releases = Releases(session.ledger, host)
         self._submitters = Submitters(session.ledger, host)
-        self._handover = Handover(session, self._releases, f"{host} {key}")
+        self._handover = Handover(session, self._releases, f"{host} {key}", readings)
         self._awaited = AwaitedJobs(session, self._wake.set)
         self._seen_to = self._took = 0.0
         self._attempts = DueRetries(self._releases)

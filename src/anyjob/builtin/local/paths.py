@@ -64,6 +64,10 @@ class RuntimePaths:
         """Return the lock of the one releaser of some surroundings: see `ledger.releasing.submitters`."""
         return self.logs / f"releaser-{key}.lock"
 
+    def reading_note(self, key: str) -> Path:
+        """Return the file in which that notes whose call it reads."""
+        return self.logs / f"releaser-{key}.reading"
+
     def find_sockets(self) -> None:
         """Find out where the sockets are now: their directory may go with a session, or with the state."""
         for directory in (self.state, self.spool, self.environments, self.logs.parent, self.logs):

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from anyjob import _typing as t
-from anyjob.errors import AnyjobError, BackendUnavailableError, StateError, in_words
+from anyjob.errors import BackendUnavailableError, StateError, in_words
 from anyjob.execution.next_attempt import grown
 from anyjob.orders import Order
 from anyjob.runtime.submission.launch import Launch, rejected
 from anyjob.tracking.records import JobRecord
 
 
-def launch_late(backend: t.TaskBackend, records: Sequence[JobRecord], retried: int = 0) -> list[str]:
+def launch_late(
+    backend: t.TaskBackend,
+    records: Sequence[JobRecord],
+    retried: int = 0,
+    reading: Callable[[str], AbstractContextManager[Any]] = nullcontext,
+) -> list[str]:
     """Hand jobs to their engine; return those that it was not given, and that can be handed over anew.
 
     Whatever else comes of one is written: the engine's id, or that it was not taken, and why.
@@ -21,15 +28,20 @@ def launch_late(backend: t.TaskBackend, records: Sequence[JobRecord], retried: i
         backend: the backend that they were submitted to.
         records: those of jobs of one bulk, which were run again as often by their policies.
         retried: how often that is.
+        reading: what the call of a job is read within.
     """
     orders = []
     for record in records:
         record.deferred = False
         try:
-            order = backend._order(record, backend.job_options(record.resources))
+            with reading(record.job_id):
+                order = backend._order(record, backend.job_options(record.resources))
         except BackendUnavailableError:
             return [each.job_id for each in records]
-        except Exception as error:  # what was fit to be submitted may not be any more: a module is gone, say
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # what was fit to be submitted may not be any more: a module is gone, say
             backend._tracker.end(record, rejected(_why(error)))
             continue
         if retried:
@@ -82,5 +94,10 @@ class _LateLaunch(Launch):
                 self._tracker.end(record, rejected(_why(error)))
 
 
-def _why(error: Exception) -> str:
-    return str(error) if isinstance(error, AnyjobError) else in_words(error)
+def _why(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return (
+            f"a module of its call ends what imports it ({in_words(error)}): "
+            "what it does as a program belongs below `if __name__ == '__main__':`"
+        )
+    return in_words(error)
