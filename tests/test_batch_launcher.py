@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,12 @@ from anyjob import Call, Command, JobStatus, attempt
 from anyjob.batch.compute_node import launcher
 from anyjob.batch.dialect import Dialect
 from anyjob.batch.files.claims import claim_for_nobody, claimed_by
+from anyjob.batch.files.finding import memberships
 from anyjob.batch.files.journal import Journal
+from anyjob.batch.files.membership import Membership
 from anyjob.batch.files.node_program import launcher_path, python_flags
 from anyjob.batch.files.node_reports import read_observed_end
 from anyjob.batch.files.submission import write_submission
-from anyjob.batch.files.work import read_membership
 from anyjob.orders import Order
 from anyjob.outcome import Outcome
 from anyjob.resources import make_resources
@@ -63,6 +67,10 @@ class Node:
         spool = self.orders[number].spool
         assert spool is not None
         return spool
+
+    def member(self, number: int = 0) -> Membership:
+        job_id = self.orders[number].job_id
+        return memberships(self.root, [job_id], TERMS)[job_id]
 
     def start(
         self, job: str = "7", task: int | None = None, restarts: int = 0, **variables: str
@@ -122,7 +130,7 @@ def test_each_task_of_an_array_finds_its_own_work(tmp_path: Path) -> None:
     for task in (11, 3):
         assert node.run(task=task)[0] == 0
         assert node.text("stdout", task) == f"{task}\n"
-        assert claimed_by(node.directory(task), TERMS) == f"7_{task}"
+        assert claimed_by(node.member(task), TERMS) == f"7_{task}"
     journal = [*Journal(node.submission).new_entries()]
     assert journal == [("S", 11, 1), ("E", 11, 1), ("S", 3, 1), ("E", 3, 1)]
 
@@ -130,12 +138,75 @@ def test_each_task_of_an_array_finds_its_own_work(tmp_path: Path) -> None:
 def test_what_was_renounced_is_written_anew_and_runs(tmp_path: Path) -> None:
     """A client is killed between the files and the scheduler; the next one hands its jobs over once more."""
     node = Node(tmp_path, Command(["echo", "runs"]))
-    assert claim_for_nobody(node.directory(), TERMS) is None
+    assert claim_for_nobody(node.member(), TERMS) is None
     first, node.submission = node.submission, write_submission(tmp_path, node.orders, b"", TERMS)
     assert node.submission != first
-    assert claimed_by(node.directory(), TERMS) is None, "it is told as one that waits, not as given up"
+    assert claimed_by(node.member(), TERMS) is None, "it is told as one that waits, not as given up"
     assert node.run()[0] == 0
     assert node.text("stdout") == "runs\n"
+
+
+class Killed(BaseException):
+    """Stands for the end of the client: nothing is cleaned up."""
+
+
+@pytest.mark.parametrize("step", range(1, 11))
+def test_a_client_that_is_killed_while_it_writes_loses_nothing_and_runs_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Whatever it had written by then, even where the scheduler should have got that after all."""
+    (tmp_path / "in").write_bytes(b"once\n")
+    ran = tmp_path / "ran"
+    work = Command(["sh", "-c", f"cat >> {ran}"], stdin=tmp_path / "in")  # type: ignore[arg-type]
+    node = Node(tmp_path / "spool", work, work)
+    shutil.rmtree(node.submission)
+    left = [step]
+
+    def counted(act: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any, *arguments: Any, **named: Any) -> Any:
+            left[0] -= 1
+            if not left[0]:
+                raise Killed
+            return act(path, *arguments, **named)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        for name in ("mkdir", "open", "rename"):
+            patched.setattr(os, name, counted(getattr(os, name)))
+        with suppress(Killed):  # or, at the end, before the scheduler is asked
+            write_submission(node.root, node.orders, b"", TERMS)
+    known = memberships(node.root, [order.job_id for order in node.orders], TERMS)
+    assert [claim_for_nobody(member, TERMS) for member in known.values()] == [None] * len(known)
+    node.submission = write_submission(node.root, node.orders, b"", TERMS)
+    assert [node.run("8", task=task)[0] for task in (0, 1)] == [0, 0]
+    assert {node.member(number).submission for number in (0, 1)} == {node.submission}
+    for submission in list((node.root / "submissions").iterdir()):
+        node.submission = submission
+        if (submission / "jobs").exists():
+            assert [node.run("7", task=task)[0] for task in (0, 1)] == [1, 1]
+    assert ran.read_text() == "once\n" * 2
+
+
+def test_what_was_renounced_and_forgotten_does_not_run(tmp_path: Path) -> None:
+    """That it has no directory any more is no reason to make one."""
+    node = Node(tmp_path, Command(["true"]), Command(["true"]))
+    claim_for_nobody(node.member(), TERMS)
+    assert not node.directory().exists()
+    assert node.run(task=0)[0] == 1
+    assert not node.directory().exists()
+
+
+def test_a_submission_is_few_files_however_many_jobs_it_has(tmp_path: Path) -> None:
+    """5,000 directories took 4.9 s of the 5.1 s in which they were handed to Grid Engine."""
+    node = Node(tmp_path, *[Command(["true"])] * 2500)
+    assert os.listdir(tmp_path / "submissions") == [node.submission.name]
+    assert set(os.listdir(node.submission)) == {
+        "jobs", "work", "environment", "claims-0", "claims-1", "claims-2"
+    }  # fmt: skip
+    assert set(os.listdir(tmp_path)) == {"submissions", "programs"}
+    node.run(task=2400)
+    assert node.member(2400).claim.read_text() == "7 2400 1\n"
 
 
 def test_several_in_an_allocation_run_one_after_the_other_each_once(tmp_path: Path) -> None:
@@ -149,7 +220,7 @@ def test_several_in_an_allocation_run_one_after_the_other_each_once(tmp_path: Pa
     texts = {node.text("stdout", number) for number in range(3)}
     assert len(texts) == 3
     assert all(text.startswith("at the end of ") and text.count("\n") == 1 for text in texts)
-    assert [claimed_by(node.directory(number), TERMS) for number in (2, 3)] == ["7_0", "7_1"]
+    assert [claimed_by(node.member(number), TERMS) for number in (2, 3)] == ["7_0", "7_1"]
     last = node.outcome(3)
     assert last is not None
     assert pickle.loads(last.value) is None
@@ -213,24 +284,27 @@ def test_a_result_that_cannot_be_written_is_the_error_of_its_call(tmp_path: Path
 
 def test_a_second_copy_ends_itself(tmp_path: Path) -> None:
     """executorlib#412, PR#721: what was submitted twice runs once."""
-    node = Node(tmp_path, Command(["sh", "-c", "echo ran"]))
-    node.run(job="7")
-    code, words = node.run(job="8")
-    assert (code, "claimed by ['7', '-', '1']" in words) == (1, True)
+    node = Node(tmp_path, Command(["sh", "-c", "echo ran"]), Command(["true"]))
+    node.run(job="7", task=0)
+    code, words = node.run(job="8", task=0)
+    assert (code, "claimed by ['7', '0', '1']" in words) == (1, True)
+    node.run(job="7", task=1)
+    code, words = node.run(job="8", task=0)
+    assert (code, "all jobs of" in words) == (1, True)
     assert node.text("stdout") == "ran\n"
 
 
 def test_who_has_claimed_a_job_is_waited_for(tmp_path: Path) -> None:
     """It is claimed first, and says then by whom: in between it is nobody's who has not done so."""
     node = Node(tmp_path, Command(["true"]))
-    claim = (node.directory() / "work").rename(node.directory() / "claim")
+    claim = node.member().claim
+    claim.touch(0o600)
     found: list[str | None] = []
     asking = threading.Thread(
-        target=lambda: found.append(claim_for_nobody(node.directory(), TERMS)), daemon=True
+        target=lambda: found.append(claim_for_nobody(node.member(), TERMS)), daemon=True
     )
     asking.start()
-    assert claimed_by(node.directory(), TERMS) is None
-    assert read_membership(node.directory()) is not None
+    assert claimed_by(node.member(), TERMS) is None
     with claim.open("ab") as stream:
         stream.write(b"7 - 1\n")
     asking.join(30)
@@ -240,10 +314,10 @@ def test_who_has_claimed_a_job_is_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "left"),
     [
-        (Call(abs, (-1,)), {"claim", "outcome.pkl"}),
-        (Call(print, (1,)), {"claim", "outcome.pkl", "stdout"}),
-        (Command(["true"]), {"claim", "outcome.pkl", "stdout"}),
-        (Command(["sh", "-c", "echo 1 >&2"]), {"claim", "outcome.pkl", "stdout", "stderr"}),
+        (Call(abs, (-1,)), {"outcome.pkl"}),
+        (Call(print, (1,)), {"outcome.pkl", "stdout"}),
+        (Command(["true"]), {"outcome.pkl", "stdout"}),
+        (Command(["sh", "-c", "echo 1 >&2"]), {"outcome.pkl", "stdout", "stderr"}),
     ],
 )
 def test_few_files_are_left(tmp_path: Path, spec: Spec, left: set[str]) -> None:
@@ -251,12 +325,12 @@ def test_few_files_are_left(tmp_path: Path, spec: Spec, left: set[str]) -> None:
     node.run(task=0)
     node.run(task=1)
     assert [set(os.listdir(node.directory(number))) for number in (0, 1)] == [left, left]
-    assert set(os.listdir(node.submission)) == {"jobs", "journal"}
+    assert set(os.listdir(node.submission)) == {"jobs", "claims-0", "journal"}
 
 
 def test_a_job_that_was_given_up_does_not_start(tmp_path: Path) -> None:
     node = Node(tmp_path, Command(["sh", "-c", "echo ran"]))
-    assert claim_for_nobody(node.directory(), TERMS) is None
+    assert claim_for_nobody(node.member(), TERMS) is None
     assert node.run()[0] == 1
     assert not (node.directory() / "stdout").exists()
     assert node.outcome() is None
@@ -265,20 +339,19 @@ def test_a_job_that_was_given_up_does_not_start(tmp_path: Path) -> None:
 def test_a_job_that_has_started_is_not_given_up(tmp_path: Path) -> None:
     node = Node(tmp_path, Command(["true"]))
     node.run(job="9")
-    assert claim_for_nobody(node.directory(), TERMS) == "9"
+    assert claim_for_nobody(node.member(), TERMS) == "9"
 
 
 @pytest.mark.parametrize("restartable", [True, False])
 def test_a_later_attempt_runs_only_what_is_restartable(tmp_path: Path, restartable: bool) -> None:
     node = Node(tmp_path, Command(["sh", "-c", "echo ran"]), restartable=restartable)
-    node.run()
-    (node.directory() / "outcome.pkl").unlink()  # its node failed before
+    node.member().claim.write_text("7 - 1\n")  # and then its node failed
     node.run(restarts=1)
     outcome = node.outcome()
     assert outcome is not None
     assert outcome.attempt == 2
     assert outcome.reason == (None if restartable else "lost")
-    assert node.text("stdout") == ("ran\nran\n" if restartable else "ran\n")
+    assert (node.directory() / "stdout").exists() == restartable
 
 
 def test_an_attempt_after_the_outcome_changes_nothing(tmp_path: Path) -> None:
@@ -443,7 +516,7 @@ def test_an_end_that_is_announced_before_the_work_starts_is_heard(tmp_path: Path
     dialect = Dialect()
     dialect.end_signals = ("USR2",)
     node = Node(tmp_path, Command(["sh", "-c", "echo ran"]), dialect=dialect)
-    work = node.directory() / "work"
+    work = node.submission / "jobs"
     whole = work.read_bytes()
     work.unlink()
     os.mkfifo(work)  # so that it waits while it reads
@@ -466,7 +539,7 @@ def test_an_end_that_is_announced_while_the_work_is_started_is_heard(tmp_path: P
     journal = node.submission / "journal"
     os.mkfifo(journal)  # so that it waits when it notes the start
     process = node.start()
-    wait_until((node.directory() / "claim").exists)
+    wait_until(node.directory().exists)
     process.send_signal(signal.SIGUSR2)
     with journal.open("rb"):
         process.communicate(timeout=60)
@@ -493,13 +566,15 @@ def test_a_call_that_ends_its_process_is_no_success(tmp_path: Path) -> None:
 
 def test_what_is_private_is_private_and_variables_go_with_the_last_job(tmp_path: Path) -> None:
     node = Node(tmp_path, Command(["true"]), Command(["true"]))
-    environment = node.submission / "environment"
-    assert environment.stat().st_mode & 0o777 == 0o600
+    environment, work = node.submission / "environment", node.submission / "work"
+    assert {path.stat().st_mode & 0o777 for path in (environment, work)} == {0o600}
     assert node.submission.stat().st_mode & 0o777 == 0o700
     node.run(task=0)
     assert environment.exists()
+    assert work.exists()
     node.run(task=1)
     assert not environment.exists()
+    assert not work.exists()
     ours = [path for path in tmp_path.rglob("*") if "__pycache__" not in path.parts]  # below what is private
     assert {path.stat().st_mode & 0o077 for path in ours} == {0}
 

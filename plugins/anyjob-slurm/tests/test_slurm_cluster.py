@@ -72,7 +72,7 @@ def test_few_files_are_left_of_a_bulk(make: Make) -> None:
     assert [job.result(PATIENCE) is None for job in jobs] == [False] * 20
     left = [path for path in backend.spool_root.rglob("*") if not path.is_dir()]
     of_jobs = [path for path in left if path.parent.name in {job.job_id() for job in jobs}]
-    assert len(of_jobs) == 10 * 3 + 10 * 2
+    assert len(of_jobs) == 10 * 2 + 10 * 1
     assert not [path for path in left if path.name.startswith("log-")]
 
 

@@ -13,7 +13,6 @@ from support.waiting import wait_until
 from test_slurm_cluster import PATIENCE
 
 from anyjob import BackendError, BackendUnavailableError, Command, JobStatus
-from anyjob.batch.files.claims import claimed_by
 from conftest import Make
 
 pytestmark = pytest.mark.engine("slurm")
@@ -123,12 +122,14 @@ def test_a_python_that_is_not_there_is_told(make: Make) -> None:
     assert "no-such-python" in outcome.message
 
 
-def test_claims_are_read_before_slurm_is_asked(make: Make) -> None:
-    backend = make()
-    job = backend.run(Command(["true"]))
-    job.outcome(PATIENCE)
+def test_claims_are_read_before_slurm_is_asked(make: Make, programs: slurm_lab.Programs) -> None:
+    backend = make(programs=str(programs.path))
+    job = backend.run(Command(["sleep", "100"]))
+    wait_until(job.running)
+    asked = len(programs.calls("squeue"))
     assert backend.find([job.job_id()]) == {job.job_id(): job.native_id()}
-    assert claimed_by(backend.job_directory(job.job_id()), backend.words) == job.native_id()
+    assert len(programs.calls("squeue")) == asked
+    job.cancel()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
 import time
 from pathlib import Path
 
@@ -16,7 +15,9 @@ from anyjob_slurm.rows import SEPARATOR
 from anyjob import BackendAuthError, BackendError, BackendUnavailableError, Command, JobStatus
 from anyjob.batch.files import submission
 from anyjob.batch.files.claims import NOBODY, claimed_by
+from anyjob.batch.files.finding import memberships
 from anyjob.batch.files.journal import Journal
+from anyjob.batch.files.membership import Membership
 from anyjob.batch.follower import Follower
 from anyjob.batch.programs import Programs
 from anyjob.batch.queue import Listing, Queue
@@ -99,12 +100,15 @@ class Cluster:
         return spool
 
     def claim(self, said: str, number: int = 0) -> None:
-        claim = (self.directory(number) / "work").rename(self.directory(number) / "claim")
-        with claim.open("a") as stream:
-            stream.write(f"{said}\n")
+        self.member(number).claim.write_text(f"{said}\n")
+
+    def member(self, number: int = 0) -> Membership:
+        job_id = self.tickets[number].job_id
+        return memberships(self.path / "spool", [job_id], SLURM)[job_id]
 
     def leave(self, name: str = "outcome.pkl", **said: object) -> None:
         said = {"status": "DONE", "exit_code": 0, **said}
+        self.directory().mkdir(parents=True, exist_ok=True)
         (self.directory() / name).write_bytes(pickle.dumps(said))
 
 
@@ -291,7 +295,7 @@ def test_a_task_that_was_cancelled_while_it_waited_vanishes(tmp_path: Path) -> N
     cluster = forgotten_tasks(tmp_path)
     seen = cluster.look(2)
     assert status(seen) is JobStatus.CANCELLED
-    assert claimed_by(cluster.directory(2), SLURM) == NOBODY  # so it cannot start any more
+    assert claimed_by(cluster.member(2), SLURM) == NOBODY  # so it cannot start any more
 
 
 def test_what_we_have_cancelled_is_cancelled_though_slurm_keeps_no_history(tmp_path: Path) -> None:
@@ -328,7 +332,6 @@ def test_the_directory_of_a_submission_goes_with_its_last_job(cluster: Cluster) 
     cluster.look()
     cluster.follower.collect(cluster.tickets, lambda tickets: {})
     assert not cluster.submission.exists()
-    assert cluster.directory().exists()
 
 
 def test_a_submission_that_another_process_has_seen_end_is_told_by_the_spool(cluster: Cluster) -> None:
@@ -341,13 +344,33 @@ def test_a_submission_that_another_process_has_seen_end_is_told_by_the_spool(clu
     assert cluster.follower.observe([ticket])[ticket.job_id].status is JobStatus.DONE
 
 
-def test_old_submissions_are_swept_when_their_jobs_are_forgotten(cluster: Cluster) -> None:
+def test_old_submissions_are_swept_when_their_jobs_are_forgotten(tmp_path: Path) -> None:
+    """A job has no directory before it starts: that it has none does not say that it is forgotten."""
+    cluster = Cluster(tmp_path, tasks=3)
     root = cluster.path / "spool"
+
+    def is_swept() -> bool:
+        os.utime(cluster.submission, (0, 0))
+        submission.remove_forgotten(root, lambda job_id: path_of(root, job_id))
+        return not cluster.submission.exists()
+
+    assert not is_swept(), "all three wait"
+    cluster.claim("7 0 1", 0)
+    cluster.lists("NODE_FAIL", tasks="1")
+    cluster.look(1)
+    cluster.follower.collect([cluster.tickets[1]], lambda tickets: {})
+    assert not is_swept(), "one waits still"
+    cluster.follower.cancelled([cluster.tickets[2]])
+    cluster.directory(0).mkdir(parents=True)
+    assert not is_swept(), "one is remembered"
+    cluster.directory(0).rmdir()
+    assert is_swept()
+
+
+def test_what_is_left_of_a_submission_that_was_never_whole_is_swept(cluster: Cluster) -> None:
+    (cluster.submission / "jobs").unlink()
     os.utime(cluster.submission, (0, 0))
-    submission.remove_forgotten(root, lambda job_id: path_of(root, job_id))
-    assert cluster.submission.exists()
-    shutil.rmtree(cluster.directory())
-    submission.remove_forgotten(root, lambda job_id: path_of(root, job_id))
+    submission.remove_forgotten(cluster.path / "spool", lambda job_id: cluster.path / job_id)
     assert not cluster.submission.exists()
 
 

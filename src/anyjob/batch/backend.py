@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,9 +12,11 @@ from typing import Any, ClassVar
 from anyjob.backend import BackendStatus, Capabilities
 from anyjob.batch.dialect import Dialect, Row, Submission
 from anyjob.batch.files import claims, submission
+from anyjob.batch.files.finding import memberships
+from anyjob.batch.files.membership import Membership
 from anyjob.batch.files.node_program import launcher_path, python_flags
 from anyjob.batch.files.node_reports import refresh_directory
-from anyjob.batch.files.work import Membership, read_membership
+from anyjob.batch.files.work import remove_inputs
 from anyjob.batch.follower import Follower
 from anyjob.batch.job_arrays import JobArrays, pack_of, tasks_of
 from anyjob.batch.options import BatchJobOptions, cluster_options
@@ -154,9 +155,8 @@ class BatchBackend(TaskBackend):
         if done.returncode == 0 or says(self.words.unsure + self.words.away, done):
             yield from ((order, Unsure()) for order in rest)
             return
+        remove_inputs(rest)
         for order in rest:
-            if order.spool is not None:
-                shutil.rmtree(order.spool, ignore_errors=True)
             yield order, Rejected(self._programs.message(done))
 
     def _command(self, orders: list[Order], directory: Path) -> tuple[list[str], bytes]:
@@ -252,8 +252,7 @@ class BatchBackend(TaskBackend):
         }
         accepted = [ticket for ticket in tickets if answers[ticket.job_id]]
         if self.words.may_miss_cancel:
-            for ticket in accepted:  # what has not begun by now does not begin any more
-                claims.claim_for_nobody(self.job_directory(ticket.job_id), self.words)
+            self._follower.hold_back(accepted)
         self._follower.cancelled(accepted)
         return answers
 
@@ -273,16 +272,14 @@ class BatchBackend(TaskBackend):
         """Look for our ids: in the spools that have been claimed, then in the names of the jobs."""
         found: dict[str, str] = {}
         sought: dict[str, Membership] = {}
-        for job_id in job_ids:
-            directory = self.job_directory(job_id)
-            refresh_directory(directory)
-            native_id = claims.claimed_by(directory, self.words)
-            member = read_membership(directory)
+        for job_id, member in memberships(self.spool_root, job_ids, self.words).items():
+            refresh_directory(member.claim.parent)
+            native_id = claims.claimed_by(member, self.words)
             if native_id not in (None, claims.NOBODY):
                 found[job_id] = str(native_id)
-            elif member is not None and (job := submission.recorded_id(member.submission, self.words)):
+            elif job := submission.recorded_id(member.submission, self.words):
                 found[job_id] = member.native_id(self.words, job)
-            elif member is not None:
+            else:
                 sought[job_id] = member
         if sought:
             named = self._native_ids({member.submission.name for member in sought.values()})
@@ -312,16 +309,15 @@ class BatchBackend(TaskBackend):
 
     def renounce(self, job_ids: Iterable[str]) -> Mapping[str, str]:
         """See to it that jobs which cannot be found do not start any more."""
-        held = {job_id: claims.claim_for_nobody(self.job_directory(job_id), self.words) for job_id in job_ids}
+        found = memberships(self.spool_root, job_ids, self.words)
+        held = {job_id: claims.claim_for_nobody(member, self.words) for job_id, member in found.items()}
         return {job_id: native_id for job_id, native_id in held.items() if native_id is not None}
 
 
 def _remove(orders: Iterable[Order], directory: Path) -> None:
     """Remove what was written of jobs that were not handed over."""
     submission.remove(directory)
-    for order in orders:
-        if order.spool is not None:
-            shutil.rmtree(order.spool, ignore_errors=True)
+    remove_inputs(orders)
 
 
 def _by_our_id(rows: Iterable[Row], names: set[str]) -> dict[str, dict[int | None, str]]:

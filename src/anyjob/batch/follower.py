@@ -11,9 +11,10 @@ from anyjob.batch import job_outcomes
 from anyjob.batch.dialect import Row
 from anyjob.batch.files import submission
 from anyjob.batch.files.claims import claim_for_nobody, claimed_by
+from anyjob.batch.files.finding import memberships
 from anyjob.batch.files.journal import Journal
+from anyjob.batch.files.membership import Membership
 from anyjob.batch.files.node_reports import end_of_log, read_observed_end, refresh_directory
-from anyjob.batch.files.work import Membership, read_membership
 from anyjob.batch.queue import Listing, Queue
 from anyjob.errors import BackendUnavailableError, StateError
 from anyjob.orders import Observation, Ticket
@@ -91,18 +92,28 @@ class Follower:
 
     # --- by the spool -------------------------------------------------------------------------
 
-    def _job(self, ticket: Ticket) -> FollowedJob:
-        job = self._jobs.get(ticket.job_id)
-        if job is None:
-            membership = None if ticket.spool is None else read_membership(ticket.spool)
-            followed = None if membership is None else self._submission(membership.submission)
-            job = self._jobs[ticket.job_id] = FollowedJob(membership, followed)
-            if not self._queue.was_submitted_here(ticket.native_id):
-                self._queue.invalidate()  # what was said of it, if anything, may be old
-            if membership is not None and followed is not None:
-                followed.jobs[membership.position] = job
-                followed.journal = Journal(followed.path)  # read once more, for one that comes later
-        return job
+    def _followed(self, tickets: Sequence[Ticket]) -> dict[str, FollowedJob]:
+        """Return what is known of jobs, by their ids; those that are new are followed from now on."""
+        new = [ticket for ticket in tickets if ticket.job_id not in self._jobs]
+        here = [ticket for ticket in new if ticket.spool is not None]
+        found: dict[str, Membership] = {}
+        if here and here[0].spool is not None:
+            root = here[0].spool.parent.parent
+            found = memberships(root, [ticket.job_id for ticket in here], self._dialect)
+        for ticket in new:
+            self._follow(ticket, found.get(ticket.job_id))
+        return {ticket.job_id: self._jobs[ticket.job_id] for ticket in tickets}
+
+    def _follow(self, ticket: Ticket, membership: Membership | None) -> None:
+        followed = None if membership is None else self._submission(membership.submission)
+        job = self._jobs[ticket.job_id] = FollowedJob(membership, followed)
+        if not self._queue.was_submitted_here(ticket.native_id):
+            self._queue.invalidate()  # what was said of it, if anything, may be old
+        if membership is not None and followed is not None:
+            followed.jobs[membership.position] = job
+            followed.journal = Journal(followed.path)  # read once more, for one that comes later
+        # Of what is ours no submission is left where all its jobs have ended, as another process has seen.
+        job.end_noted = followed is None and ticket.spool is not None
 
     def _submission(self, path: Path) -> FollowedSubmission:
         followed = self._submissions.get(path)
@@ -139,7 +150,7 @@ class Follower:
             BackendUnavailableError: the scheduler does not answer, and the spool tells nothing new.
         """
         new_tickets = [ticket for ticket in tickets if ticket.job_id not in self._jobs]
-        jobs = {ticket.job_id: self._job(ticket) for ticket in tickets}
+        jobs = self._followed(tickets)
         if len(new_tickets) <= MAX_SPOOLS_READ:
             for ticket in new_tickets:  # one that somebody asks about may have ended long ago
                 jobs[ticket.job_id].outcome = None if ticket.spool is None else _read_outcome(ticket.spool)
@@ -213,8 +224,8 @@ class Follower:
 
     def _give_up(self, ticket: Ticket, job: FollowedJob, row: Row) -> Observation | None:
         """It waits, and will not start: it is not to start any more, whatever somebody does about that."""
-        if ticket.spool is not None and not job.started_attempt:
-            claim_for_nobody(ticket.spool, self._dialect)
+        if job.membership is not None and not job.started_attempt:
+            claim_for_nobody(job.membership, self._dialect)
         message = f"{self._dialect.title} has put it where it does not start: {self._why(row)}"
         self.given_up.append(ticket.native_id)
         job.outcome = Outcome(
@@ -305,18 +316,19 @@ class Follower:
             if ended.get("attempt", 0) >= max(job.started_attempt, 1):  # nobody else has a verdict
                 row = Row(ticket.native_id, JobStatus.ERROR, reason="signal")
                 return self._observe_ended(ticket, job, row, None)
-        started = claimed_by(ticket.spool, self._dialect) is not None
+        member = job.membership
+        started = member is not None and claimed_by(member, self._dialect) is not None
         by = ""
         if not job.cancelled:
             is_task = self._dialect.split_id(ticket.native_id)[1] is not None
             known = any(each.knows_array(ticket.native_id) for each in (self._queue.listing, history))
             is_forgotten = self._dialect.forgets_deleted or (is_task and known)
-            if job.membership is None or started or not (is_forgotten and waited_long):
+            if member is None or started or not (is_forgotten and waited_long):
                 return None
             by = f"while it waited, by somebody else: {self._dialect.title} keeps no record of that"
         elif started and not waited_long:
             return None
-        if not started and claim_for_nobody(ticket.spool, self._dialect) is not None:
+        if member is not None and not started and claim_for_nobody(member, self._dialect) is not None:
             return None  # it has started after all
         job.outcome = Outcome(status=JobStatus.CANCELLED, message=by)
         return _final_observation(job.outcome)
@@ -324,8 +336,9 @@ class Follower:
     def has_lost_its_id(self, tickets: Sequence[Ticket]) -> set[str]:
         """Return which of these the scheduler has another job for, under the id that they had."""
         listing, others = self._queue.listing, set()
+        jobs = self._followed(tickets)
         for ticket in tickets:
-            job = self._job(ticket)
+            job = jobs[ticket.job_id]
             if listing.get(ticket.native_id) is not None and job.row(ticket, listing) is None:
                 others.add(ticket.job_id)
         return others
@@ -333,19 +346,25 @@ class Follower:
     def packed(self, tickets: Sequence[Ticket]) -> list[tuple[Ticket, Membership]]:
         """Return those of these that share their task with jobs which are to go on."""
         chosen: dict[tuple[Path, int], list[tuple[Ticket, Membership]]] = {}
+        jobs = self._followed(tickets)
         for ticket in tickets:
-            member = self._job(ticket).membership
+            member = jobs[ticket.job_id].membership
             if member is not None and member.pack > 1:
                 chosen.setdefault((member.submission, member.task), []).append((ticket, member))
         return [pair for some in chosen.values() if len(some) < some[0][1].pack for pair in some]
 
     # --- ends ---------------------------------------------------------------------------------
 
+    def hold_back(self, tickets: Sequence[Ticket]) -> None:
+        """What of these has not begun by now does not begin any more."""
+        for job in self._followed(tickets).values():
+            if job.membership is not None:
+                claim_for_nobody(job.membership, self._dialect)
+
     def cancelled(self, tickets: Sequence[Ticket]) -> None:
         """Note that these are being cancelled by us, for all that follow them."""
         numbers: dict[FollowedSubmission, list[int]] = {}
-        for ticket in tickets:
-            job = self._job(ticket)
+        for job in self._followed(tickets).values():
             job.cancelled = True
             if job.membership is not None and job.submission is not None:
                 numbers.setdefault(job.submission, []).append(job.membership.position)
@@ -376,6 +395,7 @@ class Follower:
 
     def _forget(self, job_ids: Mapping[str, Outcome]) -> None:
         """Let go of what was kept for jobs; the last of a submission takes its directory along."""
+        touched: dict[FollowedSubmission, list[int]] = {}
         for job_id in job_ids:
             job = self._jobs.pop(job_id, None)
             if job is None or job.membership is None or job.submission is None:
@@ -383,8 +403,14 @@ class Follower:
             followed, position = job.submission, job.membership.position
             followed.jobs.pop(position, None)
             followed.settled.add(position)
+            untold = touched.setdefault(followed, [])
+            if not (job.end_noted or job.cancelled):
+                untold.append(position)
+        for followed, untold in touched.items():
             if len(followed.settled) == followed.size:
                 submission.remove(followed.path)
+            elif untold:
+                followed.journal.append("G", untold)  # for who removes what is forgotten
             if not followed.jobs:
                 self._submissions.pop(followed.path, None)
 

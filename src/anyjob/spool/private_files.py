@@ -103,6 +103,16 @@ def write_new(path: t.Path, data: bytes, mode: int = 0o600) -> None:
         os.close(descriptor)
 
 
+def open_new(path: t.Path) -> BinaryIO:
+    """Open a file for writing that is not there yet, of mode 0600.
+
+    Raises:
+        OSError: it is there already, or cannot be made.
+    """
+    how = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return open(os.open(path, how, 0o600), "wb")
+
+
 def copy_whole(source: t.Path, target: t.Path) -> None:
     """Copy a file to where there is none, without having it in memory.
 

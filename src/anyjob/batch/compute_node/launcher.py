@@ -5,8 +5,10 @@ as may be, since it is started for each job. Of what lies beside it, calls need 
 runner, and work on GPUs what watches their memory. What it is to run, and everything of the user's in that,
 it reads from files; what came of it, it writes to files:
 
-- ``work`` is what it is to run. It is renamed to ``claim`` first: of two copies of a job, only one has
-  done so and goes on. It appends the scheduler's id, the number of the task, and which attempt runs.
+- the submission's ``work`` has what its jobs are to run; where, its ``jobs`` tells.
+- ``claims-K/N`` of the submission is made first: of two copies of a job, only one has done so and goes on. It
+  writes the scheduler's id there, the number of the task, and which attempt runs. The job's directory is
+  made then, if it is not there; it has what follows.
 - ``stdout`` and ``stderr`` are what the work writes; those of a call, and the latter of a program, do not
   stay where nothing was written.
 - ``outcome.pkl`` is a verdict. ``terminated.pkl`` is what was seen of an end that the scheduler has told us
@@ -44,8 +46,10 @@ TERM_DELAY = 0.05
 """Seconds within which a TERM for all processes of a job reaches all of them."""
 CANCEL_INTERVAL = 0.5
 """Seconds between two looks at whether a job of several in an allocation is to end."""
-ID_LINE_SIZE = 21
-"""Bytes of a line in the list of a submission's jobs: an id, and a line feed."""
+LINE_SIZE = 58
+"""Bytes of a line in the list of a submission's jobs, as `line_of` writes it."""
+CLAIMS_A_DIRECTORY = 1000
+"""Jobs of a submission whose claims are in one directory."""
 
 
 class Allocation:
@@ -69,8 +73,17 @@ class Allocation:
             self.task = task if is_task else "-"
             self.size = pack[0] if pack else 1
             self.first = (int(task) - first_task if is_task else 0) * self.size
-            stream.seek(start + ID_LINE_SIZE * self.first)
-            self.job_ids = stream.read(ID_LINE_SIZE * self.size).decode("ascii").split()
+            stream.seek(start + LINE_SIZE * self.first)
+            lines = [line.split() for line in stream.read(LINE_SIZE * self.size).splitlines()]
+        self.job_ids = [line[0].decode("ascii") for line in lines]
+        self.places = [(int(offset), int(size), int(payload)) for _, offset, size, payload in lines]
+        self.work = open_shared(os.path.join(self.submission, "work"))
+
+    def read_work(self, place: int) -> tuple[dict[str, Any], bytes]:
+        """Read what one of its jobs is to run, and the payload of its call."""
+        offset, size, payload = self.places[place]
+        self.work.seek(offset)
+        return marshal.loads(self.work.read(size)), self.work.read(payload)
 
     def directory(self, place: int) -> str:
         """Return the directory of one of its jobs."""
@@ -100,14 +113,11 @@ class Job:
         self.attempt, self.number = allocation.attempt, allocation.first + place
         self.is_packed = len(allocation.job_ids) > 1
         job_id, self.directory = allocation.job_ids[place], allocation.directory(place)
-        with open_shared(self.path("work"), self.path("claim")) as stream:
-            size, payload = map(int, stream.readline().split()[-2:])
-            self.work: dict[str, Any] = marshal.loads(stream.read(size))
-            self.is_call = self.work["kind"] == "python"
-            # By which its processes are known: of a job that is run again not the id that its directory has.
-            self.job_id: str = self.work["environment"].get(b"ANYJOB_JOB_ID", job_id.encode()).decode()
-            self.payload = stream.read(payload)
-            self.end_of_work = stream.tell()
+        self.work, self.payload = allocation.read_work(place)
+        self.is_call = self.work["kind"] == "python"
+        # By which its processes are known: of a job that is run again not the id that its directory has.
+        self.job_id: str = self.work["environment"].get(b"ANYJOB_JOB_ID", job_id.encode()).decode()
+        self.claimed_in = claim_path(self.submission, self.number)
 
     def path(self, name: str) -> str:
         """Return the path of a file of the job's."""
@@ -121,26 +131,29 @@ class Job:
     def claim(self) -> bool:
         """Say whether this is the copy, and the attempt, that may run."""
         try:
-            os.rename(self.path("work"), self.path("claim"))
-        except FileNotFoundError:
+            write(self.claimed_in, self.claim_text, os.O_EXCL | os.O_NOFOLLOW)
+        except FileExistsError:
             return self.may_restart()
-        self.append_claim()
+        except FileNotFoundError:
+            sys.stderr.write(f"anyjob: {self.submission} is gone: its jobs have ended\n")
+            return False
+        make_directory(self.directory)
         return True
 
     def append_claim(self) -> None:
         """Say who has claimed it: the last line counts."""
-        claim = os.open(self.path("claim"), os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
+        claim = os.open(self.claimed_in, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
         os.write(claim, self.claim_text)
         os.close(claim)
 
     def may_restart(self) -> bool:
         """Say whether an attempt that is not the first may run."""
-        with open_shared(self.path("claim")) as stream:
-            stream.seek(self.end_of_work)
+        with open_shared(self.claimed_in) as stream:
             claimed_by = (stream.read().splitlines() or [b"somebody"])[-1].decode().split()
         if claimed_by[:2] != [self.scheduler_id, self.task]:
             sys.stderr.write(f"anyjob: {self.directory} is claimed by {claimed_by}: this copy ends itself\n")
             return False
+        make_directory(self.directory)  # if the attempt before ended before it had
         if os.path.exists(self.path("outcome.pkl")) or self.is_unwritten():
             return False
         self.attempt = max(self.attempt, 1 + int(claimed_by[2]))
@@ -207,16 +220,17 @@ class Job:
         """The job has ended, and what came of it is there to be read."""
         self.append_to_journal("E")
         if not self.work["restartable"] and not self.work["requeue"]:
-            self.remove_environment()
+            self.remove_secrets()
 
-    def remove_environment(self) -> None:
-        """Remove the caller's variables when the last job of the submission has ended."""
+    def remove_secrets(self) -> None:
+        """Remove variables, and what was to be run, when the last job of the submission has ended."""
         try:
             # The first line of that file is shorter than any other.
-            size = os.path.getsize(os.path.join(self.submission, "jobs")) // ID_LINE_SIZE
+            size = os.path.getsize(os.path.join(self.submission, "jobs")) // LINE_SIZE
             noted = os.path.getsize(os.path.join(self.submission, "journal"))
             if noted >= 2 * sum_of_lengths(size):
-                os.unlink(os.path.join(self.submission, "environment"))
+                for name in ("environment", "work"):
+                    os.unlink(os.path.join(self.submission, name))
         except OSError:
             pass
 
@@ -251,15 +265,33 @@ def pickled(outcome: dict[str, Any]) -> bytes:
     return b"".join([*data, b"u."])
 
 
-def open_shared(path: str, renamed: str = "") -> BinaryIO:
-    """Open a file for reading that may not be seen here yet, or may have been renamed."""
+def line_of(job_id: str, offset: int, size: int, payload: int) -> str:
+    """Return the line of a job in the list of its submission: where its work is, and the bytes of that."""
+    return f"{job_id} {offset:12} {size:10} {payload:12}\n"
+
+
+def claim_path(submission: str, number: int) -> str:
+    """Return the file that says who has claimed a job, by its place in the list of its submission."""
+    return os.path.join(submission, f"claims-{number // CLAIMS_A_DIRECTORY}", str(number))
+
+
+def make_directory(path: str) -> None:
+    """Make the directory of a job, and that above it, where they are not there yet."""
+    for each in (os.path.dirname(path), path):
+        try:
+            os.mkdir(each, 0o700)
+        except FileExistsError:
+            pass
+
+
+def open_shared(path: str) -> BinaryIO:
+    """Open a file for reading that may not be seen here yet."""
     deadline = time.monotonic() + VISIBLE_TIMEOUT
     while True:
-        for each in (path, renamed):
-            try:
-                return open(each, "rb")
-            except FileNotFoundError:
-                pass
+        try:
+            return open(path, "rb")
+        except FileNotFoundError:
+            pass
         if time.monotonic() > deadline:
             sys.exit(f"anyjob: {path} is not seen on {os.uname().nodename}: is it shared?")
         try:
@@ -699,21 +731,24 @@ def set_variables(data: bytes) -> None:
 def main() -> int:
     """Run the jobs of the allocation that ``ANYJOB_SUBMISSION`` is about. Returns the exit code."""
     watcher = Watcher()
-    allocation = Allocation(os.environ)
+    submission = os.environ["ANYJOB_SUBMISSION"]
     try:
-        with open(os.path.join(allocation.submission, "environment"), "rb") as stream:
-            set_variables(stream.read())
-    except FileNotFoundError:
-        pass  # all jobs of the submission have ended, and this is one that was started once more
+        with open(os.path.join(submission, "environment"), "rb") as stream:
+            variables = stream.read()
+    except FileNotFoundError:  # the script has waited for it
+        sys.stderr.write(f"anyjob: all jobs of {submission} have ended: this copy ends itself\n")
+        return 1
+    allocation = Allocation(os.environ)
+    set_variables(variables)
     if len(allocation.job_ids) == 1:
         code = run_job(allocation, 0, watcher)
         allocation.remove_empty_log()
         return code
-    variables = dict(os.environb)
+    environ = dict(os.environb)
     for place in range(len(allocation.job_ids)):
         if place:
             os.environb.clear()
-            os.environb.update(variables)
+            os.environb.update(environ)
             before, watcher = watcher, Watcher()
             if before.terminated:
                 return 1
@@ -724,8 +759,6 @@ def main() -> int:
 
 def run_job(allocation: Allocation, place: int, watcher: Watcher) -> int:
     """Run one of the jobs of an allocation, if it may run. Returns the exit code."""
-    if place and not os.path.exists(allocation.directory(place)):
-        return 1  # it was cancelled and forgotten while it waited
     job = Job(allocation, place)
     watcher.job_id = job.job_id
     watcher.grace = job.work["grace"]

@@ -1,4 +1,7 @@
-"""Who has claimed a job: its ``work`` is renamed to ``claim`` by the one that may run it, which signs it."""
+"""Who has claimed a job: the one that may run it makes a file that nobody else can make then, and signs it.
+
+It lies with the submission, not with the job: what was forgotten while it waited does not run either.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ from pathlib import Path
 from anyjob.batch.compute_node import launcher
 from anyjob.batch.dialect import Dialect
 from anyjob.batch.files.journal import Journal
+from anyjob.batch.files.membership import Membership
 from anyjob.batch.files.node_reports import refresh_directory
-from anyjob.batch.files.work import Membership
-from anyjob.spool.private_files import open_private, write_new
+from anyjob.errors import BackendUnavailableError, StateError
+from anyjob.spool.private_files import make_private, open_private, write_new
 
 NOBODY = "nobody"
 """Who has claimed a job that is not to run any more."""
@@ -20,14 +24,12 @@ CLAIM_TIMEOUT = 1.0
 """Seconds that who has claimed a job may take to say who that is."""
 
 
-def claimed_by(directory: Path, dialect: Dialect) -> str | None:
+def claimed_by(member: Membership, dialect: Dialect) -> str | None:
     """Return the native id that has claimed a job, or `NOBODY`; None as long as none has."""
     try:
-        with open_private(directory / "claim") as stream:
-            head = stream.readline(100)
-            stream.seek(len(head) + sum(map(int, head.split()[-2:])))
+        with open_private(member.claim) as stream:
             claims = stream.read().decode("utf-8", "replace").splitlines()
-    except (OSError, ValueError):
+    except (OSError, StateError):
         return None
     claim = claims[-1].split() if claims else []
     if len(claim) < 2:
@@ -39,25 +41,30 @@ def claimed_by(directory: Path, dialect: Dialect) -> str | None:
     )
 
 
-def claim_for_nobody(directory: Path, dialect: Dialect) -> str | None:
-    """Claim a job for `NOBODY`, so that it does not start; return the native id of one that has started."""
+def claim_for_nobody(member: Membership, dialect: Dialect) -> str | None:
+    """Claim a job for `NOBODY`, so that it does not start; return the native id of one that has started.
+
+    Raises:
+        BackendUnavailableError: that cannot be written: it may start.
+    """
     try:
-        os.rename(directory / "work", directory / "claim")
-    except OSError:  # it has been claimed; or it has no directory, without which it does not run
-        return _claimed_by_another(directory, dialect)
-    claim = os.open(directory / "claim", os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.write(claim, f"{NOBODY} - 0\n".encode())
-    finally:
-        os.close(claim)
+        write_new(member.claim, f"{NOBODY} - 0\n".encode())
+    except FileExistsError:
+        return _claimed_by_another(member, dialect)
+    except (FileNotFoundError, NotADirectoryError):  # its submission is gone, without which it does not run
+        return None
+    except OSError as error:
+        raise BackendUnavailableError(
+            f"cannot write {member.claim}, by which a job does not start any more: {error.strerror or error}"
+        ) from error
     return None
 
 
-def _claimed_by_another(directory: Path, dialect: Dialect) -> str | None:
+def _claimed_by_another(member: Membership, dialect: Dialect) -> str | None:
     deadline = time.monotonic() + CLAIM_TIMEOUT
-    while (found := claimed_by(directory, dialect)) is None and time.monotonic() < deadline:
-        refresh_directory(directory)
-        if not (directory / "claim").exists():
+    while (found := claimed_by(member, dialect)) is None and time.monotonic() < deadline:
+        refresh_directory(member.claim.parent)
+        if not member.claim.exists():
             break
         time.sleep(0.02)
     return None if found == NOBODY else found
@@ -68,8 +75,9 @@ def cancel_packed(directory: Path, member: Membership, dialect: Dialect) -> None
     if (directory / "outcome.pkl").exists():
         return
     with suppress(FileExistsError, OSError):
+        make_private(directory)
         write_new(directory / "cancel", b"")
-    if claim_for_nobody(directory, dialect) is None and claimed_by(directory, dialect) == NOBODY:
+    if claim_for_nobody(member, dialect) is None and claimed_by(member, dialect) == NOBODY:
         with suppress(FileExistsError):
             write_new(directory / "outcome.part", launcher.pickled({"status": "CANCELLED", "attempt": 1}))
             os.rename(directory / "outcome.part", directory / "outcome.pkl")

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from anyjob.batch.compute_node import launcher
 from anyjob.batch.dialect import Dialect
-from anyjob.batch.files.claims import NOBODY, claimed_by
-from anyjob.batch.files.work import NOT_AN_ARRAY, Membership, write_work
-from anyjob.batch.job_arrays import tasks_of
+from anyjob.batch.files.journal import Journal
+from anyjob.batch.files.membership import listed_jobs
+from anyjob.batch.files.work import encoded, write_inputs
 from anyjob.errors import StateError
 from anyjob.execution.submit_directory import submit_directory
 from anyjob.orders import Order
-from anyjob.spool.private_files import make_private, open_private, write_new
+from anyjob.spool.private_files import make_private, open_new, open_private, write_new
 
 MAX_SCANNED = 200
 """Submissions that are looked at when old ones are removed."""
@@ -30,21 +30,27 @@ def write_submission(
 ) -> Path:
     """Write all that the nodes need for these orders; returns the directory of the submission.
 
+    It is a few files, however many jobs there are: each has its directory when it starts.
+
     Raises:
         StateError: it cannot be written.
     """
-    submission = _new_submission(root, orders, dialect)
-    cwd = submit_directory() or ""
-    ids = "".join(f"{order.job_id}\n" for order in orders)
+    submission = _new_submission(root, orders)
     try:
         make_private(submission)
         write_new(submission / "environment", environment)
-        write_new(submission / "jobs", f"{dialect.first_task} {pack}\n{ids}".encode())
-        for position, order in enumerate(orders):
-            task = NOT_AN_ARRAY if tasks_of(orders, pack) is None else position // pack
-            share = min(pack, len(orders) - position // pack * pack)
-            member = Membership(submission, position, task, share)
-            write_work(order, member, cwd, dialect)
+        for number in range(-(-len(orders) // launcher.CLAIMS_A_DIRECTORY)):
+            os.mkdir(submission / f"claims-{number}", 0o700)
+        lines = [f"{dialect.first_task} {pack}\n"]
+        with open_new(submission / "work") as stream:
+            for order, (work, payload) in zip(
+                orders, encoded(orders, submit_directory() or "", dialect), strict=True
+            ):
+                write_inputs(order)
+                lines.append(launcher.line_of(order.job_id, stream.tell(), len(work), len(payload)))
+                stream.write(work)
+                stream.write(payload)
+        write_new(submission / "jobs", "".join(lines).encode())
     except OSError as error:
         remove(submission)
         raise StateError(
@@ -54,16 +60,12 @@ def write_submission(
     return submission
 
 
-def _new_submission(root: Path, orders: Sequence[Order], dialect: Dialect) -> Path:
-    """Return the directory of a submission: that of its first job, unless this is not the first of that.
+def _new_submission(root: Path, orders: Sequence[Order]) -> Path:
+    """Return the directory of a submission: that of its first job, unless there is one that was renounced.
 
-    What was written of these before was renounced: whoever wrote it was killed before the scheduler had them,
-    as far as is known. Should it have got it late, it is another submission, and of two copies of a job one
-    runs.
+    Whoever wrote that was killed before the scheduler had it, as far as is known. Should it have got it late,
+    nothing of it runs: that is claimed for nobody.
     """
-    for order in orders:
-        if order.spool is not None and claimed_by(order.spool, dialect) == NOBODY:
-            shutil.rmtree(order.spool, ignore_errors=True)
     submission = root / "submissions" / orders[0].job_id
     return submission.with_name(os.urandom(10).hex()) if submission.exists() else submission
 
@@ -83,7 +85,7 @@ def recorded_id(submission: Path, dialect: Dialect) -> str | None:
 def size(submission: Path) -> int:
     """Return how many jobs a submission has; 0 where that cannot be told."""
     try:
-        return (submission / "jobs").stat().st_size // launcher.ID_LINE_SIZE
+        return (submission / "jobs").stat().st_size // launcher.LINE_SIZE
     except OSError:
         return 0
 
@@ -103,13 +105,24 @@ def remove_forgotten(root: Path, directory_of: Callable[[str], Path]) -> None:
     try:
         with os.scandir(root / "submissions") as entries:
             old = [
-                entry.path
+                Path(entry.path)
                 for entry in islice(entries, MAX_SCANNED)
                 if entry.stat().st_mtime < time.time() - MIN_AGE
             ]
         for path in old:
-            _, *ids = Path(path, "jobs").read_text(encoding="ascii").splitlines()
-            if not any(directory_of(job_id).is_dir() for job_id in ids):
-                remove(Path(path))
+            _, job_ids = listed_jobs(path)
+            over = _over(path)
+            if all(
+                position in over and not directory_of(job_id).is_dir()
+                for position, job_id in enumerate(job_ids)
+            ):
+                remove(path)
     except (OSError, ValueError, StateError):
         return  # it is housekeeping, and no more
+
+
+def _over(submission: Path) -> set[int]:
+    """Return the jobs that do not start any more: they have started, or are said not to."""
+    claims = submission.glob("claims-*/*")
+    noted = {number for letter, number, _ in Journal(submission).new_entries() if letter in "EXG"}
+    return noted | {int(claim.name) for claim in claims if claim.name.isdecimal()}
