@@ -1,8 +1,8 @@
 """How long 5,000 programs take to hand over to Grid Engine, and how many `qsub` that makes.
 
 Beside a bare `qsub` of an array of 5,000, and beside 5,000 directories with a small file each, which each job
-has when it has started. They are held, so that none runs, and are deleted after it. Target: one `qsub`, in 0.5 s. Then
-300 programs are run to their end, once, and beside them a bare array of as many.
+has when it has started. They are held, so that none runs, and are deleted after it. Target: one `qsub`, in
+0.5 s. Then 300 programs are run to their end, once, and beside them a bare array of as many.
 
 Usage (as root, which may start a cluster): scripts/gridengine-up; python benchmarks/gridengine.py [rounds]
 """

@@ -60,6 +60,7 @@ class Options(Base, kw_only=True):
     weight: Annotated[float, msgspec.Meta(ge=0, description="relative")] = 1.0
     grace: timedelta = timedelta(seconds=5)
     extra: dict[str, int] = {}
+    parts: tuple[Limits, ...] = ()
 
     def __post_init__(self) -> None:
         if self.slots > 100:
@@ -103,6 +104,7 @@ def test_every_problem_is_told_at_once() -> None:
         "hosts": ["a", 3],
         "limits": {"coers": 1},
         "mode": "quick",
+        "parts": [{"cores": 1}, {"coers": 1, "cores": "x"}],
     }
     assert problems_of(Values(values, "backends.hpc", {"": Origin("project", "f.toml")})) == [
         "f.toml: backends.hpc.partitoin: unknown option; did you mean 'partition'?",
@@ -111,6 +113,8 @@ def test_every_problem_is_told_at_once() -> None:
         "f.toml: backends.hpc.mode: expected 'fast' or 'slow', got 'quick'",
         "f.toml: backends.hpc.hosts[1]: expected string, got integer",
         "f.toml: backends.hpc.limits.coers: unknown option; did you mean 'cores'?",
+        "f.toml: backends.hpc.parts[1].coers: unknown option; did you mean 'cores'?",
+        "f.toml: backends.hpc.parts[1].cores: expected integer, got string",
     ]
 
 
@@ -118,7 +122,8 @@ def test_every_problem_is_told_at_once() -> None:
     ("values", "problem"),
     [
         ({"zzz": 1}, "here: zzz: unknown option; there are: colour, extra, grace, hosts, limits, mode, "
-                     "partition, slots, spool, token, weight"),
+                     "partition, parts, slots, spool, token, weight"),
+        ({"parts": [{"cores": 1}, 3]}, "here: parts[1]: expected table, got integer"),
         ({"weight": -1}, "here: weight: expected float >= 0.0"),
         ({"weight": True}, "here: weight: expected float, got boolean"),
         ({"weight": float("inf")}, "here: weight: expected a finite number, got inf"),

@@ -91,7 +91,8 @@ class _Validator:
         self.problems: list[str] = []
 
     def problem(self, key: str, why: str, place: str = "") -> None:
-        at = f"{self.where(key)}{place}"
+        key, bracket, entry = key.partition("[")  # an entry of a list stands where the list does
+        at = f"{self.where(key)}{bracket}{entry}{place}"
         self.problems.append(f"{at}: {why}" if at else why)
 
     def struct(
@@ -124,6 +125,8 @@ class _Validator:
         inner = _struct_in(kind)
         if inner is not None and isinstance(value, Mapping):
             return self.struct(inner, value, f"{key}.")
+        if not self.entries(kind, value, key):
+            return None
         try:
             made = self.converted(kind, value, key)
             if isinstance(made, float) and not math.isfinite(made):  # as TOML has it: no clock counts so far
@@ -137,6 +140,17 @@ class _Validator:
         except ConfigError as error:  # of a Secret, which names the place by itself
             self.problems.append(str(error))
         return None
+
+    def entries(self, kind: Any, value: Any, key: str) -> bool:
+        """Check the tables in a list of tables: what is wrong in one is told as it is of a table alone."""
+        entry = _struct_in_list(kind)
+        if entry is None or not isinstance(value, (list, tuple)):
+            return True
+        before = len(self.problems)
+        for number, each in enumerate(value):
+            if isinstance(each, Mapping):
+                self.struct(entry, each, f"{key}[{number}].")
+        return len(self.problems) == before
 
     def wrong_entry(self, kind: Any, table: Mapping[str, Any], key: str) -> str:
         """Return which entry of a table is not as its type has it."""
@@ -240,6 +254,11 @@ def alternatives(kind: Any) -> tuple[Any, ...]:
 def _struct_in(kind: Any) -> Any:
     structs = [found for found in alternatives(kind) if hasattr(found, "__struct_fields__")]
     return structs[0] if len(structs) == 1 else None
+
+
+def _struct_in_list(kind: Any) -> Any:
+    entries = [get_args(found)[0] for found in alternatives(kind) if get_origin(found) in (list, tuple)]
+    return _struct_in(entries[0]) if len(entries) == 1 else None
 
 
 def secret_fields(options_type: Any) -> frozenset[str]:
