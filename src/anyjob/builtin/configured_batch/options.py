@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 
 from anyjob.batch.options import BatchJobOptions
+from anyjob.retry import REASONS
+from anyjob.text.suggestions import did_you_mean
 
 FLAGS = (
     *("cpus", "memory", "gpus", "nodes", "walltime", "array", "throttle", "single"),
@@ -41,6 +44,8 @@ PLACEHOLDERS = {
 }
 """What may stand in braces in each option."""
 STATES = ("QUEUED", "RUNNING", "DONE", "CANCELLED", "ERROR", "STUCK")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PATTERN = re.compile(r"[A-Za-z0-9_*?]+")
 
 Words = tuple[str, ...]
 
@@ -76,8 +81,12 @@ FIELDS: tuple[tuple[Any, ...], ...] = (
         {},
     ),
     ("task_variable", Annotated[str, _about("the variable that tells the number of a task")], ""),
-    ("first_task", Annotated[int, _about("the number of an array's first task")], 0),
-    ("array_limit", Annotated[int, _about("tasks that an array may have")], 1000),
+    (
+        "first_task",
+        Annotated[int, msgspec.Meta(ge=0, description="the number of an array's first task")],
+        0,
+    ),
+    ("array_limit", Annotated[int, msgspec.Meta(ge=1, description="tasks that an array may have")], 1000),
     (
         "task_id",
         Annotated[str, _about("how the id of a task is written; empty: `id` finds one for each")],
@@ -100,7 +109,13 @@ FIELDS: tuple[tuple[Any, ...], ...] = (
     ("foreign", Annotated[Words, _about("variables of an enclosing job, which are left out: LSB_*")], ()),
     ("end_signals", Annotated[Words, _about("signals that announce the end of a job: USR2")], ()),
     ("ignored_signals", Annotated[Words, _about("signals that mean nothing to the work: USR1")], ()),
-    ("reserved_exit_codes", Annotated[tuple[int, ...], _about("exit codes that start a job anew")], ()),
+    (
+        "reserved_exit_codes",
+        Annotated[
+            tuple[Annotated[int, msgspec.Meta(ge=1, le=255)], ...], _about("exit codes that start a job anew")
+        ],
+        (),
+    ),
     (
         "requeue",
         Annotated[
@@ -128,15 +143,24 @@ class Checked(BatchTypeJobOptions, frozen=True):
                         known = ", ".join(f"{{{each}}}" for each in sorted(names))
                         raise ValueError(f"{option}: there is no {{{name}}}; there are {known}")
         for option in ("submit", "listing", "cancel"):
-            if not getattr(said, option):
+            if not "".join(getattr(said, option)[:1]):
                 raise ValueError(f"{option}: it names no program")
         if "{ids}" not in said.cancel:
             raise ValueError('cancel: it has no argument "{ids}", in whose place the ids of the jobs are put')
+        for option in ("task_id", "task_range"):
+            for name in sorted(PLACEHOLDERS[option]) if getattr(said, option) else ():
+                if f"{{{name}}}" not in getattr(said, option):
+                    raise ValueError(f"{option}: it has no {{{name}}}, so that all tasks would have one id")
+        _check_names(said)
         for option, needed in (("id", ()), ("row", ("job", "state")), ("record", ("job",)), ("why_text", ())):
             _check_expression(option, getattr(said, option), needed)
         for word, state in said.states.items():
             if state.partition(":")[0] not in STATES:
                 raise ValueError(f"states: {word!r} is {state!r}, which is none of {', '.join(STATES)}")
+            name, colon, reason = state.partition(":")
+            if colon and (name != "ERROR" or reason not in REASONS):
+                ours = ", ".join(f"ERROR:{each}" for each in REASONS)
+                raise ValueError(f"states: {word!r} is {state!r}: what has a reason is one of {ours}")
         for flag in said.flags:
             if flag not in FLAGS:
                 raise ValueError(f"flags: there is no {flag!r}; there are {', '.join(FLAGS)}")
@@ -156,6 +180,23 @@ class Checked(BatchTypeJobOptions, frozen=True):
             )
         if bool(said.history) is not bool(said.record):
             raise ValueError("a history needs both, `history` and `record`: one of them is missing")
+
+
+def _check_names(said: Any) -> None:
+    """Refuse names that a script of bash, or Python, does not know as such."""
+    for option in ("job_variable", "task_variable"):
+        name = getattr(said, option)
+        if not (_VARIABLE.fullmatch(name) or (option == "task_variable" and not name)):
+            raise ValueError(f"{option}: {name!r} is no name of a variable: LSB_JOBID")
+    for pattern in said.foreign:
+        if not _PATTERN.fullmatch(pattern):
+            raise ValueError(f"foreign: {pattern!r} is no name of variables, in which * may stand: LSB_*")
+    known = [each.name.removeprefix("SIG") for each in signal.Signals]
+    for option in ("end_signals", "ignored_signals"):
+        for name in getattr(said, option):
+            if name not in known:
+                meant = did_you_mean(name.upper().removeprefix("SIG"), known)
+                raise ValueError(f"{option}: {name!r} is no signal{meant}")
 
 
 def _check_expression(option: str, text: str, needed: Sequence[str]) -> None:
