@@ -516,19 +516,16 @@ def test_an_end_that_is_announced_before_the_work_starts_is_heard(tmp_path: Path
     dialect = Dialect()
     dialect.end_signals = ("USR2",)
     node = Node(tmp_path, Command(["sh", "-c", "echo ran"]), dialect=dialect)
-    work = node.submission / "jobs"
-    whole = work.read_bytes()
-    work.unlink()
-    os.mkfifo(work)  # so that it waits while it reads
+    environment = node.submission / "environment"
+    environment.unlink()
+    os.mkfifo(environment)  # so that it waits while it reads
     process = node.start()
-    with work.open("wb") as stream:
-        stream.write(whole[:10])
-        stream.flush()
+    with environment.open("wb") as stream:
         process.send_signal(signal.SIGUSR2)
-        stream.write(whole[10:])
-    process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert not (node.directory() / "stdout").exists()
+        stream.write(b"V=1\0")
+    _, words = process.communicate(timeout=60)
+    assert (process.returncode, words) == (1, b"")
+    assert not node.directory().exists()
 
 
 def test_an_end_that_is_announced_while_the_work_is_started_is_heard(tmp_path: Path) -> None:
