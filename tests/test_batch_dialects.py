@@ -178,7 +178,8 @@ def test_an_outage_ends_nothing(make: Make, sea: Path) -> None:
 def test_a_job_whose_answer_was_lost_is_found_by_its_name(make: Make, tmp_path: Path) -> None:
     program = tmp_path / "kelp" / "kput"
     program.write_text(program.read_text().replace("exec ", "").rstrip() + " > /dev/null\n")
-    job = make().run(Command(["echo", "once"]))
+    with pytest.warns(RuntimeWarning, match=r"prints, '', is not understood: there is no id in it"):
+        job = make().run(Command(["echo", "once"]))
     assert job.native_id() is None
     assert job.result(PATIENCE).stdout.text() == "once\n"
     assert job.native_id() == "k1"
@@ -286,6 +287,59 @@ def test_a_dialect_that_raises_names_itself(make: Make, monkeypatch: pytest.Monk
     monkeypatch.setattr(type(backend.words), "listed", lambda self, text: 1 / 0)
     told = backend.status().status_msg
     assert "the dialect of Kelp (acme_kelp.Kelp) cannot read what `kls` prints: ZeroDivisionError" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "words"),
+    [
+        ("submit", lambda *_: None, r"gives None in submit\(\): it is to give a program and its arguments"),
+        ("submit", lambda *_: ["kput", 3], r"gives \['kput', 3\] in submit"),
+        ("submit", lambda *_: "kput", r"gives 'kput' in submit\(\): .* as a list of texts"),
+        ("submit", lambda *_: 1 / 0, r"raises in submit\(\): ZeroDivisionError"),
+        ("listing", lambda *_: [], r"gives \[\] in listing"),
+        ("listed", lambda *_: [("k1", "growing")], r"gives .* in listed\(\): it is to give rows"),
+        (
+            "listed",
+            lambda *_: [Row("k1", "RUNNING")],
+            r"gives .* in listed\(\): it is to give rows, .* a JobStatus",
+        ),
+        (
+            "listed",
+            lambda *_: [Row("k1", JobStatus.RUNNING, (1,))],
+            r"gives .* in listed\(\): .* ranges of tasks",
+        ),
+        ("cancel", lambda *_: 1 / 0, r"raises in cancel\(\): ZeroDivisionError"),
+        ("cancelled", lambda *_: None, r"raises in cancelled\(\): TypeError"),
+    ],
+)
+def test_each_fault_of_a_dialect_names_it(
+    make: Make, monkeypatch: pytest.MonkeyPatch, name: str, answer: Any, words: str
+) -> None:
+    """What it raised came through as it was, and what it gave was told as an error of ours."""
+    backend = make()
+
+    def use() -> None:
+        if name.startswith("list"):
+            raise BackendError(backend.status().status_msg)
+        backend.run(Command(["sleep", "100"])).cancel()
+
+    with monkeypatch.context() as wrong:
+        wrong.setattr(acme_kelp.Kelp, name, answer)
+        with pytest.raises(BackendError, match=rf"the dialect of Kelp \(acme_kelp\.Kelp\) {words}"):
+            use()
+
+
+@pytest.mark.parametrize("answer", [lambda *_: 1 / 0, lambda *_: 5, lambda *_: None])
+def test_jobs_that_were_taken_are_followed_though_the_dialect_does_not_find_their_ids(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: Any
+) -> None:
+    """They were forgotten, and ran: who submitted them once more had them twice."""
+    backend = make()
+    monkeypatch.setattr(acme_kelp.Kelp, "submitted", answer)
+    with pytest.warns(RuntimeWarning, match="`kput` of Kelp has submitted, .* is not understood"):
+        jobs = backend.run_many([Command(["sh", "-c", f"echo ran >> {tmp_path}/runs"])] * 2)
+    assert {job.outcome(PATIENCE).status for job in jobs} == {JobStatus.DONE}
+    assert (tmp_path / "runs").read_text() == "ran\n" * 2
 
 
 def test_a_program_that_does_not_answer_and_may_not_be_ended_is_not_waited_for(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from anyjob.batch.files.node_program import launcher_path, python_flags
 from anyjob.batch.files.node_reports import refresh_directory
 from anyjob.batch.files.work import remove_inputs
 from anyjob.batch.follower import Follower
+from anyjob.batch.guard import guarded
 from anyjob.batch.job_arrays import JobArrays, pack_of, tasks_of
 from anyjob.batch.options import BatchJobOptions, cluster_options
 from anyjob.batch.programs import CompletedProgram, Programs, TimedOut, says
@@ -65,7 +67,7 @@ class BatchBackend(TaskBackend):
 
     def __init__(self, configuration: Any, provider: Any = None, *, options: Any = None) -> None:
         super().__init__(configuration, provider, options=options or type(self).Options())
-        self.words = self.make_dialect()
+        self.words = guarded(self.make_dialect())
         self._programs = Programs(self.words, self.options)
         self._queue = Queue.shared(self._programs)
         self._follower = Follower(self._queue, self.options.patience, self._why_stuck)
@@ -122,7 +124,7 @@ class BatchBackend(TaskBackend):
         except BaseException:
             submission.remove(directory)
             raise
-        job = self.words.submitted(done.stdout)
+        job = self._read_id(done)
         if job and not isinstance(job, str):
             yield from self._answer_each(orders, [each for each in job for _ in range(pack)], done)
         elif isinstance(job, str) and done.returncode == 0:
@@ -143,6 +145,24 @@ class BatchBackend(TaskBackend):
             raise self._programs.error(done)
         else:
             yield from self._reject(orders, directory, self._programs.message(done))
+
+    def _read_id(self, done: CompletedProgram) -> str | Sequence[str] | None:
+        """Return what the scheduler calls what it has taken; None where that is not known.
+
+        It has them then: they are found by their names, or lost, and not handed over once more.
+        """
+        try:
+            job, why = self.words.submitted(done.stdout), "there is no id in it"
+        except BackendError as error:
+            job, why = None, str(error)
+        if not job and done.returncode == 0:
+            warnings.warn(
+                f"`{done.name}` of {self.words.title} has submitted, and what it prints, "
+                f"{done.stdout[:200]!r}, is not understood: {why}. The jobs are looked for by their names",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return job
 
     def _answer_each(
         self, orders: list[Order], jobs: Sequence[str], done: CompletedProgram

@@ -152,6 +152,8 @@ class Programs:
         """
         try:
             return list(reader(text))
+        except BackendUnavailableError:
+            raise
         except Exception as error:
             dialect = type(self.dialect)
             raise BackendUnavailableError(
