@@ -191,7 +191,11 @@ class _Step:
                 f"SELECT n, last FROM dependents WHERE n IN ({placeholders(some)}) "
                 "AND unmet <= 0 AND broken_by IS NULL"
             )
-            for n, last in self._db.execute(free, some).fetchall():
+            spans = self._db.execute(free, some).fetchall()
+            self._release_each([n for n, last in spans if n == last])
+            for n, last in spans:
+                if n == last:
+                    continue
                 found = self._db.execute(
                     f"SELECT id, backend FROM jobs WHERE n BETWEEN ? AND ? AND +state = {BLOCKED}", (n, last)
                 ).fetchall()
@@ -202,6 +206,19 @@ class _Step:
                     f"UPDATE jobs SET state = ? WHERE n BETWEEN ? AND ? AND +state = {BLOCKED}",
                     (self._state_on(found[0][1]), n, last),
                 )
+
+    def _release_each(self, numbers: Sequence[int]) -> None:
+        """Have these start, each of which waited alone, as the links of chains do."""
+        if not numbers:
+            return
+        blocked = (
+            f"SELECT id, backend, n FROM jobs WHERE n IN ({placeholders(numbers)}) AND +state = {BLOCKED}"
+        )
+        found = self._db.execute(blocked, numbers).fetchall()
+        self.consequences.released.extend((job_id, backend) for job_id, backend, _ in found)
+        self._db.executemany(
+            "UPDATE jobs SET state = ? WHERE n = ?", [(self._state_on(backend), n) for _, backend, n in found]
+        )
 
     def _state_on(self, backend: int) -> int:
         """Return the state of jobs of a backend that may start: its queue is in the ledger, or elsewhere."""

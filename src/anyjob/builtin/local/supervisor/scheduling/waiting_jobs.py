@@ -15,6 +15,8 @@ from anyjob.resources import Resources
 
 BATCH = 500
 """Jobs that are read from the ledger at a time, at most: what waits is not held in memory."""
+FEW = 32
+"""Jobs that are read anew at least: where those that end let others start, the next such reading is near."""
 BATCH_BYTES = 8 << 20
 """Bytes that these should not exceed by much."""
 
@@ -76,6 +78,7 @@ class WaitingJobs:
         self._lanes: dict[Lane, _LaneJobs] = {}
         self._batch = 16
         self._seen = 0
+        self._served = 0  # since all was read anew
         self._may_have_more = True
         self._is_stale = False
 
@@ -118,6 +121,7 @@ class WaitingJobs:
                 self._turns.remove(lane)
                 del self._lanes[lane]
             if row is not None:
+                self._served += 1
                 return row
         return None
 
@@ -133,12 +137,14 @@ class WaitingJobs:
             return False
         self._write()  # else it would read as waiting what has ended
         is_stale, self._is_stale = self._is_stale, False
+        batch = self._batch
         if is_stale:
-            self._seen = 0
+            batch = min(batch, max(FEW, 2 * self._served))
+            self._seen = self._served = 0
             self._turns.begin_anew()
             self._lanes.clear()
         known = self._known()
-        limit = self._batch if self._seen else self._batch + len(known)
+        limit = batch if self._seen else batch + len(known)
         rows = self._ledger.queue.rows(self._number, self._seen, limit)
         self._may_have_more = False
         before = len(self._lanes)
