@@ -96,6 +96,14 @@ def test_of_jobs_that_were_run_anew_the_newest_counts(ledger: Ledger) -> None:
     assert again in {job.job_id for node in nodes(ledger, again) for job in node.jobs}
 
 
+def test_what_started_after_a_job_is_tied_to_what_that_was_run_anew_as(ledger: Ledger) -> None:
+    made = study(ledger, 2)
+    names = [node.name for node in nodes(ledger, made["fetch"][0])]
+    (fetch,) = add(ledger, name="fetch", rerun_of=made["fetch"][0])
+    (fetch,) = add(ledger, name="fetch", rerun_of=fetch)
+    assert [node.name for node in nodes(ledger, fetch)] == names
+
+
 def test_a_job_that_is_tied_to_nothing_is_a_graph_of_one(ledger: Ledger) -> None:
     (alone,) = add(ledger, name="alone")
     assert [line.label for line in drawn.tree(nodes(ledger, alone))] == [f"alone {alone[:7]}"]

@@ -100,9 +100,11 @@ class GraphReader:
             for group, n, condition in self._each(_NEEDS, unknown):
                 needs[group].append((n, condition))
                 found.add(n)
-            anew = dict(self._each("SELECT original, n FROM reruns WHERE original IN ({})", list(new)))
-            newer.update(anew)
-            found.update(anew.values())
+            # What started after one that was run anew is tied to that, from whichever of them one begins.
+            for column in ("original", "n"):
+                anew = dict(self._each(f"SELECT original, n FROM reruns WHERE {column} IN ({{}})", list(new)))
+                newer.update(anew)
+                found.update(anew.keys(), anew.values())
             for parent, first, last in families:
                 if parent in new:
                     found.update(range(first, last + 1))
