@@ -14,6 +14,7 @@ from typing import Any
 from anyjob.builtin.local.ipc.event_loop import EventLoop
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.keeper import supervisor_link
+from anyjob.builtin.local.keeper.launch import worker_pool, worker_process
 from anyjob.builtin.local.keeper.log.writer import LogWriter
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor import dependents, ledger_writer
@@ -77,7 +78,7 @@ def replacements(
         counts.add("wakeups")
 
     def appended(result: Any, writer: Any, line: bytes) -> None:
-        counts.add("log lines")
+        counts.add("log lines", line.count(b"\n"))
         counts.add("log bytes", len(line))
 
     def counted_arguments(paths: RuntimePaths, program: str, **more: Any) -> list[str]:
@@ -99,6 +100,8 @@ def replacements(
     yield RuntimePaths, "arguments", counted_arguments
     if patiently:
         yield supervisor_link, "SOON", LONG
+        yield worker_pool, "LOOK", LONG
+        yield worker_process, "AHEAD", LONG
         yield dependents, "SOON", LONG
         yield ledger_writer, "PACE", LONG
 

@@ -72,7 +72,7 @@ def session(state: Path) -> Session:
     local = {"type": "local", "slots": 4}
     backends = {
         "local": {**local, "gpus": GPUS},
-        "reuse": {**local, "isolation": "reuse", "recycle": 20},
+        "reuse": {**local, "isolation": "reuse", "recycle": 50},
     }
     return Session(Config.from_dict({"backends": backends}), registry, state)
 
@@ -170,6 +170,8 @@ def submit(backend: Any, root: Path, chance: random.Random, before: list[Any]) -
         specs = [Call(nesting, (os.environ["MARKS"], str(root / "state"), pause)) for pause in seconds[:3]]
     elif backend.name() == "local" and chance.random() < 0.3:
         more["gpus"] = 1
+    elif backend.name() == "reuse" and chance.random() < 0.4:  # a worker has many of them at a time
+        specs = [Call(call, (os.environ["MARKS"], 0.0))] * chance.randint(50, 300)
     is_flaky = not is_greedy and isinstance(specs[0], Command) and chance.random() < 0.2
     if is_flaky:  # fails in its first attempt, when it has come to its end
         script = specs[0].argv[2] + '; [ "$ANYJOB_ATTEMPT" -gt 1 ]'

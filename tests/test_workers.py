@@ -215,7 +215,7 @@ def test_a_process_that_has_grown_makes_no_more_calls(
     monkeypatch.setattr(zygote_worker, "has_children", lambda: False)
     monkeypatch.setattr(zygote_worker, "thread_count", lambda: 0)
     monkeypatch.setattr(zygote_worker.Slate, "has_streams", lambda self: True)
-    one = zygote_worker.Worker(0, 1000, None, zygote_child, memoryview(b""), "host")
+    one = zygote_worker.Worker((0, 0, 0), 1000, None, zygote_child, memoryview(b""), "host")
     assert [one._can_go_on(), one._can_go_on()] == [True, goes_on]
 
 

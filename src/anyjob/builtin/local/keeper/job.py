@@ -43,7 +43,9 @@ class Job:
         "durable",
         "environment",
         "extra",
+        "finished",
         "grace",
+        "has_directory",
         "id",
         "is_call",
         "marks",
@@ -57,6 +59,7 @@ class Job:
         "slots",
         "spool",
         "started",
+        "starts_quietly",
         "starttime",
         "walltime",
         "warning",
@@ -94,6 +97,9 @@ class Job:
         self.work: dict[str, Any] = order["work"]
         self.is_call = self.work["kind"] == "call"
         self.recycle: int = self.work.get("recycle", 0)  # calls that share a process at most; 0: they do not
+        # Whether that it starts need not be known before it has: the log of its worker says it.
+        asks = self.durable or self.devices or self.memory or self.walltime or self.warning_due
+        self.starts_quietly = bool(self.recycle) and not asks
         self.marks = {
             process_table.KEEPER: state,
             process_table.JOB_ID: self.id.encode(),
@@ -105,8 +111,10 @@ class Job:
         self.peak_memory = 0  # of all its processes together, as far as that was watched
         self.overdue: Timer | None = None  # its walltime
         self.code: int | None = None
+        self.has_directory = False  # whether its directory is there, as this attempt is to find it
         self.pid: int | None = None
         self.started: float | None = None
+        self.finished: float | None = None  # as its worker says
         self.starttime = 0
         self.zygote: t.ZygoteProcess | None = None  # the one that it was sent to, if it is a call
         self.worker: t.WorkerProcess | None = None  # that makes the call, or is to
@@ -146,7 +154,7 @@ class Job:
             "cause": self.cause,
             "message": message or self.message,
             "started": self.started,
-            "finished": time.time(),
+            "finished": self.finished or time.time(),
             "pid": self.pid,
             "report": report,
             **usage,

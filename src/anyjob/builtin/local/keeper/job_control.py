@@ -7,10 +7,11 @@ import signal
 import time
 
 from anyjob.builtin.local.error_log import log_error
+from anyjob.builtin.local.keeper.calls_ahead import CallsAhead, make_directory
+from anyjob.builtin.local.keeper.ends import Ends
 from anyjob.builtin.local.keeper.job import Job, Key
 from anyjob.builtin.local.keeper.launch.environments import Environments
 from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFailed
-from anyjob.builtin.local.keeper.launch.job_directory import make_spool
 from anyjob.builtin.local.keeper.launch.zygote_pool import ZygotePool
 from anyjob.builtin.local.keeper.launch.zygote_process import claim_for_keeper
 from anyjob.builtin.local.keeper.processes import pausing
@@ -68,9 +69,15 @@ class JobControl:
         self._jobs: dict[Key, Job] = {}
         self._by_pid: dict[int, Job] = {}
         self._slots = Slots()
+        self._ends = Ends(loop, log, link)
         self._environments = Environments()
         self._peak_memory = PeakMemory()
-        self.zygotes = ZygotePool(loop, self._environments, spawner, state, self, zygote_idle)
+        self.zygotes = ZygotePool(
+            loop, self._environments, spawner, state, log.worker_logs, self, zygote_idle
+        )
+        self._ahead = CallsAhead(loop, self._slots, self.zygotes, self._launch)
+        self.calls_after, self.calls_taken_back = self._ahead.after, self._ahead.taken_back
+        self.flush_ends = self._ends.flush
         self.terminator = Terminator(loop, state, self._jobs.__contains__, self._is_known)
         self._memory = MemoryWatch(loop, self._processes_of, self._end_greedy)
 
@@ -83,22 +90,29 @@ class JobControl:
 
     def running(self) -> list[Job]:
         """Return the jobs that have been started."""
+        self._take_back_calls()
         return [job for job in self._jobs.values() if not self._slots.is_waiting(job)]
 
     def drop_waiting(self) -> None:
         """Forget the jobs that wait for slots: the supervisor is gone, and the next one sends them anew."""
+        self._take_back_calls()
         for job in self._slots.drop_waiting():
             del self._jobs[job.key]
+        for job in self._jobs.values():
+            if job.starts_quietly and job.pid is None:  # it has no worker yet, whose log would name it
+                self._log.may_have_started(job)
         self._slots.take_back_all()  # it tells us anew which jobs wait for others
 
     def lend(self, key: Key) -> None:
         """A job waits for others: these may have its slots."""
+        self._take_back_calls()
         if key in self._jobs:
             for following in self._slots.lend(self._jobs[key]):
                 self._launch(following)
 
     def take_back(self, key: Key) -> None:
         """A job that has waited for others goes on."""
+        self._take_back_calls()
         if key in self._jobs:
             self._slots.take_back(self._jobs[key])
 
@@ -125,8 +139,9 @@ class JobControl:
             self.job_ended(job, -signal.SIGTERM)
             return
         try:
-            self._log.starting(job)
-            make_spool(job.spool)
+            if not job.starts_quietly:
+                self._log.starting(job)
+            make_directory(job)
             if job.is_call:
                 self.zygotes.dispatch(job)
             else:
@@ -158,8 +173,11 @@ class JobControl:
 
     def process_started(self, job: Job, pid: int, starttime: int) -> None:
         """A job has its process, which started at a tick."""
-        job.pid, job.started, job.starttime = pid, time.time(), starttime
+        job.pid, job.starttime = pid, starttime
+        job.started = (job.starts_quietly and job.started) or time.time()
         self._by_pid[pid] = job
+        if job.starts_quietly:
+            self._log.may_have_started(job)
         self._log.process_started(job, pid)
         self._link.tell_soon(
             {"op": "started", "id": job.id, "attempt": job.attempt, "pid": pid, "time": job.started}
@@ -170,10 +188,16 @@ class JobControl:
         if job.warning_due is not None:
             job.warning = self._loop.call_later(job.warning_due, self._warn, job)
 
+    def _take_back_calls(self) -> None:
+        """Have no worker have a call that it has not begun: what does not wait for slots has started."""
+        self.zygotes.workers.take_back_all()
+        self._ends.flush()
+
     # --- withdrawing and pausing --------------------------------------------------------------
 
     def withdraw(self, key: Key) -> None:
         """Give a job back to the supervisor that has not begun."""
+        self._take_back_calls()
         job = self._jobs.get(key)
         if job is None or not self._slots.is_waiting(job):
             return  # it is told of its start, or of its end
@@ -184,6 +208,7 @@ class JobControl:
 
     def pause(self, key: Key) -> None:
         """Stop the processes of a job; its walltime goes on."""
+        self._take_back_calls()
         job = self._jobs.get(key)
         if job is not None and job.pid is not None:
             if job.worker is not None:
@@ -204,6 +229,7 @@ class JobControl:
 
     def terminate(self, key: Key, cause: str, grace: float) -> None:
         """Terminate a job with all its processes; one that has not begun does not begin."""
+        self._take_back_calls()
         job = self._jobs.get(key)
         if job is None:
             return
@@ -305,7 +331,9 @@ class JobControl:
             self.job_ended(job, -signal.SIGTERM)
         return job.cause is None
 
-    def call_returned(self, job: Job, code: int, report: bytes | None, usage: Usage) -> None:
+    def call_returned(
+        self, job: Job, code: int, report: bytes | None, usage: Usage, following: Job | None
+    ) -> None:
         """A call has ended, and its process goes on.
 
         Args:
@@ -313,8 +341,9 @@ class JobControl:
             code: the exit code that a process of its own would have ended with.
             report: what came of it, pickled; None where that is in the spool.
             usage: what it has used.
+            following: the call that has the process now, and its slots.
         """
-        self.job_ended(job, code, usage, report=report, goes_on=True)
+        self.job_ended(job, code, usage, report=report, goes_on=True, following=following)
 
     def job_ended(
         self,
@@ -325,6 +354,7 @@ class JobControl:
         *,
         report: bytes | None = None,
         goes_on: bool = False,
+        following: Job | None = None,
     ) -> None:
         """A job has ended: write it, tell it, terminate what it has left behind, start who waited for it."""
         del self._jobs[job.key]
@@ -337,15 +367,15 @@ class JobControl:
             job.zygote.remove(job)
             job.zygote = None
         event = job.end_event(code, message, report, usage)
-        self._log.ended(event)
-        following = self._slots.release(job)
-        # While others wait here, the supervisor has none to send; that it hears of many ends at once spares
-        # it, and all whom it tells, most of the work.
-        tell = self._link.tell_soon if following else self._link.tell
-        tell({**event, "offset": self._log.position["offset"]})
+        admitted: list[Job] = []
+        if following is None:
+            admitted = self._slots.release(job)
+        else:
+            self._slots.hand_over(job, following)
+        self._ends.add(event, others_wait=following is not None or bool(admitted))
         freed = functools.partial(self._freed, job) if job.devices else None
         if job.pid is not None:
-            del self._by_pid[job.pid]
+            self._by_pid.pop(job.pid, None)
         if job.pid is None or goes_on:
             self.terminator.sweep_soon()
             if freed is not None:
@@ -353,14 +383,12 @@ class JobControl:
         else:
             self.terminator.clean_up_after(job.key, job.pid, job.starttime, job.grace, freed)
         self._cancel_walltime(job)
-        for each in following:
+        for each in admitted:
             self._launch(each)
 
     def _freed(self, job: Job) -> None:
         """Nothing is left of a job that has ended: its GPUs are free."""
-        event = {"op": "freed", "id": job.id, "attempt": job.attempt}
-        self._log.freed(event)
-        self._link.tell(event)
+        self._ends.freed({"op": "freed", "id": job.id, "attempt": job.attempt})
 
     def _cancel_walltime(self, job: Job) -> None:
         if job.overdue is not None:

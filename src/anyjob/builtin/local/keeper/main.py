@@ -10,6 +10,7 @@ import time
 from anyjob.builtin.local import process_attributes
 from anyjob.builtin.local.ipc.sockets import RUNTIME_RECORD
 from anyjob.builtin.local.keeper.daemon import adopt_orphans, check_private, detach
+from anyjob.builtin.local.keeper.log import worker_log
 from anyjob.builtin.local.keeper.log.lines import keeper_line
 from anyjob.builtin.local.keeper.log.writer import LogWriter
 from anyjob.builtin.local.keeper.service import Keeper
@@ -37,13 +38,14 @@ def main(arguments: list[str] | None = None) -> int:
         check_private(directory)
     detach(os.path.join(logs, "keeper.err"))
     lock_path = os.path.join(logs, "keeper.lock")
+    log_path = os.path.join(logs, "keeper.log")
     lock = take_lock(lock_path)
-    if lock is None:
-        return 0
+    if lock is None or worker_log.left_in(worker_log.directory(log_path)):
+        return 0  # there is another one, or nobody has accounted yet for what one has left
     os.ftruncate(lock, 0)
     os.pwrite(lock, b"%d\n" % os.getpid(), 0)
     adopt_orphans()
-    log = LogWriter(os.path.join(logs, "keeper.log"))
+    log = LogWriter(log_path)
     log.append(keeper_line(time.time()))
     place = SocketPlace(os.path.join(logs, RUNTIME_RECORD), runtime)
     keeper = Keeper(

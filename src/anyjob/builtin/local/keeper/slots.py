@@ -53,6 +53,41 @@ class Slots:
         queue = self._queues.get(job.queue)
         return queue is not None and job in queue.waiting
 
+    def waiting_behind(self, job: Job) -> int:
+        """Return how many wait for slots of the queue that a job is of."""
+        queue = self._queues.get(job.queue)
+        return 0 if queue is None else len(queue.waiting)
+
+    def next_after(self, job: Job) -> Job | None:
+        """Return who is the next to have slots, if that can have those of a job as they are."""
+        queue = self._queues.get(job.queue)
+        if queue is None or not queue.waiting or job.key not in queue.taken:
+            return None
+        following = queue.waiting[0]
+        fits = sum(queue.taken.values()) <= following.capacity and following.slots == job.slots
+        return following if fits else None
+
+    def promise(self, job: Job) -> None:
+        """The one that is the next waits no longer: it will have the slots of another one."""
+        queue = self._queues[job.queue]
+        assert queue.waiting[0] is job
+        queue.waiting.popleft()
+
+    def hand_over(self, job: Job, following: Job) -> None:
+        """One that was promised the slots of a job has them now."""
+        taken = self._queues[job.queue].taken
+        taken[following.key] = taken.pop(job.key)
+
+    def wait_again(self, jobs: list[Job]) -> None:
+        """Those that were promised slots wait for some again, before all others."""
+        for job in reversed(jobs):
+            self._queues.setdefault(job.queue, _QueueSlots()).waiting.appendleft(job)
+
+    def admit(self, number: int) -> list[Job]:
+        """Return who of a queue has slots now that there are some."""
+        queue = self._queues.get(number)
+        return [] if queue is None else queue.admit()
+
     def release(self, job: Job) -> list[Job]:
         """Take back the slots of a job, or its place among those that wait; return who has slots now."""
         queue = self._queues[job.queue]

@@ -2,7 +2,7 @@
 
 Started by the keeper as ``python -P main.py FD RUNNER CHILD KEEPER WORKER``: the connection, the files of
 `anyjob.standalone.runner` and of what children do, the keeper's pid, the file of what workers do. Over FD + 1
-come the channels of workers. It imports nothing of anyjob, so that it runs in any environment with Python
+come the files of workers. It imports nothing of anyjob, so that it runs in any environment with Python
 3.11 or newer: the standard library, and cloudpickle for calls that were pickled with it. Over FD come and go
 pickled tuples, each after 4 bytes of length.
 
@@ -12,7 +12,7 @@ be told), ``("exited", dispatch_id, code)`` before the child is reaped, so that 
 dies in between, and ``("reaped", dispatch_id, cpu_seconds, peak_kib, io)``, where ``io`` is what its
 ``/proc/PID/io`` said; or ``("fork-failed", dispatch_id, message)``.
 An order that says ``recycle`` is one for a worker, see `anyjob.builtin.local.zygote.worker`: a byte with its
-channel has come over FD + 1.
+files has come over FD + 1.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Zygote:
     """The loop: orders in, children out, reports back.
 
     Args:
-        fd: the connection to the keeper; the next one is that over which the channels of workers come.
+        fd: the connection to the keeper; the next one is that over which the files of workers come.
         runner: the module that runs calls.
         child: the module that has what children do.
         worker_path: the file of the module that has what workers do; it is loaded for the first of them.
@@ -111,19 +111,20 @@ class Zygote:
 
     def _fork_worker(self, order: dict[str, Any]) -> None:
         """Fork a child that stays; it is of use for all that follow to have what it needs from here."""
-        channel = self._receive_channel()
+        files = self._receive_files()
         if WORKER not in sys.modules:
             load_module(WORKER, self._worker_path)
             gc.collect()
             gc.freeze()
         run = sys.modules[WORKER].run
         try:
-            self._fork_child(order["dispatch_id"], run, order["recycle"], channel, self._runner, self._child)
+            self._fork_child(order["dispatch_id"], run, order["recycle"], files, self._runner, self._child)
         finally:
-            os.close(channel)
+            for fd in files:
+                os.close(fd)
 
-    def _receive_channel(self) -> int:
-        """Return the descriptor that the keeper has sent before it has ordered a worker."""
+    def _receive_files(self) -> tuple[int, ...]:
+        """Return the descriptors that the keeper has sent before it has ordered a worker."""
         import _socket
 
         passed = _socket.socket(fileno=os.dup(self._fd + 1))
@@ -133,7 +134,7 @@ class Zygote:
             passed.close()
         if not control:
             os._exit(0)
-        return int.from_bytes(control[0][2][:4], sys.byteorder)
+        return tuple(memoryview(control[0][2]).cast("i"))
 
     def _fork_child(self, dispatch_id: int, run: Callable[..., NoReturn], *what: Any) -> None:
         before = ticks_since_boot()

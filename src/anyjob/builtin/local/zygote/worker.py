@@ -1,10 +1,15 @@
 """A worker: a zygote's child that makes one call after the other, each with a clean slate.
 
-It is told of calls over a channel of its own to the keeper, in pickles after 4 bytes of length each: first it
-says ``("ready", pid)``; then for each order ``("ended", code, report, usage)`` once it is ready for
-the next. The report is pickled, or None where it is in the spool. After a call that has left something
-behind, or has made it grow, or was the last of so many, it ends as a child that makes one call does: with the
-outcome in the spool.
+It is told of calls over a channel of its own to the keeper, in lists of some, each a pickle after 4 bytes of
+length; first it says ``("ready", pid)``. A call is its own to make once it has taken the token of it from a
+pipe, 4 bytes with the order's number: what the keeper takes back, it takes from that pipe, too.
+What it does with a call it writes into its log, pickles as those: ``("begun", id, attempt, time)``
+before it begins, and ``("ended", code, report, usage, time, seconds)`` before it takes another
+one. The report is pickled, or None where it is in the spool. Where there is no token, it says ``("idle",)``
+over the channel, and waits for one.
+
+After a call that has left something behind, or has made it grow, or was the last of so many, it ends as a
+child that makes one call does: with the outcome in the spool, and without a word in the log.
 """
 
 from __future__ import annotations
@@ -12,8 +17,10 @@ from __future__ import annotations
 import os
 import pickle
 import resource
-import stat
+import select
 import sys
+import time
+from collections import deque
 from signal import SIG_SETMASK, SIGCHLD, SIGTERM, set_wakeup_fd
 
 TYPE_CHECKING = False
@@ -36,6 +43,10 @@ except ImportError:
 
 SMALL = 4096
 """Bytes of a report up to which it is told, and needs no file."""
+LARGEST_LOG = 8 << 20
+"""Bytes of its log after which a worker makes no more calls."""
+RETRY = 0.2
+"""Seconds after which is tried again what finds the disk full."""
 GROWTH = 256 << 20
 """Bytes of memory that a worker may have beyond twice what it had after its first call."""
 SLACK = 1 << 20
@@ -52,7 +63,7 @@ class Worker:
     """What makes the calls, one at a time.
 
     Args:
-        channel: the connection to the keeper.
+        files: the connection to the keeper, the pipe of the tokens and the log.
         limit: how many calls it makes at most.
         runner: the module `anyjob.standalone.runner`.
         child: the module that has what children of a zygote do.
@@ -61,10 +72,13 @@ class Worker:
     """
 
     def __init__(
-        self, channel: int, limit: int, runner: Any, child: Any, mark: memoryview, host: str
+        self, files: tuple[int, ...], limit: int, runner: Any, child: Any, mark: memoryview, host: str
     ) -> None:
-        self._channel = channel
-        self._inode = channel_inode(channel)
+        self._files = self._channel, self._tokens, self._log = files
+        self._inodes = inodes(self._files)
+        self._logged = 0
+        self._orders: deque[dict[str, Any]] = deque()
+        self._is_idle = True
         self._limit = limit
         self._runner = runner
         self._child = child
@@ -76,14 +90,16 @@ class Worker:
         self._usage = Usage()
 
     def serve(self) -> NoReturn:
-        """Make calls until the keeper closes the channel, or this process is used up."""
+        """Make calls until the keeper closes the pipe, or this process is used up."""
         self._tell("ready", os.getpid())
         while True:
-            self._serve_one(self._receive())
+            self._serve_one(self._order(self._take()))
 
     def _serve_one(self, order: dict[str, Any]) -> None:
         child, runner = self._child, self._runner
         self._calls += 1
+        self._write("begun", order["id"], order["attempt"], time.time())
+        begun = time.monotonic()
         child.write_mark(self._mark, order["mark"])
         self._slate.clean(order["variables"])
         self._usage.begin()
@@ -97,10 +113,8 @@ class Worker:
         if report is None:
             child.write_outcome(order, outcome, runner, self._host)
         os.chdir("/")
-        try:
-            self._tell("ended", child.exit_code(outcome), report, self._usage.end())
-        except OSError:  # the call has closed it
-            child.end(order, outcome, runner, self._host)
+        took = time.monotonic() - begun
+        self._write("ended", child.exit_code(outcome), report, self._usage.end(), time.time(), took)
         child.set_handler(SIGTERM, child.SIG_DFL)
 
     def _can_go_on(self) -> bool:
@@ -109,11 +123,12 @@ class Worker:
         self._usual_memory = self._usual_memory or peak
         return (
             self._calls < self._limit
+            and self._logged < LARGEST_LOG
             and not self._has_grown(peak)
             and not thread_count()
             and not has_children()
             and self._slate.has_streams()
-            and channel_inode(self._channel) == self._inode
+            and inodes(self._files) == self._inodes
         )
 
     def _has_grown(self, peak: int) -> bool:
@@ -121,22 +136,67 @@ class Worker:
         return peak > most and resident_memory() > most
 
     def _tell(self, *fields: Any) -> None:
-        content = pickle.dumps(fields, 4)
-        view = memoryview(len(content).to_bytes(4, "little") + content)
-        while view:
-            view = view[os.write(self._channel, view) :]
+        try:
+            os.write(self._channel, frame(fields))
+        except OSError:  # the keeper is gone, or wants no more calls of this one
+            self._end()
 
-    def _receive(self) -> dict[str, Any]:
-        """Return the next order; end this process where there is none any more."""
-        received = b""
-        while len(received) < 4 or len(received) < 4 + int.from_bytes(received[:4], "little"):
-            data = os.read(self._channel, 1 << 16)
+    def _write(self, *fields: Any) -> None:
+        """Write into the log, a record whole or not at all; wait for room where there is none."""
+        record = frame(fields)
+        while True:
+            try:
+                if os.write(self._log, record) == len(record):
+                    break
+            except OSError:
+                pass
+            os.ftruncate(self._log, self._logged)
+            time.sleep(RETRY)
+        self._logged += len(record)
+
+    def _take(self) -> int:
+        """Take the next token, and return the number of its order; end this process where none will come."""
+        while True:
+            try:
+                token = os.read(self._tokens, 4)
+            except BlockingIOError:
+                if not self._is_idle:
+                    self._tell("idle")
+                    self._is_idle = True
+                poll = select.poll()
+                poll.register(self._tokens, select.POLLIN)
+                poll.poll()
+                continue
+            if not token:
+                self._end()
+            self._is_idle = False
+            return int.from_bytes(token, "little")
+
+    def _order(self, number: int) -> dict[str, Any]:
+        """Return the order of a number; those before it were taken back."""
+        while True:
+            while self._orders:
+                order = self._orders.popleft()
+                if order["dispatch_id"] == number:
+                    return order
+            self._receive()
+
+    def _receive(self) -> None:
+        """Read some orders, which are there or come at once."""
+        received = bytearray()
+        wanted = 4
+        while len(received) < wanted:
+            data = os.read(self._channel, wanted - len(received))
             if not data:
-                self._child.finalize()
-                os._exit(0)
+                self._end()
             received += data
-        order: dict[str, Any] = pickle.loads(memoryview(received)[4:])
-        return order
+            if wanted == 4 == len(received):
+                wanted += int.from_bytes(received, "little")
+        self._orders.extend(pickle.loads(memoryview(received)[4:]))
+
+    def _end(self) -> NoReturn:
+        self._child.finalize()
+        os._exit(0)
 
 
 class Slate:
@@ -144,6 +204,8 @@ class Slate:
 
     def __init__(self) -> None:
         self._variables = dict(os.environb)
+        self._given: dict[bytes, bytes] = {}  # to the last call, all in all
+        self._own = self._given.keys()  # what of that was its own
         self._umask = os.umask(0o077)
         os.umask(self._umask)
         self._path, self._argv = list(sys.path), list(sys.argv)
@@ -161,11 +223,15 @@ class Slate:
                 plain_signal.signal(number, handler)
         plain_signal.pthread_sigmask(SIG_SETMASK, self._mask)
         wanted = self._variables | variables
-        for name in [name for name in ENVIRONMENT if name not in wanted]:
-            del os.environb[name]
-        for name, value in wanted.items():
+        # As a rule nothing but its own variables differs from what the last call was given.
+        looked_at = variables if self._given == ENVIRONMENT and variables.keys() == self._own else wanted
+        if looked_at is wanted:
+            for name in [name for name in ENVIRONMENT if name not in wanted]:
+                del os.environb[name]
+        for name, value in looked_at.items():
             if ENVIRONMENT.get(name) != value:
                 os.environb[name] = value
+        self._given, self._own = wanted, variables.keys()
         os.umask(self._umask)
         sys.path[:], sys.argv[:] = self._path, self._argv
         sys.stdin, sys.stdout, sys.stderr = self._streams
@@ -188,13 +254,18 @@ def has_children() -> bool:
     return True
 
 
-def channel_inode(fd: int) -> int:
-    """Return the inode of a socket; 0 where the descriptor is none."""
+def frame(fields: tuple[Any, ...]) -> bytes:
+    """Return what says something to the keeper, in its log or over the channel."""
+    content = pickle.dumps(fields, 4)
+    return len(content).to_bytes(4, "little") + content
+
+
+def inodes(descriptors: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return what tells files from others; nothing where one of the descriptors is closed."""
     try:
-        found = os.fstat(fd)
+        return [(found.st_dev, found.st_ino) for found in map(os.fstat, descriptors)]
     except OSError:
-        return 0
-    return found.st_ino if stat.S_ISSOCK(found.st_mode) else 0
+        return []
 
 
 def resident_memory() -> int:
@@ -267,7 +338,7 @@ def peak_memory() -> int:
 
 def run(
     limit: int,
-    channel: int,
+    files: tuple[int, ...],
     runner: Any,
     child: Any,
     mark: memoryview,
@@ -278,7 +349,7 @@ def run(
 
     Args:
         limit: how many calls it makes at most.
-        channel: the connection to the keeper.
+        files: the connection to the keeper, the pipe of the tokens and the log.
         runner: the module `anyjob.standalone.runner`.
         child: the module that has what children do.
         mark: the memory that the mark of the process is in.
@@ -291,4 +362,4 @@ def run(
     for fd in descriptors:
         os.close(fd)
     child.reset_inherited_state()
-    Worker(channel, limit, runner, child, mark, host).serve()
+    Worker(files, limit, runner, child, mark, host).serve()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import time
+from collections import deque
 
 from anyjob.builtin.local.ipc.frames import FrameSocket
+from anyjob.builtin.local.keeper.launch.job_directory import close_all
+from anyjob.builtin.local.keeper.log.worker_log import WorkerLog
 from anyjob.builtin.local.keeper.processes.usage import UNKNOWN
 
 TYPE_CHECKING = False
@@ -14,40 +19,63 @@ if TYPE_CHECKING:
     from anyjob.builtin.local.keeper.processes.usage import Usage
 
 SUMMED = ("cpu_time", "read_bytes", "written_bytes")
+AHEAD = 0.005
+"""Seconds that what a worker has beside the call that it makes is to take it, by what the last ones took."""
+MOST = 64
+"""Calls that it has beside that, at most."""
 
 
 class WorkerProcess:
-    """One worker, and the call that it makes.
+    """One worker: the call that it makes, and those that are its next ones unless they are taken back.
+
+    Whose a call is, the pipe of tokens decides: one whose token the worker has read, it makes; one whose
+    token we have read, it does not.
 
     Args:
         number: what its zygote reports of it by.
         zygote: of which it is to be a child.
-        job: its first call, which it is sent once it is there.
+        job: its first call, which it is given once it is there.
+        log: the path of its log.
 
     Raises:
-        OSError: there are too many descriptors.
+        OSError: there are too many descriptors, or no room for its log.
     """
 
-    def __init__(self, number: int, zygote: t.ZygoteProcess, job: Job) -> None:
+    def __init__(self, number: int, zygote: t.ZygoteProcess, job: Job, log: str) -> None:
         self.number = number
         self.zygote: t.ZygoteProcess | None = zygote  # None once that has died
         self.job: Job | None = job
+        self.has_begun = False
+        """Whether it has logged that it begins with the call."""
+        self.since = 0.0  # when that became its call, on the monotonic clock
+        self.ahead: deque[Job] = deque()
+        self.given: list[Job] = []  # what is to be sent at the end of the turn
         self.pid: int | None = None  # None until it is there
         self.starttime = 0
         self.code: int | None = None  # what it has ended with
         self.usage = UNKNOWN  # of the call that it has ended in
         self._told: Usage = dict.fromkeys(SUMMED, 0)
+        self._seconds: float | None = None  # that a call takes it
         self.failure = ""
         self.is_closed = self.is_used_up = False
+        self.log = WorkerLog(log)
+        self._tokens = -1
         ours, theirs = socket.socketpair()
+        passed = [theirs.fileno()]
         try:
             ours.setblocking(False)
-            zygote.pass_channel(theirs.fileno())
+            passed += os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+            # One descriptor for both ends, as there may be many workers.
+            self._tokens = os.open(f"/proc/self/fd/{passed[1]}", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            passed.append(self.log.open())
+            zygote.pass_files([passed[0], passed[1], passed[3]])
         except BaseException:
             ours.close()
+            self.close()
             raise
         finally:
             theirs.close()
+            close_all(passed[1:])
         self.frames = FrameSocket(ours)
 
     @property
@@ -62,9 +90,49 @@ class WorkerProcess:
         return self.is_closed and (self.code is not None or (self.zygote is None and self.pid is None))
 
     @property
-    def has_begun(self) -> bool:
-        """Whether it has read the call that it was sent, now that it has ended."""
-        return self.pid is not None and not self.frames.pending and not self.frames.was_reset
+    def depth(self) -> int:
+        """How many calls it is to have beside the one that it makes."""
+        if self._seconds is None:
+            return 0
+        return min(MOST, int(AHEAD / max(self._seconds, 1e-6)))
+
+    def took(self, seconds: float) -> None:
+        """A call has taken it so long."""
+        before = seconds if self._seconds is None else self._seconds
+        self._seconds = max(seconds, before + (seconds - before) / 8)
+
+    def begin(self, job: Job | None) -> None:
+        """A call is the one that it makes now, or is to make next."""
+        self.job, self.has_begun, self.since = job, False, time.monotonic()
+
+    # --- the tokens ---------------------------------------------------------------------------
+
+    def give(self, jobs: list[Job]) -> None:
+        """Have calls be its own to make, whose orders it has, or will have."""
+        os.write(self._tokens, b"".join(job.dispatch_id.to_bytes(4, "little") for job in jobs))
+
+    def take_back(self) -> set[int]:
+        """Return the numbers of the calls that it has not taken, and cannot take any more."""
+        taken: set[int] = set()
+        while True:
+            try:
+                data = os.read(self._tokens, 4096)
+            except BlockingIOError:
+                return taken
+            taken.update(memoryview(data).cast("I"))
+
+    def stop_giving(self) -> None:
+        """There will be no more calls: it ends once it finds that out."""
+        if self._tokens >= 0:
+            os.close(self._tokens)
+            self._tokens = -1
+
+    def close(self) -> None:
+        """Let go of what we hold of it, but the connection; the keeper's log says what its log has said."""
+        self.stop_giving()
+        self.log.remove()
+
+    # --- what its calls have used ---------------------------------------------------------------
 
     def has_told(self, usage: Usage) -> None:
         """It has told what a call has used."""

@@ -38,8 +38,19 @@ if TYPE_CHECKING:
         def job_ended(self, job: Job, code: int, usage: Usage = UNKNOWN) -> None:
             """The call has ended."""
 
-        def call_returned(self, job: Job, code: int, report: bytes | None, usage: Usage) -> None:
-            """The call has ended, and its process goes on."""
+        def call_returned(
+            self, job: Job, code: int, report: bytes | None, usage: Usage, following: Job | None
+        ) -> None:
+            """The call has ended, and its process goes on, with another one if there is one."""
+
+        def calls_after(self, job: Job, count: int) -> list[Job]:
+            """Return calls that wait, and may be made by the same process after this one, in its slots."""
+
+        def calls_taken_back(self, jobs: list[Job]) -> None:
+            """These have not begun, and are to wait again."""
+
+        def flush_ends(self) -> None:
+            """Write now what is to be written of calls that have ended."""
 
         def process_lost(self, job: Job) -> bool:
             """The process has ended before it began with the call; return whether that is still to run."""
@@ -64,6 +75,7 @@ class ZygotePool:
         environments: what jobs have as environments.
         spawner: what starts zygotes.
         state: the keeper's state directory, which they are marked with.
+        worker_logs: the directory of the logs of workers.
         events: who is to know what happens to calls.
         idle: seconds after which a zygote that has nothing to do is ended.
     """
@@ -74,6 +86,7 @@ class ZygotePool:
         environments: Environments,
         spawner: Spawner,
         state: bytes,
+        worker_logs: str,
         events: CallEvents,
         idle: float,
     ) -> None:
@@ -87,7 +100,7 @@ class ZygotePool:
         self._by_key: dict[Any, ZygoteProcess] = {}
         self._dispatches = 0
         self._to_retire = False
-        self.workers = WorkerPool(loop, events, self._worker_lost)
+        self.workers = WorkerPool(loop, events, worker_logs, self._worker_lost)
 
     def __contains__(self, pid: int) -> bool:
         return pid in self._by_pid
@@ -106,15 +119,40 @@ class ZygotePool:
         zygote = self._zygote_for(job)
         change_directory(job.cwd)
         os.chdir("/")
+        self._enlist(job, zygote)
+        if job.recycle:
+            self.workers.dispatch(job, zygote, self._dispatches)
+        else:
+            self._loop.send(zygote.frames, call_order(job))
+
+    def go_together(self, job: Job, other: Job) -> bool:
+        """Tell whether a process that makes one call may make the other after it."""
+        if not (job.starts_quietly and other.starts_quietly) or job.recycle != other.recycle:
+            return False
+        one, two = job.work, other.work
+        same = job.environment == other.environment and job.cwd == other.cwd
+        return same and all(one[what] == two[what] for what in ("python", "path", "preload"))
+
+    def follow(self, job: Job, other: Job) -> None:
+        """A call is sent to the worker that makes another one."""
+        assert other.zygote is not None
+        self._enlist(job, other.zygote)
+
+    def _enlist(self, job: Job, zygote: ZygoteProcess) -> None:
+        if job.zygote is not None:
+            job.zygote.remove(job)
         self._dispatches += 1
         job.dispatch_id = self._dispatches
         job.dispatches += 1
         job.zygote = zygote
         zygote.jobs[job.dispatch_id] = job
-        if job.recycle:
-            self.workers.dispatch(job, zygote, self._dispatches)
-        else:
-            self._loop.send(zygote.frames, call_order(job))
+
+    def take_back(self, job: Job) -> None:
+        """A call that was sent to a worker has not begun, and waits again."""
+        if job.zygote is not None:
+            job.zygote.remove(job)
+        job.zygote = None
+        job.dispatches = 0
 
     def _zygote_for(self, job: Job) -> ZygoteProcess:
         work = job.work

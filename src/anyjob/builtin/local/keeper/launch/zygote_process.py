@@ -129,14 +129,14 @@ class ZygoteProcess:
         self.is_ready = True
         self._close_stderr()
 
-    def pass_channel(self, descriptor: int) -> None:
-        """Have it receive the other end of a worker's channel, before it hears of the worker.
+    def pass_files(self, descriptors: list[int]) -> None:
+        """Have it receive the files of a worker, before it hears of the worker.
 
         Raises:
             OSError: it takes no more of them now.
         """
         try:
-            socket.send_fds(self._channels, [b"c"], [descriptor])
+            socket.send_fds(self._channels, [b"c"], descriptors)
         except (BrokenPipeError, ConnectionResetError):
             return  # it has died, of which its own end tells
 
@@ -182,6 +182,8 @@ def call_order(job: Job) -> dict[str, Any]:
     work = job.work
     return {
         "dispatch_id": job.dispatch_id,
+        "id": job.id,
+        "attempt": job.attempt,
         "claim": job.claim,
         "spool": job.spool,
         "cwd": job.cwd,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from anyjob.builtin.local.error_log import log_error
+from anyjob.builtin.local.keeper.log import worker_log
 from anyjob.builtin.local.keeper.log.lines import (
     devices_line,
     event_line,
@@ -38,6 +39,7 @@ class JobLog:
         self._writer = writer
         self._loop = loop
         self._held: dict[Key, list[str]] = {}
+        self._gathered: list[dict[str, Any]] = []
         self.unwritten: list[dict[str, Any]] = []
         """What could not be written yet of ends, as the messages say that tell it."""
 
@@ -47,7 +49,7 @@ class JobLog:
         return {"log": self._writer.path, "offset": self._writer.size}
 
     def starting(self, job: Job) -> None:
-        """A job is about to start.
+        """A job is about to start, or may have started.
 
         Raises:
             OSError: it cannot be written: so the job must not start.
@@ -63,12 +65,41 @@ class JobLog:
         if job.devices:
             self._held[job.key] = job.devices
 
+    @property
+    def worker_logs(self) -> str:
+        """The directory of the logs of workers."""
+        return worker_log.directory(self._writer.path)
+
+    def may_have_started(self, job: Job) -> None:
+        """A worker has a job, of which the worker's log says whether it has begun."""
+        try:
+            self._append(start_line(job.id, job.attempt, job.started or time.time()))
+        except OSError as error:
+            log_error(error)
+
     def process_started(self, job: Job, pid: int) -> None:
         """A job has its process."""
         try:
             self._append(process_line(job.id, job.attempt, pid, job.starttime))
         except OSError as error:
             log_error(error)  # its mark finds it, too
+
+    def gather(self, event: dict[str, Any]) -> None:
+        """A job has ended, as the message says that tells it: it is written together with others."""
+        self._gathered.append(event)
+
+    def write_gathered(self) -> None:
+        """Write what was gathered; nothing of it is told before that."""
+        if not self._gathered:
+            return
+        events, self._gathered = self._gathered, []
+        try:
+            self._write_ends()
+            self._writer.append(b"".join(map(event_line, events)), sync=True)
+        except OSError as error:
+            log_error(error)
+            self.unwritten += events
+            self._loop.call_later(RETRY, self._retry)
 
     def freed(self, event: dict[str, Any]) -> None:
         """Nothing is left of a job that has GPUs, as the message says that tells it."""
@@ -86,6 +117,7 @@ class JobLog:
 
     def compact(self, running: Iterable[Job], offset: int | None) -> None:
         """Forget what has ended, up to an offset; where that cannot be written, the log is as before."""
+        self.write_gathered()
         now = time.time()
         lines = [keeper_line(now)]
         for job in running:
@@ -100,6 +132,7 @@ class JobLog:
 
     def _append(self, line: bytes, sync: bool = False) -> None:
         """Write a line, after those that could not be written before."""
+        self.write_gathered()
         self._write_ends()
         self._writer.append(line, sync=sync)
 

@@ -88,7 +88,7 @@ def _text(value: str) -> str:
     return value.encode("ascii").decode("unicode_escape")
 
 
-_END_FIELDS: dict[str, Callable[[str], Any]] = {
+END_FIELDS: dict[str, Callable[[str], Any]] = {
     "code": int,
     "cause": str,
     "started": float,
@@ -105,11 +105,11 @@ _END_FIELDS: dict[str, Callable[[str], Any]] = {
 
 def _end(log: ReplayedLog, fields: list[str]) -> None:
     job, attempt, *said = fields
-    ended: dict[str, Any] = {"id": job, "attempt": int(attempt), **dict.fromkeys(_END_FIELDS)}
+    ended: dict[str, Any] = {"id": job, "attempt": int(attempt), **dict.fromkeys(END_FIELDS)}
     for field in said:
         name, _, value = field.partition("=")
-        if name in _END_FIELDS:
-            ended[name] = _END_FIELDS[name](value)
+        if name in END_FIELDS:
+            ended[name] = END_FIELDS[name](value)
     if ended["code"] is None:
         raise ValueError(f"no end: {fields}")
     log.ended[job] = ended
@@ -166,13 +166,17 @@ def event_line(event: dict[str, Any]) -> bytes:
 
 def end_line(event: dict[str, Any]) -> bytes:
     """Return the line of a job that has ended, from the message that tells it."""
-    said = [f"{name}={_written(value)}" for name in _END_FIELDS if (value := event.get(name)) is not None]
-    return b"E %s %d %s\n" % (event["id"].encode("ascii"), event["attempt"], " ".join(said).encode("ascii"))
+    said = [f"E {event['id']} {event['attempt']}"]
+    for name in END_FIELDS:
+        value = event.get(name)
+        if type(value) is float:
+            said.append(f"{name}={value:.6f}")
+        elif value is not None:
+            said.append(f"{name}={_written(value)}")
+    return (" ".join(said) + "\n").encode("ascii")
 
 
 def _written(value: Any) -> str:
     if isinstance(value, str):
-        return value.encode("unicode_escape").decode("ascii").replace(" ", "\\x20")
-    if isinstance(value, bytes):
-        return b2a_base64(value, newline=False).decode("ascii")
-    return f"{value:.6f}" if isinstance(value, float) else str(value)
+        return value.encode("unicode_escape").decode("ascii").replace(" ", "\\x20") if value else value
+    return b2a_base64(value, newline=False).decode("ascii") if isinstance(value, bytes) else str(value)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from anyjob.builtin.local.error_log import log_error
+from anyjob.builtin.local.keeper.log import worker_log
 from anyjob.builtin.local.keeper.log.lines import ReplayedLog, replay
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.process_table import Process, Snapshot, boot_id, send_signal
@@ -27,6 +28,7 @@ def clean_up(paths: RuntimePaths) -> ReplayedLog:
         left = kill_leftovers(log, paths.state)
         if left:
             log_error(f"processes {left} of jobs of a keeper that is dead cannot be ended")
+    worker_log.add_left(log, worker_log.left_in(worker_log.directory(paths.keeper_log)))
     return log
 
 
@@ -36,6 +38,8 @@ def archive_log(paths: RuntimePaths) -> None:
         paths.keeper_log.rename(paths.keeper_log.with_suffix(".dead"))
     except FileNotFoundError:
         pass
+    for path in worker_log.left_in(worker_log.directory(paths.keeper_log)):
+        os.unlink(path)
     if _read(paths.boot) != boot_id():
         write_private(paths.boot, boot_id().encode())
 
