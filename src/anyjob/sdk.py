@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from anyjob.spool.reports import outcome_from_report, parse_outcome
     from anyjob.standalone import runner
     from anyjob.status import as_status
+    from anyjob.text.printable import printable
     from anyjob.views.live.live_view import LiveView
 
 _MODULE_OF = {
@@ -70,6 +71,7 @@ _MODULE_OF = {
     "open_private": "spool.private_files",
     "outcome_from_report": "spool.reports",
     "parse_outcome": "spool.reports",
+    "printable": "text.printable",
     "read_outcome": "spool.job_spool",
     "read_range": "spool.private_files",
     "run_program": "execution.spawning",
@@ -113,6 +115,7 @@ __all__ = [
     "open_private",
     "outcome_from_report",
     "parse_outcome",
+    "printable",
     "read_outcome",
     "read_range",
     "run_program",

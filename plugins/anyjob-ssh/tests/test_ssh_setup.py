@@ -169,6 +169,26 @@ def test_each_step_of_a_check_is_told(
 
 
 @pytest.mark.engine("ssh")
+def test_a_backend_that_is_none_fails_the_check_and_a_banner_moves_no_cursor(
+    own_server: OwnServer, anyjob_cli: Cli, anyjob_environment: Path
+) -> None:
+    server = own_server()
+    (server.home / ".bashrc").write_text("printf '\\033[2J\\033]0;title\\007'\n")
+    options = "".join(f"{key} = {value!r}\n" for key, value in server.options(backend="slurn").items())
+    (anyjob_environment / "anyjob.toml").write_text(f'[backends.hpc]\ntype = "ssh"\n{options}')
+    done = anyjob_cli("remote", "check", "hpc")
+    assert done.returncode == 1
+    assert re.search(r"backends: failed: local \(local\); slurn is used: no backend is called", done.stdout)
+    assert r"break on it: \x1b[2J\x1b]0;title\x07" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_a_connection_is_kept_for_an_hour_at_least(anyjob_cli: Cli) -> None:
+    """0 is for ever to ssh."""
+    assert anyjob_cli("remote", "login", "--hours", "0", "h").returncode == 125
+
+
+@pytest.mark.engine("ssh")
 def test_what_a_machine_has_is_listed_as_it_has_said_last(
     own_server: OwnServer, anyjob_cli: Cli, anyjob_environment: Path
 ) -> None:

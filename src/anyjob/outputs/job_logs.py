@@ -89,6 +89,8 @@ def _reader_from(job: t.TaskJob[Any], stream: str, first: int | None) -> Callabl
         found: bytes = backend.logs(record.ticket(), stream, offset)
         return found
 
+    if backend.has_attempt_logs and goes_again(record.resources):
+        return _ReaderOfAttempts(job, stream, first or record.attempt)
     if record.spool is None or (record.attempt == 1 and record.outcome is not None):
         return read
     if not goes_again(record.resources):
@@ -136,12 +138,34 @@ class _ReaderOfLaunches:
         return found
 
 
+class _ReaderOfAttempts:
+    """Reads a stream at an engine that runs jobs again by itself, and has what each attempt wrote."""
+
+    def __init__(self, job: t.TaskJob[Any], stream: str, attempt: int) -> None:
+        self._job, self._stream, self._attempt = job, stream, attempt
+        self._before = 0  # bytes of the attempts before
+
+    def __call__(self, offset: int) -> bytes:
+        """Return what there is from an offset on; nothing: no more now."""
+        record, backend = self._job._record, self._job._backend
+        while True:
+            is_over = record.attempt > self._attempt  # asked first: then all that it wrote is there
+            found: bytes = backend.attempt_logs(
+                record.ticket(), self._stream, self._attempt, offset - self._before
+            )
+            if found or not is_over:
+                return found
+            self._before, self._attempt = offset, self._attempt + 1
+
+
 def _reader_of_attempt(job: t.TaskJob[Any], stream: str, attempt: int) -> Callable[[int], bytes]:
     found = {each.number: each for each in job.attempts()}
     if attempt not in found:
         raise _no_attempt(job, len(found), attempt)
-    path = found[attempt].logs.get(stream)
-    return lambda offset: b"" if path is None else read_range(path, offset)
+    path, record = found[attempt].logs.get(stream), job._record
+    if path is not None:
+        return lambda offset: read_range(path, offset)
+    return lambda offset: job._backend.attempt_logs(record.ticket(), stream, attempt, offset)
 
 
 def _no_attempt(job: t.TaskJob[Any], count: int, attempt: int) -> JobError:

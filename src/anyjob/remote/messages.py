@@ -163,8 +163,9 @@ class Limits(msgspec.Struct):
 class Read(msgspec.Struct):
     """Read a part of what a job has left.
 
-    That is ``stdout``, ``stderr``, or ``value``, what it returned, pickled; or ``file``, the one of this
-    name; or ``names``, those of the files in its own directory, with a NUL after each.
+    That is ``stdout`` or ``stderr``, of this attempt, or where that is 0 of the last that has begun; or
+    ``value``, what it returned, pickled; or ``file``, the one of this name; or ``names``, those of the files
+    in its own directory, with a NUL after each.
     """
 
     backend: str
@@ -173,6 +174,7 @@ class Read(msgspec.Struct):
     offset: int
     size: int
     name: bytes = b""
+    attempt: int = 0
 
 
 class Names(msgspec.Struct):

@@ -55,6 +55,8 @@ class EngineAdapter(BaseBackend):
     """Whether a job runs in the thread that submits it, before ``run`` returns."""
     runs_again: ClassVar[bool] = False
     """Whether it runs jobs again by itself that have failed, by their policies."""
+    has_attempt_logs: ClassVar[bool] = False
+    """Whether `attempt_logs` reads what each attempt wrote that it has run by itself."""
     tells_walltime = False
     """Whether it tells jobs that their walltime is near: ``signal_before``."""
     requeues = False
@@ -197,6 +199,10 @@ class EngineAdapter(BaseBackend):
         Returns the native ids of those that turn out to have started.
         """
         return {}
+
+    def attempt_logs(self, ticket: Ticket, stream: str, attempt: int, offset: int) -> bytes:
+        """Return what one attempt wrote, from an offset on, where no file of this side has it."""
+        return b""
 
     def keep_results(self, tickets: Sequence[Ticket]) -> Mapping[str, Any]:
         """Have the engine give results of these jobs to a call by itself, which is launched next.

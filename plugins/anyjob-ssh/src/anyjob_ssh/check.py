@@ -67,11 +67,11 @@ def check(backend: SshBackend) -> Iterator[Step]:
     yield Step("log in", "ok", f"in {took:.1f} s")
     yield _shell(printed.removesuffix(MARK))
     try:
-        hello = backend.hello()
+        hello, offers = backend.hello(), backend.offers()
     except BackendError as error:
         yield Step("anyjob", "failed", str(error))
         return
-    yield from judge(hello, options, time.time())
+    yield from judge(hello, options, time.time(), next(iter(offers.values())).problem)
 
 
 def _shell(noise: str) -> Step:
@@ -84,8 +84,15 @@ def _shell(noise: str) -> Step:
     return Step("shell", "note", why)
 
 
-def judge(hello: Hello, options: SshOptions, now: float) -> Iterator[Step]:
-    """Say what is to be thought of what the far side says of itself."""
+def judge(hello: Hello, options: SshOptions, now: float, problem: str = "") -> Iterator[Step]:
+    """Say what is to be thought of what the far side says of itself.
+
+    Args:
+        hello: that.
+        options: those of the backend.
+        now: the time here, in seconds since 1970.
+        problem: why the backend there cannot be used, if it cannot.
+    """
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     same = hello.python.split(".")[:2] == here.split(".")
     yield Step(
@@ -106,7 +113,9 @@ def judge(hello: Hello, options: SshOptions, now: float) -> Iterator[Step]:
     )
     wanted = options.backend or hello.default
     offered = ", ".join(f"{name} ({found.type})" for name, found in hello.backends.items())
-    if wanted in hello.backends:
+    if problem:
+        yield Step("backends", "failed", f"{offered}; {wanted} is used: {problem}")
+    elif wanted in hello.backends:
         yield Step("backends", "ok", f"{offered}; {wanted} is used")
     else:
         yield Step("backends", "note", f"{offered}; {wanted} is used, which is not configured there")

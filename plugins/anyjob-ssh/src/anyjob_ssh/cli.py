@@ -39,11 +39,12 @@ def find(host: str) -> SshBackend:
 @click.argument("host")
 def check(host: str) -> None:
     """Look at each step from here to HOST: a configured backend of type ssh, or a machine as ssh takes it."""
+    from anyjob.sdk import printable
     from anyjob_ssh.check import check
 
     backend, failed = find(host), False
     for step in check(backend):
-        click.echo(f"{step.name}: {step.state}: {step.message}")
+        click.echo(printable(f"{step.name}: {step.state}: {step.message}", keep="\n"))
         failed |= step.state == "failed"
     sys.exit(1 if failed else 0)
 
@@ -61,6 +62,7 @@ def install(host: str, more: tuple[str, ...], wheels: str | None, dry_run: bool,
     from pathlib import Path
 
     from anyjob import __version__
+    from anyjob.sdk import printable
     from anyjob_ssh import installation
 
     options = find(host).options
@@ -68,14 +70,14 @@ def install(host: str, more: tuple[str, ...], wheels: str | None, dry_run: bool,
     requirements = [f"anyjob=={__version__}", *more]
     lines = installation.plan(python.splitlines()[-1], requirements, Path(wheels) if wheels else None)
     for line in lines:
-        click.echo(f"{line.what}: {line.shell}")
+        click.echo(printable(f"{line.what}: {line.shell}"))
     if dry_run:
         return
     if not yes:
         click.confirm(f"Do that on {options.host}?", abort=True)
     for line in lines:
         found = installation.run_there(options, line)
-        click.echo(f"{line.what}: ok" + (f": {found}" if found else ""))
+        click.echo(printable(f"{line.what}: ok" + (f": {found}" if found else ""), keep="\n"))
 
 
 @remote.command()
@@ -94,7 +96,13 @@ def forget(host: str, yes: bool) -> None:
 
 @remote.command()
 @click.argument("host")
-@click.option("--hours", default=8, show_default=True, help="How long the connection is kept without use.")
+@click.option(
+    "--hours",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="How long the connection is kept without use.",
+)
 def login(host: str, hours: int) -> None:
     """Log in to HOST once, in the foreground: what it asks is asked here, and not again while it is kept."""
     import subprocess

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from anyjob import BackendAuthError, BackendError, BackendUnavailableError
-from anyjob.sdk import Ending
+from anyjob.sdk import Ending, printable
 
 SHOWN = 600
 """Characters of what was printed that an error holds."""
@@ -111,7 +111,5 @@ def explain(host: str, ending: Ending) -> BackendError:
 
 def _brief(said: str) -> str:
     """Return the end of what was printed, without what would do something to a terminal."""
-    clean = "".join(
-        char if char.isprintable() or char == "\n" else "?" for char in said.replace("\r\n", "\n")
-    )
+    clean = printable(said.replace("\r\n", "\n"), keep="\n")
     return clean if len(clean) <= SHOWN else f"…{clean[-SHOWN:]}"

@@ -24,7 +24,8 @@ from anyjob.errors import (
 )
 from anyjob.ledger.identity import HOST
 from anyjob.ledger.rows import Row
-from anyjob.outcome import LocalValue
+from anyjob.outcome import KeptByBackend, LocalValue
+from anyjob.outputs import job_logs
 from anyjob.remote import packing
 from anyjob.remote.far.state_directory import handing_over
 from anyjob.remote.messages import (
@@ -273,6 +274,9 @@ class RequestHandler:
         (job,) = jobs
         size = max(0, min(asked.size, CHUNK))
         if asked.what in ("stdout", "stderr"):
+            if asked.attempt:
+                read = job_logs.reader(job, asked.what, attempt=asked.attempt)
+                return Data(read(max(0, asked.offset))[:size])
             data = job.backend().logs(job._record.ticket(), asked.what, max(0, asked.offset))
             return Data(data[:size])
         if asked.what == "file":
@@ -297,8 +301,10 @@ class RequestHandler:
         known = self._value
         if known is not None and known[0] == job.job_id():
             return known[1]
-        value = job.outcome(0).value
-        if isinstance(value, InSpool):
+        value: Any = job.outcome(0).value
+        if isinstance(value, KeptByBackend):  # that of a machine behind this one, say
+            value = job.backend().fetch_value(job._record.ticket(), value)
+        elif isinstance(value, InSpool):
             value = job_spool.load_large(value)
         elif isinstance(value, LocalValue):
             from anyjob.standalone import runner
@@ -306,8 +312,9 @@ class RequestHandler:
             value = runner.dumps(value.value)
         elif not isinstance(value, bytes):
             raise JobNotFoundError(f"job {job.job_id()} has left no result")
-        self._value = job.job_id(), value
-        return value
+        found: bytes = value
+        self._value = job.job_id(), found
+        return found
 
     def put(self, asked: Put) -> None:
         """Take in a part of a body."""

@@ -66,6 +66,7 @@ class RemoteBackend(TaskBackend):
     mixes_resources = True
     floor = 0.1
     ceiling = 30.0
+    has_attempt_logs = True
     runs_again = True  # there, by whatever runs it there, which says no where it does not
     tells_walltime = True
     reruns_at_walltime = True
@@ -360,7 +361,11 @@ class RemoteBackend(TaskBackend):
 
     def logs(self, ticket: Ticket, stream: str, offset: int) -> bytes:
         """Read what lies there."""
-        asked = Read(self.options.backend, ticket.job_id, stream, offset, CHUNK)
+        return self.attempt_logs(ticket, stream, 0, offset)
+
+    def attempt_logs(self, ticket: Ticket, stream: str, attempt: int, offset: int) -> bytes:
+        """Read what an attempt has left there."""
+        asked = Read(self.options.backend, ticket.job_id, stream, offset, CHUNK, attempt=attempt)
         data: bytes = self._connection.ask("read", asked).data
         return data
 

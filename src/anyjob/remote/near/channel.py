@@ -166,6 +166,9 @@ class Channel:
             messages = list(self._frames.feed(self._read_until(deadline)))
         _, word, body = frames.decode(messages[0])
         hello: Hello = frames.decode_body(body, Hello) if word == "hello" else Hello(0)
+        for name in Hello.__struct_fields__:
+            if isinstance(text := getattr(hello, name), str):
+                setattr(hello, name, printable(text))  # it stands in words of ours from now on
         if hello.protocol != PROTOCOL:
             raise frames.NotOurs(
                 f"anyjob there is {hello.anyjob or 'unknown'}, of protocol {hello.protocol}, and here it is "
@@ -253,7 +256,8 @@ class Channel:
         else:
             failure: Failure = frames.decode_body(body, Failure)
             kind = _ERRORS.get(failure.error, BackendError)
-            answer.set_exception(kind(failure.message))
+            words = printable(failure.message, keep="\n\t")
+            answer.set_exception(kind(f"{self.hello.host}: {words}"))  # its configuration is not the one here
 
     # --- threads --------------------------------------------------------------------------------
 
