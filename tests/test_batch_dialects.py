@@ -31,6 +31,7 @@ from anyjob.batch.programs import Budget
 from anyjob.batch.queue import Listing
 from anyjob.batch.script import in_common
 from anyjob.sdk import BatchBackend, Row
+from anyjob.testing.commands.listing_check import wrong_with_listing
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "how-to" / "write-a-dialect.md"
 PATIENCE = 60.0
@@ -359,3 +360,24 @@ def test_a_program_that_does_not_answer_and_may_not_be_ended_is_not_waited_for(
         told = make(timeout=0.2).status().status_msg
     started[0].kill()
     assert "`kls` of Kelp has not answered within 0.2 s" in told
+
+
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        (acme_kelp.Kelp.listed, ""),
+        (lambda *_: [], "`kls` has no job k1, which runs"),
+        (lambda *_: [Row("k1", JobStatus.QUEUED)], "`kls` tells that job k1 is QUEUED, after"),
+    ],
+)
+def test_a_listing_that_does_not_have_what_runs_is_told(
+    make: Make, monkeypatch: pytest.MonkeyPatch, listed: Any, words: str
+) -> None:
+    """Short jobs were seen by their files: the check passed, and jobs that waited for long were lost."""
+    backend = make()
+    submitted: list[Any] = []
+    with monkeypatch.context() as changed:
+        changed.setattr(acme_kelp.Kelp, "listed", listed)
+        found = wrong_with_listing(backend, 3.0 if "after" in words else PATIENCE, submitted)
+    assert found.startswith(words) if words else not found
+    assert [job.outcome(PATIENCE).status for job in submitted] == [JobStatus.CANCELLED]

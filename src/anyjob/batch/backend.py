@@ -89,6 +89,15 @@ class BatchBackend(TaskBackend):
         pending = sum(sum(map(len, row.tasks)) if row.tasks else 1 for row in waiting)
         return BackendStatus(self.name(), self.version(), True, pending)
 
+    def listed(self, native_id: str) -> Row | None:
+        """Have the scheduler list the jobs, and return what it says of one; None where that is nothing.
+
+        Raises:
+            BackendError: it does not answer, or not in a form that is known.
+        """
+        self._queue.refresh(age=0.0)
+        return self._queue.listing.get(native_id)
+
     # --- submission ---------------------------------------------------------------------------
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
+from anyjob.batch.backend import BatchBackend
 from anyjob.cli.backends.host_limits import notices
 from anyjob.cli.run.interrupts import Interrupts
 from anyjob.errors import AnyjobError, JobTimeoutError, UnsupportedSpecError
@@ -14,6 +15,7 @@ from anyjob.runtime.lowering import find_route
 from anyjob.session.facade import Session
 from anyjob.session.pruning import forget
 from anyjob.taskbackend import TaskBackend
+from anyjob.testing.commands.listing_check import wrong_with_listing
 from anyjob.testing.environment.foreign_hooks import leave_out_hooks_foreign_to
 from anyjob.testing.harness.samples import CALL, COMMAND, Samples, samples_of_kinds
 from anyjob.testing.live import NAME, TAG, CheckResult, LiveRun
@@ -156,7 +158,7 @@ def _run_samples(
         yield _line(
             "jobs", "skipped", f"it accepts {kinds}, of which there is no sample: run one of your own"
         )
-    hangs = False
+    hangs, works = False, bool(samples)
     for sample in samples:
         if hangs:
             yield _line(sample.kind, "skipped", "the job before it has not ended in time: mend that first")
@@ -164,7 +166,11 @@ def _run_samples(
         started = time.monotonic()
         line = _run(backend, sample, timeout, submitted)
         hangs = line["state"] == "failed" and time.monotonic() - started >= timeout
+        works = works and line["state"] == "ok"
         yield line
+    if works and isinstance(backend, BatchBackend):
+        wrong = wrong_with_listing(backend, timeout, submitted)
+        yield _line("listing", "failed" if wrong else "ok", wrong or "it has what runs")
 
 
 def _run(backend: Any, sample: Samples, timeout: float, submitted: list[Any]) -> dict[str, str]:
