@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from running_local import Local, running, until
 
-from anyjob import Call, Command, DependencyFailedError, JobStatus
+from anyjob import Call, Command, DependencyFailedError, Executor, JobStatus
 from anyjob.errors import (
     CommandFailedError,
     JobCancelledError,
@@ -166,7 +166,20 @@ def test_ids_names_and_handles_mean_jobs(local: Local) -> None:
         backend.run(Command(["true"]), after="evaluatoin")
     with pytest.raises(SpecError, match="after_end takes jobs, ids or names, not 3"):
         backend.run(Command(["true"]), after_end=3)
+    for wrong in ({"evaluation": one}, b"evaluation"):
+        with pytest.raises(SpecError, match="after takes jobs, ids or names, not "):
+            backend.run(Command(["true"]), after=wrong)
     assert backend.run(Command(["true"]), after=None, after_end=[]).result(30).exit_code == 0
+
+
+@pytest.mark.parametrize("kind", ["local", "threads"])
+def test_futures_mean_their_jobs(local: Local, kind: str) -> None:
+    backend: Any = local.backend if kind == "local" else local.session.get_backend(kind)
+    with Executor(backend) as executor:
+        fine, fails = executor.submit(len, "abc"), executor.submit(int, "none")
+        assert backend.run(len, "a", after=fine).result(30) == 1
+        assert backend.run(len, "a", after=[fine], after_failure=fails).result(30) == 1
+        assert backend.run(len, "a", after=[fine, fails]).outcome(30).reason == "dependency"
 
 
 def test_nothing_starts_after_what_the_ledger_does_not_have(local: Local) -> None:

@@ -56,14 +56,15 @@ class TaskBackend(EngineAdapter):
             spec: what to run; or a function (``"module:function"`` will do): a `Call` is made of it.
             args: the positional arguments of the function.
             resources: what it needs and what it is called: see `anyjob.Resources`. And what it starts after:
-                ``after``, ``after_end`` and ``after_failure`` take a job, its id, a name, or several of them,
-                which have to succeed, to end, or to fail before. And ``once``, a word of yours: where the
-                same work was submitted under it before, that job is returned, if it is done or may be yet. If
-                it has failed or was cancelled, the work is run anew, and the new job supersedes it. It is the
-                same if the function's name and code are (those of its module that it names among it), or the
-                program and its arguments, and all that these are given, files by their content; and
-                ``version``, a text for what that does not tell. ``cache="7d"`` has what was done longer ago
-                done anew. And ``limit``: how many jobs of its ``name`` may run at a time, from now on.
+                ``after``, ``after_end`` and ``after_failure`` take a job, its id, a name, a future of an
+                `anyjob.Executor`, or several of them, which have to succeed, to end, or to fail before. And
+                ``once``, a word of yours: where the same work was submitted under it before, that job is
+                returned, if it is done or may be yet. If it has failed or was cancelled, the work is run
+                anew, and the new job supersedes it. It is the same if the function's name and code are (those
+                of its module that it names among it), or the program and its arguments, and all that these
+                are given, files by their content; and ``version``, a text for what that does not tell.
+                ``cache="7d"`` has what was done longer ago done anew. And ``limit``: how many jobs of its
+                ``name`` may run at a time, from now on.
 
         Raises:
             SpecError: the work, or what it needs, makes no sense.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from anyjob import _typing as t
@@ -10,6 +10,7 @@ from anyjob.errors import JobNotFoundError, SpecError, UnsupportedSpecError
 from anyjob.job import BaseJob
 from anyjob.ledger.dependencies import CONDITIONS
 from anyjob.ledger.rows import Prerequisite
+from anyjob.references import STANDS_FOR_RESULT
 from anyjob.status import PREREQUISITES
 
 if TYPE_CHECKING:
@@ -90,12 +91,18 @@ def _all(find: Find, values: list[tuple[int, Any]]) -> Iterator[Any]:
     for condition, value in values:
         if value is None:
             continue
-        if isinstance(value, (str, BaseJob)):
+        if isinstance(value, (str, BaseJob)) or getattr(value, STANDS_FOR_RESULT, False):
             value = [value]
-        elif not isinstance(value, Iterable):
+        elif not isinstance(value, Iterable) or isinstance(value, (bytes, Mapping)):
             raise _no_job(PREREQUISITES[condition], value)
         for one in value:
-            yield from find(condition, one)
+            yield from find(condition, one if isinstance(one, (str, BaseJob)) else _job_of(one))
+
+
+def _job_of(one: Any) -> Any:
+    """Return the job of a future; anything else, and one that no job came of, as it is."""
+    job = getattr(one, "job", None) if getattr(one, STANDS_FOR_RESULT, False) else None
+    return one if job is None else job
 
 
 def _ids(ledger: LedgerReader, key: str, one: Any) -> list[str]:
