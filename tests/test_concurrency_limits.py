@@ -188,3 +188,19 @@ def test_the_command_line_and_job_files(tmp_path: Path) -> None:
     assert "limit of what? Give a name" in invoke("limit", "3").stderr
     assert "how many: anyjob limit fit 3" in invoke("limit", "fit", "3", "4").stderr
     assert "not 'x'" in invoke("limit", "fit", "x").stderr
+
+
+@pytest.mark.usefixtures("local_cli")
+def test_a_limit_of_a_name_that_no_job_has_is_told() -> None:
+    assert (
+        "no job is called 'unheard' yet, it holds for those that come"
+        in invoke("limit", "unheard", "3").stderr
+    )
+    told = invoke("limit", "--tag", "never=set", "3")
+    assert "no job has the tag never=set yet, it holds for those that come" in told.stderr
+    assert invoke("run", "--name", "unheard", "--tag", "never=set", "--", "true").exit_code == 0
+    assert invoke("limit", "unheard", "2").stderr == invoke("limit", "--tag", "never=set", "2").stderr == ""
+    told = invoke("limit", "unheardd", "2")
+    assert "no job is called 'unheardd' yet; did you mean 'unheard'?" in told.stderr
+    assert "unheardd: 2 at a time" in told.stdout
+    assert invoke("limit", "unheardddd", "none").stderr == ""

@@ -23,6 +23,7 @@ from anyjob import Call, Command, File, JobStatus, Resources, Spec, TaskJob
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.supervisor.jobs import file_copies
 from anyjob.builtin.local.supervisor.jobs.bulks import Bulks
+from anyjob.builtin.local.supervisor.scheduling import queue
 from anyjob.builtin.local.supervisor.scheduling.scheduler import Scheduler
 from anyjob.execution import spawning
 from anyjob.execution.spawning import lay_file
@@ -208,48 +209,72 @@ def test_who_waits_for_room_for_a_large_file_holds_up_nobody(
         assert large.result(60).stdout.text() == f"{8 << 20}\n"
 
 
+class Copying:
+    """A scheduler of jobs, the first of which have large files; these are copied when that is let."""
+
+    def __init__(self, state: Path, monkeypatch: pytest.MonkeyPatch, large: int, small: int) -> None:
+        self.may_go_on = threading.Event()
+        self.copied: list[str] = []
+        monkeypatch.setattr(file_copies, "write_files", self.copy)
+        (state / "data").write_bytes(b"a" * LARGE)
+        paths, store, self.ledger = RuntimePaths(state), ContentStore(state), Ledger(state)
+        taken = store.take(File(str(state / "data")))
+        number = self.ledger.backend(BackendRow("f", "l", "local", "anyjob", {"slots": 8}, paths.host))
+        self.ids = [f"{each:020x}" for each in range(large + small)]
+        self.spools = [paths.spool / job_id[:2] / job_id for job_id in self.ids[:large]]
+        for spool in self.spools:
+            store.hold(taken.sha256, spool)
+        work = [Command(["true"], files={"data": taken})] * large + [Command(["true"])] * small
+        self.ledger.add(
+            number,
+            [NewJob(job_id, pickle.dumps(each)) for job_id, each in zip(self.ids, work, strict=True)],
+            kind="command",
+            native="command",
+            context=Context(("command",), encode_resources(Resources())),
+            state=JobStatus.QUEUED,
+        )
+        self.scheduler = Scheduler(self.ledger, paths, Bulks(self.ledger), lambda: None)
+        self.scheduler.rescan(number)
+
+    def copy(self, command: Command, directory: Path) -> None:
+        assert self.may_go_on.wait(60)
+        self.copied.append(directory.name)
+        spawning.write_files(command, directory)
+
+    def take(self) -> list[str]:
+        """Return the jobs that start now."""
+        taken = list(self.scheduler.take())
+        assert not any(isinstance(order, Exception) for _, order in taken)
+        return [job.job_id for job, _ in taken]
+
+    def take_the_others(self) -> list[str]:
+        """Have the files copied; return who starts by and by."""
+        self.may_go_on.set()
+        started: list[str] = []
+
+        def all_have_started() -> bool:
+            started.extend(self.take())
+            return not self.scheduler.has_waiting
+
+        until(all_have_started, "all start once their files are there")
+        self.ledger.close()
+        return started
+
+
 def test_while_large_files_are_copied_other_jobs_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The supervisor copied them itself: nothing of the machine started, or was told, until that was done."""
-    paths, may_go_on, copied = RuntimePaths(tmp_path), threading.Event(), []
+    jobs = Copying(tmp_path, monkeypatch, large=2, small=3)
+    assert jobs.take() == jobs.ids[2:]
+    assert jobs.take_the_others() == jobs.ids[:2] == jobs.copied
+    assert [(spool / "files" / "data").stat().st_size for spool in jobs.spools] == [LARGE] * 2
 
-    def copy(command: Command, directory: Path) -> None:
-        assert may_go_on.wait(60)
-        copied.append(directory.name)
-        spawning.write_files(command, directory)
 
-    monkeypatch.setattr(file_copies, "write_files", copy)
-    (tmp_path / "data").write_bytes(b"a" * LARGE)
-    store, ledger = ContentStore(tmp_path), Ledger(tmp_path)
-    taken = store.take(File(str(tmp_path / "data")))
-    options = {"slots": 3, "shared": {}}
-    number = ledger.backend(BackendRow("f", "l", "local", "anyjob", options, paths.host))
-    ids = [f"{each:020x}" for each in range(4)]
-    work = [Command(["true"], files={"data": taken})] * 2 + [Command(["true"])] * 2
-    for job_id in ids[:2]:
-        store.hold(taken.sha256, paths.spool / job_id[:2] / job_id)
-    ledger.add(
-        number,
-        [NewJob(job_id, pickle.dumps(each)) for job_id, each in zip(ids, work, strict=True)],
-        kind="command",
-        native="command",
-        context=Context(("command",), encode_resources(Resources())),
-        state=JobStatus.QUEUED,
-    )
-    scheduler = Scheduler(ledger, paths, Bulks(ledger), lambda: None)
-    scheduler.rescan(number)
-    assert [job.job_id for job, _ in scheduler.take()] == ids[2:]
-    assert scheduler.has_waiting
-    may_go_on.set()
-    started: list[str] = []
-
-    def all_start() -> bool:
-        started.extend(job.job_id for job, order in scheduler.take() if not isinstance(order, Exception))
-        return len(started) == 2
-
-    until(all_start, "those with large files start when these are there")
-    assert started == ids[:2] == copied
-    for job_id in ids[:2]:
-        assert (paths.spool / job_id[:2] / job_id / "files" / "data").read_bytes() == b"a" * LARGE
-    ledger.close()
+def test_only_so_many_with_large_files_are_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those are held in memory."""
+    monkeypatch.setattr(queue, "SET_ASIDE", 3)
+    jobs = Copying(tmp_path, monkeypatch, large=5, small=1)
+    assert jobs.take() == []
+    assert sorted(jobs.take_the_others()) == jobs.ids
+    assert jobs.copied == jobs.ids[:5]

@@ -346,6 +346,27 @@ def test_what_one_of_the_calls_raises_is_raised(local: Local) -> None:
     assert "fails_at_one" in "".join(job.logs("stderr"))
 
 
+@pytest.mark.timeout(120)
+def test_one_that_has_failed_does_not_wait_for_the_others_at_its_exit(local: Local) -> None:
+    """As `MPI_Finalize` does, which mpi4py calls then: all of them stood still for ever."""
+
+    def fails_at_one() -> None:
+        import atexit
+        import os
+        import time
+
+        if os.environ["ANYJOB_RANK"] == "1":
+            atexit.register(time.sleep, 1000)
+            print("before")
+            raise LookupError("here")
+        time.sleep(1000)
+
+    job = local.backend.run(Call(fails_at_one), tasks=2)
+    with pytest.raises(LookupError, match="here"):
+        job.result(60)
+    assert "before" in "".join(job.logs())
+
+
 def test_a_call_that_ends_its_process_is_told(local: Local) -> None:
     outcome = local.backend.run(Call(os._exit, (0,)), tasks=1).outcome(60)
     assert (outcome.status, "left no result" in outcome.message) == (JobStatus.ERROR, True)

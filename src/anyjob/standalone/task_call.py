@@ -108,5 +108,20 @@ def main() -> int:
     return report.get("exit_code") or 1
 
 
+def leave(code: int) -> None:
+    """End this process. One that has failed ends at once, for its end is what ends the others.
+
+    What is done at exit may wait for these, as `MPI_Finalize` does, and they for this one.
+    """
+    if not code:
+        sys.exit()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):  # the call has closed it, or nobody reads
+            pass
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

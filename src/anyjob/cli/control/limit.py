@@ -8,9 +8,14 @@ from collections.abc import Mapping
 import click
 
 from anyjob.cli import exit_codes
-from anyjob.cli.completion.completers import backend_names, job_tags
+from anyjob.cli.completion.completers import NEWEST, backend_names, job_tags
 from anyjob.cli.context import open_session
-from anyjob.cli.terminal.output import write_json, write_line
+from anyjob.cli.terminal.output import print_message, write_json, write_line
+from anyjob.text.suggestions import nearest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from anyjob.session.facade import Session
 
 
 @click.command(
@@ -48,6 +53,8 @@ def limit(words: tuple[str, ...], tags: tuple[str, ...], backend: str | None, as
         else:
             most = None if number == "none" else _count(number)
             found = session.limit(name, most, tags=of_tags, backend=backend)
+            if most is not None:
+                _tell_of_unknown(session, name, of_tags)
     if as_json:
         write_json(dict(found))
     else:
@@ -56,6 +63,17 @@ def limit(words: tuple[str, ...], tags: tuple[str, ...], backend: str | None, as
         if not found:
             write_line("no limits")
     sys.exit(exit_codes.OK)
+
+
+def _tell_of_unknown(session: Session, name: str, tags: Mapping[str, str]) -> None:
+    """Say where there is no job yet that a limit is for: it may be meant so, or be misspelt."""
+    if name and not session.jobs(name=name, limit=1, superseded=True):
+        near = nearest(name, session.ledger.names(NEWEST))
+        meant = f"; did you mean {near!r}?" if near else ", it holds for those that come"
+        print_message(f"no job is called {name!r} yet{meant}")
+    for key, value in tags.items():
+        if not session.jobs(tags={key: value}, limit=1, superseded=True):
+            print_message(f"no job has the tag {key}={value} yet, it holds for those that come")
 
 
 def _read(words: tuple[str, ...], has_tags: bool) -> tuple[str, str | None]:

@@ -71,7 +71,7 @@ def _visible(gpus: list[Gpu], are_counted: bool, environ: Mapping[str, str]) -> 
         return [Gpu(word, number=word if word.isdigit() else "") for word in words[: len(gpus)]]
     visible = [gpu for word in words for gpu in gpus if gpu.answers_to(word)]
     if not visible:
-        shown = ",".join(words)
+        shown = environ[name]
         raise NoGpus(f"{name}={shown!r} leaves none of those that there are: unset it, or name others")
     return list(dict.fromkeys(visible))
 
