@@ -183,6 +183,27 @@ def test_a_body_is_there_once_it_is_whole_and_is_what_its_hash_says(tmp_path: Pa
         store.load(other)
 
 
+def test_a_body_is_hashed_as_it_comes_in_any_order_and_one_with_a_hole_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read again at its end took longer than an answer may, where it was larger than the memory."""
+    store, data = ContentStore(tmp_path), bytes(range(30))
+    sha256 = hashlib.sha256(data).hexdigest()
+    read: list[int] = []
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda fd, size, at: read.append(size) or pread(fd, size, at))
+    for offset in (0, 20, 10):
+        store.put(sha256, offset, data[offset : offset + 10], last=False, channel=1)
+    assert sum(read) == 30
+    store.put(sha256, 0, data[:10], last=False, channel=1)  # who sends it anew begins anew
+    with pytest.raises(SpecError, match="has not come as it was"):
+        store.put(sha256, 20, data[20:], last=True, channel=1)
+    assert store.missing([sha256]) == [sha256]
+    for offset in (0, 10, 20):
+        store.put(sha256, offset, data[offset : offset + 10], last=offset == 20, channel=1)
+    assert store.load(sha256) == data
+
+
 @pytest.mark.parametrize("sha256", ["", "../../etc/passwd", "A" * 64, "a" * 63])
 def test_a_hash_that_is_none_is_no_path(tmp_path: Path, sha256: str) -> None:
     with pytest.raises(SpecError, match="is no hash"):

@@ -43,6 +43,7 @@ class ContentStore:
     def __init__(self, state: Path) -> None:
         self._directory = state / INPUTS
         self._known: dict[tuple[str, int, int, int, int], str] = {}  # hashes of files that were as they are
+        self._arriving: dict[str, _Arriving] = {}  # what comes in parts, by the name of its file
 
     # --- of files here ------------------------------------------------------------------------------
 
@@ -170,15 +171,19 @@ class ContentStore:
         part = path.with_name(f"{sha256}.{channel}.part")
         try:
             make_private(self._directory)
+            if not offset:
+                self._arriving[part.name] = _Arriving()
+            arriving = self._arriving.get(part.name) or _Arriving()
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if offset else os.O_TRUNC)
             with open(os.open(part, flags, 0o600), "r+b") as stream:
                 stream.seek(offset)
                 stream.write(data)
                 stream.flush()
+                arriving.take(stream.fileno(), offset, len(data))
                 if not last:
                     return
-                stream.seek(0)
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
+                self._arriving.pop(part.name, None)
+                found = arriving.hash_of(offset + len(data))
                 os.fchmod(stream.fileno(), _KEPT)
             if found != sha256:
                 part.unlink()
@@ -218,6 +223,29 @@ class ContentStore:
                 found = entry.stat(follow_symlinks=False)
                 if found.st_nlink == 1 and time.time() - found.st_mtime > UNUSED:
                     os.unlink(entry.path)
+
+
+class _Arriving:
+    """Hashes a file whose parts come in any order, as they come: at its end nothing of it is read again."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._digest = hashlib.sha256()
+        self._done = 0  # bytes from the beginning that are hashed
+        self._written: dict[int, int] = {}  # parts behind these: how many bytes, by their offset
+
+    def take(self, descriptor: int, offset: int, size: int) -> None:
+        """Take in that a part was written to a file."""
+        with self._lock:
+            self._written[offset] = size
+            while (size := self._written.pop(self._done, 0)) > 0:
+                self._digest.update(os.pread(descriptor, size, self._done))
+                self._done += size
+
+    def hash_of(self, size: int) -> str:
+        """Return the hash of a file of this size; empty where some of it has not come."""
+        with self._lock:
+            return self._digest.hexdigest() if self._done == size else ""
 
 
 def _gone(error: OSError) -> StateError:
