@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 import ssh_lab
+from anyjob_ssh.backend import SshBackend
+
+from anyjob import Command
 
 pytestmark = [pytest.mark.engine("ssh"), pytest.mark.engine("slurm")]
 
@@ -24,6 +27,16 @@ def test_the_tutorial_does_what_it_shows(
     assert NAMED in text
     copy.write_text(text.replace(NAMED, f'config = "{slurm_host.config}"\nhost = "lab"'), encoding="utf-8")
     run_examples(copy)
+
+
+def test_who_follows_a_job_reads_each_attempt_once(
+    slurm_host: ssh_lab.Server, anyjob_backend: Callable[..., SshBackend]
+) -> None:
+    """Also while the next one is due and not handed over: the one before was read once more as that."""
+    backend = anyjob_backend("ssh", **slurm_host.options(backend="slurm"))
+    job = backend.run(Command(["sh", "-c", "echo $ANYJOB_ATTEMPT; exit 3"]), retries=2)
+    assert list(job.logs(follow=True)) == ["1\n", "2\n", "3\n"]
+    assert [list(job.logs(attempt=number)) for number in (1, 2, 3)] == [["1\n"], ["2\n"], ["3\n"]]
 
 
 def test_the_promises_are_kept_by_slurm_behind_ssh(

@@ -54,8 +54,8 @@ def reader(
         comes_to_it = record.outcome is None or attempt < last
         if attempt < 1 or not (follow and comes_to_it):
             return _reader_of_attempt(job, stream, attempt)
-    if attempt is not None and follow and not _has_begun(job, attempt):
-        return _reader_of_coming(job, stream, attempt)
+    if attempt is not None and not _has_begun(job, attempt):
+        return _reader_of_coming(job, stream, attempt) if follow else lambda offset: b""
     return _reader_from(job, stream, attempt if follow else None)
 
 
