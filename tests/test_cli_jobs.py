@@ -242,6 +242,15 @@ def test_nobody_reads_the_logs_any_more() -> None:
 # --- cancel and rerun -----------------------------------------------------------------------------
 
 
+def test_a_cancel_that_a_backend_would_not_take_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits, done = submit(Command(["sleep", "60"]), name="goes on"), ended(Command(["true"]))
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalBackend, "terminate", lambda self, tickets: {})
+        refused = invoke("cancel", waits.job_id(), done)
+    assert (refused.exit_code, refused.stdout) == (1, "1 ended before, 1 not cancelled\n")
+    assert invoke("cancel", "goes on").exit_code == 0
+
+
 def test_many_are_cancelled_by_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """submitit#1766, Parsl#2232: find running jobs and cancel them; mass cancel timed out."""
     jobs = library.get_backend("local").run_many([Command(["sleep", "60"])] * 300, name="many")
