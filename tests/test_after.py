@@ -217,8 +217,8 @@ def test_the_end_of_a_job_of_another_backend_starts_what_waits(local: Local) -> 
     ids = add(ledger, 2, number=backend(ledger, "cluster", type="cluster", host=""))
     heard = local.backend.run(Command(["true"]), after=ids[0])
     unheard = local.backend.run(Command(["true"]), after=ids[1])
-    consequences = ledger.settle({ids[0]: DONE})
-    local.session.services.advance(consequences)
+    effects = ledger.settle({ids[0]: DONE})
+    local.session.services.advance(effects)
     assert heard.result(30).exit_code == 0
     ledger.settle({ids[1]: DONE})  # by a process that is killed before it can tell
     assert unheard.result(30).exit_code == 0

@@ -121,10 +121,10 @@ def test_a_cancel_goes_down_the_graph(ledger: Ledger) -> None:
     (behind,) = add(ledger, after=after([first]))
     (clean_up,) = add(ledger, after=after([behind], AFTER_END))
     (other,) = add(ledger, after=after([first], AFTER_END))
-    cancelled, consequences = ledger.cancel_queued([first], "h", 5.0)
+    cancelled, effects = ledger.cancel_queued([first], "h", 5.0)
     assert [row[0] for row in cancelled] == [first]
-    assert [job_id for job_id, _ in consequences.ended] == [behind]
-    assert sorted(job_id for job_id, _ in consequences.released) == sorted([clean_up, other])
+    assert [job_id for job_id, _ in effects.ended] == [behind]
+    assert sorted(job_id for job_id, _ in effects.released) == sorted([clean_up, other])
     assert message(ledger, behind) == f"what it needs did not come about: job {first} was cancelled"
 
 
@@ -133,8 +133,8 @@ def test_what_needs_a_result_is_not_let_go(ledger: Ledger) -> None:
     (alone,) = add(ledger, after=after([first]))
     (needs,) = add(ledger, after=after([first], dependencies.RESULT))
     assert [job_id for job_id, _ in ledger.let_go([first]).released] == [alone]
-    _, consequences = ledger.cancel_queued([first], "h", 5.0)
-    assert [job_id for job_id, _ in consequences.ended] == [needs]
+    _, effects = ledger.cancel_queued([first], "h", 5.0)
+    assert [job_id for job_id, _ in effects.ended] == [needs]
     assert ledger.let_go([first]) == EndEffects([], [])
 
 
@@ -300,7 +300,7 @@ class Graphs(RuleBasedStateMachine):
         if not self.state:
             return
         some = data.draw(st.lists(st.sampled_from(list(self.state)), unique=True))
-        consequences = self.ledger.let_go(some)
+        effects = self.ledger.let_go(some)
         before = dict(self.state)
         for job_id, needs in self.needs.items():
             if self.state[job_id] == "blocked":
@@ -311,7 +311,7 @@ class Graphs(RuleBasedStateMachine):
                 ]
         self._follow()
         started = {job_id for job_id, state in self.state.items() if state != before[job_id]}
-        assert {job_id for job_id, _ in consequences.released} == started
+        assert {job_id for job_id, _ in effects.released} == started
 
     def _follow(self) -> None:
         """In the order in which they were submitted, each depends on what is before it alone."""

@@ -77,7 +77,7 @@ def enter(db: sqlite3.Connection, jobs: Sequence[NewJob], first: int, now: float
         elif not unmet:
             step.release([numbers[0]])
     step.go_on()
-    return step.consequences
+    return step.effects
 
 
 def needed_and_open(db: sqlite3.Connection, job_ids: Sequence[str]) -> list[int]:
@@ -102,7 +102,7 @@ def advance(db: sqlite3.Connection, ended: Iterable[int], now: float) -> EndEffe
     step = _Step(db, now)
     step.ended += ended
     step.go_on()
-    return step.consequences
+    return step.effects
 
 
 def let_go(db: sqlite3.Connection, job_ids: Sequence[str], now: float) -> EndEffects:
@@ -128,7 +128,7 @@ def let_go(db: sqlite3.Connection, job_ids: Sequence[str], now: float) -> EndEff
     )
     step = _Step(db, now)
     step.release(list(groups))
-    return step.consequences
+    return step.effects
 
 
 def forget(db: sqlite3.Connection, numbers: Sequence[tuple[int]]) -> None:
@@ -160,7 +160,7 @@ class _Step:
         self._causes: dict[int, _Cause] = {}
         self.ended: list[int] = []
         """The numbers of jobs of whose end those behind them have not heard."""
-        self.consequences = EndEffects([], [])
+        self.effects = EndEffects([], [])
 
     def go_on(self) -> None:
         """Follow until nothing follows any more."""
@@ -201,7 +201,7 @@ class _Step:
                 ).fetchall()
                 if not found:
                     continue
-                self.consequences.released.extend(found)
+                self.effects.released.extend(found)
                 self._db.execute(
                     f"UPDATE jobs SET state = ? WHERE n BETWEEN ? AND ? AND +state = {BLOCKED}",
                     (self._state_on(found[0][1]), n, last),
@@ -258,7 +258,7 @@ class _Step:
         )
         for n, job_id, bulk in stopped:
             self._causes[n] = cause.by_way_of(self._called(n))
-            self.consequences.ended.append((job_id, bulk))
+            self.effects.ended.append((job_id, bulk))
             self.ended.append(n)
 
     def _cause(self, n: int) -> _Cause:

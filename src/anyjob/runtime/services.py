@@ -141,7 +141,7 @@ class Services:
         """
         raise JobNotFoundError(f"no job {text!r} to start after: give a handle, or use a session")
 
-    def advance(self, consequences: EndEffects) -> None:
+    def advance(self, effects: EndEffects) -> None:
         """Told when the end of jobs, as it was written, has ended others, or lets them start."""
 
     def failure_behind(self, job_id: str, backend: Any) -> tuple[str, BaseException | None]:

@@ -111,15 +111,15 @@ class SessionServices(Services):
             finder.refresh(self.ledger.rows(list(job_ids)).values())
         return finder.by_ids(list(job_ids))
 
-    def advance(self, consequences: EndEffects) -> None:
+    def advance(self, effects: EndEffects) -> None:
         """Tell the backends of these jobs; one that cannot be told now looks by itself, sooner or later."""
         from anyjob.session.backends.ledger_backends import LedgerBackends
 
-        if any(not self.ledger.backend_row(each.backend).host for each in consequences.again):
+        if any(not self.ledger.backend_row(each.backend).host for each in effects.again):
             with suppress(AnyjobError):
                 self.look_after_releases()
         backends = LedgerBackends(self._session)
-        ids = [job_id for job_id, _ in (*consequences.ended, *consequences.released)]
+        ids = [job_id for job_id, _ in (*effects.ended, *effects.released)]
         of_backend: dict[int, list[Row]] = {}
         for row in self.ledger.rows(ids).values():
             of_backend.setdefault(row.backend, []).append(row)

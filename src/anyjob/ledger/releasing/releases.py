@@ -47,7 +47,7 @@ class Cancelled(NamedTuple):
     """Those that have ended by that."""
     claimed: list[str]
     """Those that are being handed to their engine: they are cancelled there, once it has them."""
-    consequences: EndEffects
+    effects: EndEffects
 
 
 class Releases:

@@ -227,8 +227,8 @@ class LedgerRecorder(Recorder):
         from anyjob.ledger.releasing.releases import Releases
 
         cancelled = Releases(self.ledger, HOST).cancel(job_ids, time.time())
-        if cancelled.consequences != NOTHING:
-            self._backend.services.advance(cancelled.consequences)
+        if cancelled.effects != NOTHING:
+            self._backend.services.advance(cancelled.effects)
         return [*cancelled.ended, *cancelled.claimed]
 
     def _may_go_again(self, resources: Resources) -> bool:

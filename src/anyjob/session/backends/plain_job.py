@@ -77,9 +77,9 @@ class LedgerEntry:
     def _note(self, status: JobStatus) -> None:
         ledger = self._session.ledger
         if status in JOB_FINAL_STATES:
-            consequences = ledger.settle({self._job_id: Outcome(status=status)})
-            if consequences.ended or consequences.released:
-                self._session.services.advance(consequences)
+            effects = ledger.settle({self._job_id: Outcome(status=status)})
+            if effects.ended or effects.released:
+                self._session.services.advance(effects)
         elif status is not JobStatus.INITIALIZING:
             ledger.moved([(self._job_id, status, 1, None)])
         self._last = status
