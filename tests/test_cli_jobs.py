@@ -251,6 +251,14 @@ def test_a_cancel_that_a_backend_would_not_take_is_told(monkeypatch: pytest.Monk
     assert invoke("cancel", "goes on").exit_code == 0
 
 
+@pytest.mark.parametrize("command", ["hold", "release", "pause", "resume", "priority"])
+def test_what_was_not_done_to_a_job_of_an_id_is_exit_code_1(command: str) -> None:
+    done = ended(Command(["true"]), name=f"too late to {command}")
+    number = ["5"] if command == "priority" else []
+    assert invoke(command, done, *number).exit_code == 1
+    assert invoke(command, "--name", "too late", "--yes", *number).exit_code == 0, "nothing fits"
+
+
 def test_many_are_cancelled_by_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """submitit#1766, Parsl#2232: find running jobs and cancel them; mass cancel timed out."""
     jobs = library.get_backend("local").run_many([Command(["sleep", "60"])] * 300, name="many")
