@@ -275,6 +275,23 @@ def test_a_report_on_jobs_of_a_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("local_cli")
+def test_what_was_run_anew_is_reported_where_that_is_asked_for() -> None:
+    backend = library.get_backend("local")
+    library.wait(
+        [first := backend.run(Command(["sh", "-c", "exit $ANYJOB_ATTEMPT"]), name="anew")], timeout=60
+    )
+    library.wait(library.rerun([first]), timeout=60)
+    ids = [row["job_id"] for row in _table("--name", "anew")]
+    assert len(ids) == 1
+    assert ids != [first.job_id()]
+    assert [row["job_id"] for row in _table("--name", "anew", "--superseded")] == [first.job_id(), *ids]
+
+
+def _table(*options: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(anyjob("report", *options, "--csv", "-").stdout.decode())))
+
+
+@pytest.mark.usefixtures("local_cli")
 def test_a_report_of_nothing_or_to_nowhere_is_refused() -> None:
     assert "--html FILE" in invoke("report").stderr
     done = invoke("report", "--name", "nothing", "--html", "r.html")
