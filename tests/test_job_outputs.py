@@ -138,6 +138,9 @@ def test_fetch_on_the_command_line(tmp_path: Path) -> None:
     invoke("wait", job)
     done = invoke("fetch", job, "--into", str(tmp_path / "got"))
     assert (done.exit_code, done.stdout) == (0, f"{tmp_path / 'got' / 'own.txt'}\n"), done.stderr
+    for options, code, said in (([], 125, "is there already"), (["--overwrite"], 0, "")):
+        again = invoke("fetch", job, "--into", str(tmp_path / "got"), *options)
+        assert (again.exit_code, said in again.stderr) == (code, True)
     done = invoke("fetch", job, "nothing.txt")
     assert done.exit_code not in (0, 1)
     assert f"job {job} has left no file" in done.stderr
