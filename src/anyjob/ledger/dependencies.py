@@ -215,7 +215,7 @@ class _Step:
             f"SELECT id, backend, n FROM jobs WHERE n IN ({placeholders(numbers)}) AND +state = {BLOCKED}"
         )
         found = self._db.execute(blocked, numbers).fetchall()
-        self.consequences.released.extend((job_id, backend) for job_id, backend, _ in found)
+        self.effects.released.extend((job_id, backend) for job_id, backend, _ in found)
         self._db.executemany(
             "UPDATE jobs SET state = ? WHERE n = ?", [(self._state_on(backend), n) for _, backend, n in found]
         )

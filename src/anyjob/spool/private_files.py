@@ -75,8 +75,10 @@ def write_private(path: t.Path, data: bytes, *, durable: bool = False) -> None:
             if durable:
                 os.fsync(descriptor)
         os.rename(part, path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = os.fspath(path)  # what failed was a write to a descriptor, which has no name
         raise
     if durable:
         sync_directories(path.parent)
