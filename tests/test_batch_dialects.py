@@ -367,6 +367,7 @@ def test_a_program_that_does_not_answer_and_may_not_be_ended_is_not_waited_for(
     [
         (acme_kelp.Kelp.listed, ""),
         (lambda *_: [], "`kls` has no job k1, which runs"),
+        (lambda *_: [Row("k1", JobStatus.RUNNING, name="STDIN")], "`kls` calls job k1 'STDIN', and not by"),
         (lambda *_: [Row("k1", JobStatus.QUEUED)], "`kls` tells that job k1 is QUEUED, after"),
     ],
 )

@@ -188,6 +188,17 @@ def test_a_client_that_is_killed_while_it_writes_loses_nothing_and_runs_nothing_
     assert ran.read_text() == "once\n" * 2
 
 
+def test_a_job_that_is_not_told_who_it_is_does_not_run(tmp_path: Path) -> None:
+    """It claimed its work for nobody in particular; each task of an array took the first one's."""
+    node = Node(tmp_path, Command(["true"]), Command(["true"]))
+    code, words = node.run(job="", task=0)
+    assert (code, "tells a job its id (`job_variable`) is not set" in words) == (1, True)
+    code, words = node.run(task=None)
+    assert (code, "tells a task its number (`task_variable`) is not set" in words) == (1, True)
+    assert not node.member().claim.exists()
+    assert node.run(task=0)[0] == 0
+
+
 def test_what_was_renounced_and_forgotten_does_not_run(tmp_path: Path) -> None:
     """That it has no directory any more is no reason to make one."""
     node = Node(tmp_path, Command(["true"]), Command(["true"]))

@@ -73,6 +73,14 @@ class Allocation:
             self.task = task if is_task else "-"
             self.size = pack[0] if pack else 1
             self.first = (int(task) - first_task if is_task else 0) * self.size
+            count = (os.fstat(stream.fileno()).st_size - start) // LINE_SIZE
+            if not self.scheduler_id or (count > self.size and not is_task):
+                what = (
+                    "task its number (`task_variable`)"
+                    if self.scheduler_id
+                    else "job its id (`job_variable`)"
+                )
+                sys.exit(f"anyjob: the variable that tells a {what} is not set on {os.uname().nodename}")
             stream.seek(start + LINE_SIZE * self.first)
             lines = [line.split() for line in stream.read(LINE_SIZE * self.size).splitlines()]
         self.job_ids = [line[0].decode("ascii") for line in lines]

@@ -7,6 +7,7 @@ from typing import Any
 
 from anyjob.batch.backend import BatchBackend
 from anyjob.batch.queue import user_name
+from anyjob.batch.script import job_id_in_name
 from anyjob.errors import AnyjobError
 from anyjob.specs import Command
 from anyjob.status import JobStatus
@@ -45,6 +46,11 @@ def _missing(backend: BatchBackend, job: Any, timeout: float) -> str:
     while time.monotonic() < deadline:
         has_started = backend.job_directory(job.job_id()).exists()  # its node makes it
         row = backend.listed(job.native_id()) if job.native_id() else None
+        if row is not None and row.name and job_id_in_name(row.name) != job.job_id():
+            return (
+                f"{command} calls job {job.native_id()} {row.name!r}, and not by the name that it was "
+                "submitted with: it is not known as ours"
+            )
         if row is not None and row.status is JobStatus.RUNNING:
             return ""
         if job.in_final_state():
