@@ -275,3 +275,9 @@ def test_a_command_goes_through_json_with_its_kind() -> None:
     text = msgspec.json.encode(command)
     assert b'"kind":"command"' in text
     assert msgspec.json.decode(text, type=Command) == command
+
+
+def test_bytes_in_place_of_the_file_on_stdin_are_refused_with_the_way_out() -> None:
+    with pytest.raises(SpecError, match=r'File\("stdin", content\): it is not b\'x\''):
+        Command(["cat"], stdin=b"x")  # type: ignore[arg-type]
+    assert Command(["cat"], stdin=File("stdin", b"x")).stdin == File("stdin", b"x")

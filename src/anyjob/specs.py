@@ -260,6 +260,11 @@ class Command(Spec["CommandResult"], frozen=True, tag="command"):
             raise SpecError(
                 "stdout and stderr of a Command are paths of files, and one that was given is empty"
             )
+        if self.stdin is not None and not isinstance(self.stdin, File):
+            raise SpecError(
+                "stdin of a Command is the path of a file; bytes of your own go as "
+                f'File("stdin", content): it is not {self.stdin!r:.60}'
+            )
         for name in _table(self.files, "the files of a Command"):
             if name in ("", ".", "..") or "/" in name or len(os.fsencode(_text(name, "a name"))) > MAX_NAME:
                 raise SpecError(
