@@ -97,9 +97,9 @@ class WorkerProcess:
         return min(MOST, int(AHEAD / max(self._seconds, 1e-6)))
 
     def took(self, seconds: float) -> None:
-        """A call has taken it so long."""
+        """A call has taken it so long; on a busy machine one alone says little."""
         before = seconds if self._seconds is None else self._seconds
-        self._seconds = max(seconds, before + (seconds - before) / 8)
+        self._seconds = before + (seconds - before) / 8
 
     def begin(self, job: Job | None) -> None:
         """A call is the one that it makes now, or is to make next."""
