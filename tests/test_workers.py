@@ -6,6 +6,7 @@ import operator
 import os
 import pickle
 import random
+import resource
 import signal
 import sys
 from collections.abc import Iterator
@@ -197,6 +198,17 @@ def test_a_call_that_forks_and_comes_back_twice_is_told_once(driver: WorkerDrive
 def test_a_call_that_closes_all_files_is_told(driver: WorkerDriver) -> None:
     pid = driver.made("a", calls.close_all)
     assert driver.made("b", os.getpid) != pid
+
+
+FEWER = 500, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+@pytest.mark.parametrize("call", [(os.nice, 1), (resource.setrlimit, resource.RLIMIT_NOFILE, FEWER)])
+def test_what_cannot_be_raised_again_is_not_for_the_next(driver: WorkerDriver, call: Any) -> None:
+    pid = driver.made("a", os.getpid)
+    driver.made("b", *call)
+    assert driver.ended["b"]["pid"] == pid
+    assert driver.made("c", os.getpid) != pid
 
 
 def test_a_stream_that_is_closed_is_not_for_the_next(driver: WorkerDriver) -> None:

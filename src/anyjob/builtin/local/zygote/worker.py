@@ -56,6 +56,7 @@ TIMERS = (plain_signal.ITIMER_REAL, plain_signal.ITIMER_VIRTUAL, plain_signal.IT
 ENVIRONMENT = getattr(os.environb, "_data", os.environb)
 """The variables as they are kept: by way of ``os.environb`` it takes longer to look at all of them than most
 calls take."""
+LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 SIGNALS = [number for number in range(1, 32) if number not in (9, 19, 32, 33)]
 
 
@@ -76,6 +77,7 @@ class Worker:
     ) -> None:
         self._files = self._channel, self._tokens, self._log = files
         self._inodes = inodes(self._files)
+        self._attributes = attributes()
         self._logged = 0
         self._orders: deque[dict[str, Any]] = deque()
         self._is_idle = True
@@ -129,6 +131,7 @@ class Worker:
             and not has_children()
             and self._slate.has_streams()
             and inodes(self._files) == self._inodes
+            and attributes() == self._attributes
         )
 
     def _has_grown(self, peak: int) -> bool:
@@ -266,6 +269,11 @@ def inodes(descriptors: tuple[int, ...]) -> list[tuple[int, int]]:
         return [(found.st_dev, found.st_ino) for found in map(os.fstat, descriptors)]
     except OSError:
         return []
+
+
+def attributes() -> list[Any]:
+    """Return what a call may have lowered for its process, and nobody but root raises again."""
+    return [os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0), *map(resource.getrlimit, LIMITS)]
 
 
 def resident_memory() -> int:
