@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anyjob.builtin.local.keeper.ends import Ends
+from anyjob.builtin.local.keeper.log.job_log import JobLog
 from anyjob.builtin.local.keeper.log.lines import (
     devices_line,
     end_line,
@@ -154,6 +157,71 @@ def test_compacting_keeps_what_runs_and_what_is_newer_than_asked(tmp_path: Path)
     assert writer.size == (tmp_path / "log").stat().st_size
     writer.append(start_line("d", 1, 5.0))
     assert set(replay((tmp_path / "log").read_bytes()).running) == {"d"}
+
+
+class Turns:
+    """An event loop whose next turn comes when a test says so."""
+
+    def __init__(self) -> None:
+        self.due: list[Any] = []
+
+    def call_later(self, seconds: float, call: Any, *args: Any) -> None:
+        self.due.append(lambda: call(*args))
+
+    def turn(self) -> None:
+        due, self.due = self.due, []
+        for call in due:
+            call()
+
+
+class Told:
+    """A supervisor's connection, with what it was told."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.tell = self.tell_soon = self.events.append
+
+
+def test_an_end_that_is_told_lets_no_other_be_forgotten(tmp_path: Path) -> None:
+    """Ends of one turn are written together; a supervisor may be killed when it has heard of the first alone.
+
+    The next one would not find the others in a log that was compacted, and so run their jobs again.
+    """
+    loop: Any = Turns()
+    told: Any = Told()
+    writer = LogWriter(str(tmp_path / "log"))
+    log = JobLog(writer, loop)
+    ends = Ends(loop, log, told)
+    ended = [{"op": "ended", **event(job)} for job in ("a", "b-1", "c_2")]
+    ends.add(ended[0], others_wait=False)
+    ends.add(ended[1], others_wait=True)
+    log.process_started(SimpleNamespace(id="other", attempt=1, starttime=99), 7)  # type: ignore[arg-type]
+    ends.add(ended[2], others_wait=False)
+    loop.turn()
+    assert [each["id"] for each in told.events] == ["a", "b-1", "c_2"]
+    for heard, each in enumerate(told.events, 1):
+        rest = (tmp_path / "log").read_bytes()[each["offset"] :]
+        assert [*replay(rest).ended] == ["a", "b-1", "c_2"][heard:]
+
+
+def test_an_end_that_cannot_be_written_is_told_with_where_it_will_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop: Any = Turns()
+    told: Any = Told()
+    writer = LogWriter(str(tmp_path / "log"))
+    log = JobLog(writer, loop)
+    ends = Ends(loop, log, told)
+
+    def append(*args: Any, **how: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "append", append)
+        ends.add({"op": "ended", **event("a")}, others_wait=False)
+        loop.turn()
+    loop.turn()
+    assert [*replay((tmp_path / "log").read_bytes()[told.events[0]["offset"] :]).ended] == ["a"]
 
 
 def test_the_log_is_no_link(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Ends:
         offset = self._log.position["offset"]
         for event, others_wait in untold:
             tell = self._link.tell_soon if others_wait else self._link.tell
-            tell({**event, "offset": offset})
+            tell({"offset": offset, **event})
 
     def freed(self, event: dict[str, Any]) -> None:
         """Nothing is left of a job that has ended, as the message says: its GPUs are free."""

@@ -89,17 +89,27 @@ class JobLog:
         self._gathered.append(event)
 
     def write_gathered(self) -> None:
-        """Write what was gathered; nothing of it is told before that."""
+        """Write what was gathered; nothing of it is told before that.
+
+        Each gets the ``offset`` behind its own line: up to there the log may be compacted once it is told,
+        and no further, for the next one may not have been told then.
+        """
         if not self._gathered:
             return
         events, self._gathered = self._gathered, []
+        lines = list(map(event_line, events))
         try:
             self._write_ends()
-            self._writer.append(b"".join(map(event_line, events)), sync=True)
+            offset = self._writer.size
+            self._writer.append(b"".join(lines), sync=True)
         except OSError as error:
             log_error(error)
             self.unwritten += events
             self._loop.call_later(RETRY, self._retry)
+            return
+        for event, line in zip(events, lines, strict=True):
+            offset += len(line)
+            event["offset"] = offset
 
     def freed(self, event: dict[str, Any]) -> None:
         """Nothing is left of a job that has GPUs, as the message says that tells it."""
