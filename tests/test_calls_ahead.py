@@ -120,6 +120,28 @@ def test_what_has_not_begun_is_forgotten_with_the_supervisor(driver: Driver, tmp
     assert all(len(marks_in(tmp_path / job)) == 1 for job in behind)
 
 
+def test_who_comes_next_is_told_what_runs_though_the_log_has_no_room_for_it(
+    driver: Driver, tmp_path: Path
+) -> None:
+    """Else it would send the call again once that has ended."""
+    warm_up(driver, tmp_path, capacity=1)
+    gate = driver.fifo()
+    submit(driver, "long", calls.read_line, gate, capacity=1)
+    driver.send(op="ping")
+    driver.wait(lambda: any(other["op"] == "pong" for other in driver.others), "it has been started")
+    full = (driver.logs / "keeper.log").stat().st_size
+    before = resource.prlimit(driver.keeper.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+    driver.connection.close()
+    driver.connect()
+    assert "long" not in (driver.logs / "keeper.log").read_text()
+    assert set(replay(driver.hello["unwritten"]).running) == {"long"}
+    os.write(driver.held[-1], b"go\n")
+    assert driver.end_of("long")["code"] == 0
+    resource.prlimit(driver.keeper.pid, resource.RLIMIT_FSIZE, before)
+    until(lambda: "long" in driver.log().ended, "its end is logged")
+    assert not driver.log().running
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_each_runs_once_whatever_is_done_with_the_others(driver: Driver, tmp_path: Path, seed: int) -> None:
     """Cancelled, taken back, paused, killed with their worker or zygote: at any moment."""

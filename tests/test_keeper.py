@@ -530,6 +530,26 @@ def test_what_cannot_be_logged_is_started_when_it_can_be_and_what_has_ended_is_l
     assert not driver.log().running
 
 
+def test_what_could_not_be_logged_and_has_not_begun_is_forgotten_with_the_supervisor(tmp_path: Path) -> None:
+    """It began when there was room, and ended; the next supervisor, which no log told, had it run again."""
+    driver = KeeperDriver(tmp_path, "--idle", "0.2")
+    full = (driver.logs / "keeper.log").stat().st_size + 5
+    before = resource.prlimit(driver.keeper.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+    driver.spawn("a", "/bin/sh", "-c", f"echo ran >> {tmp_path}/ran", capacity=1)
+    driver.spawn("b", "/bin/sh", "-c", f"echo ran >> {tmp_path}/ran", capacity=1)
+    driver.wait(lambda: "keeper.log: the disk is full" in str(driver.others), "it waits for room")
+    driver.connection.close()
+    resource.prlimit(driver.keeper.pid, resource.RLIMIT_FSIZE, before)
+    driver.connect()
+    log = replay((driver.logs / "keeper.log").read_bytes() + driver.hello["unwritten"])
+    assert not log.running
+    assert not log.ended
+    driver.send(op="stop")  # once nothing runs, and nothing waits to
+    assert driver.keeper.wait(60) == 0
+    assert not (tmp_path / "ran").exists()
+    driver.connection.close()
+
+
 def test_an_end_that_cannot_be_logged_is_told_to_who_comes_next(tmp_path: Path) -> None:
     driver = KeeperDriver(tmp_path, "--idle", "0.2")
     driver.spawn("a", "/bin/sh", "-c", "read line", stdin=driver.fifo())
@@ -545,7 +565,7 @@ def test_an_end_that_cannot_be_logged_is_told_to_who_comes_next(tmp_path: Path) 
     driver.connect()
 
     assert set(driver.log().running) == {"a"}, "the log knows nothing of it"
-    assert driver.end_of("a")["code"] == 0
+    assert replay(driver.hello["unwritten"]).ended["a"]["code"] == 0
     driver.connection.close()
     with pytest.raises(subprocess.TimeoutExpired):
         driver.keeper.wait(1)  # many times as long as it stays for nothing

@@ -17,8 +17,9 @@ on, or is gone: that is not answered.
 
 ``warning`` has a ``text`` for who waits: the keeper does not answer, or the disk is full.
 
-On connecting, a supervisor hears ``hello`` of the keeper (``protocol``, ``pid``, ``log``, ``offset``): all
-that happened before is in the first ``offset`` bytes of the log, all else is told. It says ``start`` (see
+On connecting, a supervisor hears ``hello`` of the keeper (``protocol``, ``pid``, ``log``, ``offset``,
+``unwritten``): all that happened before is in the first ``offset`` bytes of the log, and in the lines that
+could not be written to it yet; all else is told. It says ``start`` (see
 `anyjob.builtin.local.supervisor.jobs.orders`), ``terminate`` (``id``, ``attempt``, ``cause``, ``grace`` in
 seconds), ``compact`` (``offset``: up to where what has ended may be forgotten), ``supervisor``
 (``command``: what starts the next one) and ``stop`` (once nothing runs); ``lend`` (``id``, ``attempt``)
@@ -36,7 +37,7 @@ from __future__ import annotations
 
 CLIENT_PROTOCOL = 6
 """The version of what client and supervisor say to each other."""
-KEEPER_PROTOCOL = 7
+KEEPER_PROTOCOL = 8
 """The version of what supervisor and keeper say to each other."""
 READY = "anyjob: a supervisor is ready"
 """What a supervisor that was started writes to stdout: what is none says something else."""

@@ -48,6 +48,7 @@ class Job:
         "has_directory",
         "id",
         "is_call",
+        "is_logged",
         "marks",
         "memory",
         "message",
@@ -111,6 +112,7 @@ class Job:
         self.peak_memory = 0  # of all its processes together, as far as that was watched
         self.overdue: Timer | None = None  # its walltime
         self.code: int | None = None
+        self.is_logged = False  # whether the log says that it is about to start
         self.has_directory = False  # whether its directory is there, as this attempt is to find it
         self.pid: int | None = None
         self.started: float | None = None

@@ -68,6 +68,7 @@ class JobControl:
         self._state = state
         self._jobs: dict[Key, Job] = {}
         self._by_pid: dict[int, Job] = {}
+        self._without_room: set[Job] = set()
         self._slots = Slots()
         self._ends = Ends(loop, log, link)
         self._environments = Environments()
@@ -94,9 +95,19 @@ class JobControl:
         return [job for job in self._jobs.values() if not self._slots.is_waiting(job)]
 
     def drop_waiting(self) -> None:
-        """Forget the jobs that wait for slots: the supervisor is gone, and the next one sends them anew."""
+        """Forget the jobs that wait, and that no log names: the supervisor is gone.
+
+        The next one sends them anew: also if they had begun by themselves, and ended, before it does.
+        """
         self._take_back_calls()
-        for job in self._slots.drop_waiting():
+        dropped = self._slots.drop_waiting()
+        for job in [job for job in self._without_room if not job.is_logged]:
+            self._without_room.discard(job)
+            self._slots.release(job)
+            if job.zygote is not None:
+                job.zygote.remove(job)
+            dropped.append(job)
+        for job in dropped:
             del self._jobs[job.key]
         for job in self._jobs.values():
             if job.starts_quietly and job.pid is None:  # it has no worker yet, whose log would name it
@@ -134,7 +145,8 @@ class JobControl:
 
     def _launch(self, job: Job) -> None:
         if self._jobs.get(job.key) is not job:
-            return  # it was cancelled, while it waited for room
+            return  # it was cancelled, or forgotten, while it waited for room
+        self._without_room.discard(job)
         if job.cause is not None:
             self.job_ended(job, -signal.SIGTERM)
             return
@@ -163,6 +175,7 @@ class JobControl:
 
     def _launch_later(self, job: Job, why: str) -> None:
         """The disk is full, which is no fault of the job: it keeps its slots, and waits for room."""
+        self._without_room.add(job)
         self._link.answer({"op": "hindered", "message": why})
         self._loop.call_later(ROOM, self._launch, job)
 
@@ -358,6 +371,7 @@ class JobControl:
     ) -> None:
         """A job has ended: write it, tell it, terminate what it has left behind, start who waited for it."""
         del self._jobs[job.key]
+        self._without_room.discard(job)
         self._memory.remove(job)
         if job.was_warned and job.cause is None and code != 0:
             job.cause = "warned"

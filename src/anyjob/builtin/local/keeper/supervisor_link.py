@@ -158,9 +158,8 @@ class SupervisorLink:
         self._commands.supervisor_found()
         self._loop.add_reader(frames, self._receive)
         hello = {"op": "hello", "protocol": KEEPER_PROTOCOL, "pid": os.getpid()}
-        self._loop.send(frames, {**hello, **self._log.position})
-        for event in self._log.unwritten:  # the log should say so, and cannot yet
-            self._loop.send(frames, {**event, "offset": self._log.position["offset"]})
+        # The log should say what is unwritten, and cannot yet.
+        self._loop.send(frames, {**hello, **self._log.position, "unwritten": self._log.unwritten_lines})
 
     def _disconnect(self) -> None:
         frames, self._frames = self._frames, None

@@ -1,4 +1,4 @@
-"""What the keeper logs of its jobs: an end that cannot be written now is written as soon as it can be."""
+"""What the keeper logs of its jobs: what has happened, and cannot be written now, is as soon as it can be."""
 
 from __future__ import annotations
 
@@ -41,12 +41,17 @@ class JobLog:
         self._held: dict[Key, list[str]] = {}
         self._gathered: list[dict[str, Any]] = []
         self.unwritten: list[dict[str, Any]] = []
-        """What could not be written yet of ends, as the messages say that tell it."""
+        """What could not be written yet of starts and ends, as the messages say that tell it."""
 
     @property
     def position(self) -> dict[str, Any]:
         """The ``log``, a path, and the ``offset`` of its end: what the supervisor is told of it."""
         return {"log": self._writer.path, "offset": self._writer.size}
+
+    @property
+    def unwritten_lines(self) -> bytes:
+        """What is to come behind that."""
+        return b"".join(map(event_line, self.unwritten))
 
     def starting(self, job: Job) -> None:
         """A job is about to start, or may have started.
@@ -62,6 +67,7 @@ class JobLog:
         if job.devices:
             lines += devices_line(job.id, job.attempt, job.devices)
         self._append(lines, sync=True)
+        job.is_logged = True
         if job.devices:
             self._held[job.key] = job.devices
 
@@ -72,10 +78,12 @@ class JobLog:
 
     def may_have_started(self, job: Job) -> None:
         """A worker has a job, of which the worker's log says whether it has begun."""
+        at = job.started or time.time()
         try:
-            self._append(start_line(job.id, job.attempt, job.started or time.time()))
+            self._append(start_line(job.id, job.attempt, at))
         except OSError as error:
             log_error(error)
+            self._write_later({"op": "started", "id": job.id, "attempt": job.attempt, "time": at})
 
     def process_started(self, job: Job, pid: int) -> None:
         """A job has its process."""
@@ -99,13 +107,12 @@ class JobLog:
         events, self._gathered = self._gathered, []
         lines = list(map(event_line, events))
         try:
-            self._write_ends()
+            self._write_unwritten()
             offset = self._writer.size
             self._writer.append(b"".join(lines), sync=True)
         except OSError as error:
             log_error(error)
-            self.unwritten += events
-            self._loop.call_later(RETRY, self._retry)
+            self._write_later(*events)
             return
         for event, line in zip(events, lines, strict=True):
             offset += len(line)
@@ -122,8 +129,7 @@ class JobLog:
             self._append(event_line(event), sync=True)
         except OSError as error:
             log_error(error)
-            self.unwritten.append(event)
-            self._loop.call_later(RETRY, self._retry)
+            self._write_later(event)
 
     def compact(self, running: Iterable[Job], offset: int | None) -> None:
         """Forget what has ended, up to an offset; where that cannot be written, the log is as before."""
@@ -143,16 +149,20 @@ class JobLog:
     def _append(self, line: bytes, sync: bool = False) -> None:
         """Write a line, after those that could not be written before."""
         self.write_gathered()
-        self._write_ends()
+        self._write_unwritten()
         self._writer.append(line, sync=sync)
 
-    def _write_ends(self) -> None:
+    def _write_later(self, *events: dict[str, Any]) -> None:
+        self.unwritten += events
+        self._loop.call_later(RETRY, self._retry)
+
+    def _write_unwritten(self) -> None:
         while self.unwritten:
             self._writer.append(event_line(self.unwritten[0]), sync=True)
             del self.unwritten[0]
 
     def _retry(self) -> None:
         try:
-            self._write_ends()
+            self._write_unwritten()
         except OSError:
             self._loop.call_later(RETRY, self._retry)

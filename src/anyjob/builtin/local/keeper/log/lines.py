@@ -158,7 +158,9 @@ def devices_line(job: str, attempt: int, devices: Iterable[str]) -> bytes:
 
 
 def event_line(event: dict[str, Any]) -> bytes:
-    """Return the line of what a message tells: that a job has ended, or that nothing is left of it."""
+    """Return the line of what a message tells: a job has started, or ended, or nothing is left of it."""
+    if event["op"] == "started":
+        return start_line(event["id"], event["attempt"], event["time"])
     if event["op"] == "freed":
         return b"F %s %d\n" % (event["id"].encode("ascii"), event["attempt"])
     return end_line(event)

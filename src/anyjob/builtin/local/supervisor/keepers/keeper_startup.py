@@ -142,7 +142,8 @@ def _greet(
     connection.setblocking(False)
     hello, *events = messages
     with open(hello["log"], "rb") as stream:
-        return KeeperConnection(frames, replay(stream.read(hello["offset"])), events, hello["pid"])
+        log = replay(stream.read(hello["offset"]) + hello["unwritten"])
+    return KeeperConnection(frames, log, events, hello["pid"])
 
 
 def _pauses(wait: Callable[[], bool]) -> Iterator[float]:
