@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 import pickle
@@ -38,6 +39,10 @@ class Driver(KeeperDriver):
     """Its keeper has workers have as many calls as may be, however long these take on a busy machine."""
 
     program = ("-c", PROGRAM)
+
+
+def _is_gone(pid: int) -> bool:
+    return read_process(pid) is None
 
 
 @pytest.fixture
@@ -236,7 +241,7 @@ def test_workers_leave_no_logs(driver: Driver, tmp_path: Path) -> None:
     warm_up(driver, tmp_path, recycle=20)
     for pid in driver.workers():
         slay(pid)
-        until(lambda pid=pid: read_process(pid) is None, "it is reaped")
+        until(functools.partial(_is_gone, pid), "it is reaped")
     until(lambda: not worker_log.left_in(str(driver.logs / "workers")), "they are removed")
 
 

@@ -49,7 +49,7 @@ def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Sess
 def test_what_is_being_handed_over_is_not_lost_to_others(slow: tuple[Session, Session, list[Any]]) -> None:
     """A client that takes longer than the grace of its backend, which is none here."""
     submitter, other, meanwhile = slow
-    seen = []
+    seen: list[JobStatus] = []
     meanwhile.append(lambda orders: seen.extend(other.get_job(order.job_id).status() for order in orders))
     jobs = submitter.get_backend("cluster").map(len, ["a", "b"])
     assert seen == [JobStatus.INITIALIZING] * 2

@@ -19,7 +19,7 @@ ODD = "\x1b[31m\x1b]0;x\x07"
 @pytest.fixture
 def make(anyjob_session: anyjob.Session, anyjob_environment: Path) -> Callable[..., PipeBackend]:
     anyjob_session.registry.register_backend("pipe", PipeBackend)
-    return lambda **options: anyjob_session.get_backend(  # type: ignore[return-value]
+    return lambda **options: anyjob_session.get_backend(
         "pipe", state=str(anyjob_environment / "far"), **options
     )
 

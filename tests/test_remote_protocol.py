@@ -191,7 +191,12 @@ def test_a_body_is_hashed_as_it_comes_in_any_order_and_one_with_a_hole_is_none(
     sha256 = hashlib.sha256(data).hexdigest()
     read: list[int] = []
     pread = os.pread
-    monkeypatch.setattr(os, "pread", lambda fd, size, at: read.append(size) or pread(fd, size, at))
+
+    def note(fd: int, size: int, at: int) -> bytes:
+        read.append(size)
+        return pread(fd, size, at)
+
+    monkeypatch.setattr(os, "pread", note)
     for offset in (0, 20, 10):
         store.put(sha256, offset, data[offset : offset + 10], last=False, channel=1)
     assert sum(read) == 30

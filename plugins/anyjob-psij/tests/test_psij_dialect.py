@@ -12,7 +12,7 @@ from anyjob_psij.backend import PsijJobOptions
 from anyjob_psij.dialect import ExecutorDialect
 
 import anyjob
-from anyjob import BackendError, JobStatus, Resources
+from anyjob import BackendError, BackendUnavailableError, JobStatus, Resources
 from anyjob.sdk import Dialect, Submission
 
 
@@ -93,7 +93,7 @@ def test_rows_are_read_by_the_executor() -> None:
 
 def test_no_jobs_and_an_outage_are_told_apart_by_the_executor() -> None:
     assert list(dialect("cobalt").listed("1\n \n")) == []
-    with pytest.raises(RuntimeError, match="no server"):
+    with pytest.raises(BackendUnavailableError, match=r"^status command .* no server"):
         list(dialect("cobalt").listed("1\n no server\n"))
 
 

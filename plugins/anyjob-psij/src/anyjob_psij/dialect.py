@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from anyjob import JobStatus
+from anyjob import BackendUnavailableError, JobStatus
 from anyjob.sdk import Dialect, Row, Submission
 
 SHELL = "/bin/sh"
@@ -203,7 +203,11 @@ class ExecutorDialect(Dialect):
         code, _, said = text.partition("\n")
         if int(code) and not said.strip():
             said = UNKNOWN_ERROR  # so does PSI/J, and some take it for "there are none"
-        for native_id, status in self._executor.parse_status_output(int(code), said).items():
+        try:
+            found = self._executor.parse_status_output(int(code), said)
+        except RuntimeError as error:  # what executors raise where the scheduler's program has failed
+            raise BackendUnavailableError(str(error)) from error
+        for native_id, status in found.items():
             yield row(native_id, status.state.name, status.exit_code, status.message or "")
 
     def history(self, jobs: Sequence[str], user: str, since: float) -> list[str] | None:
