@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 from support.piped_machines import SERVE, PipeBackend
+from support.waiting import wait_until
 
 import anyjob
 from anyjob import BackendError, BackendUnavailableError, Command, JobStatus, UnsupportedSpecError
@@ -70,6 +71,23 @@ def test_what_is_handed_over_takes_one_message_for_each_bulk_and_waits_for_no_an
     backend.cancel_many(jobs)
     assert sent[:bulks] == ["submit"] * 6
     assert on_their_way[: connection.WINDOW] == [4, 5, 6, 6]
+
+
+def test_what_a_channel_is_read_from_is_closed_by_who_reads(make: Make, tmp_path: Path) -> None:
+    """Else the next channel may have its number, and a reader of this one reads the beginning of that."""
+    pid = tmp_path / "pid"
+    script = (
+        f'sleep 600 & echo $! > {pid}; exec "$@"'  # it has the pipe, too: reading does not come to its end
+    )
+    channel = make(argv=("sh", "-c", script, "serve", *SERVE)).channel()
+    held = channel._child.stdout
+    assert held is not None
+    try:
+        channel.close()
+        assert not held.closed
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+    wait_until(lambda: held.closed)
 
 
 def test_how_many_run_at_a_time_is_limited_there(make: Make, anyjob_session: anyjob.Session) -> None:

@@ -39,7 +39,6 @@ def pipe() -> Iterator[Pipe]:
     os.close(made.reader)
     if made.thread.ident is not None:
         made.thread.join(60)
-    os.close(made.writer)
 
 
 def test_a_small_message_needs_no_thread(pipe: Pipe) -> None:
@@ -77,6 +76,18 @@ def test_what_is_said_once_it_is_closed_goes_nowhere(pipe: Pipe) -> None:
     pipe.outbox.put(b"late")
     pipe.thread.join(60)
     assert not pipe.thread.is_alive()
-    os.set_blocking(pipe.reader, False)
-    with pytest.raises(BlockingIOError):
-        os.read(pipe.reader, 1)
+    assert os.read(pipe.reader, 1) == b"", "it is closed, too"
+
+
+def test_what_is_written_to_is_closed_when_that_has_come_to_its_end(pipe: Pipe) -> None:
+    """Another file may have its number at once, and would get what is left of the message."""
+    pipe.outbox.put(b"x" * 1_000_000)
+    pipe.thread.start()
+    wait_until(lambda: pipe.outbox._is_writing)
+    pipe.outbox.close()
+    assert os.fstat(pipe.writer), "nobody has read, so it is being written to"
+    while os.read(pipe.reader, 1 << 16):
+        pass
+    pipe.thread.join(60)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(pipe.writer)

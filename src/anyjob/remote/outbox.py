@@ -16,7 +16,8 @@ class Outbox:
     """Writes messages. To put one there never waits, and wakes nobody where the other end reads.
 
     Args:
-        descriptor: what they are written to, by nobody else.
+        descriptor: what they are written to. It is closed with this, once nobody writes to it any more: else
+            its number may be that of another file by then, and what is left of a message would go there.
         broken: called where they cannot be any more.
     """
 
@@ -26,7 +27,7 @@ class Outbox:
         self._poll.register(descriptor, select.POLLOUT)
         self._held: deque[bytes] = deque()
         self._changed = threading.Condition(threading.Lock())
-        self._is_closed = False
+        self._is_closed = self._is_writing = False
 
     def put(self, message: bytes) -> None:
         """Have a message written after those before it."""
@@ -53,18 +54,28 @@ class Outbox:
                 self._changed.wait_for(lambda: self._held or self._is_closed)
                 if self._is_closed:
                     return
+                self._is_writing = True
                 view = memoryview(self._held[0])  # it stays there meanwhile: what follows is behind it
-            while view and not self._is_closed:
+            is_broken = False
+            while view and not (is_broken or self._is_closed):
                 try:
                     view = view[os.write(self._descriptor, view) :]
                 except OSError:
-                    self._broken()
-                    return
+                    is_broken = True
             with self._changed:
+                self._is_writing = False
+                if self._is_closed:
+                    os.close(self._descriptor)
+                    return
                 self._held.popleft()
+            if is_broken:
+                self._broken()
+                return
 
     def close(self) -> None:
         """Write nothing any more: what is put there from now on goes nowhere."""
         with self._changed:
+            if not (self._is_closed or self._is_writing):
+                os.close(self._descriptor)
             self._is_closed = True
             self._changed.notify()

@@ -121,7 +121,9 @@ class Channel:
         except OSError as error:
             raise BackendError(f"cannot start {argv[0]}: {error.strerror or error}") from error
         assert self._child.stdin is not None
-        self._outbox = Outbox(self._child.stdin.fileno(), lambda: None)  # who reads hears of its end
+        self._outbox = Outbox(os.dup(self._child.stdin.fileno()), lambda: None)  # who reads hears of its end
+        self._child.stdin.close()
+        self._is_read = False
         self._errors = self._start("stderr", self._read_stderr)
         try:
             rest = self._open(started + timeout)
@@ -135,6 +137,7 @@ class Channel:
                 noise = self.noise if isinstance(error, _Ended) else f"{self.noise}{error}"
                 raise explain(Ending(code, self._said(), noise, time.monotonic() - started)) from None
             raise
+        self._is_read = True
         self._start("read", lambda: self._read(rest))
         self._start("write", self._outbox.run)
         self._start("ping", self._ping)
@@ -198,6 +201,7 @@ class Channel:
             line = line[-LAST_WORDS:]
             for each in lines:
                 self._pass_on(each)
+        self._child.stderr.close()
 
     def _pass_on(self, line: bytes) -> None:
         """Report what the anyjob there has to say, such as that its disk is full."""
@@ -274,6 +278,9 @@ class Channel:
             if not self._closed:
                 report("the connection to %s is given up: %s", self.hello.host, in_words(error))
         self._lose()
+        # Whoever reads from it closes it: else its number may be that of the next channel's by then, and this
+        # thread would read the beginning of that.
+        self._child.stdout.close()
 
     def _ping(self) -> None:
         unanswered = 0
@@ -324,10 +331,8 @@ class Channel:
             child.wait()
         # A process that it has left may hold its stderr open: no longer than a moment is waited for that.
         self._errors.join(0.5)
-        for stream in (child.stdin, child.stdout, child.stderr):
-            if stream is not None and not (stream is child.stderr and self._errors.is_alive()):
-                with suppress(OSError):
-                    stream.close()
+        if child.stdout is not None and not self._is_read:
+            child.stdout.close()
 
 
 class _Ended(Exception):
