@@ -62,7 +62,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
         with running(tmp_path_factory.mktemp("local"), isolation="reuse") as made:
             for kind in (ReportJob, SheetJob, BrokenJob, OpenedJob):
-                made.session.registry.register_job_type(kind.spec_type.__struct_config__.tag, kind)
+                made.session.registry.register_job_type(str(kind.spec_type.__struct_config__.tag), kind)
             yield made
 
 

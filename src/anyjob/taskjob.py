@@ -84,7 +84,7 @@ class TaskJob(BaseJob, Generic[T_co]):
         """Turn the result of what ``spec`` was rewritten as into a result of this kind.
 
         Args:
-            spec: the work.
+            spec: the work; None of a job that others have submitted, and that was attached to.
             to: the kind that it was rewritten as; this kind, where a backend took it as it is.
             value: the result of that; what the backend has left.
         """
@@ -93,8 +93,9 @@ class TaskJob(BaseJob, Generic[T_co]):
     @classmethod
     def read(cls, job: TaskJob, outcome: Outcome) -> Any:
         """Read the result of a job that ran as this kind; by default, `lift` makes it of the value."""
-        spec = job._record.specs[-1]
-        return cls.lift(spec, kind_of(spec), load_value(outcome))
+        record = job._record
+        spec = record.specs[-1] if record.is_ours else None
+        return cls.lift(spec, record.native, load_value(outcome))
 
     @classmethod
     def describe(cls, spec: Any) -> str:

@@ -152,6 +152,11 @@ class JobRecord:
         return bool(self._specs)
 
     @property
+    def is_ours(self) -> bool:
+        """Whether anyjob has submitted it, so that its work is known."""
+        return bool(self._specs or self._load()[0])
+
+    @property
     def specs(self) -> tuple[Spec, ...]:
         """The work as it was handed over, and all that it was rewritten as; the last one is native.
 

@@ -165,7 +165,8 @@ def lift_of(job: Any) -> tuple[Callable[[Any], Any], ...] | None:
         return None
     if record.kind == "python":
         return ()  # its spec is not needed, and need not be importable here
-    kinds = [kind_of(spec) for spec in record.specs]
+    specs = record.specs if record.is_ours else (None,)
+    kinds = [kind_of(spec) for spec in specs if spec is not None] or [record.native]
     classes = list(map(job.backend().services.job_type, kinds))
     if "python" in kinds:
         lifting = kinds.index("python")
@@ -174,7 +175,7 @@ def lift_of(job: Any) -> tuple[Callable[[Any], Any], ...] | None:
     else:
         return None
     to = [*kinds[1:], kinds[-1]]
-    return tuple(partial(classes[n].lift, record.specs[n], to[n]) for n in reversed(range(lifting)))
+    return tuple(partial(classes[n].lift, specs[n], to[n]) for n in reversed(range(lifting)))
 
 
 # --- seeking and replacing --------------------------------------------------------------------------
