@@ -69,6 +69,26 @@ def make(
         backend.cancel_many(backend.jobs())
 
 
+def test_a_scheduler_that_runs_scripts_by_sh_has_jobs_of_the_same_kind(
+    make: Make, sea: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where that is no bash they ran without the variables of their caller, and nobody was told."""
+    (sea / "sh").touch()
+    monkeypatch.setenv("MINE", "a 'b'")
+    jobs = make().run_many([Command(["sh", "-c", 'echo "$MINE"'])] * 2)
+    assert [job.result(PATIENCE).stdout.text() for job in jobs] == ["a 'b'\n"] * 2
+
+
+def test_jobs_whose_submitting_program_was_killed_are_looked_for(make: Make, tmp_path: Path) -> None:
+    """They were told as refused, and ran."""
+    kput = tmp_path / "kelp" / "kput"
+    taking = kput.rename(kput.with_name("taking"))
+    kput.write_text(f'#!/bin/sh\n{taking} "$@" > /dev/null; kill -KILL $$\n')
+    kput.chmod(0o755)
+    job = make().run(Command(["echo", "ran"]))
+    assert job.result(PATIENCE).stdout.text() == "ran\n"
+
+
 def test_a_bulk_is_an_array_and_each_says_how_it_has_ended(make: Make) -> None:
     jobs = make().run_many([Command(["sh", "-c", f"echo {number}; exit {number}"]) for number in range(4)])
     outcomes = [job.outcome(PATIENCE) for job in jobs]

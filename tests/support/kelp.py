@@ -33,7 +33,8 @@ def kput(sea: Scheduler, arguments: list[str]) -> int:
             **({} if part == ALONE else {"KELP_PART": str(part)}),
         }
 
-    job = sea.submit(["bash"], sys.stdin.buffer.read(), said["--called"], parts, variables)
+    shell = "sh" if (sea.directory / "sh").exists() else "bash"
+    job = sea.submit([shell], sys.stdin.buffer.read(), said["--called"], parts, variables)
     print(f"planted as k{job}")
     return 0
 

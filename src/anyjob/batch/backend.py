@@ -142,7 +142,7 @@ class BatchBackend(TaskBackend):
             for number, order in enumerate(orders):
                 task = self.words.first_task + number // pack if is_array else None
                 yield order, self.words.id_of(job, task)
-        elif done.returncode == 0 or says(self.words.unsure, done):
+        elif done.returncode <= 0 or says(self.words.unsure, done):  # killed, it may have submitted before
             for order in orders:
                 yield order, Unsure()
         elif says(self.words.too_large, done) and len(orders) > 1:
@@ -181,7 +181,7 @@ class BatchBackend(TaskBackend):
             self._queue.note_submission(job)
             yield order, job
         rest = orders[len(jobs) :]
-        if done.returncode == 0 or says(self.words.unsure + self.words.away, done):
+        if done.returncode <= 0 or says(self.words.unsure + self.words.away, done):
             yield from ((order, Unsure()) for order in rest)
             return
         remove_inputs(rest)

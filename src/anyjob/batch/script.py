@@ -20,10 +20,16 @@ _NAME = re.compile(r"anyjob-([0-9a-f]{20})$")
 _BEFORE_NUMBER = re.compile(r"[\W\d_]*$")
 _PLAIN = re.compile(rb"[A-Za-z0-9_./+@%=-]+")
 
+# A scheduler may have the machine's sh run it: where that is no bash, jobs would run without their variables.
 # What is the user's is in files, which ANYJOB_SUBMISSION leads to. What is written into it is of ours: where
 # they are, and the words of the dialect.
 _SCRIPT = """\
 #!/bin/bash
+if [ -z "$BASH_VERSION" ]; then
+  [ -r "$0" ] && exec bash "$0"
+  echo "anyjob: this is to be run by bash, and not by $0" >&2
+  exit 126
+fi
 export ANYJOB_SUBMISSION={submission} ANYJOB_LAUNCHER={launcher} ANYJOB_PYTHON={python}
 export ANYJOB_JOB="{job}" ANYJOB_TASK="{task}" ANYJOB_RESTARTS="{restarts}"
 anyjob_number=$ANYJOB_TASK
