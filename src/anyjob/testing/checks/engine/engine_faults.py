@@ -184,7 +184,7 @@ class EngineFaults:
             except AnyjobError as error:
                 raise AssertionError(
                     "the engine took a job, its answer was lost on the way, and run() took that for a no "
-                    f"({error!r}): have launch() yield Unsure()"
+                    f"({error!r}): have launch() yield Unsure(), or a dialect know the words (`unsure`)"
                 ) from error
             with AttributesChanged(backend, grace=backend.grace if finds else GRACE):
                 outcome = harness.outcome(job)
