@@ -105,9 +105,6 @@ def test_a_module_that_is_missing_there_is_named_before_anything_runs(
 
     with pytest.raises(JobRejectedError, match=r"only_here cannot be imported on .*register_pickle_by_value"):
         backend.run(only_here.f)
-    with pytest.raises(JobRejectedError, match="only_here cannot be imported on"):
-        backend.run(Call("only_here:f"))
-    assert backend.run(Call("math:sqrt", (16,))).result(60) == 4
 
 
 def test_what_is_safe_runs_programs_only(make: Make, server: ssh_lab.Server) -> None:

@@ -134,12 +134,11 @@ class Handover:
                 "as those of __main__ and nested ones, do not travel between the two; name it "
                 "'module:function' of a module that is installed there, or set python to another interpreter"
             )
-        modules = dict.fromkeys((*used.modules, *pickle_inspection.modules_of(call.fn)))
-        unknown = [name for name in modules if name not in self._missing_modules]
+        unknown = [name for name in used.modules if name not in self._missing_modules]
         if unknown:
             missing = set(self._connection.ask("missing-modules", Names(unknown)).names)
             self._missing_modules.update({name: name in missing for name in unknown})
-        absent = [name for name in modules if self._missing_modules[name]]
+        absent = [name for name in used.modules if self._missing_modules[name]]
         if absent:
             raise JobRejectedError(
                 f"{', '.join(absent)} cannot be imported on {hello.host} (Python {hello.python}): install "
