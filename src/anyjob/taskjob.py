@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Generic, NoReturn
 
@@ -268,8 +269,8 @@ class TaskJob(BaseJob, Generic[T_co]):
             return read
         classes = [job_type(kind_of(spec)) for spec in record.specs]
         value: T_co = classes[-1].read(self, outcome)
-        for step in range(len(classes) - 2, -1, -1):
-            value = classes[step].lift(record.specs[step], kind_of(record.specs[step + 1]), value)
+        for lift in lifts(classes, record.specs):
+            value = lift(value)
         return value
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
@@ -502,3 +503,14 @@ class TaskJob(BaseJob, Generic[T_co]):
         with suppress(Exception):  # a repr is asked for where other things have gone wrong, too
             return str(self._backend.recorder.work(self._job_id))
         return ""
+
+
+def lifts(classes: Sequence[type[TaskJob]], specs: Sequence[Spec]) -> Iterator[Callable[[Any], Any]]:
+    """Yield what makes the result of work of that of the last that it was rewritten as, one after the other.
+
+    Args:
+        classes: the kinds of work that it was, from its own on.
+        specs: the work, as each of these.
+    """
+    for step in range(len(classes) - 2, -1, -1):
+        yield functools.partial(classes[step].lift, specs[step], kind_of(specs[step + 1]))

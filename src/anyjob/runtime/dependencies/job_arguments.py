@@ -22,7 +22,7 @@ from anyjob.errors import DependencyFailedError, SpecError, UnsupportedSpecError
 from anyjob.job import JobList
 from anyjob.references import STANDS_FOR_RESULT, LazyResultOf, OutputPath, ResultOf
 from anyjob.specs import Call, Spec, kind_of
-from anyjob.taskjob import TaskJob
+from anyjob.taskjob import TaskJob, lifts
 
 if TYPE_CHECKING:
     from anyjob.runtime.dependencies.prerequisites import After
@@ -165,17 +165,15 @@ def lift_of(job: Any) -> tuple[Callable[[Any], Any], ...] | None:
         return None
     if record.kind == "python":
         return ()  # its spec is not needed, and need not be importable here
-    specs = record.specs if record.is_ours else (None,)
-    kinds = [kind_of(spec) for spec in specs if spec is not None] or [record.native]
+    specs = record.specs if record.is_ours else ()
+    kinds = [kind_of(spec) for spec in specs] or [record.native]
     classes = list(map(job.backend().services.job_type, kinds))
     if "python" in kinds:
-        lifting = kinds.index("python")
-    elif classes[-1].read.__func__ is TaskJob.read.__func__:  # type: ignore[attr-defined]
-        lifting = len(kinds)
-    else:
-        return None
-    to = [*kinds[1:], kinds[-1]]
-    return tuple(partial(classes[n].lift, specs[n], to[n]) for n in reversed(range(lifting)))
+        end = kinds.index("python") + 1
+        return tuple(lifts(classes[:end], specs[:end]))
+    if classes[-1].read.__func__ is TaskJob.read.__func__:  # type: ignore[attr-defined]
+        return partial(classes[-1].lift, specs[-1] if specs else None, kinds[-1]), *lifts(classes, specs)
+    return None
 
 
 # --- seeking and replacing --------------------------------------------------------------------------
