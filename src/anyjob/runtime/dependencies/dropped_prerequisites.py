@@ -19,7 +19,7 @@ def let_go(backend: t.TaskBackend, job_ids: Sequence[str]) -> None:
         StateError: it cannot be written.
     """
     if backend.capabilities.durable:
-        consequences = backend.services.ledger.let_go(job_ids)
-        if consequences != NOTHING:
-            backend.services.advance(consequences)
+        effects = backend.services.ledger.let_go(job_ids)
+        if effects != NOTHING:
+            backend.services.advance(effects)
     held_jobs.let_go(frozenset(job_ids))

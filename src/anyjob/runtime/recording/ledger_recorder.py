@@ -113,7 +113,7 @@ class LedgerRecorder(Recorder):
                     for record in some:
                         check_own_directory(record.specs[-1])
             keyed = {record.job_id: record.once for record in records if record.once is not None}
-            consequences, taken = self.ledger.transaction(lambda: self._add(bulks, keyed, handing))
+            effects, taken = self.ledger.transaction(lambda: self._add(bulks, keyed, handing))
         except BaseException as error:
             self._let_go(handing)
             job_ids = [record.job_id for record in records]
@@ -121,7 +121,7 @@ class LedgerRecorder(Recorder):
             if isinstance(error, Exception) or not self.entered(job_ids[:1]):
                 self._clear(job_ids, [bulk.context.environment for bulk in bulks])
             raise
-        ended = [job_id for each in consequences for job_id, _ in each.ended]
+        ended = [job_id for each in effects for job_id, _ in each.ended]
         if taken:
             whole = [
                 bulk.context.environment for bulk in bulks if all(job.job_id in taken for job in bulk.jobs)
@@ -134,7 +134,7 @@ class LedgerRecorder(Recorder):
             return Entered(taken=taken, handing=frozenset(handing))
         with suppress(AnyjobError):
             self._backend.services.look_after_releases()
-        free = {job_id for each in consequences for job_id, _ in each.released}
+        free = {job_id for each in effects for job_id, _ in each.released}
         return Entered(
             frozenset(
                 record.job_id
@@ -251,7 +251,7 @@ class LedgerRecorder(Recorder):
                 jobs = sift(jobs, keyed, known, taken)
                 if not jobs:
                     continue
-            consequences = self.ledger.add(
+            effects = self.ledger.add(
                 number,
                 jobs,
                 kind=context.route[0],
@@ -263,16 +263,18 @@ class LedgerRecorder(Recorder):
                 again=self._may_go_again(resources),
                 state=JobStatus.QUEUED if self._backend.queues_in_ledger else JobStatus.INITIALIZING,
             )
-            entered.append(consequences)
-            if (
-                not self._backend.queues_in_ledger
-            ):  # before others see it: they look for what is not handed over
-                from anyjob.ledger import handover_locks
-
-                bulk = self.ledger.rows([jobs[0].job_id])[jobs[0].job_id].bulk
-                handover_locks.hold(self.ledger.state, bulk)
-                handing.add(bulk)
+            entered.append(effects)
+            if not self._backend.queues_in_ledger:
+                handing.add(self._hold_bulk_of(jobs[0].job_id))
         return entered, taken
+
+    def _hold_bulk_of(self, job_id: str) -> int:
+        """Hold the lock of a job's bulk before others see that; return its number."""
+        from anyjob.ledger import handover_locks
+
+        bulk = self.ledger.rows([job_id])[job_id].bulk
+        handover_locks.hold(self.ledger.state, bulk)
+        return bulk
 
     def attached(self, record: JobRecord) -> str:
         """Enter a job that others have submitted, unless it is one of ours already; return our id of it.
@@ -348,16 +350,16 @@ class LedgerRecorder(Recorder):
         for job_id, outcome in outcomes.items():
             self._keep_large(job_id, outcome)
         try:
-            consequences = self.ledger.settle(outcomes, native_ids)
+            effects = self.ledger.settle(outcomes, native_ids)
         except (AnyjobError, OSError):
             raise
         except Exception:  # what pickle makes of a value is not to be foreseen
             outcomes = {job_id: make_writable(outcome) for job_id, outcome in outcomes.items()}
-            consequences = self.ledger.settle(outcomes, native_ids)
-        if consequences != NOTHING:
-            self._backend.services.advance(consequences)
-        if consequences.again or consequences.stale:
-            gone = {each.job_id for each in consequences.again} | set(consequences.stale)
+            effects = self.ledger.settle(outcomes, native_ids)
+        if effects != NOTHING:
+            self._backend.services.advance(effects)
+        if effects.again or effects.stale:
+            gone = {each.job_id for each in effects.again} | set(effects.stale)
             return {job_id: outcome for job_id, outcome in outcomes.items() if job_id not in gone}
         return outcomes
 

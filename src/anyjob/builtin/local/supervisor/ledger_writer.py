@@ -106,18 +106,18 @@ class LedgerWriter:
 
         if moved or ended or noted:
             try:
-                consequences = self._ledger.transaction(write)
+                effects = self._ledger.transaction(write)
             except (TypeError, ValueError):
                 for job_id, (outcome, bulk) in ended.items():
                     ended[job_id] = make_writable(outcome), bulk
-                consequences = self._ledger.transaction(write)
+                effects = self._ledger.transaction(write)
             self._moved, self._ended, self._noted = {}, {}, {}
             self._due = time.monotonic() + PACE * min(max(1, len(ended)), SLOWEST)
-            again = [*(each.job_id for each in consequences.again), *consequences.stale]
+            again = [*(each.job_id for each in effects.again), *effects.stale]
             for job_id in again:
                 del ended[job_id]
             self._note_ended((job_id, bulk) for job_id, (_, bulk) in ended.items())
-            self._follow(consequences)
+            self._follow(effects)
         try:
             self._clean_up()
         finally:  # whatever comes of that, the ledger has them
@@ -132,22 +132,22 @@ class LedgerWriter:
             StateError: it cannot be written: then none of them is.
         """
         self.write()  # else one would count as waiting that has ended
-        cancelled, consequences = self._ledger.cancel_queued(job_ids, self._paths.host, finished)
+        cancelled, effects = self._ledger.cancel_queued(job_ids, self._paths.host, finished)
         self._note_ended((job_id, bulk) for job_id, bulk, _ in cancelled)
-        self._follow(consequences)
+        self._follow(effects)
         return {job_id: attempt for job_id, _, attempt in cancelled}
 
     def follow(self, ended: Sequence[tuple[str, int]]) -> None:
         """Jobs, by id and bulk, have ended in the ledger, since others did: all are told soon."""
         self._follow(EndEffects([*ended]))
 
-    def _follow(self, consequences: EndEffects) -> None:
-        self._note_ended(consequences.ended)
-        self._untold += [job_id for job_id, _ in consequences.ended]
-        for backend in {backend for _, backend in consequences.released}:
+    def _follow(self, effects: EndEffects) -> None:
+        self._note_ended(effects.ended)
+        self._untold += [job_id for job_id, _ in effects.ended]
+        for backend in {backend for _, backend in effects.released}:
             self._on_released(backend)
-        if consequences.again:
-            self._on_again(consequences.again)
+        if effects.again:
+            self._on_again(effects.again)
 
     def _tell(self, ended: list[str], moved: list[str]) -> None:
         untold, self._untold = self._untold, []
