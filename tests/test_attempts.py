@@ -15,6 +15,7 @@ from support.several_engines import several_engines
 import anyjob
 from anyjob import Command, Config, ConfigError, JobError, JobStatus, Retry, Session, aio
 from anyjob.cli.run.single import run_one
+from anyjob.outputs import job_logs
 
 FLAKY = Command(["sh", "-c", 'echo "out $ANYJOB_ATTEMPT"; [ "$ANYJOB_ATTEMPT" = 3 ] || exit 75'])
 
@@ -124,6 +125,27 @@ def test_who_begins_with_an_attempt_that_is_yet_to_come_waits_for_it(
         never = anyjob.run(Command(["sleep", "1"]), backend=backend, retries=6)
         with pytest.raises(JobError, match="has had 1 attempt, and no attempt 7"):
             list(never.logs(follow=True, attempt=7))
+
+
+@pytest.mark.parametrize("backend", ["local", "right"])
+def test_who_asks_for_an_attempt_gets_that_alone_though_the_next_one_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    """Behind two machines the second one's lines were told twice: the first was read on into it."""
+    with several_engines(tmp_path, monkeypatch):
+        gates = tmp_path / "gates"
+        gates.mkdir()
+        wait = f"cd {gates}; until [ -e $ANYJOB_ATTEMPT ]; do sleep 0.05; done"
+        program = f"echo out $ANYJOB_ATTEMPT; {wait}; [ $ANYJOB_ATTEMPT = 2 ]"
+        job = anyjob.run(Command(["sh", "-c", program]), backend=backend, retries=1)
+        until(lambda: list(job.logs()) == ["out 1\n"])
+        read = job_logs.reader(job, "stdout", attempt=1)
+        (gates / "1").touch()
+        until(lambda: len(job.attempts()) == 2 and list(job.logs(attempt=2)) == ["out 2\n"])
+        assert (read(0), read(6)) == (b"out 1\n", b"")
+        (gates / "2").touch()
+        job.result(timeout=60)
+        assert (read(0), read(6)) == (b"out 1\n", b"")
 
 
 def test_who_begins_with_an_attempt_gets_it_where_the_one_before_wrote_nothing(tmp_path: Path) -> None:

@@ -125,6 +125,7 @@ class LogReader:
         attempt: the number of the attempt that is next, or runs, or was the last.
         read: returns what the engine has of that stream from an offset on.
         first: the number of the attempt to begin with, though it is yet to come.
+        goes_on: whether what follows that attempt is read, too.
     """
 
     def __init__(
@@ -134,6 +135,8 @@ class LogReader:
         attempt: int,
         read: Callable[[int], bytes],
         first: int | None = None,
+        *,
+        goes_on: bool = True,
     ) -> None:
         self._directory = directory
         self._stream = stream
@@ -141,6 +144,7 @@ class LogReader:
         self._before = 0  # bytes that the attempts before this one have written
         self._attempt = attempt
         self._first = first or 1
+        self._goes_on = goes_on
         while self._attempt > 1 and self._aside(self._attempt - 1) is None and directory is not None:
             self._attempt -= 1  # what the one before has written is still where this one is to write
 
@@ -156,7 +160,7 @@ class LogReader:
             if path is None:
                 return chunk
             chunk = read_range(path, offset - self._before)
-            if chunk:
+            if chunk or not self._goes_on:
                 return chunk
             self._before, self._attempt = offset, self._attempt + 1
 

@@ -9,6 +9,7 @@ from anyjob import _typing as t
 from anyjob.errors import JobError
 from anyjob.resources import goes_again
 from anyjob.spool.private_files import read_range
+from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
     from anyjob.outcome import Attempt
@@ -31,7 +32,10 @@ def attempts(job: t.TaskJob[Any]) -> list[Attempt]:
             return logs_of_attempt(record.spool, attempt, number)
         return logs_of_launches(backend.spool_root, record.job_id, before, attempt)
 
-    return attempts_of(before, record.outcome, number, record.status, None, logs_of)
+    status = record.status
+    if before and before[-1][0] >= number and record.outcome is None:  # nothing was heard of the next one yet
+        number, status = before[-1][0] + 1, JobStatus.QUEUED
+    return attempts_of(before, record.outcome, number, status, None, logs_of)
 
 
 def reader(
@@ -49,14 +53,17 @@ def reader(
     Raises:
         JobError: the job has had no such attempt; of what is returned: it has ended before that.
     """
-    record, last = job._record, job._record.attempt
+    record = job._record
+    if attempt is not None and record.outcome is None and not _has_begun(job, attempt):
+        job.status()  # it may have begun since
+    last = record.attempt
     if attempt not in (None, last):
         comes_to_it = record.outcome is None or attempt < last
         if attempt < 1 or not (follow and comes_to_it):
             return _reader_of_attempt(job, stream, attempt)
-    if attempt is not None and not _has_begun(job, attempt):
-        return _reader_of_coming(job, stream, attempt) if follow else lambda offset: b""
-    return _reader_from(job, stream, attempt if follow else None)
+    if attempt is None or (follow and _has_begun(job, attempt)):
+        return _reader_from(job, stream, attempt)
+    return _reader_of_coming(job, stream, attempt) if follow else _reader_of_last(job, stream, attempt)
 
 
 def _has_begun(job: t.TaskJob[Any], attempt: int) -> bool:
@@ -98,6 +105,28 @@ def _reader_from(job: t.TaskJob[Any], stream: str, first: int | None) -> Callabl
     from anyjob.outputs.attempt_files import LogReader
 
     return LogReader(record.spool, stream, first or record.attempt, read, first)
+
+
+def _reader_of_last(job: t.TaskJob[Any], stream: str, attempt: int) -> Callable[[int], bytes]:
+    """Return what reads the last attempt alone, though another follows it meanwhile."""
+    record, backend = job._record, job._backend
+    ticket = record.ticket()
+    if not _has_begun(job, attempt):
+        return lambda offset: b""
+    if record.attempt != attempt:  # asked last: else the ticket is that of this attempt
+        return _reader_of_attempt(job, stream, attempt)
+    if backend.has_attempt_logs and goes_again(record.resources):
+        return lambda offset: backend.attempt_logs(ticket, stream, attempt, offset)
+
+    def read(offset: int) -> bytes:
+        found: bytes = backend.logs(ticket, stream, offset)
+        return found
+
+    if record.spool is None or not goes_again(record.resources) or (record.kind and not backend.runs_again):
+        return read
+    from anyjob.outputs.attempt_files import LogReader
+
+    return LogReader(record.spool, stream, attempt, read, goes_on=False)
 
 
 class _ReaderOfLaunches:
