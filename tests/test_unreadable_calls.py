@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import gated_calls
 from support.several_engines import World, several_engines
 
 import anyjob
@@ -31,6 +32,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield made
 
 
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Path]:
+    with gated_calls.gate_in(tmp_path) as made:
+        yield made
+
+
 @pytest.mark.parametrize(
     ("does", "told"),
     [
@@ -38,16 +45,17 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         ("import os; os._exit(7)", f"cannot be read: {TRIES} times the process"),
     ],
 )
-def test_it_is_rejected_and_others_are_handed_over(does: str, told: str, world: World) -> None:
+def test_it_is_rejected_and_others_are_handed_over(does: str, told: str, world: World, gate: Path) -> None:
     """Nothing of these surroundings was handed over any more, and nobody was told why."""
     module = f"ends_{does[:6].strip()}".replace(".", "_")
     (world.root / "site" / f"{module}.py").write_text(MODULE.format(does=does))
     count = __import__(module).count
-    first = anyjob.run(len, "four", backend="local")
+    first = anyjob.run(gated_calls.after, gate, 4, backend="local")  # else who submits hands over
     behind = anyjob.run(anyjob.Call(count, (first,)), backend="right", name="odd")
     other = anyjob.run(
         world.work("evaluate"), backend="right", after=behind.backend().run(world.work("fit"), after=first)
     )
+    gated_calls.opened(gate)
     with pytest.raises(JobRejectedError, match=told):
         behind.result(LIMIT)
     assert other.result(LIMIT).exit_code == 0
