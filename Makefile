@@ -77,6 +77,7 @@ lint-core: $(VENV)/.stamp-dev
 	$(BIN)/ruff format --check
 	$(BIN)/python scripts/check-tree
 	$(BIN)/python scripts/check-imports
+	$(BIN)/python scripts/check-code
 	$(BIN)/mypy
 
 # Where a plugin is tested too, its tests make the environment.

@@ -46,7 +46,7 @@ def test_as_many_names_cost_no_more_transactions_messages_and_files_than_one(
 
     counted(FrameSocket, "send")
     counted(local_backend, "write_private")
-    connection = local.session.ledger._file._connection()
+    connection = local.session.ledger.file._connection()
     connection.set_trace_callback(lambda sql: counts.update({"BEGIN": sql.startswith("BEGIN IMMEDIATE")}))
     names = [f"fit-{index}" for index in range(MANY)]
     jobs = local.backend.run_many([TRUE] * MANY, name=names, tags=lambda index: {"seed": str(index)})

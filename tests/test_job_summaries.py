@@ -244,7 +244,7 @@ def test_an_older_ledger_lists_its_jobs(local_cli: Path) -> None:
     with Session(state=local_cli) as session:
         job = session.get_backend("local").run(Command(["true"]), name="older")
         wait([job], LONG)
-        session.ledger._file.write(lambda db: db.execute("DELETE FROM summaries"))
+        session.ledger.file.write(lambda db: db.execute("DELETE FROM summaries"))
         assert session.ledger.summaries([job.job_id()]).get(job.job_id(), Summary()) == Summary()
     assert "older" in invoke("jobs", "--name", "older").stdout
     with Session(state=local_cli) as session:

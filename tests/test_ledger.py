@@ -194,9 +194,9 @@ def test_what_waits_is_cancelled_in_one_transaction(ledger: Ledger) -> None:
     ledger.moved([(ids[0], RUNNING, 1, 1.0), (ids[1], QUEUED, 2, None)])
     ledger.settle({ids[2]: DONE})
     seen: list[str] = []
-    ledger._file._connection().set_trace_callback(seen.append)
+    ledger.file._connection().set_trace_callback(seen.append)
     cancelled, _ = ledger.cancel_queued([*ids, *elsewhere, "0" * 20], "h", 9.0)
-    ledger._file._connection().set_trace_callback(None)
+    ledger.file._connection().set_trace_callback(None)
     bulk = ledger.rows(ids)[ids[0]].bulk
     assert sorted(cancelled) == sorted(
         (job_id, bulk, 1 + (job_id == ids[1])) for job_id in (ids[1], *ids[3:])
@@ -273,7 +273,7 @@ def test_many_threads_write_through_one(ledger: Ledger) -> None:
 
 def test_a_forked_child_opens_its_own(ledger: Ledger) -> None:
     add(ledger)
-    with ledger._file._lock:  # as if another thread were at work, which the child does not have
+    with ledger.file._lock:  # as if another thread were at work, which the child does not have
         pid = os.fork()
         if pid == 0:
             try:
@@ -300,7 +300,7 @@ def test_all_files_are_private(ledger: Ledger) -> None:
 
 
 def pragma(ledger: Ledger, name: str) -> Any:
-    return ledger._file.read(f"PRAGMA {name}")[0][0]
+    return ledger.file.read(f"PRAGMA {name}")[0][0]
 
 
 def test_the_journal_goes_by_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,7 +345,7 @@ def test_an_older_ledger_is_brought_up_to_date(ledger: Ledger, monkeypatch: pyte
     monkeypatch.setattr(schema, "VERSION", newest)
     monkeypatch.setattr(database, "VERSION", newest)
     assert set(ledger.rows(ids)) == set(ids)
-    assert ledger._file.read("SELECT DISTINCT colour FROM jobs") == [(7,)]
+    assert ledger.file.read("SELECT DISTINCT colour FROM jobs") == [(7,)]
     assert pragma(ledger, "user_version") == newest
     add(Ledger(ledger.state))
 
@@ -383,7 +383,7 @@ def test_a_ledger_without_notes_gets_a_place_for_them(ledger: Ledger) -> None:
         "ALTER TABLE jobs RENAME COLUMN priority TO another",
     )
     drops = (*(f"DROP TABLE {table}" for table in tables), *column, "PRAGMA user_version = 1")
-    ledger._file.write(lambda db: [db.execute(statement) for statement in drops])
+    ledger.file.write(lambda db: [db.execute(statement) for statement in drops])
     ledger.close()
     assert ledger.notes(old) == {}
     assert ledger.superseded_by([old]) == {}
@@ -429,7 +429,7 @@ def test_notes_stay_with_their_job_and_go_with_it(ledger: Ledger) -> None:
     ledger.add(number, jobs, kind="python", native="python", context=Context(("python",), b"{}"))
     assert [ledger.notes(job.job_id) for job in jobs] == [hostile, {}]
     ledger.remove([job.job_id for job in jobs])
-    assert ledger._file.read("SELECT count(*) FROM notes") == [(0,)]
+    assert ledger.file.read("SELECT count(*) FROM notes") == [(0,)]
 
 
 def test_a_newer_ledger_is_refused(ledger: Ledger) -> None:

@@ -52,11 +52,11 @@ def damage(path: Path, change: Callable[[bytearray], None]) -> None:
 
 
 def faults_of(ledger: Ledger) -> list[str]:
-    return ledger._file.write(faults)
+    return ledger.file.write(faults)
 
 
 def root_page(ledger: Ledger, name: str) -> int:
-    found: int = ledger._file.read("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,))[0][0]
+    found: int = ledger.file.read("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,))[0][0]
     ledger.close()
     return found
 
@@ -139,8 +139,8 @@ def test_a_ledger_that_sqlite_finds_sound_may_have_lost_what_its_rows_name(tmp_p
         db.execute("UPDATE bulks SET last = last - 1 WHERE n = 2")
         db.execute("UPDATE sqlite_sequence SET seq = 39 WHERE name = 'jobs'")
 
-    ledger._file.write(lose)
-    assert ledger._file.read("PRAGMA integrity_check") == [("ok",)]
+    ledger.file.write(lose)
+    assert ledger.file.read("PRAGMA integrity_check") == [("ok",)]
     assert faults_of(ledger) == [
         "39 rows of jobs whose backend is not in backends",
         "2 rows of bulks whose backend is not in backends",
@@ -358,7 +358,7 @@ def test_what_waits_to_write_while_it_is_replaced_is_not_lost(
     mine, _ = filled(tmp_path / "s")
     theirs = Ledger(mine.state)
     number = backend(theirs)
-    connection = theirs._file._connection
+    connection = theirs.file._connection
     opened = connection()
     (new,) = new_ids(1)
 
@@ -368,7 +368,7 @@ def test_what_waits_to_write_while_it_is_replaced_is_not_lost(
         mine.counts()
         return opened
 
-    monkeypatch.setattr(theirs._file, "_connection", replaced_meanwhile)
+    monkeypatch.setattr(theirs.file, "_connection", replaced_meanwhile)
     add(theirs, number=number, ids=[new])
     assert set(mine.rows([new])) == {new}
 

@@ -31,7 +31,7 @@ CANCELLED = Outcome(status=JobStatus.CANCELLED, finished=3.0)
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     made = Ledger(tmp_path / "state")
     yield made
-    with made._file._connection() as db:
+    with made.file._connection() as db:
         assert faults(db) == []
     made.close()
 
@@ -150,7 +150,7 @@ def test_what_waits_is_cancelled_as_others_are(ledger: Ledger) -> None:
 def test_a_thousand_that_wait_for_a_thousand_are_a_thousand_rows(ledger: Ledger) -> None:
     first = add(ledger, 1000)
     behind = add(ledger, 1000, after=after(first))
-    rows = ledger._file.read("SELECT (SELECT count(*) FROM dependencies), (SELECT count(*) FROM dependents)")
+    rows = ledger.file.read("SELECT (SELECT count(*) FROM dependencies), (SELECT count(*) FROM dependents)")
     assert rows == [(1000, 1)]
     ledger.settle(dict.fromkeys(first[1:], DONE))
     assert may_start(ledger) == first[:1]
@@ -173,9 +173,9 @@ def test_jobs_of_one_bulk_may_wait_for_different_ones(ledger: Ledger) -> None:
 def test_the_statements_for_an_end_are_one_more_where_nothing_waits(ledger: Ledger) -> None:
     ids = add(ledger, 10)
     seen: list[str] = []
-    ledger._file._connection().set_trace_callback(seen.append)
+    ledger.file._connection().set_trace_callback(seen.append)
     ledger.settle(dict.fromkeys(ids, DONE))
-    ledger._file._connection().set_trace_callback(None)
+    ledger.file._connection().set_trace_callback(None)
     assert len([sql for sql in seen if "depend" in sql]) == 1
 
 
@@ -198,7 +198,7 @@ def test_what_others_wait_for_is_not_pruned_and_the_rest_leaves_nothing(ledger: 
     ledger.remove(first)
     assert ledger.dependencies.prerequisites(behind) == []
     ledger.remove([behind])
-    assert ledger._file.read("SELECT count(*) FROM dependencies UNION SELECT count(*) FROM dependents") == [
+    assert ledger.file.read("SELECT count(*) FROM dependencies UNION SELECT count(*) FROM dependents") == [
         (0,)
     ]
 
@@ -216,7 +216,7 @@ def test_a_damaged_ledger_starts_nothing_of_which_it_lost_what_that_waits_for(le
     first = add(ledger, 3)
     whole, torn, orphan = (add(ledger, after=after(first))[0] for _ in range(3))
     (far,) = add(ledger, after=after([torn]))
-    db = ledger._file._connection()
+    db = ledger.file._connection()
     number = ledger.rows([torn])[torn].n
     db.execute("DELETE FROM dependencies WHERE dependent = ? AND prerequisite = 2", (number,))
     db.execute("DELETE FROM dependents WHERE n = ?", (number + 1,))
@@ -338,7 +338,7 @@ class Graphs(RuleBasedStateMachine):
             if seen == "queued":
                 seen = "queued" if job_id in free else "blocked"
             assert seen == state, (job_id, seen, state)
-        with self.ledger._file._connection() as db:
+        with self.ledger.file._connection() as db:
             assert faults(db) == []
 
 

@@ -117,7 +117,7 @@ def test_what_others_write_after_the_parent_has_left_stays(program: Any, tmp_pat
     third = program()
     assert third.ask("add(ledger, 300) and ledger.counts()") == "{'QUEUED': 303}"
     assert child.ask("add(ledger) and ledger.counts()") == "{'QUEUED': 304}"
-    assert child.ask("add(ledger, 3000) and ledger._file.read('PRAGMA wal_checkpoint(TRUNCATE)')")
+    assert child.ask("add(ledger, 3000) and ledger.file.read('PRAGMA wal_checkpoint(TRUNCATE)')")
     assert third.ask("ledger.counts()") == "{'QUEUED': 3304}"
     child.end()
     third.end()
@@ -173,7 +173,7 @@ def interrupted(db):
 
 add(ledger)
 try:
-    ledger._file.write(interrupted)
+    ledger.file.write(interrupted)
 except StateError as error:
     tell(error)
 if not child:
@@ -233,7 +233,7 @@ def test_reading_goes_on_on_both_sides(tmp_path: Path) -> None:
     """A signal handler forks while this thread reads: the fork has closed what it read from."""
     ledger = Ledger(tmp_path / "state")
     add(ledger, 3)
-    file = ledger._file
+    file = ledger.file
     children: list[int] = []
 
     def read() -> list[Any]:

@@ -203,9 +203,9 @@ def test_full_durability_is_an_option_of_the_backend(
     monkeypatch.setattr(ClusterBackend, "Options", Durable)
     ledger = session.services.ledger
     session.get_backend("cluster").run(Call(abs, (1,)))
-    assert ledger._file.read("PRAGMA synchronous") == [(1,)]
+    assert ledger.file.read("PRAGMA synchronous") == [(1,)]
     session.get_backend("cluster", durability="full").run(Call(abs, (1,)))
-    assert ledger._file.read("PRAGMA synchronous") == [(2,)]
+    assert ledger.file.read("PRAGMA synchronous") == [(2,)]
 
 
 # --- prune ----------------------------------------------------------------------------------------
@@ -239,9 +239,9 @@ def test_prune_forgets_what_has_ended_with_all_it_wrote(
     assert [row.job_id for row in ledger.select()] == [waits.job_id(), recent.job_id()]
     assert list(job_spool.job_ids(ledger.state / "spool")) == [waits.job_id()]
     assert sorted(path.name for path in environments.iterdir()) == ["kept", "young"]
-    assert ledger._file.read("SELECT count(*) FROM bulks") == [(2,)]
-    assert ledger._file.read("SELECT DISTINCT value FROM tags") == [("v",)]
-    assert ledger._file.read("SELECT count(*) FROM work") == [(2,)]
+    assert ledger.file.read("SELECT count(*) FROM bulks") == [(2,)]
+    assert ledger.file.read("SELECT DISTINCT value FROM tags") == [("v",)]
+    assert ledger.file.read("SELECT count(*) FROM work") == [(2,)]
     assert session.prune("1h") == []
     assert session.prune(0) == [recent.job_id()]
 

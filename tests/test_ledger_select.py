@@ -133,10 +133,10 @@ def test_no_table_is_read_through_or_sorted(
     ledger: Ledger, asked: dict[str, Any], few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("anyjob.ledger.reading.queries.FEW", few)
-    queries = Search(ledger._file.read, limit=50, **asked).queries()
+    queries = Search(ledger.file.read, limit=50, **asked).queries()
     assert queries
     for sql, values in queries:
-        plan = steps(ledger._file.read(f"EXPLAIN QUERY PLAN {sql}", values))
+        plan = steps(ledger.file.read(f"EXPLAIN QUERY PLAN {sql}", values))
         scans = [line for line in plan if line.startswith("SCAN")]
         # From the newest on, until there are enough, is the one scan that ends soon.
         assert scans in ([], ["SCAN j"]), plan
@@ -164,13 +164,13 @@ def test_everything_else_goes_by_indexes(
     ledger: Ledger, call: str, arguments: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plans: list[str] = []
-    read = ledger._file.read
+    read = ledger.file.read
 
     def explained(sql: str, values: Any = ()) -> list[Any]:
         plans.extend(steps(read(f"EXPLAIN QUERY PLAN {sql}", values)))
         return read(sql, values)
 
-    monkeypatch.setattr(ledger._file, "read", explained)
+    monkeypatch.setattr(ledger.file, "read", explained)
     attrgetter(call)(ledger)(*arguments)
     assert plans
     tables = [line for line in plans if line.startswith("SCAN") and line not in ("SCAN b", "SCAN backends")]
@@ -181,16 +181,16 @@ def test_everything_else_goes_by_indexes(
 def test_jobs_that_are_cancelled_are_looked_up_by_their_ids(ledger: Ledger) -> None:
     """Not among all that wait, which takes the longer the more there are."""
     said: list[str] = []
-    ledger._file.write(lambda db: db.set_trace_callback(said.append))
+    ledger.file.write(lambda db: db.set_trace_callback(said.append))
     ledger.cancel_queued(["ab" * 10], "h", 1.0)
     (looked,) = [sql for sql in said if sql.startswith("SELECT n, id")]
-    assert steps(ledger._file.read(f"EXPLAIN QUERY PLAN {looked}"))[0].endswith("(id=?)")
+    assert steps(ledger.file.read(f"EXPLAIN QUERY PLAN {looked}"))[0].endswith("(id=?)")
 
 
 def test_a_job_that_moves_meanwhile_is_seen_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger, other = Ledger(tmp_path / "s"), Ledger(tmp_path / "s")
     ids = add(ledger, 3)
-    file = ledger._file
+    file = ledger.file
     read = file.read
 
     def read_and_move(sql: str, values: Any = ()) -> list[Any]:

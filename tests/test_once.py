@@ -122,7 +122,7 @@ def test_age_bounds_what_counts(local: Local) -> None:
     first = local.backend.run(Command(["true"]), once="age")
     first.result(30)
     assert local.backend.run(Command(["true"]), once="age", cache="7d") == first
-    local.session.ledger._file.write(
+    local.session.ledger.file.write(
         lambda db: db.execute("UPDATE jobs SET outcome = NULL, finished = finished - ?", (8 * DAY,))
     )
     with local.another() as session:
@@ -163,9 +163,9 @@ def test_what_was_pruned_is_done_anew_and_said(
         assert "1 pieces of work of 'pruned' were done before" in caplog.text
         ledger = local.session.ledger
         local.session.prune(0)
-        assert len(ledger._file.read("SELECT * FROM once", ())) == 1
+        assert len(ledger.file.read("SELECT * FROM once", ())) == 1
         local.session.prune(0)  # what was forgotten once before is forgotten with its key
-        assert ledger._file.read("SELECT * FROM once", ()) == []
+        assert ledger.file.read("SELECT * FROM once", ()) == []
 
 
 def test_what_was_done_after_other_jobs_is_done_anew(local: Local, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_at_whatever_moment_the_power_fails(disk: UnsyncedDisk, tmp_path: Path, 
     submitted = {job_id for what, *ids in told if what == "submitted" for job_id in ids}
     ended = {job_id for what, *ids in told if what == "ended" for job_id in ids}
     with running(disk.root) as local:
-        assert local.session.ledger._file.write(faults) == []
+        assert local.session.ledger.file.write(faults) == []
         for job_id in submitted:
             outcome = local.session.get_job(job_id).outcome(60)
             assert outcome.status is JobStatus.DONE or outcome.reason == "lost"

@@ -285,3 +285,19 @@ def test_an_import_from_above_is_found(tmp_path: Path) -> None:
         for line, module in ((2, "cli.app"), (5, "session.facade"))
     ]
     assert (done.returncode, done.stderr.splitlines()) == (1, above)
+
+
+def test_what_is_private_elsewhere_and_a_fault_that_is_hidden_unsaid_are_found(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "module.py").write_text(
+        "class Own:\n    def __init__(self, other):\n        self._a = other._a\n        other._theirs()\n"
+        "        other._replace()\n"
+        "try:\n    f()\nexcept (OSError, Exception):\n    pass\n"
+        "try:\n    f()\nexcept Exception:  # of a user's\n    pass\n"
+        "try:\n    f()\nexcept BaseException:\n    raise\n"
+    )
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "check-code", tmp_path / "scripts")
+    done = run(sys.executable, "scripts/check-code", cwd=tmp_path)
+    found = [line.split(" ")[0] for line in done.stderr.splitlines()]
+    assert (done.returncode, found) == (1, ["src/module.py:8:", "src/module.py:4:"])

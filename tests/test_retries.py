@@ -45,7 +45,7 @@ def test_a_command_is_run_again_until_it_succeeds(tmp_path: Path) -> None:
             75,
             75,
         ]
-        assert local.session.ledger._file.write(faults) == []
+        assert local.session.ledger.file.write(faults) == []
 
 
 def test_a_call_is_run_again_after_exceptions_of_a_type(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_a_damaged_outcome_in_the_ledger(local_cli: Path) -> None:
         jobs = backend.map(abs, [1, 2, 3], name="damaged")
         assert len(list(as_completed(jobs, timeout=LONG))) == 3
         damaged = jobs[1].job_id()
-        session.ledger._file.write(
+        session.ledger.file.write(
             lambda db: db.execute("UPDATE jobs SET outcome = ? WHERE id = ?", (b"\xc1", damaged))
         )
     with Session(state=local_cli) as session:

@@ -92,7 +92,7 @@ class JobFuture(Future[T]):
             if self._job is None:
                 raise BackendError("this process was forked off while another thread handed over this work")
             self._job._call_at_end(self._ended)
-        except Exception as error:
+        except Exception as error:  # raised by whoever asks the future
             self.fail(error)
 
     def cancel(self) -> bool:

@@ -260,7 +260,7 @@ class BaseJob(ABC):
                 return
             try:
                 callback(self)
-            except Exception as error:
+            except Exception as error:  # of a user's callback: the others are called all the same
                 report("%r, called as %r has ended, raised", callback, self, level="error", error=error)
 
         self._call_at_end(tell)

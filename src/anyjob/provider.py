@@ -276,7 +276,7 @@ def _attributes(backends: t.Iterable[t.Any], key: str) -> tuple[dict[int, t.Any]
     for backend in known:
         try:
             values[id(backend)] = getattr(backend.configuration(), key, _ABSENT)
-        except Exception as error:
+        except Exception as error:  # of a plugin: told if nothing else matches
             values[id(backend)] = error
     ask = [backend for backend in known if values[id(backend)] is _ABSENT]
     answers = _at_once(lambda backend: _told_attribute(backend, key), ask)
@@ -296,7 +296,7 @@ def _told_attribute(backend: t.Any, key: str) -> t.Any:
     try:
         value = getattr(backend.properties(), key, _ABSENT)
         return getattr(backend.status(), key, _ABSENT) if value is _ABSENT else value
-    except Exception as error:
+    except Exception as error:  # of a plugin, or a service that is away: told if nothing else matches
         return error
 
 

@@ -73,7 +73,7 @@ def reuses_attempts() -> Any:
     def lost(self: Any, job: Any, *_: Any) -> None:
         outcome = outcomes.from_spool(job, self._paths)
         if outcome is None and job.restartable:
-            self._ledger._file.write(
+            self._ledger.file.write(
                 lambda db: db.execute("UPDATE jobs SET state = 1 WHERE id = ?", (job.job_id,))
             )
         else:

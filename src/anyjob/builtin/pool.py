@@ -219,7 +219,7 @@ class PoolBackend(TaskBackend):
             if self.services.watches:
                 self.notify([job.order.job_id])
             outcome = self._run_command(job) if isinstance(job.order.spec, Command) else self._run_call(job)
-        except Exception as error:
+        except Exception as error:  # it is what came of the job
             outcome = outcome_from_report(runner.failure(error))
         except BaseException:  # Ctrl-C in work that runs inline
             host = os.uname().nodename
@@ -300,7 +300,7 @@ def _pickled_or_local(value: Any) -> Any:
     """Pickle a value, so that each ``result()`` is a fresh copy; hold it where it cannot be."""
     try:
         return store(value)
-    except Exception:
+    except Exception:  # what a value's own pickling raises is not to be foreseen
         return LocalValue(value)
 
 

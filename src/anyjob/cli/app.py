@@ -115,7 +115,7 @@ class Main(LazyGroup):
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort, click.ClickException):
             raise
-        except Exception as error:
+        except Exception as error:  # each is told of, by its message or its traceback
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 leave_pipe()  # before click hears of it, which has a code of its own
                 sys.exit(exit_codes.BROKEN_PIPE)

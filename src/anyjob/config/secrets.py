@@ -137,9 +137,10 @@ class Secret:
         return str(text)
 
     def _describe(self) -> str:
-        return self._place() + (f" ({self._where})" if self._where else "")
+        return self.place() + (f" ({self._where})" if self._where else "")
 
-    def _place(self) -> str:
+    def place(self) -> str:
+        """Return where it is read from, in words."""
         kinds = {"env": "environment variable", "file": "file", "keyring": "keyring entry"}
         kind = kinds.get(self._source, "text")
         return kind if self._source == "literal" else f"{kind} {self._name!r}"

@@ -126,7 +126,7 @@ class WorkerProcess:
     ) -> None:
         try:
             process = self._start(python, theirs)
-        except BaseException as error:
+        except BaseException as error:  # raised by who waits for this thread
             started.put(error)
             return
         started.put(process)

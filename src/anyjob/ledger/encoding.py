@@ -143,7 +143,7 @@ def make_writable(outcome: Outcome) -> Outcome:
     """Return an outcome that the ledger can hold: a call may have left anything in its own."""
     try:
         encode_outcome(outcome)
-    except Exception as error:
+    except Exception as error:  # what a call has put into its outcome may fail in any way to be written
         return Outcome(
             status=JobStatus.ERROR,
             reason=outcome.reason if isinstance(outcome.reason, str) else "exception",

@@ -57,35 +57,35 @@ class Ledger(LedgerReader):
 
     def require_full(self) -> None:
         """Have what is written from now on survive the death of the machine: ``durability = "full"``."""
-        self._file.require_full()
+        self.file.require_full()
 
     def transaction(self, work: Callable[[], T]) -> T:
         """Do what ``work`` does with this ledger all or none of it; it may be called a second time."""
-        return self._file.write(lambda db: work())
+        return self.file.write(lambda db: work())
 
     def close(self) -> None:
         """Close the connection of this process; the next use opens it anew."""
-        self._file.close()
+        self.file.close()
 
     def backend(self, row: BackendRow) -> int:
         """Return the number of a backend, which gets one when it is seen for the first time."""
-        number = self._backends.get(row.fingerprint) if self._opened == self._file.opened else None
+        number = self._backends.get(row.fingerprint) if self._opened == self.file.opened else None
         if number is None:
             # Who only looks at jobs writes nothing, nor waits for others who do.
-            found = number = self._as_it_stands(row) or self._file.write(lambda db: _number_of(db, row))
-            self._file.after_commit(lambda: self._keep_number(row, found))
+            found = number = self._as_it_stands(row) or self.file.write(lambda db: _number_of(db, row))
+            self.file.after_commit(lambda: self._keep_number(row, found))
         return number
 
     def _as_it_stands(self, row: BackendRow) -> int | None:
         """Return the number of a backend of which nothing is to be written; None for another."""
         sql = "SELECT n, label FROM backends WHERE fingerprint = ?"
-        found = [] if row.account else self._file.read(sql, (row.fingerprint,))
+        found = [] if row.account else self.file.read(sql, (row.fingerprint,))
         return int(found[0][0]) if found and found[0][1] == row.label else None
 
     def _keep_number(self, row: BackendRow, number: int) -> None:
-        if self._opened != self._file.opened:
+        if self._opened != self.file.opened:
             self._backends.clear()
-            self._opened = self._file.opened
+            self._opened = self.file.opened
         self._backends[row.fingerprint] = number
 
     def add(
@@ -135,7 +135,7 @@ class Ledger(LedgerReader):
             }
             return bulks.enter(db, jobs, columns, tags or {}, CODE[state])
 
-        return self._file.write(write)
+        return self.file.write(write)
 
     def launched(self, native_ids: Mapping[str, str], attempts: Mapping[str, int] | None = None) -> None:
         """The engine has taken jobs: note its ids of them.
@@ -179,7 +179,7 @@ class Ledger(LedgerReader):
             db.executemany(sql, values)
 
         if values:
-            self._file.write(move)
+            self.file.write(move)
 
     def cancel_accepted(self, job_ids: Sequence[str]) -> None:
         """Note that a cancel of jobs is accepted that have not ended: they do not run again."""
@@ -195,7 +195,7 @@ class Ledger(LedgerReader):
         """Have what starts after these jobs wait for them no more, unless it needs their results."""
         from anyjob.ledger import dependencies
 
-        return self._file.write(lambda db: dependencies.let_go(db, job_ids, time.time()))
+        return self.file.write(lambda db: dependencies.let_go(db, job_ids, time.time()))
 
     def set_options(self, backend: int, options: Mapping[str, Any]) -> None:
         """Have these options of a backend hold in place of those that it was made with, and no others."""
@@ -206,37 +206,37 @@ class Ledger(LedgerReader):
             if options:
                 db.execute("INSERT INTO settings VALUES (?, ?)", (backend, json.dumps(dict(options))))
 
-        self._file.write(write)
+        self.file.write(write)
 
     def hold(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Have those of these jobs of a host that wait not start until they are released; return these."""
         from anyjob.ledger import controls
 
-        return self._file.write(lambda db: controls.hold(db, job_ids, host))
+        return self.file.write(lambda db: controls.hold(db, job_ids, host))
 
     def release(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Let those of these jobs of a host start that are held; return these."""
         from anyjob.ledger import controls
 
-        return self._file.write(lambda db: controls.release(db, job_ids, host))
+        return self.file.write(lambda db: controls.release(db, job_ids, host))
 
     def pause(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Note that those of these jobs of a host are paused that run; return these."""
         from anyjob.ledger import controls
 
-        return self._file.write(lambda db: controls.pause(db, job_ids, host))
+        return self.file.write(lambda db: controls.pause(db, job_ids, host))
 
     def resume(self, job_ids: Sequence[str], host: str) -> list[str]:
         """Note that those of these jobs of a host go on that are paused; return these."""
         from anyjob.ledger import controls
 
-        return self._file.write(lambda db: controls.resume(db, job_ids, host))
+        return self.file.write(lambda db: controls.resume(db, job_ids, host))
 
     def set_priority(self, job_ids: Sequence[str], host: str, priority: int) -> list[str]:
         """Give those of these jobs of a host that wait a priority; return these."""
         from anyjob.ledger import controls
 
-        return self._file.write(lambda db: controls.set_priority(db, job_ids, host, priority))
+        return self.file.write(lambda db: controls.set_priority(db, job_ids, host, priority))
 
     def cancel_queued(
         self, job_ids: Sequence[str], host: str, finished: float
@@ -247,7 +247,7 @@ class Ledger(LedgerReader):
         """
         from anyjob.ledger import controls
 
-        return self._file.write(lambda db: controls.cancel_queued(db, job_ids, host, finished))
+        return self.file.write(lambda db: controls.cancel_queued(db, job_ids, host, finished))
 
     def note(self, job_id: str, name: str, text: str) -> None:
         """Note something of a job, beside what plugins have noted of it."""
@@ -312,7 +312,7 @@ class Ledger(LedgerReader):
             found = dependencies.advance(db, needed, now) if needed else NOTHING
             return found._replace(again=again, stale=stale) if again or stale else found
 
-        return self._file.write(settle)
+        return self.file.write(settle)
 
     def begin_attempts(self, job_ids: Sequence[str], state: JobStatus) -> list[tuple[str, int]]:
         """Have those of these jobs that go again do so now, in this state; return them, with backends.
@@ -321,7 +321,7 @@ class Ledger(LedgerReader):
         """
         from anyjob.ledger import retries
 
-        return self._file.write(lambda db: retries.begin(db, job_ids, CODE[state]))
+        return self.file.write(lambda db: retries.begin(db, job_ids, CODE[state]))
 
     def claim_finished(self, job_ids: Sequence[str]) -> list[str]:
         """Claim to tell the hooks that jobs have finished; return those that nobody had claimed before."""
@@ -336,13 +336,13 @@ class Ledger(LedgerReader):
             db.executemany("UPDATE jobs SET told = 1 WHERE id = ?", found)
             return [job_id for (job_id,) in found]
 
-        return self._file.write(claim)
+        return self.file.write(claim)
 
     def remove(self, job_ids: Sequence[str]) -> list[str]:
         """Forget jobs, and bulks that none is left of; return the environment files that these had."""
         from anyjob.ledger import bulks
 
-        return self._file.write(
+        return self.file.write(
             lambda db: [path for some in chunks(job_ids) for path in bulks.remove(db, some)]
         )
 
@@ -350,25 +350,25 @@ class Ledger(LedgerReader):
         """Return the numbers of forgotten jobs, of which the keys are left that they were done under."""
         from anyjob.ledger import once
 
-        return self._file.read(once.GONE)
+        return self.file.read(once.GONE)
 
     def forget_keys(self, numbers: Sequence[tuple[int]]) -> None:
         """Forget the keys of those of `keys_left`."""
         from anyjob.ledger import once
 
         if numbers:
-            self._file.write(lambda db: once.forget_gone(db, numbers))
+            self.file.write(lambda db: once.forget_gone(db, numbers))
 
     def purge(self) -> bool:
         """Have what was forgotten in no file of the ledger; return whether that was possible now.
 
         Another process that reads just then keeps the journal as it is.
         """
-        return self._file.purge()
+        return self.file.purge()
 
     def _write_many(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
         if values:
-            self._file.write(lambda db: db.executemany(sql, values))
+            self.file.write(lambda db: db.executemany(sql, values))
 
 
 def _number_of(db: sqlite3.Connection, row: BackendRow) -> int:

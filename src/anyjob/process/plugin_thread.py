@@ -35,7 +35,7 @@ class PluginThread(threading.Thread):
         before = set(sys.modules)
         try:
             super().run()
-        except BaseException:
+        except BaseException:  # told as Thread tells it, here: this thread may stay
             threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), self)))
         self._stays = _has_extension(sys.modules.keys() - before)
         if self._stays:

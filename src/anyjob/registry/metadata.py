@@ -296,7 +296,7 @@ def _from_distribution(distribution: Any, finder: Any) -> Source:
     def read(name: str) -> str | None:
         try:
             text: str | None = distribution.read_text(name)
-        except Exception:
+        except Exception:  # of somebody's own finder: what cannot be read is not there
             return None
         return text
 
@@ -306,7 +306,7 @@ def _from_distribution(distribution: Any, finder: Any) -> Source:
     text = read("entry_points.txt")
     try:
         entries = [(entry.group, entry.name, entry.value) for entry in distribution.entry_points]
-    except Exception as error:
+    except Exception as error:  # of a distribution that somebody's own finder has made
         if text is not None and "anyjob." not in text:
             return Source(name, root, location, b"", [], read)
         return _broken(location or root, f"entry_points.txt cannot be read: {error!r}", name)

@@ -42,7 +42,7 @@ class AwaitedJobs:
             try:
                 job = self._watched[job_id] = self._session.get_job(job_id)
                 job._on_final(lambda said, job_id=job_id: self._ended(job_id, said))
-            except Exception as error:
+            except Exception as error:  # of a plugin, or a backend that is away: the other jobs are followed
                 self._cannot(job_id, error)
 
     def _ended(self, job_id: str, said: JobStatus | BaseException) -> None:

@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     except AnyjobError as error:
         log_error(f"releaser {given.key}: {error}")
         return 1
-    except Exception as error:
+    except Exception as error:  # the last that this process does is to log why it ends
         log_error(error)
         return 1
     return 0

@@ -60,7 +60,7 @@ def find(what: str, value: Any, depth: int = 0) -> tuple[str, Any] | None:
 def _pickles(value: Any) -> bool:
     try:
         runner.dumps(value)
-    except Exception:
+    except Exception:  # what a value's own pickling raises is not to be foreseen
         return False
     return True
 
@@ -90,6 +90,6 @@ def _content(cell: Any) -> Any:
 def _short(value: Any) -> str:
     try:
         text = repr(value)
-    except Exception:
+    except Exception:  # of a user's class: its repr() may do as it likes
         return "something"
     return text if len(text) <= 60 else text[:57] + "..."

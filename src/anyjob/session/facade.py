@@ -579,7 +579,7 @@ class Session:
         for thing in made:
             try:
                 thing.close()
-            except Exception as error:
+            except Exception as error:  # of a plugin: the others are closed all the same
                 _report(str(thing), error)
 
     def __getstate__(self) -> object:

@@ -87,7 +87,7 @@ def load_exception(outcome: Outcome) -> BaseException | None:
     local = isinstance(kept, LocalException)
     try:
         error = kept.exception() if isinstance(kept, LocalException) else result_pickles.loads(kept)
-    except Exception:
+    except Exception:  # what unpickling raises is not to be foreseen
         return None
     if not isinstance(error, BaseException):
         return None

@@ -47,7 +47,7 @@ def dump_plainly(
 
     try:
         pickle.Pickler(Pieces(), 5, buffer_callback=buffer_callback).dump(value)
-    except Exception:
+    except Exception:  # what a value's own pickling raises is not to be foreseen
         return False
     return usable
 

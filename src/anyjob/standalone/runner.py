@@ -35,7 +35,7 @@ def dumps(value: Any) -> bytes:
     """
     try:
         blob = pickle.dumps(value, 5)
-    except Exception:
+    except Exception:  # what a value's own pickling raises is not to be foreseen: cloudpickle is next
         pass
     else:
         if not names_sent_along(blob):
@@ -67,7 +67,7 @@ def dump_out_of_band(value: Any, large: int) -> tuple[bytes, list[Any]]:
     value = leaving_out_bytes(value, large)
     try:
         blob = pickle.dumps(value, 5, buffer_callback=keep)
-    except Exception:
+    except Exception:  # as in dumps()
         pass
     else:
         if not names_sent_along(blob):
@@ -226,7 +226,7 @@ def perform(
         value = resolve(fn)(*args, **kwargs)
     except passes:
         raise
-    except BaseException as error:
+    except BaseException as error:  # of the user's function: it is what came of the call
         report = failure(error, keep)
     else:
         report = {"status": "DONE", "value": value}
@@ -297,7 +297,7 @@ def pickle_exception(error: BaseException) -> bytes | None:
             back = pickle.loads(blob)
             if is_alike(back, error):
                 return blob
-        except BaseException:
+        except BaseException:  # of the user's class, on the way there or back: the other way is tried
             continue
         if type(back).__qualname__ == type(error).__qualname__:
             usable.append(blob)  # the text of some holds an address, and is never the same
@@ -353,7 +353,7 @@ def attributes(error: BaseException) -> dict[str, Any]:
             if value is not None:
                 pickle.loads(dumps(value))
                 kept[name] = value
-        except Exception:
+        except Exception:  # what does not survive is left out
             if isinstance(value, BaseException):
                 kept[name] = value
     return kept
@@ -370,7 +370,7 @@ def pickled(report: dict[str, Any], dump: Callable[[Any], bytes | None] | None =
         return report
     try:
         report["value"] = (dump or dumps)(report["value"])
-    except Exception as error:
+    except Exception as error:  # what a value's own pickling raises is not to be foreseen
         kind = type(report.pop("value")).__name__
         report["status"], report["reason"] = "ERROR", "exception"
         instead = _INSTEAD.get(kind, "")

@@ -154,7 +154,7 @@ class LiveRun:
             state, message = "skipped", str(skipped)
         except AssertionError as failed:
             state, message = "failed", str(failed)
-        except Exception as error:
+        except Exception as error:  # of a plugin that is checked: its check has failed
             state, message = "failed", f"{type(error).__name__}: {error}"
         seconds = time.monotonic() - started
         if state == "failed" and self._stopped():

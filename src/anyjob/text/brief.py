@@ -40,7 +40,7 @@ def in_a_line(describe: Callable[[Any], object], spec: object) -> str:
     """Return in a line, cut to a length, what a piece of work does; a plugin's ``describe`` may fail."""
     try:
         return shortened(printable(str(describe(spec))), LONGEST)
-    except Exception:
+    except Exception:  # of a user's class: its description may do as it likes
         return ""
 
 

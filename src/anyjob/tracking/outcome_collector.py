@@ -101,7 +101,7 @@ class OutcomeCollector:
             found = dict(self._backend.collect([ticket for _, ticket, _ in ended]))
         except (AnyjobError, OSError):
             raise
-        except Exception:
+        except Exception:  # a fault of the plugin over one job: they are collected one by one
             found = {}
             for _, ticket, seen in ended:
                 try:

@@ -221,7 +221,7 @@ def _call(callbacks: Iterable[Callable[[Any], None]], said: Any) -> None:
     for callback in tuple(callbacks):
         try:
             callback(said)
-        except Exception as error:
+        except Exception as error:  # of a user's callback: the others are called all the same
             report("%r, told of a job that it is %s, raised", callback, said, level="error", error=error)
 
 

@@ -61,7 +61,7 @@ class Transitions:
         and raised by whatever is next asked about that."""
         try:
             call(*arguments)
-        except Exception as error:
+        except Exception as error:  # of a hook: the job goes on, and who waits is told
             report("%s", error, logger="anyjob.plugins", level="error", error=error)
             record.hook_error = record.hook_error or error
 

@@ -192,7 +192,7 @@ class Watcher:
             self._backend.listen()
         except BackendUnavailableError:
             self._listens = False
-        except BaseException as error:
+        except BaseException as error:  # of a plugin, sys.exit() too: told to those who wait
             with self._jobs.lock:
                 watched = list(self._jobs.watched.values())
             self._failed(watched, error)
@@ -246,7 +246,7 @@ class Watcher:
                     changed = self._query.ask(old)
             except BackendUnavailableError:
                 schedule.failed()
-            except BaseException as error:
+            except BaseException as error:  # of a plugin, sys.exit() too: this thread goes on
                 self._failed(records, error)
             else:
                 schedule.succeeded()

@@ -26,6 +26,7 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+    from collections.abc import MutableMapping
     from typing import Any, BinaryIO
 else:
     import _signal as signal  # what `signal` is made of, which costs a tenth of that
@@ -59,7 +60,7 @@ class Allocation:
         environ: what the script has found in the scheduler's variables.
     """
 
-    def __init__(self, environ: os._Environ[str]) -> None:
+    def __init__(self, environ: MutableMapping[str, str]) -> None:
         self.submission = environ.pop("ANYJOB_SUBMISSION")
         self.scheduler_id = environ.pop("ANYJOB_JOB")
         task, restarts = environ.pop("ANYJOB_TASK"), environ.pop("ANYJOB_RESTARTS")

@@ -111,7 +111,7 @@ def ask(name: str) -> list[str]:
         status = backend.status()
     except AnyjobError as error:
         return [PROBLEM, str(error)]
-    except Exception as error:
+    except Exception as error:  # of a plugin: it is what the doctor was asked for
         return [PROBLEM, f"{type(error).__name__}: {error}"]
     told = [f"version {status.backend_version}"] if status.backend_version else []
     if status.status_msg:

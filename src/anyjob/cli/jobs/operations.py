@@ -95,7 +95,7 @@ def failure_of(job: Any) -> BaseException | None:
         return job.exception()
     try:
         job.result()
-    except Exception as error:
+    except Exception as error:  # what a plain job raises as its failure may be anything
         return error
     return None
 

@@ -141,7 +141,7 @@ class OutputForwarder:
             else:
                 self.problem = error
             self._broken()
-        except Exception as error:
+        except Exception as error:  # of a plugin's logs(): told by who waits for this thread
             self.problem = error
 
 

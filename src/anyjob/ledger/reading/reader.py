@@ -40,35 +40,35 @@ class LedgerReader:
     """
 
     def __init__(self, file: LedgerFile) -> None:
-        self._file = file
+        self.file = file
         self.state = file.state
         self.path = file.path
 
     @property
     def exists(self) -> bool:
         """Whether anything was ever written: asking does not make the file."""
-        return self._file.exists
+        return self.file.exists
 
     @cached_property
     def attempts(self) -> AttemptReader:
         """The attempts of jobs that were followed by others, or are to be."""
         from anyjob.ledger.reading.attempt_reader import AttemptReader
 
-        return AttemptReader(self._file)
+        return AttemptReader(self.file)
 
     @cached_property
     def dependencies(self) -> DependencyReader:
         """What starts after what."""
         from anyjob.ledger.reading.dependency_reader import DependencyReader
 
-        return DependencyReader(self._file)
+        return DependencyReader(self.file)
 
     @cached_property
     def queue(self) -> QueueReader:
         """What waits, and for whom: what its supervisor reads of a queue that is in the ledger."""
         from anyjob.ledger.reading.queue_reader import QueueReader
 
-        return QueueReader(self._file)
+        return QueueReader(self.file)
 
     def graph(self, job_ids: Sequence[str]) -> JobGraph:
         """Return the jobs that are tied to these, near or far, by what starts after what.
@@ -77,31 +77,31 @@ class LedgerReader:
         """
         from anyjob.ledger.reading.graph_reader import GraphReader
 
-        return GraphReader(self._file).graph(job_ids)
+        return GraphReader(self.file).graph(job_ids)
 
     def keyed(self, keys: Sequence[bytes]) -> dict[bytes, KeyedJob]:
         """Return for those of these keys under which a job was submitted which that is."""
         from anyjob.ledger.once import keyed
 
-        return keyed(self._file, keys)
+        return keyed(self.file, keys)
 
     def rows(self, job_ids: Sequence[str]) -> dict[str, Row]:
         """Return what is known of these jobs, by id; those that are not known are left out."""
         found: dict[str, Row] = {}
         for some in chunks(job_ids):
-            for values in self._file.read(f"{JOINED} WHERE j.id IN ({placeholders(some)})", some):
+            for values in self.file.read(f"{JOINED} WHERE j.id IN ({placeholders(some)})", some):
                 found[values[1]] = Row.read(values)
         return found
 
     def by_prefix(self, prefix: str, limit: int = 10) -> list[str]:
         """Return ids that begin with a prefix."""
         sql = "SELECT id FROM jobs WHERE id >= ? AND id < ? LIMIT ?"
-        return [row[0] for row in self._file.read(sql, (prefix, prefix + "g", limit))]  # ids are hexadecimal
+        return [row[0] for row in self.file.read(sql, (prefix, prefix + "g", limit))]  # ids are hexadecimal
 
     def by_native_id(self, backend: int, native_id: str) -> str | None:
         """Return our id of the job that a backend knows by this id, or of which this is our id."""
-        found = self._file.read("SELECT id FROM jobs WHERE id = ? AND backend = ?", (native_id, backend))
-        found = found or self._file.read(
+        found = self.file.read("SELECT id FROM jobs WHERE id = ? AND backend = ?", (native_id, backend))
+        found = found or self.file.read(
             "SELECT id FROM jobs WHERE native_id = ? AND native_id <> id AND backend = ? "
             "ORDER BY n DESC LIMIT 1",
             (native_id, backend),
@@ -111,7 +111,7 @@ class LedgerReader:
     def with_native_id(self, native_id: str, limit: int = 10) -> list[str]:
         """Return our ids of the jobs that some backend knows by this id."""
         sql = "SELECT id FROM jobs WHERE native_id = ? AND native_id <> id LIMIT ?"
-        return [row[0] for row in self._file.read(sql, (native_id, limit))]
+        return [row[0] for row in self.file.read(sql, (native_id, limit))]
 
     def select(
         self,
@@ -140,7 +140,7 @@ class LedgerReader:
             blocked: of those that are QUEUED only those that may not start before others have ended.
         """
         search = Search(
-            self._file.read,
+            self.file.read,
             name=name,
             states=states,
             backends=backends,
@@ -151,7 +151,7 @@ class LedgerReader:
             superseded=superseded,
             blocked=blocked,
         )
-        return self._file.at_once(search.rows)
+        return self.file.at_once(search.rows)
 
     def superseded_by(self, job_ids: Sequence[str]) -> dict[str, str]:
         """Return for those of these jobs that were run anew the job that each was run anew as, by id."""
@@ -166,7 +166,7 @@ class LedgerReader:
         return {
             row[0]: row[1]
             for some in chunks(job_ids)
-            for row in self._file.read(f"{sql} WHERE {key} IN ({placeholders(some)})", some)
+            for row in self.file.read(f"{sql} WHERE {key} IN ({placeholders(some)})", some)
         }
 
     def ended_before(self, before: float) -> list[str]:
@@ -180,11 +180,11 @@ class LedgerReader:
             "CROSS JOIN jobs o ON o.n BETWEEN g.n AND g.last "
             f"WHERE d.prerequisite = j.n AND o.state < {FINAL}) ORDER BY j.n"
         )
-        return [row[0] for row in self._file.read(sql, (before,))]
+        return [row[0] for row in self.file.read(sql, (before,))]
 
     def counts(self) -> dict[str, int]:
         """Return how many jobs are in each state that has any, by its name."""
-        found = self._file.read("SELECT state, count(*) FROM jobs GROUP BY state")
+        found = self.file.read("SELECT state, count(*) FROM jobs GROUP BY state")
         counted: dict[str, int] = {}
         for code, number in found:
             name = status_of(code).name
@@ -198,7 +198,7 @@ class LedgerReader:
             f"ON j.backend = b.n AND j.state IN ({OPEN}) GROUP BY b.n, j.state"
         )
         found: dict[int, dict[str, int]] = {}
-        for backend, code, number in self._file.read(sql):
+        for backend, code, number in self.file.read(sql):
             counted, name = found.setdefault(backend, {}), status_of(code).name
             counted[name] = counted.get(name, 0) + number
         return found
@@ -209,7 +209,7 @@ class LedgerReader:
 
         wanted = frozenset(job_ids)
         is_open = "SELECT DISTINCT bulk FROM jobs WHERE backend IN (SELECT n FROM backends) AND state < ?"
-        bulks = self._file.read(f"SELECT n, context FROM bulks WHERE n IN ({is_open})", (FINAL,))
+        bulks = self.file.read(f"SELECT n, context FROM bulks WHERE n IN ({is_open})", (FINAL,))
         of_bulk = (
             "SELECT j.id FROM bulks k CROSS JOIN jobs j ON j.n BETWEEN k.first AND k.last "
             "WHERE k.n = ? AND +j.state < ?"
@@ -218,12 +218,12 @@ class LedgerReader:
             job_id
             for n, context in bulks
             if decode_context(context).parent in wanted
-            for (job_id,) in self._file.read(of_bulk, (n, FINAL))
+            for (job_id,) in self.file.read(of_bulk, (n, FINAL))
         ]
 
     def settings(self, backend: int) -> dict[str, Any]:
         """Return the options that were set for a backend, which hold in place of its own."""
-        found = self._file.read("SELECT options FROM settings WHERE backend = ?", (backend,))
+        found = self.file.read("SELECT options FROM settings WHERE backend = ?", (backend,))
         if not found:
             return {}
         import json
@@ -233,7 +233,7 @@ class LedgerReader:
 
     def open_environments(self) -> set[str]:
         """Return the environment files of the bulks that have jobs which have not ended."""
-        bulks = self._file.read(
+        bulks = self.file.read(
             "SELECT DISTINCT j.bulk FROM backends b CROSS JOIN jobs j INDEXED BY jobs_state "
             f"ON j.backend = b.n AND j.state IN ({OPEN})"
         )
@@ -243,7 +243,7 @@ class LedgerReader:
         """Return what the jobs of a bulk share: context, native kind, shared payload."""
         from anyjob.ledger.encoding import decode_context
 
-        found = self._file.read("SELECT context, native, shared FROM bulks WHERE n = ?", (number,))
+        found = self.file.read("SELECT context, native, shared FROM bulks WHERE n = ?", (number,))
         if not found:
             raise StateError(f"bulk {number} is not in the ledger {self.path} any more")
         context, native, shared = found[0]
@@ -256,7 +256,7 @@ class LedgerReader:
         return {
             number: decode_context(context)
             for some in chunks(bulks)
-            for number, context in self._file.read(
+            for number, context in self.file.read(
                 f"SELECT n, context FROM bulks WHERE n IN ({placeholders(some)})", some
             )
         }
@@ -266,29 +266,29 @@ class LedgerReader:
         found: dict[int, dict[str, str]] = {}
         for some in chunks(bulks):
             sql = f"SELECT bulk, key, value FROM tags WHERE bulk IN ({placeholders(some)})"
-            for bulk, key, value in self._file.read(sql, some):
+            for bulk, key, value in self.file.read(sql, some):
                 found.setdefault(bulk, {})[of_column(key)] = of_column(value)
         return found
 
     def tags(self, bulk: int) -> dict[str, str]:
         """Return the tags that the jobs of a bulk have."""
-        found = self._file.read("SELECT key, value FROM tags WHERE bulk = ?", (bulk,))
+        found = self.file.read("SELECT key, value FROM tags WHERE bulk = ?", (bulk,))
         return {of_column(key): of_column(value) for key, value in found}
 
     def names(self, limit: int) -> list[str]:
         """Return the names that jobs have, the newest first."""
         sql = "SELECT name FROM bulks WHERE name <> '' GROUP BY name ORDER BY max(n) DESC LIMIT ?"
-        return [of_column(row[0]) for row in self._file.read(sql, (limit,))]
+        return [of_column(row[0]) for row in self.file.read(sql, (limit,))]
 
     def known_tags(self, limit: int) -> list[tuple[str, str]]:
         """Return the tags that jobs have, the newest first."""
         sql = "SELECT key, value FROM tags GROUP BY key, value ORDER BY max(bulk) DESC LIMIT ?"
-        return [(of_column(key), of_column(value)) for key, value in self._file.read(sql, (limit,))]
+        return [(of_column(key), of_column(value)) for key, value in self.file.read(sql, (limit,))]
 
     def work(self, job_id: str) -> tuple[bytes | None, bytes | None]:
         """Return a job's native payload, and the pickled spec that it was lowered from."""
         sql = "SELECT w.payload, w.spec FROM jobs j JOIN work w ON w.n = j.n WHERE j.id = ?"
-        found = self._file.read(sql, (job_id,))
+        found = self.file.read(sql, (job_id,))
         return found[0] if found else (None, None)
 
     def notes(self, job_id: str) -> dict[str, str]:
@@ -296,7 +296,7 @@ class LedgerReader:
         import json
 
         sql = "SELECT o.notes FROM jobs j JOIN notes o ON o.n = j.n WHERE j.id = ?"
-        found = self._file.read(sql, (job_id,))
+        found = self.file.read(sql, (job_id,))
         return json.loads(found[0][0]) if found else {}
 
     def summaries(self, job_ids: Sequence[str]) -> dict[str, Summary]:
@@ -307,7 +307,7 @@ class LedgerReader:
         return {
             job_id: Summary(work, json.loads(parameters))
             for some in chunks(job_ids)
-            for job_id, work, parameters in self._file.read(
+            for job_id, work, parameters in self.file.read(
                 f"{sql} WHERE j.id IN ({placeholders(some)})", some
             )
         }
@@ -334,5 +334,5 @@ class LedgerReader:
         sql = "SELECT n, fingerprint, label, type, distribution, options, host FROM backends"
         return {
             number: BackendRow(fingerprint, label, type_name, distribution, json.loads(options), host)
-            for number, fingerprint, label, type_name, distribution, options, host in self._file.read(sql, ())
+            for number, fingerprint, label, type_name, distribution, options, host in self.file.read(sql, ())
         }

@@ -62,7 +62,7 @@ class Releases:
 
     def __init__(self, ledger: Ledger, host: str) -> None:
         self._ledger = ledger
-        self._file = ledger._file
+        self._file = ledger.file
         self._host = host
 
     # --- who is needed ------------------------------------------------------------------------

@@ -139,7 +139,7 @@ class Server:
                 raise AnyjobError("the configuration there cannot be used")
             answer = self._handler.requests[word](frames.decode_body(body, REQUESTS[word][0]))
             self._say(number, "ok", answer)
-        except BaseException as error:
+        except BaseException as error:  # answered to whoever has asked: this side serves others, too
             self._say(number, "error", failure(error))
 
     def _say(self, number: int, word: str, body: Any) -> None:

@@ -274,7 +274,7 @@ class Channel:
             while data := os.read(descriptor, _READ):
                 for message in self._frames.feed(data):
                     self._take(message)
-        except Exception as error:
+        except Exception as error:  # it ends the connection, and all who wait are told
             if not self._closed:
                 report("the connection to %s is given up: %s", self.hello.host, in_words(error))
         self._lose()

@@ -76,7 +76,7 @@ class _LateLaunch(Launch):
         """Launch; what the backend raises is told of the jobs that it is about."""
         try:
             self.run()
-        except Exception as error:
+        except Exception as error:  # of a plugin: told of the jobs, since nobody waits for this call
             if not self.left:
                 self._reject(error)
 

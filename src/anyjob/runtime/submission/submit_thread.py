@@ -153,7 +153,7 @@ class Handover:
                     self._hand_over([one], [call])
                 return
             jobs = [error]
-        except BaseException as error:
+        except BaseException as error:  # told to those who wait for this thread
             jobs = [error] * len(some)
         for one, job in zip(some, jobs, strict=True):
             one.told(job)

@@ -147,7 +147,7 @@ class LedgerBackends:
         except BackendUnavailableError:
             backend = DeferredBackend(known, lambda: self._made(known))
             self._session.adopt(backend, known)
-        except Exception as error:
+        except Exception as error:  # of a plugin that is missing, or broken: its jobs are listed all the same
             why = error if isinstance(error, AnyjobError) else PluginError(in_words(error))
             backend = MissingBackend(known, why)
             self._session.adopt(backend, known)

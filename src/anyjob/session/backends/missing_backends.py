@@ -98,7 +98,7 @@ class DeferredBackend(MissingBackend):
                 raise BackendUnavailableError(
                     f"backend {self.name()!r}, of type {self.type_name!r}, cannot be reached now: {error}"
                 ) from error
-            except Exception as error:
+            except Exception as error:  # of a plugin: kept, and told to whoever asks for the backend
                 self.why = error if isinstance(error, AnyjobError) else PluginError(in_words(error))
                 self._refuse("ask about its jobs")
             own = ("options", "capabilities", "floor", "ceiling", "grace")

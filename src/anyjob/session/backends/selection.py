@@ -40,7 +40,7 @@ def select(
 def _passes(session: t.Session, backend: Any, filters: Callable[[Any], bool]) -> bool:
     try:
         return bool(filters(backend))
-    except Exception as error:
+    except Exception as error:  # of a user's filter, or a plugin: the others are asked
         session.report_once(str(backend), error)
         return False
 

@@ -43,7 +43,7 @@ class Failures:
         if self._in_a_row.get(backend, 0) < MOST:
             try:
                 found = look(*args, **kwargs)
-            except Exception as error:
+            except Exception as error:  # of a plugin: counted, and told at the end
                 self._first.setdefault(backend, (label, error))
                 away = isinstance(error, (BackendUnavailableError, OSError))
                 self._in_a_row[backend] = MOST if away else self._in_a_row.get(backend, 0) + 1

@@ -86,7 +86,7 @@ def _secrets(session: t.Session, account: str, provider: Any) -> list[str]:
         return []
     given = {key: getattr(provider.options, key, None) for key in sorted(secret_fields(declared))}
     return [
-        f"{entry.options.where(key)} is read from {secret._place()}"
+        f"{entry.options.where(key)} is read from {secret.place()}"
         for key, secret in given.items()
         if secret is not None
     ]

@@ -118,7 +118,7 @@ def at_once(ask: Callable[[str], T], names: Iterable[str], timeout: float) -> di
         with turn:
             try:
                 answers[name] = ask(name)
-            except Exception as error:
+            except Exception as error:  # of a plugin, or a service that is away: it is the answer of this one
                 answers[name] = error
 
     threads = [PluginThread(answer, args=(name,)) for name in names]

@@ -120,7 +120,7 @@ def _basic_checks(
     try:
         backend = session.get_backend(name)
         status = backend.status()
-    except Exception as error:
+    except Exception as error:  # of a plugin that is checked: it is a line of the report
         yield _line("configuration", "failed", _describe_error(error))
         return
     version = f", version {backend.version()}" if backend.version() else ""
@@ -187,7 +187,7 @@ def _run(backend: Any, sample: Samples, timeout: float, submitted: list[Any]) ->
             return _line(sample.kind, "failed", _cancel_overdue(job, timeout))
         if sample.echo is not None and (sample.kind != "command" or backend.capabilities.logs):
             received = sample.echoed(value)
-    except Exception as error:
+    except Exception as error:  # of a plugin that is checked: it is a line of the report
         return _line(sample.kind, "failed", _describe_error(error))
     if received != WORD:
         return _line(sample.kind, "failed", f"{WORD!r} came back as {received[:200]!r}")

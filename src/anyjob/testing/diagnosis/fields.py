@@ -100,7 +100,7 @@ def _why_unusable(kind: Any, known: Collection[Any]) -> str:
         msgspec.convert(None, kind, dec_hook=decode)
     except msgspec.ValidationError:
         pass
-    except Exception as error:
+    except Exception as error:  # of a type's own hooks: it is what is found
         return f"{type(error).__name__}: {error}"
     custom = [each.cls for each in infos if isinstance(each, msgspec.inspect.CustomType)]
     unfit = [each for each in custom if each not in known]

@@ -16,7 +16,7 @@ def main(directory: Path, begun: int) -> None:
     os.close(begun)
     try:
         answer = True, function(harness, **arguments)
-    except Exception:
+    except Exception:  # passed on to the process that waits
         answer = False, traceback.format_exc()
     harness.session.close()  # what it has submitted goes on
     part = directory / "answer.part"

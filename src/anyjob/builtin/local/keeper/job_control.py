@@ -169,7 +169,7 @@ class JobControl:
                 self._launch_later(job, f"{error.filename}: {explain(error)}")
             else:
                 self.start_failed(job, StartFailed(NOT_EXECUTABLE, f"cannot start: {error}"))
-        except Exception as error:
+        except Exception as error:  # a fault of ours in one job: the other jobs need this process
             log_error(error)
             self.start_failed(job, StartFailed(NOT_EXECUTABLE, f"cannot start: {error!r}"))
 

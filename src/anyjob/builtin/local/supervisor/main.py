@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.setsid()
     try:
         supervisor = _prepare(RuntimePaths(given.state, host=given.host))
-    except Exception as error:
+    except Exception as error:  # told to the client that waits for this process
         message = str(error) if isinstance(error, AnyjobError) else f"{type(error).__name__}: {error}"
         os.write(writer, message.encode())
         os._exit(1)
@@ -90,7 +90,7 @@ def _serve(supervisor: Supervisor) -> None:
     gc.freeze()
     try:
         supervisor.run()
-    except Exception as error:
+    except Exception as error:  # the last that this process does is to log why it ends
         log_error(error)
     # The socket stays: it is only ever replaced by one who has the lock.
 

@@ -128,7 +128,7 @@ class Supervisor:
             self._scheduler.prepare(READY)
             self._keeper.tell_waiting(bool(self._attempts))
             self._trouble.is_over(self._scheduler.hindrance)
-            if self._ledger._file.opened > 1:
+            if self._ledger.file.opened > 1:
                 self.stop()  # it was damaged, and replaced: what we have learnt of its numbers is void
             if not self._paths.supervisor_socket.exists():
                 self.stop()  # somebody has cleaned up: the next one makes it anew

@@ -195,7 +195,7 @@ def finalize() -> None:
         if threading is not None:
             threading._shutdown()
         atexit._run_exitfuncs()
-    except BaseException:
+    except BaseException:  # the exit handlers of a user's modules: the job's outcome is written already
         traceback.print_exc()
     flush_streams()
 

@@ -147,7 +147,7 @@ class Zygote:
             try:
                 descriptors = (self._fd, self._fd + 1, self._wake, self._waker)
                 run(*what, self._mark, descriptors, self._host)
-            except BaseException:
+            except BaseException:  # in the child, which must not come back into the zygote's loop
                 traceback.print_exc()
             os._exit(NO_OUTCOME)
         self._children[pid] = dispatch_id
@@ -252,7 +252,7 @@ def prepare(path: list[str], preload: list[str]) -> str:
         before = thread_count()
         try:
             __import__(module)
-        except BaseException as error:
+        except BaseException as error:  # of a user's module, sys.exit() too
             text = "".join(traceback.format_exception_only(type(error), error)).strip()
             return f"preload: {module!r} cannot be imported by {sys.executable}: {text}"
         if thread_count() > before and not forks_end_threads():

@@ -237,7 +237,7 @@ def _returned_or_raised(call: Callable[[], Any]) -> Any:
     """What a call raises, else what it returns."""
     try:
         return call()
-    except Exception as error:
+    except Exception as error:  # whatever it raises is what the check looks at
         return error
 
 

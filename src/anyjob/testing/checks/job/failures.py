@@ -43,7 +43,7 @@ class Failures:
             assert not job.done(), f"{sample.kind}: done() of work that failed is True"
             try:
                 value = job.result()
-            except Exception:
+            except Exception:  # of whatever kind: a plain job's is the plugin's own
                 continue
             raise AssertionError(f"{sample.kind}: result() of work that failed returned {short_repr(value)}")
 
@@ -222,7 +222,7 @@ def _raised(job: Any, harness: BackendHarness) -> BaseException:
     """Return what result() raises."""
     try:
         value = job.result(harness.timeout)
-    except Exception as error:
+    except Exception as error:  # whatever it raises is what the check looks at
         return error
     raise AssertionError(f"result() of work that fails returned {short_repr(value)}")
 

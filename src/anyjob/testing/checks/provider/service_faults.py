@@ -140,7 +140,7 @@ class ServiceFaults:
 def _raised_or_returned(call: Callable[[], Any]) -> Any:
     try:
         return call()
-    except Exception as error:
+    except Exception as error:  # whatever it raises is what the check looks at
         return error
 
 

@@ -110,7 +110,7 @@ class Spawner:
                     signal.signal(ignored, signal.SIG_DFL)
                 process_attributes.apply(attributes)
                 os.execve(path, argv, variables)
-            except BaseException as error:
+            except BaseException as error:  # in the child, where nothing may go on but the program
                 os.write(writer, b"%d" % (getattr(error, "errno", None) or errno.EINVAL))
             finally:
                 os._exit(127)

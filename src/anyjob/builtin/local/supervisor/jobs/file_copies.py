@@ -65,7 +65,7 @@ class FileCopies:
         error: Exception | None = None
         try:
             write_files(command, directory)
-        except Exception as raised:
+        except Exception as raised:  # told to who starts the job, in its thread
             error = raised
         self._done[key] = error
         self._busy = None
