@@ -364,10 +364,11 @@ def test_a_second_keeper_ends_at_once(driver: KeeperDriver) -> None:
     assert (driver.logs / "keeper.lock").read_text() == f"{driver.keeper.pid}\n"
 
 
-def test_a_state_directory_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o770, 0o702], ids=["its group", "everybody"])
+def test_a_state_directory_that_others_may_write_to_is_refused(tmp_path: Path, mode: int) -> None:
     (tmp_path / "run").mkdir(mode=0o700)
     (tmp_path / "state").mkdir()
-    (tmp_path / "state").chmod(0o777)
+    (tmp_path / "state").chmod(mode)
     places = ["--state", str(tmp_path / "state"), "--runtime", str(tmp_path / "run")]
     command = [PYTHON, "-m", "anyjob.builtin.local.keeper.main", *places]
     ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": SOURCE}, capture_output=True, text=True)

@@ -219,7 +219,7 @@ async def limit(
     backend: str | BaseBackend | None = None,
     session: Session | None = None,
 ) -> Mapping[str, int]:
-    """Have at most so many jobs of a name, or with a tag, run at a time: see `anyjob.Session.limit`."""
+    """Limit how many jobs of a name, or with a tag, run at a time: see `anyjob.Session.limit`."""
     return await offload(lambda: _of(session).limit(name, most, tags=tags, backend=backend))
 
 
@@ -311,7 +311,7 @@ async def log_bytes(
 async def fetch(
     job: TaskJob, *names: str | PathLike[str], into: str | PathLike[str] = ".", overwrite: bool = False
 ) -> list[Path]:
-    """Bring files that a job has left; return where they are now: see `anyjob.TaskJob.fetch`."""
+    """Copy files that a job has left; return where they are now: see `anyjob.TaskJob.fetch`."""
     return await offload(lambda: job.fetch(*names, into=into, overwrite=overwrite))
 
 
@@ -345,33 +345,33 @@ async def rerun(
     session: Session | None = None,
     **resources: Any,
 ) -> list[TaskJob[T]]:
-    """Hand over anew what jobs were handed; return the new jobs in order: see `anyjob.Session.rerun`."""
+    """Submit jobs again; return the new jobs in order: see `anyjob.Session.rerun`."""
     again = jobs_in(jobs)
     return await offload(lambda: _of(session).rerun(again, downstream=downstream, **resources))
 
 
 async def hold(jobs: Iterable[TaskJob]) -> list[bool]:
-    """Keep jobs that wait from starting; say for each whether that was done: see `anyjob.Session.hold`."""
+    """Keep waiting jobs from starting; say for each whether that was done: see `anyjob.Session.hold`."""
     return await _control("hold", jobs)
 
 
 async def release(jobs: Iterable[TaskJob]) -> list[bool]:
-    """Let jobs start that are held; say for each whether that was done: see `anyjob.Session.release`."""
+    """Let held jobs start; say for each whether that was done: see `anyjob.Session.release`."""
     return await _control("release", jobs)
 
 
 async def pause(jobs: Iterable[TaskJob]) -> list[bool]:
-    """Have jobs that run stand still; say for each whether that was done: see `anyjob.Session.pause`."""
+    """Suspend running jobs; say for each whether that was done: see `anyjob.Session.pause`."""
     return await _control("pause", jobs)
 
 
 async def resume(jobs: Iterable[TaskJob]) -> list[bool]:
-    """Have jobs go on that are paused; say for each whether that was done: see `anyjob.Session.resume`."""
+    """Let paused jobs go on; say for each whether that was done: see `anyjob.Session.resume`."""
     return await _control("resume", jobs)
 
 
 async def set_priority(jobs: Iterable[TaskJob], priority: int) -> list[bool]:
-    """Give jobs that wait another priority: see `anyjob.Session.set_priority`."""
+    """Give waiting jobs another priority: see `anyjob.Session.set_priority`."""
     from anyjob.resources import check_priority
 
     return await _control("priority", jobs, check_priority(priority))

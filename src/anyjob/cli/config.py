@@ -29,7 +29,7 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def show(as_json: bool) -> None:
-    """Show what holds, and where each value comes from. Secrets are not shown."""
+    """Show the configuration in force, and where each value comes from. Secrets are not shown."""
     session = open_session()
     values = session.config.to_dict(secret_keys=lambda entry: secret_keys(session, entry))
     lines = [
@@ -72,7 +72,7 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def path(as_json: bool) -> None:
-    """Show each file that is looked for, the weakest first, and whether it is there."""
+    """Show each file that is looked for, and whether it is there; a later one overrides an earlier one."""
     lines = [
         {"layer": layer.name, "file": layer.file, "found": layer.found, "note": layer.note}
         for layer in open_session().config.layers()
@@ -94,9 +94,9 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def check(as_json: bool) -> None:
-    """Say all that is wrong: unknown keys, missing types, options that types do not take, unset secrets.
+    """Report all that is wrong: unknown keys, missing types, options that types do not take, unset secrets.
 
-    Imports the plugins of the backends that are configured, but makes no backend and reaches for none.
+    Imports the plugins of the configured backends, but makes no backend and connects to none.
     """
     try:
         session = open_session()

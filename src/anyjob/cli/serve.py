@@ -6,18 +6,18 @@ import click
 
 
 @click.command()
-@click.option("--stdio", is_flag=True, required=True, help="Speak on stdin and stdout, the only way.")
+@click.option("--stdio", is_flag=True, required=True, help="Speak on stdin and stdout: the only way.")
 @click.option(
     "--patience",
     default="30s",
     show_default=True,
     metavar="TIME",
-    help="How long it stays without a word of the other machine, which speaks every 5 s.",
+    help="How long to stay without a word from the other machine, which sends one every 5 s.",
 )
 def serve(stdio: bool, patience: str) -> None:
-    """Give the backends of this machine to the anyjob of another one.
+    """Serve the backends of this machine to the anyjob of another one.
 
-    That starts it, by ssh: nobody types this.
+    That machine starts it, by ssh; nobody types this.
     """
     from anyjob.cli.context import show_warnings
     from anyjob.remote.far.server import serve

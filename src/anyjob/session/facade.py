@@ -171,7 +171,7 @@ class Session:
             filters: a function of a backend; those for which it returns True are returned.
             can_run: only those that can run this work: a kind, a spec, or a class of specs.
             durable: only those whose jobs outlive the process that submits them (True), or do not.
-            offered: those, too, that the providers offer, as ``PROVIDER/BACKEND``. The providers are asked at
+            offered: also those that the providers offer, as ``PROVIDER/BACKEND``. The providers are asked at
                 once, and once a session; one that does not answer is reported, once.
             attributes: only those with these values in their configuration, properties or status, as
                 `anyjob.filter_backends` has them.
@@ -330,7 +330,7 @@ class Session:
             tags: only those with all of these.
             since: only those submitted since then: a datetime, seconds since 1970, or how long ago ("2h").
             limit: only the newest so many.
-            superseded: also those that were run anew since (see `rerun`), in place of which others count.
+            superseded: also those that were run again since (see `rerun`), so that others count instead.
 
         Raises:
             UnknownNameError: no backend is called so.
@@ -343,16 +343,16 @@ class Session:
     def rerun(
         self, /, jobs: t.Iterable[t.TaskJob[t.T]], *, downstream: bool = False, **resources: t.Any
     ) -> list[t.TaskJob[t.T]]:
-        """Hand over anew what jobs were handed, to their backends; return the new jobs in order.
+        """Submit jobs again, to their backends; return the new jobs in order.
 
         Each is submitted from the directory that its original was submitted from, and supersedes it: `jobs`,
-        and a name, mean the newest of those that were run anew one after the other. What a job was to start
-        after, the new one starts after, too: after what that was run anew as, where it was.
+        and a name, find the newest. It starts after what its original was to start after or, where that was
+        run again, after the new job of that.
 
         Args:
             jobs: task jobs, in whatever state.
-            downstream: also those that never started for what came of these, reason ``dependency``: their
-                new jobs follow those of ``jobs``.
+            downstream: also those that never started because of these, reason ``dependency``: their new jobs
+                follow those of ``jobs``.
             resources: what is to be different this time: see `anyjob.Resources`.
 
         Raises:
@@ -365,22 +365,22 @@ class Session:
     def cancel(self, jobs: t.Iterable[t.Any], *, downstream: bool = True) -> list[bool]:
         """Cancel jobs, by one call to each backend; say for each whether that was accepted.
 
-        What was to start after the success of one, or its failure, ends too, as ERROR with the reason
-        ``dependency``.
+        A job that was to start after the success, or the failure, of one of them ends too, as ERROR with the
+        reason ``dependency``.
 
         Args:
             jobs: the jobs.
-            downstream: False: that does not wait for them any more, and starts when all else has come about;
-                calls that need their results end all the same.
+            downstream: False: it does not wait for them any more, and starts once everything else that it
+                waits for has come about; calls that need their results end all the same.
         """
         from anyjob.session.jobs.actions import cancel
 
         return cancel(jobs, downstream=downstream)
 
     def hold(self, jobs: t.Iterable[t.TaskJob]) -> list[bool]:
-        """Keep jobs that wait from starting until they are released; say for each whether that was done.
+        """Keep waiting jobs from starting until they are released; say for each whether that was done.
 
-        It is kept in the ledger, whoever ends meanwhile. What runs already is not held: see `pause`.
+        The ledger keeps that, whatever process ends meanwhile. Running jobs are not held: see `pause`.
 
         Raises:
             UnsupportedSpecError: a backend cannot do that: `local` can.
@@ -390,7 +390,7 @@ class Session:
         return control("hold", jobs)
 
     def release(self, jobs: t.Iterable[t.TaskJob]) -> list[bool]:
-        """Let jobs start that are held; say for each whether that was done.
+        """Let held jobs start; say for each whether that was done.
 
         Raises:
             UnsupportedSpecError: a backend cannot do that: `local` can.
@@ -400,9 +400,9 @@ class Session:
         return control("release", jobs)
 
     def pause(self, jobs: t.Iterable[t.TaskJob]) -> list[bool]:
-        """Have jobs that run stand still until they are resumed; say for each whether that was done.
+        """Suspend running jobs until they are resumed; say for each whether that was done.
 
-        All their processes are stopped (SIGSTOP). They keep their place and their memory, and their
+        All their processes are stopped (SIGSTOP). They keep their slots and their memory, and their
         walltime goes on.
 
         Raises:
@@ -413,7 +413,7 @@ class Session:
         return control("pause", jobs)
 
     def resume(self, jobs: t.Iterable[t.TaskJob]) -> list[bool]:
-        """Have jobs go on that are paused; say for each whether that was done.
+        """Let paused jobs go on; say for each whether that was done.
 
         Raises:
             UnsupportedSpecError: a backend cannot do that: `local` can.
@@ -423,11 +423,11 @@ class Session:
         return control("resume", jobs)
 
     def set_priority(self, jobs: t.Iterable[t.TaskJob], priority: int) -> list[bool]:
-        """Give jobs that wait another priority; say for each whether that was done.
+        """Give waiting jobs another priority; say for each whether that was done.
 
         Args:
             jobs: of backends that know priorities.
-            priority: the higher, the sooner they start; 0 is that of most.
+            priority: the higher, the sooner they start; 0 by default.
 
         Raises:
             SpecError: the priority is no whole number.
@@ -446,9 +446,9 @@ class Session:
         tags: t.Mapping[str, str] | None = None,
         backend: str | t.BaseBackend | None = None,
     ) -> t.Mapping[str, int]:
-        """Have at most so many jobs of a name, or with each of these tags, run at a time on a backend.
+        """Limit how many jobs of a name, or with each of these tags, run at a time on a backend.
 
-        It holds for what waits already, too, until it is set anew; what runs runs on.
+        It also holds for jobs that wait already, until it is changed; running jobs go on.
 
         Args:
             name: what the jobs are called.
@@ -471,7 +471,7 @@ class Session:
         return limits
 
     def prune(self, older_than: float | str | t.timedelta) -> list[str]:
-        """Forget jobs that ended longer ago than this ("30d"), with what they wrote; return their ids."""
+        """Delete jobs that ended longer ago than this ("30d"), with what they wrote; return their ids."""
         from anyjob.session.pruning import prune
 
         return prune(self.services.ledger, older_than)

@@ -39,29 +39,29 @@ Examples:
     "--all",
     "offered",
     is_flag=True,
-    help="Those, too, that providers offer, and what other machines have now: they are asked.",
+    help="Also ask providers for what they offer, and other machines for what they have now.",
 )
 @click.option(
     "--filter",
     "filters",
     multiple=True,
     metavar="KEY=VALUE",
-    help="With this value in its configuration, properties or status; makes and asks them all. Repeatable.",
+    help="Only those with this value in configuration, properties or status; all are asked. Repeatable.",
 )
 @click.option(
     "--timeout",
     default="10s",
     show_default=True,
     metavar="TIME",
-    help="For hook plugins, and whoever is asked.",
+    help="Time limit for hook plugins, and for each that is asked.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def list_(offered: bool, filters: tuple[str, ...], timeout: str, as_json: bool) -> None:
-    """List the configured backends, then the installed types. Imports none of them.
+    """List the configured backends, then the installed types. None of them is imported.
 
-    Below a backend of another machine stands what that one has, as it has said last. Hook plugins may
-    register more types: they are imported, in a process of their own. With --all, providers are asked for
-    what they offer, and machines for what they have, at once; one that does not answer is named.
+    Below a backend of another machine stands what that machine has, as it said last. Hook plugins may
+    register more types: they are imported, in a process of their own. With --all, providers and other
+    machines are asked, all at once; one that does not answer is named.
     """
     from anyjob.cli.backends.far_side import ask_machines, noted_there, rows_of
     from anyjob.cli.plugins.installed import listing
@@ -144,9 +144,10 @@ Examples:
 @click.argument("name", shell_complete=backend_names)
 @click.argument("changes", nargs=-1, required=True, metavar="OPTION=VALUE...")
 def set_(name: str, changes: tuple[str, ...]) -> None:
-    """Change how much a backend has for its jobs while it is in use; OPTION= is what is configured, again.
+    """Change how much a backend may use for its jobs, while it is in use. OPTION= restores what is
+    configured.
 
-    What runs runs on. It holds for all who use the backend, until it is set anew.
+    Running jobs go on. The change holds for everybody who uses the backend, until it is changed again.
     """
     from anyjob.cli.terminal.values import parse_pairs, parse_value
 

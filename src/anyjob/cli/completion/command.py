@@ -20,7 +20,7 @@ Examples:
 def completion(shell: str) -> None:
     """Print the script that has a shell complete commands, options and their values, and files.
 
-    Values are names of backends and of kinds of work, and of the newest jobs: ids, names and tags.
+    Names of backends and kinds of work are completed, and ids, names and tags of the newest jobs.
     """
     from click.shell_completion import get_completion_class
 

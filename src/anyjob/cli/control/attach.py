@@ -21,13 +21,13 @@ Examples:
 )
 @click.argument("backend", shell_complete=backend_names)
 @click.argument("native_ids", nargs=-1, required=True, metavar="ID...")
-@click.option("--name", default="", help="What they are to be called.")
-@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="What they are to be found by.")
+@click.option("--name", default="", help="A name for them.")
+@click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="A tag for them.")
 def attach(backend: str, native_ids: tuple[str, ...], name: str, tags: tuple[str, ...]) -> None:
-    """Take in jobs that were submitted elsewhere, and print their ids here.
+    """Adopt jobs that were submitted elsewhere, and print their ids here.
 
-    ID is what BACKEND itself calls a job. From then on it is listed, waited for and found as all others; what
-    it was handed is not known, so it cannot be run anew.
+    ID is what BACKEND itself calls a job. From then on it is listed, waited for and found like any other.
+    What it runs is not known, so it cannot be run again.
     """
     from anyjob.errors import BackendError
     from anyjob.taskbackend import TaskBackend

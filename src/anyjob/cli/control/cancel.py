@@ -19,7 +19,7 @@ from anyjob.session.jobs.filters import OPEN
 
 def yes_option(function: Callable[..., None]) -> Callable[..., None]:
     """Add the option that has nothing asked."""
-    return click.option("--yes", is_flag=True, help="Do not ask, however many there are.")(function)
+    return click.option("--yes", is_flag=True, help="Do not ask for confirmation.")(function)
 
 
 # --- cancel ---------------------------------------------------------------------------------------
@@ -34,17 +34,16 @@ Examples:
 )
 @click.argument("ids", nargs=-1, metavar="[ID|NAME]...", shell_complete=open_job_ids)
 @filter_options
-@click.option(
-    "--no-downstream", is_flag=True, help="Have what starts after them do so without them, and not end, too."
-)
+@click.option("--no-downstream", is_flag=True, help="Let jobs that start after them start without them.")
 @yes_option
 def cancel(ids: tuple[str, ...], no_downstream: bool, yes: bool, **options: Any) -> None:
-    """Cancel jobs: those of these ids or names, or those that fit and have not ended.
+    """Cancel the jobs of these ids or names, or those that match the filters and have not ended.
 
-    What was to start after the success of one, or its failure, ends too, with the reason dependency.
+    A job that was to start after the success, or the failure, of a cancelled one ends too, with the reason
+    `dependency`.
 
-    On a terminal, filters that fit several jobs ask first. The exit code is 1 where a backend would not
-    cancel a job that goes on.
+    On a terminal, confirmation is asked for where filters match several jobs. The exit code is 1 where a
+    backend refused to cancel a job, and that goes on.
     """
     criteria = read_criteria(options)
     if criteria and criteria.states is None:
@@ -69,10 +68,12 @@ Examples:
   anyjob prune --older-than 30d --dry-run
   anyjob prune --older-than 30d"""
 )
-@click.option("--older-than", required=True, metavar="TIME", help="That have ended longer ago: 30d, 12h.")
-@click.option("--dry-run", is_flag=True, help="Say how many that would be, and forget none.")
+@click.option(
+    "--older-than", required=True, metavar="TIME", help="Only jobs that ended longer ago than this: 30d, 12h."
+)
+@click.option("--dry-run", is_flag=True, help="Say how many jobs that would be, and delete none.")
 def prune(older_than: str, dry_run: bool) -> None:
-    """Forget jobs that have ended a while ago, with all that they wrote."""
+    """Delete jobs that ended a while ago, with all that they wrote."""
     from anyjob.text.units import parse_duration
 
     seconds = parse_duration(older_than, what="--older-than", allow_zero=True)

@@ -53,17 +53,16 @@ def _command(action: str, state: JobStatus, text: str, example: str) -> click.Co
 hold = _command(
     "hold",
     JobStatus.QUEUED,
-    """Keep jobs that wait from starting until `anyjob release`: those of these ids or names, or those that
-    fit.
+    """Keep waiting jobs from starting until `anyjob release`: those of these ids or names, or those that
+    match the filters.
 
-    What runs already is not held: see `anyjob pause`. The exit code is 1 where one of the ids is not
-    held.""",
+    Running jobs are not held: see `anyjob pause`. The exit code is 1 where one of the ids is not held.""",
     "  anyjob hold 3f2a91c 77b01ee\n  anyjob hold --name fit",
 )
 release = _command(
     "release",
     JobStatus.QUEUED,
-    """Let jobs start that are held: those of these ids or names, or those that fit.
+    """Let held jobs start: those of these ids or names, or those that match the filters.
 
     The exit code is 1 where one of the ids was not held.""",
     "  anyjob release 3f2a91c 77b01ee\n  anyjob release --name fit",
@@ -71,16 +70,17 @@ release = _command(
 pause = _command(
     "pause",
     JobStatus.RUNNING,
-    """Have jobs that run stand still until `anyjob resume`: those of these ids or names, or those that fit.
+    """Suspend running jobs until `anyjob resume`: those of these ids or names, or those that match the
+    filters.
 
-    All their processes are stopped. They keep their place and their memory, and their walltime goes on. The
-    exit code is 1 where one of the ids does not run.""",
+    All their processes are stopped. They keep their slots and their memory, and their walltime goes on. The
+    exit code is 1 where one of the ids is not running.""",
     "  anyjob pause 3f2a91c\n  anyjob pause --tag study=a",
 )
 resume = _command(
     "resume",
     JobStatus.RUNNING,
-    """Have jobs go on that are paused: those of these ids or names, or those that fit.
+    """Let paused jobs go on: those of these ids or names, or those that match the filters.
 
     The exit code is 1 where one of the ids was not paused.""",
     "  anyjob resume 3f2a91c\n  anyjob resume --tag study=a",
@@ -97,10 +97,10 @@ Examples:
 @filter_options
 @yes_option
 def priority(words: tuple[str, ...], yes: bool, **options: Any) -> None:
-    """Give jobs that wait the priority N: those of these ids or names, or those that fit.
+    """Give waiting jobs the priority N: those of these ids or names, or those that match the filters.
 
-    The higher, the sooner they start; most have 0. A negative one goes after `--`. The exit code is 1 where
-    one of the ids does not wait.
+    The higher, the sooner they start; by default it is 0. Write `--` before a negative one. The exit code is
+    1 where one of the ids is not waiting.
     """
     from anyjob.resources import check_priority
 

@@ -29,15 +29,19 @@ Examples:
 )
 @click.argument("words", nargs=-1, metavar="[NAME] [N|none]")
 @click.option(
-    "--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Of this tag.", shell_complete=job_tags
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Limit jobs with this tag.",
+    shell_complete=job_tags,
 )
 @click.option("-b", "--backend", metavar="NAME", help="On this backend.", shell_complete=backend_names)
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def limit(words: tuple[str, ...], tags: tuple[str, ...], backend: str | None, as_json: bool) -> None:
-    """Have at most N jobs of a name, or with a tag, run at a time; without N, show what limits there are.
+    """Limit how many jobs of a name, or with a tag, run at a time; without N, show the limits.
 
-    It holds for what waits already, too, until it is set anew; what runs runs on. With `none`, there is no
-    limit any more.
+    A limit also holds for jobs that wait already, until it is changed; running jobs go on. `none` lifts it.
     """
     from anyjob.cli.terminal.values import parse_pairs
     from anyjob.resources import tag_label

@@ -28,12 +28,22 @@ Examples:
 )
 @click.argument("jobs", nargs=-1, metavar="[ID|NAME]...", shell_complete=job_ids)
 @filter_options
-@click.option("--to", "channels", multiple=True, metavar="CHANNEL", help="One of [notify]. Repeatable.")
-@click.option("--command", metavar="LINE", help="A line for a shell; it reads what is said.")
-@click.option("--desktop", is_flag=True, help="A note on this desktop, by notify-send.")
-@click.option("--mail", multiple=True, metavar="ADDRESS", help="By the mail server of this host. Repeatable.")
-@click.option("--report", metavar="FILE", help="A report on the jobs, as one page of HTML.")
-@click.option("--webhook", metavar="URL", help="One that is no secret: see [notify] for others.")
+@click.option(
+    "--to",
+    "channels",
+    multiple=True,
+    metavar="CHANNEL",
+    help="A channel of the table [notify] in the configuration. Repeatable.",
+)
+@click.option("--command", metavar="LINE", help="A line for a shell; it reads the message on stdin.")
+@click.option("--desktop", is_flag=True, help="Show it on this desktop, by notify-send.")
+@click.option(
+    "--mail", multiple=True, metavar="ADDRESS", help="Mail it, by the mail server of this host. Repeatable."
+)
+@click.option("--report", metavar="FILE", help="Write a report on the jobs, as one page of HTML.")
+@click.option(
+    "--webhook", metavar="URL", help="Post it to a URL that is no secret; for others, use [notify]."
+)
 def notify(
     jobs: tuple[str, ...],
     channels: tuple[str, ...],
@@ -44,11 +54,13 @@ def notify(
     report: str | None,
     **options: Any,
 ) -> None:
-    """Tell somebody once jobs have ended: how many are done, failed and cancelled, why, and how long it took.
+    """Send a message once jobs have ended: how many are done, failed and cancelled, why, and how long it
+    took.
 
-    The jobs are those of these ids and names, or those that fit. It is done once all of them have ended, also
-    if nobody is logged in any more, by a job on `local` for each way, whose id is printed: cancel it to have
-    nothing told. What cannot be sent is tried again for some 20 minutes; `anyjob logs ID` says why.
+    The jobs are those of these ids and names, or those that match the filters. The message is sent once all
+    of them have ended, even if nobody is logged in by then. A job on `local` does that for each way of
+    sending, and its id is printed: cancel it to send nothing. What cannot be sent is tried again for some 20
+    minutes; `anyjob logs ID` says why.
     """
     from anyjob.cli.run.sweeps.results_file import check_place
     from anyjob.config import notification_channels as configured

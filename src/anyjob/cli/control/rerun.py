@@ -24,10 +24,10 @@ _FAILED = (JobStatus.ERROR, JobStatus.CANCELLED)
 
 def _resource_options(function: Callable[..., None]) -> Callable[..., None]:
     flags = {
-        "--cpus": ("N", "Cores, in place of what it had."),
-        "--memory": ("SIZE", "Such as 8GiB."),
+        "--cpus": ("N", "Cores, instead of what it had."),
+        "--memory": ("SIZE", "Memory: 8GiB."),
         "--gpus": ("N", "Accelerators; 0.5 for half of one."),
-        "--gpu-memory": ("SIZE", "Of an accelerator that others have a share of, too."),
+        "--gpu-memory": ("SIZE", "Memory of a shared accelerator."),
         "--nodes": ("N", "Machines."),
         "--tasks": ("N", "Processes, which end together."),
         "--walltime": ("TIME", "How long it may run: 90s, 2h, 1:30:00."),
@@ -47,8 +47,8 @@ Examples:
 @click.argument("ids", nargs=-1, metavar="[ID|NAME]...", shell_complete=job_ids)
 @filter_options
 @_resource_options
-@click.option("--downstream", is_flag=True, help="Those, too, that never started for what came of these.")
-@click.option("--detach", is_flag=True, help="Hand them over, print the ids, and leave.")
+@click.option("--downstream", is_flag=True, help="Also run those that never started because of these.")
+@click.option("--detach", is_flag=True, help="Submit them, print their ids, and do not wait.")
 @yes_option
 def rerun(
     ids: tuple[str, ...],
@@ -57,18 +57,19 @@ def rerun(
     downstream: bool,
     **options: Any,
 ) -> None:
-    """Hand over anew what jobs were handed, to their backends, and wait for it as `anyjob run` does.
+    """Submit jobs again, to the backends that they were submitted to, and wait as `anyjob run` does.
 
-    The jobs are those of these ids or names, whatever came of them; or those that fit and, unless --state
-    says otherwise, have failed or were cancelled. On a terminal, filters that fit several jobs ask first.
+    The jobs are those of these ids or names, whatever came of them; or those that match the filters and,
+    unless --state says otherwise, failed or were cancelled. On a terminal, confirmation is asked for where
+    filters match several jobs.
 
-    What a job was to start after, the new one starts after, too: after what that was run anew as, where it
-    was. With --downstream those are run anew as well that ended by the reason `dependency`, since one of
-    these had not succeeded.
+    The new job starts after what the old one was to start after or, where that was run again, after the new
+    job of that. With --downstream, jobs are run again, too, that ended with the reason `dependency` because
+    one of these had not succeeded.
 
-    A new job supersedes the one that it runs anew: of a name, and for filters, the newest counts. What one
-    job writes is passed on, and the exit code is its own; of several jobs it is 0 if all are DONE, else 1.
-    Ctrl-C cancels them.
+    A new job supersedes the old one: names and filters find the newest. The output of a single job is passed
+    on, and its exit code is that of anyjob; for several jobs it is 0 if all are DONE, else 1. Ctrl-C cancels
+    them.
     """
     requested = {name: options.pop(name) for name in RESOURCES}
     criteria = read_criteria(options)

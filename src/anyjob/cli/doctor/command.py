@@ -23,16 +23,20 @@ Examples:
   anyjob doctor --json > doctor.json"""
 )
 @click.option(
-    "--timeout", default="10s", show_default=True, metavar="TIME", help="For each backend, and for plugins."
+    "--timeout",
+    default="10s",
+    show_default=True,
+    metavar="TIME",
+    help="Time limit for each backend, and for plugins.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def doctor(timeout: str, as_json: bool) -> None:
-    """Look at all that may keep anyjob from working, and say what is wrong with it. Runs no job.
+    """Look for whatever keeps anyjob from working, and say what is wrong. Runs no job.
 
-    That is Python and its libraries, the state directory and its file system, daemons, configuration,
-    plugins, each configured backend, limits and the clock. It may be pasted into a report of a problem: no
-    value of an option is in it. Plugins are imported, and backends asked, in processes of their own, for so
-    long at most. The exit code is 1 where there is a problem.
+    Looks at Python and its libraries, the state directory and its file system, daemons, configuration,
+    plugins, each configured backend, limits and the clock. The output holds no values of options, and can be
+    pasted into a bug report. Plugins are imported, and backends asked, in processes of their own and with a
+    time limit. The exit code is 1 where there is a problem.
     """
     from anyjob.text.units import parse_duration
 
@@ -97,7 +101,7 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def version(as_json: bool) -> None:
-    """Show the versions of anyjob, of Python and of what anyjob uses, and of what it writes and speaks."""
+    """Show the versions of anyjob, its libraries, formats and protocols, and of Python."""
     found = dict(_versions(machine.versions()))
     if as_json:
         write_json(found)

@@ -21,13 +21,13 @@ Examples:
 )
 @click.argument("job_id", metavar="ID|NAME", shell_complete=job_ids)
 @click.argument("files", nargs=-1, metavar="[FILE]...")
-@click.option("--into", default=".", metavar="DIR", help="Bring them there; else here.")
-@click.option("--overwrite", is_flag=True, help="Write over what is there.")
+@click.option("--into", default=".", metavar="DIR", help="Where to copy them; by default here.")
+@click.option("--overwrite", is_flag=True, help="Overwrite existing files.")
 def fetch(job_id: str, files: tuple[str, ...], into: str, overwrite: bool) -> None:
-    """Bring files that a job has left, from whatever machine it ran on, and print where they are now.
+    """Copy files that a job has left, from whatever machine it ran on, and print where they are now.
 
-    A relative FILE is sought where the job ran, and then in its own directory, which it knows as
-    ANYJOB_SPOOL. Without one, all that it has left in its own directory is brought.
+    A relative FILE is sought where the job ran, then in the job's own directory (ANYJOB_SPOOL in its
+    environment). Without FILE, everything in its own directory is copied.
     """
     with open_session() as session:
         job = find_job(session, job_id)

@@ -43,7 +43,7 @@ Examples:
     default=NEWEST,
     show_default=True,
     metavar="N",
-    help="The newest so many; 0: all.",
+    help="Show only the newest N; 0: all.",
 )
 @click.option(
     "--columns",
@@ -52,9 +52,9 @@ Examples:
     help=f"What to show: {', '.join(COLUMNS)}.",
     shell_complete=column_names,
 )
-@click.option("--waiting", is_flag=True, help="Those that wait for others to end, and for which.")
-@click.option("--superseded", is_flag=True, help="Those, too, that were run anew since.")
-@click.option("--no-refresh", is_flag=True, help="Ask no backend: show what the ledger knows.")
+@click.option("--waiting", is_flag=True, help="Show the jobs that wait for others, and for which.")
+@click.option("--superseded", is_flag=True, help="Also show jobs that were run again since.")
+@click.option("--no-refresh", is_flag=True, help="Ask no backend; show what is in the ledger.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def jobs(
     limit: int,
@@ -65,11 +65,11 @@ def jobs(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """List jobs that outlive the process that submitted them, the newest last.
+    """List the jobs that outlive the process that submitted them, the newest last.
 
-    Ids are cut to what is enough to tell them apart; every command takes them so. Those that have not
-    ended are asked about first. The work is the command, or the function with its arguments, after the
-    values of a job file's axes; it is cut where it is long, and --json has more of it.
+    Ids are abbreviated, and every command takes them so. Backends are first asked about jobs that have not
+    ended. The work is the command, or the function with its arguments, after the values of a job file's
+    axes; long ones are cut, and --json shows more of them.
     """
     wanted = read_columns(columns)
     criteria = read_criteria(options)

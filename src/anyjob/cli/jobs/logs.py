@@ -25,21 +25,23 @@ Examples:
   anyjob logs --stderr 3f2a91c | grep -i warning"""
 )
 @click.argument("job_id", metavar="ID|NAME", shell_complete=job_ids)
-@click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
-@click.option("--stdout", "stream", flag_value="stdout", help="Only that.")
-@click.option("--stderr", "stream", flag_value="stderr", help="Only that, to stdout.")
+@click.option("-f", "--follow", is_flag=True, help="Follow it until the job has ended.")
+@click.option("--stdout", "stream", flag_value="stdout", help="Only stdout.")
+@click.option("--stderr", "stream", flag_value="stderr", help="Only stderr, written to stdout.")
 @click.option(
     "--attempt",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Of which attempt; else the last. With -f, and of all after it.",
+    help="Of this attempt; by default the last. With -f, also of those after it.",
 )
-@click.option("--both", "stream", flag_value="both", default=True, help="Each to its own; the default.")
+@click.option(
+    "--both", "stream", flag_value="both", default=True, help="Each stream to its own; the default."
+)
 def logs(job_id: str, follow: bool, stream: str, attempt: int | None) -> None:
     """Show what a job has written to stdout and stderr, byte for byte.
 
-    Of a job that was run again, what its last attempt has; --attempt shows that of another.
-    With -f, also what it will write; Ctrl-C leaves, and the job goes on.
+    Of a job that was run again, the output of its last attempt is shown; --attempt picks another one. With
+    -f, also what it will write; Ctrl-C leaves, and the job goes on.
     """
     both = {"stdout": sys.stdout, "stderr": sys.stderr}
     targets = both if stream == "both" else {stream: sys.stdout}  # what was asked for is the output

@@ -35,27 +35,27 @@ class Criteria(NamedTuple):
 def filter_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that `read_criteria` takes."""
     decorators = (
-        click.option("--name", metavar="NAME", help="Of this name.", shell_complete=job_names),
+        click.option("--name", metavar="NAME", help="Only jobs of this name.", shell_complete=job_names),
         click.option(
             "--state",
             "states",
             multiple=True,
             metavar="STATE",
             shell_complete=states,
-            help="In this state: QUEUED, RUNNING, DONE, …; or open, ended, failed. Repeatable.",
+            help="Only jobs in this state: QUEUED, RUNNING, DONE, …; or open, ended, failed. Repeatable.",
         ),
         click.option(
-            "-b", "--backend", metavar="NAME", help="Given to this backend.", shell_complete=backend_names
+            "-b", "--backend", metavar="NAME", help="Only jobs of this backend.", shell_complete=backend_names
         ),
         click.option(
             "--tag",
             "tags",
             multiple=True,
             metavar="KEY=VALUE",
-            help="With this tag. Repeatable.",
+            help="Only jobs with this tag. Repeatable.",
             shell_complete=job_tags,
         ),
-        click.option("--since", metavar="TIME", help="Submitted since then: 2h, 30m, 7d ago."),
+        click.option("--since", metavar="TIME", help="Only jobs submitted within this time: 2h, 30m, 7d."),
     )
     for decorate in reversed(decorators):
         function = decorate(function)

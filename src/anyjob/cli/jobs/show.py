@@ -49,7 +49,7 @@ Examples:
 @click.argument("job_id", metavar="ID|NAME", shell_complete=job_ids)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def show(job_id: str, as_json: bool) -> None:
-    """Show all that is known of a job: its work, where it is, and what came of it."""
+    """Show everything that is known of a job: its work, where it runs, and what came of it."""
     with open_session() as session:
         ledger = session.ledger
         row = ledger.rows([full_id(ledger, job_id)]).popitem()[1]

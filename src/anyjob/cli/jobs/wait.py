@@ -45,12 +45,12 @@ Examples:
 )
 @click.argument("ids", nargs=-1, metavar="[ID|NAME]...", shell_complete=open_job_ids)
 @filter_options
-@click.option("--timeout", metavar="TIME", help="Wait so long at most; 0s: look once.")
+@click.option("--timeout", metavar="TIME", help="How long to wait at most; 0s: look once.")
 def wait(ids: tuple[str, ...], timeout: str | None, **options: Any) -> None:
-    """Wait for jobs to end: those of these ids or names, or those that fit.
+    """Wait for jobs to end: those of these ids or names, or those that match the filters.
 
-    The exit code for one job is that of `anyjob run` for it; for several it is 0 if all are DONE, else
-    1. It is 124 where the timeout was not long enough. Ctrl-C leaves, and the jobs go on.
+    The exit code for one job is that of `anyjob run` for it; for several it is 0 if all are DONE, else 1. It
+    is 124 where the timeout was not long enough. Ctrl-C leaves, and the jobs go on.
     """
     seconds = _timeout(timeout)
     with open_session() as session:
@@ -135,16 +135,16 @@ Examples:
   anyjob result 3f2a91c --write plot=counts.png"""
 )
 @click.argument("job_id", metavar="ID|NAME", shell_complete=job_ids)
-@click.option("--timeout", metavar="TIME", help="Wait so long at most; 0s: not at all.")
+@click.option("--timeout", metavar="TIME", help="How long to wait at most; 0s: not at all.")
 @write_option
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def result(job_id: str, timeout: str | None, writes: tuple[str, ...], as_json: bool) -> None:
     """Wait for a job to end, and print its result.
 
-    Of a command that is what it wrote to stdout, byte for byte; with --json, an object of exit_code,
-    stdout and stderr. Else it is as its kind of work shows it: of a call what it has returned, as
-    Python's print has it, and nothing for None. --write makes files of it, where its kind does. Of a job
-    that failed, its error goes to stderr, and the exit code is that of `anyjob run` for it.
+    For a command that is what it wrote to stdout, byte for byte; with --json, an object of exit_code, stdout
+    and stderr. For a call it is what the function returned, as Python prints it; nothing for None. Other
+    kinds of work print theirs in a form of their own, and some make files of it with --write. If the job
+    failed, its error goes to stderr, and the exit code is that of `anyjob run` for it.
     """
     seconds = _timeout(timeout)
     with open_session() as session:

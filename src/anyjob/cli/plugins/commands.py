@@ -30,10 +30,12 @@ Examples:
   anyjob plugins list
   anyjob plugins list --json""",
 )
-@click.option("--timeout", default="10s", show_default=True, metavar="TIME", help="For hook plugins.")
+@click.option(
+    "--timeout", default="10s", show_default=True, metavar="TIME", help="Time limit for hook plugins."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def list_(timeout: str, as_json: bool) -> None:
-    """List what is installed and what it registers, by its metadata: no backend is imported.
+    """List what is installed and what it registers, from its metadata. No backend is imported.
 
     Hook plugins may register more names: they are imported, in a process of their own.
     """

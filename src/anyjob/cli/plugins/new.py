@@ -39,7 +39,7 @@ Examples:
 def new_plugin(
     distribution: str, backend: str | None, flavour: str | None, kind: str | None, directory: str | None
 ) -> None:
-    """Write a plugin that works, with tests that pass, to be changed into yours.
+    """Write a plugin that works, with tests that pass, for you to change.
 
     DISTRIBUTION is the name that it is installed by.
     """

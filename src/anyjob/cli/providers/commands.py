@@ -31,10 +31,12 @@ Examples:
   anyjob providers list
   anyjob providers list --json""",
 )
-@click.option("--timeout", default="10s", show_default=True, metavar="TIME", help="For hook plugins.")
+@click.option(
+    "--timeout", default="10s", show_default=True, metavar="TIME", help="Time limit for hook plugins."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def list_(timeout: str, as_json: bool) -> None:
-    """List the configured providers, then the installed types. Imports none of them, and asks none."""
+    """List the configured providers, then the installed types. None of them is imported, or asked."""
     from anyjob.cli.plugins.installed import listing
     from anyjob.text.units import parse_duration
 
@@ -74,7 +76,7 @@ Examples:
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def show(name: str, as_json: bool) -> None:
-    """Show a provider's options, where their values come from, and those of its backends. Asks nobody."""
+    """Show a provider's options, where their values come from, and those of its backends. It is not asked."""
     session = open_session()
     entry = session.config.entry("providers", name)
     kind = entry.type if entry else name
@@ -113,12 +115,15 @@ Examples:
   anyjob providers check ibm --timeout 1m --json"""
 )
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--timeout", default="30s", show_default=True, metavar="TIME", help="For each provider.")
+@click.option(
+    "--timeout", default="30s", show_default=True, metavar="TIME", help="Time limit for each provider."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def check(names: tuple[str, ...], timeout: str, as_json: bool) -> None:
-    """Ask providers for their backends, and each of these how it is: all that are configured, or these.
+    """Ask providers for their backends, and each backend for its status: all configured providers, or these.
 
-    They are asked at once. The exit code is 1 where one does not answer, and where a backend of it does not.
+    They are asked at the same time. The exit code is 1 where a provider, or a backend of it, does not
+    answer.
     """
     from anyjob.text.units import parse_duration
 

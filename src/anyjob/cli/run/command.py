@@ -44,10 +44,16 @@ Examples:
 )
 @job_options
 @click.option(
-    "--env", multiple=True, metavar="NAME[=VALUE]", help="A variable for the command; alone: as it is here."
+    "--env",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="A variable for the command; without a value: as it is here.",
 )
 @click.option(
-    "--cwd", metavar="DIR", help="Where the command runs; by default here.", shell_complete=directories
+    "--cwd",
+    metavar="DIR",
+    help="The command's working directory; by default this one.",
+    shell_complete=directories,
 )
 @click.option(
     "--stdin", metavar="FILE", help="What the command reads; by default nothing.", shell_complete=files
@@ -55,7 +61,7 @@ Examples:
 @click.option(
     "--stdout",
     metavar="FILE",
-    help="Where to keep what it writes there; FILE is written anew.",
+    help="Where to keep its stdout; FILE is overwritten.",
     shell_complete=files,
 )
 @click.option(
@@ -64,53 +70,54 @@ Examples:
 @click.option(
     "--once",
     metavar="KEY",
-    help="Do it once: what is done under this word is shown again, what runs is waited for.",
+    help="Do it once: if it was done under this key, show that; if it runs, wait for it.",
 )
-@click.option("--cache", metavar="TIME", help="With --once: what was done longer ago is done anew: 7d.")
-@click.option("--detach", is_flag=True, help="Hand it over, print the id, and leave.")
+@click.option("--cache", metavar="TIME", help="With --once: do it again if it was done longer ago: 7d.")
+@click.option("--detach", is_flag=True, help="Submit it, print its id, and do not wait.")
 @write_option
 @click.option(
     "--fail-fast/--keep-going",
     "fail_fast",
     default=None,
-    help="When a job of the job file fails, cancel the others; else they go on, but for what needs it.",
+    help="When a job of the job file fails, cancel the others; else only those that need it.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what the job file would run where, and run nothing.")
-@click.option("--fresh", is_flag=True, help="Run all jobs of the job file anew.")
+@click.option("--dry-run", is_flag=True, help="Print which jobs would run where, and run none.")
+@click.option("--fresh", is_flag=True, help="Run all jobs of the job file again.")
 @click.option(
     "--results",
     metavar="FILE",
-    help="Write the table of a job file there, too: a .csv, .json or .parquet.",
+    help="Also write the table of a job file there: a .csv, .json or .parquet.",
     shell_complete=files,
 )
 @click.option(
     "--report",
     metavar="FILE.html",
-    help="Write a report on its jobs there once all have ended, also with --detach.",
+    help="Write a report on its jobs there once all have ended; works with --detach.",
     shell_complete=files,
 )
-@click.option("--json", "as_json", is_flag=True, help="Tell what came of it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Write what came of it as JSON.")
 @click.pass_context
 def run(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
-    """Run work, and wait for it; or, with --detach, leave it to be found again by `anyjob jobs`.
+    """Run work and wait for it; or, with --detach, leave it to be found again by `anyjob jobs`.
 
-    A command's output is passed on byte for byte as it comes, and its exit code is that of anyjob.
-    Ctrl-C cancels it; a second Ctrl-C leaves at once. A terminal that is closed, or SIGTERM, leaves jobs
-    running that outlive their submitter, and cancels others. With --json, the last line of stderr is what
+    The output of a command is passed on byte for byte as it comes, and its exit code is that of anyjob.
+    Ctrl-C cancels it; a second Ctrl-C leaves at once. When the terminal is closed, or on SIGTERM, jobs that
+    outlive their submitter go on, and others are cancelled. With --json, the last line of stderr is what
     came of it.
 
-    The jobs of a job file (FILE.toml) run side by side; a table tells what came of each. One job alone,
-    without a matrix, is shown as a command is. On a backend
-    whose jobs outlive this process, a file that is run again goes on where it was left off: what is done
-    is not run again, what is queued or runs is waited for, and what has failed or was cancelled runs
-    anew, as does all with --fresh. A job is the same one if it comes from the same file and its work is
-    the same: each field of it, with the contents of files that go with it. Programs and modules that it
-    uses are not looked into, nor do its name, tags, resources and backend matter. A file may have several
-    steps ([[job]]), each of which starts after those that it needs; all are handed over at once.
+    The jobs of a job file (FILE.toml) run side by side, and a table tells what came of each. A single job,
+    without a matrix, is shown as a command is. A file may have several steps ([[job]]), each of which starts
+    after those that it needs; all are submitted at once.
 
-    With --type, one piece of work of that kind is made of its fields: files as arguments, -p KEY=VALUE
-    for a mapping, --FIELD for the rest. Its result is printed, as its kind shows it; --write makes files
-    of it. A field that takes numbers and text gets a number where it is given one: -p n=5.
+    If the backend's jobs outlive this process, a file that is run again goes on where it was left off: what
+    is done is not run again, what is queued or running is waited for, and what failed or was cancelled is
+    run again; with --fresh, everything is. A job is the same if it comes from the same file and its work is
+    the same: all its fields, and the contents of files that go with it. Its name, tags, resources and
+    backend do not matter, nor do changes in the programs and modules that it uses.
+
+    With --type, one piece of work of that kind is made from its fields: files as arguments, -p KEY=VALUE for
+    a mapping, --FIELD for the rest. Its result is printed in the form of its kind; --write makes files of
+    it. A field that takes numbers and text gets a number if it is given one: -p n=5.
     """
     session = open_session()
     try:

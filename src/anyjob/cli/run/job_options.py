@@ -24,15 +24,15 @@ def job_options(function: Callable[..., None]) -> Callable[..., None]:
 def _resource_options(function: Callable[..., None]) -> Callable[..., None]:
     resources = {
         "--cpus": ("N", "Cores."),
-        "--memory": ("SIZE", "Such as 8GiB."),
+        "--memory": ("SIZE", "Memory: 8GiB."),
         "--gpus": ("N", "Accelerators; 0.5 for half of one."),
-        "--gpu-memory": ("SIZE", "Of an accelerator that others have a share of, too."),
+        "--gpu-memory": ("SIZE", "Memory of a shared accelerator."),
         "--nodes": ("N", "Machines."),
-        "--tasks": ("N", "Processes, which end together; each has its ANYJOB_RANK, and these cpus."),
+        "--tasks": ("N", "Processes that end together; each has its ANYJOB_RANK, and that many cpus."),
         "--walltime": ("TIME", "How long it may run: 90s, 2h, 1:30:00."),
         "--name": ("NAME", "What to call it."),
-        "--limit": ("N", "How many jobs of its name may run at a time, where the backend can limit that."),
-        "--priority": ("N", "The higher, the sooner it starts, where the backend knows priorities."),
+        "--limit": ("N", "How many jobs of its name may run at a time, if the backend can limit that."),
+        "--priority": ("N", "The higher, the sooner it starts, if the backend knows priorities."),
     }
     for flag, (metavar, text) in reversed(resources.items()):
         function = click.option(flag, metavar=metavar, help=text)(function)
@@ -41,18 +41,18 @@ def _resource_options(function: Callable[..., None]) -> Callable[..., None]:
 
 def _retry_options(function: Callable[..., None]) -> Callable[..., None]:
     flags = {
-        "--retries": ("N", "How often to run it again where it fails."),
+        "--retries": ("N", "How often to run it again if it fails."),
         "--retry-on": ("WHAT", "Only after these: memory,node-failure, exit codes, types of exceptions."),
-        "--retry-wait": ("TIME", "How long to wait before: 10s."),
-        "--retry-backoff": ("X", "What that wait is multiplied by each time: 2."),
-        "--retry-jitter": ("X", "The part of that wait that is added at most, by chance: 0.2."),
-        "--retry-grow": ("NAME=X", "What it gets more of each time: memory=2. Repeatable."),
+        "--retry-wait": ("TIME", "How long to wait before running it again: 10s."),
+        "--retry-backoff": ("X", "Factor by which that wait grows each time: 2."),
+        "--retry-jitter": ("X", "Random part that is added to that wait, at most: 0.2."),
+        "--retry-grow": ("NAME=X", "Factor by which a resource grows each time: memory=2. Repeatable."),
         "--retry-most": ("NAME=SIZE", "How far that grows: memory=64GiB. Repeatable."),
-        "--signal-before": ("TIME", "Have it told by SIGTERM so long before its walltime: 2m."),
-        "--signal": ("TERM|USR1", "What it is told by then."),
-        "--on-walltime": ("requeue", "Have it go on in another attempt where it has reached its walltime."),
+        "--signal-before": ("TIME", "Signal it this long before its walltime: 2m."),
+        "--signal": ("TERM|USR1", "The signal; by default TERM."),
+        "--on-walltime": ("requeue", "Start another attempt when it reaches its walltime."),
     }
-    again = "It may run a second time where the first was lost half way."
+    again = "It may run a second time if it was lost half way."
     function = click.option("--restartable", is_flag=True, help=again)(function)
     for flag, (metavar, text) in reversed(flags.items()):
         function = click.option(
@@ -76,17 +76,17 @@ def _after_options(function: Callable[..., None]) -> Callable[..., None]:
 
 def _label_options(function: Callable[..., None]) -> Callable[..., None]:
     flags = {
-        "--tag": ("tags", "KEY=VALUE", "To look for it by. Repeatable.", job_tags),
+        "--tag": ("tags", "KEY=VALUE", "A tag to find it by. Repeatable.", job_tags),
         "--need": (
             "needs",
             "NAME=N",
-            "What it takes of what the backend counts: license=1. Repeatable.",
+            "What it needs of a resource that the backend counts: license=1. Repeatable.",
             None,
         ),
         "--option": (
             "options",
             "TYPE.KEY=VALUE",
-            "For one type of backend: slurm.partition=gpu; of a table one entry: "
+            "An option for one type of backend: slurm.partition=gpu; or an entry of a table: "
             "psij.attributes.slurm.comment=x. Repeatable.",
             None,
         ),

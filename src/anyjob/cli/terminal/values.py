@@ -12,7 +12,7 @@ write_option = click.option(
     "writes",
     multiple=True,
     metavar="WHAT=PATH",
-    help="Write a file of the result, one of those that its kind of work makes. Repeatable.",
+    help="Write the result to a file, in a form that its kind of work offers. Repeatable.",
 )
 
 

@@ -30,13 +30,13 @@ Examples:
   anyjob top --interval 5s"""
 )
 @click.option(
-    "--interval", default="1s", show_default=True, metavar="TIME", help="How often the ledger is read."
+    "--interval", default="1s", show_default=True, metavar="TIME", help="How often to read the ledger."
 )
 def top(interval: str) -> None:
-    """Watch jobs in a terminal: what runs, waits and failed, why, and what the selected one wrote last.
+    """Watch jobs in a terminal: what runs, waits or failed, why, and what the selected one wrote last.
 
-    Keys: up and down select, f goes through all, open, running and failed, s sorts, / searches; c cancels,
-    h holds, u releases, r runs anew (c and r ask first); q leaves. Jobs go on when it ends.
+    Keys: up and down select; f cycles through all, open, running and failed; s sorts; / searches; c cancels,
+    h holds, u releases, r runs again (c and r ask first); q leaves. Jobs go on when it ends.
     """
     from anyjob.text.units import parse_duration
 

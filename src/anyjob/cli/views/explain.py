@@ -34,15 +34,15 @@ Examples:
     default=LINES,
     show_default=True,
     metavar="N",
-    help="So many of what it wrote last.",
+    help="How many of its last lines to show.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def explain(job_id: str, lines: int, as_json: bool) -> None:
-    """Say why a job waits, or why it has failed, in words, and what can be done about it.
+    """Explain why a job waits, or why it failed, and what can be done about it.
 
-    Of a job that waits: its place, what holds what it needs, what it starts after, and what its engine says.
-    Of one that has failed: what its reason means, what it wrote last, and how others like it have fared
-    within the week.
+    For a waiting job: its place in the queue, who holds what it needs, what it starts after, and what its
+    engine says. For a failed one: what its reason means, what it wrote last, and how others like it fared in
+    the last week.
     """
     with open_session() as session:
         ledger = session.ledger

@@ -36,9 +36,10 @@ Examples:
     help="A tree for people, or a language that draws graphs, or JSON.",
 )
 def graph(job: str, form: str) -> None:
-    """Show which jobs start after which, with their states: all that a job, or those of a name, are tied to.
+    """Show which jobs start after which, and their states: everything that a job, or those of a name, are
+    tied to.
 
-    Jobs that are called the same and start after the same are one line, with their number.
+    Jobs that have the same name and start after the same jobs are one line, with their number.
     """
     with open_session() as session:
         ledger = session.ledger

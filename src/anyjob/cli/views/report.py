@@ -32,24 +32,22 @@ Examples:
   anyjob report --tag study=a --csv - | head"""
 )
 @filter_options
-@click.option(
-    "--html", "html_path", metavar="FILE", help="One page, to be opened in a browser: it loads nothing."
-)
+@click.option("--html", "html_path", metavar="FILE", help="A page for a browser; it loads nothing.")
 @click.option(
     "--trace", "trace_path", metavar="FILE", help="A trace for ui.perfetto.dev, or Chrome's about:tracing."
 )
-@click.option("--csv", "csv_path", metavar="FILE", help="A line for each job; -: to stdout.")
-@click.option("--title", metavar="TEXT", help="Of the page; by default what the jobs are selected by.")
+@click.option("--csv", "csv_path", metavar="FILE", help="A table with a line for each job; -: to stdout.")
+@click.option("--title", metavar="TEXT", help="The title of the page; by default the filters.")
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
     default=NEWEST,
     show_default=True,
     metavar="N",
-    help="The newest so many.",
+    help="Only the newest N.",
 )
-@click.option("--superseded", is_flag=True, help="Those, too, that were run anew since.")
-@click.option("--no-refresh", is_flag=True, help="Ask no backend: report what the ledger knows.")
+@click.option("--superseded", is_flag=True, help="Also jobs that were run again since.")
+@click.option("--no-refresh", is_flag=True, help="Ask no backend; report what is in the ledger.")
 def report(
     html_path: str | None,
     trace_path: str | None,
@@ -60,11 +58,11 @@ def report(
     no_refresh: bool,
     **options: Any,
 ) -> None:
-    """Write what came of jobs into a file to keep: a page, a trace or a table.
+    """Write a report on jobs into a file: a page, a trace or a table.
 
-    The page has a summary, who ran where and when, waiting against running, what was asked for against
-    what was used, failures by their reasons with the last that a job wrote, what started after what, and
-    a table of all jobs with a search. It is one file, and loads nothing from a network.
+    The page has a summary, who ran where and when, waiting against running, what was requested against what
+    was used, failures by reason with the last lines of a job, what started after what, and a searchable
+    table of all jobs. It is one file, and loads nothing from a network.
     """
     if not (html_path or trace_path or csv_path):
         raise click.UsageError("say what to write: --html FILE, --trace FILE or --csv FILE")

@@ -31,16 +31,16 @@ Examples:
     metavar="NAMES",
     default=["backend"],
     show_default=True,
-    help=f"A line for each of these: {', '.join(GROUPS)}; several with commas between them.",
+    help=f"Group by these: {', '.join(GROUPS)}; several with commas between them.",
 )
 @filter_options
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def usage(by: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Sum up the jobs that outlive their submitter: how many, how long they ran, and what they cost.
 
-    Core-hours and GPU-hours are what was asked for, times how long it ran. Beside them stands how much of the
-    cores' time was computed, and of the memory needed, of those jobs of which that was measured. Those that
-    were run anew count, too. Costs are what the backends tell; each currency is a sum of its own.
+    Core-hours and GPU-hours are what was requested, times how long it ran. Beside them stands how much of
+    the cores' time and of the memory was used, by those jobs for which that was measured. Jobs that were run
+    again since count, too. Costs are what the backends tell; each currency is summed up by itself.
     """
     keys = read_groups(by)
     with open_session() as session:
