@@ -18,6 +18,9 @@ TESTS_OF_CORE := $(patsubst %,tests-of-core-%,$(CORE_PARTS))
 # In turns, since engines take most where several are up.
 TESTS := $(subst @, ,$(join $(TESTS_OF),$(patsubst %,@%,$(TESTS_OF_CORE))))
 KILLS := 3000
+# How long `soak` kills while so many jobs run that leave nothing behind.
+MINUTES := 60
+JOBS := 100000
 # How many runs of the simulation; for an hour, where it is empty.
 RUNS :=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -61,6 +64,7 @@ simulate: $(VENV)/.stamp-dev  ## run the local backend in a simulated world, whe
 
 soak: $(VENV)/.stamp-dev  ## kill clients, supervisors, keepers and jobs for a long time, stop them, fill the disk; account for every job
 	$(BIN)/python tests/kill_harness.py --kills $(KILLS) --faults
+	$(BIN)/python tests/kill_harness.py --kills $(KILLS) --minutes $(MINUTES) --jobs $(JOBS)
 	ANYJOB_TEST_GRAPHS=$$(( $(KILLS) / 3 )) $(BIN)/python -m pytest -q tests/test_release_graphs.py
 	[ -e .venv-plugins/anyjob-ray/.complete ] || scripts/plugin-venv plugins/anyjob-ray
 	.venv-plugins/anyjob-ray/bin/python plugins/anyjob-ray/tests/ray_soak.py --kills $(KILLS)

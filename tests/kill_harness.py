@@ -10,8 +10,11 @@ first attempt; some have a GPU, which none of the others has until they have end
 and wait for it; they have priorities, and are held, released, stopped and resumed. Clients fork now and then:
 the child goes on with what it has inherited, and its parent may leave.
 With ``--faults`` processes are stopped for a while, the disk gets full, the clock jumps: see `soak_faults`.
+With ``--minutes`` the kills are spread over these, while one more client, that nobody kills, has ``--jobs``
+run, and what it and the daemons have of memory, descriptors and threads stays as it is: see `soak_load`.
 
 Usage: python tests/kill_harness.py [--kills 300] [--seed 1] [--clients 2] [--state DIR] [--faults]
+       python tests/kill_harness.py --minutes 60 --jobs 100000 --kills 2000
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from typing import Any
 
 from kill_table import kill_table
 from soak_faults import Faults, clock_that_jumps, disk_of_its_own
+from soak_load import Sampler
 
 import anyjob
 from anyjob import Call, Command, Config, Registry, Retry, Session
@@ -57,6 +61,8 @@ VICTIMS = {"supervisor": 8, "job": 6, "zygote": 4, "keeper": 3, "client": 1}
 FORKS = 0.3
 """How likely a client forks before it submits."""
 CHILD_ROUNDS = 4
+WAIT = 20.0
+"""Seconds that a client waits for its jobs in a round, at most: others may be before them."""
 MARK = (
     '[ "$ANYJOB_RANK" = 1 ] || '
     'echo "$0 $ANYJOB_JOB_ID $ANYJOB_ATTEMPT $$ ${CUDA_VISIBLE_DEVICES:--}" >> "$MARKS"'
@@ -143,7 +149,7 @@ def client(state: str, seed: int) -> None:
                 return
         try:
             mine = [*mine, *submit(chance.choice(backends), root, chance, mine)][-40:]
-            anyjob.wait(mine[:20], timeout=20)
+            anyjob.wait(mine[:20], timeout=WAIT)
         except (BackendUnavailableError, StateError) as error:  # nobody answers, or the disk is full
             print(f"client: {error}", file=sys.stderr, flush=True)
         except BaseException:
@@ -215,8 +221,16 @@ class Killer:
         self.clients = [self._client() for _ in range(clients)]
 
     def _client(self) -> subprocess.Popen[bytes]:
+        return self._start(
+            f"import kill_harness; kill_harness.client({str(self.state)!r}, {self.chance.getrandbits(32)})"
+        )
+
+    def steady_client(self, minutes: float, jobs: int) -> subprocess.Popen[bytes]:
+        """Start a client that nobody kills, and that has so many jobs run in so many minutes."""
+        return self._start(f"import soak_load; soak_load.steady({str(self.state)!r}, {minutes}, {jobs})")
+
+    def _start(self, code: str) -> subprocess.Popen[bytes]:
         path = os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])
-        code = f"import kill_harness; kill_harness.client({str(self.state)!r}, {self.chance.getrandbits(32)})"
         with open(self.root / "clients.err", "ab") as errors:
             return subprocess.Popen(
                 [self.python, "-c", code],
@@ -235,6 +249,7 @@ class Killer:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         self.kills.append((time.time(), what))
+        _append(self.root / "kills", f"{self.kills[-1][0]} {what}\n")
         if what == "client":
             index = next(i for i, process in enumerate(self.clients) if process.pid == pid)
             self.clients[index].wait()
@@ -243,7 +258,11 @@ class Killer:
 
     def victims(self) -> dict[str, int | None]:
         """Return one of each sort, as far as there is one."""
-        return {what: self._find(what) for what in VICTIMS}
+        return self.victims_of(*VICTIMS)
+
+    def victims_of(self, *sorts: str) -> dict[str, int | None]:
+        """Return one of each of these sorts, as far as there is one."""
+        return {what: self._find(what) for what in sorts}
 
     def _find(self, what: str) -> int | None:
         if what == "client":
@@ -265,11 +284,13 @@ class Killer:
                 found.append(pid)
         return found
 
-    def run(self, kills: int) -> None:
-        """Kill so many."""
+    def run(self, kills: int, minutes: float = 0.0) -> None:
+        """Kill so many; where minutes are told, spread over these."""
+        begun = time.monotonic()
         while len(self.kills) < kills:
             # The points in time are random: this is what is tested.
-            time.sleep(self.chance.random() ** 2 * 0.25)
+            due = begun + 60 * minutes * len(self.kills) / kills - time.monotonic()
+            time.sleep(max(0.0, due) + self.chance.random() ** 2 * 0.25)
             self.kill()
             for index, process in enumerate(self.clients):
                 code = process.poll()
@@ -285,7 +306,7 @@ class Killer:
             process.wait()
         self._held.close()
         if not self._ends.closed:
-            ended, _, _ = select.select([self._ends], [], [], LIMIT)
+            ended, _, _ = select.select([self._ends], [], [], LIMIT + CHILD_ROUNDS * WAIT)
             self._ends.close()
             assert ended, f"children of clients have not ended:\n{self.errors()}"
         failed = self.root / "failed"
@@ -446,7 +467,6 @@ def run_kills(
 def _run_kills(
     killer: Killer, kills: int, happening: contextlib.AbstractContextManager[object]
 ) -> tuple[list[Row], list[str], dict[str, int], list[tuple[float, str]]]:
-    root, clients = killer.root, len(killer.clients)
     try:
         with happening:
             killer.run(kills)
@@ -454,6 +474,40 @@ def _run_kills(
         killer.end()
     finally:
         killer.end_clients()
+    return _what_came(killer, rows)
+
+
+def run_soak(
+    root: Path, kills: int, seed: int, clients: int, minutes: float, jobs: int
+) -> tuple[list[Row], list[str], dict[str, int], list[tuple[float, str]], str]:
+    """Do all of it while another client has so many jobs run; return a table of what processes have, too."""
+    killer = Killer(root, seed, clients)
+    steady = killer.steady_client(minutes, jobs)
+    done = root / "steady"
+
+    def looked_at() -> dict[str, int | None]:
+        victims = killer.victims_of("supervisor", "keeper")
+        return {"client": steady.pid if steady.poll() is None else None, **victims}
+
+    try:
+        with Sampler(looked_at, jobs, lambda: int(done.read_text() or 0) if done.exists() else 0) as sampler:
+            killer.run(kills, minutes)
+            code = steady.wait(240 * minutes + LIMIT)
+        assert code == 0, f"the client that is not killed has failed:\n{killer.errors()}"
+        rows = killer.settle()
+        killer.end()
+    finally:
+        steady.kill()
+        steady.wait()
+        killer.end_clients()
+    rows, wrong, happened, when = _what_came(killer, rows)
+    return rows, wrong + sampler.grown(), happened, when, sampler.table()
+
+
+def _what_came(
+    killer: Killer, rows: list[Row]
+) -> tuple[list[Row], list[str], dict[str, int], list[tuple[float, str]]]:
+    root, clients = killer.root, len(killer.clients)
     wrong = account(root, rows) + order(root, killer.state, rows) + attempts(killer.state, rows)
     wrong += LedgerFile(killer.state).write(faults)
     left = [str(path) for path in killer.paths.environments.iterdir()]
@@ -469,11 +523,20 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=2)
     parser.add_argument("--state", type=Path)
     parser.add_argument("--faults", action="store_true")
+    parser.add_argument("--minutes", type=float, default=0.0)
+    parser.add_argument("--jobs", type=int, default=100_000)
     given = parser.parse_args()
+    if given.faults and given.minutes:
+        parser.error("--faults and --minutes: not both")
     root = given.state or Path(tempfile.mkdtemp(prefix="anyjob-kills-"))
     begun = time.monotonic()
     try:
-        rows, wrong, killed, kills = run_kills(root, given.kills, given.seed, given.clients, given.faults)
+        asked = root, given.kills, given.seed, given.clients
+        table = ""
+        if given.minutes:
+            rows, wrong, killed, kills, table = run_soak(*asked, given.minutes, given.jobs)
+        else:
+            rows, wrong, killed, kills = run_kills(*asked, given.faults)
     except (AssertionError, AnyjobError) as error:
         print(f"{type(error).__name__}: {error}\nsee {root}")
         return 1
@@ -483,6 +546,8 @@ def main() -> int:
     print(f"{len(rows)} jobs: {dict(states)}; {sum(row.attempt > 1 for row in rows)} ran again")
     if not given.faults:  # with them the clocks of those that note the times have jumped
         print(kill_table(rows, kills))
+    if table:
+        print(table)
     for line in wrong[:20]:
         print("WRONG:", line)
     print(f"{len(wrong)} are wrong: see {root}" if wrong else "every job is accounted for")
