@@ -22,6 +22,7 @@ from support.waiting import wait_until
 from anyjob.builtin.local import process_table
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.keeper.log.lines import ReplayedLog, replay
+from anyjob.builtin.local.keeper.processes import memory_groups
 from anyjob.builtin.local.supervisor.keepers.dead_keeper import kill_leftovers
 from anyjob.spool import environment_file
 
@@ -252,3 +253,4 @@ def running_keeper(
         for descriptor in driver.held:
             os.close(descriptor)
         kill_leftovers(driver.log(), driver.state)
+        assert not memory_groups.sweep(driver.state, driver.logs)

@@ -200,7 +200,7 @@ def test_columns_are_chosen(local_cli: Path) -> None:
     ]
     done = invoke("jobs", "--columns", "state,nmae")
     assert done.exit_code == 125
-    assert "--columns: 'nmae' is none: there are id, job-id, name, work," in done.stderr
+    assert "--columns: 'nmae' is none: did you mean 'name'? There are id, job-id, name, work," in done.stderr
 
 
 def test_on_a_terminal_each_job_is_one_line(local_cli: Path) -> None:

@@ -26,6 +26,7 @@ from typing import Any
 
 from anyjob.builtin.local import process_attributes
 from anyjob.builtin.local.keeper import daemon, job_control
+from anyjob.builtin.local.machine import cgroups
 from anyjob.builtin.local.zygote import child as zygote_child
 from anyjob.builtin.local.zygote import main as zygote_main
 from anyjob.execution import interpreter
@@ -58,7 +59,7 @@ OUTSIDE = (
     os, time, signal, signal.signal, signal.set_wakeup_fd, threading, fcntl, socket, select, selectors,
     queue.SimpleQueue, blocking._Queue, threading.Event, PluginThread, resource, sqlite3, traceback, gc, sys,
     LOG_ERROR, daemon.detach, daemon.adopt_orphans,
-    process_attributes.reset, process_attributes.current, statedir.is_network,
+    process_attributes.reset, process_attributes.current, statedir.is_network, cgroups.find_place,
     interpreter.spawn_interpreter, reporting.report, zygote_main.mark_memory, zygote_child.finalize,
     zygote_child.reset_inherited_state, open,
 )  # fmt: skip

@@ -17,6 +17,7 @@ from typing import Any
 from anyjob.builtin.local import process_attributes
 from anyjob.builtin.local.ipc.frames import FrameSocket
 from anyjob.builtin.local.keeper import daemon
+from anyjob.builtin.local.machine import cgroups
 from anyjob.builtin.local.supervisor.keepers import keeper_startup
 from anyjob.builtin.local.zygote import child as zygote_child
 from anyjob.builtin.local.zygote import main as zygote_main
@@ -181,6 +182,7 @@ class World:
                 "limits": {},
             },
             id(statedir.is_network): lambda path: False,
+            id(cgroups.find_place): lambda: None,
             id(interpreter.spawn_interpreter): self.programs.spawn_interpreter,
             id(reporting.report): self._told,
             id(sys): types.SimpleNamespace(**{**vars(sys), "stderr": io.StringIO()}),

@@ -385,6 +385,12 @@ class LocalBackend(TaskBackend):
             return []
         return [gpu._asdict() for gpu in found]
 
+    def find_memory_limit(self) -> dict[str, Any]:
+        """Return who holds jobs to their memory: ``by``, which is ``kernel`` or ``watch``, and ``words``."""
+        from anyjob.builtin.local.keeper.processes.memory_groups import describe
+
+        return describe(str(self._paths.logs))
+
     def find(self, job_ids: Sequence[str]) -> dict[str, str]:
         """Our id is the native one."""
         return {job_id: job_id for job_id in self.services.ledger.rows(job_ids)}

@@ -127,6 +127,8 @@ def show(name: str | None, as_json: bool) -> None:
     print_options(found["options"])
     if found["gpus"]:
         write_text(f"\nGPUs that jobs may have: {', '.join(map(_gpu_in_words, found['gpus']))}")
+    if found["memory_limit"]:
+        write_text(f"\nmemory of jobs that ask for it: {found['memory_limit']['words']}")
     if found["set"]:
         pairs = ", ".join(f"{key} = {_as_written(key, value)}" for key, value in found["set"].items())
         write_text(f"\nset by `anyjob backends set`, in place of these: {pairs}")

@@ -49,6 +49,7 @@ def describe_backend(session: Session, name: str) -> dict[str, Any]:
         "options": options,
         "set": _ask(session, name, "set_now") or {},
         "gpus": _ask(session, name, "find_gpus") or [],
+        "memory_limit": _ask(session, name, "find_memory_limit"),
     }
 
 

@@ -11,6 +11,7 @@ import click
 
 from anyjob.ledger.rows import FINAL, Row, Summary
 from anyjob.text.amounts import age, money, size, span
+from anyjob.text.suggestions import nearest
 
 if TYPE_CHECKING:
     from anyjob.outcome import Outcome
@@ -129,5 +130,7 @@ def read_columns(texts: Iterable[str]) -> tuple[str, ...]:
     names = [name.strip().lower() for text in texts for name in text.split(",") if name.strip()]
     for name in names:
         if name not in COLUMNS:
-            raise click.UsageError(f"--columns: {name!r} is none: there are {', '.join(COLUMNS)}")
+            near = nearest(name, COLUMNS)
+            meant = f"did you mean {near!r}? There" if near else "there"
+            raise click.UsageError(f"--columns: {name!r} is none: {meant} are {', '.join(COLUMNS)}")
     return tuple(dict.fromkeys(names))

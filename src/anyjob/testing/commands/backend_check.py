@@ -133,6 +133,8 @@ def _basic_checks(
     if backend.queues_in_ledger:
         for notice in notices(backend.services.ledger.state):
             yield _line("host", "notice", notice)
+    if hasattr(backend, "find_memory_limit"):
+        yield _line("memory", "ok", backend.find_memory_limit()["words"])
     yield from _run_samples(backend, session, timeout, submitted)
 
 

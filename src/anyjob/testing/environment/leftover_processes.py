@@ -8,6 +8,7 @@ import signal
 import time
 from pathlib import Path
 
+from anyjob.builtin.local.keeper.processes.memory_groups import RECORD, sweep
 from anyjob.builtin.local.process_table import KEEPER, ZYGOTE
 
 TIMEOUT = 20.0
@@ -22,7 +23,9 @@ def end_leftovers(directory: Path) -> None:
     the marks in their environment.
     """
     deadline = time.monotonic() + TIMEOUT
+    found = False
     while left := leftovers(directory):
+        found = True
         assert time.monotonic() < deadline, f"processes {left} cannot be ended"
         for pid in left:
             try:
@@ -30,6 +33,8 @@ def end_leftovers(directory: Path) -> None:
             except ProcessLookupError:
                 continue
         time.sleep(0.002)  # for the kernel to end them: /proc cannot be waited for
+    for record in directory.rglob(f"hosts/*/{RECORD}") if found else ():
+        sweep(record.parents[2], record.parent)
 
 
 def leftovers(directory: Path) -> list[int]:

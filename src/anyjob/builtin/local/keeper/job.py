@@ -45,6 +45,7 @@ class Job:
         "extra",
         "finished",
         "grace",
+        "group",
         "has_directory",
         "id",
         "is_call",
@@ -109,6 +110,7 @@ class Job:
         }
         self.cause: str | None = None
         self.message = ""  # what is to be said of its end
+        self.group = ""  # the directory of its cgroup, if it has one
         self.peak_memory = 0  # of all its processes together, as far as that was watched
         self.overdue: Timer | None = None  # its walltime
         self.code: int | None = None

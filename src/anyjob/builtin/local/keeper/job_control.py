@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import time
 
@@ -15,6 +16,7 @@ from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFaile
 from anyjob.builtin.local.keeper.launch.zygote_pool import ZygotePool
 from anyjob.builtin.local.keeper.launch.zygote_process import claim_for_keeper
 from anyjob.builtin.local.keeper.processes import pausing
+from anyjob.builtin.local.keeper.processes.memory_groups import MemoryGroups, mib
 from anyjob.builtin.local.keeper.processes.memory_watch import MemoryWatch
 from anyjob.builtin.local.keeper.processes.reaper import Death, PeakMemory, reap_children
 from anyjob.builtin.local.keeper.processes.termination import Termination, Terminator
@@ -80,7 +82,8 @@ class JobControl:
         self.calls_after, self.calls_taken_back = self._ahead.after, self._ahead.taken_back
         self.flush_ends = self._ends.flush
         self.terminator = Terminator(loop, state, self._jobs.__contains__, self._is_known)
-        self._memory = MemoryWatch(loop, self._processes_of, self._end_greedy)
+        self.groups = MemoryGroups(loop, state, os.path.dirname(log.worker_logs))
+        self._memory = MemoryWatch(loop, self._processes_of, self._end_greedy, self.groups.was_killed_in)
 
     def __bool__(self) -> bool:
         return bool(self._jobs)
@@ -106,6 +109,7 @@ class JobControl:
             self._slots.release(job)
             if job.zygote is not None:
                 job.zygote.remove(job)
+            self.groups.release(job)
             dropped.append(job)
         for job in dropped:
             del self._jobs[job.key]
@@ -154,6 +158,7 @@ class JobControl:
             if not job.starts_quietly:
                 self._log.starting(job)
             make_directory(job)
+            job.group = self.groups.make(job)
             if job.is_call:
                 self.zygotes.dispatch(job)
             else:
@@ -272,8 +277,9 @@ class JobControl:
         return self.terminator.processes_of(job.key, job.pid, job.starttime)
 
     def _end_greedy(self, job: Job, used: int) -> None:
+        self.groups.end(job)
         if job.cause is None:
-            job.message = f"it used {_mib(used)} of memory, and had asked for {_mib(job.memory or 0)}"
+            job.message = f"it used {mib(used)} of memory, and had asked for {mib(job.memory or 0)}"
         self._terminate(job, "memory", 0.0)  # no grace: it would go on to grow
 
     def _terminate(self, job: Job, cause: str, grace: float) -> None:
@@ -373,6 +379,7 @@ class JobControl:
         del self._jobs[job.key]
         self._without_room.discard(job)
         self._memory.remove(job)
+        self.groups.end(job)
         if job.was_warned and job.cause is None and code != 0:
             job.cause = "warned"
         if job.peak_memory > (usage["peak_memory"] or 0):
@@ -396,6 +403,7 @@ class JobControl:
                 freed()
         else:
             self.terminator.clean_up_after(job.key, job.pid, job.starttime, job.grace, freed)
+        self.groups.release(job)
         self._cancel_walltime(job)
         for each in admitted:
             self._launch(each)
@@ -411,7 +419,3 @@ class JobControl:
         if job.warning is not None:
             self._loop.cancel(job.warning)
             job.warning = None
-
-
-def _mib(size: int) -> str:
-    return f"{size / 2**20:.1f} MiB"

@@ -91,7 +91,7 @@ class Keeper:
             if self._link.is_connected or self._link.is_awaited or not is_idle:
                 return False
         terminator.sweep()
-        return not terminator
+        return not (terminator or self._jobs.groups)
 
     # --- what the supervisor says -------------------------------------------------------------
 

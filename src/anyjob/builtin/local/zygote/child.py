@@ -52,6 +52,8 @@ def run(
     for fd in descriptors:
         os.close(fd)
     reset_inherited_state()
+    if order.get("group"):
+        join_group(order["group"])
     for name, value in order["variables"].items():
         os.environb[name] = value
     end(order, make_call(order, runner), runner, host)
@@ -150,6 +152,16 @@ def reset_inherited_state() -> None:
     random = sys.modules.get("numpy.random")
     if random is not None:
         random.seed()  # else all children would draw the same numbers; Python's own sees to itself
+
+
+def join_group(group: str) -> None:
+    """Go into the cgroup that limits the memory of the job; where that cannot be, it is watched alone."""
+    try:
+        fd = os.open(group + "/cgroup.procs", os.O_WRONLY)
+        os.write(fd, b"0")
+        os.close(fd)
+    except OSError:
+        return
 
 
 def load_call(order: dict[str, Any], runner: Any) -> Any:

@@ -10,6 +10,7 @@ import signal
 from anyjob.builtin.local import process_attributes
 from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, NOT_FOUND, StartFailed
 from anyjob.builtin.local.keeper.launch.job_directory import change_directory, close_all, open_streams
+from anyjob.builtin.local.machine.cgroups import PROCESSES, write
 from anyjob.builtin.local.process_table import start_time, ticks_since_boot
 
 TYPE_CHECKING = False
@@ -40,6 +41,7 @@ class Spawner:
         variables: Mapping[bytes, bytes],
         streams: tuple[int, ...],
         attributes: dict[str, Any] | None = None,
+        group: str = "",
     ) -> int:
         """Start a program in a session of its own, and return its pid.
 
@@ -48,6 +50,7 @@ class Spawner:
             variables: all of its environment.
             streams: the descriptors that become its 0, 1, 2 and so on; it gets no other.
             attributes: what it is to have as `process_attributes`; by default what the keeper has.
+            group: the directory of the cgroup that it is to be in; empty for the keeper's.
 
         Raises:
             StartFailed: it cannot be started.
@@ -56,6 +59,8 @@ class Spawner:
             raise StartFailed(NOT_FOUND, "cannot start: there is no program to start")
         path = find_program(argv[0], variables)
         try:
+            if group:
+                return self._fork(path, argv, variables, streams, attributes or self._attributes, group)
             if attributes is None:
                 return self._spawn(path, argv, variables, streams)
             if _but_umask(attributes) != self._own:
@@ -94,6 +99,7 @@ class Spawner:
         variables: Mapping[bytes, bytes],
         streams: tuple[int, ...],
         attributes: dict[str, Any],
+        group: str = "",
     ) -> int:
         """Start a program with what posix_spawn cannot give it; slower, and for the few."""
         reader, writer = os.pipe2(os.O_CLOEXEC)
@@ -109,6 +115,8 @@ class Spawner:
                 for ignored in self._ignored:
                     signal.signal(ignored, signal.SIG_DFL)
                 process_attributes.apply(attributes)
+                if group:
+                    join(group)
                 os.execve(path, argv, variables)
             except BaseException as error:  # in the child, where nothing may go on but the program
                 os.write(writer, b"%d" % (getattr(error, "errno", None) or errno.EINVAL))
@@ -141,12 +149,20 @@ class Spawner:
             change_directory(job.cwd)
             variables = {**environment.variables, **job.extra, **job.marks}
             before = ticks_since_boot()
-            pid = self.spawn(job.work["argv"], variables, streams, environment.attributes)
+            pid = self.spawn(job.work["argv"], variables, streams, environment.attributes, job.group)
         finally:
             os.chdir("/")
             close_all([fd for fd in streams if fd != self.null])
         # To ask /proc would wait for the new process's exec; mostly there is but one tick it can be.
         return pid, before if before == ticks_since_boot() else start_time(pid)
+
+
+def join(group: str) -> None:
+    """Go into a cgroup; where that cannot be, what is watched is enough."""
+    try:
+        write(f"{group}/{PROCESSES}", "0")
+    except OSError:
+        return
 
 
 def _but_umask(attributes: Mapping[str, Any]) -> dict[str, Any]:

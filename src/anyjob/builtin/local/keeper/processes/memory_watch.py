@@ -37,6 +37,7 @@ class MemoryWatch:
         processes_of: returns the processes of a job, wherever they have gone.
         exceeded: called with a job that has more than it asked for, and with how many bytes that is; again
             at each look, while it goes on.
+        was_killed_in: tells whether the kernel has ended a process of a job for that, which may have others.
     """
 
     def __init__(
@@ -44,10 +45,12 @@ class MemoryWatch:
         loop: EventLoop,
         processes_of: Callable[[Job], Iterable[Process]],
         exceeded: Callable[[Job, int], object],
+        was_killed_in: Callable[[Job], bool] = lambda job: False,
     ) -> None:
         self._loop = loop
         self._processes_of = processes_of
         self._exceeded = exceeded
+        self._was_killed_in = was_killed_in
         self._watched: dict[Key, Job] = {}
         self._timer: Timer | None = None
 
@@ -77,7 +80,7 @@ class MemoryWatch:
             used = occupied((process.pid for process in self._processes_of(job)), limit)
             job.peak_memory = max(job.peak_memory, used)
             room = min(room, limit - used)
-            if used > limit:
+            if used > limit or self._was_killed_in(job):
                 self._exceeded(job, used)
         if self._watched:
             self._look_in(pause(room, time.monotonic() - began))

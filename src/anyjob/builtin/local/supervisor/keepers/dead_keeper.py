@@ -10,6 +10,7 @@ from pathlib import Path
 from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.keeper.log import worker_log
 from anyjob.builtin.local.keeper.log.lines import ReplayedLog, replay
+from anyjob.builtin.local.keeper.processes import memory_groups
 from anyjob.builtin.local.paths import RuntimePaths
 from anyjob.builtin.local.process_table import Process, Snapshot, boot_id, send_signal
 from anyjob.spool.private_files import write_private
@@ -28,6 +29,9 @@ def clean_up(paths: RuntimePaths) -> ReplayedLog:
         left = kill_leftovers(log, paths.state)
         if left:
             log_error(f"processes {left} of jobs of a keeper that is dead cannot be ended")
+        groups = memory_groups.sweep(os.path.abspath(paths.state), paths.logs)
+        if groups:
+            log_error(f"cgroups {groups} of jobs of a keeper that is dead cannot be removed")
     worker_log.add_left(log, worker_log.left_in(worker_log.directory(paths.keeper_log)))
     return log
 

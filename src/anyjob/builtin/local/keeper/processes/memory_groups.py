@@ -1,0 +1,217 @@
+"""The cgroups of the jobs that have asked for memory: there the kernel itself holds them to it.
+
+Where none can be made, a job has none, and is only watched. A group goes when nothing is left in it; those
+of a keeper that was killed are known by a file that says where they are, and by their names.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import zlib
+
+from anyjob.builtin.local.error_log import log_error
+from anyjob.builtin.local.machine import cgroups
+from anyjob.builtin.local.process_table import boot_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from anyjob.builtin.local.ipc.event_loop import EventLoop
+    from anyjob.builtin.local.keeper.job import Job
+    from anyjob.builtin.local.machine.cgroups import Place
+
+RECORD = "memory-groups"
+"""The file beside the keeper's log that says in which group those of jobs are."""
+GRACE = 1.0
+"""Seconds beside its own grace after which what a job has left in its group is killed."""
+SHORTEST, LONGEST = 0.05, 1.0
+"""Seconds between two tries to remove a group."""
+WITHIN = 10.0
+"""Seconds that it is tried for to remove what a dead keeper has left."""
+
+
+class MemoryGroups:
+    """The groups of a keeper's jobs. Where they can be made is found out for the first of them.
+
+    Args:
+        loop: the keeper's event loop.
+        state: the state directory, after which they are named.
+        logs: the directory of the keeper's log.
+    """
+
+    def __init__(self, loop: EventLoop, state: bytes, logs: str) -> None:
+        self._loop = loop
+        self._state = state
+        self._logs = logs
+        self._place: Place | None = None
+        self._prefix = ""
+        self._is_sought = False
+        self._left: set[str] = set()
+
+    def __bool__(self) -> bool:
+        """Whether there are some of jobs that have ended."""
+        return bool(self._left)
+
+    def make(self, job: Job) -> str:
+        """Make the group of a job, and return its directory; empty where it is to have none."""
+        if job.memory is None:
+            return ""
+        place = self._find()
+        if place is None:
+            return ""
+        group = f"{place.path}/{self._prefix}{job.id}.{job.attempt}"
+        try:
+            if not os.path.isdir(group):  # as it is where the job is started once more
+                os.mkdir(group)
+            place.limit(group, job.memory)
+        except OSError as error:
+            log_error(error)
+            self._remove(group, 0.0, SHORTEST)
+            return ""
+        return group
+
+    def _find(self) -> Place | None:
+        if not self._is_sought:
+            self._is_sought = True
+            place = cgroups.find_place()
+            if place is not None:
+                try:
+                    self._prefix = prefix(self._state)
+                    _record(self._logs, place.path)
+                    place.enable()
+                except OSError as error:
+                    log_error(error)
+                    place = None
+            self._place = place
+        return self._place
+
+    def was_killed_in(self, job: Job) -> bool:
+        """Tell whether the kernel has killed a process of a job for want of memory."""
+        return self._place is not None and bool(job.group) and self._place.kills(job.group) > 0
+
+    def end(self, job: Job) -> None:
+        """A job ends: if the kernel has killed what it is of, that is the reason."""
+        if self._place is None or not self.was_killed_in(job):
+            return
+        peak = self._place.peak(job.group)
+        job.peak_memory = max(job.peak_memory, peak)
+        if job.cause is None:
+            job.cause = "memory"
+            job.message = told(job.peak_memory, job.memory or 0)
+
+    def release(self, job: Job) -> None:
+        """A job has ended: its group goes as soon as nothing is left in it."""
+        if job.group:
+            self._remove(job.group, time.monotonic() + job.grace + GRACE, SHORTEST)
+            job.group = ""
+
+    def _remove(self, group: str, deadline: float, pause: float) -> None:
+        if is_removed(group):
+            self._left.discard(group)
+            return
+        self._left.add(group)
+        if time.monotonic() >= deadline:  # what has neither the mark nor the session of its job any more
+            kill_in(group)
+        self._loop.call_later(pause, self._remove, group, deadline, min(2 * pause, LONGEST))
+
+
+def describe(logs: str) -> dict[str, str]:
+    """Return who holds jobs to their memory: ``by``, ``kernel`` or ``watch``, and ``words`` about it.
+
+    Where jobs have asked for memory since the last keeper was started, that one knows; else what would be.
+
+    Args:
+        logs: the directory of the keeper's log.
+    """
+    places = cgroups.read(f"{logs}/{RECORD}").splitlines()
+    found = cgroups.find_place()
+    place = places[-1] if places else found.path if found is not None else ""
+    if place:
+        return {"by": "kernel", "words": f"the kernel holds them to it, in cgroups in {place}"}
+    way_out = "where systemd is, the first job by `systemd-run --user --scope anyjob run …` brings them"
+    words = f"it is watched, and what exceeds it is ended: no cgroups can be made from here ({way_out})"
+    return {"by": "watch", "words": words}
+
+
+def told(used: int, asked: int) -> str:
+    """Return what is said of a job that the kernel has ended."""
+    figures = f"it used {mib(used)} of memory, and had asked for {mib(asked)}"
+    if used >= asked:
+        return figures
+    return f"the kernel ended it, since this machine, or what it runs in, had no memory left: {figures}"
+
+
+def mib(size: int) -> str:
+    """Return an amount of memory as it is told."""
+    return f"{size / 2**20:.1f} MiB"
+
+
+def prefix(state: str | bytes | os.PathLike[str]) -> str:
+    """Return what the names of the groups of a state directory's jobs begin with, until the next boot.
+
+    Raises:
+        OSError: it is not there.
+    """
+    found = os.stat(state)
+    return f"anyjob-{found.st_dev:x}-{found.st_ino:x}-{zlib.crc32(boot_id().encode()):08x}-"
+
+
+def _record(logs: str, place: str) -> None:
+    path = f"{logs}/{RECORD}"
+    if place not in cgroups.read(path).splitlines():
+        with open(path, "a", encoding="utf-8", errors="surrogateescape") as stream:
+            stream.write(f"{place}\n")
+
+
+def sweep(state: str | bytes | os.PathLike[str], logs: str | os.PathLike[str]) -> list[str]:
+    """Remove the groups of a keeper that is dead, and kill what is in them.
+
+    Args:
+        state: its state directory.
+        logs: the directory of its log.
+
+    Returns:
+        Those that cannot be removed: a process in an uninterruptible sleep may not go.
+    """
+    path = os.path.join(logs, RECORD)
+    places = cgroups.read(path).splitlines()
+    begins = prefix(state) if places else ""
+    left = [group for place in places for group in _groups(place, begins)]
+    deadline = time.monotonic() + WITHIN
+    while left and time.monotonic() < deadline:
+        for group in left:
+            kill_in(group)
+        left = [group for group in left if not is_removed(group)]
+        if left:
+            time.sleep(0.005)
+    if places and not left:
+        os.unlink(path)
+    return left
+
+
+def _groups(place: str, begins: str) -> list[str]:
+    try:
+        return [f"{place}/{name}" for name in os.listdir(place) if name.startswith(begins)]
+    except OSError:
+        return []
+
+
+def is_removed(group: str) -> bool:
+    """Remove a group, and return whether it is gone."""
+    try:
+        os.rmdir(group)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def kill_in(group: str) -> None:
+    """Kill what is in a group."""
+    for pid in cgroups.processes_in(group):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            continue
