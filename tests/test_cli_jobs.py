@@ -116,8 +116,19 @@ def test_what_has_not_ended_in_time() -> None:
 def test_wait_for_several() -> None:
     for code in (0, 0, 1):
         submit(shell(f"exit {code}"), name="several", tags={"code": str(code)})
+    bad = [submit(shell("echo no room >&2; exit 2"), name="several") for _ in range(2)]
+    never = submit(shell(""), name="several", after=bad[0])
     done = invoke("wait", "--name", "several")
-    assert (done.exit_code, done.stderr) == (1, "anyjob: 2 DONE, 1 ERROR\n")
+    assert done.exit_code == 1
+    first, *why = done.stderr.splitlines()
+    assert first == "anyjob: 2 DONE, 4 ERROR"
+    assert why[0].endswith("several): exit code 1")
+    assert why[1:3] == [
+        f"anyjob: error: 2 jobs failed, the first ({bad[0].job_id()[:8]} several): exit code 2",
+        "  no room",
+    ]
+    assert why[3].startswith(f"anyjob: error: a job failed ({never.job_id()[:8]} several): what it needs did")
+    assert len(why) == 4
     assert invoke("wait", "--tag", "code=0").exit_code == 0
     assert "no job fits" in invoke("wait", "--tag", "code=7").stderr
 
@@ -377,7 +388,10 @@ def test_rerun_waits_as_run_does(tmp_path: Path) -> None:
     invoke("wait", "--name", "both")
     several = invoke("rerun", "--name", "both")
     assert (several.exit_code, several.stdout) == (1, "")
-    assert several.stderr == "anyjob: 2 run anew\nanyjob: 2 ERROR\n"
+    said, why = several.stderr.splitlines()[:2], several.stderr.splitlines()[2:]
+    assert said == ["anyjob: 2 run anew", "anyjob: 2 ERROR"]
+    assert len(why) == 1
+    assert why[0].endswith(" both): exit code 3")
 
 
 @pytest.mark.parametrize("several", [False, True])

@@ -30,12 +30,13 @@ from anyjob import (
     Session,
     TaskBackend,
     Ticket,
+    get_job,
     set_default_session,
 )
 from anyjob.cli.jobs.selection import read_states
-from anyjob.errors import BackendUnavailableError
+from anyjob.errors import BackendUnavailableError, JobNotFoundError
 from anyjob.ledger.encoding import Context
-from anyjob.ledger.rows import BackendRow, NewJob
+from anyjob.ledger.rows import BackendRow, NewJob, Summary
 from anyjob.ledger.store import Ledger
 from anyjob.text.amounts import money, span
 
@@ -62,6 +63,7 @@ class Book:
         tags: dict[str, str] | None = None,
         ago: float = 60,
         resources: Resources | None = None,
+        summary: Summary = Summary(),  # noqa: B008 (nobody changes it)
         **outcome: Any,
     ) -> None:
         spec = spec if spec is not None else Command(["true"])
@@ -69,7 +71,7 @@ class Book:
         payload = payload or pickle.dumps(spec if kind == "command" else (spec.fn, spec.args, spec.kwargs))
         self.ledger.add(
             self.number,
-            [NewJob(job_id, payload) for job_id in job_ids],
+            [NewJob(job_id, payload, summary=summary) for job_id in job_ids],
             kind=kind,
             native=kind,
             context=Context(
@@ -212,10 +214,31 @@ def test_an_ambiguous_id_lists_who_may_be_meant(book: Book) -> None:
     told = done.stderr.splitlines()
     assert told[0] == "anyjob: error: 'abc' fits several jobs: give the id of one"
     assert [line.split()[:3] for line in told[1:]] == [
-        ["abc1" + "0" * 16, "DONE", "one,"],
-        ["abc2" + "0" * 16, "QUEUED", "two,"],
+        ["abc1" + "0" * 16, "DONE", "one"],
+        ["abc2" + "0" * 16, "QUEUED", "two"],
     ]
     assert shown("ABC1")["name"] == "one"
+
+
+def test_jobs_of_one_name_are_told_apart_by_their_work(book: Book) -> None:
+    for n in (1, 2):
+        book.add(job_id(f"{n}"), name="sweep", summary=Summary("./fit " + "x" * 99 + "\n", {"seed": n}))
+    told = invoke("show", "sweep").stderr.splitlines()[1:]
+    assert [line.partition(" on there, ")[2].partition(": ")[2][:13] for line in told] == [
+        "seed=1: ./fit",
+        "seed=2: ./fit",
+    ]
+    assert max(map(len, told)) < 130
+
+
+def test_a_name_that_is_like_one_that_there_is(book: Book) -> None:
+    book.add(job_id("a"), name="powers")
+    assert "; did you mean 'powers'?" in invoke("show", "powerz").stderr
+    with pytest.raises(JobNotFoundError, match=r"; did you mean 'powers'\?"):
+        get_job("powerz")
+    book.add(job_id("b"), name="powers")
+    with pytest.raises(JobNotFoundError, match=r"; jobs\(name='powers'\) gives all that are called so"):
+        get_job("powers")
 
 
 def shown(start: str) -> dict[str, str]:

@@ -188,7 +188,10 @@ def test_walltime_ends_it_with_124() -> None:
     [
         (["run"], "nothing to run"),
         (["run", "--"], "no command after --"),
-        (["run", "echo", "hi"], "anyjob: error: "),
+        (["run", "echo", "hi"], "argument (hi); a command, with all that is its own, goes after --"),
+        (["run", "train", "--epochs", "3"], "'--epochs'; a command, with all that is its own, goes after --"),
+        (["run", "--cpus", "1", "ls", "-Q"], "'-Q'; a command, with all that is its own, goes after --"),
+        (["run", "--cpu", "1", "a.toml"], "Did you mean one of: '--cpus'"),
         (["run", "echo"], "anyjob run -- echo"),
         (["run", "a.toml", "--", "echo"], "not both"),
         (["run", "a.toml", "--env", "A=1"], "--env can be given with a command after -- only"),

@@ -17,7 +17,7 @@ from anyjob.errors import SpecError
 from anyjob.job import JobStatus
 from anyjob.outcome import Outcome
 from anyjob.resources import MAX_NAME, Resources, make_resources
-from anyjob.specs import MAX_ARGUMENT, Call, Command, File, Spec, kind_of, with_files
+from anyjob.specs import MAX_ARGUMENT, Call, Command, File, Spec, as_spec, kind_of, with_files
 
 
 class Notebook(Spec, frozen=True, tag="acme.notebook"):
@@ -183,6 +183,27 @@ def test_what_is_no_spec_is_refused() -> None:
         kind_of(["ls"])  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("work", "meant"),
+    [
+        ("fits.linear.fit", "'fits.linear:fit'"),
+        ("ls -l", "Command(shlex.split('ls -l'))"),
+        (["ls", "-l"], "Command(['ls', '-l'])"),
+    ],
+)
+def test_plain_data_in_the_place_of_a_spec_is_told_what_it_may_have_meant(work: Any, meant: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        kind_of(work)
+    assert str(refused.value).endswith(f"; did you mean {meant}?")
+
+
+def test_a_keyword_that_is_no_resource_is_told_which_may_be_meant() -> None:
+    with pytest.raises(SpecError, match=r"'cpu' is none; did you mean 'cpus'\? For an argument of the func"):
+        as_spec(abs, (3,), ["cpu"])
+    with pytest.raises(SpecError, match=r"'seed' is none; for an argument of the function: run\(Call\(abs"):
+        as_spec(abs, (3,), ["seed"])
+
+
 def test_a_spec_without_a_tag_is_told_how_to_declare_one() -> None:
     class Untold(Spec, frozen=True):
         pass
@@ -239,6 +260,7 @@ def test_resources_take_what_people_write() -> None:
         ({"options": 3}, "options go by the type of the backend"),
         ({"restartable": "yes"}, "restartable is True or False"),
         ({"cpu": 3}, "unknown resource 'cpu'; did you mean 'cpus'?"),
+        ({"timeout_min": 3}, "unknown resource 'timeout_min'; did you mean 'walltime'?"),
         ({"memory": 8}, 'memory = 8 is in bytes: write "8GiB" or "8MiB", or "8B" if bytes are meant'),
         ({"memory": 4000}, 'write "4000GiB" or "4000MiB"'),
         ({"partition": "x"}, "unknown resource 'partition'; there are: cpus, memory"),

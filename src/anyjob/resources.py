@@ -19,6 +19,16 @@ SIGNALS = ("TERM", "USR1")
 MAX_PRIORITY = 1_000_000
 SMALLEST_MEMORY = 2**20
 """Bytes below which a bare number was not meant as bytes: nothing runs in so few."""
+ELSEWHERE = {
+    "cpus": ("cores", "ncpus", "num_cpus", "cpus_per_task", "threads", "threads_per_core", "nprocs"),
+    "memory": ("mem", "mem_gb", "mem_mb", "ram", "vmem"),
+    "gpus": ("gres", "ngpus", "num_gpus", "gpus_per_node", "gpus_per_task"),
+    "nodes": ("num_nodes", "machines", "hosts"),
+    "tasks": ("ntasks", "num_tasks", "process_count", "ranks"),
+    "walltime": ("time", "timeout", "timeout_min", "time_limit", "run_time_max", "runtime", "duration"),
+    "name": ("job_name", "slurm_job_name", "label"),
+}
+"""What other tools call these."""
 
 
 class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -190,6 +200,14 @@ def total_cpus(resources: Resources) -> int:
 _NOTHING_ASKED = Resources()
 
 
+def nearest_resource(word: str) -> str | None:
+    """Return the resource that is meant by a word that is none: what it is like, or what others call so."""
+    from anyjob.text.suggestions import nearest
+
+    called = (ours for ours, words in ELSEWHERE.items() if word.lower() in words)
+    return next(called, None) or nearest(word, Resources.__struct_fields__, 0.7)  # seed is not needs
+
+
 def make_resources(given: dict[str, Any]) -> Resources:
     """Make `Resources` of the keyword arguments of a ``run``.
 
@@ -200,10 +218,8 @@ def make_resources(given: dict[str, Any]) -> Resources:
         return _NOTHING_ASKED
     unknown = set(given).difference(Resources.__struct_fields__)
     if unknown:
-        from anyjob.text.suggestions import nearest
-
         word = min(unknown)
-        near = nearest(word, Resources.__struct_fields__, 0.65)
+        near = nearest_resource(word)
         hint = f"did you mean {near!r}?" if near else "there are: " + ", ".join(Resources.__struct_fields__)
         raise SpecError(
             f"unknown resource {word!r}; {hint} (What one engine alone knows goes by its type: "

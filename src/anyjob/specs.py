@@ -11,7 +11,7 @@ from msgspec.structs import force_setattr
 
 from anyjob.errors import DependencyFailedError, SpecError
 from anyjob.references import OutputPath
-from anyjob.resources import MAX_NAME, Resources
+from anyjob.resources import MAX_NAME, Resources, nearest_resource
 from anyjob.status import LIMIT, ONCE, PREREQUISITES
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def kind_of(spec: Spec | type[Spec]) -> str:
     if not issubclass(spec_type, Spec):
         if isinstance(spec, (list, tuple)) and spec and all(isinstance(each, Spec) for each in spec):
             raise SpecError(f"these are {len(spec)} pieces of work: hand them over by run_many")
-        raise SpecError(f"{spec!r} is not a spec: {SPECS}{_of_plugins()}")
+        raise SpecError(f"{spec!r} is not a spec: {SPECS}{_of_plugins()}{_meant(spec)}")
     tag = spec_type.__struct_config__.tag
     if not isinstance(tag, str) or tag == spec_type.__name__:  # what msgspec takes where none is given
         raise SpecError(f'{spec_type.__qualname__} has no kind: declare it as class …(Spec, tag="acme.name")')
@@ -437,6 +437,19 @@ def _of_plugins() -> str:
     return f": {' or '.join(sorted(found))}" if found else ""
 
 
+def _meant(work: object) -> str:
+    """What was probably meant by plain data in the place of a spec, for errors."""
+    if isinstance(work, str) and "." in work and work.replace(".", "").isidentifier():
+        meant = repr(":".join(work.rsplit(".", 1)))
+    elif isinstance(work, str) and work.strip():
+        meant = f"Command(shlex.split({work!r}))"
+    elif isinstance(work, (list, tuple)) and work and all(isinstance(each, str) for each in work):
+        meant = f"Command({list(work)!r})"
+    else:
+        return ""
+    return f"; did you mean {meant}?"
+
+
 def anchored(spec: Spec, find_directory: Callable[[], str | None]) -> Spec:
     """Return a spec with those paths made absolute that would mean something else where it runs.
 
@@ -496,8 +509,10 @@ def as_spec(work: Any, args: tuple[Any, ...], given: Iterable[str] = ()) -> Spec
         return work  # type: ignore[no-any-return]
     for word in set(given).difference(Resources.__struct_fields__, PREREQUISITES, ONCE, (LIMIT,)):
         name = work if isinstance(work, str) else getattr(work, "__qualname__", type(work).__name__)
+        near = nearest_resource(word)
+        hint = f"did you mean {near!r}? For" if near else "for"
         raise SpecError(
-            f"keywords of run() are resources, and {word!r} is none; for an argument of the function: "
+            f"keywords of run() are resources, and {word!r} is none; {hint} an argument of the function: "
             f"run(Call({name}, …, {{{word!r}: …}}))"
         )
     return Call(work, args)

@@ -57,10 +57,13 @@ SAID = [
 ]
 
 
+HOST = SshOptions(host="h")
+
+
 @pytest.mark.parametrize(("code", "said", "error", "hint"), SAID, ids=[said[:50] for _, said, _, _ in SAID])
 def test_words_of_ssh_mean(code: int, said: str, error: type[BackendError], hint: str) -> None:
     """As OpenSSH 9.2 and the login shells of Debian 12 were heard to say them."""
-    found = ssh_errors.explain("h", Ending(code, said, "", 1.0))
+    found = ssh_errors.explain(HOST, Ending(code, said, "", 1.0))
     assert type(found) is error
     assert hint in str(found)
     assert said in str(found)
@@ -68,16 +71,25 @@ def test_words_of_ssh_mean(code: int, said: str, error: type[BackendError], hint
 
 def test_what_a_login_shell_prints_means_something_too() -> None:
     nologin = Ending(1, "", "This account is currently not available.\n", 1.0)
-    assert type(ssh_errors.explain("h", nologin)) is BackendAuthError
-    assert "ForceCommand" in str(ssh_errors.explain("h", Ending(0, "", "Welcome to git", 1.0)))
-    silent = ssh_errors.explain("h", Ending(None, "", "", 20.0))
+    assert type(ssh_errors.explain(HOST, nologin)) is BackendAuthError
+    assert "ForceCommand" in str(ssh_errors.explain(HOST, Ending(0, "", "Welcome to git", 1.0)))
+    silent = ssh_errors.explain(HOST, Ending(None, "", "", 20.0))
     assert isinstance(silent, BackendUnavailableError)
     assert "within 20 s" in str(silent)
     assert ".bashrc" in str(silent)
 
 
+def test_the_way_out_is_by_the_backend_that_has_the_options() -> None:
+    """`anyjob remote install h` would have asked ssh without the file that knows the host."""
+    options = SshOptions(host="h", config="/etc/lab")
+    missing = str(ssh_errors.explain(options, Ending(127, "sh: exec: anyjob: not found", "", 1.0), "far"))
+    assert "`anyjob remote install far`" in missing
+    unknown = str(ssh_errors.explain(options, Ending(255, "Host key verification failed.", "", 1.0), "far"))
+    assert "`ssh -F /etc/lab h` once" in unknown
+
+
 def test_what_would_move_a_cursor_is_not_shown() -> None:
-    assert "\x1b" not in str(ssh_errors.explain("h", Ending(7, "", "\x1b[2J\x1b]0;x\x07" + "x" * 5000, 1.0)))
+    assert "\x1b" not in str(ssh_errors.explain(HOST, Ending(7, "", "\x1b[2J\x1b]0;x\x07" + "x" * 5000, 1.0)))
 
 
 def test_the_command_line_is_constant_and_asks_nothing() -> None:

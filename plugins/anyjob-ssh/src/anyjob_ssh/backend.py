@@ -34,4 +34,5 @@ class SshBackend(RemoteBackend):
 
     def explain(self, ending: Ending) -> BackendError:
         """Return what the words of ssh mean."""
-        return ssh_errors.explain(self.options.host, ending)
+        name = self.name()  # of a backend that a program has made without one, it is the type
+        return ssh_errors.explain(self.options, ending, "" if name == "ssh" else name)

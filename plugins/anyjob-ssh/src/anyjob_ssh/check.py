@@ -11,7 +11,7 @@ from typing import NamedTuple
 import anyjob
 from anyjob import BackendError
 from anyjob.sdk import Ending, Hello
-from anyjob_ssh import command_line, ssh_errors
+from anyjob_ssh import command_line
 from anyjob_ssh.backend import SshBackend
 from anyjob_ssh.options import SshOptions
 
@@ -53,7 +53,7 @@ def check(backend: SshBackend) -> Iterator[Step]:
         )
     except subprocess.TimeoutExpired:
         ending = Ending(None, "", "", time.monotonic() - started)
-        yield Step("log in", "failed", str(ssh_errors.explain(options.host, ending)))
+        yield Step("log in", "failed", str(backend.explain(ending)))
         return
     except OSError as error:
         yield Step("log in", "failed", f"cannot run {program}: {error.strerror or error}")
@@ -62,7 +62,7 @@ def check(backend: SshBackend) -> Iterator[Step]:
     printed = done.stdout.decode("utf-8", "replace")
     if not printed.endswith(MARK):
         ending = Ending(done.returncode, done.stderr.decode("utf-8", "replace"), printed, took)
-        yield Step("log in", "failed", str(ssh_errors.explain(options.host, ending)))
+        yield Step("log in", "failed", str(backend.explain(ending)))
         return
     yield Step("log in", "ok", f"in {took:.1f} s")
     yield _shell(printed.removesuffix(MARK))

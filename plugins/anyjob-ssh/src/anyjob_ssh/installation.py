@@ -95,7 +95,7 @@ def run_there(options: SshOptions, line: Line) -> str:
     )
     said = done.stderr.decode("utf-8", "replace")
     if done.returncode == 255:
-        raise ssh_errors.explain(options.host, Ending(255, said, "", 0.0))
+        raise ssh_errors.explain(options, Ending(255, said, "", 0.0))
     if done.returncode:
         raise BackendError(f"{line.what}: it ended with {done.returncode}: {said.strip()[-600:]}")
     return done.stdout.decode("utf-8", "replace").strip()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from anyjob import BackendAuthError, BackendError, BackendUnavailableError
 from anyjob.sdk import Ending, printable
+from anyjob_ssh.options import SshOptions
 
 SHOWN = 600
 """Characters of what was printed that an error holds."""
@@ -28,7 +29,7 @@ class Meaning(NamedTuple):
 
 
 NOT_INSTALLED = (
-    "anyjob was not found there: `anyjob remote install {host}` installs it; or name the interpreter that "
+    "anyjob was not found there: `anyjob remote install {name}` installs it; or name the interpreter that "
     "has it (python = …)"
 )
 MEANINGS = (
@@ -41,13 +42,13 @@ MEANINGS = (
     Meaning(
         r"Host key verification failed",
         BackendAuthError,
-        "the key of that machine is not known: `ssh {host}` once, compare the fingerprint, and accept it",
+        "the key of that machine is not known: `{ssh} {host}` once, compare the fingerprint, and accept it",
     ),
     Meaning(
         r"Permission denied|Too many authentication failures|Authentication failed",
         BackendAuthError,
         "it lets nobody in with what there is: unlock the key (`ssh-add`); where it asks for a password or a "
-        "second factor, log in by hand once: `anyjob remote login {host}`",
+        "second factor, log in by hand once: `anyjob remote login {name}`",
     ),
     Meaning(
         r"account is (currently )?not available|This account",
@@ -63,7 +64,7 @@ MEANINGS = (
     Meaning(
         r"Bad configuration option|bad configuration opt|Can't open user config|Bad owner or permissions",
         BackendError,
-        "ssh cannot read its configuration: `ssh -G {host}` says where",
+        "ssh cannot read its configuration: `{ssh} -G {host}` says where",
     ),
     Meaning(r"Could not resolve hostname", BackendUnavailableError, "is the name right, and the network up?"),
     Meaning(
@@ -93,13 +94,23 @@ OTHER_PROGRAM = (
 )
 
 
-def explain(host: str, ending: Ending) -> BackendError:
-    """Return what it means that ssh has ended before the far end spoke."""
+def explain(options: SshOptions, ending: Ending, name: str = "") -> BackendError:
+    """Return what it means that ssh has ended before the far end spoke.
+
+    Args:
+        options: those of the backend; the way out has the same file of settings as ssh had.
+        ending: what came of ssh.
+        name: the backend's, which `anyjob remote` finds these options by; the host's without one.
+    """
+    host = options.host
+    ssh = f"{options.ssh} -F {options.config}" if options.config else options.ssh
     said = "\n".join(filter(None, (ending.stderr.strip(), ending.noise.strip())))
     meaning = next((each for each in MEANINGS if re.search(each.words, said)), None)
     shown = f": {_brief(said)}" if said else ""
     if meaning is not None:
-        return meaning.error(f"ssh {host}{shown}\n{meaning.hint.format(host=host)}")
+        return meaning.error(
+            f"ssh {host}{shown}\n{meaning.hint.format(host=host, ssh=ssh, name=name or host)}"
+        )
     if ending.code is None:
         return BackendUnavailableError(f"ssh {host}: {SILENT.format(seconds=ending.after)}{shown}")
     if ending.code == 0:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from anyjob.cli.jobs.columns import work
 from anyjob.errors import JobNotFoundError
-from anyjob.ledger.reading.designation import SHORTEST, meant
+from anyjob.ledger.reading.designation import SHORTEST, meant, probably_meant
+from anyjob.ledger.rows import Row, Summary
 from anyjob.ledger.store import Ledger
 from anyjob.text.amounts import age
+from anyjob.text.printable import printable, shortened
 
 MOST_CANDIDATES = 20
 """Jobs that a message lists, where an abbreviation fits several."""
+MOST_WORK = 60
+"""Characters of the work of each."""
 
 
 def full_id(ledger: Ledger, text: str) -> str:
@@ -23,14 +28,21 @@ def full_id(ledger: Ledger, text: str) -> str:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise JobNotFoundError(f"no job {text!r} is in the ledger {ledger.path}: `anyjob jobs` lists them")
+        near = probably_meant(ledger, text)
+        hint = f"; did you mean {near!r}?" if near else ": `anyjob jobs` lists them"
+        raise JobNotFoundError(f"no job {text!r} is in the ledger {ledger.path}{hint}")
     rows = sorted(ledger.rows(found[:MOST_CANDIDATES]).values(), key=lambda row: row.n)
-    lines = [
-        f"  {row.job_id}  {row.status.name:<12}  {row.name or row.kind}, {age(row.submitted)} ago"
-        for row in rows
-    ]
+    summaries = ledger.summaries([row.job_id for row in rows])
+    lines = [_candidate(row, summaries.get(row.job_id, Summary())) for row in rows]
     more = ["  …"] if len(found) > MOST_CANDIDATES else []
     raise JobNotFoundError("\n".join([f"{text!r} fits several jobs: give the id of one", *lines, *more]))
+
+
+def _candidate(row: Row, summary: Summary) -> str:
+    """Return a line of a job that may be meant: those of a sweep have a name, and differ in their work."""
+    where = f"{row.name or row.kind} on {row.label}, {age(row.submitted)} ago"
+    what = printable(shortened(work(summary), MOST_WORK))
+    return f"  {row.job_id}  {row.status.name:<9}  {where}{f': {what}' if what else ''}"
 
 
 def abbreviations(ledger: Ledger, job_ids: Iterable[str]) -> dict[str, str]:

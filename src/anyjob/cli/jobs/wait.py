@@ -12,6 +12,7 @@ import click
 from anyjob.cli import exit_codes
 from anyjob.cli.completion.completers import job_ids, open_job_ids
 from anyjob.cli.context import open_session
+from anyjob.cli.jobs.failures import print_failures_of
 from anyjob.cli.jobs.job_ids import full_id
 from anyjob.cli.jobs.operations import extend_import_path, failure_of, outcome_of, result_of
 from anyjob.cli.jobs.queueing import explained_wait
@@ -88,9 +89,11 @@ def wait_for_all(jobs: list[Any], timeout: float | None) -> int:
         return exit_codes.WALLTIME
     finally:
         line.stop()
-    states = [outcome_of(job).status.name for job in jobs]
+    outcomes = [outcome_of(job) for job in jobs]
+    states = [outcome.status.name for outcome in outcomes]
     if jobs:
         print_message(count_states(states))
+        print_failures_of(jobs, outcomes)
     return exit_codes.OK if set(states) <= {"DONE"} else exit_codes.FOUND
 
 

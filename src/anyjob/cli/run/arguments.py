@@ -32,7 +32,16 @@ class RunCommand(click.Command):
             reserved = [*self.reserved_flags(), *self.get_help_option_names(ctx)]
             ctx.meta["anyjob.fields"] = field_parameters(spec_type, reserved)
             ctx.meta["anyjob.job_type"] = open_session().get_job_type(kind)
-        return super().parse_args(ctx, args)
+        given = list(args)  # click's parser eats them
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if "anyjob.argv" in ctx.meta or kind is not None or not _is_of_a_command(error, given):
+                raise
+            said = error.message.rstrip(".")
+            raise click.UsageError(
+                f"{said}; a command, with all that is its own, goes after --", ctx
+            ) from None
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples, and what the exit codes mean."""
@@ -69,6 +78,16 @@ def _with_what(option: click.Parameter, job_type: Any) -> click.Parameter:
         option = copy(option)
         option.help = f"Write a file of the result; repeatable. {files}"
     return option
+
+
+def _is_of_a_command(error: click.UsageError, args: list[str]) -> bool:
+    """Tell whether words that mean nothing here are those of a command that was given without ``--``."""
+    words = [each for each in args if not each.startswith("-")]
+    if not words or any(each.endswith(".toml") for each in words):
+        return False
+    if isinstance(error, click.NoSuchOption):
+        return not (args[0].startswith("-") and error.possibilities)
+    return type(error) is click.UsageError  # words too many; its subclasses are about one parameter
 
 
 def _value_of(flag: str, args: list[str]) -> str | None:

@@ -9,6 +9,8 @@ from anyjob.ledger.reading.reader import LedgerReader
 
 SHORTEST = 7
 """Characters that an abbreviated id has at least where we print it."""
+NAMES_SOUGHT = 1000
+"""Names, the newest, among which the one that was probably meant is sought."""
 
 
 class KnownJob(NamedTuple):
@@ -48,3 +50,10 @@ def meant(ledger: LedgerReader, text: str, limit: int = 10, *, known: Collection
         beginning = []
     found = [*exact, *beginning] or [job.job_id for job in known if job.native_id.startswith(text)]
     return list(dict.fromkeys(found))
+
+
+def probably_meant(ledger: LedgerReader, text: str) -> str | None:
+    """Return the name of jobs that is most like a text which means none; None where none is like it."""
+    from anyjob.text.suggestions import nearest
+
+    return nearest(text, ledger.names(NAMES_SOUGHT)) if text and ledger.exists else None

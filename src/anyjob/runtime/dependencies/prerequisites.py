@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 After = tuple[Prerequisite, ...]
 PIPELINE = "pipeline"
 """The tag of jobs that are steps of a job file, with its name."""
-NAMES_SOUGHT = 1000
-"""Names, the newest, among which the nearest to one that is not known is sought."""
 
 
 def take(backend: t.TaskBackend, given: dict[str, Any], count: int) -> list[After]:
@@ -133,7 +131,7 @@ def find(ledger: LedgerReader, text: str, purpose: str = " to start after") -> l
     Raises:
         JobNotFoundError: there is none, or it is the beginning of several ids.
     """
-    from anyjob.ledger.reading.designation import meant
+    from anyjob.ledger.reading.designation import NAMES_SOUGHT, meant
 
     if ledger.exists:
         named = [row.job_id for row in ledger.select(name=text, superseded=False)] if text else []

@@ -8,7 +8,7 @@ from typing import Any
 
 from anyjob import _typing as t
 from anyjob.errors import BackendError, JobNotFoundError
-from anyjob.ledger.reading.designation import KnownJob, meant
+from anyjob.ledger.reading.designation import KnownJob, meant, probably_meant
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
 from anyjob.runtime.ids import require_id
@@ -56,14 +56,18 @@ class JobFinder:
         ]
         found = meant(self._ledger, job_id, known=known)
         if not found:
+            near = probably_meant(self._ledger, job_id)
             raise JobNotFoundError(
                 f"no job {shortened(job_id, LONGEST)!r} is in the ledger {self._ledger.path}, or known to "
                 "this process; one that the backend itself finds again needs get_job(id, backend=…)"
+                + (f"; did you mean {near!r}?" if near else "")
             )
         if len(found) > 1:
             some = ", ".join(found[:5]) + ("…" if len(found) > 5 else "")
+            named = any(row.name == job_id for row in self._ledger.rows(found).values())
             raise JobNotFoundError(
                 f"job id {job_id!r} fits several jobs ({some}): give more of it, or one of these"
+                + (f"; jobs(name={job_id!r}) gives all that are called so" if named else "")
             )
         (ours,) = found
         return here[ours] if ours in here else self._handle(self._ledger.rows([ours])[ours])

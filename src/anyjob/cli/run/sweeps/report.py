@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from anyjob.cli.jobs.operations import describe, failure_of, outcome_of, result_of
+from anyjob.cli.jobs.failures import print_reasons, reason_of
+from anyjob.cli.jobs.operations import describe, outcome_of, result_of
 from anyjob.cli.terminal import results
-from anyjob.cli.terminal.output import print_error, print_message, table, write_json
+from anyjob.cli.terminal.output import table, write_json
 from anyjob.command_result import BytesOutput, CommandResult
-from anyjob.errors import AnyjobError, CommandFailedError
+from anyjob.errors import AnyjobError
 from anyjob.jobfile.reader import JobFile
 from anyjob.resources import make_resources
 from anyjob.specs import without_prerequisites
@@ -18,8 +19,6 @@ from anyjob.text.printable import printable
 
 MOST_OUTPUT = 256 * 1024
 """Bytes of a job's stdout that are looked at for a result: more is no row of a table."""
-MOST_FAILURES = 10
-"""Different failures that are shown; ``--json`` has all."""
 
 
 class SweepRow:
@@ -99,17 +98,6 @@ def parse_json_object(written: bytes) -> Any:
     return found if isinstance(found, dict) else None
 
 
-def reason_of(job: Any, outcome: Any) -> str:
-    """Return in a line or two why a job failed."""
-    error = failure_of(job)
-    if isinstance(error, CommandFailedError):
-        last = error.stderr.strip().splitlines()[-1:]
-        return "\n".join([outcome.message or f"exit code {error.exit_code}", *last])
-    if outcome.reason == "exception" and error is not None:
-        return f"{type(error).__name__}: {error}".partition("\n")[0]
-    return outcome.message or outcome.reason or "no reason known"
-
-
 def print_report(file: JobFile, rows: list[SweepRow], backend: Any, *, as_json: bool) -> None:
     """Write the table, and each failure once."""
     if as_json:
@@ -153,13 +141,5 @@ def columns_of(rows: list[SweepRow]) -> Iterator[tuple[str, dict[int, Any]]]:
 
 def print_failures(rows: Iterable[SweepRow]) -> None:
     """Say on stderr why jobs failed: each reason once, with how often and an example."""
-    by_reason: dict[str, list[SweepRow]] = {}
-    for row in rows:
-        if row.state == "ERROR":
-            by_reason.setdefault(row.why, []).append(row)
-    for why, failed in list(by_reason.items())[:MOST_FAILURES]:
-        example = f" ({failed[0].label()})" if failed[0].parameters else ""
-        many = f"{len(failed)} jobs failed, the first" if len(failed) > 1 else "a job failed"
-        print_error(f"{many}{example}: " + "\n  ".join(why.splitlines()))
-    if len(by_reason) > MOST_FAILURES:
-        print_message(f"and {len(by_reason) - MOST_FAILURES} failures of other kinds: --json tells them all")
+    failed = ((row.label(), row.why) for row in rows if row.state == "ERROR")
+    print_reasons(failed, "--json tells them all")
