@@ -224,6 +224,37 @@ def test_an_end_that_cannot_be_written_is_told_with_where_it_will_stand(
     assert [*replay((tmp_path / "log").read_bytes()[told.events[0]["offset"] :]).ended] == ["a"]
 
 
+def test_who_ends_and_who_follows_are_written_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By one system call; where that fails, the end is written later, and the other one does not start."""
+    loop: Any = Turns()
+    told: Any = Told()
+    writer = LogWriter(str(tmp_path / "log"))
+    log = JobLog(writer, loop)
+    ends = Ends(loop, log, told)
+    following: Any = SimpleNamespace(id="b-1", attempt=1, durable=False, devices=[], key=("b-1", 1))
+    written: list[bytes] = []
+    real = os.write
+
+    def write(fd: int, data: bytes) -> int:
+        written.append(data)
+        return real(fd, data[:-1])
+
+    monkeypatch.setattr(os, "write", write)
+    ends.add({"op": "ended", **event("a")}, others_wait=True)
+    with pytest.raises(OSError, match="No space"):
+        log.starting(following)
+    assert (tmp_path / "log").read_bytes() == b""
+    assert len(written) == 1
+    monkeypatch.undo()
+    log.starting(following)
+    loop.turn()
+    found = replay((tmp_path / "log").read_bytes())
+    assert (set(found.running), set(found.ended)) == ({"b-1"}, {"a"})
+    assert [each["id"] for each in told.events] == ["a"]
+
+
 def test_the_log_is_no_link(tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(b"precious")
     (tmp_path / "log").symlink_to(tmp_path / "other")

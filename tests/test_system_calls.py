@@ -35,7 +35,7 @@ LIMITS: dict[str, dict[str, dict[str, int]]] = {
     "command": {
         "supervisor": {"mkdir": 1},  # of the directories above those of jobs
         # Which of the two starts a process depends on whether its niceness is that of the keeper.
-        "keeper": {"mkdir": 1, "openat": 2, "write": 4, "chdir": 2, "umask": 2, "clone": 1, "clone3": 1,
+        "keeper": {"mkdir": 1, "openat": 2, "write": 3, "chdir": 2, "umask": 2, "clone": 1, "clone3": 1,
                    "kill": 1},
     },
     "reuse": {

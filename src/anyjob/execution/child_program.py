@@ -126,7 +126,8 @@ def process_io(pid: int) -> dict[str, int]:
 def exit_outcome(code: int, **known: Any) -> Outcome:
     """Return the outcome of a process by the code that it ended with (negative: by a signal)."""
     known.setdefault("finished", time.time())
-    known.setdefault("host", os.uname().nodename)
+    if "host" not in known:
+        known["host"] = os.uname().nodename
     if code == 0:
         return Outcome(status=JobStatus.DONE, exit_code=0, **known)
     if code > 0:

@@ -40,9 +40,9 @@ if TYPE_CHECKING:
             """Tell whether the keeper is to end as soon as it can."""
 
 
-SOON = 0.005
-"""Seconds that it may take to tell what can wait: a job that ends meanwhile is told of once, and what has
-come together is told together."""
+SOON = 0.02
+"""Seconds that it may take to tell what can wait, and for a start twice that: a job that ends meanwhile is
+told of once, and what has come together is told together."""
 RECONNECT = 0.1
 """Seconds that a supervisor that has gone has to come back, before another one is started."""
 BACKOFF = 10.0
@@ -83,6 +83,7 @@ class SupervisorLink:
         self._attempts = 0
         self._is_behind = False  # whether something happened that no supervisor is known to have heard of
         self._soon: dict[tuple[Any, Any], dict[str, Any]] = {}
+        self._young: dict[tuple[Any, Any], dict[str, Any]] = {}  # starts: of short jobs the end comes first
         self._flushes_soon = False
         loop.add_reader(listener, self._accept)
 
@@ -126,7 +127,11 @@ class SupervisorLink:
         if self._frames is None:
             return
         self._drop_start(event)
-        self._soon[event["id"], event["attempt"]] = event  # the last: they are told in the order of the log
+        waiting = self._young if event["op"] == "started" else self._soon
+        waiting[event["id"], event["attempt"]] = event  # the last: ends are told in the order of the log
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
         if not self._flushes_soon:
             self._flushes_soon = True
             self._loop.call_later(SOON, self._flush)
@@ -134,11 +139,15 @@ class SupervisorLink:
     def _drop_start(self, event: dict[str, Any]) -> None:
         """That a job has started, and was to be told soon, its end tells, too."""
         if event["op"] == "ended":
-            self._soon.pop((event["id"], event["attempt"]), None)
+            for waiting in (self._young, self._soon):
+                waiting.pop((event["id"], event["attempt"]), None)
 
     def _flush(self) -> None:
         self._flushes_soon = False
         self._tell_waiting()
+        if self._young:
+            self._soon, self._young = self._young, {}
+            self._flush_soon()
 
     def _tell_waiting(self) -> None:
         if self._frames is not None:
@@ -164,6 +173,7 @@ class SupervisorLink:
     def _disconnect(self) -> None:
         frames, self._frames = self._frames, None
         self._soon.clear()  # the log has it
+        self._young.clear()
         if frames is not None:
             self._loop.remove_reader(frames)
             frames.close()

@@ -102,21 +102,11 @@ class JobLog:
         Each gets the ``offset`` behind its own line: up to there the log may be compacted once it is told,
         and no further, for the next one may not have been told then.
         """
-        if not self._gathered:
-            return
-        events, self._gathered = self._gathered, []
-        lines = list(map(event_line, events))
-        try:
-            self._write_unwritten()
-            offset = self._writer.size
-            self._writer.append(b"".join(lines), sync=True)
-        except OSError as error:
-            log_error(error)
-            self._write_later(*events)
-            return
-        for event, line in zip(events, lines, strict=True):
-            offset += len(line)
-            event["offset"] = offset
+        if self._gathered:
+            try:
+                self._append(b"")
+            except OSError as error:
+                log_error(error)
 
     def freed(self, event: dict[str, Any]) -> None:
         """Nothing is left of a job that has GPUs, as the message says that tells it."""
@@ -147,10 +137,24 @@ class JobLog:
             log_error(error)
 
     def _append(self, line: bytes, sync: bool = False) -> None:
-        """Write a line, after those that could not be written before."""
-        self.write_gathered()
-        self._write_unwritten()
-        self._writer.append(line, sync=sync)
+        """Write a line, after those that could not be written before, and together with what was gathered.
+
+        Raises:
+            OSError: it cannot be written; what was gathered is, as soon as it can be.
+        """
+        events, self._gathered = self._gathered, []
+        lines = list(map(event_line, events))
+        try:
+            self._write_unwritten()
+            offset = self._writer.size
+            self._writer.append(b"".join((*lines, line)), sync=sync or bool(events))
+        except OSError:
+            if events:
+                self._write_later(*events)
+            raise
+        for event, written in zip(events, lines, strict=True):
+            offset += len(written)
+            event["offset"] = offset
 
     def _write_later(self, *events: dict[str, Any]) -> None:
         self.unwritten += events
