@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from anyjob import _typing as t
 from anyjob.errors import BackendUnavailableError, Refused, SpecError
 from anyjob.orders import Order
+from anyjob.process.collector import collector_at_rest
 from anyjob.resources import Resources
 from anyjob.runtime.capability_checks import check_spec, check_tasks
 from anyjob.runtime.ids import new_id
@@ -59,6 +60,32 @@ def submit(
     Raises:
         AnyjobError: as `TaskBackend.run` and `TaskBackend.run_many` say.
     """
+    with collector_at_rest(len(specs)):
+        return _submit(
+            backend,
+            specs,
+            resources,
+            raise_refusal=raise_refusal,
+            rerun_of=rerun_of,
+            parameters=parameters,
+            after=after,
+            once=once,
+            job_ids=job_ids,
+        )
+
+
+def _submit(
+    backend: t.TaskBackend,
+    specs: Sequence[Spec[T]],
+    resources: Resources | Sequence[Resources],
+    *,
+    raise_refusal: bool,
+    rerun_of: Sequence[str],
+    parameters: Sequence[Mapping[str, Any]],
+    after: Sequence[After],
+    once: Sequence[Claim],
+    job_ids: Sequence[str],
+) -> list[TaskJob[T]]:
     backend._check_here("hand it work")
     if backend.is_closed:
         raise was_closed(backend)

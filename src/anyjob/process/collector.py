@@ -1,0 +1,41 @@
+"""Python's garbage collector, while many objects are made that all stay."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from anyjob.process.forks import in_children
+
+MANY = 1000
+"""Jobs from which on it pays."""
+_resting: list[int] = []
+
+
+@contextmanager
+def collector_at_rest(jobs: int) -> Iterator[None]:
+    """Have the collector rest while so many jobs are made: it would look at all of them again and again.
+
+    Where it does not collect anyway, nothing is done; where another thread sees to it, that does.
+    """
+    if jobs < MANY or not gc.isenabled():
+        yield
+        return
+    _resting.append(jobs)
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        del _resting[:1]
+
+
+def _go_on() -> None:
+    """Whoever was to do so is not in a process that another thread has forked off meanwhile."""
+    if _resting:
+        _resting.clear()
+        gc.enable()
+
+
+in_children(_go_on)
