@@ -73,6 +73,7 @@ class Keeper:
             self._loop.run_once(None if self._link.is_connected else min(self._idle, LOOK))
             self._jobs.terminator.drop_snapshot()
         self._jobs.zygotes.kill_all()
+        self._jobs.groups.close()
 
     def _is_done(self) -> bool:
         terminator = self._jobs.terminator

@@ -52,7 +52,10 @@ class Place:
         """
         most = str(limit_of(asked))
         if self.version == 1:
+            # That with swap may never be less than that without, and the group may have had others.
+            _write_if_there(f"{group}/memory.memsw.limit_in_bytes", "-1")
             write(f"{group}/memory.limit_in_bytes", most)
+            _write_if_there(f"{group}/memory.max_usage_in_bytes", "0")
             _write_if_there(f"{group}/memory.memsw.limit_in_bytes", most)
         else:
             write(f"{group}/memory.max", most)
@@ -64,6 +67,18 @@ class Place:
         text = read(f"{group}/{'memory.oom_control' if self.version == 1 else 'memory.events'}")
         counts = (line.split() for line in text.splitlines())
         return sum(int(words[1]) for words in counts if len(words) == 2 and words[0] == "oom_kill")
+
+    def is_clean(self, group: str) -> bool:
+        """Tell whether nothing is counted for a group that has no processes but what the kernel can drop.
+
+        Files in memory stay, as of /dev/shm, and they would count for the next job in it.
+        """
+        swapped = ("swap",) if self.version == 1 else ()
+        if self.version == 2 and read(f"{group}/memory.swap.current").strip() not in ("", "0"):
+            return False
+        counts = (line.split() for line in read(f"{group}/memory.stat").splitlines())
+        found = {words[0]: words[1] for words in counts if len(words) == 2}
+        return all(found.get(name, "0") == "0" for name in ("shmem", "unevictable", *swapped))
 
     def peak(self, group: str) -> int:
         """Return the most bytes that a group has had; 0 where that is not told, as before Linux 5.19."""

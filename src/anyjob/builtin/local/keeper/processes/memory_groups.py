@@ -1,7 +1,9 @@
 """The cgroups of the jobs that have asked for memory: there the kernel itself holds them to it.
 
-Where none can be made, a job has none, and is only watched. A group goes when nothing is left in it; those
-of a keeper that was killed are known by a file that says where they are, and by their names.
+Where none can be made, a job has none, and is only watched. A group that nothing is left in is for the next
+job: while pages of files are cached that were first read or written in it, the kernel keeps what it has of a
+group that is removed, so thousands would add up. Those of a keeper that was killed are known by a file that
+says where they are, and by their names.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ GRACE = 1.0
 """Seconds beside its own grace after which what a job has left in its group is killed."""
 SHORTEST, LONGEST = 0.05, 1.0
 """Seconds between two tries to remove a group."""
+SPARE = 64
+"""Groups that are kept for other jobs, at most."""
 WITHIN = 10.0
 """Seconds that it is tried for to remove what a dead keeper has left."""
 
@@ -48,27 +52,39 @@ class MemoryGroups:
         self._prefix = ""
         self._is_sought = False
         self._left: set[str] = set()
+        self._spare: list[str] = []
+        self._kills: dict[str, int] = {}  # how many there had been when the job came that has the group
+        self._made = 0
 
     def __bool__(self) -> bool:
         """Whether there are some of jobs that have ended."""
         return bool(self._left)
 
     def make(self, job: Job) -> str:
-        """Make the group of a job, and return its directory; empty where it is to have none."""
-        if job.memory is None:
-            return ""
+        """Give a job a group, and return its directory; empty where it is to have none."""
+        if job.memory is None or job.group:  # it has one where it is started once more
+            return job.group
         place = self._find()
         if place is None:
             return ""
-        group = f"{place.path}/{self._prefix}{job.id}.{job.attempt}"
         try:
-            if not os.path.isdir(group):  # as it is where the job is started once more
-                os.mkdir(group)
+            group = self._spare.pop() if self._spare else self._new(place)
+        except OSError as error:
+            log_error(error)
+            return ""
+        try:
             place.limit(group, job.memory)
         except OSError as error:
             log_error(error)
-            self._remove(group, 0.0, SHORTEST)
+            self._remove(group)
             return ""
+        self._kills[group] = place.kills(group)
+        return group
+
+    def _new(self, place: Place) -> str:
+        self._made += 1
+        group = f"{place.path}/{self._prefix}{self._made}"
+        os.mkdir(group)
         return group
 
     def _find(self) -> Place | None:
@@ -88,32 +104,52 @@ class MemoryGroups:
 
     def was_killed_in(self, job: Job) -> bool:
         """Tell whether the kernel has killed a process of a job for want of memory."""
-        return self._place is not None and bool(job.group) and self._place.kills(job.group) > 0
+        if self._place is None or not job.group:
+            return False
+        return self._place.kills(job.group) > self._kills[job.group]
 
     def end(self, job: Job) -> None:
         """A job ends: if the kernel has killed what it is of, that is the reason."""
         if self._place is None or not self.was_killed_in(job):
             return
-        peak = self._place.peak(job.group)
+        # That of version 2 may be of an earlier job.
+        peak = min(self._place.peak(job.group), cgroups.limit_of(job.memory or 0))
         job.peak_memory = max(job.peak_memory, peak)
         if job.cause is None:
             job.cause = "memory"
             job.message = told(job.peak_memory, job.memory or 0)
 
     def release(self, job: Job) -> None:
-        """A job has ended: its group goes as soon as nothing is left in it."""
+        """A job has ended: its group is for others as soon as nothing is left in it."""
         if job.group:
-            self._remove(job.group, time.monotonic() + job.grace + GRACE, SHORTEST)
+            self._free(job.group, time.monotonic() + job.grace + GRACE, SHORTEST)
             job.group = ""
 
-    def _remove(self, group: str, deadline: float, pause: float) -> None:
-        if is_removed(group):
+    def _free(self, group: str, deadline: float, pause: float) -> None:
+        assert self._place is not None
+        if not has_processes(group):
             self._left.discard(group)
+            if len(self._spare) < SPARE and self._place.is_clean(group):
+                self._spare.append(group)
+            else:
+                self._remove(group)
             return
         self._left.add(group)
         if time.monotonic() >= deadline:  # what has neither the mark nor the session of its job any more
             kill_in(group)
-        self._loop.call_later(pause, self._remove, group, deadline, min(2 * pause, LONGEST))
+        self._loop.call_later(pause, self._free, group, deadline, min(2 * pause, LONGEST))
+
+    def _remove(self, group: str) -> None:
+        if is_removed(group):
+            self._left.discard(group)
+        else:
+            self._left.add(group)
+            self._loop.call_later(LONGEST, self._remove, group)
+
+    def close(self) -> None:
+        """Remove those that are left for other jobs: there are none any more."""
+        for group in self._spare:
+            is_removed(group)
 
 
 def describe(logs: str) -> dict[str, str]:
@@ -206,6 +242,11 @@ def is_removed(group: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def has_processes(group: str) -> bool:
+    """Tell whether there are processes in a group."""
+    return bool(cgroups.read(f"{group}/{cgroups.PROCESSES}").strip())
 
 
 def kill_in(group: str) -> None:
