@@ -158,6 +158,7 @@ def test_filters(book: Book) -> None:
     assert listed("--tag", "study=x") == ["a", "c"]
     assert listed("--tag", "study=x", "--tag", "more=1") == ["c"]
     assert listed("--since", "1h") == ["b", "c"]
+    assert listed("--since", "2001-01-01") == ["a", "b", "c"]
     assert listed("--backend", "there") == ["a", "b", "c"]
     assert listed("-b", "inline") == []
 

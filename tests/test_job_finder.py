@@ -6,6 +6,7 @@ import logging
 import pickle
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from anyjob import (
     hookimpl,
 )
 from anyjob.orders import Answer, Order
+from anyjob.session.jobs.filters import as_time
 
 RUNNING, QUEUED, DONE = JobStatus.RUNNING, JobStatus.QUEUED, JobStatus.DONE
 LONG = 30
@@ -121,6 +123,24 @@ def test_the_same_handle_is_shared_in_a_process(opened: Open) -> None:
     job = session.get_backend("hpc").run(Call(pow, (1, 1)))
     assert session.get_job(job.job_id())._record is job._record
     assert session.jobs()[0]._record is job._record
+
+
+def test_jobs_are_looked_for_since_a_day_or_a_time_of_one() -> None:
+    now = datetime.now()
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    assert as_time("2026-11-30") == datetime(2026, 11, 30).timestamp()
+    assert as_time(" 2026-11-30 14:05") == datetime(2026, 11, 30, 14, 5).timestamp()
+    assert as_time("2026-11-30T14:05+02:00") == datetime(2026, 11, 30, 12, 5, tzinfo=UTC).timestamp()
+    assert as_time("Yesterday") in {  # it may have become midnight meanwhile
+        (day - timedelta(days=1)).timestamp() for day in (midnight, midnight + timedelta(days=1))
+    }
+    assert as_time("1-12") == pytest.approx(now.timestamp() - 36 * 3600, abs=600)  # still Slurm's 36 hours
+
+
+@pytest.mark.parametrize("wrong", ["2026-13-01", "2026-11-30 noon", "9999999-01-01", "tomorrow"])
+def test_what_is_no_day_or_time_is_refused_with_what_is(wrong: str) -> None:
+    with pytest.raises(SpecError, match=r"^--since: .*(is no day or time: |yesterday, 2026-11-30 14:00)"):
+        as_time(wrong, what="--since")
 
 
 # --- which backend ----------------------------------------------------------------------------------
@@ -316,7 +336,7 @@ def test_jobs_are_listed_by_what_they_are(opened: Open) -> None:
         ({"limit": -1}, "limit: -1 does not do"),
         ({"limit": 1.5}, "limit: 1.5 does not do"),
         ({"since": float("nan")}, "since: nan is no time"),
-        ({"since": "yesterday"}, "since: 'yesterday' is not understood"),
+        ({"since": "tomorrow"}, "since: 'tomorrow' is not understood"),
         ({"state": "DNOE"}, "state: 'DNOE' is no state; did you mean 'DONE'?"),
         ({"state": ["DONE", 3]}, "state: 3 is no state"),
         ({"state": 3}, "state: 3 is no state"),

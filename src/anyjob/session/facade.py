@@ -328,7 +328,8 @@ class Session:
             backend: only those given to the backend of this name: one that it is configured under, or
                 was when it was given the jobs, its type, or ``PROVIDER/BACKEND``.
             tags: only those with all of these.
-            since: only those submitted since then: a datetime, seconds since 1970, or how long ago ("2h").
+            since: only those submitted since then: a datetime, seconds since 1970, or text: a day
+                ("2026-11-30", "yesterday"), a time of one, or how long ago ("2h").
             limit: only the newest so many.
             superseded: also those that were run again since (see `rerun`), so that others count instead.
 

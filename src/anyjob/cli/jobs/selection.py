@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from anyjob.cli.terminal.output import is_terminal
 from anyjob.cli.terminal.values import parse_pairs
 from anyjob.errors import SpecError
 from anyjob.session.facade import Session
-from anyjob.session.jobs.filters import as_states
+from anyjob.session.jobs.filters import as_states, as_time
 from anyjob.status import JobStatus
 
 
@@ -55,7 +54,11 @@ def filter_options(function: Callable[..., None]) -> Callable[..., None]:
             help="Only jobs with this tag. Repeatable.",
             shell_complete=job_tags,
         ),
-        click.option("--since", metavar="TIME", help="Only jobs submitted within this time: 2h, 30m, 7d."),
+        click.option(
+            "--since",
+            metavar="TIME",
+            help="Only jobs submitted within this time: 2h, 30m, 7d; or since a day: 2026-11-30, yesterday.",
+        ),
     )
     for decorate in reversed(decorators):
         function = decorate(function)
@@ -66,20 +69,15 @@ def read_criteria(options: dict[str, Any]) -> Criteria:
     """Make sense of the options of `filter_options`.
 
     Raises:
-        SpecError: ``--since`` is no length of time.
+        SpecError: ``--since`` is no time.
         click.UsageError: a state or a tag is none.
     """
-    since = None
-    if options["since"] is not None:
-        from anyjob.text.units import parse_duration
-
-        since = time.time() - parse_duration(options["since"], what="--since")
     return Criteria(
         options["name"],
         read_states(options["states"]) if options["states"] else None,
         options["backend"],
         parse_pairs(options["tags"], "--tag"),
-        since,
+        as_time(options["since"], what="--since"),
     )
 
 

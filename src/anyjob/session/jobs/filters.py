@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -12,6 +13,8 @@ from typing import Any, NamedTuple
 from anyjob.errors import InvalidStatusError, SpecError
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
 
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_DAYS = {"today": 0, "yesterday": 1}
 OPEN = tuple(status for status in JobStatus if status not in JOB_FINAL_STATES)
 GROUPS = {"OPEN": OPEN, "ENDED": JOB_FINAL_STATES, "FAILED": (JobStatus.ERROR,)}
 """States that go by one word."""
@@ -72,20 +75,42 @@ def as_states(state: Any) -> tuple[JobStatus, ...]:
     return tuple(found)
 
 
-def as_time(since: Any) -> float | None:
-    """Take what a caller gave for a time: a datetime, seconds since 1970, or how long ago ("2h").
+def as_time(since: Any, *, what: str = "since") -> float | None:
+    """Take what a caller gave for a time: a datetime, seconds since 1970, or text.
+
+    Text is a day or a time of one (``2026-11-30``, ``2026-11-30 14:00``), by the clock here where it names no
+    zone; ``today`` or ``yesterday``, from midnight on; or how long ago: ``2h``.
 
     Raises:
         SpecError: it is no time.
     """
     if since is None:
         return None
+    if isinstance(since, str):
+        return _time_of_text(since.strip(), what)
     if isinstance(since, datetime):
         return since.timestamp()
-    if isinstance(since, (str, timedelta)):
+    if isinstance(since, timedelta):
         from anyjob.text.units import parse_duration
 
-        return time.time() - parse_duration(since, what="since")
+        return time.time() - parse_duration(since, what=what)
     if not isinstance(since, (int, float)) or math.isnan(since):
-        raise SpecError(f'since: {since!r} is no time: give a datetime, seconds since 1970, or "2h"')
+        raise SpecError(f'{what}: {since!r} is no time: give a datetime, seconds since 1970, or "2h"')
     return float(since)
+
+
+def _time_of_text(text: str, what: str) -> float:
+    if text.lower() in _DAYS:
+        midnight = datetime.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        return (midnight - timedelta(days=_DAYS[text.lower()])).timestamp()
+    if _DATE.match(text):
+        try:
+            return datetime.fromisoformat(text).timestamp()
+        except (ValueError, OverflowError, OSError) as error:
+            raise SpecError(f"{what}: {text!r} is no day or time: {error}") from None
+    from anyjob.text.units import parse_duration
+
+    try:
+        return time.time() - parse_duration(text, what=what)
+    except SpecError as error:
+        raise SpecError(f"{error}; or a day, or a time of one: yesterday, 2026-11-30 14:00") from None
