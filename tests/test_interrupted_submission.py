@@ -25,6 +25,7 @@ INTERRUPTED = (
     "submission/submit.py",
     "submission/launch.py",
     "submission/take_back.py",
+    "recording/entry.py",
     "ledger_recorder.py",
     "stored_work.py",
     "store.py",

@@ -6,28 +6,24 @@ import os
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
-
-from anyjob.errors import AnyjobError, BackendError, PluginError
+from anyjob.errors import AnyjobError, PluginError
 from anyjob.ledger.encoding import (
     Context,
     encode_resources,
     make_writable,
     outcome_of,
 )
-from anyjob.ledger.end_effects import NOTHING, EndEffects
+from anyjob.ledger.end_effects import NOTHING
 from anyjob.ledger.file.statedir import cannot_write
 from anyjob.ledger.identity import HOST, identity
 from anyjob.ledger.rows import ATTACHED, BLOCKED, DUE, FINAL, RELEASED, BackendRow, NewJob, Row, Summary
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
-from anyjob.resources import Resources, goes_again
-from anyjob.runtime.recording.context import check_own_directory, to_be_found_again
+from anyjob.runtime.recording.entry import Entry, clear, let_go
 from anyjob.runtime.recording.recorder import Deferred, Entered, Recorder
 from anyjob.runtime.recording.stored_work import StoredWork
-from anyjob.specs import kind_of
 from anyjob.spool import job_spool
 from anyjob.spool.outcomes import FORGOTTEN
 from anyjob.status import JobStatus
@@ -44,22 +40,6 @@ SEEN_TO = 5.0
 def _machine(row: BackendRow) -> tuple[Any, ...]:
     """Return what tells a machine of an account, whatever its user calls it and has it do."""
     return row.type, row.distribution, row.account, row.options.get("provider"), row.host
-
-
-def _takes_results(record: JobRecord) -> bool:
-    """Tell whether results of those that a job starts after are among the arguments of its call."""
-    from anyjob.ledger.dependencies import RESULT
-
-    return any(needed.condition == RESULT for needed in record.after)
-
-
-class _NewBulk(NamedTuple):
-    """Jobs that are to be entered, and what they have in common."""
-
-    resources: Resources
-    context: Context
-    shared: bytes | None
-    jobs: list[NewJob]
 
 
 class LedgerRecorder(Recorder):
@@ -89,68 +69,11 @@ class LedgerRecorder(Recorder):
             SerializationError: something in the work cannot be pickled.
             StateError: they cannot be written.
         """
-        alike: dict[tuple[int, str], list[JobRecord]] = {}  # by what they need, and their kind
-        for record in records:
-            alike.setdefault((id(record.resources), record.kind), []).append(record)
-        bulks: list[_NewBulk] = []
-        is_deferring = not self._backend.queues_in_ledger and any(
-            (record.after and not record.kept) or self._may_go_again(record.resources) for record in records
-        )
-        if is_deferring:
-            self._backend.services.look_after_releases()  # who cannot is told before anything is written
-        handing: set[int] = set()
-        try:
-            for some in alike.values():
-                resources, route = some[0].resources, tuple(map(kind_of, some[0].specs))
-                shared, jobs = self.stored_work.pack(some)
-                context = self._backend.context(route, resources)
-                if any(record.after and _takes_results(record) for record in some):
-                    context = msgspec.structs.replace(context, takes_results=True)
-                if is_deferring:
-                    context = to_be_found_again(context, self.ledger.state)
-                bulks.append(_NewBulk(resources, context, shared, jobs))
-                if not context.cwd:
-                    for record in some:
-                        check_own_directory(record.specs[-1])
-            keyed = {record.job_id: record.once for record in records if record.once is not None}
-            effects, taken = self.ledger.transaction(lambda: self._add(bulks, keyed, handing))
-        except BaseException as error:
-            self._let_go(handing)
-            job_ids = [record.job_id for record in records]
-            # Ctrl-C may come when they have just been entered, all of them: then they need what is theirs.
-            if isinstance(error, Exception) or not self.entered(job_ids[:1]):
-                self._clear(job_ids, [bulk.context.environment for bulk in bulks])
-            raise
-        ended = [job_id for each in effects for job_id, _ in each.ended]
-        if taken:
-            whole = [
-                bulk.context.environment for bulk in bulks if all(job.job_id in taken for job in bulk.jobs)
-            ]
-            self._clear(list(taken), whole)
-        if not is_deferring:
-            if ended:  # what they were to start after has come to something else before
-                with suppress(BackendError):
-                    self._backend.advance(ended)
-            return Entered(taken=taken, handing=frozenset(handing))
-        with suppress(AnyjobError):
-            self._backend.services.look_after_releases()
-        free = {job_id for each in effects for job_id, _ in each.released}
-        return Entered(
-            frozenset(
-                record.job_id
-                for record in records
-                if record.after
-                and not record.kept
-                and record.job_id not in free
-                and record.job_id not in taken
-            ),
-            taken,
-            frozenset(handing),
-        )
+        return Entry(self.ledger, self._backend, self.identity, self.stored_work).write(records)
 
     def handed_over(self, entered: Entered) -> None:
         """Those who do not know of the jobs that were entered may take them for lost by and by."""
-        self._let_go(entered.handing)
+        let_go(self.ledger, entered.handing)
 
     def being_handed_over(self, job_ids: Sequence[str]) -> Collection[str]:
         """Return those whose bulk another process, or another thread, is giving to the engine."""
@@ -159,12 +82,6 @@ class LedgerRecorder(Recorder):
         bulks = {job_id: row.bulk for job_id, row in self.ledger.rows(job_ids).items()}
         held = handover_locks.held_of(self.ledger.state, set(bulks.values()))
         return {job_id for job_id, bulk in bulks.items() if bulk in held}
-
-    def _let_go(self, handing: Collection[int]) -> None:
-        if handing:
-            from anyjob.ledger import handover_locks
-
-            handover_locks.let_go(self.ledger.state, handing)
 
     def deferred(self, job_ids: Sequence[str]) -> Mapping[str, Deferred]:
         """Read what has become of jobs that start after others."""
@@ -230,51 +147,6 @@ class LedgerRecorder(Recorder):
         if cancelled.effects != NOTHING:
             self._backend.services.advance(cancelled.effects)
         return [*cancelled.ended, *cancelled.claimed]
-
-    def _may_go_again(self, resources: Resources) -> bool:
-        """Tell whether it is in the ledger that attempts of a job follow each other."""
-        if self._backend.queues_in_ledger:
-            return goes_again(resources)
-        return resources.retries is not None and resources.retries.times > 0 and not self._backend.runs_again
-
-    def _add(
-        self, bulks: Sequence[_NewBulk], keyed: Mapping[str, Any], handing: set[int]
-    ) -> tuple[list[EndEffects], Mapping[str, str]]:
-        number = self.number
-        entered = []
-        taken: dict[str, str] = {}
-        for resources, context, shared, jobs in bulks:
-            if keyed:
-                from anyjob.ledger.once import sift
-
-                known = self.ledger.keyed([keyed[job.job_id].key for job in jobs if job.job_id in keyed])
-                jobs = sift(jobs, keyed, known, taken)
-                if not jobs:
-                    continue
-            effects = self.ledger.add(
-                number,
-                jobs,
-                kind=context.route[0],
-                native=context.route[-1],
-                context=context,
-                name=resources.name,
-                tags=resources.tags,
-                shared=shared,
-                again=self._may_go_again(resources),
-                state=JobStatus.QUEUED if self._backend.queues_in_ledger else JobStatus.INITIALIZING,
-            )
-            entered.append(effects)
-            if not self._backend.queues_in_ledger:
-                handing.add(self._hold_bulk_of(jobs[0].job_id))
-        return entered, taken
-
-    def _hold_bulk_of(self, job_id: str) -> int:
-        """Hold the lock of a job's bulk before others see that; return its number."""
-        from anyjob.ledger import handover_locks
-
-        bulk = self.ledger.rows([job_id])[job_id].bulk
-        handover_locks.hold(self.ledger.state, bulk)
-        return bulk
 
     def attached(self, record: JobRecord) -> str:
         """Enter a job that others have submitted, unless it is one of ours already; return our id of it.
@@ -395,16 +267,7 @@ class LedgerRecorder(Recorder):
 
     def remove(self, job_ids: Sequence[str]) -> None:
         """Forget jobs that never came to be."""
-        self._clear(job_ids, self.ledger.remove(job_ids))
-
-    def _clear(self, job_ids: Sequence[str], environments: Sequence[str]) -> None:
-        """Remove what was written for jobs beside the ledger."""
-        for job_id in job_ids:
-            for root in {self.spool, self._backend.spool_root}:
-                job_spool.remove(root, job_id)
-        for path in filter(None, environments):
-            with suppress(FileNotFoundError):
-                os.unlink(path)
+        clear(self.ledger, self._backend, job_ids, self.ledger.remove(job_ids))
 
     def notes(self, job_id: str) -> Mapping[str, str]:
         """Return what plugins noted of a job when it was submitted."""
