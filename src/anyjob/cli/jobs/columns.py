@@ -11,7 +11,6 @@ import click
 
 from anyjob.ledger.rows import FINAL, Row, Summary
 from anyjob.text.amounts import age, money, size, span
-from anyjob.text.suggestions import nearest
 
 if TYPE_CHECKING:
     from anyjob.outcome import Outcome
@@ -130,6 +129,8 @@ def read_columns(texts: Iterable[str]) -> tuple[str, ...]:
     names = [name.strip().lower() for text in texts for name in text.split(",") if name.strip()]
     for name in names:
         if name not in COLUMNS:
+            from anyjob.text.suggestions import nearest
+
             near = nearest(name, COLUMNS)
             meant = f"did you mean {near!r}? There" if near else "there"
             raise click.UsageError(f"--columns: {name!r} is none: {meant} are {', '.join(COLUMNS)}")
