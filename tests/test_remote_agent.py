@@ -19,7 +19,7 @@ import anyjob
 from anyjob import BackendError, BackendUnavailableError, Command, JobStatus, UnsupportedSpecError
 from anyjob.errors import JobError
 from anyjob.remote import messages
-from anyjob.remote.messages import JobIds, Names, Read, RemoteOrder, Submit
+from anyjob.remote.messages import JobIds, Modules, Names, Read, RemoteOrder, Submit
 from anyjob.remote.near import connection, far_files
 from anyjob.remote.near.channel import Channel, answered
 
@@ -161,7 +161,9 @@ def test_nonsense_is_answered_with_an_error_and_the_channel_lives_on(
     channel = make().channel()
     with pytest.raises(anyjob.AnyjobError):
         channel.ask(word, body)
-    assert channel.ask("missing-modules", Names(["os", "no_such_module"])).names == ["no_such_module"]
+    assert channel.ask("missing-modules", Modules("local", ["os", "no_such_module"])).names == [
+        "no_such_module"
+    ]
 
 
 def test_what_is_printed_before_the_far_end_speaks_is_skipped(make: Make) -> None:

@@ -89,9 +89,16 @@ class Observation(msgspec.Struct):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """The engine will not take this order; ``reason`` is in its own words."""
+    """The engine will not take this order.
+
+    Args:
+        reason: why, in its own words.
+        code: the reason of the job's outcome: ``rejected``; or ``missing-module``, where what a call needs
+            cannot be imported where it would run.
+    """
 
     reason: str
+    code: str = "rejected"
 
 
 class Unsure(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from anyjob.resources import make_resources
 from anyjob.runtime.engine_adapter import EngineAdapter
 from anyjob.runtime.ids import require_id
 from anyjob.runtime.run_keywords import take_limit, take_once, take_prerequisites, take_results
+from anyjob.runtime.submission.launch import was_rejected
 from anyjob.runtime.submission.submit import submit
 from anyjob.serialization.pickling import with_item_number
 from anyjob.specs import Call, Spec, T, as_spec
@@ -83,9 +84,9 @@ class TaskBackend(EngineAdapter):
             (job,) = submit(self, specs, made, raise_refusal=True, after=after)
         else:
             (job,) = once.run(self, specs, [made], after=after, raise_refusal=True).jobs
-        outcome = job._record.outcome
-        if outcome is not None and outcome.reason == "rejected":
-            raise JobRejectedError(f"backend {self.name()!r} would not take the job: {outcome.message}")
+        if was_rejected(job._record):
+            why = job._record.outcome and job._record.outcome.message
+            raise JobRejectedError(f"backend {self.name()!r} would not take the job: {why}")
         return job
 
     def run_many(self, specs: Iterable[Spec[T]], **resources: Any) -> list[TaskJob[T]]:

@@ -105,6 +105,35 @@ def test_a_module_that_is_missing_there_is_named_before_anything_runs(
 
     with pytest.raises(JobRejectedError, match=r"only_here cannot be imported on .*register_pickle_by_value"):
         backend.run(only_here.f)
+    with pytest.raises(
+        JobRejectedError, match=r"only_here cannot be imported on .*, so that nothing was sent"
+    ):
+        backend.run(Call("only_here:f"))
+    for job in backend.run_many([Call(only_here.f), Call("only_here:f")]):
+        assert job.outcome(0).reason == "missing-module"
+        assert job.native_id() is None
+    assert backend.run(Call("math:sqrt", (16,))).result(60) == 4
+
+
+def test_a_module_that_was_installed_meanwhile_is_found(
+    make: Make, own_server: OwnServer, tmp_path: Path
+) -> None:
+    backend = make(**own_server(variables={"PYTHONPATH": str(tmp_path)}).options())
+    with pytest.raises(JobRejectedError, match="late_module cannot be imported"):
+        backend.run(Call("late_module:f"))
+    (tmp_path / "late_module.py").write_text("def f(): return 3\n")
+    assert backend.run(Call("late_module:f")).result(60) == 3
+
+
+def test_nothing_is_known_of_modules_where_another_interpreter_runs_the_calls(
+    make: Make, own_server: OwnServer
+) -> None:
+    """Whoever serves has not the module, and what the backend there names as ``python`` may have it."""
+    named = {"ANYJOB_BACKENDS__LOCAL__PYTHON": sys.executable}
+    backend = make(**own_server(variables=named).options())
+    job = backend.run(Call("only_elsewhere:f"))
+    assert job.outcome(60).reason == "missing-module"
+    assert job.native_id() is not None
 
 
 def test_what_is_safe_runs_programs_only(make: Make, server: ssh_lab.Server) -> None:
@@ -112,7 +141,8 @@ def test_what_is_safe_runs_programs_only(make: Make, server: ssh_lab.Server) -> 
     assert backend.run(Command(["echo", "ok"])).result(60).stdout.text() == "ok\n"
     call = backend.run(Command(["sh", "-c", "exit 4"]))
     assert call.outcome(60).exit_code == 4
-    with pytest.raises(anyjob.UnsupportedSpecError):
+    words = r"`safe = true` in \[backends.ssh\] .*: give a Command; or, .*, leave `safe` out"
+    with pytest.raises(anyjob.UnsupportedSpecError, match=words):
         backend.run(Call(pow, (2, 3)))
 
 

@@ -178,8 +178,15 @@ class Read(msgspec.Struct):
 
 
 class Names(msgspec.Struct):
-    """Ask which of these are missing there: hashes of bodies, or modules."""
+    """Ask about these: which of these bodies are missing there, by their hashes; or what backends can do."""
 
+    names: list[str]
+
+
+class Modules(msgspec.Struct):
+    """Ask which of these modules calls cannot import there, as far as that is known."""
+
+    backend: str
     names: list[str]
 
 
@@ -309,7 +316,7 @@ REQUESTS: dict[str, tuple[Any, Any]] = {
     "read": (Read, Data),
     "attempts": (JobIds, Attempts),
     "missing-bodies": (Names, Missing),
-    "missing-modules": (Names, Missing),
+    "missing-modules": (Modules, Missing),
     "put": (Put, None),
     "ping": (None, None),
 }

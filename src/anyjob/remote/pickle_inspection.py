@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickletools
 import sys
+from collections.abc import Iterable
 from typing import NamedTuple
 
 _TEXT = frozenset(("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE"))
@@ -49,9 +50,21 @@ def names_in(pickled: bytes) -> Named:
             if before == _IMPORT:
                 modules[last] = None
             texts = [*texts[-1:], last]
-    tops = {module.partition(".")[0]: None for module in modules}
+    return Named(_to_be_installed(modules), any(_top(module) == _BY_VALUE for module in modules))
+
+
+def modules_of(function: object) -> tuple[str, ...]:
+    """Return what has to be imported to call what is named ``"module:function"``, as `Named` has it."""
+    return _to_be_installed([function.partition(":")[0]]) if isinstance(function, str) else ()
+
+
+def _to_be_installed(modules: Iterable[str]) -> tuple[str, ...]:
     skipped = {"__main__", "anyjob", "builtins", "", *sys.stdlib_module_names}
-    return Named(tuple(top for top in tops if top not in skipped), _BY_VALUE in tops)
+    return tuple(top for top in dict.fromkeys(map(_top, modules)) if top not in skipped)
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def version_here() -> str:

@@ -57,6 +57,8 @@ class EngineAdapter(BaseBackend):
     """Whether it runs jobs again by itself that have failed, by their policies."""
     has_attempt_logs: ClassVar[bool] = False
     """Whether `attempt_logs` reads what each attempt wrote that it has run by itself."""
+    why_no_more = ""
+    """What is said behind ``accepts`` to who gives it other work, where an option has it accept no more."""
     tells_walltime = False
     """Whether it tells jobs that their walltime is near: ``signal_before``."""
     requeues = False

@@ -50,7 +50,10 @@ def plan(python: str, requirements: Sequence[str], wheels: Path | None) -> list[
         if not _REQUIREMENT.fullmatch(each):
             raise BackendError(f"{each!r} is no requirement as pip takes it, such as anyjob-slurm==0.1.0")
     if not _PROGRAM.fullmatch(python):
-        raise BackendError(f"{python!r} is no path of an interpreter that can be named to every shell")
+        raise BackendError(
+            f"{python!r} is no path of an interpreter that can be named to every shell: give one of letters, "
+            "digits and ./_-+, such as a link to it"
+        )
     venv = f'"$HOME/{command_line.INSTALLED}"'
     pip = f"{venv}/bin/python -m pip install --quiet --disable-pip-version-check"
     wanted = " ".join(f'"{each}"' for each in requirements)
@@ -104,5 +107,7 @@ def run_there(options: SshOptions, line: Line) -> str:
 def _quoted(line: str) -> str:
     """Return a line as one word that all login shells read the same."""
     if "'" in line or "!" in line or "\n" in line:
-        raise BackendError(f"not every shell can be told: {line}")
+        raise BackendError(
+            f"quotes, `!` and line breaks cannot be told to every shell, and this has some: {line}"
+        )
     return f"'{line}'"

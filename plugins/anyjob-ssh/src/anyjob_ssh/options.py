@@ -51,12 +51,16 @@ class SshOptions(Options, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if not self.host or self.host.startswith("-") or not _QUOTABLE.fullmatch(self.host):
-            raise ConfigError(f"host is the name of a machine as ssh takes it, not {self.host!r}")
+            raise ConfigError(f"host is what ssh takes, as in `ssh login.example.org`, not {self.host!r}")
         if self.python and not _PATH.fullmatch(self.python):
             raise ConfigError(
-                f"python is a path of letters, digits and ./_-+ that every shell takes, not {self.python!r}"
+                f"python is a path of letters, digits and ./_-+ that every shell takes, not {self.python!r}: "
+                "say by `command` how it is run, or make a link to it"
             )
         if self.python and self.command:
             raise ConfigError("python and command both say what is run there: leave out one of them")
         if self.command and not _QUOTABLE.fullmatch(self.command):
-            raise ConfigError("command is one line of ASCII: shells there may take nothing else")
+            raise ConfigError(
+                "command is one line of ASCII, since shells there may take nothing else, and not "
+                f"{self.command!r}: put the rest into a script there, and name that"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import threading
@@ -41,6 +42,7 @@ from anyjob.remote.messages import (
     Limit,
     Limits,
     Missing,
+    Modules,
     Names,
     Observed,
     OfferedBackend,
@@ -320,9 +322,16 @@ class RequestHandler:
         """Take in a part of a body."""
         self._bodies.put(asked.sha256, asked.offset, asked.data, last=asked.last, channel=self._channel)
 
-    @staticmethod
-    def missing_modules(asked: Names) -> Missing:
-        """Return those of these modules that cannot be imported here; none is imported."""
+    def missing_modules(self, asked: Modules) -> Missing:
+        """Return those of these modules that calls cannot import; none is imported.
+
+        Nothing is known of that where calls are run by another interpreter than this one: by the one that the
+        backend names, by workers, or on one more machine.
+        """
+        backend = self._backend(asked.backend)
+        if not backend.capabilities.shared_files or getattr(backend.options, "python", None) != "":
+            return Missing([])
+        importlib.invalidate_caches()  # somebody may have installed it since
         return Missing([name for name in asked.names if not _can_import(name)])
 
     def offers(self, asked: Names) -> Offers:
@@ -352,7 +361,9 @@ class RequestHandler:
         backend = self._session.get_backend(name or None)
         if not isinstance(backend, TaskBackend) or not backend.capabilities.durable:
             raise BackendError(
-                f"backend {backend.name()!r} there is not durable: its jobs would end with the connection"
+                f"backend {backend.name()!r} there is not durable: its jobs would end with the connection; "
+                "name one that is, `backend = …`: local, a scheduler's, or that of a cluster (of Dask, of "
+                "Ray) whose address is configured there"
             )
         return backend
 

@@ -76,6 +76,7 @@ class RemoteBackend(TaskBackend):
         super().__init__(configuration, provider, options=options)
         if self.options.safe:
             self.accepts = frozenset({"command"})
+            self.why_no_more = f"; {self._is_safe()}"
         in_each_process(self._make_own)
 
     def _make_own(self) -> None:
@@ -372,8 +373,15 @@ class RemoteBackend(TaskBackend):
     def fetch_value(self, ticket: Ticket, kept: str) -> bytes:
         """Fetch a result that was too large to be told with the others."""
         if self.options.safe:
-            raise BackendError(f"backend {self.name()!r} is safe: nothing that it returns is unpickled")
+            raise BackendError(f"the result of job {ticket.job_id} is not read: {self._is_safe()}")
         return b"".join(parts(self._connection, self.options.backend, ticket.job_id, "value"))
+
+    def _is_safe(self) -> str:
+        """Return what the option means, where it is, and the way out."""
+        return (
+            f"`safe = true` in [backends.{self.name()}] has it run programs only, and nothing unpickled that "
+            "comes from there: give a Command; or, where you trust that machine, leave `safe` out"
+        )
 
     def _left(self, job: TaskJob) -> LeftFiles:
         """Return the files that a job has left there."""

@@ -14,7 +14,7 @@ from anyjob.errors import BackendUnavailableError, JobRejectedError, StateError
 from anyjob.ledger.encoding import encode_resources
 from anyjob.orders import Answer, Order, Rejected, Unsure
 from anyjob.remote import packing, pickle_inspection
-from anyjob.remote.messages import CHUNK, Hello, Names, Put, RemoteOrder, Submit
+from anyjob.remote.messages import CHUNK, Hello, Modules, Names, Put, RemoteOrder, Submit
 from anyjob.remote.near.bulks import gathered
 from anyjob.remote.near.channel import Channel, answered
 from anyjob.remote.near.connection import WINDOW, Connection
@@ -37,7 +37,8 @@ class Handover:
     def __init__(self, backend: TaskBackend, connection: Connection) -> None:
         self._backend, self._connection = backend, connection
         self._checked: Any = None  # a function that is known to travel
-        self._missing_modules: dict[str, bool] = {}
+        self._modules: set[str] = set()  # that are known to be there
+        self._missing_modules: set[str] = set()  # as was asked for those that are handed over together
         self._checked_by: Hello | None = None  # whose modules these are
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
@@ -50,6 +51,7 @@ class Handover:
             BackendError: there is no connection, and nothing was handed over.
         """
         self._connection.channel()
+        self._missing_modules = set()  # somebody may have installed them
         by_id = {order.job_id: order for order in orders}
         not_sent: list[tuple[Order, Answer]] = []
         for bulk, answer in self._connection.pipelined("submit", self._bulks(orders, not_sent)):
@@ -89,6 +91,8 @@ class Handover:
                 resources = known[id(order.resources)] = encode_resources(order.resources)
             try:
                 yield self._packed(_with_variables(order, own) if own else order, resources, large), large
+            except _MissingModules as error:
+                not_sent.append((order, Rejected(str(error), "missing-module")))
             except JobRejectedError as error:
                 not_sent.append((order, Rejected(str(error))))
 
@@ -121,7 +125,7 @@ class Handover:
     def _check_call(self, call: Call, pickled: bytes) -> None:
         hello = self._connection.hello()
         if hello is not self._checked_by:
-            self._checked, self._missing_modules, self._checked_by = None, {}, hello
+            self._checked, self._modules, self._checked_by = None, set(), hello
         plain = all(type(value) in _PLAIN for value in (*call.args, *call.kwargs.values()))
         if plain and call.fn is self._checked:
             return  # as most of many
@@ -134,15 +138,23 @@ class Handover:
                 "as those of __main__ and nested ones, do not travel between the two; name it "
                 "'module:function' of a module that is installed there, or set python to another interpreter"
             )
-        unknown = [name for name in used.modules if name not in self._missing_modules]
+        modules = dict.fromkeys((*used.modules, *pickle_inspection.modules_of(call.fn)))
+        unknown = [name for name in modules if name not in self._modules | self._missing_modules]
         if unknown:
-            missing = set(self._connection.ask("missing-modules", Names(unknown)).names)
-            self._missing_modules.update({name: name in missing for name in unknown})
-        absent = [name for name in used.modules if self._missing_modules[name]]
+            asked = Modules(self._backend.options.backend, unknown)
+            self._missing_modules.update(self._connection.ask("missing-modules", asked).names)
+            self._modules.update(name for name in unknown if name not in self._missing_modules)
+        absent = [name for name in modules if name in self._missing_modules]
         if absent:
-            raise JobRejectedError(
-                f"{', '.join(absent)} cannot be imported on {hello.host} (Python {hello.python}): install "
-                "it there; or have your own module sent along: cloudpickle.register_pickle_by_value(module)"
+            other_way = (
+                "or call the function itself, of a module that is sent along: "
+                if isinstance(call.fn, str)
+                else "or have your own module sent along: "
+            )
+            raise _MissingModules(
+                f"{', '.join(absent)} cannot be imported on {hello.host} (Python {hello.python}), so that "
+                f"nothing was sent: install it there; {other_way}"
+                "cloudpickle.register_pickle_by_value(module)"
             )
         if plain:
             self._checked = call.fn
@@ -190,6 +202,10 @@ class Handover:
             sent.append(channel.send("put", part))
         for answer in sent:
             answered(answer)
+
+
+class _MissingModules(JobRejectedError):
+    """What a call needs cannot be imported there."""
 
 
 def _with_variables(order: Order, variables: Mapping[str, str]) -> Order:

@@ -104,7 +104,7 @@ class Launch:
                 self._backend.recorder.launched(self._native_ids, self._later)
                 self._native_ids, self._noted = {}, time.monotonic()
         elif isinstance(answer, Rejected):
-            self._tracker.end(record, rejected(answer.reason))
+            self._tracker.end(record, rejected(answer.reason, answer.code))
         else:
             self._tracker.unsure(record)
             if not isinstance(answer, Unsure):  # so it is not known whether the engine has it
@@ -147,7 +147,7 @@ def launch_again(backend: t.EngineAdapter, records: Sequence[JobRecord]) -> dict
                 taken[by_id[order.job_id].job_id] = answer
             elif isinstance(answer, Rejected):
                 by_id[order.job_id].unsure = False
-                backend._tracker.end(by_id[order.job_id], rejected(answer.reason))
+                backend._tracker.end(by_id[order.job_id], rejected(answer.reason, answer.code))
     return taken
 
 
@@ -160,6 +160,12 @@ def launch_key(backend: t.EngineAdapter, resources: Resources) -> bytes:
     return encode_resources(replace(resources, name="", tags={}) if backend.mixes_names else resources)
 
 
-def rejected(reason: str) -> Outcome:
+def rejected(why: str, reason: str = "rejected") -> Outcome:
     """Return the outcome of a job that the engine would not take."""
-    return Outcome(status=JobStatus.ERROR, reason="rejected", message=reason)
+    return Outcome(status=JobStatus.ERROR, reason=reason, message=why)
+
+
+def was_rejected(record: JobRecord) -> bool:
+    """Tell whether a job has ended since the engine would not take it."""
+    reason = record.outcome and record.outcome.reason
+    return reason == "rejected" or (reason == "missing-module" and record.native_id is None)

@@ -265,7 +265,7 @@ def _lower(backend: t.TaskBackend, specs: Sequence[Spec]) -> list[tuple[Spec, ..
             try:
                 route = routes[kind] = find_route(kind, backend.accepts, job_type, shared_files=shared_files)
             except SpecError as error:
-                raise type(error)(f"backend {backend.name()!r}: {error}") from None
+                raise type(error)(f"backend {backend.name()!r}: {error}{backend.why_no_more}") from None
         chain = lower_along(spec, route, job_type, shared_files=shared_files, content=content)
         check_spec(backend, chain[-1])
         lowered.append(chain)
