@@ -20,7 +20,7 @@ from anyjob import BackendError, BackendUnavailableError, Command, JobStatus, Un
 from anyjob.errors import JobError
 from anyjob.remote import messages
 from anyjob.remote.messages import JobIds, Modules, Names, Read, RemoteOrder, Submit
-from anyjob.remote.near import connection, far_files
+from anyjob.remote.near import bulks, connection, far_files
 from anyjob.remote.near.channel import Channel, answered
 
 UNKNOWN = "f" * 20
@@ -205,8 +205,98 @@ def test_another_protocol_is_told_with_both_versions(make: Make) -> None:
     encoded = msgspec.msgpack.encode((0, "hello", hello))
     frame = messages.MAGIC + len(encoded).to_bytes(4, "big") + encoded
     script = f"import os, time; os.write(1, {frame!r}); time.sleep(60)"
-    with pytest.raises(BackendUnavailableError, match=r"9\.9, of protocol 2, and here it is of protocol 1"):
+    with pytest.raises(BackendError, match=r"9\.9, of protocol 2, .*, of protocol 1: install"):
         make(argv=[sys.executable, "-c", script]).hello()
+    with pytest.raises(BackendError, match=r"of protocol 2, and here it is .*, of protocol 1"):
+        make(argv=["sh", "-c", "printf 'Welcome\\nanyjob-remote-2\\n'; exec sleep 60"]).hello()
+
+
+def test_what_was_sent_is_not_forgotten_where_another_anyjob_answers_by_then(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may run there, and was removed here, or told as refused, since that is no lost connection."""
+    backend = make()
+    backend.run(Command(["true"])).result(60)
+    channel = backend.channel()
+
+    def lose(answer: Any) -> Any:
+        answered(answer)
+        channel.close()
+        raise BackendUnavailableError("lost")
+
+    def refuse() -> Channel:
+        raise BackendError("another protocol")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "answered", lose)
+        patched.setattr(backend._connection, "_open_channel", refuse)
+        jobs = backend.run_many([Command(["true"])] * (messages.BULK + 1))
+    assert {job.outcome(60).status for job in jobs} == {JobStatus.DONE}
+
+
+def test_of_several_bulks_one_that_the_far_side_fails_at_takes_no_other_with_it(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulks, "BULK", 2)
+    backend = make()
+    asked: list[Any] = []
+
+    def fail_at_the_second(answer: Any) -> Any:
+        asked.append(answered(answer))
+        if len(asked) == 2:
+            raise BackendError("a fault there")
+        return asked[-1]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "answered", fail_at_the_second)
+        jobs = backend.run_many([Command(["true"])] * 6)
+    assert [job.outcome(60).reason for job in jobs] == [None, None, "rejected", "rejected", None, None]
+
+
+def test_jobs_are_written_down_while_those_before_them_are_on_their_way(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulks, "BULK", 2)
+    monkeypatch.setattr(PipeBackend, "part", 4)
+    backend = make()
+    done: list[str] = []
+    enter, send = backend.recorder.enter, Channel.send
+
+    def note_entered(records: Any) -> Any:
+        done.append(f"enter {len(records)}")
+        return enter(records)
+
+    def note_sent(channel: Channel, word: str, body: Any) -> Any:
+        done.extend([word] if word == "submit" else [])
+        return send(channel, word, body)
+
+    monkeypatch.setattr(backend.recorder, "enter", note_entered)
+    monkeypatch.setattr(Channel, "send", note_sent)
+    jobs = backend.run_many([Command(["true"])] * 9)
+    part = ["enter 4", "submit", "submit"]
+    assert done[:8] == [*part, *part, "enter 1", "submit"]
+    assert {job.outcome(60).status for job in jobs} == {JobStatus.DONE}
+
+
+def test_what_cannot_be_written_down_takes_back_what_was_handed_over_before_it(
+    make: Make, monkeypatch: pytest.MonkeyPatch, anyjob_session: anyjob.Session
+) -> None:
+    monkeypatch.setattr(PipeBackend, "part", 2)
+    backend = make()
+    enter, entered = backend.recorder.enter, []
+
+    def fill_the_disk(records: Any) -> Any:
+        entered.append(len(records))
+        if len(entered) == 2:
+            raise anyjob.StateError("the disk is full")
+        return enter(records)
+
+    monkeypatch.setattr(backend.recorder, "enter", fill_the_disk)
+    with pytest.raises(anyjob.StateError, match="the disk is full") as raised:
+        backend.run_many([Command(["sleep", "600"])] * 5, name="part")
+    jobs = anyjob_session.jobs(name="part")
+    assert [job.outcome(60).status for job in jobs] == [JobStatus.CANCELLED] * 2
+    assert all(job.job_id() in raised.value.__notes__[0] for job in jobs)
 
 
 def test_a_job_goes_on_when_its_agent_is_killed(make: Make) -> None:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./- ")
+"""Characters that a shell needs no quotes for, and the space between words."""
+
+
 class CommandJob(TaskJob[CommandResult]):
     """The kind ``command``: a program. Its result is a `CommandResult`."""
 
@@ -32,6 +36,10 @@ class CommandJob(TaskJob[CommandResult]):
 
         from anyjob.text.brief import LONGEST
 
+        if len(spec.argv) < LONGEST and all(spec.argv):
+            text = " ".join(spec.argv)
+            if len(text) < LONGEST and _PLAIN.issuperset(text) and text.count(" ") == len(spec.argv) - 1:
+                return text  # as most are
         return shlex.join(argument[:LONGEST] for argument in spec.argv[:LONGEST])
 
     @classmethod

@@ -187,7 +187,7 @@ def with_files(spec: Spec, content: Callable[[File], File] = taken) -> Spec:
         content: takes that of one.
     """
     fields = file_fields(type(spec))
-    if not fields:
+    if not any(getattr(spec, name) for name in fields):
         return spec
     given: dict[str, Any] = {}
 
@@ -252,7 +252,7 @@ class Command(Spec["CommandResult"], frozen=True, tag="command"):
         force_setattr(self, "argv", [_text(item, "an argument") for item in argv])
         if not self.argv or not self.argv[0]:
             raise SpecError("Command needs at least the name of a program")
-        force_setattr(self, "env", _variables(self.env))
+        force_setattr(self, "env", {} if self.env == {} else _variables(self.env))
         for field in ("cwd", "stdout", "stderr"):
             if getattr(self, field) is not None:
                 force_setattr(self, field, _text(getattr(self, field), field))
@@ -265,6 +265,9 @@ class Command(Spec["CommandResult"], frozen=True, tag="command"):
                 "stdin of a Command is the path of a file; bytes of your own go as "
                 f'File("stdin", content): it is not {self.stdin!r:.60}'
             )
+        if self.files == {}:
+            force_setattr(self, "files", {})  # its own, as above: who gave it may fill it later
+            return
         for name in _table(self.files, "the files of a Command"):
             if name in ("", ".", "..") or "/" in name or len(os.fsencode(_text(name, "a name"))) > MAX_NAME:
                 raise SpecError(
@@ -333,6 +336,8 @@ def _table(given: Any, what: str) -> Any:
 
 def _text(value: Any, what: str, of: str = "a Command") -> str:
     """Text as the operating system takes it; bytes that are not UTF-8 as surrogates (PEP 383)."""
+    if type(value) is str and len(value) <= MAX_ARGUMENT and value.isascii() and "\0" not in value:
+        return value  # as most are
     try:
         text = os.fsdecode(value)
     except TypeError:

@@ -70,8 +70,8 @@ def pack(
     else:
         assert isinstance(spec, Command)
         work = CommandWork(
-            [os.fsencode(argument) for argument in spec.argv],
-            _encoded({**variables, **spec.env}),
+            [argument.encode() if argument.isascii() else os.fsencode(argument) for argument in spec.argv],
+            _encoded({**variables, **spec.env}) if variables or spec.env else {},
             None if spec.cwd is None else os.fsencode(spec.cwd),
             stdout=None if spec.stdout is None else os.fsencode(spec.stdout),
             stderr=None if spec.stderr is None else os.fsencode(spec.stderr),

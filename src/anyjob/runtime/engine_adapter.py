@@ -71,6 +71,9 @@ class EngineAdapter(BaseBackend):
     finds_results: ClassVar[bool] = False
     """Whether calls are unpickled by `anyjob.sdk.runner.Results`, which knows the spool: references to files
     there are left to it."""
+    part: ClassVar[int] = 0
+    """Jobs that are written down at a time, where those before them are on their way meanwhile:
+    `launch_parts` is given one part after the other. 0: all that are launched together are, before that."""
     takes_large_files: ClassVar[bool] = False
     """Whether it takes large files that go with a job from the job's directory, by their hash."""
     mixes_resources: ClassVar[bool] = False
@@ -163,6 +166,11 @@ class EngineAdapter(BaseBackend):
         ``mixes_resources``, or ``mixes_names``. Yields ``(order, Rejected(reason))`` for one that the engine
         will not take, and ``(order, Unsure())`` where it did not answer.
         """
+
+    def launch_parts(self, parts: Iterable[Sequence[Order]]) -> Iterable[tuple[Order, Answer]]:
+        """Hand orders to the engine as `launch` does: a part is written down when it is asked for."""
+        for orders in parts:
+            yield from self.launch(orders)
 
     @abstractmethod
     def observe(self, tickets: Sequence[Ticket]) -> Mapping[str, Observation]:

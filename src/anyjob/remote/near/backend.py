@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,7 @@ class RemoteBackend(TaskBackend):
         repeatable_launch=True,
         output_files=True,
     )
+    part = 2 * BULK
     takes_large_files = True
     mixes_resources = True
     floor = 0.1
@@ -231,8 +232,11 @@ class RemoteBackend(TaskBackend):
 
     def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
         """Hand orders over, in bulks that follow each other without waiting for answers."""
-        self._machine.claim([order.job_id for order in orders])
-        return self._handover.launch(orders)
+        return self.launch_parts([orders])
+
+    def launch_parts(self, parts: Iterable[Sequence[Order]]) -> Iterator[tuple[Order, Answer]]:
+        """Hand orders over as `launch` does: while the far side writes some down, the next are here."""
+        return self._handover.launch(parts, self._machine.claim)
 
     def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
         """Our id is theirs."""

@@ -24,13 +24,17 @@ def gathered(packed: Iterable[tuple[RemoteOrder, Bodies]]) -> Iterator[Bulk]:
     bulk, size, held = Bulk([], {}), 0, 0
     for order, large in packed:
         own = size_of(order)
-        if bulk.orders and (len(bulk.orders) >= BULK or size + own > BULK_SIZE or held > HELD):
+        if bulk.orders and (size + own > BULK_SIZE or held > HELD):
             yield bulk
             bulk, size, held = Bulk([], {}), 0, 0
         bulk.orders.append(order)
         size += own
-        new = {sha256: body for sha256, body in large.items() if sha256 not in bulk.large}
-        held += sum(len(body) for body in new.values() if isinstance(body, bytes))
-        bulk.large.update(new)
+        if large:
+            new = {sha256: body for sha256, body in large.items() if sha256 not in bulk.large}
+            held += sum(len(body) for body in new.values() if isinstance(body, bytes))
+            bulk.large.update(new)
+        if len(bulk.orders) == BULK:  # it goes before the next order is asked for, which may take its time
+            yield bulk
+            bulk, size, held = Bulk([], {}), 0, 0
     if bulk.orders:
         yield bulk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from concurrent.futures import TimeoutError as NoAnswer
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from anyjob import __version__
 from anyjob.errors import (
     BackendAuthError,
     BackendError,
@@ -42,6 +44,8 @@ ANSWERED = 120.0
 """Seconds within which a request is answered while pings are: else its engine there hangs."""
 OURS = b"anyjob: warning: "
 """What the lines on stderr begin with that anyjob there has for its user."""
+_SPOKEN = re.compile(rb"\nanyjob-remote-([0-9]{1,9})\n")
+"""The first line of whatever anyjob, of this protocol or another."""
 _READ = 1 << 16  # what a pipe holds: for more, each read would map memory of its own
 
 _ERRORS: dict[str, type[BackendError] | type[JobError] | type[SpecError]] = {
@@ -155,16 +159,18 @@ class Channel:
         Raises:
             _Ended: neither came.
             NotOurs: something else came.
+            BackendError: it speaks another protocol.
         """
         held = b""
-        while MAGIC not in held:
+        while (spoken := _SPOKEN.search(held)) is None:
             held += self._read_until(deadline)
             self.noise = held[:NOISE].decode("utf-8", "replace")
             if len(held) > NOISE:
                 raise _Ended
-        noise, _, rest = held.partition(MAGIC)
-        self.noise = noise.decode("utf-8", "replace")
-        messages = list(self._frames.feed(rest))
+        self.noise = held[: spoken.start()].decode("utf-8", "replace")
+        if spoken[0] != MAGIC:
+            raise _other_protocol("unknown", int(spoken[1]))
+        messages = list(self._frames.feed(held[spoken.end() :]))
         while not messages:
             messages = list(self._frames.feed(self._read_until(deadline)))
         _, word, body = frames.decode(messages[0])
@@ -173,10 +179,7 @@ class Channel:
             if isinstance(text := getattr(hello, name), str):
                 setattr(hello, name, printable(text))  # it stands in words of ours from now on
         if hello.protocol != PROTOCOL:
-            raise frames.NotOurs(
-                f"anyjob there is {hello.anyjob or 'unknown'}, of protocol {hello.protocol}, and here it is "
-                f"of protocol {PROTOCOL}: install the same version there"
-            )
+            raise _other_protocol(hello.anyjob or "unknown", hello.protocol)
         self.hello = hello
         return messages[1:]
 
@@ -337,6 +340,13 @@ class Channel:
 
 class _Ended(Exception):
     """The program has ended, or has said nothing in time."""
+
+
+def _other_protocol(version: str, protocol: int) -> BackendError:
+    return BackendError(
+        f"anyjob there is of version {version}, of protocol {protocol}, and here it is {__version__}, of "
+        f"protocol {PROTOCOL}: install the same version on both sides; jobs that are there run on meanwhile"
+    )
 
 
 def answered(answer: Future[Any]) -> Any:

@@ -6,10 +6,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import Any
 
-from anyjob.errors import BackendError, BackendUnavailableError
+from anyjob.errors import AnyjobError, BackendError, BackendUnavailableError
 from anyjob.remote.messages import Hello
 from anyjob.remote.near.channel import Channel, answered
 
@@ -83,13 +82,25 @@ class Connection:
         return channel.ask(word, body)
 
     def pipelined(self, word: str, bodies: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        """Yield each request with its answer, or with why there was none, some on their way at a time."""
+        """Yield each request with its answer, or with the error that came of it, some on their way at a time.
+
+        Once one was sent nothing is raised: others may be done there whose answers are not read yet. Where
+        there is no connection any more, whatever is said of that, they may have been done: it is "away".
+
+        Raises:
+            BackendError: there is no connection, and none was sent.
+        """
         waiting: deque[tuple[Any, Channel | None, Future[Any] | None]] = deque()
+        is_first = True
         for body in bodies:
             channel, answer = None, None
-            with suppress(BackendUnavailableError):
+            try:
                 channel = self.channel()
                 answer = channel.send(word, body)
+            except BackendError as error:
+                if is_first and not isinstance(error, BackendUnavailableError):
+                    raise
+            is_first = False
             waiting.append((body, channel, answer))
             if len(waiting) >= WINDOW:
                 first = waiting.popleft()
@@ -100,16 +111,19 @@ class Connection:
     def _answer_or_again(
         self, word: str, body: Any, channel: Channel | None, answer: Future[Any] | None
     ) -> Any:
-        try:
-            if channel is None or answer is None:
-                return self.ask(word, body)
+        if channel is not None and answer is not None:
             try:
                 return answered(answer)
-            except BackendUnavailableError:
-                if channel.is_open:
-                    raise
-            return self._asked_again(channel, word, body)
-        except BackendUnavailableError as error:
+            except AnyjobError as error:
+                if not isinstance(error, BackendUnavailableError) or channel.is_open:
+                    return error
+        try:
+            self.channel()
+        except BackendError as error:
+            return BackendUnavailableError(str(error))
+        try:
+            return self.ask(word, body) if channel is None else self._asked_again(channel, word, body)
+        except AnyjobError as error:
             return error
 
     def close(self) -> None:

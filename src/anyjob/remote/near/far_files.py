@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from anyjob import _typing as t
-from anyjob.errors import BackendAuthError, BackendError, BackendUnavailableError, JobError
+from anyjob.errors import AnyjobError, BackendAuthError, BackendError, BackendUnavailableError, JobError
 from anyjob.outputs.left_files import LeftFiles, Part
 from anyjob.remote.messages import CHUNK, Read
 from anyjob.remote.near.connection import Connection
@@ -65,7 +65,7 @@ def parts(connection: Connection, there: str, job_id: str, what: str, name: byte
     yield first.data
     offsets = range(len(first.data), (first.total or 0) if first.data else 0, CHUNK)
     for asked, answer in connection.pipelined("read", map(request, offsets)):
-        if isinstance(answer, BackendUnavailableError):
+        if isinstance(answer, AnyjobError):
             raise answer
         yield answer.data
         if len(answer.data) < CHUNK and asked.offset != offsets[-1]:

@@ -6,11 +6,11 @@ import fnmatch
 import io
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, BinaryIO
 
-from anyjob.errors import BackendUnavailableError, JobRejectedError, StateError
+from anyjob.errors import AnyjobError, BackendError, BackendUnavailableError, JobRejectedError, StateError
 from anyjob.ledger.encoding import encode_resources
 from anyjob.orders import Answer, Order, Rejected, Unsure
 from anyjob.remote import packing, pickle_inspection
@@ -18,6 +18,7 @@ from anyjob.remote.messages import CHUNK, Hello, Modules, Names, Put, RemoteOrde
 from anyjob.remote.near.bulks import gathered
 from anyjob.remote.near.channel import Channel, answered
 from anyjob.remote.near.connection import WINDOW, Connection
+from anyjob.resources import Resources
 from anyjob.specs import Call, kind_of
 from anyjob.spool.private_files import open_private
 from anyjob.taskbackend import TaskBackend
@@ -41,56 +42,101 @@ class Handover:
         self._missing_modules: set[str] = set()  # as was asked for those that are handed over together
         self._checked_by: Hello | None = None  # whose modules these are
 
-    def launch(self, orders: Sequence[Order]) -> Iterator[tuple[Order, Answer]]:
+    def launch(
+        self, parts: Iterable[Sequence[Order]], claim: Callable[[list[str]], None]
+    ) -> Iterator[tuple[Order, Answer]]:
         """Hand orders over, in bulks that follow each other without waiting for answers.
 
         What is known there already is not run again, so that what was not answered is sent once more; what
         that does not help is found out, or sent, whenever the far side is reached again.
 
+        Args:
+            parts: the orders. A part is asked for when bulks of those before it are on their way.
+            claim: called with the ids of a part before any of it is sent.
+
         Raises:
-            BackendError: there is no connection, and nothing was handed over.
+            BackendError: there is no connection, or ``claim`` raises that, and nothing was handed over.
+            AnyjobError: the far side said that of all that was handed over.
         """
-        self._connection.channel()
         self._missing_modules = set()  # somebody may have installed them
-        by_id = {order.job_id: order for order in orders}
+        known: dict[str, Order] = {}
         not_sent: list[tuple[Order, Answer]] = []
-        for bulk, answer in self._connection.pipelined("submit", self._bulks(orders, not_sent)):
+        failed: list[tuple[AnyjobError, list[Order]]] = []
+        has_any = False  # of which it is not known that the far side would not take them
+        packed = self._all_packed(self._claimed(parts, claim, known, not_sent), not_sent)
+        for bulk, answer in self._connection.pipelined("submit", self._bulks(packed, known, not_sent)):
+            if isinstance(answer, AnyjobError) and not isinstance(answer, BackendUnavailableError):
+                failed.append((answer, [known.pop(each.job_id) for each in bulk.orders]))
+                continue
+            has_any = True
             refused = {} if isinstance(answer, BackendUnavailableError) else answer.jobs
             for each in bulk.orders:
-                order = by_id[each.job_id]
+                order = known.pop(each.job_id)
                 if each.job_id not in refused:
                     yield order, Unsure()
                 else:
                     why = refused[each.job_id]
                     yield order, Rejected(why) if why else each.job_id
+        if failed and not has_any:
+            raise failed[0][0]
+        for error, orders in failed:
+            for order in orders:
+                yield order, Rejected(str(error))
         yield from not_sent
 
-    def _bulks(self, orders: Sequence[Order], not_sent: list[tuple[Order, Answer]]) -> Iterator[Submit]:
+    def _claimed(
+        self,
+        parts: Iterable[Sequence[Order]],
+        claim: Callable[[list[str]], None],
+        known: dict[str, Order],
+        not_sent: list[tuple[Order, Answer]],
+    ) -> Iterator[Order]:
+        """Yield the orders of those parts that can be sent; ``known`` gets them by id."""
+        is_first = True
+        for orders in parts:
+            try:
+                claim([order.job_id for order in orders])
+                self._connection.channel()
+            except BackendError:
+                if is_first:
+                    raise
+                not_sent.extend((order, Unsure()) for order in orders)
+                continue
+            is_first = False
+            known.update((order.job_id, order) for order in orders)
+            yield from orders
+
+    def _bulks(
+        self,
+        packed: Iterable[tuple[RemoteOrder, packing.Bodies]],
+        known: dict[str, Order],
+        not_sent: list[tuple[Order, Answer]],
+    ) -> Iterator[Submit]:
         """Yield bulks, each made when those before it are on their way, and what is large sent before it.
 
         Args:
-            orders: what is to be handed over.
+            packed: what is to be handed over.
+            known: the orders.
             not_sent: gets those that are in none, with what came of them.
         """
-        for some in gathered(self._all_packed(orders, not_sent)):
+        for some in gathered(packed):
             if self._are_sent(some.large):
                 yield Submit(self._backend.options.backend, some.orders)
             else:
-                lost = {each.job_id for each in some.orders}
-                not_sent.extend((order, Unsure()) for order in orders if order.job_id in lost)
+                not_sent.extend((known[each.job_id], Unsure()) for each in some.orders)
 
     def _all_packed(
-        self, orders: Sequence[Order], not_sent: list[tuple[Order, Answer]]
+        self, orders: Iterable[Order], not_sent: list[tuple[Order, Answer]]
     ) -> Iterator[tuple[RemoteOrder, packing.Bodies]]:
         own = self._own_variables()
-        known: dict[int, bytes] = {}  # the resources of these orders, most of which share theirs
+        known: dict[int, tuple[Resources, bytes]] = {}  # of these orders, most of which share theirs
         for order in orders:
             large: packing.Bodies = {}
-            resources = known.get(id(order.resources))
-            if resources is None:
-                resources = known[id(order.resources)] = encode_resources(order.resources)
+            shared = known.get(id(order.resources))
+            if shared is None:
+                shared = known[id(order.resources)] = order.resources, encode_resources(order.resources)
             try:
-                yield self._packed(_with_variables(order, own) if own else order, resources, large), large
+                yield self._packed(_with_variables(order, own) if own else order, shared[1], large), large
             except _MissingModules as error:
                 not_sent.append((order, Rejected(str(error), "missing-module")))
             except JobRejectedError as error:

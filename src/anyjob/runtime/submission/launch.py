@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from anyjob import _typing as t
 from anyjob.errors import BackendError, DependencyFailedError
-from anyjob.orders import Order, Rejected, Unsure
+from anyjob.orders import Answer, Order, Rejected, Unsure
 from anyjob.outcome import Outcome
 from anyjob.resources import Resources
 from anyjob.specs import Call, Command, check_left, outputs_in
@@ -22,7 +22,7 @@ NOTED = 0.1
 
 
 class Launch:
-    """One call of a backend's ``launch``, and what is done with each of its answers.
+    """One call of a backend's ``launch``, or of its ``launch_parts``, and what is done with each answer.
 
     Orders and records go by the ids that the engine is given.
 
@@ -35,25 +35,56 @@ class Launch:
     ) -> None:
         self._backend = backend
         self._tracker = backend._tracker
-        self._orders = orders
+        self._orders: list[Order] = []
         self._records = records
-        self.unanswered = {order.job_id for order in orders}
+        self.unanswered: set[str] = set()
         self._native_ids: dict[str, str] = {}  # those that the ledger does not have yet
-        self._later = {records[one.job_id].job_id: one.attempt for one in orders if one.attempt > 1}
+        self._later: dict[str, int] = {}
+        self._add(orders)
         self._noted = time.monotonic()
         self._nonsense = ""
 
-    def run(self) -> None:
+    def _add(self, orders: Sequence[Order]) -> None:
+        self._orders += orders
+        self.unanswered.update(order.job_id for order in orders)
+        self._later.update(
+            (self._records[one.job_id].job_id, one.attempt) for one in orders if one.attempt > 1
+        )
+
+    def _each(self, parts: Iterable[Sequence[Order]]) -> Iterator[Sequence[Order]]:
+        """Yield what is to be launched of each part, when that is asked for."""
+        for orders in parts:
+            self._add(orders)
+            yield self._ready(orders)
+
+    def _ready(self, orders: Sequence[Order]) -> Sequence[Order]:
+        """Return those that can be launched: of the others the end is known."""
+        if self._backend.queues_in_ledger or self._backend.holds_results:
+            return orders
+        ready = [order for order in orders if self._give_results(order)]
+        if len(ready) < len(orders):
+            known = {order.job_id for order in orders} - {order.job_id for order in ready}
+            self._orders = [order for order in self._orders if order.job_id not in known]
+        return ready
+
+    def _answers(self, parts: Iterable[Sequence[Order]] | None) -> Iterable[tuple[Order, Answer]]:
+        if parts is not None:
+            return self._backend.launch_parts(self._each(parts))
+        orders = self._ready(self._orders)
+        return self._backend.launch(orders) if orders else ()
+
+    def run(self, parts: Iterable[Sequence[Order]] | None = None) -> None:
         """Launch.
+
+        Args:
+            parts: orders beside those that were given, which are entered when they are asked for.
 
         Raises:
             BackendError: something that is no answer was given.
             Exception: as the backend's ``launch`` does.
         """
         try:
-            if not (self._backend.queues_in_ledger or self._backend.holds_results):
-                self._orders = [order for order in self._orders if self._give_results(order)]
-            for order, answer in self._backend.launch(self._orders) if self._orders else ():
+            for order, answer in self._answers(parts):
                 self._take(order.job_id, answer)
         except BaseException as error:
             nothing = len(self.unanswered) == len(self._orders)

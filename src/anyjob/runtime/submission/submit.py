@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anyjob import _typing as t
@@ -182,7 +182,13 @@ class _Handover:
         """Whether some may be in the ledger."""
 
     def hand_over(self, orders: list[Order]) -> None:
-        """Write orders down, all or none; launch those that may start now."""
+        """Write orders down, all or none, and launch those that may start now; or part by part."""
+        part = self._backend.part
+        if 0 < part < len(orders) and not any(
+            self.own[order.job_id].after or self.own[order.job_id].once for order in orders
+        ):
+            self._hand_over_in_parts([orders[n : n + part] for n in range(0, len(orders), part)])
+            return
         some = [self.own[order.job_id] for order in orders]
         followed: list[JobRecord] = []
         if self._backend.keeps_results and any(record.after for record in some):
@@ -195,6 +201,32 @@ class _Handover:
             self._launch(orders, some, followed, entered)
         finally:
             self._backend.recorder.handed_over(entered)
+
+    def _hand_over_in_parts(self, parts: Sequence[list[Order]]) -> None:
+        """Write each part down, all or none, while those before it are launched."""
+        written: list[Entered] = []
+        failed: list[Exception] = []
+
+        def entered() -> Iterator[list[Order]]:
+            for orders in parts:
+                some = [self.own[order.job_id] for order in orders]
+                try:
+                    written.append(self._backend.recorder.enter(some))
+                except Exception as error:  # which is none of the engine, that may have those before it
+                    failed.append(error)
+                    return
+                self.has_entered = True
+                for record in some:
+                    self._tracker.add(record)
+                yield orders
+
+        try:
+            Launch(self._backend, (), self.own).run(entered())
+        finally:
+            for each in written:
+                self._backend.recorder.handed_over(each)
+        if failed:
+            raise failed[0]
 
     def _launch(
         self, orders: list[Order], some: Sequence[JobRecord], followed: Sequence[JobRecord], entered: Entered
