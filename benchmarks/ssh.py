@@ -3,9 +3,10 @@
 Beside a new `ssh`, one over a master, `local` without any, and `scp`. A real sshd of our own listens on the
 loopback interface, as in the plugin's tests; `late` is one that each byte reaches 20 ms later, in both
 directions. The variants take turns within a round, and medians are printed: of requests, and of what they are
-compared with, that of single ones, since one that waits for something else counts once so. Targets: a request takes at most
-1/100 of a new ssh, and 1/50 of one over a master; commands are handed over in at most 1.5 times the time that
-the same takes on `local`, and in 0.3 s more where all is late; a file takes at most 1.3 of scp each way.
+compared with, that of single ones, since one that waits for something else counts once so. Targets: a request
+takes at most 1/100 of a new ssh, and 1/50 of one over a master; commands are handed over in at most 1.5 times
+the time that the same takes on `local`, and in 0.3 s more where all is late; a file takes at most 1.3 of scp
+each way.
 
 Usage: scripts/plugin-venv plugins/anyjob-ssh
        .venv-plugins/anyjob-ssh/bin/python benchmarks/ssh.py [--jobs 10000] [--rounds 5] [--megabytes 500]

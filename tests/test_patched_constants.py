@@ -15,6 +15,7 @@ READ_ELSEWHERE_TOO = {
     # What is read elsewhere is not what the test is about. Without the patch it was red, or with GRACE slow.
     ("test_daemons_survive.py", "anyjob.ledger.identity.HOST"),
     ("test_job_finder.py", "anyjob.ledger.identity.HOST"),
+    ("test_remote_agent.py", "anyjob.remote.near.bulks.BULK"),
     ("test_ledger.py", "anyjob.ledger.file.database.VERSION"),
     ("test_ledger.py", "anyjob.ledger.file.schema.VERSION"),
     ("test_pools.py", "anyjob.execution.spawning.GRACE"),
