@@ -148,6 +148,27 @@ def test_who_asks_for_an_attempt_gets_that_alone_though_the_next_one_begins(
         assert (read(0), read(6)) == (b"out 1\n", b"")
 
 
+@pytest.mark.parametrize("backend", ["local", "right", "threads"])
+def test_an_attempt_that_never_began_has_written_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    with several_engines(tmp_path, monkeypatch):
+        job = anyjob.run(
+            Command(["sh", "-c", "echo out; exit 1"]), backend=backend, retries=Retry(1, wait=600)
+        )
+        until(lambda: len(job.attempts()) == 2)
+        assert job.cancel()
+        job.wait_for_final_state(timeout=60)
+        first, second = job.attempts()
+        assert (first.status, second.status) == (JobStatus.ERROR, JobStatus.CANCELLED), (
+            second,
+            job.outcome(),
+        )
+        assert (list(job.logs(attempt=1)), list(job.logs(attempt=2))) == (["out\n"], [])
+        assert list(job.logs(attempt=2, follow=True)) == []
+        assert second.logs == {}
+
+
 def test_who_begins_with_an_attempt_gets_it_where_the_one_before_wrote_nothing(tmp_path: Path) -> None:
     with running(tmp_path) as local:
         gone = tmp_path / "gone"

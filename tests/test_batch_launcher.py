@@ -34,6 +34,7 @@ from anyjob.batch.files.node_reports import read_observed_end
 from anyjob.batch.files.submission import write_submission
 from anyjob.orders import Order
 from anyjob.outcome import Outcome
+from anyjob.outputs.attempt_files import logs_of_attempt
 from anyjob.resources import make_resources
 from anyjob.runtime.ids import new_id
 from anyjob.specs import Spec
@@ -50,12 +51,13 @@ class Node:
         self, root: Path, *specs: Spec, dialect: Dialect = TERMS, pack: int = 1, **resources: Any
     ) -> None:
         self.root = root
+        variables = {name: resources.pop(name) for name in list(resources) if name.isupper()}
         self.orders = [
             Order(
                 job_id=(job_id := new_id()),
                 spec=spec,
                 resources=make_resources(resources),
-                environment={"ANYJOB_JOB_ID": job_id},
+                environment={"ANYJOB_JOB_ID": job_id, **variables},
                 spool=path_of(root, job_id),
             )
             for spec in specs
@@ -363,6 +365,26 @@ def test_a_later_attempt_runs_only_what_is_restartable(tmp_path: Path, restartab
     assert outcome.attempt == 2
     assert outcome.reason == (None if restartable else "lost")
     assert (node.directory() / "stdout").exists() == restartable
+
+
+def test_what_each_attempt_wrote_stays_by_itself(tmp_path: Path) -> None:
+    """Also of a job that was handed over anew; of one that the scheduler alone has begun there is nothing."""
+    program = Command(["sh", "-c", "echo out $ANYJOB_ATTEMPT; [ $ANYJOB_ATTEMPT = 7 ] || kill -9 $$"])
+    node = Node(tmp_path, program, restartable=True, ANYJOB_ATTEMPT="4")
+    for restarts in (0, 1, 3):
+        node.run(restarts=restarts)
+    directory = node.directory()
+    assert [(directory / f"stdout.{n}").read_text() for n in (4, 5, 6)] == ["out 4\n", "out 5\n", ""]
+    assert node.text("stdout") == "out 7\n"
+    logs = [logs_of_attempt(directory, n, first=4).get("stdout", "none") for n in (3, 4, 5, 6, 7, 8)]
+    assert [Path(path).name for path in logs] == [
+        "none",
+        "stdout.4",
+        "stdout.5",
+        "stdout.6",
+        "stdout",
+        "none",
+    ]
 
 
 def test_an_attempt_after_the_outcome_changes_nothing(tmp_path: Path) -> None:

@@ -189,12 +189,16 @@ def test_a_requeue_is_a_new_attempt(make: Make, tmp_path: Path) -> None:
 
 
 def test_a_job_goes_on_at_its_walltime_under_the_same_id(backend: GridEngineBackend, tmp_path: Path) -> None:
-    script = f"echo ran >> {tmp_path}/runs; [ $(wc -l < {tmp_path}/runs) -gt 1 ] || sleep 100"
+    runs = tmp_path / "runs"
+    script = f"echo out $ANYJOB_ATTEMPT; echo ran >> {runs}; [ $(wc -l < {runs}) -gt 1 ] || sleep 100"
     job = backend.run(Command(["sh", "-c", script]), walltime="1s", on_walltime="requeue")
     native_id = job.native_id()
     outcome = job.outcome(PATIENCE)
     assert (outcome.status, outcome.attempt, job.native_id()) == (JobStatus.DONE, 2, native_id)
-    assert (tmp_path / "runs").read_text() == "ran\nran\n"
+    assert runs.read_text() == "ran\nran\n"
+    assert [list(job.logs(attempt=n)) for n in (1, 2)] == [["out 1\n"], ["out 2\n"]]
+    assert list(job.logs(follow=True, attempt=1)) == ["out 1\n", "out 2\n"]
+    assert job.result().stdout.text() == "out 2\n"
 
 
 def test_its_own_limit_is_the_walltime(backend: GridEngineBackend) -> None:

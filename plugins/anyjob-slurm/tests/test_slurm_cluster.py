@@ -307,16 +307,21 @@ def test_a_requeue_is_a_new_attempt_of_the_same_job(backend: SlurmBackend, tmp_p
 
 @pytest.mark.skipif(not slurm_lab.is_root(), reason="only an administrator may start a requeued job at once")
 def test_a_job_goes_on_at_its_walltime_under_the_same_id(backend: SlurmBackend, tmp_path: Path) -> None:
-    script = f"echo ran >> {tmp_path}/runs; [ $(wc -l < {tmp_path}/runs) -gt 1 ] || sleep 100"
+    runs = tmp_path / "runs"
+    script = f"echo out $ANYJOB_ATTEMPT; echo ran >> {runs}; [ $(wc -l < {runs}) -gt 1 ] || sleep 100"
     job = backend.run(Command(["sh", "-c", script]), walltime="1s", on_walltime="requeue")
     native_id = str(job.native_id())
     wait_until(lambda: job.status() is JobStatus.QUEUED and job.metadata()["attempt"] == 2)
+    assert [list(job.logs(attempt=n)) for n in (1, 2)] == [["out 1\n"], []]
     slurm_lab.scontrol("update", f"JobId={native_id}", "StartTime=now+5")
     outcome = job.outcome(PATIENCE)
     assert (outcome.status, outcome.attempt, job.native_id()) == (JobStatus.DONE, 2, native_id)
     found = [(each.number, each.reason, each.followed_by) for each in job.attempts()]
     assert found == [(1, "walltime", "requeue"), (2, None, "")]
-    assert (tmp_path / "runs").read_text() == "ran\nran\n"
+    assert runs.read_text() == "ran\nran\n"
+    assert [list(job.logs(attempt=n)) for n in (1, 2)] == [["out 1\n"], ["out 2\n"]]
+    assert list(job.logs(follow=True, attempt=1)) == ["out 1\n", "out 2\n"]
+    assert job.result().stdout.text() == "out 2\n"
 
 
 def test_jobs_are_found_when_the_configuration_has_moved_on(

@@ -222,8 +222,8 @@ class PoolBackend(TaskBackend):
         except Exception as error:  # it is what came of the job
             outcome = outcome_from_report(runner.failure(error))
         except BaseException:  # Ctrl-C in work that runs inline
-            host = os.uname().nodename
-            job.finish(Outcome(status=JobStatus.CANCELLED, finished=time.time(), host=host))
+            host, now = os.uname().nodename, time.time()
+            job.finish(Outcome(status=JobStatus.CANCELLED, finished=now, host=host, attempt=job.attempt))
             raise
         return outcome
 

@@ -47,7 +47,7 @@ class PoolJob(JobRun):
 
     @property
     def attempt(self) -> int:
-        """The number of the attempt that is next, or runs, or was the last."""
+        """It may go again: see `JobRun.attempt`."""
         return len(self.attempts) + 1
 
     def goes_again(self, outcome: Outcome) -> Again | None:

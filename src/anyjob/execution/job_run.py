@@ -56,6 +56,11 @@ class JobRun:
             self.running = True
         return True
 
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt that is next, or runs, or was the last."""
+        return 1
+
     def cancel(self, *, ends: bool = True) -> bool:
         """Cancel it; return whether that was accepted: not of one that has ended.
 
@@ -70,7 +75,8 @@ class JobRun:
                 return False
             self.cancelled = True
             if not self.running:
-                self.outcome = Outcome(status=JobStatus.CANCELLED, finished=time.time())
+                now = time.time()
+                self.outcome = Outcome(status=JobStatus.CANCELLED, finished=now, attempt=self.attempt)
         return True
 
     def process(self, pid: int) -> AbstractContextManager[None]:

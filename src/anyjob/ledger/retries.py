@@ -52,9 +52,9 @@ def split(
         row
         for some in chunks(failed)
         for row in db.execute(
-            "SELECT j.id, j.n, j.bulk, j.backend, j.attempt, j.native_id, j.reason, k.context, b.host "
-            "FROM jobs j CROSS JOIN bulks k ON k.n = j.bulk CROSS JOIN backends b ON b.n = j.backend "
-            f"WHERE k.again AND +j.state < {FINAL} AND j.id IN ({placeholders(some)})",
+            "SELECT j.id, j.n, j.bulk, j.backend, j.attempt, j.native_id, j.reason, j.state, k.context, "
+            "b.host FROM jobs j CROSS JOIN bulks k ON k.n = j.bulk CROSS JOIN backends b ON b.n = j.backend "
+            f"WHERE k.again AND j.id IN ({placeholders(some)})",
             some,
         )
     ]
@@ -66,13 +66,13 @@ def split(
     from anyjob.execution.next_attempt import next_attempt
 
     known: dict[int, Resources] = {}
-    for job_id, n, bulk, backend, attempt, native_id, reason, context, host in rows:
+    for job_id, n, bulk, backend, attempt, native_id, reason, state, context, host in rows:
         outcome = outcomes[job_id]
         if outcome.attempt < attempt or native_ids.get(job_id, native_id) != native_id:
             del result.final[job_id]
             result.stale.append(job_id)
             continue
-        if reason == CANCELLING or outcome.status is not JobStatus.ERROR:
+        if state >= FINAL or reason == CANCELLING or outcome.status is not JobStatus.ERROR:
             continue
         if bulk not in known:
             known[bulk] = _resources(context)

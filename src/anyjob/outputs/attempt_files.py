@@ -29,21 +29,19 @@ def stream_of_attempt(stream: str, attempt: int) -> str:
     return f"{stream}.{attempt}"
 
 
-def logs_of_attempt(directory: str | os.PathLike[str] | None, attempt: int, last: int) -> dict[str, str]:
+def logs_of_attempt(directory: str | os.PathLike[str] | None, attempt: int, first: int = 1) -> dict[str, str]:
     """Return the files with what an attempt wrote, by stream; empty where there are none.
 
     Args:
         directory: that of the job, if it has one here.
         attempt: its number.
-        last: that of the attempt that is next, or runs, or was the last.
+        first: that of the first one of which something is there.
     """
     found = {}
     for stream in STREAMS if directory is not None else ():
         path = os.path.join(directory or "", stream_of_attempt(stream, attempt))
-        if not os.path.exists(path) and attempt >= last - 1:  # it is put aside when the next one starts
+        if not os.path.exists(path) and attempt == _last_begun(directory or "", stream, first):
             path = os.path.join(directory or "", stream)
-            if attempt < last and not _is_to_be_put_aside(directory or "", attempt):
-                continue
         if os.path.exists(path):
             found[stream] = path
     return found
@@ -58,17 +56,17 @@ def logs_of_launches(
         root: below what there are directories.
         job_id: whose attempt it is.
         before: of each attempt that was followed by another its number, and why it was.
-        attempt: its number. What the engine has started anew by itself has written where it did before.
+        attempt: its number. What the engine has started anew by itself is in the directory that it had.
     """
     launched = max(n for n in (1, *(n + 1 for n, why, _ in before if why != "requeue")) if n <= attempt)
-    return logs_of_attempt(path_of(root, attempt_id(job_id, launched)), attempt, attempt)
+    return logs_of_attempt(path_of(root, attempt_id(job_id, launched)), attempt, launched)
 
 
-def _is_to_be_put_aside(directory: str | os.PathLike[str], attempt: int) -> bool:
-    """Tell whether what an attempt wrote is still where the next one is to write."""
-    return not any(
-        os.path.exists(os.path.join(directory, stream_of_attempt(stream, attempt))) for stream in STREAMS
-    )
+def _last_begun(directory: str | os.PathLike[str], stream: str, first: int) -> int:
+    """Return which attempt has written what is not put aside, as it is when the next one begins."""
+    while os.path.exists(os.path.join(directory, stream_of_attempt(stream, first))):
+        first += 1
+    return first
 
 
 def attempts_of(
@@ -125,6 +123,7 @@ class LogReader:
         attempt: the number of the attempt that is next, or runs, or was the last.
         read: returns what the engine has of that stream from an offset on.
         first: the number of the attempt to begin with, though it is yet to come.
+        lowest: the number of the first attempt that this directory is of.
         goes_on: whether what follows that attempt is read, too.
     """
 
@@ -136,33 +135,34 @@ class LogReader:
         read: Callable[[int], bytes],
         first: int | None = None,
         *,
+        lowest: int = 1,
         goes_on: bool = True,
     ) -> None:
         self._directory = directory
         self._stream = stream
         self._read = read
         self._before = 0  # bytes that the attempts before this one have written
-        self._attempt = attempt
-        self._first = first or 1
+        self.attempt = attempt  # the one that is read
+        self._first = first or lowest
         self._goes_on = goes_on
-        while self._attempt > 1 and self._aside(self._attempt - 1) is None and directory is not None:
-            self._attempt -= 1  # what the one before has written is still where this one is to write
+        while self.attempt > lowest and self._aside(self.attempt - 1) is None and directory is not None:
+            self.attempt -= 1  # what the one before has written is still where this one is to write
 
     def __call__(self, offset: int) -> bytes:
         """Return what there is from an offset on; nothing: no more now."""
-        while self._attempt < self._first:
-            if self._aside(self._attempt) is None:
+        while self.attempt < self._first:
+            if self._aside(self.attempt) is None:
                 return b""  # what lies there is still that of an attempt before
-            self._attempt += 1
+            self.attempt += 1
         while True:
-            chunk = b"" if self._aside(self._attempt) else self._read(offset - self._before)
-            path = self._aside(self._attempt)  # asked second: it may have been put aside meanwhile
+            chunk = b"" if self._aside(self.attempt) else self._read(offset - self._before)
+            path = self._aside(self.attempt)  # asked second: it may have been put aside meanwhile
             if path is None:
                 return chunk
             chunk = read_range(path, offset - self._before)
             if chunk or not self._goes_on:
                 return chunk
-            self._before, self._attempt = offset, self._attempt + 1
+            self._before, self.attempt = offset, self.attempt + 1
 
     def _aside(self, attempt: int) -> str | None:
         if self._directory is None:
@@ -182,9 +182,9 @@ def put_attempt_aside(directory: Path, attempt: int) -> None:
     for path in (*directory.glob("claim*"), *directory.glob("outcome.*")):
         path.unlink(missing_ok=True)
     for stream in STREAMS:
-        aside = directory / stream_of_attempt(stream, attempt)
-        if not os.path.lexists(aside):
+        for number in range(_last_begun(directory, stream, 1), attempt + 1):
             try:
-                os.rename(directory / stream, aside)
+                os.rename(directory / stream, directory / stream_of_attempt(stream, number))
             except FileNotFoundError:  # it wrote nothing; that there was one is seen by who follows
+                aside = directory / stream_of_attempt(stream, number)
                 os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))

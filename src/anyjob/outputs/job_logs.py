@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from anyjob import _typing as t
@@ -29,7 +31,7 @@ def attempts(job: t.TaskJob[Any]) -> list[Attempt]:
 
     def logs_of(attempt: int) -> dict[str, str]:
         if backend.runs_again or not backend.capabilities.durable:
-            return logs_of_attempt(record.spool, attempt, number)
+            return logs_of_attempt(record.spool, attempt)
         return logs_of_launches(backend.spool_root, record.job_id, before, attempt)
 
     status = record.status
@@ -122,11 +124,12 @@ def _reader_of_last(job: t.TaskJob[Any], stream: str, attempt: int) -> Callable[
         found: bytes = backend.logs(ticket, stream, offset)
         return found
 
-    if record.spool is None or not goes_again(record.resources) or (record.kind and not backend.runs_again):
+    if record.spool is None or not goes_again(record.resources):
         return read
     from anyjob.outputs.attempt_files import LogReader
 
-    return LogReader(record.spool, stream, attempt, read, goes_on=False)
+    lowest = record.launched_attempt
+    return LogReader(ticket.spool, stream, attempt, read, attempt, lowest=lowest, goes_on=False)
 
 
 class _ReaderOfLaunches:
@@ -135,21 +138,29 @@ class _ReaderOfLaunches:
     def __init__(self, job: t.TaskJob[Any], stream: str, first: int | None) -> None:
         self._job, self._stream = job, stream
         self._before = 0  # bytes of the attempts before
-        self._ended: list[str] = []
-        self._go_on(job._record.launched_attempt if first is None else first)
+        self._go_on(first)
 
-    def _go_on(self, attempt: int) -> None:
+    def _go_on(self, first: int | None) -> None:
         """Read on from this attempt: the files of those that have ended, then what was given last."""
-        record = self._job._record
-        self._ticket, self._launched = record.ticket(), record.launched_attempt
-        numbers = range(attempt, self._launched)
-        known = self._job.attempts() if numbers else []
-        requeued = {each.number + 1 for each in known if each.followed_by == "requeue"}  # in the same files
+        from anyjob.outputs.attempt_files import LogReader
+
+        record, backend, stream = self._job._record, self._job._backend, self._stream
+        self._ticket, launched = record.ticket(), record.launched_attempt
+        known = self._job.attempts() if first is not None and first < launched else []
         self._ended = [
-            each.logs[self._stream]
+            each.logs[stream]
             for each in known
-            if each.number in numbers and each.number not in requeued and self._stream in each.logs
+            if first is not None and first <= each.number < launched and stream in each.logs
         ]
+        ticket, begin = self._ticket, None if first is None else max(first, launched)
+
+        def read(offset: int) -> bytes:
+            found: bytes = backend.logs(ticket, stream, offset)
+            return found
+
+        self._reader = LogReader(
+            ticket.spool, stream, begin or max(record.attempt, launched), read, begin, lowest=launched
+        )
 
     def __call__(self, offset: int) -> bytes:
         """Return what there is from an offset on; nothing: no more now."""
@@ -159,10 +170,11 @@ class _ReaderOfLaunches:
                 return chunk
             del self._ended[0]
             self._before = offset
-        found: bytes = self._job._backend.logs(self._ticket, self._stream, offset - self._before)
-        if not found and self._ticket.job_id != self._job._record.attempt_id:
+        is_over = self._ticket.job_id != self._job._record.attempt_id  # asked first: then all of it is there
+        found = self._reader(offset - self._before)
+        if not found and is_over:
             self._before = offset
-            self._go_on(self._launched + 1)
+            self._go_on(self._reader.attempt + 1)
             return self(offset)
         return found
 
@@ -192,9 +204,15 @@ def _reader_of_attempt(job: t.TaskJob[Any], stream: str, attempt: int) -> Callab
     if attempt not in found:
         raise _no_attempt(job, len(found), attempt)
     path, record = found[attempt].logs.get(stream), job._record
-    if path is not None:
-        return lambda offset: read_range(path, offset)
-    return lambda offset: job._backend.attempt_logs(record.ticket(), stream, attempt, offset)
+    if path is None:
+        return lambda offset: job._backend.attempt_logs(record.ticket(), stream, attempt, offset)
+    from anyjob.outputs.attempt_files import LogReader
+
+    directory = os.path.dirname(path)
+    lies = os.path.join(directory, stream)  # until the next one begins
+    return LogReader(
+        directory, stream, attempt, partial(read_range, lies), attempt, lowest=attempt, goes_on=False
+    )
 
 
 def _no_attempt(job: t.TaskJob[Any], count: int, attempt: int) -> JobError:

@@ -10,7 +10,7 @@ it reads from files; what came of it, it writes to files:
   writes the scheduler's id there, the number of the task, and which attempt runs. The job's directory is
   made then, if it is not there; it has what follows.
 - ``stdout`` and ``stderr`` are what the work writes; those of a call, and the latter of a program, do not
-  stay where nothing was written.
+  stay where nothing was written. When the scheduler starts it anew they become ``stdout.K``, of attempt K.
 - ``outcome.pkl`` is a verdict. ``terminated.pkl`` is what was seen of an end that the scheduler has told us
   to make, and ``ended.pkl`` of one that it may have made (by its KILL): there the verdict is the scheduler's.
 - the submission's ``journal`` gets a line when the work starts, and one when its outcome is there.
@@ -125,7 +125,9 @@ class Job:
         self.work, self.payload = allocation.read_work(place)
         self.is_call = self.work["kind"] == "python"
         # By which its processes are known: of a job that is run again not the id that its directory has.
-        self.job_id: str = self.work["environment"].get(b"ANYJOB_JOB_ID", job_id.encode()).decode()
+        given = self.work["environment"]
+        self.job_id: str = given.get(b"ANYJOB_JOB_ID", job_id.encode()).decode()
+        self.before = int(given.pop(b"ANYJOB_ATTEMPT", b"1")) - 1  # attempts, where anyjob hands it over anew
         self.claimed_in = claim_path(self.submission, self.number)
 
     def path(self, name: str) -> str:
@@ -173,6 +175,7 @@ class Job:
             )
             self.write_outcome({"status": "ERROR", "reason": "lost", "message": message})
             return False
+        self.put_streams_aside(int(claimed_by[2]))
         self.append_claim()
         for name in ("ended.pkl", "terminated.pkl"):  # those were of the attempt before
             try:
@@ -180,6 +183,21 @@ class Job:
             except FileNotFoundError:
                 pass
         return True
+
+    def put_streams_aside(self, claimed: int) -> None:
+        """Keep what attempts wrote from that one on, as `anyjob.outputs.attempt_files` has it.
+
+        It may be done twice; of those that the scheduler has begun and we have not, nothing is there.
+        """
+        for attempt in range(claimed, self.attempt):
+            for name in ("stdout", "stderr"):
+                aside = self.path(f"{name}.{self.before + attempt}")
+                if os.path.lexists(aside):
+                    continue
+                try:
+                    os.rename(self.path(name), aside)
+                except FileNotFoundError:
+                    write(aside, b"", 0)
 
     def has_asked(self, attempt: str) -> bool:
         """Say whether that attempt is over, and has asked for the one after it."""
@@ -544,7 +562,7 @@ def reset_signals(work: dict[str, Any]) -> None:
 
 
 def open_streams(job: Job) -> None:
-    """Have stdout and stderr where they are to be; a later attempt writes after the first."""
+    """Have stdout and stderr where they are to be; to a file of the user's a later attempt appends."""
     writing = os.O_WRONLY | os.O_CREAT
     stdin = job.path("stdin") if job.work["stdin"] else os.devnull
     outputs = job.work.get("outputs") or (None, None)
@@ -662,10 +680,8 @@ def verdict(job: Job, watcher: Watcher, status: int, start_error: bytes) -> tupl
 
 def set_attempt(job: Job) -> None:
     """Tell the work which attempt of it this is, and where attempts leave what the next one needs."""
-    given = job.work["environment"]  # of what anyjob hands over once more
-    before = int(given.pop(b"ANYJOB_ATTEMPT", b"1")) - 1
-    os.environ["ANYJOB_ATTEMPT"] = str(before + job.attempt)
-    scratch = os.fsdecode(given.pop(b"ANYJOB_SCRATCH", b""))
+    os.environ["ANYJOB_ATTEMPT"] = str(job.before + job.attempt)
+    scratch = os.fsdecode(job.work["environment"].pop(b"ANYJOB_SCRATCH", b""))  # of a job that may be retried
     if scratch or job.work["requeue"] or job.work["restartable"]:
         os.environ["ANYJOB_SCRATCH"] = scratch = scratch or job.path("scratch")
         os.makedirs(scratch, 0o700, exist_ok=True)

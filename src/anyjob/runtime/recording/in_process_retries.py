@@ -155,6 +155,7 @@ class InProcessRetries(Recorder):
             self._due = [each for each in self._due if each[1] not in wanted]
             heapq.heapify(self._due)
         for record in taken:
+            record.begins(self._next(record), self._next(record))
             self._backend._tracker.end(record, _cancelled(record))
         return [record.job_id for record in taken]
 

@@ -79,7 +79,7 @@ def _attempts(session: Session, row: Row, known: BackendRow, directory: Path) ->
 
     def logs_of(attempt: int) -> dict[str, str]:
         if known.host:
-            return logs_of_attempt(directory, attempt, row.attempt)
+            return logs_of_attempt(directory, attempt)
         return logs_of_launches(root, row.job_id, before, attempt)
 
     return attempts_of(before, last, row.attempt, row.status, row.started, logs_of)
