@@ -101,14 +101,18 @@ def test_what_failed_is_run_anew_with_what_waited_for_it() -> None:
     evaluate = submit("echo evaluated", name="evaluate-2", after=fit)
     report = submit("echo reported", name="report-2", after=[evaluate, fit])
     aside = submit("echo aside", name="aside-2", after_end=fit)
+    alarm = submit("echo alarm", name="alarm-2", after_failure=fit)
+    apart = submit("echo apart", name="apart-2")
     assert report.outcome(60).reason == "dependency"
-    assert aside.result(60).exit_code == 0
+    assert [one.result(60).exit_code for one in (aside, alarm, apart)] == [0, 0, 0]
     Path("mended").touch()
     done = invoke("rerun", "--downstream", "--yes", "--name", "fit-2")
     assert done.exit_code == 0, done.stderr
-    new = {name: library.jobs(name=f"{name}-2") for name in ("fit", "evaluate", "report", "aside")}
+    names = ("fit", "evaluate", "report", "aside", "alarm", "apart")
+    new = {name: library.jobs(name=f"{name}-2") for name in names}
     assert {name: len(some) for name, some in new.items()} == dict.fromkeys(new, 1)
-    assert new["aside"][0].job_id() == aside.job_id(), "it has run"
+    assert new["aside"][0].job_id() != aside.job_id(), "it tells of what has failed then"
+    assert [new[one][0].job_id() for one in ("alarm", "apart")] == [alarm.job_id(), apart.job_id()]
     ledger = default_session().ledger
     of_report = {one.job_id for one in ledger.dependencies.prerequisites(new["report"][0].job_id())}
     assert of_report == {new["fit"][0].job_id(), new["evaluate"][0].job_id()}
@@ -116,6 +120,31 @@ def test_what_failed_is_run_anew_with_what_waited_for_it() -> None:
     assert [one.status for one in times] == [JobStatus.DONE] * 3
     assert times[0].finished <= times[1].started
     assert times[1].finished <= times[2].started
+
+
+def test_what_was_made_of_an_old_result_is_made_of_the_new_one() -> None:
+    """Also where a step between has been run anew alone."""
+    fit = submit("echo $RANDOM >> fitted", name="fit-4")
+    evaluate = submit("wc -l < fitted; test -e mended", name="evaluate-4", after=fit)
+    report = submit("cat evaluated", name="report-4", after=evaluate)
+    assert report.outcome(60).reason == "dependency"
+    Path("mended").touch()
+    assert invoke("rerun", "--yes", "evaluate-4").exit_code == 0
+    assert again(report).outcome().reason == "dependency", "nobody has asked for it"
+    Path("evaluated").touch()
+    done = invoke("rerun", "--downstream", "--yes", "evaluate-4")
+    assert done.exit_code == 0, done.stderr
+    (new,) = library.jobs(name="report-4")
+    assert new.outcome().status is JobStatus.DONE
+    done = invoke("rerun", "--downstream", "--yes", "fit-4")
+    assert (done.exit_code, "3 run anew" in done.stderr) == (0, True), done.stderr
+    newest = {name: library.jobs(name=f"{name}-4")[0] for name in ("fit", "evaluate", "report")}
+    ledger = default_session().ledger
+    for name, before in (("evaluate", "fit"), ("report", "evaluate")):
+        (needed,) = ledger.dependencies.prerequisites(newest[name].job_id())
+        assert needed.job_id == newest[before].job_id()
+    assert "".join(newest["evaluate"].logs()) == "2\n"
+    assert newest["fit"].outcome().finished <= newest["evaluate"].outcome().started
 
 
 def test_what_is_run_anew_starts_after_what_it_did_before() -> None:

@@ -24,6 +24,7 @@ CONDITIONS = (*PREREQUISITES, "result")
 """What a prerequisite has to come to, by its code: to have succeeded, to have ended, to have failed; or to
 have succeeded, and left a result that is an argument of the call."""
 SUCCESS = CONDITIONS.index("after")
+FAILURE = CONDITIONS.index("after_failure")
 RESULT = CONDITIONS.index("result")
 SHOWN = 3
 """Jobs between the first cause and what fails of it that a message names, at most."""

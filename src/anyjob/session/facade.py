@@ -352,8 +352,9 @@ class Session:
 
         Args:
             jobs: task jobs, in whatever state.
-            downstream: also those that never started because of these, reason ``dependency``: their new jobs
-                follow those of ``jobs``.
+            downstream: also those that started after these, directly or not, or never started because of
+                these: their new jobs follow those of ``jobs``. What has not ended goes on as it is, and what
+                ran ``after_failure`` is left alone.
             resources: what is to be different this time: see `anyjob.Resources`.
 
         Raises:

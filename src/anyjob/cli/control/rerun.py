@@ -47,7 +47,7 @@ Examples:
 @click.argument("ids", nargs=-1, metavar="[ID|NAME]...", shell_complete=job_ids)
 @filter_options
 @_resource_options
-@click.option("--downstream", is_flag=True, help="Also run those that never started because of these.")
+@click.option("--downstream", is_flag=True, help="Also run those that start after these.")
 @click.option("--detach", is_flag=True, help="Submit them, print their ids, and do not wait.")
 @yes_option
 def rerun(
@@ -64,8 +64,9 @@ def rerun(
     filters match several jobs.
 
     The new job starts after what the old one was to start after or, where that was run again, after the new
-    job of that. With --downstream, jobs are run again, too, that ended with the reason `dependency` because
-    one of these had not succeeded.
+    job of that. With --downstream, jobs are run again, too, that started after these, directly or not, or
+    never started because one of these had not succeeded. What has not ended goes on as it is; what ran
+    because of a failure (`--after-failure`) is left alone.
 
     A new job supersedes the old one: names and filters find the newest. The output of a single job is passed
     on, and its exit code is that of anyjob; for several jobs it is 0 if all are DONE, else 1. Ctrl-C cancels

@@ -20,7 +20,7 @@ from anyjob.runtime.run_keywords import take_results
 from anyjob.runtime.submission.submit import submit
 from anyjob.runtime.submission.take_back import take_back
 from anyjob.session.backends.missing_backends import DeferredBackend
-from anyjob.session.jobs.downstream import Order, stopped_by
+from anyjob.session.jobs.downstream import Order, followers
 from anyjob.session.jobs.failures import Failures
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
 from anyjob.taskbackend import TaskBackend
@@ -139,10 +139,10 @@ def rerun(
 
 
 def with_downstream(session: t.Session, jobs: Iterable[Any]) -> list[Any]:
-    """Return these jobs, and those that never started for what came of these."""
+    """Return these jobs, and those that have started after these, or never did for what came of these."""
     jobs = list(jobs)
     ids = [job.job_id() for job in jobs]
-    behind = stopped_by(session.ledger, ids) if session.ledger.exists else []
+    behind = followers(session.ledger, ids) if session.ledger.exists else []
     return [*jobs, *(session.get_job(ours) for ours in behind if ours not in ids)]
 
 

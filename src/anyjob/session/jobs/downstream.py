@@ -1,38 +1,55 @@
-"""The order in which jobs are run anew that start after each other, and those that failed of one of them."""
+"""The order in which jobs are run anew that start after each other, and what has followed one of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from anyjob.ledger.rows import Prerequisite
+from anyjob.ledger.dependencies import FAILURE
+from anyjob.ledger.rows import FINAL, Prerequisite
 from anyjob.references import OutputPath
 from anyjob.runtime.dependencies.job_arguments import holds_handle, with_references
 from anyjob.specs import Call, Command, Spec, outputs_in, with_outputs
 
 if TYPE_CHECKING:
+    from anyjob.ledger.rows import Row
     from anyjob.ledger.store import Ledger
 
 
-def stopped_by(ledger: Ledger, job_ids: Sequence[str]) -> list[str]:
-    """Return the jobs that never started for what came of these, near or far, the oldest first.
+def followers(ledger: Ledger, job_ids: Sequence[str]) -> list[str]:
+    """Return the jobs that start after these, near or far, and have ended, the oldest first.
 
-    Those that were run anew since are left out.
+    Who starts after what these were run anew of counts, too. Those that were run anew since are left out, and
+    what starts after them is not. What has run for a failure has done with that.
     """
-    found: dict[str, None] = {}
-    ended = list(job_ids)
-    while ended:
-        behind = list(dict.fromkeys(job_id for job_id, _ in ledger.dependencies.dependents(ended)))
-        rows = ledger.rows(behind)
-        gone = ledger.superseded_by(behind)
-        ended = [
-            job_id
-            for job_id in behind
-            if rows[job_id].reason == "dependency" and job_id not in gone and job_id not in found
-        ]
-        found.update(dict.fromkeys(ended))
-    rows = ledger.rows(list(found))
+    given, seen = set(job_ids), set[str]()
+    found: list[str] = []
+    ahead = _with_originals(ledger, job_ids)
+    while ahead:
+        edges = [edge for edge in ledger.dependencies.dependents(ahead) if edge[0] not in seen]
+        rows = ledger.rows(list({job_id: None for job_id, _ in edges}))
+        behind = {
+            job_id: None
+            for job_id, needed in edges
+            if rows[job_id].state >= FINAL
+            and (needed.condition != FAILURE or rows[job_id].reason == "dependency")
+        }
+        seen.update(behind)
+        ended = list(behind)
+        gone = ledger.superseded_by(ended)
+        found += [job_id for job_id in ended if job_id not in gone and job_id not in given]
+        ahead = _with_originals(ledger, ended)
+    rows = ledger.rows(found)
     return sorted(found, key=lambda job_id: rows[job_id].n)
+
+
+def _with_originals(ledger: Ledger, job_ids: Sequence[str]) -> list[str]:
+    known = dict.fromkeys(job_ids)
+    older = [*known]
+    while older:
+        older = [job_id for job_id in ledger.rerun_of(older).values() if job_id not in known]
+        known.update(dict.fromkeys(older))
+    return [*known]
 
 
 class Order:
@@ -44,11 +61,15 @@ class Order:
     """
 
     def __init__(self, ledger: Ledger, job_ids: Iterable[str]) -> None:
-        self._ledger = ledger
         self._anew: dict[str, str] = {}
-        self._needs = (
-            {job_id: ledger.dependencies.prerequisites(job_id) for job_id in job_ids} if ledger.exists else {}
-        )
+        self._needs: dict[str, Sequence[Prerequisite]] = {}
+        self._newer: dict[str, str] = {}
+        self._rows: Mapping[str, Row] = {}
+        if ledger.exists:
+            self._needs = {job_id: ledger.dependencies.prerequisites(job_id) for job_id in job_ids}
+            before = {one.job_id for needs in self._needs.values() for one in needs}
+            self._newer = _newest(ledger, before, self._needs)
+            self._rows = ledger.rows(list(self._needs))
 
     @property
     def matters(self) -> bool:
@@ -57,19 +78,23 @@ class Order:
 
     def steps(self) -> list[list[str]]:
         """Return the jobs in groups: each starts after jobs of those before it at most."""
-        depth: dict[str, int] = {}
-        for job_id in self._in_order():
-            before = [depth[one.job_id] for one in self._needs[job_id] if one.job_id in depth]
-            depth[job_id] = max(before, default=-1) + 1
-        groups: list[list[str]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
-        for job_id, level in depth.items():
-            groups[level].append(job_id)
+        from graphlib import TopologicalSorter
+
+        before = {
+            job_id: [other for one in needs if (other := self._newest(one.job_id)) in self._needs]
+            for job_id, needs in self._needs.items()
+        }
+        sorter = TopologicalSorter(before)
+        sorter.prepare()
+        groups: list[list[str]] = []
+        while sorter.is_active():
+            ready = sorter.get_ready()
+            sorter.done(*ready)
+            groups.append(sorted(ready, key=self._place))
         return groups
 
-    def _in_order(self) -> list[str]:
-        """Return them in the order of their submission: what a job starts after was there before it."""
-        rows = self._ledger.rows(list(self._needs))
-        return sorted(self._needs, key=lambda job_id: rows[job_id].n if job_id in rows else 0)
+    def _place(self, job_id: str) -> int:
+        return self._rows[job_id].n if job_id in self._rows else 0
 
     def run_anew(self, original: str, job_id: str) -> None:
         """A job is run anew as this one."""
@@ -95,8 +120,13 @@ class Order:
         return type(reference)(self._newest(reference.job_id), reference.name, None, reference.lift)
 
     def _newest(self, job_id: str) -> str:
-        if job_id in self._anew:
-            return self._anew[job_id]
-        while self._ledger.exists and (newer := self._ledger.superseded_by([job_id])):
-            job_id = newer[job_id]
-        return job_id
+        job_id = self._newer.get(job_id, job_id)
+        return self._anew.get(job_id, job_id)
+
+
+def _newest(ledger: Ledger, job_ids: Iterable[str], last: Container[str]) -> dict[str, str]:
+    """Return what those of these jobs were run anew as that were, up to one that is among the last."""
+    found = {job_id: job_id for job_id in job_ids}
+    while newer := ledger.superseded_by([one for one in found.values() if one not in last]):
+        found = {job_id: newer.get(one, one) for job_id, one in found.items()}
+    return found
