@@ -12,6 +12,7 @@ from anyjob.runtime.dependencies.job_arguments import holds_handle, with_referen
 from anyjob.specs import Call, Command, Spec, outputs_in, with_outputs
 
 if TYPE_CHECKING:
+    from anyjob.ledger.reading.dependency_reader import Needed
     from anyjob.ledger.rows import Row
     from anyjob.ledger.store import Ledger
 
@@ -62,7 +63,7 @@ class Order:
 
     def __init__(self, ledger: Ledger, job_ids: Iterable[str]) -> None:
         self._anew: dict[str, str] = {}
-        self._needs: dict[str, Sequence[Prerequisite]] = {}
+        self._needs: dict[str, list[Needed]] = {}
         self._newer: dict[str, str] = {}
         self._rows: Mapping[str, Row] = {}
         if ledger.exists:
