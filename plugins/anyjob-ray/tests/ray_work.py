@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
 def clean_up(begun: str, cleaned: str) -> None:
@@ -102,3 +103,26 @@ def brief(path: str, number: int) -> int:
 
 def now_and_then_large(number: int) -> bytes:
     return bytes(1_000_000 if number % 10 == 9 else 10)
+
+
+def submitting(options: dict[str, Any], state: str) -> tuple[str, list[Any]]:
+    """Submit jobs from within a job, and wait for them."""
+    import anyjob
+
+    config = anyjob.Config.from_dict({"backends": {"ray": options}})
+    with anyjob.Session(config=config, state=state) as session:
+        backend = session.get_backend("ray")
+        jobs = backend.map(abs, [-1, -2, -3])
+        return os.environ["ANYJOB_JOB_ID"], [job.result(60) for job in (*jobs, backend.run(sum, jobs))]
+
+
+def submitting_and_waiting(options: dict[str, Any], state: str, path: str) -> None:
+    """Submit a job from within a job that does not end, and say which that is."""
+    import anyjob
+
+    config = anyjob.Config.from_dict({"backends": {"ray": options}})
+    with anyjob.Session(config=config, state=state) as session:
+        job = session.get_backend("ray").run(hold, f"{path}.held")
+        Path(f"{path}.part").write_text(job.job_id())
+        os.rename(f"{path}.part", path)
+        job.result()

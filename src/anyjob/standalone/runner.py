@@ -395,6 +395,8 @@ class Ended(BaseException):
 BROKEN = "what it needs did not come about: "
 """What those are told that fail of others begins so."""
 _WAY = ", by way of "
+RESULT_LOST = BROKEN + "the result of job {} was lost"
+"""So begins what those are told that take a result which their engine has kept, and has not any more."""
 
 
 class NoResult(Exception):

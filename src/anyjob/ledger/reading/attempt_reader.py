@@ -49,7 +49,7 @@ class EndedAttempt(NamedTuple):
 
     attempt: int
     kind: str
-    """Why there was another one: ``retry``, ``requeue`` or ``lost``."""
+    """Why there was another one: see `next_attempt.Kind`."""
     native_id: str | None
     outcome: Outcome
 
@@ -120,10 +120,12 @@ class AttemptReader:
         return {job_id: last + 1 for job_id, (_, last) in found.items()}
 
     def _retries(self, job_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Return how often jobs were run again by their policies, and which attempt was the last before."""
+        """Return how often jobs were run again by their policies, and the last attempt that was handed over
+        before the one that is."""
         sql = (
-            "SELECT j.id, count(*), max(a.attempt) FROM jobs j CROSS JOIN attempts a ON a.n = j.n "
-            "WHERE a.kind = 'retry' AND j.id IN ({}) GROUP BY j.id"
+            "SELECT j.id, sum(a.kind = 'retry'), max(a.attempt) FROM jobs j "
+            "CROSS JOIN attempts a ON a.n = j.n "
+            "WHERE a.kind IN ('retry', 'result') AND j.id IN ({}) GROUP BY j.id"
         )
         return {
             job_id: (times, last)

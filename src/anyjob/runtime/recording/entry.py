@@ -109,7 +109,8 @@ class Entry:
             context = self._backend.context(route, resources)
             if any(record.after and _takes_results(record) for record in some):
                 context = msgspec.structs.replace(context, takes_results=True)
-            if is_deferring:
+            # Results that an engine keeps may be lost: then what was to take them is handed over anew.
+            if is_deferring or any(record.kept for record in some):
                 context = to_be_found_again(context, self._ledger.state)
             bulks.append(_NewBulk(resources, context, shared, jobs))
             if not context.cwd:

@@ -154,13 +154,10 @@ class SchedulerJobs:
 
     def _bereft(self, job_id: str, needed: str) -> str:
         """Return why a job is not made that takes the result of one which has succeeded, in words."""
-        lost = f"{runner.BROKEN}the result of job {needed} was lost with the worker that held it"
+        lost = f"{runner.RESULT_LOST.format(needed)} with the worker that held it"
         if not self.parsed[self.keys[job_id]].durable:
             return f"{lost} (submit both anew)"
-        return (
-            f"{lost} (if it was fetched before, it is stored: 'anyjob rerun --downstream {job_id}' goes on "
-            f"with that; else 'anyjob rerun --downstream {needed}' makes it anew)"
-        )
+        return f"{lost}, and nobody had fetched it ('anyjob rerun --downstream {needed}' makes it anew)"
 
     def dependents(self, job_id: str) -> list[str]:
         """Return the jobs that take the result of this one, and that Dask has not forgotten."""

@@ -1,0 +1,91 @@
+"""A result that an engine kept for a job, and lost: the job begins anew with what is stored of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.ledgers import add, backend, new_ids
+
+from anyjob.ledger.dependencies import RESULT
+from anyjob.ledger.encoding import Context
+from anyjob.ledger.file.schema import faults
+from anyjob.ledger.rows import BLOCKED, DUE, NewJob, Prerequisite
+from anyjob.ledger.store import Ledger
+from anyjob.outcome import KeptByBackend, Outcome
+from anyjob.standalone.runner import RESULT_LOST, broken
+from anyjob.status import JobStatus
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    made = Ledger(tmp_path / "state")
+    yield made
+    with made._file._connection() as db:
+        assert faults(db) == []
+    made.close()
+
+
+def started_by_engine(ledger: Ledger, engine: int, needs: str) -> str:
+    (job_id,) = new_ids(1)
+    job = NewJob(job_id, b"", after=(Prerequisite(needs, RESULT),), started_by_engine=True)
+    ledger.add(
+        engine,
+        [job],
+        kind="python",
+        native="python",
+        context=Context(("python",), b"{}"),
+        state=JobStatus.QUEUED,
+    )
+    ledger.launched({job_id: f"key-{job_id}"})
+    return job_id
+
+
+def chain(ledger: Ledger, value: object) -> tuple[int, list[str]]:
+    engine = backend(ledger, "lab", host="")
+    (first,) = add(ledger, number=engine)
+    needs = started_by_engine(ledger, engine, first)
+    last = started_by_engine(ledger, engine, needs)
+    ledger.settle({first: Outcome(status=JobStatus.DONE, value=value)})
+    return engine, [first, needs, last]
+
+
+def ends(first: str, needs: str, last: str) -> dict[str, Outcome]:
+    lost = f"{RESULT_LOST.format(first)} with the worker that held it"
+    further = str(broken(needs, "ERROR", "dependency", lost))
+    return {
+        job_id: Outcome(status=JobStatus.ERROR, reason="dependency", message=message)
+        for job_id, message in ((needs, lost), (last, further))
+    }
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_who_was_to_take_it_begins_anew_and_what_is_further_down_waits_for_that(
+    ledger: Ledger, backwards: bool
+) -> None:
+    _, (first, needs, last) = chain(ledger, b"pickled")
+    found = ends(first, needs, last)
+    for job_id in reversed(found) if backwards else found:  # whichever is heard of first
+        effects = ledger.settle({job_id: found[job_id]})
+        assert [(each.job_id, each.attempt) for each in effects.again] == [(job_id, 2)]
+    rows = ledger.rows([needs, last])
+    assert [(rows[job_id].state, rows[job_id].native_id) for job_id in (needs, last)] == [
+        (DUE, None),
+        (BLOCKED, None),
+    ]
+    assert [each.kind for each in ledger.attempts.ended(needs)] == ["result"]
+    assert ledger.attempts.retried(needs) == 0
+    assert ledger.attempts.launched_attempts(rows.values()) == {needs: 2, last: 2}
+    assert set(ledger.attempts.may_go_again([needs, last])) == {needs, last}
+    effects = ledger.settle({needs: Outcome(status=JobStatus.DONE, value=b"", attempt=2)})
+    assert [job_id for job_id, _ in effects.released] == [last]
+
+
+@pytest.mark.parametrize("value", [KeptByBackend("key"), "not settled"])
+def test_what_is_stored_nowhere_cannot_be_had_again(ledger: Ledger, value: object) -> None:
+    _, (first, needs, last) = chain(ledger, value)
+    found = ends(new_ids(1)[0] if value == "not settled" else first, needs, last)
+    effects = ledger.settle(found)
+    assert effects.again == []
+    assert {row.reason for row in ledger.rows([needs, last]).values()} == {"dependency"}
