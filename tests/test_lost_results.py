@@ -22,7 +22,7 @@ from anyjob.status import JobStatus
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     made = Ledger(tmp_path / "state")
     yield made
-    with made._file._connection() as db:
+    with made.file._connection() as db:
         assert faults(db) == []
     made.close()
 
