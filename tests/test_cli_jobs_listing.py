@@ -224,7 +224,11 @@ def test_an_ambiguous_id_lists_who_may_be_meant(book: Book) -> None:
 def test_jobs_of_one_name_are_told_apart_by_their_work(book: Book) -> None:
     for n in (1, 2):
         book.add(job_id(f"{n}"), name="sweep", summary=Summary("./fit " + "x" * 99 + "\n", {"seed": n}))
-    told = invoke("show", "sweep").stderr.splitlines()[1:]
+    first, *told = invoke("show", "sweep").stderr.splitlines()
+    assert first.endswith(": give the id of one")
+    many = invoke("cancel", "sweep").stderr.splitlines()
+    assert many[0].endswith(": give the id of one, or --name sweep for all of that name")
+    assert many[1:] == told
     assert [line.partition(" on there, ")[2].partition(": ")[2][:13] for line in told] == [
         "seed=1: ./fit",
         "seed=2: ./fit",

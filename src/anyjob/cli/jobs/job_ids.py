@@ -18,8 +18,13 @@ MOST_WORK = 60
 """Characters of the work of each."""
 
 
-def full_id(ledger: Ledger, text: str) -> str:
+def full_id(ledger: Ledger, text: str, *, one_of_many: bool = False) -> str:
     """Return the one id that begins so; or that of the job which its backend knows by this id; or its name's.
+
+    Args:
+        ledger: where it is.
+        text: what was given.
+        one_of_many: whether the command takes several jobs, and filters.
 
     Raises:
         JobNotFoundError: there is none, or there are several; the message lists these.
@@ -35,7 +40,12 @@ def full_id(ledger: Ledger, text: str) -> str:
     summaries = ledger.summaries([row.job_id for row in rows])
     lines = [_candidate(row, summaries.get(row.job_id, Summary())) for row in rows]
     more = ["  …"] if len(found) > MOST_CANDIDATES else []
-    raise JobNotFoundError("\n".join([f"{text!r} fits several jobs: give the id of one", *lines, *more]))
+    way = ""
+    if one_of_many and any(row.name == text for row in rows):
+        from shlex import quote
+
+        way = f", or --name {quote(text)} for all of that name"
+    raise JobNotFoundError("\n".join([f"{text!r} fits several jobs: give the id of one{way}", *lines, *more]))
 
 
 def _candidate(row: Row, summary: Summary) -> str:

@@ -111,7 +111,10 @@ def find_jobs(session: Session, ids: Sequence[str], criteria: Criteria) -> list[
         raise click.UsageError("name the jobs either by their ids or by filters (--name, --state, …)")
     if ids:
         ledger = session.ledger
-        return [session.get_job(each) for each in dict.fromkeys(full_id(ledger, text) for text in ids)]
+        return [
+            session.get_job(each)
+            for each in dict.fromkeys(full_id(ledger, text, one_of_many=True) for text in ids)
+        ]
     if not criteria:
         raise click.UsageError("name the jobs: by their ids, or by filters (--name, --state, --tag, …)")
     return session.jobs(
