@@ -198,7 +198,7 @@ def test_plain_data_in_the_place_of_a_spec_is_told_what_it_may_have_meant(work: 
 
 
 def test_a_keyword_that_is_no_resource_is_told_which_may_be_meant() -> None:
-    with pytest.raises(SpecError, match=r"'cpu' is none; did you mean 'cpus'\? For an argument of the func"):
+    with pytest.raises(SpecError, match=r"'cpu' is none \(did you mean 'cpus'\?\); for an argument"):
         as_spec(abs, (3,), ["cpu"])
     with pytest.raises(SpecError, match=r"'seed' is none; for an argument of the function: run\(Call\(abs"):
         as_spec(abs, (3,), ["seed"])

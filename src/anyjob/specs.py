@@ -515,9 +515,9 @@ def as_spec(work: Any, args: tuple[Any, ...], given: Iterable[str] = ()) -> Spec
     for word in set(given).difference(Resources.__struct_fields__, PREREQUISITES, ONCE, (LIMIT,)):
         name = work if isinstance(work, str) else getattr(work, "__qualname__", type(work).__name__)
         near = nearest_resource(word)
-        hint = f"did you mean {near!r}? For" if near else "for"
+        meant = f" (did you mean {near!r}?)" if near else ""
         raise SpecError(
-            f"keywords of run() are resources, and {word!r} is none; {hint} an argument of the function: "
+            f"keywords of run() are resources, and {word!r} is none{meant}; for an argument of the function: "
             f"run(Call({name}, …, {{{word!r}: …}}))"
         )
     return Call(work, args)
