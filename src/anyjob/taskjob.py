@@ -379,7 +379,7 @@ class TaskJob(BaseJob, Generic[T_co]):
         """Ask where the job is; where its engine does not answer, what was heard last holds."""
 
         def ask() -> None:
-            with suppress(Exception):
+            with suppress(Exception):  # of a plugin: the wait has timed out, and says so
                 self.status()
 
         asking = PluginThread(ask, "anyjob-ask")

@@ -43,7 +43,7 @@ class ProcessConnection:
 
     def __del__(self) -> None:
         # Who has not closed it has not done wrong: from Python 3.13 on, sqlite3 would complain.
-        with suppress(Exception):
+        with suppress(Exception):  # of an interpreter that ends: half of its modules are gone
             self.close()
 
     def close(self) -> None:
