@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from soak_load import GROWTH, Figures, Sampler, figures, grown
+from soak_load import GROWTH, MORE, Figures, Sampler, figures, grown
 
 
 def test_what_grows_is_told_and_what_was_so_at_the_beginning_is_not() -> None:
-    small, large = Figures(20.0, 10, 3), Figures(20.0 + GROWTH, 12, 4)
+    small, large = Figures(20.0, 10, 3), Figures(20.0 + GROWTH, 11 + MORE, 4 + MORE)
     assert grown([{"keeper": large}, {"keeper": small}, {"keeper": large}]) == []
     parts = [{"keeper": small}, {"keeper": small}, {"keeper": small}, {"keeper": large, "client": large}]
-    assert grown(parts) == ["keeper has 12 files, and had 10", "keeper has 4 threads, and had 3"]
+    assert grown(parts) == ["keeper has 15 files, and had 10", "keeper has 8 threads, and had 3"]
     assert grown([{"keeper": small}, {}, {"keeper": Figures(29.0, 10, 3)}]) == [
         "keeper has 29 memory, and had 20"
     ]
