@@ -34,10 +34,12 @@ from anyjob import (
     set_default_session,
 )
 from anyjob.cli.jobs.selection import read_states
+from anyjob.cli.jobs.show import usage_lines
 from anyjob.errors import BackendUnavailableError, JobNotFoundError
 from anyjob.ledger.encoding import Context
 from anyjob.ledger.rows import BackendRow, NewJob, Summary
 from anyjob.ledger.store import Ledger
+from anyjob.resources import make_resources
 from anyjob.text.amounts import money, span
 
 DONE, ERROR, QUEUED, RUNNING = JobStatus.DONE, JobStatus.ERROR, JobStatus.QUEUED, JobStatus.RUNNING
@@ -244,6 +246,19 @@ def test_a_name_that_is_like_one_that_there_is(book: Book) -> None:
     book.add(job_id("b"), name="powers")
     with pytest.raises(JobNotFoundError, match=r"; jobs\(name='powers'\) gives all that are called so"):
         get_job("powers")
+
+
+def test_what_was_used_is_told_beside_what_the_last_attempt_was_given() -> None:
+    retries = {"times": 3, "on": ["memory"], "grow": {"memory": 4}, "most": {"memory": "512MiB"}}
+    asked = make_resources({"memory": "64MiB", "cpus": 1, "retries": retries})
+    found: dict[str, Any] = dict.fromkeys(
+        ("cpu_time", "peak_gpu_memory", "read_bytes", "written_bytes", "started", "finished")
+    )
+    found["peak_memory"] = 108 * 2**20
+    found["resources"] = {"memory": asked.memory, "cpus": 1, "retries": msgspec.to_builtins(asked.retries)}
+    for followed, memory in ((["lost"], "64MiB"), (["retry"], "256MiB"), (["retry"] * 2, "512MiB")):
+        found["attempts"] = [{"followed_by": why} for why in (*followed, None)]
+        assert dict(usage_lines(found))["peak memory"] == f"108.0 MiB of {memory}"
 
 
 def shown(start: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from anyjob.cli.terminal.output import write_json, write_line
 from anyjob.ledger.dependencies import CONDITIONS
 from anyjob.ledger.rows import ATTACHED, GPUS, Row
 from anyjob.outcome import USAGE
+from anyjob.resources import make_resources
 from anyjob.runtime.services import AMENDED
 from anyjob.session.backends.plain_job import KIND as PLAIN
 from anyjob.session.facade import Session
@@ -201,8 +202,8 @@ def prerequisite_lines(found: list[dict[str, str]]) -> list[tuple[str, str]]:
 
 
 def usage_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return what a job has used, beside what it had asked for."""
-    asked = found["resources"]
+    """Return what a job has used, beside what its last attempt was given."""
+    asked = _given(found)
     texts = {name: "" if found[name] is None else size(found[name]) for name in USAGE}
     if found["cpu_time"] is not None:
         texts["cpu_time"] = span(found["cpu_time"])
@@ -220,6 +221,18 @@ def usage_lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("written", texts["written_bytes"]),
         ("peak GPU memory", texts["peak_gpu_memory"]),
     ]
+
+
+def _given(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what the last attempt of a job was given: a retry may have had more than what was asked for."""
+    asked: dict[str, Any] = found["resources"]
+    retried = sum(each.get("followed_by") == "retry" for each in found["attempts"])
+    if not retried:
+        return asked
+    from anyjob.execution.next_attempt import grown
+
+    larger = grown(make_resources(asked), retried)
+    return {name: getattr(larger, name) for name in asked}
 
 
 def _progress(told: dict[str, Any] | None) -> str:
