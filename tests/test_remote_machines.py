@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from support.waiting import wait_until
 import anyjob
 from anyjob import BackendUnavailableError, Command, JobStatus
 from anyjob.orders import Answer, Order, Ticket, Unsure
+from anyjob.testing.environment.leftover_processes import end_leftovers
 
 ELSEWHERE = r"open jobs of backend '\S+' are on login1, in \S+/login1, .* leads to login2, .*/login2.*"
 
@@ -181,5 +185,30 @@ def test_what_a_state_directory_had_that_was_removed_is_lost_and_does_not_run_ag
     ended = job.outcome(60)
     assert (ended.status, ended.reason) == (JobStatus.ERROR, "lost")
     assert "the state directory" in caplog.text
+    assert backend.run(marking(tmp_path / "other")).outcome(60).status is JobStatus.DONE
+    assert ran.read_text() == ".\n"
+
+
+def test_a_ledger_that_was_put_back_from_a_copy_has_nothing_run_again_that_it_does_not_know(
+    name: Name, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is of yesterday, and of today's jobs one was run whose answer was lost."""
+    ran, backend, state, copy = tmp_path / "ran", name.backend(), name.state("login1"), tmp_path / "copy"
+    backend.run(Command(["true"])).result(60)
+    with closing(sqlite3.connect(state / "ledger.sqlite")) as db, closing(sqlite3.connect(copy)) as to:
+        db.backup(to)
+    backend.run(Command(["true"])).result(60)
+    unheard = Unheard(monkeypatch)
+    job = backend.run(marking(ran))
+    wait_until(ran.exists)
+    unheard.ends()
+    backend._connection.close()
+    end_leftovers(state)
+    for path in state.glob("ledger.sqlite*"):
+        path.unlink()
+    shutil.copy(copy, state / "ledger.sqlite")
+    ended = job.outcome(60)
+    assert (ended.status, ended.reason) == (JobStatus.ERROR, "lost")
+    assert "is that of an earlier time" in caplog.text
     assert backend.run(marking(tmp_path / "other")).outcome(60).status is JobStatus.DONE
     assert ran.read_text() == ".\n"

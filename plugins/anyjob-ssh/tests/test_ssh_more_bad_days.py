@@ -125,3 +125,26 @@ def test_a_state_directory_that_is_moved_away_while_one_is_connected(
     backend._connection.close()
     assert backend.run(Command(["echo", "on"])).outcome(60).status is JobStatus.DONE
     assert ran.read_text() == ".\n"
+
+
+def test_what_runs_there_goes_on_while_anyjob_is_replaced_there(
+    make: Make, own_server: OwnServer, tmp_path: Path
+) -> None:
+    """By one of another protocol, and then by one of ours."""
+    server = own_server()
+    program = server.bin / "anyjob"
+    ours, ran, go = program.read_text(), tmp_path / "ran", tmp_path / "go"
+    backend = make(**server.options())
+    until = f'echo . | tee -a {ran}; until [ -e "{go}" ]; do sleep 0.1; done'
+    job = backend.run(Command(["sh", "-c", until]))
+    next(job.logs(follow=True))
+    code = "from anyjob.remote.far import server; server.PROTOCOL = 2; server.serve(30)"
+    program.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)}\n")
+    server.kill_agents()
+    for ask in (backend.hello, lambda: backend.run(Command(["true"]))):
+        with pytest.raises(BackendError, match=r"of protocol 2, .* of protocol 1: install the same version"):
+            ask()
+    go.touch()
+    program.write_text(ours)
+    assert job.outcome(60).status is JobStatus.DONE
+    assert ran.read_text() == ".\n"

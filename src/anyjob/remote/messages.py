@@ -56,6 +56,7 @@ class Hello(msgspec.Struct):
         default: its default backend.
         backends: those that are configured there, and the default one.
         free: bytes that are free where its state directory is.
+        jobs: the highest number that its ledger has given to a job: less than once, and it was put back.
         problem: why its configuration cannot be used, if it cannot.
     """
 
@@ -73,6 +74,7 @@ class Hello(msgspec.Struct):
     default: str = ""
     backends: dict[str, OfferedBackend] = {}
     free: int | None = None
+    jobs: int = 0
     problem: str = ""
 
 
@@ -246,9 +248,10 @@ class Observed(msgspec.Struct):
 
 
 class Submitted(msgspec.Struct):
-    """What came of each order: ``""``, or why it was refused."""
+    """What came of each order: ``""``, or why it was refused; and the highest number of a job by then."""
 
     jobs: dict[str, str]
+    last: int = 0
 
 
 class Accepted(msgspec.Struct, omit_defaults=True):

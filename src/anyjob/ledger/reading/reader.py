@@ -327,6 +327,13 @@ class LedgerReader:
             raise StateError(f"backend {number} is not in the ledger {self.path} any more")
         return found
 
+    def last_number(self) -> int:
+        """Return the highest number that a job here was ever given: it only grows."""
+        found = (
+            self.file.read("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'", ()) if self.exists else []
+        )
+        return int(found[0][0]) if found else 0
+
     def backend_rows(self) -> dict[int, BackendRow]:
         """Return the backends that jobs were given to, by their numbers."""
         import json

@@ -129,7 +129,7 @@ class RequestHandler:
                     new.append(order)
             for group in self._groups(backend, new, answers):
                 self._submit(backend, group, answers)
-        return Submitted(answers)
+        return Submitted(answers, self._session.ledger.last_number())
 
     def _groups(
         self, backend: TaskBackend, orders: Sequence[RemoteOrder], answers: dict[str, str]

@@ -104,6 +104,7 @@ class Server:
             session = default_session()
             hello.state = str(session.ledger.state)
             hello.identity = state_directory.identity(session.ledger.state)
+            hello.jobs = session.ledger.last_number()
             hello.machine = state_directory.machine()
             hello.default = session.default_backend()
             names = {hello.default: None, **dict.fromkeys(session.config.backends)}

@@ -236,7 +236,8 @@ class RemoteBackend(TaskBackend):
 
     def launch_parts(self, parts: Iterable[Sequence[Order]]) -> Iterator[tuple[Order, Answer]]:
         """Hand orders over as `launch` does: while the far side writes some down, the next are here."""
-        return self._handover.launch(parts, self._machine.claim)
+        yield from self._handover.launch(parts, self._machine.claim)
+        self._machine.noted(self._handover.last_number)
 
     def find(self, job_ids: Sequence[str]) -> Mapping[str, str]:
         """Our id is theirs."""

@@ -41,6 +41,8 @@ class Handover:
         self._modules: set[str] = set()  # that are known to be there
         self._missing_modules: set[str] = set()  # as was asked for those that are handed over together
         self._checked_by: Hello | None = None  # whose modules these are
+        self.last_number = 0
+        """The highest that a job has there, as was told last."""
 
     def launch(
         self, parts: Iterable[Sequence[Order]], claim: Callable[[list[str]], None]
@@ -69,6 +71,7 @@ class Handover:
                 failed.append((answer, [known.pop(each.job_id) for each in bulk.orders]))
                 continue
             has_any = True
+            self.last_number = max(self.last_number, getattr(answer, "last", 0))
             refused = {} if isinstance(answer, BackendUnavailableError) else answer.jobs
             for each in bulk.orders:
                 order = known.pop(each.job_id)

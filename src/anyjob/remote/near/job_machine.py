@@ -29,6 +29,7 @@ class Known(NamedTuple):
         machine: what tells it from all others, where it says so.
         since: in seconds since 1970: what it does not know of the jobs that are older, it, or another one,
             may have known and run.
+        jobs: the highest number that a job had there when it was asked last.
     """
 
     identity: str
@@ -36,6 +37,7 @@ class Known(NamedTuple):
     state: str
     machine: str
     since: float
+    jobs: int = 0
 
 
 class JobMachine:
@@ -63,7 +65,10 @@ class JobMachine:
             BackendUnavailableError: it leads elsewhere, and nothing leads there.
         """
         hello, known = channel.hello, self._known()
-        if known is None or known.identity == hello.identity:
+        if known is None:
+            return channel
+        if known.identity == hello.identity:
+            self._look_whether_put_back(hello)
             return channel
         if not known.identity:
             self._claim(hello, ())
@@ -140,6 +145,36 @@ class JobMachine:
         self._backend.services.ledger.transaction(lambda: self._keep(Hello(0), time.time()))
         self._connection.close()
 
+    def noted(self, jobs: int) -> None:
+        """Remember the highest number that a job has there, which is told with what is handed over."""
+
+        def write() -> None:
+            known = self._known()
+            if known is not None and known.jobs < jobs:
+                self._write(known._replace(jobs=jobs))
+
+        self._backend.services.ledger.transaction(write)
+
+    def _look_whether_put_back(self, hello: Hello) -> None:
+        """Take in that the ledger there knows less than it did: what is in it is that of an earlier time."""
+
+        def write() -> bool:
+            known = self._known()
+            if known is None or known.identity != hello.identity or hello.jobs >= known.jobs:
+                return False
+            self._keep(hello, time.time())
+            return True
+
+        known = self._known()
+        if known is not None and hello.jobs < known.jobs and self._backend.services.ledger.transaction(write):
+            report(
+                "%s: the state directory %s is that of an earlier time, put back from a copy: jobs that it "
+                "does not know are lost, and do not run again by themselves; but what waited in it then may "
+                "run now, though it has run since: see `anyjob jobs` there",
+                hello.host,
+                hello.state,
+            )
+
     # --- what is told ------------------------------------------------------------------------------
 
     def _elsewhere(self, known: Known, hello: Hello, why: str = "") -> BackendUnavailableError:
@@ -202,7 +237,9 @@ class JobMachine:
         return any(row.job_id not in but for row in found)
 
     def _keep(self, hello: Hello, since: float) -> None:
-        kept = Known(hello.identity, hello.host, hello.state, hello.machine, since)
+        self._write(Known(hello.identity, hello.host, hello.state, hello.machine, since, hello.jobs))
+
+    def _write(self, kept: Known) -> None:
         ledger = self._backend.services.ledger
         ledger.set_options(self._backend.recorder.number, {_KEPT: kept._asdict()})
 
