@@ -161,14 +161,19 @@ class Sampler:
 
 
 def grown(parts: list[dict[str, Figures]]) -> list[str]:
-    """Return which process has more of what in the last part than in the first two, and how much that is."""
+    """Return which process has more of what in the last two parts than in the first two, and how much that is.
+
+    In a part that was short nobody may have been killed: a daemon that is not young has more.
+    """
     found: list[str] = []
-    if len(parts) < 3:
+    if len(parts) < 4:
         return found
-    for name, last in parts[-1].items():
+    for name in parts[-1]:
         early = [part[name] for part in parts[:2] if name in part]
+        late = [part[name] for part in parts[-2:] if name in part]
         for place, allowed in enumerate((GROWTH, MORE, MORE)):
-            most = max((each[place] for each in early), default=last[place])
-            if last[place] > most + allowed:
-                found.append(f"{name} has {last[place]:g} {Figures._fields[place]}, and had {most:g}")
+            last = min(each[place] for each in late)
+            most = max((each[place] for each in early), default=last)
+            if last > most + allowed:
+                found.append(f"{name} has {last:g} {Figures._fields[place]}, and had {most:g}")
     return found

@@ -300,6 +300,21 @@ def test_what_has_left_all_but_its_group_is_ended_with_the_job(driver: KeeperDri
 
 
 @needs_groups
+def test_groups_that_a_job_makes_in_its_own_go_with_it(driver: KeeperDriver) -> None:
+    driver.spawn("a", "/bin/sleep", "600", memory=100 * MIB)
+    pid = driver.start_of("a")
+    assert real is not None
+    (name,) = groups_of(driver)
+    inner = f"{real.path}/{name}/inner"
+    os.mkdir(inner)
+    cgroups.write(f"{inner}/cgroup.procs", str(pid))
+    assert memory_groups.has_processes(f"{real.path}/{name}")
+    driver.kill("a")
+    driver.end_of("a")
+    until(lambda: not groups_of(driver), "both groups are gone")
+
+
+@needs_groups
 def test_what_a_killed_keeper_leaves_is_killed_and_removed(driver: KeeperDriver) -> None:
     driver.spawn("a", "/bin/sleep", "600", memory=100 * MIB)
     pid = driver.start_of("a")

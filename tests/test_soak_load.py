@@ -8,14 +8,17 @@ from soak_load import GROWTH, MORE, Figures, Sampler, figures, grown
 
 
 def test_what_grows_is_told_and_what_was_so_at_the_beginning_is_not() -> None:
-    small, large = Figures(20.0, 10, 3), Figures(20.0 + GROWTH, 11 + MORE, 4 + MORE)
-    assert grown([{"keeper": large}, {"keeper": small}, {"keeper": large}]) == []
-    parts = [{"keeper": small}, {"keeper": small}, {"keeper": small}, {"keeper": large, "client": large}]
-    assert grown(parts) == ["keeper has 15 files, and had 10", "keeper has 8 threads, and had 3"]
-    assert grown([{"keeper": small}, {}, {"keeper": Figures(29.0, 10, 3)}]) == [
-        "keeper has 29 memory, and had 20"
+    small, large = Figures(20.0, 10, 3), Figures(21.0 + GROWTH, 11 + MORE, 4 + MORE)
+    few, many = {"keeper": small}, {"keeper": large}
+    assert grown([many, few, many, many]) == []
+    assert grown([few, few, few, many]) == []  # for a moment
+    assert grown([few, few, many]) == []  # it is too early to tell
+    assert grown([few, few, many, many]) == [
+        "keeper has 29 memory, and had 20",
+        "keeper has 15 files, and had 10",
+        "keeper has 8 threads, and had 3",
     ]
-    assert grown([{"keeper": small}, {"keeper": large}]) == []
+    assert grown([few, few, few, {"client": large}]) == []
 
 
 def test_what_a_process_has_is_read_and_told() -> None:

@@ -129,7 +129,8 @@ class MemoryGroups:
         assert self._place is not None
         if not has_processes(group):
             self._left.discard(group)
-            if len(self._spare) < SPARE and self._place.is_clean(group):
+            is_whole = len(groups_in(group)) == 1
+            if len(self._spare) < SPARE and is_whole and self._place.is_clean(group):
                 self._spare.append(group)
             else:
                 self._remove(group)
@@ -233,12 +234,18 @@ def _groups(place: str, begins: str) -> list[str]:
         return []
 
 
+def groups_in(group: str) -> list[str]:
+    """Return a group and those that a job has made in it, the innermost first."""
+    return [path for path, _, _ in os.walk(group, topdown=False)]
+
+
 def is_removed(group: str) -> bool:
-    """Remove a group, and return whether it is gone."""
+    """Remove a group with those in it, and return whether it is gone."""
     try:
-        os.rmdir(group)
+        for each in groups_in(group):
+            os.rmdir(each)
     except FileNotFoundError:
-        return True
+        return not os.path.exists(group)
     except OSError:
         return False
     return True
@@ -246,12 +253,12 @@ def is_removed(group: str) -> bool:
 
 def has_processes(group: str) -> bool:
     """Tell whether there are processes in a group."""
-    return bool(cgroups.read(f"{group}/{cgroups.PROCESSES}").strip())
+    return any(cgroups.read(f"{each}/{cgroups.PROCESSES}").strip() for each in groups_in(group))
 
 
 def kill_in(group: str) -> None:
     """Kill what is in a group."""
-    for pid in cgroups.processes_in(group):
+    for pid in [pid for each in groups_in(group) for pid in cgroups.processes_in(each)]:
         try:
             os.kill(pid, signal.SIGKILL)
         except OSError:
