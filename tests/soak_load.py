@@ -161,7 +161,7 @@ class Sampler:
 
 
 def grown(parts: list[dict[str, Figures]]) -> list[str]:
-    """Return which process has more of what in the last two parts than in the first two, and how much that is.
+    """Return which process has more of what in the last two parts than in the first two, and how much.
 
     In a part that was short nobody may have been killed: a daemon that is not young has more.
     """
