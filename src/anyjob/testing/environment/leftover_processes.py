@@ -23,9 +23,7 @@ def end_leftovers(directory: Path) -> None:
     the marks in their environment.
     """
     deadline = time.monotonic() + TIMEOUT
-    found = False
     while left := leftovers(directory):
-        found = True
         assert time.monotonic() < deadline, f"processes {left} cannot be ended"
         for pid in left:
             try:
@@ -33,7 +31,7 @@ def end_leftovers(directory: Path) -> None:
             except ProcessLookupError:
                 continue
         time.sleep(0.002)  # for the kernel to end them: /proc cannot be waited for
-    for record in directory.rglob(f"hosts/*/{RECORD}") if found else ():
+    for record in directory.rglob(f"hosts/*/{RECORD}"):  # also of a keeper that was killed before
         sweep(record.parents[2], record.parent)
 
 
