@@ -27,7 +27,7 @@ from anyjob.builtin.local.supervisor.keepers.dead_keeper import kill_leftovers
 CAPACITY = 2
 PROGRAM = """
 import sys
-from anyjob.builtin.local.keeper.launch import worker_process
+from anyjob.builtin.local.keeper.launch import worker_pool, worker_process
 from anyjob.builtin.local.keeper.main import main
 
 worker_process.AHEAD = 60.0
@@ -39,6 +39,12 @@ class Driver(KeeperDriver):
     """Its keeper has workers have as many calls as may be, however long these take on a busy machine."""
 
     program = ("-c", PROGRAM)
+
+
+class Unseen(Driver):
+    """Its keeper does not look by itself at what its workers do."""
+
+    program = ("-c", PROGRAM.replace("worker_process.AHEAD", "worker_pool.LOOK = worker_process.AHEAD"))
 
 
 def _is_gone(pid: int) -> bool:
@@ -125,10 +131,14 @@ def test_what_has_not_begun_is_forgotten_with_the_supervisor(driver: Driver, tmp
     assert all(len(marks_in(tmp_path / job)) == 1 for job in behind)
 
 
-def test_who_comes_next_is_told_what_runs_though_the_log_has_no_room_for_it(
-    driver: Driver, tmp_path: Path
-) -> None:
+def test_who_comes_next_is_told_what_runs_though_the_log_has_no_room_for_it(tmp_path: Path) -> None:
     """Else it would send the call again once that has ended."""
+    with running_keeper(tmp_path, driven=Unseen) as driver:
+        assert isinstance(driver, Unseen)
+        _is_told_what_runs(driver, tmp_path)
+
+
+def _is_told_what_runs(driver: Driver, tmp_path: Path) -> None:
     warm_up(driver, tmp_path, capacity=1)
     gate = driver.fifo()
     submit(driver, "long", calls.read_line, gate, capacity=1)
@@ -235,6 +245,45 @@ def test_a_call_without_room_for_its_log_waits_for_some(driver: Driver, tmp_path
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert driver.end_of("b")["code"] == 0
     assert marks_in(tmp_path / "b") == [str(pid)]
+
+
+def test_a_call_ahead_whose_directory_cannot_be_made_fails_alone(driver: Driver, tmp_path: Path) -> None:
+    """Its worker is to make it, and ends where it cannot; the keeper, which tries then, says why."""
+    warm_up(driver, tmp_path)
+    (driver.state / "spool" / "b30").symlink_to(tmp_path)
+    jobs = submit_many(driver, tmp_path, "b", 40)
+    driver.end_of(*jobs)
+    assert driver.ended["b30"]["cause"] == "start-failed"
+    assert "is a link or somebody else's" in driver.ended["b30"]["message"]
+    made = {job: len(marks_in(tmp_path / job)) for job in jobs}
+    assert made == {job: int(job != "b30") for job in jobs}
+
+
+def test_a_call_ahead_finds_its_directory_without_what_an_earlier_attempt_has_left(
+    driver: Driver, tmp_path: Path
+) -> None:
+    warm_up(driver, tmp_path)
+    for job in ("b30", "b31"):
+        (driver.state / "spool" / job).mkdir(0o700)
+    left = driver.state / "spool" / "b31" / "outcome.pkl"
+    left.write_bytes(b"of another attempt")
+    jobs = submit_many(driver, tmp_path, "b", 40)
+    driver.end_of(*jobs)
+    assert not left.exists()
+    assert {job: (driver.ended[job]["code"], len(marks_in(tmp_path / job))) for job in jobs} == dict.fromkeys(
+        jobs, (0, 1)
+    )
+
+
+def test_a_directory_that_a_worker_makes_is_private(driver: Driver, tmp_path: Path) -> None:
+    """Whatever umask the call before it has left."""
+    warm_up(driver, tmp_path)
+    jobs = [f"b{number}" for number in range(20)]
+    for job in jobs:
+        submit(driver, job, os.umask, 0)
+    driver.end_of(*jobs)
+    modes = {(driver.state / "spool" / job).stat().st_mode & 0o777 for job in jobs}
+    assert modes == {0o700}
 
 
 def test_workers_leave_no_logs(driver: Driver, tmp_path: Path) -> None:

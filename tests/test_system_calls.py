@@ -42,7 +42,7 @@ LIMITS: dict[str, dict[str, dict[str, int]]] = {
         "supervisor": {"mkdir": 1},
         "keeper": {"mkdir": 1, "write": 3, "chdir": 2},
         "worker": {
-            "openat": 2, "write": 3, "chdir": 2, "umask": 3, "dup2": 2,
+            "mkdir": 1, "openat": 2, "write": 3, "chdir": 2, "umask": 5, "dup2": 2,
             "rt_sigaction": 3, "setitimer": 3, "getrusage": 3,
         },
     },
@@ -113,4 +113,5 @@ def test_a_job_makes_no_more_system_calls_than_it_did(tmp_path: Path, kind: str)
         if count / MANY > limits[program].get(call, 0) + MARGIN
     }
     assert not over, {program: dict(calls) for program, calls in counts.items()}
-    assert counts["keeper"]["mkdir"] == MANY  # they were counted at all
+    made = sum(counts[program]["mkdir"] for program in ("keeper", "worker") if program in counts)
+    assert made == MANY  # they were counted at all; a worker makes them for calls that it is given ahead

@@ -146,9 +146,11 @@ class TaskBackend(EngineAdapter):
         With ``progress`` it waits until all have ended, and shows meanwhile how far they are, as
         `anyjob.wait` does.
         """
-        jobs = self.run_many(
-            [Call(fn, arguments) for arguments in zip(*iterables, strict=False)], **resources
-        )
+        from anyjob.process.collector import collector_at_rest
+
+        given = list(zip(*iterables, strict=False))
+        with collector_at_rest(len(given)):
+            jobs = self.run_many([Call(fn, arguments) for arguments in given], **resources)
         if progress:
             from anyjob.tracking.waits.blocking import wait
 

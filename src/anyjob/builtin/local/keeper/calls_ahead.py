@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from anyjob.builtin.local.keeper.launch.errors import StartFailed
-from anyjob.builtin.local.keeper.launch.job_directory import make_spool
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,10 +39,6 @@ class CallsAhead:
             following = self._slots.next_after(job)
             if following is None or not self._zygotes.go_together(following, job):
                 break
-            try:
-                make_directory(following)
-            except (StartFailed, OSError):
-                break  # it is for its own start to say so
             self._slots.promise(following)
             self._zygotes.follow(following, job)
             calls.append(following)
@@ -62,14 +55,3 @@ class CallsAhead:
     def _admit(self, number: int) -> None:
         for following in self._slots.admit(number):
             self._launch(following)
-
-
-def make_directory(job: Job) -> None:
-    """Have a job find its directory, and make it once.
-
-    Raises:
-        StartFailed: that is not possible.
-    """
-    if not job.has_directory:
-        make_spool(job.spool)
-        job.has_directory = True

@@ -8,11 +8,12 @@ import signal
 import time
 
 from anyjob.builtin.local.error_log import log_error
-from anyjob.builtin.local.keeper.calls_ahead import CallsAhead, make_directory
+from anyjob.builtin.local.keeper.calls_ahead import CallsAhead
 from anyjob.builtin.local.keeper.ends import Ends
 from anyjob.builtin.local.keeper.job import Job, Key
 from anyjob.builtin.local.keeper.launch.environments import Environments
 from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFailed
+from anyjob.builtin.local.keeper.launch.job_directory import make_directory
 from anyjob.builtin.local.keeper.launch.zygote_pool import ZygotePool
 from anyjob.builtin.local.keeper.launch.zygote_process import claim_for_keeper
 from anyjob.builtin.local.keeper.processes import pausing
@@ -165,10 +166,7 @@ class JobControl:
                 environment = self._environments.load(job.environment)
                 self.process_started(job, *self._spawner.start_command(job, environment))
         except StartFailed as failure:
-            if is_full(failure.__cause__):
-                self._launch_later(job, failure.message)
-            else:
-                self.start_failed(job, failure)
+            self.start_failed(job, failure)
         except OSError as error:
             if is_full(error):
                 self._launch_later(job, f"{error.filename}: {explain(error)}")
@@ -185,7 +183,10 @@ class JobControl:
         self._loop.call_later(ROOM, self._launch, job)
 
     def start_failed(self, job: Job, failure: StartFailed) -> None:
-        """A job cannot be started."""
+        """A job cannot be started; where the disk is full, it is once there is room."""
+        if is_full(failure.__cause__):
+            self._launch_later(job, failure.message)
+            return
         job.cause = "start-failed"
         self.job_ended(job, failure.code, message=failure.message)
 

@@ -14,10 +14,12 @@ child that makes one call does: with the outcome in the spool, and without a wor
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import resource
 import select
+import stat
 import sys
 import time
 from collections import deque
@@ -45,6 +47,7 @@ SMALL = 4096
 """Bytes of a report up to which it is told, and needs no file."""
 LARGEST_LOG = 8 << 20
 """Bytes of its log after which a worker makes no more calls."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
 RETRY = 0.2
 """Seconds after which is tried again what finds the disk full."""
 GROWTH = 256 << 20
@@ -100,6 +103,8 @@ class Worker:
     def _serve_one(self, order: dict[str, Any]) -> None:
         child, runner = self._child, self._runner
         self._calls += 1
+        if not order["has_directory"]:
+            self._make_directory(order["spool"])
         self._write("begun", order["id"], order["attempt"], time.time())
         begun = time.monotonic()
         child.write_mark(self._mark, order["mark"])
@@ -118,6 +123,31 @@ class Worker:
         took = time.monotonic() - begun
         self._write("ended", child.exit_code(outcome), report, self._usage.end(), time.time(), took)
         child.set_handler(SIGTERM, child.SIG_DFL)
+
+    def _make_directory(self, path: str) -> None:
+        """Make the directory of a call that it has not begun; wait for room where there is none.
+
+        Where that is not so simple this process ends: the keeper, which does it then, says what is wrong.
+        """
+        umask = os.umask(0o077)
+        while not self._has_made(path):
+            time.sleep(RETRY)
+        os.umask(umask)
+
+    def _has_made(self, path: str) -> bool:
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            found = os.lstat(path)
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+                self._end()
+            if os.path.lexists(path + "/outcome.pkl"):  # of an earlier attempt
+                self._end()
+        except OSError as error:
+            if error.errno in FULL:
+                return False
+            self._end()
+        return True
 
     def _can_go_on(self) -> bool:
         """Tell whether nothing is left of the call that would be of harm to the next."""

@@ -12,6 +12,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from anyjob.builtin.local.keeper.job import Job
+
+
+def make_directory(job: Job) -> None:
+    """Have a job find its directory, and make it once.
+
+    Raises:
+        StartFailed: that is not possible.
+    """
+    if not job.has_directory:
+        make_spool(job.spool)
+        job.has_directory = True
+
 
 def make_spool(path: str) -> None:
     """Make the directory of a job, or take the one that is there if it is the user's own.

@@ -8,7 +8,7 @@ import time
 from anyjob.builtin.local import process_table
 from anyjob.builtin.local.error_log import log_error
 from anyjob.builtin.local.keeper.launch.errors import NOT_EXECUTABLE, StartFailed
-from anyjob.builtin.local.keeper.launch.job_directory import change_directory
+from anyjob.builtin.local.keeper.launch.job_directory import change_directory, make_directory
 from anyjob.builtin.local.keeper.launch.worker_pool import WorkerPool
 from anyjob.builtin.local.keeper.launch.zygote_process import ZygoteProcess, call_order, claim_for_keeper
 from anyjob.builtin.local.keeper.processes.usage import UNKNOWN, usage_of
@@ -116,6 +116,7 @@ class ZygotePool:
         Raises:
             StartFailed: there is no such zygote, environment or working directory.
         """
+        make_directory(job)  # unless it was: a worker that was to make it may not have come to that
         zygote = self._zygote_for(job)
         change_directory(job.cwd)
         os.chdir("/")

@@ -190,6 +190,7 @@ def call_order(job: Job) -> dict[str, Any]:
         "variables": {**job.extra, **job.marks},
         "mark": job.mark,
         "durable": job.durable,
+        "has_directory": job.has_directory,
         "group": job.group,
         "shared": work.get("shared"),
         "payload": work.get("payload"),
