@@ -212,3 +212,23 @@ def test_a_ledger_that_was_put_back_from_a_copy_has_nothing_run_again_that_it_do
     assert "is that of an earlier time" in caplog.text
     assert backend.run(marking(tmp_path / "other")).outcome(60).status is JobStatus.DONE
     assert ran.read_text() == ".\n"
+
+
+def test_what_another_program_hands_over_meanwhile_makes_no_ledger_older(
+    name: Name, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has noted more by the time that this one looks than the other side had when it was connected."""
+    backend = name.backend()
+    backend.run(Command(["true"])).result(60)
+    opened_by = PipeBackend._carried_by
+
+    def noted_meanwhile(backend: PipeBackend, *arguments: Any) -> Any:
+        channel = opened_by(backend, *arguments)
+        backend._machine.noted(1000)
+        return channel
+
+    monkeypatch.setattr(PipeBackend, "_carried_by", noted_meanwhile)
+    backend._connection.close()
+    backend.hello()
+    assert backend._machine.since() == 0
+    assert "earlier time" not in caplog.text

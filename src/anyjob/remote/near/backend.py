@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -113,9 +114,11 @@ class RemoteBackend(TaskBackend):
     # --- the channel ---------------------------------------------------------------------------------
 
     def _open_channel(self) -> Channel:
+        before = self._machine.last_noted()  # it is asked before the other side says what it has
         channel = self._carried_by(self.command_line(), self._lost)
         if not channel.hello.problem:
-            channel = self._machine.reached(channel, lambda host: self._open_channel_to(host, self._lost))
+            ways = functools.partial(self._open_channel_to, lost=self._lost)
+            channel = self._machine.reached(channel, ways, before)
         if self.configured_name:
             noted = noted_offers.of_hello(self.type_name, channel.hello, self.options.backend)
             noted_offers.note(self.services.ledger.state, self.configured_name, noted)

@@ -54,12 +54,13 @@ class JobMachine:
     def __init__(self, backend: _Backend, connection: Connection) -> None:
         self._backend, self._connection = backend, connection
 
-    def reached(self, channel: Channel, open_channel_to: Callable[[str], Channel]) -> Channel:
+    def reached(self, channel: Channel, open_channel_to: Callable[[str], Channel], noted: int = 0) -> Channel:
         """Return a channel to the machine that has the jobs: this one, or another, if it leads elsewhere.
 
         Args:
             channel: just opened.
             open_channel_to: opens one to a host by what it calls itself.
+            noted: what `last_noted` was before that was opened: another process may have noted more since.
 
         Raises:
             BackendUnavailableError: it leads elsewhere, and nothing leads there.
@@ -68,7 +69,7 @@ class JobMachine:
         if known is None:
             return channel
         if known.identity == hello.identity:
-            self._look_whether_put_back(hello)
+            self._look_whether_put_back(hello, noted)
             return channel
         if not known.identity:
             self._claim(hello, ())
@@ -155,18 +156,22 @@ class JobMachine:
 
         self._backend.services.ledger.transaction(write)
 
-    def _look_whether_put_back(self, hello: Hello) -> None:
+    def last_noted(self) -> int:
+        """Return the highest number that a job has there, as it was told last."""
+        known = self._known()
+        return 0 if known is None else known.jobs
+
+    def _look_whether_put_back(self, hello: Hello, noted: int) -> None:
         """Take in that the ledger there knows less than it did: what is in it is that of an earlier time."""
 
         def write() -> bool:
             known = self._known()
-            if known is None or known.identity != hello.identity or hello.jobs >= known.jobs:
-                return False
+            if known is None or known.identity != hello.identity or known.jobs < noted:
+                return False  # another process has taken that in
             self._keep(hello, time.time())
             return True
 
-        known = self._known()
-        if known is not None and hello.jobs < known.jobs and self._backend.services.ledger.transaction(write):
+        if hello.jobs < noted and self._backend.services.ledger.transaction(write):
             report(
                 "%s: the state directory %s is that of an earlier time, put back from a copy: jobs that it "
                 "does not know are lost, and do not run again by themselves; but what waited in it then may "
