@@ -141,6 +141,7 @@ def test_what_runs_there_goes_on_while_anyjob_is_replaced_there(
     code = "from anyjob.remote.far import server; server.PROTOCOL = 2; server.serve(30)"
     program.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)}\n")
     server.kill_agents()
+    backend._connection.close()  # its end may not have been heard yet
     for ask in (backend.hello, lambda: backend.run(Command(["true"]))):
         with pytest.raises(BackendError, match=r"of protocol 2, .* of protocol 1: install the same version"):
             ask()
