@@ -362,8 +362,8 @@ class RequestHandler:
         if not isinstance(backend, TaskBackend) or not backend.capabilities.durable:
             raise BackendError(
                 f"backend {backend.name()!r} there is not durable: its jobs would end with the connection; "
-                "name one that is, `backend = …`: local, a scheduler's, or that of a cluster (of Dask, of "
-                "Ray) whose address is configured there"
+                "name one that is, `backend = …`: local, a scheduler's, or that of a cluster which is "
+                "configured so there (Dask: `address`; Ray: `address`, and `mode` durable)"
             )
         return backend
 
