@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def test_a_process_forked_off_meanwhile_collects() -> None:
 
 
 def test_it_rests_while_jobs_are_handed_over_and_goes_on_though_that_fails(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     seen = set()
 
@@ -56,10 +57,16 @@ def test_it_rests_while_jobs_are_handed_over_and_goes_on_though_that_fails(
         seen.add(gc.isenabled())
         raise RuntimeError("a plugin's")
 
-    with Session(Config.from_dict({"backends": {"own": {"type": "threads"}}})) as session:
+    with Session(Config.from_dict({"backends": {"own": {"type": "local"}}}), state=tmp_path) as session:
         backend: Any = session.get_backend("own")
         monkeypatch.setattr(backend.services, "before_submit", before_submit)
         with pytest.raises(RuntimeError, match="a plugin's"):
             backend.run_many([Call(abs, (1,))] * MANY)
     assert seen == {False}
     assert gc.isenabled()
+
+
+def test_work_that_is_done_meanwhile_has_its_garbage_collected() -> None:
+    with Session(Config.from_dict({"backends": {"own": {"type": "inline"}}})) as session:
+        jobs = session.get_backend("own").map(lambda number: gc.isenabled(), range(MANY))
+        assert all(job.result() for job in jobs)

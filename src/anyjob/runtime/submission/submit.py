@@ -60,7 +60,8 @@ def submit(
     Raises:
         AnyjobError: as `TaskBackend.run` and `TaskBackend.run_many` say.
     """
-    with collector_at_rest(len(specs)):
+    # One that is not durable may do the work itself meanwhile, and that may make garbage.
+    with collector_at_rest(len(specs) if backend.capabilities.durable else 0):
         return _submit(
             backend,
             specs,
