@@ -35,7 +35,7 @@ from anyjob import (
 )
 from anyjob.cli.jobs.selection import read_states
 from anyjob.cli.jobs.show import usage_lines
-from anyjob.errors import BackendUnavailableError, JobNotFoundError
+from anyjob.errors import BackendUnavailableError, JobNotFoundError, SpecError
 from anyjob.ledger.encoding import Context
 from anyjob.ledger.rows import BackendRow, NewJob, Summary
 from anyjob.ledger.store import Ledger
@@ -119,6 +119,43 @@ def test_no_jobs(book: Book) -> None:
     assert (done.exit_code, done.stderr) == (0, "")
     assert cells(done.stdout) == [["id", "name", "backend", "state", "reason", "age", "took", "work"]]
     assert json.loads(invoke("jobs", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("seed=1", "acd"),
+        ("seed=1.0", "ad"),
+        ("seed=11", "b"),
+        ("lr=1e-3", "a"),
+        ("fast=True", "ab"),
+        ("fast=true", "ab"),
+        ("sizes=[1, 2]", "c"),
+        ('where="a", "seed": 11}', ""),
+        ('note=say "seed": 11', "e"),
+        ("why=1", ""),
+    ],
+)
+def test_jobs_are_found_by_their_parameters(book: Book, wanted: str, found: str) -> None:
+    book.add(job_id("a"), summary=Summary("./fit", {"seed": 1, "lr": 0.001, "fast": True}))
+    book.add(job_id("b"), summary=Summary("./fit", {"seed": 11, "lr": 0.01, "fast": True}))
+    book.add(job_id("c"), summary=Summary("./fit", {"seed": "1", "sizes": [1, 2]}))
+    book.add(job_id("d"), summary=Summary("./fit", {"seed": 1.0, "lr": 0.01}))
+    book.add(job_id("e"), summary=Summary("./fit", {"note": 'say "seed": 11'}))
+    assert "".join(listed("-p", wanted)) == found
+
+
+def test_the_newest_of_a_parameter_are_found_beside_other_filters(book: Book) -> None:
+    for n in range(6):
+        book.add(job_id(f"{n}a"), name=f"n{n % 2}", summary=Summary("./fit", {"seed": n % 3, "lr": 6}))
+    assert listed("-p", "seed=0", "-p", "lr=6") == ["0a", "3a"]
+    assert listed("-p", "seed=0", "--limit", "1") == ["3a"]
+    assert listed("-p", "seed=0", "--name", "n0") == ["0a"]
+    assert listed("-p", "seed=0", "--state", "open") == ["0a", "3a"]
+    assert "-p takes KEY=VALUE" in invoke("jobs", "-p", "seed").stderr
+    assert "no job fits" in invoke("cancel", "-p", "seed=9", "--yes").stdout
+    with pytest.raises(SpecError, match="parameters are a mapping"):
+        Session().jobs(parameters="seed=3")  # type: ignore[arg-type]
 
 
 def test_a_line_for_each_job_the_newest_last(book: Book) -> None:

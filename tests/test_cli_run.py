@@ -21,10 +21,13 @@ from anyjob import (
     BackendUnavailableError,
     BaseBackend,
     BaseJob,
+    Call,
     Config,
     JobStatus,
     Registry,
     Session,
+    get_backend,
+    jobs,
     set_default_session,
 )
 from anyjob.builtin.threads import ThreadsBackend
@@ -361,6 +364,19 @@ def test_a_terminal_shows_what_a_queued_job_waits_for() -> None:
         when=(b"attempt 2 of 2, again in", lambda: invoke("cancel", "again")),
     )
     assert "on local: job is queued: attempt 2 of 2, again in" in written
+
+
+def test_jobs_of_a_sweep_are_run_again_by_a_parameter(tmp_path: Path) -> None:
+    (tmp_path / "demo.toml").write_text(SWEEP)
+    assert invoke("run", "demo.toml").exit_code == 0
+    assert len(jobs(parameters={"a": 2})) == 1
+    assert invoke("rerun", "-p", "a=2", "--state", "done").exit_code == 0
+    (again,) = jobs(parameters={"a": "2"})
+    assert len(jobs(parameters={"a": 2}, superseded=True)) == 2
+    assert jobs(parameters={"a": 3}) == []
+    on_threads = get_backend("threads").run(Call(abs, (-1,)))
+    assert again.status() is JobStatus.DONE
+    assert on_threads not in jobs(parameters={"a": 2})
 
 
 SWEEP = """

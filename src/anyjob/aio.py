@@ -181,12 +181,13 @@ async def jobs(
     since: float | str | datetime | timedelta | None = None,
     limit: int | None = None,
     superseded: bool = False,
+    parameters: Mapping[str, Any] | None = None,
     *,
     session: Session | None = None,
 ) -> list[Any]:
     """Return handles on the jobs of a session that fit: see `anyjob.Session.jobs`."""
     find = _of(session).jobs
-    return await offload(lambda: find(name, state, backend, tags, since, limit, superseded))
+    return await offload(lambda: find(name, state, backend, tags, since, limit, superseded, parameters))
 
 
 # --- one job --------------------------------------------------------------------------------------

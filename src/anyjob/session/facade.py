@@ -315,6 +315,7 @@ class Session:
         since: float | str | t.datetime | t.timedelta | None = None,
         limit: int | None = None,
         superseded: bool = False,
+        parameters: t.Mapping[str, t.Any] | None = None,
     ) -> list[t.Any]:
         """Return handles on jobs, oldest first: those in the ledger, and those only this process knows.
 
@@ -332,6 +333,8 @@ class Session:
                 ("2026-11-30", "yesterday"), a time of one, or how long ago ("2h").
             limit: only the newest so many.
             superseded: also those that were run again since (see `rerun`), so that others count instead.
+            parameters: only those with all of these values of axes of a job file: ``{"seed": 3}``. A text
+                also means the number that it reads as.
 
         Raises:
             UnknownNameError: no backend is called so.
@@ -339,7 +342,7 @@ class Session:
         """
         from anyjob.job import JobList
 
-        return JobList(self._finder.select(name, state, backend, tags, since, limit, superseded))
+        return JobList(self._finder.select(name, state, backend, tags, since, limit, superseded, parameters))
 
     def rerun(
         self, /, jobs: t.Iterable[t.TaskJob[t.T]], *, downstream: bool = False, **resources: t.Any

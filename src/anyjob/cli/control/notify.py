@@ -106,5 +106,4 @@ def _meant(
     if not rows:
         raise JobNotFoundError("no job fits: there is nothing to tell of; `anyjob jobs` lists them")
     ids = [row.job_id for row in rows]
-    said = [criteria.name or "", *(f"{key}={value}" for key, value in criteria.tags.items())]
-    return " ".join(filter(None, said)) or f"{len(ids)} jobs", ids, ids
+    return " ".join(criteria.called()) or f"{len(ids)} jobs", ids, ids

@@ -116,6 +116,7 @@ def select(
         backends=numbers,
         tags=criteria.tags,
         since=criteria.since,
+        parameters=criteria.parameters,
         superseded=superseded,
         blocked=blocked,
         limit=limit,

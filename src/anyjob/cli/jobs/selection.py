@@ -19,16 +19,22 @@ from anyjob.status import JobStatus
 
 
 class Criteria(NamedTuple):
-    """What jobs are looked for by; None, or no tags, for what does not matter."""
+    """What jobs are looked for by; None, or no tags or parameters, for what does not matter."""
 
     name: str | None
     states: tuple[JobStatus, ...] | None
     backend: str | None
     tags: dict[str, str]
     since: float | None
+    parameters: dict[str, str]
 
     def __bool__(self) -> bool:
         return any(each is not None and each != {} for each in self)
+
+    def called(self) -> list[str]:
+        """Return the words by which jobs that fit may be called: their name, parameters and tags."""
+        pairs = (*self.parameters.items(), *self.tags.items())
+        return [*filter(None, [self.name]), *(f"{key}={value}" for key, value in pairs)]
 
 
 def filter_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -55,6 +61,13 @@ def filter_options(function: Callable[..., None]) -> Callable[..., None]:
             shell_complete=job_tags,
         ),
         click.option(
+            "-p",
+            "parameters",
+            multiple=True,
+            metavar="AXIS=VALUE",
+            help="Only jobs with this value of an axis of their job file. Repeatable.",
+        ),
+        click.option(
             "--since",
             metavar="TIME",
             help="Only jobs submitted within this time: 2h, 30m, 7d; or since a day: 2026-11-30, yesterday.",
@@ -78,6 +91,7 @@ def read_criteria(options: dict[str, Any]) -> Criteria:
         options["backend"],
         parse_pairs(options["tags"], "--tag"),
         as_time(options["since"], what="--since"),
+        parse_pairs(options["parameters"]),
     )
 
 
@@ -123,6 +137,7 @@ def find_jobs(session: Session, ids: Sequence[str], criteria: Criteria) -> list[
         backend=criteria.backend,
         tags=criteria.tags,
         since=criteria.since,
+        parameters=criteria.parameters,
     )
 
 

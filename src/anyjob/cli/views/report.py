@@ -98,10 +98,10 @@ def report(
 
 
 def _title(criteria: Criteria) -> str:
-    said = [criteria.name or "", *(f"{key}={value}" for key, value in criteria.tags.items())]
+    said = criteria.called()
     said += [f"on {criteria.backend}"] if criteria.backend else []
     said += [", ".join(state.name for state in criteria.states)] if criteria.states else []
-    return " ".join(filter(None, said)) or "All jobs"
+    return " ".join(said) or "All jobs"
 
 
 def _write(path: str, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from anyjob.ledger.file.sql_lists import placeholders
@@ -21,6 +22,8 @@ _NAMED = "k.name = ? AND k.name <> ''"
 _TAGGED = "t.key = ? AND t.value = ?"
 FEW = 20_000
 """Rows that are quickly looked through one by one."""
+_SHOWN = {"True": "true", "False": "false", "None": "null"}
+"""What listings show of values that JSON writes otherwise."""
 MOST = 2**63 - 1
 """The largest number that SQLite knows."""
 
@@ -42,6 +45,7 @@ class Search:
         states: Sequence[JobStatus] | None = None,
         backends: Sequence[int] | None = None,
         tags: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Any] | None = None,
         since: float | None = None,
         before: float | None = None,
         limit: int | None = None,
@@ -57,6 +61,7 @@ class Search:
             self._codes = sorted([*self._codes, *queued])
         self._backends = backends
         self._tags = dict(tags or {})
+        self._parameters = dict(parameters or {})
         self._since = since
         self._before = before
         self._limit = limit
@@ -132,6 +137,12 @@ class Search:
         if self._before is not None:
             where = [*where, f"j.state >= {FINAL}", "j.finished < ?"]
             values = [*values, self._before]
+        for name, value in self._parameters.items():
+            # As text, since not each SQLite reads JSON: in that of `json.dumps`, no string has such a part.
+            parts = [f"{encoded}: {each}{end}" for encoded, each in _encodings(name, value) for end in ",}"]
+            among = " OR ".join(["instr(s.parameters, ?)"] * len(parts))
+            where = [*where, f"EXISTS (SELECT 1 FROM summaries s WHERE s.n = j.n AND ({among}))"]
+            values = [*values, *parts]
         if not self._superseded:
             where = [*where, "NOT EXISTS (SELECT 1 FROM reruns r WHERE r.original = j.n)"]
         sql = f"SELECT {COLUMNS} FROM {tables} " + ("WHERE " + " AND ".join(where) if where else "")
@@ -172,3 +183,28 @@ class Search:
     def _count(self, of: str, values: list[Any], limit: int = 1000) -> int:
         counted = self._read(f"SELECT count(*) FROM (SELECT 1 FROM {of} LIMIT ?)", [*values, limit])
         return int(counted[0][0])
+
+
+def encodings(value: Any) -> frozenset[str]:
+    """Return how a parameter that is looked for may be written in the ledger.
+
+    A text also means the number, the truth value or the list that it reads as, and 6 means 6.0, too.
+    """
+    import json
+
+    meant = [value]
+    if isinstance(value, str):
+        with suppress(ValueError):
+            meant.append(json.loads(_SHOWN.get(value, value)))
+    for each in meant[-1:]:
+        if type(each) is int and abs(each) <= 2**53:
+            meant.append(float(each))
+        elif type(each) is float and each.is_integer():
+            meant.append(int(each))
+    return frozenset(json.dumps(each, default=str) for each in meant)
+
+
+def _encodings(name: str, value: Any) -> list[tuple[str, str]]:
+    import json
+
+    return [(json.dumps(name), each) for each in sorted(encodings(value))]

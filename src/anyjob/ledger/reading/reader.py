@@ -120,6 +120,7 @@ class LedgerReader:
         states: Sequence[JobStatus] | None = None,
         backends: Sequence[int] | None = None,
         tags: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Any] | None = None,
         since: float | None = None,
         before: float | None = None,
         limit: int | None = None,
@@ -133,6 +134,7 @@ class LedgerReader:
             states: in one of these.
             backends: given to one of the backends of these numbers.
             tags: with all of these.
+            parameters: with all of these values of axes of a job file.
             since: submitted at this time or later, in seconds since 1970.
             before: ended before this time.
             limit: how many at most.
@@ -145,6 +147,7 @@ class LedgerReader:
             states=states,
             backends=backends,
             tags=tags,
+            parameters=parameters,
             since=since,
             before=before,
             limit=limit,

@@ -23,7 +23,7 @@ STATE_WORDS = (*GROUPS, *JobStatus.__members__)
 
 
 class JobFilters(NamedTuple):
-    """What jobs are looked for by; None, or no tags, for what does not matter."""
+    """What jobs are looked for by; None, or no tags or parameters, for what does not matter."""
 
     name: str | None
     states: tuple[JobStatus, ...] | None
@@ -31,9 +31,12 @@ class JobFilters(NamedTuple):
     tags: Mapping[str, str]
     since: float | None
     limit: int | None
+    parameters: Mapping[str, Any]
 
 
-def read_filters(name: Any, state: Any, backend: Any, tags: Any, since: Any, limit: Any) -> JobFilters:
+def read_filters(
+    name: Any, state: Any, backend: Any, tags: Any, since: Any, limit: Any, parameters: Any
+) -> JobFilters:
     """Take what a caller gave: see `anyjob.jobs`.
 
     Raises:
@@ -44,6 +47,8 @@ def read_filters(name: Any, state: Any, backend: Any, tags: Any, since: Any, lim
             raise SpecError(f"{what}: jobs are looked for by its text, not by {value!r}")
     if not (tags is None or isinstance(tags, Mapping)):
         raise SpecError(f'tags are a mapping such as {{"study": "a"}}, not {tags!r}')
+    if not (parameters is None or isinstance(parameters, Mapping)):
+        raise SpecError(f'parameters are a mapping such as {{"seed": 3}}, not {parameters!r}')
     if not (limit is None or (type(limit) is int and limit >= 0)):
         raise SpecError(f"limit: {limit!r} does not do: it must be a whole number, 0 or more")
     return JobFilters(
@@ -53,6 +58,7 @@ def read_filters(name: Any, state: Any, backend: Any, tags: Any, since: Any, lim
         {key: str(value) for key, value in (tags or {}).items()},  # as `Resources` keeps them
         as_time(since),
         limit,
+        dict(parameters or {}),
     )
 
 

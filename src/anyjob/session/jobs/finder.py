@@ -9,6 +9,7 @@ from typing import Any
 from anyjob import _typing as t
 from anyjob.errors import BackendError, JobNotFoundError
 from anyjob.ledger.reading.designation import KnownJob, meant, probably_meant
+from anyjob.ledger.reading.queries import encodings
 from anyjob.ledger.rows import Row
 from anyjob.ledger.store import Ledger
 from anyjob.runtime.ids import require_id
@@ -87,9 +88,10 @@ class JobFinder:
         since: Any = None,
         limit: int | None = None,
         superseded: bool = False,
+        parameters: Mapping[str, Any] | None = None,
     ) -> list[Any]:
         """Return handles on the jobs that fit, oldest first: see `anyjob.jobs`."""
-        wanted = read_filters(name, state, backend, tags, since, limit)
+        wanted = read_filters(name, state, backend, tags, since, limit, parameters)
         rows: list[Row] = []
         numbers = None if wanted.backend is None else self._backends.numbers(wanted.backend)
         if self._ledger.exists:
@@ -98,6 +100,7 @@ class JobFinder:
                 states=wanted.states,
                 backends=numbers,
                 tags=wanted.tags,
+                parameters=wanted.parameters,
                 since=wanted.since,
                 limit=wanted.limit,
                 superseded=superseded,
@@ -219,7 +222,7 @@ def _fits(job: Any, wanted: JobFilters) -> bool:
         return False
     states = wanted.states
     if record is None:  # a plain job has neither name nor tags, and is asked
-        if wanted.name is not None or wanted.tags or wanted.since is not None:
+        if wanted.name is not None or wanted.tags or wanted.parameters or wanted.since is not None:
             return False
         return states is None or job._ask_status() in states
     if (
@@ -231,5 +234,12 @@ def _fits(job: Any, wanted: JobFilters) -> bool:
     return (
         (wanted.name is None or resources.name == wanted.name)
         and all(resources.tags.get(key) == value for key, value in wanted.tags.items())
+        and all(_has(record.parameters, *wanted_one) for wanted_one in wanted.parameters.items())
         and (wanted.since is None or record.submitted >= wanted.since)
     )
+
+
+def _has(parameters: Mapping[str, Any], name: str, value: Any) -> bool:
+    import json
+
+    return name in parameters and json.dumps(parameters[name], default=str) in encodings(value)
