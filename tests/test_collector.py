@@ -39,6 +39,19 @@ def test_who_has_it_off_keeps_it_off() -> None:
     assert not gc.isenabled()
 
 
+def test_ctrl_c_as_it_begins_to_rest_leaves_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    disable = gc.disable
+
+    def interrupted() -> None:
+        disable()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gc, "disable", interrupted)
+    with pytest.raises(KeyboardInterrupt), collector_at_rest(MANY):
+        pass
+    assert gc.isenabled()
+
+
 def test_a_process_forked_off_meanwhile_collects() -> None:
     with collector_at_rest(MANY):
         pid = os.fork()

@@ -143,6 +143,16 @@ def test_what_is_no_day_or_time_is_refused_with_what_is(wrong: str) -> None:
         as_time(wrong, what="--since")
 
 
+def test_a_month_is_not_taken_for_thousands_of_days_and_some_hours() -> None:
+    with pytest.raises(SpecError, match=r"^--since: '2026-11' names no day: write 2026-11-01$"):
+        as_time("2026-11", what="--since")
+
+
+def test_a_datetime_that_no_clock_has_shown_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"^since: datetime\.datetime\(1, 1, 1, 0, 0\) is no time: "):
+        as_time(datetime.min)
+
+
 # --- which backend ----------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from anyjob.builtin.local.keeper.processes import memory_groups, memory_watch
 from anyjob.builtin.local.keeper.processes.memory_groups import MemoryGroups, prefix, sweep, told
 from anyjob.builtin.local.machine import cgroups
 from anyjob.builtin.local.machine.cgroups import Place, find_place, limit_of, processes_in, read
+from anyjob.builtin.local.process_table import children
 
 MIB = 1 << 20
 GROW = f"import sys; sys.path.insert(0, {TESTS!r}); import memory_growers as growers; "
@@ -326,6 +327,35 @@ def test_what_a_killed_keeper_leaves_is_killed_and_removed(driver: KeeperDriver)
     assert groups_of(driver) == []
     assert not (driver.logs / memory_groups.RECORD).exists()
     until(lambda: not Path(f"/proc/{pid}/exe").exists(), "what was in it is gone")
+
+
+def test_what_a_killed_keeper_was_about_to_start_does_not_start(tmp_path: Path) -> None:
+    """It has no mark until it is the program: nobody would find it, and the job may run a second time."""
+    asked, go_on, ran = tmp_path / "asked", tmp_path / "go-on", tmp_path / "ran"
+    for fifo in (asked, go_on):
+        os.mkfifo(fifo)
+
+    class Slow(KeeperDriver):
+        program = (
+            "-c",
+            "from anyjob.builtin.local.keeper.launch import program; "
+            f"program.join = lambda group: (open({str(asked)!r}, 'w').close(), open({str(go_on)!r}).read()); "
+            "from anyjob.builtin.local.keeper.processes.memory_groups import MemoryGroups; "
+            "MemoryGroups.make = lambda groups, job: '/nowhere'; MemoryGroups.end = lambda groups, job: None; "
+            "from anyjob.builtin.local.keeper.main import main; main()",
+        )
+
+    with running_keeper(tmp_path, driven=Slow) as driver:
+        driver.spawn("a", "/bin/sh", "-c", f"echo ran > {ran}", memory=100 * MIB)
+        asked.read_text()
+        session = children(driver.keeper.pid)
+        assert session is not None
+        (pid,) = session
+        driver.kill_keeper()
+        with open(go_on, "w"):
+            pass
+        until(lambda: not Path(f"/proc/{pid}/exe").exists(), "what was to become the program is gone")
+        assert not ran.exists()
 
 
 # --- who is told --------------------------------------------------------------------------------

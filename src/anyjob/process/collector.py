@@ -23,8 +23,8 @@ def collector_at_rest(jobs: int) -> Iterator[None]:
         yield
         return
     _resting.append(jobs)
-    gc.disable()
     try:
+        gc.disable()  # in here: Ctrl-C may be told as it returns
         yield
     finally:
         gc.enable()

@@ -14,6 +14,7 @@ from anyjob.errors import InvalidStatusError, SpecError
 from anyjob.status import JOB_FINAL_STATES, JobStatus, as_status
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}", re.ASCII)
 _DAYS = {"today": 0, "yesterday": 1}
 OPEN = tuple(status for status in JobStatus if status not in JOB_FINAL_STATES)
 GROUPS = {"OPEN": OPEN, "ENDED": JOB_FINAL_STATES, "FAILED": (JobStatus.ERROR,)}
@@ -95,7 +96,10 @@ def as_time(since: Any, *, what: str = "since") -> float | None:
     if isinstance(since, str):
         return _time_of_text(since.strip(), what)
     if isinstance(since, datetime):
-        return since.timestamp()
+        try:
+            return since.timestamp()
+        except (ValueError, OverflowError, OSError) as error:
+            raise SpecError(f"{what}: {since!r} is no time: {error}") from None
     if isinstance(since, timedelta):
         from anyjob.text.units import parse_duration
 
@@ -114,6 +118,8 @@ def _time_of_text(text: str, what: str) -> float:
             return datetime.fromisoformat(text).timestamp()
         except (ValueError, OverflowError, OSError) as error:
             raise SpecError(f"{what}: {text!r} is no day or time: {error}") from None
+    if _MONTH.fullmatch(text):  # to Slurm so many days and hours, of which nobody has thousands
+        raise SpecError(f"{what}: {text!r} names no day: write {text}-01")
     from anyjob.text.units import parse_duration
 
     try:

@@ -101,8 +101,9 @@ class Spawner:
         attributes: dict[str, Any],
         group: str = "",
     ) -> int:
-        """Start a program with what posix_spawn cannot give it; slower, and for the few."""
+        """Start a program with what posix_spawn cannot give it; slower."""
         reader, writer = os.pipe2(os.O_CLOEXEC)
+        keeper = os.getpid()
         pid = os.fork()
         if pid == 0:
             try:
@@ -114,9 +115,13 @@ class Spawner:
                     os.set_inheritable(number, True)
                 for ignored in self._ignored:
                     signal.signal(ignored, signal.SIG_DFL)
-                process_attributes.apply(attributes)
                 if group:
-                    join(group)
+                    join(group)  # before it may have few descriptors at most
+                process_attributes.apply(attributes)
+                if os.getppid() != keeper:
+                    # It was killed: whoever looks for what it has left cannot know this process by its mark
+                    # yet, and may have the job started by another keeper.
+                    os._exit(127)
                 os.execve(path, argv, variables)
             except BaseException as error:  # in the child, where nothing may go on but the program
                 os.write(writer, b"%d" % (getattr(error, "errno", None) or errno.EINVAL))
