@@ -17,7 +17,8 @@ os.environ.update(ray_lab.environment())  # Ray reads them once, when it is impo
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[ray_lab.Cluster]:
     """A cluster, started once."""
-    made = ray_lab.Cluster()
+    # A node that has died is missed within seconds; one that is only slow is not.
+    made = ray_lab.Cluster(health_check_period_ms=300, health_check_initial_delay_ms=1000)
     yield made
     made.stop()
 

@@ -12,7 +12,7 @@ from anyjob_ray.options import RayJobOptions, RayOptions
 from anyjob_ray.payload import Packer
 from anyjob_ray.results import load_outcome
 from anyjob_ray.task_options import task_options, why_infeasible
-from anyjob_ray.tasks.failures import REASONS, failed_outcome
+from anyjob_ray.tasks.failures import REASONS, bereft_outcome, failed_outcome
 from anyjob_ray.tasks.nodes import resource_demand
 from anyjob_ray.worker.reports.result import LARGE, dump_out_of_band
 from hypothesis import given
@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from anyjob import Call, Config, ConfigError, Resources, Session
 from anyjob.orders import Order
+from anyjob.sdk import runner
 
 NO_JOB_OPTIONS = RayJobOptions()
 
@@ -234,6 +235,24 @@ def test_a_cancelled_task_is_cancelled() -> None:
     killed = failed_outcome(WorkerCrashedError(), "walltime", 2.0)
     assert (killed["status"], killed["reason"]) == ("ERROR", "walltime")
     assert "2 s" in killed["message"]
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_result_that_ray_has_lost_is_told_by_the_job_that_made_it(durable: bool) -> None:
+    from ray import ObjectRef
+    from ray.exceptions import ObjectReconstructionFailedError, OwnerDiedError, RayTaskError
+
+    taken = {name: ObjectRef(bytes([number] * ObjectRef.size())) for number, name in enumerate(("a1", "b2"))}
+    lost = taken["b2"].hex()
+    for kind in (ObjectReconstructionFailedError, OwnerDiedError):
+        error = RayTaskError("run_job", "…", kind(lost, b"", ""))
+        outcome = bereft_outcome(error, taken, durable)
+        assert outcome is not None
+        assert (outcome["status"], outcome["reason"]) == ("ERROR", "dependency")
+        assert outcome["message"].startswith(runner.RESULT_LOST.format("b2"))
+        assert ("'anyjob rerun --downstream b2'" in outcome["message"]) is durable
+    assert bereft_outcome(error, {"a1": taken["a1"]}, durable) is None, "its own result"
+    assert bereft_outcome(RuntimeError("something new"), taken, durable) is None
 
 
 def test_what_ray_alone_knows_is_told_in_its_words() -> None:

@@ -26,7 +26,7 @@ class TaskOwner(JobEvents):
     def __init__(self) -> None:
         super().__init__()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._manager = TaskManager(self._on_result)
+        self._manager = TaskManager(self._on_result, durable=True)
         self._renounced: set[str] = set()
         self._read: deque[tuple[float, str]] = deque()
         self._results: deque[tuple[str, Any]] = deque()

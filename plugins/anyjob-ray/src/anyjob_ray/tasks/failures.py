@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from anyjob.sdk import runner
 
 broken = runner.broken
+RESULT_LOST = runner.RESULT_LOST
 
 REASONS = {
     "OutOfMemoryError": "memory",
@@ -46,6 +48,25 @@ def failed_outcome(error: BaseException, cause: str = "", walltime: float | None
     reason = next((REASONS[name] for name in names if name in REASONS), "exception")
     reason = "signal" if cause == "died" else reason
     return {**outcome, "reason": reason, "message": _message(reason, error)}
+
+
+def bereft_outcome(error: BaseException, taken: Mapping[str, Any], durable: bool) -> dict[str, Any] | None:
+    """Return what came of a job that has not run since Ray has lost a result that it takes; else None.
+
+    Args:
+        error: what Ray raises instead of a result. What a call raises itself never comes this way.
+        taken: the object refs of the results, by the ids of their jobs.
+        durable: whether the ledger knows which job takes which result.
+    """
+    both = (error, getattr(error, "cause", None))
+    lost = {getattr(each, "object_ref_hex", None) for each in both}
+    needed = next((job_id for job_id, ref in taken.items() if ref.hex() in lost), None)
+    if needed is None:
+        return None
+    # Also read by the ledger: where that result is stored, the job begins anew with it.
+    way_out = f"'anyjob rerun --downstream {needed}' makes it anew" if durable else "submit both anew"
+    message = f"{RESULT_LOST.format(needed)} by Ray, with the node or the process that held it ({way_out})"
+    return {"status": "ERROR", "reason": "dependency", "message": message, "finished": time.time()}
 
 
 def broken_outcome(job_id: str, outcome: bytes) -> bytes | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anyjob_ray.worker.reports.output import Location
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Task:
@@ -18,6 +20,7 @@ class Task:
         walltime: seconds that it may run.
         retriable: whether Ray runs it again if its worker dies.
         needs: those whose results it takes, as far as they are known here.
+        taken: the object refs of all results that it takes, by the ids of their jobs.
     """
 
     __slots__ = (
@@ -33,16 +36,23 @@ class Task:
         "ref",
         "retriable",
         "started",
+        "taken",
         "walltime",
     )
 
     def __init__(
-        self, job_id: str, walltime: float | None, retriable: bool = False, needs: Sequence[Task] = ()
+        self,
+        job_id: str,
+        walltime: float | None,
+        retriable: bool = False,
+        needs: Sequence[Task] = (),
+        taken: Mapping[str, Any] = _NOTHING,
     ) -> None:
         self.job_id = job_id
         self.walltime = walltime
         self.retriable = retriable
         self.needs = needs
+        self.taken = taken
         self.dependents: list[Task] = []
         """Those that take its result, until it has ended."""
         for need in needs:
@@ -93,7 +103,7 @@ class Task:
     def end(self, outcome: bytes) -> None:
         """Take in what came of it; if its cancel was accepted, it is cancelled, whatever that was."""
         self.outcome = _as_cancelled(outcome) if self.cancelled else outcome
-        self.needs, self.dependents = (), []
+        self.needs, self.taken, self.dependents = (), _NOTHING, []
         if not self.in_object_store:
             self.ref = None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from anyjob_ray.tasks.batch_submitter import BatchSubmitter, Launch, SubmittedBatch
 from anyjob_ray.tasks.cancellation import Canceller
-from anyjob_ray.tasks.failures import broken_outcome, failed_outcome, is_cancelled_error
+from anyjob_ray.tasks.failures import bereft_outcome, broken_outcome, failed_outcome, is_cancelled_error
 from anyjob_ray.tasks.launch_queue import LaunchQueue, PackedJob
 from anyjob_ray.tasks.object_refs import add_done_callback
 from anyjob_ray.tasks.recovery import RecoveredBatch, recover_batch
@@ -28,15 +28,18 @@ class TaskManager:
             `take_result` is to be called with both, elsewhere.
         announce_cancels: called with the ids of jobs that are about to be cancelled, and may be in a batch:
             when it returns, the worker must be able to learn of them from the event actor.
+        durable: whether the jobs outlive their client.
     """
 
     def __init__(
         self,
         on_result: Callable[[str, Any], None],
         announce_cancels: Callable[[list[str]], None] = lambda job_ids: None,
+        durable: bool = False,
     ) -> None:
         self.tasks: dict[str, Task] = {}
         self._on_result = on_result
+        self._durable = durable
         self._functions: dict[tuple[Any, bytes], Any] = {}
         self._submitter = BatchSubmitter(self._remote_function, on_result, self._is_wanted)
         self._canceller = Canceller(self._submitter, on_result, announce_cancels)
@@ -85,6 +88,7 @@ class TaskManager:
             walltime,
             task_options["max_retries"] > 0,
             [self.tasks[each] for each in needs if each in self.tasks],
+            needs,
         )
         if queue is not None and not buffers and not needs:
             queue.pending.append(job)
@@ -234,7 +238,9 @@ class TaskManager:
                 result = RuntimeError(f"Ray gave {type(result).__name__} for a job")
             task.crashed = True
             overdue = "walltime" if task.is_overdue else ""
-            failed = failed_outcome(result, task.kill_reason or overdue or cause, task.walltime)
+            cause = task.kill_reason or overdue or cause
+            failed = None if cause else bereft_outcome(result, task.taken, self._durable)
+            failed = failed or failed_outcome(result, cause, task.walltime)
             outcome = pickle.dumps(failed, 5)
         return self._end_job(job_id, outcome)
 
