@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from anyjob_gridengine.backend import GridEngineBackend
 from gridengine_lab import Programs, sge
 from support.waiting import wait_until
 
-from anyjob import Call, Command, JobRejectedError, JobStatus
+from anyjob import Call, Command, JobRejectedError, JobStatus, Session
+from anyjob.views.details.facts_of import collect
+from anyjob.views.explanation.explain import explain
 from conftest import Make
 
 pytestmark = pytest.mark.engine("gridengine")
@@ -154,6 +157,15 @@ def test_what_it_refuses_is_told_in_its_words(
         backend.run(Command(["true"]), **resources)
     assert "\n" not in str(raised.value)
     assert not any(backend.spool_root.glob("??/*"))
+
+
+def test_why_a_job_never_starts_is_explained(
+    backend: GridEngineBackend, anyjob_open: Callable[[Mapping[str, Any]], Session]
+) -> None:
+    job = backend.run(Command(["true"]), cpus=5000)
+    session = anyjob_open({})
+    told = explain(collect(session, session.ledger.rows([job.job_id()])[job.job_id()]))
+    assert ": no queue can ever run it as it is: cannot run in PE" in told.headline
 
 
 def test_an_id_that_was_given_to_another_job_is_not_ours(make: Make) -> None:

@@ -211,6 +211,29 @@ def test_the_reason_of_an_error_state_is_read() -> None:
     assert DIALECT.pending_reason(text) == "error: can't chdir to /no/such: none"
 
 
+CANNOT = """\
+job_number:                 37
+job_name:                   sleep
+job_type:                   binary
+scheduling info:            cannot run in PE "smp" because it only offers 0 slots
+Job 37 cannot run in PE "smp" because it only offers 0 slots
+verification: no suitable queues
+"""
+
+
+def test_what_the_scheduler_has_against_a_job_is_read() -> None:
+    """Recorded of Grid Engine 8.1.9, of `-pe smp 5000`."""
+    why = 'cannot run in PE "smp" because it only offers 0 slots'
+    assert DIALECT.pending_reason(CANNOT) == f"no queue can ever run it as it is: {why}"
+    without_info = "".join(line for line in CANNOT.splitlines(True) if "scheduling" not in line)
+    assert DIALECT.pending_reason(without_info) == f"no queue can ever run it as it is: {why}"
+    held = "job_number: 38\nscheduling info:            Job is in hold state\n"
+    assert DIALECT.pending_reason(held + "verification: job is already running or is held\n") == ""
+    fits = CANNOT.replace("verification: no suitable queues", "verification: found suitable queue(s)")
+    assert DIALECT.pending_reason(fits) == why
+    assert DIALECT.pending_reason("job_number: 39\nverification: found suitable queue(s)\n") == ""
+
+
 def test_ids_are_made_and_taken_apart() -> None:
     assert [DIALECT.id_of("7"), DIALECT.id_of("7", 3), DIALECT.id_of("7", 3, 5)] == ["7", "7.3", "7.3-5"]
     assert [DIALECT.split_id("7"), DIALECT.split_id("7.3")] == [("7", None), ("7", 3)]

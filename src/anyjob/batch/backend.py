@@ -252,11 +252,18 @@ class BatchBackend(TaskBackend):
         return found
 
     def _why_stuck(self, row: Row) -> str:
-        command = self.words.why_pending(row.job)
+        return self._why_pending(row.job) or row.message
+
+    def why_waiting(self, native_id: str) -> str:
+        """Ask the scheduler why a job waits; empty where it does not say, or is not asked in this dialect."""
+        return self._why_pending(self.words.split_id(native_id)[0])
+
+    def _why_pending(self, job: str) -> str:
+        command = self.words.why_pending(job)
         if command is not None:
             with suppress(BackendError):
-                return self.words.pending_reason(self._programs.query(command)) or row.message
-        return row.message
+                return self.words.pending_reason(self._programs.query(command))
+        return ""
 
     def collect(self, tickets: Sequence[Ticket]) -> Mapping[str, Outcome]:
         """Read the spool; of a job that has left nothing there, the scheduler's word counts."""

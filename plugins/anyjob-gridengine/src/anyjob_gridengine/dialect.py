@@ -11,6 +11,9 @@ from xml.etree import ElementTree
 from anyjob.sdk import Dialect, Row, Submission
 from anyjob_gridengine.states import RESCHEDULED, how_it_ended, status_of, task_ranges, timestamp
 
+MOST_REASONS = 5
+"""Lines that are told of why a job waits, at most: the scheduler has one for each queue."""
+
 
 class GridEngine(Dialect):
     """Grid Engine 8, as its programs talk."""
@@ -129,13 +132,24 @@ class GridEngine(Dialect):
             yield self.id_of(job, int(task) if task else None)
 
     def why_pending(self, job: str) -> list[str]:
-        """Return the ``qstat``."""
-        return ["qstat", "-j", job]
+        """Return the ``qstat``, and the ``qalter`` that verifies it as if nothing else ran.
+
+        It changes nothing of the job. The ``qstat`` says why it waits only where ``schedd_job_info`` is on.
+        """
+        return ["sh", "-c", 'qstat -j "$0" && { qalter -w v "$0" 2>&1 || :; }', job]
 
     def pending_reason(self, text: str) -> str:
-        """Read the reasons of an error state."""
+        """Read the reasons of an error state, why it can never run, or what there is against it now."""
         found = re.findall(r"^error reason\s+\d+:\s+(?:\S+ \S+ \[[^]]*\]: )?(.*)$", text, re.MULTILINE)
-        return "; ".join(dict.fromkeys(found))
+        if found:
+            return "; ".join(dict.fromkeys(found))
+        _, _, info = text.partition("\nscheduling info:")
+        told = dict.fromkeys(line.strip() for line in info.split("\n") if line.strip())
+        against = [line for line in told if not line.startswith(("Job ", "verification: "))]
+        if "verification: no suitable queues" not in text:
+            return "; ".join(against[:MOST_REASONS])
+        never = dict.fromkeys(re.findall(r"^Job \d+ (cannot run .*)$", text, re.MULTILINE))
+        return "no queue can ever run it as it is: " + "; ".join([*never][:MOST_REASONS] or ["none suits it"])
 
     def id_of(self, job: str, first: int | None = None, last: int | None = None) -> str:
         """Return ``7``, ``7.3``, or ``7.3-5``."""

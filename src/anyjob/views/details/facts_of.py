@@ -27,6 +27,8 @@ def collect(session: Session, row: Row) -> Facts:
     """Return what is known of a job that helps to explain it."""
     ledger = session.ledger
     found = describe(session, row)
+    if row.status.name == "QUEUED" and row.native_id and not found["message"]:
+        found["message"] = _why_waiting(session, row)
     now = time.time()
     asked = next(queries.resources_of(ledger, [row]))
     settings = ledger.settings(row.backend)
@@ -56,6 +58,14 @@ def collect(session: Session, row: Row) -> Facts:
         alike=queries.alike(ledger, row),
         cause=cause and Other(cause.job_id, cause.name, cause.status.name),
     )
+
+
+def _why_waiting(session: Session, row: Row) -> str:
+    """Have its scheduler asked, where it tells more of one job than in its list of all."""
+    with suppress(AnyjobError):
+        ask = getattr(session.get_job(row.job_id).backend(), "why_waiting", None)
+        return "" if ask is None else str(ask(row.native_id))
+    return ""
 
 
 def _room(session: Session, row: Row, spool: Path) -> tuple[int, int]:
