@@ -316,6 +316,21 @@ def test_groups_that_a_job_makes_in_its_own_go_with_it(driver: KeeperDriver) -> 
 
 
 @needs_groups
+def test_what_the_kernel_kills_in_a_group_that_a_job_makes_counts(driver: KeeperDriver) -> None:
+    fifo = driver.fifo()
+    code = f"{GROW}import os; growers.wait_at({fifo!r}); os.fork() or growers.hold(400); os.wait()"
+    driver.spawn("a", sys.executable, "-c", code, memory=100 * MIB)
+    pid = driver.start_of("a")
+    assert real is not None
+    (name,) = groups_of(driver)
+    inner = f"{real.path}/{name}/inner"
+    os.mkdir(inner)
+    cgroups.write(f"{inner}/cgroup.procs", str(pid))
+    os.write(driver.held[-1], b".")
+    assert driver.end_of("a")["cause"] == "memory"
+
+
+@needs_groups
 def test_what_a_killed_keeper_leaves_is_killed_and_removed(driver: KeeperDriver) -> None:
     driver.spawn("a", "/bin/sleep", "600", memory=100 * MIB)
     pid = driver.start_of("a")
@@ -341,7 +356,8 @@ def test_what_a_killed_keeper_was_about_to_start_does_not_start(tmp_path: Path) 
             "from anyjob.builtin.local.keeper.launch import program; "
             f"program.join = lambda group: (open({str(asked)!r}, 'w').close(), open({str(go_on)!r}).read()); "
             "from anyjob.builtin.local.keeper.processes.memory_groups import MemoryGroups; "
-            "MemoryGroups.make = lambda groups, job: '/nowhere'; MemoryGroups.end = lambda groups, job: None; "
+            "MemoryGroups.make = lambda groups, job: '/nowhere'; "
+            "MemoryGroups.end = lambda groups, job: None; "
             "from anyjob.builtin.local.keeper.main import main; main()",
         )
 

@@ -64,7 +64,10 @@ class Place:
 
     def kills(self, group: str) -> int:
         """Return how many processes of a group the kernel has killed for want of memory."""
-        text = read(f"{group}/{'memory.oom_control' if self.version == 1 else 'memory.events'}")
+        if self.version == 1:  # there each counts what was killed in it alone
+            text = "".join(read(f"{each}/memory.oom_control") for each in groups_in(group))
+        else:
+            text = read(f"{group}/memory.events")
         counts = (line.split() for line in text.splitlines())
         return sum(int(words[1]) for words in counts if len(words) == 2 and words[0] == "oom_kill")
 
@@ -156,6 +159,11 @@ def _limits_something(group: str) -> bool:
     if read(f"{group}/cpuset.cpus").strip():
         return True
     return any(read(f"{group}/{name}").split()[:1] not in ([], ["max"]) for name in _LIMITING)
+
+
+def groups_in(group: str) -> list[str]:
+    """Return a group and those that a job has made in it, the innermost first."""
+    return [path for path, _, _ in os.walk(group, topdown=False)]
 
 
 def processes_in(group: str) -> list[int]:

@@ -129,7 +129,7 @@ class MemoryGroups:
         assert self._place is not None
         if not has_processes(group):
             self._left.discard(group)
-            is_whole = len(groups_in(group)) == 1
+            is_whole = len(cgroups.groups_in(group)) == 1
             if len(self._spare) < SPARE and is_whole and self._place.is_clean(group):
                 self._spare.append(group)
             else:
@@ -234,15 +234,10 @@ def _groups(place: str, begins: str) -> list[str]:
         return []
 
 
-def groups_in(group: str) -> list[str]:
-    """Return a group and those that a job has made in it, the innermost first."""
-    return [path for path, _, _ in os.walk(group, topdown=False)]
-
-
 def is_removed(group: str) -> bool:
     """Remove a group with those in it, and return whether it is gone."""
     try:
-        for each in groups_in(group):
+        for each in cgroups.groups_in(group):
             os.rmdir(each)
     except FileNotFoundError:
         return not os.path.exists(group)
@@ -253,12 +248,12 @@ def is_removed(group: str) -> bool:
 
 def has_processes(group: str) -> bool:
     """Tell whether there are processes in a group."""
-    return any(cgroups.read(f"{each}/{cgroups.PROCESSES}").strip() for each in groups_in(group))
+    return any(cgroups.read(f"{each}/{cgroups.PROCESSES}").strip() for each in cgroups.groups_in(group))
 
 
 def kill_in(group: str) -> None:
     """Kill what is in a group."""
-    for pid in [pid for each in groups_in(group) for pid in cgroups.processes_in(each)]:
+    for pid in [pid for each in cgroups.groups_in(group) for pid in cgroups.processes_in(each)]:
         try:
             os.kill(pid, signal.SIGKILL)
         except OSError:
