@@ -227,6 +227,16 @@ def busy(driver: KeeperDriver) -> list[str]:
     return [name for name in groups_of(driver) if processes_in(f"{real.path}/{name}")]
 
 
+def put_further_in(driver: KeeperDriver, pid: int) -> str:
+    """Have a process in a group inside that of the only job, and return that of the job."""
+    assert real is not None
+    (name,) = groups_of(driver)
+    group = f"{real.path}/{name}"
+    os.mkdir(f"{group}/inner")
+    cgroups.write(f"{group}/inner/cgroup.procs", str(pid))
+    return group
+
+
 @needs_groups
 def test_a_program_that_grows_at_once_is_ended_by_the_kernel(driver: KeeperDriver) -> None:
     driver.spawn("a", sys.executable, "-c", f"{GROW}growers.hold(400); print('held')", memory=100 * MIB)
@@ -304,12 +314,7 @@ def test_what_has_left_all_but_its_group_is_ended_with_the_job(driver: KeeperDri
 def test_groups_that_a_job_makes_in_its_own_go_with_it(driver: KeeperDriver) -> None:
     driver.spawn("a", "/bin/sleep", "600", memory=100 * MIB)
     pid = driver.start_of("a")
-    assert real is not None
-    (name,) = groups_of(driver)
-    inner = f"{real.path}/{name}/inner"
-    os.mkdir(inner)
-    cgroups.write(f"{inner}/cgroup.procs", str(pid))
-    assert memory_groups.has_processes(f"{real.path}/{name}")
+    assert memory_groups.has_processes(put_further_in(driver, pid))
     driver.kill("a")
     driver.end_of("a")
     until(lambda: not groups_of(driver), "both groups are gone")
@@ -321,11 +326,7 @@ def test_what_the_kernel_kills_in_a_group_that_a_job_makes_counts(driver: Keeper
     code = f"{GROW}import os; growers.wait_at({fifo!r}); os.fork() or growers.hold(400); os.wait()"
     driver.spawn("a", sys.executable, "-c", code, memory=100 * MIB)
     pid = driver.start_of("a")
-    assert real is not None
-    (name,) = groups_of(driver)
-    inner = f"{real.path}/{name}/inner"
-    os.mkdir(inner)
-    cgroups.write(f"{inner}/cgroup.procs", str(pid))
+    put_further_in(driver, pid)
     os.write(driver.held[-1], b".")
     assert driver.end_of("a")["cause"] == "memory"
 
