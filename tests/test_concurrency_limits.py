@@ -168,6 +168,11 @@ def test_limits_that_make_no_sense_are_told(own: Local, tmp_path: Path) -> None:
             parse(f'{text}\n[command]\nargv = ["true"]', "f.toml")
 
 
+def test_a_limit_on_the_command_line_asks_for_a_name_in_its_words() -> None:
+    done = invoke("run", "--limit", "2", "--", "true")
+    assert (done.exit_code, "as --name fit" in done.stderr) == (125, True), done.stderr
+
+
 @pytest.mark.usefixtures("local_cli")
 def test_the_command_line_and_job_files(tmp_path: Path) -> None:
     assert invoke("limit").stdout == "no limits\n"

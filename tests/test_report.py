@@ -287,6 +287,15 @@ def test_what_was_run_anew_is_reported_where_that_is_asked_for() -> None:
     assert [row["job_id"] for row in _table("--name", "anew", "--superseded")] == [first.job_id(), *ids]
 
 
+@pytest.mark.usefixtures("local_cli")
+def test_memory_is_measured_by_what_the_last_attempt_was_given() -> None:
+    script, again = "[ $ANYJOB_ATTEMPT = 2 ]", {"times": 1, "grow": {"memory": 2}}
+    backend = library.get_backend("local")
+    job = backend.run(Command(["sh", "-c", script]), name="grown", memory="64MiB", retries=again)
+    library.wait([job], timeout=60)
+    assert [(row["attempt"], row["memory"]) for row in _table("--name", "grown")] == [("2", str(128 << 20))]
+
+
 def _table(*options: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(anyjob("report", *options, "--csv", "-").stdout.decode())))
 

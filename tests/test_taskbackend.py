@@ -556,6 +556,17 @@ def test_options_below_the_name_of_the_backend_are_not_dropped(engine: ScriptedE
     assert len(engine.launched) == 1
 
 
+def test_options_below_a_misspelt_type_are_not_dropped(engine: ScriptedEngine) -> None:
+    engine.type_name = "slurn"
+    with pytest.raises(SpecError, match="'slrun' is no type; did you mean 'slurn'"):
+        engine.run(call(), options={"slrun": {"partition": "gpu"}})
+    assert engine.launched == []
+    engine.run(call(), options={"pbs": {}, "dask": {}, "made-up": {}})  # of other engines
+    engine.type_name = "threads2"
+    engine.run(call(), options={"threads": {}})  # alike, and there is such a type
+    assert len(engine.launched) == 2
+
+
 def test_a_bulk_shares_one_answer_about_its_options() -> None:
     backend = ScriptedEngine.make(JobOptions=QueueOptions)
     backend.type_name = "acme"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -117,7 +118,19 @@ def _axis(place: str, value: Any) -> Sequence[Any]:
         raise InvalidEntry(
             place, "the axis is empty, and so would be the matrix: give it a value, or drop it"
         )
+    if not isinstance(values, range):
+        _refuse_twice(place, values)
     return values
+
+
+def _refuse_twice(place: str, values: Sequence[Any]) -> None:
+    """Have each value once: who gives one twice would have the same work done twice, and see it nowhere."""
+    seen = set()
+    for value in values:
+        written = json.dumps(value, default=str)  # other than `==`, it tells 1 from true and from 1.0
+        if written in seen:
+            raise InvalidEntry(place, f"the value {written} is there twice: the same job would run twice")
+        seen.add(written)
 
 
 def _range(place: str, bounds: Any) -> Sequence[int]:

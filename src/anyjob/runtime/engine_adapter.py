@@ -26,6 +26,8 @@ from anyjob.status import JobStatus
 from anyjob.tracking.records import JobRecord
 from anyjob.tracking.tracker import Tracker
 
+NEAR = 0.8
+"""How alike a type of engine and another word must be for that to be meant, from 0 to 1."""
 CONFIGURED_ALIKE = frozenset({"backend_version", "retries"})
 """What may be configured of a backend of any type, beside its own options."""
 
@@ -325,8 +327,8 @@ class EngineAdapter(BaseBackend):
         """
         kind = self.type_name.partition("/")[0]
         given = resources.options.get(kind) or {}
-        if self.name() in resources.options and kind not in resources.options:
-            _check_is_type(self.name(), kind)
+        if resources.options and kind not in resources.options:
+            _check_are_types(resources.options, self.name(), kind)
         if not given and self._default_job_options is not None:
             return self._default_job_options
         if not given and self.JobOptions is Options:
@@ -494,12 +496,19 @@ class EngineAdapter(BaseBackend):
         return None
 
 
-def _check_is_type(name: str, kind: str) -> None:
-    """Options below the name of a backend would be dropped, as those of another engine are."""
+def _check_are_types(given: t.Iterable[str], name: str, kind: str) -> None:
+    """Options below the name of a backend, or a misspelt type, would be dropped as another engine's are."""
+    from anyjob.text.suggestions import nearest
+
+    for each in given:
+        if (each == name or nearest(each, [kind], NEAR)) and not _is_installed(each):
+            what = "the name of a backend" if each == name else f"no type; did you mean {kind!r}?"
+            raise SpecError(
+                f"options of a job go by the type of the engine: options={{{kind!r}: …}}; {each!r} is {what}"
+            )
+
+
+def _is_installed(type_name: str) -> bool:
     from importlib.metadata import entry_points
 
-    if all(each.name != name for each in entry_points(group="anyjob.backends")):
-        raise SpecError(
-            f"options of a job go by the type of the engine: options={{{kind!r}: …}}; {name!r} is "
-            "the name of a backend"
-        )
+    return any(each.name == type_name for each in entry_points(group="anyjob.backends"))

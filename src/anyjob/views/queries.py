@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from anyjob.execution.next_attempt import still_to_wait
+from anyjob.execution.next_attempt import grown, still_to_wait
 from anyjob.ledger.encoding import decode_resources, outcome_of
 from anyjob.ledger.file.schema import version_of
 from anyjob.ledger.reading.graph_reader import JobGraph
@@ -117,12 +117,18 @@ def reported(ledger: LedgerReader, rows: Sequence[Row], *, with_work: bool = Tru
     resources = {n: decode_resources(each.resources) for n, each in ledger.contexts(bulks).items()}
     tags = ledger.tags_of(bulks)
     summaries = ledger.summaries([row.job_id for row in rows]) if with_work else {}
+    again = [
+        row.job_id
+        for row in rows
+        if row.attempt > 1 and (policy := resources.get(row.bulk, _NOTHING_ASKED).retries) and policy.grow
+    ]
+    retried = ledger.attempts.retried_often(again) if again else {}
     running = {row.backend for row in rows if row.status is JobStatus.RUNNING}
     hosts = {number: ledger.backend_row(number).host for number in running}
     return [
         _reported(
             row,
-            resources.get(row.bulk, _NOTHING_ASKED),
+            grown(resources.get(row.bulk, _NOTHING_ASKED), retried.get(row.job_id, 0)),
             tags.get(row.bulk, {}),
             summaries.get(row.job_id, _NO_SUMMARY),
             hosts.get(row.backend, "") if row.status is JobStatus.RUNNING else "",
@@ -132,7 +138,7 @@ def reported(ledger: LedgerReader, rows: Sequence[Row], *, with_work: bool = Tru
 
 
 def _reported(
-    row: Row, asked: Resources, tags: Mapping[str, str], summary: Summary, host: str
+    row: Row, given: Resources, tags: Mapping[str, str], summary: Summary, host: str
 ) -> ReportedJob:
     outcome = outcome_of(row)
     return ReportedJob(
@@ -150,9 +156,9 @@ def _reported(
         submitted=row.submitted,
         started=row.started,
         finished=row.finished,
-        cpus=total_cpus(asked),
-        gpus=asked.gpus or 0,
-        memory=asked.memory,
+        cpus=total_cpus(given),
+        gpus=given.gpus or 0,
+        memory=given.memory,
         cpu_time=outcome.cpu_time,
         peak_memory=outcome.peak_memory,
         exit_code=outcome.exit_code,

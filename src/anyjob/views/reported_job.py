@@ -11,10 +11,10 @@ class ReportedJob(NamedTuple):
 
     Args:
         host: where it ran, or runs, as far as that is known.
-        cpus: cores that it has asked for with all its tasks; 1, where it has not said.
-        gpus: accelerators that it has asked for.
+        cpus: cores that its last attempt was given, with all its tasks; 1, where it has not said.
+        gpus: accelerators that its last attempt was given.
         parameters: its values of the axes of a job file, in a line.
-        memory: what it has asked for; None where it has not said.
+        memory: what its last attempt was given; None where it has not said.
     """
 
     job_id: str

@@ -130,6 +130,8 @@ def run(ctx: click.Context, /, as_json: bool, **options: Any) -> None:
 def _run(ctx: click.Context, session: Any, options: dict[str, Any], as_json: bool) -> int:
     argv: list[str] | None = ctx.meta.get("anyjob.argv")
     resources = read_keywords(options)
+    if "limit" in resources and options["file"] is None and not resources.get("name"):
+        raise click.UsageError("--limit is of the jobs of one name: give that, too, as --name fit", ctx)
     if "anyjob.fields" in ctx.meta:
         if argv is not None:
             raise click.UsageError("--type makes the work of its fields: drop the command after --", ctx)
