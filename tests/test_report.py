@@ -67,7 +67,7 @@ def test_where_it_cannot_be_written_is_told_with_what_helps(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(StateError, match=r"the disk is full .*: free some space"):
+    with pytest.raises(StateError, match=r"the disk is full .*: free some space .*prune.*cancel"):
         keep(str(tmp_path / "page.html"), "a page")
 
 
