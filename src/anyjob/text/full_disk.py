@@ -10,7 +10,7 @@ _SAID = {
     errno.EDQUOT: "the disk is full, as far as your quota goes",
     errno.EFBIG: "the limit on the size of files is reached (`ulimit -f`)",
 }
-WAY_OUT = "free some space (`anyjob prune` removes what jobs have left that ended; cancel first what fills it)"
+WAY_OUT = "free some space (`anyjob prune` removes what ended jobs have left; cancel first what fills it)"
 """Which of both it is cannot be told cheaply: how large the files of each job are is in no ledger."""
 RAISE_THE_LIMIT = "raise it (`ulimit -f unlimited`)"
 
