@@ -1,7 +1,8 @@
 """Results as arguments on Dask and Ray: chains of calls by anyjob, next to the engine's own futures.
 
 A cluster of this machine with two slots, jobs that live with this program, in turns: chains of calls each of
-which takes the result of the one before, a small one and one of 8 MB. It needs `anyjob-dask` or `anyjob-ray`.
+which takes the result of the one before, a small one and one of 8 MB; in brackets, the time of a processor
+in this process, where Dask's scheduler is, too. It needs `anyjob-dask` or `anyjob-ray`.
 
 Usage: python benchmarks/engine_graphs.py dask|ray [rounds]
 """
@@ -12,6 +13,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from anyjob import Config, Session
@@ -24,13 +27,19 @@ def step(data: bytes) -> bytes:
     return bytes(reversed(data[:1])) + data[1:]
 
 
-def ours(backend: Any, data: bytes) -> float:
-    start = time.perf_counter()
+def timed(chain: Callable[[], Any]) -> tuple[float, float]:
+    """Return what a link takes, by the clock and of a processor, in milliseconds."""
+    start, spent = time.perf_counter(), time.process_time()
+    chain()
+    took = time.perf_counter() - start, time.process_time() - spent
+    return took[0] * 1000 / LINKS, took[1] * 1000 / LINKS
+
+
+def ours(backend: Any, data: bytes) -> None:
     job = backend.run(step, data)
     for _ in range(LINKS):
         job = backend.run(step, job)
     job.result(300)
-    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -43,13 +52,11 @@ def main() -> None:
             client = Client(cluster)
             options = {"address": cluster.scheduler_address, "durable": False, "isolation": "thread"}
 
-            def bare(data: bytes) -> float:
-                start = time.perf_counter()
+            def bare(data: bytes) -> None:
                 future = client.submit(step, data, pure=False)
                 for _ in range(LINKS):
                     future = client.submit(step, future, pure=False)
                 future.result()
-                return time.perf_counter() - start
         else:
             import ray
 
@@ -57,13 +64,11 @@ def main() -> None:
             options = {}
             task = ray.remote(step)
 
-            def bare(data: bytes) -> float:
-                start = time.perf_counter()
+            def bare(data: bytes) -> None:
                 reference = task.remote(data)
                 for _ in range(LINKS):
                     reference = task.remote(reference)
                 ray.get(reference)
-                return time.perf_counter() - start
 
         config = Config.from_dict({"backends": {"there": {"type": engine, **options}}})
         with Session(config, state=state) as session:
@@ -71,10 +76,14 @@ def main() -> None:
             for name, size in SIZES.items():
                 data = b"x" * size
                 ours(backend, data), bare(data)
-                times = [(ours(backend, data), bare(data)) for _ in range(rounds)]
-                own, engines = (statistics.median(each) * 1000 / LINKS for each in zip(*times, strict=True))
+                times = [
+                    (*timed(partial(ours, backend, data)), *timed(partial(bare, data))) for _ in range(rounds)
+                ]
+                own, own_cpu, engines, engines_cpu = map(statistics.median, zip(*times, strict=True))
                 print(
-                    f"{engine}, {name:6}: {own:.1f} ms a link, the engine's own {engines:.1f} ms", flush=True
+                    f"{engine}, {name:6}: {own:.1f} ms a link ({own_cpu:.1f} ms), "
+                    f"the engine's own {engines:.1f} ms ({engines_cpu:.1f} ms)",
+                    flush=True,
                 )
 
 
