@@ -147,6 +147,19 @@ def test_what_was_made_of_an_old_result_is_made_of_the_new_one() -> None:
     assert newest["fit"].outcome().finished <= newest["evaluate"].outcome().started
 
 
+def test_the_id_of_long_ago_stands_for_what_it_was_run_anew_as() -> None:
+    """What starts after that is run anew with it: it was left, and nobody was told."""
+    fit = submit("true", name="fit-5")
+    report = submit("true", name="report-5", after=fit)
+    report.result(60)
+    for _ in range(2):
+        done = invoke("rerun", "--downstream", "--yes", fit.job_id())
+        assert (done.exit_code, "2 run anew" in done.stderr) == (0, True), done.stderr
+        newest = {name: library.jobs(name=f"{name}-5")[0] for name in ("fit", "report")}
+        (needed,) = default_session().ledger.dependencies.prerequisites(newest["report"].job_id())
+        assert needed.job_id == newest["fit"].job_id()
+
+
 def test_what_is_run_anew_starts_after_what_it_did_before() -> None:
     """All that failed, in one go: the newest of each is what the next starts after."""
     fit = submit("test -e mended", name="fit-3", tags={"study": "a"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anyjob.ledger.dependencies import FAILURE
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 def followers(ledger: Ledger, job_ids: Sequence[str]) -> list[str]:
     """Return the jobs that start after these, near or far, and have ended, the oldest first.
 
-    Who starts after what these were run anew of counts, too. Those that were run anew since are left out, and
-    what starts after them is not. What has run for a failure has done with that.
+    Who starts after what these were run anew of, or as, counts, too. Those that were run anew since are left
+    out, and what starts after them is not. What has run for a failure has done with that.
     """
     given, seen = set(job_ids), set[str]()
     found: list[str] = []
-    ahead = _with_originals(ledger, job_ids)
+    ahead = _with_reruns(ledger, _with_originals(ledger, job_ids))
     while ahead:
         edges = [edge for edge in ledger.dependencies.dependents(ahead) if edge[0] not in seen]
         rows = ledger.rows(list({job_id: None for job_id, _ in edges}))
@@ -50,6 +50,15 @@ def _with_originals(ledger: Ledger, job_ids: Sequence[str]) -> list[str]:
     while older:
         older = [job_id for job_id in ledger.rerun_of(older).values() if job_id not in known]
         known.update(dict.fromkeys(older))
+    return [*known]
+
+
+def _with_reruns(ledger: Ledger, job_ids: Sequence[str]) -> list[str]:
+    known = dict.fromkeys(job_ids)
+    newer = [*known]
+    while newer:
+        newer = [job_id for job_id in ledger.superseded_by(newer).values() if job_id not in known]
+        known.update(dict.fromkeys(newer))
     return [*known]
 
 
@@ -125,9 +134,17 @@ class Order:
         return self._anew.get(job_id, job_id)
 
 
-def _newest(ledger: Ledger, job_ids: Iterable[str], last: Container[str]) -> dict[str, str]:
-    """Return what those of these jobs were run anew as that were, up to one that is among the last."""
+def _newest(ledger: Ledger, job_ids: Iterable[str], last: Collection[str]) -> dict[str, str]:
+    """Return what those of these jobs were run anew as that were, up to one that is among the last.
+
+    One that was run anew of one of the last is, by that, to be run anew as well.
+    """
     found = {job_id: job_id for job_id in job_ids}
     while newer := ledger.superseded_by([one for one in found.values() if one not in last]):
         found = {job_id: newer.get(one, one) for job_id, one in found.items()}
-    return found
+    older = {one: one for one in found.values() if one not in last}
+    while before := ledger.rerun_of([one for one in older.values() if one not in last]):
+        older = {job_id: before.get(one, one) for job_id, one in older.items()}
+    return {
+        job_id: older[one] if one in older and older[one] in last else one for job_id, one in found.items()
+    }
