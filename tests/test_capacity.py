@@ -105,7 +105,7 @@ class Machine(RuleBasedStateMachine):
         if not beside.fits(other):
             return
         tried = self.queues[queue].copy()
-        assert tried.take("other", other) is not None
+        assert tried.take("other", other, beside=beside) is not None
         assert (tried.take("first", first) is None) == (not self.queues[queue].fits(first))
 
     @invariant()
@@ -233,3 +233,11 @@ def test_what_runs_already_is_adopted_though_there_is_no_room(demand: Demand, de
     capacity.give_back("a")
     assert not any(capacity.taken(name) for name in NAMES)
     assert capacity.take("b", Demand({}, 3, 0, DEVICES)) == ("0", "GPU-b", "2")
+
+
+def test_who_overtakes_leaves_the_gpu_that_the_first_one_can_use() -> None:
+    """Two of the three do for it, and the first one needs memory, which the third does not tell of."""
+    capacity = Capacity()
+    first = Demand({}, 0, GIB, DEVICES)
+    assert capacity.take("other", Demand({}, 2, 0, DEVICES), beside=capacity.beside(first)) is not None
+    assert capacity.fits(first)

@@ -11,7 +11,7 @@ from support.cli_program import invoke
 from support.waiting import wait_until
 
 import anyjob
-from anyjob import Call, Command
+from anyjob import Call, Command, JobStatus
 from anyjob.spool import progress_report
 from anyjob.spool.progress_report import FILE, ProgressReport, read
 
@@ -97,6 +97,7 @@ def _train() -> Any:
 def test_show_and_explain_tell_it(spec: Any) -> None:
     job = anyjob.get_backend("local").run(spec)
     wait_until(lambda: "25%" in invoke("show", job.job_id()).stdout)
+    wait_until(lambda: job.status() is JobStatus.RUNNING, "it is told that it runs")
     assert "epoch \\x1b[2J1 loss=0.5" in invoke("show", job.job_id()).stdout
     assert "it says: 25% epoch \\x1b[2J1 loss=0.5" in invoke("explain", job.job_id()).stdout
     assert json.loads(invoke("show", job.job_id(), "--json").stdout)["progress"]["values"] == {"loss": 0.5}

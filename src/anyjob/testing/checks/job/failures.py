@@ -158,8 +158,7 @@ class TaskFailures:
             assert value is False, f"`not lock` is {value!r}, and not refused"
 
     def test_a_missing_module_is_named(self, harness: BackendHarness) -> None:
-        """A call whose module is not installed there has the reason `missing-module`, naming it, whether that
-        is found out before it is handed over or when it runs."""
+        """A call whose module is not installed there has the reason `missing-module`, naming it."""
         harness.require_kind("python")
         (job,) = harness.run_many([Call("no_such_module_of_anyjob:function")])  # run() raises a rejection
         outcome = harness.outcome(job)

@@ -177,13 +177,16 @@ class Capacity:
         """Tell whether a job fits now, with so many cpus ``beyond`` those of the queue."""
         return self._has(demand.counts, beyond) and self._choose(demand) is not None
 
-    def take(self, key: Hashable, demand: Demand, *, beyond: int = 0) -> tuple[str, ...] | None:
+    def take(
+        self, key: Hashable, demand: Demand, *, beyond: int = 0, beside: Capacity | None = None
+    ) -> tuple[str, ...] | None:
         """Give a job what it asks for; where it does not fit, nothing is taken.
 
         Args:
             key: what the job is known by.
             demand: what it takes.
             beyond: so many cpus more than the queue has may be taken: of a job that is to begin later.
+            beside: what `beside` has returned: its GPUs are those that it would get there.
 
         Returns:
             the ids of its GPUs; None where it does not fit.
@@ -193,7 +196,7 @@ class Capacity:
         """
         if not self._has(demand.counts, beyond):
             return None
-        devices = self._choose(demand)
+        devices = (self if beside is None else beside)._choose(demand)
         if devices is not None:
             self.adopt(key, demand, devices)
         return devices

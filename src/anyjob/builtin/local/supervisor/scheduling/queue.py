@@ -181,14 +181,17 @@ class Queue:
             return frozenset()
         return self._capacity.lacks_shared(self._ready[0].job.demand)
 
-    def _give(self, place: int, ahead: int) -> tuple[ScheduledJob, Any] | None:
+    def _give(
+        self, place: int, ahead: int, beside: Capacity | None = None
+    ) -> tuple[ScheduledJob, Any] | None:
         """Give what it asks for to a job whose order is at hand; None where it has to wait for that."""
         job, order, *_ = self._ready[place]
         if not isinstance(order, Exception):
             if self._capacity.holds(job.job_id):
                 return None  # its last attempt is not gone yet
             begins_later = bool(ahead) and self._may_begin_later(job)
-            devices = self._capacity.take(job.job_id, job.demand, beyond=ahead if begins_later else 0)
+            beyond = ahead if begins_later else 0
+            devices = self._capacity.take(job.job_id, job.demand, beyond=beyond, beside=beside)
             if devices is not None:
                 job.devices = devices
                 self._orders.grant(order, devices, begins_later=begins_later)
@@ -222,7 +225,7 @@ class Queue:
             delays = not beside.fits(self._ready[place].job.demand)
             if delays and not self._overtaking.allows(first):
                 continue
-            if (taken := self._give(place, 0)) is not None:
+            if (taken := self._give(place, 0, None if delays else beside)) is not None:
                 if delays:
                     self._overtaking.note(first)
                 return taken
