@@ -68,7 +68,11 @@ def invoke(*arguments: str) -> Result:
     """Run the command line in this process."""
     separate = "mix_stderr" in inspect.signature(CliRunner).parameters  # click 8.1 must be told
     options: dict[str, Any] = {"mix_stderr": False} if separate else {}
-    return CliRunner(**options).invoke(main, list(arguments))
+    path = [*sys.path]
+    try:
+        return CliRunner(**options).invoke(main, list(arguments))
+    finally:
+        sys.path[:] = path  # a command that shows what a job returned adds that job's
 
 
 def install(directory: Path, name: str, entry_points: str, **modules: str) -> None:

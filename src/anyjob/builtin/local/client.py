@@ -153,7 +153,7 @@ class SupervisorClient:
             if protocol == CLIENT_PROTOCOL:
                 return frames
             if protocol < CLIENT_PROTOCOL:
-                frames.send({"op": "shutdown"})
+                frames.send({"op": "shutdown", "successor": self._supervisor_command()})
                 await_end(frames, deadline)
         except TimeoutError:
             frames.close()
@@ -207,6 +207,12 @@ class SupervisorClient:
                 f"{self._python or sys.executable!r} is no interpreter of Python that runs anyjob: "
                 "it was started as one, and did something else; set `python` of the backend"
             )
+
+    def _supervisor_command(self) -> list[str]:
+        from anyjob.execution import interpreter
+
+        words = self._paths.arguments("supervisor", own_path=not self._python)
+        return [interpreter.find_interpreter(self._python), *words]
 
     def _unavailable(self) -> BackendUnavailableError:
         log = self._paths.logs / "supervisor.err"

@@ -67,8 +67,8 @@ class Requests(Protocol):
     def is_current(self) -> bool:
         """Tell whether this serves new clients, or they are to start the next supervisor."""
 
-    def stop(self) -> None:
-        """End; what runs runs on."""
+    def stop(self, successor: list[str] | None = None) -> None:
+        """End; what runs runs on. The keeper starts the successor by this command, if there is one."""
 
 
 class Clients:
@@ -173,8 +173,8 @@ class Clients:
                 self._send(client, {"op": "ack", "ack": message["ack"]})
             case "shutdown":
                 # A client of a newer version wants a supervisor of its own, which takes over what
-                # runs as after a kill.
-                self._requests.stop()
+                # runs as after a kill. The keeper would start one like this again, for ever.
+                self._requests.stop(message["successor"])
 
     def _resumed(self, client: FrameSocket) -> None:
         key = self._waiting.pop(client, None)

@@ -258,8 +258,10 @@ class Supervisor:
         """Tell whether this serves new clients, or they are to start the next supervisor."""
         return self.has_state and self._source.is_in_place()
 
-    def stop(self) -> None:
-        """End at the next turn; what runs runs on."""
+    def stop(self, successor: list[str] | None = None) -> None:
+        """End at the next turn; what runs runs on. The keeper starts the successor, if one is given."""
+        if successor:
+            self._keeper.name_successor(successor)
         self._stopped = True
 
     def cancel(self, job_ids: list[str]) -> Cancelled:

@@ -80,7 +80,7 @@ class KeeperLink:
         if found is not None:
             self._frames, self._pid = found.frames, found.pid
             # It may be of another installation, which is gone by now.
-            self._frames.send({"op": "supervisor", "command": supervisor_command(self._paths)})
+            self.name_successor(supervisor_command(self._paths))
             self._is_waiting = False  # as the keeper takes it, of whoever is new
             self.logged = self._compacted = 0
             self._loop.add_reader(found.frames, self._receive)
@@ -96,6 +96,10 @@ class KeeperLink:
                 self._told = now
                 self._warn(self.silence())
         return go_on()
+
+    def name_successor(self, command: list[str]) -> None:
+        """Say what the keeper is to start another supervisor with, once this one is gone."""
+        self.tell({"op": "supervisor", "command": command})
 
     def put(self, message: dict[str, Any]) -> None:
         """Send a message with the next `tell` or `flush`; nobody hears it where there is no keeper."""
