@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from support.ledgers import DONE, ERROR, add, backend
+from support.ledgers import DONE, ERROR, add, backend, sound_ledger
 
 from anyjob.errors import JobNotFoundError
 from anyjob.ledger import dependencies
@@ -29,11 +29,8 @@ CANCELLED = Outcome(status=JobStatus.CANCELLED, finished=3.0)
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger(tmp_path / "state")
-    yield made
-    with made.file._connection() as db:
-        assert faults(db) == []
-    made.close()
+    with sound_ledger(tmp_path / "state") as made:
+        yield made
 
 
 def after(ids: Sequence[str], condition: int = AFTER) -> tuple[Prerequisite, ...]:

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.ledgers import add, backend, new_ids
+from support.ledgers import add, backend, new_ids, sound_ledger
 
 from anyjob.ledger.dependencies import RESULT
 from anyjob.ledger.encoding import Context
-from anyjob.ledger.file.schema import faults
 from anyjob.ledger.rows import BLOCKED, DUE, NewJob, Prerequisite
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import KeptByBackend, Outcome
@@ -20,11 +19,8 @@ from anyjob.status import JobStatus
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger(tmp_path / "state")
-    yield made
-    with made.file._connection() as db:
-        assert faults(db) == []
-    made.close()
+    with sound_ledger(tmp_path / "state") as made:
+        yield made
 
 
 def started_by_engine(ledger: Ledger, engine: int, needs: str) -> str:

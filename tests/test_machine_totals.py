@@ -32,13 +32,13 @@ MACHINE = 24684092 * 1024 // 2**20 * 2**20
 def test_memory_is_the_least_of_what_holds(
     files: dict[str, str], size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(totals, "_read", lambda path: {"/proc/meminfo": MEMINFO, **files}.get(path, ""))
+    monkeypatch.setattr(totals, "read", lambda path: {"/proc/meminfo": MEMINFO, **files}.get(path, ""))
     assert totals.memory() == size
     assert size % 2**20 == 0, "people read it in MiB"
 
 
 def test_of_a_machine_that_tells_nothing_memory_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(totals, "_read", lambda path: "")
+    monkeypatch.setattr(totals, "read", lambda path: "")
     assert totals.totals({"slots": 2}) == {"cpus": 2}
     assert totals.totals({"slots": 2, "memory": GIB, "resources": {"license": 1}}) == {
         "cpus": 2, "memory": GIB, "license": 1,

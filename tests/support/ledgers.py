@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from anyjob.ledger.encoding import Context
+from anyjob.ledger.file.schema import faults
 from anyjob.ledger.rows import BackendRow, NewJob, Prerequisite
 from anyjob.ledger.store import Ledger
 from anyjob.outcome import Outcome
@@ -15,6 +17,16 @@ from anyjob.status import JobStatus
 
 DONE = Outcome(status=JobStatus.DONE, finished=1.0)
 ERROR = Outcome(status=JobStatus.ERROR, reason="exit-code", finished=2.0)
+
+
+@contextmanager
+def sound_ledger(state: Path) -> Iterator[Ledger]:
+    """A ledger of which, at the end, what it says of jobs agrees with itself."""
+    made = Ledger(state)
+    yield made
+    with made.file._connection() as db:
+        assert faults(db) == []
+    made.close()
 
 
 def backend(ledger: Ledger, label: str = "here", **more: Any) -> int:

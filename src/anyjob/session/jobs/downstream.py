@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from anyjob.ledger.dependencies import FAILURE
@@ -25,7 +25,7 @@ def followers(ledger: Ledger, job_ids: Sequence[str]) -> list[str]:
     """
     given, seen = set(job_ids), set[str]()
     found: list[str] = []
-    ahead = _with_reruns(ledger, _with_originals(ledger, job_ids))
+    ahead = _followed(ledger.superseded_by, _followed(ledger.rerun_of, job_ids))
     while ahead:
         edges = [edge for edge in ledger.dependencies.dependents(ahead) if edge[0] not in seen]
         rows = ledger.rows(list({job_id: None for job_id, _ in edges}))
@@ -39,26 +39,18 @@ def followers(ledger: Ledger, job_ids: Sequence[str]) -> list[str]:
         ended = list(behind)
         gone = ledger.superseded_by(ended)
         found += [job_id for job_id in ended if job_id not in gone and job_id not in given]
-        ahead = _with_originals(ledger, ended)
+        ahead = _followed(ledger.rerun_of, ended)
     rows = ledger.rows(found)
     return sorted(found, key=lambda job_id: rows[job_id].n)
 
 
-def _with_originals(ledger: Ledger, job_ids: Sequence[str]) -> list[str]:
+def _followed(step: Callable[[Sequence[str]], Mapping[str, str]], job_ids: Sequence[str]) -> list[str]:
+    """Return these jobs, and all that a step leads to from one to the next."""
     known = dict.fromkeys(job_ids)
-    older = [*known]
-    while older:
-        older = [job_id for job_id in ledger.rerun_of(older).values() if job_id not in known]
-        known.update(dict.fromkeys(older))
-    return [*known]
-
-
-def _with_reruns(ledger: Ledger, job_ids: Sequence[str]) -> list[str]:
-    known = dict.fromkeys(job_ids)
-    newer = [*known]
-    while newer:
-        newer = [job_id for job_id in ledger.superseded_by(newer).values() if job_id not in known]
-        known.update(dict.fromkeys(newer))
+    found = [*known]
+    while found:
+        found = [job_id for job_id in step(found).values() if job_id not in known]
+        known.update(dict.fromkeys(found))
     return [*known]
 
 

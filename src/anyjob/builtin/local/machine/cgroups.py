@@ -105,13 +105,13 @@ def find_place(
         may_write: tells whether this process may write to a file, or into a directory.
     """
     may_write = may_write or (lambda path: os.access(path, os.W_OK))
-    for line in (read("/proc/self/cgroup") if own is None else own).splitlines():
-        _, controllers, path = line.split(":", 2)
+    text = read("/proc/self/cgroup") if own is None else own
+    paths = {controllers: path for _, controllers, path in (line.split(":", 2) for line in text.splitlines())}
+    for controllers, path in paths.items():
         if "memory" in controllers.split(","):
             return _version_1(_directory(f"{root}/memory", path), may_write)
-    for line in (read("/proc/self/cgroup") if own is None else own).splitlines():
-        if line.startswith("0::"):
-            return _version_2(root, _directory(root, line[3:]), may_write)
+    if "" in paths:  # version 2, of which no controller is one of version 1
+        return _version_2(root, _directory(root, paths[""]), may_write)
     return None
 
 

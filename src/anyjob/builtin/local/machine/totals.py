@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-CGROUPS = "/sys/fs/cgroup"
+from anyjob.builtin.local.machine.cgroups import ROOT, read
+
 MIB = 1 << 20
 _UNLIMITED = 1 << 60
 """Bytes from which a limit is none: version 1 of cgroups writes the largest number of pages."""
@@ -30,7 +31,7 @@ def memory() -> int:
 
 
 def _total() -> int:
-    for line in _read("/proc/meminfo").splitlines():
+    for line in read("/proc/meminfo").splitlines():
         if line.startswith("MemTotal:"):
             return int(line.split()[1]) * 1024
     return 0
@@ -39,26 +40,18 @@ def _total() -> int:
 def _cgroup_limits() -> list[int]:
     """Return the limits of this process's cgroup, and of those that it is in, of either version."""
     found = []
-    for line in _read("/proc/self/cgroup").splitlines():
+    for line in read("/proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            root, name = CGROUPS, "memory.max"
+            root, name = ROOT, "memory.max"
         elif "memory" in controllers.split(","):
-            root, name = f"{CGROUPS}/memory", "memory.limit_in_bytes"
+            root, name = f"{ROOT}/memory", "memory.limit_in_bytes"
         else:
             continue
         # In a container, the path may be as the host sees it: then only the root is there.
         parts = [part for part in path.split("/") if part]
         for depth in range(len(parts), -1, -1):
-            text = _read("/".join([root, *parts[:depth], name])).strip()
+            text = read("/".join([root, *parts[:depth], name])).strip()
             if text.isdigit() and int(text) < _UNLIMITED:
                 found.append(int(text))
     return found
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            return stream.read()
-    except OSError:
-        return ""

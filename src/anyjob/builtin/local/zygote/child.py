@@ -157,9 +157,8 @@ def reset_inherited_state() -> None:
 def join_group(group: str) -> None:
     """Go into the cgroup that limits the memory of the job; where that cannot be, it is watched alone."""
     try:
-        fd = os.open(group + "/cgroup.procs", os.O_WRONLY)
-        os.write(fd, b"0")
-        os.close(fd)
+        with open(group + "/cgroup.procs", "wb", buffering=0) as processes:
+            processes.write(b"0")
     except OSError:
         return
 

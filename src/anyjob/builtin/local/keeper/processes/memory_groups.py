@@ -122,6 +122,7 @@ class MemoryGroups:
     def release(self, job: Job) -> None:
         """A job has ended: its group is for others as soon as nothing is left in it."""
         if job.group:
+            del self._kills[job.group]  # the next job in it has its own
             self._free(job.group, time.monotonic() + job.grace + GRACE, SHORTEST)
             job.group = ""
 
