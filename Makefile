@@ -42,7 +42,7 @@ test-core: $(TESTS_OF_CORE)
 
 $(TESTS_OF_CORE): tests-of-core-%: $(VENV)/.stamp-dev
 	@echo "== tests of the core, part $* of $(CORE_PARTS)"
-	@$(BIN)/python -m pytest $$(ls tests/test_*.py | awk 'NR % $(words $(CORE_PARTS)) == $*')
+	@scripts/run-tests core-$* $(BIN)/python $$(ls tests/test_*.py | awk 'NR % $(words $(CORE_PARTS)) == $*')
 
 test-wheel: $(VENV)/.stamp-dev
 	scripts/test-wheel
@@ -52,7 +52,7 @@ test-plugins: $(TESTS_OF)  ## test each plugin by itself, its wheel in an enviro
 $(TESTS_OF): tests-of-%: $(VENV)/.stamp-dev
 	@scripts/plugin-venv $*
 	@echo "== tests of $*"
-	@.venv-$*/bin/python -m pytest -c pyproject.toml --rootdir . $*/tests
+	@scripts/run-tests $(notdir $*) .venv-$*/bin/python -c pyproject.toml --rootdir . $*/tests
 
 test-matrix: $(VENV)/.stamp-dev  ## test with the oldest and the newest dependencies; PARTS='core plugins/anyjob-ray' for some
 	scripts/test-matrix $(PARTS)

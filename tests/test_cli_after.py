@@ -60,6 +60,7 @@ def test_what_waits_is_listed_and_shown_with_what_it_waits_for() -> None:
     done = invoke("run", "--detach", "--after", "fit-1", "--name", "report", "--", "true")
     behind = done.stdout.strip()
     again(other).result(60)
+    wait_until(lambda: again(first).running())
     words = f"waits for {first.job_id()[:7]} (fit-1)"
     done = invoke("jobs", "--waiting")
     assert words in done.stdout

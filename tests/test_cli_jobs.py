@@ -437,7 +437,7 @@ def test_a_job_outlives_a_client_that_is_killed(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.communicate()
     (row,) = json.loads(invoke("jobs", "--name", "killed", "--json").stdout)
-    assert row["state"] == "RUNNING"
+    wait_until(lambda: library.get_job(row["job_id"]).running())
     go.touch()
     assert invoke("wait", row["job_id"]).exit_code == 0
     assert invoke("logs", row["job_id"]).stdout == "begun\nfinished\n"

@@ -302,3 +302,46 @@ def test_what_is_private_elsewhere_and_a_fault_that_is_hidden_unsaid_are_found(t
     done = run(sys.executable, "scripts/check-code", cwd=tmp_path)
     found = sorted(int(line.split(":")[1]) for line in done.stderr.splitlines())
     assert (done.returncode, found) == (1, [4, 8, 18])
+
+
+# --- scripts/run-tests ----------------------------------------------------------------------------
+
+UNSTEADY = """
+import os
+import pytest
+
+def test_at_first():
+    seen = os.path.exists("seen")
+    open("seen", "w").close()
+    assert seen
+
+def test_always(): assert {always}
+
+@pytest.mark.parametrize("number", range({many}))
+def test_many(number): assert number < 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("always", "many", "again", "code", "runs", "noted"),
+    [
+        (True, 0, True, 0, 2, True),
+        (True, 0, False, 1, 1, False),
+        (False, 0, True, 1, 2, False),
+        (True, 3, True, 1, 1, False),
+    ],
+    ids=["fails once", "nobody asked for that", "fails again", "too many"],
+)
+def test_what_fails_in_continuous_integration_is_run_once_more_and_named(
+    tmp_path: Path, always: bool, many: int, again: bool, code: int, runs: int, noted: bool
+) -> None:
+    (tmp_path / "test_it.py").write_text(UNSTEADY.format(always=always, many=many))
+    notes = tmp_path / "notes"
+    done = run(
+        ROOT / "scripts/run-tests",
+        *("part", sys.executable, "test_it.py"),
+        cwd=tmp_path,
+        ANYJOB_FAILED_AGAIN=str(notes) if again else "",
+    )
+    assert (done.returncode, done.stdout.count("test session starts")) == (code, runs), done.stdout
+    assert (notes.read_text() if notes.exists() else "") == ("test_it.py::test_at_first\n" if noted else "")
