@@ -288,8 +288,7 @@ def test_an_import_from_above_is_found(tmp_path: Path) -> None:
 
 
 def test_what_is_private_elsewhere_and_a_fault_that_is_hidden_unsaid_are_found(tmp_path: Path) -> None:
-    (tmp_path / "src").mkdir()
-    (tmp_path / "src" / "module.py").write_text(
+    text = (
         "class Own:\n    def __init__(self, other):\n        self._a = other._a\n        other._theirs()\n"
         "        other._replace()\n"
         "try:\n    f()\nexcept (OSError, Exception):\n    pass\n"
@@ -297,11 +296,16 @@ def test_what_is_private_elsewhere_and_a_fault_that_is_hidden_unsaid_are_found(t
         "try:\n    f()\nexcept BaseException:\n    raise\n"
         "with suppress(Exception):\n    f()\n"
     )
+    for package in ("src", "plugins/anyjob-acme/src/anyjob_acme"):
+        (tmp_path / package).mkdir(parents=True)
+        (tmp_path / package / "module.py").write_text(text)
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts" / "check-code", tmp_path / "scripts")
     done = run(sys.executable, "scripts/check-code", cwd=tmp_path)
-    found = sorted(int(line.split(":")[1]) for line in done.stderr.splitlines())
-    assert (done.returncode, found) == (1, [4, 8, 18])
+    found = sorted(tuple(line.split(":")[:2]) for line in done.stderr.splitlines())
+    core = [("src/module.py", line) for line in ("18", "4", "8")]
+    plugin = [("plugins/anyjob-acme/src/anyjob_acme/module.py", line) for line in ("18", "8")]
+    assert (done.returncode, found) == (1, plugin + core)
 
 
 # --- scripts/run-tests ----------------------------------------------------------------------------

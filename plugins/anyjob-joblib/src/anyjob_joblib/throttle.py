@@ -79,7 +79,7 @@ class Throttle:
         """Return the future of a call; joblib would wait for ever for one that could not be made."""
         try:
             return self._executor.submit(timed, self._packed(work))
-        except Exception as error:
+        except Exception as error:  # of a backend, or of pickling: joblib raises it where it is waited for
             future: concurrent.futures.Future[Any] = concurrent.futures.Future()
             future.set_exception(error)
             return future

@@ -17,7 +17,7 @@ def log_errors(hook: F) -> F:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             return hook(*args, **kwargs)
-        except Exception as error:
+        except Exception as error:  # of an exporter, or our own: no job fails for its telemetry
             log_once(hook.__name__, error)
             return None
 

@@ -240,7 +240,7 @@ class ExecutorDialect(Dialect):
                 self._executor.process_cancel_command_output(int(number), complaint)
             except InvalidJobStateError:
                 continue  # it has ended
-            except Exception:
+            except Exception:  # each refuses in its own way
                 yield native_id
 
     def split_id(self, native_id: str) -> tuple[str, int | None]:

@@ -147,6 +147,6 @@ def _qubits(device: Any) -> int | None:
     """How many qubits a device has; some raise where they are asked."""
     try:
         found = device.num_qubits
-    except Exception:
+    except Exception:  # of a device, and each its own: it is listed without them
         return None
     return found if isinstance(found, int) else None

@@ -70,7 +70,7 @@ class JobRunner:
                 return cancelled_result()
             try:
                 return await self._call_in_process(run, job, work)
-            except Exception as error:
+            except Exception as error:  # no process can be started, or what is to be called cannot be read
                 run.finish(outcome_from_report(runner.failure(error)))
                 return result_of(run.outcome, {})
         finally:
@@ -180,7 +180,7 @@ class JobRunner:
             returned = fields.pop("value")
             try:
                 value = serialize(returned)
-            except Exception as error:
+            except Exception as error:  # whatever the class of what it returned makes of pickling
                 fields.update(unpicklable_result(error, type(returned).__name__))
         return JobResult({"host": os.uname().nodename, **fields}, value, capture.tails(MAX_LOG))
 

@@ -33,7 +33,7 @@ def _of_metrics(job: Any) -> DeviceTimes:
     ask = getattr(job, "metrics", None)
     try:
         metrics = ask() if callable(ask) else None
-    except Exception:
+    except Exception:  # of a provider that is away, or has none for such a job
         return DeviceTimes()
     if not isinstance(metrics, Mapping):
         return DeviceTimes()

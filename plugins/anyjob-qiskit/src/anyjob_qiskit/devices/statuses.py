@@ -71,7 +71,7 @@ def message_of(job: Any) -> str:
         return str(found)
     try:
         result = job.result()
-    except Exception as error:
+    except Exception as error:  # whatever the job has failed with: its words are what is asked for
         return str(error) or type(error).__name__
     failed = [each for each in getattr(result, "results", ()) if not getattr(each, "success", True)]
     told = [str(getattr(each, "status", "") or "") for each in (result, *failed)]

@@ -189,7 +189,7 @@ class FastMode(Mode):
                 since, events, complete = wait_for(self.ray, ref, self._goes_on, 2 * POLL_TIMEOUT)
                 if not complete:  # it was started anew, and knows nothing
                     self._event_actor.announce_cancels.remote(self._manager.cancelled_jobs())
-            except Exception as error:
+            except Exception as error:  # Ray's, which has no class for all of them: it is told by each job
                 failures += 1
                 if self._closed:
                     return

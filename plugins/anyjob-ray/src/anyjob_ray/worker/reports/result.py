@@ -43,7 +43,7 @@ def dump_out_of_band(value: Any) -> tuple[bytes, list[Any]]:
     value = leaving_out_bytes(value, LARGE)
     try:
         blob = pickle.dumps(value, 5, buffer_callback=buffers.append)
-    except Exception:
+    except Exception:  # whatever a class makes of it: it is pickled with more below
         blob = None
     if blob is None or names_sent_along(blob):
         buffers.clear()
