@@ -190,3 +190,25 @@ def test_the_jobs_of_a_job_file_start_after_others() -> None:
     done = invoke("run", "sweep.toml", "--after", first.job_id())
     assert done.exit_code == 0, done.stderr
     wait_until(lambda: all(again(job).done() for job in jobs), "they have started once it was there", 60)
+
+
+def test_each_view_names_the_job_that_has_submitted_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    above = submit("true", name="family")
+    here = library.get_backend("threads")
+    monkeypatch.setenv("ANYJOB_JOB_ID", above.job_id())
+    below, beside = submit("true", name="family"), here.run(abs, -1)
+    monkeypatch.delenv("ANYJOB_JOB_ID")
+    assert below.result(60)
+    assert above.result(60)
+    parents = [job.metadata()["parent"] for job in (above, below, beside)]
+    assert parents == [None, above.job_id(), above.job_id()]
+    assert invoke("show", below.job_id()).stdout.count(above.job_id()) == 1
+    assert [again(job).metadata()["parent"] for job in (above, below)] == parents[:2]
+    listed = json.loads(invoke("jobs", "--name", "family", "--json").stdout)
+    assert [job["parent"] for job in listed] == parents[:2]
+    rows = invoke("jobs", "--name", "family", "--columns", "id,parent").stdout.splitlines()[1:]
+    short = rows[0].split()[0]
+    assert above.job_id().startswith(short)
+    assert [row.split()[1:] for row in rows] == [[], [short]]
+    shown = json.loads(invoke("show", "--json", below.job_id()).stdout)
+    assert shown["parent"] == above.job_id()

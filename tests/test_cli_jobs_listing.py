@@ -219,6 +219,7 @@ def test_json_has_all_of_a_row(book: Book) -> None:
         "reason": "signal",
         "message": "",
         "attempt": 1,
+        "parent": None,
         "started": 5.0,
         "finished": 6.0,
     }

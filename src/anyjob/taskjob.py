@@ -199,10 +199,12 @@ class TaskJob(BaseJob, Generic[T_co]):
         return self._record.native_id
 
     def metadata(self) -> dict[str, Any]:
-        """Return what is known of the job without asking: name, tags, kind, route, times, cost, usage."""
+        """Return what is known of the job without asking: name, tags, kind, parent, times, cost, usage."""
         record = self._record
         resources = record.resources
         told = record.outcome or record
+        if record.parent is None:
+            record.parent = self._backend.recorder.parent(self._job_id)
         # Of what others have submitted nothing is known.
         kinds = [kind_of(spec) for spec in record.specs] if record.kind or record.native else []
         return {
@@ -213,6 +215,7 @@ class TaskJob(BaseJob, Generic[T_co]):
             "route": kinds,
             "name": resources.name,
             "tags": dict(resources.tags),
+            "parent": record.parent or None,
             "status": record.status.name,
             "message": record.message,
             "queue_position": record.queue_position,

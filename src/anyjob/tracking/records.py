@@ -62,6 +62,7 @@ class JobRecord:
         "once",
         "outcome",
         "parameters",
+        "parent",
         "queue_position",
         "rerun_of",
         "status",
@@ -89,6 +90,7 @@ class JobRecord:
         self._resources: Resources | None = None
         self.native_id: str | None = None
         self.notes: Mapping[str, str] | None = None  # to be read, where it was handed over elsewhere
+        self.parent: str | None = None  # that has submitted it; to be read, as `notes`
         self.rerun_of: str | None = None
         self.parameters: Mapping[str, Any] = _NOTHING  # of a job file
         self.once: Any = None  # of one that is about to be handed over: under which key, to be done once

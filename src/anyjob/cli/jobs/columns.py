@@ -31,8 +31,9 @@ class Told(NamedTuple):
 
 class ListedJob(NamedTuple):
     """A job of a listing: what the ledger knows of it, its tags, the shortest id that means no other, and
-    where that was asked for (`TOLD`), what is told of it now: its place in its queue, and its cost; and which
-    others it waits for, if it does.
+    where that was asked for (`TOLD`), what is told of it now: its place in its queue, and its cost; which
+    others it waits for, if it does; and, where that was asked for, the shortest id of the one that has
+    submitted it.
     """
 
     row: Row
@@ -41,6 +42,7 @@ class ListedJob(NamedTuple):
     short: str
     told: Told = Told()
     waits: str = ""
+    parent: str = ""
 
 
 def work(summary: Summary) -> str:
@@ -106,6 +108,7 @@ COLUMNS: dict[str, Callable[[ListedJob], Any]] = {
     "position": lambda job: job.told.position,
     "cost": lambda job: "" if job.told.cost is None else money(job.told.cost, job.told.currency),
     "attempt": lambda job: job.row.attempt,
+    "parent": lambda job: job.parent,
     "cpu-time": used("cpu_time", span),
     "peak-memory": used("peak_memory", size),
     "read": used("read_bytes", size),

@@ -135,17 +135,30 @@ def show(session: Session, rows: list[Row], columns: Sequence[str], *, as_json: 
     due = ledger.attempts.due(again) if again else {}
     waits = [awaited[job_id].in_words() if job_id in awaited else "" for job_id in ids]
     waits = [due[i].in_words(time.time()) if i in due else text for i, text in zip(ids, waits, strict=True)]
+    contexts = ledger.contexts([*tags]) if as_json or "parent" in columns else {}
+    parents = [contexts[row.bulk].parent if row.bulk in contexts else "" for row in rows]
+    found = zip(rows, summaries, waits, parents, strict=True)
     if as_json:
-        found = zip(rows, summaries, waits, strict=True)
         write_json(
-            [row_data(row, tags[row.bulk], what, message(row) or waits_for) for row, what, waits_for in found]
+            [
+                row_data(row, tags[row.bulk], what, message(row) or waits_for, parent)
+                for row, what, waits_for, parent in found
+            ]
         )
         return
-    short = abbreviations(ledger, ids)
+    short = abbreviations(ledger, [*ids, *filter(None, parents)])
     told = told_now(session, rows) if {*columns} & {*TOLD} else {}
     jobs = [
-        ListedJob(row, tags[row.bulk], what, short[row.job_id], told.get(row.job_id, Told()), waits_for)
-        for row, what, waits_for in zip(rows, summaries, waits, strict=True)
+        ListedJob(
+            row,
+            tags[row.bulk],
+            what,
+            short[row.job_id],
+            told.get(row.job_id, Told()),
+            waits_for,
+            short.get(parent, ""),
+        )
+        for row, what, waits_for, parent in found
     ]
     cells = {name: [COLUMNS[name](job) for job in jobs] for name in columns or DEFAULT}
     if jobs and not columns and is_terminal(sys.stdout):  # there, room is dear

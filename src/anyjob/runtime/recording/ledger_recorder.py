@@ -273,6 +273,11 @@ class LedgerRecorder(Recorder):
         """Return what plugins noted of a job when it was submitted."""
         return self.ledger.notes(job_id)
 
+    def parent(self, job_id: str) -> str:
+        """Return the id of the job that has submitted one of the ledger; empty where none has."""
+        row = self.ledger.rows([job_id]).get(job_id)
+        return "" if row is None else self.ledger.bulk(row.bulk)[0].parent
+
     def work(self, job_id: str) -> str:
         """Return in a line what a job of the ledger does."""
         return self.ledger.summaries([job_id]).get(job_id, Summary()).work

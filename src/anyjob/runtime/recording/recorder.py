@@ -112,6 +112,10 @@ class Recorder:
         """Return what plugins noted of a job when it was submitted."""
         return {}
 
+    def parent(self, job_id: str) -> str:
+        """Return the id of the job that has submitted one; empty where none has."""
+        return ""
+
     def work(self, job_id: str) -> str:
         """Return in a line what a job of another process does."""
         return ""

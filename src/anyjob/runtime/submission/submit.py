@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyjob import _typing as t
 from anyjob.errors import BackendUnavailableError, Refused, SpecError
+from anyjob.execution.parent_job import parent_job
 from anyjob.orders import Order
 from anyjob.process.collector import collector_at_rest
 from anyjob.resources import Resources
@@ -97,6 +98,9 @@ def _submit(
             raise
     shared = SharedResources(backend)
     records = _records(backend, specs, shared.of_each(resources, len(specs)), job_ids)
+    parent = parent_job()
+    for record in records:
+        record.parent = parent
     for record, original in zip(records, rerun_of, strict=False):
         record.rerun_of = original
     for record, values in zip(records, parameters, strict=False):

@@ -31,7 +31,9 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
     work = ledger.summaries([row.job_id])
     directory = directory_of(ledger, row, known)
     found = {
-        **row_data(row, ledger.tags(row.bulk), work.get(row.job_id, Summary()), outcome.message),
+        **row_data(
+            row, ledger.tags(row.bulk), work.get(row.job_id, Summary()), outcome.message, context.parent
+        ),
         "route": list(context.route),
         "resources": requested(decode_resources(context.resources)),
         "cwd": os.fsdecode(context.cwd) or None,
@@ -57,7 +59,6 @@ def describe(session: Session, row: Row) -> dict[str, Any]:
         "currency": outcome.currency,
         "rerun_of": ledger.rerun_of([row.job_id]).get(row.job_id),
         "superseded_by": ledger.superseded_by([row.job_id]).get(row.job_id),
-        "parent": context.parent or None,
         "notes": ledger.notes(row.job_id),
         "prerequisites": [
             {**one._asdict(), "condition": CONDITIONS[one.condition], "status": one.status.name}

@@ -8,7 +8,9 @@ from typing import Any
 from anyjob.ledger.rows import Row, Summary
 
 
-def row_data(row: Row, tags: Mapping[str, str], summary: Summary, message: str) -> dict[str, Any]:
+def row_data(
+    row: Row, tags: Mapping[str, str], summary: Summary, message: str, parent: str
+) -> dict[str, Any]:
     """Return what the ledger has of a job, with what is said of it; times are in seconds since 1970."""
     return {
         "job_id": row.job_id,
@@ -23,6 +25,7 @@ def row_data(row: Row, tags: Mapping[str, str], summary: Summary, message: str) 
         "reason": row.reason,
         "message": message,
         "attempt": row.attempt,
+        "parent": parent or None,
         "submitted": row.submitted,
         "started": row.started,
         "finished": row.finished,
