@@ -56,6 +56,16 @@ def rows(table: str) -> list[list[str]]:
     return [line.split() for line in table.splitlines()]
 
 
+def test_a_limit_is_of_a_name_which_either_the_file_or_the_command_line_gives() -> None:
+    nameless = job_file(POWERS.replace('name = "powers"', ""))
+    done = invoke("run", "--limit", "2", nameless)
+    told = '--limit is of the jobs of one name: say which, as --name fit, or name = "fit" in the file'
+    assert (done.exit_code, done.stderr) == (125, f"anyjob: error: {told}\n")
+    for given in (["--name", "n", nameless], [job_file(POWERS, "named.toml")]):
+        done = invoke("run", "--limit", "2", *given)
+        assert "'threads' cannot limit how many jobs of a name" in done.stderr
+
+
 def test_a_row_for_each_job_with_what_it_printed() -> None:
     done = invoke("run", job_file(POWERS))
     assert done.exit_code == 0

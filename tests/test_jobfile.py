@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -93,6 +94,26 @@ def test_a_list_of_jobs_without_axes() -> None:
     rows = "[[matrix.include]]\na = 1\nb = 2\n[[matrix.include]]\nb = 3\na = 4\n"
     file = read('[command]\nargv = ["f", "{a}", "{b}"]\n' + rows)
     assert [line.fields["argv"] for line in file.jobs] == [["f", "1", "2"], ["f", "4", "3"]]
+
+
+@pytest.mark.parametrize(
+    ("axes", "rows", "made"),
+    [
+        ("x = [1, 2]", "{x = 2}, {x = 3}", [1, 2, 3]),
+        ("x = {range = [0, 2]}", "{x = 1}, {x = 2}", [0, 1, 2]),
+        ("x = {range = [0, 2]}", "{x = true}, {x = 1.0}", [0, 1, True, 1.0]),
+        ("x = [1]", "{x = true}, {x = '1'}", [1, True, "1"]),
+        ("x = [1, 2]\nexclude = [{x = 2}]", "{x = 2}", [1, 2]),
+    ],
+)
+def test_what_the_axes_make_already_is_not_included_once_more(axes: str, rows: str, made: list[Any]) -> None:
+    file = read(f"{WORK}[matrix]\n{axes}\ninclude = [{rows}]\n")
+    assert repr([line.parameters["x"] for line in file.jobs]) == repr(made)
+
+
+def test_an_axis_given_beside_the_file_may_make_what_that_includes() -> None:
+    text = f"{WORK}[matrix]\nx = [1]\ninclude = [{{x = 2}}]\n"
+    assert [line.parameters["x"] for line in parse(text, "/dir/sweep.toml", {"x": [1, 2]}).jobs] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -192,6 +213,8 @@ def test_paths_are_beside_the_file(tmp_path: Path) -> None:
          ":4: matrix.x: the value 0 is there twice: the same job would run twice"),
         (WORK + "[matrix]\nx = [['a'], ['a']]\n",
          ':4: matrix.x: the value ["a"] is there twice: the same job would run twice'),
+        (WORK + "[matrix]\nx = [1]\ny = [1]\ninclude = [{x = 1, y = 2}, {y = 2, x = 1}]\n",
+         ':6: matrix.include: the entry {"x": 1, "y": 2} is there twice: the same job would run twice'),
         (WORK + "[matrix]\nx = 3\n",
          ":4: matrix.x: expected a list of values, or { range = [start, stop] }, got integer"),
         (WORK + "[matrix]\nx = {range = [0, 5, 0]}\n",

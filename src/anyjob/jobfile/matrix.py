@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from anyjob.text.suggestions import did_you_mean
@@ -20,7 +20,7 @@ class Matrix(NamedTuple):
 
     Args:
         axes: the values of each; the last one is the fastest.
-        included: combinations to add, or all that there are where there are no axes.
+        included: combinations to add where the axes do not make them, or all that there are without axes.
         excluded: what combinations to leave out have in common.
     """
 
@@ -43,14 +43,31 @@ class Matrix(NamedTuple):
         listed_only = not self.axes and bool(self.included)
         for values in () if listed_only else itertools.product(*self.axes.values()):
             combination = dict(zip(self.axes, values, strict=True))
-            if not any(row.items() <= combination.items() for row in self.excluded):
+            if not self._is_excluded(combination):
                 count += 1
                 yield combination
-        for row in self.included:
+        for row in self.included if listed_only else self._beside_axes():
             count += 1
             yield dict(row)
         if not count:
             raise InvalidEntry("matrix.exclude", "leaves nothing of the matrix")
+
+    def _is_excluded(self, combination: Mapping[str, Any]) -> bool:
+        return any(row.items() <= combination.items() for row in self.excluded)
+
+    def _beside_axes(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the included ones that the axes do not make, as they may by ``-p AXIS=VALUE``."""
+        has = {name: _finder(values) for name, values in self.axes.items()}
+        for row in self.included:
+            if self._is_excluded(row) or not all(has[name](row[name]) for name in has):
+                yield row
+
+
+def _finder(values: Sequence[Any]) -> Callable[[Any], bool]:
+    if isinstance(values, range):
+        return lambda value: type(value) is int and value in values
+    written = {_written(value) for value in values}
+    return lambda value: _written(value) in written
 
 
 def with_axes(table: Mapping[str, Any], axes: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -95,6 +112,7 @@ def read_matrix(table: Mapping[str, Any], *, is_given: bool) -> Matrix:
             raise InvalidEntry(
                 "matrix.include", f"every entry gives every parameter; one lacks {missing[0]!r}"
             )
+    _refuse_twice("matrix.include", included, "entry")
     return matrix
 
 
@@ -119,18 +137,23 @@ def _axis(place: str, value: Any) -> Sequence[Any]:
             place, "the axis is empty, and so would be the matrix: give it a value, or drop it"
         )
     if not isinstance(values, range):
-        _refuse_twice(place, values)
+        _refuse_twice(place, values, "value")
     return values
 
 
-def _refuse_twice(place: str, values: Sequence[Any]) -> None:
+def _refuse_twice(place: str, values: Sequence[Any], what: str) -> None:
     """Have each value once: who gives one twice would have the same work done twice, and see it nowhere."""
     seen = set()
     for value in values:
-        written = json.dumps(value, default=str)  # other than `==`, it tells 1 from true and from 1.0
+        written = _written(value)
         if written in seen:
-            raise InvalidEntry(place, f"the value {written} is there twice: the same job would run twice")
+            raise InvalidEntry(place, f"the {what} {written} is there twice: the same job would run twice")
         seen.add(written)
+
+
+def _written(value: Any) -> str:
+    """Return a value as text: other than `==`, that tells 1 from true and from 1.0."""
+    return json.dumps(value, default=str, sort_keys=True)
 
 
 def _range(place: str, bounds: Any) -> Sequence[int]:

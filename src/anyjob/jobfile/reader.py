@@ -25,7 +25,7 @@
     order = [1, 2, 3]
     seed = { range = [0, 10] }          # 0 to 9: as Python's range, [start, stop] or [start, stop, step]
     exclude = [{ order = 3, seed = 9 }] # less those that agree with one of these
-    include = [{ order = 9, seed = 1 }] # and these, of all axes (or, without axes, just these)
+    include = [{ order = 9, seed = 1 }] # and these, if not among them; of all axes (without axes: just these)
 
     [parameters]                        # optional: more parameters, made of others
     dir = "out"

@@ -24,6 +24,7 @@ from anyjob.cli.run.sweeps.resume import hand_over, once_of, summary
 from anyjob.cli.terminal.output import print_message, write_json, write_line
 from anyjob.cli.terminal.results import check_writes
 from anyjob.cli.terminal.values import parse_value
+from anyjob.errors import SpecError
 from anyjob.jobfile import reader
 from anyjob.jobfile.spec_builder import make_spec, spec_type_of
 from anyjob.session.facade import Session
@@ -134,12 +135,19 @@ def parse_axis(text: str) -> list[Any]:
 
 
 def merge_resources(file: reader.JobFile, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the jobs need: what the command line says goes before what the file says."""
+    """Return what the jobs need: what the command line says goes before what the file says.
+
+    Raises:
+        SpecError: so many may run at a time, of a name that neither says.
+    """
     resources = {**file.resources, **overrides}
     if file.limit is not None:
         resources.setdefault("limit", file.limit)
     if file.name and "name" not in overrides:
         resources["name"] = file.name
+    if "limit" in resources and not resources.get("name"):
+        ways = '--name fit, or name = "fit" in the file'
+        raise SpecError(f"--limit is of the jobs of one name: say which, as {ways}")
     for key, before in (("tags", file.resources.get("tags")), ("options", file.options)):
         if before:
             resources[key] = {**before, **overrides.get(key, {})}
