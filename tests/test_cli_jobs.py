@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from support.cli_program import anyjob, invoke, start
 from support.durable_state import durable_state
-from support.waiting import wait_for_file, wait_until
+from support.waiting import wait_for_file, wait_until, wait_until_running
 
 import anyjob as library
 from anyjob import Call, Command, JobStatus
@@ -168,7 +168,7 @@ def test_ctrl_c_leaves_and_the_job_goes_on(command: tuple[str, ...], tmp_path: P
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == 130
-    assert job.status() is JobStatus.RUNNING
+    wait_until_running(job)
     job.cancel()
 
 
@@ -203,7 +203,7 @@ def test_ctrl_c_that_does_not_wake_the_main_thread_ends_logs_all_the_same() -> N
     command = [sys.executable, "-c", INTERRUPTED_UNSEEN, "logs", "-f", job.job_id()]
     done = subprocess.run(command, capture_output=True, timeout=60)
     assert done.returncode == 130, done.stderr
-    assert job.status() is JobStatus.RUNNING
+    wait_until_running(job)
     job.cancel()
 
 
@@ -216,7 +216,7 @@ def test_a_terminal_that_goes_leaves_the_job_running(number: int) -> None:
         _, told = process.communicate(timeout=60)
     (job,) = library.jobs(name=f"left-{number}")
     assert process.returncode == 128 + number
-    wait_until(job.running)
+    wait_until_running(job)
     assert f"job {job.job_id()} goes on: `anyjob wait {job.job_id()}` waits for it" in told.decode()
     job.cancel()
 
@@ -246,7 +246,7 @@ def test_nobody_reads_the_logs_any_more() -> None:
         process.stdout.readline()
         process.stdout.close()
         assert process.wait(60) == 141
-    assert job.status() is JobStatus.RUNNING
+    wait_until_running(job)
     job.cancel()
 
 
@@ -412,7 +412,7 @@ def test_ctrl_c_cancels_what_is_run_anew(several: bool) -> None:
 
 def test_show_tells_what_a_job_waits_for() -> None:
     jobs = library.get_backend("local", slots=1).run_many([Command(["sleep", "60"])] * 3, name="queue")
-    wait_until(lambda: jobs[0].running())
+    wait_until_running(jobs[0])
     found = json.loads(invoke("show", jobs[2].job_id(), "--json").stdout)
     assert (found["state"], found["queue_position"]) == ("QUEUED", 2)
     assert found["message"] == "waits for its turn: 1 running on 1 slot"
@@ -437,7 +437,7 @@ def test_a_job_outlives_a_client_that_is_killed(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.communicate()
     (row,) = json.loads(invoke("jobs", "--name", "killed", "--json").stdout)
-    wait_until(lambda: library.get_job(row["job_id"]).running())
+    wait_until_running(library.get_job(row["job_id"]))
     go.touch()
     assert invoke("wait", row["job_id"]).exit_code == 0
     assert invoke("logs", row["job_id"]).stdout == "begun\nfinished\n"
@@ -452,7 +452,7 @@ def test_a_look_is_enough_to_have_lost_jobs_accounted_for(
 
     with durable_state(tmp_path) as state:
         job = submit(Command(["sleep", "60"]))
-        wait_until(lambda: job.running())
+        wait_until_running(job)
         job.backend().close()
         end_leftovers(state)
         (row,) = json.loads(anyjob("jobs", "--json").stdout)

@@ -7,17 +7,20 @@ import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from running_local import SOURCE, TESTS, Local, running, until
+from support.ledgers import add, sound_ledger
 
 import anyjob
 from anyjob import Call, Command
 from anyjob.builtin.local.own_job import OwnJob
 from anyjob.builtin.local.process_table import Snapshot
+from anyjob.builtin.local.supervisor.requests.lending import Lending
 from anyjob.job import JobStatus
 from anyjob.runtime.recording.context import current_context
 from anyjob.views.details.description import describe
@@ -165,6 +168,24 @@ def test_the_ledger_says_that_a_job_waits(own: Local) -> None:
     Path(own.fifo).write_text("go on")
     assert job.result(60) == "go on"
     assert reason() is None
+
+
+def test_that_a_job_waits_is_said_though_it_is_written_late_that_it_runs(tmp_path: Path) -> None:
+    """A start is written later than the job can say that it waits: much later, where the machine is busy."""
+    due: list[Any] = []
+    loop: Any = SimpleNamespace(call_later=lambda _, call, *arguments: due.append(partial(call, *arguments)))
+    scheduler: Any = SimpleNamespace(running=lambda _: [SimpleNamespace(attempt=1)], lend=lambda *_: True)
+    keeper: Any = SimpleNamespace(tell=lambda _: None)
+    with sound_ledger(tmp_path) as ledger:
+        (job_id,) = add(ledger)
+        lending = Lending(loop, scheduler, keeper, ledger, "h")
+        lending.begin((job_id, 1))
+        due.pop(0)()
+        assert ledger.rows([job_id])[job_id].reason is None
+        ledger.moved([(job_id, JobStatus.RUNNING, 1, 1.0)])
+        due.pop(0)()
+        assert ledger.rows([job_id])[job_id].reason == "waiting"
+        assert not due
 
 
 @one_slot

@@ -395,7 +395,7 @@ def test_behind_a_name_of_several_hosts_a_job_is_seen_from_each_and_ended_on_its
     job = first.run(Command(["sh", "-c", "echo begun; exec sleep 1000"]))
     next(job.logs(follow=True))
     ticket = job._record.ticket()
-    assert second.observe([ticket])[job.job_id()].status is JobStatus.RUNNING
+    wait_until(lambda: second.observe([ticket])[job.job_id()].status is JobStatus.RUNNING)
     assert second.logs(ticket, "stdout", 0) == b"begun\n"
     with pytest.raises(
         BackendError, match=r"of host login1, which alone can do that, .* nothing leads to it"

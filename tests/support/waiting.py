@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from anyjob.status import JOB_FINAL_STATES, JobStatus
+
 TIMEOUT = 60.0
 """Seconds after which a test that waits for something gives up."""
 
@@ -20,6 +22,17 @@ def wait_until(
         assert time.monotonic() < deadline, f"{what}: not within {timeout:g} s"
         time.sleep(0.002)
     return found
+
+
+def wait_until_running(job: Any) -> None:
+    """Wait until it is told that a job runs, which is after what it does first; it must not end."""
+
+    def is_running() -> bool:
+        status = job.status()
+        assert status not in JOB_FINAL_STATES, f"{job!r} has ended: {job.outcome()}"
+        return bool(status is JobStatus.RUNNING)
+
+    wait_until(is_running, f"{job!r} runs")
 
 
 def wait_for_file(path: Path) -> str:

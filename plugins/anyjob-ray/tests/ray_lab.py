@@ -37,16 +37,17 @@ class Cluster:
     Args:
         cpus: how many it says that it has.
         host: the address of the head node; by default, one that Ray finds.
+        enter: the command that begins one which runs where the head node is to run.
         config: Ray's own settings of its daemons.
     """
 
-    def __init__(self, cpus: int = 4, host: str = "", **config: object) -> None:
+    def __init__(self, cpus: int = 4, host: str = "", enter: Sequence[str] = (), **config: object) -> None:
         # Not below pytest's own directory: Ray's sockets need a short path.
         self.directory = Path(tempfile.mkdtemp(prefix="anyjob-ray-", dir="/tmp"))
         self._log = open(self.directory / "start.log", "wb")  # noqa: SIM115
         options = ["--head", "--port=0", "--block", "--include-dashboard=false", "--disable-usage-stats"]
         options += [f"--num-cpus={cpus}", f"--object-store-memory={MEMORY}", f"--temp-dir={self.directory}"]
-        self._process = _start(options + _at(host), self._log, config)
+        self._process = _start(options + _at(host), self._log, config, enter)
         self.address = self._await_address()
 
     def _await_address(self) -> str:

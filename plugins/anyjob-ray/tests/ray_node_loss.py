@@ -15,6 +15,9 @@ import ray_lab
 
 from anyjob import BackendUnavailableError, Call, Config, Session
 
+PATIENCE = 100
+"""Seconds that one step may take, on a machine that has much else to do."""
+
 
 def raised(call: Any) -> BaseException | None:
     try:
@@ -39,9 +42,9 @@ def lose_node(cluster: ray_lab.Cluster, backends: list[Any], notes: str) -> None
         assert "elsewhere" in ray.cluster_resources()
         kill()
         for job in jobs:
-            assert job.outcome(30).reason == "node-failure", job.outcome()
+            assert job.outcome(PATIENCE).reason == "node-failure", job.outcome()
     for backend in backends:
-        assert backend.run(Call(abs, (-1,))).result(30) == 1
+        assert backend.run(Call(abs, (-1,))).result(PATIENCE) == 1
         with open(f"{notes}-{backend.name()}") as stream:
             assert len(stream.readlines()) == 1
 
@@ -62,7 +65,7 @@ def main(state: str) -> None:
             while not job.running():
                 assert not job.in_final_state(), job.outcome()
         cluster.stop()
-        outcome = jobs[0].outcome(60)
+        outcome = jobs[0].outcome(PATIENCE)
         assert outcome.reason in ("lost", "node-failure"), outcome
         while (error := raised(jobs[1].status)) is None:  # an answer from a moment ago is one, too
             pass

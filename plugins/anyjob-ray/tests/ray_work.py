@@ -85,13 +85,15 @@ def kill(path: str) -> None:
 
 
 def eat(path: str) -> None:
-    """Take memory until it is ended for that, or has taken more than it was to be given."""
-    taken = []
-    while len(taken) < TOO_MUCH // MEAL:
-        taken.append(b"x" * MEAL)
+    """Take more memory than it was to be given, say so, and wait to be ended for that."""
+    taken = b"x" * TOO_MUCH
+    Path(f"{path}.eater.part").write_text(str(os.getpid()))
+    os.rename(f"{path}.eater.part", f"{path}.eater")
+    hold(path)
+    del taken
 
 
-MEAL, TOO_MUCH = 100_000_000, 6_000_000_000
+TOO_MUCH = 1_000_000_000
 SPECIAL = {"hold": hold, "hold on": hold_on, "kill": kill, "eat": eat}
 
 

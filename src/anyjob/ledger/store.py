@@ -258,11 +258,11 @@ class Ledger(LedgerReader):
             "INSERT OR REPLACE INTO notes SELECT n, ?2 FROM jobs WHERE id = ?1", [(job_id, notes)]
         )
 
-    def note_waiting(self, job_id: str, waits: bool) -> None:
-        """Note that a job that runs waits for others, or that it goes on."""
+    def note_waiting(self, job_id: str, waits: bool) -> bool:
+        """Note that a job that runs waits for others, or goes on; return whether it is one of these."""
         old, new = (None, WAITING) if waits else (WAITING, None)
         sql = f"UPDATE jobs SET reason = ? WHERE id = ? AND state = {CODE[JobStatus.RUNNING]} AND reason IS ?"
-        self._write_many(sql, [(new, job_id, old)])
+        return bool(self.file.write(lambda db: db.execute(sql, (new, job_id, old)).rowcount))
 
     def none_waits(self, host: str) -> None:
         """Note that no job of a host that runs waits for others, as far as is known."""

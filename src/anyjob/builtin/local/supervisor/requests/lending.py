@@ -75,11 +75,14 @@ class Lending:
     def _note(self, key: Key) -> None:
         running = self._scheduler.running(key[0])
         if key in self._waiting and key not in self._noted and running and running[0].attempt == key[1]:
-            self._noted.add(key)
-            self._write(key[0], True)
+            if self._write(key[0], True):
+                self._noted.add(key)
+            else:  # that it runs is written later than its processes can say that they wait
+                self._loop.call_later(NOTED, self._note, key)
 
-    def _write(self, job_id: str, waits: bool) -> None:
+    def _write(self, job_id: str, waits: bool) -> bool:
         try:
-            self._ledger.note_waiting(job_id, waits)
+            return self._ledger.note_waiting(job_id, waits)
         except StateError as error:  # nothing hangs on it
             log_error(error)
+            return False
