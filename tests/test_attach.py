@@ -5,13 +5,23 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from support.cli_program import install, invoke
 from support.durable_backends import Cluster, ClusterBackend, new_session
 
-from anyjob import Command, JobError, JobNotFoundError, JobStatus, SpecError, set_default_session
+from anyjob import (
+    Command,
+    CommandResult,
+    JobError,
+    JobNotFoundError,
+    JobStatus,
+    Spec,
+    SpecError,
+    TaskJob,
+    set_default_session,
+)
 
 CONFIG = {"backends": {"hpc": {"type": "cluster", "address": "north"}}}
 
@@ -46,6 +56,53 @@ def test_it_is_listed_found_and_waited_for_as_ours_are(cluster: Cluster, tmp_pat
     cluster.jobs.clear()  # the cluster has forgotten it, and the ledger has not
     with new_session(tmp_path, CONFIG) as later:
         assert later.get_job(job.job_id()).result(timeout=30) == "cold"
+
+
+class Lonely(Spec, frozen=True, tag="acme.lonely"):
+    """Work of the one kind that a service takes."""
+
+
+class LonelyResult(NamedTuple):
+    text: str
+    asked: Lonely | None
+
+
+class LonelyJob(TaskJob):
+    spec_type = Lonely
+
+    @classmethod
+    def lift(cls, spec: Lonely | None, to: str, value: str) -> LonelyResult:
+        return LonelyResult(f"{to}: {value}", spec)
+
+
+def test_where_a_backend_takes_one_kind_alone_it_is_of_that_kind(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ClusterBackend, "accepts", frozenset({"acme.lonely"}))
+    with new_session(tmp_path, CONFIG) as session:
+        session.registry.register_job_type("acme.lonely", LonelyJob)
+        job = session.get_backend("hpc").attach("4712")
+        assert job.result(timeout=30) == LonelyResult("acme.lonely: 42", None)
+        assert isinstance(job, LonelyJob)
+        assert (job.metadata()["route"], job._record.spool) == (["acme.lonely"], None)
+    with new_session(tmp_path, CONFIG) as without:
+        again = without.get_job(job.job_id())
+        assert (again.result(), again.metadata()["route"]) == (42, [])
+        with pytest.raises(JobError, match="anyjob did not submit this job"):
+            again.spec()
+    with new_session(tmp_path, CONFIG) as later:
+        later.registry.register_job_type("acme.lonely", LonelyJob)
+        assert later.get_job(job.job_id()).result() == LonelyResult("acme.lonely: 42", None)
+
+
+def test_a_program_of_others_has_a_result_of_its_kind_too(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ClusterBackend, "accepts", frozenset({"command"}))
+    with new_session(tmp_path, CONFIG) as session:
+        result = session.get_backend("hpc").attach("4712").result(timeout=30)
+    assert isinstance(result, CommandResult)
+    assert (result.exit_code, result.stdout.path) == (0, None)
 
 
 def test_it_is_the_same_job_however_often_and_wherever_it_is_attached(

@@ -85,7 +85,7 @@ class CommandJob(TaskJob[CommandResult]):
 
     def _output_file(self, stream: str) -> Path | None:
         """Return the file that the program was told to write."""
-        if not self._backend.capabilities.shared_files:
+        if not (self._backend.capabilities.shared_files and self._record.is_ours):
             return None
         path = getattr(self._record.specs[0], stream)
         if path is None:

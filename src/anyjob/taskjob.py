@@ -205,8 +205,9 @@ class TaskJob(BaseJob, Generic[T_co]):
         told = record.outcome or record
         if record.parent is None:
             record.parent = self._backend.recorder.parent(self._job_id)
-        # Of what others have submitted nothing is known.
-        kinds = [kind_of(spec) for spec in record.specs] if record.kind or record.native else []
+        kinds = (
+            [kind_of(spec) for spec in record.specs] if record.is_ours else list(filter(None, [record.kind]))
+        )
         return {
             "job_id": self._job_id,
             "native_id": record.native_id,
@@ -267,7 +268,7 @@ class TaskJob(BaseJob, Generic[T_co]):
         if isinstance(outcome.value, KeptByBackend):
             outcome = replace(outcome, value=self._backend.fetch_value(record.ticket(), outcome.value))
         job_type = self._backend.services.job_type
-        if record.kind == record.native:
+        if record.kind == record.native or not record.is_ours:
             read: T_co = type(self).read(self, outcome)
             return read
         classes = [job_type(kind_of(spec)) for spec in record.specs]

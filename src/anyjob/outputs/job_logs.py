@@ -91,7 +91,7 @@ def _reader_of_coming(job: t.TaskJob[Any], stream: str, first: int) -> Callable[
 
 def _reader_from(job: t.TaskJob[Any], stream: str, first: int | None) -> Callable[[int], bytes]:
     record, backend = job._record, job._backend
-    if record.kind and not backend.runs_again and (record.outcome is None or first is not None):
+    if record.is_ours and not backend.runs_again and (record.outcome is None or first is not None):
         return _ReaderOfLaunches(job, stream, first)
 
     def read(offset: int) -> bytes:

@@ -35,7 +35,9 @@ def attach(backend: Any, native_id: str, resources: Resources) -> Any:
         raise JobNotFoundError(
             f"backend {backend.name()!r} has no job {native_id!r}: it has those alone that anyjob gave it"
         )
-    record = JobRecord(tracker, new_id(), "", "", lambda: ((), resources))
+    kind = kind_of_others(backend)
+    record = JobRecord(tracker, new_id(), kind, kind, lambda: ((), resources))
+    record.is_ours = False
     record.native_id, record.name = native_id, resources.name
     record.status = JobStatus.QUEUED
     if record.job_id not in backend.observe([record.ticket()]):
@@ -45,3 +47,8 @@ def attach(backend: Any, native_id: str, resources: Resources) -> Any:
         return backend.recall(backend.recorder.ledger.rows([ours])[ours])
     tracker.add(record)
     return tracker.handle(record)
+
+
+def kind_of_others(backend: Any) -> str:
+    """Return of which kind a job is that others have given a backend; empty where it takes several."""
+    return next(iter(backend.accepts)) if len(backend.accepts) == 1 else ""

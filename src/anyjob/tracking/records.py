@@ -48,6 +48,7 @@ class JobRecord:
         "heard_at",
         "held",
         "hook_error",
+        "is_ours",
         "job_id",
         "kept",
         "kind",
@@ -88,6 +89,7 @@ class JobRecord:
         self.load = load
         self._specs: tuple[Spec, ...] = ()
         self._resources: Resources | None = None
+        self.is_ours = True  # anyjob has submitted it, so that its work is known
         self.native_id: str | None = None
         self.notes: Mapping[str, str] | None = None  # to be read, where it was handed over elsewhere
         self.parent: str | None = None  # that has submitted it; to be read, as `notes`
@@ -154,11 +156,6 @@ class JobRecord:
         return bool(self._specs)
 
     @property
-    def is_ours(self) -> bool:
-        """Whether anyjob has submitted it, so that its work is known."""
-        return bool(self._specs or self._load()[0])
-
-    @property
     def specs(self) -> tuple[Spec, ...]:
         """The work as it was handed over, and all that it was rewritten as; the last one is native.
 
@@ -187,7 +184,7 @@ class JobRecord:
     @property
     def spool(self) -> Path | None:
         """The job's directory on this side, if it has one; what others have submitted has none."""
-        if self._spool is not None or not self.kind:
+        if self._spool is not None or not self.is_ours:
             return self._spool
         spool = self.tracker.spool(self)
         if self.outcome is None:  # else few will ask, and many such records may be held

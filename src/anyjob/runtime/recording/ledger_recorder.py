@@ -312,13 +312,17 @@ def record_of_row(backend: Any, row: Row) -> JobRecord:
     recorder = backend.recorder
     assert isinstance(recorder, LedgerRecorder)
     job_id, bulk, stored = row.job_id, row.bulk, recorder.stored_work
-    kind = row.kind
+    kind, native = row.kind, row.native
+    if kind == ATTACHED:
+        from anyjob.runtime.attachment import kind_of_others
+
+        kind = native = kind_of_others(backend)
     try:
         backend.services.job_type(kind)
     except PluginError:
         kind = ""  # its plugin is gone: it is shown as a job of no particular kind
-    native = "" if row.kind == ATTACHED else row.native
     record = JobRecord(backend._tracker, job_id, kind, native, lambda: stored.load(job_id, bulk))
+    record.is_ours = row.kind != ATTACHED
     recorder.fill(record, row)
     if record.outcome is None and record.native_id is None and not record.deferred:
         # Whoever submitted it was gone, or is not yet done: the engine may have it or not.
