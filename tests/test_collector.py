@@ -21,12 +21,14 @@ def collecting() -> Iterator[None]:
     gc.enable()
 
 
-def test_it_rests_for_many_alone() -> None:
-    with collector_at_rest(MANY - 1):
+def test_it_rests_for_many_of_a_durable_backend_alone() -> None:
+    with collector_at_rest(MANY - 1, durable=True):
         assert gc.isenabled()
-    with collector_at_rest(MANY):
+    with collector_at_rest(MANY, durable=False):
+        assert gc.isenabled()
+    with collector_at_rest(MANY, durable=True):
         assert not gc.isenabled()
-        with collector_at_rest(MANY):  # as another thread may
+        with collector_at_rest(MANY, durable=True):  # as another thread may
             pass
         assert not gc.isenabled()
     assert gc.isenabled()
@@ -34,7 +36,7 @@ def test_it_rests_for_many_alone() -> None:
 
 def test_who_has_it_off_keeps_it_off() -> None:
     gc.disable()
-    with collector_at_rest(MANY):
+    with collector_at_rest(MANY, durable=True):
         pass
     assert not gc.isenabled()
 
@@ -47,13 +49,13 @@ def test_ctrl_c_as_it_begins_to_rest_leaves_it_on(monkeypatch: pytest.MonkeyPatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr(gc, "disable", interrupted)
-    with pytest.raises(KeyboardInterrupt), collector_at_rest(MANY):
+    with pytest.raises(KeyboardInterrupt), collector_at_rest(MANY, durable=True):
         pass
     assert gc.isenabled()
 
 
 def test_a_process_forked_off_meanwhile_collects() -> None:
-    with collector_at_rest(MANY):
+    with collector_at_rest(MANY, durable=True):
         pid = os.fork()
         if pid == 0:
             os._exit(0 if gc.isenabled() else 1)

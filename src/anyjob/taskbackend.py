@@ -149,7 +149,7 @@ class TaskBackend(EngineAdapter):
         from anyjob.process.collector import collector_at_rest
 
         given = list(zip(*iterables, strict=False))
-        with collector_at_rest(len(given) if self.capabilities.durable else 0):
+        with collector_at_rest(len(given), durable=self.capabilities.durable):
             jobs = self.run_many([Call(fn, arguments) for arguments in given], **resources)
         if progress:
             from anyjob.tracking.waits.blocking import wait

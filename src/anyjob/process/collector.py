@@ -14,12 +14,17 @@ _resting: list[int] = []
 
 
 @contextmanager
-def collector_at_rest(jobs: int) -> Iterator[None]:
+def collector_at_rest(jobs: int, *, durable: bool) -> Iterator[None]:
     """Have the collector rest while so many jobs are made: it would look at all of them again and again.
 
     Where it does not collect anyway, nothing is done; where another thread sees to it, that does.
+
+    Args:
+        jobs: how many.
+        durable: whether they are of a backend that is. Another may do the work itself meanwhile, and that may
+            make garbage.
     """
-    if jobs < MANY or not gc.isenabled():
+    if jobs < MANY or not durable or not gc.isenabled():
         yield
         return
     _resting.append(jobs)

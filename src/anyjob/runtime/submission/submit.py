@@ -61,33 +61,6 @@ def submit(
     Raises:
         AnyjobError: as `TaskBackend.run` and `TaskBackend.run_many` say.
     """
-    # One that is not durable may do the work itself meanwhile, and that may make garbage.
-    with collector_at_rest(len(specs) if backend.capabilities.durable else 0):
-        return _submit(
-            backend,
-            specs,
-            resources,
-            raise_refusal=raise_refusal,
-            rerun_of=rerun_of,
-            parameters=parameters,
-            after=after,
-            once=once,
-            job_ids=job_ids,
-        )
-
-
-def _submit(
-    backend: t.TaskBackend,
-    specs: Sequence[Spec[T]],
-    resources: Resources | Sequence[Resources],
-    *,
-    raise_refusal: bool,
-    rerun_of: Sequence[str],
-    parameters: Sequence[Mapping[str, Any]],
-    after: Sequence[After],
-    once: Sequence[Claim],
-    job_ids: Sequence[str],
-) -> list[TaskJob[T]]:
     backend._check_here("hand it work")
     if backend.is_closed:
         raise was_closed(backend)
@@ -96,21 +69,29 @@ def _submit(
     except BackendUnavailableError:
         if not after:  # else it may be back by the time that there is something to hand over
             raise
-    shared = SharedResources(backend)
-    records = _records(backend, specs, shared.of_each(resources, len(specs)), job_ids)
-    parent = parent_job()
-    for record in records:
-        record.parent = parent
-    for record, original in zip(records, rerun_of, strict=False):
-        record.rerun_of = original
-    for record, values in zip(records, parameters, strict=False):
-        record.parameters = values
-    for record, needed in zip(records, after, strict=False):
-        record.after = needed
-    for record, claim in zip(records, once, strict=False):
-        record.once = claim
-    groups = _admit(backend, records, shared, raise_refusal=raise_refusal)
-    _tell_amendments(records)
+    with collector_at_rest(len(specs), durable=backend.capabilities.durable):
+        shared = SharedResources(backend)
+        records = _records(backend, specs, shared.of_each(resources, len(specs)), job_ids)
+        parent = parent_job()
+        for record in records:
+            record.parent = parent
+        for record, original in zip(records, rerun_of, strict=False):
+            record.rerun_of = original
+        for record, values in zip(records, parameters, strict=False):
+            record.parameters = values
+        for record, needed in zip(records, after, strict=False):
+            record.after = needed
+        for record, claim in zip(records, once, strict=False):
+            record.once = claim
+        groups = _admit(backend, records, shared, raise_refusal=raise_refusal)
+        _tell_amendments(records)
+        return _hand_over(backend, records, groups)
+
+
+def _hand_over(
+    backend: t.TaskBackend, records: Sequence[JobRecord], groups: Iterable[list[Order]]
+) -> list[TaskJob[Any]]:
+    """Hand over one group after the other; what has been handed over is taken back where that fails."""
     handover = _Handover(backend, records)
     try:
         for orders in groups:
