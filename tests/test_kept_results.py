@@ -15,6 +15,7 @@ from right_calls import RightCallsBackend
 from anyjob import Call, Config, DependencyFailedError, Registry, Session
 from anyjob.orders import Answer, Order, Ticket
 from anyjob.outcome import Outcome
+from anyjob.runtime.dependencies import kept_results
 from anyjob.serialization.pickling import dump_call
 from anyjob.spool.reports import outcome_from_report
 from anyjob.standalone import runner
@@ -40,6 +41,7 @@ class GraphBackend(RightCallsBackend):
         super().__init__(*arguments, **options)
         self.ended: dict[str, threading.Event] = {}
         self.given: list[dict[str, Any]] = []
+        self.unused: list[frozenset[str]] = []
 
     def keep_results(self, tickets: Sequence[Ticket]) -> Mapping[str, Any]:
         return {ticket.job_id: ticket.native_id for ticket in tickets}
@@ -49,6 +51,7 @@ class GraphBackend(RightCallsBackend):
             native_id = f"call-{len(self.outcomes)}"
             self.outcomes[native_id], self.ended[native_id] = None, threading.Event()
             self.given.append(dict(order.kept))
+            self.unused.append(order.unused)
             call = self.make, (native_id, dump_call(order.spec), dict(order.kept))  # type: ignore[arg-type]
             threading.Thread(target=call[0], args=call[1], daemon=True).start()
             yield order, native_id
@@ -141,3 +144,28 @@ def test_a_job_that_has_ended_holds_no_other(backend: GraphBackend, gate: str) -
     first_id = first.job_id()
     del first
     assert first_id not in [job.job_id() for job in backend.jobs()]
+
+
+def test_what_starts_after_open_jobs_is_handed_over_at_once(backend: GraphBackend, gate: str) -> None:
+    first = backend.run(after, gate, [1], name="fit")
+    behind = backend.run(abs, -1, after=first)
+    both = backend.run(len, first, after=[first, behind])
+    assert backend.run(abs, -2, after_end=first).native_id() is None
+    assert backend.run(abs, -2, after=[first], after_failure=behind).native_id() is None
+    there = {first.job_id(): "call-0", behind.job_id(): "call-1"}
+    assert backend.given == [{}, {first.job_id(): "call-0"}, there]
+    assert backend.unused == [frozenset(), frozenset({first.job_id()}), frozenset({behind.job_id()})]
+    gates[gate].set()
+    assert (behind.result(LIMIT), both.result(LIMIT)) == (1, 1)
+
+
+def test_an_engine_is_given_no_edge_for_each_of_many(
+    backend: GraphBackend, gate: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_results, "MOST_EDGES", 3)
+    first, other = backend.run(after, gate, 1), backend.run(after, gate, 2)
+    held = backend.map(abs, [-1, -2], after=[first, other])
+    assert [job.native_id() for job in held] == [None, None]
+    assert all(job.native_id() for job in backend.map(abs, [-1, -2], after=first))
+    gates[gate].set()
+    assert [job.result(LIMIT) for job in held] == [1, 2]

@@ -35,8 +35,10 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
             unless the backend ``mixes_resources``, or ``mixes_names``.
         spool: the job's directory, where files are shared; else None.
         attempt: 1, or more where the job runs again.
-        kept: results of other jobs that stay with the engine, for which there are references among the
-            arguments of the call: by the id of each what `TaskBackend.keep_results` gave.
+        kept: other jobs that the engine starts it after by itself, as they have succeeded: by the id of each
+            what `TaskBackend.keep_results` gave. Results of theirs stay with the engine, for which there are
+            references among the arguments of a call.
+        unused: those of these whose results nobody takes.
     """
 
     job_id: str
@@ -47,6 +49,7 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     spool: t.Path | None = None
     attempt: int = 1
     kept: Mapping[str, Any] = {}
+    unused: frozenset[str] = frozenset()
 
 
 class Ticket(msgspec.Struct, kw_only=True, gc=False):

@@ -79,8 +79,8 @@ class Attempt(msgspec.Struct, kw_only=True, omit_defaults=True):
         usage: what it has used, as far as that is known: ``cpu_time`` in seconds, and ``peak_memory``,
             ``read_bytes``, ``written_bytes`` and ``peak_gpu_memory`` in bytes.
         logs: the files with what it wrote, by stream; empty where there are none on this side.
-        followed_by: why there was another attempt: ``retry``, ``requeue``, ``lost``, or ``result``, where its
-            engine had lost one that it was to take; empty for the last.
+        followed_by: why there was another attempt: ``retry``, ``requeue``, ``lost``, or ``dependency``,
+            where its engine could not start it after others, and it can be; empty for the last.
     """
 
     number: int

@@ -20,7 +20,7 @@ from support.gated_calls import after, fails, gate_in, opened
 from support.waiting import wait_until
 
 import anyjob
-from anyjob import Call, DependencyFailedError, JobStatus
+from anyjob import Call, Command, DependencyFailedError, JobStatus
 from conftest import Make
 
 cloudpickle.register_pickle_by_value(dask_calls)
@@ -138,7 +138,7 @@ def test_what_needs_a_result_that_is_lost_ends_and_says_so(
         opened(gate)
         assert (needs.result(PATIENCE), last.result(PATIENCE)) == (2, 2)
         assert [told in job.attempts()[0].message for job in (needs, last)] == [True, True]
-        assert [each.followed_by for each in last.attempts()] == ["result", ""]
+        assert [each.followed_by for each in last.attempts()] == ["dependency", ""]
     else:
         assert told in needs.outcome(PATIENCE).message
         assert (needs.outcome().reason, last.outcome(PATIENCE).reason) == ("dependency", "dependency")
@@ -175,3 +175,87 @@ def test_the_cluster_keeps_a_result_as_long_as_somebody_open_needs_it(
     del job, late
     with lab.client() as client:
         wait_until(lambda: not set(keys).intersection(client.who_has()), "a cluster that keeps none of them")
+
+
+def test_what_starts_after_others_is_with_the_cluster_at_once(
+    backend: DaskBackend, gate: Path, tmp_path: Path
+) -> None:
+    first = backend.run(after, gate, np.ones(1_000_000), name="fit")
+    program: Any = backend.run(Command(["echo", "hi"]), after=first)
+    last = backend.run(touched, tmp_path / "ran", backend.run(abs, -1, after=first), after=[program, first])
+    assert all(job.native_id() for job in (program, last))
+    assert {job.status() for job in (program, last)} == {JobStatus.QUEUED}
+    words = f"waits for {first.job_id()[:7]}"
+    wait_until(
+        lambda: program.status() and program.metadata()["message"] == words, "the words of one that waits"
+    )
+    assert not (tmp_path / "ran").exists()
+    opened(gate)
+    assert last.outcome(PATIENCE).status is JobStatus.DONE
+    assert (tmp_path / "ran").exists()
+    assert program.result().stdout.text() == "hi\n"
+
+
+def test_what_starts_after_a_failure_ends_with_it_as_the_cause(
+    backend: DaskBackend, gate: Path, tmp_path: Path
+) -> None:
+    first = backend.run(fails, gate, name="fit")
+    program = backend.run(Command(["touch", str(tmp_path / "ran")]), after=first, name="report")
+    last = backend.run(touched, tmp_path / "ran", None, after=program)
+    other = backend.run(Command(["sh", "-c", "exit 3"]), after_failure=first)
+    behind = backend.run(touched, tmp_path / "ran", None, after=other)
+    opened(gate)
+    why = f"job {first.job_id()} failed .exception: ValueError: too cold.*by way of {program.job_id()}"
+    with pytest.raises(DependencyFailedError, match=why) as told:
+        last.result(PATIENCE)
+    assert told.value.prerequisite == first.job_id()
+    assert f"job {other.job_id()} failed (exit-code" in behind.outcome(PATIENCE).message
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_what_waits_no_more_for_a_job_that_is_cancelled_starts_without_it(
+    anyjob_open: Callable[..., anyjob.Session], own_lab: Labs, tmp_path: Path, gate: Path, durable: bool
+) -> None:
+    lab = own_lab(("--nthreads", "1"))
+    lab.wait()
+    options = {"type": "dask", "address": lab.address, "durable": durable, "isolation": "process"}
+    backend: Any = anyjob_open({"backends": {"lab": options}}).get_backend("lab")
+    running = backend.run(after, gate, 1)
+    waiting = backend.run(dask_calls.note, str(tmp_path / "ran"))
+    behind = backend.run(abs, -1, after=[waiting, running])
+    last = backend.run(abs, behind, after=behind)
+    needs = backend.run(doubled, waiting)
+    assert all(job.native_id() for job in (behind, last, needs))
+    wait_until(running.running, "a job that runs")
+    assert waiting.cancel(downstream=False)
+    assert needs.outcome(PATIENCE).reason == "dependency"
+    opened(gate)
+    assert (behind.result(PATIENCE), last.result(PATIENCE)) == (1, 1)
+    assert [[each.followed_by for each in job.attempts()] for job in (behind, last)] == [
+        ["dependency", ""]
+    ] * 2
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_result_that_nobody_takes_may_be_lost(
+    anyjob_open: Callable[..., anyjob.Session], own_lab: Labs, tmp_path: Path, gate: Path, durable: bool
+) -> None:
+    lab = own_lab(("--nthreads", "1", "--name", "first"), ("--nthreads", "1", "--name", "second"))
+    lab.wait()
+    options = {"type": "dask", "address": lab.address, "durable": durable, "isolation": "thread"}
+    backend: Any = anyjob_open({"backends": {"lab": options}}).get_backend("lab")
+    here, there = ({"dask": {"workers": [name]}} for name in ("first", "second"))
+    held = backend.run(dask_calls.note_and_return, str(tmp_path / "ran"), 10, options=here)
+    slow = backend.run(after, gate, 2, options=there)
+    behind = backend.run(abs, -1, after=[held, slow], options=there)
+    last = backend.run(abs, behind, options=there)
+    wait_until(lambda: held.status() is JobStatus.DONE, "a job that has ended")
+    wait_until(slow.running, "a job that runs")
+    os.killpg(lab.workers[0].pid, signal.SIGKILL)
+    for job in (behind, last):
+        wait_until(lambda job=job: job.status() and len(job.attempts()) == 2, "that they begin anew")
+    opened(gate)
+    assert (behind.result(PATIENCE), last.result(PATIENCE), slow.result(PATIENCE)) == (1, 1, 2)
+    assert (tmp_path / "ran").read_text() == "ran\n"

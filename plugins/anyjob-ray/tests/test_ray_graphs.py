@@ -15,13 +15,13 @@ import pytest
 import ray
 import ray_lab
 from anyjob_ray.backend import RayBackend
-from anyjob_ray.worker.results_as_arguments import load_with_results
+from anyjob_ray.worker.results_as_arguments import load_with_results, unmet
 from support import gated_calls
 from support.gated_calls import after, fails, gate_in, opened
 from support.waiting import wait_until
 
 import anyjob
-from anyjob import Call, DependencyFailedError, JobStatus
+from anyjob import Call, Command, DependencyFailedError, JobStatus
 
 cloudpickle.register_pickle_by_value(gated_calls)
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -163,7 +163,7 @@ def test_what_was_to_take_a_result_that_is_lost_begins_anew_with_what_is_stored(
         assert "(submit both anew)" in job.outcome().message
     for job in (needs[1], last[1]):
         assert job.result(2 * PATIENCE) == 2
-        assert [each.followed_by for each in job.attempts()] == ["result", ""]
+        assert [each.followed_by for each in job.attempts()] == ["dependency", ""]
         assert told[1] in job.attempts()[0].message
         assert f"'anyjob rerun --downstream {held[1].job_id()}'" in job.attempts()[0].message
     assert [(tmp_path / mode).read_text() for mode in modes] == ["ran\n"] * 2
@@ -184,3 +184,78 @@ def test_ray_keeps_a_result_as_long_as_somebody_open_needs_it(backend: RayBacken
         return before - ray.available_resources().get("object_store_memory", 0.0)
 
     wait_until(lambda: used() < 50_000_000, "an object store that keeps nothing")
+
+
+def test_what_starts_after_others_is_with_the_cluster_at_once(
+    backend: RayBackend, gate: Path, tmp_path: Path
+) -> None:
+    first = backend.run(after, gate, np.ones(1_000_000), name="fit")
+    program: Any = backend.run(Command(["echo", "hi"]), after=first)
+    count = backend.run(len, first, after=program)
+    last = backend.run((tmp_path / "ran").touch, after=[program, first, count])
+    assert all(job.native_id() for job in (program, count, last))
+    assert {job.status() for job in (program, last)} == {JobStatus.QUEUED}
+    words = f"waits for {first.job_id()[:7]}"
+    wait_until(
+        lambda: program.status() and program.metadata()["message"] == words, "the words of one that waits"
+    )
+    assert not (tmp_path / "ran").exists()
+    opened(gate)
+    assert last.outcome(PATIENCE).status is JobStatus.DONE
+    assert (tmp_path / "ran").exists()
+    assert count.result(PATIENCE) == 1_000_000
+    assert program.result(PATIENCE).stdout.text() == "hi\n"
+
+
+def test_what_starts_after_a_failure_ends_with_it_as_the_cause(
+    backend: RayBackend, gate: Path, tmp_path: Path
+) -> None:
+    first = backend.run(fails, gate, name="fit")
+    program = backend.run(Command(["touch", str(tmp_path / "ran")]), after=first, name="report")
+    last = backend.run((tmp_path / "ran").touch, after=program)
+    other = backend.run(Command(["sh", "-c", "exit 3"]), after_failure=first)
+    behind = backend.run((tmp_path / "ran").touch, after=other)
+    opened(gate)
+    why = f"job {first.job_id()} failed .exception: ValueError: too cold.*by way of {program.job_id()}"
+    with pytest.raises(DependencyFailedError, match=why) as told:
+        last.result(PATIENCE)
+    assert told.value.prerequisite == first.job_id()
+    assert f"job {other.job_id()} failed (exit-code" in behind.outcome(PATIENCE).message
+    assert backend.run(abs, -1).result(PATIENCE) == 1, "so nothing is left that was to run"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_to_start_after_a_failure_is_not_run_by_a_worker_that_it_comes_to() -> None:
+    failed = pickle.dumps({"status": "ERROR", "reason": "signal"})
+    succeeded = pickle.dumps({"status": "DONE"}), b"a large part"
+    assert "job fit failed (signal)" in str(unmet({"mean": succeeded, "fit": failed}))
+    assert unmet({"mean": succeeded}) is None
+
+
+def test_what_waits_no_more_for_a_job_that_is_cancelled_starts_without_it(
+    backend: RayBackend, tmp_path: Path, gate: Path
+) -> None:
+    cpus = int(ray.cluster_resources()["CPU"])
+    running = backend.run(after, gate, 1, cpus=cpus)
+    waiting = backend.run((tmp_path / "ran").touch, cpus=cpus)
+    behind = backend.run(abs, -1, after=[waiting, running])
+    last = backend.run(abs, behind, after=behind)
+    needs = backend.run(doubled, waiting)
+    assert all(job.native_id() for job in (behind, last, needs))
+    wait_until(running.running, "a job that runs")
+    assert waiting.cancel(downstream=False)
+    assert needs.outcome(PATIENCE).reason == "dependency"
+    opened(gate)
+    assert (behind.result(PATIENCE), last.result(PATIENCE)) == (1, 1)
+    assert [[each.followed_by for each in job.attempts()] for job in (behind, last)] == [
+        ["dependency", ""]
+    ] * 2
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_to_start_after_many_is_held_and_run_together(backend: RayBackend, gate: Path) -> None:
+    first = backend.run(after, gate, 1)
+    jobs = backend.map(abs, range(200), after=first)
+    assert {job.native_id() for job in jobs} == {None}
+    opened(gate)
+    assert [job.result(PATIENCE) for job in jobs] == [*range(200)]

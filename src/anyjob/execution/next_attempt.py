@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from anyjob.outcome import Outcome
     from anyjob.resources import Resources
 
-Kind = Literal["retry", "requeue", "lost", "result"]
+Kind = Literal["retry", "requeue", "lost", "dependency"]
 """Why there was another attempt: by its policy; at its walltime; it was lost, and may run twice; or it has
-not run, since its engine has lost a result that it was to take, and that is stored."""
+not run, since its engine could not start it after others, and it can be."""
 
 
 class Again(NamedTuple):

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from anyjob.ledger import lost_results
+from anyjob.ledger import engine_verdicts
 from anyjob.ledger.end_effects import NextAttempt
 from anyjob.ledger.file.sql_lists import chunks, placeholders
 from anyjob.ledger.rows import CANCELLING, CODE, DUE, FINAL
@@ -50,7 +50,7 @@ def split(
         now: the time.
     """
     failed = [job_id for job_id, outcome in outcomes.items() if outcome.status is not JobStatus.DONE]
-    bereft = lost_results.replaceable(db, outcomes)
+    unfounded = engine_verdicts.unfounded(db, outcomes)
     rows = [
         row
         for some in chunks(failed)
@@ -58,7 +58,7 @@ def split(
             "SELECT j.id, j.n, j.bulk, j.backend, j.attempt, j.native_id, j.reason, j.state, k.context, "
             "b.host FROM jobs j CROSS JOIN bulks k ON k.n = j.bulk CROSS JOIN backends b ON b.n = j.backend "
             f"WHERE (k.again OR ?) AND j.id IN ({placeholders(some)})",
-            (bool(bereft), *some),
+            (bool(unfounded), *some),
         )
     ]
     if not rows:
@@ -80,10 +80,10 @@ def split(
         if bulk not in known:
             known[bulk] = _resources(context)
         history = [kind for (kind,) in db.execute("SELECT kind FROM attempts WHERE n = ?", (n,))]
-        if job_id in bereft and len(history) < MOST_TIMES:
+        if job_id in unfounded and len(history) < MOST_TIMES:
             del result.final[job_id]
-            _write(db, n, native_id, outcome, "result", now, 0.0)
-            lost_results.begin_anew(db, n, bulk, outcome.attempt + 1)
+            _write(db, n, native_id, outcome, "dependency", now, 0.0)
+            engine_verdicts.begin_anew(db, n, bulk, outcome.attempt + 1)
             result.again.append(NextAttempt(job_id, bulk, backend, outcome.attempt + 1, 0.0))
             continue
         step = next_attempt(known[bulk], history, outcome, restarts=bool(host), chance=random.random())

@@ -26,6 +26,8 @@ FINAL = 4
 BLOCKED = -1
 """The state of a job that is QUEUED, and may not start before others have ended: none of `STATES`, so that
 to read what may start is to read one state."""
+MAY_WAIT = (BLOCKED, 0, 1)
+"""The states of jobs that may wait for others: some engines have such, and start them by themselves."""
 RELEASED = -2
 """The state of a job that is QUEUED, has all that it starts after, and is to be handed to an engine that does
 not read the ledger by itself: that is done by the releaser of the host that it was submitted on."""

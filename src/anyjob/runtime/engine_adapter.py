@@ -217,16 +217,17 @@ class EngineAdapter(BaseBackend):
         return b""
 
     def keep_results(self, tickets: Sequence[Ticket]) -> Mapping[str, Any]:
-        """Have the engine give results of these jobs to a call by itself, which is launched next.
+        """Have the engine start what is launched next after these jobs by itself, with their results.
 
-        So they stay where they are, and the call is launched at once: whether such a job has ended or not,
-        the engine starts the call after it, and not where it fails. Asked about jobs of this backend that
-        make calls, which have succeeded or not ended yet, and do not go again.
+        So results stay where they are, and the work is launched at once: whether such a job has ended or not,
+        the engine starts it after that, and not where that fails. Asked about jobs of this backend which have
+        succeeded or not ended yet, and do not go again; those whose results are taken make calls.
 
         Returns for those of which that can be done whatever `launch` needs for it: in ``order.kept``, as long
         as that takes. What it stands for may not leave the engine meanwhile. Those left out are awaited, and
         their results given to the call as values. In the worker, `anyjob.sdk.runner.Results` unpickles the
-        arguments; `anyjob.sdk.runner.broken` is what it says of a job that has not succeeded.
+        arguments of a call; `anyjob.sdk.runner.broken` is what is said of a job that has not succeeded, also
+        where it is one of ``order.unused``: of those only that counts.
         """
         return {}
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _NOTHING: Mapping[str, Any] = {}
+_NONE: frozenset[str] = frozenset()
 FinalCallback = Callable[[JobStatus | BaseException], None]
 NEVER = float("-inf")
 
@@ -70,6 +71,7 @@ class JobRecord:
         "submitted",
         "tracker",
         "unsure",
+        "unused",
     )
 
     def __init__(
@@ -114,6 +116,7 @@ class JobRecord:
         self.held: Any = None  # by what it is held in this process, as it starts after others
         self.behind: Any = None  # what tells which of these has failed
         self.kept: Mapping[str, Any] = _NOTHING  # of one that is about to be handed over: see `Order`
+        self.unused: frozenset[str] = _NONE  # likewise
         self.deferred = False  # it starts after others, and is handed to the engine then
         self._spool: Path | None = None
         self.final_callbacks: tuple[FinalCallback, ...] = ()

@@ -30,7 +30,8 @@ class JobHeader(NamedTuple):
         cwd: the directory that it runs in.
         own_cwd: whether it asks for that; else it is that of who has submitted it, if the worker has one of
             that name.
-        needs: the ids of jobs whose results come along, as arguments of the call.
+        needs: the ids of jobs that it starts after, and whose results come along.
+        unused: those of them whose results are no arguments of a call.
     """
 
     key: str
@@ -40,6 +41,7 @@ class JobHeader(NamedTuple):
     cwd: str | None
     own_cwd: bool
     needs: tuple[str, ...] = ()
+    unused: frozenset[str] = frozenset()
 
 
 class ScatteredPayload(Serialized):

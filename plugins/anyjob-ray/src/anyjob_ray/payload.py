@@ -21,7 +21,7 @@ class PackedOrder(NamedTuple):
         job_id: ours.
         payload: what the worker unpickles first.
         buffers: the large parts of its arguments.
-        needs: the object refs of results that it takes, by the ids of their jobs.
+        needs: the object refs of the jobs that it starts after, by the ids of these.
     """
 
     job_id: str
@@ -72,7 +72,7 @@ class Packer:
         cwd = spec.cwd if isinstance(spec, Call) else submit_directory()
         needs = dict(order.kept)
         job = order.job_id, kind, work, order.environment, cwd, order.resources.walltime
-        payload = (*job, self._context, [*needs])
+        payload = (*job, self._context, [*needs], [*order.unused])
         return PackedOrder(order.job_id, pickle.dumps(payload, 5), buffers, needs)
 
     def _call(self, spec: Call) -> tuple[tuple[bytes, bytes], list[Any]]:

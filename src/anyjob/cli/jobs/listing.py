@@ -15,7 +15,7 @@ from anyjob.cli.jobs.columns import COLUMNS, CUT, DEFAULT, TOLD, ListedJob, Told
 from anyjob.cli.jobs.job_ids import abbreviations
 from anyjob.cli.jobs.selection import Criteria, filter_options, read_criteria
 from anyjob.cli.terminal.output import is_terminal, print_message, table, write_json
-from anyjob.ledger.rows import BLOCKED, DUE, FINAL, Row, Summary
+from anyjob.ledger.rows import DUE, FINAL, MAY_WAIT, Row, Summary
 from anyjob.session.facade import Session
 from anyjob.status import JobStatus
 from anyjob.views.details.refresh import refresh
@@ -87,7 +87,8 @@ def jobs(
         if not no_refresh:
             rows = refresh(session, ledger, rows)
         if waiting:  # meanwhile some may have started
-            rows = [row for row in rows if row.state == BLOCKED]
+            there = ledger.dependencies.awaited([row.job_id for row in rows]) if rows else {}
+            rows = [row for row in rows if row.job_id in there]
         show(session, rows, wanted, as_json=as_json)
     if more:
         print_message(f"the newest {limit}; --limit 0 shows all")
@@ -130,7 +131,8 @@ def show(session: Session, rows: list[Row], columns: Sequence[str], *, as_json: 
     ids = [row.job_id for row in rows]
     known = ledger.summaries(ids) if rows else {}
     summaries = [known.get(job_id, Summary()) for job_id in ids]
-    blocked, again = ([row.job_id for row in rows if row.state == state] for state in (BLOCKED, DUE))
+    blocked = [row.job_id for row in rows if row.state in MAY_WAIT]
+    again = [row.job_id for row in rows if row.state == DUE]
     awaited = ledger.dependencies.awaited(blocked) if blocked else {}
     due = ledger.attempts.due(again) if again else {}
     waits = [awaited[job_id].in_words() if job_id in awaited else "" for job_id in ids]

@@ -181,7 +181,7 @@ def attempt_lines(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
         told += [f"peak memory {size(usage['peak_memory'])}"] if "peak_memory" in usage else []
         told += [f"on {each['host']}"] if each.get("host") else []
         told += [{"retry": "run again", "requeue": "gone on", "lost": "run again, as it was lost",
-                  "result": "begun anew with the result as it is stored"}[why]
+                  "dependency": "begun anew, as the engine had not what it starts after"}[why]
                  for why in (each.get("followed_by"),) if why]  # fmt: skip
         lines.append(", ".join(told))
     return [("attempts", "\n".join(lines))] if lines else []

@@ -125,7 +125,7 @@ class AttemptReader:
         sql = (
             "SELECT j.id, sum(a.kind = 'retry'), max(a.attempt) FROM jobs j "
             "CROSS JOIN attempts a ON a.n = j.n "
-            "WHERE a.kind IN ('retry', 'result') AND j.id IN ({}) GROUP BY j.id"
+            "WHERE a.kind IN ('retry', 'dependency') AND j.id IN ({}) GROUP BY j.id"
         )
         return {
             job_id: (times, last)

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from anyjob.ledger.dependencies import RESULT
 from anyjob.ledger.file.database import LedgerFile
 from anyjob.ledger.file.sql_lists import chunks, placeholders
-from anyjob.ledger.rows import BLOCKED, FINAL, Prerequisite, of_column, status_of
+from anyjob.ledger.rows import BLOCKED, FINAL, MAY_WAIT, Prerequisite, of_column, status_of
 from anyjob.status import JobStatus
 
+_WAITING = ",".join(map(str, MAY_WAIT))
 _GROUP_OF_J = "g.n = (SELECT max(n) FROM dependents WHERE n <= j.n) AND g.last >= j.n"
 
 
@@ -48,7 +49,7 @@ class DependencyReader:
         found: dict[str, Awaited] = {}
         sql = (
             "SELECT j.id, g.n, g.unmet FROM jobs j CROSS JOIN dependents g "
-            f"ON {_GROUP_OF_J} WHERE +j.state = {BLOCKED} AND j.id IN ({{}})"
+            f"ON {_GROUP_OF_J} WHERE +j.state IN ({_WAITING}) AND g.unmet > 0 AND j.id IN ({{}})"
         )
         for some in chunks(job_ids):
             for job_id, group, unmet in self._file.read(sql.format(placeholders(some)), some):

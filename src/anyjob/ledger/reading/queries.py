@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from anyjob.ledger.file.sql_lists import placeholders
-from anyjob.ledger.rows import BLOCKED, CODE, DUE, FINAL, FIRST, RELEASED, STATES, Row
+from anyjob.ledger.rows import BLOCKED, CODE, DUE, FINAL, FIRST, MAY_WAIT, RELEASED, STATES, Row
 from anyjob.status import JobStatus
 
 COLUMNS = (
@@ -20,6 +20,10 @@ _OF_JOB = "CROSS JOIN bulks k ON k.n = j.bulk CROSS JOIN backends b ON b.n = j.b
 _OF_BULK = "CROSS JOIN backends b ON b.n = j.backend"
 _NAMED = "k.name = ? AND k.name <> ''"
 _TAGGED = "t.key = ? AND t.value = ?"
+_WAITS = (
+    "EXISTS (SELECT 1 FROM dependents g WHERE g.n = (SELECT max(n) FROM dependents WHERE n <= j.n) "
+    "AND g.last >= j.n AND g.unmet > 0)"
+)
 FEW = 20_000
 """Rows that are quickly looked through one by one."""
 _SHOWN = {"True": "true", "False": "false", "None": "null"}
@@ -57,8 +61,9 @@ class Search:
         self._codes = None if states is None else sorted({CODE[status] for status in states})
         if self._codes and CODE[JobStatus.QUEUED] in self._codes:
             self._codes.remove(CODE[JobStatus.QUEUED])
-            queued = (BLOCKED,) if blocked else (DUE, RELEASED, BLOCKED, CODE[JobStatus.QUEUED])
+            queued = MAY_WAIT if blocked else (DUE, RELEASED, BLOCKED, CODE[JobStatus.QUEUED])
             self._codes = sorted([*self._codes, *queued])
+        self._blocked = blocked
         self._backends = backends
         self._tags = dict(tags or {})
         self._parameters = dict(parameters or {})
@@ -143,6 +148,8 @@ class Search:
             among = " OR ".join(["instr(s.parameters, ?)"] * len(parts))
             where = [*where, f"EXISTS (SELECT 1 FROM summaries s WHERE s.n = j.n AND ({among}))"]
             values = [*values, *parts]
+        if self._blocked:
+            where = [*where, _WAITS]
         if not self._superseded:
             where = [*where, "NOT EXISTS (SELECT 1 FROM reruns r WHERE r.original = j.n)"]
         sql = f"SELECT {COLUMNS} FROM {tables} " + ("WHERE " + " AND ".join(where) if where else "")

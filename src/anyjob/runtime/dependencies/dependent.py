@@ -31,6 +31,26 @@ class Dependent:
         """Return which of them has failed, as far as is known."""
         return self._broken_by
 
+    def is_told_wrong(self, lost: str) -> bool:
+        """Tell whether an engine that has ended it for what it was to start after was wrong.
+
+        Args:
+            lost: the job whose result the engine has lost; empty: that was not why.
+        """
+        return False
+
+    def awaited(self) -> list[BaseJob]:
+        """Return what it starts after, and has not ended as far as is known."""
+        return []
+
+    def can_start_still(self, message: str) -> bool:
+        """Tell whether it can start, though its engine has ended it, with these words."""
+        return False
+
+    def begins_anew(self, record: JobRecord) -> tuple[Needed, ...]:
+        """Return what it is to start after yet, as it can start still."""
+        return ()
+
     def failure_behind(self, job_id: str) -> tuple[str, BaseException | None]:
         """Return what was the first to fail, for which the job never started: its id, and its failure."""
         job: Any = self.broken_by()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from anyjob import _typing as t
 from anyjob.ledger.end_effects import NOTHING
-from anyjob.runtime.dependencies import held_jobs
+from anyjob.runtime.dependencies import held_jobs, kept_results
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,3 +23,4 @@ def let_go(backend: t.TaskBackend, job_ids: Sequence[str]) -> None:
         if effects != NOTHING:
             backend.services.advance(effects)
     held_jobs.let_go(frozenset(job_ids))
+    kept_results.let_go(frozenset(job_ids))

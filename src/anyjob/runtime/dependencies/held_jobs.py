@@ -50,6 +50,10 @@ class HeldJob(Dependent):
         _held.add(self)
         record.message = self._awaited()
 
+    def is_told_wrong(self, lost: str) -> bool:
+        """Its engine does not have it, though it was told of one before: so it begins anew."""
+        return True
+
     def wait(self) -> None:
         """Wait until all that it starts after has ended."""
         for needed in list(self._open.values()):
@@ -118,7 +122,7 @@ class HeldJob(Dependent):
         record = self._record
         record.message, record.held = "", None
         with submitting_from(self._directory or ""):
-            left = launch_orders(self._backend, [self._order], {record.job_id: record})
+            left = launch_orders(self._backend, [self._order], {self._order.job_id: record})
         if left:
             why = "its backend could not be reached when it was to start"
             self._backend._tracker.end(

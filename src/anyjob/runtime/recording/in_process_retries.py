@@ -18,6 +18,7 @@ from anyjob.runtime.recording.recorder import Deferred, Recorder
 from anyjob.status import JobStatus
 
 if TYPE_CHECKING:
+    from anyjob.runtime.dependencies.dependent import Needed
     from anyjob.tracking.records import JobRecord
 
 Ended = tuple[int, str, Outcome]
@@ -56,9 +57,19 @@ class InProcessRetries(Recorder):
 
     def _goes_again(self, job_id: str, outcome: Outcome) -> bool:
         record = self._record(job_id)
-        if record is None or record.resources.retries is None or record in self._cancelled:
+        if record is None or record in self._cancelled:
             return False
         ended = self._ended.get(record, [])
+        if (
+            outcome.reason == "dependency"
+            and record.behind is not None
+            and record.behind.can_start_still(outcome.message)
+        ):
+            self._ended[record] = [*ended, (outcome.attempt, "dependency", outcome)]
+            self._waits[job_id] = 0.0
+            return True
+        if record.resources.retries is None:
+            return False
         step = next_attempt(record.resources, [why for _, why, _ in ended], outcome, chance=random())
         if step is None or step.kind == "requeue":
             return False
@@ -72,6 +83,9 @@ class InProcessRetries(Recorder):
 
     def went_back(self, record: JobRecord) -> None:
         """Wait until the next attempt of a job is due, now that its record says so."""
+        if self._ended[record][-1][1] == "dependency" and (left := record.behind.begins_anew(record)):
+            self._hold(record, left)
+            return
         with self._changed:
             due = time.monotonic() + self._waits.pop(record.job_id, 0.0)
             heapq.heappush(self._due, (due, record.job_id, record))
@@ -79,6 +93,17 @@ class InProcessRetries(Recorder):
                 self._thread = PluginThread(self._run, "anyjob-attempts")
                 self._thread.start()
             self._changed.notify()
+
+    def _hold(self, record: JobRecord, left: tuple[Needed, ...]) -> None:
+        """Hold a job in this process until all has come about that it starts after."""
+        from anyjob.runtime.dependencies.held_jobs import hold
+
+        record.begins(self._next(record), self._next(record))
+        record.after = left
+        order = self._backend._order(record, self._backend.job_options(record.resources))
+        hold(self._backend, [order], {order.job_id: record})
+        record.deferred = False
+        self._waits.pop(record.job_id, None)
 
     def _run(self) -> None:
         while True:

@@ -117,7 +117,8 @@ class Launch:
                     from anyjob.runtime.dependencies.late_results import with_results
 
                     order.spec = with_results(self._backend, record)
-                    order.kept, record.kept = record.kept, {}
+            if record.kept:
+                order.kept, order.unused, record.kept = record.kept, record.unused, {}
         except DependencyFailedError as error:
             self.unanswered.remove(order.job_id)
             why = Outcome(status=JobStatus.ERROR, reason="dependency", message=str(error))

@@ -117,7 +117,7 @@ class Submitter:
 
         spec = item[0].spec
         if not isinstance(spec, Call):
-            return worker_tasks.run_program, False
+            return worker_tasks.run_program, bool(item[0].kept)
         # What a call asks for of that is a process's, and a thread of the worker shares that process.
         in_process = self._options.isolation == "process" or spec.env or spec.cwd is not None
         return worker_tasks.call if in_process else worker_tasks.call_in_thread, bool(item[0].kept)
@@ -176,5 +176,12 @@ def _header(order: Order, key: str, cwd: str | None) -> Any:
     walltime = order.resources.walltime
     needs = tuple(order.kept)
     return JobHeader(
-        key, order.job_id, environment, walltime, cwd if own is None else own, own is not None, needs
+        key,
+        order.job_id,
+        environment,
+        walltime,
+        cwd if own is None else own,
+        own is not None,
+        needs,
+        order.unused,
     )

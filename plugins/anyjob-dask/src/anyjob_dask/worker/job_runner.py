@@ -26,7 +26,7 @@ from anyjob.sdk import (
     use_job_environment,
 )
 from anyjob_dask.messages import JobHeader, JobResult
-from anyjob_dask.serialization import Serialized, serialize, unpicklable_result
+from anyjob_dask.serialization import serialize, unpicklable_result
 from anyjob_dask.worker import process_call
 from anyjob_dask.worker.capture import STREAMS, Capture
 from anyjob_dask.worker.job_results import MAX_LOG, Logs, cancelled_result, log_tails, result_of
@@ -112,8 +112,13 @@ class JobRunner:
 
     # --- a program ----------------------------------------------------------------------------------
 
-    def run_program(self, job: JobHeader, payload: bytes | Serialized) -> JobResult:
+    def run_program(self, job: JobHeader, work: Work) -> JobResult:
         """Run a program, in the thread that calls."""
+        try:
+            work.check()
+        except runner.NoResult as error:
+            return JobResult(runner.failure(error), None, {})
+        payload = work.payload
         spec = pickle.loads(payload) if isinstance(payload, bytes) else payload.load()
         run = self._start_job(job, spec)
         try:

@@ -1,4 +1,4 @@
-"""The work of a call: what it is given, and of that what other jobs have left in the cluster.
+"""The work of a job: what it is given, and of that what other jobs have left in the cluster.
 
 It is used in the worker, and in the processes beside it: so it imports nothing of Dask.
 """
@@ -17,21 +17,22 @@ if TYPE_CHECKING:
 
 
 class Need(NamedTuple):
-    """What came of a job whose result is an argument.
+    """What came of a job that another one starts after.
 
     Args:
         ending: status, reason and message.
-        value: what it returned, if it has succeeded.
+        value: what it returned, if it has succeeded, and that is an argument.
     """
 
     ending: tuple[str, str | None, str]
     value: Serialized | None
 
     @classmethod
-    def of(cls, result: JobResult) -> Need:
+    def of(cls, result: JobResult, *, is_used: bool) -> Need:
         """Return what is needed of a result."""
         fields = result.fields
-        return cls((fields["status"], fields.get("reason"), fields.get("message", "")), result.value)
+        value = result.value if is_used else None
+        return cls((fields["status"], fields.get("reason"), fields.get("message", "")), value)
 
     def load(self, called: str) -> Any:
         """Return a value of one's own.
@@ -43,21 +44,21 @@ class Need(NamedTuple):
             NoResult: it has not succeeded.
         """
         self.check(called)
-        assert self.value is not None
+        assert self.value is not None  # what succeeds has one, and what is loaded is used
         return self.value.load_copy()
 
     def check(self, called: str) -> None:
         """Raise `NoResult` unless it has succeeded."""
-        if self.value is None or self.ending[0] != "DONE":
+        if self.ending[0] != "DONE":
             raise runner.broken(called, *self.ending)
 
 
 class Work(NamedTuple):
-    """The work of a call.
+    """The work of a job.
 
     Args:
-        payload: the call, serialized.
-        needs: what came of the jobs that there are references to, by their ids.
+        payload: the call, or the program, serialized.
+        needs: what came of the jobs that it starts after, by their ids.
     """
 
     payload: bytes | Serialized
@@ -67,13 +68,17 @@ class Work(NamedTuple):
         """Return what to call, its positional and its keyword arguments.
 
         Raises:
-            NoResult: a job whose result it takes has not succeeded.
+            NoResult: a job that it starts after has not succeeded.
         """
         serialized = self.payload if isinstance(self.payload, Serialized) else Serialized(self.payload)
         if not self.needs:
             return serialized.load()
         results = runner.Results({job_id: need.load for job_id, need in self.needs.items()})
         call = results.load(io.BytesIO(serialized.blob), serialized.buffers)
-        for job_id, need in self.needs.items():
-            need.check(job_id)  # also where it is lazy, nothing is called without it
+        self.check()  # also where it is lazy, nothing is called without it
         return call
+
+    def check(self) -> None:
+        """Raise `NoResult` unless all have succeeded that it starts after."""
+        for job_id, need in self.needs.items():
+            need.check(job_id)

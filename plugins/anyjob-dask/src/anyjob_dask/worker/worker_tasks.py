@@ -30,8 +30,7 @@ async def call(
     """
     worker = get_worker()
     job = JobHeader(*header)
-    work = Work(payload, dict(zip(job.needs, map(Need.of, results), strict=True)))
-    return _finish(worker, job, await runner_of(worker).call(job, work))
+    return _finish(worker, job, await runner_of(worker).call(job, Work(payload, _needs(job, results))))
 
 
 def call_in_thread(
@@ -40,15 +39,24 @@ def call_in_thread(
     """Make a call in a thread of the worker, as `call` does in a process."""
     worker = get_worker()
     job = JobHeader(*header)
-    work = Work(payload, dict(zip(job.needs, map(Need.of, results), strict=True)))
+    work = Work(payload, _needs(job, results))
     return _finish(worker, job, runner_of(worker).call_in_thread(job, work))
 
 
-def run_program(header: Sequence[Any], payload: bytes | Serialized) -> JobResult:
-    """Run a program as a child of the worker."""
+def run_program(
+    header: Sequence[Any], payload: bytes | Serialized, results: Sequence[JobResult] = ()
+) -> JobResult:
+    """Run a program as a child of the worker; of the jobs that it starts after only the success counts."""
     worker = get_worker()
     job = JobHeader(*header)
-    return _finish(worker, job, runner_of(worker).run_program(job, payload))
+    work = Work(payload, _needs(job, results))
+    return _finish(worker, job, runner_of(worker).run_program(job, work))
+
+
+def _needs(job: JobHeader, results: Sequence[JobResult]) -> dict[str, Need]:
+    """Return what a job needs of the results that it was given."""
+    given = zip(job.needs, results, strict=True)
+    return {job_id: Need.of(result, is_used=job_id not in job.unused) for job_id, result in given}
 
 
 def _finish(worker: Any, job: JobHeader, result: JobResult) -> JobResult:

@@ -14,8 +14,8 @@ from typing import Any
 from anyjob_ray.worker.batch import BatchResult
 
 PackedJob = tuple[str, bytes, Sequence[Any], Mapping[str, Any]]
-"""The id of a job, its payload, the large parts of its arguments, and the object refs of results of other
-jobs that are among these, by their ids."""
+"""The id of a job, its payload, the large parts of its arguments, and the object refs of the jobs that it
+starts after, by the ids of these."""
 MAX_JOBS = 64
 """Jobs of a batch, at most."""
 MAX_BYTES = 64 * 1024

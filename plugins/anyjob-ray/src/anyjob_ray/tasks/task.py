@@ -19,8 +19,8 @@ class Task:
         job_id: ours.
         walltime: seconds that it may run.
         retriable: whether Ray runs it again if its worker dies.
-        needs: those whose results it takes, as far as they are known here.
-        taken: the object refs of all results that it takes, by the ids of their jobs.
+        needs: those that it starts after, as far as they are known here.
+        taken: the object refs of all of these, by the ids of their jobs.
     """
 
     __slots__ = (
@@ -54,7 +54,7 @@ class Task:
         self.needs = needs
         self.taken = taken
         self.dependents: list[Task] = []
-        """Those that take its result, until it has ended."""
+        """Those that start after it, until it has ended."""
         for need in needs:
             if need.is_open:
                 need.dependents.append(self)

@@ -37,8 +37,8 @@ class Job:
 
     Args:
         payload: the tuple that `anyjob_ray.payload` makes.
-        buffers: the large parts of its arguments, where they lie in the object store; then the results of
-            other jobs that are among these, as `anyjob_ray.worker.remote_functions.run_job` returns them.
+        buffers: the large parts of its arguments, where they lie in the object store; then what the jobs have
+            left that it starts after, as `anyjob_ray.worker.remote_functions.run_job` returns that.
     """
 
     def __init__(self, payload: tuple[Any, ...], buffers: tuple[Any, ...]) -> None:
@@ -52,8 +52,11 @@ class Job:
         self.pickled_context: bytes = payload[6]
         needs: list[str] = payload[7]
         self.buffers = buffers[: len(buffers) - len(needs)]
-        self.results = dict(zip(needs, buffers[len(self.buffers) :], strict=True))
-        """By the ids of their jobs."""
+        given = dict(zip(needs, buffers[len(self.buffers) :], strict=True))
+        self.before = {job_id: given.pop(job_id) for job_id in payload[8]}
+        """What those have left of which the success is all that counts, by the ids of these jobs."""
+        self.results = given
+        """What those have left whose results are arguments."""
         self.context: LaunchContext
         self.began = time.monotonic()
         self.started = time.time()

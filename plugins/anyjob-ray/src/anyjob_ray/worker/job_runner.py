@@ -15,10 +15,10 @@ from anyjob_ray.worker.monitor import Monitor
 from anyjob_ray.worker.reports.notification import NotifyAddress, notify
 from anyjob_ray.worker.reports.output import output_sizes
 from anyjob_ray.worker.reports.result import pickle_outcome
-from anyjob_ray.worker.results_as_arguments import load_with_results
+from anyjob_ray.worker.results_as_arguments import load_with_results, unmet
 from anyjob_ray.worker.signals import SignalHandling, task_id
 
-perform = runner.perform
+perform, failure = runner.perform, runner.failure
 CACHED_FUNCTIONS = 32
 """How many functions a worker process keeps unpickled."""
 
@@ -99,6 +99,9 @@ class JobRunner:
                 job.interruptible = True
                 if job.end_reason:  # it was cancelled before it was interruptible
                     raise JobInterrupted
+                why = unmet(job.before)
+                if why is not None:
+                    return failure(why)
                 return run_command(job) if job.kind == "command" else self._call(job)
             finally:
                 job.interruptible = False

@@ -1,4 +1,4 @@
-"""Results of other jobs among the arguments of a call, as they lie in Ray's object store."""
+"""What the jobs have left that another one starts after, as it lies in Ray's object store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,21 @@ from typing import Any
 from anyjob.sdk import runner
 
 # The function and the class, and not the module: it is they that are sent along.
-Results, broken = runner.Results, runner.broken
+Results, NoResult, broken = runner.Results, runner.NoResult, runner.broken
+
+
+def unmet(before: Mapping[str, Any]) -> BaseException | None:
+    """Return what keeps a job from being run that was to start after the success of others; None: nothing.
+
+    Args:
+        before: what the tasks of these have returned, by the ids of their jobs.
+    """
+    try:
+        for job_id, result in before.items():
+            _taken(job_id, result)
+    except NoResult as error:
+        return error
+    return None
 
 
 def load_with_results(arguments: bytes, buffers: Sequence[Any], results: Mapping[str, Any]) -> Any:
@@ -36,7 +50,7 @@ def _taken(job_id: str, result: Any) -> tuple[bytes, Sequence[Any]]:
     outcome = pickle.loads(blob)
     if outcome["status"] != "DONE":
         raise broken(job_id, outcome["status"], outcome.get("reason"), outcome.get("message", ""))
-    return outcome["value"], parts
+    return outcome.get("value"), parts
 
 
 def _value(pickled: bytes, parts: Sequence[Any], called: str) -> Any:
