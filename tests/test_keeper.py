@@ -258,7 +258,7 @@ time.sleep(600)
 @pytest.mark.parametrize("cause", ["cancel", "walltime"])
 def test_a_tree_that_ignores_term_is_killed(driver: KeeperDriver, cause: str) -> None:
     """qiskit#638: cancel ends the whole process tree, wherever it has gone; so does walltime."""
-    walltime = 0.5 if cause == "walltime" else None
+    walltime = 3 if cause == "walltime" else None
     driver.spawn("a", PYTHON, "-c", STUBBORN, walltime=walltime, grace=0.2)
     if cause == "cancel":
         pids = pids_in(driver, "a", 4)

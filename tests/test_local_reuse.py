@@ -61,10 +61,10 @@ def test_a_bad_isolation_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cause", ["cancel", "walltime"])
 def test_a_call_is_ended_and_others_are_not(local: Local, tmp_path: Path, cause: str) -> None:
     job = local.backend.run(
-        Call(calls.mark, (str(tmp_path / "marks"), 600.0)), walltime=0.5 if cause == "walltime" else None
+        Call(calls.mark, (str(tmp_path / "marks"), 600.0)), walltime=3 if cause == "walltime" else None
     )
     until(lambda: marks_in(tmp_path / "marks"), "it runs")
-    other = local.backend.run(Call(time.sleep, (0.7,)))
+    other = local.backend.run(Call(time.sleep, (3,)))
     if cause == "cancel":
         job.cancel()
     assert job.exception() is not None

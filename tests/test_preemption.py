@@ -16,7 +16,7 @@ def test_a_program_is_told_before_its_walltime(tmp_path: Path) -> None:
     """submitit#1732, torchx#394: of commands, too."""
     with running(tmp_path) as local:
         script = 'trap "echo told; exit 0" USR1; while true; do sleep 0.05; done'
-        job = local.backend.run(Command(["sh", "-c", script]), walltime=60, signal_before=59.5, signal="USR1")
+        job = local.backend.run(Command(["sh", "-c", script]), walltime=60, signal_before=57, signal="USR1")
         assert job.result(timeout=60).stdout.text() == "told\n"
 
 
@@ -25,7 +25,7 @@ def test_a_program_that_ends_by_that_has_reached_its_walltime_and_goes_on(tmp_pa
         script = '[ "$ANYJOB_ATTEMPT" = 2 ] && exit 0; trap "echo saved > $ANYJOB_SCRATCH/x; exit 1" TERM;'
         script += " while true; do sleep 0.05; done"
         job = local.backend.run(
-            Command(["sh", "-c", script]), walltime=60, signal_before=59.5, on_walltime="requeue"
+            Command(["sh", "-c", script]), walltime=60, signal_before=57, on_walltime="requeue"
         )
         assert job.result(timeout=60).exit_code == 0
         first, second = job.attempts()

@@ -127,7 +127,7 @@ def test_a_job_at_its_walltime_goes_on_under_its_id(tmp_path: Path) -> None:
     with running(tmp_path) as local:
         mark = tmp_path / "mark"
         script = 'echo "$ANYJOB_ATTEMPT" >> "$0"; [ "$ANYJOB_ATTEMPT" = 3 ] || exec sleep 60'
-        job = local.backend.run(Command(["sh", "-c", script, str(mark)]), walltime=0.5, on_walltime="requeue")
+        job = local.backend.run(Command(["sh", "-c", script, str(mark)]), walltime=3, on_walltime="requeue")
         assert job.result(timeout=90).exit_code == 0
         assert attempts_in(mark) == ["1", "2", "3"]
         kinds = [each.kind for each in local.session.ledger.attempts.ended(job.job_id())]

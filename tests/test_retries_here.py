@@ -70,7 +70,7 @@ def test_a_program_at_its_walltime_goes_on(tmp_path: Path) -> None:
     with Session(Config.from_dict({}), state=tmp_path / "state") as session:
         script = '[ "$ANYJOB_ATTEMPT" = 2 ] || exec sleep 60'
         job = session.get_backend("threads").run(
-            Command(["sh", "-c", script]), walltime=0.5, on_walltime="requeue"
+            Command(["sh", "-c", script]), walltime=3, on_walltime="requeue"
         )
         assert job.result(timeout=60).exit_code == 0
         assert [each.reason for each in job.attempts()] == ["walltime", None]

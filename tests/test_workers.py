@@ -264,7 +264,7 @@ def test_term_lets_a_call_clean_up(driver: WorkerDriver, tmp_path: Path) -> None
 @pytest.mark.parametrize("cause", ["cancel", "walltime"])
 def test_a_call_that_ignores_term_is_killed(driver: WorkerDriver, cause: str) -> None:
     driver.made("a", os.getpid, walltime=100.0)
-    driver.call("b", calls.ignore_term, grace=0.1, walltime=0.3 if cause == "walltime" else None)
+    driver.call("b", calls.ignore_term, grace=0.1, walltime=3 if cause == "walltime" else None)
     if cause == "cancel":
         written(driver, "b", "ready\n")
         driver.kill("b", grace=0.1)

@@ -237,7 +237,7 @@ def test_term_lets_a_call_clean_up(driver: KeeperDriver, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("cause", ["cancel", "walltime"])
 def test_a_call_that_ignores_term_is_killed(driver: KeeperDriver, cause: str) -> None:
-    driver.call("a", calls.ignore_term, grace=0.1, walltime=0.3 if cause == "walltime" else None)
+    driver.call("a", calls.ignore_term, grace=0.1, walltime=3 if cause == "walltime" else None)
     if cause == "cancel":
         written(driver, "a", "ready\n")
         driver.kill("a", grace=0.1)

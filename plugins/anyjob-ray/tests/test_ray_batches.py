@@ -138,7 +138,7 @@ def test_the_cancel_of_some_ends_no_other(make: Make, mode: str, notes: Path, wh
 
 
 def test_the_walltime_of_each_is_its_own(backend: RayBackend, notes: Path) -> None:
-    calls = Calls(backend, notes, "hold", walltime=0.5)
+    calls = Calls(backend, notes, "hold", walltime=3)
     assert {job.outcome(PATIENCE).reason for job in calls.special} == {"walltime"}
     calls.assert_others_are_unharmed()
 

@@ -52,7 +52,7 @@ def test_a_call_that_will_not_end_is_killed_with_what_it_started(
 ) -> None:
     """qiskit-jku-provider#26, qiskit#638: cancel did nothing, or did not say."""
     mark = tmp_path / "child"
-    more = {"walltime": 1} if how == "walltime" else {}
+    more = {"walltime": 4} if how == "walltime" else {}
     backend = make(grace=0.5)
     job = backend.run(Call(ray_work.stubborn, (str(mark),)), **more)
     until_there(mark, job)
